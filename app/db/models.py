@@ -1,0 +1,255 @@
+"""The tables. Every row that belongs to a tenant carries `owner_id`; no rules live here, only shape."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pgvector.sqlalchemy import Vector
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
+FINISHED_STATES = ("succeeded", "failed", "canceled")
+CHECK_STATES = ("pending", "ready", "failed")
+PUBLIC_JOB_KINDS = ("score",)
+INTERNAL_JOB_KINDS = ("check_model", "check_dataset")
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True), str: Text, Json: JSONB, list[Any]: JSONB}
+
+
+def _created_at() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+class Owner(Base):
+    __tablename__ = "owners"
+    id: Mapped[str] = mapped_column(primary_key=True)  # own_…
+    name: Mapped[str]
+    created_at: Mapped[datetime] = _created_at()
+
+
+class ApiKey(Base):
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)  # key_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)  # HMAC-SHA256 of the secret, hex; the secret itself is never stored
+    hint: Mapped[str]  # last four characters, so that a person can tell keys apart
+    created_at: Mapped[datetime] = _created_at()
+    revoked_at: Mapped[datetime | None]
+
+
+class IdempotencyRecord(Base):
+    """One POST by its `Idempotency-Key`; `response_status` is null while the first call is in flight."""
+
+    __tablename__ = "idempotency_records"
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_digest: Mapped[str]  # sha256 of method, path and body
+    response_status: Mapped[int | None]
+    response_headers: Mapped[Json | None]
+    response_body: Mapped[str | None]
+    created_at: Mapped[datetime] = _created_at()
+
+
+class Blob(Base):
+    """Content held in artifact storage under its sha256."""
+
+    __tablename__ = "blobs"
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = _created_at()
+
+
+class Upload(Base):
+    __tablename__ = "uploads"
+    __table_args__ = (CheckConstraint("state IN ('open', 'complete')", name="state"),)
+    id: Mapped[str] = mapped_column(primary_key=True)  # upl_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    filename: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]  # declared by the client, checked against the content on completion
+    state: Mapped[str] = mapped_column(default="open")
+    created_at: Mapped[datetime] = _created_at()
+    expires_at: Mapped[datetime]  # an open upload is swept after this
+    completed_at: Mapped[datetime | None]
+
+
+class UploadPart(Base):
+    __tablename__ = "upload_parts"
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    created_at: Mapped[datetime] = _created_at()
+
+
+class Model(Base):
+    __tablename__ = "models"
+    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
+    id: Mapped[str] = mapped_column(primary_key=True)  # mdl_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str]
+    architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, onnx
+    arguments: Mapped[Json]  # keyword arguments of the architecture
+    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))
+    pretrained: Mapped[str | None]
+    layer: Mapped[str | None]
+    preprocessing: Mapped[Json | None]  # overrides of the architecture's own
+    state: Mapped[str] = mapped_column(default="pending")
+    error: Mapped[Json | None]  # {code, message, param}
+    digest: Mapped[str | None]  # sha256 of the weights and everything that decides the representation
+    info: Mapped[Json | None]  # num_features, input_size, preprocessing used, parameter count
+    created_at: Mapped[datetime] = _created_at()
+    checked_at: Mapped[datetime | None]
+
+
+class Dataset(Base):
+    __tablename__ = "datasets"
+    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
+    id: Mapped[str] = mapped_column(primary_key=True)  # dst_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str]
+    kind: Mapped[str]  # images or features
+    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))
+    server_path: Mapped[str | None]
+    hub: Mapped[Json | None]  # {name, revision, image_column, label_column}
+    split_seed: Mapped[int] = mapped_column(default=0)
+    test_share: Mapped[float] = mapped_column(default=0.2)
+    state: Mapped[str] = mapped_column(default="pending")
+    error: Mapped[Json | None]
+    digest: Mapped[str | None]
+    info: Mapped[Json | None]  # class_names, counts per split and class, corrupt files, how it was split
+    created_at: Mapped[datetime] = _created_at()
+    checked_at: Mapped[datetime | None]
+
+
+class Job(Base):
+    """One unit of accepted work. PostgreSQL owns it: this table is the outbox, Redis only rings."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled')", name="state"),
+        Index("ix_jobs_owner_id_created_at_id", "owner_id", "created_at", "id"),
+        # What the sweeper reads every half minute: only what is not finished.
+        Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
+    )
+    id: Mapped[str] = mapped_column(primary_key=True)  # job_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    kind: Mapped[str]  # score; check_model and check_dataset are internal and never listed
+    spec: Mapped[Json]  # the validated request; for score: model, dataset, library, protocol, seed
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    state: Mapped[str] = mapped_column(default="queued")
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_token: Mapped[str | None]  # the fence: every write of a worker names it
+    lease_expires_at: Mapped[datetime | None]
+    worker: Mapped[str | None]
+    progress: Mapped[Json | None]  # {stage, done, total, eta_seconds}
+    error: Mapped[Json | None]  # {code, message, param}
+    request_id: Mapped[str | None]
+    deadline_seconds: Mapped[float]  # of running time, over all attempts
+    created_at: Mapped[datetime] = _created_at()
+    queued_at: Mapped[datetime] = _created_at()
+    running_at: Mapped[datetime | None]  # first claim; the deadline counts from here
+    canceling_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class JobEvent(Base):
+    __tablename__ = "job_events"
+    __table_args__ = (Index("ix_job_events_job_id_id", "job_id", "id"),)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    type: Mapped[str]  # state, progress, stage, warning
+    data: Mapped[Json]
+    created_at: Mapped[datetime] = _created_at()
+
+
+class StageArtifact(Base):
+    """Output of one stage under the sha256 of everything it depends on; kept per owner so that tenants never meet."""
+
+    __tablename__ = "stage_artifacts"
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    stage: Mapped[str]
+    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    created_at: Mapped[datetime] = _created_at()
+
+
+class ConceptLibrary(Base):
+    __tablename__ = "concept_libraries"
+    id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    kind: Mapped[str]  # prototype, cluster, end2end, random, combined
+    settings: Mapped[Json]
+    concept_count: Mapped[int]  # M
+    dimension: Mapped[int]  # d
+    artifact_key: Mapped[str]  # of the stage artifact that holds it whole
+    created_at: Mapped[datetime] = _created_at()
+
+
+class Concept(Base):
+    __tablename__ = "concepts"
+    library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    origin: Mapped[str]  # the library it came from; differs from the library's kind only in a combined one
+    label: Mapped[str | None]
+    vector: Mapped[list[float]] = mapped_column(Vector())  # unit length; no fixed dimension, models differ
+    exemplars: Mapped[list[Any]]  # [{image, box: [left, top, right, bottom], similarity}]
+
+
+class Result(Base):
+    __tablename__ = "results"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    library_id: Mapped[str | None] = mapped_column(ForeignKey("concept_libraries.id"))
+    report: Mapped[Json]
+    created_at: Mapped[datetime] = _created_at()
+
+
+class Curve(Base):
+    __tablename__ = "curves"
+    __table_args__ = (UniqueConstraint("job_id", "name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)  # crv_…
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    name: Mapped[str]  # library, or random_control
+
+
+class CurvePoint(Base):
+    __tablename__ = "curve_points"
+    curve_id: Mapped[str] = mapped_column(ForeignKey("curves.id", ondelete="CASCADE"), primary_key=True)
+    kept: Mapped[int] = mapped_column(primary_key=True)  # k
+    sparsity: Mapped[float]  # s
+    accuracy: Mapped[float]
+    accuracy_low: Mapped[float]
+    accuracy_high: Mapped[float]
+    arr: Mapped[float]
+    arr_low: Mapped[float]
+    arr_high: Mapped[float]
+    arr_chance_corrected: Mapped[float | None]
+
+
+class Plot(Base):
+    __tablename__ = "plots"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)  # arr, accuracy
+    format: Mapped[str] = mapped_column(primary_key=True)  # png, svg
+    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))

@@ -1,0 +1,42 @@
+"""What the engine refuses, as sentences for the person who sent the input.
+
+EngineError
+├── CheckpointError        the checkpoint file cannot be read as data
+├── ArchitectureError      unknown architecture, layer, or weights that do not fit it
+├── DataError              the images, features or labels cannot be scored
+├── LibraryError           the concept library cannot be built as asked
+└── OutOfMemory            not even one image fits on the device
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of every refusal. `code` is stable for machines, `str(error)` is the sentence, `param` names the input at fault."""
+
+    code = "engine_error"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.param = param
+
+
+class CheckpointError(EngineError):
+    code = "checkpoint_unreadable"
+
+
+class ArchitectureError(EngineError):
+    code = "architecture_mismatch"
+
+
+class DataError(EngineError):
+    code = "data_invalid"
+
+
+class LibraryError(EngineError):
+    code = "library_invalid"
+
+
+class OutOfMemory(EngineError):
+    code = "out_of_memory"

@@ -1,0 +1,63 @@
+"""Plain requests to the engine: which backbone, which library, which settings. No torch here, so a service may import it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+LibraryKind = Literal["prototype", "cluster", "end2end", "random", "combined"]
+ElementKind = Literal["patches", "segments"]
+ProtocolName = Literal["exact", "reference"]
+
+LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "random", "combined")
+ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "onnx")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Overrides of the architecture's own preprocessing; None keeps the architecture's."""
+
+    input_size: int | None = None  # pixels, square
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
+    crop_pct: float | None = None
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A backbone f by name: `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`."""
+
+    architecture: str
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    pretrained: str | None = None  # a tag of the architecture's own library; excludes a checkpoint file
+    layer: str | None = None  # a module's name (torch) or an output's name (onnx); None: the pooled penultimate
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+
+@dataclass(frozen=True)
+class ElementSpec:
+    """How visual elements are cut (METHOD §2)."""
+
+    kind: ElementKind = "patches"
+    images_per_class: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LibrarySpec:
+    """A concept library: its kind and M. `parts` only for combined."""
+
+    kind: LibraryKind = "prototype"
+    concept_count: int = 200  # M
+    parts: tuple[LibrarySpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """Everything that decides a score beside the backbone and the data."""
+
+    library: LibrarySpec = field(default_factory=LibrarySpec)
+    elements: ElementSpec = field(default_factory=ElementSpec)
+    protocol: ProtocolName = "exact"
+    seed: int = 0
