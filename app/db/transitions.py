@@ -1,0 +1,280 @@
+"""The one place that changes a job's state, and the events that say so. No commit happens here: the caller owns the transaction.
+
+queued -> running -> succeeded | failed
+   |         |  \\-> queued again (lease expired, or the compute process was lost, and attempts are left)
+   |         \\-> canceling -> canceled
+   \\-> canceled
+
+A worker's writes name its lease token; when the row no longer carries it, `LeaseLost` is raised and nothing is written.
+Every change locks the job's row before it inserts the event, so that event ids grow in commit order within a job.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from app.db.models import Dataset, Job, JobEvent, Json, Model
+
+EVENTS_CHANNEL = "job_events"
+
+WORKER_LOST: Json = {
+    "code": "worker_lost",
+    "message": "The worker was lost on every attempt at this job; submit it again, on a smaller model or data set if it happens again.",
+    "param": None,
+}
+CANCELED: Json = {"code": "canceled", "message": "The job was canceled before it finished.", "param": None}
+
+
+class LeaseLost(Exception):
+    """The job's row no longer carries this worker's lease token; whatever the worker knows is void."""
+
+
+class CancelRequested(Exception):
+    """The worker still holds its lease, but someone asked for the job to be canceled."""
+
+
+def enqueue(session: Session, job: Job) -> None:
+    """Insert an accepted job as `queued`. Ring `app.queue.ring(job.id)` after the commit."""
+    job.state = "queued"
+    session.add(job)
+    session.flush()
+    _record_state(session, job.id, "queued", attempt=0)
+
+
+def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> str | None:
+    """Take a queued job for `worker`; returns the fresh lease token, or None when there is nothing to take."""
+    token = secrets.token_hex(16)
+    attempt = session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.state == "queued")
+        .values(
+            state="running",
+            attempt=Job.attempt + 1,
+            lease_token=token,
+            lease_expires_at=_from_now(lease_seconds),
+            worker=worker,
+            running_at=func.coalesce(Job.running_at, func.now()),
+        )
+        .returning(Job.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    if attempt is None:
+        return None
+    _record_state(session, job_id, "running", attempt=attempt)
+    return token
+
+
+def renew(session: Session, job_id: str, token: str, lease_seconds: float) -> str | None:
+    """Prolong the lease; returns the job's state (`running` or `canceling`), or None when the lease is lost."""
+    return session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.lease_token == token)
+        .values(lease_expires_at=_from_now(lease_seconds))
+        .returning(Job.state)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def report_progress(session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
+    """Store how far a stage has come and tell listeners.
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    progress: Json = {"stage": stage, "done": done, "total": total, "eta_seconds": eta_seconds}
+    _fenced(session, job_id, token, progress=progress)
+    _insert_event(session, job_id, "progress", progress)
+
+
+def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) -> None:
+    """Append an event of a running job (`stage`, `warning`) under the fence.
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    _fenced(session, job_id, token, worker=Job.worker)
+    _insert_event(session, job_id, kind, data)
+
+
+def succeed(session: Session, job_id: str, token: str) -> None:
+    """End a running job well. Add its results to the same session, so that they and the state are one transaction.
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    attempt = _fenced(session, job_id, token, state="succeeded", error=None, progress=None, **_ended())
+    _record_state(session, job_id, "succeeded", attempt=attempt)
+
+
+def fail(session: Session, job_id: str, token: str, error: Json) -> None:
+    """End a running job with `error` {code, message, param}.
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    attempt = _fenced(session, job_id, token, state="failed", error=error, **_ended())
+    _record_state(session, job_id, "failed", attempt=attempt, error=error)
+    _refuse_checked_row(session, job_id, error)
+
+
+def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_attempts: int) -> str:
+    """After a lost attempt: back to `queued` while attempts are left, otherwise `failed` with `error`. Returns the new state.
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    attempt = _fenced(session, job_id, token, worker=Job.worker)
+    if attempt >= max_attempts:
+        fail(session, job_id, token, error)
+        return "failed"
+    _fenced(session, job_id, token, state="queued", queued_at=func.now(), **_unleased())
+    _record_state(session, job_id, "queued", attempt=attempt, reason=error["message"])
+    return "queued"
+
+
+def hand_back(session: Session, job_id: str, token: str) -> None:
+    """A worker that is shutting down returns its job to the queue; the attempt does not count.
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    attempt = _fenced(session, job_id, token, state="queued", attempt=Job.attempt - 1, queued_at=func.now(), **_unleased())
+    _record_state(session, job_id, "queued", attempt=attempt, reason="The worker is shutting down.")
+
+
+def request_cancel(session: Session, job: Job) -> str:
+    """Cancel a queued job at once, ask a running one to stop, leave a finished one as it is; returns the state it has now."""
+    session.flush()
+    row = session.execute(select(Job.state, Job.attempt).where(Job.id == job.id).with_for_update()).one()
+    state = row.state
+    if state == "queued":
+        _update(session, job.id, state="canceled", error=None, **_ended())
+        _refuse_checked_row(session, job.id, CANCELED)
+        state = "canceled"
+    elif state == "running":
+        _update(session, job.id, state="canceling", canceling_at=func.now())
+        state = "canceling"
+    if state != row.state:
+        _record_state(session, job.id, state, attempt=row.attempt)
+    session.expire(job)
+    return state
+
+
+def finish_cancel(session: Session, job_id: str, token: str) -> None:
+    """The worker has stopped computing: `canceling` becomes `canceled`.
+
+    Raises
+    ------
+    LeaseLost
+    """
+    attempt = session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.lease_token == token, Job.state == "canceling")
+        .values(state="canceled", **_ended())
+        .returning(Job.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    if attempt is None:
+        raise LeaseLost(job_id)
+    _record_state(session, job_id, "canceled", attempt=attempt)
+    _refuse_checked_row(session, job_id, CANCELED)
+
+
+def release_expired(session: Session, max_attempts: int) -> list[str]:
+    """Take jobs from workers that stopped renewing: queued again, `failed: worker_lost`, or canceled if that was asked.
+
+    Returns the ids that are queued again, for the caller to ring after the commit.
+    """
+    expired = session.execute(
+        select(Job.id, Job.state, Job.attempt)
+        .where(Job.state.in_(("running", "canceling")), Job.lease_expires_at < func.now())
+        .order_by(Job.queued_at)
+        .with_for_update(skip_locked=True)
+    ).all()
+    queued: list[str] = []
+    for job_id, state, attempt in expired:
+        if state == "canceling":
+            _update(session, job_id, state="canceled", **_ended())
+            _record_state(session, job_id, "canceled", attempt=attempt)
+            _refuse_checked_row(session, job_id, CANCELED)
+        elif attempt >= max_attempts:
+            _update(session, job_id, state="failed", error=WORKER_LOST, **_ended())
+            _record_state(session, job_id, "failed", attempt=attempt, error=WORKER_LOST)
+            _refuse_checked_row(session, job_id, WORKER_LOST)
+        else:
+            _update(session, job_id, state="queued", queued_at=func.now(), **_unleased())
+            _record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped answering.")
+            queued.append(job_id)
+    return queued
+
+
+def queued_jobs(session: Session, limit: int) -> Sequence[str]:
+    """Ids of queued jobs, oldest first: what the sweeper rings for."""
+    return session.scalars(select(Job.id).where(Job.state == "queued").order_by(Job.queued_at).limit(limit)).all()
+
+
+def _fenced(session: Session, job_id: str, token: str, **values: Any) -> int:
+    """Update a running job under its lease token; returns its attempt."""
+    attempt = session.scalar(
+        update(Job)
+        .where(Job.id == job_id, Job.lease_token == token, Job.state == "running")
+        .values(**values)
+        .returning(Job.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    if attempt is not None:
+        return attempt
+    state = session.scalar(select(Job.state).where(Job.id == job_id, Job.lease_token == token))
+    raise CancelRequested(job_id) if state == "canceling" else LeaseLost(job_id)
+
+
+def _update(session: Session, job_id: str, **values: Any) -> None:
+    session.execute(update(Job).where(Job.id == job_id).values(**values).execution_options(synchronize_session=False))
+
+
+def _unleased() -> dict[str, Any]:
+    return {"lease_token": None, "lease_expires_at": None, "worker": None, "progress": None}
+
+
+def _ended() -> dict[str, Any]:
+    return {"lease_token": None, "lease_expires_at": None, "finished_at": func.clock_timestamp()}
+
+
+def _from_now(seconds: float) -> Any:
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def _record_state(session: Session, job_id: str, state: str, *, attempt: int, **more: Any) -> None:
+    _insert_event(session, job_id, "state", {"state": state, "attempt": attempt, **more})
+
+
+def _insert_event(session: Session, job_id: str, kind: str, data: Json) -> None:
+    session.add(JobEvent(job_id=job_id, type=kind, data=data))
+    session.flush()
+    session.execute(text("SELECT pg_notify(:channel, :job_id)"), {"channel": EVENTS_CHANNEL, "job_id": job_id})
+
+
+def _refuse_checked_row(session: Session, job_id: str, error: Json) -> None:
+    """A model or data set whose check ended badly is `failed`, in the same transaction as the check."""
+    job = session.execute(select(Job.kind, Job.model_id, Job.dataset_id).where(Job.id == job_id)).one()
+    target = {"check_model": (Model, job.model_id), "check_dataset": (Dataset, job.dataset_id)}.get(job.kind)
+    if target is None:
+        return
+    table, row_id = target
+    session.execute(
+        update(table)
+        .where(table.id == row_id, table.state == "pending")
+        .values(state="failed", error=error, checked_at=func.now())
+        .execution_options(synchronize_session=False)
+    )

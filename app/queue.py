@@ -1,0 +1,51 @@
+"""The doorbell: tells workers over Redis that a job waits in PostgreSQL. Imports no worker code and decides nothing about jobs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import structlog
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+from redis.exceptions import RedisError
+
+RUN_JOB = "iis.run_job"
+QUEUE = "iis"
+CONNECT_TIMEOUT_SECONDS = 0.5
+ANSWER_TIMEOUT_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def ring(job_id: str, redis_url: str | None = None) -> bool:
+    """Tell a worker that `job_id` is queued; False when the broker does not answer within a second.
+
+    Call it after the commit that queued the job. A lost ring is harmless: the sweeper rings again for every queued row.
+    """
+    try:
+        _publisher(redis_url or _configured_url()).send_task(RUN_JOB, args=[job_id], queue=QUEUE, retry=False, ignore_result=True)
+    except (OperationalError, KombuError, RedisError, OSError) as error:
+        log.warning("broker_unreachable", job_id=job_id, error=str(error))
+        return False
+    return True
+
+
+@lru_cache(maxsize=8)
+def _publisher(redis_url: str) -> Celery:
+    publisher = Celery("iis-doorbell", broker=redis_url, set_as_current=False)
+    publisher.conf.update(
+        broker_connection_timeout=CONNECT_TIMEOUT_SECONDS,
+        broker_transport_options={
+            "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "socket_timeout": ANSWER_TIMEOUT_SECONDS,
+            "max_retries": 0,
+        },
+        task_ignore_result=True,
+    )
+    return publisher
+
+
+def _configured_url() -> str:
+    from app.settings import get_settings
+
+    return str(get_settings().redis_url)
