@@ -1,0 +1,122 @@
+"""Real PostgreSQL and Redis for the whole suite, one pair for each test process. No fixture here knows a resource of the service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from app.embedded import EmbeddedPostgres, EmbeddedRedis
+from app.settings import Settings, get_settings
+
+REPOSITORY = Path(__file__).parents[1]
+START_TIMEOUT_SECONDS = 60
+THROWAWAY_OPTIONS = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"))
+
+
+def wait_until(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:
+    """Poll `condition` until it returns something true; fail with a sentence when it does not in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        if found := condition():
+            return found
+        if time.monotonic() > deadline:
+            pytest.fail(f"Waited {timeout_seconds:g} s in vain for {what}.")
+        time.sleep(0.02)
+
+
+class ServerProcess:
+    """One embedded server that a test may stop, kill and start again under the same address."""
+
+    def __init__(self, server: EmbeddedPostgres | EmbeddedRedis, log: Path) -> None:
+        self.server = server
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return self.server.url("iis") if isinstance(self.server, EmbeddedPostgres) else self.server.url
+
+    def start(self) -> None:
+        self.server.prepare()
+        identity = self.server.identity if isinstance(self.server, EmbeddedPostgres) else {}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity
+            )
+        wait_until(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")
+
+    def stop(self) -> None:
+        """End it as an administrator would; PostgreSQL's SIGINT drops open connections, Redis's saves."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(START_TIMEOUT_SECONDS)
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("services")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(services_folder: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(EmbeddedPostgres(services_folder / "postgres", THROWAWAY_OPTIONS), services_folder / "postgres.log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(services_folder: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(EmbeddedRedis(services_folder / "redis"), services_folder / "redis.log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_server: ServerProcess) -> str:
+    """A database of this test process with every migration applied."""
+    assert isinstance(postgres_server.server, EmbeddedPostgres)
+    postgres_server.server.ensure_database("iis")
+    config = Config(REPOSITORY / "alembic.ini")
+    config.set_main_option("script_location", str(REPOSITORY / "migrations"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("IIS_DATABASE_URL", postgres_server.url)
+        get_settings.cache_clear()
+        command.upgrade(config, "head")
+    get_settings.cache_clear()
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: ServerProcess) -> str:
+    return redis_server.url
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings of a throw-away service; also what `get_settings()` returns in this process and in processes it starts."""
+    for name in [name for name in os.environ if name.startswith("IIS_")]:
+        monkeypatch.delenv(name)
+    values = {
+        "IIS_DATABASE_URL": database_url,
+        "IIS_REDIS_URL": redis_url,
+        "IIS_DATA_FOLDER": str(tmp_path / "data"),
+        "IIS_STORAGE_URL": (tmp_path / "artifacts").as_uri(),
+        "IIS_API_KEY_SECRET": "a secret of the tests alone, long enough",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    yield get_settings()
+    get_settings.cache_clear()
