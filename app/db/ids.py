@@ -1,0 +1,35 @@
+"""Identifiers of rows: a prefix that says what it is, then 26 characters that sort by time of creation."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Literal
+
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "job", "lib", "crv"]
+PREFIXES: dict[str, Prefix] = {
+    "owner": "own",
+    "api_key": "key",
+    "upload": "upl",
+    "model": "mdl",
+    "dataset": "dst",
+    "job": "job",
+    "library": "lib",
+    "curve": "crv",
+}
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread
+RANDOM_BITS = 80
+CHARACTERS = 26
+
+
+def new_id(kind: str) -> str:
+    """Make an identifier, for example `new_id("job")` -> `job_01k9…`.
+
+    The 26 characters are 48 bits of milliseconds and 80 random bits, so that identifiers sort by time and nobody guesses one.
+    `kind` is a word of `PREFIXES` or a prefix itself.
+    """
+    prefix = PREFIXES.get(kind, kind)
+    number = (time.time_ns() // 1_000_000 << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
+    digits = [ALPHABET[number >> 5 * place & 31] for place in reversed(range(CHARACTERS))]
+    return f"{prefix}_{''.join(digits)}"

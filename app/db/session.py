@@ -1,0 +1,50 @@
+"""The one kind of database session, for API and worker alike. The API's per-request session is `SessionDep` in app.dependencies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.settings import Settings
+
+SessionFactory = sessionmaker[Session]
+
+
+def psycopg_url(database_url: str) -> URL:
+    """`postgresql://…` and `postgres://…` as people write them, with the driver that is installed."""
+    url = make_url(database_url.replace("postgres://", "postgresql://", 1))
+    return url.set(drivername="postgresql+psycopg")
+
+
+def make_engine(settings: Settings) -> Engine:
+    """An engine that connects on first use, checks each pooled connection before lending it and gives up quickly."""
+    return create_engine(
+        psycopg_url(settings.database_url),
+        pool_pre_ping=True,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_overflow,
+        pool_timeout=settings.database_connect_timeout_seconds,
+        connect_args={"connect_timeout": settings.database_connect_timeout_seconds},
+    )
+
+
+def make_session_factory(engine: Engine) -> SessionFactory:
+    """Sessions whose rows stay readable after the commit, so that a response is built without another query."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def after_commit(session: Session, action: Callable[[], Any]) -> None:
+    """Run `action` once the session's present transaction is committed; a rollback drops it."""
+
+    def committed(_: Session) -> None:
+        event.remove(session, "after_rollback", rolled_back)
+        action()
+
+    def rolled_back(_: Session) -> None:
+        event.remove(session, "after_commit", committed)
+
+    event.listen(session, "after_commit", committed, once=True)
+    event.listen(session, "after_rollback", rolled_back, once=True)

@@ -1,0 +1,47 @@
+"""What routes are given: the request's session, the settings, the artifact store. Made once by create_app, lent per request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+
+from app.db.session import SessionFactory
+from app.settings import Settings
+from app.storage import ArtifactStore
+
+
+def session_factory(request: Request) -> SessionFactory:
+    return cast("SessionFactory", request.app.state.session_factory)
+
+
+def settings_of(request: Request) -> Settings:
+    return cast("Settings", request.app.state.settings)
+
+
+def store_of(request: Request) -> ArtifactStore:
+    return cast("ArtifactStore", request.app.state.store)
+
+
+def _request_session(request: Request, factory: FactoryDep) -> Iterator[Session]:
+    """One transaction per request, committed when the route's function has returned and before the response is sent.
+
+    Services flush; they do not commit. An exception rolls back. Under an Idempotency-Key the session is the one in which
+    the key was claimed (app.idempotency), so that the row and the stored response are committed together.
+    A route that waits or streams calls `session.close()` first: it gives the connection back and may be used again.
+    """
+    shared = cast("Session | None", getattr(request.state, "session", None))
+    if shared is not None:
+        yield shared
+        return
+    with factory() as session:
+        yield session
+        session.commit()
+
+
+FactoryDep = Annotated[SessionFactory, Depends(session_factory)]
+SessionDep = Annotated[Session, Depends(_request_session, scope="function")]
+SettingsDep = Annotated[Settings, Depends(settings_of)]
+StoreDep = Annotated[ArtifactStore, Depends(store_of)]

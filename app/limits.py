@@ -1,0 +1,50 @@
+"""How many bytes a request may carry, refused before they are read. Which request may carry how many is said here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import Message, Receive, Scope
+
+from app.errors import TooLarge
+from app.settings import KIB, Settings
+
+PART_PATH = re.compile(r"/v1/uploads/[^/]+/parts/[^/]+/?")
+SMALL_UPLOAD_PATH = re.compile(r"/v1/uploads/small/?")
+FORM_OVERHEAD_BYTES = 64 * KIB  # boundaries and field headers around a small upload's file
+
+
+def body_limit_bytes(method: str, path: str, settings: Settings) -> int:
+    """The largest body that this request may have."""
+    if method == "PUT" and PART_PATH.fullmatch(path):
+        return settings.upload_part_max_bytes
+    if method == "POST" and SMALL_UPLOAD_PATH.fullmatch(path):
+        return settings.small_upload_max_bytes + FORM_OVERHEAD_BYTES
+    return settings.request_body_max_bytes
+
+
+def check_declared_length(scope: Scope, limit_bytes: int) -> None:
+    """Refuse by Content-Length alone, before a byte of the body is read."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
+            raise _too_large(limit_bytes)
+
+
+def limited(receive: Receive, limit_bytes: int) -> Receive:
+    """Count what arrives and stop at the limit; for bodies that do not declare their length."""
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        if message["type"] == "http.request":
+            received += len(message.get("body", b""))
+            if received > limit_bytes:
+                raise _too_large(limit_bytes)
+        return message
+
+    return counted
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"The body has more than {limit_bytes} bytes, which is the limit here.")

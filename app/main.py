@@ -1,0 +1,66 @@
+"""create_app(): wiring only. Run with `uvicorn app.main:create_app --factory`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from app.db.session import make_engine, make_session_factory
+from app.logging import configure_logging
+from app.metrics import JobsCollector, RequestMetrics
+from app.middleware import RequestMiddleware
+from app.openapi import install_openapi
+from app.problems import COMMON_RESPONSES, install_problem_handlers
+from app.routers import ROUTERS
+from app.settings import Settings, get_settings
+from app.storage import open_store
+
+MIN_SECRET_CHARACTERS = 16
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the API. Nothing is connected to yet: it starts and answers 503 while PostgreSQL is away.
+
+    Raises
+    ------
+    ValueError
+        Without a usable IIS_API_KEY_SECRET.
+    """
+    settings = settings or get_settings()
+    if len(settings.api_key_secret) < MIN_SECRET_CHARACTERS:
+        raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are digested with it.")
+    configure_logging(settings.log_level)
+    engine = make_engine(settings)
+    factory = make_session_factory(engine)
+    registry = CollectorRegistry()
+    registry.register(JobsCollector(factory))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="Inherent Interpretability Score",
+        version="1",
+        lifespan=lifespan,
+        responses=COMMON_RESPONSES,
+        docs_url="/v1/docs",
+        openapi_url="/v1/openapi.json",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.engine = engine
+    app.state.session_factory = factory
+    app.state.store = open_store(settings)
+    app.state.metrics_registry = registry
+    app.add_middleware(RequestMiddleware, settings=settings, metrics=RequestMetrics(registry))
+    install_problem_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    install_openapi(app)
+    return app

@@ -1,0 +1,56 @@
+"""What Prometheus sees: requests by route, jobs by state. Times of stages are the worker's to report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db.models import JOB_STATES, PUBLIC_JOB_KINDS, Job
+from app.db.session import SessionFactory
+
+KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class RequestMetrics:
+    """Counts and latencies of requests."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._count = Counter("iis_http_requests", "Requests by route and status.", ["method", "route", "status"], registry=registry)
+        self._seconds = Histogram("iis_http_request_seconds", "Time to answer a request.", ["method", "route"], registry=registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        method = method if method in KNOWN_METHODS else "other"
+        self._count.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+
+class JobsCollector(Collector):
+    """Jobs by kind and state, counted when Prometheus asks; silent while the database is away."""
+
+    def __init__(self, factory: SessionFactory) -> None:
+        self._factory = factory
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        yield self._family()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = self._family()
+        try:
+            with self._factory() as session:
+                counted = session.execute(select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)).all()
+        except SQLAlchemyError:
+            return
+        counts = {(kind, state): 0 for kind in PUBLIC_JOB_KINDS for state in JOB_STATES}
+        counts |= {(kind, state): count for kind, state, count in counted}
+        for (kind, state), count in sorted(counts.items()):
+            family.add_metric([kind, state], count)
+        yield family
+
+    @staticmethod
+    def _family() -> GaugeMetricFamily:
+        return GaugeMetricFamily("iis_jobs", "Jobs by kind and state.", labels=["kind", "state"])

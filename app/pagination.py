@@ -1,0 +1,76 @@
+"""Cursor pages: `?after=ID&limit=N`, newest first. Which rows there are is the repositories' business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar, cast
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+Item = TypeVar("Item", bound=BaseModel)
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 20
+ID_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Where a page starts and how long it may be."""
+
+    after: str | None
+    limit: int
+
+
+def _page_params(
+    after: Annotated[str | None, Query(description="Identifier of the last item of the page before.", pattern=ID_PATTERN)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> PageRequest:
+    return PageRequest(after, limit)
+
+
+PageParams = Annotated[PageRequest, Depends(_page_params)]
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    data: list[Item]
+    has_more: bool
+    after: str | None
+    links: dict[str, str]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        arguments = cls.__pydantic_generic_metadata__["args"]
+        extra = cast("dict[str, Any]", arguments[0].model_config.get("json_schema_extra") or {}) if arguments else {}
+        items = [] if not extra.get("examples") else [extra["examples"][0]]
+        schema["examples"] = [{"data": items, "has_more": False, "after": None, "links": {"self": "?limit=20"}}]
+        return schema
+
+
+def page(items: Sequence[Item], params: PageRequest, path: str, cursors: Sequence[str | int] | None = None) -> Page[Item]:
+    """Cut the one item too many off and say how to go on.
+
+    Parameters
+    ----------
+    items : up to `params.limit` + 1 of them, in the order they are shown
+    path : of the list, for the links; may carry a query of its own
+    cursors : one per item where the cursor is not the item's `id`
+    """
+    shown = list(items[: params.limit])
+    has_more = len(items) > params.limit
+    after = None
+    if shown and has_more:
+        after = str(cursors[len(shown) - 1] if cursors is not None else getattr(shown[-1], "id"))  # noqa: B009 (Item has no id for pyright)
+    joint = "&" if "?" in path else "?"
+    own = {"limit": params.limit} | ({"after": params.after} if params.after else {})
+    links = {"self": path + joint + urlencode(own)}
+    if after:
+        links["next"] = path + joint + urlencode({"limit": params.limit, "after": after})
+    return Page[Item](data=shown, has_more=has_more, after=after, links=links)

@@ -1,0 +1,148 @@
+"""Every refusal as application/problem+json (RFC 9457). The refusals themselves are in app.errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from app.errors import ApiError, Conflict, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
+from app.storage import StorageUnavailable
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "https://iis.dev/problems/"
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+log = structlog.get_logger(__name__)
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with one field."""
+
+    param: str
+    message: str
+    code: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": TYPE_PREFIX + "not_found",
+                    "title": "Not found",
+                    "status": 404,
+                    "detail": "There is no job job_01k9zzzzzzzzzzzzzzzzzzzzzz.",
+                    "code": "not_found",
+                    "request_id": "req_01k9zzzzzzzzzzzzzzzzzzzzzz",
+                    "errors": [],
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError]
+
+
+def problem_responses(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
+    """What a route declares in `responses=` for the refusals it may answer with."""
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {error.status: {"description": error.title, "content": content} for error in errors}
+
+
+COMMON_RESPONSES = problem_responses(Unauthorized, InvalidInput, Unavailable)
+RESOURCE_RESPONSES = problem_responses(Unauthorized, NotFound, InvalidInput, Unavailable)
+CREATION_RESPONSES = problem_responses(Unauthorized, NotFound, Conflict, TooLarge, InvalidInput, Unavailable)
+
+
+def problem_response(
+    request_id: str, status: int, code: str, title: str, detail: str, *, errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Build one problem response."""
+    problem = Problem(
+        type=TYPE_PREFIX + code, title=title, status=status, detail=detail, code=code, request_id=request_id, errors=errors or []
+    )
+    return JSONResponse(problem.model_dump(), status, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer with a problem whatever is raised; what nobody foresaw becomes a bare 500 in app.middleware."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(StorageUnavailable, _storage_error)
+    for kind in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(kind, _database_error)
+    app.add_exception_handler(DBAPIError, _database_error)
+
+
+def request_id_of(request: Request) -> str:
+    return cast("str", getattr(request.state, "request_id", ""))
+
+
+def api_error_response(request_id: str, error: ApiError) -> JSONResponse:
+    """The response for one of our own refusals."""
+    headers: dict[str, str] = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    errors = [FieldError(param=error.param, message=error.detail, code=error.code)] if error.param else []
+    return problem_response(request_id, error.status, error.code, error.title, error.detail, errors=errors, headers=headers)
+
+
+def _api_error(request: Request, error: Exception) -> JSONResponse:
+    return api_error_response(request_id_of(request), cast("ApiError", error))
+
+
+def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    refusal = cast("HTTPException", error)
+    if isinstance(refusal.__cause__, ApiError):  # raised while the framework was reading the body
+        return _api_error(request, refusal.__cause__)
+    title = HTTPStatus(refusal.status_code).phrase
+    code = CODES.get(refusal.status_code, title.lower().replace(" ", "_"))
+    detail = str(refusal.detail)
+    if refusal.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"There is nothing at {request.url.path}."
+    elif refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.url.path} does not take {request.method}."
+    return problem_response(request_id_of(request), refusal.status_code, code, title, detail, headers=refusal.headers)
+
+
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    errors = [
+        FieldError(param=".".join(str(part) for part in found["loc"] if part != "body") or "body", message=found["msg"], code=found["type"])
+        for found in cast("RequestValidationError", error).errors()
+    ]
+    detail = "; ".join(f"{one.param}: {one.message}" for one in errors[:3])
+    return problem_response(request_id_of(request), 422, InvalidInput.code, InvalidInput.title, detail, errors=errors)
+
+
+def _storage_error(request: Request, error: Exception) -> JSONResponse:
+    log.error("storage_unavailable", error=str(error))
+    return _api_error(request, Unavailable("Artifact storage does not answer; try again shortly.", code="storage_unavailable"))
+
+
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    unreachable = isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or getattr(error, "connection_invalidated", False)
+    if not unreachable:
+        raise error
+    log.error("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
+    return _api_error(request, Unavailable("The database does not answer; try again shortly.", code="database_unavailable"))

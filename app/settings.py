@@ -1,0 +1,75 @@
+"""Every setting of the service, read from the environment (prefix IIS_). Units are in the names; no setting is read anywhere else."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+def _default_folder() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "iis"
+
+
+class Settings(BaseSettings):
+    """Settings of API and worker. Lists and nested values are given as JSON, for example IIS_SERVER_DATASET_FOLDERS='["/data"]'."""
+
+    model_config = SettingsConfigDict(env_prefix="IIS_", extra="ignore")
+
+    database_url: str = "postgresql+psycopg://iis@127.0.0.1:5432/iis"
+    database_pool_size: int = Field(10, ge=1)
+    database_pool_overflow: int = Field(30, ge=0)
+    database_connect_timeout_seconds: int = Field(3, ge=1)
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    data_folder: Path = Field(default_factory=_default_folder)  # scratch space and the embedded stack's own files
+    storage_url: str = ""  # file:///path or s3://bucket/prefix; empty: the folder `artifacts` inside data_folder
+    s3_endpoint_url: str | None = None  # other S3 servers than Amazon's; credentials by the usual AWS_ variables
+
+    api_key_secret: str = ""  # the HMAC key of API key digests; the API refuses to start without it
+
+    request_body_max_bytes: int = Field(MIB, ge=1)
+    upload_part_max_bytes: int = Field(64 * MIB, ge=1)
+    upload_max_bytes: int = Field(64 * GIB, ge=1)
+    small_upload_max_bytes: int = Field(16 * MIB, ge=1)
+    upload_expiry_seconds: float = Field(24 * 3600, gt=0)
+    idempotency_expiry_seconds: float = Field(24 * 3600, gt=0)
+    server_dataset_folders: list[Path] = Field(default_factory=list[Path])
+    allow_hub: bool = False  # whether data sets and pretrained weights may be fetched by name from the network
+
+    lease_seconds: float = Field(90, gt=0)
+    heartbeat_seconds: float = Field(30, gt=0)
+    sweep_seconds: float = Field(30, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    job_deadline_seconds: float = Field(24 * 3600, gt=0)
+    check_deadline_seconds: float = Field(900, gt=0)
+    cancel_poll_seconds: float = Field(2, gt=0)
+    child_memory_bytes: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _storage_by_default(self) -> Self:
+        self.storage_url = self.storage_url or (self.data_folder / "artifacts").absolute().as_uri()
+        return self
+
+    @property
+    def scratch_folder(self) -> Path:
+        """A folder for files that one request or one job needs and then drops; made on first use."""
+        folder = self.data_folder / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
