@@ -78,9 +78,9 @@ class Blob(Base):
 
 class Upload(Base):
     __tablename__ = "uploads"
-    __table_args__ = (CheckConstraint("state IN ('open', 'complete')", name="state"),)
+    __table_args__ = (CheckConstraint("state IN ('open', 'complete')", name="state"), Index(None, "owner_id", "sha256"))
     id: Mapped[str] = mapped_column(primary_key=True)  # upl_…
-    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     filename: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]  # declared by the client, checked against the content on completion
@@ -117,6 +117,7 @@ class Model(Base):
     info: Mapped[Json | None]  # num_features, input_size, preprocessing used, parameter count
     created_at: Mapped[datetime] = _created_at()
     checked_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # gone for its owner; finished jobs still say what they were about
 
 
 class Dataset(Base):
@@ -137,6 +138,7 @@ class Dataset(Base):
     info: Mapped[Json | None]  # class_names, counts per split and class, corrupt files, how it was split
     created_at: Mapped[datetime] = _created_at()
     checked_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
 
 
 class Job(Base):

@@ -77,7 +77,7 @@ class ArtifactStore:
         ContentMismatch
             When it has others; nothing is kept.
         """
-        temporary = f"{self._root}/tmp/{uuid4().hex}"
+        temporary = f"{self._root}/incoming/{uuid4().hex}"
         with _storage_errors(), self._removed_on_error(temporary):
             digest, size = self._write(temporary, chunks)
             if expected is not None and expected != (digest, size):
@@ -111,7 +111,7 @@ class ArtifactStore:
 
     def put_part(self, upload_id: str, number: int, path: Path, sha256: str) -> None:
         """Keep one part of an upload. Parts carry their hash in the name, so that two writers of one number never mix."""
-        temporary = f"{self._root}/tmp/{uuid4().hex}"
+        temporary = f"{self._root}/incoming/{uuid4().hex}"
         with _storage_errors(), path.open("rb") as file, self._removed_on_error(temporary):
             self._write(temporary, iter(lambda: file.read(CHUNK_BYTES), b""))
             self._move(temporary, self._part(upload_id, number, sha256))
@@ -132,7 +132,7 @@ class ArtifactStore:
         """Drop what writers that died left under temporary names; returns how many files went."""
         with _storage_errors():
             try:
-                entries = cast("list[dict[str, Any]]", self._files.ls(f"{self._root}/tmp", detail=True, refresh=True))
+                entries = cast("list[dict[str, Any]]", self._files.ls(f"{self._root}/incoming", detail=True, refresh=True))
             except FileNotFoundError:
                 return 0
         now = datetime.now(UTC).timestamp()
@@ -143,7 +143,7 @@ class ArtifactStore:
 
     def check(self) -> None:
         """Raise `StorageUnavailable` unless something can be written and removed."""
-        probe = f"{self._root}/tmp/{uuid4().hex}"
+        probe = f"{self._root}/incoming/{uuid4().hex}"
         with _storage_errors():
             self._write(probe, [b"ready"])
         self._remove(probe)
@@ -158,7 +158,7 @@ class ArtifactStore:
 
     def _write(self, name: str, chunks: Iterable[bytes]) -> tuple[str, int]:
         if self._local:
-            self._files.makedirs(os.path.dirname(name), exist_ok=True)  # noqa: PTH120 (a name in storage, not a path)
+            self._files.makedirs(os.path.dirname(name), exist_ok=True)
         digest, size = sha256(), 0
         with self._files.open(name, "wb") as file:
             for chunk in chunks:
