@@ -80,6 +80,11 @@ def renew(session: Session, job_id: str, token: str, lease_seconds: float) -> st
     )
 
 
+def state_under_lease(session: Session, job_id: str, token: str) -> str | None:
+    """The job's state, or None when the lease is lost; writes nothing."""
+    return session.scalar(select(Job.state).where(Job.id == job_id, Job.lease_token == token))
+
+
 def report_progress(session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
     """Store how far a stage has come and tell listeners.
 

@@ -1,0 +1,99 @@
+"""Outputs of stages by key: looked up, fetched and stored for one owner, so that a retry resumes and a second job reuses. No stage is named here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.db.models import StageArtifact
+from app.storage import ArtifactMissing, ArtifactStore, record_blob
+
+log = structlog.get_logger(__name__)
+
+
+def digest_of(**everything_it_depends_on: Any) -> str:
+    """The key of a stage: sha256 over the canonical JSON of all that decides its output."""
+    return hashlib.sha256(json.dumps(everything_it_depends_on, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def output_key(stage_key: str, name: str) -> str:
+    """The key of one file that a stage writes."""
+    return digest_of(stage=stage_key, output=name)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A stage's output that lies in storage."""
+
+    key: str
+    stage: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class OwnersArtifacts:
+    """The stage artifacts of one owner; another owner's are never seen, even under the same key."""
+
+    owner_id: str
+    store: ArtifactStore
+
+    def find(self, session: Session, keys: Iterable[str]) -> dict[str, str]:
+        """The sha256 of each key that is held."""
+        rows = session.execute(
+            select(StageArtifact.key, StageArtifact.blob_sha256).where(
+                StageArtifact.owner_id == self.owner_id, StageArtifact.key.in_(list(keys))
+            )
+        )
+        return {key: sha256 for key, sha256 in rows}
+
+    def find_shards(self, session: Session, stage: str) -> dict[str, str]:
+        """Shards of an unfinished stage: file name -> sha256. Their `stage` column is `<stage>/<file name>`."""
+        rows = session.execute(
+            select(StageArtifact.stage, StageArtifact.blob_sha256).where(
+                StageArtifact.owner_id == self.owner_id, StageArtifact.stage.startswith(f"{stage}/", autoescape=True)
+            )
+        )
+        return {name.removeprefix(f"{stage}/"): sha256 for name, sha256 in rows}
+
+    def upload(self, key: str, stage: str, path: Path) -> StoredFile:
+        """Put a file into storage; `record` makes it known. Between the two it is only unreferenced content."""
+        sha256, size_bytes = self.store.put(path)
+        return StoredFile(key, stage, sha256, size_bytes)
+
+    def record(self, session: Session, stored: StoredFile) -> None:
+        """Make a stored file known under its key; call it in a fenced transaction."""
+        record_blob(session, stored.sha256, stored.size_bytes)
+        values = {"owner_id": self.owner_id, "key": stored.key, "stage": stored.stage, "blob_sha256": stored.sha256}
+        statement = insert(StageArtifact).values(**values)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[StageArtifact.owner_id, StageArtifact.key], set_={"blob_sha256": statement.excluded.blob_sha256}
+            )
+        )
+
+    def forget_shards(self, session: Session, stage: str) -> None:
+        """Drop the rows of shards once the whole is stored."""
+        session.execute(
+            delete(StageArtifact).where(
+                StageArtifact.owner_id == self.owner_id, StageArtifact.stage.startswith(f"{stage}/", autoescape=True)
+            )
+        )
+
+    def fetch(self, sha256: str, path: Path) -> bool:
+        """Copy an artifact to `path`; False when storage has lost it, and the stage must be computed again."""
+        try:
+            self.store.fetch(sha256, path)
+        except ArtifactMissing:
+            log.warning("artifact_missing", sha256=sha256)
+            return False
+        return True

@@ -1,0 +1,108 @@
+"""The compute process (`python -m worker.child`): takes stage requests as JSON lines, answers with JSON lines, holds no credentials.
+
+It imports no part of the service. Standard input's end, or the parent's death, ends it. What a stage does lives in `worker.stages`.
+
+Requests:  {"id", "stage", "workspace", "arguments"}
+Answers:   {"type": "hello", "network"}, then for each request any number of {"type": "progress", "done", "total"} and
+           {"type": "output", "name"} (a file that is complete), and at last {"type": "done", "result"},
+           {"type": "refused", "code", "message", "param"} (the input's fault) or {"type": "crashed", "message"} (ours).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from worker.isolation import die_with_parent, leave_network, limit_resources
+
+
+def main(arguments: list[str]) -> None:
+    """Serve requests until the parent closes our input.
+
+    Parameters
+    ----------
+    arguments : the parent's process id, and `isolated` or `network`
+    """
+    parent_pid, network = int(arguments[0]), arguments[1]
+    die_with_parent(parent_pid)
+    limit_resources()
+    isolated = network == "isolated" and leave_network()
+    requests, answers = _claim_pipes()
+    inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_watch, args=(requests, inbox), name="parent-watch", daemon=True).start()
+    from worker.stages import STAGES, prepare  # torch comes in here, after the network is gone
+
+    prepare()
+    speak = _Voice(answers)
+    speak(type="hello", network="isolated" if isolated else "open")
+    for request in _requests(inbox):
+        speak.request_id = request["id"]
+        try:
+            result = STAGES[request["stage"]](Path(request["workspace"]), request["arguments"], speak)
+            speak(type="done", result=result)
+        except Exception as error:  # noqa: BLE001 (the boundary: every fault must reach the parent as a message)
+            speak(**_fault(error))
+
+
+class _Voice:
+    """Writes answers; also the `Reporter` that stages are given."""
+
+    def __init__(self, answers: IO[str]) -> None:
+        self._answers = answers
+        self._lock = threading.Lock()
+        self.request_id: int | None = None
+
+    def __call__(self, **message: Any) -> None:
+        line = json.dumps({"id": self.request_id, **message})
+        with self._lock:
+            self._answers.write(line + "\n")
+            self._answers.flush()
+
+    def progress(self, done: int, total: int) -> None:
+        self(type="progress", done=int(done), total=int(total))
+
+    def output(self, name: str) -> None:
+        self(type="output", name=name)
+
+
+def _claim_pipes() -> tuple[IO[str], IO[str]]:
+    """Keep the pipes for ourselves: libraries that print reach standard error, libraries that read get nothing."""
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return requests, answers
+
+
+def _watch(requests: IO[str], inbox: queue.SimpleQueue[str]) -> None:
+    for line in requests:
+        inbox.put(line)
+    os._exit(0)  # the parent is gone; whatever is being computed is void
+
+
+def _requests(inbox: queue.SimpleQueue[str]) -> Iterator[dict[str, Any]]:
+    while True:
+        yield json.loads(inbox.get())
+
+
+def _fault(error: Exception) -> dict[str, Any]:
+    from iis_engine.errors import EngineError
+
+    if isinstance(error, EngineError):
+        return {"type": "refused", "code": error.code, "message": str(error), "param": error.param}
+    traceback.print_exception(error, file=sys.stderr)
+    return {"type": "crashed", "message": f"{type(error).__name__}: {error}"}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

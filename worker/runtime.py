@@ -1,0 +1,80 @@
+"""What one worker process holds while it runs: settings, sessions, storage, its name and the jobs in its hands. No job's rules here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.db.session import SessionFactory, make_engine, make_session_factory
+from app.settings import Settings
+from app.storage import ArtifactStore, open_store
+from worker.compute import Compute, Stop
+
+
+@dataclass
+class Runtime:
+    """Shared by the threads of one worker process; each thread has a compute process of its own."""
+
+    settings: Settings
+    sessions: SessionFactory
+    store: ArtifactStore
+    name: str
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _active: dict[int, Stop] = field(default_factory=dict[int, Stop])
+    _computes: list[Compute] = field(default_factory=list[Compute])
+    _of_thread: threading.local = field(default_factory=threading.local)
+    shutting_down: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def work_folder(self) -> Path:
+        return self.settings.data_folder.absolute() / "work"
+
+    @property
+    def compute(self) -> Compute:
+        """The compute process of this thread; it is started when a stage first needs it."""
+        compute: Compute | None = getattr(self._of_thread, "compute", None)
+        if compute is None:
+            compute = self._of_thread.compute = Compute(self.settings.data_folder.absolute() / "compute")
+            with self._lock:
+                self._computes.append(compute)
+        return compute
+
+    @contextmanager
+    def in_hand(self) -> Iterator[Stop]:
+        """A stop for one job, which a shutdown of the worker also sets."""
+        stop = Stop()
+        with self._lock:
+            self._active[id(stop)] = stop
+        if self.shutting_down.is_set():
+            stop.set("shutdown")
+        try:
+            yield stop
+        finally:
+            with self._lock:
+                del self._active[id(stop)]
+
+    def shut_down(self) -> None:
+        """Ask every job in hand to stop; each goes back to the queue."""
+        self.shutting_down.set()
+        with self._lock:
+            for stop in self._active.values():
+                stop.set("shutdown")
+
+    def close(self) -> None:
+        """End the compute processes; call it when no job is in hand."""
+        with self._lock:
+            computes, self._computes = self._computes, []
+        for compute in computes:
+            compute.kill()
+
+
+def open_runtime(settings: Settings) -> Runtime:
+    """Connect lazily to everything the settings name; nothing is contacted yet."""
+    name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    return Runtime(settings, make_session_factory(make_engine(settings)), open_store(settings), name)
