@@ -1,0 +1,51 @@
+"""All SQL of concept libraries and their concepts, the nearest-concept query among it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Row, Select, select
+
+from app.db.models import Blob, Concept, ConceptLibrary, StageArtifact
+from app.db.repository import OwnedRepository
+
+
+class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
+    """An owner's concept libraries."""
+
+    table = ConceptLibrary
+    noun = "concept library"
+
+    def page(self, *, model: str | None, job: str | None, after: str | None, limit: int) -> Sequence[ConceptLibrary]:
+        """Newest first, narrowed to a model or a job where given."""
+        wanted = ((ConceptLibrary.model_id, model), (ConceptLibrary.job_id, job))
+        return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)
+
+    def concepts(self, library_id: str, *, after: int, limit: int) -> Sequence[Concept]:
+        """Concepts behind index `after`, and one more than `limit`."""
+        return self.session.scalars(self._concepts(library_id).where(Concept.index > after).order_by(Concept.index).limit(limit + 1)).all()
+
+    def nearest(self, library_id: str, vector: list[float], limit: int) -> Sequence[Row[Concept, float]]:
+        """Concepts by growing cosine distance from `vector`, with that distance.
+
+        The library's own rows are measured one by one: a few hundred to 20,000, and an index needs one dimension for all models.
+        """
+        distance = Concept.vector.cosine_distance(vector).label("distance")  # pgvector's <=>
+        statement = self._concepts(library_id).add_columns(distance).order_by(distance, Concept.index).limit(limit)
+        return self.session.execute(statement).all()
+
+    def artifact(self, library: ConceptLibrary) -> Blob | None:
+        """The content that holds the library whole."""
+        statement = (
+            select(Blob)
+            .join(StageArtifact, StageArtifact.blob_sha256 == Blob.sha256)
+            .where(StageArtifact.owner_id == self.owner_id, StageArtifact.key == library.artifact_key)
+        )
+        return self.session.scalar(statement)
+
+    def _concepts(self, library_id: str) -> Select[Concept]:
+        return (
+            select(Concept)
+            .join(ConceptLibrary, ConceptLibrary.id == Concept.library_id)
+            .where(ConceptLibrary.owner_id == self.owner_id, Concept.library_id == library_id)
+        )

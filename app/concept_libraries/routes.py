@@ -1,0 +1,82 @@
+"""HTTP of concept libraries: list, view, concepts, download, nearest concepts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.auth import OwnerDep
+from app.concept_libraries import service
+from app.concept_libraries.repository import ConceptLibraryRepository
+from app.concept_libraries.schemas import ConceptLibraryView, ConceptView, NearestRequest, NearestView
+from app.conditional import respond
+from app.delivery import deliver
+from app.dependencies import SessionDep, StoreDep
+from app.errors import InvalidInput
+from app.idempotency import IdempotentRoute
+from app.pagination import Page, PageParams, page
+from app.problems import RESOURCE_RESPONSES
+
+PATH = "/v1/concept-libraries"
+LARGEST_INDEX = 2**31 - 1
+SAFETENSORS = "application/octet-stream"
+DOWNLOAD_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A safetensors file", "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+router = APIRouter(prefix=PATH, tags=["concept-libraries"], route_class=IdempotentRoute)
+
+
+@router.get("", response_model=Page[ConceptLibraryView], responses=RESOURCE_RESPONSES)
+def list_libraries(
+    session: SessionDep,
+    owner: OwnerDep,
+    params: PageParams,
+    model: Annotated[str | None, Query()] = None,
+    job: Annotated[str | None, Query()] = None,
+) -> Page[ConceptLibraryView]:
+    """Your concept libraries, newest first."""
+    rows = ConceptLibraryRepository(session, owner.owner_id).page(model=model, job=job, after=params.after, limit=params.limit)
+    filters = {name: value for name, value in (("model", model), ("job", job)) if value is not None}
+    path = PATH + (f"?{urlencode(filters)}" if filters else "")
+    return page([ConceptLibraryView.of(library) for library in rows], params, path)
+
+
+@router.get("/{library_id}", response_model=ConceptLibraryView, responses=RESOURCE_RESPONSES)
+def get(library_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """One concept library."""
+    library = ConceptLibraryRepository(session, owner.owner_id).get(library_id)
+    return respond(request, ConceptLibraryView.of(library), immutable=True)
+
+
+@router.get("/{library_id}/concepts", response_model=Page[ConceptView], responses=RESOURCE_RESPONSES)
+def concepts(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """A library's concepts by index, with the elements that show them."""
+    libraries = ConceptLibraryRepository(session, owner.owner_id)
+    libraries.get(library_id)
+    rows = libraries.concepts(library_id, after=_index(params.after), limit=params.limit)
+    found = page([ConceptView.of(row) for row in rows], params, f"{PATH}/{library_id}/concepts", cursors=[row.index for row in rows])
+    return respond(request, found, immutable=True)
+
+
+@router.get("/{library_id}/download", response_class=Response, responses={**RESOURCE_RESPONSES, **DOWNLOAD_RESPONSE})
+def download(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """The whole library as a safetensors file."""
+    sha256 = service.artifact_sha256(session, owner.owner_id, library_id)
+    return deliver(request, store, sha256, media_type=SAFETENSORS, filename=f"{library_id}.safetensors")
+
+
+@router.post("/{library_id}/nearest", response_model=NearestView, responses=RESOURCE_RESPONSES)
+def nearest(library_id: str, body: NearestRequest, session: SessionDep, owner: OwnerDep) -> NearestView:
+    """The concepts nearest to a vector, by cosine."""
+    return service.nearest_concepts(session, owner.owner_id, library_id, body)
+
+
+def _index(after: str | None) -> int:
+    if after is None:
+        return -1
+    if not after.isdecimal() or len(after) > 10 or int(after) > LARGEST_INDEX:
+        raise InvalidInput(f"after is the index of a concept, a whole number; {after!r} is not.", param="after")
+    return int(after)

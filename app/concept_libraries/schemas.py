@@ -1,0 +1,120 @@
+"""Wire types of fitted concept libraries, their concepts and the search for the nearest ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from app.db.models import Concept, ConceptLibrary
+
+MAX_DIMENSION = 16_000  # what a pgvector column holds
+
+
+LIBRARY_EXAMPLE: dict[str, Any] = {
+    "id": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
+    "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
+    "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
+    "kind": "cluster",
+    "settings": {"kind": "cluster", "concept_count": 200, "parts": []},
+    "concept_count": 200,
+    "dimension": 512,
+    "created_at": "2026-01-12T09:31:12Z",
+    "links": {
+        "self": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
+        "concepts": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/concepts",
+        "download": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/download",
+        "nearest": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/nearest",
+        "job": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k",
+    },
+}
+CONCEPT_EXAMPLE: dict[str, Any] = {
+    "index": 17,
+    "origin": "cluster",
+    "label": None,
+    "exemplars": [{"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93}],
+}
+NEAREST_EXAMPLE: dict[str, Any] = {
+    "library": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
+    "data": [{**CONCEPT_EXAMPLE, "similarity": 0.71}],
+    "links": {"library": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8"},
+}
+
+
+class ConceptLibraryView(BaseModel):
+    """A concept library fitted to one model: M unit vectors in the space of its representation."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LIBRARY_EXAMPLE]})
+
+    id: str
+    job: str
+    model: str | None
+    dataset: str
+    kind: str
+    settings: dict[str, Any]
+    concept_count: int = Field(description="M")
+    dimension: int = Field(description="d, of the representation")
+    created_at: datetime
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, library: ConceptLibrary) -> ConceptLibraryView:
+        """The view of a row."""
+        at = f"/v1/concept-libraries/{library.id}"
+        return cls(
+            id=library.id,
+            job=library.job_id,
+            model=library.model_id,
+            dataset=library.dataset_id,
+            kind=library.kind,
+            settings=library.settings,
+            concept_count=library.concept_count,
+            dimension=library.dimension,
+            created_at=library.created_at,
+            links={
+                "self": at,
+                **{name: f"{at}/{name}" for name in ("concepts", "download", "nearest")},
+                "job": f"/v1/jobs/{library.job_id}",
+            },
+        )
+
+
+class ConceptView(BaseModel):
+    """One concept, without its vector: the download has them all."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CONCEPT_EXAMPLE]})
+
+    index: int
+    origin: str = Field(description="The kind of library it comes from; of interest in a combined one")
+    label: str | None
+    exemplars: list[dict[str, Any]] = Field(description="Elements that show it: image, box [left, top, right, bottom] and similarity")
+
+    @classmethod
+    def of(cls, concept: Concept) -> ConceptView:
+        """The view of a row."""
+        return cls(index=concept.index, origin=concept.origin, label=concept.label, exemplars=concept.exemplars)
+
+
+class NearestRequest(BaseModel):
+    """A direction in the representation's space; its length does not matter."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"vector": [0.12, -0.4, 0.9], "limit": 5}]})
+
+    vector: list[FiniteFloat] = Field(min_length=1, max_length=MAX_DIMENSION)
+    limit: int = Field(default=10, ge=1, le=100)
+
+
+class NearConcept(ConceptView):
+    similarity: float = Field(description="Cosine with the vector that was sent, from -1 to 1")
+
+
+class NearestView(BaseModel):
+    """The concepts whose vectors point most nearly the same way, nearest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [NEAREST_EXAMPLE]})
+
+    library: str
+    data: list[NearConcept]
+    links: dict[str, str]

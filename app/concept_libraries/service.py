@@ -1,0 +1,59 @@
+"""The rules of concept libraries: looking one up, its artifact, and the concepts nearest to a vector."""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy.orm import Session
+
+from app.concept_libraries.repository import ConceptLibraryRepository
+from app.concept_libraries.schemas import ConceptView, NearConcept, NearestRequest, NearestView
+from app.errors import InvalidInput, NotFound
+
+
+def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:
+    """The address of the content that holds a library whole.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such library, or its file is no longer kept.
+    """
+    libraries = ConceptLibraryRepository(session, owner_id)
+    blob = libraries.artifact(libraries.get(library_id))
+    if blob is None:
+        raise NotFound(f"The file of concept library {library_id} is no longer kept; score its model again.", code="artifact_gone")
+    return blob.sha256
+
+
+def nearest_concepts(session: Session, owner_id: str, library_id: str, request: NearestRequest) -> NearestView:
+    """The concepts of a library that point most nearly the way of a vector.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such library.
+    InvalidInput
+        When the vector has another dimension than the library, or no direction.
+    """
+    libraries = ConceptLibraryRepository(session, owner_id)
+    library = libraries.get(library_id)
+    if len(request.vector) != library.dimension:
+        raise InvalidInput(
+            f"The vector has {len(request.vector)} numbers; those of concept library {library_id} have {library.dimension}.",
+            code="wrong_dimension",
+            param="vector",
+        )
+    near = libraries.nearest(library.id, _unit(request.vector), request.limit)
+    data = [NearConcept(**ConceptView.of(concept).model_dump(), similarity=1 - distance) for concept, distance in near]
+    return NearestView(library=library.id, data=data, links={"library": f"/v1/concept-libraries/{library.id}"})
+
+
+def _unit(vector: list[float]) -> list[float]:
+    """The vector at length one, so that its numbers fit single precision however large or small they were."""
+    largest = max(abs(number) for number in vector)
+    if largest == 0:
+        raise InvalidInput("A vector of zeros has no direction; send one with some other number.", code="no_direction", param="vector")
+    scaled = [number / largest for number in vector]
+    length = math.hypot(*scaled)
+    return [number / length for number in scaled]

@@ -1,0 +1,29 @@
+"""All SQL of curves and their points, read through the owner's job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from app.db.models import Curve, CurvePoint, Job
+
+
+class CurveRepository:
+    """Curves of an owner's jobs."""
+
+    def __init__(self, session: Session, owner_id: str) -> None:
+        self.session = session
+        self.owner_id = owner_id
+
+    def points(self, job_id: str) -> Sequence[Row[str, CurvePoint]]:
+        """Every point with its curve's name: curve by curve, by rising sparsity."""
+        statement = (
+            select(Curve.name, CurvePoint)
+            .join(CurvePoint, CurvePoint.curve_id == Curve.id)
+            .join(Job, Job.id == Curve.job_id)
+            .where(Job.owner_id == self.owner_id, Curve.job_id == job_id)
+            .order_by(Curve.name, CurvePoint.sparsity, CurvePoint.kept.desc())
+        )
+        return self.session.execute(statement).all()

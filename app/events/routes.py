@@ -1,0 +1,58 @@
+"""HTTP of a job's events: a page as JSON, or a live stream as text/event-stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import FactoryDep, SessionDep
+from app.events import service
+from app.events.schemas import EVENT_EXAMPLE, EventView
+from app.events.signals import SignalsDep
+from app.pagination import Page, PageParams, page
+from app.problems import RESOURCE_RESPONSES
+
+HEARTBEAT_SECONDS = 15
+RECONNECT_MILLISECONDS = 2000
+EVENT_STREAM = "text/event-stream"
+
+STREAM_EXAMPLE = f"id: {EVENT_EXAMPLE['id']}\nevent: progress\ndata: " + EventView.model_validate(EVENT_EXAMPLE).model_dump_json() + "\n\n"
+STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A page, or the live stream", "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": STREAM_EXAMPLE}}}
+}
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["events"])
+
+
+@router.get("", response_model=Page[EventView], responses={**RESOURCE_RESPONSES, **STREAM_RESPONSE})
+def events(
+    *,
+    job_id: str,
+    request: Request,
+    session: SessionDep,
+    sessions: FactoryDep,
+    owner: OwnerDep,
+    signals: SignalsDep,
+    params: PageParams,
+    last_event_id: Annotated[str | None, Header(description="In a stream: go on behind this event.")] = None,
+) -> Response:
+    """What happened to a job, oldest first. With `Accept: text/event-stream` the same events live, until the job has finished."""
+    if EVENT_STREAM not in request.headers.get("accept", ""):
+        after = service.parse_cursor(params.after, "after")
+        batch = service.read_batch(session, owner.owner_id, job_id, after, params.limit + 1)
+        return respond(request, page(batch.events, params, f"/v1/jobs/{job_id}/events"), headers={"Vary": "Accept"})
+    after = service.parse_cursor(last_event_id or params.after, "Last-Event-ID")
+    service.read_batch(session, owner.owner_id, job_id, after, limit=1)  # refuse while there is still a status to refuse with
+    stream = service.follow(signals, sessions, owner.owner_id, job_id, after)
+    return EventSourceResponse(_messages(stream), ping=HEARTBEAT_SECONDS, sep="\n", headers={"Vary": "Accept"})
+
+
+async def _messages(stream: AsyncIterator[EventView]) -> AsyncIterator[ServerSentEvent]:
+    yield ServerSentEvent(comment="connected", retry=RECONNECT_MILLISECONDS)
+    async for event in stream:
+        yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(event.id))

@@ -1,0 +1,87 @@
+"""The rules of events: a page from a cursor, and the same rows live until the job has finished."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from app.db.models import FINISHED_STATES
+from app.db.session import SessionFactory
+from app.errors import InvalidInput
+from app.events.repository import EventRepository
+from app.events.schemas import EventView
+from app.events.signals import JobSignals
+from app.jobs.repository import JobRepository
+
+BATCH_EVENTS = 100
+RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
+LARGEST_ID = 2**63 - 1
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some events, and whether the job has none behind them and will have none."""
+
+    events: Sequence[EventView]
+    is_last: bool
+
+
+def parse_cursor(text: str | None, param: str) -> int:
+    """The event id a reader has seen last; 0 for a reader who has seen none.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= LARGEST_ID and len(text) <= 19):
+        raise InvalidInput(f"{param} is the id of an event, a whole number; {text[:40]!r} is not.", param=param)
+    return int(text)
+
+
+def read_batch(session: Session, owner_id: str, job_id: str, after: int, limit: int) -> Batch:
+    """Up to `limit` events behind `after`. The job is read first: what ended it is then among the events.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such job.
+    """
+    job = JobRepository(session, owner_id).get(job_id)
+    events = [EventView.of(event) for event in EventRepository(session, owner_id).behind(job_id, after, limit)]
+    return Batch(events, job.state in FINISHED_STATES and len(events) < limit)
+
+
+async def follow(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, after: int) -> AsyncIterator[EventView]:
+    """Events behind `after` as they happen, up to the one that ends the job. Between them no connection and no thread is held.
+
+    When the database goes away the stream ends; a reader comes back with the last id it has seen and loses nothing.
+    """
+    seen = after
+
+    def read() -> Batch:
+        with sessions() as session:
+            return read_batch(session, owner_id, job_id, seen, BATCH_EVENTS)
+
+    with signals.watch(job_id) as waiter:
+        while True:
+            try:
+                batch = await signals.read(read)
+            except (DBAPIError, PoolTimeout) as error:
+                log.warning("event_stream_interrupted", job_id=job_id, error=str(error))
+                return
+            for event in batch.events:
+                seen = event.id
+                yield event
+            if batch.is_last:
+                return
+            if len(batch.events) < BATCH_EVENTS:
+                await waiter.wait(RECHECK_SECONDS)

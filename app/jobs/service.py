@@ -1,0 +1,157 @@
+"""The rules of jobs: what may be asked for, how one is canceled and how one waits for its end. SQL is in the repository."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from sqlalchemy.orm import Session
+
+from app.concept_libraries.repository import ConceptLibraryRepository
+from app.datasets.repository import DatasetRepository
+from app.db.ids import new_id
+from app.db.models import FINISHED_STATES, Dataset, Job, Model
+from app.db.session import SessionFactory, after_commit
+from app.db.transitions import enqueue, request_cancel
+from app.errors import Conflict, InvalidInput
+from app.events.signals import JobSignals
+from app.jobs.repository import JobRepository
+from app.jobs.schemas import JobCreate, JobView
+from app.models.repository import ModelRepository
+from app.queue import ring
+from app.settings import Settings
+
+RETRY_AFTER_SECONDS = 2
+RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
+
+
+def create_job(session: Session, owner_id: str, request: JobCreate, settings: Settings, request_id: str | None) -> Job:
+    """Accept a job: its row is the promise, and the broker is told once that row is committed.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such model, data set or concept library.
+    Conflict
+        While the model or the data set is still being checked.
+    InvalidInput
+        When one of them was refused, or they do not go together.
+    """
+    dataset = DatasetRepository(session, owner_id).get(request.dataset)
+    model = ModelRepository(session, owner_id).get(request.model) if request.model is not None else None
+    _require_fitting(model, dataset)
+    if model is not None:
+        _require_ready(model, "model")
+    _require_ready(dataset, "dataset")
+    if request.library.id is not None:
+        _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)
+    job = Job(
+        id=new_id("job"),
+        owner_id=owner_id,
+        kind=request.kind,
+        spec=request.to_spec(),
+        model_id=request.model,
+        dataset_id=request.dataset,
+        attempt=0,
+        request_id=request_id,
+        deadline_seconds=request.deadline_seconds or settings.job_deadline_seconds,
+    )
+    enqueue(session, job)
+    after_commit(session, lambda: ring(job.id, settings.redis_url))
+    return job
+
+
+def cancel_job(session: Session, owner_id: str, job_id: str) -> Job:
+    """Cancel a queued job at once, ask a running one to stop; asking again changes nothing.
+
+    Raises
+    ------
+    Conflict
+        When the job has finished.
+    """
+    job = JobRepository(session, owner_id).get(job_id, for_update=True)
+    if job.state in FINISHED_STATES:
+        raise Conflict(f"Job {job_id} has finished ({job.state}); only a queued or running job can be canceled.", code="job_finished")
+    request_cancel(session, job)
+    session.refresh(job)
+    return job
+
+
+def succeeded_job(session: Session, owner_id: str, job_id: str) -> Job:
+    """The job, once it has something to show.
+
+    Raises
+    ------
+    Conflict
+        While it is not finished, and when it failed or was canceled; the detail says why.
+    """
+    job = JobRepository(session, owner_id).get(job_id)
+    if job.state == "succeeded":
+        return job
+    if job.state == "failed":
+        reason = job.error["message"] if job.error else "no reason was recorded."
+        raise Conflict(f"Job {job_id} failed, so it has no result: {reason}", code="job_failed")
+    if job.state == "canceled":
+        raise Conflict(f"Job {job_id} was canceled, so it has no result; submit it again to get one.", code="job_canceled")
+    raise Conflict(
+        f"Job {job_id} is {job.state}; its result is there when it has succeeded.",
+        code="job_unfinished",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
+
+
+async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> JobView:
+    """The job as it is when it has finished or when the time is up; no connection and no thread is held in between."""
+
+    def read() -> JobView:
+        with sessions() as session:
+            return JobView.of(JobRepository(session, owner_id).get(job_id))
+
+    until = monotonic() + wait_seconds
+    with signals.watch(job_id) as waiter:
+        while True:
+            view = await signals.read(read)
+            left = until - monotonic()
+            if view.finished or left <= 0:
+                return view
+            await waiter.wait(min(left, RECHECK_SECONDS))
+
+
+def _require_fitting(model: Model | None, dataset: Dataset) -> None:
+    if dataset.kind == "features" and model is not None:
+        raise InvalidInput(
+            f"Data set {dataset.id} holds ready features, which take no model; leave model out.", code="model_not_taken", param="model"
+        )
+    if dataset.kind != "features" and model is None:
+        raise InvalidInput(f"Data set {dataset.id} holds images; say which model reads them.", code="model_needed", param="model")
+
+
+def _require_ready(row: Model | Dataset, param: str) -> None:
+    noun = "Model" if param == "model" else "Data set"
+    if row.state == "pending":
+        raise Conflict(
+            f"{noun} {row.id} is still being checked; send the job when it is ready.",
+            code=f"{param}_pending",
+            param=param,
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    if row.state == "failed":
+        reason = row.error["message"] if row.error else "no reason was recorded."
+        raise InvalidInput(f"{noun} {row.id} was refused: {reason}", code=f"{param}_failed", param=param)
+
+
+def _require_library(libraries: ConceptLibraryRepository, library_id: str, model: Model | None, dataset: Dataset) -> None:
+    library = libraries.get(library_id)
+    if library.model_id != (model.id if model else None):
+        fitted_to = f"model {library.model_id}" if library.model_id else "a data set of ready features"
+        raise InvalidInput(
+            f"Concept library {library_id} was fitted to {fitted_to}; it can only be used with the same.",
+            code="library_misfit",
+            param="library.id",
+        )
+    found = ((model or dataset).info or {}).get("num_features")
+    if found is not None and found != library.dimension:
+        raise InvalidInput(
+            f"Concept library {library_id} has vectors of {library.dimension} numbers, but the representation has {found}.",
+            code="library_misfit",
+            param="library.id",
+        )

@@ -1,0 +1,261 @@
+"""The API over the suite's real PostgreSQL and Redis, tenants who use it, and rows as a worker would have left them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app.auth import SECRET_PREFIX, digest_of
+from app.db.ids import new_id
+from app.db.models import ApiKey, Concept, ConceptLibrary, Curve, CurvePoint, Dataset, Job, Model, Owner, Plot, Result, StageArtifact
+from app.db.session import SessionFactory
+from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
+from app.main import create_app
+from app.settings import Settings
+from app.storage import ArtifactStore, record_blob
+
+LEASE_SECONDS = 60
+PNG = b"\x89PNG\r\n\x1a\n a figure"
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+# (sparsity, kept, accuracy, arr): thirds, so that a number that loses a digit on its way is noticed.
+POINTS = ((0.0, 8, 2 / 3, 1.0), (0.5, 4, 0.6, 0.9), (0.98, 1, 1 / 3, 0.5), (1.0, 0, 0.1, 0.15))
+VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An owner with an API key."""
+
+    owner_id: str
+    headers: dict[str, str] = field(repr=False)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[FastAPI]:
+    api = create_app(settings)
+    yield api
+    api.state.engine.dispose()
+
+
+@pytest.fixture
+def sessions(app: FastAPI) -> SessionFactory:
+    return app.state.session_factory
+
+
+@pytest.fixture
+def store(app: FastAPI) -> ArtifactStore:
+    return app.state.store
+
+
+def make_tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
+    secret = SECRET_PREFIX + secrets.token_urlsafe(24)
+    owner_id = new_id("owner")
+    with sessions.begin() as session:
+        session.add(Owner(id=owner_id, name="A tenant"))
+        session.flush()
+        digest = digest_of(secret, settings.api_key_secret)
+        session.add(ApiKey(id=new_id("api_key"), owner_id=owner_id, name="first", digest=digest, hint=secret[-4:]))
+    return Tenant(owner_id, {"Authorization": f"Bearer {secret}"})
+
+
+@pytest.fixture
+def tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
+    return make_tenant(sessions, settings)
+
+
+@pytest.fixture
+def stranger(sessions: SessionFactory, settings: Settings) -> Tenant:
+    """Another owner, who must never see anything of `tenant`'s."""
+    return make_tenant(sessions, settings)
+
+
+@pytest.fixture
+def client(app: FastAPI, tenant: Tenant) -> Iterator[TestClient]:
+    with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as test_client:
+        yield test_client
+
+
+@pytest.fixture
+def live_url(app: FastAPI) -> Iterator[str]:
+    """The API behind a real socket, for what streams or waits."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1))
+    started = threading.Event()
+    notify_started = server.startup
+
+    async def startup(sockets: Any = None) -> None:
+        await notify_started(sockets)
+        started.set()
+
+    server.startup = startup  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert started.wait(20), "The server did not start."
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture
+def live(live_url: str, tenant: Tenant) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=live_url, headers=tenant.headers, timeout=30) as http:
+        yield http
+
+
+class Rows:
+    """Rows of one owner, put there the way a worker does: through the transitions, one transaction a step."""
+
+    def __init__(self, sessions: SessionFactory, store: ArtifactStore, owner_id: str) -> None:
+        self.sessions = sessions
+        self.store = store
+        self.owner_id = owner_id
+
+    def model(self, state: str = "ready", **columns: Any) -> str:
+        row = Model(
+            id=new_id("model"), owner_id=self.owner_id, name="net", architecture="timm:resnet18", arguments={}, state=state, **columns
+        )
+        return self._insert(row)
+
+    def dataset(self, state: str = "ready", kind: str = "images", **columns: Any) -> str:
+        return self._insert(Dataset(id=new_id("dataset"), owner_id=self.owner_id, name="digits", kind=kind, state=state, **columns))
+
+    def job(self, model: str | None = None, dataset: str | None = None, kind: str = "score", **columns: Any) -> str:
+        """A queued job."""
+        model_id = model or self.model()
+        dataset_id = dataset or self.dataset()
+        spec = {
+            "model": model_id,
+            "dataset": dataset_id,
+            "library": {"kind": "prototype", "concept_count": 4, "parts": []},
+            "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+            "protocol": "exact",
+            "seed": 0,
+        }
+        job = Job(
+            id=new_id("job"),
+            owner_id=self.owner_id,
+            kind=kind,
+            spec=spec,
+            model_id=model_id,
+            dataset_id=dataset_id,
+            deadline_seconds=60.0,
+            **columns,
+        )
+        with self.sessions.begin() as session:
+            enqueue(session, job)
+        return job.id
+
+    def claim(self, job_id: str) -> str:
+        with self.sessions.begin() as session:
+            token = claim(session, job_id, "a worker", LEASE_SECONDS)
+        assert token is not None
+        return token
+
+    def progress(self, job_id: str, token: str, done: int, total: int = 10) -> None:
+        with self.sessions.begin() as session:
+            report_progress(session, job_id, token, stage="extract", done=done, total=total, eta_seconds=1.5)
+
+    def event(self, job_id: str, token: str, kind: str, **data: Any) -> None:
+        with self.sessions.begin() as session:
+            add_event(session, job_id, token, kind, data)
+
+    def fail(self, job_id: str, token: str, message: str) -> None:
+        with self.sessions.begin() as session:
+            fail(session, job_id, token, {"code": "data_invalid", "message": message, "param": None})
+
+    def cancel(self, job_id: str) -> None:
+        with self.sessions.begin() as session:
+            request_cancel(session, session.get_one(Job, job_id))
+
+    def succeed(self, job_id: str, token: str) -> str:
+        """End a job with a small result; returns the library's id."""
+        with self.sessions.begin() as session:
+            library_id = self._result(session, session.get_one(Job, job_id))
+            succeed(session, job_id, token)
+        return library_id
+
+    def succeeded_job(self) -> tuple[str, str]:
+        """A finished job and its library."""
+        job_id = self.job()
+        return job_id, self.succeed(job_id, self.claim(job_id))
+
+    def _result(self, session: Session, job: Job) -> str:
+        artifact = self._blob(session, f"safetensors of {job.id}".encode())
+        library_id, key = new_id("library"), secrets.token_hex(32)
+        session.add(StageArtifact(owner_id=self.owner_id, key=key, stage="libraries", blob_sha256=artifact))
+        session.add(
+            ConceptLibrary(
+                id=library_id,
+                owner_id=self.owner_id,
+                job_id=job.id,
+                model_id=job.model_id,
+                dataset_id=job.dataset_id,
+                kind="prototype",
+                settings=job.spec["library"],
+                concept_count=len(VECTORS),
+                dimension=len(VECTORS[0]),
+                artifact_key=key,
+            )
+        )
+        session.flush()
+        exemplars = [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9}]
+        for index, vector in enumerate(VECTORS):
+            session.add(Concept(library_id=library_id, index=index, origin="prototype", label=None, vector=vector, exemplars=exemplars))
+        session.add(Result(job_id=job.id, library_id=library_id, report={"iis": 2 / 3, "iis_low": 0.6, "iis_high": 0.7, "warnings": []}))
+        for name in ("library", "random_control"):
+            self._curve(session, job.id, name)
+        for name in ("arr", "accuracy"):
+            for plot_format, content in (("png", PNG), ("svg", SVG)):
+                session.add(Plot(job_id=job.id, name=name, format=plot_format, blob_sha256=self._blob(session, content + name.encode())))
+        return library_id
+
+    def _curve(self, session: Session, job_id: str, name: str) -> None:
+        curve = Curve(id=new_id("curve"), job_id=job_id, name=name)
+        session.add(curve)
+        session.flush()
+        for sparsity, kept, accuracy, arr in POINTS:
+            session.add(
+                CurvePoint(
+                    curve_id=curve.id,
+                    kept=kept,
+                    sparsity=sparsity,
+                    accuracy=accuracy,
+                    accuracy_low=accuracy - 0.01,
+                    accuracy_high=accuracy + 0.01,
+                    arr=arr,
+                    arr_low=arr - 0.01,
+                    arr_high=arr + 0.01,
+                    arr_chance_corrected=None if name == "random_control" else arr / 3,
+                )
+            )
+
+    def _blob(self, session: Session, content: bytes) -> str:
+        sha256, size_bytes = self.store.put_bytes(content)
+        record_blob(session, sha256, size_bytes)
+        session.flush()
+        return sha256
+
+    def _insert(self, row: Any) -> str:
+        with self.sessions.begin() as session:
+            session.add(row)
+        return row.id
+
+
+@pytest.fixture
+def rows(sessions: SessionFactory, store: ArtifactStore, tenant: Tenant) -> Rows:
+    return Rows(sessions, store, tenant.owner_id)
+
+
+@pytest.fixture
+def strange_rows(sessions: SessionFactory, store: ArtifactStore, stranger: Tenant) -> Rows:
+    return Rows(sessions, store, stranger.owner_id)
