@@ -38,9 +38,7 @@ def authenticate(session: Session, authorization: str | None, api_key_secret: st
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret.startswith(SECRET_PREFIX):
         raise Unauthorized("Send your API key in the header Authorization: Bearer iis_…")
-    statement = select(ApiKey.owner_id, ApiKey.id).where(
-        ApiKey.digest == digest_of(secret, api_key_secret), ApiKey.revoked_at.is_(None)
-    )
+    statement = select(ApiKey.owner_id, ApiKey.id).where(ApiKey.digest == digest_of(secret, api_key_secret), ApiKey.revoked_at.is_(None))
     found = session.execute(statement).first()
     if found is None:
         raise Unauthorized("This API key is unknown or was revoked.")

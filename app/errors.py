@@ -27,9 +27,7 @@ class ApiError(Exception):
     code = "internal_error"
     title = "Internal error"
 
-    def __init__(
-        self, detail: str, *, code: str | None = None, param: str | None = None, retry_after_seconds: int | None = None
-    ) -> None:
+    def __init__(self, detail: str, *, code: str | None = None, param: str | None = None, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code or type(self).code

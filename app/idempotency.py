@@ -110,15 +110,11 @@ def _keep(session: Session, owner: Owner, key: str, response: Response, body: by
 
 
 def _in_flight() -> Conflict:
-    return Conflict(
-        "A request with this Idempotency-Key is still being answered.", code="idempotency_in_flight", retry_after_seconds=1
-    )
+    return Conflict("A request with this Idempotency-Key is still being answered.", code="idempotency_in_flight", retry_after_seconds=1)
 
 
 def expire_idempotency_records(session: Session, settings: Settings) -> int:
     """Drop answers that are older than a day; returns how many went."""
     oldest = datetime.now(UTC) - timedelta(seconds=settings.idempotency_expiry_seconds)
-    gone = session.scalars(
-        delete(IdempotencyRecord).where(IdempotencyRecord.created_at < oldest).returning(IdempotencyRecord.key)
-    )
+    gone = session.scalars(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < oldest).returning(IdempotencyRecord.key))
     return len(gone.all())

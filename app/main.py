@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.db.session import make_engine, make_session_factory
+from app.events.signals import JobSignals
 from app.logging import configure_logging
 from app.metrics import JobsCollector, RequestMetrics
 from app.middleware import RequestMiddleware
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.session_factory = factory
     app.state.store = open_store(settings)
     app.state.metrics_registry = registry
+    app.state.job_signals = JobSignals(engine)
     app.add_middleware(RequestMiddleware, settings=settings, metrics=RequestMetrics(registry))
     install_problem_handlers(app)
     for router in ROUTERS:

@@ -62,7 +62,11 @@ class RequestMiddleware:
                 if status:  # part of an answer is out already; breaking off is all that is left
                     raise
                 await problem_response(
-                    request_id, 500, "internal_error", "Internal error", f"Something went wrong on our side; please report request {request_id}."
+                    request_id,
+                    500,
+                    "internal_error",
+                    "Internal error",
+                    f"Something went wrong on our side; please report request {request_id}.",
                 )(scope, receive, send_with_id)
             finally:
                 self._record(scope, status, perf_counter() - started)

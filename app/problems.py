@@ -73,7 +73,14 @@ CREATION_RESPONSES = problem_responses(Unauthorized, NotFound, Conflict, TooLarg
 
 
 def problem_response(
-    request_id: str, status: int, code: str, title: str, detail: str, *, errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None
+    request_id: str,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Build one problem response."""
     problem = Problem(

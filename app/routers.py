@@ -4,4 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from app.api_keys.routes import router as api_keys
+from app.concept_libraries.routes import router as concept_libraries
+from app.curves.routes import router as curves
+from app.datasets.routes import router as datasets
+from app.events.routes import router as events
+from app.health.routes import router as health
+from app.jobs.routes import router as jobs
+from app.models.routes import router as models
+from app.plots.routes import router as plots
+from app.results.routes import router as results
+from app.uploads.routes import router as uploads
+
+ROUTERS: tuple[APIRouter, ...] = (uploads, models, datasets, jobs, events, results, curves, plots, concept_libraries, api_keys, health)

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     upload_expiry_seconds: float = Field(24 * 3600, gt=0)
     idempotency_expiry_seconds: float = Field(24 * 3600, gt=0)
     server_dataset_folders: list[Path] = Field(default_factory=list[Path])
-    allow_hub: bool = False  # whether data sets and pretrained weights may be fetched by name from the network
+    allow_hub: bool = True  # whether data sets and pretrained weights may be fetched by name from the network
 
     lease_seconds: float = Field(90, gt=0)
     heartbeat_seconds: float = Field(30, gt=0)
@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     job_deadline_seconds: float = Field(24 * 3600, gt=0)
     check_deadline_seconds: float = Field(900, gt=0)
     cancel_poll_seconds: float = Field(2, gt=0)
-    child_memory_bytes: int | None = None
+    retry_pause_seconds: float = Field(10, ge=0)  # before a job goes back to the queue because storage failed
+    child_memory_bytes: int | None = None  # of the compute process with all it starts; without it no limit
+    worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

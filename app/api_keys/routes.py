@@ -1,0 +1,48 @@
+"""Routes of API keys: thin, the rules are in the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from app.api_keys import service
+from app.api_keys.repository import ApiKeyRepository
+from app.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyView
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import SessionDep, SettingsDep
+from app.errors import Conflict
+from app.idempotency import IdempotentRoute
+from app.pagination import Page, PageParams, page
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+
+router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=IdempotentRoute)
+
+
+@router.post("", status_code=201, response_model=ApiKeyCreated, responses=CREATION_RESPONSES)
+def create(body: ApiKeyCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Make another key. Its secret is in this answer and never again."""
+    key, secret = service.create_key(session, owner.owner_id, body.name, settings)
+    view = ApiKeyView.of(key)
+    created = ApiKeyCreated(**view.model_dump(), secret=secret)
+    request.state.replay_body = created.model_copy(update={"secret": None}).model_dump_json().encode()
+    headers = {"Location": view.links["self"], "Cache-Control": "no-store"}
+    return Response(created.model_dump_json(), 201, headers, media_type="application/json")
+
+
+@router.get("", response_model=Page[ApiKeyView])
+def list_keys(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """Your keys, newest first, revoked ones too."""
+    rows = ApiKeyRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
+    return respond(request, page([ApiKeyView.of(row) for row in rows], params, "/v1/api-keys"))
+
+
+@router.get("/{key_id}", response_model=ApiKeyView, responses=RESOURCE_RESPONSES)
+def show(key_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """One key."""
+    return respond(request, ApiKeyView.of(ApiKeyRepository(session, owner.owner_id).get(key_id)))
+
+
+@router.delete("/{key_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+def revoke(key_id: str, session: SessionDep, owner: OwnerDep) -> None:
+    """Revoke a key: it is refused from the next request on."""
+    service.revoke_key(session, owner.owner_id, key_id)

@@ -1,0 +1,23 @@
+"""All SQL of data sets."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, select
+
+from app.db.models import FINISHED_STATES, Dataset, Job
+from app.db.repository import OwnedRepository
+
+
+class DatasetRepository(OwnedRepository[Dataset]):
+    """Data sets of one owner that were not deleted."""
+
+    table = Dataset
+    noun = "data set"
+
+    def owned(self) -> Select[tuple[Dataset]]:
+        return super().owned().where(Dataset.deleted_at.is_(None))
+
+    def unfinished_job(self, dataset: Dataset) -> Job | None:
+        """A job that still needs the data set, its check included."""
+        using = (Job.owner_id == self.owner_id, Job.dataset_id == dataset.id, Job.state.not_in(FINISHED_STATES))
+        return self.session.scalar(select(Job).where(*using).limit(1))

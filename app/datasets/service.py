@@ -1,0 +1,99 @@
+"""The rules of data sets: where they may come from, and when one may go. What is in them is found out by a worker."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.checks import RETRY_AFTER_SECONDS, enqueue_check
+from app.datasets.repository import DatasetRepository
+from app.datasets.schemas import DatasetCreate
+from app.db.ids import new_id
+from app.db.models import INTERNAL_JOB_KINDS, Dataset
+from app.errors import Conflict, InvalidInput
+from app.settings import Settings
+from app.uploads.service import require_complete
+
+
+def create_dataset(session: Session, owner_id: str, request: DatasetCreate, settings: Settings, request_id: str | None) -> Dataset:
+    """Add a pending data set together with the job that checks it.
+
+    Raises
+    ------
+    NotFound, Conflict
+        When the upload is not this owner's, or not complete.
+    InvalidInput
+        For a server path outside the allowed folders, or a Hub data set where the Hub is not allowed.
+    """
+    if request.hub is not None and not settings.allow_hub:
+        raise InvalidInput("This service does not fetch data sets from the Hub; upload an archive.", code="hub_not_allowed", param="hub")
+    upload = require_complete(session, owner_id, request.upload) if request.upload is not None else None
+    server_path = allowed_server_path(request.server_path, settings) if request.server_path is not None else None
+    dataset = Dataset(
+        id=new_id("dataset"),
+        owner_id=owner_id,
+        name=request.name or _default_name(upload.filename if upload else None, server_path, request),
+        kind=request.kind,
+        upload_id=request.upload,
+        server_path=str(server_path) if server_path is not None else None,
+        hub=request.hub.model_dump(exclude_none=True) if request.hub is not None else None,
+        split_seed=request.split_seed,
+        test_share=request.test_share,
+        state="pending",
+    )
+    DatasetRepository(session, owner_id).add(dataset)
+    enqueue_check(session, dataset, settings, request_id)
+    return dataset
+
+
+def allowed_server_path(given: str, settings: Settings) -> Path:
+    """Resolve a path on the server, links included, and refuse it unless it lies in an allowed folder.
+
+    The sentence is the same whether such a path exists or not: it must not tell what else lies on the server.
+    """
+    refusal = InvalidInput(
+        "This path is not inside a folder that the service may read; ask its operator, or upload an archive.",
+        code="server_path_not_allowed",
+        param="server_path",
+    )
+    if "\0" in given or not Path(given).is_absolute():
+        raise refusal
+    try:
+        path = Path(given).resolve()
+        allowed = [folder.resolve() for folder in settings.server_dataset_folders]
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise refusal from error
+    if not any(path.is_relative_to(folder) for folder in allowed):
+        raise refusal
+    return path
+
+
+def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
+    """Take a data set away from its owner; results of finished jobs stay readable.
+
+    Raises
+    ------
+    Conflict
+        While a job that needs it, or its check, has not finished.
+    """
+    datasets = DatasetRepository(session, owner_id)
+    dataset = datasets.get(dataset_id, for_update=True)
+    job = datasets.unfinished_job(dataset)
+    if job is not None and job.kind in INTERNAL_JOB_KINDS:
+        raise Conflict(
+            f"Data set {dataset_id} is being checked; delete it afterwards.", code="dataset_in_use", retry_after_seconds=RETRY_AFTER_SECONDS
+        )
+    if job is not None:
+        raise Conflict(f"Job {job.id} still needs data set {dataset_id}; cancel the job or wait for its end.", code="dataset_in_use")
+    dataset.deleted_at = datetime.now(UTC)
+    session.flush()
+
+
+def _default_name(filename: str | None, server_path: Path | None, request: DatasetCreate) -> str:
+    if filename is not None:
+        return filename
+    if server_path is not None:
+        return server_path.name or str(server_path)
+    return request.hub.name if request.hub is not None else request.kind

@@ -1,0 +1,45 @@
+"""Routes of health and metrics; they need no key."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from app.dependencies import FactoryDep, SettingsDep, StoreDep
+from app.errors import Unavailable
+from app.health.schemas import Live, Ready
+from app.health.service import readiness
+from app.problems import problem_responses
+
+router = APIRouter(prefix="/v1", tags=["health"])
+
+NAMES = ("database", "storage")
+
+
+@router.get("/health/live")
+def live() -> Live:
+    """The process runs; says nothing about what it leans on."""
+    return Live()
+
+
+@router.get("/health/ready", responses=problem_responses(Unavailable))
+def ready(factory: FactoryDep, store: StoreDep, settings: SettingsDep) -> Ready:
+    """Whether requests can be served, with a word on each service that is needed."""
+    found = readiness(factory, store, settings)
+    if found.status == "unavailable":
+        down = " and ".join(name for name in NAMES if getattr(found, name) != "ok")
+        raise Unavailable(f"Not ready: the {down} cannot be used now.", code="not_ready")
+    return found
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"example": 'iis_jobs{kind="score",state="queued"} 0.0\n'}}}},
+)
+def metrics(request: Request) -> Response:
+    """What Prometheus scrapes."""
+    registry = cast("CollectorRegistry", request.app.state.metrics_registry)
+    return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

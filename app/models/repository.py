@@ -1,0 +1,23 @@
+"""All SQL of models."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, select
+
+from app.db.models import FINISHED_STATES, Job, Model
+from app.db.repository import OwnedRepository
+
+
+class ModelRepository(OwnedRepository[Model]):
+    """Models of one owner that were not deleted."""
+
+    table = Model
+    noun = "model"
+
+    def owned(self) -> Select[tuple[Model]]:
+        return super().owned().where(Model.deleted_at.is_(None))
+
+    def unfinished_job(self, model: Model) -> Job | None:
+        """A job that still needs the model, its check included."""
+        using = (Job.owner_id == self.owner_id, Job.model_id == model.id, Job.state.not_in(FINISHED_STATES))
+        return self.session.scalar(select(Job).where(*using).limit(1))

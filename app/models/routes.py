@@ -1,0 +1,55 @@
+"""Routes of models: thin, the rules are in the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from app.auth import OwnerDep
+from app.checks import RETRY_AFTER_SECONDS
+from app.conditional import WaitSeconds, poll, respond
+from app.dependencies import FactoryDep, SessionDep, SettingsDep
+from app.errors import Conflict
+from app.idempotency import IdempotentRoute
+from app.models import service
+from app.models.repository import ModelRepository
+from app.models.schemas import ModelCreate, ModelView
+from app.pagination import Page, PageParams, page
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IdempotentRoute)
+
+
+@router.post("", status_code=201, response_model=ModelView, responses=CREATION_RESPONSES)
+def create(body: ModelCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Add a model. It is pending until a worker has loaded it and run it once."""
+    view = ModelView.of(service.create_model(session, owner.owner_id, body, settings, request_id_of(request)))
+    headers = {"Location": view.links["self"], "Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Response(view.model_dump_json(), 201, headers, media_type="application/json")
+
+
+@router.get("", response_model=Page[ModelView])
+def list_models(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """Your models, newest first."""
+    rows = ModelRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
+    return respond(request, page([ModelView.of(row) for row in rows], params, "/v1/models"))
+
+
+@router.get("/{model_id}", response_model=ModelView, responses=RESOURCE_RESPONSES)
+async def show(
+    model_id: str, request: Request, session: SessionDep, factory: FactoryDep, owner: OwnerDep, wait_seconds: WaitSeconds
+) -> Response:
+    """One model. With `Prefer: wait=N` the answer comes when its check has ended, or after N seconds."""
+    session.close()  # whoever waits holds no connection
+
+    def read() -> ModelView:
+        with factory() as reading:
+            return ModelView.of(ModelRepository(reading, owner.owner_id).get(model_id))
+
+    view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
+    return respond(request, view, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
+
+
+@router.delete("/{model_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+def delete(model_id: str, session: SessionDep, owner: OwnerDep) -> None:
+    """Delete a model that no unfinished job needs."""
+    service.delete_model(session, owner.owner_id, model_id)

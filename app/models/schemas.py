@@ -1,0 +1,176 @@
+"""Wire types of models: an architecture, where its weights come from, and what a check found out about it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.checks import CheckError
+from app.db.models import Model
+from iis_engine.specs import ARCHITECTURE_FAMILIES
+
+ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")
+MAX_ARGUMENTS = 64
+
+
+def known_architecture(value: str) -> str:
+    """Check that a name is `family:NAME` of a family we have, or `onnx`."""
+    family, colon, name = value.partition(":")
+    if family not in ARCHITECTURE_FAMILIES:
+        known = ", ".join(f"{one}:NAME" if one != "onnx" else one for one in ARCHITECTURE_FAMILIES)
+        raise PydanticCustomError(
+            "unknown_architecture", "'{value}' names no architecture we have; write one of {known}.", {"value": value[:200], "known": known}
+        )
+    if family == "onnx":
+        if colon:
+            raise PydanticCustomError("unknown_architecture", "Write onnx alone; the network is in the uploaded file.")
+    elif not ARCHITECTURE_NAME.fullmatch(name):
+        raise PydanticCustomError(
+            "unknown_architecture",
+            "Write the architecture as {family}:NAME with a plain name of letters, digits, '_', '-' and '.'.",
+            {"family": family},
+        )
+    return value
+
+
+Architecture = Annotated[
+    str, Field(max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME or onnx"), AfterValidator(known_architecture)
+]
+
+
+class PreprocessingChoice(BaseModel):
+    """Overrides of the architecture's own preprocessing; what is left out stays as the architecture has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input_size: int | None = Field(default=None, ge=8, le=4096, description="Pixels, square")
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
+    crop_pct: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _deviations_are_positive(self) -> Self:
+        if self.std is not None and min(self.std) <= 0:
+            raise PydanticCustomError("std_not_positive", "Each value of std must be above 0.")
+        return self
+
+
+class ModelCreate(BaseModel):
+    """A network and its weights: a checkpoint you uploaded, or a tag of the architecture's own library."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "resnet18, epoch 90",
+                    "architecture": "timm:resnet18",
+                    "arguments": {"num_classes": 100},
+                    "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+                }
+            ]
+        },
+    )
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    architecture: Architecture
+    arguments: dict[str, JsonValue] = Field(
+        default_factory=dict[str, JsonValue], max_length=MAX_ARGUMENTS, description="Keyword arguments of the architecture"
+    )
+    upload: str | None = Field(
+        default=None, max_length=64, description="A complete upload with the checkpoint: safetensors, a torch zip of plain tensors, or ONNX"
+    )
+    pretrained: str | None = Field(
+        default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library"
+    )
+    layer: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        description="A module's or an ONNX output's name; without it the pooled penultimate representation",
+    )
+    preprocessing: PreprocessingChoice | None = None
+
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> Self:
+        if (self.upload is None) == (self.pretrained is None):
+            raise PydanticCustomError("weights_choice", "Give exactly one of upload (your checkpoint) and pretrained (a tag).")
+        if self.architecture == "onnx" and self.upload is None:
+            raise PydanticCustomError(
+                "onnx_needs_upload", "An onnx model is a file: upload it and name the upload; pretrained has no meaning here."
+            )
+        if self.architecture == "onnx" and self.arguments:
+            raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is whole in itself; leave arguments out.")
+        return self
+
+
+MODEL_EXAMPLE: dict[str, Any] = {
+    "id": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "name": "resnet18, epoch 90",
+    "architecture": "timm:resnet18",
+    "arguments": {"num_classes": 100},
+    "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "pretrained": None,
+    "layer": None,
+    "preprocessing": None,
+    "state": "ready",
+    "error": None,
+    "digest": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
+    "info": {"num_features": 512, "input_size": 224},
+    "created_at": "2026-01-12T09:30:00Z",
+    "checked_at": "2026-01-12T09:30:04Z",
+    "links": {"self": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w", "upload": "/v1/uploads/upl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
+}
+
+
+class ModelView(BaseModel):
+    """A model as its owner sees it: pending until a worker has loaded it and run it once, then ready or failed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MODEL_EXAMPLE]})
+
+    id: str
+    name: str
+    architecture: str
+    arguments: dict[str, Any]
+    upload: str | None
+    pretrained: str | None
+    layer: str | None
+    preprocessing: dict[str, Any] | None
+    state: Literal["pending", "ready", "failed"]
+    error: CheckError | None
+    digest: str | None
+    info: dict[str, Any] | None
+    created_at: datetime
+    checked_at: datetime | None
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, model: Model) -> ModelView:
+        """The view of a row."""
+        links = {"self": f"/v1/models/{model.id}"}
+        if model.upload_id is not None:
+            links["upload"] = f"/v1/uploads/{model.upload_id}"
+        return cls.model_validate(
+            {
+                "id": model.id,
+                "name": model.name,
+                "architecture": model.architecture,
+                "arguments": model.arguments,
+                "upload": model.upload_id,
+                "pretrained": model.pretrained,
+                "layer": model.layer,
+                "preprocessing": model.preprocessing,
+                "state": model.state,
+                "error": model.error,
+                "digest": model.digest,
+                "info": model.info,
+                "created_at": model.created_at,
+                "checked_at": model.checked_at,
+                "links": links,
+            }
+        )

@@ -1,0 +1,47 @@
+"""A request body on its way to a local file: in constant memory, hashed as it comes, gone again if it breaks off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+WRITE_BYTES = 1 << 20  # what is gathered before a thread hashes and writes it
+
+
+@dataclass(frozen=True)
+class Received:
+    """A body that has arrived whole."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+@asynccontextmanager
+async def received_body(request: Request, folder: Path) -> AsyncIterator[Received]:
+    """Stream the body into a file of `folder` that exists as long as the context."""
+    digest, size_bytes = sha256(), 0
+    with NamedTemporaryFile(dir=folder, prefix="part-") as file:
+
+        def write(content: bytes) -> None:
+            digest.update(content)
+            file.write(content)
+
+        gathered = bytearray()
+        async for chunk in request.stream():
+            gathered += chunk
+            if len(gathered) >= WRITE_BYTES:
+                await run_in_threadpool(write, bytes(gathered))
+                size_bytes += len(gathered)
+                gathered.clear()
+        await run_in_threadpool(write, bytes(gathered))
+        size_bytes += len(gathered)
+        file.flush()
+        yield Received(Path(file.name), size_bytes, digest.hexdigest())

@@ -1,0 +1,77 @@
+"""All SQL of uploads and their parts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.db.models import Upload, UploadPart
+from app.db.repository import OwnedRepository
+
+
+class UploadRepository(OwnedRepository[Upload]):
+    """Uploads of one owner."""
+
+    table = Upload
+    noun = "upload"
+
+    def lock(self, upload_id: str, *, shared: bool = False) -> Upload | None:
+        """The upload, locked for this transaction; None while another one holds it."""
+        statement = self.owned().where(Upload.id == upload_id).with_for_update(read=shared, skip_locked=True)
+        return self.session.scalar(statement.execution_options(populate_existing=True))
+
+    def find_complete(self, sha256: str, size_bytes: int) -> Upload | None:
+        """An upload by which this owner has proved to hold this content."""
+        same = (Upload.sha256 == sha256, Upload.size_bytes == size_bytes, Upload.state == "complete")
+        return self.session.scalar(self.owned().where(*same).limit(1))
+
+    def parts(self, upload: Upload) -> Sequence[UploadPart]:
+        """The parts that have arrived, by number."""
+        return self.session.scalars(select(UploadPart).where(UploadPart.upload_id == upload.id).order_by(UploadPart.number)).all()
+
+    def parts_of_each(self, uploads: Sequence[Upload]) -> dict[str, list[UploadPart]]:
+        """The parts of several uploads in one query."""
+        found: dict[str, list[UploadPart]] = defaultdict(list)
+        ids = [upload.id for upload in uploads]
+        for part in self.session.scalars(select(UploadPart).where(UploadPart.upload_id.in_(ids)).order_by(UploadPart.number)):
+            found[part.upload_id].append(part)
+        return found
+
+    def bytes_of_other_parts(self, upload: Upload, number: int) -> int:
+        """How many bytes have arrived beside part `number`."""
+        others = (UploadPart.upload_id == upload.id, UploadPart.number != number)
+        return int(self.session.scalar(select(func.coalesce(func.sum(UploadPart.size_bytes), 0)).where(*others)) or 0)
+
+    def put_part(self, upload: Upload, number: int, size_bytes: int, sha256: str) -> tuple[UploadPart, str | None]:
+        """Write a part's row; returns it and the sha256 of different content that it replaces."""
+        before = self.session.scalar(
+            select(UploadPart.sha256).where(UploadPart.upload_id == upload.id, UploadPart.number == number).with_for_update()
+        )
+        values = {"size_bytes": size_bytes, "sha256": sha256}
+        statement = (
+            insert(UploadPart)
+            .values(upload_id=upload.id, number=number, **values)
+            .on_conflict_do_update(index_elements=["upload_id", "number"], set_=values)
+            .returning(UploadPart)
+        )
+        part = self.session.scalars(statement, execution_options={"populate_existing": True}).one()
+        return part, before if before != sha256 else None
+
+    def delete_parts(self, upload: Upload) -> None:
+        self.session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
+
+    def delete(self, upload: Upload) -> None:
+        """Drop an upload and the rows of its parts."""
+        self.session.delete(upload)
+        self.session.flush()
+
+
+def lock_one_expired(session: Session, now: datetime) -> Upload | None:
+    """An open upload whose time is over, of any owner; for the sweeper alone."""
+    overdue = select(Upload).where(Upload.state == "open", Upload.expires_at < now)
+    return session.scalar(overdue.limit(1).with_for_update(skip_locked=True))

@@ -1,0 +1,110 @@
+"""Routes of uploads: thin, the rules are in the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.db.models import Upload
+from app.dependencies import SessionDep, SettingsDep, StoreDep
+from app.errors import Conflict, TooLarge
+from app.idempotency import IdempotentRoute
+from app.pagination import Page, PageParams, page
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.settings import MIB, Settings
+from app.uploads import service
+from app.uploads.receiving import received_body
+from app.uploads.repository import UploadRepository
+from app.uploads.schemas import MAX_PARTS, PartView, Sha256, UploadCreate, UploadView
+
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=IdempotentRoute)
+
+RAW_BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+@router.post("", status_code=201, response_model=UploadView, responses=CREATION_RESPONSES)
+def create(body: UploadCreate, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Declare a file. The answer is complete at once when you have sent the same content before."""
+    return _created(service.create_upload(session, owner.owner_id, body, settings), settings)
+
+
+@router.post("/small", status_code=201, response_model=UploadView, responses=CREATION_RESPONSES)
+def create_small(
+    session: SessionDep,
+    settings: SettingsDep,
+    store: StoreDep,
+    owner: OwnerDep,
+    file: Annotated[UploadFile, File(description="The content")],
+    sha256: Annotated[Sha256 | None, Form()] = None,
+) -> Response:
+    """Send a small file in one multipart request."""
+    upload = service.create_small_upload(session, store, owner.owner_id, file.filename or "upload", _chunks(file), sha256, settings)
+    return _created(upload, settings)
+
+
+@router.get("", response_model=Page[UploadView])
+def list_uploads(request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep, params: PageParams) -> Response:
+    """Your uploads, newest first."""
+    uploads = UploadRepository(session, owner.owner_id)
+    rows = uploads.list(after=params.after, limit=params.limit)
+    parts = uploads.parts_of_each(rows)
+    views = [UploadView.of(row, parts.get(row.id, []), settings.upload_part_max_bytes) for row in rows]
+    return respond(request, page(views, params, "/v1/uploads"))
+
+
+@router.get("/{upload_id}", response_model=UploadView, responses=RESOURCE_RESPONSES)
+def show(upload_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """One upload and which of its parts are there; a client that was cut off goes on from here."""
+    uploads = UploadRepository(session, owner.owner_id)
+    upload = uploads.get(upload_id)
+    return respond(request, UploadView.of(upload, uploads.parts(upload), settings.upload_part_max_bytes))
+
+
+@router.put(
+    "/{upload_id}/parts/{number}",
+    response_model=PartView,
+    responses={**RESOURCE_RESPONSES, **problem_responses(Conflict, TooLarge)},
+    openapi_extra=RAW_BODY,
+)
+async def put_part(
+    upload_id: str,
+    number: Annotated[int, Path(ge=1, le=MAX_PARTS)],
+    request: Request,
+    session: SessionDep,
+    settings: SettingsDep,
+    store: StoreDep,
+    owner: OwnerDep,
+) -> PartView:
+    """Send one part as the raw body: in any order, several at once, again after a failure. Parts are joined by number."""
+    await run_in_threadpool(service.require_open, session, owner.owner_id, upload_id)
+    await run_in_threadpool(session.close)  # a slow sender holds no database connection
+    async with received_body(request, settings.scratch_folder) as received:
+        part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received)
+    return PartView.of(part)
+
+
+@router.post("/{upload_id}/complete", response_model=UploadView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+def complete(upload_id: str, session: SessionDep, settings: SettingsDep, store: StoreDep, owner: OwnerDep) -> UploadView:
+    """Join the parts and check size and sha256. When they differ the parts stay and can be sent again."""
+    upload = service.complete_upload(session, store, owner.owner_id, upload_id)
+    return UploadView.of(upload, [], settings.upload_part_max_bytes)
+
+
+@router.delete("/{upload_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+def abandon(upload_id: str, session: SessionDep, store: StoreDep, owner: OwnerDep) -> None:
+    """Give an open upload up and drop its parts."""
+    service.abandon_upload(session, store, owner.owner_id, upload_id)
+
+
+def _created(upload: Upload, settings: Settings) -> Response:
+    view = UploadView.of(upload, [], settings.upload_part_max_bytes)
+    return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
+
+
+def _chunks(file: UploadFile) -> Iterator[bytes]:
+    yield from iter(lambda: file.file.read(MIB), b"")

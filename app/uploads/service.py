@@ -1,0 +1,230 @@
+"""The rules of uploads: what is declared, which parts fit, when it is whole, when it expires."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from app.db.ids import new_id
+from app.db.models import Upload, UploadPart
+from app.db.session import after_commit
+from app.errors import Conflict, InvalidInput, TooLarge
+from app.settings import Settings
+from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, record_blob
+from app.uploads.receiving import Received
+from app.uploads.repository import UploadRepository, lock_one_expired
+from app.uploads.schemas import UploadCreate, bare_filename
+
+ABANDONED_WRITE_SECONDS = 24 * 3600.0
+NAMED_NUMBERS = 5
+
+
+def create_upload(session: Session, owner_id: str, declared: UploadCreate, settings: Settings) -> Upload:
+    """Open an upload, or give a complete one at once when this owner has sent the same content before."""
+    if declared.size_bytes > settings.upload_max_bytes:
+        raise TooLarge(f"An upload may have at most {settings.upload_max_bytes} bytes.", param="size_bytes")
+    uploads = UploadRepository(session, owner_id)
+    known = uploads.find_complete(declared.sha256, declared.size_bytes)
+    upload = _new_upload(owner_id, declared.filename, declared.size_bytes, declared.sha256, settings)
+    if known is not None:
+        _finish(upload)
+    return uploads.add(upload)
+
+
+def create_small_upload(
+    session: Session, store: ArtifactStore, owner_id: str, filename: str, chunks: Iterable[bytes], sha256: str | None, settings: Settings
+) -> Upload:
+    """Take a small file in one go.
+
+    Raises
+    ------
+    InvalidInput
+        For an empty file, or when the content is not what `sha256` promised; nothing is kept.
+    """
+    digest, size_bytes = store.put_chunks(_checked(chunks, sha256, settings.small_upload_max_bytes))
+    record_blob(session, digest, size_bytes)
+    upload = _new_upload(owner_id, bare_filename(filename), size_bytes, digest, settings)
+    _finish(upload)
+    return UploadRepository(session, owner_id).add(upload)
+
+
+def require_open(session: Session, owner_id: str, upload_id: str) -> Upload:
+    """The upload, if parts may still be sent to it."""
+    upload = UploadRepository(session, owner_id).get(upload_id)
+    if upload.state != "open":
+        raise Conflict(f"Upload {upload_id} is complete; open another one to send other content.", code="upload_complete")
+    if upload.expires_at < datetime.now(UTC):
+        raise Conflict(f"Upload {upload_id} has expired; open a new one.", code="upload_expired")
+    return upload
+
+
+def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, number: int, received: Received) -> UploadPart:
+    """Keep a part that has arrived; sending it again replaces it, sending the same again changes nothing.
+
+    Raises
+    ------
+    InvalidInput
+        For an empty part, or one that goes beyond the declared size.
+    Conflict
+        When the upload was completed, has expired, or is being completed now.
+    """
+    uploads = UploadRepository(session, owner_id)
+    require_open(session, owner_id, upload_id)
+    upload = uploads.lock(upload_id, shared=True)
+    if upload is None or upload.state != "open":
+        raise _being_completed(upload_id)
+    if received.size_bytes == 0:
+        raise InvalidInput(f"Part {number} is empty; send its bytes as the body.", code="part_empty")
+    total = uploads.bytes_of_other_parts(upload, number) + received.size_bytes
+    if total > upload.size_bytes:
+        raise InvalidInput(
+            f"With part {number} the upload would have {total} bytes, but {upload.size_bytes} were declared.", code="size_mismatch"
+        )
+    store.put_part(upload_id, number, received.path, received.sha256)
+    part, replaced = uploads.put_part(upload, number, received.size_bytes, received.sha256)
+    if replaced is not None:
+        after_commit(session, lambda: store.delete_part(upload_id, number, replaced))
+    return part
+
+
+def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> Upload:
+    """Put the parts together and check them against what was declared; completing twice changes nothing.
+
+    Raises
+    ------
+    InvalidInput
+        When parts are missing or the whole has another size or sha256. The parts stay, so that they can be sent again.
+    Conflict
+        While another request completes it, or after it expired.
+    """
+    uploads = UploadRepository(session, owner_id)
+    upload = uploads.get(upload_id)
+    if upload.state == "complete":
+        return upload
+    require_open(session, owner_id, upload_id)
+    upload = uploads.lock(upload_id)
+    if upload is None:
+        raise _being_completed(upload_id)
+    if upload.state == "complete":
+        return upload
+    parts = uploads.parts(upload)
+    _require_whole(upload, parts)
+    try:
+        store.put_chunks(_joined(store, parts), expected=(upload.sha256, upload.size_bytes))
+    except ContentMismatch as mismatch:
+        raise _sha256_mismatch(mismatch.sha256, upload.sha256) from mismatch
+    record_blob(session, upload.sha256, upload.size_bytes)
+    uploads.delete_parts(upload)
+    _finish(upload)
+    session.flush()
+    after_commit(session, lambda: store.delete_parts(upload_id))
+    return upload
+
+
+def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> None:
+    """Drop an open upload and its parts."""
+    uploads = UploadRepository(session, owner_id)
+    uploads.get(upload_id)
+    upload = uploads.lock(upload_id)
+    if upload is None:
+        raise _being_completed(upload_id)
+    if upload.state == "complete":
+        raise Conflict(f"Upload {upload_id} is complete; models and data sets may be made of it.", code="upload_complete")
+    uploads.delete(upload)
+    after_commit(session, lambda: store.delete_parts(upload_id))
+
+
+def require_complete(session: Session, owner_id: str, upload_id: str) -> Upload:
+    """The upload that a model or data set is made of."""
+    upload = UploadRepository(session, owner_id).get(upload_id)
+    if upload.state != "complete":
+        raise Conflict(
+            f"Upload {upload_id} is not complete; send its parts and POST to {upload_id}/complete first.",
+            code="upload_open",
+            param="upload",
+        )
+    return upload
+
+
+def expire_uploads(session: Session, store: ArtifactStore) -> int:
+    """Drop open uploads whose time is over, parts first, one transaction each; returns how many went. Commits."""
+    gone = 0
+    while (upload := lock_one_expired(session, datetime.now(UTC))) is not None:
+        store.delete_parts(upload.id)
+        session.delete(upload)
+        session.commit()
+        gone += 1
+    session.rollback()
+    store.sweep_temporary(ABANDONED_WRITE_SECONDS)
+    return gone
+
+
+def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, settings: Settings) -> Upload:
+    now = datetime.now(UTC)
+    return Upload(
+        id=new_id("upload"),
+        owner_id=owner_id,
+        filename=filename,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        state="open",
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.upload_expiry_seconds),
+    )
+
+
+def _finish(upload: Upload) -> None:
+    upload.state = "complete"
+    upload.completed_at = datetime.now(UTC)
+
+
+def _require_whole(upload: Upload, parts: Sequence[UploadPart]) -> None:
+    numbers = {part.number for part in parts}
+    missing = [number for number in range(1, max(numbers, default=1) + 1) if number not in numbers]
+    if missing:
+        named = ", ".join(map(str, missing[:NAMED_NUMBERS])) + (" and more" if len(missing) > NAMED_NUMBERS else "")
+        raise InvalidInput(f"Part {named} is missing; send it and complete the upload again.", code="parts_missing")
+    size_bytes = sum(part.size_bytes for part in parts)
+    if size_bytes != upload.size_bytes:
+        raise InvalidInput(
+            f"The parts have {size_bytes} bytes together, but {upload.size_bytes} were declared; send what is missing.",
+            code="size_mismatch",
+        )
+
+
+def _joined(store: ArtifactStore, parts: Sequence[UploadPart]) -> Iterator[bytes]:
+    for part in parts:
+        try:
+            yield from store.read_part(part.upload_id, part.number, part.sha256)
+        except ArtifactMissing as error:
+            raise InvalidInput(f"Part {part.number} was lost; send it again and complete the upload.", code="parts_missing") from error
+
+
+def _checked(chunks: Iterable[bytes], sha256: str | None, max_bytes: int) -> Iterator[bytes]:
+    """Pass the content on and raise at its end, before storage keeps it, when it is empty, too long or another than promised."""
+    digest, size_bytes = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
+            raise TooLarge(f"A one-shot upload may have at most {max_bytes} bytes; send larger files in parts.", param="file")
+        yield chunk
+    if size_bytes == 0:
+        raise InvalidInput("The file is empty.", param="file")
+    if sha256 is not None and digest.hexdigest() != sha256:
+        raise _sha256_mismatch(digest.hexdigest(), sha256)
+
+
+def _sha256_mismatch(found: str, declared: str) -> InvalidInput:
+    return InvalidInput(
+        f"The content has sha256 {found}, but {declared} was declared; send the damaged parts again, or open an upload with the right sha256.",
+        code="sha256_mismatch",
+        param="sha256",
+    )
+
+
+def _being_completed(upload_id: str) -> Conflict:
+    return Conflict(f"Upload {upload_id} is being put together now; ask for it in a moment.", code="upload_busy", retry_after_seconds=2)
