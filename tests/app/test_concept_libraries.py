@@ -1,0 +1,95 @@
+"""Concept libraries over HTTP: finding one, reading it and searching in it."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+AT = "/v1/concept-libraries"
+
+
+def test_the_list_is_walked_by_cursor_and_narrowed_by_model_or_job(client: TestClient, rows: Any) -> None:
+    made = [rows.succeeded_job() for _ in range(3)]
+    job_id, library_id = made[1]
+    first = client.get(f"{AT}?limit=2").json()
+    rest = client.get(first["links"]["next"]).json()
+    assert [library["id"] for library in first["data"] + rest["data"]] == sorted((library for _, library in made), reverse=True)
+    assert not rest["has_more"]
+    model = client.get(f"/v1/jobs/{job_id}").json()["model"]
+    for query in (f"job={job_id}", f"model={model}"):
+        assert [library["id"] for library in client.get(f"{AT}?{query}").json()["data"]] == [library_id]
+
+
+def test_a_library_shows_what_it_is(client: TestClient, rows: Any) -> None:
+    job_id, library_id = rows.succeeded_job()
+    response = client.get(f"{AT}/{library_id}")
+    library = response.json()
+    assert (library["job"], library["kind"], library["concept_count"], library["dimension"]) == (job_id, "prototype", 4, 3)
+    assert client.get(f"{AT}/{library_id}", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
+
+
+def test_concepts_are_paged_by_index(client: TestClient, rows: Any) -> None:
+    _, library_id = rows.succeeded_job()
+    first = client.get(f"{AT}/{library_id}/concepts?limit=3").json()
+    assert [concept["index"] for concept in first["data"]] == [0, 1, 2]
+    assert first["data"][0]["exemplars"] == [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9}]
+    rest = client.get(first["links"]["next"]).json()
+    assert ([concept["index"] for concept in rest["data"]], rest["has_more"]) == ([3], False)
+    assert client.get(f"{AT}/{library_id}/concepts?after=third").status_code == 422
+
+
+def test_the_download_is_the_artifact_itself(client: TestClient, rows: Any) -> None:
+    job_id, library_id = rows.succeeded_job()
+    response = client.get(f"{AT}/{library_id}/download")
+    assert response.content == f"safetensors of {job_id}".encode()
+    assert f"{library_id}.safetensors" in response.headers["content-disposition"]
+    assert client.get(f"{AT}/{library_id}/download", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("length", [1.0, 1e300, 1e-300])
+def test_the_nearest_concepts_come_by_angle_alone(client: TestClient, rows: Any, length: float) -> None:
+    _, library_id = rows.succeeded_job()
+    near = client.post(f"{AT}/{library_id}/nearest", json={"vector": [length, length, 0], "limit": 3})
+    assert near.status_code == 200, near.text
+    assert [concept["index"] for concept in near.json()["data"]] == [3, 0, 1]
+    expected = [1.4 / sqrt(2), 1 / sqrt(2), 1 / sqrt(2)]
+    assert [concept["similarity"] for concept in near.json()["data"]] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"vector": [1, 2]}, "have 3"),
+        ({"vector": [0, 0, 0]}, "no direction"),
+        ({"vector": []}, "vector"),
+        ({"vector": [1, 2, "x"]}, "vector.2"),
+        ({"vector": [1, 2, 3], "limit": 101}, "limit"),
+        ({"vector": [1, 2, 3], "metric": "l2"}, "metric"),
+    ],
+)
+def test_a_vector_that_cannot_be_searched_with_is_refused_in_words(client: TestClient, rows: Any, body: Any, word: str) -> None:
+    _, library_id = rows.succeeded_job()
+    response = client.post(f"{AT}/{library_id}/nearest", json=body)
+    assert response.status_code == 422
+    assert word in response.json()["detail"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_vector_with_no_finite_number_is_refused(client: TestClient, rows: Any, number: str) -> None:
+    _, library_id = rows.succeeded_job()
+    response = client.post(
+        f"{AT}/{library_id}/nearest", content=f'{{"vector": [1, 2, {number}]}}', headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["param"] == "vector.2"
+
+
+def test_another_owners_library_is_404_on_every_route(client: TestClient, strange_rows: Any) -> None:
+    _, library_id = strange_rows.succeeded_job()
+    for path in ("", "/concepts", "/download"):
+        assert client.get(f"{AT}/{library_id}{path}").status_code == 404
+    assert client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 2, 3]}).status_code == 404
+    assert client.get(AT).json()["data"] == []

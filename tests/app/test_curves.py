@@ -1,0 +1,46 @@
+"""ARR curves over HTTP, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+
+def test_the_curves_come_by_name_and_by_rising_sparsity(client: TestClient, rows: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    response = client.get(f"/v1/jobs/{job_id}/curves")
+    curves = response.json()["data"]
+    assert [curve["name"] for curve in curves] == ["library", "random_control"]
+    assert [(point["sparsity"], point["kept"]) for point in curves[0]["points"]] == [(0.0, 8), (0.5, 4), (0.98, 1), (1.0, 0)]
+    assert curves[0]["points"][2]["accuracy"] == 1 / 3
+    assert "immutable" in response.headers["cache-control"]
+    tag = response.headers["etag"]
+    assert client.get(f"/v1/jobs/{job_id}/curves", headers={"If-None-Match": tag}).status_code == 304
+
+
+@pytest.mark.parametrize("asking", ["?format=csv", "Accept"])
+def test_the_csv_has_the_same_numbers_as_the_json(client: TestClient, rows: Any, asking: str) -> None:
+    job_id, _ = rows.succeeded_job()
+    path = f"/v1/jobs/{job_id}/curves"
+    response = client.get(path, headers={"Accept": "text/csv"}) if asking == "Accept" else client.get(path + asking)
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert job_id in response.headers["content-disposition"]
+    found = list(csv.DictReader(io.StringIO(response.text)))
+    expected = [{"curve": curve["name"], **point} for curve in client.get(path).json()["data"] for point in curve["points"]]
+    assert len(found) == 8
+    for line, point in zip(found, expected, strict=True):
+        assert line.pop("curve") == point.pop("curve")
+        assert {name: float(cell) if cell else None for name, cell in line.items()} == point
+    assert response.headers["etag"] != client.get(path).headers["etag"]
+    assert client.get(path, headers={"Accept": "text/csv", "If-None-Match": response.headers["etag"]}).status_code == 304
+
+
+def test_the_format_asked_for_in_the_address_wins_over_the_accept_header(client: TestClient, rows: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    response = client.get(f"/v1/jobs/{job_id}/curves?format=json", headers={"Accept": "text/csv"})
+    assert response.headers["content-type"] == "application/json"
+    assert client.get(f"/v1/jobs/{job_id}/curves?format=xml").status_code == 422

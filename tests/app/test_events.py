@@ -1,0 +1,157 @@
+"""Events of a job: pages by cursor, and the live stream that loses nothing."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+def read_stream(http: httpx.Client, job_id: str, last_event_id: int | None = None, stop_after: int | None = None) -> list[dict[str, Any]]:
+    """The messages of a stream up to its end, or the first few of them."""
+    headers = STREAM | ({"Last-Event-ID": str(last_event_id)} if last_event_id is not None else {})
+    messages: list[dict[str, Any]] = []
+    fields: dict[str, str] = {}
+    with http.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for line in response.iter_lines():
+            name, _, value = line.partition(": ")
+            if line and name:
+                fields[name] = value
+            elif not line and "id" in fields:
+                message = json.loads(fields["data"])
+                assert (int(fields["id"]), fields["event"]) == (message["id"], message["type"])
+                messages.append(message)
+                fields = {}
+                if len(messages) == stop_after:
+                    break
+    return messages
+
+
+def test_the_cursor_walks_every_event_once_in_order(client: TestClient, rows: Any) -> None:
+    job_id = rows.job()
+    token = rows.claim(job_id)
+    for done in range(5):
+        rows.progress(job_id, token, done)
+    walked: list[dict[str, Any]] = []
+    path: str | None = f"/v1/jobs/{job_id}/events?limit=3"
+    while path:
+        page = client.get(path).json()
+        walked += page["data"]
+        path = page["links"].get("next")
+    assert [found["type"] for found in walked] == ["state", "state"] + ["progress"] * 5
+    assert [found["data"]["done"] for found in walked[2:]] == [0, 1, 2, 3, 4]
+    ids = [found["id"] for found in walked]
+    assert ids == sorted(set(ids))
+    assert client.get(f"/v1/jobs/{job_id}/events?after={ids[-1]}").json()["data"] == []
+
+
+@pytest.mark.parametrize("cursor", ["yesterday", "9" * 30])
+def test_a_cursor_that_is_no_event_is_refused(client: TestClient, rows: Any, cursor: str) -> None:
+    job_id = rows.job()
+    assert client.get(f"/v1/jobs/{job_id}/events?after={cursor}").status_code == 422
+    response = client.get(f"/v1/jobs/{job_id}/events", headers={**STREAM, "Last-Event-ID": cursor})
+    assert (response.status_code, response.json()["errors"][0]["param"]) == (422, "Last-Event-ID")
+
+
+def test_events_that_did_not_change_are_304(client: TestClient, rows: Any) -> None:
+    path = f"/v1/jobs/{rows.job()}/events"
+    tag = client.get(path).headers["etag"]
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_the_stream_tells_a_whole_job_and_closes_after_its_end(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
+    job_id = rows.job()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_stream, live, job_id)
+        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the stream to be open")
+        token = rows.claim(job_id)
+        rows.progress(job_id, token, 3)
+        rows.event(job_id, token, "warning", message="Accuracy is near chance.")
+        rows.succeed(job_id, token)
+        messages = reading.result(20)
+    assert [message["type"] for message in messages] == ["state", "state", "progress", "warning", "state"]
+    assert [message["data"]["state"] for message in messages if message["type"] == "state"] == ["queued", "running", "succeeded"]
+    assert messages == live.get(f"/v1/jobs/{job_id}/events").json()["data"], "the stream and the page are the same rows"
+
+
+def test_a_stream_that_breaks_goes_on_where_it_was_without_loss_or_duplicates(live: httpx.Client, rows: Any) -> None:
+    job_id = rows.job()
+    token = rows.claim(job_id)
+    for done in range(6):
+        rows.progress(job_id, token, done)
+    first = read_stream(live, job_id, stop_after=4)
+    for done in range(6, 9):
+        rows.progress(job_id, token, done)
+    second = read_stream(live, job_id, last_event_id=first[-1]["id"], stop_after=3)
+    rows.succeed(job_id, token)
+    third = read_stream(live, job_id, last_event_id=second[-1]["id"])
+    assert first + second + third == live.get(f"/v1/jobs/{job_id}/events?limit=100").json()["data"]
+
+
+def test_a_reader_who_has_seen_the_end_gets_an_empty_stream(live: httpx.Client, rows: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    last = live.get(f"/v1/jobs/{job_id}/events").json()["data"][-1]["id"]
+    assert read_stream(live, job_id, last_event_id=last) == []
+
+
+def test_a_stream_longer_than_one_batch_arrives_whole(live: httpx.Client, rows: Any) -> None:
+    job_id = rows.job()
+    token = rows.claim(job_id)
+    for done in range(205):
+        rows.progress(job_id, token, done, total=205)
+    rows.cancel(job_id)
+    messages = read_stream(live, job_id, stop_after=208)
+    assert [message["data"]["done"] for message in messages if message["type"] == "progress"] == list(range(205))
+    assert messages[-1]["data"]["state"] == "canceling"
+
+
+def test_fifty_readers_of_one_job_all_see_everything_and_hold_no_connection(
+    live: httpx.Client, live_url: str, tenant: Any, rows: Any, app: Any, wait_until: Any
+) -> None:
+    job_id = rows.job()
+
+    def read(_: int) -> list[dict[str, Any]]:
+        with httpx.Client(base_url=live_url, headers=tenant.headers, timeout=60) as http:
+            return read_stream(http, job_id)
+
+    with ThreadPoolExecutor(50) as pool:
+        reading = [pool.submit(read, number) for number in range(50)]
+        wait_until(lambda: app.state.job_signals.watchers(job_id) == 50, what="50 streams to be open")
+        wait_until(lambda: app.state.engine.pool.checkedout() == 0, what="idle streams to give every connection back")
+        assert live.get(f"/v1/jobs/{job_id}").status_code == 200
+        token = rows.claim(job_id)
+        for done in range(20):
+            rows.progress(job_id, token, done)
+        rows.succeed(job_id, token)
+        seen = [stream.result(60) for stream in reading]
+    whole = live.get(f"/v1/jobs/{job_id}/events?limit=100").json()["data"]
+    assert len(whole) == 23
+    assert all(messages == whole for messages in seen)
+    wait_until(lambda: app.state.job_signals.watchers(job_id) == 0, what="the readers to be forgotten")
+
+
+def test_a_stream_survives_the_loss_of_its_listening_connection(
+    live: httpx.Client, rows: Any, app: Any, sessions: Any, wait_until: Any
+) -> None:
+    listening = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN job_events'")
+    job_id = rows.job()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_stream, live, job_id)
+        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the stream to be open")
+
+        def cut() -> bool:
+            with sessions.begin() as session:
+                return bool(session.scalars(listening).all())
+
+        wait_until(cut, what="the listening connection to be cut")
+        rows.succeed(job_id, rows.claim(job_id))
+        assert reading.result(20)[-1]["data"]["state"] == "succeeded"

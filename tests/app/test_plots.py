@@ -1,0 +1,46 @@
+"""Figures over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+
+def test_the_list_leads_to_every_figure(client: TestClient, rows: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    response = client.get(f"/v1/jobs/{job_id}/plots")
+    plots = response.json()["data"]
+    assert [(plot["name"], plot["format"]) for plot in plots] == [("accuracy", "png"), ("accuracy", "svg"), ("arr", "png"), ("arr", "svg")]
+    for plot in plots:
+        figure = client.get(plot["links"]["self"])
+        assert figure.status_code == 200
+        assert figure.headers["content-type"].startswith({"png": "image/png", "svg": "image/svg+xml"}[plot["format"]])
+        assert figure.headers["etag"] == f'"{plot["sha256"]}"'
+        assert figure.content.endswith(plot["name"].encode())
+    assert client.get(f"/v1/jobs/{job_id}/plots", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
+
+
+def test_a_figure_that_the_client_holds_is_not_sent_again(client: TestClient, rows: Any, store: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    figure = client.get(f"/v1/jobs/{job_id}/plots/arr.png")
+    assert "immutable" in figure.headers["cache-control"]
+    store.delete(figure.headers["etag"].strip('"'))
+    again = client.get(f"/v1/jobs/{job_id}/plots/arr.png", headers={"If-None-Match": figure.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_drawing_may_not_run_anything(client: TestClient, rows: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    figure = client.get(f"/v1/jobs/{job_id}/plots/arr.svg")
+    assert "default-src 'none'" in figure.headers["content-security-policy"]
+    assert figure.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_figure_that_does_not_exist_is_404_and_names_those_that_do(client: TestClient, rows: Any) -> None:
+    job_id, _ = rows.succeeded_job()
+    for name in ("loss.png", "arr.pdf"):
+        response = client.get(f"/v1/jobs/{job_id}/plots/{name}")
+        assert response.status_code == 404
+        assert "accuracy.png, accuracy.svg, arr.png, arr.svg" in response.json()["detail"]
+    assert client.get(f"/v1/jobs/{job_id}/plots/arr").status_code == 404

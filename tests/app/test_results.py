@@ -1,0 +1,45 @@
+"""The report of a job over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+
+def test_a_finished_job_has_a_report_that_never_changes(client: TestClient, rows: Any) -> None:
+    job_id, library_id = rows.succeeded_job()
+    response = client.get(f"/v1/jobs/{job_id}/result")
+    result = response.json()
+    assert (result["job"], result["library"]) == (job_id, library_id)
+    assert result["report"] == {"iis": 2 / 3, "iis_low": 0.6, "iis_high": 0.7, "warnings": []}
+    assert result["links"]["library"] == f"/v1/concept-libraries/{library_id}"
+    assert all(client.get(link).status_code == 200 for link in result["links"].values())
+    assert "immutable" in response.headers["cache-control"]
+    again = client.get(f"/v1/jobs/{job_id}/result", headers={"If-None-Match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_an_unfinished_job_asks_for_patience_on_every_part_of_its_result(client: TestClient, rows: Any) -> None:
+    job_id = rows.job()
+    for path in ("result", "curves", "plots", "plots/arr.png"):
+        response = client.get(f"/v1/jobs/{job_id}/{path}")
+        assert (response.status_code, response.json()["code"]) == (409, "job_unfinished")
+        assert response.headers["retry-after"].isdigit()
+
+
+def test_a_failed_job_answers_with_its_own_sentence(client: TestClient, rows: Any) -> None:
+    job_id = rows.job()
+    rows.fail(job_id, rows.claim(job_id), "Class 7 has no test image.")
+    response = client.get(f"/v1/jobs/{job_id}/result")
+    assert (response.status_code, response.json()["code"]) == (409, "job_failed")
+    assert "Class 7 has no test image." in response.json()["detail"]
+    assert "retry-after" not in response.headers
+
+
+def test_a_canceled_job_has_no_result_and_will_not_get_one(client: TestClient, rows: Any) -> None:
+    job_id = rows.job()
+    rows.cancel(job_id)
+    response = client.get(f"/v1/jobs/{job_id}/result")
+    assert (response.status_code, response.json()["code"]) == (409, "job_canceled")
+    assert "retry-after" not in response.headers
