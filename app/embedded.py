@@ -69,7 +69,8 @@ class EmbeddedPostgres:
 
     @property
     def command(self) -> list[str]:
-        settings = [("listen_addresses", ""), ("unix_socket_directories", str(self.socket_folder)), ("max_connections", "200"), *self.options]
+        socket_settings = [("listen_addresses", ""), ("unix_socket_directories", str(self.socket_folder))]
+        settings = [*socket_settings, ("max_connections", "200"), *self.options]
         return [str(_postgres_programs() / "postgres"), "-D", str(self.data_folder), *(f"--{name}={value}" for name, value in settings)]
 
     def prepare(self) -> None:

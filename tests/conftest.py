@@ -22,7 +22,7 @@ START_TIMEOUT_SECONDS = 60
 THROWAWAY_OPTIONS = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"))
 
 
-def wait_until(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:
+def poll(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:
     """Poll `condition` until it returns something true; fail with a sentence when it does not in time."""
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -49,10 +49,8 @@ class ServerProcess:
         self.server.prepare()
         identity = self.server.identity if isinstance(self.server, EmbeddedPostgres) else {}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity
-            )
-        wait_until(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")
+            self.process = subprocess.Popen(self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity)
+        poll(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")
 
     def stop(self) -> None:
         """End it as an administrator would; PostgreSQL's SIGINT drops open connections, Redis's saves."""
@@ -60,6 +58,12 @@ class ServerProcess:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(START_TIMEOUT_SECONDS)
             self.process = None
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., Any]:
+    """`wait_until(condition, timeout_seconds, what)` for tests that wait for another process."""
+    return poll
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.db.models import StageArtifact
-from app.storage import ArtifactMissing, ArtifactStore, record_blob
+from app.storage import ArtifactStore, record_blob
 
-log = structlog.get_logger(__name__)
+CHUNK_BYTES = 1 << 22
 
 
 def digest_of(**everything_it_depends_on: Any) -> str:
@@ -65,9 +64,10 @@ class OwnersArtifacts:
         )
         return {name.removeprefix(f"{stage}/"): sha256 for name, sha256 in rows}
 
-    def upload(self, key: str, stage: str, path: Path) -> StoredFile:
-        """Put a file into storage; `record` makes it known. Between the two it is only unreferenced content."""
-        sha256, size_bytes = self.store.put(path)
+    def upload(self, key: str, stage: str, path: Path, check: Callable[[], None]) -> StoredFile:
+        """Put a file into storage, calling `check` as it goes; `record` makes it known. Until then it is unreferenced content."""
+        with path.open("rb") as file:
+            sha256, size_bytes = self.store.put_chunks(_checked(file, check))
         return StoredFile(key, stage, sha256, size_bytes)
 
     def record(self, session: Session, stored: StoredFile) -> None:
@@ -89,11 +89,22 @@ class OwnersArtifacts:
             )
         )
 
-    def fetch(self, sha256: str, path: Path) -> bool:
-        """Copy an artifact to `path`; False when storage has lost it, and the stage must be computed again."""
-        try:
-            self.store.fetch(sha256, path)
-        except ArtifactMissing:
-            log.warning("artifact_missing", sha256=sha256)
-            return False
-        return True
+    def fetch(self, sha256: str, path: Path, check: Callable[[], None]) -> None:
+        """Copy stored content to `path`, calling `check` as it goes.
+
+        Raises
+        ------
+        ArtifactMissing
+            When storage has lost it.
+        """
+        partial = path.with_name(f"{path.name}.partial")
+        with self.store.open(sha256) as source, partial.open("wb") as target:
+            for chunk in _checked(source, check):
+                target.write(chunk)
+        partial.replace(path)
+
+
+def _checked(file: BinaryIO, check: Callable[[], None]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        check()
+        yield chunk

@@ -232,12 +232,16 @@ def scrubbed_environment(environment: Mapping[str, str], home: Path, *, network:
     names = PASSED_ON + (PASSED_ON_FOR_NETWORK if network else ())
     kept = {name: environment[name] for name in names if name in environment}
     places = {"HOME": home, "TMPDIR": home, "HF_HOME": home / "hub", "TORCH_HOME": home / "hub", "MPLCONFIGDIR": home / "matplotlib"}
-    return kept | {name: str(folder) for name, folder in places.items()} | {
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-        "PYTHONUNBUFFERED": "1",
-        "MPLBACKEND": "agg",
-        "HF_HUB_OFFLINE": "0" if network else "1",
-    }
+    return (
+        kept
+        | {name: str(folder) for name, folder in places.items()}
+        | {
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONUNBUFFERED": "1",
+            "MPLBACKEND": "agg",
+            "HF_HUB_OFFLINE": "0" if network else "1",
+        }
+    )
 
 
 def _pump_answers(pipe: IO[str], answers: queue.SimpleQueue[dict[str, Any] | None], _: list[str]) -> None:

@@ -1,0 +1,157 @@
+"""One attempt at one job: its rows, its workspace, its fenced writes and its stages in the compute process. How an attempt ends lives in `worker.runner`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from app.db import transitions
+from app.db.models import Dataset, Job, Model, Upload
+from worker.artifacts import OwnersArtifacts
+from worker.compute import Interrupted, Stop, Watch
+from worker.metrics import STAGE_SECONDS
+from worker.progress import Progress
+from worker.runtime import Runtime
+
+DATABASE_PAUSE_SECONDS = 0.5
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+
+Value = TypeVar("Value")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class JobRows:
+    """What the database says about a job when an attempt begins."""
+
+    job: Job
+    model: Model | None
+    dataset: Dataset | None
+    uploads: dict[str, Upload]
+    seconds_left: float
+
+
+class Attempt(AbstractContextManager["Attempt"]):
+    """A claimed job in this worker's hands; used as a context, it owns the workspace folder."""
+
+    def __init__(self, runtime: Runtime, job_id: str, token: str, stop: Stop) -> None:
+        self.runtime = runtime
+        self.job_id = job_id
+        self.token = token
+        self.stop = stop
+        self.workspace = runtime.work_folder / f"{job_id}-{token[:8]}"
+        self.rows = self.write(self._read)
+        self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
+        self._watch = Watch(stop, time.monotonic() + self.rows.seconds_left, runtime.settings.child_memory_bytes)
+
+    def __enter__(self) -> Self:
+        self.workspace.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        shutil.rmtree(self.workspace, ignore_errors=True)
+
+    def write(self, action: Callable[[Session], Value]) -> Value:
+        """Run `action` in one transaction; while the database is away, wait for it as long as the lease may still be ours.
+
+        Raises
+        ------
+        Interrupted, LeaseLost, CancelRequested
+        """
+        while True:
+            self.stop.check()
+            try:
+                return self._transaction(action)
+            except DATABASE_AWAY as error:
+                log.warning("database_away", job_id=self.job_id, error=str(error))
+                self.stop.event.wait(DATABASE_PAUSE_SECONDS)
+
+    def end(self, action: Callable[[Session], Value]) -> Value:
+        """Like `write` for the transaction that ends the attempt: a request to stop does not hinder it, a lost lease does."""
+        while True:
+            try:
+                return self._transaction(action)
+            except DATABASE_AWAY as error:
+                log.warning("database_away", job_id=self.job_id, error=str(error))
+                if time.monotonic() > self.stop.lease_until:
+                    raise Interrupted("lease_lost") from error
+                time.sleep(DATABASE_PAUSE_SECONDS)
+
+    def compute(
+        self,
+        stage: str,
+        arguments: dict[str, Any],
+        *,
+        on_output: Callable[[str], None] | None = None,
+    ) -> dict[str, Any]:
+        """Run a stage in the compute process, with its events and progress; returns its result."""
+        began = time.monotonic()
+        self.stage_event(stage, "started")
+        result = self.runtime.compute.run(
+            stage,
+            self.workspace,
+            arguments,
+            self._watch,
+            network=self.needs_network,
+            on_progress=Progress(lambda done, total, eta: self._report(stage, done, total, eta)),
+            on_output=on_output or (lambda _: None),
+        )
+        for warning in result.get("warnings", ()):
+            self.write(lambda session, text=warning: transitions.add_event(session, self.job_id, self.token, "warning", {"message": text}))
+        STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
+        return result
+
+    def stage_event(self, stage: str, state: str) -> None:
+        """Tell listeners that a stage was started, finished, or reused."""
+        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", {"stage": stage, "state": state}))
+        if state == "started":
+            self._report(stage, 0, 0, None)
+
+    @property
+    def needs_network(self) -> bool:
+        """Only what is fetched by name needs it, and only where the settings allow that at all."""
+        model, dataset = self.rows.model, self.rows.dataset
+        by_name = (model is not None and model.pretrained is not None) or (dataset is not None and dataset.hub is not None)
+        return by_name and self.runtime.settings.allow_hub
+
+    def fetch_upload(self, upload_id: str) -> Path:
+        """The uploaded file in the workspace, under its own (cleaned) name."""
+        upload = self.rows.uploads[upload_id]
+        path = self.workspace / upload.id / re.sub(r"[^A-Za-z0-9._-]", "_", upload.filename)[-100:].lstrip(".")
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            self.artifacts.fetch(upload.sha256, path, self.stop.check)
+        return path
+
+    def _read(self, session: Session) -> JobRows:
+        job = session.get_one(Job, self.job_id)
+        model = session.get(Model, job.model_id) if job.model_id else None
+        dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
+        upload_ids = [row.upload_id for row in (model, dataset) if row is not None and row.upload_id]
+        uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
+        running_seconds = session.scalar(select(func.extract("epoch", func.clock_timestamp() - Job.running_at)).where(Job.id == job.id))
+        return JobRows(job, model, dataset, uploads, job.deadline_seconds - float(running_seconds or 0))
+
+    def _report(self, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
+        self.write(
+            lambda session: transitions.report_progress(
+                session, self.job_id, self.token, stage=stage, done=done, total=total, eta_seconds=eta_seconds
+            )
+        )
+
+    def _transaction(self, action: Callable[[Session], Value]) -> Value:
+        with self.runtime.sessions.begin() as session:
+            return action(session)

@@ -1,0 +1,70 @@
+"""The Celery worker: `celery -A worker.celery_app worker --pool threads --concurrency N`. Messages only ring; jobs live in PostgreSQL."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+
+from app.logging import configure_logging
+from app.queue import QUEUE
+from app.settings import get_settings
+from worker.metrics import serve_metrics
+from worker.runtime import Runtime, open_runtime
+from worker.sweeper import Sweeper
+
+app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
+app.conf.update(
+    task_default_queue=QUEUE,
+    task_ignore_result=True,
+    # A message is a doorbell: it is acknowledged when heard, and the sweeper rings again for whatever is still queued.
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_transport_options={"socket_connect_timeout": 3, "health_check_interval": 10},
+    worker_send_task_events=False,
+    worker_enable_remote_control=False,
+    worker_redirect_stdouts=False,
+)
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """This process's connections and jobs in hand."""
+    return open_runtime(get_settings())
+
+
+@lru_cache(maxsize=1)
+def sweeper() -> Sweeper:
+    """This process's maintenance loop."""
+    from app.uploads.service import expire_uploads
+
+    current = runtime()
+    return Sweeper(current, lambda session: expire_uploads(session, current.store))
+
+
+@setup_logging.connect
+def _configure_logging(**_: Any) -> None:
+    configure_logging(get_settings().log_level)
+
+
+@worker_ready.connect
+def _start(**_: Any) -> None:
+    serve_metrics(get_settings().worker_metrics_port)
+    sweeper().start()
+
+
+@worker_shutting_down.connect
+def _hand_back(**_: Any) -> None:
+    runtime().shut_down()
+
+
+@worker_shutdown.connect
+def _close(**_: Any) -> None:
+    sweeper().close()
+    runtime().close()

@@ -1,0 +1,45 @@
+"""The internal jobs that look at a new model or data set once and move its row to `ready`. A failure's row is moved by `app.db.transitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, update
+from sqlalchemy.orm import Session
+
+from app.db import transitions
+from app.db.models import Dataset, Model
+from worker.attempt import Attempt
+from worker.compute import StageRefused
+from worker.sources import describe_dataset, describe_model, fetch_checkpoint, fetch_dataset
+
+
+def run_check_model(attempt: Attempt) -> None:
+    """Load the checkpoint, run a dry forward, and note digest and shape of the representation."""
+    model = attempt.rows.model
+    if model is None:
+        raise StageRefused("model_missing", "The check names no model.", None)
+    request = describe_model(model, attempt.runtime.settings) | {"checkpoint": fetch_checkpoint(attempt)}
+    _finish(attempt, Model, model.id, attempt.compute("check_model", {"model": request}))
+
+
+def run_check_dataset(attempt: Attempt) -> None:
+    """Unpack and read the data set, and note its digest, classes and counts."""
+    dataset = attempt.rows.dataset
+    if dataset is None:
+        raise StageRefused("dataset_missing", "The check names no data set.", None)
+    request = describe_dataset(dataset) | {"file": fetch_dataset(attempt)}
+    _finish(attempt, Dataset, dataset.id, attempt.compute("check_dataset", {"dataset": request}))
+
+
+def _finish(attempt: Attempt, table: type[Model | Dataset], row_id: str, found: dict[str, Any]) -> None:
+    def ready(session: Session) -> None:
+        session.execute(
+            update(table)
+            .where(table.id == row_id, table.state == "pending")
+            .values(state="ready", digest=found["digest"], info=found["info"], error=None, checked_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+        transitions.succeed(session, attempt.job_id, attempt.token)
+
+    attempt.write(ready)

@@ -1,0 +1,20 @@
+"""Numbers about the worker for Prometheus; served on a port of their own only when the settings name one."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram, start_http_server
+
+STAGE_SECONDS = Histogram(
+    "iis_worker_stage_seconds",
+    "Time to compute a stage; reused ones are not in it.",
+    ["stage"],
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 14400),
+)
+STAGES_REUSED = Counter("iis_worker_stages_reused", "Stages whose output was already held.", ["stage"])
+JOBS_ENDED = Counter("iis_worker_jobs_ended", "Attempts by how they ended.", ["kind", "end"])
+
+
+def serve_metrics(port: int | None) -> None:
+    """Expose this process's numbers on `port` of every interface; None: not at all."""
+    if port is not None:
+        start_http_server(port)

@@ -1,0 +1,82 @@
+"""The rows a scored job leaves: report, curves, points, plots, library, concepts. Adds them to a session; the caller commits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from app.db.ids import new_id
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Job, Plot, Result
+
+CONCEPTS_AT_ONCE = 500
+POINT_COLUMNS = ("kept", "sparsity", "accuracy", "accuracy_low", "accuracy_high", "arr", "arr_low", "arr_high", "arr_chance_corrected")
+
+
+@dataclass(frozen=True)
+class FittedLibrary:
+    """A concept library that a job has fitted."""
+
+    settings: dict[str, Any]
+    artifact_key: str
+    concepts: Path  # JSON: [{origin, label, exemplars}]
+    vectors: Path  # (M, d) npy
+    exemplars_sha256: str  # a zip of crops, named in each concept's exemplars
+
+
+def add_results(session: Session, job: Job, *, report: Path, plots: list[tuple[str, str, str]], library_id: str | None) -> None:
+    """Add report, curves and plots of a finished score job.
+
+    Parameters
+    ----------
+    report : the report as JSON
+    plots : (name, format, sha256) of each figure
+    """
+    content = json.loads(report.read_text())
+    session.add(Result(job_id=job.id, library_id=library_id, report=content))
+    for name, points in (("library", content["points"]), ("random_control", content.get("random_points", []))):
+        _add_curve(session, job.id, name, points)
+    session.add_all(Plot(job_id=job.id, name=name, format=format_, blob_sha256=sha256) for name, format_, sha256 in plots)
+    session.flush()
+
+
+def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
+    """Add a fitted library with its concepts; returns its id."""
+    described = json.loads(library.concepts.read_text())
+    matrix = np.load(library.vectors, mmap_mode="r", allow_pickle=False)
+    row = ConceptLibrary(
+        id=new_id("library"),
+        owner_id=job.owner_id,
+        job_id=job.id,
+        model_id=job.model_id,
+        dataset_id=job.dataset_id,
+        kind=library.settings["kind"],
+        settings=library.settings | {"exemplars": {"sha256": library.exemplars_sha256}},
+        concept_count=matrix.shape[0],
+        dimension=matrix.shape[1],
+        artifact_key=library.artifact_key,
+    )
+    session.add(row)
+    session.flush()
+    for start in range(0, len(described), CONCEPTS_AT_ONCE):
+        rows = [
+            {"library_id": row.id, "index": start + offset, "vector": matrix[start + offset].tolist(), **concept}
+            for offset, concept in enumerate(described[start : start + CONCEPTS_AT_ONCE])
+        ]
+        session.execute(insert(Concept), rows)
+    return row.id
+
+
+def _add_curve(session: Session, job_id: str, name: str, points: list[dict[str, Any]]) -> None:
+    if not points:
+        return
+    curve = Curve(id=new_id("curve"), job_id=job_id, name=name)
+    session.add(curve)
+    session.flush()
+    by_kept = {point["kept"]: point for point in points}  # with few concepts two sparsities keep the same number
+    session.add_all(CurvePoint(curve_id=curve.id, **{column: point.get(column) for column in POINT_COLUMNS}) for point in by_kept.values())

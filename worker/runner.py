@@ -1,0 +1,127 @@
+"""A job's way through one attempt: claim it, run it, and end it in exactly one way. What the kinds of jobs do lives beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.db import transitions
+from app.db.models import Json
+from app.db.transitions import CancelRequested, LeaseLost
+from app.queue import ring
+from app.storage import StorageUnavailable
+from worker.attempt import DATABASE_AWAY, Attempt
+from worker.checks import run_check_dataset, run_check_model
+from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
+from worker.lease import LeaseKeeper
+from worker.metrics import JOBS_ENDED
+from worker.runtime import Runtime
+from worker.score import run_score
+
+KINDS: dict[str, Callable[[Attempt], None]] = {
+    "score": run_score,
+    "check_model": run_check_model,
+    "check_dataset": run_check_dataset,
+}
+
+log = structlog.get_logger(__name__)
+
+
+def run_job(runtime: Runtime, job_id: str) -> str | None:
+    """Run one attempt at a queued job; returns how it ended, or None when there was nothing to take.
+
+    Harmless for any id at any time: a finished, running or unknown job is left alone.
+    """
+    try:
+        with runtime.sessions.begin() as session:
+            token = transitions.claim(session, job_id, runtime.name, runtime.settings.lease_seconds)
+    except DATABASE_AWAY as error:
+        log.warning("database_away", job_id=job_id, error=str(error))
+        return None
+    if token is None:
+        return None
+    with structlog.contextvars.bound_contextvars(job_id=job_id), runtime.in_hand() as stop:
+        with LeaseKeeper(runtime.sessions, runtime.settings, job_id, token, stop):
+            try:
+                kind, end = _run_claimed(runtime, job_id, token, stop)
+            except (LeaseLost, Interrupted, *DATABASE_AWAY) as error:  # the sweeper gives the job to another worker
+                runtime.compute.kill()
+                kind, end = "unknown", "lease_lost"
+                log.warning("lease_lost", error=str(error))
+        JOBS_ENDED.labels(kind, end).inc()
+        log.info("attempt_ended", end=end)
+    return end
+
+
+def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple[str, str]:
+    attempt = Attempt(runtime, job_id, token, stop)
+    kind = attempt.rows.job.kind
+    try:
+        with attempt:
+            log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+            end = _run_to_end(attempt)
+    except CancelRequested:
+        runtime.compute.kill()
+        attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))
+        end = "canceled"
+    return kind, end
+
+
+def _run_to_end(attempt: Attempt) -> str:
+    try:
+        KINDS[attempt.rows.job.kind](attempt)
+    except StageRefused as refusal:
+        return _fail(attempt, refusal.error)
+    except MemoryExceeded as error:
+        return _fail(attempt, _error("memory_limit_exceeded", f"{error} Use a smaller model, or fewer elements."))
+    except DeadlinePassed:
+        seconds = attempt.rows.job.deadline_seconds
+        return _fail(attempt, _error("deadline_exceeded", f"The job was not done within its deadline of {seconds:g} seconds."))
+    except Interrupted:
+        return _stop(attempt)
+    except ChildLost as error:
+        return _try_again(attempt, _error("compute_lost", f"{error} It happened on every attempt."))
+    except (StorageUnavailable, OSError) as error:
+        log.warning("storage_away", error=str(error))
+        attempt.stop.event.wait(attempt.runtime.settings.retry_pause_seconds)
+        return _try_again(attempt, _error("storage_unavailable", f"The service's storage failed on every attempt. {error}"))
+    except (LeaseLost, CancelRequested, *DATABASE_AWAY):
+        raise
+    except Exception:
+        log.exception("attempt_broke")
+        return _try_again(attempt, _error("internal_error", "The service made a mistake of its own; its log says which."))
+    return "succeeded"
+
+
+def _stop(attempt: Attempt) -> str:
+    reason = attempt.stop.reason
+    if reason == "canceling":
+        raise CancelRequested(attempt.job_id)
+    if reason != "shutdown":
+        raise LeaseLost(attempt.job_id)
+
+    def hand_back(session: Session) -> None:
+        transitions.hand_back(session, attempt.job_id, attempt.token)
+
+    attempt.end(hand_back)
+    ring(attempt.job_id, attempt.runtime.settings.redis_url)
+    return "handed_back"
+
+
+def _fail(attempt: Attempt, error: Json) -> str:
+    attempt.end(lambda session: transitions.fail(session, attempt.job_id, attempt.token, error))
+    return "failed"
+
+
+def _try_again(attempt: Attempt, error: Json) -> str:
+    most = attempt.runtime.settings.max_attempts
+    state = attempt.end(lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, error, most))
+    if state == "queued":
+        ring(attempt.job_id, attempt.runtime.settings.redis_url)
+    return state
+
+
+def _error(code: str, message: str) -> Json:
+    return {"code": code, "message": message, "param": None}

@@ -1,0 +1,68 @@
+"""What a job's model and data set are, in the compute process's words, and their files in the workspace. Nothing is parsed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.db.models import Dataset, Model
+from app.settings import Settings
+from worker.attempt import Attempt
+from worker.compute import StageRefused
+
+
+def describe_model(model: Model, settings: Settings) -> dict[str, Any]:
+    """The backbone as a request to the compute process; its file comes with `fetch_checkpoint`."""
+    return {
+        "architecture": model.architecture,
+        "arguments": model.arguments,
+        "pretrained": model.pretrained,
+        "layer": model.layer,
+        "preprocessing": model.preprocessing,
+        "device": settings.device,
+    }
+
+
+def describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    """The data set as a request to the compute process; its files come with `fetch_dataset`."""
+    return {
+        "kind": dataset.kind,
+        "server_path": dataset.server_path,
+        "hub": dataset.hub,
+        "split_seed": dataset.split_seed,
+        "test_share": dataset.test_share,
+    }
+
+
+def fetch_checkpoint(attempt: Attempt) -> str | None:
+    """The checkpoint's path in the workspace, or None for a pretrained tag."""
+    model = attempt.rows.model
+    if model is None or model.upload_id is None:
+        if model is not None and model.pretrained is not None and not attempt.runtime.settings.allow_hub:
+            raise StageRefused(
+                "hub_not_allowed", "This server fetches no weights by name; upload the checkpoint file instead.", "pretrained"
+            )
+        return None
+    return str(attempt.fetch_upload(model.upload_id))
+
+
+def fetch_dataset(attempt: Attempt) -> str | None:
+    """The archive's or features file's path in the workspace; None when the data set is a server folder or on the Hub."""
+    dataset = attempt.rows.dataset
+    if dataset is None or dataset.upload_id is None:
+        if dataset is not None and dataset.hub is not None and not attempt.runtime.settings.allow_hub:
+            raise StageRefused("hub_not_allowed", "This server fetches no data by name; upload an archive of class folders instead.", "hub")
+        return None
+    return str(attempt.fetch_upload(dataset.upload_id))
+
+
+def materialise(attempt: Attempt) -> dict[str, Any]:
+    """Fetch the files and let the compute process unpack them; returns what stages need to find them."""
+    model, dataset = attempt.rows.model, attempt.rows.dataset
+    if dataset is None:
+        raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
+    sources = {
+        "model": None if model is None else describe_model(model, attempt.runtime.settings) | {"checkpoint": fetch_checkpoint(attempt)},
+        "dataset": describe_dataset(dataset) | {"file": fetch_dataset(attempt)},
+    }
+    attempt.compute("materialise", {"sources": sources})
+    return sources

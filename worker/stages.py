@@ -1,0 +1,231 @@
+"""The stages as they run in the compute process: files in the workspace to files in the workspace, through iis_engine. No service here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from worker.datasets import open_features, open_images, unpack
+
+FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
+
+
+class Reporter(Protocol):
+    """How a stage tells the parent how far it is."""
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def output(self, name: str) -> None: ...
+
+
+Stage = Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]
+
+
+def prepare() -> None:
+    """Import what every stage needs, once for all jobs of this process."""
+    import torch
+
+    torch.set_grad_enabled(True)
+
+
+def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Load the backbone and run a dry forward: {digest, info}."""
+    import torch
+    from PIL import Image
+
+    from iis_engine.errors import CheckpointError
+
+    backbone = _backbone(arguments["model"])
+    tell.progress(1, 2)
+    image = Image.effect_noise(backbone.input_size[::-1], 64).convert("RGB")
+    with torch.inference_mode():
+        representation = backbone.embed(backbone.preprocess(image)[None])
+    if not torch.isfinite(representation).all():
+        raise CheckpointError("The network's representation of an image is not finite; its weights are damaged.", param="checkpoint")
+    tell.progress(2, 2)
+    return {"digest": backbone.digest, "info": backbone.describe()}
+
+
+def check_dataset(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Read a data set whole: {digest, info, warnings}."""
+    request = arguments["dataset"]
+    if request["kind"] == "features":
+        return _check_features(request)
+    unpack(workspace, request, tell.progress)
+    dataset = open_images(workspace, request)
+    info = {
+        "class_names": list(dataset.class_names),
+        "counts": dataset.counts,
+        "corrupt": [str(item) for item in dataset.corrupt],
+        "warnings": list(dataset.warnings),
+    }
+    return {"digest": dataset.digest, "info": info, "warnings": list(dataset.warnings)}
+
+
+def materialise(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Unpack the images where later stages look for them."""
+    if arguments["sources"]["dataset"]["kind"] != "features":
+        unpack(workspace, arguments["sources"]["dataset"], tell.progress)
+    return {}
+
+
+def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Features of both splits and of the elements -> features.safetensors; finished shards are announced as they appear."""
+    sources = arguments["sources"]
+    if sources["dataset"]["kind"] == "features":
+        open_features(sources["dataset"]).save(workspace / FEATURES)
+        return {}
+    from iis_engine.extraction import extract_features
+    from iis_engine.specs import ElementSpec
+
+    shards = _Shards(workspace / "shards", tell)
+    features = extract_features(
+        _backbone(sources["model"]),
+        open_images(workspace, sources["dataset"]),
+        ElementSpec(**arguments["elements"]),
+        shard_folder=shards.folder,
+        progress=shards.progress,
+    )
+    features.save(workspace / FEATURES)
+    return {"warnings": list(features.warnings)}
+
+
+def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """The concept library, with the further seeds its interval needs -> library.safetensors."""
+    from iis_engine.scoring import build_libraries
+
+    build_libraries(_features(workspace), _score_spec(arguments), tell.progress).save(workspace / LIBRARY)
+    return {}
+
+
+def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """The random control -> control.safetensors."""
+    from iis_engine.scoring import measure_control
+
+    measure_control(_features(workspace), _score_spec(arguments), tell.progress).save(workspace / CONTROL)
+    return {}
+
+
+def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Every head of every sparsity -> measurement.safetensors."""
+    from iis_engine.scoring import LibraryEnsemble, measure_library
+
+    ensemble = LibraryEnsemble.load(workspace / LIBRARY)
+    measure_library(_features(workspace), ensemble, _score_spec(arguments), tell.progress).save(workspace / MEASUREMENT)
+    return {}
+
+
+def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """The curve, its integral and their intervals -> report.json."""
+    from iis_engine.scoring import LibraryEnsemble, Measurement, assemble
+
+    measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
+    found = assemble(_features(workspace), LibraryEnsemble.load(workspace / LIBRARY), measured, random, _score_spec(arguments))
+    content = found.to_dict()
+    (workspace / "report.json").write_text(json.dumps(content, allow_nan=False))
+    tell.progress(1, 1)
+    return {"warnings": content.get("warnings", [])}
+
+
+def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """What shows each concept -> concepts.json, vectors.npy, exemplars.zip."""
+    from iis_engine.scoring import LibraryEnsemble
+    from worker.exemplars import show_concepts
+
+    sources = arguments.get("sources")
+    images = open_images(workspace, sources["dataset"]) if sources else None
+    show_concepts(_features(workspace), LibraryEnsemble.load(workspace / LIBRARY).primary, images, workspace, tell.progress)
+    return {}
+
+
+def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """The figures -> arr.png, arr.svg, accuracy.png, accuracy.svg."""
+    from iis_engine.plots import save_plot
+
+    content = json.loads((workspace / "report.json").read_text())
+    figures = [(name, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg")]
+    for done, (name, file) in enumerate(figures, start=1):
+        save_plot(content, name, workspace / file)
+        tell.progress(done, len(figures))
+    return {}
+
+
+STAGES: dict[str, Stage] = {
+    stage.__name__: stage for stage in (check_model, check_dataset, materialise, extract, libraries, control, heads, curve, explain, tell)
+}
+
+
+class _Shards:
+    """Announces shard files as they become complete; a file is complete when it has a name without a leading dot."""
+
+    def __init__(self, folder: Path, tell: Reporter) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._tell = tell
+        self._known = self._present()
+
+    def progress(self, done: int, total: int) -> None:
+        fresh = self._present() - self._known
+        for name in sorted(fresh):
+            self._tell.output(name)
+        self._known |= fresh
+        self._tell.progress(done, total)
+
+    def _present(self) -> set[str]:
+        return {path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+
+
+def _backbone(request: dict[str, Any]) -> Any:
+    from iis_engine.backbones import load_backbone
+    from iis_engine.specs import BackboneSpec, Preprocessing
+
+    spec = BackboneSpec(
+        request["architecture"],
+        request["arguments"],
+        request["pretrained"],
+        request["layer"],
+        Preprocessing(**(request["preprocessing"] or {})),
+    )
+    return load_backbone(spec, Path(request["checkpoint"]) if request["checkpoint"] else None, device=request["device"])
+
+
+def _features(workspace: Path) -> Any:
+    from iis_engine.features import FeatureSet
+
+    return FeatureSet.load(workspace / FEATURES)
+
+
+def _score_spec(arguments: dict[str, Any]) -> Any:
+    from iis_engine.specs import ElementSpec, LibrarySpec, ScoreSpec
+
+    def library(request: dict[str, Any]) -> LibrarySpec:
+        parts = tuple(library(part) for part in request.get("parts") or ())
+        return LibrarySpec(request["kind"], request["concept_count"], parts)
+
+    score = arguments["score"]
+    return ScoreSpec(library(score["library"]), ElementSpec(**score["elements"]), score["protocol"], score["seed"])
+
+
+def _check_features(request: dict[str, Any]) -> dict[str, Any]:
+    features = open_features(request)
+    digest = hashlib.sha256("\n".join(features.class_names).encode())
+    for name in ("X_train", "y_train", "X_test", "y_test", "elements"):
+        tensor = getattr(features, name)
+        if tensor is not None:
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().data)
+    counts = {
+        split: {name: int((labels == index).sum()) for index, name in enumerate(features.class_names)}
+        for split, labels in (("train", features.y_train), ("test", features.y_test))
+    }
+    info = {
+        "class_names": list(features.class_names),
+        "counts": counts,
+        "num_features": features.X_train.shape[1],
+        "element_count": 0 if features.elements is None else len(features.elements),
+        "warnings": list(features.warnings),
+    }
+    return {"digest": digest.hexdigest(), "info": info, "warnings": list(features.warnings)}

@@ -1,0 +1,15 @@
+"""The task entry point: hears the bell and hands over to the runner."""
+
+from __future__ import annotations
+
+from celery import Task
+
+from app.queue import RUN_JOB
+from worker.celery_app import app, runtime
+from worker.runner import run_job
+
+
+@app.task(name=RUN_JOB, bind=True)
+def run(_: Task[[str], None], job_id: str) -> None:
+    """Run one attempt at a job. A message heard twice, late, or for a job that is done does nothing."""
+    run_job(runtime(), job_id)
