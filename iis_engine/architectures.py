@@ -1,0 +1,238 @@
+"""Networks by name from timm, torchvision and open_clip, without weights or with published ones. Checkpoints are loaded elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, cast
+
+import open_clip
+import timm
+import torch
+import torchvision
+from open_clip.transform import PreprocessCfg
+from timm.data import resolve_model_data_config
+from torch import Tensor, nn
+
+from iis_engine.errors import ArchitectureError
+from iis_engine.preprocessing import ImageTransform, for_channels, scaled_size
+from iis_engine.specs import BackboneSpec
+
+RESERVED_ARGUMENTS = frozenset(
+    "pretrained pretrained_cfg pretrained_cfg_overlay pretrained_model_args pretrained_strict pretrained_filter_fn checkpoint_path cache_dir "
+    "scriptable exportable no_jit features_only feature_cfg out_indices kwargs_filter model_cfg pruned device dtype "
+    "weights weights_backbone progress".split()
+)
+"""Arguments of the libraries' factories that fetch, read files or change what is returned; none of them describes a network."""
+OPEN_CLIP_ARGUMENTS = frozenset({"force_image_size", "force_quick_gelu", "force_patch_dropout"})
+DEFAULT_TAG = "default"
+"""The pretrained tag that stands for a library's own choice."""
+
+_WIDTH_FIXED_AT_ONE = {
+    "mobilenetv1_100": ("timm.models.efficientnet", "_gen_mobilenet_v1"),
+    "mobilenetv2_100": ("timm.models.efficientnet", "_gen_mobilenet_v2"),
+    "mobilenetv3_large_100": ("timm.models.mobilenetv3", "_gen_mobilenet_v3"),
+    "mobilenetv3_small_100": ("timm.models.mobilenetv3", "_gen_mobilenet_v3"),
+    "efficientnet_b0": ("timm.models.efficientnet", "_gen_efficientnet"),
+}
+"""timm's registered functions of these names pass channel_multiplier=1.0 themselves, so that giving it again is a TypeError, and no registered
+function takes it. The generators behind them do; they are private to timm, hence this table and a test that watches it."""
+_TINY_TEXT_TOWER = {"context_length": 8, "vocab_size": 8, "width": 32, "heads": 1, "layers": 1}
+_BUILD_ERRORS = (TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as its library builds it.
+
+    Attributes
+    ----------
+    represent : images (n, channels, H, W) -> pooled representation, as the library defines it; None: the input of `head`
+    head : names of the submodules that follow the representation; the first one is the linear layer itself
+    key_prefix : what the library's whole-model checkpoints put before the keys of `module`
+    """
+
+    module: nn.Module
+    transform: ImageTransform
+    head: tuple[str, ...]
+    represent: Callable[[Tensor], Tensor] | None
+    key_prefix: str = ""
+
+
+def build_network(spec: BackboneSpec) -> Network:
+    """Build `timm:NAME`, `torchvision:NAME` or `open_clip:NAME`; with published weights if `spec.pretrained` names a tag.
+
+    Raises
+    ------
+    ArchitectureError
+        For an unknown name, argument or tag, with near names, and for a download that fails.
+    """
+    family, _, name = spec.architecture.partition(":")
+    for argument in spec.arguments:
+        if argument in RESERVED_ARGUMENTS or argument.startswith("_"):
+            raise ArchitectureError(f"{argument!r} does not describe a network, so it is not accepted as an argument.", param="arguments")
+    builders = {"timm": _timm, "torchvision": _torchvision, "open_clip": _open_clip}
+    return builders[family](name, dict(spec.arguments), spec.pretrained)
+
+
+def near(wanted: str, known: list[str]) -> str:
+    """A sentence with the names most like `wanted`, or nothing."""
+    close = get_close_matches(wanted, known, n=4, cutoff=0.5)
+    return f" Near it: {', '.join(close)}." if close else ""
+
+
+def _timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
+    if ":" in name or not timm.is_model(name):
+        raise _unknown("timm", name, timm.list_models())
+    full_name = name
+    if tag not in {None, DEFAULT_TAG}:
+        architecture = name.partition(".")[0]
+        tags = [published.partition(".")[2] for published in timm.list_pretrained(f"{architecture}.*")]
+        _require_tag(f"timm:{architecture}", str(tag), tags)
+        full_name = f"{architecture}.{tag}"
+
+    def build() -> nn.Module:
+        if "channel_multiplier" in arguments and name in _WIDTH_FIXED_AT_ONE:
+            module_name, generator = _WIDTH_FIXED_AT_ONE[name]
+            return cast(nn.Module, getattr(importlib.import_module(module_name), generator)(name, **arguments))
+        return timm.create_model(full_name, **arguments)
+
+    def known_arguments() -> list[str]:
+        with torch.device("meta"):
+            default = timm.create_model(name)
+        wide = ["channel_multiplier"] if name in _WIDTH_FIXED_AT_ONE else []
+        return [*inspect.signature(type(default).__init__).parameters, *wide]
+
+    if tag is None:
+        module = _built(build, f"timm:{name}", arguments, known_arguments)
+    else:
+        module = _fetched(lambda: timm.create_model(full_name, pretrained=True, **arguments), f"timm:{name}", str(tag))
+    config = resolve_model_data_config(module)
+    channels = int(arguments.get("in_chans", 3))
+    size = cast("tuple[int, int]", tuple(config["input_size"])[1:])
+    if isinstance(arguments.get("img_size"), int):
+        size = (arguments["img_size"], arguments["img_size"])
+    crop_mode = config["crop_mode"] if config["crop_mode"] in {"squash", "border"} else "center"
+    transform = ImageTransform(
+        input_size=size,
+        resize_size=scaled_size(size, config["crop_pct"]),
+        mean=for_channels(config["mean"], channels),
+        std=for_channels(config["std"], channels),
+        interpolation=config["interpolation"],
+        crop_mode=crop_mode,
+        fill=tuple(round(255 * value) for value in config["mean"]),
+        channels=channels,
+    )
+    classifier = cast("dict[str, Any]", module.default_cfg).get("classifier") or ()
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    present = {name for name, _ in module.named_modules()}
+    network = cast(Any, module)
+
+    def represent(images: Tensor) -> Tensor:
+        return network.forward_head(network.forward_features(images), pre_logits=True)
+
+    return Network(module, transform, tuple(head for head in heads if head in present), represent)
+
+
+def _torchvision(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise _unknown("torchvision", name, names)
+    published = list(torchvision.models.get_model_weights(name))
+    if tag not in {None, DEFAULT_TAG}:
+        _require_tag(f"torchvision:{name}", str(tag), [weights.name for weights in published])
+    weights = torchvision.models.get_model_weights(name)[tag.upper()] if tag else published[0]
+
+    def known_arguments() -> list[str]:
+        with torch.device("meta"):
+            default = torchvision.models.get_model(name, weights=None)
+        return list(inspect.signature(type(default).__init__).parameters)
+
+    if tag is None:
+        module = _built(lambda: torchvision.models.get_model(name, weights=None, **arguments), f"torchvision:{name}", arguments, known_arguments)
+    else:
+        module = _fetched(lambda: torchvision.models.get_model(name, weights=weights, progress=False, **arguments), f"torchvision:{name}", tag)
+    own = weights.transforms()
+    size, resize = own.crop_size[0], own.resize_size[0]
+    transform = ImageTransform((size, size), (resize, resize), tuple(own.mean), tuple(own.std), own.interpolation.value)
+    linear = [layer for layer, part in module.named_modules() if isinstance(part, nn.Linear)]
+    convolutional = [layer for layer, part in module.named_modules() if isinstance(part, nn.Conv2d)]
+    return Network(module, transform, ((linear or convolutional)[-1],), None)
+
+
+def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
+    if name not in open_clip.list_models():
+        raise _unknown("open_clip", name, open_clip.list_models())
+    unknown = [argument for argument in arguments if argument not in OPEN_CLIP_ARGUMENTS]
+    if unknown:
+        raise _unknown_argument(unknown[0], f"open_clip:{name}", sorted(OPEN_CLIP_ARGUMENTS))
+    if tag is None:
+        # Only the image tower is used; a small text tower in the other's place saves its memory and its download.
+        model = _built(
+            lambda: open_clip.create_model(name, text_cfg=dict(_TINY_TEXT_TOWER), pretrained_text=False, **arguments),
+            f"open_clip:{name}",
+            arguments,
+            lambda: sorted(OPEN_CLIP_ARGUMENTS),
+        )
+    else:
+        tags = open_clip.list_pretrained_tags_by_model(name)
+        chosen = (tags[0] if tags else tag) if tag == DEFAULT_TAG else tag
+        _require_tag(f"open_clip:{name}", chosen, tags)
+        model = _fetched(lambda: open_clip.create_model(name, pretrained=chosen, **arguments), f"open_clip:{name}", chosen)
+    tower = cast(nn.Module, model.visual)
+    config = PreprocessCfg(**cast("dict[str, Any]", tower.preprocess_cfg))
+    size = config.input_size[1:]
+    modes: dict[str, Any] = {"shortest": "center", "longest": "border", "squash": "squash"}
+    transform = ImageTransform(
+        input_size=size,
+        resize_size=size,
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+        interpolation=config.interpolation,
+        crop_mode=modes[config.resize_mode],
+        fill=(config.fill_color,) * 3,
+    )
+    return Network(tower, transform, (), tower, key_prefix="visual.")
+
+
+def _built(build: Callable[[], nn.Module], title: str, arguments: dict[str, Any], known_arguments: Callable[[], list[str]]) -> nn.Module:
+    try:
+        return build()
+    except _BUILD_ERRORS as error:
+        unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unexpected:
+            raise _unknown_argument(unexpected[1], title, known_arguments()) from error
+        fixed = re.search(r"multiple values for (?:keyword )?argument '(\w+)'", str(error))
+        if fixed:
+            raise ArchitectureError(f"{title} fixes {fixed[1]!r} itself; choose the variant of the name that has it.", param="arguments") from error
+        raise ArchitectureError(f"{title} cannot be built with the arguments {arguments}: {error}.", param="arguments") from error
+
+
+def _fetched(fetch: Callable[[], nn.Module], title: str, tag: str) -> nn.Module:
+    try:
+        return fetch()
+    except Exception as error:  # the three libraries' download stacks share no exception below Exception
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ArchitectureError(
+            f"The published weights {tag!r} of {title} could not be fetched ({reason}); upload them as a checkpoint.",
+            code="pretrained_unavailable",
+            param="pretrained",
+        ) from error
+
+
+def _require_tag(title: str, tag: str, tags: list[str]) -> None:
+    if tag not in tags:
+        offered = f"it has {', '.join(tags[:8])}" if tags else "it has none"
+        raise ArchitectureError(f"{title} has no published weights {tag!r}; {offered}.", code="pretrained_unknown", param="pretrained")
+
+
+def _unknown(family: str, name: str, known: list[str]) -> ArchitectureError:
+    return ArchitectureError(f"{family} has no architecture {name!r}.{near(name, known)}", code="architecture_unknown", param="architecture")
+
+
+def _unknown_argument(argument: str, title: str, known: list[str]) -> ArchitectureError:
+    return ArchitectureError(f"{title} has no argument {argument!r}.{near(argument, known)}", param="arguments")

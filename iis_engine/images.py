@@ -1,0 +1,70 @@
+"""One image file becomes one upright RGB image. Folders of images are read elsewhere."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from iis_engine.errors import DataError
+
+PIXEL_LIMIT = 80_000_000
+"""Width times height above which a file is refused before its pixels are decoded."""
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO")
+"""Formats that are decoded in this process; others (EPS, for one) would start programs."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+
+_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_SIXTEEN_BIT_MAX = 65535
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+
+
+def load_image(path: Path) -> Image.Image:
+    """Decode a file into an upright 8-bit RGB image.
+
+    The EXIF orientation is applied; transparency is laid on white; greys, palettes and CMYK are converted; of 16-bit greys the
+    upper 8 bits are kept. Of an animation the first frame is read.
+
+    Raises
+    ------
+    DataError
+        Naming the file, if it cannot be decoded to its last pixel or has more than `PIXEL_LIMIT` pixels.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > PIXEL_LIMIT:
+                raise _refusal(path, f"has {width} x {height} pixels, more than the {PIXEL_LIMIT:,} allowed; send it smaller")
+            image.load()
+            return _as_rgb(ImageOps.exif_transpose(image), path)
+    except Image.DecompressionBombError as error:
+        raise _refusal(path, f"has more than the {PIXEL_LIMIT:,} pixels allowed; send it smaller") from error
+    except _UNREADABLE as error:
+        raise _refusal(path, f"cannot be decoded ({str(error) or type(error).__name__})") from error
+
+
+def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _from_sixteen_bits(image, path)
+    if image.mode == "F":
+        raise _refusal(path, "holds floating point pixels, whose range is anyone's guess; save it with 8 or 16 bits per channel")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    drawn = image.convert("RGBA")
+    on_white = Image.new("RGB", image.size, "white")
+    on_white.paste(drawn, mask=drawn.getchannel("A"))
+    return on_white
+
+
+def _from_sixteen_bits(image: Image.Image, path: Path) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min(initial=0) < 0 or values.max(initial=0) > _SIXTEEN_BIT_MAX:
+        raise _refusal(path, "holds 32-bit pixels; save it with 8 or 16 bits per channel")
+    return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")  # 1/256: clipping at 255 would turn almost everything white
+
+
+def _refusal(path: Path, reason: str) -> DataError:
+    return DataError(f"The image {path.name} {reason}.", code="image_unreadable", param=path.name)

@@ -1,0 +1,238 @@
+"""Backbones that torch computes: weights loaded into a named network, its representation tapped. The networks are built in architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from iis_engine.architectures import Network, build_network, near
+from iis_engine.backbones import Backbone, representation_digest
+from iis_engine.checkpoints import fit_weights, load_checkpoint
+from iis_engine.errors import ArchitectureError
+from iis_engine.preprocessing import override
+from iis_engine.specs import BackboneSpec
+
+_FORWARD_ERRORS = (RuntimeError, ValueError, AssertionError, TypeError, IndexError)
+_DRY_IMAGES = 2
+
+
+class TorchBackbone(Backbone):
+    """A network of timm, torchvision or open_clip; see `load_backbone`."""
+
+    def __init__(self, spec: BackboneSpec, network: Network, device: torch.device) -> None:
+        self.transform = override(network.transform, spec.preprocessing)
+        self.device = device
+        self._spec = spec
+        self._network = network
+        self._module = network.module.eval().requires_grad_(requires_grad=False).to(device, memory_format=torch.channels_last)
+        self._half = None
+        if device.type == "cuda":
+            self._half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        state = {key: tensor for key, tensor in self._module.state_dict().items() if not self._in_unused_head(key)}
+        self._parameter_count = sum(weights.numel() for key, weights in self._module.named_parameters() if key in state)
+        self._map_layer: str | None = None
+        dry = self._dry_forward()
+        self.num_features = dry.shape[1]
+        self._map_layer = self._find_map_layer(dry)
+        self.digest = representation_digest(
+            (_weight_bytes(key, tensor) for key, tensor in sorted(state.items())), {**self._settings(), "pretrained": None}
+        )
+
+    def embed(self, batch: Tensor) -> Tensor:
+        """f of preprocessed images; computed in half precision on a GPU, again in full where that overflows."""
+        images = self._on_device(batch)
+        with self._computing(half=True):
+            features = pooled(self._represent(images)).float()
+        if self._half is not None and not bool(torch.isfinite(features).all()):
+            with self._computing(half=False):
+                features = pooled(self._represent(images)).float()
+        return features
+
+    def feature_map(self, batch: Tensor) -> Tensor | None:
+        """(n, d, h, w) whose spatial mean is the representation, checked when the network was loaded; else None."""
+        if self._map_layer is None:
+            return None
+        with self._computing(half=True), _output_of(self._module, self._map_layer) as seen:
+            self._represent(self._on_device(batch))
+        return _channels_first(seen[-1]).float()
+
+    def describe(self) -> dict[str, Any]:
+        """Architecture, sizes and preprocessing; `parameter_count` leaves out the classifier."""
+        return {
+            **self._settings(),
+            "num_features": self.num_features,
+            "input_size": list(self.input_size),
+            "parameter_count": self._parameter_count,
+            "feature_map": self._map_layer is not None,
+            "notes": [],
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "architecture": self._spec.architecture,
+            "arguments": self._spec.arguments,
+            "pretrained": self._spec.pretrained,
+            "layer": self._spec.layer,
+            "preprocessing": self.transform.describe(),
+        }
+
+    def _in_unused_head(self, key: str) -> bool:
+        return any(key.startswith(f"{name}.") for name in unused_head(self._network, self._spec.layer))
+
+    @contextmanager
+    def _computing(self, *, half: bool) -> Iterator[None]:
+        with torch.no_grad(), torch.autocast(self.device.type, dtype=self._half, enabled=half and self._half is not None):
+            yield
+
+    def _on_device(self, batch: Tensor) -> Tensor:
+        return batch.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+
+    def _represent(self, images: Tensor) -> Tensor:
+        if self._spec.layer is not None:
+            with _output_of(self._module, self._spec.layer) as seen:
+                self._module(images)
+            return seen[-1]
+        if self._network.represent is not None:
+            return self._network.represent(images)
+        with _input_of(self._module, self._network.head[0]) as seen:
+            self._module(images)
+        return seen[-1]
+
+    def _dry_images(self) -> Tensor:
+        height, width = self.transform.input_size
+        noise = np.random.default_rng(0).integers(0, 256, (_DRY_IMAGES, height, width, 3), dtype=np.uint8)
+        return torch.stack([self.preprocess_element(Image.fromarray(pixels)) for pixels in noise])
+
+    def _dry_forward(self) -> Tensor:
+        """f of two noise images, or the sentence why there is none."""
+        title = self._spec.architecture
+        try:
+            features = self.embed(self._dry_images())
+        except _FORWARD_ERRORS as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise ArchitectureError(
+                f"{title} refuses an input of {self.transform.channels} x {self.input_size[0]} x {self.input_size[1]}: {reason}.",
+                param="preprocessing",
+            ) from error
+        if features.ndim != 2 or features.shape[1] == 0:
+            raise ArchitectureError(f"The layer {self._spec.layer!r} of {title} yields shape {tuple(features.shape)}, no vector.", param="layer")
+        if not bool(torch.isfinite(features).all()):
+            raise ArchitectureError(f"{title} yields values that are not finite with these weights.", code="representation_not_finite")
+        return features
+
+    def _find_map_layer(self, representation: Tensor) -> str | None:
+        """The last module whose output averages to the representation over space, on the dry images."""
+        found: list[str] = []
+        tolerance = (2e-2 if self._half is not None else 1e-4) * float(representation.abs().max())
+
+        def compare(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+                if not isinstance(output, Tensor) or output.ndim != 4:
+                    return
+                candidate = _channels_first(output).float()
+                if candidate.shape[2:].numel() == 1 or candidate.shape[:2] != representation.shape:
+                    return
+                if float((candidate.mean((2, 3)) - representation).abs().max()) <= tolerance:
+                    found.append(name)
+
+            return hook
+
+        handles = [part.register_forward_hook(compare(name)) for name, part in self._module.named_modules() if name]
+        try:
+            self.embed(self._dry_images())
+        finally:
+            for handle in handles:
+                handle.remove()
+        return found[-1] if found else None
+
+
+def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
+    """Build the network, load the checkpoint into it if there is one, and try it; see `load_backbone`."""
+    network = build_network(spec)
+    if network.transform.channels not in {1, 3}:
+        raise ArchitectureError(f"Images have 1 or 3 channels; in_chans is {network.transform.channels}.", param="arguments")
+    names = [name for name, _ in network.module.named_modules() if name]
+    if spec.layer is not None and spec.layer not in names:
+        raise ArchitectureError(
+            f"{spec.architecture} has no layer {spec.layer!r}.{near(spec.layer, names)}", code="layer_unknown", param="layer"
+        )
+    if checkpoint is not None:
+        weights = load_checkpoint(checkpoint)
+        if network.key_prefix and any(key.startswith(network.key_prefix) for key in weights):
+            weights = {
+                key.removeprefix(network.key_prefix): tensor for key, tensor in weights.items() if key.startswith(network.key_prefix)
+            }
+        fit_weights(network.module, weights, architecture=spec.architecture, head=unused_head(network, spec.layer))
+    return TorchBackbone(spec, network, device)
+
+
+def unused_head(network: Network, layer: str | None) -> tuple[str, ...]:
+    """The submodules after the representation; none when the named layer lies among them."""
+    if layer is not None and any(layer == name or layer.startswith(f"{name}.") for name in network.head):
+        return ()
+    return network.head
+
+
+def pooled(output: Tensor) -> Tensor:
+    """One vector per image: the mean over positions of a map (n, d, h, w) or (n, h, w, d) or of tokens (n, t, d)."""
+    if output.ndim == 4:
+        return _channels_first(output).mean((2, 3))
+    return output.mean(1) if output.ndim == 3 else output
+
+
+def _channels_first(output: Tensor) -> Tensor:
+    """Some transformers put channels last; their maps are told by two equal middle sides beside an unequal last one."""
+    _, second, third, last = output.shape
+    return output.permute(0, 3, 1, 2) if second == third != last else output
+
+
+def _weight_bytes(key: str, tensor: Tensor) -> bytes:
+    data = tensor.detach().cpu().contiguous()
+    return f"{key} {data.dtype} {tuple(data.shape)} ".encode() + data.numpy().tobytes()
+
+
+@contextmanager
+def _output_of(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
+    seen: list[Tensor] = []
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, (tuple, list)) and output else output
+        if not isinstance(first, Tensor):
+            raise ArchitectureError(f"The layer {name!r} yields no tensor; name another layer.", code="layer_unknown", param="layer")
+        seen.append(first)
+
+    with _hooked(module.get_submodule(name).register_forward_hook(hook)):
+        yield seen
+    _require_reached(seen, name)
+
+
+@contextmanager
+def _input_of(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
+    seen: list[Tensor] = []
+
+    def hook(_module: nn.Module, inputs: Any) -> None:
+        seen.append(cast(Tensor, inputs[0]))
+
+    with _hooked(module.get_submodule(name).register_forward_pre_hook(hook)):
+        yield seen
+    _require_reached(seen, name)
+
+
+@contextmanager
+def _hooked(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _require_reached(seen: list[Tensor], name: str) -> None:
+    if not seen:
+        raise ArchitectureError(f"A forward pass does not reach the layer {name!r}; name another layer.", code="layer_unknown", param="layer")
