@@ -1,9 +1,10 @@
-"""Outputs of stages by key: looked up, fetched and stored for one owner, so that a retry resumes and a second job reuses. No stage is named here."""
+"""Outputs of stages by key, for one owner: looked up, fetched and stored. No stage is named here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class OwnersArtifacts:
                 StageArtifact.owner_id == self.owner_id, StageArtifact.key.in_(list(keys))
             )
         )
-        return {key: sha256 for key, sha256 in rows}
+        return {row.key: row.blob_sha256 for row in rows}
 
     def find_shards(self, session: Session, stage: str) -> dict[str, str]:
         """Shards of an unfinished stage: file name -> sha256. Their `stage` column is `<stage>/<file name>`."""
@@ -66,7 +67,7 @@ class OwnersArtifacts:
 
     def upload(self, key: str, stage: str, path: Path, check: Callable[[], None]) -> StoredFile:
         """Put a file into storage, calling `check` as it goes; `record` makes it known. Until then it is unreferenced content."""
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:  # the compute process might have left a link
             sha256, size_bytes = self.store.put_chunks(_checked(file, check))
         return StoredFile(key, stage, sha256, size_bytes)
 

@@ -1,4 +1,4 @@
-"""One attempt at one job: its rows, its workspace, its fenced writes and its stages in the compute process. How an attempt ends lives in `worker.runner`."""
+"""One attempt at one job: its rows, workspace, fenced writes and computing. How an attempt ends lives in `worker.runner`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The internal jobs that look at a new model or data set once and move its row to `ready`. A failure's row is moved by `app.db.transitions`."""
+"""The internal jobs that look at a new model or data set once. A failure's row is moved by `app.db.transitions`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 It imports no part of the service. Standard input's end, or the parent's death, ends it. What a stage does lives in `worker.stages`.
 
-Requests:  {"id", "stage", "workspace", "arguments"}
+Requests:  {"stage", "workspace", "arguments"}, one at a time
 Answers:   {"type": "hello", "network"}, then for each request any number of {"type": "progress", "done", "total"} and
            {"type": "output", "name"} (a file that is complete), and at last {"type": "done", "result"},
            {"type": "refused", "code", "message", "param"} (the input's fault) or {"type": "crashed", "message"} (ours).
@@ -43,11 +43,10 @@ def main(arguments: list[str]) -> None:
     speak = _Voice(answers)
     speak(type="hello", network="isolated" if isolated else "open")
     for request in _requests(inbox):
-        speak.request_id = request["id"]
         try:
             result = STAGES[request["stage"]](Path(request["workspace"]), request["arguments"], speak)
             speak(type="done", result=result)
-        except Exception as error:  # noqa: BLE001 (the boundary: every fault must reach the parent as a message)
+        except Exception as error:  # the boundary: every fault must reach the parent as a message
             speak(**_fault(error))
 
 
@@ -57,10 +56,9 @@ class _Voice:
     def __init__(self, answers: IO[str]) -> None:
         self._answers = answers
         self._lock = threading.Lock()
-        self.request_id: int | None = None
 
     def __call__(self, **message: Any) -> None:
-        line = json.dumps({"id": self.request_id, **message})
+        line = json.dumps(message)
         with self._lock:
             self._answers.write(line + "\n")
             self._answers.flush()

@@ -1,4 +1,4 @@
-"""The parent's handle on the compute process: start it without credentials, ask it for a stage, watch it, kill it. Knows no job and no database."""
+"""The parent's handle on the compute process: start it bare, ask for a stage, watch it, kill it. Knows no job and no database."""
 
 from __future__ import annotations
 
@@ -95,7 +95,6 @@ class Compute:
         self._network = False
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._last_words: list[str] = []
-        self._request_id = 0
 
     @property
     def pid(self) -> int | None:
@@ -121,22 +120,13 @@ class Compute:
         """
         try:
             self._start(watch, network=network)
-            self._request_id += 1
-            self._send({"id": self._request_id, "stage": stage, "workspace": str(workspace), "arguments": arguments})
-            while True:
-                message = self._receive(watch)
-                if message.get("id") != self._request_id:
-                    continue
-                if message["type"] == "progress":
-                    on_progress(message["done"], message["total"])
-                elif message["type"] == "output":
-                    on_output(message["name"])
-                elif message["type"] == "refused":
-                    raise StageRefused(message["code"], message["message"], message["param"])
-                elif message["type"] == "crashed":
-                    raise ChildLost(f"The stage {stage} broke: {message['message']}.")
+            self._send({"stage": stage, "workspace": str(workspace), "arguments": arguments})
+            while (answer := self._receive(watch))["type"] in {"progress", "output"}:
+                if answer["type"] == "progress":
+                    on_progress(answer["done"], answer["total"])
                 else:
-                    return message["result"]
+                    on_output(answer["name"])
+            return _result(stage, answer)
         except StageRefused:
             raise
         except BaseException:
@@ -225,6 +215,14 @@ class Compute:
             how = f"ended with status {code}"
         log.warning("compute_lost", status=code, last_words="".join(self._last_words))
         return f"The compute process {how}."
+
+
+def _result(stage: str, answer: dict[str, Any]) -> dict[str, Any]:
+    if answer["type"] == "refused":
+        raise StageRefused(answer["code"], answer["message"], answer["param"])
+    if answer["type"] != "done":
+        raise ChildLost(f"The stage {stage} broke: {answer.get('message', 'it gave no answer')}.")
+    return answer["result"]
 
 
 def scrubbed_environment(environment: Mapping[str, str], home: Path, *, network: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Data sets inside the compute process: from an uploaded file, a server folder or the Hub to what the engine reads. Runs in the child only."""
+"""Data sets inside the compute process: from a file, a server folder or the Hub to what the engine reads. No service here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the compute process gives up before it parses anything: its parent-less life, core dumps, and the network. Linux where it must be."""
+"""What the compute process gives up before it parses anything: core dumps, privileges and the network. Nothing computes here."""
 
 from __future__ import annotations
 

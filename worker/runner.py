@@ -72,26 +72,14 @@ def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple
 def _run_to_end(attempt: Attempt) -> str:
     try:
         KINDS[attempt.rows.job.kind](attempt)
-    except StageRefused as refusal:
-        return _fail(attempt, refusal.error)
-    except MemoryExceeded as error:
-        return _fail(attempt, _error("memory_limit_exceeded", f"{error} Use a smaller model, or fewer elements."))
-    except DeadlinePassed:
-        seconds = attempt.rows.job.deadline_seconds
-        return _fail(attempt, _error("deadline_exceeded", f"The job was not done within its deadline of {seconds:g} seconds."))
+    except (StageRefused, MemoryExceeded, DeadlinePassed) as error:
+        return _fail(attempt, _final_error(attempt, error))
     except Interrupted:
         return _stop(attempt)
-    except ChildLost as error:
-        return _try_again(attempt, _error("compute_lost", f"{error} It happened on every attempt."))
-    except (StorageUnavailable, OSError) as error:
-        log.warning("storage_away", error=str(error))
-        attempt.stop.event.wait(attempt.runtime.settings.retry_pause_seconds)
-        return _try_again(attempt, _error("storage_unavailable", f"The service's storage failed on every attempt. {error}"))
     except (LeaseLost, CancelRequested, *DATABASE_AWAY):
         raise
-    except Exception:
-        log.exception("attempt_broke")
-        return _try_again(attempt, _error("internal_error", "The service made a mistake of its own; its log says which."))
+    except Exception as error:
+        return _try_again(attempt, error)
     return "succeeded"
 
 
@@ -115,12 +103,37 @@ def _fail(attempt: Attempt, error: Json) -> str:
     return "failed"
 
 
-def _try_again(attempt: Attempt, error: Json) -> str:
-    most = attempt.runtime.settings.max_attempts
-    state = attempt.end(lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, error, most))
+def _try_again(attempt: Attempt, error: Exception) -> str:
+    settings = attempt.runtime.settings
+    log.warning("attempt_lost", error=str(error), exc_info=not isinstance(error, ChildLost))
+    if isinstance(error, StorageUnavailable | OSError):
+        attempt.stop.event.wait(settings.retry_pause_seconds)
+    sentence = _passing_error(error)
+    state = attempt.end(
+        lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, sentence, settings.max_attempts)
+    )
     if state == "queued":
-        ring(attempt.job_id, attempt.runtime.settings.redis_url)
+        ring(attempt.job_id, settings.redis_url)
     return state
+
+
+def _final_error(attempt: Attempt, error: Exception) -> Json:
+    """Why another attempt would end the same."""
+    if isinstance(error, StageRefused):
+        return error.error
+    if isinstance(error, MemoryExceeded):
+        return _error("memory_limit_exceeded", f"{error} Use a smaller model, or fewer elements.")
+    seconds = attempt.rows.job.deadline_seconds
+    return _error("deadline_exceeded", f"The job was not done within its deadline of {seconds:g} seconds.")
+
+
+def _passing_error(error: Exception) -> Json:
+    """Why the attempt was lost though another may succeed; a person reads it when the last one was lost too."""
+    if isinstance(error, ChildLost):
+        return _error("compute_lost", f"{error} It was tried as often as allowed.")
+    if isinstance(error, StorageUnavailable | OSError):
+        return _error("storage_unavailable", f"The service's storage failed on every attempt. {error}")
+    return _error("internal_error", "The service made a mistake of its own; its log says which.")
 
 
 def _error(code: str, message: str) -> Json:

@@ -1,4 +1,4 @@
-"""The score job: its stages with what each depends on, and the one transaction that ends it. How stages compute lives in `worker.stages`."""
+"""The score job: its stages, what each depends on, and the transaction that ends it. Stages compute in `worker.stages`."""
 
 from __future__ import annotations
 

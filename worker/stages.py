@@ -79,6 +79,7 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
         open_features(sources["dataset"]).save(workspace / FEATURES)
         return {}
     from iis_engine.extraction import extract_features
+
     from iis_engine.specs import ElementSpec
 
     shards = _Shards(workspace / "shards", tell)
@@ -133,6 +134,7 @@ def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
 def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """What shows each concept -> concepts.json, vectors.npy, exemplars.zip."""
     from iis_engine.scoring import LibraryEnsemble
+
     from worker.exemplars import show_concepts
 
     sources = arguments.get("sources")
@@ -154,7 +156,7 @@ def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
 
 
 STAGES: dict[str, Stage] = {
-    stage.__name__: stage for stage in (check_model, check_dataset, materialise, extract, libraries, control, heads, curve, explain, tell)
+    stage.__name__: stage for stage in (check_model, check_dataset, materialise, extract, libraries, control, heads, curve, explain, report)
 }
 
 
