@@ -1,0 +1,81 @@
+"""Data sets: where they may come from, and which server folders may be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from app.db.models import Job
+from app.db.session import SessionFactory
+
+
+def test_a_data_set_is_pending_with_its_check_queued_in_the_same_commit(client: TestClient, sessions: SessionFactory) -> None:
+    upload = client.post("/v1/uploads/small", files={"file": ("digits.zip", b"an archive")}).json()["id"]
+    created = client.post("/v1/datasets", json={"upload": upload, "split_seed": 3, "test_share": 0.25})
+    assert created.status_code == 201
+    body = created.json()
+    assert created.headers["Location"] == body["links"]["self"] == f"/v1/datasets/{body['id']}"
+    assert (body["state"], body["kind"], body["name"], body["split_seed"], body["test_share"]) == ("pending", "images", "digits.zip", 3, 0.25)
+    with sessions() as session:
+        job = session.scalars(select(Job).where(Job.dataset_id == body["id"])).one()
+        assert (job.kind, job.state, job.spec) == ("check_dataset", "queued", {"dataset": body["id"]})
+    refused = client.delete(body["links"]["self"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "dataset_in_use")
+    assert refused.headers["Retry-After"]
+
+
+def test_a_folder_of_the_server_is_read_only_where_its_operator_allows(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
+    allowed, secret = tmp_path / "allowed", tmp_path / "allowed-not"
+    (allowed / "digits").mkdir(parents=True)
+    secret.mkdir()
+    (allowed / "way-out").symlink_to(secret)
+    (allowed / "loop").symlink_to(allowed / "loop")
+    assert client.post("/v1/datasets", json={"server_path": str(allowed / "digits")}).status_code == 422
+    app.state.settings.server_dataset_folders = [allowed]
+    accepted = client.post("/v1/datasets", json={"server_path": str(allowed / "digits")})
+    assert (accepted.status_code, accepted.json()["name"], accepted.json()["server_path"]) == (201, "digits", str(allowed / "digits"))
+    outside = [secret, allowed / "way-out", allowed / ".." / "allowed-not", tmp_path, "/etc", "/does/not/exist", "digits", "digits\0"]
+    for path in outside:
+        refused = client.post("/v1/datasets", json={"server_path": str(path)})
+        assert (refused.status_code, refused.json()["code"]) == (422, "server_path_not_allowed"), path
+    assert client.post("/v1/datasets", json={"server_path": str(allowed / "loop")}).status_code in {201, 422}
+
+
+def test_a_hub_data_set_is_kept_with_its_revision(client: TestClient, app: FastAPI) -> None:
+    hub = {"name": "uoft-cs/cifar10", "revision": "0b2714987fa478483af9968de7c934580d0bb9a2", "image_column": "img"}
+    created = client.post("/v1/datasets", json={"hub": hub})
+    assert (created.status_code, created.json()["hub"], created.json()["name"]) == (201, hub, "uoft-cs/cifar10")
+    app.state.settings.allow_hub = False
+    refused = client.post("/v1/datasets", json={"hub": hub})
+    assert (refused.status_code, refused.json()["code"]) == (422, "hub_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {},
+        {"upload": "upl_x", "server_path": "/data"},
+        {"kind": "features", "hub": {"name": "a/b", "revision": "c"}},
+        {"kind": "audio", "upload": "upl_x"},
+        {"upload": "upl_x", "test_share": 0},
+        {"upload": "upl_x", "test_share": 1},
+        {"upload": "upl_x", "split_seed": -1},
+        {"hub": {"name": "a/b"}},
+        {"hub": {"name": "../../etc", "revision": "c"}},
+    ],
+)
+def test_a_data_set_that_makes_no_sense_is_refused(client: TestClient, request_body: dict[str, Any]) -> None:
+    refused = client.post("/v1/datasets", json=request_body)
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_deleted_data_set_is_gone_for_new_jobs_too(client: TestClient, rows: Any) -> None:
+    dataset, model = rows.dataset(), rows.model()
+    assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
+    body = {"kind": "score", "model": model, "dataset": dataset, "library": {"kind": "random"}}
+    assert client.post("/v1/jobs", json=body).status_code == 404

@@ -1,0 +1,145 @@
+"""Models: what may be asked for, how one becomes ready, and when it may go."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import select, update
+
+from app.db.models import Job, Model
+from app.db.session import SessionFactory
+from app.db.transitions import claim, succeed
+
+
+@pytest.fixture
+def upload(client: TestClient) -> str:
+    return client.post("/v1/uploads/small", files={"file": ("net.safetensors", b"weights")}).json()["id"]
+
+
+def make_ready(sessions: SessionFactory, model_id: str) -> None:
+    """What a worker's check does when all is well."""
+    with sessions.begin() as session:
+        job_id = session.scalar(select(Job.id).where(Job.model_id == model_id, Job.kind == "check_model"))
+        assert job_id is not None
+        token = claim(session, job_id, "a worker", 60)
+        assert token is not None
+        succeed(session, job_id, token)
+        session.execute(update(Model).where(Model.id == model_id).values(state="ready", digest="d", info={"num_features": 512}, checked_at=datetime.now(UTC)))
+
+
+def test_a_model_is_pending_with_its_check_queued_in_the_same_commit(client: TestClient, sessions: SessionFactory, upload: str) -> None:
+    created = client.post(
+        "/v1/models",
+        json={
+            "architecture": "timm:resnet18",
+            "arguments": {"num_classes": 10, "pad_type": "same"},
+            "upload": upload,
+            "layer": "layer4",
+            "preprocessing": {"input_size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "crop_pct": 1.0},
+        },
+        headers={"X-Request-Id": "asked-by-a-test"},
+    )
+    assert created.status_code == 201
+    body = created.json()
+    assert created.headers["Location"] == f"/v1/models/{body['id']}"
+    assert created.headers["Retry-After"]
+    assert (body["state"], body["name"], body["upload"]) == ("pending", "net.safetensors", upload)
+    assert body["preprocessing"] == {"input_size": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 1.0}
+    with sessions() as session:
+        job = session.scalars(select(Job).where(Job.model_id == body["id"])).one()
+        assert (job.kind, job.state, job.spec, job.request_id) == ("check_model", "queued", {"model": body["id"]}, "asked-by-a-test")
+    assert job.id not in client.get("/v1/jobs").text
+
+
+def test_onnx_is_a_file_and_pretrained_a_tag(client: TestClient, upload: str) -> None:
+    assert client.post("/v1/models", json={"architecture": "onnx", "upload": upload}).status_code == 201
+    tagged = client.post("/v1/models", json={"architecture": "open_clip:ViT-B-32", "pretrained": "laion2b_s34b_b79k"})
+    assert (tagged.status_code, tagged.json()["name"]) == (201, "open_clip:ViT-B-32")
+
+
+@pytest.mark.parametrize(
+    ("request_body", "words"),
+    [
+        ({"architecture": "keras:resnet", "pretrained": "x"}, "timm:NAME, torchvision:NAME, open_clip:NAME, onnx"),
+        ({"architecture": "resnet18", "pretrained": "x"}, "names no architecture"),
+        ({"architecture": "timm:", "pretrained": "x"}, "plain name"),
+        ({"architecture": "timm:hf-hub:someone/net", "pretrained": "x"}, "plain name"),
+        ({"architecture": "open_clip:local-dir:/etc", "pretrained": "x"}, "plain name"),
+        ({"architecture": "timm:resnet18"}, "exactly one of upload"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "upload": "upl_x"}, "exactly one of upload"),
+        ({"architecture": "onnx", "pretrained": "x"}, "upload it"),
+        ({"architecture": "onnx", "upload": "upl_x", "arguments": {"a": 1}}, "leave arguments out"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "preprocessing": {"std": [1, 0, 1]}}, "above 0"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "preprocessing": {"crop": 1}}, "Extra inputs"),
+        ({"architecture": "timm:resnet18", "pretrained": "../x"}, "pattern"),
+    ],
+)
+def test_a_model_that_makes_no_sense_is_refused_with_a_sentence(client: TestClient, request_body: dict[str, Any], words: str) -> None:
+    refused = client.post("/v1/models", json=request_body)
+    assert refused.status_code == 422
+    assert words in refused.json()["detail"]
+
+
+def test_a_model_needs_a_complete_upload_of_its_owner(client: TestClient, stranger: Any) -> None:
+    body = {"filename": "n", "size_bytes": 3, "sha256": "0" * 64}
+    opened = client.post("/v1/uploads", json=body).json()["id"]
+    refused = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": opened})
+    assert (refused.status_code, refused.json()["code"]) == (409, "upload_open")
+    foreign = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": opened}, headers=stranger.headers)
+    assert foreign.status_code == 404
+
+
+def test_weights_by_name_can_be_forbidden(client: TestClient, app: FastAPI) -> None:
+    app.state.settings.allow_hub = False
+    refused = client.post("/v1/models", json={"architecture": "timm:resnet18", "pretrained": "a1_in1k"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "hub_not_allowed")
+
+
+def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, sessions: SessionFactory) -> None:
+    upload = live.post("/v1/uploads/small", files={"file": ("net.safetensors", b"weights")}).json()["id"]
+    at = live.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}).json()["links"]["self"]
+    pending = live.get(at, headers={"Prefer": "wait=0"})
+    assert (pending.json()["state"], "Retry-After" in pending.headers) == ("pending", True)
+    soon = threading.Timer(0.3, make_ready, (sessions, at.rpartition("/")[2]))
+    soon.start()
+    ready = live.get(at, headers={"Prefer": "wait=20"})
+    soon.join()
+    assert (ready.json()["state"], ready.json()["info"], "Retry-After" in ready.headers) == ("ready", {"num_features": 512}, False)
+    assert live.get(at, headers={"If-None-Match": ready.headers["ETag"]}).status_code == 304
+    assert live.get(at, headers={"If-None-Match": pending.headers["ETag"]}).status_code == 200
+
+
+def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Any, sessions: SessionFactory, upload: str) -> None:
+    created = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}).json()
+    at = created["links"]["self"]
+    assert client.delete(at).json()["code"] == "model_in_use"
+    make_ready(sessions, created["id"])
+    job_id = rows.job(model=created["id"])
+    refused = client.delete(at)
+    assert refused.status_code == 409
+    assert job_id in refused.json()["detail"]
+    rows.succeed(job_id, rows.claim(job_id))
+    assert client.delete(at).status_code == 204
+    assert client.get(at).status_code == 404
+    assert created["id"] not in client.get("/v1/models").text
+    assert client.get(f"/v1/jobs/{job_id}").json()["model"] == created["id"]
+
+
+def test_models_are_listed_page_by_page_newest_first(client: TestClient, rows: Any) -> None:
+    made = [rows.model() for _ in range(5)]
+    seen: list[str] = []
+    at = "/v1/models?limit=2"
+    while at:
+        page = client.get(at).json()
+        assert len(page["data"]) <= 2
+        seen += [model["id"] for model in page["data"]]
+        assert page["has_more"] == ("next" in page["links"])
+        at = page["links"].get("next", "")
+    assert seen == sorted(made, reverse=True)
+    assert client.get("/v1/models?limit=101").status_code == 422
