@@ -16,12 +16,16 @@ from app.delivery import deliver
 from app.dependencies import SessionDep, StoreDep
 from app.errors import InvalidInput
 from app.idempotency import IdempotentRoute
-from app.pagination import Page, PageParams, page
+from app.pagination import ID_PATTERN, Page, PageParams, page
 from app.problems import RESOURCE_RESPONSES
 
 PATH = "/v1/concept-libraries"
 LARGEST_INDEX = 2**31 - 1
 SAFETENSORS = "application/octet-stream"
+ZIP = "application/zip"
+EXEMPLARS_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A zip of PNG files", "content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}
+}
 DOWNLOAD_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "A safetensors file", "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -31,17 +35,19 @@ router = APIRouter(prefix=PATH, tags=["concept-libraries"], route_class=Idempote
 
 @router.get("", response_model=Page[ConceptLibraryView], responses=RESOURCE_RESPONSES)
 def list_libraries(
+    *,
+    request: Request,
     session: SessionDep,
     owner: OwnerDep,
     params: PageParams,
-    model: Annotated[str | None, Query()] = None,
-    job: Annotated[str | None, Query()] = None,
-) -> Page[ConceptLibraryView]:
+    model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    job: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+) -> Response:
     """Your concept libraries, newest first."""
     rows = ConceptLibraryRepository(session, owner.owner_id).page(model=model, job=job, after=params.after, limit=params.limit)
     filters = {name: value for name, value in (("model", model), ("job", job)) if value is not None}
     path = PATH + (f"?{urlencode(filters)}" if filters else "")
-    return page([ConceptLibraryView.of(library) for library in rows], params, path)
+    return respond(request, page([ConceptLibraryView.of(library) for library in rows], params, path))
 
 
 @router.get("/{library_id}", response_model=ConceptLibraryView, responses=RESOURCE_RESPONSES)
@@ -66,6 +72,13 @@ def download(library_id: str, request: Request, session: SessionDep, owner: Owne
     """The whole library as a safetensors file."""
     sha256 = service.artifact_sha256(session, owner.owner_id, library_id)
     return deliver(request, store, sha256, media_type=SAFETENSORS, filename=f"{library_id}.safetensors")
+
+
+@router.get("/{library_id}/exemplars", response_class=Response, responses={**RESOURCE_RESPONSES, **EXEMPLARS_RESPONSE})
+def exemplars(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """The crops that show a library's concepts, as a zip; the concepts name the files in it."""
+    sha256 = service.exemplars_sha256(session, owner.owner_id, library_id)
+    return deliver(request, store, sha256, media_type=ZIP, filename=f"{library_id}-exemplars.zip")
 
 
 @router.post("/{library_id}/nearest", response_model=NearestView, responses=RESOURCE_RESPONSES)

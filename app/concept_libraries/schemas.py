@@ -25,6 +25,7 @@ LIBRARY_EXAMPLE: dict[str, Any] = {
     "links": {
         "self": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
         "concepts": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/concepts",
+        "exemplars": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/exemplars",
         "download": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/download",
         "nearest": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/nearest",
         "job": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k",
@@ -69,13 +70,13 @@ class ConceptLibraryView(BaseModel):
             model=library.model_id,
             dataset=library.dataset_id,
             kind=library.kind,
-            settings=library.settings,
+            settings={name: value for name, value in library.settings.items() if name != "exemplars"},
             concept_count=library.concept_count,
             dimension=library.dimension,
             created_at=library.created_at,
             links={
                 "self": at,
-                **{name: f"{at}/{name}" for name in ("concepts", "download", "nearest")},
+                **{name: f"{at}/{name}" for name in ("concepts", "exemplars", "download", "nearest")},
                 "job": f"/v1/jobs/{library.job_id}",
             },
         )

@@ -26,6 +26,21 @@ def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:
     return blob.sha256
 
 
+def exemplars_sha256(session: Session, owner_id: str, library_id: str) -> str:
+    """The address of the zip of crops that show a library's concepts.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such library, or no crops show it, as with ready features.
+    """
+    library = ConceptLibraryRepository(session, owner_id).get(library_id)
+    sha256 = (library.settings.get("exemplars") or {}).get("sha256")
+    if sha256 is None:
+        raise NotFound(f"No crops show the concepts of library {library_id}.", code="no_exemplars")
+    return str(sha256)
+
+
 def nearest_concepts(session: Session, owner_id: str, library_id: str, request: NearestRequest) -> NearestView:
     """The concepts of a library that point most nearly the way of a vector.
 

@@ -36,7 +36,7 @@ class OwnedRepository(Generic[Row]):
         statement = self.owned().where(self.table.id == row_id)
         if for_update:
             statement = statement.with_for_update().execution_options(populate_existing=True)
-        row = self.session.scalar(statement)
+        row = self.session.scalar(statement) if "\0" not in row_id else None  # PostgreSQL has no text with a NUL in it
         if row is None:
             raise NotFound(f"There is no {self.noun} {row_id}.")
         return row

@@ -17,7 +17,7 @@ from app.jobs import service
 from app.jobs.repository import JobRepository
 from app.jobs.schemas import JobCreate, JobState, JobView
 from app.jobs.waiting import LaterResponse
-from app.pagination import Page, PageParams, page
+from app.pagination import ID_PATTERN, Page, PageParams, page
 from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IdempotentRoute)
@@ -52,18 +52,19 @@ def create(
 @router.get("", response_model=Page[JobView], responses=RESOURCE_RESPONSES)
 def list_jobs(
     *,
+    request: Request,
     session: SessionDep,
     owner: OwnerDep,
     params: PageParams,
     state: Annotated[JobState | None, Query()] = None,
-    model: Annotated[str | None, Query()] = None,
-    dataset: Annotated[str | None, Query()] = None,
-) -> Page[JobView]:
+    model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+) -> Response:
     """Your jobs, newest first."""
     rows = JobRepository(session, owner.owner_id).page(state=state, model=model, dataset=dataset, after=params.after, limit=params.limit)
     filters = {name: value for name, value in (("state", state), ("model", model), ("dataset", dataset)) if value is not None}
     path = "/v1/jobs" + (f"?{urlencode(filters)}" if filters else "")
-    return page([JobView.of(job) for job in rows], params, path)
+    return respond(request, page([JobView.of(job) for job in rows], params, path))
 
 
 @router.get("/{job_id}", response_model=JobView, responses=RESOURCE_RESPONSES)

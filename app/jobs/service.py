@@ -36,8 +36,9 @@ def create_job(session: Session, owner_id: str, request: JobCreate, settings: Se
     InvalidInput
         When one of them was refused, or they do not go together.
     """
-    dataset = DatasetRepository(session, owner_id).get(request.dataset)
-    model = ModelRepository(session, owner_id).get(request.model) if request.model is not None else None
+    # Locked, so that neither is deleted between this look and the commit.
+    dataset = DatasetRepository(session, owner_id).get(request.dataset, for_update=True)
+    model = ModelRepository(session, owner_id).get(request.model, for_update=True) if request.model is not None else None
     _require_fitting(model, dataset)
     if model is not None:
         _require_ready(model, "model")

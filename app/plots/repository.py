@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.models import Job, Plot
@@ -19,11 +19,10 @@ class PlotRepository:
 
     def of_job(self, job_id: str) -> Sequence[Plot]:
         """Every plot of a job, by name and format."""
-        return self.session.scalars(self._owned(job_id).order_by(Plot.name, Plot.format)).all()
-
-    def find(self, job_id: str, name: str, plot_format: str) -> Plot | None:
-        """One plot of a job, if there is one of that name and format."""
-        return self.session.scalar(self._owned(job_id).where(Plot.name == name, Plot.format == plot_format))
-
-    def _owned(self, job_id: str) -> Select[Plot]:
-        return select(Plot).join(Job, Job.id == Plot.job_id).where(Job.owner_id == self.owner_id, Plot.job_id == job_id)
+        statement = (
+            select(Plot)
+            .join(Job, Job.id == Plot.job_id)
+            .where(Job.owner_id == self.owner_id, Plot.job_id == job_id)
+            .order_by(Plot.name, Plot.format)
+        )
+        return self.session.scalars(statement).all()

@@ -44,9 +44,8 @@ def find_plot(session: Session, owner_id: str, job_id: str, name: str, plot_form
         As `succeeded_job` does; NotFound also when the job has no such figure.
     """
     job = succeeded_job(session, owner_id, job_id)
-    plots = PlotRepository(session, owner_id)
-    plot = plots.find(job.id, name, plot_format)
-    if plot is None:
-        known = ", ".join(f"{plot.name}.{plot.format}" for plot in plots.of_job(job.id)) or "none"
-        raise NotFound(f"Job {job_id} has no plot {name}.{plot_format}; its plots are: {known}.")
-    return plot
+    plots = {f"{plot.name}.{plot.format}": plot for plot in PlotRepository(session, owner_id).of_job(job.id)}
+    wanted = f"{name}.{plot_format}"
+    if wanted not in plots:
+        raise NotFound(f"Job {job_id} has no plot {wanted}; its plots are: {', '.join(plots) or 'none'}.")
+    return plots[wanted]

@@ -108,7 +108,7 @@ def live_url(app: FastAPI) -> Iterator[str]:
 
 @pytest.fixture
 def live(live_url: str, tenant: Tenant) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live_url, headers=tenant.headers, timeout=30) as http:
+    with httpx.Client(base_url=live_url, headers=tenant.headers, timeout=60, limits=httpx.Limits(max_connections=None)) as http:
         yield http
 
 
@@ -201,7 +201,7 @@ class Rows:
                 model_id=job.model_id,
                 dataset_id=job.dataset_id,
                 kind="prototype",
-                settings=job.spec["library"],
+                settings=job.spec["library"] | {"exemplars": {"sha256": self._blob(session, f"crops of {job.id}".encode())}},
                 concept_count=len(VECTORS),
                 dimension=len(VECTORS[0]),
                 artifact_key=key,

@@ -49,6 +49,13 @@ def test_the_download_is_the_artifact_itself(client: TestClient, rows: Any) -> N
     assert client.get(f"{AT}/{library_id}/download", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
 
 
+def test_the_exemplars_are_a_zip_and_no_setting(client: TestClient, rows: Any) -> None:
+    job_id, library_id = rows.succeeded_job()
+    response = client.get(f"{AT}/{library_id}/exemplars")
+    assert (response.headers["content-type"], response.content) == ("application/zip", f"crops of {job_id}".encode())
+    assert "exemplars" not in client.get(f"{AT}/{library_id}").json()["settings"]
+
+
 @pytest.mark.parametrize("length", [1.0, 1e300, 1e-300])
 def test_the_nearest_concepts_come_by_angle_alone(client: TestClient, rows: Any, length: float) -> None:
     _, library_id = rows.succeeded_job()
@@ -77,7 +84,7 @@ def test_a_vector_that_cannot_be_searched_with_is_refused_in_words(client: TestC
     assert word in response.json()["detail"]
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" + "0" * 400])
 def test_a_vector_with_no_finite_number_is_refused(client: TestClient, rows: Any, number: str) -> None:
     _, library_id = rows.succeeded_job()
     response = client.post(
@@ -89,7 +96,7 @@ def test_a_vector_with_no_finite_number_is_refused(client: TestClient, rows: Any
 
 def test_another_owners_library_is_404_on_every_route(client: TestClient, strange_rows: Any) -> None:
     _, library_id = strange_rows.succeeded_job()
-    for path in ("", "/concepts", "/download"):
+    for path in ("", "/concepts", "/exemplars", "/download"):
         assert client.get(f"{AT}/{library_id}{path}").status_code == 404
     assert client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 2, 3]}).status_code == 404
     assert client.get(AT).json()["data"] == []

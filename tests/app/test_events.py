@@ -115,16 +115,12 @@ def test_a_stream_longer_than_one_batch_arrives_whole(live: httpx.Client, rows: 
 
 
 def test_fifty_readers_of_one_job_all_see_everything_and_hold_no_connection(
-    live: httpx.Client, live_url: str, tenant: Any, rows: Any, app: Any, wait_until: Any
+    live: httpx.Client, rows: Any, app: Any, wait_until: Any
 ) -> None:
     job_id = rows.job()
 
-    def read(_: int) -> list[dict[str, Any]]:
-        with httpx.Client(base_url=live_url, headers=tenant.headers, timeout=60) as http:
-            return read_stream(http, job_id)
-
     with ThreadPoolExecutor(50) as pool:
-        reading = [pool.submit(read, number) for number in range(50)]
+        reading = [pool.submit(read_stream, live, job_id) for _ in range(50)]
         wait_until(lambda: app.state.job_signals.watchers(job_id) == 50, what="50 streams to be open")
         wait_until(lambda: app.state.engine.pool.checkedout() == 0, what="idle streams to give every connection back")
         assert live.get(f"/v1/jobs/{job_id}").status_code == 200

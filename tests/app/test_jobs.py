@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 
-from app.db.models import Job, JobEvent
+from app.db.models import Job, JobEvent, Model
 from app.db.transitions import finish_cancel
 from app.main import create_app
 
@@ -235,7 +234,7 @@ def test_a_status_poll_is_one_query_over_jobs_and_answers_304_when_nothing_chang
     event.listen(app.state.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     again = client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert len([text for text in statements if "FROM jobs" in text]) == 1
+    assert len([statement for statement in statements if "FROM jobs" in statement]) == 1
     assert len(statements) == 2, "one for the key, one for the job"
     rows.claim(job_id)
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": first.headers["etag"]}).status_code == 200
@@ -257,6 +256,46 @@ def test_a_refused_request_may_be_corrected_under_the_same_key(client: TestClien
     assert client.post("/v1/jobs", json=request_for(rows), headers=key).status_code == 201
 
 
+def test_a_key_whose_first_request_is_still_in_flight_is_refused_for_now(
+    live: httpx.Client, rows: Any, sessions: Any, wait_until: Any
+) -> None:
+    body, key = request_for(rows), {"Idempotency-Key": "in flight"}
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%FOR UPDATE'")
+
+    def first_is_held_up() -> bool:
+        with sessions() as session:
+            return bool(session.scalar(blocked))
+
+    with ThreadPoolExecutor(1) as pool, sessions() as holding:
+        holding.execute(select(Model).where(Model.id == body["model"]).with_for_update())
+        first = pool.submit(live.post, "/v1/jobs", json=body, headers=key)
+        wait_until(first_is_held_up, what="the first request to be held up")
+        second = live.post("/v1/jobs", json=body, headers=key)
+        assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
+        assert second.headers["retry-after"].isdigit()
+        holding.rollback()
+        assert first.result(20).status_code == 201
+    third = live.post("/v1/jobs", json=body, headers=key)
+    assert (third.status_code, third.json()) == (201, first.result().json())
+
+
+def test_a_model_cannot_be_deleted_under_a_job_that_needs_it(client: TestClient, rows: Any) -> None:
+    body = request_for(rows)
+    job = client.post("/v1/jobs", json=body).json()
+    assert client.delete(f"/v1/models/{body['model']}").status_code == 409
+    client.post(job["links"]["cancel"])
+    assert client.delete(f"/v1/models/{body['model']}").status_code == 204
+    assert client.post("/v1/jobs", json=body).status_code == 404
+
+
+def test_identifiers_that_cannot_exist_are_404_or_422_and_never_an_error_of_ours(client: TestClient, rows: Any) -> None:
+    assert client.get("/v1/jobs/%00").status_code == 404
+    assert client.post("/v1/jobs", json=request_for(rows, model="mdl_\0")).status_code == 404
+    assert client.get("/v1/jobs?model=%00").status_code == 422
+    assert client.get("/v1/jobs?after=%00").status_code == 422
+    assert client.get(f"/v1/jobs/{rows.succeeded_job()[0]}/plots/%00.png").status_code == 404
+
+
 def test_parallel_posts_with_one_key_make_one_job(live: httpx.Client, rows: Any) -> None:
     body = request_for(rows)
     with ThreadPoolExecutor(8) as pool:
@@ -275,7 +314,7 @@ def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any,
         started = time.monotonic()
         answer = pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"})
         wait_until(lambda: app.state.job_signals.watchers(job_id), what="the request to wait")
-        assert app.state.engine.pool.checkedout() == 0, "a waiting request holds no connection of the pool"
+        wait_until(lambda: app.state.engine.pool.checkedout() == 0, what="the waiting request to hold no connection of the pool")
         rows.succeed(job_id, token)
         response = answer.result(20)
     assert response.json()["state"] == "succeeded"
@@ -339,21 +378,12 @@ def test_a_running_job_is_asked_to_stop_and_asking_twice_is_harmless(client: Tes
     assert client.get(f"/v1/jobs/{job_id}").json()["state"] == "canceled"
 
 
-def test_many_waiting_requests_leave_room_for_others(
-    live: httpx.Client, live_url: str, tenant: Any, rows: Any, app: Any, wait_until: Any
-) -> None:
+def test_many_waiting_requests_leave_room_for_others(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
-    waiting = threading.Semaphore(0)
-
-    def wait(_: int) -> str:
-        with httpx.Client(base_url=live_url, headers=tenant.headers, timeout=30) as http:
-            waiting.release()
-            return http.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"}).json()["state"]
-
     with ThreadPoolExecutor(60) as pool:
-        answers = [pool.submit(wait, number) for number in range(60)]
+        answers = [pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"}) for _ in range(60)]
         wait_until(lambda: app.state.job_signals.watchers(job_id) == 60, what="60 requests to wait")
         assert live.get("/v1/jobs").status_code == 200
         rows.succeed(job_id, token)
-        assert [answer.result(20) for answer in answers] == ["succeeded"] * 60
+        assert [answer.result(20).json()["state"] for answer in answers] == ["succeeded"] * 60
