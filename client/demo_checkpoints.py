@@ -1,0 +1,91 @@
+"""What the demo scores: scikit-learn's digits as PNG class folders, and one small network at four moments of its training. No service here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch.nn.functional import cross_entropy
+
+ARCHITECTURE = "test_resnet"  # a genuine timm architecture of 0.37 million parameters
+CLASS_COUNT = 10
+SIDE_PIXELS = 32
+TEST_SHARE = 0.25
+BATCH = 64
+LEARNING_RATE = 3e-3
+STEPS_SAVED = (0, 22, 44, 132)  # of 21 steps each epoch; 0 is the untrained start
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One moment of the training."""
+
+    name: str
+    path: Path
+    step: int
+
+
+def write_digits(folder: Path) -> None:
+    """Write the 1797 handwritten digits as `train/0/0001.png`, …, enlarged from 8 to 32 pixels."""
+    images, labels = _digits()
+    train, test = _split(labels)
+    for split, rows in (("train", train), ("test", test)):
+        for row in rows:
+            path = folder / split / str(labels[row]) / f"{row:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[row]).save(path)
+
+
+def train_checkpoints(folder: Path) -> list[Checkpoint]:
+    """Train the network for a few seconds and keep it four times, from untrained to good."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images, labels = _digits()
+    train, _ = _split(labels)
+    torch.manual_seed(SEED)
+    network = timm.create_model(ARCHITECTURE, num_classes=CLASS_COUNT)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
+    pixels = (
+        torch.from_numpy(images[train]).float().div(127.5).sub(1.0)[:, None].expand(-1, 3, -1, -1)
+    )  # the network's own mean and deviation
+    targets = torch.from_numpy(labels[train])
+    kept: list[Checkpoint] = []
+    order: torch.Tensor = torch.empty(0, dtype=torch.long)
+    for step in range(max(STEPS_SAVED) + 1):
+        if step in STEPS_SAVED:
+            kept.append(_keep(network, folder, step))
+        if len(order) < BATCH:
+            order = torch.randperm(len(targets))
+        batch, order = order[:BATCH], order[BATCH:]
+        optimizer.zero_grad()
+        cross_entropy(network(pixels[batch]), targets[batch]).backward()
+        optimizer.step()
+    return kept
+
+
+def _keep(network: torch.nn.Module, folder: Path, step: int) -> Checkpoint:
+    name = f"{step:03d} steps" if step else "untrained"
+    path = folder / f"{ARCHITECTURE}-step-{step:03d}.safetensors"
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
+    return Checkpoint(name, path, step)
+
+
+def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Images (1797, 32, 32) uint8 and labels (1797,)."""
+    found = cast("Any", load_digits())
+    small = (found.images * (255.0 / 16.0)).astype(np.uint8)
+    large = [np.asarray(Image.fromarray(image).resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BICUBIC)) for image in small]
+    return np.stack(large), found.target
+
+
+def _split(labels: np.ndarray[Any, Any]) -> tuple[list[int], list[int]]:
+    train, test = train_test_split(np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=SEED)
+    return sorted(int(row) for row in train), sorted(int(row) for row in test)

@@ -1,0 +1,62 @@
+"""A job's events as they happen: server-sent events, resumed where a lost connection stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+import httpx
+
+from client.records import FINISHED_STATES, Event
+from client.transport import Transport
+
+SILENCE_TIMEOUT_SECONDS = 60.0  # the service says something, if only that it lives, far more often
+
+
+def follow(transport: Transport, job: str, last_event_id: int | None = None) -> Iterator[Event]:
+    """Yield a job's events from the first (or from after `last_event_id`) until the one that ends it.
+
+    A lost connection is opened again with `Last-Event-ID`: no event comes twice and none is missed.
+    """
+    attempt = 0
+    while True:
+        headers = {"Accept": "text/event-stream"}
+        if last_event_id is not None:
+            headers["Last-Event-ID"] = str(last_event_id)
+        try:
+            with transport.stream(f"/v1/jobs/{job}/events", headers=headers, read_timeout_seconds=SILENCE_TIMEOUT_SECONDS) as response:
+                for event in parse(response.iter_lines()):
+                    attempt = 0
+                    last_event_id = event["id"]
+                    yield event
+                    if ends(event):
+                        return
+            if transport.send("GET", f"/v1/jobs/{job}").json()["state"] in FINISHED_STATES:
+                return
+        except httpx.TransportError as lost:
+            attempt += 1
+            transport.pause_or_give_up(attempt, lost)
+
+
+def parse(lines: Iterable[str]) -> Iterator[Event]:
+    """Events out of the lines of a text/event-stream; comments and messages without an id are passed over."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" and "data" in fields else value
+            continue
+        if fields.get("id", "").isdigit() and "data" in fields:
+            yield _event(fields)
+        fields = {}
+
+
+def ends(event: Event) -> bool:
+    """Whether nothing comes after this event."""
+    return event["type"] == "state" and event["data"].get("state") in FINISHED_STATES
+
+
+def _event(fields: dict[str, str]) -> Event:
+    return cast("Event", {**json.loads(fields["data"]), "id": int(fields["id"])})

@@ -1,0 +1,198 @@
+"""What the service answers with, as typed dictionaries: the JSON itself, nothing converted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+CheckState = Literal["pending", "ready", "failed"]
+JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "random", "combined"]
+FINISHED_STATES: tuple[JobState, ...] = ("succeeded", "failed", "canceled")
+
+
+class Reason(TypedDict):
+    """Why something failed, in one sentence."""
+
+    code: str
+    message: str
+    param: NotRequired[str | None]
+
+
+class UploadPart(TypedDict):
+    """A part that has arrived."""
+
+    number: int
+    size_bytes: int
+    sha256: str
+
+
+class Upload(TypedDict):
+    """A file on its way, or there; `parts` are those that have arrived."""
+
+    id: str
+    filename: str
+    size_bytes: int
+    sha256: str
+    state: Literal["open", "complete"]
+    parts: list[UploadPart]
+    links: dict[str, str]
+
+
+class Checked(TypedDict):
+    """What a model and a data set have in common: a worker looks at it before it may be used."""
+
+    id: str
+    name: str
+    state: CheckState
+    error: Reason | None
+    digest: str | None
+    info: dict[str, Any] | None
+    created_at: str
+    links: dict[str, str]
+
+
+class Model(Checked):
+    """A backbone: an architecture with its arguments and weights."""
+
+    architecture: str
+    arguments: dict[str, Any]
+    pretrained: str | None
+    layer: str | None
+
+
+class Dataset(Checked):
+    """Labelled images, or ready features."""
+
+    kind: Literal["images", "features"]
+
+
+class Library(TypedDict):
+    """Which concept library a job reads through: `kind` and M, or the `id` of one fitted before."""
+
+    id: NotRequired[str]
+    kind: NotRequired[LibraryKind]
+    concept_count: NotRequired[int]
+    parts: NotRequired[list[Library]]
+
+
+class Elements(TypedDict, total=False):
+    """How visual elements are cut."""
+
+    kind: Literal["patches", "segments"]
+    images_per_class: int
+    seed: int
+
+
+class Progress(TypedDict):
+    """How far a running job is."""
+
+    stage: str
+    done: int
+    total: int
+    eta_seconds: float | None
+
+
+class Job(TypedDict):
+    """One piece of accepted work."""
+
+    id: str
+    kind: str
+    state: JobState
+    attempt: int
+    model: str | None
+    dataset: str
+    library: Library
+    protocol: str
+    seed: int
+    progress: Progress | None
+    error: Reason | None
+    created_at: str
+    links: dict[str, str]
+
+
+class Event(TypedDict):
+    """Something that happened to a job; `id` grows."""
+
+    id: int
+    type: str
+    data: dict[str, Any]
+
+
+class Point(TypedDict):
+    """One node of a curve: s, k, the accuracy kept and its share of the representation's own (eq. 6)."""
+
+    sparsity: float
+    kept: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    arr: float
+    arr_low: float
+    arr_high: float
+    arr_chance_corrected: float | None
+
+
+class Curve(TypedDict):
+    """ARR over sparsity: of the `library`, or of the `random_control`."""
+
+    name: str
+    points: list[Point]
+
+
+class Report(TypedDict):
+    """The score of one representation through one library."""
+
+    accuracy_representation: float
+    accuracy_representation_low: float
+    accuracy_representation_high: float
+    points: list[Point]
+    random_points: list[Point]
+    iis: float
+    iis_low: float
+    iis_high: float
+    quadrature_error: float
+    iis_authors: float
+    iis_random_mean: float
+    iis_random_sd: float
+    concept_gain: float
+    iis_log: float
+    chance: float
+    iis_chance_corrected: float
+    few_concepts: dict[str, float]
+    few_concepts_mean: float
+    library: dict[str, Any]
+    protocol: str
+    optimistic: bool
+    warnings: list[str]
+
+
+class Result(TypedDict):
+    """A finished job's report and the library it was read through."""
+
+    job: str
+    library: str | None
+    report: Report
+    links: dict[str, str]
+
+
+class ConceptLibrary(TypedDict):
+    """A concept set fitted to one model: M unit vectors."""
+
+    id: str
+    job: str
+    model: str | None
+    dataset: str
+    kind: str
+    concept_count: int
+    dimension: int
+    links: dict[str, str]
+
+
+class Concept(TypedDict):
+    """One concept and the elements that show it."""
+
+    index: int
+    origin: str
+    label: str | None
+    exemplars: list[dict[str, Any]]
+    similarity: NotRequired[float]

@@ -1,0 +1,168 @@
+"""What the `iis` command shows: results on standard output, progress and errors on standard error. No calls to the service here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.table import Table
+
+from client.records import Event, Job, Report, Result
+from client.uploads import Progress as SendProgress
+
+STAGE_WORDS = {
+    "materialise": "Fetch checkpoint and images",
+    "extract": "Compute features",
+    "libraries": "Fit the concept library",
+    "heads": "Fit the heads of all sparsities",
+    "control": "Measure the random control",
+    "curve": "Draw the curve",
+    "explain": "Find exemplars",
+    "report": "Write the report",
+}
+
+
+class Terminal:
+    """Two consoles, so that standard output can be piped.
+
+    Parameters
+    ----------
+    quiet : show no progress
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.out = Console()
+        self.err = Console(stderr=True, quiet=quiet)
+
+    @contextmanager
+    def sending(self, path: Path | None) -> Generator[SendProgress | None]:
+        """A bar for one upload."""
+        if path is None:
+            yield None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self.err) as bars:
+            bar = bars.add_task(f"Upload {path.name}", total=None)
+            yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+    @contextmanager
+    def busy(self, what: str) -> Generator[None]:
+        """A spinner while something is waited for."""
+        with self.err.status(f"{what} …"):
+            yield
+        self.err.print(f"{what}: done.")
+
+    def watch(self, job: Job, events: Iterator[Event]) -> None:
+        """A bar for each stage with the time that is left, until the events end."""
+        self.err.print(f"Job {job['id']}")
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.err) as bars:
+            stages: dict[str, TaskID] = {}
+            for event in events:
+                data = event["data"]
+                if event["type"] == "warning":
+                    bars.console.print(f"Warning: {data['message']}", style="yellow", highlight=False)
+                if event["type"] not in ("stage", "progress"):
+                    continue
+                stage: str = data["stage"]
+                if stage not in stages:
+                    stages[stage] = bars.add_task(STAGE_WORDS.get(stage, stage.replace("_", " ").capitalize()), total=None, left="")
+                if event["type"] == "progress":
+                    bars.update(stages[stage], completed=data["done"], total=data["total"] or None, left=_left(data["eta_seconds"]))
+                elif data["state"] != "started":
+                    _finish(bars, stages[stage], "reused" if data["state"] == "reused" else "")
+
+    def show_job(self, job: Job, as_json: bool) -> None:
+        """A job that was accepted."""
+        if as_json:
+            self._json(job)
+            return
+        self.out.print(f"Job {job['id']} is {job['state']}. See what it found with: iis result {job['id']} --watch", highlight=False)
+
+    def show_jobs(self, jobs: list[Job], as_json: bool) -> None:
+        """A list of jobs."""
+        if as_json:
+            self._json(jobs)
+            return
+        table = Table("job", "state", "library", "protocol", "model", "data set", "made", "stage or error")
+        for job in jobs:
+            library = job["library"]
+            progress, error = job["progress"], job["error"]
+            note = error["message"] if error else _stage(progress["stage"], progress["done"], progress["total"]) if progress else ""
+            name = library.get("id") or f"{library.get('kind')} {library.get('concept_count')}"
+            table.add_row(
+                job["id"], job["state"], name, job["protocol"], job["model"] or "features", job["dataset"], job["created_at"][:19], note
+            )
+        self.out.print(table)
+
+    def show_result(self, result: Result, as_json: bool) -> None:
+        """The numbers of a report, and its curve."""
+        if as_json:
+            self._json(result)
+            return
+        report = result["report"]
+        library = report["library"]
+        table = Table(
+            "", "value", "95 % interval", title=f"{library['kind']}, {library['concept_count']} concepts, protocol {report['protocol']}"
+        )
+        for row in _rows(report):
+            table.add_row(*row)
+        self.out.print(table)
+        curve = Table(
+            "sparsity", "concepts kept", "accuracy", "ARR", "95 % interval", "ARR of random directions", title="Accuracy retained"
+        )
+        random_arr = {point["kept"]: point["arr"] for point in report["random_points"]}
+        for point in report["points"]:
+            control = f"{random_arr[point['kept']]:.3f}" if point["kept"] in random_arr else ""
+            interval = f"{point['arr_low']:.3f} to {point['arr_high']:.3f}"
+            curve.add_row(
+                f"{point['sparsity']:.3f}", str(point["kept"]), f"{point['accuracy']:.3f}", f"{point['arr']:.3f}", interval, control
+            )
+        self.out.print(curve)
+        for warning in report["warnings"]:
+            self.out.print(f"Warning: {warning}", style="yellow", highlight=False)
+
+    def show_state(self, job: Job) -> None:
+        """One line on a job."""
+        self.out.print(f"Job {job['id']} is {job['state']}.", highlight=False)
+
+    def saved(self, path: Path) -> None:
+        """Say where a file went."""
+        self.err.print(f"Saved {path}", highlight=False)
+
+    def error(self, sentence: str, note: str | None = None) -> None:
+        """One sentence that says what went wrong."""
+        Console(stderr=True).print(
+            f"Error: {sentence}" + (f" ({note})" if note else ""), style="red", highlight=False, markup=False, soft_wrap=True
+        )
+
+    def _json(self, value: Any) -> None:
+        self.out.print(json.dumps(value, indent=2), highlight=False, markup=False, soft_wrap=True)
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
+    accuracy = f"{report['accuracy_representation_low']:.3f} to {report['accuracy_representation_high']:.3f}"
+    yield "Accuracy of the representation", f"{report['accuracy_representation']:.3f}", accuracy
+    yield "IIS", f"{report['iis']:.3f}", f"{report['iis_low']:.3f} to {report['iis_high']:.3f}"
+    yield "IIS of random directions", f"{report['iis_random_mean']:.3f}", f"sd {report['iis_random_sd']:.3f}"
+    yield "Concept gain", f"{report['concept_gain']:+.3f}", ""
+    yield "IIS, chance corrected", f"{report['iis_chance_corrected']:.3f}", ""
+    yield "IIS over log k", f"{report['iis_log']:.3f}", ""
+
+
+def _left(eta_seconds: float | None) -> str:
+    return "" if eta_seconds is None else f"{eta_seconds:.0f} s left"
+
+
+def _stage(stage: str, done: int, total: int) -> str:
+    return f"{stage} {done}/{total}" if total else stage
+
+
+def _finish(bars: Progress, bar: TaskID, note: str) -> None:
+    total = next(task.total for task in bars.tasks if task.id == bar) or 1
+    bars.update(bar, completed=total, total=total, left=note)

@@ -1,0 +1,123 @@
+"""One request to the service: key, retries, and refusals as exceptions. What the requests are about is in client.iis_client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from client.errors import ServiceUnreachableError, service_error
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+READ_TIMEOUT_SECONDS = 60.0
+ATTEMPTS = 6
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 15.0
+
+Body = Callable[[], Iterator[bytes]]  # made anew for each attempt
+
+
+class Transport:
+    """Sends requests, again where that is safe.
+
+    Every POST carries an `Idempotency-Key`, so that a repeated one is answered and not done twice; the other methods are
+    idempotent by themselves. Lost connections, 5xx, 429 and an answer still in flight are tried again with growing pauses.
+
+    Parameters
+    ----------
+    base_url : of the service, for example http://127.0.0.1:8000
+    api_key : `iis_…`
+    attempts : how often one request is sent at most
+    first_pause_seconds : before the second attempt; doubled for each one after
+    """
+
+    def __init__(self, base_url: str, api_key: str, *, attempts: int = ATTEMPTS, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._attempts = attempts
+        self._first_pause_seconds = first_pause_seconds
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "iis-client"},
+            timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str | int] | None = None,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> httpx.Response:
+        """Send one request until it is answered.
+
+        Raises
+        ------
+        ServiceError
+            When the answer is a refusal.
+        ServiceUnreachableError
+            When there is no answer after the last attempt.
+        """
+        fields = dict(headers or {})
+        if method == "POST":
+            fields.setdefault("Idempotency-Key", uuid4().hex)
+        timeout = httpx.Timeout(read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+        attempt = 0
+        while True:
+            attempt += 1
+            content = body() if body is not None else None
+            try:
+                response = self._http.request(method, path, json=json, params=params, content=content, headers=fields, timeout=timeout)
+            except httpx.TransportError as lost:
+                self.pause_or_give_up(attempt, lost)
+                continue
+            if response.is_success:
+                return response
+            if attempt == self._attempts or not _worth_repeating(response):
+                raise service_error(response)
+            time.sleep(self._pause_seconds(attempt, response.headers.get("Retry-After")))
+
+    @contextmanager
+    def stream(self, path: str, *, headers: Mapping[str, str] | None = None, read_timeout_seconds: float) -> Generator[httpx.Response]:
+        """Open one GET whose body is read as it comes; not repeated here, since only the reader knows where it got to."""
+        timeout = httpx.Timeout(read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+        with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if not response.is_success:
+                response.read()
+                raise service_error(response)
+            yield response
+
+    def pause_or_give_up(self, attempt: int, lost: httpx.TransportError) -> None:
+        """Pause before the next attempt; after the last one raise `ServiceUnreachableError`."""
+        if attempt < self._attempts:
+            time.sleep(self._pause_seconds(attempt))
+            return
+        raise ServiceUnreachableError(
+            f"The service at {self.base_url} does not answer ({type(lost).__name__}); "
+            "start one with `iis up`, or set IIS_URL to the address of yours."
+        ) from lost
+
+    def _pause_seconds(self, attempt: int, retry_after: str | None = None) -> float:
+        if retry_after is not None and retry_after.isdigit():
+            return min(float(retry_after), LONGEST_PAUSE_SECONDS)
+        return min(self._first_pause_seconds * 2.0 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
+
+
+def _worth_repeating(response: httpx.Response) -> bool:
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    if response.status_code != HTTPStatus.CONFLICT:
+        return False
+    return service_error(response).code == "idempotency_in_flight"
