@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -95,8 +95,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(StorageUnavailable, _storage_error)
-    for kind in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(kind, _database_error)
+    app.add_exception_handler(PoolTimeout, _database_error)
     app.add_exception_handler(DBAPIError, _database_error)
 
 
@@ -148,8 +147,10 @@ def _storage_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
-    unreachable = isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or getattr(error, "connection_invalidated", False)
-    if not unreachable:
+    if isinstance(error, DataError):
+        detail = "The request holds a character or a number that cannot be stored, such as a NUL character."
+        return _api_error(request, InvalidInput(detail))
+    if not isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) and not getattr(error, "connection_invalidated", False):
         raise error
     log.error("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
     return _api_error(request, Unavailable("The database does not answer; try again shortly.", code="database_unavailable"))

@@ -24,6 +24,7 @@ def make_engine(settings: Settings) -> Engine:
     return create_engine(
         psycopg_url(settings.database_url),
         pool_pre_ping=True,
+        hide_parameters=True,  # error messages go to the log; what a person sent does not
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_overflow,
         pool_timeout=settings.database_connect_timeout_seconds,

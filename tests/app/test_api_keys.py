@@ -50,7 +50,9 @@ def test_no_secret_is_stored_anywhere(client: TestClient, sessions: SessionFacto
     assert not any(secret in (value or "") for value in stored)
 
 
-@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer ", "Bearer iis_wrong", "Basic aWlz", "iis_wrong", "Bearer iis_\u00e9"])
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer ", "Bearer iis_wrong", "Basic aWlz", "iis_wrong", "Bearer iis_\u00e9"]
+)
 def test_a_request_without_a_valid_key_is_refused(client: TestClient, authorization: str | None) -> None:
     client.headers.pop("Authorization")
     headers = {} if authorization is None else {"Authorization": authorization.encode()}

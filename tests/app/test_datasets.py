@@ -20,7 +20,13 @@ def test_a_data_set_is_pending_with_its_check_queued_in_the_same_commit(client: 
     assert created.status_code == 201
     body = created.json()
     assert created.headers["Location"] == body["links"]["self"] == f"/v1/datasets/{body['id']}"
-    assert (body["state"], body["kind"], body["name"], body["split_seed"], body["test_share"]) == ("pending", "images", "digits.zip", 3, 0.25)
+    assert (body["state"], body["kind"], body["name"], body["split_seed"], body["test_share"]) == (
+        "pending",
+        "images",
+        "digits.zip",
+        3,
+        0.25,
+    )
     with sessions() as session:
         job = session.scalars(select(Job).where(Job.dataset_id == body["id"])).one()
         assert (job.kind, job.state, job.spec) == ("check_dataset", "queued", {"dataset": body["id"]})

@@ -30,7 +30,11 @@ def make_ready(sessions: SessionFactory, model_id: str) -> None:
         token = claim(session, job_id, "a worker", 60)
         assert token is not None
         succeed(session, job_id, token)
-        session.execute(update(Model).where(Model.id == model_id).values(state="ready", digest="d", info={"num_features": 512}, checked_at=datetime.now(UTC)))
+        session.execute(
+            update(Model)
+            .where(Model.id == model_id)
+            .values(state="ready", digest="d", info={"num_features": 512}, checked_at=datetime.now(UTC))
+        )
 
 
 def test_a_model_is_pending_with_its_check_queued_in_the_same_commit(client: TestClient, sessions: SessionFactory, upload: str) -> None:

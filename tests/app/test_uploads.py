@@ -161,7 +161,9 @@ def test_a_sender_that_breaks_off_leaves_nothing(live_url: str, tenant: Any, set
     assert httpx.get(f"{live_url}/v1/uploads/{upload['id']}", headers=tenant.headers).json()["parts"] == []
 
 
-def test_an_open_upload_expires_with_its_parts(client: TestClient, store: ArtifactStore, settings: Settings, sessions: SessionFactory) -> None:
+def test_an_open_upload_expires_with_its_parts(
+    client: TestClient, store: ArtifactStore, settings: Settings, sessions: SessionFactory
+) -> None:
     upload, kept = declare(client).json(), declare(client).json()
     send(client, upload, 1, PARTS[1])
     with sessions.begin() as session:

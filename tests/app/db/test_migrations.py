@@ -1,0 +1,69 @@
+"""The migrations: they make exactly the tables of app.db.models, they go back, and two starters do not race."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from sqlalchemy import inspect
+
+from app.db.migrate import alembic_config, downgrade, upgrade
+from app.db.models import Base
+from app.db.session import make_engine
+from app.settings import Settings
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def empty_database(settings: Settings) -> Iterator[str]:
+    """The address of a database without tables."""
+    with psycopg.connect(settings.database_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrations_alone")
+        yield settings.database_url.replace("/iis?", "/migrations_alone?")
+        connection.execute("DROP DATABASE migrations_alone WITH (FORCE)")
+
+
+def tables(settings: Settings, database_url: str) -> set[str]:
+    engine = make_engine(settings.model_copy(update={"database_url": database_url}))
+    try:
+        return set(inspect(engine).get_table_names()) - {"alembic_version"}
+    finally:
+        engine.dispose()
+
+
+def test_up_down_and_up_again(settings: Settings, empty_database: str) -> None:
+    upgrade(empty_database)
+    assert tables(settings, empty_database) == set(Base.metadata.tables)
+    downgrade(empty_database, "base")
+    assert tables(settings, empty_database) == set()
+    upgrade(empty_database)
+    assert tables(settings, empty_database) == set(Base.metadata.tables)
+
+
+def test_models_and_migrations_agree(empty_database: str) -> None:
+    upgrade(empty_database)
+    command.check(alembic_config(empty_database))
+
+
+def test_processes_that_start_together_migrate_once(settings: Settings, empty_database: str) -> None:
+    def start(_: int) -> int:
+        code = f"from app.db.migrate import upgrade; upgrade({empty_database!r})"
+        return subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(start, range(2))) == [0, 0]
+    assert tables(settings, empty_database) == set(Base.metadata.tables)
+
+
+def test_the_command_line_reads_the_environment(settings: Settings, empty_database: str) -> None:
+    environment = {**os.environ, "IIS_DATABASE_URL": empty_database}
+    subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=REPOSITORY, env=environment, check=True, capture_output=True)
+    assert tables(settings, empty_database) == set(Base.metadata.tables)

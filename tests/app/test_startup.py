@@ -1,0 +1,32 @@
+"""What importing and starting the API costs, and what it refuses to start without."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+
+HEAVY = ("torch", "torchvision", "timm", "open_clip", "onnxruntime", "sklearn", "worker", "client")
+
+
+def test_the_api_imports_nothing_that_computes() -> None:
+    code = f"import sys, app.main; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.strip() == ""
+
+
+def test_storage_and_database_come_without_the_web_framework() -> None:
+    code = "import sys, app.storage, app.db.session, app.db.repository, app.db.transitions; print('fastapi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("secret", ["", "short"])
+def test_a_service_without_a_proper_secret_does_not_start(settings: Settings, secret: str) -> None:
+    with pytest.raises(ValueError, match="IIS_API_KEY_SECRET"):
+        create_app(settings.model_copy(update={"api_key_secret": secret}))

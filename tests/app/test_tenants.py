@@ -1,0 +1,88 @@
+"""Tenants never meet: every route is walked with another owner's key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+OPEN_TO_ALL = {"/v1/health/live", "/v1/health/ready", "/v1/metrics"}
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/concept-libraries/{library_id}/nearest": {"json": {"vector": [1.0, 0.0, 0.0]}},
+    "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
+}
+
+
+def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
+    for path, methods in app.openapi()["paths"].items():
+        for method in methods:
+            yield method.upper(), path
+
+
+@pytest.fixture
+def owned(client: TestClient, rows: Any) -> dict[str, str]:
+    """One thing of every kind that belongs to the tenant."""
+    job_id, library_id = rows.succeeded_job()
+    upload = client.post("/v1/uploads", json={"filename": "a", "size_bytes": 1, "sha256": "0" * 64}).json()["id"]
+    key = client.get("/v1/api-keys").json()["data"][0]["id"]
+    return {
+        "upload_id": upload,
+        "number": "1",
+        "model_id": rows.model(),
+        "dataset_id": rows.dataset(),
+        "job_id": job_id,
+        "library_id": library_id,
+        "key_id": key,
+        "name": "arr",
+        "plot_format": "png",
+    }
+
+
+def test_a_foreign_identifier_is_as_unknown_as_a_wrong_one(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any) -> None:
+    walked = 0
+    for method, path in operations(app):
+        names = re.findall(r"{(\w+)}", path)
+        if not any(name.endswith("_id") for name in names):
+            continue
+        at = path.format(**{name: owned[name] for name in names})
+        answer = client.request(method, at, headers=stranger.headers, **BODIES.get(path, {}))
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), f"{method} {at}"
+        walked += 1
+    assert walked >= 20
+    for name, resource in (("upload_id", "uploads"), ("model_id", "models"), ("dataset_id", "datasets"), ("job_id", "jobs")):
+        assert client.get(f"/v1/{resource}/{owned[name]}").status_code == 200
+
+
+def test_lists_show_ones_own_alone(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any) -> None:
+    for method, path in operations(app):
+        if method == "GET" and "{" not in path and path not in OPEN_TO_ALL:
+            answer = client.get(path, headers=stranger.headers)
+            assert answer.status_code == 200, path
+            assert not any(identifier in answer.text for identifier in owned.values() if "_" in identifier), path
+
+
+def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, owned: dict[str, str]) -> None:
+    client.headers.pop("Authorization")
+    for method, path in operations(app):
+        if path in OPEN_TO_ALL:
+            continue
+        at = path.format(**{name: owned[name] for name in re.findall(r"{(\w+)}", path)})
+        answer = client.request(method, at, **BODIES.get(path, {"json": {}} if method == "POST" else {}))
+        assert answer.status_code in {401, 422}, f"{method} {at}"
+        if answer.status_code == 422:  # a form is read before the key is looked at
+            assert path == "/v1/uploads/small"
+
+
+def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any, strange_rows: Any) -> None:
+    upload = client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}).json()["id"]
+    body = {"kind": "score", "model": strange_rows.model(), "dataset": rows.dataset(), "library": {"kind": "random"}}
+    assert client.post("/v1/jobs", json=body).status_code == 404
+    body |= {"model": rows.model(), "dataset": strange_rows.dataset()}
+    assert client.post("/v1/jobs", json=body).status_code == 404
+    assert client.post("/v1/datasets", json={"upload": upload}).status_code == 201
+    foreign = upload[:-1] + ("0" if upload[-1] != "0" else "1")
+    assert client.post("/v1/datasets", json={"upload": foreign}).status_code == 404
