@@ -17,7 +17,7 @@ from app.dependencies import SessionDep, StoreDep
 from app.errors import InvalidInput
 from app.idempotency import IdempotentRoute
 from app.pagination import ID_PATTERN, Page, PageParams, page
-from app.problems import RESOURCE_RESPONSES
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 
 PATH = "/v1/concept-libraries"
 LARGEST_INDEX = 2**31 - 1
@@ -81,7 +81,7 @@ def exemplars(library_id: str, request: Request, session: SessionDep, owner: Own
     return deliver(request, store, sha256, media_type=ZIP, filename=f"{library_id}-exemplars.zip")
 
 
-@router.post("/{library_id}/nearest", response_model=NearestView, responses=RESOURCE_RESPONSES)
+@router.post("/{library_id}/nearest", response_model=NearestView, responses=CREATION_RESPONSES)
 def nearest(library_id: str, body: NearestRequest, session: SessionDep, owner: OwnerDep) -> NearestView:
     """The concepts nearest to a vector, by cosine."""
     return service.nearest_concepts(session, owner.owner_id, library_id, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query, Request, Response
 from app.auth import OwnerDep
 from app.conditional import WaitSeconds, respond
 from app.dependencies import FactoryDep, SessionDep, SettingsDep
-from app.errors import Conflict
 from app.events.signals import SignalsDep
 from app.idempotency import IdempotentRoute
 from app.jobs import service
@@ -18,7 +17,9 @@ from app.jobs.repository import JobRepository
 from app.jobs.schemas import JobCreate, JobState, JobView
 from app.jobs.waiting import LaterResponse
 from app.pagination import ID_PATTERN, Page, PageParams, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, request_id_of
+
+CANCELED_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "description": "The job was queued and is canceled"}}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IdempotentRoute)
 
@@ -92,7 +93,7 @@ def get(
     return LaterResponse(_shown(request, view), finished)
 
 
-@router.post("/{job_id}/cancel", status_code=202, response_model=JobView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+@router.post("/{job_id}/cancel", status_code=202, response_model=JobView, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
 def cancel(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     """Cancel a job: at once while it is queued (200), within seconds while it runs (202)."""
     view = JobView.of(service.cancel_job(session, owner.owner_id, job_id))

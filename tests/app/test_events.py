@@ -97,6 +97,24 @@ def test_a_stream_that_breaks_goes_on_where_it_was_without_loss_or_duplicates(li
     assert first + second + third == live.get(f"/v1/jobs/{job_id}/events?limit=100").json()["data"]
 
 
+def test_a_stream_ends_with_the_database_and_goes_on_when_it_is_back(
+    live: httpx.Client, rows: Any, app: Any, wait_until: Any, postgres_server: Any
+) -> None:
+    job_id = rows.job()
+    token = rows.claim(job_id)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_stream, live, job_id)
+        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the stream to be open")
+        postgres_server.stop()
+        try:
+            first = reading.result(30)
+        finally:
+            postgres_server.start()
+    rows.succeed(job_id, token)
+    second = read_stream(live, job_id, last_event_id=first[-1]["id"] if first else 0)
+    assert [message["data"]["state"] for message in first + second] == ["queued", "running", "succeeded"]
+
+
 def test_a_reader_who_has_seen_the_end_gets_an_empty_stream(live: httpx.Client, rows: Any) -> None:
     job_id, _ = rows.succeeded_job()
     last = live.get(f"/v1/jobs/{job_id}/events").json()["data"][-1]["id"]

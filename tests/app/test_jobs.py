@@ -323,6 +323,23 @@ def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any,
     assert time.monotonic() - started < 15
 
 
+def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connection(
+    live: httpx.Client, rows: Any, app: Any, wait_until: Any, postgres_server: Any
+) -> None:
+    job_id = rows.job()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"})
+        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the request to wait")
+        postgres_server.stop()
+        try:
+            response = answer.result(30)
+        finally:
+            postgres_server.start()
+    assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+    assert response.headers["retry-after"].isdigit()
+    assert live.get(f"/v1/jobs/{job_id}").json()["state"] == "queued"
+
+
 def test_waiting_ends_with_the_time_and_tells_the_present_state(live: httpx.Client, rows: Any) -> None:
     response = live.get(f"/v1/jobs/{rows.job()}", headers={"Prefer": "respond-async, wait=1"})
     assert (response.status_code, response.json()["state"]) == (200, "queued")
