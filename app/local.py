@@ -1,4 +1,4 @@
-"""The embedded stack: `python -m app.local up`. Starts servers, API and worker as processes; imports no worker code and computes nothing."""
+"""The embedded stack: `python -m app.local up`. Starts servers, API and worker as processes; imports no worker code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,7 @@ from app.api_keys.service import create_key, ensure_first_key
 from app.db.session import make_engine, make_session_factory
 from app.embedded import LOOPBACK, EmbeddedPostgres, EmbeddedRedis, EmbeddedServerError, free_port
 from app.logging import configure_logging
-from app.settings import Settings
+from app.settings import Settings, get_settings
 from app.supervisor import Program, SupervisionError, Supervisor
 
 CODE_FOLDER = Path(__file__).parents[1]
@@ -124,7 +124,7 @@ def _worker(concurrency: int, environment: Mapping[str, str]) -> Program:
 
 def _is_ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
@@ -133,7 +133,8 @@ def _is_ready(port: int) -> bool:
 def _settings(environment: Mapping[str, str]) -> Settings:
     """The settings as API and worker will read them from the same environment."""
     os.environ.update(environment)
-    return Settings()
+    get_settings.cache_clear()
+    return get_settings()
 
 
 def _migrate(settings: Settings) -> None:
@@ -192,7 +193,7 @@ def _drop_stale_pid(postgres: EmbeddedPostgres) -> None:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _only_one(folder: Path) -> Generator[None]:
     """One stack for a data folder; the kernel drops the lock when its holder dies in whatever way."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

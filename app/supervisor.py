@@ -54,7 +54,7 @@ class Program:
 @dataclass
 class _Running:
     program: Program
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     deaths: list[float] = field(default_factory=list[float])
     restart_at: float | None = None
 
@@ -150,7 +150,7 @@ class Supervisor:
             running.process = self._spawn(running.program)
             self._note()
 
-    def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
+    def _spawn(self, program: Program) -> subprocess.Popen[Any]:
         group = next((running.process.pid for running in self._running if running.process.poll() is None), 0)
         with self._log(program).open("ab") as output:
             return subprocess.Popen(

@@ -11,7 +11,8 @@ from app.db import transitions
 from app.db.models import Dataset, Model
 from worker.attempt import Attempt
 from worker.compute import StageRefused
-from worker.sources import describe_dataset, describe_model, fetch_checkpoint, fetch_dataset
+from worker.datasets import READING
+from worker.sources import describe_dataset, describe_model, fetch_checkpoint, fetch_dataset, reading_key
 
 
 def run_check_model(attempt: Attempt) -> None:
@@ -29,7 +30,12 @@ def run_check_dataset(attempt: Attempt) -> None:
     if dataset is None:
         raise StageRefused("dataset_missing", "The check names no data set.", None)
     request = describe_dataset(dataset) | {"file": fetch_dataset(attempt)}
-    _finish(attempt, Dataset, dataset.id, attempt.compute("check_dataset", {"dataset": request}))
+    found = attempt.compute("check_dataset", {"dataset": request})
+    reading = attempt.workspace / READING
+    if dataset.upload_id is not None and reading.exists():  # a server folder may change, an upload cannot
+        stored = attempt.artifacts.upload(reading_key(dataset), "check_dataset", reading, attempt.stop.check)
+        attempt.write(lambda session: attempt.artifacts.record(session, stored))
+    _finish(attempt, Dataset, dataset.id, found)
 
 
 def _finish(attempt: Attempt, table: type[Model | Dataset], row_id: str, found: dict[str, Any]) -> None:

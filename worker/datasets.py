@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 IMAGES_FOLDER = "images"
-UNPACKED_MARK = ".unpacked"
+READING = "dataset.json"  # what reading the images found, so that they need not all be decoded again
+NAMED_CORRUPT = 100
+
+Progress = Callable[[int, int], None]
 
 
 def open_features(request: dict[str, Any]) -> Any:
@@ -17,24 +21,95 @@ def open_features(request: dict[str, Any]) -> Any:
     return read_features(Path(request["file"] or request["server_path"]))
 
 
-def unpack(workspace: Path, request: dict[str, Any], progress: Callable[[int, int], None]) -> None:
-    """Make sure that the images lie where `open_images` looks for them."""
-    if request["file"] is None or (workspace / UNPACKED_MARK).exists():
-        return
-    from iis_engine.archives import unpack_archive
+def read_images(workspace: Path, request: dict[str, Any], progress: Progress) -> Any:
+    """Unpack and check every image, and leave the reading in the workspace; returns the ImageDataset.
 
-    progress(0, 1)
-    unpack_archive(Path(request["file"]), workspace / IMAGES_FOLDER)
-    (workspace / UNPACKED_MARK).touch()
-    progress(1, 1)
+    A reading that lies there already, made from the same upload, spares the check.
+    """
+    from iis_engine.datasets import ImageDataset, read_image_folder
+    from iis_engine.errors import DataError
+
+    root = _root(workspace, request)
+    known = (workspace / READING).exists()
+    if request["hub"] is not None:
+        dataset = _read_hub(root, request, progress)
+    else:
+        if request["file"] is not None and not root.exists():
+            _unpack(Path(request["file"]), root)
+        if known:
+            return ImageDataset.load(workspace / READING, root)
+        dataset = read_image_folder(root, test_share=request["test_share"], split_seed=request["split_seed"], progress=progress)
+    if request["digest"] not in (None, dataset.digest):
+        raise DataError("The images have changed since the data set was made; make a new data set of them.", code="dataset_changed")
+    dataset.save(workspace / READING)
+    return dataset
 
 
 def open_images(workspace: Path, request: dict[str, Any]) -> Any:
-    """The images of a data set as an ImageDataset, split as the request says."""
-    from iis_engine.datasets import read_hub_dataset, read_image_folder
+    """The ImageDataset that `read_images` left in the workspace."""
+    from iis_engine.datasets import ImageDataset
 
-    if request["hub"] is not None:
-        choice = {name: value for name, value in request["hub"].items() if value is not None}
-        return read_hub_dataset(**choice, test_share=request["test_share"], split_seed=request["split_seed"])
-    root = Path(request["server_path"]) if request["server_path"] else workspace / IMAGES_FOLDER
-    return read_image_folder(root, test_share=request["test_share"], split_seed=request["split_seed"])
+    return ImageDataset.load(workspace / READING, _root(workspace, request))
+
+
+def describe_images(dataset: Any) -> dict[str, Any]:
+    """What a person should know about a data set of images."""
+    counts = {split: _per_class((image.label for image in images), dataset.class_names) for split, images in _splits(dataset)}
+    return {
+        "class_names": list(dataset.class_names),
+        **{split: len(images) for split, images in _splits(dataset)},
+        "counts": counts,
+        "corrupt_count": len(dataset.corrupt),
+        "corrupt": list(dataset.corrupt[:NAMED_CORRUPT]),
+        "ignored_count": dataset.ignored_count,
+        "warnings": list(dataset.warnings),
+    }
+
+
+def describe_features(features: Any) -> dict[str, Any]:
+    """What a person should know about ready matrices."""
+    labels = {"train": features.y_train.tolist(), "test": features.y_test.tolist()}
+    return {
+        "class_names": list(features.class_names),
+        **{split: len(values) for split, values in labels.items()},
+        "counts": {split: _per_class(values, features.class_names) for split, values in labels.items()},
+        "num_features": features.X_train.shape[1],
+        "element_count": 0 if features.elements is None else len(features.elements),
+        "warnings": list(features.warnings),
+    }
+
+
+def _splits(dataset: Any) -> list[tuple[str, Any]]:
+    return [("train", dataset.train), ("test", dataset.test)]
+
+
+def _per_class(labels: Any, class_names: Any) -> dict[str, int]:
+    found = Counter(labels)
+    return {name: found[label] for label, name in enumerate(class_names)}
+
+
+def _root(workspace: Path, request: dict[str, Any]) -> Path:
+    return Path(request["server_path"]) if request["server_path"] else workspace / IMAGES_FOLDER
+
+
+def _unpack(archive: Path, into: Path) -> None:
+    from iis_engine.archives import unpack_archive
+
+    partial = into.with_name(f"{into.name}.partial")
+    unpack_archive(archive, partial)
+    partial.rename(into)
+
+
+def _read_hub(into: Path, request: dict[str, Any], progress: Progress) -> Any:
+    from iis_engine.hub_datasets import read_hub_dataset
+
+    choice = request["hub"]
+    return read_hub_dataset(
+        choice["name"],
+        into,
+        configuration=choice.get("configuration"),
+        revision=choice.get("revision"),
+        test_share=request["test_share"],
+        split_seed=request["split_seed"],
+        progress=progress,
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-CROPS_PER_CONCEPT = 5
+EXEMPLARS_PER_CONCEPT = 5
 CROP_PIXELS = 96  # longer side; small crops are enlarged so that a page can show them
 
 
@@ -26,38 +27,45 @@ def show_concepts(features: Any, library: Any, images: Any | None, workspace: Pa
     """
     np.save(workspace / "vectors.npy", np.asarray(library.vectors, dtype=np.float32))
     concepts: list[dict[str, Any]] = []
-    with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:
-        for index, (origin, exemplars) in enumerate(zip(library.origins, library.exemplars, strict=True)):
-            shown = [_exemplar(features, images, int(element), float(similarity)) for element, similarity in exemplars[:CROPS_PER_CONCEPT]]
-            for rank, exemplar in enumerate(shown):
-                if images is not None and "box" in exemplar:
-                    exemplar["crop"] = f"{index}/{rank}.png"
-                    archive.writestr(exemplar["crop"], _crop(images, features.element_refs[int(exemplars[rank][0])]))
-            concepts.append({"origin": origin, "label": None, "exemplars": shown})
-            progress(index + 1, len(library.origins))
+    shown: set[int] = set()
+    for origin, exemplars in zip(library.origins, library.exemplars, strict=True):
+        nearest = [(int(element), float(similarity)) for element, similarity in exemplars[:EXEMPLARS_PER_CONCEPT]]
+        shown.update(element for element, _ in nearest)
+        concepts.append({"origin": origin, "label": None, "exemplars": [_exemplar(features, images, *each) for each in nearest]})
     (workspace / "concepts.json").write_text(json.dumps(concepts, allow_nan=False))
+    _write_crops(features, images, shown if images is not None and features.element_refs else set(), workspace, progress)
 
 
 def _exemplar(features: Any, images: Any | None, element: int, similarity: float) -> dict[str, Any]:
-    if not features.element_refs or images is None:
+    if images is None or not features.element_refs:
         return {"element": element, "similarity": similarity}
     ref = features.element_refs[element]
-    path = images.train[ref.image][0]
-    return {"image": _name(images, path), "box": list(ref.box), "kind": ref.kind, "similarity": similarity}
+    name = images.train[ref.image].path.relative_to(images.root).as_posix()
+    return {"image": name, "box": list(ref.box), "similarity": similarity, "element": element, "crop": _crop_name(element)}
 
 
-def _name(images: Any, path: Path) -> str:
-    """The image's path inside the data set; class and file where the data set has no folder."""
-    root = getattr(images, "root", None)
-    return str(path.relative_to(root)) if root is not None and path.is_relative_to(root) else "/".join(path.parts[-2:])
+def _crop_name(element: int) -> str:
+    return f"{element}.png"
 
 
-def _crop(images: Any, ref: Any) -> bytes:
+def _write_crops(features: Any, images: Any | None, elements: set[int], workspace: Path, progress: Callable[[int, int], None]) -> None:
+    """Each image is opened once, and an element that shows several concepts is kept once."""
+    from iis_engine.elements import element_crop
     from iis_engine.images import load_image
 
-    crop = load_image(images.train[ref.image][0]).crop(ref.box)
+    of_image: defaultdict[int, list[int]] = defaultdict(list)
+    for element in sorted(elements):
+        of_image[features.element_refs[element].image].append(element)
+    with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:
+        for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
+            picture = load_image(images.train[image].path) if images is not None else None
+            for element in members:
+                archive.writestr(_crop_name(element), _png(element_crop(picture, features.element_refs[element])))
+            progress(done, len(of_image))
+
+
+def _png(crop: Any) -> bytes:
     scale = CROP_PIXELS / max(crop.size)
-    enlarged = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))))
     buffer = io.BytesIO()
-    enlarged.save(buffer, "PNG")
+    crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale)))).save(buffer, "PNG")
     return buffer.getvalue()

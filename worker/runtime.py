@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +45,12 @@ class Runtime:
                 self._computes.append(compute)
         return compute
 
+    def lend(self, compute: Compute) -> None:
+        """Let this thread use a compute process that someone else closes."""
+        self._of_thread.compute = compute
+
     @contextmanager
-    def in_hand(self) -> Iterator[Stop]:
+    def in_hand(self) -> Generator[Stop]:
         """A stop for one job, which a shutdown of the worker also sets."""
         stop = Stop()
         with self._lock:

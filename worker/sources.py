@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from app.db.models import Dataset, Model
 from app.settings import Settings
+from app.storage import ArtifactMissing
+from worker.artifacts import digest_of
 from worker.attempt import Attempt
 from worker.compute import StageRefused
+from worker.datasets import READING
 
 
 def describe_model(model: Model, settings: Settings) -> dict[str, Any]:
@@ -30,6 +34,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "hub": dataset.hub,
         "split_seed": dataset.split_seed,
         "test_share": dataset.test_share,
+        "digest": dataset.digest,
     }
 
 
@@ -64,5 +69,20 @@ def materialise(attempt: Attempt) -> dict[str, Any]:
         "model": None if model is None else describe_model(model, attempt.runtime.settings) | {"checkpoint": fetch_checkpoint(attempt)},
         "dataset": describe_dataset(dataset) | {"file": fetch_dataset(attempt)},
     }
+    _fetch_reading(attempt, dataset)
     attempt.compute("materialise", {"sources": sources})
     return sources
+
+
+def reading_key(dataset: Dataset) -> str:
+    """The key of what reading the images of an uploaded archive found."""
+    return digest_of(reading=dataset.id, split_seed=dataset.split_seed, test_share=dataset.test_share)
+
+
+def _fetch_reading(attempt: Attempt, dataset: Dataset) -> None:
+    """Put the reading of the data set's check into the workspace; without it the images are all checked again."""
+    key = reading_key(dataset)
+    found = attempt.write(lambda session: attempt.artifacts.find(session, [key]))
+    if key in found:
+        with suppress(ArtifactMissing):
+            attempt.artifacts.fetch(found[key], attempt.workspace / READING, attempt.stop.check)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from worker.datasets import open_features, open_images, unpack
+from worker.datasets import describe_features, describe_images, open_features, open_images, read_images
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
 
@@ -50,25 +50,19 @@ def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> d
 
 
 def check_dataset(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Read a data set whole: {digest, info, warnings}."""
+    """Read a data set whole: {digest, info}; of images also the reading, for jobs to come."""
     request = arguments["dataset"]
     if request["kind"] == "features":
-        return _check_features(request)
-    unpack(workspace, request, tell.progress)
-    dataset = open_images(workspace, request)
-    info = {
-        "class_names": list(dataset.class_names),
-        "counts": dataset.counts,
-        "corrupt": [str(item) for item in dataset.corrupt],
-        "warnings": list(dataset.warnings),
-    }
-    return {"digest": dataset.digest, "info": info, "warnings": list(dataset.warnings)}
+        features = open_features(request)
+        return {"digest": _digest_of(features), "info": describe_features(features)}
+    dataset = read_images(workspace, request, tell.progress)
+    return {"digest": dataset.digest, "info": describe_images(dataset)}
 
 
 def materialise(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Unpack the images where later stages look for them."""
     if arguments["sources"]["dataset"]["kind"] != "features":
-        unpack(workspace, arguments["sources"]["dataset"], tell.progress)
+        read_images(workspace, arguments["sources"]["dataset"], tell.progress)
     return {}
 
 
@@ -79,7 +73,6 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
         open_features(sources["dataset"]).save(workspace / FEATURES)
         return {}
     from iis_engine.extraction import extract_features
-
     from iis_engine.specs import ElementSpec
 
     shards = _Shards(workspace / "shards", tell)
@@ -161,7 +154,7 @@ STAGES: dict[str, Stage] = {
 
 
 class _Shards:
-    """Announces shard files as they become complete; a file is complete when it has a name without a leading dot."""
+    """Announces shard files as they become complete; unfinished ones have another suffix."""
 
     def __init__(self, folder: Path, tell: Reporter) -> None:
         folder.mkdir(exist_ok=True)
@@ -177,7 +170,7 @@ class _Shards:
         self._tell.progress(done, total)
 
     def _present(self) -> set[str]:
-        return {path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+        return {path.name for path in self.folder.glob("*.safetensors")}
 
 
 def _backbone(request: dict[str, Any]) -> Any:
@@ -211,23 +204,11 @@ def _score_spec(arguments: dict[str, Any]) -> Any:
     return ScoreSpec(library(score["library"]), ElementSpec(**score["elements"]), score["protocol"], score["seed"])
 
 
-def _check_features(request: dict[str, Any]) -> dict[str, Any]:
-    features = open_features(request)
+def _digest_of(features: Any) -> str:
     digest = hashlib.sha256("\n".join(features.class_names).encode())
     for name in ("X_train", "y_train", "X_test", "y_test", "elements"):
         tensor = getattr(features, name)
         if tensor is not None:
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().numpy().data)
-    counts = {
-        split: {name: int((labels == index).sum()) for index, name in enumerate(features.class_names)}
-        for split, labels in (("train", features.y_train), ("test", features.y_test))
-    }
-    info = {
-        "class_names": list(features.class_names),
-        "counts": counts,
-        "num_features": features.X_train.shape[1],
-        "element_count": 0 if features.elements is None else len(features.elements),
-        "warnings": list(features.warnings),
-    }
-    return {"digest": digest.hexdigest(), "info": info, "warnings": list(features.warnings)}
+    return digest.hexdigest()

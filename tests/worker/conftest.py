@@ -1,0 +1,236 @@
+"""A small service around the worker: an owner, data sets of features, jobs, and worker processes that a test may kill."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import redis
+from sqlalchemy import select, text
+
+from app.db import transitions
+from app.db.ids import new_id
+from app.db.models import Base, Dataset, Job, JobEvent, Owner, Upload
+from app.queue import ring
+from app.settings import Settings, get_settings
+from app.storage import record_blob
+from worker.compute import Compute
+from worker.runner import run_job
+from worker.runtime import Runtime, open_runtime
+
+REPOSITORY = Path(__file__).parents[2]
+QUICK = {
+    "IIS_LEASE_SECONDS": "3",
+    "IIS_HEARTBEAT_SECONDS": "0.5",
+    "IIS_SWEEP_SECONDS": "0.5",
+    "IIS_CANCEL_POLL_SECONDS": "0.2",
+    "IIS_RETRY_PAUSE_SECONDS": "0",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@pytest.fixture
+def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Settings:
+    """Leases of seconds, an empty database, an empty broker, and credentials in the environment for a child to miss."""
+    for name, value in QUICK.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a credential")
+    get_settings.cache_clear()
+    with open_runtime(get_settings()).sessions.begin() as session:
+        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        session.execute(text(f"TRUNCATE {tables} CASCADE"))
+    with redis.Redis.from_url(redis_url) as broker:
+        broker.flushall()
+    return get_settings()
+
+
+@pytest.fixture(scope="session")
+def warm_compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+    """One compute process for all tests that do not kill it: importing torch takes seconds."""
+    compute = Compute(tmp_path_factory.mktemp("compute"))
+    yield compute
+    compute.kill()
+
+
+@dataclass
+class Service:
+    """What a test does with the service, without HTTP."""
+
+    runtime: Runtime
+    compute: Compute
+    wait_until: Callable[..., Any]
+    folder: Path
+    owner_id: str = field(default_factory=lambda: new_id("owner"))
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+
+    def add_upload(self, content: bytes, filename: str) -> str:
+        sha256, size_bytes = self.runtime.store.put_bytes(content)
+        upload = Upload(
+            id=new_id("upload"),
+            owner_id=self.owner_id,
+            filename=filename,
+            size_bytes=size_bytes,
+            sha256=sha256,
+            state="complete",
+            expires_at=datetime.now(UTC) + timedelta(days=1),
+        )
+        with self.runtime.sessions.begin() as session:
+            record_blob(session, sha256, size_bytes)
+            session.add(upload)
+        return upload.id
+
+    def add_dataset(self, content: bytes, filename: str = "features.npz", kind: str = "features", **values: Any) -> str:
+        dataset = Dataset(
+            id=new_id("dataset"), owner_id=self.owner_id, name="set", kind=kind, upload_id=self.add_upload(content, filename), **values
+        )
+        with self.runtime.sessions.begin() as session:
+            session.add(dataset)
+        return dataset.id
+
+    def add_check(self, content: bytes | None = None, **values: Any) -> str:
+        """Queue the check of a new features data set; nobody is rung for."""
+        return self.add_job("check_dataset", self.add_dataset(content or features_file()), **values)
+
+    def add_job(self, kind: str, dataset_id: str, spec: dict[str, Any] | None = None, **values: Any) -> str:
+        job = Job(
+            id=new_id("job"),
+            owner_id=self.owner_id,
+            kind=kind,
+            spec=spec or {},
+            dataset_id=dataset_id,
+            **{"deadline_seconds": 300, **values},
+        )
+        with self.runtime.sessions.begin() as session:
+            transitions.enqueue(session, job)
+        return job.id
+
+    def add_score(self, content: bytes | None = None, dataset_id: str | None = None, **choices: Any) -> str:
+        """Queue a score job on a features data set that is ready."""
+        if dataset_id is None:
+            dataset_id = self.add_dataset(content or features_file(), state="ready", digest=new_id("dataset"))
+        spec = {
+            "model": None,
+            "dataset": dataset_id,
+            "library": {"kind": "prototype", "concept_count": 8, "parts": []},
+            "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+            "protocol": "exact",
+            "seed": 0,
+            **choices,
+        }
+        return self.add_job("score", dataset_id, spec)
+
+    def run(self, job_id: str) -> str | None:
+        """One attempt in this thread, in the warm compute process."""
+        self.runtime.lend(self.compute)
+        return run_job(self.runtime, job_id)
+
+    def run_aside(self, job_id: str) -> Future[str | None]:
+        return self.pool.submit(self.run, job_id)
+
+    def job(self, job_id: str) -> Job:
+        with self.runtime.sessions() as session:
+            return session.get_one(Job, job_id)
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        with self.runtime.sessions() as session:
+            return session.get_one(Dataset, dataset_id)
+
+    def events(self, job_id: str, kind: str) -> list[dict[str, Any]]:
+        with self.runtime.sessions() as session:
+            return list(
+                session.scalars(select(JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.type == kind).order_by(JobEvent.id))
+            )
+
+    def states(self, job_id: str) -> list[str]:
+        return [event["state"] for event in self.events(job_id, "state")]
+
+    def await_state(self, job_id: str, *states: str, timeout_seconds: float = 60) -> Job:
+        self.wait_until(lambda: self.job(job_id).state in states, timeout_seconds, f"{job_id} to be {' or '.join(states)}")
+        return self.job(job_id)
+
+    def await_request(self, job_id: str) -> None:
+        """Wait until the job's first stage was announced; a frozen compute process then holds it there."""
+        self.wait_until(lambda: self.events(job_id, "stage"), 30, "a stage to start")
+
+    @contextmanager
+    def frozen_compute(self) -> Generator[psutil.Process]:
+        """The warm compute process, suspended: a stage asked of it never ends by itself."""
+        assert self.run(self.add_check()) == "succeeded"
+        assert self.compute.pid is not None
+        process = psutil.Process(self.compute.pid)
+        process.suspend()
+        try:
+            yield process
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """A worker process as the stack starts it."""
+        command = [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", "--pool", "threads", "--concurrency", "1"]
+        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        with (self.folder / f"worker-{len(self.workers)}.log").open("wb") as log:
+            worker = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
+        self.workers.append(worker)
+        return worker
+
+    def start_worker_with_frozen_compute(self) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+        """A worker whose compute process is warm and suspended."""
+        worker = self.start_worker()
+        first = self.add_check()
+        ring(first)
+        self.await_state(first, "succeeded")
+        (compute,) = psutil.Process(worker.pid).children()
+        compute.suspend()
+        return worker, compute
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+                worker.wait()
+        self.pool.shutdown()
+        self.runtime.close()
+
+
+@pytest.fixture
+def service(quick_settings: Settings, warm_compute: Compute, wait_until: Callable[..., Any], tmp_path: Path) -> Iterator[Service]:
+    service = Service(open_runtime(quick_settings), warm_compute, wait_until, tmp_path)
+    with service.runtime.sessions.begin() as session:
+        session.add(Owner(id=service.owner_id, name="tests"))
+    yield service
+    service.close()
+
+
+def features_file(*, per_class: int = 30, classes: int = 3, dimension: int = 6, seed: int = 0, **changed: Any) -> bytes:
+    """Well separated classes with elements, as an npz."""
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(classes, dimension)) * 3
+    labels = np.repeat(np.arange(classes), per_class)
+
+    def sample() -> np.ndarray[Any, Any]:
+        return (centres[labels] + generator.normal(size=(len(labels), dimension))).astype(np.float32)
+
+    arrays = {"X_train": sample(), "y_train": labels, "X_test": sample(), "y_test": labels, "concepts": sample()[:60]} | changed
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def make_features() -> Callable[..., bytes]:
+    return features_file
