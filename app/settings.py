@@ -25,9 +25,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="IIS_", extra="ignore")
 
     database_url: str = "postgresql+psycopg://iis@127.0.0.1:5432/iis"
-    database_pool_size: int = Field(10, ge=1)
-    database_pool_overflow: int = Field(30, ge=0)
-    database_connect_timeout_seconds: int = Field(3, ge=1)
+    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_overflow: int = Field(default=30, ge=0)
+    database_connect_timeout_seconds: int = Field(default=3, ge=1)
     redis_url: str = "redis://127.0.0.1:6379/0"
     data_folder: Path = Field(default_factory=_default_folder)  # scratch space and the embedded stack's own files
     storage_url: str = ""  # file:///path or s3://bucket/prefix; empty: the folder `artifacts` inside data_folder
@@ -35,23 +35,23 @@ class Settings(BaseSettings):
 
     api_key_secret: str = ""  # the HMAC key of API key digests; the API refuses to start without it
 
-    request_body_max_bytes: int = Field(MIB, ge=1)
-    upload_part_max_bytes: int = Field(64 * MIB, ge=1)
-    upload_max_bytes: int = Field(64 * GIB, ge=1)
-    small_upload_max_bytes: int = Field(16 * MIB, ge=1)
-    upload_expiry_seconds: float = Field(24 * 3600, gt=0)
-    idempotency_expiry_seconds: float = Field(24 * 3600, gt=0)
+    request_body_max_bytes: int = Field(default=MIB, ge=1)
+    upload_part_max_bytes: int = Field(default=64 * MIB, ge=1)
+    upload_max_bytes: int = Field(default=64 * GIB, ge=1)
+    small_upload_max_bytes: int = Field(default=16 * MIB, ge=1)
+    upload_expiry_seconds: float = Field(default=24 * 3600, gt=0)
+    idempotency_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     server_dataset_folders: list[Path] = Field(default_factory=list[Path])
     allow_hub: bool = True  # whether data sets and pretrained weights may be fetched by name from the network
 
-    lease_seconds: float = Field(90, gt=0)
-    heartbeat_seconds: float = Field(30, gt=0)
-    sweep_seconds: float = Field(30, gt=0)
-    max_attempts: int = Field(3, ge=1)
-    job_deadline_seconds: float = Field(24 * 3600, gt=0)
-    check_deadline_seconds: float = Field(900, gt=0)
-    cancel_poll_seconds: float = Field(2, gt=0)
-    retry_pause_seconds: float = Field(10, ge=0)  # before a job goes back to the queue because storage failed
+    lease_seconds: float = Field(default=90, gt=0)
+    heartbeat_seconds: float = Field(default=30, gt=0)
+    sweep_seconds: float = Field(default=30, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+    job_deadline_seconds: float = Field(default=24 * 3600, gt=0)
+    check_deadline_seconds: float = Field(default=900, gt=0)
+    cancel_poll_seconds: float = Field(default=2, gt=0)
+    retry_pause_seconds: float = Field(default=10, ge=0)  # before a job goes back to the queue because storage failed
     child_memory_bytes: int | None = None  # of the compute process with all it starts; without it no limit
     worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -14,7 +14,7 @@ class DatasetRepository(OwnedRepository[Dataset]):
     table = Dataset
     noun = "data set"
 
-    def owned(self) -> Select[tuple[Dataset]]:
+    def owned(self) -> Select[Dataset]:
         return super().owned().where(Dataset.deleted_at.is_(None))
 
     def unfinished_job(self, dataset: Dataset) -> Job | None:

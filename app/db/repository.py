@@ -27,7 +27,7 @@ class OwnedRepository(Generic[Row]):
         self.session = session
         self.owner_id = owner_id
 
-    def owned(self) -> Select[tuple[Row]]:
+    def owned(self) -> Select[Row]:
         """The rows of this owner; every statement starts here."""
         return select(self.table).where(self.table.owner_id == self.owner_id)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 LINKS = {"self": "/v1/health/ready", "live": "/v1/health/live", "metrics": "/v1/metrics"}
+READY_EXAMPLE: dict[str, Any] = {"status": "ok", "database": "ok", "redis": "ok", "storage": "ok", "links": LINKS}
 
 
 class Live(BaseModel):
@@ -21,9 +22,7 @@ class Live(BaseModel):
 class Ready(BaseModel):
     """What the service leans on. `degraded`: jobs are accepted, but wait until Redis is back."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"status": "ok", "database": "ok", "redis": "ok", "storage": "ok", "links": LINKS}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [READY_EXAMPLE]})
 
     status: Literal["ok", "degraded", "unavailable"]
     database: Literal["ok", "unavailable"]

@@ -14,7 +14,7 @@ class ModelRepository(OwnedRepository[Model]):
     table = Model
     noun = "model"
 
-    def owned(self) -> Select[tuple[Model]]:
+    def owned(self) -> Select[Model]:
         return super().owned().where(Model.deleted_at.is_(None))
 
     def unfinished_job(self, model: Model) -> Job | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -182,7 +182,7 @@ class ArtifactStore:
             self._files.rm(name, recursive=recursive)
 
     @contextmanager
-    def _removed_on_error(self, name: str) -> Iterator[None]:
+    def _removed_on_error(self, name: str) -> Generator[None]:
         try:
             yield
         except BaseException:
@@ -202,10 +202,10 @@ def _modified(entry: dict[str, Any]) -> float:
 
 
 @contextmanager
-def _storage_errors(reraise: Callable[[str], Exception] = StorageUnavailable) -> Iterator[None]:
+def _storage_errors() -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
         raise ArtifactMissing(f"Storage does not hold {Path(str(error.filename or error)).name}.") from error
     except (OSError, BotoCoreError) as error:
-        raise reraise(f"Storage did not answer: {error}.") from error
+        raise StorageUnavailable(f"Storage did not answer: {error}.") from error

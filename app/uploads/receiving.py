@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,7 +25,7 @@ class Received:
 
 
 @asynccontextmanager
-async def received_body(request: Request, folder: Path) -> AsyncIterator[Received]:
+async def received_body(request: Request, folder: Path) -> AsyncGenerator[Received]:
     """Stream the body into a file of `folder` that exists as long as the context."""
     digest, size_bytes = sha256(), 0
     with NamedTemporaryFile(dir=folder, prefix="part-") as file:
