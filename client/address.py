@@ -12,7 +12,7 @@ from client.errors import ConfigurationError
 
 URL_VARIABLE = "IIS_URL"
 KEY_VARIABLE = "IIS_API_KEY"
-READY_FILE_NAME = "ready.json"  # the embedded stack writes it into its data folder when it answers, readable by its user alone
+READY_FILE_NAME = "ready.json"
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def find_address(url: str | None = None, api_key: str | None = None) -> Address:
 
 
 def read_ready_file(path: Path) -> Address | None:
-    """What an embedded stack says about itself; None when there is none."""
+    """What an embedded stack writes once it answers and removes when it stops; None when it is not there."""
     try:
         said = cast("dict[str, Any]", json.loads(path.read_text()))
+        return Address(str(said["url"]), Path(said["api_key_file"]).read_text().strip())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(f"{path} cannot be read ({error}); start the service again with `iis up`.") from error
-    return Address(str(said["url"]), str(said["api_key"]))
 
 
 def data_folder() -> Path:

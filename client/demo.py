@@ -1,0 +1,120 @@
+"""The main job on real images, over REST: `python -m client.demo [--once] [--output FOLDER]`. Inputs come from client.demo_checkpoints."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from client.demo_checkpoints import ARCHITECTURE, CLASS_COUNT, SIDE_PIXELS, Checkpoint, train_checkpoints, write_digits
+from client.errors import IISError
+from client.iis_client import IISClient
+from client.local_stack import LocalStack
+from client.records import Job, LibraryKind, Report
+
+LIBRARIES: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
+CONCEPT_COUNT = 200
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One line of the table."""
+
+    checkpoint: Checkpoint
+    library: LibraryKind
+    report: Report
+    plot: Path
+
+
+def run(
+    once: Annotated[bool, typer.Option("--once", help="Stop the service and exit after the table.")] = False,
+    output: Annotated[Path, typer.Option(help="Where images, checkpoints, figures and the service's data go.")] = Path("demo-output"),
+    port: Annotated[int, typer.Option(help="Of the API on 127.0.0.1; 0 takes a free one.")] = 0,
+) -> None:
+    """Score four checkpoints of one small network with three libraries, in a service started for it."""
+    began = time.monotonic()
+    stack = LocalStack(output / "service", port=port)
+    try:
+        console.print(f"A service is starting; its data and logs are in {output / 'service'}.")
+        write_digits(output / "digits")
+        console.print(f"Wrote scikit-learn's digits as class folders to {output / 'digits'}.")
+        checkpoints = train_checkpoints(output / "checkpoints")
+        console.print(f"Trained timm's {ARCHITECTURE} from nothing and kept it {len(checkpoints)} times, in {output / 'checkpoints'}.")
+        address = stack.wait_until_ready()
+        with IISClient(address.url, address.api_key) as client:
+            scored = score_all(client, output, checkpoints)
+        console.print(table_of(scored))
+        console.print(f"The ARR figure of each line is in {output / 'figures'}.\nDone in {time.monotonic() - began:.0f} s.")
+        if not once:
+            console.print(f"The service stays up; Ctrl-C stops it. Its API docs: {address.url}/v1/docs. To use it from another terminal:")
+            console.print(f"  export IIS_URL={address.url} IIS_API_KEY={address.api_key}", soft_wrap=True)
+            stack.wait_until_stopped()
+    except KeyboardInterrupt:
+        console.print("Stopping the service.")
+    except IISError as error:
+        console.print(f"Error: {error}", style="red")
+        raise typer.Exit(1) from error
+    finally:
+        stack.stop()
+
+
+def score_all(client: IISClient, output: Path, checkpoints: list[Checkpoint]) -> list[Scored]:
+    """Upload everything, submit every pair of checkpoint and library, and collect the results."""
+    dataset = client.create_dataset(output / "digits", name="digits")
+    arguments = {"num_classes": CLASS_COUNT}
+    preprocessing = {"input_size": SIDE_PIXELS, "crop_pct": 1.0}
+    models = [
+        client.create_model(f"timm:{ARCHITECTURE}", checkpoint=one.path, name=one.name, arguments=arguments, preprocessing=preprocessing)
+        for one in checkpoints
+    ]
+    console.print(f"Uploaded the images and {len(models)} checkpoints; a worker looks at them.")
+    ready = client.wait_until_ready(dataset)
+    submitted: list[tuple[Checkpoint, LibraryKind, Job]] = []
+    for checkpoint, model in zip(checkpoints, models, strict=True):
+        loaded = client.wait_until_ready(model)
+        for library in LIBRARIES:
+            job = client.score(loaded["id"], ready["id"], {"kind": library, "concept_count": CONCEPT_COUNT})
+            submitted.append((checkpoint, library, job))
+    console.print(
+        f"Submitted {len(submitted)} jobs: each checkpoint read through {', '.join(LIBRARIES)}; random directions control each of them."
+    )
+    return [_collect(client, output, *one) for one in submitted]
+
+
+def table_of(scored: list[Scored]) -> Table:
+    """Accuracy against interpretability, one line for each checkpoint and library."""
+    table = Table("checkpoint", "accuracy", "library", "IIS ± interval", "random control", "gain", title="Inherent Interpretability Score")
+    for one in scored:
+        report = one.report
+        half = (report["iis_high"] - report["iis_low"]) / 2
+        table.add_row(
+            one.checkpoint.name,
+            f"{report['accuracy_representation']:.3f}",
+            one.library,
+            f"{report['iis']:.3f} ± {half:.3f}",
+            f"{report['iis_random_mean']:.3f} ± {report['iis_random_sd']:.3f}",
+            f"{report['concept_gain']:+.3f}",
+            end_section=one.library == LIBRARIES[-1],
+        )
+    return table
+
+
+def _collect(client: IISClient, output: Path, checkpoint: Checkpoint, library: LibraryKind, job: Job) -> Scored:
+    client.wait(job["id"])
+    plot = output / "figures" / f"{checkpoint.path.stem}-{library}-arr.png"
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    plot.write_bytes(client.plot(job["id"], "arr", "png"))
+    report = client.result(job["id"])["report"]
+    console.print(f"  {checkpoint.name}, {library}: IIS {report['iis']:.3f}")
+    return Scored(checkpoint, library, report, plot)
+
+
+if __name__ == "__main__":
+    typer.run(run)
