@@ -155,6 +155,11 @@ class Rows:
             enqueue(session, job)
         return job.id
 
+    def request(self, **changes: Any) -> dict[str, Any]:
+        """A body for POST /v1/jobs, on a model and a data set made for it unless given."""
+        made = {name: make() for name, make in (("model", self.model), ("dataset", self.dataset)) if name not in changes}
+        return {"kind": "score", "library": {"kind": "cluster", "concept_count": 50}, **made, **changes}
+
     def claim(self, job_id: str) -> str:
         with self.sessions.begin() as session:
             token = claim(session, job_id, "a worker", LEASE_SECONDS)

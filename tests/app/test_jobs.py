@@ -1,165 +1,15 @@
-"""Jobs over HTTP: what is accepted, what is refused and how one waits."""
+"""Jobs over HTTP: looking at one, listing and canceling."""
 
 from __future__ import annotations
 
-import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
-import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import event, select, text
+from sqlalchemy import event
 
-from app.db.models import Job, JobEvent, Model
 from app.db.transitions import finish_cancel
-from app.main import create_app
 
 TIMESTAMPS = ("queued_at", "running_at", "canceling_at", "succeeded_at", "failed_at", "canceled_at")
-
-
-def request_for(rows: Any, **changes: Any) -> dict[str, Any]:
-    body = {"kind": "score", "library": {"kind": "cluster", "concept_count": 50}}
-    body |= {key: value for key, value in (("model", None), ("dataset", None)) if key not in changes}
-    body = {**body, **changes}
-    if body.get("dataset") is None:
-        body["dataset"] = rows.dataset()
-    if "model" not in changes:
-        body["model"] = rows.model()
-    return body
-
-
-def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, rows: Any, sessions: Any) -> None:
-    body = request_for(rows, seed=7, protocol="reference", deadline_seconds=90)
-    response = client.post("/v1/jobs", json=body)
-    assert response.status_code == 201, response.text
-    job = response.json()
-    assert response.headers["location"] == job["links"]["self"] == f"/v1/jobs/{job['id']}"
-    assert response.headers["retry-after"].isdigit()
-    assert (job["state"], job["attempt"], job["seed"], job["protocol"], job["deadline_seconds"]) == ("queued", 0, 7, "reference", 90)
-    assert job["library"] == {"kind": "cluster", "concept_count": 50, "parts": []}
-    assert set(job["links"]) == {"self", "events", "result", "curves", "plots", "cancel"}
-    with sessions() as session:
-        row = session.get_one(Job, job["id"])
-        assert (row.model_id, row.dataset_id, row.request_id) == (body["model"], body["dataset"], response.headers["x-request-id"])
-        assert [e.data["state"] for e in session.scalars(select(JobEvent).where(JobEvent.job_id == row.id))] == ["queued"]
-
-
-def test_an_accepted_job_rings_the_broker(client: TestClient, rows: Any, redis_url: str) -> None:
-    from redis import Redis
-
-    with Redis.from_url(redis_url) as broker:
-        broker.delete("iis")
-        job_id = client.post("/v1/jobs", json=request_for(rows)).json()["id"]
-        message = broker.rpop("iis")
-    assert isinstance(message, bytes)
-    assert job_id in json.loads(message)["headers"]["argsrepr"]
-
-
-def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Any, rows: Any) -> None:
-    app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
-    with TestClient(app, headers=tenant.headers) as client:
-        started = time.monotonic()
-        response = client.post("/v1/jobs", json=request_for(rows))
-        assert response.status_code == 201
-        assert time.monotonic() - started < 5
-        assert client.get(response.headers["location"]).json()["state"] == "queued"
-
-
-@pytest.mark.parametrize(
-    ("library", "words"),
-    [
-        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, random, combined"]),
-        ({"kind": "cluster", "concept_count": 0}, ["concept_count"]),
-        ({"kind": "cluster", "concept_count": 20_001}, ["concept_count", "20000"]),
-        ({"kind": "combined"}, ["two or more parts"]),
-        ({"kind": "combined", "parts": [{"kind": "combined"}, {"kind": "random"}]}, ["cannot be combined itself"]),
-        ({"kind": "combined", "parts": [{"kind": "cluster", "concept_count": 20_000}, {"kind": "random"}]}, ["20200 concepts"]),
-        ({"kind": "cluster", "parts": [{"kind": "random"}]}, ["Only a combined library has parts"]),
-        ({}, ["kind of a library to fit or the id"]),
-        ({"id": "lib_1", "kind": "cluster"}, ["not both"]),
-        ({"id": "lib_1", "concept_count": 3}, ["used as it is"]),
-        ({"kind": "cluster", "size": 3}, ["size"]),
-    ],
-)
-def test_a_library_that_makes_no_sense_is_refused_in_words(client: TestClient, rows: Any, library: Any, words: list[str]) -> None:
-    response = client.post("/v1/jobs", json=request_for(rows, library=library))
-    assert response.status_code == 422
-    problem = response.json()
-    assert response.headers["content-type"] == "application/problem+json"
-    for word in words:
-        assert word in problem["detail"]
-    assert problem["errors"][0]["param"].startswith("library")
-
-
-def test_a_combined_library_counts_its_parts(client: TestClient, rows: Any) -> None:
-    parts = [{"kind": "cluster", "concept_count": 30}, {"kind": "prototype"}]
-    job = client.post("/v1/jobs", json=request_for(rows, library={"kind": "combined", "parts": parts})).json()
-    assert job["library"] == {"kind": "combined", "concept_count": 230, "parts": [parts[0], {"kind": "prototype", "concept_count": 200}]}
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"surprise": 1}, {"kind": "finetune"}, {"protocol": "guess"}, {"seed": -1}, {"deadline_seconds": 0}, {"elements": {"kind": "pixels"}}],
-)
-def test_unknown_fields_and_values_are_refused(client: TestClient, rows: Any, changes: dict[str, Any]) -> None:
-    response = client.post("/v1/jobs", json=request_for(rows, **changes))
-    assert response.status_code == 422
-    assert response.json()["errors"][0]["param"].startswith(next(iter(changes)))
-
-
-def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Any) -> None:
-    response = client.post("/v1/jobs", content=b'{"kind": "' + b"x" * settings.request_body_max_bytes + b'"}')
-    assert response.status_code == 413
-    assert response.json()["code"] == "too_large"
-
-
-def test_a_method_that_jobs_do_not_take_is_refused_as_a_problem(client: TestClient) -> None:
-    response = client.put("/v1/jobs", json={})
-    assert response.status_code == 405
-    assert response.headers["content-type"] == "application/problem+json"
-    assert "POST" in response.headers["allow"]
-
-
-def test_a_model_that_is_still_being_checked_asks_for_patience(client: TestClient, rows: Any) -> None:
-    response = client.post("/v1/jobs", json=request_for(rows, model=rows.model(state="pending")))
-    assert (response.status_code, response.json()["code"]) == (409, "model_pending")
-    assert response.headers["retry-after"].isdigit()
-
-
-def test_a_refused_data_set_is_refused_again_with_its_reason(client: TestClient, rows: Any) -> None:
-    error = {"code": "data_invalid", "message": "Class 7 has no test image.", "param": None}
-    response = client.post("/v1/jobs", json=request_for(rows, dataset=rows.dataset(state="failed", error=error)))
-    assert (response.status_code, response.json()["code"]) == (422, "dataset_failed")
-    assert "Class 7 has no test image." in response.json()["detail"]
-
-
-def test_ready_features_take_no_model_and_images_need_one(client: TestClient, rows: Any) -> None:
-    features = rows.dataset(kind="features")
-    assert client.post("/v1/jobs", json=request_for(rows, dataset=features)).json()["code"] == "model_not_taken"
-    assert client.post("/v1/jobs", json=request_for(rows, model=None)).json()["code"] == "model_needed"
-    accepted = client.post("/v1/jobs", json=request_for(rows, dataset=features, model=None))
-    assert accepted.status_code == 201
-    assert accepted.json()["model"] is None
-
-
-def test_a_fitted_library_serves_only_its_own_model(client: TestClient, rows: Any) -> None:
-    job_id, library_id = rows.succeeded_job()
-    job = client.get(f"/v1/jobs/{job_id}").json()
-    accepted = client.post("/v1/jobs", json=request_for(rows, library={"id": library_id}, model=job["model"], dataset=job["dataset"]))
-    assert accepted.status_code == 201, accepted.text
-    assert accepted.json()["library"] == {"id": library_id}
-    refused = client.post("/v1/jobs", json=request_for(rows, library={"id": library_id}))
-    assert (refused.status_code, refused.json()["code"]) == (422, "library_misfit")
-    assert job["model"] in refused.json()["detail"]
-
-
-@pytest.mark.parametrize("what", ["model", "dataset", "library"])
-def test_another_owners_rows_do_not_exist_for_a_new_job(client: TestClient, rows: Any, strange_rows: Any, what: str) -> None:
-    foreign = {"model": strange_rows.model, "dataset": strange_rows.dataset, "library": lambda: {"id": strange_rows.succeeded_job()[1]}}
-    response = client.post("/v1/jobs", json=request_for(rows, **{what: foreign[what]()}))
-    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 def test_another_owners_job_is_404_on_every_route(client: TestClient, strange_rows: Any) -> None:
@@ -240,138 +90,12 @@ def test_a_status_poll_is_one_query_over_jobs_and_answers_304_when_nothing_chang
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": first.headers["etag"]}).status_code == 200
 
 
-def test_the_same_key_and_body_give_the_same_job_and_another_body_is_refused(client: TestClient, rows: Any) -> None:
-    body, key = request_for(rows), {"Idempotency-Key": "once"}
-    first = client.post("/v1/jobs", json=body, headers=key)
-    again = client.post("/v1/jobs", json=body, headers=key)
-    assert (again.status_code, again.json(), again.headers["location"]) == (201, first.json(), first.headers["location"])
-    other = client.post("/v1/jobs", json={**body, "seed": 1}, headers=key)
-    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    assert len(client.get("/v1/jobs").json()["data"]) == 1
-
-
-def test_a_refused_request_may_be_corrected_under_the_same_key(client: TestClient, rows: Any) -> None:
-    key = {"Idempotency-Key": "corrected"}
-    assert client.post("/v1/jobs", json=request_for(rows, seed=-1), headers=key).status_code == 422
-    assert client.post("/v1/jobs", json=request_for(rows), headers=key).status_code == 201
-
-
-def test_a_key_whose_first_request_is_still_in_flight_is_refused_for_now(
-    live: httpx.Client, rows: Any, sessions: Any, wait_until: Any
-) -> None:
-    body, key = request_for(rows), {"Idempotency-Key": "in flight"}
-    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%FOR UPDATE'")
-
-    def first_is_held_up() -> bool:
-        with sessions() as session:
-            return bool(session.scalar(blocked))
-
-    with ThreadPoolExecutor(1) as pool, sessions() as holding:
-        holding.execute(select(Model).where(Model.id == body["model"]).with_for_update())
-        first = pool.submit(live.post, "/v1/jobs", json=body, headers=key)
-        wait_until(first_is_held_up, what="the first request to be held up")
-        second = live.post("/v1/jobs", json=body, headers=key)
-        assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
-        assert second.headers["retry-after"].isdigit()
-        holding.rollback()
-        assert first.result(20).status_code == 201
-    third = live.post("/v1/jobs", json=body, headers=key)
-    assert (third.status_code, third.json()) == (201, first.result().json())
-
-
-def test_a_model_cannot_be_deleted_under_a_job_that_needs_it(client: TestClient, rows: Any) -> None:
-    body = request_for(rows)
-    job = client.post("/v1/jobs", json=body).json()
-    assert client.delete(f"/v1/models/{body['model']}").status_code == 409
-    client.post(job["links"]["cancel"])
-    assert client.delete(f"/v1/models/{body['model']}").status_code == 204
-    assert client.post("/v1/jobs", json=body).status_code == 404
-
-
 def test_identifiers_that_cannot_exist_are_404_or_422_and_never_an_error_of_ours(client: TestClient, rows: Any) -> None:
     assert client.get("/v1/jobs/%00").status_code == 404
-    assert client.post("/v1/jobs", json=request_for(rows, model="mdl_\0")).status_code == 404
+    assert client.post("/v1/jobs", json=rows.request(model="mdl_\0")).status_code == 404
     assert client.get("/v1/jobs?model=%00").status_code == 422
     assert client.get("/v1/jobs?after=%00").status_code == 422
     assert client.get(f"/v1/jobs/{rows.succeeded_job()[0]}/plots/%00.png").status_code == 404
-
-
-def test_parallel_posts_with_one_key_make_one_job(live: httpx.Client, rows: Any) -> None:
-    body = request_for(rows)
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: live.post("/v1/jobs", json=body, headers={"Idempotency-Key": "race"}), range(8)))
-    assert {answer.status_code for answer in answers} <= {201, 409}
-    made = [answer.json() for answer in answers if answer.status_code == 201]
-    assert made
-    assert all(answer.json()["code"] == "idempotency_in_flight" for answer in answers if answer.status_code == 409)
-    assert len({job["id"] for job in made}) == len(live.get("/v1/jobs").json()["data"]) == 1
-
-
-def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
-    job_id = rows.job()
-    token = rows.claim(job_id)
-    with ThreadPoolExecutor(1) as pool:
-        started = time.monotonic()
-        answer = pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"})
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the request to wait")
-        wait_until(lambda: app.state.engine.pool.checkedout() == 0, what="the waiting request to hold no connection of the pool")
-        rows.succeed(job_id, token)
-        response = answer.result(20)
-    assert response.json()["state"] == "succeeded"
-    assert response.headers["preference-applied"] == "wait=25"
-    assert "retry-after" not in response.headers
-    assert time.monotonic() - started < 15
-
-
-def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connection(
-    live: httpx.Client, rows: Any, app: Any, wait_until: Any, postgres_server: Any
-) -> None:
-    job_id = rows.job()
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"})
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the request to wait")
-        postgres_server.stop()
-        try:
-            response = answer.result(30)
-        finally:
-            postgres_server.start()
-    assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
-    assert response.headers["retry-after"].isdigit()
-    assert live.get(f"/v1/jobs/{job_id}").json()["state"] == "queued"
-
-
-def test_waiting_ends_with_the_time_and_tells_the_present_state(live: httpx.Client, rows: Any) -> None:
-    response = live.get(f"/v1/jobs/{rows.job()}", headers={"Prefer": "respond-async, wait=1"})
-    assert (response.status_code, response.json()["state"]) == (200, "queued")
-    assert response.headers["preference-applied"] == "wait=1"
-    assert response.headers["retry-after"].isdigit()
-
-
-@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "waits"}])
-def test_a_post_that_waits_answers_201_when_the_job_has_finished(
-    live: httpx.Client, rows: Any, sessions: Any, wait_until: Any, headers: dict[str, str]
-) -> None:
-    body = request_for(rows)
-
-    def job_id() -> str | None:
-        with sessions() as session:
-            return session.scalar(select(Job.id).where(Job.dataset_id == body["dataset"]))
-
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(live.post, "/v1/jobs", json=body, headers={"Prefer": "wait=25", **headers})
-        found = wait_until(job_id, what="the job to be committed while its request still waits")
-        rows.succeed(found, rows.claim(found))
-        response = answer.result(20)
-    assert (response.status_code, response.json()["state"]) == (201, "succeeded")
-    assert response.headers["location"] == f"/v1/jobs/{found}"
-    assert response.headers["preference-applied"] == "wait=25"
-
-
-def test_a_finished_job_does_not_keep_anyone_waiting(client: TestClient, rows: Any) -> None:
-    job_id, _ = rows.succeeded_job()
-    response = client.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=60"})
-    assert response.json()["state"] == "succeeded"
-    assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": response.headers["etag"], "Prefer": "wait=60"}).status_code == 304
 
 
 def test_a_queued_job_is_canceled_at_once_and_a_finished_one_cannot_be(client: TestClient, rows: Any) -> None:
@@ -393,14 +117,3 @@ def test_a_running_job_is_asked_to_stop_and_asking_twice_is_harmless(client: Tes
     with sessions.begin() as session:
         finish_cancel(session, job_id, token)
     assert client.get(f"/v1/jobs/{job_id}").json()["state"] == "canceled"
-
-
-def test_many_waiting_requests_leave_room_for_others(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
-    job_id = rows.job()
-    token = rows.claim(job_id)
-    with ThreadPoolExecutor(60) as pool:
-        answers = [pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"}) for _ in range(60)]
-        wait_until(lambda: app.state.job_signals.watchers(job_id) == 60, what="60 requests to wait")
-        assert live.get("/v1/jobs").status_code == 200
-        rows.succeed(job_id, token)
-        assert [answer.result(20).json()["state"] for answer in answers] == ["succeeded"] * 60
