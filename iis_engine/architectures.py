@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, cast
@@ -23,9 +23,12 @@ from iis_engine.preprocessing import ImageTransform, for_channels, scaled_size
 from iis_engine.specs import BackboneSpec
 
 RESERVED_ARGUMENTS = frozenset(
-    "pretrained pretrained_cfg pretrained_cfg_overlay pretrained_model_args pretrained_strict pretrained_filter_fn checkpoint_path cache_dir "
-    "scriptable exportable no_jit features_only feature_cfg out_indices kwargs_filter model_cfg pruned device dtype "
-    "weights weights_backbone progress".split()
+    (
+        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args", "pretrained_strict", "pretrained_filter_fn"),
+        *("checkpoint_path", "cache_dir", "scriptable", "exportable", "no_jit", "device", "dtype", "pruned", "model_cfg"),
+        *("features_only", "feature_cfg", "out_indices", "kwargs_filter"),
+        *("weights", "weights_backbone", "progress"),
+    )
 )
 """Arguments of the libraries' factories that fetch, read files or change what is returned; none of them describes a network."""
 OPEN_CLIP_ARGUMENTS = frozenset({"force_image_size", "force_quick_gelu", "force_patch_dropout"})
@@ -39,8 +42,8 @@ _WIDTH_FIXED_AT_ONE = {
     "mobilenetv3_small_100": ("timm.models.mobilenetv3", "_gen_mobilenet_v3"),
     "efficientnet_b0": ("timm.models.efficientnet", "_gen_efficientnet"),
 }
-"""timm's registered functions of these names pass channel_multiplier=1.0 themselves, so that giving it again is a TypeError, and no registered
-function takes it. The generators behind them do; they are private to timm, hence this table and a test that watches it."""
+"""timm's registered functions of these names pass channel_multiplier=1.0 themselves, so that giving it again is a TypeError, and
+no registered function takes it. The generators behind them do; they are private to timm, hence this table and a test that watches it."""
 _TINY_TEXT_TOWER = {"context_length": 8, "vocab_size": 8, "width": 32, "heads": 1, "layers": 1}
 _BUILD_ERRORS = (TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError, NotImplementedError)
 
@@ -124,7 +127,7 @@ def _timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
         std=for_channels(config["std"], channels),
         interpolation=config["interpolation"],
         crop_mode=crop_mode,
-        fill=tuple(round(255 * value) for value in config["mean"]),
+        fill=_colour(config["mean"]),
         channels=channels,
     )
     classifier = cast("dict[str, Any]", module.default_cfg).get("classifier") or ()
@@ -152,16 +155,24 @@ def _torchvision(name: str, arguments: dict[str, Any], tag: str | None) -> Netwo
             default = torchvision.models.get_model(name, weights=None)
         return list(inspect.signature(type(default).__init__).parameters)
 
+    def build(chosen: Any) -> nn.Module:
+        return torchvision.models.get_model(name, weights=chosen, progress=False, **arguments)
+
     if tag is None:
-        module = _built(lambda: torchvision.models.get_model(name, weights=None, **arguments), f"torchvision:{name}", arguments, known_arguments)
+        module = _built(lambda: build(None), f"torchvision:{name}", arguments, known_arguments)
     else:
-        module = _fetched(lambda: torchvision.models.get_model(name, weights=weights, progress=False, **arguments), f"torchvision:{name}", tag)
+        module = _fetched(lambda: build(weights), f"torchvision:{name}", tag)
     own = weights.transforms()
     size, resize = own.crop_size[0], own.resize_size[0]
     transform = ImageTransform((size, size), (resize, resize), tuple(own.mean), tuple(own.std), own.interpolation.value)
     linear = [layer for layer, part in module.named_modules() if isinstance(part, nn.Linear)]
     convolutional = [layer for layer, part in module.named_modules() if isinstance(part, nn.Conv2d)]
     return Network(module, transform, ((linear or convolutional)[-1],), None)
+
+
+def _colour(mean: Sequence[float]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * value) for value in mean)
+    return red, green, blue
 
 
 def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
@@ -185,7 +196,8 @@ def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network
         model = _fetched(lambda: open_clip.create_model(name, pretrained=chosen, **arguments), f"open_clip:{name}", chosen)
     tower = cast(nn.Module, model.visual)
     config = PreprocessCfg(**cast("dict[str, Any]", tower.preprocess_cfg))
-    size = config.input_size[1:]
+    _, height, width = cast("tuple[int, int, int]", config.input_size)
+    size = (height, width)
     modes: dict[str, Any] = {"shortest": "center", "longest": "border", "squash": "squash"}
     transform = ImageTransform(
         input_size=size,
@@ -194,7 +206,7 @@ def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network
         std=tuple(config.std),
         interpolation=config.interpolation,
         crop_mode=modes[config.resize_mode],
-        fill=(config.fill_color,) * 3,
+        fill=(config.fill_color, config.fill_color, config.fill_color),
     )
     return Network(tower, transform, (), tower, key_prefix="visual.")
 
@@ -208,7 +220,9 @@ def _built(build: Callable[[], nn.Module], title: str, arguments: dict[str, Any]
             raise _unknown_argument(unexpected[1], title, known_arguments()) from error
         fixed = re.search(r"multiple values for (?:keyword )?argument '(\w+)'", str(error))
         if fixed:
-            raise ArchitectureError(f"{title} fixes {fixed[1]!r} itself; choose the variant of the name that has it.", param="arguments") from error
+            raise ArchitectureError(
+                f"{title} fixes {fixed[1]!r} itself; choose the variant of the name that has it.", param="arguments"
+            ) from error
         raise ArchitectureError(f"{title} cannot be built with the arguments {arguments}: {error}.", param="arguments") from error
 
 
@@ -231,7 +245,9 @@ def _require_tag(title: str, tag: str, tags: list[str]) -> None:
 
 
 def _unknown(family: str, name: str, known: list[str]) -> ArchitectureError:
-    return ArchitectureError(f"{family} has no architecture {name!r}.{near(name, known)}", code="architecture_unknown", param="architecture")
+    return ArchitectureError(
+        f"{family} has no architecture {name!r}.{near(name, known)}", code="architecture_unknown", param="architecture"
+    )
 
 
 def _unknown_argument(argument: str, title: str, known: list[str]) -> ArchitectureError:

@@ -210,11 +210,7 @@ def _unwrap(stored: object) -> dict[str, Tensor]:
         stored = inner
     if not isinstance(stored, Mapping):
         raise CheckpointError(f"The file holds a {type(stored).__name__}, not a state dict; {SEND_INSTEAD}.", code="checkpoint_wrong_type")
-    weights = {
-        str(key): value
-        for key, value in cast("Mapping[Any, object]", stored).items()
-        if isinstance(value, Tensor)
-    }
+    weights = {str(key): value for key, value in cast("Mapping[Any, object]", stored).items() if isinstance(value, Tensor)}
     while weights and (prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in weights)), None)):
         weights = {key.removeprefix(prefix): value for key, value in weights.items()}
     return weights

@@ -9,13 +9,13 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]  (compiled)
 from torch import Tensor
 
 from iis_engine.backbones import Backbone, representation_digest
 from iis_engine.errors import ArchitectureError
 from iis_engine.onnx_graph import OnnxGraph, read_graph
-from iis_engine.preprocessing import ImageTransform, for_channels, override, scaled_size
+from iis_engine.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, for_channels, override, scaled_size
 from iis_engine.specs import BackboneSpec
 from iis_engine.torch_backbone import pooled
 
@@ -24,10 +24,11 @@ DEFAULT_CROP_PCT = 0.875
 SMALL_INPUT = 96
 """Networks of inputs up to this many pixels see the whole image by default; larger ones a crop of `DEFAULT_CROP_PCT`."""
 
-_ORT_ERRORS = tuple(
-    getattr(ort_errors, name)
-    for name in ("EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+_ORT_ERROR_NAMES = (
+    *("EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph"),
+    *("InvalidProtobuf", "NotImplemented", "RuntimeException"),
 )
+_ORT_ERRORS: tuple[type[Exception], ...] = tuple(getattr(ort_errors, name) for name in _ORT_ERROR_NAMES)
 _DRY_IMAGES = 2
 
 
@@ -143,7 +144,9 @@ def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, li
     _, channels, height, width = graph.sizes
     wanted, notes = spec.preprocessing, list[str]()
     if wanted.input_size is not None and {height, width} - {None, wanted.input_size}:
-        raise ArchitectureError(f"The network takes images of {height} x {width}; input_size asks for {wanted.input_size}.", param="preprocessing")
+        raise ArchitectureError(
+            f"The network takes images of {height} x {width}; input_size asks for {wanted.input_size}.", param="preprocessing"
+        )
     if height is None or width is None:
         height = width = wanted.input_size or height or width or DEFAULT_INPUT_SIZE
         if wanted.input_size is None:
@@ -151,15 +154,13 @@ def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, li
     if wanted.mean is None or wanted.std is None:
         notes.append("an ONNX file states no preprocessing; the ImageNet mean and deviation were assumed")
     crop_pct = 1.0 if max(height, width) <= SMALL_INPUT else DEFAULT_CROP_PCT
-    if wanted.crop_pct is None:
+    if wanted.crop_pct is None and crop_pct < 1:
         notes.append(f"a centre crop of {crop_pct:g} of each side was assumed")
-    own = ImageTransform((height, width), scaled_size((height, width), crop_pct), channels=channels)
     own = ImageTransform(
-        own.input_size,
-        own.resize_size,
-        mean=for_channels(own.mean, channels),
-        std=for_channels(own.std, channels),
-        interpolation="bilinear",
+        input_size=(height, width),
+        resize_size=scaled_size((height, width), crop_pct),
+        mean=for_channels(IMAGENET_MEAN, channels),
+        std=for_channels(IMAGENET_STD, channels),
         channels=channels,
     )
     return override(own, wanted), notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -70,7 +71,9 @@ def read_graph(path: Path, layer: str | None) -> OnnxGraph:
     if representation not in producers:
         close = [name for name in producers if layer and layer.lower() in name.lower()]
         hint = f" Near it: {', '.join(close[:4])}." if close else f" Its outputs are {', '.join(o.name for o in graph.output)}."
-        raise ArchitectureError(f"The graph of {path.name} computes no value {representation!r}.{hint}", code="layer_unknown", param="layer")
+        raise ArchitectureError(
+            f"The graph of {path.name} computes no value {representation!r}.{hint}", code="layer_unknown", param="layer"
+        )
     candidate = _before_pooling(representation, producers)
     cut = ModelProto()
     cut.CopyFrom(model)
@@ -127,7 +130,8 @@ def _check_domains(model: ModelProto, path: Path) -> None:
     custom = sorted({f"{node.domain}::{node.op_type}" for node in nodes if node.domain not in KNOWN_DOMAINS | own})
     if custom:
         raise ArchitectureError(
-            f"{path.name} uses custom operators ({', '.join(custom[:4])}), which need code of their own; export it with standard operators.",
+            f"{path.name} uses custom operators ({', '.join(custom[:4])}), which need code of their own; "
+            "export it with standard operators.",
             code="onnx_custom_operator",
         )
 
@@ -147,7 +151,7 @@ def _image_input(graph: GraphProto, path: Path) -> tuple[str, str, tuple[int | N
     tensor = inputs[0].type.tensor_type
     dims = [dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim]
     if tensor.elem_type not in _FLOATS:
-        kind = TensorProto.DataType.Name(tensor.elem_type).lower()
+        kind = TensorProto.DataType.Name(cast(Any, tensor.elem_type)).lower()
         raise ArchitectureError(f"{path.name} takes {kind} images; export it with a floating point input (n, channels, height, width).")
     channels_last = len(dims) == 4 and dims[3] in {1, 3} and dims[1] not in {1, 3}
     if channels_last:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class ImageTransform:
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: str = "bilinear"
     crop_mode: CropMode = "center"
-    fill: tuple[int, ...] = (0, 0, 0)
+    fill: tuple[int, int, int] = (0, 0, 0)
     channels: int = 3
 
     def describe(self) -> dict[str, Any]:
@@ -77,25 +77,24 @@ class ImageTransform:
 
     @cached_property
     def _squash(self) -> Callable[[Image.Image], Image.Image]:
-        return transforms.Resize(self.input_size, interpolation=str_to_interp_mode(self.interpolation))
+        return transforms.Resize(self.input_size, interpolation=self._interpolation_mode)
+
+    @property
+    def _interpolation_mode(self) -> transforms.InterpolationMode:
+        return cast(transforms.InterpolationMode, str_to_interp_mode(self.interpolation))
 
     @cached_property
     def _geometry(self) -> Callable[[Image.Image], Image.Image]:
-        interpolation = str_to_interp_mode(self.interpolation)
         if self.crop_mode == "border":
             fill = self.fill[0] if self.channels == 1 else self.fill
-            return transforms.Compose(
-                [
-                    ResizeKeepRatio(self.resize_size, interpolation=interpolation, longest=1.0),
-                    CenterCropOrPad(self.input_size, fill=fill),
-                ]
-            )
+            resize = ResizeKeepRatio(list(self.resize_size), interpolation=self.interpolation, longest=1.0)
+            return transforms.Compose([resize, CenterCropOrPad(list(self.input_size), fill=fill)])
         if self.crop_mode == "squash":
-            resize = transforms.Resize(self.resize_size, interpolation=interpolation)
+            resize = transforms.Resize(self.resize_size, interpolation=self._interpolation_mode)
         elif self.resize_size[0] == self.resize_size[1]:
-            resize = transforms.Resize(self.resize_size[0], interpolation=interpolation)
+            resize = transforms.Resize(self.resize_size[0], interpolation=self._interpolation_mode)
         else:
-            resize = ResizeKeepRatio(self.resize_size, interpolation=self.interpolation)
+            resize = ResizeKeepRatio(list(self.resize_size), interpolation=self.interpolation)
         return transforms.Compose([resize, transforms.CenterCrop(self.input_size)])
 
 

@@ -1,8 +1,8 @@
-"""Backbones that torch computes: weights loaded into a named network, its representation tapped. The networks are built in architectures."""
+"""Backbones that torch computes: weights loaded into a named network, its representation tapped. Names are resolved in architectures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +31,7 @@ class TorchBackbone(Backbone):
         self.device = device
         self._spec = spec
         self._network = network
-        self._module = network.module.eval().requires_grad_(requires_grad=False).to(device, memory_format=torch.channels_last)
+        self._module = network.module.eval().requires_grad_(requires_grad=False).to(device=device).to(memory_format=torch.channels_last)
         self._half = None
         if device.type == "cuda":
             self._half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -46,11 +46,11 @@ class TorchBackbone(Backbone):
         )
 
     def embed(self, batch: Tensor) -> Tensor:
-        """f of preprocessed images; computed in half precision on a GPU, again in full where that overflows."""
+        """f of preprocessed images; computed in half precision on a GPU, and again in full where float16 overflows."""
         images = self._on_device(batch)
         with self._computing(half=True):
             features = pooled(self._represent(images)).float()
-        if self._half is not None and not bool(torch.isfinite(features).all()):
+        if self._half is torch.float16 and not bool(torch.isfinite(features).all()):
             with self._computing(half=False):
                 features = pooled(self._represent(images)).float()
         return features
@@ -87,7 +87,7 @@ class TorchBackbone(Backbone):
         return any(key.startswith(f"{name}.") for name in unused_head(self._network, self._spec.layer))
 
     @contextmanager
-    def _computing(self, *, half: bool) -> Iterator[None]:
+    def _computing(self, *, half: bool) -> Generator[None]:
         with torch.no_grad(), torch.autocast(self.device.type, dtype=self._half, enabled=half and self._half is not None):
             yield
 
@@ -122,7 +122,9 @@ class TorchBackbone(Backbone):
                 param="preprocessing",
             ) from error
         if features.ndim != 2 or features.shape[1] == 0:
-            raise ArchitectureError(f"The layer {self._spec.layer!r} of {title} yields shape {tuple(features.shape)}, no vector.", param="layer")
+            raise ArchitectureError(
+                f"The layer {self._spec.layer!r} of {title} yields shape {tuple(features.shape)}, no vector.", param="layer"
+            )
         if not bool(torch.isfinite(features).all()):
             raise ArchitectureError(f"{title} yields values that are not finite with these weights.", code="representation_not_finite")
         return features
@@ -199,7 +201,7 @@ def _weight_bytes(key: str, tensor: Tensor) -> bytes:
 
 
 @contextmanager
-def _output_of(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
+def _output_of(module: nn.Module, name: str) -> Generator[list[Tensor]]:
     seen: list[Tensor] = []
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -214,7 +216,7 @@ def _output_of(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _input_of(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
+def _input_of(module: nn.Module, name: str) -> Generator[list[Tensor]]:
     seen: list[Tensor] = []
 
     def hook(_module: nn.Module, inputs: Any) -> None:
@@ -226,7 +228,7 @@ def _input_of(module: nn.Module, name: str) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def _hooked(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
+def _hooked(handle: torch.utils.hooks.RemovableHandle) -> Generator[None]:
     try:
         yield
     finally:
@@ -235,4 +237,6 @@ def _hooked(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
 
 def _require_reached(seen: list[Tensor], name: str) -> None:
     if not seen:
-        raise ArchitectureError(f"A forward pass does not reach the layer {name!r}; name another layer.", code="layer_unknown", param="layer")
+        raise ArchitectureError(
+            f"A forward pass does not reach the layer {name!r}; name another layer.", code="layer_unknown", param="layer"
+        )
