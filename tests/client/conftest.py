@@ -1,0 +1,151 @@
+"""A whole service in a temporary folder, started as `iis up` starts it, and clients that reach it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from client import IISClient
+from client.address import Address
+from client.local_stack import LocalStack
+from client.transport import Transport
+
+RunCommand = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A running service of this test process."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("IIS_")]:
+            environment.delenv(name)
+        stack = LocalStack(tmp_path_factory.mktemp("service"))
+        try:
+            yield stack.wait_until_ready()
+        finally:
+            stack.stop()
+
+
+@pytest.fixture
+def client(service: Address) -> Iterator[IISClient]:
+    with IISClient(service.url, service.api_key) as connected:
+        yield connected
+
+
+@pytest.fixture
+def iis(service: Address, tmp_path: Path) -> RunCommand:
+    """Runs the `iis` command as a person would, against the running service."""
+    program = Path(sys.executable).parent / "iis"
+
+    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = os.environ | {"IIS_URL": service.url, "IIS_API_KEY": service.api_key, "COLUMNS": "160"} | environment
+        words = [str(program), *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, env=variables, cwd=tmp_path, timeout=240, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pixels of scikit-learn's digits as ready features, with images of the training split as elements."""
+    pixels, labels = load_digits(return_X_y=True)
+    train, test, train_labels, test_labels = train_test_split(pixels, labels, test_size=0.25, stratify=labels, random_state=0)
+    path = tmp_path_factory.mktemp("features") / "digits.npz"
+    arrays = {"X_train": train, "X_test": test, "concepts": train[:300]}
+    np.savez(path, y_train=train_labels, y_test=test_labels, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    return path
+
+
+class BreakingProxy:
+    """Passes bytes on to the service until told to break: then every connection is reset and new ones are refused."""
+
+    def __init__(self, service: Address) -> None:
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self.break_after_bytes: int | None = None
+        self.sent_bytes = 0
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def mend(self) -> None:
+        self.break_after_bytes = None
+        self.sent_bytes = 0
+
+    def close(self) -> None:
+        self._listener.close()
+        self._drop_all()
+
+    @property
+    def broken(self) -> bool:
+        return self.break_after_bytes is not None and self.sent_bytes >= self.break_after_bytes
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.broken:
+                near.close()
+                continue
+            far = socket.create_connection(self._target)
+            with self._lock:
+                self._open |= {near, far}
+            threading.Thread(target=self._pass_on, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(far, near, False), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        try:
+            while content := source.recv(65536):
+                target.sendall(content)
+                if counted:
+                    self.sent_bytes += len(content)
+                if self.broken:
+                    self._drop_all()
+                    return
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    def _drop_all(self) -> None:
+        with self._lock:
+            dropped, self._open = self._open, set()
+        for connection in dropped:
+            connection.close() if connection.fileno() < 0 else _reset(connection)
+
+
+def _reset(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def proxy(service: Address) -> Iterator[BreakingProxy]:
+    between = BreakingProxy(service)
+    yield between
+    between.close()
+
+
+@pytest.fixture
+def through_proxy(proxy: BreakingProxy, service: Address) -> Iterator[IISClient]:
+    """A client whose connections can be broken; it gives up fast."""
+    transport = Transport(proxy.url, service.api_key, attempts=3, first_pause_seconds=0.05)
+    with IISClient(transport=transport) as connected:
+        yield connected

@@ -1,0 +1,60 @@
+"""What the package promises to those who import it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import client
+
+
+def test_the_public_names_are_these_and_no_others() -> None:
+    assert client.__all__ == [
+        "CheckFailedError",
+        "Concept",
+        "ConceptLibrary",
+        "ConfigurationError",
+        "ConflictError",
+        "Curve",
+        "Dataset",
+        "Elements",
+        "Event",
+        "FieldError",
+        "IISClient",
+        "IISError",
+        "InvalidInputError",
+        "Job",
+        "JobCanceledError",
+        "JobFailedError",
+        "Library",
+        "LocalFileError",
+        "Model",
+        "NotFoundError",
+        "Point",
+        "Report",
+        "Result",
+        "ServiceError",
+        "ServiceUnreachableError",
+        "TooLargeError",
+        "UnauthorizedError",
+        "UnavailableError",
+        "Upload",
+        "WaitTimeoutError",
+    ]
+    assert all(hasattr(client, name) for name in client.__all__)
+
+
+def test_importing_the_client_imports_nothing_of_the_service_and_no_torch() -> None:
+    script = (
+        "import sys, client, client.cli\n"
+        "print(sorted({'app', 'worker', 'iis_engine', 'torch', 'numpy', 'fastapi', 'sqlalchemy'} & {name.partition('.')[0] for name in sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_docstring_of_errors_names_every_exception() -> None:
+    from client import errors
+
+    exceptions = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    drawn = errors.__doc__ or ""
+    assert {name for name in exceptions if name not in drawn} == set()
