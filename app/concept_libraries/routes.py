@@ -26,6 +26,9 @@ ZIP = "application/zip"
 EXEMPLARS_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "A zip of PNG files", "content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}
 }
+CROP_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A PNG file", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
 DOWNLOAD_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "A safetensors file", "content": {SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -79,6 +82,13 @@ def exemplars(library_id: str, request: Request, session: SessionDep, owner: Own
     """The crops that show a library's concepts, as a zip; the concepts name the files in it."""
     sha256 = service.exemplars_sha256(session, owner.owner_id, library_id)
     return deliver(request, store, sha256, media_type=ZIP, filename=f"{library_id}-exemplars.zip")
+
+
+@router.get("/{library_id}/exemplars/{crop}", response_class=Response, responses={**RESOURCE_RESPONSES, **CROP_RESPONSE})
+def exemplar(*, library_id: str, crop: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """One crop as PNG, by the name that a concept's exemplar gives (`crop`)."""
+    content = service.read_crop(session, owner.owner_id, library_id, crop, store)
+    return respond(request, content, media_type="image/png", immutable=True)
 
 
 @router.post("/{library_id}/nearest", response_model=NearestView, responses=CREATION_RESPONSES)

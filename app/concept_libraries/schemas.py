@@ -35,7 +35,7 @@ CONCEPT_EXAMPLE: dict[str, Any] = {
     "index": 17,
     "origin": "cluster",
     "label": None,
-    "exemplars": [{"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93}],
+    "exemplars": [{"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}],
 }
 NEAREST_EXAMPLE: dict[str, Any] = {
     "library": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
@@ -90,7 +90,7 @@ class ConceptView(BaseModel):
     index: int
     origin: str = Field(description="The kind of library it comes from; of interest in a combined one")
     label: str | None
-    exemplars: list[dict[str, Any]] = Field(description="Elements that show it: image, box [left, top, right, bottom] and similarity")
+    exemplars: list[dict[str, Any]] = Field(description="Elements that show it: image, box [left, top, right, bottom], similarity, crop")
 
     @classmethod
     def of(cls, concept: Concept) -> ConceptView:

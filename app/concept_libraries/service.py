@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from zipfile import ZipFile
 
 from sqlalchemy.orm import Session
 
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.schemas import ConceptView, NearConcept, NearestRequest, NearestView
 from app.errors import InvalidInput, NotFound
+from app.storage import ArtifactStore
 
 
 def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:
@@ -39,6 +41,21 @@ def exemplars_sha256(session: Session, owner_id: str, library_id: str) -> str:
     if sha256 is None:
         raise NotFound(f"No crops show the concepts of library {library_id}.", code="no_exemplars")
     return str(sha256)
+
+
+def read_crop(session: Session, owner_id: str, library_id: str, name: str, store: ArtifactStore) -> bytes:
+    """One crop out of a library's zip, without reading the rest of it.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such library, or it has no such crop.
+    """
+    sha256 = exemplars_sha256(session, owner_id, library_id)
+    with store.open(sha256) as file, ZipFile(file) as archive:
+        if name not in archive.namelist():
+            raise NotFound(f"Concept library {library_id} has no crop {name}; its concepts name those it has.", code="no_exemplars")
+        return archive.read(name)
 
 
 def nearest_concepts(session: Session, owner_id: str, library_id: str, request: NearestRequest) -> NearestView:

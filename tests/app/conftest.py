@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,14 +208,14 @@ class Rows:
                 model_id=job.model_id,
                 dataset_id=job.dataset_id,
                 kind="prototype",
-                settings=job.spec["library"] | {"exemplars": {"sha256": self._blob(session, f"crops of {job.id}".encode())}},
+                settings=job.spec["library"] | {"exemplars": {"sha256": self._blob(session, _zip({"41.png": PNG + job.id.encode()}))}},
                 concept_count=len(VECTORS),
                 dimension=len(VECTORS[0]),
                 artifact_key=key,
             )
         )
         session.flush()
-        exemplars = [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9}]
+        exemplars = [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9, "crop": "41.png"}]
         for index, vector in enumerate(VECTORS):
             session.add(Concept(library_id=library_id, index=index, origin="prototype", label=None, vector=vector, exemplars=exemplars))
         session.add(Result(job_id=job.id, library_id=library_id, report={"iis": 2 / 3, "iis_low": 0.6, "iis_high": 0.7, "warnings": []}))
@@ -254,6 +256,14 @@ class Rows:
         with self.sessions.begin() as session:
             session.add(row)
         return row.id
+
+
+def _zip(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
 
 
 @pytest.fixture

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from math import sqrt
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from fastapi.testclient import TestClient
 
 AT = "/v1/concept-libraries"
+PNG_START = b"\x89PNG\r\n\x1a\n a figure"
 
 
 def test_the_list_is_walked_by_cursor_and_narrowed_by_model_or_job(client: TestClient, rows: Any) -> None:
@@ -35,7 +38,7 @@ def test_concepts_are_paged_by_index(client: TestClient, rows: Any) -> None:
     _, library_id = rows.succeeded_job()
     first = client.get(f"{AT}/{library_id}/concepts?limit=3").json()
     assert [concept["index"] for concept in first["data"]] == [0, 1, 2]
-    assert first["data"][0]["exemplars"] == [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9}]
+    assert first["data"][0]["exemplars"] == [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9, "crop": "41.png"}]
     rest = client.get(first["links"]["next"]).json()
     assert ([concept["index"] for concept in rest["data"]], rest["has_more"]) == ([3], False)
     assert client.get(f"{AT}/{library_id}/concepts?after=third").status_code == 422
@@ -49,10 +52,16 @@ def test_the_download_is_the_artifact_itself(client: TestClient, rows: Any) -> N
     assert client.get(f"{AT}/{library_id}/download", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
 
 
-def test_the_exemplars_are_a_zip_and_no_setting(client: TestClient, rows: Any) -> None:
+def test_a_concept_leads_to_the_crops_that_show_it(client: TestClient, rows: Any) -> None:
     job_id, library_id = rows.succeeded_job()
-    response = client.get(f"{AT}/{library_id}/exemplars")
-    assert (response.headers["content-type"], response.content) == ("application/zip", f"crops of {job_id}".encode())
+    concept = client.get(f"{AT}/{library_id}/concepts").json()["data"][0]
+    crop = client.get(f"{AT}/{library_id}/exemplars/{concept['exemplars'][0]['crop']}")
+    assert (crop.headers["content-type"], crop.content) == ("image/png", PNG_START + job_id.encode())
+    whole = client.get(f"{AT}/{library_id}/exemplars")
+    assert whole.headers["content-type"] == "application/zip"
+    assert ZipFile(io.BytesIO(whole.content)).read("41.png") == crop.content
+    for absent in ("42.png", "..%2F41.png", "%00"):
+        assert client.get(f"{AT}/{library_id}/exemplars/{absent}").status_code == 404
     assert "exemplars" not in client.get(f"{AT}/{library_id}").json()["settings"]
 
 
@@ -96,7 +105,7 @@ def test_a_vector_with_no_finite_number_is_refused(client: TestClient, rows: Any
 
 def test_another_owners_library_is_404_on_every_route(client: TestClient, strange_rows: Any) -> None:
     _, library_id = strange_rows.succeeded_job()
-    for path in ("", "/concepts", "/exemplars", "/download"):
+    for path in ("", "/concepts", "/exemplars", "/exemplars/41.png", "/download"):
         assert client.get(f"{AT}/{library_id}{path}").status_code == 404
     assert client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 2, 3]}).status_code == 404
     assert client.get(AT).json()["data"] == []

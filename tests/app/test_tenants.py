@@ -37,6 +37,7 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "job_id": job_id,
         "library_id": library_id,
         "key_id": key,
+        "crop": "41.png",
         "name": "arr",
         "plot_format": "png",
     }
