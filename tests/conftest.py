@@ -19,7 +19,7 @@ from app.settings import Settings, get_settings
 
 REPOSITORY = Path(__file__).parents[1]
 START_TIMEOUT_SECONDS = 60
-THROWAWAY_OPTIONS = (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"))
+THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
 
 
 def poll(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:

@@ -22,6 +22,7 @@ app.conf.update(
     # A message is a doorbell: it is acknowledged when heard, and the sweeper rings again for whatever is still queued.
     task_acks_late=False,
     worker_prefetch_multiplier=1,
+    # A busy worker leaves further messages to the others; it looks into the table itself before it rests.
     worker_disable_prefetch=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,

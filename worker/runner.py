@@ -29,6 +29,23 @@ KINDS: dict[str, Callable[[Attempt], None]] = {
 log = structlog.get_logger(__name__)
 
 
+def answer_bell(runtime: Runtime, job_id: str) -> None:
+    """Run the job that was rung for, then whatever is queued, oldest first; so no queued job waits for its own message."""
+    waiting: str | None = job_id
+    while waiting is not None and not runtime.shutting_down.is_set():
+        run_job(runtime, waiting)
+        waiting = _oldest_queued(runtime)
+
+
+def _oldest_queued(runtime: Runtime) -> str | None:
+    try:
+        with runtime.sessions.begin() as session:
+            return next(iter(transitions.queued_jobs(session, 1)), None)
+    except DATABASE_AWAY as error:
+        log.warning("database_away", error=str(error))
+        return None
+
+
 def run_job(runtime: Runtime, job_id: str) -> str | None:
     """Run one attempt at a queued job; returns how it ended, or None when there was nothing to take.
 

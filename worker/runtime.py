@@ -10,6 +10,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
 
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.settings import Settings
@@ -80,5 +83,18 @@ class Runtime:
 
 def open_runtime(settings: Settings) -> Runtime:
     """Connect lazily to everything the settings name; nothing is contacted yet."""
+    engine = make_engine(settings)
+    _let_go_when_suspended(engine, settings.lease_seconds)
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-    return Runtime(settings, make_session_factory(make_engine(settings)), open_store(settings), name)
+    return Runtime(settings, make_session_factory(engine), open_store(settings), name)
+
+
+def _let_go_when_suspended(engine: Engine, lease_seconds: float) -> None:
+    """Let PostgreSQL end our transaction when we fall silent in its middle: the rows it locks would be out of everyone's reach."""
+    timeout_milliseconds = max(1, int(lease_seconds * 1000 / 2))
+
+    def limit(connection: Any, _: object) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = {timeout_milliseconds}")
+        connection.commit()
+
+    event.listen(engine, "connect", limit)

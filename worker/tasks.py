@@ -6,10 +6,10 @@ from celery import Task
 
 from app.queue import RUN_JOB
 from worker.celery_app import app, runtime
-from worker.runner import run_job
+from worker.runner import answer_bell
 
 
 @app.task(name=RUN_JOB, bind=True)
 def run(_: Task[[str], None], job_id: str) -> None:
-    """Run one attempt at a job. A message heard twice, late, or for a job that is done does nothing."""
-    run_job(runtime(), job_id)
+    """Work until nothing is queued. A message heard twice, late, or for a job that is done does nothing more."""
+    answer_bell(runtime(), job_id)

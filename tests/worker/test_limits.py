@@ -1,0 +1,99 @@
+"""What ends a job before it is done: cancel, deadline, memory, storage. Each once, with a sentence, leaving nothing half-written."""
+
+from __future__ import annotations
+
+import resource
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from app.db import transitions
+from app.db.models import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from .conftest import Service
+
+
+def cancel(service: Service, job_id: str) -> str:
+    with service.runtime.sessions.begin() as session:
+        return transitions.request_cancel(session, session.get_one(Job, job_id))
+
+
+def test_a_queued_job_is_canceled_at_once_and_never_runs(service: Service) -> None:
+    job_id = service.add_check()
+    assert cancel(service, job_id) == "canceled"
+    assert service.run(job_id) is None
+    assert service.states(job_id) == ["queued", "canceled"]
+    assert service.dataset(service.job(job_id).dataset_id).state == "failed"
+
+
+def test_a_running_job_is_canceled_within_ten_seconds_and_its_compute_process_is_gone(service: Service) -> None:
+    with service.frozen_compute() as compute:
+        job_id = service.add_check()
+        attempt = service.run_aside(job_id)
+        service.await_request(job_id)
+        began = time.monotonic()
+        assert cancel(service, job_id) == "canceling"
+        assert attempt.result(10) == "canceled"
+        assert time.monotonic() - began < 10
+        assert not compute.is_running()
+    assert service.states(job_id) == ["queued", "running", "canceling", "canceled"]
+
+
+def test_canceling_a_finished_job_changes_nothing(service: Service) -> None:
+    job_id = service.add_check()
+    service.run(job_id)
+    assert cancel(service, job_id) == "succeeded"
+    assert service.states(job_id) == ["queued", "running", "succeeded"]
+
+
+def test_a_job_fails_when_its_deadline_has_passed(service: Service) -> None:
+    with service.frozen_compute():
+        job_id = service.add_check(deadline_seconds=1)
+        assert service.run_aside(job_id).result(30) == "failed"
+    error = service.job(job_id).error
+    assert error["code"] == "deadline_exceeded"
+    assert "1 seconds" in error["message"]
+
+
+def test_a_job_whose_compute_process_grows_too_large_fails_with_both_sizes(service: Service) -> None:
+    service.runtime.settings.child_memory_bytes = 20_000_000
+    job_id = service.add_check()
+    assert service.run(job_id) == "failed"
+    error = service.job(job_id).error
+    assert error["code"] == "memory_limit_exceeded"
+    assert "0.0 GB are allowed" in error["message"]
+    assert service.compute.pid is None
+
+
+def test_a_score_whose_outputs_cannot_be_stored_is_tried_again_and_leaves_nothing_half_written(service: Service) -> None:
+    job_id = service.add_score()
+    service.runtime.settings.max_attempts = 2
+    with full_disk():
+        assert service.run(job_id) == "queued"
+        assert service.run(job_id) == "failed"
+    error = service.job(job_id).error
+    assert error["code"] == "storage_unavailable"
+    folder = service.folder / "artifacts" / "tmp"
+    assert not list(folder.glob("*"))
+    assert not list(service.runtime.work_folder.glob("*"))
+
+
+def test_a_score_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
+    job_id = service.add_score()
+    with full_disk():
+        assert service.run(job_id) == "queued"
+    assert service.run(job_id) == "succeeded"
+
+
+@contextmanager
+def full_disk() -> Generator[None]:
+    """Let no file of this process grow beyond 1 kB: writes fail as they do on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
