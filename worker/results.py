@@ -78,5 +78,4 @@ def _add_curve(session: Session, job_id: str, name: str, points: list[dict[str, 
     curve = Curve(id=new_id("curve"), job_id=job_id, name=name)
     session.add(curve)
     session.flush()
-    by_kept = {point["kept"]: point for point in points}  # with few concepts two sparsities keep the same number
-    session.add_all(CurvePoint(curve_id=curve.id, **{column: point.get(column) for column in POINT_COLUMNS}) for point in by_kept.values())
+    session.add_all(CurvePoint(curve_id=curve.id, **{column: point.get(column) for column in POINT_COLUMNS}) for point in points)

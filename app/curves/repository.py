@@ -24,6 +24,6 @@ class CurveRepository:
             .join(CurvePoint, CurvePoint.curve_id == Curve.id)
             .join(Job, Job.id == Curve.job_id)
             .where(Job.owner_id == self.owner_id, Curve.job_id == job_id)
-            .order_by(Curve.name, CurvePoint.sparsity, CurvePoint.kept.desc())
+            .order_by(Curve.name, CurvePoint.sparsity)
         )
         return self.session.execute(statement).all()

@@ -147,7 +147,7 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled')", name="state"),
-        Index("ix_jobs_owner_id_created_at_id", "owner_id", "created_at", "id"),
+        Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first by id, which sorts by time
         # What the sweeper reads every half minute: only what is not finished.
         Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
     )
@@ -238,8 +238,8 @@ class Curve(Base):
 class CurvePoint(Base):
     __tablename__ = "curve_points"
     curve_id: Mapped[str] = mapped_column(ForeignKey("curves.id", ondelete="CASCADE"), primary_key=True)
-    kept: Mapped[int] = mapped_column(primary_key=True)  # k
-    sparsity: Mapped[float]  # s
+    sparsity: Mapped[float] = mapped_column(primary_key=True)  # s; with few concepts two sparsities keep the same number
+    kept: Mapped[int]  # k
     accuracy: Mapped[float]
     accuracy_low: Mapped[float]
     accuracy_high: Mapped[float]

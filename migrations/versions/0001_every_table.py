@@ -170,7 +170,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_jobs_dataset_id"), "jobs", ["dataset_id"], unique=False)
     op.create_index(op.f("ix_jobs_model_id"), "jobs", ["model_id"], unique=False)
-    op.create_index("ix_jobs_owner_id_created_at_id", "jobs", ["owner_id", "created_at", "id"], unique=False)
+    op.create_index("ix_jobs_owner_id_id", "jobs", ["owner_id", "id"], unique=False)
     op.create_index(
         "ix_jobs_unfinished",
         "jobs",
@@ -245,8 +245,8 @@ def upgrade() -> None:
     op.create_table(
         "curve_points",
         sa.Column("curve_id", sa.Text(), nullable=False),
-        sa.Column("kept", sa.Integer(), nullable=False),
         sa.Column("sparsity", sa.Double(), nullable=False),
+        sa.Column("kept", sa.Integer(), nullable=False),
         sa.Column("accuracy", sa.Double(), nullable=False),
         sa.Column("accuracy_low", sa.Double(), nullable=False),
         sa.Column("accuracy_high", sa.Double(), nullable=False),
@@ -255,7 +255,7 @@ def upgrade() -> None:
         sa.Column("arr_high", sa.Double(), nullable=False),
         sa.Column("arr_chance_corrected", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["curve_id"], ["curves.id"], name=op.f("fk_curve_points_curve_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("curve_id", "kept", name=op.f("pk_curve_points")),
+        sa.PrimaryKeyConstraint("curve_id", "sparsity", name=op.f("pk_curve_points")),
     )
     op.create_table(
         "results",

@@ -30,7 +30,7 @@ LEASE_SECONDS = 60
 PNG = b"\x89PNG\r\n\x1a\n a figure"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 # (sparsity, kept, accuracy, arr): thirds, so that a number that loses a digit on its way is noticed.
-POINTS = ((0.0, 8, 2 / 3, 1.0), (0.5, 4, 0.6, 0.9), (0.98, 1, 1 / 3, 0.5), (1.0, 0, 0.1, 0.15))
+POINTS = ((0.0, 8, 2 / 3, 1.0), (0.9, 1, 0.6, 0.9), (0.98, 1, 1 / 3, 0.5), (1.0, 0, 0.1, 0.15))
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
 
 

@@ -15,7 +15,7 @@ def test_the_curves_come_by_name_and_by_rising_sparsity(client: TestClient, rows
     response = client.get(f"/v1/jobs/{job_id}/curves")
     curves = response.json()["data"]
     assert [curve["name"] for curve in curves] == ["library", "random_control"]
-    assert [(point["sparsity"], point["kept"]) for point in curves[0]["points"]] == [(0.0, 8), (0.5, 4), (0.98, 1), (1.0, 0)]
+    assert [(point["sparsity"], point["kept"]) for point in curves[0]["points"]] == [(0.0, 8), (0.9, 1), (0.98, 1), (1.0, 0)]
     assert curves[0]["points"][2]["accuracy"] == 1 / 3
     assert "immutable" in response.headers["cache-control"]
     tag = response.headers["etag"]
