@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError
 from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
+S3_CLIENT = {"connect_timeout": 3, "read_timeout": 60, "retries": {"max_attempts": 1}}
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -49,8 +50,9 @@ class ArtifactStore:
 
     def __init__(self, url: str, *, endpoint_url: str | None = None) -> None:
         options: dict[str, Any] = {}
-        if url.startswith("s3://") and endpoint_url:
-            options["endpoint_url"] = endpoint_url
+        if url.startswith("s3://"):
+            # Other processes write here too, so listings are never remembered; s3fs itself tries five times.
+            options = {"endpoint_url": endpoint_url, "use_listings_cache": False, "config_kwargs": S3_CLIENT}
         filesystem, root = cast("tuple[Any, str]", fsspec.url_to_fs(url, **options))
         self._files = filesystem
         self._root = root.rstrip("/")
