@@ -8,7 +8,7 @@ import sys
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -91,6 +91,10 @@ def score(
     """Upload a checkpoint and images, and score the one on the other."""
     terminal = Terminal(quiet=as_json)
     _require_one_source(checkpoint, arch, data, features, pretrained)
+    chosen = _library(library, concepts, part)
+    arguments, overrides = _pairs(arg, "--arg"), _pairs(preprocess, "--preprocess") or None
+    if plot is not None:
+        _figure_format(plot)  # an impossible wish is told before the work, not after it
     with IISClient() as client:
         if features is not None:
             with terminal.sending(features) as progress:
@@ -102,8 +106,8 @@ def score(
                     cast("str", arch),
                     checkpoint=checkpoint,
                     pretrained=pretrained,
-                    arguments=_pairs(arg, "--arg"),
-                    preprocessing=_pairs(preprocess, "--preprocess") or None,
+                    arguments=arguments,
+                    preprocessing=overrides,
                     layer=layer,
                     progress=progress,
                 )
@@ -117,7 +121,7 @@ def score(
         job = client.score(
             model["id"] if model is not None else None,
             dataset["id"],
-            _library(library, concepts, part),
+            chosen,
             elements={"kind": cast("Any", elements.value), "images_per_class": 10, "seed": seed},
             protocol=cast("Any", protocol.value),
             seed=seed,
@@ -181,11 +185,18 @@ def _show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | N
     require_success(job)
     terminal.show_result(client.result(job["id"]), as_json)
     if plot is not None:
-        image_format = plot.suffix.removeprefix(".").lower()
-        if image_format not in ("png", "svg"):
-            raise ConfigurationError(f"A figure can be saved as .png or .svg, not as {plot.name}.")
-        plot.write_bytes(client.plot(job["id"], "arr", image_format))
+        plot.write_bytes(client.plot(job["id"], "arr", _figure_format(plot)))
         terminal.saved(plot)
+
+
+def _figure_format(plot: Path) -> Literal["png", "svg"]:
+    match plot.suffix.lower():
+        case ".png":
+            return "png"
+        case ".svg":
+            return "svg"
+        case _:
+            raise ConfigurationError(f"A figure can be saved as .png or .svg, not as {plot.name}.")
 
 
 def _require_one_source(

@@ -86,7 +86,7 @@ class BreakingProxy:
 
     def close(self) -> None:
         self._listener.close()
-        self._drop_all()
+        self.drop_all()
 
     @property
     def broken(self) -> bool:
@@ -114,17 +114,17 @@ class BreakingProxy:
                 if counted:
                     self.sent_bytes += len(content)
                 if self.broken:
-                    self._drop_all()
+                    self.drop_all()
                     return
             target.shutdown(socket.SHUT_WR)
         except OSError:
             return
 
-    def _drop_all(self) -> None:
+    def drop_all(self) -> None:
         with self._lock:
             dropped, self._open = self._open, set()
         for connection in dropped:
-            connection.close() if connection.fileno() < 0 else _reset(connection)
+            _reset(connection)
 
 
 def _reset(connection: socket.socket) -> None:

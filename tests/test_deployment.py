@@ -1,0 +1,276 @@
+"""Dockerfile and docker-compose.yml stay true: what they run is run here as processes, under the same variables, on the suite's servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+
+from app.embedded import free_port
+
+REPOSITORY = Path(__file__).parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ("migrate", "api", "worker")
+WaitUntil = Callable[..., Any]
+
+
+@dataclass
+class Image:
+    """One target of the Dockerfile with what it inherits."""
+
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    command: list[str] = field(default_factory=list[str])
+    healthcheck: list[str] = field(default_factory=list[str])
+    copied: list[str] = field(default_factory=list[str])
+    user: str = "root"
+    base: str = ""
+
+
+def read_dockerfile() -> dict[str, Image]:
+    images: dict[str, Image] = {}
+    current = Image()
+    text = re.sub(r"\\\n\s*", "", (REPOSITORY / "Dockerfile").read_text())
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        match word:
+            case "FROM":
+                base, _, name = rest.partition(" AS ")
+                parent = images.get(base, Image())
+                current = Image(dict(parent.environment), copied=list(parent.copied), user=parent.user, base=parent.base or base)
+                images[name] = current
+            case "ENV":
+                current.environment |= dict(pair.split("=", 1) for pair in shlex.split(rest))
+            case "COPY":
+                current.copied += rest.split()[:-1]
+            case "USER":
+                current.user = rest
+            case "CMD":
+                current.command = json.loads(rest)
+            case "HEALTHCHECK":
+                current.healthcheck = json.loads(rest[rest.index("[") :])
+            case _:
+                assert word in ("", "#", "RUN", "WORKDIR", "EXPOSE"), f"{word} is not looked at here"
+    return images
+
+
+IMAGES = read_dockerfile()
+
+
+def interpolate(value: str, given: dict[str, str]) -> str:
+    """Fill `${NAME:?why}` and `${NAME:-else}` in as compose does; `$$` is a dollar."""
+
+    def fill(found: re.Match[str]) -> str:
+        name, operator, rest = found.group("name"), found.group("operator"), found.group("rest")
+        if name is None:
+            return "$"
+        if operator == ":?":
+            return given[name]
+        return given.get(name, rest or "")
+
+    return re.sub(r"\$\$|\$\{(?P<name>\w+)(?:(?P<operator>:[?-])(?P<rest>[^}]*))?\}", fill, value)
+
+
+def required_variables() -> set[str]:
+    return set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "docker-compose.yml").read_text()))
+
+
+@pytest.fixture
+def environment(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    """Every variable that compose gives our services, with values that hold on this machine."""
+    secrets = {name: f"a-long-enough-{name.lower()}" for name in required_variables()}
+    here = {
+        "IIS_DATABASE_URL": database_url,
+        "IIS_REDIS_URL": redis_url,
+        "IIS_STORAGE_URL": (tmp_path / "artifacts").as_uri(),
+        "IIS_DATA_FOLDER": str(tmp_path / "data"),
+        "IIS_S3_ENDPOINT_URL": "",
+    }
+    (tmp_path / "data").mkdir()
+    given = {name: interpolate(value, secrets) for name, value in SERVICES["api"]["environment"].items()}
+    assert set(here) <= set(given)
+    system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return system | given | here
+
+
+def command_of(service: str) -> list[str]:
+    definition = SERVICES[service]
+    command = definition.get("command") or IMAGES[definition["build"]["target"]].command
+    assert command[0] == "python"
+    return [sys.executable, *command[1:]]
+
+
+def working_folder(service: str, into: Path) -> Path:
+    """A folder that holds what the service's image copies and nothing else."""
+    folder = into / service
+    folder.mkdir()
+    for name in IMAGES[SERVICES[service]["build"]["target"]].copied:
+        (folder / name).symlink_to(REPOSITORY / name)
+    return folder
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., dict[str, str]]]:
+    """Starts a service's own command in the folders its image has; returns the environment it runs under."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def run(service: str, **ports: str) -> dict[str, str]:
+        image = IMAGES[SERVICES[service]["build"]["target"]]
+        root = working_folder(service, tmp_path)
+        assert set(ports) <= set(image.environment)
+        variables = image.environment | environment | ports
+        log = (tmp_path / f"{service}.log").open("wb")
+        running.append(subprocess.Popen(command_of(service), cwd=root, env=variables, stdout=log, stderr=log, start_new_session=True))
+        return variables
+
+    yield run
+    for process in reversed(running):
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def healthy(service: str, environment: dict[str, str]) -> bool:
+    check = IMAGES[SERVICES[service]["build"]["target"]].healthcheck
+    return subprocess.run([sys.executable, *check[1:]], env=environment, capture_output=True, check=False, timeout=30).returncode == 0
+
+
+def test_the_images_have_no_torch_where_none_is_needed_and_nobody_is_root() -> None:
+    assert {"api", "worker"} <= set(IMAGES)
+    assert "requirements-api.txt" in IMAGES["api"].copied
+    assert not re.search(r"^(torch|timm|nvidia)", (REPOSITORY / "requirements-api.txt").read_text(), re.MULTILINE)
+    assert re.search(r"^torch==", (REPOSITORY / "requirements-worker.txt").read_text(), re.MULTILINE)
+    for name in ("api", "worker"):
+        assert IMAGES[name].user == "iis"
+        assert IMAGES[name].healthcheck
+        assert all((REPOSITORY / path).exists() for path in IMAGES[name].copied)
+
+
+def test_the_lock_files_agree_and_are_hashed() -> None:
+    def pins(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", (REPOSITORY / name).read_text(), re.MULTILINE))
+
+    whole = pins("requirements.txt")
+    for name in ("requirements-api.txt", "requirements-worker.txt"):
+        assert pins(name).items() <= whole.items()
+        assert "--hash=sha256:" in (REPOSITORY / name).read_text()
+        assert "://" not in (REPOSITORY / name).read_text()
+
+
+def test_compose_pins_every_image_and_holds_no_secret() -> None:
+    for name, service in SERVICES.items():
+        if "build" in service:
+            assert service["build"]["target"] in IMAGES
+        else:
+            assert not service["image"].endswith(":latest"), name
+            assert ":" in service["image"], name
+        for variable, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|KEY|AUTH", variable):
+                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), f"{name} has {variable} in the open"
+    assert required_variables() == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "IIS_API_KEY_SECRET"}
+
+
+def test_compose_starts_things_in_an_order_that_works() -> None:
+    for name, service in SERVICES.items():
+        for other, wish in service.get("depends_on", {}).items():
+            assert other in SERVICES, f"{name} waits for {other}"
+            one_shot = SERVICES[other].get("restart") == "no"
+            assert wish["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
+            assert one_shot or "healthcheck" in SERVICES[other]
+        for volume in service.get("volumes", []):
+            assert volume.partition(":")[0] in COMPOSE["volumes"]
+    assert SERVICES["worker"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_redis_keeps_what_it_is_told() -> None:
+    words = SERVICES["redis"]["command"]
+    assert words[words.index("--appendonly") + 1] == "yes"
+    assert words[words.index("--maxmemory-policy") + 1] == "noeviction"
+
+
+def test_settings_know_every_variable_of_compose() -> None:
+    from app.settings import Settings
+
+    for name in OURS:
+        image = IMAGES[SERVICES[name]["build"]["target"]]
+        for variable in {*SERVICES[name]["environment"], *image.environment}:
+            if variable.startswith("IIS_"):
+                assert variable.removeprefix("IIS_").lower() in Settings.model_fields, variable
+
+
+@pytest.mark.parametrize(("service", "modules"), [("api", "app.main, app.api_keys.__main__"), ("worker", "worker.tasks, worker.child")])
+def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: str, environment: dict[str, str], tmp_path: Path) -> None:
+    script = f"import sys, {modules}\nfor name, one in sys.modules.items(): print(name, getattr(one, '__file__', None))"
+    folder = working_folder(service, tmp_path)
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    ours = {name: path for name, path in loaded.items() if name.partition(".")[0] in ("app", "worker", "iis_engine", "client")}
+    assert {name: path for name, path in ours.items() if path != "None" and not path.startswith(str(folder))} == {}
+    assert service == "worker" or "torch" not in loaded
+
+
+def test_docker_itself_accepts_the_compose_file() -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("docker compose is not installed here")
+    given = os.environ | dict.fromkeys(required_variables(), "x")
+    checked = subprocess.run(
+        [docker, "compose", "config", "--quiet"], cwd=REPOSITORY, env=given, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_containers_commands_migrate_answer_and_take_a_job(
+    environment: dict[str, str], start: Callable[..., dict[str, str]], wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    migrated = subprocess.run(
+        command_of("migrate"),
+        cwd=working_folder("migrate", tmp_path),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert migrated.returncode == 0, migrated.stderr
+
+    api = start("api", UVICORN_HOST="127.0.0.1", UVICORN_PORT=str(free_port()))
+    wait_until(lambda: healthy("api", api), 60, "the API's health check")
+    worker = start("worker", IIS_WORKER_METRICS_PORT=str(free_port()))
+    wait_until(lambda: healthy("worker", worker), 120, "the worker's health check")
+
+    made = subprocess.run(
+        [sys.executable, "-m", "app.api_keys", "the operator"], cwd=tmp_path / "api", env=api, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{api['UVICORN_PORT']}", headers=headers, timeout=90) as http:
+        uploaded = http.post("/v1/uploads/small", files={"file": ("features.npz", features(tmp_path).read_bytes())})
+        assert uploaded.status_code == 201, uploaded.text
+        dataset = http.post("/v1/datasets", json={"kind": "features", "upload": uploaded.json()["id"]})
+        assert dataset.status_code == 201, dataset.text
+        checked = http.get(dataset.json()["links"]["self"], headers={"Prefer": "wait=60"}).json()
+        assert checked["state"] == "ready", checked
+
+
+def features(folder: Path) -> Path:
+    """Two classes that a line tells apart."""
+    path = folder / "features.npz"
+    labels = np.arange(80) % 2
+    points = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32) + 5 * labels[:, None].astype(np.float32)
+    np.savez(path, X_train=points[:60], y_train=labels[:60], X_test=points[60:], y_test=labels[60:], concepts=points[:40])
+    return path
