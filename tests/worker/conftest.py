@@ -22,7 +22,7 @@ from sqlalchemy import select, text
 
 from app.db import transitions
 from app.db.ids import new_id
-from app.db.models import Base, Dataset, Job, JobEvent, Owner, Upload
+from app.db.models import Base, Dataset, Job, JobEvent, Model, Owner, Upload
 from app.queue import ring
 from app.settings import Settings, get_settings
 from app.storage import record_blob
@@ -104,7 +104,27 @@ class Service:
         """Queue the check of a new features data set; nobody is rung for."""
         return self.add_job("check_dataset", self.add_dataset(content or features_file()), **values)
 
-    def add_job(self, kind: str, dataset_id: str, spec: dict[str, Any] | None = None, **values: Any) -> str:
+    def add_tiny_model(self) -> str:
+        """A convolutional network of a few thousand weights, as a checkpoint that is still to be checked."""
+        import timm
+        from safetensors.torch import save
+
+        network = timm.create_model("resnet10t", num_classes=2)
+        weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        model = Model(
+            id=new_id("model"),
+            owner_id=self.owner_id,
+            name="tiny",
+            architecture="timm:resnet10t",
+            arguments={},
+            preprocessing={"input_size": 32},
+            upload_id=self.add_upload(save(weights), "tiny.safetensors"),
+        )
+        with self.runtime.sessions.begin() as session:
+            session.add(model)
+        return model.id
+
+    def add_job(self, kind: str, dataset_id: str | None, spec: dict[str, Any] | None = None, **values: Any) -> str:
         job = Job(
             id=new_id("job"),
             owner_id=self.owner_id,
@@ -117,12 +137,12 @@ class Service:
             transitions.enqueue(session, job)
         return job.id
 
-    def add_score(self, content: bytes | None = None, dataset_id: str | None = None, **choices: Any) -> str:
-        """Queue a score job on a features data set that is ready."""
+    def add_score(self, dataset_id: str | None = None, model_id: str | None = None, **choices: Any) -> str:
+        """Queue a score job, by default on a new features data set."""
         if dataset_id is None:
-            dataset_id = self.add_dataset(content or features_file(), state="ready", digest=new_id("dataset"))
+            dataset_id = self.add_dataset(features_file(), state="ready", digest=new_id("dataset"))
         spec = {
-            "model": None,
+            "model": model_id,
             "dataset": dataset_id,
             "library": {"kind": "prototype", "concept_count": 8, "parts": []},
             "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
@@ -130,7 +150,16 @@ class Service:
             "seed": 0,
             **choices,
         }
-        return self.add_job("score", dataset_id, spec)
+        return self.add_job("score", dataset_id, spec, model_id=model_id)
+
+    def features(self) -> bytes:
+        return features_file()
+
+    def become_another_owner(self) -> None:
+        """Everything added from now on belongs to someone else."""
+        self.owner_id = new_id("owner")
+        with self.runtime.sessions.begin() as session:
+            session.add(Owner(id=self.owner_id, name="another"))
 
     def run(self, job_id: str) -> str | None:
         """One attempt in this thread, in the warm compute process."""
