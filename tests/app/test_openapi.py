@@ -1,0 +1,94 @@
+"""The OpenAPI document: valid 3.1, an example and the refusals for every operation, and true to what the API answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+EXAMPLES_PER_OPERATION = 5
+STREAMS = {"/v1/jobs/{job_id}/events"}
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    return client.get("/v1/openapi.json").json()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def has_example(document: dict[str, Any], media: dict[str, Any]) -> bool:
+    if "example" in media or "examples" in media:
+        return True
+    schema = media.get("schema", {})
+    if schema.get("format") == "binary":
+        return True
+    for choice in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        named = document["components"]["schemas"].get(choice.get("$ref", "").rpartition("/")[2], choice)
+        if named.get("examples") or named.get("example"):
+            return True
+    return False
+
+
+def test_every_operation_shows_an_example(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    without = []
+    for name, operation in operations(document):
+        bodies = [operation.get("requestBody", {}).get("content", {})]
+        bodies += [answer.get("content", {}) for status, answer in operation["responses"].items() if status.startswith("2")]
+        for content in bodies:
+            without += [f"{name} {kind}" for kind, media in content.items() if "multipart" not in kind and not has_example(document, media)]
+    assert without == []
+
+
+def test_every_operation_declares_its_refusals_as_problems(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        refusals = {status: answer for status, answer in operation["responses"].items() if status.startswith(("4", "5"))}
+        assert set(refusals) >= {"401", "422", "503"}, name
+        assert "{" not in name or "404" in refusals, name
+        for status, answer in refusals.items():
+            assert list(answer["content"]) == ["application/problem+json"], f"{name} {status}"
+
+
+def explore(operation: Any, checks: list[Any], headers: dict[str, str]) -> None:
+    """Send a few made-up requests to one operation."""
+
+    @settings(
+        max_examples=EXAMPLES_PER_OPERATION,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def answers_as_declared(case: Any) -> None:
+        case.call_and_validate(checks=checks, headers=headers)
+
+    answers_as_declared()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_is_sent_the_answer_is_one_that_was_declared(app: FastAPI, tenant: Any) -> None:
+    schema = schemathesis.openapi.from_asgi("/v1/openapi.json", app)
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    tried = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path in STREAMS:
+            continue
+
+        explore(operation, checks, tenant.headers)
+        tried += 1
+    assert tried >= 20
