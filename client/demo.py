@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from client.demo_checkpoints import ARCHITECTURE, CLASS_COUNT, SIDE_PIXELS, Checkpoint, train_checkpoints, write_digits
 from client.errors import IISError
 from client.iis_client import IISClient
 from client.local_stack import LocalStack
 from client.records import Job, LibraryKind, Report
+
+if TYPE_CHECKING:
+    from client.demo_checkpoints import Checkpoint
 
 LIBRARIES: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
 CONCEPT_COUNT = 200
@@ -43,6 +45,8 @@ def run(
     stack = LocalStack(output / "service", port=port)
     try:
         console.print(f"A service is starting; its data and logs are in {output / 'service'}.")
+        from client.demo_checkpoints import ARCHITECTURE, train_checkpoints, write_digits  # takes seconds, while the service starts
+
         write_digits(output / "digits")
         console.print(f"Wrote scikit-learn's digits as class folders to {output / 'digits'}.")
         checkpoints = train_checkpoints(output / "checkpoints")
@@ -67,6 +71,8 @@ def run(
 
 def score_all(client: IISClient, output: Path, checkpoints: list[Checkpoint]) -> list[Scored]:
     """Upload everything, submit every pair of checkpoint and library, and collect the results."""
+    from client.demo_checkpoints import ARCHITECTURE, CLASS_COUNT, SIDE_PIXELS
+
     dataset = client.create_dataset(output / "digits", name="digits")
     arguments = {"num_classes": CLASS_COUNT}
     preprocessing = {"input_size": SIDE_PIXELS, "crop_pct": 1.0}

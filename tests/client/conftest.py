@@ -85,6 +85,8 @@ class BreakingProxy:
         self.sent_bytes = 0
 
     def close(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread in its accept
         self._listener.close()
         self.drop_all()
 
