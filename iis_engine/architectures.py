@@ -15,7 +15,7 @@ import timm
 import torch
 import torchvision
 from open_clip.transform import PreprocessCfg
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from iis_engine.errors import ArchitectureError
@@ -146,8 +146,8 @@ def _torchvision(name: str, arguments: dict[str, Any], tag: str | None) -> Netwo
     if name not in names:
         raise _unknown("torchvision", name, names)
     published = list(torchvision.models.get_model_weights(name))
-    if tag not in {None, DEFAULT_TAG}:
-        _require_tag(f"torchvision:{name}", str(tag), [weights.name for weights in published])
+    if tag is not None and tag.lower() != DEFAULT_TAG:
+        _require_tag(f"torchvision:{name}", tag.upper(), [weights.name for weights in published])
     weights = torchvision.models.get_model_weights(name)[tag.upper()] if tag else published[0]
 
     def known_arguments() -> list[str]:

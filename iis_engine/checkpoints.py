@@ -130,7 +130,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return cast("dict[str, Any]", load_file(path))
     except SafetensorError as error:
-        if "Incomplete" in str(error):
+        if "incomplete" in str(error).lower():
             raise _truncated(path) from error
         raise CheckpointError(f"{path.name} is not a valid safetensors file ({error}); write it again with safetensors.") from error
 

@@ -13,7 +13,7 @@ from iis_engine.errors import DataError
 
 PIXEL_LIMIT = 80_000_000
 """Width times height above which a file is refused before its pixels are decoded."""
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """Formats that are decoded in this process; others (EPS, for one) would start programs."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
 
@@ -34,7 +34,8 @@ def load_image(path: Path) -> Image.Image:
         Naming the file, if it cannot be decoded to its last pixel or has more than `PIXEL_LIMIT` pixels.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # An open file rather than a path: Pillow maps a path into memory, where it misreads turned uncompressed TIFFs.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
                 raise _refusal(path, f"has {width} x {height} pixels, more than the {PIXEL_LIMIT:,} allowed; send it smaller")

@@ -152,6 +152,8 @@ class TorchBackbone(Backbone):
         finally:
             for handle in handles:
                 handle.remove()
+        if self._spec.layer in found:
+            return self._spec.layer  # not an average pooling after it, which has the same mean
         return found[-1] if found else None
 
 
