@@ -25,6 +25,7 @@ from worker.compute import Interrupted, Stop, Watch
 from worker.metrics import STAGE_SECONDS
 from worker.progress import Progress
 from worker.runtime import Runtime
+from worker.workspaces import workspace_name
 
 DATABASE_PAUSE_SECONDS = 0.5
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
@@ -52,7 +53,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.job_id = job_id
         self.token = token
         self.stop = stop
-        self.workspace = runtime.work_folder / f"{job_id}-{token[:8]}"
+        self.workspace = runtime.work_folder / workspace_name(job_id, token)
         self.rows = self.write(self._read)
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
         self._watch = Watch(stop, time.monotonic() + self.rows.seconds_left, runtime.settings.child_memory_bytes)

@@ -7,13 +7,16 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from sqlalchemy.orm import Session
 
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
+from app.uploads.service import expire_uploads
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
+from worker.workspaces import sweep_workspaces
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -43,10 +46,13 @@ def runtime() -> Runtime:
 @lru_cache(maxsize=1)
 def sweeper() -> Sweeper:
     """This process's maintenance loop."""
-    from app.uploads.service import expire_uploads
-
     current = runtime()
-    return Sweeper(current, lambda session: expire_uploads(session, current.store))
+
+    def housekeeping(session: Session) -> None:
+        sweep_workspaces(session, current.work_folder)
+        expire_uploads(session, current.store)
+
+    return Sweeper(current, housekeeping)
 
 
 @setup_logging.connect

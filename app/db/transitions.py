@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from app.db.models import Dataset, Job, JobEvent, Json, Model
+from app.db.models import INTERNAL_JOB_KINDS, Dataset, Job, JobEvent, Json, Model
 
 EVENTS_CHANNEL = "job_events"
 
@@ -225,8 +225,9 @@ def release_expired(session: Session, max_attempts: int) -> list[str]:
 
 
 def queued_jobs(session: Session, limit: int) -> Sequence[str]:
-    """Ids of queued jobs, oldest first: what the sweeper rings for."""
-    return session.scalars(select(Job.id).where(Job.state == "queued").order_by(Job.queued_at).limit(limit)).all()
+    """Ids of queued jobs: checks before scores, since a person waits for them and they are short; then oldest first."""
+    is_score = Job.kind.not_in(INTERNAL_JOB_KINDS)
+    return session.scalars(select(Job.id).where(Job.state == "queued").order_by(is_score, Job.queued_at).limit(limit)).all()
 
 
 def _fenced(session: Session, job_id: str, token: str, **values: Any) -> int:

@@ -152,12 +152,12 @@ def test_a_job_survives_a_restart_of_the_database(service: Service, postgres_ser
     assert service.job(job_id).attempt == 1
 
 
-def test_a_worker_that_shuts_down_hands_its_job_back_without_counting_the_attempt(service: Service) -> None:
-    with service.frozen_compute():
-        job_id = service.add_check()
-        attempt = service.run_aside(job_id)
-        service.await_request(job_id)
-        service.runtime.shut_down()
-        assert attempt.result(10) == "handed_back"
+def test_a_worker_that_is_told_to_stop_hands_its_job_back_without_counting_the_attempt(service: Service) -> None:
+    worker, _ = service.start_worker_with_frozen_compute()
+    job_id = service.add_check()
+    ring(job_id)
+    service.await_request(job_id)
+    worker.terminate()
+    assert worker.wait(30) == 0
     job = service.job(job_id)
     assert (job.state, job.attempt, job.lease_token) == ("queued", 0, None)

@@ -12,6 +12,7 @@ from app.db import transitions
 from app.db.models import Job
 from app.db.transitions import CancelRequested, LeaseLost
 from worker.sweeper import Sweeper
+from worker.workspaces import sweep_workspaces, workspace_name
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -120,3 +121,22 @@ def test_listeners_are_told_of_every_change(service: Service) -> None:
         claim(service, job_id)
         heard = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
     assert heard == [job_id, job_id]
+
+
+def test_checks_are_taken_before_scores_that_were_queued_earlier(service: Service) -> None:
+    score, check = service.add_score(), service.add_check()
+    with service.runtime.sessions() as session:
+        assert list(transitions.queued_jobs(session, 10)) == [check, score]
+
+
+def test_folders_of_attempts_that_hold_no_lease_are_removed(service: Service) -> None:
+    job_id = service.add_check()
+    token = claim(service, job_id)
+    folder = service.runtime.work_folder
+    live, left = (folder / workspace_name(job_id, which) for which in (token, "of a killed worker"))
+    for path in (live, left):
+        path.mkdir(parents=True)
+    with service.runtime.sessions() as session:
+        assert sweep_workspaces(session, folder) == 1
+    assert live.exists()
+    assert not left.exists()
