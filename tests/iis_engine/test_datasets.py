@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 from iis_engine.datasets import ImageDataset, read_image_folder
 from iis_engine.errors import DataError
 

@@ -54,6 +54,6 @@ def test_a_name_that_could_be_a_path_is_refused(name: str, tmp_path: Path) -> No
 def test_without_a_network_the_sentence_says_what_to_send_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(DataError, match="could not be fetched from the Hub.*upload it as an archive") as caught:
+    with pytest.raises(DataError, match=r"could not be fetched from the Hub.*upload it as an archive") as caught:
         read_hub_dataset("nobody/no-such-data-set", tmp_path)
     assert caught.value.code == "dataset_unavailable"
