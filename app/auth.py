@@ -16,7 +16,7 @@ from app.db.models import ApiKey
 from app.dependencies import SessionDep, SettingsDep
 from app.errors import Unauthorized
 
-SECRET_PREFIX = "iis_"
+SECRET_PREFIX = "iis_"  # noqa: S105 (how every key begins, no secret)
 
 
 @dataclass(frozen=True)

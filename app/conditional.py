@@ -59,9 +59,14 @@ def respond(
     return Response(content, media_type=media_type, headers=fields)
 
 
-def _wait_seconds(
+async def _wait_seconds(
     prefer: Annotated[str | None, Header(description="`wait=N` holds the answer until something ended, N <= 60 seconds.")] = None,
 ) -> float:
+    return parse_wait(prefer)
+
+
+def parse_wait(prefer: str | None) -> float:
+    """Seconds that a Prefer header asks to wait, at most a minute; 0 without such a wish."""
     found = re.search(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})", prefer or "")
     return float(min(int(found.group(1)), MAX_WAIT_SECONDS)) if found else 0.0
 

@@ -25,6 +25,19 @@ def store_of(request: Request) -> ArtifactStore:
     return cast("ArtifactStore", request.app.state.store)
 
 
+# Dependencies that only look something up are coroutines: a plain function would cost a trip through the thread pool each.
+async def _factory(request: Request) -> SessionFactory:
+    return session_factory(request)
+
+
+async def _settings(request: Request) -> Settings:
+    return settings_of(request)
+
+
+async def _store(request: Request) -> ArtifactStore:
+    return store_of(request)
+
+
 def _request_session(request: Request, factory: FactoryDep) -> Iterator[Session]:
     """One transaction per request, committed when the route's function has returned and before the response is sent.
 
@@ -41,7 +54,7 @@ def _request_session(request: Request, factory: FactoryDep) -> Iterator[Session]
         session.commit()
 
 
-FactoryDep = Annotated[SessionFactory, Depends(session_factory)]
+FactoryDep = Annotated[SessionFactory, Depends(_factory)]
 SessionDep = Annotated[Session, Depends(_request_session, scope="function")]
-SettingsDep = Annotated[Settings, Depends(settings_of)]
-StoreDep = Annotated[ArtifactStore, Depends(store_of)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+StoreDep = Annotated[ArtifactStore, Depends(_store)]

@@ -26,7 +26,7 @@ class PageRequest:
     limit: int
 
 
-def _page_params(
+async def _page_params(
     after: Annotated[str | None, Query(description="Identifier of the last item of the page before.", pattern=ID_PATTERN)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
 ) -> PageRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from app.auth import OwnerDep
 from app.checks import RETRY_AFTER_SECONDS
@@ -39,14 +40,17 @@ async def show(
     dataset_id: str, request: Request, session: SessionDep, factory: FactoryDep, owner: OwnerDep, wait_seconds: WaitSeconds
 ) -> Response:
     """One data set. With `Prefer: wait=N` the answer comes when its check has ended, or after N seconds."""
-    session.close()  # whoever waits holds no connection
 
     def read() -> DatasetView:
         with factory() as reading:
             return DatasetView.of(DatasetRepository(reading, owner.owner_id).get(dataset_id))
 
-    view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
-    return respond(request, view, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
+    view = await run_in_threadpool(lambda: DatasetView.of(DatasetRepository(session, owner.owner_id).get(dataset_id)))
+    if wait_seconds and view.state == "pending":
+        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
+    headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
+    return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
 
 
 @router.delete("/{dataset_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})

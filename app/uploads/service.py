@@ -220,7 +220,7 @@ def _checked(chunks: Iterable[bytes], sha256: str | None, max_bytes: int) -> Ite
 
 def _sha256_mismatch(found: str, declared: str) -> InvalidInput:
     return InvalidInput(
-        f"The content has sha256 {found}, but {declared} was declared; send the damaged parts again, or open an upload with the right sha256.",
+        f"The content has sha256 {found}, but {declared} was declared; send the damaged parts again or open another upload.",
         code="sha256_mismatch",
         param="sha256",
     )

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.conditional import MAX_WAIT_SECONDS, _wait_seconds
+from app.conditional import MAX_WAIT_SECONDS, parse_wait
 from app.settings import Settings
 
 FIELDS = {"type", "title", "status", "detail", "code", "request_id", "errors"}
@@ -105,4 +105,4 @@ def test_storage_that_does_not_answer_is_a_503(client: TestClient, settings: Set
     ("prefer", "seconds"), [(None, 0), ("wait=5", 5), ("respond-async, wait=7", 7), ("wait=999", 60), ("wait=x", 0), ("await=5", 0)]
 )
 def test_prefer_wait_is_read_as_rfc_7240_has_it(prefer: str | None, seconds: int) -> None:
-    assert _wait_seconds(prefer) == min(seconds, MAX_WAIT_SECONDS)
+    assert parse_wait(prefer) == min(seconds, MAX_WAIT_SECONDS)
