@@ -126,7 +126,7 @@ def extract_features(
 
     pending = [planned for planned in plan if planned not in finished]
     tasks = [(planned, rows) for planned in pending for rows in _chunks(planned)]
-    threads = decode_threads or max(1, min(16, os.cpu_count() or 1))
+    threads = decode_threads or _default_decode_threads(backbone)
     image_count = len(dataset.train) + len(dataset.test)
     with _decoding(tasks, decode, threads, ahead=threads + 2 * max(1, batcher.size // CHUNK_IMAGES)) as stream:
         for planned in pending:
@@ -143,6 +143,12 @@ def _default_batch_size(backbone: Backbone) -> int:
     height, width = backbone.input_size
     kind = backbone.device.type
     return max(1, min(BATCH_IMAGES_MAX[kind], BATCH_PIXELS[kind] // (height * width)))
+
+
+def _default_decode_threads(backbone: Backbone) -> int:
+    """All cores beside a GPU; half of them where the network computes on the same ones, or the two slow each other down."""
+    cores = os.cpu_count() or 1
+    return max(1, min(16, cores if backbone.device.type == "cuda" else cores // 2))
 
 
 def _chunks(planned: ShardPlan) -> list[Sequence[int]]:

@@ -47,6 +47,7 @@ class OnnxBackbone(Backbone):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the decoders' cores
         try:
             self._session = onnxruntime.InferenceSession(
                 graph.model.SerializeToString(),

@@ -1,0 +1,60 @@
+"""iis_engine: how interpretable is a representation? The Inherent Interpretability Score (ICLR 2025) as a library.
+
+`score` does it all; its stages, and everything they need, are public too. Importing the package costs nothing: the modules
+behind these names, and torch with them, load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iis_engine.backbones import load_backbone
+    from iis_engine.datasets import read_image_folder
+    from iis_engine.errors import EngineError
+    from iis_engine.features import FeatureSet, read_features
+    from iis_engine.report import CurvePoint, IISReport
+    from iis_engine.scoring import score
+    from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec
+
+ENGINE_VERSION = "1"  # part of the key of everything computed: raise it when a number would change
+
+__all__ = [
+    "ENGINE_VERSION",
+    "BackboneSpec",
+    "CurvePoint",
+    "ElementSpec",
+    "EngineError",
+    "FeatureSet",
+    "IISReport",
+    "LibrarySpec",
+    "Preprocessing",
+    "ScoreSpec",
+    "load_backbone",
+    "read_features",
+    "read_image_folder",
+    "score",
+]
+
+_HOMES = {
+    "BackboneSpec": "specs",
+    "CurvePoint": "report",
+    "ElementSpec": "specs",
+    "EngineError": "errors",
+    "FeatureSet": "features",
+    "IISReport": "report",
+    "LibrarySpec": "specs",
+    "Preprocessing": "specs",
+    "ScoreSpec": "specs",
+    "load_backbone": "backbones",
+    "read_features": "features",
+    "read_image_folder": "datasets",
+    "score": "scoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,61 @@
+"""The engine from a terminal, without any service: a features file in, a report out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from iis_engine.errors import EngineError
+from iis_engine.report import IISReport
+from iis_engine.specs import LIBRARY_KINDS, LibrarySpec, ScoreSpec
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Score a features file. Exit status 0 with a report, 2 with a sentence on the error stream."""
+    parser = argparse.ArgumentParser(prog="python -m iis_engine", description="Inherent Interpretability Score of a features file.")
+    parser.add_argument("features", type=Path, help="npz or safetensors with X_train, y_train, X_test, y_test and concepts")
+    parser.add_argument("--library", choices=[kind for kind in LIBRARY_KINDS if kind != "combined"], default="prototype")
+    parser.add_argument("--concepts", type=int, default=200, metavar="M", help="number of concepts (default 200)")
+    parser.add_argument("--protocol", choices=["exact", "reference"], default="exact")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="save the ARR figure (png or svg)")
+    options = parser.parse_args(arguments)
+    from iis_engine.features import read_features
+    from iis_engine.plots import save_plot
+    from iis_engine.scoring import score
+
+    try:
+        spec = ScoreSpec(LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed)
+        report = score(read_features(options.features), spec, device=options.device)
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.plot is not None:
+        save_plot(report.to_dict(), "arr", options.plot)
+    print(json.dumps(report.to_dict()) if options.json else _table(report))
+    return 0
+
+
+def _table(report: IISReport) -> str:
+    def show(value: float | None) -> str:
+        return "  none" if value is None else f"{value:.4f}"
+
+    lines = [
+        f"accuracy of the representation  {report.accuracy_representation:.4f}  (chance {report.chance:.4f})",
+        f"IIS                             {show(report.iis)}  [{show(report.iis_low)}, {show(report.iis_high)}]",
+        f"random control                  {report.iis_random_mean:.4f}  (sd {report.iis_random_sd:.4f})",
+        f"concept gain                    {show(report.concept_gain)}",
+        "",
+        "sparsity   kept  accuracy     ARR",
+        *(f"{p.sparsity:8.3f}  {p.kept:5d}  {p.accuracy:8.4f}  {p.arr:6.4f}" for p in report.points),
+        *(f"warning: {text}" for text in report.warnings),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

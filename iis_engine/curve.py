@@ -1,0 +1,93 @@
+"""From correctness to the ARR curve: integrals, their quadrature error, and intervals. Plain arrays, no network and no solver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def trapezoid(values: Array, at: Array) -> Array:
+    """∫ values d(at) by the trapezoid rule along the last axis; `at` rises.
+
+    Examples
+    --------
+    >>> float(trapezoid(np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.5, 1.0])))
+    0.75
+    """
+    return ((values[..., 1:] + values[..., :-1]) * np.diff(at)).sum(axis=-1) / 2
+
+
+def iis(arr: Array, kept: Sequence[int], concept_count: int) -> Array:
+    """IIS = ∫₀¹ ARR(s) ds (eq. 7) with s = 1 - k/M.
+
+    Parameters
+    ----------
+    arr : (..., K) ARR at `kept`, which falls from M to 0
+    """
+    return trapezoid(arr, 1 - np.asarray(kept, dtype=np.float64) / concept_count)
+
+
+def log_area(arr: Array, kept: Sequence[int]) -> Array:
+    """Mean ARR over log k, from k = M down to the smallest kept number above zero: the few-concept end at full width."""
+    k = np.asarray(kept, dtype=np.float64)
+    positive = k > 0
+    at = -np.log(k[positive])
+    if at[-1] == at[0]:
+        return arr[..., positive].mean(axis=-1)
+    return trapezoid(arr[..., positive], at) / (at[-1] - at[0])
+
+
+def panel_errors(arr: Array, at: Array) -> Array:
+    """Estimated trapezoid error of each panel, h³/12·|f''|, with f'' the larger divided difference of the two ends."""
+    width = np.diff(at)
+    slope = np.diff(arr) / width
+    bend = np.zeros(len(at))
+    bend[1:-1] = np.abs(2 * np.diff(slope) / (at[2:] - at[:-2]))
+    bend[0], bend[-1] = bend[1], bend[-2]
+    return width**3 / 12 * np.maximum(bend[:-1], bend[1:])
+
+
+def quadrature_error(arr: Array, kept: Sequence[int], concept_count: int) -> float:
+    """Bound on what the trapezoid rule may miss on these nodes: the panels' estimated errors, added in magnitude."""
+    if len(kept) < 3:
+        return 0.0
+    return float(panel_errors(arr, 1 - np.asarray(kept, dtype=np.float64) / concept_count).sum())
+
+
+def worst_panels(accuracy: Mapping[int, float], baseline: float, most: int, target: float) -> list[int]:
+    """New numbers of kept concepts at the middle of the panels with the largest error; none once the sum is under `target`."""
+    kept = sorted(accuracy, reverse=True)
+    at = 1 - np.asarray(kept, dtype=np.float64) / kept[0]
+    if len(kept) < 3:
+        return []
+    errors = panel_errors(np.asarray([accuracy[k] for k in kept]) / max(baseline, 1e-9), at)
+    if errors.sum() <= target:
+        return []
+    order = [i for i in np.argsort(-errors, kind="stable").tolist() if kept[i] - kept[i + 1] > 1]
+    return [(kept[i] + kept[i + 1]) // 2 for i in order[:most]]
+
+
+def bootstrap_accuracies(correct: Array, replicates: int, seed: int) -> Array:
+    """Accuracies (replicates, ...) of `correct` (..., n) on resampled test images, the same resample for every row.
+
+    Numerator and denominator of an ARR must come from one call: resampled together, they stay paired.
+    """
+    n = correct.shape[-1]
+    flat = correct.reshape(-1, n).astype(np.float32)
+    generator = np.random.default_rng(seed)
+    out = np.empty((replicates, len(flat)))
+    for start in range(0, replicates, 50):
+        count = min(50, replicates - start)
+        weights = generator.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float32)
+        out[start : start + count] = weights @ flat.T / n
+    return out.reshape(replicates, *correct.shape[:-1])
+
+
+def interval(replicates: Array, confidence: float) -> tuple[Array, Array]:
+    """Central percentile interval along the first axis."""
+    tail = (1 - confidence) / 2
+    return np.quantile(replicates, tail, axis=0), np.quantile(replicates, 1 - tail, axis=0)

@@ -1,0 +1,110 @@
+"""End2End: concepts as learned groups of elements. The assignment is trained with a head, then frozen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from iis_engine.features import Progress, no_progress
+from iis_engine.libraries.library import ConceptLibrary, nearest_elements
+from iis_engine.sparsify import sparsify_like_authors
+
+MOST_ELEMENTS = 20_000  # as the authors
+TEMPERATURE = 0.1
+EPOCHS = 30
+BATCH = 1024
+LEARNING_RATE = 1e-2
+DECAY_PER_EPOCH = 0.99
+TRAINING_SPARSITY = 0.1  # the paper's default ratio when it trains through the threshold
+
+
+class Assignment(torch.nn.Module):
+    """q, its LayerNorm, the activations' LayerNorm and the head g_cls, trained together by cross-entropy (METHOD §2)."""
+
+    def __init__(self, units: Tensor, concept_count: int, class_count: int, dropped: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.units = units
+        self.dropped = dropped
+        self.generator = generator
+        self.q = torch.nn.Parameter(small_normal((len(units), concept_count), generator).to(units.device))
+        self.q_norm = torch.nn.LayerNorm(concept_count, device=units.device)
+        self.activation_norm = torch.nn.LayerNorm(concept_count, device=units.device)
+        self.head = torch.nn.Linear(concept_count, class_count, device=units.device)
+        with torch.no_grad():
+            self.head.weight.copy_(small_normal((class_count, concept_count), generator))
+            self.head.bias.zero_()
+
+    def logits_of_elements(self) -> Tensor:
+        """Assignment logits at the sharp temperature: (E, M)."""
+        return self.q_norm(self.q) / TEMPERATURE
+
+    def noisy_concepts(self) -> Tensor:
+        """Concept vectors (M, d) under a fresh hard straight-through Gumbel-softmax draw."""
+        logits = self.logits_of_elements()
+        noise = torch.empty(logits.shape).exponential_(generator=self.generator).clamp_min_(1e-30).log_().neg_()
+        soft = functional.softmax(logits + noise.to(logits.device), dim=1)
+        hard = functional.one_hot(soft.argmax(dim=1), soft.shape[1]).to(soft.dtype)
+        return functional.normalize((hard - soft.detach() + soft).T @ self.units, dim=1)
+
+    def forward(self, X: Tensor, concepts: Tensor) -> Tensor:
+        """Class logits (n, C) read through sparsified activations."""
+        activations = self.activation_norm(X @ concepts.T)
+        return self.head(sparsify_like_authors(activations, self.dropped))
+
+
+def small_normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Normal with deviation .02, the start of every weight in the authors' models."""
+    return 0.02 * torch.randn(shape, generator=generator)
+
+
+def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: float, after_epoch: Progress = no_progress) -> None:
+    """Adam with exponential decay over shuffled batches, 30 epochs; `after_epoch(done, total)` sees every epoch end."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma=DECAY_PER_EPOCH)
+    for epoch in range(EPOCHS):
+        for rows in torch.randperm(len(X), generator=model.generator).split(BATCH):
+            optimiser.zero_grad()
+            loss = functional.cross_entropy(model(X[rows], model.noisy_concepts()), y[rows])
+            loss.backward()
+            optimiser.step()
+        schedule.step()
+        after_epoch(epoch + 1, EPOCHS)
+
+
+def build_end2end(
+    units: Tensor, numbers: Tensor, concept_count: int, X: Tensor, y: Tensor, class_count: int, seed: int, progress: Progress = no_progress
+) -> ConceptLibrary:
+    """Learn which elements (E, d) belong together so that their normalised sums classify X (n, d), then freeze it.
+
+    X is divided by its root mean square norm first: the activations are normalised anyway, so only the optimiser sees the scale.
+    A concept that ends without elements takes the one that leans to it most, as k-means does with an empty cluster;
+    each concept is shown by its own elements.
+    """
+    units, numbers = units[:MOST_ELEMENTS], numbers[:MOST_ELEMENTS]
+    generator = torch.Generator().manual_seed(seed)
+    dropped = int(TRAINING_SPARSITY * concept_count)
+    scaled = (X / X.double().square().sum(dim=1).mean().sqrt()).float() * X.shape[1] ** 0.5
+    model = Assignment(units.float().to(X.device), concept_count, class_count, dropped, generator)
+    train_assignment(model, scaled, y, LEARNING_RATE, progress)
+    return frozen(model.logits_of_elements().detach().cpu(), units, numbers)
+
+
+def frozen(logits: Tensor, units: Tensor, numbers: Tensor) -> ConceptLibrary:
+    """The library of the assignment logits (E, M) without noise: unit sums of the elements of each concept."""
+    concept_count = logits.shape[1]
+    assigned = logits.argmax(dim=1)
+    sizes = torch.bincount(assigned, minlength=concept_count)
+    for concept in (sizes == 0).nonzero().flatten().tolist():
+        leaning = torch.where(sizes[assigned] > 1, logits[:, concept], -torch.inf)
+        taken = int(leaning.argmax())
+        sizes[assigned[taken]] -= 1
+        sizes[concept] = 1
+        assigned[taken] = concept
+    sums = torch.zeros(concept_count, units.shape[1], dtype=torch.float64).index_add_(0, assigned, units.double())
+    vectors = functional.normalize(sums, dim=1)
+    exemplars: list[tuple[tuple[int, float], ...]] = []
+    for concept in range(concept_count):
+        own = (assigned == concept).nonzero().flatten()
+        exemplars.extend(nearest_elements(vectors[concept : concept + 1], units[own], numbers[own]))
+    return ConceptLibrary("end2end", vectors.float(), ("end2end",) * concept_count, tuple(exemplars))

@@ -1,0 +1,96 @@
+"""What a concept library is, its file, and g_𝒞: the activations it gives. How each kind is built lives beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+EXEMPLARS_PER_CONCEPT = 5
+ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class ConceptLibrary:
+    """M concept vectors in representation space.
+
+    Attributes
+    ----------
+    kind : prototype, cluster, end2end, random or combined
+    vectors : (M, d) float32, unit rows
+    origins : per concept the library it came from; one block of equal names per joined library
+    exemplars : per concept the elements that show it, best first, as (element index, cosine); empty for random directions
+    """
+
+    kind: str
+    vectors: Tensor
+    origins: tuple[str, ...]
+    exemplars: tuple[tuple[tuple[int, float], ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def blocks(self) -> list[slice]:
+        """Consecutive concepts that were built together and are normalised together."""
+        starts = [i for i in range(len(self)) if i == 0 or self.origins[i] != self.origins[i - 1]]
+        return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
+
+    def activations(self, X: Tensor) -> Tensor:
+        """g_𝒞(f(x)): f(x)·cᵀ, then LayerNorm over the concepts of a block, without affine and without epsilon (eq. 3).
+
+        Computed in float64 and rounded once, so that neither the scale of X nor the order of concepts changes a rank.
+
+        Parameters
+        ----------
+        X : (n, d) float32
+
+        Returns
+        -------
+        (n, M) float32 on the device of X
+        """
+        vectors = self.vectors.to(X.device).double()
+        out = torch.empty(len(X), len(self), device=X.device)
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            raw = X[start : start + ROWS_AT_ONCE].double() @ vectors.T
+            for block in self.blocks():
+                out[start : start + ROWS_AT_ONCE, block] = standardise_rows(raw[:, block]).float()
+        return out
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file; kind, origins and exemplars go into its header."""
+        header = {"kind": self.kind, "origins": list(self.origins), "exemplars": [[list(e) for e in row] for row in self.exemplars]}
+        save_file({"vectors": self.vectors.contiguous()}, path, metadata={"iis": json.dumps(header)})
+
+    @staticmethod
+    def load(path: Path) -> ConceptLibrary:
+        """Read a file written by `save`."""
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["iis"])
+            exemplars = tuple(tuple((int(index), float(cosine)) for index, cosine in row) for row in header["exemplars"])
+            return ConceptLibrary(header["kind"], file.get_tensor("vectors"), tuple(header["origins"]), exemplars)
+
+
+def standardise_rows(raw: Tensor) -> Tensor:
+    """Zero mean and unit variance within each row (population variance); a constant row becomes zeros."""
+    centred = raw - raw.mean(dim=1, keepdim=True)
+    spread = centred.square().mean(dim=1, keepdim=True).sqrt()
+    # A single concept, or concepts that coincide, leave rounding noise where the spread should be zero.
+    noise = 1e-12 * raw.abs().amax(dim=1, keepdim=True)
+    return torch.where(spread > noise, centred / spread, torch.zeros_like(centred))
+
+
+def nearest_elements(vectors: Tensor, units: Tensor, numbers: Tensor) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """The elements closest to each vector by cosine: exemplars of a concept that is no element itself.
+
+    `units` (E, d) are unit rows, `numbers` (E,) their indices among all elements.
+    """
+    found = (vectors.double() @ units.double().T).topk(min(EXEMPLARS_PER_CONCEPT, len(units)), dim=1)
+    return tuple(
+        tuple((int(numbers[i]), round(float(v), 6)) for i, v in zip(places.tolist(), values.tolist(), strict=True))
+        for places, values in zip(found.indices, found.values, strict=True)
+    )

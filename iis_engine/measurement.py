@@ -1,0 +1,59 @@
+"""What measuring a curve leaves behind, before any statistic: who was classified right at which number of kept concepts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+TENSORS = ("correct", "baseline_correct", "constant_correct", "heads", "strengths")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Correctness on the test images, in canonical order.
+
+    Attributes
+    ----------
+    kept : K numbers of kept concepts, falling
+    correct : (S, K, n) float32 in [0, 1], per library seed; fractions where an evaluation is averaged over noise draws
+    baseline_correct : (n,) for h on the whole representation
+    constant_correct : (n,) for the best constant prediction, the majority class of the training split
+    heads : (K, M + 1, C) of the first library, the last row being the bias
+    strengths : (S, K) chosen L2 strengths (exact) or learning rates (reference)
+    concept_count : M
+    solver : facts worth reporting, such as the largest gradient entry left
+    """
+
+    kept: tuple[int, ...]
+    correct: Tensor
+    baseline_correct: Tensor
+    constant_correct: Tensor
+    heads: Tensor
+    strengths: Tensor
+    concept_count: int
+    solver: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file."""
+        header = {"kept": list(self.kept), "concept_count": self.concept_count, "solver": self.solver}
+        save_file({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, path, metadata={"iis": json.dumps(header)})
+
+    @staticmethod
+    def load(path: Path) -> Measurement:
+        """Read a file written by `save`."""
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["iis"])
+            correct, baseline, constant, heads, strengths = (file.get_tensor(name) for name in TENSORS)
+        kept = tuple(header["kept"])
+        return Measurement(kept, correct, baseline, constant, heads, strengths, header["concept_count"], header["solver"])
+
+
+def constant_prediction(y_train: Tensor, y_test: Tensor) -> Tensor:
+    """Correctness (n,) of always naming the majority class of the training labels (the lowest label on a tie)."""
+    return (y_test == int(torch.bincount(y_train).argmax())).float()

@@ -1,0 +1,77 @@
+"""Figures of a report: ARR over sparsity with its band and the random control, and accuracy over sparsity. Drawing only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+PLOT_NAMES = ("arr", "accuracy")
+LIBRARY_COLOUR = "#1f5fa8"
+CONTROL_COLOUR = "#8a8a8a"
+REFERENCE_COLOUR = "#b5482a"
+
+
+def save_plot(report: dict[str, Any], name: str, path: Path) -> None:
+    """Draw figure `name` of a report's dictionary and save it; the suffix of `path` (png or svg) is the format."""
+    if name not in PLOT_NAMES:
+        raise ValueError(f"There is no figure {name!r}; choose one of {', '.join(PLOT_NAMES)}.")
+    figure = arr_figure(report) if name == "arr" else accuracy_figure(report)
+    # Fixed metadata: the same report gives the same bytes.
+    figure.savefig(path, dpi=144, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+
+
+def arr_figure(report: dict[str, Any]) -> Figure:
+    """ARR against sparsity, and against the number of kept concepts on a logarithmic axis, each with 95 % band and control."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    by_sparsity, by_kept = figure.subplots(1, 2, sharey=True)
+    for axis, x in ((by_sparsity, "sparsity"), (by_kept, "kept")):
+        _draw(axis, report, x, "arr")
+        axis.axhline(1, color=REFERENCE_COLOUR, linewidth=0.8, linestyle=":")
+        axis.grid(alpha=0.25)
+    by_kept.set_xscale("log")
+    by_kept.invert_xaxis()
+    by_sparsity.set_xlabel("sparsity s (share of concepts zeroed)")
+    by_kept.set_xlabel("kept concepts k (logarithmic)")
+    by_sparsity.set_ylabel("accuracy retention rate ARR")
+    by_sparsity.set_ylim(bottom=0)
+    by_sparsity.legend(loc="lower left", frameon=False)
+    figure.suptitle(_title(report), fontsize=11)
+    return figure
+
+
+def accuracy_figure(report: dict[str, Any]) -> Figure:
+    """Sparsity against accuracy, with the whole representation's accuracy and chance as lines."""
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axis = figure.subplots()
+    _draw(axis, report, "sparsity", "accuracy")
+    low, high = report["accuracy_representation_low"], report["accuracy_representation_high"]
+    axis.axhspan(low, high, color=REFERENCE_COLOUR, alpha=0.12, linewidth=0)
+    axis.axhline(report["accuracy_representation"], color=REFERENCE_COLOUR, linewidth=1, label="whole representation")
+    axis.axhline(report["chance"], color="black", linewidth=0.8, linestyle=":", label="chance")
+    axis.set_xlabel("sparsity s (share of concepts zeroed)")
+    axis.set_ylabel("accuracy")
+    axis.set_ylim(0, 1.02)
+    axis.grid(alpha=0.25)
+    axis.legend(loc="lower left", frameon=False)
+    figure.suptitle(_title(report), fontsize=11)
+    return figure
+
+
+def _draw(axis: Any, report: dict[str, Any], x: str, y: str) -> None:
+    curves = (("random_points", "random directions", CONTROL_COLOUR, "--"), ("points", report["library"]["kind"], LIBRARY_COLOUR, "-"))
+    for key, label, colour, style in curves:
+        points = [p for p in report[key] if x != "kept" or p["kept"] > 0]
+        at = np.asarray([p[x] for p in points])
+        axis.fill_between(at, [p[f"{y}_low"] for p in points], [p[f"{y}_high"] for p in points], color=colour, alpha=0.18, linewidth=0)
+        axis.plot(at, [p[y] for p in points], style, color=colour, marker="o", markersize=3, linewidth=1.4, label=label)
+
+
+def _title(report: dict[str, Any]) -> str:
+    if report["iis"] is None:
+        score = "IIS withheld: no better than chance"
+    else:
+        score = f"IIS {report['iis']:.3f} [{report['iis_low']:.3f}, {report['iis_high']:.3f}], random {report['iis_random_mean']:.3f}"
+    return f"{score}  ({report['protocol']} protocol, accuracy {report['accuracy_representation']:.3f})"

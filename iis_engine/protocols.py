@@ -1,0 +1,51 @@
+"""The numbers that define `exact` and `reference` (METHOD §3). No computation."""
+
+from __future__ import annotations
+
+from iis_engine.sparsify import kept_count
+
+PAPER_SPARSITIES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98)
+FEW_CONCEPTS = (5, 10, 15, 20, 25, 30)  # effective concepts, as NEC counts them
+LOG_NODES = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
+CONTROL_SEEDS = 5
+CONTROL_SEED_OFFSET = 10_000  # so that a random library is never its own control
+
+# exact
+STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
+VALIDATION_SHARE = 0.1
+LIBRARY_SEEDS = 3
+SELECTION_TOLERANCE = 3e-5
+SMALLEST_GAIN = 1e-3  # relative: a weaker strength must lower the validation loss by more
+FINAL_TOLERANCE = 1e-6
+REFINEMENT_ROUNDS = 2
+NODES_PER_ROUND = 3
+QUADRATURE_TARGET = 1e-3
+
+# reference
+LEARNING_RATES = (1e-3, 1e-2, 1e-1)
+END2END_LEARNING_RATES = (1e-2, 1e-1)
+EPOCHS = 30
+BATCH = 1024
+DECAY_PER_EPOCH = 0.99
+NOISE_DRAWS = 5
+
+# intervals
+CONFIDENCE = 0.95
+BOOTSTRAP_REPLICATES = 1000
+
+
+def exact_nodes(concept_count: int) -> list[int]:
+    """Numbers of kept concepts where the exact curve is measured first, from M down to 1."""
+    paper = {kept_count(concept_count, s) for s in PAPER_SPARSITIES}
+    return sorted((paper | {k for k in LOG_NODES if k <= concept_count}) - {0}, reverse=True)
+
+
+def reference_kept(concept_count: int, sparsity: float) -> int:
+    """What the authors' threshold keeps: M - floor(s·M) - 1."""
+    return max(kept_count(concept_count, sparsity) - 1, 0)
+
+
+def reference_nodes(concept_count: int) -> list[int]:
+    """Kept concepts at the paper's nodes under the authors' threshold, and the few-concept extras, falling."""
+    paper = {reference_kept(concept_count, s) for s in PAPER_SPARSITIES}
+    return sorted((paper | {1, 2} | {k for k in FEW_CONCEPTS if k < concept_count}) - {0}, reverse=True)

@@ -1,0 +1,79 @@
+"""g_s: keep each sample's largest concept activations and zero the rest. Masks by rank; no head and no curve lives here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+
+def kept_count(concept_count: int, sparsity: float) -> int:
+    """k = M - floor(s·M), in exact arithmetic (METHOD §1).
+
+    `int(M * s)` in floating point is off by one for some M, such as s = .7 with M = 90.
+
+    Examples
+    --------
+    >>> [kept_count(200, s) for s in (0, 0.1, 0.95, 0.98, 1)]
+    [200, 180, 10, 4, 0]
+    >>> kept_count(90, 0.7)
+    27
+    """
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"A sparsity ratio lies in [0, 1]; got {sparsity}.")
+    return concept_count - int(Fraction(str(sparsity)) * concept_count)
+
+
+def magnitude_ranks(activations: Tensor) -> Tensor:
+    """Rank of each activation within its sample: 0 is the largest magnitude, ties go to the lower concept index.
+
+    Parameters
+    ----------
+    activations : (n, M) float
+
+    Returns
+    -------
+    (n, M) int16, or int32 where M exceeds an int16
+    """
+    concept_count = activations.shape[1]
+    dtype = torch.int16 if concept_count <= torch.iinfo(torch.int16).max else torch.int32
+    order = torch.argsort(activations.abs(), dim=1, descending=True, stable=True)
+    ranks = torch.empty(activations.shape, dtype=dtype, device=activations.device)
+    places = torch.arange(concept_count, dtype=dtype, device=activations.device).expand_as(order)
+    return ranks.scatter_(1, order, places)
+
+
+def sparsify(activations: Tensor, kept: int) -> Tensor:
+    """Hard threshold: exactly `kept` activations of largest magnitude stay as they are, the others become zero (eq. 4).
+
+    Parameters
+    ----------
+    activations : (n, M) float
+    kept : k in 0..M
+
+    Examples
+    --------
+    >>> sparsify(torch.tensor([[3.0, -4.0, 1.0]]), 2)
+    tensor([[ 3., -4.,  0.]])
+    """
+    return torch.where(magnitude_ranks(activations) < kept, activations, torch.zeros_like(activations))
+
+
+def soft_sparsify(activations: Tensor, kept: int) -> Tensor:
+    """Equation 4 as printed: what is kept also shrinks by the threshold, the largest dropped magnitude. For ablation studies."""
+    ranks = magnitude_ranks(activations)
+    dropped = torch.where(ranks < kept, torch.zeros_like(activations), activations.abs())
+    threshold = dropped.amax(dim=1, keepdim=True)
+    return torch.where(ranks < kept, activations.sign() * (activations.abs() - threshold), torch.zeros_like(activations))
+
+
+def sparsify_like_authors(activations: Tensor, dropped: int) -> Tensor:
+    """The released code's rule: zero every magnitude up to and including the one at place `dropped` in rising order.
+
+    So M - dropped - 1 activations stay where magnitudes differ, and tied ones fall together (METHOD §3).
+    Shape (..., M); the threshold itself carries no gradient.
+    """
+    magnitudes = activations.detach().abs()
+    threshold = magnitudes.kthvalue(dropped + 1, dim=-1, keepdim=True).values
+    return torch.where(magnitudes > threshold, activations, torch.zeros_like(activations))

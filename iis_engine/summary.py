@@ -1,0 +1,210 @@
+"""From two measurements, the library's and the control's, to the report: integrals, intervals, warnings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student_t
+
+from iis_engine import protocols
+from iis_engine.curve import bootstrap_accuracies, iis, interval, log_area, panel_errors, quadrature_error, trapezoid
+from iis_engine.features import FeatureSet
+from iis_engine.measurement import Measurement
+from iis_engine.report import CurvePoint, IISReport
+from iis_engine.specs import ProtocolName
+from iis_engine.sparsify import kept_count
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Accuracies of a measurement, with the resampled ones beside them.
+
+    `accuracy` (S, K) per library seed, `replicates` (B, K) of the mean over seeds, `spread` (B, K) what the draw of
+    libraries adds, in units of accuracy.
+    """
+
+    kept: list[int]
+    sparsity: list[float]
+    integral_nodes: list[int]  # places of the nodes that IIS integrates over
+    accuracy: Array
+    replicates: Array
+    seeds: int
+
+
+def summarise(features: FeatureSet, measured: Measurement, control: Measurement, protocol: ProtocolName, library: dict[str, Any]) -> IISReport:
+    """Assemble the report. Numerator and denominator of every ARR are resampled together (METHOD §3)."""
+    y_count = measured.baseline_correct.shape[0]
+    constant = measured.constant_correct.double().numpy()
+    stacked = [measured.correct.double().numpy(), control.correct.double().numpy()]
+    rows = np.concatenate([measured.baseline_correct.double().numpy()[None], constant[None], *[c.reshape(-1, y_count) for c in stacked]])
+    replicates = bootstrap_accuracies(rows, protocols.BOOTSTRAP_REPLICATES, seed=0)
+    base, base_star = float(rows[0].mean()), replicates[:, 0]
+    chance, chance_star = float(constant.mean()), replicates[:, 1]
+    base_low, base_high = (float(v) for v in interval(base_star, protocols.CONFIDENCE))
+    first = 2 + stacked[0].shape[0] * stacked[0].shape[1]
+    curve = _curve(measured, replicates[:, 2:first], chance, chance_star, protocol)
+    random = _curve(control, replicates[:, first:], chance, chance_star, protocol)
+
+    nothing_learnt = base_low <= chance
+    denominator, denominator_star = max(base, 1e-12), np.maximum(base_star, 1e-12)
+    arr_seeds = curve.accuracy / denominator
+    arr = arr_seeds.mean(axis=0)
+    by_seed = _integral(arr_seeds, curve, measured.concept_count, protocol)
+    star = _integral(curve.replicates / denominator_star[:, None], curve, measured.concept_count, protocol)
+    control_seeds = _integral(random.accuracy / denominator, random, control.concept_count, protocol)
+    control_star = _integral(random.replicates / denominator_star[:, None], random, control.concept_count, protocol)
+    score = float(by_seed.mean())
+    low, high = (float(v) for v in interval(star + _seed_spread(by_seed, len(star)), protocols.CONFIDENCE))
+    gain = score - float(control_seeds.mean())
+    gain_star = star - control_star + _seed_spread(by_seed, len(star)) - _seed_spread(control_seeds, len(star), 1)
+    gain_low, gain_high = (float(v) for v in interval(gain_star, protocols.CONFIDENCE))
+    withheld = nothing_learnt and protocol == "exact"
+    mean_accuracy = curve.accuracy.mean(axis=0)
+    corrected = None if nothing_learnt else float(_integral((mean_accuracy - chance) / (base - chance), curve, measured.concept_count, protocol))
+    few = {str(k): float(mean_accuracy[curve.kept.index(k)]) for k in protocols.FEW_CONCEPTS if k in curve.kept}
+    random_arr = random.accuracy.mean(axis=0) / denominator
+    return IISReport(
+        protocol=protocol,
+        library=library,
+        class_names=features.class_names,
+        train_count=len(features.y_train),
+        test_count=len(features.y_test),
+        dimension=features.X_train.shape[1],
+        accuracy_representation=base,
+        accuracy_representation_low=base_low,
+        accuracy_representation_high=base_high,
+        chance=chance,
+        points=_points(curve, denominator, denominator_star, chance, nothing_learnt),
+        random_points=_points(random, denominator, denominator_star, chance, nothing_learnt),
+        iis=None if withheld else score,
+        iis_low=None if withheld else low,
+        iis_high=None if withheld else high,
+        quadrature_error=_error(arr, curve, measured.concept_count, protocol),
+        iis_by_seed=tuple(float(v) for v in by_seed),
+        iis_authors=_authors(arr, curve, measured.concept_count, protocol),
+        iis_chance_corrected=corrected,
+        iis_random_mean=float(control_seeds.mean()),
+        iis_random_sd=float(control_seeds.std(ddof=1)) if len(control_seeds) > 1 else 0.0,
+        concept_gain=None if withheld else gain,
+        concept_gain_low=None if withheld else gain_low,
+        concept_gain_high=None if withheld else gain_high,
+        iis_log=float(log_area(arr, curve.kept)),
+        iis_log_random=float(log_area(random_arr, random.kept)),
+        few_concepts=few,
+        few_concepts_mean=float(np.mean(list(few.values()))) if few else None,
+        optimistic=protocol == "reference",
+        solver=measured.solver,
+        warnings=(*features.warnings, *_warnings(features, base, base_low, base_high, chance, mean_accuracy, curve, protocol)),
+    )
+
+
+def _curve(measured: Measurement, replicates: Array, chance: float, chance_star: Array, protocol: ProtocolName) -> _Curve:
+    """Accuracy curves with, in the exact protocol, the point s = 1 where only the constant prediction is left."""
+    seeds, nodes, _ = measured.correct.shape
+    accuracy = measured.correct.double().mean(dim=2).numpy()
+    star = replicates.reshape(-1, seeds, nodes).mean(axis=1)
+    kept = list(measured.kept)
+    M = measured.concept_count
+    if protocol == "reference":
+        nominal = {protocols.reference_kept(M, s): s for s in reversed(protocols.PAPER_SPARSITIES)}
+        sparsity = [nominal.get(k, 1 - (k + 1) / M) for k in kept]
+        return _Curve(kept, sparsity, [i for i, k in enumerate(kept) if k in nominal], accuracy, star, seeds)
+    nominal = {kept_count(M, s): s for s in reversed(protocols.PAPER_SPARSITIES)}
+    sparsity = [*(nominal.get(k, 1 - k / M) for k in kept), 1.0]
+    accuracy = np.concatenate([accuracy, np.full((seeds, 1), chance)], axis=1)
+    star = np.concatenate([star, chance_star[:, None]], axis=1)
+    return _Curve([*kept, 0], sparsity, list(range(nodes + 1)), accuracy, star, seeds)
+
+
+def _integral(arr: Array, curve: _Curve, concept_count: int, protocol: ProtocolName) -> Array:
+    if protocol == "exact":
+        return iis(arr, curve.kept, concept_count)
+    places = curve.integral_nodes
+    return trapezoid(arr[..., places], np.asarray([curve.sparsity[i] for i in places]))
+
+
+def _authors(arr: Array, curve: _Curve, concept_count: int, protocol: ProtocolName) -> float:
+    """Trapezoid over the paper's nodes in [0, .98], not extended to 1."""
+    count = protocols.reference_kept if protocol == "reference" else kept_count
+    at = {count(concept_count, s): s for s in reversed(protocols.PAPER_SPARSITIES) if count(concept_count, s) > 0}
+    nodes = sorted(at, reverse=True)
+    values = np.asarray([arr[curve.kept.index(k)] for k in nodes])
+    return float(trapezoid(values, np.asarray([at[k] for k in nodes])))
+
+
+def _error(arr: Array, curve: _Curve, concept_count: int, protocol: ProtocolName) -> float:
+    if protocol == "exact":
+        return quadrature_error(arr, curve.kept, concept_count)
+    places = curve.integral_nodes
+    if len(places) < 3:
+        return 0.0
+    return float(panel_errors(arr[places], np.asarray([curve.sparsity[i] for i in places])).sum())
+
+
+def _seed_spread(values: Array, replicates: int, stream: int = 0) -> Array:
+    """What another draw of libraries would add to the mean over S seeds: Student's t with S - 1 degrees of freedom."""
+    if len(values) < 2:
+        return np.zeros(replicates)
+    scale = values.std(ddof=1) / np.sqrt(len(values))
+    # Quantiles in shuffled order rather than draws: the same spread without a second source of chance.
+    levels = (np.arange(replicates) + 0.5) / replicates
+    return scale * np.random.default_rng(1 + stream).permutation(student_t.ppf(levels, len(values) - 1))
+
+
+def _points(curve: _Curve, denominator: float, denominator_star: Array, chance: float, nothing_learnt: bool) -> tuple[CurvePoint, ...]:
+    points: list[CurvePoint] = []
+    for i, (kept, sparsity) in enumerate(zip(curve.kept, curve.sparsity, strict=True)):
+        star = curve.replicates[:, i] + _seed_spread(curve.accuracy[:, i], len(curve.replicates))
+        accuracy = float(curve.accuracy[:, i].mean())
+        low, high = interval(star, protocols.CONFIDENCE)
+        arr_low, arr_high = interval(star / denominator_star, protocols.CONFIDENCE)
+        corrected = None if nothing_learnt else (accuracy - chance) / (denominator - chance)
+        points.append(
+            CurvePoint(
+                round(float(sparsity), 10),
+                kept,
+                accuracy,
+                max(float(low), 0.0),
+                min(float(high), 1.0),
+                accuracy / denominator,
+                max(float(arr_low), 0.0),
+                float(arr_high),
+                corrected,
+            )
+        )
+    return tuple(points)
+
+
+def _warnings(
+    features: FeatureSet,
+    base: float,
+    base_low: float,
+    base_high: float,
+    chance: float,
+    accuracy: Array,
+    curve: _Curve,
+    protocol: ProtocolName,
+) -> list[str]:
+    found: list[str] = []
+    if base_low <= chance:
+        found.append(
+            f"The representation classifies no better than chance ({base:.3f}, 95 % interval {base_low:.3f} to {base_high:.3f}; "
+            f"always naming the commonest class gives {chance:.3f}), so its ARR and IIS carry no information."
+        )
+    above = [k for k, a in zip(curve.kept, accuracy, strict=True) if a > base]
+    if above:
+        found.append(
+            f"ARR exceeds 1 at {len(above)} of {len(curve.kept)} nodes: the sparse head there generalises better than the head on the "
+            "whole representation."
+        )
+    if protocol == "reference":
+        found.append("The reference protocol picks epochs and learning rates on the test set, so its numbers are optimistic.")
+    few = [name for label, name in enumerate(features.class_names) if int((features.y_train == label).sum()) < 5]
+    if few:
+        found.append(f"{len(few)} classes have fewer than five training images ({', '.join(few[:5])}).")
+    return found
