@@ -16,16 +16,7 @@ from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
 from worker.results import FittedLibrary, add_library, add_results
 from worker.sources import materialise
-
-FEATURES = "features.safetensors"
-LIBRARY = "library.safetensors"
-CONTROL = "control.safetensors"
-MEASUREMENT = "measurement.safetensors"
-REPORT = "report.json"
-CONCEPTS = "concepts.json"
-VECTORS = "vectors.npy"
-EXEMPLARS = "exemplars.zip"
-PLOTS = tuple((name, format_, f"{name}.{format_}") for name in ("arr", "accuracy") for format_ in ("png", "svg"))
+from worker.stages import CONCEPTS, CONTROL, ENSEMBLE, EXEMPLARS, FEATURES, LIBRARY, MEASUREMENT, PLOTS, REPORT, VECTORS
 
 
 def run_score(attempt: Attempt) -> None:
@@ -36,7 +27,8 @@ def run_score(attempt: Attempt) -> None:
     reused = attempt.write(lambda session: _reused_library(session, job.owner_id, job.spec["library"]))
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     settings = job.spec["library"] if reused is None else reused.settings
-    stages = score_stages(job.spec | {"library": settings}, model, dataset, library_key=given.get(LIBRARY))
+    device = attempt.runtime.settings.device
+    stages = score_stages(job.spec | {"library": settings}, model, dataset, library_key=given.get(LIBRARY), device=device)
     pipeline = Pipeline(attempt, stages, given=given, materialise=lambda: materialise(attempt))
     pipeline.run()
     report = pipeline.file(REPORT)
@@ -53,18 +45,22 @@ def run_score(attempt: Attempt) -> None:
     attempt.write(finish)
 
 
-def score_stages(spec: dict[str, Any], model: Model | None, dataset: Dataset, *, library_key: str | None) -> list[Stage]:
+def score_stages(
+    spec: dict[str, Any], model: Model | None, dataset: Dataset, *, library_key: str | None, device: str = "auto"
+) -> list[Stage]:
     """The stages of a score job, each under the digest of everything its output depends on.
 
     Parameters
     ----------
     spec : the job's request, with the settings of the library that is used
     library_key : artifact key of a library fitted before; None builds one
+    device : where to compute; no part of any key
     """
     backbone = model and {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
     data = {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
     protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
     score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed}
+    request = {"score": score, "device": device}
 
     def key(stage: str, **depends: Any) -> str:
         return digest_of(stage=stage, engine=ENGINE_VERSION, **depends)
@@ -75,7 +71,7 @@ def score_stages(spec: dict[str, Any], model: Model | None, dataset: Dataset, *,
     heads = key("heads", features=features, library=built, protocol=protocol, seed=seed)
     curve = key("curve", heads=heads, control=control)
     images = dataset.kind != "features"
-    build = Stage("libraries", built, (FEATURES,), (LIBRARY,), {"score": score})
+    build = Stage("libraries", built, (FEATURES,), (LIBRARY, ENSEMBLE), request)
     show = Stage(
         "explain",
         key("explain", features=features, library=built),
@@ -84,12 +80,13 @@ def score_stages(spec: dict[str, Any], model: Model | None, dataset: Dataset, *,
         needs_sources=images,
     )
     fits = library_key is None
+    ensemble = ENSEMBLE if fits else LIBRARY
     return [
         Stage("extract", features, (), (FEATURES,), {"elements": spec["elements"]}, needs_sources=True, sharded=images),
         *([build] if fits else []),
-        Stage("control", control, (FEATURES,), (CONTROL,), {"score": score}),
-        Stage("heads", heads, (FEATURES, LIBRARY), (MEASUREMENT,), {"score": score}),
-        Stage("curve", curve, (FEATURES, LIBRARY, MEASUREMENT, CONTROL), (REPORT,), {"score": score}),
+        Stage("control", control, (FEATURES,), (CONTROL,), request),
+        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), request),
+        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL), (REPORT,), request),
         *([show] if fits else []),
         Stage("report", key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS)),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,10 @@ from typing import Any, Protocol
 from worker.datasets import describe_features, describe_images, open_features, open_images, read_images
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
+ENSEMBLE = "ensemble.zip"
+REPORT = "report.json"
+CONCEPTS, VECTORS, EXEMPLARS = "concepts.json", "vectors.npy", "exemplars.zip"
+PLOTS = tuple((name, suffix, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg"))
 
 
 class Reporter(Protocol):
@@ -88,10 +93,15 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
 
 
 def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The concept library, with the further seeds its interval needs -> library.safetensors."""
+    """The concept library -> library.safetensors, and with the further seeds its interval needs -> ensemble.zip."""
     from iis_engine.scoring import build_libraries
 
-    build_libraries(_features(workspace), _score_spec(arguments), tell.progress).save(workspace / LIBRARY)
+    ensemble = build_libraries(_features(workspace), _score_spec(arguments), tell.progress, device=arguments["device"])
+    ensemble.primary.save(workspace / LIBRARY)
+    ensemble.save(workspace / "ensemble")
+    with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
+        for path in (workspace / "ensemble").iterdir():
+            archive.write(path, path.name)
     return {}
 
 
@@ -99,40 +109,40 @@ def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
     """The random control -> control.safetensors."""
     from iis_engine.scoring import measure_control
 
-    measure_control(_features(workspace), _score_spec(arguments), tell.progress).save(workspace / CONTROL)
+    measured = measure_control(_features(workspace), _score_spec(arguments), tell.progress, device=arguments["device"])
+    measured.save(workspace / CONTROL)
     return {}
 
 
 def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Every head of every sparsity -> measurement.safetensors."""
-    from iis_engine.scoring import LibraryEnsemble, measure_library
+    from iis_engine.scoring import measure_library
 
-    ensemble = LibraryEnsemble.load(workspace / LIBRARY)
-    measure_library(_features(workspace), ensemble, _score_spec(arguments), tell.progress).save(workspace / MEASUREMENT)
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), _score_spec(arguments)
+    measure_library(features, ensemble, spec, tell.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
     return {}
 
 
 def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The curve, its integral and their intervals -> report.json."""
-    from iis_engine.scoring import LibraryEnsemble, Measurement, assemble
+    from iis_engine.measurement import Measurement
+    from iis_engine.scoring import assemble
 
     measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
-    found = assemble(_features(workspace), LibraryEnsemble.load(workspace / LIBRARY), measured, random, _score_spec(arguments))
-    content = found.to_dict()
-    (workspace / "report.json").write_text(json.dumps(content, allow_nan=False))
+    found = assemble(_features(workspace), _ensemble(workspace), measured, random, _score_spec(arguments)).to_dict()
+    (workspace / REPORT).write_text(json.dumps(found, allow_nan=False))
     tell.progress(1, 1)
-    return {"warnings": content.get("warnings", [])}
+    return {"warnings": found["warnings"]}
 
 
 def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """What shows each concept -> concepts.json, vectors.npy, exemplars.zip."""
-    from iis_engine.scoring import LibraryEnsemble
-
+    from iis_engine.libraries.library import ConceptLibrary
     from worker.exemplars import show_concepts
 
     sources = arguments.get("sources")
     images = open_images(workspace, sources["dataset"]) if sources else None
-    show_concepts(_features(workspace), LibraryEnsemble.load(workspace / LIBRARY).primary, images, workspace, tell.progress)
+    show_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, workspace, tell.progress)
     return {}
 
 
@@ -140,11 +150,10 @@ def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
     """The figures -> arr.png, arr.svg, accuracy.png, accuracy.svg."""
     from iis_engine.plots import save_plot
 
-    content = json.loads((workspace / "report.json").read_text())
-    figures = [(name, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg")]
-    for done, (name, file) in enumerate(figures, start=1):
+    content = json.loads((workspace / REPORT).read_text())
+    for done, (name, _, file) in enumerate(PLOTS, start=1):
         save_plot(content, name, workspace / file)
-        tell.progress(done, len(figures))
+        tell.progress(done, len(PLOTS))
     return {}
 
 
@@ -192,6 +201,18 @@ def _features(workspace: Path) -> Any:
     from iis_engine.features import FeatureSet
 
     return FeatureSet.load(workspace / FEATURES)
+
+
+def _ensemble(workspace: Path) -> Any:
+    """The library with its further seeds; one fitted by an earlier job comes alone."""
+    from iis_engine.libraries.library import ConceptLibrary
+    from iis_engine.scoring import LibraryEnsemble
+
+    if not (workspace / ENSEMBLE).exists():
+        return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY),))
+    with zipfile.ZipFile(workspace / ENSEMBLE) as archive:
+        archive.extractall(workspace / "ensemble")
+    return LibraryEnsemble.load(workspace / "ensemble")
 
 
 def _score_spec(arguments: dict[str, Any]) -> Any:
