@@ -92,10 +92,10 @@ class Service:
             session.add(upload)
         return upload.id
 
-    def add_dataset(self, content: bytes, filename: str = "features.npz", kind: str = "features", **values: Any) -> str:
-        dataset = Dataset(
-            id=new_id("dataset"), owner_id=self.owner_id, name="set", kind=kind, upload_id=self.add_upload(content, filename), **values
-        )
+    def add_dataset(self, content: bytes | None, filename: str = "features.npz", kind: str = "features", **values: Any) -> str:
+        """A data set of an upload, or of whatever `values` say when there is no content."""
+        upload_id = None if content is None else self.add_upload(content, filename)
+        dataset = Dataset(id=new_id("dataset"), owner_id=self.owner_id, name="set", kind=kind, upload_id=upload_id, **values)
         with self.runtime.sessions.begin() as session:
             session.add(dataset)
         return dataset.id
@@ -152,8 +152,8 @@ class Service:
         }
         return self.add_job("score", dataset_id, spec, model_id=model_id)
 
-    def features(self) -> bytes:
-        return features_file()
+    def features(self, **sizes: int) -> bytes:
+        return features_file(**sizes)
 
     def become_another_owner(self) -> None:
         """Everything added from now on belongs to someone else."""
@@ -245,7 +245,7 @@ def service(quick_settings: Settings, warm_compute: Compute, wait_until: Callabl
     service.close()
 
 
-def features_file(*, per_class: int = 30, classes: int = 3, dimension: int = 6, seed: int = 0, **changed: Any) -> bytes:
+def features_file(*, per_class: int = 30, classes: int = 3, dimension: int = 6, seed: int = 0) -> bytes:
     """Well separated classes with elements, as an npz."""
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(classes, dimension)) * 3
@@ -254,12 +254,7 @@ def features_file(*, per_class: int = 30, classes: int = 3, dimension: int = 6, 
     def sample() -> np.ndarray[Any, Any]:
         return (centres[labels] + generator.normal(size=(len(labels), dimension))).astype(np.float32)
 
-    arrays = {"X_train": sample(), "y_train": labels, "X_test": sample(), "y_test": labels, "concepts": sample()[:60]} | changed
+    arrays = {"X_train": sample(), "y_train": labels, "X_test": sample(), "y_test": labels, "concepts": sample()[:60]}
     buffer = BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
-
-
-@pytest.fixture
-def make_features() -> Callable[..., bytes]:
-    return features_file

@@ -68,31 +68,39 @@ def test_a_job_whose_compute_process_grows_too_large_fails_with_both_sizes(servi
     assert service.compute.pid is None
 
 
-def test_a_score_whose_outputs_cannot_be_stored_is_tried_again_and_leaves_nothing_half_written(service: Service) -> None:
-    job_id = service.add_score()
+def test_a_job_whose_outputs_find_a_full_disk_is_tried_again_fails_with_a_sentence_and_leaves_nothing(service: Service) -> None:
+    job_id = service.add_score(add_large_dataset(service))
     service.runtime.settings.max_attempts = 2
     with full_disk():
         assert service.run(job_id) == "queued"
         assert service.run(job_id) == "failed"
     error = service.job(job_id).error
     assert error["code"] == "storage_unavailable"
-    folder = service.folder / "artifacts" / "tmp"
-    assert not list(folder.glob("*"))
-    assert not list(service.runtime.work_folder.glob("*"))
+    assert "storage failed" in error["message"]
+    assert [path for path in (service.folder / "artifacts").rglob("*") if path.is_file()] == []
+    assert list(service.runtime.work_folder.iterdir()) == []
 
 
-def test_a_score_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
-    job_id = service.add_score()
+def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
+    job_id = service.add_score(add_large_dataset(service))
     with full_disk():
         assert service.run(job_id) == "queued"
     assert service.run(job_id) == "succeeded"
+    assert service.states(job_id) == ["queued", "running", "queued", "running", "succeeded"]
+
+
+def add_large_dataset(service: Service) -> str:
+    """A server folder's features, larger than the disk will have room for."""
+    path = service.folder / "large.npz"
+    path.write_bytes(service.features(per_class=200, dimension=512))
+    return service.add_dataset(None, server_path=str(path), state="ready", digest="of the file")
 
 
 @contextmanager
 def full_disk() -> Generator[None]:
-    """Let no file of this process grow beyond 1 kB: writes fail as they do on a full disk."""
+    """Let no file of this process grow beyond a megabyte: writes fail as they do on a full disk, and the test's own log still fits."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
         yield
     finally:
