@@ -33,7 +33,9 @@ def show_concepts(features: Any, library: Any, images: Any | None, workspace: Pa
         shown.update(element for element, _ in nearest)
         concepts.append({"origin": origin, "label": None, "exemplars": [_exemplar(features, images, *each) for each in nearest]})
     (workspace / "concepts.json").write_text(json.dumps(concepts, allow_nan=False))
-    _write_crops(features, images, shown if images is not None and features.element_refs else set(), workspace, progress)
+    with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:
+        if images is not None and features.element_refs:
+            _write_crops(features, images, shown, archive, progress)
 
 
 def _exemplar(features: Any, images: Any | None, element: int, similarity: float) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def _crop_name(element: int) -> str:
     return f"{element}.png"
 
 
-def _write_crops(features: Any, images: Any | None, elements: set[int], workspace: Path, progress: Callable[[int, int], None]) -> None:
+def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
     """Each image is opened once, and an element that shows several concepts is kept once."""
     from iis_engine.elements import element_crop
     from iis_engine.images import load_image
@@ -56,12 +58,11 @@ def _write_crops(features: Any, images: Any | None, elements: set[int], workspac
     of_image: defaultdict[int, list[int]] = defaultdict(list)
     for element in sorted(elements):
         of_image[features.element_refs[element].image].append(element)
-    with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:
-        for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
-            picture = load_image(images.train[image].path) if images is not None else None
-            for element in members:
-                archive.writestr(_crop_name(element), _png(element_crop(picture, features.element_refs[element])))
-            progress(done, len(of_image))
+    for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
+        picture = load_image(images.train[image].path)
+        for element in members:
+            archive.writestr(_crop_name(element), _png(element_crop(picture, features.element_refs[element])))
+        progress(done, len(of_image))
 
 
 def _png(crop: Any) -> bytes:

@@ -186,13 +186,14 @@ def _backbone(request: dict[str, Any]) -> Any:
     from iis_engine.backbones import load_backbone
     from iis_engine.specs import BackboneSpec, Preprocessing
 
-    preprocessing: dict[str, Any] = request["preprocessing"] or {}
+    given: dict[str, Any] = request["preprocessing"] or {}
+    preprocessing: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     spec = BackboneSpec(
         request["architecture"],
         request["arguments"],
         request["pretrained"],
         request["layer"],
-        Preprocessing(**{name: tuple(value) if isinstance(value, list) else value for name, value in preprocessing.items()}),
+        Preprocessing(**preprocessing),
     )
     return load_backbone(spec, Path(request["checkpoint"]) if request["checkpoint"] else None, device=request["device"])
 

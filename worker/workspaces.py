@@ -28,7 +28,7 @@ def sweep_workspaces(session: Session, work_folder: Path) -> int:
     present = {path.name: path for path in work_folder.iterdir()}  # listed first: a folder is made after its lease
     job_ids = [name.rpartition("-")[0] for name in present]
     leased = session.execute(select(Job.id, Job.lease_token).where(Job.id.in_(job_ids), Job.lease_token.is_not(None))).all()
-    left = present.keys() - {workspace_name(job_id, token) for job_id, token in leased}
+    left = present.keys() - {workspace_name(job_id, token) for job_id, token in leased if token}
     for name in left:
         shutil.rmtree(present[name], ignore_errors=True)
         log.info("workspace_removed", name=name)
