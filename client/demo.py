@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,6 +44,8 @@ def run(
 ) -> None:
     """Score four checkpoints of one small network with three libraries, in a service started for it."""
     began = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     stack = LocalStack(output / "service", port=port)
     try:
         console.print(f"A service is starting; its data and logs are in {output / 'service'}.")
@@ -110,6 +114,11 @@ def table_of(scored: list[Scored]) -> Table:
             end_section=one.library == LIBRARIES[-1],
         )
     return table
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """Leave by an exception, so that the service is stopped on the way out."""
+    raise SystemExit(128 + number)
 
 
 def _collect(client: IISClient, output: Path, checkpoint: Checkpoint, library: LibraryKind, job: Job) -> Scored:
