@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -42,17 +43,22 @@ class LocalStack:
     ----------
     folder : its databases, artifacts and logs; kept when it stops, and taken up again by the next one
     port : of the API on 127.0.0.1; 0 takes a free one
+    concurrency : jobs that run at the same time; they share this machine's processors evenly
     """
 
-    def __init__(self, folder: Path, *, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, concurrency: int = 1) -> None:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "stack.log"
         self._ready_file = self.folder / READY_FILE_NAME
         self._ready_file.unlink(missing_ok=True)  # of a stack that was killed
-        command = stack_command(self.folder, port=port, concurrency=1, ready_file=self._ready_file)
+        command = stack_command(self.folder, port=port, concurrency=concurrency, ready_file=self._ready_file)
+        threads = str(max(1, (os.cpu_count() or 1) // concurrency))
+        environment = {"OMP_NUM_THREADS": threads, **os.environ}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
 
     def wait_until_ready(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> Address:
         """Where it answers, once it does.

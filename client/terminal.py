@@ -74,7 +74,7 @@ class Terminal:
                     stages[stage] = bars.add_task(STAGE_WORDS.get(stage, stage.replace("_", " ").capitalize()), total=None, left="")
                 if event["type"] == "progress":
                     bars.update(stages[stage], completed=data["done"], total=data["total"] or None, left=_left(data["eta_seconds"]))
-                elif data["state"] != "started":
+                elif data["state"] in ("finished", "reused"):
                     _finish(bars, stages[stage], "reused" if data["state"] == "reused" else "")
 
     def show_job(self, job: Job, as_json: bool) -> None:
