@@ -25,7 +25,7 @@ LIBRARIES: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
 CONCEPT_COUNT = 50  # enough for ten classes
 CONCURRENCY = 2  # jobs this small gain more from each other's company than from a second thread
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def run(
         console.print(f"The ARR figure of each line is in {output / 'figures'}.\nDone in {time.monotonic() - began:.0f} s.")
         if not once:
             console.print(f"The service stays up; Ctrl-C stops it. Its API docs: {address.url}/v1/docs. To use it from another terminal:")
-            console.print(f"  export IIS_URL={address.url} IIS_API_KEY={address.api_key}", soft_wrap=True)
+            console.print(f"  export IIS_URL={address.url} IIS_API_KEY={address.api_key}")
             stack.wait_until_stopped()
     except KeyboardInterrupt:
         console.print("Stopping the service.")
