@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +15,8 @@ from torch import Tensor
 
 from iis_engine.backbones import Backbone
 from iis_engine.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, too_many_corrupt
-from iis_engine.elements import ELEMENTS_PER_IMAGE_MAX, Box, choose_source_images, cut_elements, element_kind_name
+from iis_engine.decoding import Decoded, computed_ahead, decode_elements, decode_images
+from iis_engine.elements import ELEMENTS_PER_IMAGE_MAX, Box, choose_source_images, element_kind_name
 from iis_engine.errors import DataError, OutOfMemory
 from iis_engine.features import ElementRef, FeatureSet, Progress, no_progress
 from iis_engine.shards import Part, Shard, ShardPlan, plan_shards, read_shard, write_shard
@@ -28,17 +27,6 @@ CHUNK_IMAGES = 16
 BATCH_PIXELS = {"cpu": 32 * 224 * 224, "cuda": 256 * 224 * 224}
 BATCH_IMAGES_MAX = {"cpu": 256, "cuda": 2048}
 _ALLOCATION_FAILURES = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "bad_alloc")
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """Network inputs (k, H, W, channels) uint8 of a few images, or of the elements of one; `rows` says which images."""
-
-    rows: list[int]
-    boxes: list[Box]
-    pixels: NDArray[np.uint8]
-    failures: list[str]
-    work_done: int
 
 
 @dataclass
@@ -117,18 +105,19 @@ def extract_features(
     done = sum(weight[planned.part] * len(planned.images) for planned in finished)
     progress(done, total)
     shard_folder.mkdir(parents=True, exist_ok=True)
-    batcher = _Batcher(backbone, batch_size or _default_batch_size(backbone))
+    batcher = _Batcher(backbone, batch_size or default_batch_size(backbone))
 
-    def decode(planned: ShardPlan, rows: Sequence[int]) -> _Decoded:
+    def decode(task: tuple[ShardPlan, Sequence[int]]) -> Decoded:
+        planned, rows = task
         if planned.part == "elements" and elements is not None:
-            return _decode_elements(backbone, dataset, elements, rows)
-        return _decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows)
+            return decode_elements(backbone, dataset, elements, rows)
+        return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows)
 
     pending = [planned for planned in plan if planned not in finished]
     tasks = [(planned, rows) for planned in pending for rows in _chunks(planned)]
     threads = decode_threads or _default_decode_threads(backbone)
     image_count = len(dataset.train) + len(dataset.test)
-    with _decoding(tasks, decode, threads, ahead=threads + 2 * max(1, batcher.size // CHUNK_IMAGES)) as stream:
+    with computed_ahead(tasks, decode, threads, ahead=threads + 2 * max(1, batcher.size // CHUNK_IMAGES)) as stream:
         for planned in pending:
             chunks = islice(stream, len(_chunks(planned)))
             shard, done = _compute_shard(batcher, planned, chunks, lambda done: progress(min(done, total), total), done)
@@ -139,7 +128,8 @@ def extract_features(
     return _assemble(dataset, elements, [(planned, finished[planned]) for planned in plan], backbone.num_features)
 
 
-def _default_batch_size(backbone: Backbone) -> int:
+def default_batch_size(backbone: Backbone) -> int:
+    """Images per forward pass, so that a batch has about as many pixels whatever the input size."""
     height, width = backbone.input_size
     kind = backbone.device.type
     return max(1, min(BATCH_IMAGES_MAX[kind], BATCH_PIXELS[kind] // (height * width)))
@@ -157,7 +147,7 @@ def _chunks(planned: ShardPlan) -> list[Sequence[int]]:
 
 
 def _compute_shard(
-    batcher: _Batcher, planned: ShardPlan, chunks: Iterable[_Decoded], report: Callable[[int], None], done: int
+    batcher: _Batcher, planned: ShardPlan, chunks: Iterable[Decoded], report: Callable[[int], None], done: int
 ) -> tuple[Shard, int]:
     rows, boxes, failures, features = list[int](), list[Box](), list[str](), list[Tensor]()
     waiting, waiting_count = list[NDArray[np.uint8]](), 0
@@ -183,72 +173,6 @@ def _compute_shard(
     width = batcher.backbone.num_features
     matrix = torch.cat(features).cpu() if features else torch.empty(0, width)
     return Shard(matrix, tuple(rows), tuple(boxes), tuple(failures)), done
-
-
-class _decoding:  # noqa: N801 (a context manager that reads as a verb)
-    """Decode tasks in threads, a bounded number ahead of the consumer, in order; leaving cancels what was not begun."""
-
-    def __init__(
-        self,
-        tasks: list[tuple[ShardPlan, Sequence[int]]],
-        decode: Callable[[ShardPlan, Sequence[int]], _Decoded],
-        threads: int,
-        ahead: int,
-    ) -> None:
-        self._tasks = iter(tasks)
-        self._decode = decode
-        self._ahead = ahead
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-
-    def __enter__(self) -> Iterator[_Decoded]:
-        return self._results()
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _results(self) -> Iterator[_Decoded]:
-        begun: deque[Future[_Decoded]] = deque(self._begin(self._ahead))
-        while begun:
-            result = begun.popleft().result()
-            begun.extend(self._begin(1))
-            yield result
-
-    def _begin(self, count: int) -> list[Future[_Decoded]]:
-        return [self._pool.submit(self._decode, planned, rows) for planned, rows in islice(self._tasks, count)]
-
-
-def _decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Sequence[int]) -> _Decoded:
-    from iis_engine.images import load_image
-
-    decoded, pixels, failures = list[int](), list[NDArray[np.uint8]](), list[str]()
-    for row in rows:
-        try:
-            pixels.append(backbone.transform.pixels(load_image(images[row].path)))
-            decoded.append(row)
-        except DataError:
-            failures.append(images[row].path.name)
-    return _Decoded(decoded, [], _stacked(pixels, backbone), failures, len(rows))
-
-
-def _decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec, rows: Sequence[int]) -> _Decoded:
-    from iis_engine.images import load_image
-
-    decoded, boxes, pixels = list[int](), list[Box](), list[NDArray[np.uint8]]()
-    for row in rows:
-        try:
-            image = load_image(dataset.train[row].path)
-        except DataError:
-            continue  # counted where the training images themselves are decoded
-        for element in cut_elements(image, spec.kind):
-            decoded.append(row)
-            boxes.append(element.box)
-            pixels.append(backbone.transform.whole_pixels(element.crop))
-    return _Decoded(decoded, boxes, _stacked(pixels, backbone), [], len(rows) * ELEMENTS_PER_IMAGE_MAX[spec.kind])
-
-
-def _stacked(pixels: list[NDArray[np.uint8]], backbone: Backbone) -> NDArray[np.uint8]:
-    height, width = backbone.input_size
-    return np.stack(pixels) if pixels else np.empty((0, height, width, backbone.transform.channels), np.uint8)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -53,7 +53,7 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
     if image.mode == "F":
         raise _refusal(path, "holds floating point pixels, whose range is anyone's guess; save it with 8 or 16 bits per channel")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     drawn = image.convert("RGBA")
     on_white = Image.new("RGB", image.size, "white")
     on_white.paste(drawn, mask=drawn.getchannel("A"))

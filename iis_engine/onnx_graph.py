@@ -22,7 +22,7 @@ _AFTER_LINEAR = frozenset({"Add", "Softmax", "LogSoftmax", "Sigmoid", "Identity"
 _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Identity", "Dropout", "Cast"})
 _POOLS = frozenset({"GlobalAveragePool", "ReduceMean", "AveragePool"})
 _CONSTANT_STEPS = frozenset({"Transpose", "Identity", "Cast", "DequantizeLinear", "Reshape"})
-_FLOATS = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.DOUBLE: "float64"}
+_FLOATS: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.DOUBLE: "float64"}
 
 
 @dataclass(frozen=True)

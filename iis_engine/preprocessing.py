@@ -52,7 +52,9 @@ class ImageTransform:
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop an RGB image: (H, W, channels) uint8."""
-        return self._bytes(self._geometry(self._in_colours(image)))
+        in_colours = self._in_colours(image)
+        as_is = (image.height, image.width) == self.input_size == self.resize_size
+        return self._bytes(in_colours if as_is else self._geometry(in_colours))
 
     def whole_pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize an RGB image to the input size and crop nothing, which is how visual elements are seen (METHOD §2)."""
@@ -64,7 +66,8 @@ class ImageTransform:
         return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(scale).add_(shift)
 
     def _in_colours(self, image: Image.Image) -> Image.Image:
-        return image.convert("L" if self.channels == 1 else "RGB")
+        mode = "L" if self.channels == 1 else "RGB"
+        return image if image.mode == mode else image.convert(mode)
 
     def _bytes(self, image: Image.Image) -> NDArray[np.uint8]:
         pixels = np.asarray(image, dtype=np.uint8)

@@ -77,7 +77,7 @@ def test_features_are_those_of_one_image_at_a_time_in_the_order_of_the_data_set(
 
 
 @pytest.mark.parametrize(("batch_size", "shard_size", "threads"), [(1, 5, 1), (7, 17, 3), (64, 1000, 2), (3, 16, 2)])
-def test_batches_shards_and_threads_change_nothing(
+def test_batches_shards_and_threads_change_nothing(  # noqa: PLR0917
     batch_size: int, shard_size: int, threads: int, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
     spec = ElementSpec("patches", images_per_class=2)
