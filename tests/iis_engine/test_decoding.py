@@ -25,7 +25,7 @@ def test_results_come_in_the_order_of_the_tasks_whichever_is_done_first() -> Non
 
 def test_no_more_is_done_ahead_than_asked_for() -> None:
     begun = list[int]()
-    with computed_ahead(range(100), lambda task: begun.append(task), threads=2, ahead=4) as results:
+    with computed_ahead(range(100), begun.append, threads=2, ahead=4) as results:
         next(results)
     assert len(begun) <= 5
 
