@@ -103,15 +103,15 @@ def read_features(path: Path) -> FeatureSet:
             raise DataError(f"X_{split} has {len(X)} rows but y_{split} has {len(y)} labels.")
     given = next((arrays[name] for name in ELEMENT_NAMES if name in arrays), None)
     elements = None if given is None else _matrix(given, "concepts")
-    for name, X in (("X_test", X_test), ("concepts", elements)):
-        if X is not None and X.shape[1] != X_train.shape[1]:
-            raise DataError(f"{name} has {X.shape[1]} columns but X_train has {X_train.shape[1]}.")
-    values, (y_train, y_test), warnings = _renumber(y_train, y_test)
+    for name, matrix in (("X_test", X_test), ("concepts", elements)):
+        if matrix is not None and matrix.shape[1] != X_train.shape[1]:
+            raise DataError(f"{name} has {matrix.shape[1]} columns but X_train has {X_train.shape[1]}.")
+    values, (y_train, y_test) = _renumber(y_train, y_test)
     names = cast("list[str]", header.get("class_names") or [str(value) for value in values])
-    refs = tuple(ElementRef(image, cast("tuple[int, int, int, int]", tuple(box)), kind) for image, box, kind in header.get("element_refs", []))
-    return FeatureSet(
-        X_train, y_train, X_test, y_test, tuple(names), elements, refs, (*header.get("warnings", []), *warnings)
+    refs = tuple(
+        ElementRef(image, cast("tuple[int, int, int, int]", tuple(box)), kind) for image, box, kind in header.get("element_refs", [])
     )
+    return FeatureSet(X_train, y_train, X_test, y_test, tuple(names), elements, refs, tuple(header.get("warnings", [])))
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -145,7 +145,7 @@ def _labels(array: NDArray[Any], name: str) -> Tensor:
     return torch.from_numpy(array.astype(np.int64))
 
 
-def _renumber(y_train: Tensor, y_test: Tensor) -> tuple[list[int], tuple[Tensor, Tensor], list[str]]:
+def _renumber(y_train: Tensor, y_test: Tensor) -> tuple[list[int], tuple[Tensor, Tensor]]:
     values = torch.unique(y_train)
     if len(values) < 2:
         raise DataError("The training labels name one class; a score needs at least two classes.")
@@ -155,4 +155,4 @@ def _renumber(y_train: Tensor, y_test: Tensor) -> tuple[list[int], tuple[Tensor,
     absent = sorted(set(values.tolist()) - set(y_test.tolist()))
     if absent:
         raise DataError(f"Classes {absent[:5]} have no test row; every class needs at least one.")
-    return values.tolist(), (torch.searchsorted(values, y_train), torch.searchsorted(values, y_test)), []
+    return values.tolist(), (torch.searchsorted(values, y_train), torch.searchsorted(values, y_test))

@@ -41,12 +41,13 @@ def measure_reference(
 ) -> Measurement:
     """Train h and every g_cls as the authors do, at the paper's nodes and at few concepts.
 
-    An End2End library is trained anew at every node, as theirs is; `libraries` then only says how many concepts.
+    An End2End library is trained anew at every node, as theirs is, so it has the paper's nodes alone; `libraries` then
+    only says how many concepts.
     """
     X_train, X_test = features.X_train.to(device), features.X_test.to(device)
     y_train, y_test = features.y_train.to(device), features.y_test.to(device)
     concept_count = len(libraries[0])
-    kept = protocols.reference_nodes(concept_count)
+    kept = protocols.paper_nodes(concept_count) if kind == "end2end" else protocols.reference_nodes(concept_count)
     dropped = [concept_count - k - 1 for k in kept]
     rates = protocols.END2END_LEARNING_RATES if kind == "end2end" else protocols.LEARNING_RATES
     steps = 1 + len(libraries) * (len(kept) * len(rates) if kind == "end2end" else len(rates))
@@ -65,11 +66,12 @@ def measure_reference(
     chosen: list[Tensor] = []
     heads = torch.empty(0)
     for number, library in enumerate(libraries):
+        runs: list[_Best]
         if kind == "end2end":
             runs = [_train_end2end(features, concept_count, dropped, rate, seed + number, device, advance) for rate in rates]
         else:
             train, test = (_normalised(X, library.vectors.to(device)) for X in (X_train, X_test))
-            runs: list[_Best] = []
+            runs = []
             for rate in rates:
                 runs.append(_train_heads(train, y_train, test, y_test, features.class_count, dropped, rate, seed + number))
                 advance()

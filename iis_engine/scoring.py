@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -104,7 +104,7 @@ def measure_control(features: FeatureSet, spec: ScoreSpec, progress: Progress = 
 
 def assemble(features: FeatureSet, ensemble: LibraryEnsemble, measured: Measurement, control: Measurement, spec: ScoreSpec) -> IISReport:
     """The report from both measurements."""
-    library = {"kind": ensemble.primary.kind, "concept_count": len(ensemble.primary), "seeds": len(ensemble.libraries)}
+    library: dict[str, Any] = {"kind": ensemble.primary.kind, "concept_count": len(ensemble.primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
         library["parts"] = [{"kind": part.kind, "concept_count": part.concept_count} for part in spec.library.parts]
     return summarise(features, measured, control, spec.protocol, library)

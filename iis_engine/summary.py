@@ -18,6 +18,7 @@ from iis_engine.specs import ProtocolName
 from iis_engine.sparsify import kept_count
 
 Array = NDArray[np.float64]
+OPTIMISTIC = "The reference protocol picks epochs and learning rates on the test set, so its numbers are optimistic."
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class _Curve:
     seeds: int
 
 
-def summarise(features: FeatureSet, measured: Measurement, control: Measurement, protocol: ProtocolName, library: dict[str, Any]) -> IISReport:
+def summarise(
+    features: FeatureSet, measured: Measurement, control: Measurement, protocol: ProtocolName, library: dict[str, Any]
+) -> IISReport:
     """Assemble the report. Numerator and denominator of every ARR are resampled together (METHOD §3)."""
     y_count = measured.baseline_correct.shape[0]
     constant = measured.constant_correct.double().numpy()
@@ -65,7 +68,9 @@ def summarise(features: FeatureSet, measured: Measurement, control: Measurement,
     gain_low, gain_high = (float(v) for v in interval(gain_star, protocols.CONFIDENCE))
     withheld = nothing_learnt and protocol == "exact"
     mean_accuracy = curve.accuracy.mean(axis=0)
-    corrected = None if nothing_learnt else float(_integral((mean_accuracy - chance) / (base - chance), curve, measured.concept_count, protocol))
+    corrected = None
+    if not nothing_learnt:
+        corrected = float(_integral((mean_accuracy - chance) / (base - chance), curve, measured.concept_count, protocol))
     few = {str(k): float(mean_accuracy[curve.kept.index(k)]) for k in protocols.FEW_CONCEPTS if k in curve.kept}
     random_arr = random.accuracy.mean(axis=0) / denominator
     return IISReport(
@@ -99,7 +104,13 @@ def summarise(features: FeatureSet, measured: Measurement, control: Measurement,
         few_concepts_mean=float(np.mean(list(few.values()))) if few else None,
         optimistic=protocol == "reference",
         solver=measured.solver,
-        warnings=(*features.warnings, *_warnings(features, base, base_low, base_high, chance, mean_accuracy, curve, protocol)),
+        warnings=(
+            *features.warnings,
+            *_chance_warnings(base, base_low, base_high, chance),
+            *_curve_warnings(curve.kept, mean_accuracy, base),
+            *_data_warnings(features),
+            *([OPTIMISTIC] if protocol == "reference" else []),
+        ),
     )
 
 
@@ -180,31 +191,27 @@ def _points(curve: _Curve, denominator: float, denominator_star: Array, chance: 
     return tuple(points)
 
 
-def _warnings(
-    features: FeatureSet,
-    base: float,
-    base_low: float,
-    base_high: float,
-    chance: float,
-    accuracy: Array,
-    curve: _Curve,
-    protocol: ProtocolName,
-) -> list[str]:
-    found: list[str] = []
-    if base_low <= chance:
-        found.append(
-            f"The representation classifies no better than chance ({base:.3f}, 95 % interval {base_low:.3f} to {base_high:.3f}; "
-            f"always naming the commonest class gives {chance:.3f}), so its ARR and IIS carry no information."
-        )
-    above = [k for k, a in zip(curve.kept, accuracy, strict=True) if a > base]
-    if above:
-        found.append(
-            f"ARR exceeds 1 at {len(above)} of {len(curve.kept)} nodes: the sparse head there generalises better than the head on the "
-            "whole representation."
-        )
-    if protocol == "reference":
-        found.append("The reference protocol picks epochs and learning rates on the test set, so its numbers are optimistic.")
+def _chance_warnings(base: float, low: float, high: float, chance: float) -> list[str]:
+    if low > chance:
+        return []
+    return [
+        f"The representation classifies no better than chance ({base:.3f}, 95 % interval {low:.3f} to {high:.3f}; "
+        f"always naming the commonest class gives {chance:.3f}), so its ARR and IIS carry no information."
+    ]
+
+
+def _curve_warnings(kept: list[int], accuracy: Array, base: float) -> list[str]:
+    above = [k for k, a in zip(kept, accuracy, strict=True) if a > base]
+    if not above:
+        return []
+    return [
+        f"ARR exceeds 1 at {len(above)} of {len(kept)} nodes: the sparse head there generalises better than the head on the "
+        "whole representation."
+    ]
+
+
+def _data_warnings(features: FeatureSet) -> list[str]:
     few = [name for label, name in enumerate(features.class_names) if int((features.y_train == label).sum()) < 5]
-    if few:
-        found.append(f"{len(few)} classes have fewer than five training images ({', '.join(few[:5])}).")
-    return found
+    if not few:
+        return []
+    return [f"{len(few)} classes have fewer than five training images ({', '.join(few[:5])})."]

@@ -75,7 +75,9 @@ def check_library(features: FeatureSet, spec: LibrarySpec) -> None:
         )
 
 
-def build_library(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress = no_progress) -> ConceptLibrary:
+def build_library(
+    features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress = no_progress
+) -> ConceptLibrary:
     """Build one library; `seed` decides every draw in it."""
     check_library(features, spec)
     if spec.kind == "combined":

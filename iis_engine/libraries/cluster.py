@@ -14,6 +14,7 @@ MOST_ELEMENTS = 20_000  # as the authors
 def build_cluster(units: Tensor, numbers: Tensor, concept_count: int, seed: int) -> ConceptLibrary:
     """Lloyd's k-means (scikit-learn, k-means++ start) on at most 20,000 unit element vectors (E, d); unit centroids."""
     units, numbers = units[:MOST_ELEMENTS], numbers[:MOST_ELEMENTS]
-    centroids = KMeans(n_clusters=concept_count, random_state=seed, n_init=1).fit(units.double().numpy()).cluster_centers_
+    clusters = KMeans(n_clusters=concept_count, random_state=seed)  # its default start: k-means++, once
+    centroids = clusters.fit(units.double().numpy()).cluster_centers_
     vectors = torch.nn.functional.normalize(torch.from_numpy(centroids).double(), dim=1).float()
     return ConceptLibrary("cluster", vectors, ("cluster",) * concept_count, nearest_elements(vectors, units, numbers))
