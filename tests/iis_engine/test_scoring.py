@@ -1,0 +1,160 @@
+"""What a score promises: planted truths come out, and what must not matter does not."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from iis_engine.errors import LibraryError
+from iis_engine.exact import ExactSettings, measure_exact
+from iis_engine.features import FeatureSet
+from iis_engine.libraries.build import build_library
+from iis_engine.plots import save_plot
+from iis_engine.scoring import score
+from iis_engine.specs import LibrarySpec, ScoreSpec
+
+CPU = torch.device("cpu")
+torch.set_num_threads(1)
+
+
+def blobs(train: int = 400, test: int = 300, dimension: int = 16, classes: int = 5, noise: float = 1.0, seed: int = 0) -> FeatureSet:
+    generator = torch.Generator().manual_seed(seed)
+    centres = 2 * torch.randn(classes, dimension, generator=generator)
+
+    def draw(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        y = torch.arange(n) % classes
+        return (centres[y] + noise * torch.randn(n, dimension, generator=generator)).float(), y
+
+    X_train, y_train = draw(train)
+    X_test, y_test = draw(test)
+    elements, _ = draw(150)
+    return FeatureSet(X_train, y_train, X_test, y_test, tuple(f"class {i}" for i in range(classes)), elements)
+
+
+def measured_iis(features: FeatureSet, kind: str = "prototype", settings: ExactSettings | None = None) -> tuple[float, torch.Tensor]:
+    libraries = [build_library(features, LibrarySpec(kind, 30), 0, CPU)]
+    measured = measure_exact(features, libraries, settings or ExactSettings(), CPU, refine=False)
+    return float(measured.correct.mean()), measured.correct
+
+
+@pytest.mark.parametrize("kind", ["prototype", "cluster"])
+def test_neither_start_nor_scale_nor_order_changes_a_single_decision(kind):
+    features = blobs(noise=3.0)
+    _, plain = measured_iis(features, kind)
+    _, started = measured_iis(features, kind, ExactSettings(start_seed=7))
+    scaled = replace(features, X_train=features.X_train * 10, X_test=features.X_test * 10, elements=features.elements * 10)
+    order, order_test = torch.randperm(400), torch.randperm(300)
+    shuffled = replace(
+        features,
+        X_train=features.X_train[order],
+        y_train=features.y_train[order],
+        X_test=features.X_test[order_test],
+        y_test=features.y_test[order_test],
+        elements=features.elements[torch.randperm(150)],
+    )
+    for other in (started, measured_iis(scaled, kind)[1], measured_iis(shuffled, kind)[1]):
+        assert float((other - plain).abs().mean()) <= 1e-4
+
+
+def test_the_order_of_concepts_does_not_matter():
+    features = blobs(noise=3.0)
+    library = build_library(features, LibrarySpec("prototype", 30), 0, CPU)
+    order = torch.randperm(30)
+    permuted = replace(library, vectors=library.vectors[order])
+    a, b = (measure_exact(features, [lib], ExactSettings(), CPU, refine=False).correct for lib in (library, permuted))
+    assert float((a - b).abs().mean()) <= 1e-4
+
+
+def test_one_concept_a_class_keeps_all_accuracy_down_to_one_kept_concept():
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(n):
+        y = torch.arange(n) % 4
+        return 5 * torch.nn.functional.one_hot(y, 4).float() + 0.05 * torch.rand(n, 4, generator=generator), y
+
+    X_train, y_train = draw(200)
+    X_test, y_test = draw(100)
+    features = FeatureSet(X_train, y_train, X_test, y_test, ("a", "b", "c", "d"), torch.eye(4))
+    report = score(features, ScoreSpec(LibrarySpec("prototype", 4)))
+    assert {p.kept: p.arr for p in report.points if p.kept > 0} == {4: 1.0, 3: 1.0, 2: 1.0, 1: 1.0}
+    assert report.points[-1].kept == 0
+    assert report.points[-1].accuracy == pytest.approx(0.25)
+    assert report.iis == pytest.approx(1 - (1 - 0.25) / 2 / 4)
+
+
+def test_labels_independent_of_the_representation_are_called_chance_and_get_no_score():
+    features = blobs()
+    generator = torch.Generator().manual_seed(5)
+    features = replace(
+        features,
+        y_train=torch.randint(5, (400,), generator=generator),
+        y_test=torch.randint(5, (300,), generator=generator),
+    )
+    report = score(features, ScoreSpec(LibrarySpec("prototype", 30)))
+    assert report.iis is None
+    assert report.concept_gain is None
+    assert report.iis_chance_corrected is None
+    assert any("no better than chance" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("kind", ["prototype", "cluster", "end2end", "random"])
+def test_each_library_gives_a_report_that_json_can_carry(kind, tmp_path):
+    report = score(blobs(), ScoreSpec(LibrarySpec(kind, 30))).to_dict()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["iis_low"] <= report["iis"] <= report["iis_high"]
+    assert report["concept_gain"] == pytest.approx(report["iis"] - report["iis_random_mean"])
+    sparsities = [point["sparsity"] for point in report["points"]]
+    assert sparsities == sorted(set(sparsities))
+    assert sparsities[-1] == 1.0
+    assert all(p["arr_low"] <= p["arr"] <= p["arr_high"] for p in report["points"])
+    save_plot(report, "arr", tmp_path / "arr.png")
+    save_plot(report, "accuracy", tmp_path / "accuracy.svg")
+    assert (tmp_path / "arr.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "accuracy.svg").read_bytes()
+
+
+def test_combined_concepts_keep_their_origin_and_are_normalised_apart():
+    features = blobs()
+    parts = (LibrarySpec("prototype", 10), LibrarySpec("random", 12))
+    library = build_library(features, LibrarySpec("combined", parts=parts), 0, CPU)
+    assert library.origins == ("prototype",) * 10 + ("random",) * 12
+    alone = build_library(features, parts[1], 0, CPU).activations(features.X_test)
+    torch.testing.assert_close(library.activations(features.X_test)[:, 10:], alone)
+
+
+def test_more_concepts_than_elements_are_refused_with_both_numbers():
+    with pytest.raises(LibraryError, match=r"M = 151 .* only 150"):
+        score(blobs(), ScoreSpec(LibrarySpec("cluster", 151)))
+
+
+def test_features_without_elements_take_random_directions_alone():
+    features = replace(blobs(), elements=None)
+    with pytest.raises(LibraryError, match="hold none"):
+        score(features, ScoreSpec(LibrarySpec("end2end", 20)))
+
+
+def test_a_frozen_assignment_shows_each_concept_by_its_own_elements():
+    features = blobs()
+    library = build_library(features, LibrarySpec("end2end", 20), 0, CPU)
+    shown = [index for row in library.exemplars for index, _ in row]
+    assert len(shown) == len(set(shown))
+    assert all(row for row in library.exemplars)
+    torch.testing.assert_close(library.vectors.norm(dim=1), torch.ones(20))
+
+
+def test_the_terminal_reads_a_file_and_prints_the_report(tmp_path):
+    features = blobs(train=150, test=100)
+    arrays = {name: getattr(features, name).numpy() for name in ("X_train", "y_train", "X_test", "y_test")}
+    np.savez(tmp_path / "features.npz", concepts=features.elements.numpy(), **arrays)
+    command = [sys.executable, "-m", "iis_engine", str(tmp_path / "features.npz"), "--library", "cluster", "--concepts", "20", "--json"]
+    run = subprocess.run([*command, "--protocol", "reference", "--seed", "0"], capture_output=True, text=True, check=True)
+    report = json.loads(run.stdout)
+    assert report["optimistic"] is True
+    assert report["iis"] == report["iis_authors"]
+    refused = subprocess.run([*command[:-2], "500"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "only 150 visual elements" in refused.stderr
