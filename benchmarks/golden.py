@@ -1,0 +1,34 @@
+"""The features that benchmarks run on: the golden arrays where they are at hand, else scikit-learn's digits. Nothing is timed here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from iis_engine.features import FeatureSet, read_features
+
+VARIABLE = "IIS_GOLDEN"
+DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "golden"
+
+
+def golden_features(name: str) -> FeatureSet | None:
+    """The golden representation `name`; None, and a sentence on the terminal, where it is missing."""
+    path = Path(os.environ.get(VARIABLE, DEFAULT_FOLDER)) / f"{name}.npz"
+    if path.is_file():
+        return read_features(path)
+    print(f"The golden features {path.name} are not at hand; {VARIABLE} names the folder that holds them.")
+    return None
+
+
+def digit_pixels() -> FeatureSet:
+    """Scikit-learn's digits with their 64 pixels as representation, and the training images as elements."""
+    images, labels = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(images.astype("float32"), labels, test_size=0.3, stratify=labels, random_state=0)
+    X = torch.from_numpy(X_train)
+    elements = X[torch.randperm(len(X), generator=torch.Generator().manual_seed(0))]
+    names = tuple(str(label) for label in range(10))
+    return FeatureSet(X, torch.from_numpy(y_train), torch.from_numpy(X_test), torch.from_numpy(y_test), names, elements)

@@ -1,0 +1,134 @@
+"""A whole curve: the stacked exact solver beside scikit-learn and beside the authors' procedure, on the same features and threads.
+
+Each starts from the features f(x) and M = 200 unit concepts and ends with test accuracies at the paper's eight sparsities.
+Ours and scikit-learn's choose the L2 strength on the same validation rows, then fit again on all training rows; scikit-learn is
+timed at our tolerances (its `tol` bounds the same quantity, the largest gradient entry of the mean loss) and at its own.
+Building the library and the baseline head h are in nobody's time. A CPU line beside each BENCH line counts processor seconds, which
+say more where other programs share the cores.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from benchmarks.authors import curve_like_authors
+from benchmarks.golden import digit_pixels, golden_features
+from benchmarks.timing import print_ratio, timed
+from iis_engine import protocols
+from iis_engine.exact import ExactSettings, _Data, _solve
+from iis_engine.features import FeatureSet
+from iis_engine.heads import Source, predict
+from iis_engine.libraries.build import build_library
+from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.order import in_canonical_order, validation_rows
+from iis_engine.scoring import pick_device
+from iis_engine.sparsify import kept_count, sparsify
+from iis_engine.specs import LibrarySpec
+
+CONCEPT_COUNT = 200  # M
+ROUNDS = 2  # of ours before and as many after theirs, which runs once; the median counts
+MOST_ITERATIONS = 10_000
+OWN_TOLERANCE = 1e-4  # scikit-learn's default
+ONE_RATE = (1e-2,)
+NODES = [kept_count(CONCEPT_COUNT, s) for s in protocols.PAPER_SPARSITIES]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all three are given."""
+
+    features: FeatureSet  # in canonical order
+    library: ConceptLibrary
+    validation: Tensor  # (n,) bool
+    device: torch.device
+
+
+def main(names: Sequence[str]) -> None:
+    """Time every named representation; without a name both of them."""
+    for name in names or ("digits_trained", "cifar_resnet20"):
+        features = golden_features(name)
+        if features is None and name.startswith("digits"):
+            name, features = "digits_pixels", digit_pixels()  # noqa: PLW2901 (what is timed is what the line names)
+        if features is not None:
+            compare(name, features, protocols.LEARNING_RATES if name.startswith("digits") else ONE_RATE)
+
+
+def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
+    """Print the lines of one representation; `rates` are the authors' learning rates that are tried, and the line names them."""
+    device = pick_device()
+    features = in_canonical_order(features)
+    library = build_library(features, LibrarySpec("prototype", CONCEPT_COUNT), 0, device)
+    problem = Problem(features, library, validation_rows(features.y_train, protocols.VALIDATION_SHARE, 0), device)
+    train, test = TensorDataset(features.X_train, features.y_train), TensorDataset(features.X_test, features.y_test)
+    vectors = library.vectors.to(device)
+    rivals: dict[str, Callable[[], list[float]]] = {
+        "sklearn_at_our_tolerance": lambda: with_sklearn(problem, protocols.SELECTION_TOLERANCE, protocols.FINAL_TOLERANCE),
+        "sklearn_at_its_own_tolerance": lambda: with_sklearn(problem, OWN_TOLERANCE, OWN_TOLERANCE),
+        f"authors_at_rate{'s' * (len(rates) > 1)}_{'_'.join(f'{rate:g}' for rate in rates)}": lambda: curve_like_authors(
+            train, test, vectors, protocols.PAPER_SPARSITIES, rates, features.class_count
+        ),
+    }
+    with threadpool_limits(torch.get_num_threads()):
+        print_accuracies(name, "ours", with_stack(problem))  # warms up
+        for rival, work in rivals.items():
+            before = [timed(lambda: with_stack(problem))[0] for _ in range(ROUNDS)]
+            theirs, accuracies = timed(work)
+            ours = [*before, *(timed(lambda: with_stack(problem))[0] for _ in range(ROUNDS))]
+            line = f"heads_{name}_{device.type}_against_{rival}"
+            print_ratio(line, statistics.median(one.wall for one in ours), theirs.wall)
+            print_ratio(line, statistics.median(one.cpu for one in ours), theirs.cpu, kind="CPU")
+            print_accuracies(name, rival, accuracies)
+
+
+def with_stack(problem: Problem) -> list[float]:
+    """Test accuracy at every sparsity, all sparsities and strengths in one stack."""
+    features, device = problem.features, problem.device
+    y, validation = features.y_train.to(device), problem.validation.to(device)
+    data = _Data(y, y[~validation], y[validation], validation, features.class_count)
+    train, test = (Source.of(problem.library.activations(X.to(device))) for X in (features.X_train, features.X_test))
+    solved = _solve(train, NODES, data, ExactSettings(), None)
+    predicted = [predict(test, kept, solved.weights[i : i + 1]).argmax(dim=2).squeeze(1).cpu() for i, kept in enumerate(NODES)]
+    return [float((labels == features.y_test).float().mean()) for labels in predicted]
+
+
+def with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance: float) -> list[float]:
+    """The same accuracies, one LogisticRegression per sparsity and strength and one more on all training rows."""
+    features = problem.features
+    train, test = (problem.library.activations(X) for X in (features.X_train, features.X_test))
+    y, y_test, validation = features.y_train.numpy(), features.y_test.numpy(), problem.validation.numpy()
+    accuracies: list[float] = []
+    for kept in NODES:
+        A, A_test = sparsify(train, kept).numpy(), sparsify(test, kept).numpy()
+        losses: list[float] = []
+        for strength in protocols.STRENGTHS:
+            head = _fit(A[~validation], y[~validation], strength, selection_tolerance)
+            losses.append(log_loss(y[validation], head.predict_proba(A[validation]), labels=head.classes_))
+        best = protocols.STRENGTHS[int(np.argmin(losses))]
+        accuracies.append(float(_fit(A, y, best, final_tolerance).score(A_test, y_test)))
+    return accuracies
+
+
+def _fit(A: NDArray[np.float32], y: NDArray[np.int64], strength: float, tolerance: float) -> LogisticRegression:
+    """Mean cross-entropy + strength/2 ‖W‖² in scikit-learn's words: C = 1 / (n · strength)."""
+    return LogisticRegression(C=1 / (len(y) * strength), tol=tolerance, max_iter=MOST_ITERATIONS).fit(A, y)
+
+
+def print_accuracies(name: str, who: str, accuracies: Sequence[float]) -> None:
+    """What the seconds bought, so that no line compares unlike answers unseen."""
+    print(f"ACCURACY {name} {who} {' '.join(f'{accuracy:.4f}' for accuracy in accuracies)}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

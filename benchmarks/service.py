@@ -1,0 +1,139 @@
+"""The service on loopback: a second job beside the first on the same data, and polls of a job's state while a job runs.
+
+A stack of its own starts in a temporary folder. Each job is timed from its submission until the client knows that it has ended.
+The data are ready features, so a second job saves the random control (another library) or everything (the same request).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from benchmarks.golden import digit_pixels, golden_features
+from benchmarks.timing import print_ratio, timed
+from client import IISClient, Library
+from client.address import Address
+from client.local_stack import LocalStack
+from client.records import FINISHED_STATES
+
+POLL_THREADS = 4
+POLL_SECONDS = 10.0
+STATE_TIMEOUT_SECONDS = 60.0
+STATE_PAUSE_SECONDS = 0.02
+JOB_TIMEOUT_SECONDS = 300.0
+PROTOTYPE: Library = {"kind": "prototype", "concept_count": 200}
+CLUSTER: Library = {"kind": "cluster", "concept_count": 200}
+SERVERS = ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL", "IIS_S3_ENDPOINT_URL")  # of a real service, which must not be touched
+
+
+@dataclass(frozen=True)
+class Polls:
+    """What one thread saw while the job was unfinished."""
+
+    latencies: list[float]  # seconds
+    errors: int  # answers that were refusals
+    seconds: float
+
+
+def main() -> None:
+    """Start the stack, time, stop it."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in SERVERS:
+        os.environ.pop(name, None)
+    with tempfile.TemporaryDirectory(prefix="iis-bench-") as name:
+        folder = Path(name)
+        stack = LocalStack(folder / "service")
+        try:
+            address = stack.wait_until_ready()
+            with IISClient(address.url, address.api_key) as client:
+                measure(client, address, folder)
+        finally:
+            stack.stop()
+
+
+def measure(client: IISClient, address: Address, folder: Path) -> None:
+    """Print the lines of jobs and polls."""
+    uploaded = client.create_dataset(write_features(folder / "features.npz"), kind="features")
+    dataset = client.wait_until_ready(uploaded, JOB_TIMEOUT_SECONDS)["id"]
+    first, _ = timed(lambda: run_job(client, dataset, PROTOTYPE))
+    other, _ = timed(lambda: run_job(client, dataset, CLUSTER))
+    same, _ = timed(lambda: run_job(client, dataset, PROTOTYPE))
+    print_ratio("second_job_other_library", other.wall, first.wall)
+    print_ratio("second_job_same_request", same.wall, first.wall)
+    measure_polls(client, address, dataset)
+
+
+def write_features(path: Path) -> Path:
+    """The data of all jobs, as a person would upload them."""
+    features = golden_features("digits_trained") or digit_pixels()
+    if features.elements is None:
+        raise ValueError("The golden digits hold no element features; the libraries need them.")
+    arrays = {name: getattr(features, name).numpy() for name in ("X_train", "y_train", "X_test", "y_test")}
+    np.savez(path, concepts=features.elements.numpy(), **arrays)
+    return path
+
+
+def run_job(client: IISClient, dataset: str, library: Library) -> None:
+    """Submit one job and wait for its end."""
+    client.wait(client.score(None, dataset, library)["id"], JOB_TIMEOUT_SECONDS)
+
+
+def measure_polls(client: IISClient, address: Address, dataset: str) -> None:
+    """Poll GET /v1/jobs/{id} from several threads, each on one connection, as long as the job runs and at most `POLL_SECONDS`."""
+    job = client.score(None, dataset, PROTOTYPE, seed=1)["id"]  # another seed, so that nothing of it is there already
+    wait_until_running(client, job)
+    with ThreadPoolExecutor(POLL_THREADS) as threads:
+        seen = [future.result() for future in [threads.submit(poll, address, job) for _ in range(POLL_THREADS)]]
+    seconds = max(one.seconds for one in seen)
+    latencies = [latency for one in seen for latency in one.latencies]
+    fields = {
+        "polls_per_second": f"{len(latencies) / seconds:.0f}",
+        "p99_ms": f"{1000 * float(np.percentile(latencies, 99)):.1f}",
+        "p50_ms": f"{1000 * float(np.median(latencies)):.1f}",
+        "threads": POLL_THREADS,
+        "seconds": f"{seconds:.1f}",
+        "errors": sum(one.errors for one in seen),
+    }
+    print("BENCH api_polls", *(f"{name}={value}" for name, value in fields.items()), flush=True)
+
+
+def wait_until_running(client: IISClient, job: str) -> None:
+    """Wait until a worker has taken the job.
+
+    Raises
+    ------
+    RuntimeError
+        When it ends before it could be polled, or stays queued.
+    """
+    until = time.monotonic() + STATE_TIMEOUT_SECONDS
+    while (state := client.job(job)["state"]) != "running":
+        if state in FINISHED_STATES or time.monotonic() > until:
+            raise RuntimeError(f"Job {job} is {state}; polls are only timed while it runs.")
+        time.sleep(STATE_PAUSE_SECONDS)
+
+
+def poll(address: Address, job: str) -> Polls:
+    """Ask again and again until the time is over or the job has ended."""
+    latencies: list[float] = []
+    errors = 0
+    with httpx.Client(base_url=address.url, headers={"Authorization": f"Bearer {address.api_key}"}) as connection:
+        began = time.perf_counter()
+        while time.perf_counter() - began < POLL_SECONDS:
+            spent, answer = timed(lambda: connection.get(f"/v1/jobs/{job}"))
+            if not answer.is_success:
+                errors += 1
+            elif answer.json()["state"] in FINISHED_STATES:
+                break
+            latencies.append(spent.wall)
+        return Polls(latencies, errors, time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
