@@ -7,6 +7,7 @@ group stand side by side in one matrix product.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from iis_engine.solver import Objective, SolverSettings, minimise
 from iis_engine.sparsify import magnitude_ranks
 
 CHUNK_ELEMENTS = 1 << 24  # of logits held at once: bounds memory whatever n is
+COMPRESS_BELOW = 8  # on a CPU, rows that keep fewer than 1 / 8 of their concepts are multiplied as sparse matrices
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class LogisticObjective(Objective):
         self.group_of = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(counts))
         self.strengths = torch.tensor([s for group in groups for s in group.strengths], dtype=torch.float32, device=self.device)
         self.shape = (sum(counts), self.concept_count + 1, class_count)
+        self.compressed: dict[tuple[int, int, int, int], tuple[Tensor, Tensor]] = {}
 
     def _spans(self, active: Tensor) -> list[tuple[Group, int, int]]:
         """(group, first, last + 1) over the active problems, which stand in group order."""
@@ -94,19 +97,30 @@ class LogisticObjective(Objective):
         starts = [0, *stops[:-1]]
         return [(self.groups[g], a, b) for g, a, b in zip(names.tolist(), starts, stops, strict=True)]
 
-    def _probabilities(self, weights: Tensor, group: Group, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows `start:stop` of a group: its masked activations, (rows, p, C) probabilities, (rows, p) log-likelihoods."""
+    def _rows(self, group: Group, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """g_s of rows `start:stop` and its transpose. Where few concepts are kept both are compressed, once:
+        all such groups together then hold about as many numbers as one source."""
+        source = self.sources[group.source]
+        if source.ranks is None or self.device.type != "cpu" or group.kept * COMPRESS_BELOW > self.concept_count:
+            part = source.rows(start, stop, group.kept)
+            return part, part.T
+        key = (group.source, group.kept, start, stop)
+        if key not in self.compressed:
+            part = source.rows(start, stop, group.kept)
+            self.compressed[key] = (_compress(part), _compress(part.T.contiguous()))
+        return self.compressed[key]
+
+    def _probabilities(self, weights: Tensor, part: Tensor, labels_of_rows: Tensor) -> tuple[Tensor, Tensor]:
+        """On rows `part` of a group: (rows, p, C) probabilities and (rows, p) log-likelihoods."""
         p = weights.shape[0]
-        part = self.sources[group.source].rows(start, stop, group.kept)
         flat = weights[:, :-1].permute(1, 0, 2).reshape(self.concept_count, p * self.class_count)
-        logits = torch.addmm(weights[:, -1].reshape(-1), part, flat).view(-1, p, self.class_count)
+        logits = (part @ flat).add_(weights[:, -1].reshape(-1)).view(-1, p, self.class_count)
         logits -= logits.amax(dim=2, keepdim=True)
-        labels = self.y[start:stop].view(-1, 1, 1).expand(-1, p, 1)
-        at_label = logits.gather(2, labels).squeeze(2)
+        at_label = logits.gather(2, labels_of_rows.view(-1, 1, 1).expand(-1, p, 1)).squeeze(2)
         probabilities = logits.exp_()
         total = probabilities.sum(dim=2)
         probabilities /= total.unsqueeze(2)
-        return part, probabilities, at_label - total.log()
+        return probabilities, at_label - total.log()
 
     def _chunks(self, problems: int) -> list[tuple[int, int]]:
         rows = max(1, CHUNK_ELEMENTS // max(self.concept_count, problems * self.class_count))
@@ -120,12 +134,13 @@ class LogisticObjective(Objective):
             slope = torch.zeros(self.concept_count, (b - a) * self.class_count, device=self.device)
             offset = torch.zeros((b - a) * self.class_count, device=self.device)
             for start, stop in self._chunks(b - a):
-                part, residual, likelihood = self._probabilities(weights[a:b], group, start, stop)
+                part, transposed = self._rows(group, start, stop)
+                residual, likelihood = self._probabilities(weights[a:b], part, self.y[start:stop])
                 loss[a:b] -= likelihood.sum(dim=0, dtype=torch.float64) / self.n
                 labels = self.y[start:stop].view(-1, 1, 1).expand(-1, b - a, 1)
                 residual.scatter_add_(2, labels, torch.full_like(likelihood, -1.0).unsqueeze(2))
                 flat = residual.view(stop - start, -1)
-                slope.addmm_(part.T, flat)
+                slope += transposed @ flat
                 offset += flat.sum(dim=0)
             gradient[a:b, :-1] = slope.view(self.concept_count, b - a, self.class_count).permute(1, 0, 2) / self.n
             gradient[a:b, -1] = offset.view(b - a, self.class_count) / self.n
@@ -144,7 +159,8 @@ class LogisticObjective(Objective):
         hessian = torch.zeros(len(active), size, size, dtype=torch.float64, device=self.device)
         for group, a, b in self._spans(active):
             for start, stop in self._chunks(b - a):
-                part, probabilities, _ = self._probabilities(weights[a:b], group, start, stop)
+                part = self.sources[group.source].rows(start, stop, group.kept)
+                probabilities, _ = self._probabilities(weights[a:b], part, self.y[start:stop])
                 spread = (1 - probabilities.square().sum(dim=2)) / self.class_count  # (rows, p)
                 for j in range(b - a):
                     weighted = part * spread[:, j : j + 1]
@@ -159,6 +175,16 @@ class LogisticObjective(Objective):
         diagonal += floor
         diagonal[:, :-1] += self.strengths[active].double().unsqueeze(1)
         return torch.cholesky_inverse(torch.linalg.cholesky(hessian)).float()
+
+
+def _compress(matrix: Tensor) -> Tensor:
+    """Compressed sparse rows, with 32-bit indices as the CPU's sparse kernels prefer."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        rows = matrix.to_sparse_csr()
+        return torch.sparse_csr_tensor(
+            rows.crow_indices().int(), rows.col_indices().int(), rows.values(), size=matrix.shape, check_invariants=False
+        )
 
 
 def fit_heads(

@@ -93,7 +93,10 @@ def measure_library(
 
 
 def measure_control(features: FeatureSet, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto") -> Measurement:
-    """Measure random directions, as many as the library has concepts, under the same protocol; it depends on no other trait of the library."""
+    """Measure random directions, as many as the library has concepts, under the same protocol.
+
+    It depends on no other trait of the library, so libraries of one size share it.
+    """
     where = pick_device(device)
     first, M = spec.seed + protocols.CONTROL_SEED_OFFSET, concept_total(spec.library)
     libraries = [build_random(features.X_train.shape[1], M, first + number) for number in range(protocols.CONTROL_SEEDS)]

@@ -14,8 +14,8 @@ from iis_engine.curve import bootstrap_accuracies, iis, interval, log_area, pane
 from iis_engine.features import FeatureSet
 from iis_engine.measurement import Measurement
 from iis_engine.report import CurvePoint, IISReport
-from iis_engine.specs import ProtocolName
 from iis_engine.sparsify import kept_count
+from iis_engine.specs import ProtocolName
 
 Array = NDArray[np.float64]
 OPTIMISTIC = "The reference protocol picks epochs and learning rates on the test set, so its numbers are optimistic."

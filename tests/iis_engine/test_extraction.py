@@ -77,7 +77,7 @@ def test_features_are_those_of_one_image_at_a_time_in_the_order_of_the_data_set(
 
 
 @pytest.mark.parametrize(("batch_size", "shard_size", "threads"), [(1, 5, 1), (7, 17, 3), (64, 1000, 2), (3, 16, 2)])
-def test_batches_shards_and_threads_change_nothing(  # noqa: PLR0917
+def test_batches_shards_and_threads_change_nothing(
     batch_size: int, shard_size: int, threads: int, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
     spec = ElementSpec("patches", images_per_class=2)
@@ -139,7 +139,7 @@ def test_progress_rises_to_the_number_of_images_and_elements(backbone: Backbone,
 def test_an_interrupted_run_goes_on_from_its_finished_shards(
     backbone: Backbone, dataset: ImageDataset, counted: list[int], tmp_path: Path
 ) -> None:
-    class Interrupted(Exception):  # noqa: N818
+    class Interrupted(Exception):
         pass
 
     def interrupt(done: int, _total: int) -> None:
