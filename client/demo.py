@@ -16,7 +16,7 @@ from rich.table import Table
 from client.errors import IISError
 from client.iis_client import IISClient
 from client.local_stack import LocalStack
-from client.records import Job, LibraryKind, Report
+from client.records import Job, LibraryKind, Report, shown
 
 if TYPE_CHECKING:
     from client.demo_checkpoints import Checkpoint
@@ -103,17 +103,21 @@ def table_of(scored: list[Scored]) -> Table:
     table = Table("checkpoint", "accuracy", "library", "IIS ± interval", "random control", "gain", title="Inherent Interpretability Score")
     for one in scored:
         report = one.report
-        half = (report["iis_high"] - report["iis_low"]) / 2
         table.add_row(
             one.checkpoint.name,
             f"{report['accuracy_representation']:.3f}",
             one.library,
-            f"{report['iis']:.3f} ± {half:.3f}",
+            _with_half_width(report),
             f"{report['iis_random_mean']:.3f} ± {report['iis_random_sd']:.3f}",
-            f"{report['concept_gain']:+.3f}",
+            shown(report["concept_gain"], "+.3f"),
             end_section=one.library == LIBRARIES[-1],
         )
     return table
+
+
+def _with_half_width(report: Report) -> str:
+    low, high = report["iis_low"], report["iis_high"]
+    return shown(report["iis"]) + ("" if low is None or high is None else f" ± {(high - low) / 2:.3f}")
 
 
 def _leave(number: int, _: FrameType | None) -> None:
@@ -127,7 +131,7 @@ def _collect(client: IISClient, output: Path, checkpoint: Checkpoint, library: L
     plot.parent.mkdir(parents=True, exist_ok=True)
     plot.write_bytes(client.plot(job["id"], "arr", "png"))
     report = client.result(job["id"])["report"]
-    console.print(f"  {checkpoint.name}, {library}: IIS {report['iis']:.3f}")
+    console.print(f"  {checkpoint.name}, {library}: IIS {shown(report['iis'])}")
     return Scored(checkpoint, library, report, plot)
 
 

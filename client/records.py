@@ -140,26 +140,32 @@ class Curve(TypedDict):
 
 
 class Report(TypedDict):
-    """The score of one representation through one library."""
+    """The score of one representation through one library.
+
+    `iis`, its interval, `concept_gain` and `iis_chance_corrected` are None where the representation is no better than chance:
+    the score would divide by that, and a warning says so.
+    """
 
     accuracy_representation: float
     accuracy_representation_low: float
     accuracy_representation_high: float
     points: list[Point]
     random_points: list[Point]
-    iis: float
-    iis_low: float
-    iis_high: float
+    iis: float | None
+    iis_low: float | None
+    iis_high: float | None
     quadrature_error: float
     iis_authors: float
     iis_random_mean: float
     iis_random_sd: float
-    concept_gain: float
+    concept_gain: float | None
+    concept_gain_low: float | None
+    concept_gain_high: float | None
     iis_log: float
     chance: float
-    iis_chance_corrected: float
+    iis_chance_corrected: float | None
     few_concepts: dict[str, float]
-    few_concepts_mean: float
+    few_concepts_mean: float | None
     library: dict[str, Any]
     protocol: str
     optimistic: bool
@@ -196,3 +202,8 @@ class Concept(TypedDict):
     label: str | None
     exemplars: list[dict[str, Any]]
     similarity: NotRequired[float]
+
+
+def shown(value: float | None, form: str = ".3f") -> str:
+    """A number for people; a score that was withheld is called that."""
+    return "withheld" if value is None else format(value, form)

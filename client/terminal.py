@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 from rich.table import Table
 
-from client.records import Event, Job, Report, Result
+from client.records import Event, Job, Report, Result, shown
 from client.uploads import Progress as SendProgress
 
 STAGE_WORDS = {
@@ -148,11 +148,15 @@ class Terminal:
 def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     accuracy = f"{report['accuracy_representation_low']:.3f} to {report['accuracy_representation_high']:.3f}"
     yield "Accuracy of the representation", f"{report['accuracy_representation']:.3f}", accuracy
-    yield "IIS", f"{report['iis']:.3f}", f"{report['iis_low']:.3f} to {report['iis_high']:.3f}"
+    yield "IIS", shown(report["iis"]), _interval(report["iis_low"], report["iis_high"])
     yield "IIS of random directions", f"{report['iis_random_mean']:.3f}", f"sd {report['iis_random_sd']:.3f}"
-    yield "Concept gain", f"{report['concept_gain']:+.3f}", ""
-    yield "IIS, chance corrected", f"{report['iis_chance_corrected']:.3f}", ""
+    yield "Concept gain", shown(report["concept_gain"], "+.3f"), _interval(report["concept_gain_low"], report["concept_gain_high"], "+.3f")
+    yield "IIS, chance corrected", shown(report["iis_chance_corrected"]), ""
     yield "IIS over log k", f"{report['iis_log']:.3f}", ""
+
+
+def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:
+    return "" if low is None or high is None else f"{low:{form}} to {high:{form}}"
 
 
 def _left(eta_seconds: float | None) -> str:
