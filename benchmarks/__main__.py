@@ -10,7 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is imported, here and in every process below
 
-from benchmarks.timing import machine
+from benchmarks.timing import leave_by_exception_when_stopped, machine
 
 BENCHMARKS = {
     "heads_digits": ["benchmarks.heads", "digits_trained"],
@@ -28,6 +28,7 @@ def main() -> int:
     unknown = [name for name in asked if not any(known.startswith(name) for known in BENCHMARKS)]
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; choose among {', '.join(BENCHMARKS)}")
+    leave_by_exception_when_stopped()
     print(machine(), flush=True)
     failed = [name for name in BENCHMARKS if not asked or name.startswith(tuple(asked)) if not _run(name)]
     if failed:
@@ -36,7 +37,13 @@ def main() -> int:
 
 
 def _run(name: str) -> bool:
-    return subprocess.run([sys.executable, "-m", *BENCHMARKS[name]], cwd=Path(__file__).parents[1], check=False).returncode == 0
+    process = subprocess.Popen([sys.executable, "-m", *BENCHMARKS[name]], cwd=Path(__file__).parents[1])
+    try:
+        return process.wait() == 0
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 
 from benchmarks.golden import digit_pixels, golden_features
-from benchmarks.timing import print_ratio, timed
+from benchmarks.timing import leave_by_exception_when_stopped, print_ratio, timed
 from client import IISClient, Library
 from client.address import Address
 from client.local_stack import LocalStack
@@ -27,9 +27,10 @@ POLL_THREADS = 4
 POLL_SECONDS = 10.0
 STATE_TIMEOUT_SECONDS = 60.0
 STATE_PAUSE_SECONDS = 0.02
-JOB_TIMEOUT_SECONDS = 300.0
-PROTOTYPE: Library = {"kind": "prototype", "concept_count": 200}
-CLUSTER: Library = {"kind": "cluster", "concept_count": 200}
+JOB_TIMEOUT_SECONDS = 900.0
+CONCEPT_COUNT = 50  # enough for ten classes, as in the demo
+PROTOTYPE: Library = {"kind": "prototype", "concept_count": CONCEPT_COUNT}
+CLUSTER: Library = {"kind": "cluster", "concept_count": CONCEPT_COUNT}
 SERVERS = ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL", "IIS_S3_ENDPOINT_URL")  # of a real service, which must not be touched
 
 
@@ -44,6 +45,7 @@ class Polls:
 
 def main() -> None:
     """Start the stack, time, stop it."""
+    leave_by_exception_when_stopped()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for name in SERVERS:
         os.environ.pop(name, None)

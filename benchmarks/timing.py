@@ -1,13 +1,15 @@
-"""How seconds are taken and how the lines of all benchmarks read. What is timed lives in the benchmarks."""
+"""What all benchmarks share: how seconds are taken, how lines read, and how a run is stopped. What is timed lives in the benchmarks."""
 
 from __future__ import annotations
 
 import os
 import platform
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -48,6 +50,19 @@ def machine() -> str:
         "load": f"{os.getloadavg()[0]:.1f}",  # runnable processes over the last minute; well above 0 means others share the cores
     }
     return "MACHINE " + "; ".join(f"{name} {value}" for name, value in parts.items())
+
+
+def leave_by_exception_when_stopped() -> None:
+    """Turn the first request to stop into SystemExit, so that what was started is stopped on the way out; ignore the next ones."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def leave(number: int, _: FrameType | None) -> None:
+        for other in signals:
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in signals:
+        signal.signal(number, leave)
 
 
 def _processor() -> str:
