@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 PLOT_NAMES = ("arr", "accuracy")
 LIBRARY_COLOUR = "#1f5fa8"
@@ -33,6 +34,9 @@ def arr_figure(report: dict[str, Any]) -> Figure:
         axis.grid(alpha=0.25)
     by_kept.set_xscale("log")
     by_kept.invert_xaxis()
+    by_kept.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    by_kept.xaxis.set_minor_locator(NullLocator())
+    by_kept.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     by_sparsity.set_xlabel("sparsity s (share of concepts zeroed)")
     by_kept.set_xlabel("kept concepts k (logarithmic)")
     by_sparsity.set_ylabel("accuracy retention rate ARR")
