@@ -156,9 +156,7 @@ class Stages:
 def machine_line() -> str:
     """Cores, threads, torch and day: what the seconds were measured with."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
-    return (
-        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of torch {torch.__version__} on {device}, {datetime.now(UTC):%Y-%m-%d}"
-    )
+    return f"{os.cpu_count()} cores, torch {torch.__version__} with threads = {torch.get_num_threads()} on {device}, {datetime.now(UTC):%Y-%m-%d}"
 
 
 @cache

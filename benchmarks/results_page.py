@@ -11,13 +11,13 @@ READING = """\
 Accuracy is that of a converged linear head on the whole representation, in per cent. IIS is the area under the curve of accuracy
 kept, relative to that head, from all {M} concepts down to none, over three draws of each library; brackets hold 95 % intervals over
 test images and draws. Read it beside the control: random directions keep accuracy too, so what a library adds is its gain, IIS minus
-the mean IIS of five sets of random directions, and a gain whose interval holds zero says that the library explains no better than
-random directions do. With {M} concepts for about ten classes every IIS is close to its ceiling; networks and libraries differ at the
-other end, which two columns show: `IIS log` is the mean of accuracy kept over the logarithm of the concepts kept, `few` the mean
-accuracy with 5 to 30 concepts. IIS divides by accuracy, so the network with the higher IIS need not be the more accurate one; compare
-networks on the same images only. Seconds are those of building and measuring one library; features and control come once per network,
-in the second table. The combined library is half Prototype and half Cluster; Random is scored as a library would be, on other draws
-than the control's, so its gain should hold zero."""
+the mean IIS of five sets of random directions: above zero, the concepts carry more of the classes than chance directions; below,
+less; and where its interval holds zero, no more and no less. With {M} concepts for about ten classes every IIS is close to its
+ceiling; networks and libraries differ at the other end, which two columns show: `IIS log` is the mean of accuracy kept over the
+logarithm of the concepts kept, `few` the mean accuracy with 5 to 30 concepts. IIS divides by accuracy, so the network with the higher
+IIS need not be the more accurate one; compare networks on the same images only. Seconds are those of building and measuring one
+library; features and control come once per network, in the second table. The combined library is half Prototype and half Cluster;
+Random is scored as a library would be, on other draws than the control's, so its gain should hold zero."""
 
 
 @dataclass(frozen=True)
