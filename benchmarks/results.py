@@ -156,7 +156,8 @@ class Stages:
 def machine_line() -> str:
     """Cores, threads, torch and day: what the seconds were measured with."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU"
-    return f"{os.cpu_count()} cores, torch {torch.__version__} with threads = {torch.get_num_threads()} on {device}, {datetime.now(UTC):%Y-%m-%d}"
+    threads = torch.get_num_threads()
+    return f"{os.cpu_count()} cores, torch {torch.__version__} with threads = {threads} on {device}, {datetime.now(UTC):%Y-%m-%d}"
 
 
 @cache
