@@ -237,6 +237,8 @@ def scrubbed_environment(environment: Mapping[str, str], home: Path, *, network:
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "PYTHONUNBUFFERED": "1",
             "MPLBACKEND": "agg",
+            # Waiting threads sleep: spinning ones starve the database, the API and a second job on the same cores.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "HF_HUB_OFFLINE": "0" if network else "1",
         }
     )
