@@ -35,7 +35,7 @@ up: install
 	$(BIN)/iis up
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check
