@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -111,10 +111,3 @@ def _keep(session: Session, owner: Owner, key: str, response: Response, body: by
 
 def _in_flight() -> Conflict:
     return Conflict("A request with this Idempotency-Key is still being answered.", code="idempotency_in_flight", retry_after_seconds=1)
-
-
-def expire_idempotency_records(session: Session, settings: Settings) -> int:
-    """Drop answers that are older than a day; returns how many went."""
-    oldest = datetime.now(UTC) - timedelta(seconds=settings.idempotency_expiry_seconds)
-    gone = session.scalars(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < oldest).returning(IdempotencyRecord.key))
-    return len(gone.all())

@@ -33,6 +33,7 @@ CODE_FOLDER = Path(__file__).parents[1]
 DATABASE = "iis"
 HEALTH_TIMEOUT_SECONDS = 5
 GRACEFUL_SECONDS = 5
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads back to this machine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,7 +125,7 @@ def _worker(concurrency: int, environment: Mapping[str, str]) -> Program:
 
 def _is_ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
+        with _DIRECTLY.open(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False

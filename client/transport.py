@@ -18,6 +18,7 @@ READ_TIMEOUT_SECONDS = 60.0
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
+WITHOUT_PROXY: dict[str, httpx.BaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 
 Body = Callable[[], Iterator[bytes]]  # made anew for each attempt
 
@@ -44,6 +45,7 @@ class Transport:
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {api_key}", "User-Agent": "iis-client"},
             timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+            mounts=WITHOUT_PROXY,  # a proxy that the environment names cannot reach this machine's own services
         )
 
     def close(self) -> None:

@@ -13,14 +13,18 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
 import yaml
 
-from app.embedded import free_port
+from app.embedded import EmbeddedPostgres, free_port
+
+if TYPE_CHECKING:
+    from conftest import ServerProcess
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
@@ -90,12 +94,15 @@ def required_variables() -> set[str]:
 
 
 @pytest.fixture
-def environment(database_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
-    """Every variable that compose gives our services, with values that hold on this machine."""
+def environment(postgres_server: ServerProcess, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    """Every variable that compose gives our services, with values that hold on this machine; the databases are new and empty."""
+    assert isinstance(postgres_server.server, EmbeddedPostgres)
+    database = f"iis_{token_hex(8)}"
+    postgres_server.server.ensure_database(database)
     secrets = {name: f"a-long-enough-{name.lower()}" for name in required_variables()}
     here = {
-        "IIS_DATABASE_URL": database_url,
-        "IIS_REDIS_URL": redis_url,
+        "IIS_DATABASE_URL": postgres_server.server.url(database),
+        "IIS_REDIS_URL": f"{redis_url.removesuffix('/0')}/1",
         "IIS_STORAGE_URL": (tmp_path / "artifacts").as_uri(),
         "IIS_DATA_FOLDER": str(tmp_path / "data"),
         "IIS_S3_ENDPOINT_URL": "",

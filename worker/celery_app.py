@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from sqlalchemy.orm import Session
 
+from app.db.expiry import expire_idempotency_records
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
@@ -47,12 +48,14 @@ def runtime() -> Runtime:
 def sweeper() -> Sweeper:
     """This process's maintenance loop."""
     current = runtime()
+    return Sweeper(current, partial(keep_house, current))
 
-    def housekeeping(session: Session) -> None:
-        sweep_workspaces(session, current.work_folder)
-        expire_uploads(session, current.store)
 
-    return Sweeper(current, housekeeping)
+def keep_house(current: Runtime, session: Session) -> None:
+    """Remove what nobody will ask for again: workspaces of jobs that ended, uploads never completed, answers kept for repeats."""
+    sweep_workspaces(session, current.work_folder)
+    expire_uploads(session, current.store)
+    expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
 
 
 @setup_logging.connect

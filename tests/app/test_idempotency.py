@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
+from app.db.expiry import expire_idempotency_records
 from app.db.models import Dataset, IdempotencyRecord, Job
 from app.db.session import SessionFactory
-from app.idempotency import expire_idempotency_records
 from app.settings import Settings
 
 BODY = {"hub": {"name": "a/b", "revision": "c"}, "name": "idempotent"}
@@ -117,4 +117,5 @@ def test_after_a_day_the_key_is_free_again(client: TestClient, sessions: Session
     assert second["id"] != first["id"]
     with sessions.begin() as session:
         session.execute(update(IdempotencyRecord).where(IdempotencyRecord.owner_id == tenant.owner_id).values(created_at=long_ago))
-        assert expire_idempotency_records(session, settings) >= 1
+    with sessions() as session:
+        assert expire_idempotency_records(session, settings.idempotency_expiry_seconds) >= 1

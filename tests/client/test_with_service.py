@@ -86,6 +86,13 @@ def test_a_wrong_key_is_refused(service: Address) -> None:
     assert refused.value.request_id
 
 
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(service: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.delenv("no_proxy", raising=False)
+    with IISClient(service.url, service.api_key) as client:
+        list(client.models())
+
+
 def test_what_is_not_there_is_not_found(client: IISClient) -> None:
     with pytest.raises(NotFoundError):
         client.job("job_00000000000000000000000000")

@@ -315,6 +315,7 @@ def test_published_weights_that_cannot_be_fetched_are_a_sentence(
 ) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # a port where nobody answers
+    monkeypatch.setattr("urllib.request._opener", None)  # made once a process, with the proxies of that moment
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

@@ -66,7 +66,9 @@ def test_a_dropped_problem_does_not_hold_up_the_rest(problem):
     groups = [Group(0, 30, (1e-1, 1e-6))]
     everything = SolverSettings(tolerance=1e-6)
     full = fit_heads([Source.of(activations)], groups, y, 4, everything)
-    cut = fit_heads([Source.of(activations)], groups, y, 4, everything, drop=lambda solved, weights: torch.tensor([False, True]) & solved[0])
+    cut = fit_heads(
+        [Source.of(activations)], groups, y, 4, everything, drop=lambda solved, weights: torch.tensor([False, True]) & solved[0]
+    )
     assert cut.evaluations < full.evaluations
     torch.testing.assert_close(cut.weights[0], full.weights[0], atol=1e-3, rtol=0)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.db import transitions
-from app.db.models import Job
+from app.db.models import IdempotencyRecord, Job
 from app.db.transitions import CancelRequested, LeaseLost
 from worker.sweeper import Sweeper
 from worker.workspaces import sweep_workspaces, workspace_name
@@ -111,6 +113,18 @@ def test_the_sweeper_does_not_ring_again_while_the_bells_still_wait(service: Ser
     service.add_check()
     service.add_check()
     assert [swept.rung for swept in (sweeper.sweep(), sweeper.sweep()) if swept] == [2, 0]
+
+
+def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service) -> None:
+    from worker.celery_app import keep_house
+
+    now = datetime.now(UTC)
+    with service.runtime.sessions.begin() as session:
+        for key, created_at in (("old", now - timedelta(hours=25)), ("young", now - timedelta(hours=23))):
+            session.add(IdempotencyRecord(owner_id=service.owner_id, key=key, request_digest="0", created_at=created_at))
+    Sweeper(service.runtime, partial(keep_house, service.runtime)).sweep()
+    with service.runtime.sessions() as session:
+        assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
 
 
 def test_listeners_are_told_of_every_change(service: Service) -> None:

@@ -1,0 +1,18 @@
+"""Rows whose time is over and that nothing else refers to. Imports no web framework: workers run it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from app.db.models import IdempotencyRecord
+
+
+def expire_idempotency_records(session: Session, expiry_seconds: float) -> int:
+    """Drop answers kept for longer than `expiry_seconds`; returns how many went. Commits."""
+    oldest = datetime.now(UTC) - timedelta(seconds=expiry_seconds)
+    gone = session.scalars(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < oldest).returning(IdempotencyRecord.key)).all()
+    session.commit()
+    return len(gone)
