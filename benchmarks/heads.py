@@ -29,15 +29,16 @@ from benchmarks.authors import curve_like_authors
 from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import print_ratio, timed
 from iis_engine import protocols
-from iis_engine.exact import ExactSettings, _Data, _solve
+from iis_engine.blocks import Source
 from iis_engine.features import FeatureSet
-from iis_engine.heads import Source, predict
+from iis_engine.heads import predict
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.order import in_canonical_order, validation_rows
 from iis_engine.scoring import pick_device
 from iis_engine.sparsify import kept_count, sparsify
 from iis_engine.specs import LibrarySpec
+from iis_engine.strengths import ExactSettings, TrainingRows, solve_nodes
 
 CONCEPT_COUNT = 200  # M
 ROUNDS = 2  # of ours before and as many after theirs, which runs once; the median counts
@@ -107,9 +108,9 @@ def with_stack(problem: Problem) -> list[float]:
     """Test accuracy at every sparsity, all sparsities and strengths in one stack."""
     features, device = problem.features, problem.device
     y, validation = features.y_train.to(device), problem.validation.to(device)
-    data = _Data(y, y[~validation], y[validation], validation, features.class_count)
+    data = TrainingRows(y, validation, features.class_count)
     train, test = (Source.of(problem.library.activations(X.to(device))) for X in (features.X_train, features.X_test))
-    solved = _solve(train, NODES, data, ExactSettings(), None)
+    solved = solve_nodes(train, NODES, data, ExactSettings(), None)
     predicted = [predict(test, kept, solved.weights[i : i + 1]).argmax(dim=2).squeeze(1).cpu() for i, kept in enumerate(NODES)]
     return [float((labels == features.y_test).float().mean()) for labels in predicted]
 

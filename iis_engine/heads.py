@@ -1,53 +1,21 @@
 """The linear heads h and g_cls: multinomial logistic regression for many problems at once. No curve, no accuracy policy here.
 
-Every problem is one pair (group, L2 strength); a group is one sparsified activation matrix. Groups share their
-source matrix, which is masked by rank while it is multiplied, so no n x M x sparsities tensor exists. Strengths of a
-group stand side by side in one matrix product.
+Every problem is one pair (group, L2 strength); a group is one sparsified activation matrix. Strengths of a group stand side
+by side in one matrix product, and so do all groups (see iis_engine.blocks).
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from iis_engine.blocks import Block, Blocks, Group, Source
 from iis_engine.solver import Objective, SolverSettings, minimise
-from iis_engine.sparsify import magnitude_ranks
 
-CHUNK_ELEMENTS = 1 << 24  # of logits held at once: bounds memory whatever n is
-COMPRESS_BELOW = 8  # on a CPU, rows that keep fewer than 1 / 8 of their concepts are multiplied as sparse matrices
-
-
-@dataclass(frozen=True)
-class Source:
-    """One activation matrix and, where it is thresholded, the rank of each activation within its row."""
-
-    activations: Tensor  # (n, M) float32
-    ranks: Tensor | None  # (n, M) whole numbers as float32, which vectorises; None: always used whole
-
-    @staticmethod
-    def of(activations: Tensor, *, thresholded: bool = True) -> Source:
-        return Source(activations, magnitude_ranks(activations).float() if thresholded else None)
-
-    def rows(self, start: int, stop: int, kept: int) -> Tensor:
-        """g_s of a range of rows: (stop - start, M), all but the `kept` largest magnitudes zeroed."""
-        part = self.activations[start:stop]
-        if self.ranks is None or kept >= part.shape[1]:
-            return part
-        # 1 where the rank is below `kept`, else 0: arithmetic on whole numbers is four times as fast as comparing and selecting.
-        return (kept - self.ranks[start:stop]).clamp_(0, 1).mul_(part)
-
-
-@dataclass(frozen=True)
-class Group:
-    """Problems on one sparsified matrix: which source, how many concepts kept, and the L2 strengths."""
-
-    source: int
-    kept: int
-    strengths: tuple[float, ...]
+ROWS_PER_UNKNOWN = 10  # of a curvature are enough
 
 
 @dataclass(frozen=True)
@@ -77,114 +45,112 @@ class LogisticObjective(Objective):
     """Mean cross-entropy + λ/2 ‖W‖², for all problems of `groups`; the bias is not penalised."""
 
     def __init__(self, sources: Sequence[Source], groups: Sequence[Group], y: Tensor, class_count: int) -> None:
-        self.sources = sources
         self.groups = tuple(groups)
         self.y = y
         self.class_count = class_count
         self.n, self.concept_count = sources[0].activations.shape
         self.device = sources[0].activations.device
-        counts = [len(group.strengths) for group in groups]
-        self.group_of = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(counts))
+        counts = torch.tensor([len(group.strengths) for group in groups])
+        self.slots = int(counts.max())  # unfinished problems of a group at most: a group with fewer has empty ones
+        self.group_of = torch.repeat_interleave(torch.arange(len(groups)), counts)
         self.strengths = torch.tensor([s for group in groups for s in group.strengths], dtype=torch.float32, device=self.device)
-        self.shape = (sum(counts), self.concept_count + 1, class_count)
-        self.compressed: dict[tuple[int, int, int, int], tuple[Tensor, Tensor]] = {}
+        self.shape = (int(counts.sum()), class_count, self.concept_count + 1)
+        self.blocks = Blocks(sources, groups, self.slots * class_count)
+        self.places = torch.empty(0, dtype=torch.int64, device=self.device)
+        self.placed_for: Tensor | None = None
 
-    def _spans(self, active: Tensor) -> list[tuple[Group, int, int]]:
-        """(group, first, last + 1) over the active problems, which stand in group order."""
-        owners = self.group_of[active.cpu()]
-        names, counts = torch.unique_consecutive(owners, return_counts=True)
-        stops = counts.cumsum(0).tolist()
-        starts = [0, *stops[:-1]]
-        return [(self.groups[g], a, b) for g, a, b in zip(names.tolist(), starts, stops, strict=True)]
+    def _place(self, active: Tensor) -> Tensor:
+        """Where each active problem stands among (groups with work, slots), flattened: (p,)."""
+        if self.placed_for is not active:
+            with_work, owners, counts = self.group_of[active.cpu()].unique_consecutive(return_inverse=True, return_counts=True)
+            if len(with_work) < len(self.blocks.order):
+                self.blocks.keep(with_work.tolist())
+            place_of = torch.empty(len(self.groups), dtype=torch.int64)
+            place_of[self.blocks.order] = torch.arange(len(self.blocks.order))
+            self.slots = int(counts.max())
+            slots = torch.arange(len(active)) - (counts.cumsum(0) - counts)[owners]
+            self.places = (place_of[with_work[owners]] * self.slots + slots).to(self.device)
+            self.placed_for = active
+        return self.places
 
-    def _rows(self, group: Group, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """g_s of rows `start:stop` and its transpose. Where few concepts are kept both are compressed, once:
-        all such groups together then hold about as many numbers as one source."""
-        source = self.sources[group.source]
-        if source.ranks is None or self.device.type != "cpu" or group.kept * COMPRESS_BELOW > self.concept_count:
-            part = source.rows(start, stop, group.kept)
-            return part, part.T
-        key = (group.source, group.kept, start, stop)
-        if key not in self.compressed:
-            part = source.rows(start, stop, group.kept)
-            self.compressed[key] = (_compress(part), _compress(part.T.contiguous()))
-        return self.compressed[key]
+    def _spread(self, weights: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights as (groups, slots x C, M) and biases as (groups, slots x C, 1); empty slots are zero."""
+        group_count = len(self.blocks.order)
+        spread = weights.new_zeros(group_count * self.slots, self.class_count, self.concept_count + 1)
+        spread[places] = weights
+        spread = spread.view(group_count, self.slots * self.class_count, self.concept_count + 1)
+        return spread[:, :, :-1].contiguous(), spread[:, :, -1:].contiguous()
 
-    def _probabilities(self, weights: Tensor, part: Tensor, labels_of_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """On rows `part` of a group: (rows, p, C) probabilities and (rows, p) log-likelihoods."""
-        p = weights.shape[0]
-        flat = weights[:, :-1].permute(1, 0, 2).reshape(self.concept_count, p * self.class_count)
-        logits = (part @ flat).add_(weights[:, -1].reshape(-1)).view(-1, p, self.class_count)
-        logits -= logits.amax(dim=2, keepdim=True)
-        at_label = logits.gather(2, labels_of_rows.view(-1, 1, 1).expand(-1, p, 1)).squeeze(2)
-        probabilities = logits.exp_()
-        total = probabilities.sum(dim=2)
-        probabilities /= total.unsqueeze(2)
-        return probabilities, at_label - total.log()
-
-    def _chunks(self, problems: int) -> list[tuple[int, int]]:
-        rows = max(1, CHUNK_ELEMENTS // max(self.concept_count, problems * self.class_count))
-        return [(start, min(start + rows, self.n)) for start in range(0, self.n, rows)]
+    def _log_probabilities(self, block: Block, weights: Tensor, biases: Tensor) -> Tensor:
+        """(g, slots, C, rows); classes before rows, since the CPU then works through rows in vectors."""
+        logits = block.times(weights).add_(biases)
+        return torch.log_softmax(logits.view(len(weights), self.slots, self.class_count, -1), dim=2)
 
     def value_and_gradient(self, weights: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss (p,) float64 and gradient (p, M + 1, C) of the active problems at `weights`."""
-        loss = torch.zeros(len(active), dtype=torch.float64, device=self.device)
-        gradient = torch.empty_like(weights)
-        for group, a, b in self._spans(active):
-            slope = torch.zeros(self.concept_count, (b - a) * self.class_count, device=self.device)
-            offset = torch.zeros((b - a) * self.class_count, device=self.device)
-            for start, stop in self._chunks(b - a):
-                part, transposed = self._rows(group, start, stop)
-                residual, likelihood = self._probabilities(weights[a:b], part, self.y[start:stop])
-                loss[a:b] -= likelihood.sum(dim=0, dtype=torch.float64) / self.n
-                labels = self.y[start:stop].view(-1, 1, 1).expand(-1, b - a, 1)
-                residual.scatter_add_(2, labels, torch.full_like(likelihood, -1.0).unsqueeze(2))
-                flat = residual.view(stop - start, -1)
-                slope += transposed @ flat
-                offset += flat.sum(dim=0)
-            gradient[a:b, :-1] = slope.view(self.concept_count, b - a, self.class_count).permute(1, 0, 2) / self.n
-            gradient[a:b, -1] = offset.view(b - a, self.class_count) / self.n
+        """Loss (p,) float64 and gradient (p, C, M + 1) of the active problems at `weights`."""
+        places = self._place(active)
+        spread, biases = self._spread(weights, places)
+        loss = torch.zeros(len(spread), self.slots, dtype=torch.float64, device=self.device)
+        slope, offset = torch.zeros_like(spread), torch.zeros_like(biases)
+        for groups, rows, block in self.blocks:
+            residual = self._log_probabilities(block, spread[groups], biases[groups])
+            labels = self.y[rows].view(1, 1, 1, -1).expand(len(residual), self.slots, 1, -1)
+            loss[groups] -= residual.gather(2, labels).squeeze(2).sum(dim=2, dtype=torch.float64)
+            residual.exp_().scatter_add_(2, labels, residual.new_full((), -1.0).expand_as(labels))
+            flat = residual.view(len(residual), -1, residual.shape[3])
+            slope[groups] += block.transposed_times(flat)
+            offset[groups] += flat.sum(dim=2, keepdim=True)
+        gradient = torch.cat([slope, offset], dim=2).view(-1, self.class_count, self.concept_count + 1)
+        gradient = gradient[places].div_(self.n)
         strengths = self.strengths[active]
-        loss += 0.5 * strengths * weights[:, :-1].square().sum(dim=(1, 2), dtype=torch.float64)
-        gradient[:, :-1] += strengths.view(-1, 1, 1) * weights[:, :-1]
-        return loss, gradient
+        penalty = 0.5 * strengths * weights[:, :, :-1].square().sum(dim=(1, 2), dtype=torch.float64)
+        gradient[:, :, :-1] += strengths.view(-1, 1, 1) * weights[:, :, :-1]
+        return loss.view(-1)[places] / self.n + penalty, gradient
 
     def curvature(self, weights: Tensor, active: Tensor) -> Tensor:
         """Inverse of a positive-definite stand-in for the Hessian, shared by the classes: (p, M + 1, M + 1).
 
         Each row weighs mean over classes of p_c (1 - p_c), the class-averaged diagonal block of the exact Hessian
-        (Böhning 1992 bounds it by its value at uniform probabilities, which is where a cold start stands).
+        (Böhning 1992 bounds it by its value at uniform probabilities, which is where a cold start stands). A sample of
+        the rows is enough for it.
         """
+        places = self._place(active)
+        spread, biases = self._spread(weights, places)
         size = self.concept_count + 1
         hessian = torch.zeros(len(active), size, size, dtype=torch.float64, device=self.device)
-        for group, a, b in self._spans(active):
-            for start, stop in self._chunks(b - a):
-                part = self.sources[group.source].rows(start, stop, group.kept)
-                probabilities, _ = self._probabilities(weights[a:b], part, self.y[start:stop])
-                spread = (1 - probabilities.square().sum(dim=2)) / self.class_count  # (rows, p)
-                for j in range(b - a):
-                    weighted = part * spread[:, j : j + 1]
-                    hessian[a + j, :-1, :-1] += weighted.T @ part
-                    edge = weighted.sum(dim=0)
-                    hessian[a + j, -1, :-1] += edge
-                    hessian[a + j, :-1, -1] += edge
-                    hessian[a + j, -1, -1] += spread[:, j].sum()
-        hessian /= self.n
+        leaders = self._first_alike(weights, places)
+        step = max(1, self.n // (ROWS_PER_UNKNOWN * size))
+        for groups, rows, block in self.blocks:
+            probabilities = self._log_probabilities(block, spread[groups], biases[groups])[..., ::step].exp()
+            spreads = (1 - probabilities.square_().sum(dim=2)) / self.class_count  # (g, slots, rows)
+            for problem, place in enumerate(places.tolist()):
+                group, slot = divmod(place, self.slots)
+                if not groups.start <= group < groups.stop or leaders[problem] != problem:
+                    continue
+                part = self.blocks.matrix(group, rows.start, rows.stop, step)
+                spread_of_rows = spreads[group - groups.start, slot]
+                weighted = part * spread_of_rows.unsqueeze(1)
+                hessian[problem, :-1, :-1] += weighted.T @ part
+                edge = weighted.sum(dim=0)
+                hessian[problem, -1, :-1] += edge
+                hessian[problem, :-1, -1] += edge
+                hessian[problem, -1, -1] += spread_of_rows.sum()
+        hessian = hessian[leaders] * (step / self.n)
         diagonal = hessian.diagonal(dim1=1, dim2=2)
         floor = 1e-7 * diagonal.mean(dim=1, keepdim=True) + 1e-12  # the bias has no L2 term of its own
         diagonal += floor
         diagonal[:, :-1] += self.strengths[active].double().unsqueeze(1)
         return torch.cholesky_inverse(torch.linalg.cholesky(hessian)).float()
 
-
-def _compress(matrix: Tensor) -> Tensor:
-    """Compressed sparse rows, with 32-bit indices as the CPU's sparse kernels prefer."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        rows = matrix.to_sparse_csr()
-        return torch.sparse_csr_tensor(
-            rows.crow_indices().int(), rows.col_indices().int(), rows.values(), size=matrix.shape, check_invariants=False
-        )
+    def _first_alike(self, weights: Tensor, places: Tensor) -> list[int]:
+        """For each problem the first one of its group at the same weights, which shares its curvature up to λ: all of them at a start."""
+        groups = (places // self.slots).tolist()
+        first: dict[int, int] = {}
+        return [
+            leader if torch.equal(weights[problem], weights[leader]) else problem
+            for problem, group in enumerate(groups)
+            for leader in [first.setdefault(group, problem)]
+        ]
 
 
 def fit_heads(
@@ -209,10 +175,13 @@ def fit_heads(
     drop : called as drop(solved, weights) with the mask of problems solved so far; returns the mask of those not worth finishing
     """
     objective = LogisticObjective(sources, groups, y, class_count)
-    if start is None:
-        start = torch.zeros(objective.shape, device=objective.device)
-    end = minimise(objective, start.float(), settings, drop)
-    return Heads(objective.groups, end.point, end.value, end.gradient_norm, end.evaluations)
+    begin = torch.zeros(objective.shape, device=objective.device) if start is None else start.float().transpose(1, 2).contiguous()
+
+    def drop_heads(solved: Tensor, points: Tensor) -> Tensor:
+        return drop(solved, points.transpose(1, 2)) if drop is not None else torch.zeros_like(solved)
+
+    end = minimise(objective, begin, settings, None if drop is None else drop_heads)
+    return Heads(objective.groups, end.point.transpose(1, 2).contiguous(), end.value, end.gradient_norm, end.evaluations)
 
 
 def predict(source: Source, kept: int, weights: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from iis_engine import protocols
-from iis_engine.exact import ExactSettings, measure_exact
+from iis_engine.exact import measure_exact
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.build import build_library, check_library, first_elements
 from iis_engine.libraries.library import ConceptLibrary
@@ -19,6 +19,7 @@ from iis_engine.measurement import Measurement
 from iis_engine.reference import measure_reference
 from iis_engine.report import IISReport
 from iis_engine.specs import LibrarySpec, ScoreSpec
+from iis_engine.strengths import ExactSettings
 from iis_engine.summary import summarise
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ class Objective(Protocol):
     """What the solver needs: values, gradients and a curvature for a chosen subset of problems."""
 
     def value_and_gradient(self, weights: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """(p,) float64 and (p, m, c) for the problems numbered `active` (p,) at `weights` (p, m, c)."""
+        """(p,) float64 and (p, c, m) for the problems numbered `active` (p,) at `weights` (p, c, m)."""
         ...
 
     def curvature(self, weights: Tensor, active: Tensor) -> Tensor:
-        """(p, m, m) approximate inverse Hessian, shared by the c columns."""
+        """(p, m, m) approximate inverse Hessian, shared by the c rows."""
         ...
 
 
@@ -52,14 +52,14 @@ class SolverSettings:
 
 @dataclass(frozen=True)
 class End:
-    point: Tensor  # (P, m, c)
+    point: Tensor  # (P, c, m)
     value: Tensor  # (P,) float64
     gradient_norm: Tensor  # (P,) largest absolute entry
     evaluations: int
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(dim=(-2, -1))
+    return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
 
 
 def _spread(values: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class _Stack:
         self.objective = objective
         self.memory = memory
         self.active = torch.arange(len(point), device=point.device)
-        self.point = point.clone()
+        self.point = point.clone(memory_format=torch.contiguous_format)
         self.value, self.gradient = objective.value_and_gradient(self.point, self.active)
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
         self.inverse = objective.curvature(self.point, self.active)
@@ -82,24 +82,28 @@ class _Stack:
         self.direction = self._descent()
 
     def _descent(self) -> Tensor:
-        """-H·g by the two-loop recursion; a direction that does not descend is replaced by the preconditioned gradient."""
-        q = self.gradient.clone()
+        """-H·g by the two-loop recursion; a direction that does not descend is replaced by the preconditioned gradient.
+
+        A pair whose 1 / (s·y) is zero, one of a refused step, changes nothing.
+        """
+        q = self.gradient.neg()
         alphas: list[Tensor] = []
         for s, y, rho in reversed(self.pairs):
             alpha = rho * _dot(s, q)
-            q -= _spread(alpha) * y
+            q.addcmul_(_spread(alpha), y, value=-1)
             alphas.append(alpha)
-        q = torch.bmm(self.inverse, q) * _spread(self.scale)
+        q = torch.bmm(q, self.inverse).mul_(_spread(self.scale))
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
-            q += _spread(alpha - rho * _dot(y, q)) * s
-        uphill = _dot(q, self.gradient) <= 0
+            q.addcmul_(_spread(alpha.sub_(rho * _dot(y, q))), s)
+        uphill = _dot(q, self.gradient) >= 0
         if bool(uphill.any()):
-            q = torch.where(_spread(uphill), torch.bmm(self.inverse, self.gradient), q)
-        return -q
+            q = torch.where(_spread(uphill), -torch.bmm(self.gradient, self.inverse), q)
+        return q
 
     def advance(self) -> None:
         """One joint evaluation: every problem tries its step, and takes it or shortens it."""
-        trial = self.point + _spread(self.step) * self.direction
+        moved = _spread(self.step) * self.direction
+        trial = self.point + moved
         value, gradient = self.objective.value_and_gradient(trial, self.active)
         slope = _dot(self.gradient, self.direction).double()
         end_slope = _dot(gradient, self.direction).double()
@@ -108,15 +112,20 @@ class _Stack:
         noise = 1e-6 * self.value.abs() + 1e-12
         flat = (value <= self.value + noise) & (end_slope <= (2 * ARMIJO - 1) * slope)
         taken = (enough | flat) & value.isfinite()
-        kept = _spread(taken)
-        s = torch.where(kept, trial - self.point, 0.0)
-        y = torch.where(kept, gradient - self.gradient, 0.0)
-        sy = _dot(s, y)
-        usable = sy > 1e-10 * s.square().sum(dim=(1, 2)).sqrt() * y.square().sum(dim=(1, 2)).sqrt()
-        rho = torch.where(usable, 1 / sy, 0.0)
-        self.pairs = [*self.pairs, (s, y, rho)][-self.memory :]
-        curved = _dot(y, torch.bmm(self.inverse, y))
+        change = gradient - self.gradient
+        if not bool(value.isfinite().all()):
+            change = torch.where(_spread(value.isfinite()), change, 0.0)
+        sy = _dot(moved, change)
+        usable = taken & (sy > 1e-10 * (_dot(moved, moved) * _dot(change, change)).sqrt())
+        self.pairs = [*self.pairs, (moved, change, torch.where(usable, 1 / sy, 0.0))][-self.memory :]
+        curved = _dot(change, torch.bmm(change, self.inverse))
         self.scale = torch.where(usable & (curved > 0), (sy / curved).clamp(1e-3, 1e4), self.scale)
+        if bool(taken.all()):
+            self.point, self.value, self.gradient = trial, value, gradient
+            self.step = torch.ones_like(self.step)
+            self.direction = self._descent()
+            return
+        kept = _spread(taken)
         self.point = torch.where(kept, trial, self.point)
         self.value = torch.where(taken, value, self.value)
         self.gradient = torch.where(kept, gradient, self.gradient)
@@ -142,31 +151,39 @@ def minimise(
     settings: SolverSettings,
     drop: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> End:
-    """Minimise every problem of the stack from `start` (P, m, c).
+    """Minimise every problem of the stack from `start` (P, c, m).
 
     `drop(solved, points)` is asked after each problem that ends; a problem it marks is left where it stands.
     A problem whose line search can no longer descend in float32 ends too: its gradient norm says how far it came.
     """
     stack = _Stack(objective, start, settings.memory)
     point, value = start.clone(), stack.value.clone()
-    norm = stack.gradient.abs().amax(dim=(1, 2))
+    norm = torch.full_like(stack.scale, torch.inf)
     finished = torch.zeros(len(start), dtype=torch.bool, device=start.device)
     solved = finished.clone()
-    evaluations, iteration, solved_before = 1, 0, 0
+
+    def end(which: Tensor, norms: Tensor) -> None:
+        """Note where problems of the stack stand as their end; what has ended may ride along until the next compaction."""
+        rows = stack.active[which]
+        point[rows], value[rows], norm[rows] = stack.point[which], stack.value[which], norms[which]
+        finished[rows] = True
+
+    evaluations, iteration = 1, 0
     while True:
         norms = stack.gradient.abs().amax(dim=(1, 2))
-        moving = ~finished[stack.active]  # what has ended stays where it ended, though it may ride along until the next compaction
-        rows = stack.active[moving]
-        point[rows], value[rows], norm[rows] = stack.point[moving], stack.value[moving], norms[moving]
         here = norms <= settings.tolerance
-        solved[stack.active] |= here
-        finished[stack.active] |= here | (stack.step < SMALLEST_STEP)
-        solved_now = int(solved.sum())
-        if drop is not None and solved_now > solved_before:
-            finished |= drop(solved, point)
-        solved_before = solved_now
+        ending = (here | (stack.step < SMALLEST_STEP)) & ~finished[stack.active]
+        if bool(ending.any()):
+            end(ending, norms)
+            solved[stack.active[ending & here]] = True
+            if drop is not None:
+                unwanted = drop(solved, point)[stack.active] & ~finished[stack.active]
+                end(unwanted, norms)
         left = ~finished[stack.active]
-        if not bool(left.any()) or evaluations >= settings.max_evaluations:
+        if not bool(left.any()):
+            return End(point, value, norm, evaluations)
+        if evaluations >= settings.max_evaluations:
+            end(left, norms)
             return End(point, value, norm, evaluations)
         if float(left.float().mean()) < COMPACT_BELOW:
             stack.keep(left)

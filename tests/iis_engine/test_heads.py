@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from iis_engine.heads import Group, Source, fit_heads, predict
+from iis_engine.blocks import Group, Source
+from iis_engine.heads import fit_heads, predict
 from iis_engine.solver import SolverSettings
 from iis_engine.sparsify import sparsify
 
@@ -52,13 +53,17 @@ def test_a_problem_is_solved_alike_alone_and_in_a_stack(problem):
     torch.testing.assert_close(together.weights[3:6], alone.weights, atol=1e-3, rtol=0)
 
 
-def test_rows_in_chunks_give_the_same_optimum(problem, monkeypatch):
+def test_many_groups_in_blocks_of_rows_give_the_optimum_that_each_has_alone(problem, monkeypatch):
+    """Groups that are dense and compressed, with one strength and with several, and that end at different times."""
     activations, y = problem
-    groups = [Group(0, 9, STRENGTHS)]
-    whole = fit_heads([Source.of(activations)], groups, y, 4, SolverSettings(tolerance=1e-6))
-    monkeypatch.setattr("iis_engine.heads.CHUNK_ELEMENTS", 30 * 50)
-    parts = fit_heads([Source.of(activations)], groups, y, 4, SolverSettings(tolerance=1e-6))
-    torch.testing.assert_close(parts.weights, whole.weights, atol=1e-3, rtol=0)
+    groups = [Group(0, 2, (1e-3,)), Group(0, 30, STRENGTHS), Group(0, 3, STRENGTHS), Group(0, 9, (1e-1, 1e-4))]
+    settings = SolverSettings(tolerance=1e-6)
+    alone = torch.cat([fit_heads([Source.of(activations)], [group], y, 4, settings).weights for group in groups])
+    whole = fit_heads([Source.of(activations)], groups, y, 4, settings)
+    monkeypatch.setattr("iis_engine.blocks.BLOCK_ELEMENTS", 50 * 30 * len(groups))
+    parts = fit_heads([Source.of(activations)], groups, y, 4, settings)
+    torch.testing.assert_close(whole.weights, alone, atol=1e-3, rtol=0)
+    torch.testing.assert_close(parts.weights, alone, atol=1e-3, rtol=0)
 
 
 def test_a_dropped_problem_does_not_hold_up_the_rest(problem):

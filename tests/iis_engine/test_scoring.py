@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from iis_engine.errors import LibraryError
-from iis_engine.exact import ExactSettings, measure_exact
+from iis_engine.exact import measure_exact
 from iis_engine.features import FeatureSet
 from iis_engine.libraries.build import build_library
 from iis_engine.plots import save_plot
 from iis_engine.scoring import score
 from iis_engine.specs import LibrarySpec, ScoreSpec
+from iis_engine.strengths import ExactSettings
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)
