@@ -9,7 +9,7 @@ from worker.celery_app import app, runtime
 from worker.runner import answer_bell
 
 
-@app.task(name=RUN_JOB, bind=True)
+@app.task(name=RUN_JOB, bind=True)  # pyright: ignore[reportUntypedFunctionDecorator] (Celery ships no types for it)
 def run(_: Task[[str], None], job_id: str) -> None:
     """Work until nothing is queued. A message heard twice, late, or for a job that is done does nothing more."""
     answer_bell(runtime(), job_id)
