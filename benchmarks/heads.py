@@ -110,7 +110,7 @@ def with_stack(problem: Problem) -> list[float]:
     y, validation = features.y_train.to(device), problem.validation.to(device)
     data = TrainingRows(y, validation, features.class_count)
     train, test = (Source.of(problem.library.activations(X.to(device))) for X in (features.X_train, features.X_test))
-    solved = solve_nodes(train, NODES, data, ExactSettings(), None)
+    solved = solve_nodes(train, NODES, data, ExactSettings())
     predicted = [predict(test, kept, solved.weights[i : i + 1]).argmax(dim=2).squeeze(1).cpu() for i, kept in enumerate(NODES)]
     return [float((labels == features.y_test).float().mean()) for labels in predicted]
 

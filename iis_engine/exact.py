@@ -49,7 +49,8 @@ def measure_exact(
     progress(0, steps)
     baseline_train, baseline_test = standardised(X_train, X_test)
     width = baseline_train.shape[1]
-    baseline = solve_nodes(Source(baseline_train, None), [width], data, settings, None)
+    tolerances = (protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
+    baseline = solve_nodes(Source(baseline_train, None), [width], data, settings, tolerances=tolerances)
     logits = predict(Source(baseline_test, None), width, baseline.weights)
     baseline_correct = (logits.argmax(dim=2).squeeze(1) == y_test).float().cpu()
     progress(1, steps)
@@ -61,7 +62,7 @@ def measure_exact(
     for _ in range(1 + rounds):
         for nodes_of_seed, train_source, test_source in zip(done, train, test, strict=True):
             start = _neighbours(nodes_of_seed, nodes)
-            solved = solve_nodes(train_source, nodes, data, settings, start)
+            solved = solve_nodes(train_source, nodes, data, settings, start=start)
             for i, kept in enumerate(nodes):
                 logits = predict(test_source, kept, solved.weights[i : i + 1])
                 correct = (logits.argmax(dim=2).squeeze(1) == y_test).float().cpu()

@@ -17,6 +17,9 @@ LIBRARY_SEEDS = 3
 SELECTION_TOLERANCE = 1e-4
 SMALLEST_GAIN = 1e-3  # relative: a weaker strength must lower the validation loss by more
 FINAL_TOLERANCE = 2e-6
+# h divides every point, so both are tighter for it, the second near where float32 ends.
+BASELINE_SELECTION_TOLERANCE = 1e-6
+BASELINE_FINAL_TOLERANCE = 2e-7
 REFINEMENT_ROUNDS = 2
 NODES_PER_ROUND = 3
 QUADRATURE_TARGET = 1e-3

@@ -43,12 +43,28 @@ class Solved:
     evaluations: int
 
 
-def solve_nodes(source: Source, nodes: Sequence[int], data: TrainingRows, settings: ExactSettings, start: Tensor | None) -> Solved:
-    """Choose each node's strength on the validation rows, then solve it on all training rows."""
+def solve_nodes(
+    source: Source,
+    nodes: Sequence[int],
+    data: TrainingRows,
+    settings: ExactSettings,
+    *,
+    start: Tensor | None = None,
+    tolerances: tuple[float, float] = (protocols.SELECTION_TOLERANCE, protocols.FINAL_TOLERANCE),
+) -> Solved:
+    """Choose each node's strength on the validation rows, then solve it on all training rows.
+
+    Parameters
+    ----------
+    source : activations of all training rows
+    nodes : numbers of kept concepts
+    start : (G, M + 1, C) weights to start each node from; zeros otherwise
+    tolerances : largest gradient entry at the end, while the strength is chosen and of the solution on all training rows
+    """
     state_bytes = 4 * len(protocols.STRENGTHS) * (source.activations.shape[1] + 1) * (source.activations.shape[1] + 26 * data.class_count)
     at_once = max(1, STACK_BYTES // state_bytes)
     parts = [
-        _solve_stack(source, nodes[i : i + at_once], data, settings, None if start is None else start[i : i + at_once])
+        _solve_stack(source, nodes[i : i + at_once], data, settings, None if start is None else start[i : i + at_once], tolerances)
         for i in range(0, len(nodes), at_once)
     ]
     return Solved(
@@ -59,7 +75,9 @@ def solve_nodes(source: Source, nodes: Sequence[int], data: TrainingRows, settin
     )
 
 
-def _solve_stack(source: Source, nodes: Sequence[int], data: TrainingRows, settings: ExactSettings, start: Tensor | None) -> Solved:
+def _solve_stack(
+    source: Source, nodes: Sequence[int], data: TrainingRows, settings: ExactSettings, start: Tensor | None, tolerances: tuple[float, float]
+) -> Solved:
     strengths = protocols.STRENGTHS
     groups = [Group(0, kept, strengths) for kept in nodes]
     fit = source.where(~data.validation)
@@ -74,16 +92,14 @@ def _solve_stack(source: Source, nodes: Sequence[int], data: TrainingRows, setti
         groups,
         data.y[~data.validation],
         data.class_count,
-        SolverSettings(tolerance=protocols.SELECTION_TOLERANCE),
+        SolverSettings(tolerance=tolerances[0]),
         start=begin,
         drop=path.drop,
     )
     best = path.chosen(tried.weights)
     chosen = [Group(0, kept, (strengths[j],)) for kept, j in zip(nodes, best, strict=True)]
     rows = torch.tensor([i * len(strengths) + j for i, j in enumerate(best)], device=data.y.device)
-    final = fit_heads(
-        [source], chosen, data.y, data.class_count, SolverSettings(tolerance=protocols.FINAL_TOLERANCE), start=tried.weights[rows]
-    )
+    final = fit_heads([source], chosen, data.y, data.class_count, SolverSettings(tolerance=tolerances[1]), start=tried.weights[rows])
     return Solved(
         final.weights,
         torch.tensor([strengths[j] for j in best]),
