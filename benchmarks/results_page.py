@@ -94,12 +94,16 @@ def _row(cell: Cell) -> tuple[str, ...]:
         _interval(*accuracy, form=".1f"),
         cell.library,
         _interval(r["iis"], r["iis_low"], r["iis_high"], form=".4f"),
-        f"{r['iis_random_mean']:.4f} ± {r['iis_random_sd']:.4f}",
+        _shown(r["iis_random_mean"]) + (f" ± {r['iis_random_sd']:.4f}" if r["iis_random_sd"] is not None else ""),
         _interval(r["concept_gain"], r["concept_gain_low"], r["concept_gain_high"], form="+.4f"),
-        f"{r['iis_log']:.4f}",
+        _shown(r["iis_log"]),
         "" if few is None else f"{100 * few:.1f}",
         f"{cell.seconds:.0f}",
     )
+
+
+def _shown(value: float | None) -> str:
+    return "withheld" if value is None else f"{value:.4f}"
 
 
 def _interval(value: float | None, low: float | None, high: float | None, form: str) -> str:

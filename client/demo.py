@@ -108,7 +108,7 @@ def table_of(scored: list[Scored]) -> Table:
             f"{report['accuracy_representation']:.3f}",
             one.library,
             _with_half_width(report),
-            f"{report['iis_random_mean']:.3f} ± {report['iis_random_sd']:.3f}",
+            f"{shown(report['iis_random_mean'])} ± {shown(report['iis_random_sd'])}",
             shown(report["concept_gain"], "+.3f"),
             end_section=one.library == LIBRARIES[-1],
         )

@@ -155,13 +155,13 @@ class Report(TypedDict):
     iis_low: float | None
     iis_high: float | None
     quadrature_error: float
-    iis_authors: float
-    iis_random_mean: float
-    iis_random_sd: float
+    iis_authors: float | None
+    iis_random_mean: float | None
+    iis_random_sd: float | None
     concept_gain: float | None
     concept_gain_low: float | None
     concept_gain_high: float | None
-    iis_log: float
+    iis_log: float | None
     chance: float
     iis_chance_corrected: float | None
     few_concepts: dict[str, float]

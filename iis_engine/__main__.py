@@ -47,7 +47,7 @@ def _table(report: IISReport) -> str:
     lines = [
         f"accuracy of the representation  {report.accuracy_representation:.4f}  (chance {report.chance:.4f})",
         f"IIS                             {show(report.iis)}  [{show(report.iis_low)}, {show(report.iis_high)}]",
-        f"random control                  {report.iis_random_mean:.4f}  (sd {report.iis_random_sd:.4f})",
+        f"random control                  {show(report.iis_random_mean)}  (sd {show(report.iis_random_sd)})",
         f"concept gain                    {show(report.concept_gain)}",
         "",
         "sparsity   kept  accuracy     ARR",

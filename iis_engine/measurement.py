@@ -24,7 +24,8 @@ class Measurement:
     correct : (S, K, n) float32 in [0, 1], per library seed; fractions where an evaluation is averaged over noise draws
     baseline_correct : (n,) for h on the whole representation
     constant_correct : (n,) for the best constant prediction, the majority class of the training split
-    heads : (K, M + 1, C) of the first library, the last row being the bias
+    heads : (K, M + 1, C) of the first library, the last row being the bias; empty in the reference protocol, whose heads
+        belong to an affine of their own before the threshold and are kept by nobody
     strengths : (S, K) chosen L2 strengths (exact) or learning rates (reference)
     concept_count : M
     solver : facts worth reporting, such as the largest gradient entry left

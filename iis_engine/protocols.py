@@ -50,7 +50,7 @@ def reference_kept(concept_count: int, sparsity: float) -> int:
 
 def reference_nodes(concept_count: int) -> list[int]:
     """Kept concepts at the paper's nodes under the authors' threshold, and the few-concept extras, falling."""
-    extras = {1, 2} | {k for k in FEW_CONCEPTS if k < concept_count}
+    extras = {k for k in (1, 2, *FEW_CONCEPTS) if k < concept_count}
     return sorted(extras | set(paper_nodes(concept_count)), reverse=True)
 
 

@@ -8,7 +8,6 @@ section 4 and the released code (ssfgunner/IIS).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,17 +22,15 @@ from iis_engine.measurement import Measurement, constant_prediction
 from iis_engine.sparsify import sparsify_like_authors
 
 
-@dataclass
 class _Best:
     """The best epoch so far of each problem, by accuracy on the test images."""
 
-    correct: Tensor  # (P, n)
-    heads: Tensor  # (P, M + 1, C)
+    def __init__(self, correct: Tensor) -> None:
+        self.correct = correct  # (P, n)
 
-    def take(self, correct: Tensor, heads: Tensor) -> None:
+    def take(self, correct: Tensor) -> None:
         better = correct.mean(dim=1) > self.correct.mean(dim=1)
         self.correct[better] = correct[better]
-        self.heads[better] = heads[better]
 
 
 def measure_reference(
@@ -64,7 +61,6 @@ def measure_reference(
     advance()
     correct: list[Tensor] = []
     chosen: list[Tensor] = []
-    heads = torch.empty(0)
     for number, library in enumerate(libraries):
         runs: list[_Best]
         if kind == "end2end":
@@ -78,14 +74,12 @@ def measure_reference(
         best, places = _best_over_rates(runs)
         correct.append(best.correct.cpu())
         chosen.append(torch.tensor([rates[i] for i in places]))
-        if number == 0:
-            heads = best.heads.cpu()
     return Measurement(
         tuple(kept),
         torch.stack(correct),
         baseline[0].correct[0].cpu(),
         constant_prediction(features.y_train, features.y_test),
-        heads,
+        torch.empty(0),
         torch.stack(chosen),
         concept_count,
         {"baseline_strength": protocols.LEARNING_RATES[baseline[1][0]]},
@@ -96,8 +90,7 @@ def _best_over_rates(runs: Sequence[_Best]) -> tuple[_Best, list[int]]:
     accuracies = torch.stack([run.correct.mean(dim=1) for run in runs])
     places = accuracies.argmax(dim=0).tolist()
     correct = torch.stack([runs[place].correct[p] for p, place in enumerate(places)])
-    heads = torch.stack([runs[place].heads[p] for p, place in enumerate(places)])
-    return _Best(correct, heads), places
+    return _Best(correct), places
 
 
 def _normalised(X: Tensor, vectors: Tensor) -> Tensor:
@@ -133,7 +126,7 @@ def _train_heads(
 
     optimiser = torch.optim.Adam([p for p in (weights, bias, gain, shift) if p.requires_grad], lr=rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma=protocols.DECAY_PER_EPOCH)
-    best = _Best(torch.zeros(nodes, len(test), device=device), torch.zeros(nodes, width + 1, class_count, device=device))
+    best = _Best(torch.zeros(nodes, len(test), device=device))
     for _ in range(protocols.EPOCHS):
         for rows in torch.randperm(len(train), generator=generator).split(protocols.BATCH):
             logits = logits_of(train[rows])
@@ -145,7 +138,7 @@ def _train_heads(
             optimiser.step()
         schedule.step()
         with torch.no_grad():
-            best.take((logits_of(test).argmax(dim=2) == y_test).float(), torch.cat([weights, bias], dim=1).detach())
+            best.take((logits_of(test).argmax(dim=2) == y_test).float())
     return best
 
 
@@ -162,8 +155,7 @@ def _train_end2end(
     units = unit_elements(features)[0][:MOST_ELEMENTS].float().to(device)
     X, y = features.X_train.to(device), features.y_train.to(device)
     X_test, y_test = features.X_test.to(device), features.y_test.to(device)
-    shape = (len(dropped), concept_count + 1, features.class_count)
-    best = _Best(torch.zeros(len(dropped), len(X_test), device=device), torch.zeros(shape, device=device))
+    best = _Best(torch.zeros(len(dropped), len(X_test), device=device))
     for node, drop in enumerate(dropped):
         model = Assignment(units, concept_count, features.class_count, drop, torch.Generator().manual_seed(seed))
 
@@ -173,7 +165,6 @@ def _train_end2end(
                 correct = torch.stack(draws).mean(dim=0)
                 if float(correct.mean()) > float(best.correct[node].mean()):
                     best.correct[node] = correct
-                    best.heads[node] = torch.cat([model.head.weight.T, model.head.bias.unsqueeze(0)])
 
         train_assignment(model, X, y, rate, judge)
         advance()

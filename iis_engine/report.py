@@ -25,8 +25,9 @@ class CurvePoint:
 class IISReport:
     """The Inherent Interpretability Score of one representation read through one concept library.
 
-    `iis`, its interval and `concept_gain` are None in the exact protocol when the representation is no better than chance:
-    the score divides by its accuracy, and 10 % over 10 % would read as perfect.
+    Whatever integrates ARR (`iis`, `iis_authors`, `iis_log`, the random control's and the gain) is None in the exact protocol
+    when the representation is no better than chance: it divides by that accuracy, and 10 % over 10 % would read as perfect.
+    The reference protocol gives the authors' numbers even then, with a warning.
     """
 
     protocol: str
@@ -44,17 +45,17 @@ class IISReport:
     iis: float | None
     iis_low: float | None
     iis_high: float | None
-    quadrature_error: float
-    iis_by_seed: tuple[float, ...]
-    iis_authors: float  # trapezoid over [0, .98], the authors' convention
+    quadrature_error: float  # of iis: what the nodes may miss
+    iis_by_seed: tuple[float, ...]  # empty where `iis` is None
+    iis_authors: float | None  # trapezoid over [0, .98], the authors' convention
     iis_chance_corrected: float | None
-    iis_random_mean: float
-    iis_random_sd: float
+    iis_random_mean: float | None
+    iis_random_sd: float | None
     concept_gain: float | None
     concept_gain_low: float | None
     concept_gain_high: float | None
-    iis_log: float
-    iis_log_random: float
+    iis_log: float | None
+    iis_log_random: float | None
     few_concepts: dict[str, float]  # accuracy at 5..30 effective concepts
     few_concepts_mean: float | None
     optimistic: bool  # whether the test set chose epochs and rates

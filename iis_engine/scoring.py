@@ -102,7 +102,7 @@ def measure_control(features: FeatureSet, spec: ScoreSpec, progress: Progress = 
     first, M = spec.seed + protocols.CONTROL_SEED_OFFSET, concept_total(spec.library)
     libraries = [build_random(features.X_train.shape[1], M, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
-        return measure_exact(features, libraries, ExactSettings(spec.seed), where, refine=False, progress=progress)
+        return measure_exact(features, libraries, ExactSettings(spec.seed), where, refine=True, progress=progress)
     return measure_reference(features, libraries, "random", spec.seed, where, progress)
 
 

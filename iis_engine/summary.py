@@ -31,7 +31,7 @@ class _Curve:
 
     kept: list[int]
     sparsity: list[float]
-    integral_nodes: list[int]  # places of the nodes that IIS integrates over
+    paper_nodes: list[int]  # places of the paper's sparsities
     accuracy: Array
     replicates: Array
     seeds: int
@@ -66,11 +66,16 @@ def summarise(
     gain = score - float(control_seeds.mean())
     gain_star = star - control_star + _seed_spread(by_seed, len(star)) - _seed_spread(control_seeds, len(star), 1)
     gain_low, gain_high = (float(v) for v in interval(gain_star, protocols.CONFIDENCE))
-    withheld = nothing_learnt and protocol == "exact"
     mean_accuracy = curve.accuracy.mean(axis=0)
     corrected = None
     if not nothing_learnt:
         corrected = float(_integral((mean_accuracy - chance) / (base - chance), curve, measured.concept_count, protocol))
+    random_sd = float(control_seeds.std(ddof=1)) if len(control_seeds) > 1 else 0.0
+
+    def given(value: float) -> float | None:
+        """None where the score would be a high number about nothing."""
+        return None if nothing_learnt and protocol == "exact" else value
+
     few = {str(k): float(mean_accuracy[curve.kept.index(k)]) for k in protocols.FEW_CONCEPTS if k in curve.kept}
     random_arr = random.accuracy.mean(axis=0) / denominator
     return IISReport(
@@ -86,20 +91,20 @@ def summarise(
         chance=chance,
         points=_points(curve, denominator, denominator_star, chance, nothing_learnt),
         random_points=_points(random, denominator, denominator_star, chance, nothing_learnt),
-        iis=None if withheld else score,
-        iis_low=None if withheld else low,
-        iis_high=None if withheld else high,
+        iis=given(score),
+        iis_low=given(low),
+        iis_high=given(high),
         quadrature_error=_error(arr, curve, measured.concept_count, protocol),
-        iis_by_seed=tuple(float(v) for v in by_seed),
-        iis_authors=_authors(arr, curve, measured.concept_count, protocol),
+        iis_by_seed=tuple(float(v) for v in by_seed) if given(score) is not None else (),
+        iis_authors=given(float(_over_paper_nodes(arr, curve))),
         iis_chance_corrected=corrected,
-        iis_random_mean=float(control_seeds.mean()),
-        iis_random_sd=float(control_seeds.std(ddof=1)) if len(control_seeds) > 1 else 0.0,
-        concept_gain=None if withheld else gain,
-        concept_gain_low=None if withheld else gain_low,
-        concept_gain_high=None if withheld else gain_high,
-        iis_log=float(log_area(arr, curve.kept)),
-        iis_log_random=float(log_area(random_arr, random.kept)),
+        iis_random_mean=given(float(control_seeds.mean())),
+        iis_random_sd=given(random_sd),
+        concept_gain=given(gain),
+        concept_gain_low=given(gain_low),
+        concept_gain_high=given(gain_high),
+        iis_log=given(float(log_area(arr, curve.kept))),
+        iis_log_random=given(float(log_area(random_arr, random.kept))),
         few_concepts=few,
         few_concepts_mean=float(np.mean(list(few.values()))) if few else None,
         optimistic=protocol == "reference",
@@ -115,46 +120,38 @@ def summarise(
 
 
 def _curve(measured: Measurement, replicates: Array, chance: float, chance_star: Array, protocol: ProtocolName) -> _Curve:
-    """Accuracy curves with, in the exact protocol, the point s = 1 where only the constant prediction is left."""
+    """Accuracy curves by rising sparsity; where nothing is kept only the constant prediction is left."""
     seeds, nodes, _ = measured.correct.shape
-    accuracy = measured.correct.double().mean(dim=2).numpy()
-    star = replicates.reshape(-1, seeds, nodes).mean(axis=1)
-    kept = list(measured.kept)
     M = measured.concept_count
-    if protocol == "reference":
-        nominal = {protocols.reference_kept(M, s): s for s in reversed(protocols.PAPER_SPARSITIES)}
-        sparsity = [nominal.get(k, 1 - (k + 1) / M) for k in kept]
-        return _Curve(kept, sparsity, [i for i, k in enumerate(kept) if k in nominal], accuracy, star, seeds)
-    nominal = {kept_count(M, s): s for s in reversed(protocols.PAPER_SPARSITIES)}
-    sparsity = [*(nominal.get(k, 1 - k / M) for k in kept), 1.0]
-    accuracy = np.concatenate([accuracy, np.full((seeds, 1), chance)], axis=1)
-    star = np.concatenate([star, chance_star[:, None]], axis=1)
-    return _Curve([*kept, 0], sparsity, list(range(nodes + 1)), accuracy, star, seeds)
+    accuracy = np.concatenate([measured.correct.double().mean(dim=2).numpy(), np.full((seeds, 1), chance)], axis=1)
+    star = np.concatenate([replicates.reshape(-1, seeds, nodes).mean(axis=1), chance_star[:, None]], axis=1)
+    column = {k: i for i, k in enumerate((*measured.kept, 0))}
+    if protocol == "reference":  # a sparsity of the paper keeps its place though it may keep as many concepts as the one before
+        paper = [(s, protocols.reference_kept(M, s)) for s in protocols.PAPER_SPARSITIES]
+        extras = [(1 - (k + 1) / M, k) for k in measured.kept if k not in {k for _, k in paper}]
+        shown = sorted([*paper, *extras])
+        paper_nodes = [shown.index(node) for node in paper]
+    else:
+        shown = [(1 - k / M, k) for k in (*measured.kept, 0)]
+        kept = [k for _, k in shown]
+        paper_nodes = [kept.index(kept_count(M, s)) for s in protocols.PAPER_SPARSITIES]
+    columns = [column[k] for _, k in shown]
+    return _Curve([k for _, k in shown], [s for s, _ in shown], paper_nodes, accuracy[:, columns], star[:, columns], seeds)
 
 
 def _integral(arr: Array, curve: _Curve, concept_count: int, protocol: ProtocolName) -> Array:
-    if protocol == "exact":
-        return iis(arr, curve.kept, concept_count)
-    places = curve.integral_nodes
-    return trapezoid(arr[..., places], np.asarray([curve.sparsity[i] for i in places]))
+    return iis(arr, curve.kept, concept_count) if protocol == "exact" else _over_paper_nodes(arr, curve)
 
 
-def _authors(arr: Array, curve: _Curve, concept_count: int, protocol: ProtocolName) -> float:
+def _over_paper_nodes(arr: Array, curve: _Curve) -> Array:
     """Trapezoid over the paper's nodes in [0, .98], not extended to 1."""
-    count = protocols.reference_kept if protocol == "reference" else kept_count
-    at = {count(concept_count, s): s for s in reversed(protocols.PAPER_SPARSITIES) if count(concept_count, s) > 0}
-    nodes = sorted(at, reverse=True)
-    values = np.asarray([arr[curve.kept.index(k)] for k in nodes])
-    return float(trapezoid(values, np.asarray([at[k] for k in nodes])))
+    return trapezoid(arr[..., curve.paper_nodes], np.asarray(protocols.PAPER_SPARSITIES))
 
 
 def _error(arr: Array, curve: _Curve, concept_count: int, protocol: ProtocolName) -> float:
     if protocol == "exact":
         return quadrature_error(arr, curve.kept, concept_count)
-    places = curve.integral_nodes
-    if len(places) < 3:
-        return 0.0
-    return float(panel_errors(arr[places], np.asarray([curve.sparsity[i] for i in places])).sum())
+    return float(panel_errors(arr[curve.paper_nodes], np.asarray(protocols.PAPER_SPARSITIES)).sum())
 
 
 def _seed_spread(values: Array, replicates: int, stream: int = 0) -> Array:

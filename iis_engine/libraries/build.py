@@ -9,11 +9,11 @@ from iis_engine.errors import LibraryError
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.cluster import build_cluster
 from iis_engine.libraries.combined import combine
-from iis_engine.libraries.end2end import build_end2end
+from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
-from iis_engine.order import canonical_order
+from iis_engine.order import canonical_order, in_canonical_order
 from iis_engine.specs import LIBRARY_KINDS, LibrarySpec
 
 VISUAL_KINDS = ("prototype", "cluster", "end2end")
@@ -67,9 +67,11 @@ def check_library(features: FeatureSet, spec: LibrarySpec) -> None:
             f"A {spec.kind} library is made of visual elements, and these features hold none; add an array named concepts to the file.",
             param="library.kind",
         )
+    if spec.kind != "prototype":
+        available = min(available, MOST_ELEMENTS)
     if spec.concept_count > available:
         raise LibraryError(
-            f"M = {spec.concept_count} concepts were asked for but only {available} visual elements exist; "
+            f"M = {spec.concept_count} concepts were asked for but only {available} visual elements can be used; "
             "ask for fewer concepts or cut elements from more images per class.",
             param="library.concept_count",
         )
@@ -89,7 +91,8 @@ def build_library(
         return build_prototype(units, numbers, spec.concept_count, seed)
     if spec.kind == "cluster":
         return build_cluster(units, numbers, spec.concept_count, seed)
-    X, y = features.X_train.to(device), features.y_train.to(device)
+    ordered = in_canonical_order(features)  # batches must not follow the order of the file
+    X, y = ordered.X_train.to(device), ordered.y_train.to(device)
     return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed, progress)
 
 

@@ -78,6 +78,8 @@ def build_end2end(
     """Learn which elements (E, d) belong together so that their normalised sums classify X (n, d), then freeze it.
 
     X is divided by its root mean square norm first: the activations are normalised anyway, so only the optimiser sees the scale.
+    Training amplifies the last bits all the same: features that are rounded otherwise, say after a scaling by 10, may give
+    another library of the same worth.
     A concept that ends without elements takes the one that leans to it most, as k-means does with an empty cluster;
     each concept is shown by its own elements.
     """
