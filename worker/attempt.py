@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import Dataset, Job, Model, Upload
+from app.db.session import is_outage
 from worker.artifacts import OwnersArtifacts
-from worker.compute import Interrupted, Stop, Watch
+from worker.compute import DeadlinePassed, Interrupted, Stop, Watch
 from worker.metrics import STAGE_SECONDS
 from worker.progress import Progress
 from worker.runtime import Runtime
 from worker.workspaces import workspace_name
 
 DATABASE_PAUSE_SECONDS = 0.5
+FETCHING_WEIGHTS = ("check_model", "extract")
+FETCHING_IMAGES = ("check_dataset", "materialise")
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 Value = TypeVar("Value")
@@ -46,7 +50,7 @@ class JobRows:
 
 
 class Attempt(AbstractContextManager["Attempt"]):
-    """A claimed job in this worker's hands; used as a context, it owns the workspace folder."""
+    """A claimed job in this worker's hands; used as a context, it removes the workspace folder that `make_workspace` made."""
 
     def __init__(self, runtime: Runtime, job_id: str, token: str, stop: Stop) -> None:
         self.runtime = runtime
@@ -54,29 +58,37 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.token = token
         self.stop = stop
         self.workspace = runtime.work_folder / workspace_name(job_id, token)
+        self._watch = Watch(stop, math.inf, runtime.settings.child_memory_bytes)
         self.rows = self.write(self._read)
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
-        self._watch = Watch(stop, time.monotonic() + self.rows.seconds_left, runtime.settings.child_memory_bytes)
+        self._watch = replace(self._watch, deadline=time.monotonic() + self.rows.seconds_left)
 
     def __enter__(self) -> Self:
-        self.workspace.mkdir(parents=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shutil.rmtree(self.workspace, ignore_errors=True)
+
+    def make_workspace(self) -> None:
+        """Make the folder that stages work in."""
+        self.workspace.mkdir(parents=True)
 
     def write(self, action: Callable[[Session], Value]) -> Value:
         """Run `action` in one transaction; while the database is away, wait for it as long as the lease may still be ours.
 
         Raises
         ------
-        Interrupted, LeaseLost, CancelRequested
+        Interrupted, DeadlinePassed, LeaseLost, CancelRequested
         """
         while True:
             self.stop.check()
             try:
                 return self._transaction(action)
             except DATABASE_AWAY as error:
+                if not is_outage(error):
+                    raise
+                if time.monotonic() > self._watch.deadline:
+                    raise DeadlinePassed from error
                 log.warning("database_away", job_id=self.job_id, error=str(error))
                 self.stop.event.wait(DATABASE_PAUSE_SECONDS)
 
@@ -86,6 +98,8 @@ class Attempt(AbstractContextManager["Attempt"]):
             try:
                 return self._transaction(action)
             except DATABASE_AWAY as error:
+                if not is_outage(error):
+                    raise
                 log.warning("database_away", job_id=self.job_id, error=str(error))
                 if time.monotonic() > self.stop.lease_until:
                     raise Interrupted("lease_lost") from error
@@ -106,7 +120,7 @@ class Attempt(AbstractContextManager["Attempt"]):
             self.workspace,
             arguments,
             self._watch,
-            network=self.needs_network,
+            network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, self.rows.dataset),
             on_progress=Progress(lambda done, total, eta: self._report(stage, done, total, eta)),
             on_output=on_output or (lambda _: None),
         )
@@ -120,13 +134,6 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", {"stage": stage, "state": state}))
         if state == "started":
             self._report(stage, 0, 0, None)
-
-    @property
-    def needs_network(self) -> bool:
-        """Only what is fetched by name needs it, and only where the settings allow that at all."""
-        model, dataset = self.rows.model, self.rows.dataset
-        by_name = (model is not None and model.pretrained is not None) or (dataset is not None and dataset.hub is not None)
-        return by_name and self.runtime.settings.allow_hub
 
     def fetch_upload(self, upload_id: str) -> Path:
         """The uploaded file in the workspace, under its own (cleaned) name."""
@@ -143,8 +150,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
         upload_ids = [row.upload_id for row in (model, dataset) if row is not None and row.upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
-        running_seconds = session.scalar(select(func.extract("epoch", func.clock_timestamp() - Job.running_at)).where(Job.id == job.id))
-        return JobRows(job, model, dataset, uploads, job.deadline_seconds - float(running_seconds or 0))
+        return JobRows(job, model, dataset, uploads, job.deadline_seconds - job.ran_seconds)
 
     def _report(self, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
         self.write(
@@ -156,3 +162,10 @@ class Attempt(AbstractContextManager["Attempt"]):
     def _transaction(self, action: Callable[[Session], Value]) -> Value:
         with self.runtime.sessions.begin() as session:
             return action(session)
+
+
+def fetches_by_name(stage: str, model: Model | None, dataset: Dataset | None) -> bool:
+    """Whether a stage needs the network. No other stage has it: what people upload is parsed without."""
+    fetches_weights = stage in FETCHING_WEIGHTS and model is not None and model.pretrained is not None
+    fetches_images = stage in FETCHING_IMAGES and dataset is not None and dataset.hub is not None
+    return fetches_weights or fetches_images

@@ -14,6 +14,7 @@ from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.service import expire_uploads
+from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
@@ -65,6 +66,7 @@ def _configure_logging(**_: Any) -> None:
 
 @worker_ready.connect
 def _start(**_: Any) -> None:
+    hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
 

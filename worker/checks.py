@@ -8,7 +8,7 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import Dataset, Model
+from app.db.models import MAX_DIMENSION, Dataset, Model
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING
@@ -21,7 +21,9 @@ def run_check_model(attempt: Attempt) -> None:
     if model is None:
         raise StageRefused("model_missing", "The check names no model.", None)
     request = describe_model(model, attempt.runtime.settings) | {"checkpoint": fetch_checkpoint(attempt)}
-    _finish(attempt, Model, model.id, attempt.compute("check_model", {"model": request}))
+    found = attempt.compute("check_model", {"model": request})
+    _refuse_too_wide(found["info"]["num_features"], "layer", "choose a layer that is pooled")
+    _finish(attempt, Model, model.id, found)
 
 
 def run_check_dataset(attempt: Attempt) -> None:
@@ -31,11 +33,19 @@ def run_check_dataset(attempt: Attempt) -> None:
         raise StageRefused("dataset_missing", "The check names no data set.", None)
     request = describe_dataset(dataset) | {"file": fetch_dataset(attempt)}
     found = attempt.compute("check_dataset", {"dataset": request})
+    if dataset.kind == "features":
+        _refuse_too_wide(found["info"]["num_features"], None, "pool or project the features first")
     reading = attempt.workspace / READING
     if dataset.upload_id is not None and reading.exists():  # a server folder may change, an upload cannot
         stored = attempt.artifacts.upload(reading_key(dataset), "check_dataset", reading, attempt.stop.check)
         attempt.write(lambda session: attempt.artifacts.record(session, stored))
     _finish(attempt, Dataset, dataset.id, found)
+
+
+def _refuse_too_wide(num_features: int, param: str | None, instead: str) -> None:
+    if num_features > MAX_DIMENSION:
+        message = f"The representation has {num_features:,} dimensions; {MAX_DIMENSION:,} are allowed, so {instead}."
+        raise StageRefused("representation_too_wide", message, param)
 
 
 def _finish(attempt: Attempt, table: type[Model | Dataset], row_id: str, found: dict[str, Any]) -> None:

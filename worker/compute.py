@@ -6,6 +6,7 @@ import json
 import math
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import psutil
 import structlog
@@ -247,10 +248,21 @@ def scrubbed_environment(environment: Mapping[str, str], home: Path, *, network:
 def _pump_answers(pipe: IO[str], answers: queue.SimpleQueue[dict[str, Any] | None], _: list[str]) -> None:
     try:
         for line in pipe:
-            answers.put(json.loads(line))
+            answers.put(_storable(json.loads(line)))
     except ValueError:
         log.warning("compute_spoke_nonsense")
     answers.put(None)
+
+
+def _storable(answer: Any) -> Any:
+    """The same answer with a mark in place of what PostgreSQL's text and JSON cannot hold: NUL and halves of surrogate pairs."""
+    if isinstance(answer, str):
+        return re.sub("[\0\ud800-\udfff]", "\ufffd", answer)
+    if isinstance(answer, list):
+        return [_storable(part) for part in cast("list[Any]", answer)]
+    if isinstance(answer, dict):
+        return {_storable(name): _storable(part) for name, part in cast("dict[str, Any]", answer).items()}
+    return answer
 
 
 def _pump_errors(pipe: IO[str], _: queue.SimpleQueue[dict[str, Any] | None], last_words: list[str]) -> None:

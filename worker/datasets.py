@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,27 @@ def open_features(request: dict[str, Any]) -> Any:
     from iis_engine.features import read_features
 
     return read_features(Path(request["file"] or request["server_path"]))
+
+
+def open_unchanged_features(request: dict[str, Any]) -> Any:
+    """The same for a job, which must score what was checked: a file on the server may have been replaced since, an upload cannot."""
+    from iis_engine.errors import DataError
+
+    features = open_features(request)
+    if request["server_path"] is not None and request["digest"] != digest_of_features(features):
+        raise DataError("The features have changed since the data set was made; make a new data set of them.", code="dataset_changed")
+    return features
+
+
+def digest_of_features(features: Any) -> str:
+    """sha256 over names and numbers."""
+    digest = hashlib.sha256("\n".join(features.class_names).encode())
+    for name in ("X_train", "y_train", "X_test", "y_test", "elements"):
+        tensor = getattr(features, name)
+        if tensor is not None:
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def read_images(workspace: Path, request: dict[str, Any], progress: Progress) -> Any:

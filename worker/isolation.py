@@ -9,11 +9,21 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 OPEN_FILES = 4096
 FILE_SIZE_BYTES = 256 * 1024**3
+
+
+def hide_from_children() -> None:
+    """Keep this process's memory and environment, which hold credentials, from other processes of the same user (Linux).
+
+    A child that could not get a user name space of its own would otherwise read /proc/<parent>/environ.
+    """
+    if sys.platform == "linux":
+        _libc().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -15,6 +15,7 @@ from app.db.ids import new_id
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Job, Plot, Result
 
 CONCEPTS_AT_ONCE = 500
+CONCEPT_COLUMNS = ("origin", "label", "exemplars")  # what the compute process may say of a concept
 POINT_COLUMNS = ("kept", "sparsity", "accuracy", "accuracy_low", "accuracy_high", "arr", "arr_low", "arr_high", "arr_chance_corrected")
 
 
@@ -26,7 +27,7 @@ class FittedLibrary:
     artifact_key: str
     concepts: Path  # JSON: [{origin, label, exemplars}]
     vectors: Path  # (M, d) npy
-    exemplars_sha256: str  # a zip of crops, named in each concept's exemplars
+    exemplars_sha256: str | None  # a zip of crops, named in each concept's exemplars; None where there are no images
 
 
 def add_results(session: Session, job: Job, *, report: Path, plots: list[tuple[str, str, str]], library_id: str | None) -> None:
@@ -56,7 +57,7 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
         model_id=job.model_id,
         dataset_id=job.dataset_id,
         kind=library.settings["kind"],
-        settings=library.settings | {"exemplars": {"sha256": library.exemplars_sha256}},
+        settings=library.settings | ({"exemplars": {"sha256": library.exemplars_sha256}} if library.exemplars_sha256 else {}),
         concept_count=matrix.shape[0],
         dimension=matrix.shape[1],
         artifact_key=library.artifact_key,
@@ -65,7 +66,8 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
     session.flush()
     for start in range(0, len(described), CONCEPTS_AT_ONCE):
         rows = [
-            {"library_id": row.id, "index": start + offset, "vector": matrix[start + offset].tolist(), **concept}
+            {name: concept[name] for name in CONCEPT_COLUMNS}
+            | {"library_id": row.id, "index": start + offset, "vector": matrix[start + offset].tolist()}
             for offset, concept in enumerate(described[start : start + CONCEPTS_AT_ONCE])
         ]
         session.execute(insert(Concept), rows)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import Json
+from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
 from app.queue import ring
 from app.storage import StorageUnavailable
@@ -25,6 +26,8 @@ KINDS: dict[str, Callable[[Attempt], None]] = {
     "check_model": run_check_model,
     "check_dataset": run_check_dataset,
 }
+
+PAUSE_GROWTH = 4
 
 log = structlog.get_logger(__name__)
 
@@ -88,14 +91,17 @@ def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple
 
 def _run_to_end(attempt: Attempt) -> str:
     try:
+        attempt.make_workspace()
         KINDS[attempt.rows.job.kind](attempt)
     except (StageRefused, MemoryExceeded, DeadlinePassed) as error:
         return _fail(attempt, _final_error(attempt, error))
     except Interrupted:
         return _stop(attempt)
-    except (LeaseLost, CancelRequested, *DATABASE_AWAY):
+    except (LeaseLost, CancelRequested):
         raise
     except Exception as error:
+        if isinstance(error, DATABASE_AWAY) and is_outage(error):
+            raise
         return _try_again(attempt, error)
     return "succeeded"
 
@@ -123,8 +129,9 @@ def _fail(attempt: Attempt, error: Json) -> str:
 def _try_again(attempt: Attempt, error: Exception) -> str:
     settings = attempt.runtime.settings
     log.warning("attempt_lost", error=str(error), exc_info=not isinstance(error, ChildLost))
-    if isinstance(error, StorageUnavailable | OSError):
-        attempt.stop.event.wait(settings.retry_pause_seconds)
+    number = attempt.rows.job.attempt
+    if isinstance(error, StorageUnavailable | OSError) and number < settings.max_attempts:
+        attempt.stop.event.wait(settings.retry_pause_seconds * PAUSE_GROWTH ** (number - 1))  # a restart of the storage fits in
     sentence = _passing_error(error)
     state = attempt.end(
         lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, sentence, settings.max_attempts)

@@ -35,7 +35,8 @@ def run_score(attempt: Attempt) -> None:
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
     fitted = None
     if reused is None:
-        fitted = FittedLibrary(settings, pipeline.key(LIBRARY), pipeline.file(CONCEPTS), pipeline.file(VECTORS), pipeline.sha256(EXEMPLARS))
+        crops = pipeline.sha256(EXEMPLARS) if dataset.kind != "features" else None
+        fitted = FittedLibrary(settings, pipeline.key(LIBRARY), pipeline.file(CONCEPTS), pipeline.file(VECTORS), crops)
 
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from worker.datasets import describe_features, describe_images, open_features, open_images, read_images
+from worker.datasets import (
+    describe_features,
+    describe_images,
+    digest_of_features,
+    open_features,
+    open_images,
+    open_unchanged_features,
+    read_images,
+)
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
 ENSEMBLE = "ensemble.zip"
@@ -59,7 +66,7 @@ def check_dataset(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
     request = arguments["dataset"]
     if request["kind"] == "features":
         features = open_features(request)
-        return {"digest": _digest_of(features), "info": describe_features(features)}
+        return {"digest": digest_of_features(features), "info": describe_features(features)}
     dataset = read_images(workspace, request, tell.progress)
     return {"digest": dataset.digest, "info": describe_images(dataset)}
 
@@ -75,7 +82,8 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
     """Features of both splits and of the elements -> features.safetensors; finished shards are announced as they appear."""
     sources = arguments["sources"]
     if sources["dataset"]["kind"] == "features":
-        open_features(sources["dataset"]).save(workspace / FEATURES)
+        ready = open_unchanged_features(sources["dataset"])
+        ready.save(workspace / FEATURES)
         return {}
     from iis_engine.extraction import extract_features
     from iis_engine.specs import ElementSpec
@@ -225,13 +233,3 @@ def _score_spec(arguments: dict[str, Any]) -> Any:
 
     score = arguments["score"]
     return ScoreSpec(library(score["library"]), ElementSpec(**score["elements"]), score["protocol"], score["seed"])
-
-
-def _digest_of(features: Any) -> str:
-    digest = hashlib.sha256("\n".join(features.class_names).encode())
-    for name in ("X_train", "y_train", "X_test", "y_test", "elements"):
-        tensor = getattr(features, name)
-        if tensor is not None:
-            digest.update(f"{name}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()

@@ -97,6 +97,9 @@ class Sweeper:
     def _run(self) -> None:
         while not self._closing.is_set():
             began = time.monotonic()
-            self.sweep()
+            try:
+                self.sweep()
+            except Exception:  # the boundary: without this thread dropped jobs would never be picked up again
+                log.exception("sweep_broke")
             self._wake.wait(max(0.0, self._runtime.settings.sweep_seconds - (time.monotonic() - began)))
             self._wake.clear()

@@ -7,10 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from app.db.models import Concept, ConceptLibrary
-
-MAX_DIMENSION = 16_000  # what a pgvector column holds
-
+from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary
 
 LIBRARY_EXAMPLE: dict[str, Any] = {
     "id": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",

@@ -141,6 +141,9 @@ class Dataset(Base):
     deleted_at: Mapped[datetime | None]
 
 
+MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
+
+
 class Job(Base):
     """One unit of accepted work. PostgreSQL owns it: this table is the outbox, Redis only rings."""
 
@@ -168,7 +171,9 @@ class Job(Base):
     deadline_seconds: Mapped[float]  # of running time, over all attempts
     created_at: Mapped[datetime] = _created_at()
     queued_at: Mapped[datetime] = _created_at()
-    running_at: Mapped[datetime | None]  # first claim; the deadline counts from here
+    running_at: Mapped[datetime | None]  # first claim
+    claimed_at: Mapped[datetime | None]  # latest claim
+    ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # of attempts that went back to the queue
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

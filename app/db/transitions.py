@@ -59,6 +59,7 @@ def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> s
             lease_expires_at=_from_now(lease_seconds),
             worker=worker,
             running_at=func.coalesce(Job.running_at, func.now()),
+            claimed_at=func.clock_timestamp(),
         )
         .returning(Job.attempt)
         .execution_options(synchronize_session=False)
@@ -250,7 +251,8 @@ def _update(session: Session, job_id: str, **values: Any) -> None:
 
 
 def _unleased() -> dict[str, Any]:
-    return {"lease_token": None, "lease_expires_at": None, "worker": None, "progress": None}
+    ran_seconds = Job.ran_seconds + func.extract("epoch", func.clock_timestamp() - Job.claimed_at)
+    return {"lease_token": None, "lease_expires_at": None, "worker": None, "progress": None, "ran_seconds": ran_seconds}
 
 
 def _ended() -> dict[str, Any]:

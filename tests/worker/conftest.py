@@ -27,6 +27,7 @@ from app.queue import ring
 from app.settings import Settings, get_settings
 from app.storage import record_blob
 from worker.compute import Compute
+from worker.datasets import digest_of_features, open_features
 from worker.runner import run_job
 from worker.runtime import Runtime, open_runtime
 
@@ -99,6 +100,12 @@ class Service:
         with self.runtime.sessions.begin() as session:
             session.add(dataset)
         return dataset.id
+
+    def add_server_features(self, path: Path) -> str:
+        """A checked data set of a features file that lies on the server."""
+        request = {"file": None, "server_path": str(path)}
+        digest = digest_of_features(open_features(request))
+        return self.add_dataset(None, server_path=str(path), state="ready", digest=digest)
 
     def add_check(self, content: bytes | None = None, **values: Any) -> str:
         """Queue the check of a new features data set; nobody is rung for."""

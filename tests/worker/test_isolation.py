@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from app.db.models import Dataset, Model
+from worker.attempt import fetches_by_name
 from worker.compute import Compute, scrubbed_environment
 
 if TYPE_CHECKING:
@@ -49,6 +51,38 @@ def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -
     with_network = scrubbed_environment(given, tmp_path, network=True)
     assert with_network["HTTPS_PROXY"] == "http://proxy"
     assert "IIS_DATABASE_URL" not in with_network
+
+
+def test_only_what_is_fetched_by_name_has_the_network() -> None:
+    published, uploaded = Model(pretrained="default"), Model(upload_id="upl_1")
+    on_hub, archive = Dataset(hub={"name": "a/b"}), Dataset(upload_id="upl_2")
+    stages = ("check_model", "check_dataset", "materialise", "extract", "libraries", "heads")
+    assert [stage for stage in stages if fetches_by_name(stage, published, archive)] == ["check_model", "extract"]
+    assert [stage for stage in stages if fetches_by_name(stage, uploaded, on_hub)] == ["check_dataset", "materialise"]
+    assert not any(fetches_by_name(stage, uploaded, archive) for stage in stages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process folders are Linux's")
+def test_a_hidden_process_keeps_its_environment_from_others_of_the_same_user() -> None:
+    """As an unprivileged user, since root may read everything."""
+    program = (
+        "import ctypes, os, sys\n"
+        "from worker.isolation import hide_from_children\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # a process that has changed its user is hidden from the start
+        "def child_reads():\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        try: open(f'/proc/{os.getppid()}/environ', 'rb').read()\n"
+        "        except OSError: os._exit(1)\n"
+        "        os._exit(0)\n"
+        "    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0\n"
+        "before = child_reads()\n"
+        "hide_from_children()\n"
+        "print(before, child_reads())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
 
 
 def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import resource
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pytest
+from safetensors.numpy import save
+from sqlalchemy import update
+
 from app.db import transitions
-from app.db.models import Job
+from app.db.ids import new_id
+from app.db.models import Job, Model
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -89,11 +96,76 @@ def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> 
     assert service.states(job_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
+def test_an_unwritable_work_folder_costs_attempts_and_says_so(service: Service) -> None:
+    service.runtime.work_folder.parent.mkdir(parents=True, exist_ok=True)
+    service.runtime.work_folder.write_text("a file where the folder should be")
+    job_id = service.add_check()
+    assert [service.run(job_id) for _ in range(3)] == ["queued", "queued", "failed"]
+    assert service.job(job_id).error["code"] == "storage_unavailable"
+
+
+def test_a_deadline_counts_the_time_that_a_job_ran_and_no_waiting(service: Service) -> None:
+    job_id = service.add_check(deadline_seconds=60)
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with service.runtime.sessions.begin() as session:
+        token = transitions.claim(session, job_id, "a worker", 60)
+        assert token is not None
+        session.execute(
+            update(Job).where(Job.id == job_id).values(running_at=an_hour_ago, claimed_at=Job.claimed_at - timedelta(seconds=20))
+        )
+        transitions.hand_back(session, job_id, token)
+    assert service.job(job_id).ran_seconds == pytest.approx(20, abs=5)
+    assert service.run(job_id) == "succeeded"
+
+
+def test_earlier_attempts_count_against_the_deadline(service: Service) -> None:
+    job_id = service.add_check(deadline_seconds=60)
+    with service.runtime.sessions.begin() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(ran_seconds=61))
+    assert service.run(job_id) == "failed"
+    assert service.job(job_id).error["code"] == "deadline_exceeded"
+
+
+def test_a_representation_wider_than_a_vector_column_is_refused_when_it_is_checked(service: Service) -> None:
+    job_id = service.add_check(service.features(per_class=2, dimension=16_001))
+    assert service.run(job_id) == "failed"
+    error = service.job(job_id).error
+    assert error["code"] == "representation_too_wide"
+    assert "16,001 dimensions" in error["message"]
+
+
+def test_features_replaced_on_the_server_are_not_scored_as_those_that_were_checked(service: Service) -> None:
+    path = service.folder / "features.npz"
+    path.write_bytes(service.features())
+    dataset_id = service.add_server_features(path)
+    path.write_bytes(service.features(seed=1))
+    job_id = service.add_score(dataset_id)
+    assert service.run(job_id) == "failed"
+    assert service.job(job_id).error["code"] == "dataset_changed"
+
+
+def test_a_name_that_no_database_can_hold_still_ends_in_a_sentence(service: Service) -> None:
+    weights = {"a\0b": np.zeros(3, dtype=np.float32), "c": np.zeros(3, dtype=np.float32)}
+    model = Model(
+        id=new_id("model"),
+        owner_id=service.owner_id,
+        name="strange",
+        architecture="timm:resnet10t",
+        arguments={},
+        upload_id=service.add_upload(save(weights), "strange.safetensors"),
+    )
+    with service.runtime.sessions.begin() as session:
+        session.add(model)
+    job_id = service.add_job("check_model", None, model_id=model.id)
+    assert service.run(job_id) == "failed"
+    assert "a\ufffdb" in service.job(job_id).error["message"]
+
+
 def add_large_dataset(service: Service) -> str:
     """A server folder's features, larger than the disk will have room for."""
     path = service.folder / "large.npz"
     path.write_bytes(service.features(per_class=200, dimension=512))
-    return service.add_dataset(None, server_path=str(path), state="ready", digest="of the file")
+    return service.add_server_features(path)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -125,6 +126,26 @@ def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service
     Sweeper(service.runtime, partial(keep_house, service.runtime)).sweep()
     with service.runtime.sessions() as session:
         assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
+
+
+def test_the_sweeper_goes_on_after_a_sweep_that_broke(service: Service) -> None:
+    broken = threading.Event()
+
+    def break_once(_: object) -> None:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("a fault of our own")
+
+    sweeper = Sweeper(service.runtime, break_once)
+    sweeper.start()
+    try:
+        service.wait_until(broken.is_set, 10, "the first sweep")
+        job_id = service.add_check()
+        claim(service, job_id)
+        let_lease_end(service, job_id)
+        service.wait_until(lambda: service.job(job_id).state == "queued", 10, "another sweep")
+    finally:
+        sweeper.close()
 
 
 def test_listeners_are_told_of_every_change(service: Service) -> None:
