@@ -209,11 +209,21 @@ def test_a_small_file_is_refused_empty_damaged_or_large(client: TestClient, app:
 
 
 def test_a_small_upload_under_an_idempotency_key_is_answered_once(client: TestClient) -> None:
-    headers = {"Idempotency-Key": "small-1", "Content-Type": "multipart/form-data; boundary=b"}
-    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\nabc\r\n--b--\r\n'
-    first, second = (client.post("/v1/uploads/small", content=body, headers=headers) for _ in range(2))
-    assert first.status_code == 201
+    headers = {"Idempotency-Key": "small-1"}
+    first, second = (client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers) for _ in range(2))
+    assert first.request.headers["Content-Type"] != second.request.headers["Content-Type"]  # each has a boundary of its own
+    assert (first.status_code, second.status_code) == (201, 201)
     assert (second.json(), second.headers["Idempotency-Replayed"]) == (first.json(), "true")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"files": {"file": ("a.bin", b"abd")}}, {"files": {"file": ("b.bin", b"abc")}}, {"data": {"sha256": SHA256}}]
+)
+def test_another_small_upload_under_the_same_idempotency_key_is_refused(client: TestClient, changes: dict[str, Any]) -> None:
+    form: dict[str, Any] = {"files": {"file": ("a.bin", b"abc")}, "headers": {"Idempotency-Key": "small-1"}}
+    assert client.post("/v1/uploads/small", **form).status_code == 201
+    refused = client.post("/v1/uploads/small", **form | changes)
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize(
