@@ -11,10 +11,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from app.db.session import is_outage
 from app.errors import ApiError, Conflict, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
 from app.storage import StorageUnavailable
 
@@ -150,7 +151,7 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DataError):
         detail = "The request holds a character or a number that cannot be stored, such as a NUL character."
         return _api_error(request, InvalidInput(detail))
-    if not isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) and not getattr(error, "connection_invalidated", False):
+    if not is_outage(error):
         raise error
     log.error("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
     return _api_error(request, Unavailable("The database does not answer; try again shortly.", code="database_unavailable"))

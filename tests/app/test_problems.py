@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from app.conditional import MAX_WAIT_SECONDS, parse_wait
+from app.models.repository import ModelRepository
 from app.settings import Settings
 
 FIELDS = {"type", "title", "status", "detail", "code", "request_id", "errors"}
@@ -90,6 +92,20 @@ def test_log_lines_are_json_with_the_request_id(client: TestClient, capfd: pytes
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     line = next(line for line in lines if line.get("request_id") == "seen-in-the-log" and line["event"] == "request")
     assert (line["route"], line["status"], line["level"]) == ("/v1/models", 200, "info")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "status", "code"),
+    [("57P01", 503, "database_unavailable"), ("54000", 500, "internal_error"), ("22P02", 422, "invalid_input")],
+)
+def test_only_a_database_that_is_away_is_a_503(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, sqlstate: str, status: int, code: str
+) -> None:
+    def refused(repository: ModelRepository, **_: Any) -> None:
+        repository.session.execute(text(f"do $$ begin raise exception using errcode = '{sqlstate}'; end $$"))
+
+    monkeypatch.setattr(ModelRepository, "list", refused)
+    require_problem(client.get("/v1/models"), status, code)
 
 
 def test_storage_that_does_not_answer_is_a_503(client: TestClient, settings: Settings) -> None:
