@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from python_multipart.multipart import parse_options_header
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -69,8 +70,18 @@ async def _once(request: Request, key: str, original: Handler) -> Response:
 
 
 def _request_digest(request: Request, body: bytes) -> str:
-    parts = (request.method.encode(), request.url.path.encode(), request.url.query.encode(), body)
+    content = _content(request.headers.get("content-type"), body)
+    parts = (request.method.encode(), request.url.path.encode(), request.url.query.encode(), content)
     return sha256(b"\0".join(parts)).hexdigest()
+
+
+def _content(content_type: str | None, body: bytes) -> bytes:
+    """What a body says. A form is cut at its boundary, which senders draw anew each time, and each piece stands as its own hash."""
+    media_type, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not media_type.startswith(b"multipart/") or not boundary:
+        return body
+    return b"".join(sha256(piece).digest() for piece in body.split(b"--" + boundary))
 
 
 def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Settings) -> Response | None:

@@ -11,15 +11,18 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
+from app.db.session import is_outage
 from app.errors import ApiError, Conflict, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
 from app.storage import StorageUnavailable
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://iis.dev/problems/"
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 log = structlog.get_logger(__name__)
@@ -124,12 +127,20 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
         return _api_error(request, refusal.__cause__)
     title = HTTPStatus(refusal.status_code).phrase
     code = CODES.get(refusal.status_code, title.lower().replace(" ", "_"))
-    detail = str(refusal.detail)
+    detail, headers = str(refusal.detail), dict(refusal.headers or {})
     if refusal.status_code == HTTPStatus.NOT_FOUND:
         detail = f"There is nothing at {request.url.path}."
     elif refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.url.path} does not take {request.method}."
-    return problem_response(request_id_of(request), refusal.status_code, code, title, detail, headers=refusal.headers)
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    return problem_response(request_id_of(request), refusal.status_code, code, title, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """The methods of every route at this path; the framework itself names only those of the first one."""
+    routes = cast("list[BaseRoute]", request.app.routes)
+    wanted = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    return [method for method in METHODS if any(route.matches({**wanted, "method": method})[0] is Match.FULL for route in routes)]
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -150,7 +161,7 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DataError):
         detail = "The request holds a character or a number that cannot be stored, such as a NUL character."
         return _api_error(request, InvalidInput(detail))
-    if not isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) and not getattr(error, "connection_invalidated", False):
+    if not is_outage(error):
         raise error
     log.error("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
     return _api_error(request, Unavailable("The database does not answer; try again shortly.", code="database_unavailable"))

@@ -10,13 +10,21 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.memory import memory_bytes
+
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+CHILD_MEMORY_SHARE = 0.8  # of all memory; the rest is for the worker itself and whatever runs beside it
 
 
 def _default_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "iis"
+
+
+def _default_child_memory_bytes() -> int | None:
+    available = memory_bytes()
+    return None if available is None else int(CHILD_MEMORY_SHARE * available)
 
 
 class Settings(BaseSettings):
@@ -52,7 +60,8 @@ class Settings(BaseSettings):
     check_deadline_seconds: float = Field(default=900, gt=0)
     cancel_poll_seconds: float = Field(default=2, gt=0)
     retry_pause_seconds: float = Field(default=10, ge=0)  # before a job goes back to the queue because storage failed
-    child_memory_bytes: int | None = None  # of the compute process with all it starts; without it no limit
+    # Resident memory of a compute process with all it starts; most of this machine's, or its container's, unless given; 0 for no limit.
+    child_memory_bytes: int | None = Field(default_factory=_default_child_memory_bytes, ge=0)
     worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -61,6 +70,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _storage_by_default(self) -> Self:
         self.storage_url = self.storage_url or (self.data_folder / "artifacts").absolute().as_uri()
+        return self
+
+    @model_validator(mode="after")
+    def _no_limit_for_zero(self) -> Self:
+        self.child_memory_bytes = self.child_memory_bytes or None
         return self
 
     @property

@@ -94,7 +94,7 @@ def score(
     chosen = _library(library, concepts, part)
     arguments, overrides = _pairs(arg, "--arg"), _pairs(preprocess, "--preprocess") or None
     if plot is not None:
-        _figure_format(plot)  # an impossible wish is told before the work, not after it
+        _require_place_for(plot)
     with IISClient() as client:
         if features is not None:
             with terminal.sending(features) as progress:
@@ -154,6 +154,8 @@ def result(
 ) -> None:
     """Show what a job found."""
     terminal = Terminal(quiet=as_json)
+    if plot is not None:
+        _require_place_for(plot)
     with IISClient() as client:
         found = client.job(job)
         if watch:
@@ -179,6 +181,9 @@ def main() -> None:
     except IISError as error:
         Terminal().error(f"{error}")
         sys.exit(1)
+    except OSError as error:  # of this machine's files; what the network does is an IISError by now
+        Terminal().error(f"{error.filename}: {error.strerror}." if error.filename and error.strerror else f"{error}.")
+        sys.exit(1)
 
 
 def _show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | None, as_json: bool) -> None:
@@ -187,6 +192,13 @@ def _show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | N
     if plot is not None:
         plot.write_bytes(client.plot(job["id"], "arr", _figure_format(plot)))
         terminal.saved(plot)
+
+
+def _require_place_for(plot: Path) -> None:
+    """Tell an impossible wish before the work, not after it."""
+    _figure_format(plot)
+    if not plot.parent.is_dir():
+        raise ConfigurationError(f"There is no folder {plot.parent} to save {plot.name} in; make it, or choose another place for --plot.")
 
 
 def _figure_format(plot: Path) -> Literal["png", "svg"]:

@@ -8,6 +8,7 @@ from typing import cast
 
 import httpx
 
+from client.errors import ServiceError
 from client.records import FINISHED_STATES, Event
 from client.transport import Transport
 
@@ -17,7 +18,15 @@ SILENCE_TIMEOUT_SECONDS = 60.0  # the service says something, if only that it li
 def follow(transport: Transport, job: str, last_event_id: int | None = None) -> Iterator[Event]:
     """Yield a job's events from the first (or from after `last_event_id`) until the one that ends it.
 
-    A lost connection is opened again with `Last-Event-ID`: no event comes twice and none is missed.
+    A lost connection is opened again with `Last-Event-ID`: no event comes twice and none is missed. A service that answers 5xx or
+    429 is asked again after the same pauses, as often.
+
+    Raises
+    ------
+    ServiceError
+        When the answer is a refusal that stays one.
+    ServiceUnreachableError
+        When there is no connection after the last attempt.
     """
     attempt = 0
     while True:
@@ -32,11 +41,12 @@ def follow(transport: Transport, job: str, last_event_id: int | None = None) -> 
                     yield event
                     if ends(event):
                         return
-            if transport.send("GET", f"/v1/jobs/{job}").json()["state"] in FINISHED_STATES:
-                return
-        except httpx.TransportError as lost:
+        except (httpx.TransportError, ServiceError) as lost:
             attempt += 1
             transport.pause_or_give_up(attempt, lost)
+            continue
+        if transport.send("GET", f"/v1/jobs/{job}").json()["state"] in FINISHED_STATES:
+            return
 
 
 def parse(lines: Iterable[str]) -> Iterator[Event]:

@@ -11,13 +11,15 @@ from uuid import uuid4
 
 import httpx
 
-from client.errors import ServiceUnreachableError, service_error
+from client.errors import ServiceError, ServiceUnreachableError, service_error
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 60.0
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
+IN_FLIGHT_SECONDS = 600.0  # how long a repeated request waits for the answer to its first one; the read timeout where that is longer
+IN_FLIGHT_CODE = "idempotency_in_flight"
 WITHOUT_PROXY: dict[str, httpx.BaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 
 Body = Callable[[], Iterator[bytes]]  # made anew for each attempt
@@ -27,7 +29,8 @@ class Transport:
     """Sends requests, again where that is safe.
 
     Every POST carries an `Idempotency-Key`, so that a repeated one is answered and not done twice; the other methods are
-    idempotent by themselves. Lost connections, 5xx, 429 and an answer still in flight are tried again with growing pauses.
+    idempotent by themselves. Lost connections, 5xx and 429 are tried again with growing pauses. An answer still in flight is no
+    failed attempt: the service works on it, and it is asked for again until a time is over.
 
     Parameters
     ----------
@@ -77,19 +80,26 @@ class Transport:
             fields.setdefault("Idempotency-Key", uuid4().hex)
         timeout = httpx.Timeout(read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
         attempt = 0
+        in_flight_until: float | None = None
         while True:
-            attempt += 1
             content = body() if body is not None else None
             try:
                 response = self._http.request(method, path, json=json, params=params, content=content, headers=fields, timeout=timeout)
             except httpx.TransportError as lost:
+                attempt += 1
                 self.pause_or_give_up(attempt, lost)
                 continue
             if response.is_success:
                 return response
-            if attempt == self._attempts or not _worth_repeating(response):
-                raise service_error(response)
-            time.sleep(self._pause_seconds(attempt, response.headers.get("Retry-After")))
+            error, retry_after = service_error(response), response.headers.get("Retry-After")
+            if error.code == IN_FLIGHT_CODE:
+                in_flight_until = in_flight_until or time.monotonic() + max(IN_FLIGHT_SECONDS, read_timeout_seconds)
+                if time.monotonic() >= in_flight_until:
+                    raise error
+                time.sleep(self._pause_seconds(1, retry_after))
+                continue
+            attempt += 1
+            self.pause_or_give_up(attempt, error, retry_after)
 
     @contextmanager
     def stream(self, path: str, *, headers: Mapping[str, str] | None = None, read_timeout_seconds: float) -> Generator[httpx.Response]:
@@ -101,11 +111,21 @@ class Transport:
                 raise service_error(response)
             yield response
 
-    def pause_or_give_up(self, attempt: int, lost: httpx.TransportError) -> None:
-        """Pause before the next attempt; after the last one raise `ServiceUnreachableError`."""
-        if attempt < self._attempts:
-            time.sleep(self._pause_seconds(attempt))
+    def pause_or_give_up(self, attempt: int, lost: httpx.TransportError | ServiceError, retry_after: str | None = None) -> None:
+        """Pause before the next attempt; after the last one, or when the answer is a refusal that stays one, raise.
+
+        Raises
+        ------
+        ServiceError
+            The answer itself.
+        ServiceUnreachableError
+            When the connection was lost.
+        """
+        if attempt < self._attempts and _may_pass(lost):
+            time.sleep(self._pause_seconds(attempt, retry_after))
             return
+        if isinstance(lost, ServiceError):
+            raise lost
         raise ServiceUnreachableError(
             f"The service at {self.base_url} does not answer ({type(lost).__name__}); "
             "start one with `iis up`, or set IIS_URL to the address of yours."
@@ -117,9 +137,8 @@ class Transport:
         return min(self._first_pause_seconds * 2.0 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
 
 
-def _worth_repeating(response: httpx.Response) -> bool:
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+def _may_pass(lost: httpx.TransportError | ServiceError) -> bool:
+    """Whether the same request may be answered otherwise in a moment: lost connections, 5xx and 429."""
+    if isinstance(lost, httpx.TransportError):
         return True
-    if response.status_code != HTTPStatus.CONFLICT:
-        return False
-    return service_error(response).code == "idempotency_in_flight"
+    return lost.status >= HTTPStatus.INTERNAL_SERVER_ERROR or lost.status == HTTPStatus.TOO_MANY_REQUESTS

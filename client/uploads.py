@@ -13,11 +13,12 @@ from typing import cast
 from client.errors import ConflictError, LocalFileError, NotFoundError
 from client.packing import file_digest, file_slice
 from client.records import Upload
-from client.transport import Transport
+from client.transport import READ_TIMEOUT_SECONDS, Transport
 
 PART_BYTES = 16 * 1024 * 1024  # the service takes up to 64 MiB; smaller parts lose less when a connection breaks
 MAX_PARTS = 10_000
 PARALLEL_PARTS = 4
+JOINED_BYTES_PER_SECOND = 20 * 1024 * 1024  # of a slow store; the service reads and hashes the whole file before it answers
 
 Progress = Callable[[int, int], None]  # bytes there, bytes in all
 
@@ -66,7 +67,8 @@ def send_file(transport: Transport, path: Path, progress: Progress | None = None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return cast("Upload", transport.send("POST", f"/v1/uploads/{upload['id']}/complete").json())
+    seconds = READ_TIMEOUT_SECONDS + size_bytes / JOINED_BYTES_PER_SECOND
+    return cast("Upload", transport.send("POST", f"/v1/uploads/{upload['id']}/complete", read_timeout_seconds=seconds).json())
 
 
 def _open_upload(transport: Transport, path: Path, size_bytes: int, parts: list[Part]) -> Upload:

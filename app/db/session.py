@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.settings import Settings
 
 SessionFactory = sessionmaker[Session]
+
+# Connection, resources, operator, system, and a transaction that had to give way to another.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+OUTAGE_CLASSES = ("08", "53", "57", "58", "40")
 
 
 def psycopg_url(database_url: str) -> URL:
@@ -35,6 +42,21 @@ def make_engine(settings: Settings) -> Engine:
 def make_session_factory(engine: Engine) -> SessionFactory:
     """Sessions whose rows stay readable after the commit, so that a response is built without another query."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is away or too busy, so that the same statement may succeed later.
+
+    Parameters
+    ----------
+    error : what SQLAlchemy or psycopg raised, or a bare connection error; everything else is no outage
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (error.orig is not None and is_outage(error.orig))
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate.startswith(OUTAGE_CLASSES)
+    # Without an SQLSTATE it was not the server that refused: these two are what psycopg raises when there is no connection.
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError))
 
 
 def after_commit(session: Session, action: Callable[[], Any]) -> None:

@@ -130,15 +130,14 @@ class ArtifactStore:
         """Drop every part of an upload."""
         self._remove(f"{self._root}/parts/{upload_id}", recursive=True)
 
+    def uploads_with_parts(self) -> set[str]:
+        """The identifiers of the uploads of which any part is held."""
+        return {Path(entry["name"]).name for entry in self._entries("parts") if entry["type"] == "directory"}
+
     def sweep_temporary(self, older_than_seconds: float) -> int:
         """Drop what writers that died left under temporary names; returns how many files went."""
-        with _storage_errors():
-            try:
-                entries = cast("list[dict[str, Any]]", self._files.ls(f"{self._root}/incoming", detail=True, refresh=True))
-            except FileNotFoundError:
-                return 0
         now = datetime.now(UTC).timestamp()
-        stale = [entry["name"] for entry in entries if now - _modified(entry) > older_than_seconds]
+        stale = [entry["name"] for entry in self._entries("incoming") if now - _modified(entry) > older_than_seconds]
         for name in stale:
             self._remove(name)
         return len(stale)
@@ -157,6 +156,14 @@ class ArtifactStore:
 
     def _part(self, upload_id: str, number: int, sha256: str) -> str:
         return f"{self._root}/parts/{upload_id}/{number}-{sha256}"
+
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
+        """What lies in a folder, read anew; nothing when there is no such folder."""
+        with _storage_errors():
+            try:
+                return cast("list[dict[str, Any]]", self._files.ls(f"{self._root}/{folder}", detail=True, refresh=True))
+            except FileNotFoundError:
+                return []
 
     def _write(self, name: str, chunks: Iterable[bytes]) -> tuple[str, int]:
         if self._local:

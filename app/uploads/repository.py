@@ -75,3 +75,8 @@ def lock_one_expired(session: Session, now: datetime) -> Upload | None:
     """An open upload whose time is over, of any owner; for the sweeper alone."""
     overdue = select(Upload).where(Upload.state == "open", Upload.expires_at < now)
     return session.scalar(overdue.limit(1).with_for_update(skip_locked=True))
+
+
+def open_upload_ids(session: Session) -> set[str]:
+    """The open uploads of all owners; for the sweeper alone."""
+    return set(session.scalars(select(Upload.id).where(Upload.state == "open")))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
@@ -13,13 +14,15 @@ from app.db.models import Upload, UploadPart
 from app.db.session import after_commit
 from app.errors import Conflict, InvalidInput, TooLarge
 from app.settings import Settings
-from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, record_blob
+from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
-from app.uploads.repository import UploadRepository, lock_one_expired
+from app.uploads.repository import UploadRepository, lock_one_expired, open_upload_ids
 from app.uploads.schemas import UploadCreate, bare_filename
 
 ABANDONED_WRITE_SECONDS = 24 * 3600.0
 NAMED_NUMBERS = 5
+
+log = structlog.get_logger(__name__)
 
 
 def create_upload(session: Session, owner_id: str, declared: UploadCreate, settings: Settings) -> Upload:
@@ -86,7 +89,7 @@ def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: 
     store.put_part(upload_id, number, received.path, received.sha256)
     part, replaced = uploads.put_part(upload, number, received.size_bytes, received.sha256)
     if replaced is not None:
-        after_commit(session, lambda: store.delete_part(upload_id, number, replaced))
+        _remove_after_commit(session, upload_id, lambda: store.delete_part(upload_id, number, replaced))
     return part
 
 
@@ -120,7 +123,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
     uploads.delete_parts(upload)
     _finish(upload)
     session.flush()
-    after_commit(session, lambda: store.delete_parts(upload_id))
+    _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
     return upload
 
 
@@ -134,7 +137,7 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
     if upload.state == "complete":
         raise Conflict(f"Upload {upload_id} is complete; models and data sets may be made of it.", code="upload_complete")
     uploads.delete(upload)
-    after_commit(session, lambda: store.delete_parts(upload_id))
+    _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
 
 
 def require_complete(session: Session, owner_id: str, upload_id: str) -> Upload:
@@ -150,7 +153,10 @@ def require_complete(session: Session, owner_id: str, upload_id: str) -> Upload:
 
 
 def expire_uploads(session: Session, store: ArtifactStore) -> int:
-    """Drop open uploads whose time is over, parts first, one transaction each; returns how many went. Commits."""
+    """Drop open uploads whose time is over, parts first, one transaction each; returns how many went. Commits.
+
+    Also drops what else nobody needs: parts of uploads that are complete or gone, and files that were never finished.
+    """
     gone = 0
     while (upload := lock_one_expired(session, datetime.now(UTC))) is not None:
         store.delete_parts(upload.id)
@@ -158,8 +164,32 @@ def expire_uploads(session: Session, store: ArtifactStore) -> int:
         session.commit()
         gone += 1
     session.rollback()
+    _remove_leftover_parts(session, store)
     store.sweep_temporary(ABANDONED_WRITE_SECONDS)
     return gone
+
+
+def _remove_leftover_parts(session: Session, store: ArtifactStore) -> None:
+    """Drop parts without an open upload. Storage is read before the rows: parts come after their upload, which never opens again."""
+    kept = store.uploads_with_parts()
+    if not kept:
+        return
+    needed = open_upload_ids(session)
+    session.rollback()
+    for upload_id in kept - needed:
+        store.delete_parts(upload_id)
+
+
+def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], None]) -> None:
+    """Remove parts once no row needs them. What storage fails to remove then undoes nothing: `expire_uploads` comes back for it."""
+
+    def removed() -> None:
+        try:
+            remove()
+        except StorageUnavailable as error:
+            log.warning("parts_left_behind", upload_id=upload_id, error=str(error))
+
+    after_commit(session, removed)
 
 
 def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, settings: Settings) -> Upload:

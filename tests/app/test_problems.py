@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from app.conditional import MAX_WAIT_SECONDS, parse_wait
+from app.models.repository import ModelRepository
 from app.settings import Settings
 
 FIELDS = {"type", "title", "status", "detail", "code", "request_id", "errors"}
@@ -31,9 +33,21 @@ def require_problem(response: Any, status: int, code: str) -> dict[str, Any]:
 def test_unknown_paths_and_methods(client: TestClient) -> None:
     require_problem(client.get("/nowhere"), 404, "not_found")
     require_problem(client.get("/v1/models/"), 404, "not_found")
-    refused = client.patch("/v1/models")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/models", {"GET", "POST"}),
+        ("/v1/models/mdl_x", {"GET", "DELETE"}),
+        ("/v1/uploads/small", {"GET", "DELETE", "POST"}),  # `small` might be the name of an upload, too
+        ("/v1/health/live", {"GET"}),
+    ],
+)
+def test_a_method_that_a_path_does_not_take_is_answered_with_those_it_takes(client: TestClient, path: str, methods: set[str]) -> None:
+    refused = client.patch(path)
     require_problem(refused, 405, "method_not_allowed")
-    assert set(refused.headers["Allow"].split(", ")) >= {"POST"} or refused.headers["Allow"]
+    assert set(refused.headers["Allow"].split(", ")) == methods
 
 
 def test_bodies_that_cannot_be_read(client: TestClient, app: FastAPI) -> None:
@@ -90,6 +104,20 @@ def test_log_lines_are_json_with_the_request_id(client: TestClient, capfd: pytes
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     line = next(line for line in lines if line.get("request_id") == "seen-in-the-log" and line["event"] == "request")
     assert (line["route"], line["status"], line["level"]) == ("/v1/models", 200, "info")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "status", "code"),
+    [("57P01", 503, "database_unavailable"), ("54000", 500, "internal_error"), ("22P02", 422, "invalid_input")],
+)
+def test_only_a_database_that_is_away_is_a_503(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, sqlstate: str, status: int, code: str
+) -> None:
+    def refused(repository: ModelRepository, **_: Any) -> None:
+        repository.session.execute(text(f"do $$ begin raise exception using errcode = '{sqlstate}'; end $$"))
+
+    monkeypatch.setattr(ModelRepository, "list", refused)
+    require_problem(client.get("/v1/models"), status, code)
 
 
 def test_storage_that_does_not_answer_is_a_503(client: TestClient, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -79,11 +79,39 @@ def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, ow
 
 
 def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any, strange_rows: Any) -> None:
-    upload = client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}).json()["id"]
     body = {"kind": "score", "model": strange_rows.model(), "dataset": rows.dataset(), "library": {"kind": "random"}}
     assert client.post("/v1/jobs", json=body).status_code == 404
     body |= {"model": rows.model(), "dataset": strange_rows.dataset()}
     assert client.post("/v1/jobs", json=body).status_code == 404
-    assert client.post("/v1/datasets", json={"upload": upload}).status_code == 201
-    foreign = upload[:-1] + ("0" if upload[-1] != "0" else "1")
-    assert client.post("/v1/datasets", json={"upload": foreign}).status_code == 404
+
+
+@pytest.mark.parametrize(("path", "fields"), [("/v1/models", {"architecture": "timm:resnet18"}), ("/v1/datasets", {})])
+def test_a_foreign_upload_is_as_absent_as_one_that_never_was(client: TestClient, stranger: Any, path: str, fields: dict[str, Any]) -> None:
+    own, foreign = (
+        client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers).json()["id"]
+        for headers in (None, stranger.headers)
+    )
+    assert client.post(path, json={**fields, "upload": own}).status_code == 201
+    assert client.post(path, json={**fields, "upload": foreign}, headers=stranger.headers).status_code == 201
+    require_absent(client, path, foreign, lambda upload: {**fields, "upload": upload})
+
+
+def test_a_foreign_library_is_as_absent_as_one_that_never_was(client: TestClient, rows: Any, strange_rows: Any) -> None:
+    job_id, own = rows.succeeded_job()
+    foreign = strange_rows.succeeded_job()[1]
+    spec = client.get(f"/v1/jobs/{job_id}").json()
+
+    def body(library: str) -> dict[str, Any]:
+        return {"kind": "score", "model": spec["model"], "dataset": spec["dataset"], "library": {"id": library}}
+
+    assert client.post("/v1/jobs", json=body(own)).status_code == 201
+    require_absent(client, "/v1/jobs", foreign, body)
+
+
+def require_absent(client: TestClient, path: str, foreign: str, body: Callable[[str], dict[str, Any]]) -> None:
+    """A request that names a foreign row is answered word for word as one that names a row nobody has."""
+    invented = foreign[:-1] + ("0" if foreign[-1] != "0" else "1")
+    answers = [client.post(path, json=body(named)) for named in (foreign, invented)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    seen, expected = (answer.json() | {"request_id": ""} for answer in answers)
+    assert seen == expected | {"detail": expected["detail"].replace(invented, foreign)}

@@ -20,7 +20,7 @@ from sqlalchemy import update
 from app.db.models import Blob, Upload
 from app.db.session import SessionFactory
 from app.settings import Settings
-from app.storage import ArtifactStore
+from app.storage import ArtifactStore, StorageUnavailable
 from app.uploads.service import expire_uploads
 
 CONTENT = random.Random(7).randbytes(300_000)
@@ -178,6 +178,48 @@ def test_an_open_upload_expires_with_its_parts(
     assert stored_files(settings) == []
 
 
+def parts_cannot_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> None:
+        raise StorageUnavailable("Storage did not answer.")
+
+    monkeypatch.setattr(ArtifactStore, "delete_parts", away)
+    monkeypatch.setattr(ArtifactStore, "delete_part", away)
+
+
+def test_a_whole_upload_is_complete_even_if_its_parts_cannot_be_removed_yet(
+    client: TestClient, store: ArtifactStore, settings: Settings, sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, kept = declare(client).json(), declare(client).json()
+    send(client, kept, 1, PARTS[1])
+    for number, content in PARTS.items():
+        send(client, upload, number, content)
+    with monkeypatch.context() as broken:
+        parts_cannot_be_removed(broken)
+        done = client.post(upload["links"]["complete"])
+    assert (done.status_code, done.json()["state"]) == (200, "complete")
+    assert len([name for name in stored_files(settings) if name.startswith(f"parts/{upload['id']}/")]) == len(PARTS)
+    with sessions() as session:
+        expire_uploads(session, store)
+    part = f"parts/{kept['id']}/1-{hashlib.sha256(PARTS[1]).hexdigest()}"
+    assert stored_files(settings) == [part, f"sha256/{SHA256[:2]}/{SHA256}"]
+
+
+def test_parts_of_an_upload_that_was_given_up_go_later_if_they_cannot_be_removed_yet(
+    client: TestClient, store: ArtifactStore, settings: Settings, sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = declare(client).json()
+    send(client, upload, 1, PARTS[1])
+    with monkeypatch.context() as broken:
+        parts_cannot_be_removed(broken)
+        assert send(client, upload, 1, PARTS[2]).status_code == 200  # what it replaces stays
+        assert client.delete(upload["links"]["self"]).status_code == 204
+    assert client.get(upload["links"]["self"]).status_code == 404
+    assert len(stored_files(settings)) == 2
+    with sessions() as session:
+        expire_uploads(session, store)
+    assert stored_files(settings) == []
+
+
 def test_an_upload_may_be_given_up(client: TestClient, settings: Settings) -> None:
     upload = declare(client).json()
     send(client, upload, 1, PARTS[1])
@@ -209,11 +251,21 @@ def test_a_small_file_is_refused_empty_damaged_or_large(client: TestClient, app:
 
 
 def test_a_small_upload_under_an_idempotency_key_is_answered_once(client: TestClient) -> None:
-    headers = {"Idempotency-Key": "small-1", "Content-Type": "multipart/form-data; boundary=b"}
-    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\nabc\r\n--b--\r\n'
-    first, second = (client.post("/v1/uploads/small", content=body, headers=headers) for _ in range(2))
-    assert first.status_code == 201
+    headers = {"Idempotency-Key": "small-1"}
+    first, second = (client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers) for _ in range(2))
+    assert first.request.headers["Content-Type"] != second.request.headers["Content-Type"]  # each has a boundary of its own
+    assert (first.status_code, second.status_code) == (201, 201)
     assert (second.json(), second.headers["Idempotency-Replayed"]) == (first.json(), "true")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"files": {"file": ("a.bin", b"abd")}}, {"files": {"file": ("b.bin", b"abc")}}, {"data": {"sha256": SHA256}}]
+)
+def test_another_small_upload_under_the_same_idempotency_key_is_refused(client: TestClient, changes: dict[str, Any]) -> None:
+    form: dict[str, Any] = {"files": {"file": ("a.bin", b"abc")}, "headers": {"Idempotency-Key": "small-1"}}
+    assert client.post("/v1/uploads/small", **form).status_code == 201
+    refused = client.post("/v1/uploads/small", **form | changes)
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize(

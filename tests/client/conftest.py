@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,3 +155,65 @@ def through_proxy(proxy: BreakingProxy, service: Address) -> Iterator[IISClient]
     transport = Transport(proxy.url, service.api_key, attempts=3, first_pause_seconds=0.05)
     with IISClient(transport=transport) as connected:
         yield connected
+
+
+class ScriptedService:
+    """Answers each request with what is written down for it, in order, the last one for ever: for answers that no healthy service gives."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._answers: dict[str, list[tuple[int, str, bytes]]] = defaultdict(list)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def answer(self, request: str, *answers: tuple[int, Any]) -> None:
+        """Write down the answers to `request` ("GET /v1/jobs"): a status, and text of a stream or what becomes JSON."""
+        for status, body in answers:
+            media_type = "text/event-stream" if isinstance(body, str) else "application/json"
+            self._answers[request].append((status, media_type, (body if isinstance(body, str) else json.dumps(body)).encode()))
+
+    def times(self, request: str) -> int:
+        return self.asked.count(request)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = f"{self.command} {self.path}"
+                service.asked.append(request)
+                answers = service._answers[request]
+                status, media_type, body = answers.pop(0) if len(answers) > 1 else answers[0]
+                self.send_response(status)
+                self.send_header("Content-Type", media_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = do_PUT = answer  # noqa: N815 (http.server looks for these names)
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        return Handler
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedService]:
+    service = ScriptedService()
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def impatient(scripted: ScriptedService) -> Iterator[Transport]:
+    """Reaches the scripted service and sends a request three times at most, with short pauses."""
+    transport = Transport(scripted.url, "iis_key", attempts=3, first_pause_seconds=0.01)
+    yield transport
+    transport.close()

@@ -207,6 +207,8 @@ def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: Ru
         (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features carries the representation itself"),
         (["score", "--pretrained", "x", "--arch", "timm:resnet18", "--data", ".", "--arg", "in_chans"], "--arg takes key=value"),
         (["score", "--features", "{features}", "--part", "cluster"], "--part takes kind:M"),
+        (["score", "--features", "{features}", "--plot", "missing/arr.png"], "There is no folder missing"),
+        (["result", "job_00000000000000000000000000", "--plot", "missing/arr.png"], "There is no folder missing"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_exit_code_one(
@@ -230,3 +232,10 @@ def test_the_command_without_a_tag_for_its_figure_names_the_formats(iis: RunComm
     done = iis("result", scored, "--plot", "arr.pdf")
     assert done.returncode == 1
     assert ".png or .svg" in done.stderr
+
+
+def test_a_figure_that_cannot_be_written_is_one_sentence(iis: RunCommand, scored: str) -> None:
+    done = iis("result", scored, "--plot", "x" * 300 + ".png")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("x.png: File name too long.")
+    assert len(done.stderr.strip().splitlines()) == 1

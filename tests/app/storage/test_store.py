@@ -78,8 +78,10 @@ def test_parts_are_kept_apart_from_content(store: ArtifactStore, folder: Path, t
     store.put_part("upl_a", 3, part, SHA256)
     assert b"".join(store.read_part("upl_a", 3, SHA256)) == CONTENT
     assert not store.exists(SHA256)
+    assert store.uploads_with_parts() == {"upl_a"}
     store.delete_parts("upl_a")
     store.delete_parts("upl_a")
+    assert store.uploads_with_parts() == set()
     assert files(folder) == []
 
 

@@ -104,7 +104,9 @@ def test_parts_are_seen_by_other_processes_and_go_together(store: ArtifactStore,
     code += "ArtifactStore('s3://bucket/prefix', endpoint_url=sys.argv[1]).put_part('upl_a', 2, Path(sys.argv[2]), sys.argv[3])"
     subprocess.run([sys.executable, "-c", code, server.url, str(part), SHA256], check=True, cwd=REPOSITORY)
     assert b"".join(store.read_part("upl_a", 1, SHA256)) == CONTENT
+    assert store.uploads_with_parts() == {"upl_a"}
     store.delete_parts("upl_a")
+    assert store.uploads_with_parts() == set()
     assert server.files() == []
 
 
