@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision import transforms
 
 from iis_engine.errors import ArchitectureError
-from iis_engine.specs import Preprocessing
+from iis_engine.specs import INTERPOLATIONS, Preprocessing
 
 CropMode = Literal["center", "squash", "border"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -115,12 +115,16 @@ def override(own: ImageTransform, wanted: Preprocessing) -> ImageTransform:
     Raises
     ------
     ArchitectureError
-        For a size, a crop share or a deviation that no image can be brought to.
+        For a size, a crop share or a deviation that no image can be brought to, and for an unknown interpolation.
     """
     if wanted.input_size is not None and not 1 <= wanted.input_size <= 4096:
         raise ArchitectureError(f"input_size must lie between 1 and 4096 pixels; it is {wanted.input_size}.", param="preprocessing")
     if wanted.crop_pct is not None and not 0.1 <= wanted.crop_pct <= 1:
         raise ArchitectureError(f"crop_pct must lie between 0.1 and 1; it is {wanted.crop_pct}.", param="preprocessing")
+    if wanted.interpolation is not None and wanted.interpolation not in INTERPOLATIONS:
+        raise ArchitectureError(
+            f"There is no interpolation {wanted.interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}.", param="preprocessing"
+        )
     if wanted.std is not None and min(wanted.std) <= 0:
         raise ArchitectureError(f"Every std must be above 0; they are {list(wanted.std)}.", param="preprocessing")
     size = own.input_size if wanted.input_size is None else (wanted.input_size, wanted.input_size)
