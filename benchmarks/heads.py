@@ -30,12 +30,12 @@ from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import print_ratio, timed
 from iis_engine import protocols
 from iis_engine.blocks import Source
+from iis_engine.devices import choose_device
 from iis_engine.features import FeatureSet
 from iis_engine.heads import predict
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.order import in_canonical_order, validation_rows
-from iis_engine.scoring import pick_device
 from iis_engine.sparsify import kept_count, sparsify
 from iis_engine.specs import LibrarySpec
 from iis_engine.strengths import ExactSettings, TrainingRows, solve_nodes
@@ -71,7 +71,7 @@ def main(names: Sequence[str]) -> None:
 
 def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
     """Print the lines of one representation; `rates` are the authors' learning rates that are tried, and the line names them."""
-    device = pick_device()
+    device = choose_device()
     features = in_canonical_order(features)
     library = build_library(features, LibrarySpec("prototype", CONCEPT_COUNT), 0, device)
     problem = Problem(features, library, validation_rows(features.y_train, protocols.VALIDATION_SHARE, 0), device)

@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from iis_engine.errors import EngineError
+from iis_engine.errors import EngineError, SettingError
 from iis_engine.report import IISReport
-from iis_engine.specs import LIBRARY_KINDS, LibrarySpec, ScoreSpec
+from iis_engine.specs import LIBRARY_KINDS, PROTOCOL_NAMES, LibrarySpec, ScoreSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,26 +18,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("features", type=Path, help="npz or safetensors with X_train, y_train, X_test, y_test and concepts")
     parser.add_argument("--library", choices=[kind for kind in LIBRARY_KINDS if kind != "combined"], default="prototype")
     parser.add_argument("--concepts", type=int, default=200, metavar="M", help="number of concepts (default 200)")
-    parser.add_argument("--protocol", choices=["exact", "reference"], default="exact")
+    parser.add_argument("--protocol", choices=PROTOCOL_NAMES, default="exact")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="save the ARR figure (png or svg)")
     options = parser.parse_args(arguments)
-    from iis_engine.features import read_features
-    from iis_engine.plots import save_plot
-    from iis_engine.scoring import score
-
     try:
-        spec = ScoreSpec(LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed)
-        report = score(read_features(options.features), spec, device=options.device)
+        _run(options)
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
-    if options.plot is not None:
-        save_plot(report.to_dict(), "arr", options.plot)
-    print(json.dumps(report.to_dict()) if options.json else _table(report))
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from iis_engine.devices import choose_device
+    from iis_engine.features import read_features
+    from iis_engine.plots import PLOT_SUFFIXES, save_plot
+    from iis_engine.scoring import score
+
+    # All that can be refused at once is, before the minutes that reading and scoring may take.
+    spec = ScoreSpec(LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed)
+    choose_device(options.device)
+    plot: Path | None = options.plot
+    if plot is not None and plot.suffix not in PLOT_SUFFIXES:
+        raise SettingError(f"A figure is saved as {' or '.join(PLOT_SUFFIXES)}; {plot.name} is neither.", param="plot")
+    if plot is not None and not plot.parent.is_dir():
+        raise SettingError(f"The folder {plot.parent} of the figure does not exist; make it first or name another.", param="plot")
+    report = score(read_features(options.features), spec, device=options.device)
+    print(json.dumps(report.to_dict()) if options.json else _table(report))
+    if plot is not None:
+        try:
+            save_plot(report.to_dict(), "arr", plot)
+        except OSError as error:
+            raise SettingError(f"The figure could not be saved ({error}); name another file.", param="plot") from error
 
 
 def _table(report: IISReport) -> str:

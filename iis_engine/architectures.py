@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,8 +115,10 @@ def _timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
         module = _built(build, f"timm:{name}", arguments, known_arguments)
     else:
         module = _fetched(lambda: timm.create_model(full_name, pretrained=True, **arguments), f"timm:{name}", str(tag))
+    channels = arguments.get("in_chans", 3)
+    if channels not in (1, 3):
+        raise ArchitectureError(f"Images have 1 or 3 channels; in_chans is {json.dumps(channels, default=str)}.", param="arguments")
     config = resolve_model_data_config(module)
-    channels = int(arguments.get("in_chans", 3))
     size = cast("tuple[int, int]", tuple(config["input_size"])[1:])
     if isinstance(arguments.get("img_size"), int):
         size = (arguments["img_size"], arguments["img_size"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -24,7 +25,20 @@ CHUNK_BYTES = 1 << 20
 IGNORED_NAMES = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _HEADER_MAX_BYTES = 1 << 20
 _RATIO_APPLIES_ABOVE_BYTES = 64 << 20
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError)
+_SHOWN_AT_MOST = 80
+_PATH_MAX_BYTES = 1024
+"""Of a path inside an archive: what macOS takes for a whole path, and object stores for a key."""
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, ValueError, NotImplementedError, RuntimeError),
+)
+_FAULTS_OF_THE_MACHINE = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE),
+        *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    )
+)
+"""Errors of reading the archive or writing its files that no other archive would mend; all others come of what the archive says."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +77,10 @@ def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = Non
     Raises
     ------
     DataError
-        For another file type, a damaged or encrypted archive, names that are absolute, contain `..` or clash, links and devices, and
-        archives beyond the limits. The sentence names the entry.
+        For another file type, a damaged or encrypted archive, names that are absolute, contain `..`, clash, are too long or not UTF-8,
+        links and devices, and archives beyond the limits. The sentence names the entry.
+    OSError
+        For a disk that is full, read-only or failing, which another archive would not mend.
     """
     bounds = limits or ArchiveLimits()
     if into.exists() and any(into.iterdir()):
@@ -75,8 +91,8 @@ def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = Non
         try:
             unpacked = _unpack_zip(archive, staging, bounds) if zipfile.is_zipfile(archive) else _unpack_tar(archive, staging, bounds)
         except _DAMAGE as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk, not the archive
+            if isinstance(error, OSError) and error.errno in _FAULTS_OF_THE_MACHINE:
+                raise
             raise _refusal(archive, f"is damaged ({str(error) or type(error).__name__}); upload it again") from error
         if unpacked.file_count == 0:
             raise _refusal(archive, "holds no files")
@@ -167,15 +183,25 @@ def _write_all(
 
 
 def _safe_parts(archive: Path, name: str) -> tuple[str, ...]:
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError as error:  # tarfile reads other bytes as lone surrogates, which no database takes
+        raise _refusal(archive, f"holds the name {_shown(name)}, which is not UTF-8; pack it again under UTF-8 names") from error
+    if length > _PATH_MAX_BYTES:
+        raise _refusal(archive, f"holds the path {_shown(name)} of {length} bytes; pack it again with paths up to {_PATH_MAX_BYTES}")
     slashed = name.replace("\\", "/")
     if slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed):
         raise _refusal(archive, f"holds the absolute path {name!r}; pack the folder from inside its parent")
     parts = tuple(part for part in PurePosixPath(slashed).parts if part != ".")
     if ".." in parts:
         raise _refusal(archive, f"holds the path {name!r}, which leaves the archive; pack the folder from inside its parent")
-    if any("\0" in part or len(part.encode("utf-8", "surrogateescape")) > 255 for part in parts):
-        raise _refusal(archive, f"holds the name {name[:80]!r}, which no file may have")
+    if any("\0" in part or len(part.encode()) > 255 for part in parts):
+        raise _refusal(archive, f"holds the name {_shown(name)}, which no file may have")
     return parts
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= _SHOWN_AT_MOST else f"{name[:_SHOWN_AT_MOST]!r}…"
 
 
 def _kind_fault(kind: int) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from iis_engine.devices import choose_device
 from iis_engine.errors import ArchitectureError
 from iis_engine.preprocessing import ImageTransform
 from iis_engine.specs import ARCHITECTURE_FAMILIES, BackboneSpec
@@ -80,6 +81,8 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
         For an unknown architecture, argument, layer or tag, or weights that do not fit.
     CheckpointError
         For a file that is not plain, finite weights.
+    SettingError
+        For a device that this machine does not have.
     """
     family, _, name = spec.architecture.partition(":")
     if family not in ARCHITECTURE_FAMILIES or (family != "onnx") != bool(name):
@@ -105,21 +108,6 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
     from iis_engine.torch_backbone import load_torch_backbone
 
     return load_torch_backbone(spec, checkpoint, on)
-
-
-def choose_device(device: str) -> torch.device:
-    """`auto`, `cpu` or `cuda` as a torch device.
-
-    Raises
-    ------
-    ArchitectureError
-        For another name, or for `cuda` on a machine without.
-    """
-    if device not in {"auto", "cpu", "cuda"}:
-        raise ArchitectureError(f"{device!r} is not a device; write auto, cpu or cuda.", param="device")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ArchitectureError("This machine has no CUDA device; write auto or cpu.", param="device")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def representation_digest(parts: Iterable[bytes], settings: dict[str, Any]) -> str:

@@ -23,6 +23,8 @@ from iis_engine.errors import ArchitectureError, CheckpointError
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts put the weights beside the optimiser's state."""
+WRAPPED_AT_MOST = 4
+"""Wrappings inside one another; training scripts use one or two, and a pickle can hold a dictionary that contains itself."""
 PREFIXES = ("module.", "model.", "_orig_mod.")
 """What data-parallel, lightning and compiled modules put before every key."""
 DERIVED_KEYS = ("num_batches_tracked", "relative_position_index", "attn_mask", "total_ops", "total_params")
@@ -32,6 +34,10 @@ SEND_INSTEAD = "send a safetensors file, or torch.save(model.state_dict(), path)
 NAMED_AT_MOST = 4
 _ARCHIVE_MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
 _TAR_MAGIC_OFFSET = 257
+_DAMAGE = (
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
+    *(EOFError, OSError, struct.error),
+)
 
 
 def load_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -53,7 +59,7 @@ def load_checkpoint(path: Path) -> dict[str, Tensor]:
         damaged files, archives, other file types, weights that are not finite, no weights at all.
     """
     stored = _read_safetensors(path) if _looks_like_safetensors(path) else _read_torch(path)
-    weights = {key: _as_data(key, tensor, path) for key, tensor in _unwrap(stored).items()}
+    weights = {key: _as_data(key, tensor, path) for key, tensor in _unwrap(stored, path).items()}
     if not weights:
         raise CheckpointError(f"{path.name} holds no weights; {SEND_INSTEAD}.", code="checkpoint_empty")
     return weights
@@ -158,7 +164,7 @@ def _read_torch(path: Path) -> object:
         raise CheckpointError(
             f"{path.name} pickles {what}, and unpickling runs code; {SEND_INSTEAD}.", code="checkpoint_pickled_code"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{path.name} is damaged: {_first_line(error)}. Upload it again from the original.") from error
 
 
@@ -201,12 +207,12 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
 
 
-def _unwrap(stored: object) -> dict[str, Tensor]:
-    while isinstance(stored, Mapping):
-        entries = cast("Mapping[Any, object]", stored)
-        inner = next((entries[name] for name in WRAPPINGS if isinstance(entries.get(name), Mapping)), None)
-        if inner is None:
-            break
+def _unwrap(stored: object, path: Path) -> dict[str, Tensor]:
+    level = 0
+    while (inner := _inside(stored)) is not None:
+        level += 1
+        if level > WRAPPED_AT_MOST:
+            raise CheckpointError(f"{path.name} wraps its weights in more than {WRAPPED_AT_MOST} dictionaries; {SEND_INSTEAD}.")
         stored = inner
     if not isinstance(stored, Mapping):
         raise CheckpointError(f"The file holds a {type(stored).__name__}, not a state dict; {SEND_INSTEAD}.", code="checkpoint_wrong_type")
@@ -214,6 +220,13 @@ def _unwrap(stored: object) -> dict[str, Tensor]:
     while weights and (prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in weights)), None)):
         weights = {key.removeprefix(prefix): value for key, value in weights.items()}
     return weights
+
+
+def _inside(stored: object) -> object | None:
+    if not isinstance(stored, Mapping):
+        return None
+    entries = cast("Mapping[Any, object]", stored)
+    return next((entries[name] for name in WRAPPINGS if isinstance(entries.get(name), Mapping)), None)
 
 
 def _as_data(key: str, tensor: Tensor, path: Path) -> Tensor:

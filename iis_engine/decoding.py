@@ -61,7 +61,7 @@ def computed_ahead(tasks: Sequence[Task], compute: Callable[[Task], Result], thr
 
 
 def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Sequence[int]) -> Decoded:
-    """The network's inputs of some images; those that cannot be decoded are named in `failures`."""
+    """The network's inputs of some images; those that cannot be decoded or resized are named in `failures`."""
     decoded, pixels, failures = list[int](), list[NDArray[np.uint8]](), list[str]()
     for row in rows:
         try:
@@ -78,6 +78,7 @@ def decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec
     for row in rows:
         try:
             image = load_image(dataset.train[row].path)
+            backbone.transform.refuse_thin(image)
         except DataError:
             continue  # counted where the training images themselves are decoded
         for element in cut_elements(image, spec.kind):

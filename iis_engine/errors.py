@@ -5,6 +5,7 @@ EngineError
 ├── ArchitectureError      unknown architecture, layer, or weights that do not fit it
 ├── DataError              the images, features or labels cannot be scored
 ├── LibraryError           the concept library cannot be built as asked
+├── SettingError           a device, protocol, seed or other setting that does not exist or that this machine cannot meet
 └── OutOfMemory            not even one image fits on the device
 """
 
@@ -36,6 +37,10 @@ class DataError(EngineError):
 
 class LibraryError(EngineError):
     code = "library_invalid"
+
+
+class SettingError(EngineError):
+    code = "setting_invalid"
 
 
 class OutOfMemory(EngineError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import tokenize
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +26,11 @@ Progress = Callable[[int, int], None]
 
 ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
 ELEMENT_NAMES = ("concepts", "elements")  # either name may carry the element features
+_READ_BYTES = 1 << 20
+_DAMAGE = (
+    *(SafetensorError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, OverflowError, RuntimeError),
+)
 
 
 def no_progress(done: int, total: int) -> None:
@@ -85,17 +93,15 @@ class FeatureSet:
 def read_features(path: Path) -> FeatureSet:
     """Read ready matrices: npz or safetensors with X_train, y_train, X_test, y_test and optionally concepts.
 
-    Labels may be any integers; they are renumbered 0..C-1 in sorted order. Pickled arrays are refused.
+    Labels may be any integers; they are renumbered 0..C-1 in sorted order. Other arrays are not read. Pickled arrays are refused.
 
     Raises
     ------
     DataError
-        For a missing array, a wrong shape, a value that is not finite, or labels that leave nothing to learn.
+        For a damaged file, a missing array, a wrong shape, a value that is not finite, labels that leave nothing to learn, or names and
+        references that do not fit the labels and elements.
     """
     arrays, header = _read_arrays(path)
-    missing = [name for name in ARRAY_NAMES if name not in arrays]
-    if missing:
-        raise DataError(f"The features file lacks {', '.join(missing)}; it holds {', '.join(sorted(arrays)) or 'nothing'}.")
     X_train, X_test = (_matrix(arrays[name], name) for name in ("X_train", "X_test"))
     y_train, y_test = (_labels(arrays[name], name) for name in ("y_train", "y_test"))
     for X, y, split in ((X_train, y_train, "train"), (X_test, y_test, "test")):
@@ -107,25 +113,92 @@ def read_features(path: Path) -> FeatureSet:
         if matrix is not None and matrix.shape[1] != X_train.shape[1]:
             raise DataError(f"{name} has {matrix.shape[1]} columns but X_train has {X_train.shape[1]}.")
     values, (y_train, y_test) = _renumber(y_train, y_test)
-    names = cast("list[str]", header.get("class_names") or [str(value) for value in values])
-    refs = tuple(
-        ElementRef(image, cast("tuple[int, int, int, int]", tuple(box)), kind) for image, box, kind in header.get("element_refs", [])
-    )
-    return FeatureSet(X_train, y_train, X_test, y_test, tuple(names), elements, refs, tuple(header.get("warnings", [])))
+    names = _texts(header.get("class_names", [str(value) for value in values]), "class_names")
+    if len(names) != len(values):
+        raise DataError(f"class_names in the file's metadata lists {len(names)} names, but the labels name {len(values)} classes.")
+    refs = _references(header.get("element_refs", []), 0 if elements is None else len(elements))
+    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, _texts(header.get("warnings", []), "warnings"))
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     try:
         if zipfile.is_zipfile(path):
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}, {}
+            return _read_npz(path), {}
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("iis", "{}"))
-            return {name: file.get_tensor(name).numpy() for name in file.keys()}, header  # noqa: SIM118 (not a dict)
-    except (SafetensorError, ValueError, OSError, zipfile.BadZipFile, TypeError) as error:
+            arrays = {name: file.get_tensor(name).numpy() for name in _wanted(file.keys())}
+    except _DAMAGE as error:
+        reason = str(error).rstrip(".") or type(error).__name__
         raise DataError(
-            f"{path.name} is not a readable features file ({error}); send an npz or safetensors file of plain number arrays."
+            f"{path.name} is not a readable features file ({reason}); send an npz or safetensors file of plain number arrays."
         ) from error
+    if not isinstance(header, dict):
+        raise DataError(f"The iis metadata of {path.name} must be a JSON object with class_names; leave it out to name classes by label.")
+    return arrays, cast("dict[str, Any]", header)
+
+
+def _wanted(names: Iterable[str]) -> list[str]:
+    """The arrays to read of those that a file holds."""
+    held = list(names)
+    missing = [name for name in ARRAY_NAMES if name not in held]
+    if missing:
+        raise DataError(f"The features file lacks {', '.join(missing)}; it holds {', '.join(sorted(held)) or 'nothing'}.")
+    return [*ARRAY_NAMES, *[name for name in ELEMENT_NAMES if name in held][:1]]
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        arrays = dict[str, NDArray[Any]]()
+        for name in _wanted(members):
+            with archive.open(members[name]) as stream:
+                arrays[name] = _read_npy(stream, name, members[name].file_size)
+        return arrays
+
+
+def _read_npy(stream: IO[bytes], name: str, size_bytes: int) -> NDArray[Any]:
+    """An array whose memory grows with the bytes that are there, not with what its header claims as `np.load`'s would."""
+    versions = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(stream)
+    if version not in versions:
+        raise ValueError(f"{name} is not an array of plain numbers")
+    shape, in_columns, dtype = versions[version](stream)
+    if dtype.hasobject:
+        raise ValueError(f"{name} is a pickled array, and unpickling runs code")
+    claimed_bytes = math.prod(shape) * dtype.itemsize
+    content = bytearray()
+    if claimed_bytes <= size_bytes:
+        while len(content) <= claimed_bytes and (chunk := stream.read(_READ_BYTES)):
+            content += chunk
+    if len(content) != claimed_bytes:
+        raise ValueError(f"{name} claims {claimed_bytes} bytes of numbers, which the file does not hold")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
+
+
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(_is_text(entry) for entry in cast("list[object]", value)):
+        raise DataError(f"{name} in the file's metadata must be a list of texts in Unicode without null characters.")
+    return tuple(cast("list[str]", value))
+
+
+def _is_text(entry: object) -> bool:
+    """Whether a database takes it: JSON can also escape null characters and lone surrogates."""
+    return isinstance(entry, str) and not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in entry)
+
+
+def _references(value: object, element_count: int) -> tuple[ElementRef, ...]:
+    try:
+        refs = tuple(ElementRef(int(image), _box(box), str(kind)) for image, box, kind in cast("list[Any]", value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError("element_refs in the file's metadata must list [image, [left, top, right, bottom], kind] per element.") from error
+    if refs and len(refs) != element_count:
+        raise DataError(f"element_refs in the file's metadata lists {len(refs)} elements, but the file holds {element_count}.")
+    return refs
+
+
+def _box(sides: Iterable[Any]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (int(side) for side in sides)
+    return left, top, right, bottom
 
 
 def _matrix(array: NDArray[Any], name: str) -> Tensor:

@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright
 from torch import Tensor
 
 from iis_engine.backbones import Backbone, representation_digest
-from iis_engine.errors import ArchitectureError
+from iis_engine.errors import ArchitectureError, CheckpointError
 from iis_engine.onnx_graph import OnnxGraph, read_graph
 from iis_engine.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, for_channels, override, scaled_size
 from iis_engine.specs import BackboneSpec
@@ -56,6 +56,8 @@ class OnnxBackbone(Backbone):
             )
         except _ORT_ERRORS as error:
             raise ArchitectureError(f"onnxruntime cannot load the network: {_reason(error)}.") from error
+        except ValueError as error:  # of names that are not UTF-8, for one
+            raise CheckpointError(f"The ONNX file is damaged ({_reason(error)}); export the network again.") from error
         self._map_name: str | None = None
         dry = self._dry_forward()
         self.num_features = dry.shape[1]

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from iis_engine.checkpoints import refuse_nonfinite
@@ -136,8 +137,22 @@ def _check_domains(model: ModelProto, path: Path) -> None:
 
 def _check_weights(graph: GraphProto, path: Path) -> None:
     for weights in graph.initializer:
-        if weights.data_type in _FLOATS:
-            refuse_nonfinite(weights.name, torch.from_numpy(np.array(numpy_helper.to_array(weights))), path.name)
+        if weights.data_type not in _FLOATS:
+            continue
+        values = _values(weights)
+        if values is None or values.shape != tuple(weights.dims):
+            raise CheckpointError(
+                f"{path.name} is damaged: the weights {weights.name!r} of shape {list(weights.dims)} do not hold that many values; "
+                "export the network again."
+            )
+        refuse_nonfinite(weights.name, torch.from_numpy(values), path.name)
+
+
+def _values(weights: TensorProto) -> NDArray[Any] | None:
+    try:
+        return np.array(numpy_helper.to_array(weights))
+    except (ValueError, TypeError):
+        return None
 
 
 def _image_input(graph: GraphProto, path: Path) -> tuple[str, str, tuple[int | None, int, int | None, int | None], bool]:

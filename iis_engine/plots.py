@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 PLOT_NAMES = ("arr", "accuracy")
+PLOT_SUFFIXES = (".png", ".svg")
 LIBRARY_COLOUR = "#1f5fa8"
 CONTROL_COLOUR = "#8a8a8a"
 REFERENCE_COLOUR = "#b5482a"
 
 
 def save_plot(report: dict[str, Any], name: str, path: Path) -> None:
-    """Draw figure `name` of a report's dictionary and save it; the suffix of `path` (png or svg) is the format."""
+    """Draw figure `name` of a report's dictionary and save it; the suffix of `path`, one of `PLOT_SUFFIXES`, is the format."""
     if name not in PLOT_NAMES:
         raise ValueError(f"There is no figure {name!r}; choose one of {', '.join(PLOT_NAMES)}.")
     figure = arr_figure(report) if name == "arr" else accuracy_figure(report)

@@ -16,8 +16,9 @@ from timm.data.transforms import CenterCropOrPad, ResizeKeepRatio, str_to_interp
 from torch import Tensor
 from torchvision import transforms
 
-from iis_engine.errors import ArchitectureError
-from iis_engine.specs import Preprocessing
+from iis_engine.errors import ArchitectureError, DataError
+from iis_engine.images import PIXEL_LIMIT
+from iis_engine.specs import INTERPOLATIONS, Preprocessing
 
 CropMode = Literal["center", "squash", "border"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -51,14 +52,35 @@ class ImageTransform:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Resize and crop an RGB image: (H, W, channels) uint8."""
-        in_colours = self._in_colours(image)
-        as_is = (image.height, image.width) == self.input_size == self.resize_size
-        return self._bytes(in_colours if as_is else self._geometry(in_colours))
+        """Resize and crop an RGB image: (H, W, channels) uint8.
+
+        Raises
+        ------
+        DataError
+            For an image so long and thin that it has more than `PIXEL_LIMIT` pixels, or none, once it is resized.
+        """
+        if (image.height, image.width) == self.input_size == self.resize_size:
+            return self._bytes(self._in_colours(image))
+        self.refuse_thin(image)
+        return self._bytes(self._geometry(self._in_colours(image)))
 
     def whole_pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize an RGB image to the input size and crop nothing, which is how visual elements are seen (METHOD §2)."""
         return self._bytes(self._squash(self._in_colours(image)))
+
+    def refuse_thin(self, image: Image.Image) -> None:
+        """Raise the DataError of `pixels`, if it would raise one, without resizing anything."""
+        if self.crop_mode == "squash":
+            return
+        ratios = image.height / self.resize_size[0], image.width / self.resize_size[1]
+        ratio = max(ratios) if self.crop_mode == "border" else min(ratios)
+        width, height = round(image.width / ratio), round(image.height / ratio)
+        if not 0 < width * height <= PIXEL_LIMIT:
+            raise DataError(
+                f"An image of {image.width} x {image.height} pixels becomes {width} x {height} when it is resized, which is nothing or "
+                f"more than the {PIXEL_LIMIT:,} pixels allowed; crop it to a less extreme shape.",
+                code="image_unreadable",
+            )
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """(n, H, W, channels) uint8 -> (n, channels, H, W) float32, (value / 255 - mean) / std, on the same device."""
@@ -115,12 +137,16 @@ def override(own: ImageTransform, wanted: Preprocessing) -> ImageTransform:
     Raises
     ------
     ArchitectureError
-        For a size, a crop share or a deviation that no image can be brought to.
+        For a size, a crop share or a deviation that no image can be brought to, and for an unknown interpolation.
     """
     if wanted.input_size is not None and not 1 <= wanted.input_size <= 4096:
         raise ArchitectureError(f"input_size must lie between 1 and 4096 pixels; it is {wanted.input_size}.", param="preprocessing")
     if wanted.crop_pct is not None and not 0.1 <= wanted.crop_pct <= 1:
         raise ArchitectureError(f"crop_pct must lie between 0.1 and 1; it is {wanted.crop_pct}.", param="preprocessing")
+    if wanted.interpolation is not None and wanted.interpolation not in INTERPOLATIONS:
+        raise ArchitectureError(
+            f"There is no interpolation {wanted.interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}.", param="preprocessing"
+        )
     if wanted.std is not None and min(wanted.std) <= 0:
         raise ArchitectureError(f"Every std must be above 0; they are {list(wanted.std)}.", param="preprocessing")
     size = own.input_size if wanted.input_size is None else (wanted.input_size, wanted.input_size)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from iis_engine import protocols
+from iis_engine.devices import choose_device
 from iis_engine.exact import measure_exact
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.build import build_library, check_library, first_elements
@@ -18,20 +17,13 @@ from iis_engine.libraries.random import build_random
 from iis_engine.measurement import Measurement
 from iis_engine.reference import measure_reference
 from iis_engine.report import IISReport
-from iis_engine.specs import LibrarySpec, ScoreSpec
+from iis_engine.specs import SEEDS, LibrarySpec, ScoreSpec
 from iis_engine.strengths import ExactSettings
 from iis_engine.summary import summarise
 
 if TYPE_CHECKING:
     from iis_engine.backbones import Backbone
     from iis_engine.datasets import ImageDataset
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is the first CUDA device where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 @dataclass(frozen=True)
@@ -71,14 +63,15 @@ def build_libraries(features: FeatureSet, spec: ScoreSpec, progress: Progress = 
         When the features cannot give it.
     """
     check_library(features, spec.library)
-    where = pick_device(device)
+    where = choose_device(device)
     if spec.protocol == "reference" and spec.library.kind == "prototype":
         return LibraryEnsemble((first_elements(features, spec.library.concept_count),))
     seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1
     libraries: list[ConceptLibrary] = []
     for number in range(seeds):
         progress(number, seeds)
-        libraries.append(build_library(features, spec.library, spec.seed + number, where))
+        seed = (spec.seed + number) % len(SEEDS)  # scikit-learn takes none beyond
+        libraries.append(build_library(features, spec.library, seed, where))
     progress(seeds, seeds)
     return LibraryEnsemble(tuple(libraries))
 
@@ -87,7 +80,7 @@ def measure_library(
     features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto"
 ) -> Measurement:
     """Measure the curve of an ensemble under the protocol of `spec`."""
-    where = pick_device(device)
+    where = choose_device(device)
     if spec.protocol == "exact":
         return measure_exact(features, ensemble.libraries, ExactSettings(spec.seed), where, refine=True, progress=progress)
     return measure_reference(features, ensemble.libraries, spec.library.kind, spec.seed, where, progress)
@@ -98,7 +91,7 @@ def measure_control(features: FeatureSet, spec: ScoreSpec, progress: Progress = 
 
     It depends on no other trait of the library, so libraries of one size share it.
     """
-    where = pick_device(device)
+    where = choose_device(device)
     first, M = spec.seed + protocols.CONTROL_SEED_OFFSET, concept_total(spec.library)
     libraries = [build_random(features.X_train.shape[1], M, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
@@ -140,6 +133,7 @@ def score(
     Shen et al., "Enhancing Pre-trained Representation Classifiability can Boost its Interpretability", ICLR 2025, eqs. 3-7.
     """
     spec = spec or ScoreSpec()
+    choose_device(device)  # refused before the work, not after it
     if isinstance(source, FeatureSet):
         features = source
     elif dataset is None:

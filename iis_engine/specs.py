@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from iis_engine.errors import SettingError
+
 LibraryKind = Literal["prototype", "cluster", "end2end", "random", "combined"]
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "random", "combined")
+ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
+PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
+INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")
+SEEDS = range(2**32)
+"""Seeds that every random generator in use takes."""
 ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "onnx")
 
 
@@ -20,7 +28,7 @@ class Preprocessing:
     input_size: int | None = None  # pixels, square
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
-    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
+    interpolation: Interpolation | None = None
     crop_pct: float | None = None
 
 
@@ -43,6 +51,11 @@ class ElementSpec:
     images_per_class: int = 10
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.kind not in ELEMENT_KINDS:
+            raise SettingError(f"There are no elements {self.kind!r}; choose one of {', '.join(ELEMENT_KINDS)}.", param="elements.kind")
+        _require_seed(self.seed, "elements.seed")
+
 
 @dataclass(frozen=True)
 class LibrarySpec:
@@ -61,3 +74,13 @@ class ScoreSpec:
     elements: ElementSpec = field(default_factory=ElementSpec)
     protocol: ProtocolName = "exact"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOL_NAMES:
+            raise SettingError(f"There is no protocol {self.protocol!r}; choose one of {', '.join(PROTOCOL_NAMES)}.", param="protocol")
+        _require_seed(self.seed, "seed")
+
+
+def _require_seed(seed: int, param: str) -> None:
+    if seed not in SEEDS:
+        raise SettingError(f"A seed is a whole number from 0 to {SEEDS[-1]}; {param} is {seed!r}.", param=param)

@@ -160,8 +160,6 @@ class TorchBackbone(Backbone):
 def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
     """Build the network, load the checkpoint into it if there is one, and try it; see `load_backbone`."""
     network = build_network(spec)
-    if network.transform.channels not in {1, 3}:
-        raise ArchitectureError(f"Images have 1 or 3 channels; in_chans is {network.transform.channels}.", param="arguments")
     names = [name for name, _ in network.module.named_modules() if name]
     if spec.layer is not None and spec.layer not in names:
         raise ArchitectureError(

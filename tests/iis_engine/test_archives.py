@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import stat
 import tarfile
@@ -168,6 +169,45 @@ def test_a_truncated_archive_is_refused(name: str, share: float, tmp_path: Path)
     if name == "a.tar" and share == 0.9:
         return  # what is cut off is the padding at the end
     refusal(archive)
+
+
+def test_a_zip_whose_name_is_not_the_utf_8_it_claims_to_be_is_called_damaged(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", {"caté/1.png": b"x"})
+    archive.write_bytes(archive.read_bytes().replace("é".encode(), b"\xe9\xe9"))
+    assert "is damaged" in str(refusal(archive))
+
+
+def test_a_zip_whose_entry_lies_before_its_beginning_is_called_damaged(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x"})
+    content = bytearray(archive.read_bytes())
+    content[-6] += 7  # where the directory starts, as the last record says; Python then shifts all entries by the difference
+    archive.write_bytes(content)
+    assert "is damaged" in str(refusal(archive))
+
+
+@BOTH_KINDS
+def test_a_path_longer_than_a_file_system_takes_is_refused(name: str, tmp_path: Path) -> None:
+    sentence = str(refusal(write(tmp_path / name, {"/".join(["d" * 200] * 30) + "/1.png": b"x"})))
+    assert "of 6035 bytes; pack it again with paths up to 1024" in sentence
+    assert len(sentence) < 300
+
+
+def test_names_that_are_not_utf_8_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+        archive.addfile(tarfile.TarInfo("café/1.png"))
+    assert "'caf\\udce9/1.png', which is not UTF-8; pack it again under UTF-8 names" in str(refusal(tmp_path / "a.tar"))
+
+
+@pytest.mark.parametrize(("number", "is_ours"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, True), (errno.EILSEQ, False)])
+def test_a_full_disk_is_not_the_archives_fault(number: int, is_ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x"})
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(OSError if is_ours else DataError):
+        unpack_archive(archive, tmp_path / "unpacked")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"\x89PNG\r\n\x1a\n", b"7z\xbc\xaf\x27\x1c", bytes(2000)])

@@ -19,7 +19,7 @@ from torch import nn
 
 from iis_engine.architectures import build_network
 from iis_engine.backbones import load_backbone
-from iis_engine.errors import ArchitectureError
+from iis_engine.errors import ArchitectureError, SettingError
 from iis_engine.specs import BackboneSpec, Preprocessing
 
 CLIP_CONFIG = {
@@ -258,6 +258,7 @@ def test_an_unknown_argument_is_answered_with_near_ones(architecture: str, argum
 def test_a_bad_argument_value_is_a_sentence(tiny_checkpoint: Path) -> None:
     assert "cannot be built" in str(refusal(BackboneSpec("timm:test_resnet", {"in_chans": -4}), tiny_checkpoint))
     assert "1 or 3 channels" in str(refusal(BackboneSpec("timm:test_resnet", {"in_chans": 4}), tiny_checkpoint))
+    assert "in_chans is null" in str(refusal(BackboneSpec("timm:test_resnet", {"in_chans": None}), tiny_checkpoint))
 
 
 def test_an_unknown_layer_is_answered_with_near_ones(tiny_checkpoint: Path) -> None:
@@ -283,7 +284,13 @@ def test_an_input_size_that_the_network_cannot_take_is_refused(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "wanted",
-    [Preprocessing(input_size=0), Preprocessing(input_size=99999), Preprocessing(crop_pct=2.0), Preprocessing(std=(0.0, 1.0, 1.0))],
+    [
+        Preprocessing(input_size=0),
+        Preprocessing(input_size=99999),
+        Preprocessing(crop_pct=2.0),
+        Preprocessing(std=(0.0, 1.0, 1.0)),
+        Preprocessing(interpolation="lanczos"),  # type: ignore[arg-type]
+    ],
 )
 def test_preprocessing_that_cannot_be_is_refused(wanted: Preprocessing, tiny_checkpoint: Path) -> None:
     assert refusal(BackboneSpec("timm:test_resnet", preprocessing=wanted), tiny_checkpoint).param == "preprocessing"
@@ -325,10 +332,10 @@ def test_published_weights_that_cannot_be_fetched_are_a_sentence(
 
 
 def test_a_missing_device_is_refused(tiny_checkpoint: Path) -> None:
-    with pytest.raises(ArchitectureError, match="is not a device"):
+    with pytest.raises(SettingError, match="is not a device"):
         load_backbone(TINY, tiny_checkpoint, device="tpu")
     if not torch.cuda.is_available():
-        with pytest.raises(ArchitectureError, match="no CUDA device"):
+        with pytest.raises(SettingError, match="no CUDA device"):
             load_backbone(TINY, tiny_checkpoint, device="cuda")
 
 

@@ -154,6 +154,20 @@ def test_a_file_without_weights_is_refused(content: dict[str, Any], tmp_path: Pa
     assert refusal(tmp_path / "weights.pt").code == "checkpoint_empty"
 
 
+def test_a_checkpoint_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    endless: dict[str, Any] = {"epoch": 3}
+    endless["state_dict"] = endless
+    torch.save(endless, tmp_path / "weights.pt")
+    assert "in more than 4 dictionaries" in str(refusal(tmp_path / "weights.pt"))
+
+
+def test_a_pickle_whose_storages_have_no_id_is_called_damaged(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "weights.pt", "w") as archive:
+        archive.writestr("weights/data.pkl", b"\x80\x02K\x01Q.")  # the persistent id 1, where torch asserts a tuple
+        archive.writestr("weights/version", b"3")
+    assert "is damaged: saved_id must be a tuple" in str(refusal(tmp_path / "weights.pt"))
+
+
 def test_an_empty_file_and_other_file_types_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.pt").write_bytes(b"")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))

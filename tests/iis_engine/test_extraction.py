@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from cifar_resnet import export_onnx, load_cifar_resnet
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -234,6 +235,20 @@ def test_an_image_that_breaks_after_the_reading_is_named_and_left_out(
     assert f"1 images could not be decoded and were left out: {dataset.train[7].path.name}" in features.warnings[-1]
     assert 7 not in {ref.image for ref in features.element_refs}
     assert {ref.image for ref in features.element_refs} == set(range(120)) - {7}
+
+
+def test_an_image_too_thin_to_resize_is_named_and_left_out_with_its_elements(
+    backbone: Backbone, image_folder: ImageFolder, tmp_path: Path
+) -> None:
+    root = image_folder({"cat": 60, "dog": 60}, under="train", size=8)
+    image_folder({"cat": 5, "dog": 5}, under="test", size=8)
+    Image.new("RGB", (1, 30_000)).save(root / "train" / "cat" / "thin.png")
+    dataset = read_image_folder(root)
+    features = extract_features(backbone, dataset, ElementSpec(images_per_class=61), shard_folder=tmp_path / "shards")
+    assert features.X_train.shape[0] == 120
+    assert "1 images could not be decoded and were left out: thin.png" in features.warnings[-1]
+    thin = next(index for index, image in enumerate(dataset.train) if image.path.name == "thin.png")
+    assert {ref.image for ref in features.element_refs} == set(range(121)) - {thin}
 
 
 def test_more_than_one_percent_of_images_that_break_are_refused(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:

@@ -189,6 +189,34 @@ def test_weights_that_are_not_finite_are_refused_by_name(onnx_file: Path, tmp_pa
     assert "linear.weight" in str(error)
 
 
+@pytest.mark.parametrize("dims", [(5, 2), (0, 2), (3, -2), (1 << 40, 1 << 20)])
+def test_weights_that_do_not_hold_what_their_shape_says_are_refused_by_name(dims: tuple[int, int], tmp_path: Path) -> None:
+    model = pooled_linear(["n", 3, 8, 8])
+    weights = next(weights for weights in model.graph.initializer if len(weights.dims) == 2)
+    weights.dims[:] = dims
+    onnx.save(model, tmp_path / "a.onnx")
+    error = refusal(tmp_path / "a.onnx")
+    assert isinstance(error, CheckpointError)
+    assert repr(weights.name) in str(error)
+    assert "export the network again" in str(error)
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["images"], ["features"]), helper.make_node("Sin", ["features"], ["out"])]
+    content = graph_of(nodes, {}, ["n", 3, 8, 8], "out").SerializeToString()
+    (tmp_path / "a.onnx").write_bytes(content.replace(b"Sin", b"S\xfen"))
+    with pytest.raises(EngineError):
+        load_backbone(BackboneSpec("onnx", layer="features"), tmp_path / "a.onnx")
+
+
+def test_an_error_of_onnxruntimes_own_python_is_a_sentence(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        b"\xfe".decode()
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
+    assert isinstance(refusal(onnx_file), CheckpointError)
+
+
 def test_a_graph_that_goes_in_circles_is_refused(tmp_path: Path) -> None:
     nodes = [helper.make_node("Relu", ["b"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
     onnx.save(graph_of(nodes, {}, ["n", 3, 8, 8], "b"), tmp_path / "a.onnx")

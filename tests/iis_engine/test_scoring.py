@@ -4,20 +4,22 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from iis_engine import protocols
+from iis_engine.__main__ import main
 from iis_engine.curve import trapezoid
-from iis_engine.errors import LibraryError
+from iis_engine.errors import LibraryError, SettingError
 from iis_engine.exact import measure_exact
 from iis_engine.features import FeatureSet
 from iis_engine.libraries.build import build_library
 from iis_engine.plots import save_plot
-from iis_engine.scoring import score
-from iis_engine.specs import LibrarySpec, ScoreSpec
+from iis_engine.scoring import build_libraries, score
+from iis_engine.specs import ElementSpec, LibrarySpec, ScoreSpec
 from iis_engine.strengths import ExactSettings
 
 CPU = torch.device("cpu")
@@ -167,11 +169,69 @@ def test_a_frozen_assignment_shows_each_concept_by_its_own_elements():
     torch.testing.assert_close(library.vectors.norm(dim=1), torch.ones(20))
 
 
-def test_the_terminal_reads_a_file_and_prints_the_report(tmp_path):
-    features = blobs(train=150, test=100)
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        (lambda: ScoreSpec(protocol="exat"), "protocol"),
+        (lambda: ScoreSpec(seed=-1), "seed"),
+        (lambda: ScoreSpec(seed=2**32), "seed"),
+        (lambda: ElementSpec(kind="pixels"), "elements.kind"),
+        (lambda: ElementSpec(seed=-1), "elements.seed"),
+        (lambda: score(blobs(), device="gpu"), "device"),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused_before_any_work(wanted, param):
+    with pytest.raises(SettingError, match=r"\.$") as caught:
+        wanted()
+    assert caught.value.param == param
+
+
+def test_the_largest_seed_draws_three_libraries():
+    ensemble = build_libraries(blobs(), ScoreSpec(LibrarySpec("cluster", 5), seed=2**32 - 1), device="cpu")
+    assert len(ensemble.libraries) == 3
+
+
+def written(features: FeatureSet, path: Path) -> Path:
     arrays = {name: getattr(features, name).numpy() for name in ("X_train", "y_train", "X_test", "y_test")}
-    np.savez(tmp_path / "features.npz", concepts=features.elements.numpy(), **arrays)
-    command = [sys.executable, "-m", "iis_engine", str(tmp_path / "features.npz"), "--library", "cluster", "--concepts", "20", "--json"]
+    np.savez(path, concepts=features.elements.numpy(), **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--device", "gpu"], "'gpu' is not a device; write auto, cpu or cuda."),
+        (["--seed", "-1"], "A seed is a whole number from 0 to 4294967295; seed is -1."),
+        (["--seed", "4294967296"], "seed is 4294967296."),
+        (["--plot", "nowhere/figure.png"], "The folder nowhere of the figure does not exist"),
+        (["--plot", "figure.xyz"], "A figure is saved as .png or .svg; figure.xyz is neither."),
+    ],
+)
+def test_the_terminal_refuses_options_before_it_scores(options, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("iis_engine.scoring.score", None)
+    assert main([str(written(blobs(), tmp_path / "features.npz")), *options]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_terminal_refuses_cuda_where_there_is_none(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["features.npz", "--device", "cuda"]) == 2
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_the_terminal_prints_the_report_even_if_the_figure_cannot_be_saved(tmp_path, capsys):
+    (tmp_path / "figure.png").mkdir()
+    features = written(blobs(train=100, test=50), tmp_path / "features.npz")
+    assert main([str(features), "--library", "random", "--concepts", "4", "--plot", str(tmp_path / "figure.png")]) == 2
+    printed = capsys.readouterr()
+    assert "concept gain" in printed.out
+    assert "The figure could not be saved" in printed.err
+
+
+def test_the_terminal_reads_a_file_and_prints_the_report(tmp_path):
+    features = written(blobs(train=150, test=100), tmp_path / "features.npz")
+    command = [sys.executable, "-m", "iis_engine", str(features), "--library", "cluster", "--concepts", "20", "--json"]
     run = subprocess.run([*command, "--protocol", "reference", "--seed", "0"], capture_output=True, text=True, check=True)
     report = json.loads(run.stdout)
     assert report["optimistic"] is True

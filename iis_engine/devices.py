@@ -1,0 +1,22 @@
+"""Where the engine computes. No networks and no images, so that features are scored without loading either."""
+
+from __future__ import annotations
+
+import torch
+
+from iis_engine.errors import SettingError
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """`auto` (the first CUDA device if there is one), `cpu` or `cuda` as a torch device.
+
+    Raises
+    ------
+    SettingError
+        For another name, or for `cuda` on a machine without.
+    """
+    if device not in {"auto", "cpu", "cuda"}:
+        raise SettingError(f"{device!r} is not a device; write auto, cpu or cuda.", param="device")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingError("This machine has no CUDA device; write auto or cpu.", param="device")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
