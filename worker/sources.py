@@ -71,6 +71,7 @@ def materialise(attempt: Attempt) -> dict[str, Any]:
     }
     _fetch_reading(attempt, dataset)
     attempt.compute("materialise", {"sources": sources})
+    attempt.stage_event("materialise", "finished")
     return sources
 
 
