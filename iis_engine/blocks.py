@@ -163,7 +163,8 @@ class Blocks:
 
     def keep(self, chosen: Sequence[int]) -> None:
         """Go on with the chosen groups alone, numbered as they were given at first."""
-        places = [place for place, group in enumerate(self.order) if group in set(chosen)]
+        wanted = set(chosen)
+        places = [place for place, group in enumerate(self.order) if group in wanted]
         dense = [place for place in places if place < self.dense_count]
         sparse = [place - self.dense_count for place in places if place >= self.dense_count]
         self._kept = {
@@ -185,7 +186,7 @@ class Blocks:
     def _dense(self, number: int, start: int, stop: int) -> Block:
         if (block := self._kept.get((number, False))) is not None:
             return block
-        block = DenseBlock(torch.stack([self.matrix(place, start, stop) for place in range(self.dense_count)]))
+        block = DenseBlock(torch.stack([self._matrix(place, start, stop) for place in range(self.dense_count)]))
         if len(self.ranges) == 1:  # within the budget: kept until a group has ended
             self._kept[number, False] = block
         return block
@@ -194,10 +195,13 @@ class Blocks:
         """Kept for all ranges: the groups that keep few concepts together hold about as many numbers as one source."""
         if (number, True) not in self._kept:
             places = range(self.dense_count, len(self.order))
-            self._kept[number, True] = SparseBlock.of(self.matrix(place, start, stop) for place in places)
+            self._kept[number, True] = SparseBlock.of(self._matrix(place, start, stop) for place in places)
         return self._kept[number, True]
 
-    def matrix(self, place: int, start: int, stop: int, step: int = 1) -> Tensor:
-        """Every `step`-th of a range of rows of the group at one place, dense."""
+    def sample(self, place: int, step: int) -> Tensor:
+        """Every `step`-th row of the group at one place, dense."""
+        return self._matrix(place, 0, len(self.sources[0].activations), step)
+
+    def _matrix(self, place: int, start: int, stop: int, step: int = 1) -> Tensor:
         group = self.groups[self.order[place]]
         return self.sources[group.source].rows(start, stop, group.kept, step)

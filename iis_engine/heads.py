@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -117,25 +119,21 @@ class LogisticObjective(Objective):
         places = self._place(active)
         spread, biases = self._spread(weights, places)
         size = self.concept_count + 1
-        hessian = torch.zeros(len(active), size, size, dtype=torch.float64, device=self.device)
-        leaders = self._first_alike(weights, places)
         step = max(1, self.n // (ROWS_PER_UNKNOWN * size))
-        for groups, rows, block in self.blocks:
-            probabilities = self._log_probabilities(block, spread[groups], biases[groups])[..., ::step].exp()
-            spreads = (1 - probabilities.square_().sum(dim=2)) / self.class_count  # (g, slots, rows)
-            for problem, place in enumerate(places.tolist()):
-                group, slot = divmod(place, self.slots)
-                if not groups.start <= group < groups.stop or leaders[problem] != problem:
-                    continue
-                part = self.blocks.matrix(group, rows.start, rows.stop, step)
-                spread_of_rows = spreads[group - groups.start, slot]
-                weighted = part * spread_of_rows.unsqueeze(1)
-                hessian[problem, :-1, :-1] += weighted.T @ part
-                edge = weighted.sum(dim=0)
-                hessian[problem, -1, :-1] += edge
-                hessian[problem, :-1, -1] += edge
-                hessian[problem, -1, -1] += spread_of_rows.sum()
-        hessian = hessian[leaders] * (step / self.n)
+        leaders = self._first_alike(weights, places)
+        hessian = torch.zeros(len(active), size, size, dtype=torch.float64, device=self.device)
+        problems = [(problem, *divmod(place, self.slots)) for problem, place in enumerate(places.tolist()) if leaders[problem] == problem]
+        for group, members in groupby(problems, key=itemgetter(1)):
+            part = self.blocks.sample(group, step)
+            logits = torch.addmm(biases[group], spread[group], part.T).view(self.slots, self.class_count, -1)
+            spreads = (1 - logits.softmax(dim=1).square_().sum(dim=1)) / self.class_count  # (slots, rows)
+            for problem, _, slot in members:
+                weighted = part * spreads[slot].unsqueeze(1)
+                edge = weighted.mean(dim=0)
+                hessian[problem, :-1, :-1] = weighted.T @ part / len(part)
+                hessian[problem, -1, :-1] = hessian[problem, :-1, -1] = edge
+                hessian[problem, -1, -1] = spreads[slot].mean()
+        hessian = hessian[leaders]
         diagonal = hessian.diagonal(dim1=1, dim2=2)
         floor = 1e-7 * diagonal.mean(dim=1, keepdim=True) + 1e-12  # the bias has no L2 term of its own
         diagonal += floor

@@ -72,9 +72,10 @@ def summarise(
         corrected = float(_integral((mean_accuracy - chance) / (base - chance), curve, measured.concept_count, protocol))
     random_sd = float(control_seeds.std(ddof=1)) if len(control_seeds) > 1 else 0.0
 
+    withheld = nothing_learnt and protocol == "exact"  # it would be a high number about nothing
+
     def given(value: float) -> float | None:
-        """None where the score would be a high number about nothing."""
-        return None if nothing_learnt and protocol == "exact" else value
+        return None if withheld else value
 
     few = {str(k): float(mean_accuracy[curve.kept.index(k)]) for k in protocols.FEW_CONCEPTS if k in curve.kept}
     random_arr = random.accuracy.mean(axis=0) / denominator
@@ -95,7 +96,7 @@ def summarise(
         iis_low=given(low),
         iis_high=given(high),
         quadrature_error=_error(arr, curve, measured.concept_count, protocol),
-        iis_by_seed=tuple(float(v) for v in by_seed) if given(score) is not None else (),
+        iis_by_seed=() if withheld else tuple(float(v) for v in by_seed),
         iis_authors=given(float(_over_paper_nodes(arr, curve))),
         iis_chance_corrected=corrected,
         iis_random_mean=given(float(control_seeds.mean())),
