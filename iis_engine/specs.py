@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from iis_engine.errors import SettingError
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 
-LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "random", "combined")
+LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")
@@ -44,6 +44,17 @@ class BackboneSpec:
 
 
 @dataclass(frozen=True)
+class VisionLanguageSpec:
+    """A vision-language model by name: `open_clip:NAME`, or `onnx` for a pair of towers in two files."""
+
+    architecture: str
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    pretrained: str | None = None  # a tag of open_clip's; excludes checkpoint files
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    tokenizer: str | None = None  # of an onnx pair: the open_clip architecture whose tokens the text tower takes; None: CLIP's own
+
+
+@dataclass(frozen=True)
 class ElementSpec:
     """How visual elements are cut (METHOD §2)."""
 
@@ -59,11 +70,14 @@ class ElementSpec:
 
 @dataclass(frozen=True)
 class LibrarySpec:
-    """A concept library: its kind and M. `parts` only for combined."""
+    """A concept library: its kind and M. `parts` only for combined, the cutoffs and `native` only for text (METHOD §2)."""
 
     kind: LibraryKind = "prototype"
-    concept_count: int = 200  # M
+    concept_count: int = 200  # M; of a text library the most that are kept
     parts: tuple[LibrarySpec, ...] = ()
+    clip_cutoff: float = 0.25  # a phrase's mean of its five highest cosines with training images must reach it
+    interpretability_cutoff: float = 0.45  # and so must the similarity of its activation on held-out images
+    native: bool = False  # the backbone is the vision-language model's own image tower: text embeddings are the vectors
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -13,7 +14,7 @@ from importlib import resources
 from typing import Literal, cast
 
 from iis_engine.errors import LibraryError
-from iis_engine.wording import keys
+from iis_engine.wording import key, keys
 
 UPLOAD_PHRASES_MAX = 20_000
 UPLOAD_CHARACTERS_MAX = 200
@@ -154,14 +155,20 @@ def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[t
         if len(phrase.text) > CONCEPT_CHARACTERS_MAX:
             dropped.append(Dropped(phrase.text, "too_long"))
             continue
-        said = keys(phrase.text)
-        if (key := next(filter(classes.__contains__, said), None)) is not None:
-            dropped.append(Dropped(phrase.text, "class_name", classes[key]))
+        said = keys(phrase.text) if classes else [key(phrase.text)]
+        if (given := next(filter(classes.__contains__, said), None)) is not None:
+            dropped.append(Dropped(phrase.text, "class_name", classes[given]))
         elif said[0] in kept:
             dropped.append(Dropped(phrase.text, "repeated", kept[said[0]].text))
         else:
             kept[said[0]] = phrase
     return tuple(kept.values()), tuple(dropped)
+
+
+def phrases_digest(phrases: Iterable[Phrase]) -> str:
+    """sha256, in hexadecimal, over texts and groups in their order."""
+    content = [[phrase.text, phrase.group] for phrase in phrases]
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
 def _decoded(data: bytes) -> str:

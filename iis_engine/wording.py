@@ -67,17 +67,24 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(singular(word) for place, word in enumerate(bare, start=1) if word and (word not in _ARTICLES or place == len(bare)))
 
 
-def keys(text: str) -> list[str]:
-    """The phrase as one string that ignores spacing too, then so each shorter run of its words, longest first.
+def key(text: str) -> str:
+    """The phrase as one string that ignores spacing too: two phrases say the same where their keys are equal.
 
-    Two phrases say the same where their first keys are equal; one contains another where that one's first key is among its keys.
+    Examples
+    --------
+    >>> key("The sea-shells")
+    'seashell'
+    """
+    return "".join(words(text)) or text.strip()
+
+
+def keys(text: str) -> list[str]:
+    """The key of the phrase and of each shorter run of its words, longest first: one phrase contains another whose key is among them.
 
     Examples
     --------
     >>> keys("a red sea-shell") == ["redseashell", "redsea", "seashell", "red", "sea", "shell"]
     True
-    >>> keys("The seashells")
-    ['seashell']
     """
     said = words(text)
     runs = ["".join(said[start : start + size]) for size in range(len(said), 0, -1) for start in range(len(said) - size + 1)]
