@@ -30,13 +30,14 @@ _ALLOCATION_FAILURES = ("DefaultCPUAllocator", "can't allocate memory", "not eno
 
 
 @dataclass
-class _Batcher:
+class Batcher:
     """Runs the backbone, halving the batch for good whenever memory runs out."""
 
     backbone: Backbone
     size: int
 
     def embed(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """f of (n, H, W, channels) pixels: (n, d) float32 on the backbone's device."""
         done, features = 0, list[Tensor]()
         while done < len(pixels):
             try:
@@ -105,7 +106,7 @@ def extract_features(
     done = sum(weight[planned.part] * len(planned.images) for planned in finished)
     progress(done, total)
     shard_folder.mkdir(parents=True, exist_ok=True)
-    batcher = _Batcher(backbone, batch_size or default_batch_size(backbone))
+    batcher = Batcher(backbone, batch_size or default_batch_size(backbone))
 
     def decode(task: tuple[ShardPlan, Sequence[int]]) -> Decoded:
         planned, rows = task
@@ -147,7 +148,7 @@ def _chunks(planned: ShardPlan) -> list[Sequence[int]]:
 
 
 def _compute_shard(
-    batcher: _Batcher, planned: ShardPlan, chunks: Iterable[Decoded], report: Callable[[int], None], done: int
+    batcher: Batcher, planned: ShardPlan, chunks: Iterable[Decoded], report: Callable[[int], None], done: int
 ) -> tuple[Shard, int]:
     rows, boxes, failures, features = list[int](), list[Box](), list[str](), list[Tensor]()
     waiting, waiting_count = list[NDArray[np.uint8]](), 0
@@ -203,8 +204,11 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
     def features(name: Part) -> Tensor:
         return torch.cat([shard.features for shard in part(name)] or [torch.empty(0, num_features)])
 
+    def rows(name: Part) -> Tensor:
+        return torch.tensor([row for shard in part(name) for row in shard.rows], dtype=torch.int64)
+
     def labels(name: Part, images: tuple[LabelledImage, ...]) -> Tensor:
-        return torch.tensor([images[row].label for shard in part(name) for row in shard.rows], dtype=torch.int64)
+        return torch.tensor([images[row].label for row in rows(name).tolist()], dtype=torch.int64)
 
     elements, refs = None, tuple[ElementRef, ...]()
     if spec is not None:
@@ -226,4 +230,6 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         elements,
         refs,
         warnings,
+        rows("train"),
+        rows("test"),
     )

@@ -52,16 +52,16 @@ def _crop_name(element: int) -> str:
 
 def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
     """Each image is opened once, and an element that shows several concepts is kept once."""
-    from iis_engine.elements import element_crop
+    from iis_engine.elements import element_crops
     from iis_engine.images import load_image
 
     of_image: defaultdict[int, list[int]] = defaultdict(list)
     for element in sorted(elements):
         of_image[features.element_refs[element].image].append(element)
     for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
-        picture = load_image(images.train[image].path)
-        for element in members:
-            archive.writestr(_crop_name(element), _png(element_crop(picture, features.element_refs[element])))
+        crops = element_crops(load_image(images.train[image].path), [features.element_refs[element] for element in members])
+        for element, crop in zip(members, crops, strict=True):
+            archive.writestr(_crop_name(element), _png(crop))
         progress(done, len(of_image))
 
 
