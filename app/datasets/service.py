@@ -44,7 +44,7 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
         state="pending",
     )
     DatasetRepository(session, owner_id).add(dataset)
-    enqueue_check(session, dataset, settings, request_id)
+    enqueue_check(session, dataset, owner_id, settings, request_id)
     return dataset
 
 

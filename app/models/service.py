@@ -44,7 +44,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
         state="pending",
     )
     ModelRepository(session, owner_id).add(model)
-    enqueue_check(session, model, settings, request_id)
+    enqueue_check(session, model, owner_id, settings, request_id)
     return model
 
 
