@@ -17,6 +17,7 @@ from worker.datasets import (
     open_unchanged_features,
     read_images,
 )
+from worker.requests import open_backbone, open_vision_language_model, score_spec
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
 EMBEDDINGS, PHRASES = "embeddings.safetensors", "phrases.safetensors"  # of a vision-language model: the images', the phrases'
@@ -56,10 +57,10 @@ def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> d
 
     request = arguments["model"]
     if request["role"] == "vlm":
-        model = _vision_language_model(request)
+        model = open_vision_language_model(request)
         backbone, digest, info = model.images, model.digest, model.describe()
     else:
-        backbone = _backbone(request)
+        backbone = open_backbone(request)
         digest, info = backbone.digest, backbone.describe()
     tell.progress(1, 2)
     image = Image.effect_noise(backbone.input_size[::-1], 64).convert("RGB")
@@ -97,14 +98,14 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
         return {}
     from iis_engine.specs import ElementSpec
 
-    features = _extracted(_backbone(sources["model"]), workspace, arguments, ElementSpec(**arguments["elements"]), tell)
+    features = _extracted(open_backbone(sources["model"]), workspace, arguments, ElementSpec(**arguments["elements"]), tell)
     features.save(workspace / FEATURES)
     return {"warnings": list(features.warnings)}
 
 
 def embed_images(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Image embeddings of both splits by a vision-language model -> embeddings.safetensors; one pass serves every backbone and vocabulary."""
-    tower = _vision_language_model(arguments["sources"]["vlm"]).images
+    """Image embeddings of both splits -> embeddings.safetensors; one pass serves every backbone and every vocabulary."""
+    tower = open_vision_language_model(arguments["sources"]["vlm"]).images
     _extracted(tower, workspace, arguments, None, tell).save(workspace / EMBEDDINGS)
     return {}
 
@@ -113,13 +114,13 @@ def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
     """Text embeddings of a vocabulary and of class names -> phrases.safetensors."""
     from iis_engine.phrase_embeddings import embed_phrases
 
-    model = _vision_language_model(arguments["sources"]["vlm"])
+    model = open_vision_language_model(arguments["sources"]["vlm"])
     embed_phrases(model, _vocabulary(workspace), arguments["class_names"], tell.progress).save(workspace / PHRASES)
     return {}
 
 
 def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Which phrases of a concept set mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
+    """Phrases that mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
     from iis_engine.near_phrases import drop_near
     from iis_engine.phrase_embeddings import PhraseEmbeddings
 
@@ -135,7 +136,7 @@ def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
     from iis_engine.scoring import build_libraries
 
     source = _text_source(workspace) if arguments["words"] else None
-    features, spec = _features(workspace), _score_spec(arguments)
+    features, spec = _features(workspace), score_spec(arguments["score"])
     ensemble = build_libraries(features, spec, tell.progress, source=source, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     ensemble.save(workspace / "ensemble")
@@ -152,7 +153,7 @@ def name(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str
     from iis_engine.phrase_embeddings import PhraseEmbeddings
 
     features, library = _features(workspace), ConceptLibrary.load(workspace / LIBRARY)
-    tower = _vision_language_model(arguments["sources"]["vlm"]).images
+    tower = open_vision_language_model(arguments["sources"]["vlm"]).images
     crops = embed_exemplars(tower, open_images(workspace, arguments["sources"]["dataset"]), features, library, tell.progress)
     save_names(name_concepts(library, crops, PhraseEmbeddings.load(workspace / PHRASES)), workspace / NAMES)
     return {}
@@ -165,7 +166,7 @@ def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
 
     # What a text library keeps is known when it stands; all others have as many concepts as were asked for.
     count = arguments["concept_count"] or len(ConceptLibrary.load(workspace / LIBRARY))
-    measured = measure_control(_features(workspace), count, _score_spec(arguments), tell.progress, device=arguments["device"])
+    measured = measure_control(_features(workspace), count, score_spec(arguments["score"]), tell.progress, device=arguments["device"])
     measured.save(workspace / CONTROL)
     return {}
 
@@ -174,7 +175,7 @@ def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
     """Every head of every sparsity -> measurement.safetensors."""
     from iis_engine.scoring import measure_library
 
-    features, ensemble, spec = _features(workspace), _ensemble(workspace), _score_spec(arguments)
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     measure_library(features, ensemble, spec, tell.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
     return {}
 
@@ -187,7 +188,7 @@ def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
 
     measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
     names = load_names(workspace / NAMES) if arguments["named"] else None
-    found = assemble(_features(workspace), _ensemble(workspace), measured, random, _score_spec(arguments), names).to_dict()
+    found = assemble(_features(workspace), _ensemble(workspace), measured, random, score_spec(arguments["score"]), names).to_dict()
     (workspace / REPORT).write_text(json.dumps(found, allow_nan=False))
     tell.progress(1, 1)
     return {"warnings": found["warnings"]}
@@ -256,37 +257,6 @@ class _Shards:
         return {path.name for path in self.folder.glob("*.safetensors")}
 
 
-def _backbone(request: dict[str, Any]) -> Any:
-    from iis_engine.backbones import load_backbone
-    from iis_engine.specs import BackboneSpec
-
-    spec = BackboneSpec(
-        request["architecture"], request["arguments"], request["pretrained"], request["layer"], _preprocessing(request["preprocessing"])
-    )
-    return load_backbone(spec, _path(request["checkpoint"]), device=request["device"])
-
-
-def _vision_language_model(request: dict[str, Any]) -> Any:
-    from iis_engine.specs import VisionLanguageSpec
-    from iis_engine.vision_language import load_vision_language_model
-
-    spec = VisionLanguageSpec(
-        request["architecture"], request["arguments"], request["pretrained"], _preprocessing(request["preprocessing"]), request["tokenizer"]
-    )
-    return load_vision_language_model(spec, _path(request["checkpoint"]), _path(request["text_checkpoint"]), device=request["device"])
-
-
-def _preprocessing(given: dict[str, Any] | None) -> Any:
-    from iis_engine.specs import Preprocessing
-
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in (given or {}).items()}
-    return Preprocessing(**values)
-
-
-def _path(given: str | None) -> Path | None:
-    return Path(given) if given else None
-
-
 def _vocabulary(workspace: Path) -> list[Any]:
     from iis_engine.vocabulary import Phrase
 
@@ -317,15 +287,3 @@ def _ensemble(workspace: Path) -> Any:
     with zipfile.ZipFile(workspace / ENSEMBLE) as archive:
         archive.extractall(workspace / "ensemble")
     return LibraryEnsemble.load(workspace / "ensemble")
-
-
-def _score_spec(arguments: dict[str, Any]) -> Any:
-    from iis_engine.specs import ElementSpec, LibrarySpec, ScoreSpec
-
-    def library(request: dict[str, Any]) -> LibrarySpec:
-        parts = tuple(library(part) for part in request.get("parts") or ())
-        words = {name: request[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in request}
-        return LibrarySpec(request["kind"], request["concept_count"], parts, **words)
-
-    score = arguments["score"]
-    return ScoreSpec(library(score["library"]), ElementSpec(**score["elements"]), score["protocol"], score["seed"])

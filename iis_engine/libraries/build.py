@@ -15,9 +15,7 @@ from iis_engine.libraries.random import build_random
 from iis_engine.libraries.text import TextSource, build_text, refit_text
 from iis_engine.libraries.units import settled_elements, unit_elements
 from iis_engine.order import in_canonical_order
-from iis_engine.specs import LIBRARY_KINDS, LibrarySpec
-
-VISUAL_KINDS = ("prototype", "cluster", "end2end")
+from iis_engine.specs import LIBRARY_KINDS, VISUAL_KINDS, LibrarySpec
 
 
 def check_library(features: FeatureSet, spec: LibrarySpec, source: TextSource | None = None) -> None:
