@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from client.concept_records import Concept, ConceptLibrary, DroppedConcept
 from client.connection import Connection
-from client.records import Concept, ConceptLibrary
 
 
 class ConceptLibraries(Connection):
@@ -23,6 +23,10 @@ class ConceptLibraries(Connection):
     def concepts(self, library: str) -> Iterator[Concept]:
         """The concepts of a library by index, each with the elements that show it."""
         return cast("Iterator[Concept]", self._pages(f"/v1/concept-libraries/{library}/concepts"))
+
+    def dropped_concepts(self, library: str) -> Iterator[DroppedConcept]:
+        """The phrases that a text library left out, each with the reason and the figures behind it."""
+        return cast("Iterator[DroppedConcept]", self._pages(f"/v1/concept-libraries/{library}/dropped"))
 
     def nearest_concepts(self, library: str, vector: Sequence[float], limit: int = 10) -> list[Concept]:
         """The concepts that point most nearly the way of `vector`, nearest first."""

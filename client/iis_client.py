@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from client.concept_libraries import ConceptLibraries
+from client.concept_sets import ConceptSets
 from client.inputs import Inputs
 from client.jobs import Jobs
 
 
-class IISClient(Inputs, Jobs, ConceptLibraries):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries):
     """A connection to one service under one API key.
 
     Parameters

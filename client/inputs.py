@@ -1,4 +1,4 @@
-"""Models and data sets: registering them and waiting until a worker has looked at them."""
+"""Models and data sets: registering them, and waiting until a worker has looked at what was sent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from client import uploads
+from client.concept_records import ConceptSetVersion
 from client.connection import Connection, given
 from client.errors import CheckFailedError
-from client.records import Checked, Dataset, Model
+from client.records import Dataset, Model, Role
 from client.waiting import wait_for
 
-CheckedRow = TypeVar("CheckedRow", Model, Dataset)
+CheckedRow = TypeVar("CheckedRow", Model, Dataset, ConceptSetVersion)
 
 
 class Inputs(Connection):
@@ -22,35 +23,47 @@ class Inputs(Connection):
         self,
         architecture: str,
         *,
+        role: Role = "backbone",
         checkpoint: str | Path | None = None,
+        text_checkpoint: str | Path | None = None,
         upload: str | None = None,
+        text_upload: str | None = None,
         pretrained: str | None = None,
+        tokenizer: str | None = None,
         arguments: Mapping[str, Any] | None = None,
         layer: str | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         name: str | None = None,
         progress: uploads.Progress | None = None,
     ) -> Model:
-        """Register a backbone; it is `pending` until a worker has loaded it (`wait_until_ready`).
+        """Register a backbone or a vision-language model; it is `pending` until a worker has loaded it (`wait_until_ready`).
 
         Parameters
         ----------
-        architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`
+        architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`; the last two for a vision-language model
+        role : `vlm` for a model that compares images with phrases; else a backbone
         checkpoint : a file on this machine, uploaded first
-        upload : the id of a checkpoint uploaded before
+        text_checkpoint : of a vision-language model in onnx the text tower, where `checkpoint` is the image tower
+        upload, text_upload : ids of the same files uploaded before
         pretrained : a tag of the architecture's own library, in place of a checkpoint
+        tokenizer : whose tokens that text tower takes, by the name of an open_clip architecture; CLIP's own by default
         arguments : keyword arguments of the architecture, for example {"in_chans": 1}
         layer : which layer is the representation; the pooled penultimate one by default
         preprocessing : what to change of the architecture's own, for example {"input_size": 32}
         """
         if checkpoint is not None:
             upload = self.upload(checkpoint, progress)["id"]
+        if text_checkpoint is not None:
+            text_upload = self.upload(text_checkpoint, progress)["id"]
         fields = {
             "name": name or (Path(checkpoint).name if checkpoint is not None else None),
+            "role": role,
             "architecture": architecture,
             "arguments": dict(arguments or {}),
             "upload": upload,
+            "text_upload": text_upload,
             "pretrained": pretrained,
+            "tokenizer": tokenizer,
             "layer": layer,
             "preprocessing": dict(preprocessing) if preprocessing is not None else None,
         }
@@ -110,7 +123,7 @@ class Inputs(Connection):
         return cast("Iterator[Dataset]", self._pages("/v1/datasets"))
 
     def wait_until_ready(self, row: CheckedRow, timeout_seconds: float | None = None) -> CheckedRow:
-        """Wait until a worker has looked at a model or data set.
+        """Wait until a worker has looked at a model, a data set or a version of a concept set.
 
         Raises
         ------
@@ -120,11 +133,12 @@ class Inputs(Connection):
             When the time is over.
         """
 
-        def ready(found: Checked) -> bool:
+        def checked(found: CheckedRow) -> bool:
             return found["state"] != "pending"
 
-        checked = wait_for(self._transport, row["links"]["self"], ready, timeout_seconds)
-        error = checked["error"]
+        name = f"{row['concept_set']}@{row['number']}" if "concept_set" in row else row["id"]
+        found: CheckedRow = wait_for(self._transport, row["links"]["self"], checked, timeout_seconds, name=name)
+        error = found["error"]
         if error is not None:
-            raise CheckFailedError(checked["id"], error["code"], error["message"], error.get("param"))
-        return cast("CheckedRow", checked)
+            raise CheckFailedError(name, error["code"], error["message"], error.get("param"))
+        return found

@@ -20,23 +20,29 @@ class Jobs(Connection):
         dataset: str,
         library: Library,
         *,
+        vlm: str | None = None,
+        vocabulary: str | None = None,
         elements: Elements | None = None,
         protocol: Literal["exact", "reference"] = "exact",
         seed: int = 0,
         deadline_seconds: float | None = None,
     ) -> Job:
-        """Submit a job: score a model on a data set through a concept library. Both must be ready.
+        """Submit a job: score a model on a data set through a concept library. All that it names must be ready.
 
         Parameters
         ----------
         model : None for a data set of features
         library : {"kind": "cluster", "concept_count": 200}, or {"id": "lib_…"} for one fitted before
+        vlm : a model of role `vlm`; a text library needs it, and the concepts of other libraries get names by it
+        vocabulary : the phrases it compares images with: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
         """
         fields = {
             "kind": "score",
             "model": model,
             "dataset": dataset,
             "library": library,
+            "vlm": vlm,
+            "vocabulary": vocabulary,
             "elements": elements,
             "protocol": protocol,
             "seed": seed,
@@ -76,7 +82,7 @@ class Jobs(Connection):
         def finished(found: Job) -> bool:
             return found["state"] in FINISHED_STATES
 
-        return require_success(wait_for(self._transport, f"/v1/jobs/{job}", finished, timeout_seconds))
+        return require_success(wait_for(self._transport, f"/v1/jobs/{job}", finished, timeout_seconds, name=job))
 
     def result(self, job: str) -> Result:
         """A finished job's report."""
