@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from client.concept_records import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion, DroppedConcept, DroppedPhrase, Phrase
+from client.concept_records import (
+    Concept,
+    ConceptLibrary,
+    ConceptSet,
+    ConceptSetMade,
+    ConceptSetVersion,
+    DroppedConcept,
+    DroppedPhrase,
+    Phrase,
+)
 from client.errors import (
     CheckFailedError,
     ConfigurationError,
@@ -29,6 +38,7 @@ __all__ = [
     "Concept",
     "ConceptLibrary",
     "ConceptSet",
+    "ConceptSetMade",
     "ConceptSetVersion",
     "ConfigurationError",
     "ConflictError",

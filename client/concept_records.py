@@ -24,7 +24,10 @@ class DroppedPhrase(TypedDict):
 
 
 class ConceptSetVersion(TypedDict):
-    """The phrases of a concept set as they were sent at one time; `dropped` holds the first hundred that were left out."""
+    """The phrases of a concept set as they were sent at one time; `dropped` holds the first hundred that were left out.
+
+    `digest` is None until the phrases are final.
+    """
 
     concept_set: str
     number: int
@@ -33,16 +36,16 @@ class ConceptSetVersion(TypedDict):
     phrase_count: int
     dropped_count: int
     dropped: list[DroppedPhrase]
-    digest: str
+    digest: str | None
     vlm: str | None
     dataset: str | None
-    created_at: str
+    created_at: str | None
     checked_at: str | None
     links: dict[str, str]
 
 
 class ConceptSet(TypedDict):
-    """Phrases under a name, shipped with the service or uploaded; `version` is the one that a request has just made."""
+    """Phrases under a name, shipped with the service or uploaded; `versions` says how many there are."""
 
     id: str
     name: str
@@ -50,8 +53,14 @@ class ConceptSet(TypedDict):
     origin: Literal["shipped", "uploaded"]
     latest_version: int
     versions: int
-    version: NotRequired[ConceptSetVersion]
+    created_at: str | None
     links: dict[str, str]
+
+
+class ConceptSetMade(ConceptSet):
+    """A concept set with the version that a request has just given it, and all that was left out of that."""
+
+    version: ConceptSetVersion
 
 
 class ConceptLibrary(TypedDict):
@@ -108,4 +117,4 @@ class DroppedConcept(TypedDict):
     index: int
     text: str
     reason: str
-    details: dict[str, Any] | None
+    details: dict[str, Any]

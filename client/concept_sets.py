@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from client.concept_records import ConceptSet, ConceptSetVersion, DroppedPhrase, Phrase
+from client.concept_records import ConceptSet, ConceptSetMade, ConceptSetVersion, DroppedPhrase, Phrase
 from client.connection import Connection, given
 
 PATH = "/v1/concept-sets"
@@ -40,7 +40,7 @@ class ConceptSets(Connection):
         dataset: str | None = None,
         name: str | None = None,
         description: str | None = None,
-    ) -> ConceptSet:
+    ) -> ConceptSetMade:
         """Make a concept set of your own phrases, less those that make no concept: `version` has each of those with its reason.
 
         Parameters
@@ -51,17 +51,18 @@ class ConceptSets(Connection):
         upload : the id of a file uploaded before
         vlm : a vision-language model that tells which phrases mean the same; the version is pending until it has
             (`wait_until_ready`)
-        dataset : a data set that is ready; phrases too close to one of its classes are left out
+        dataset : a data set that is ready; phrases too close to one of its classes are left out. That of `from_classes` unless given
+        name : the file's or the data set's unless given
         """
         source = self._phrases_to_send(path, phrases, from_classes, upload)
         fields = {
-            "name": name or (Path(path).name if path is not None else None),
+            "name": name,
             "description": description,
             **source,
             "vlm": vlm,
             "dataset": dataset,
         }
-        return cast("ConceptSet", self._post(PATH, given(fields)))
+        return cast("ConceptSetMade", self._post(PATH, given(fields)))
 
     def add_concept_set_version(
         self,
@@ -73,10 +74,10 @@ class ConceptSets(Connection):
         upload: str | None = None,
         vlm: str | None = None,
         dataset: str | None = None,
-    ) -> ConceptSet:
+    ) -> ConceptSetMade:
         """Give a concept set other phrases under the next number; earlier versions stay as they are. See `create_concept_set`."""
         source = self._phrases_to_send(path, phrases, from_classes, upload)
-        return cast("ConceptSet", self._post(f"{PATH}/{concept_set}/versions", given({**source, "vlm": vlm, "dataset": dataset})))
+        return cast("ConceptSetMade", self._post(f"{PATH}/{concept_set}/versions", given({**source, "vlm": vlm, "dataset": dataset})))
 
     def concept_set_versions(self, concept_set: str) -> Iterator[ConceptSetVersion]:
         """The versions of a concept set, newest first."""
