@@ -10,6 +10,7 @@ from app.errors import TooLarge
 from app.settings import KIB, Settings
 
 PART_PATH = re.compile(r"/v1/uploads/[^/]+/parts/[^/]+/?")
+PHRASES_PATH = re.compile(r"/v1/concept-sets(/[^/]+/versions)?/?")
 SMALL_UPLOAD_PATH = re.compile(r"/v1/uploads/small/?")
 FORM_OVERHEAD_BYTES = 64 * KIB  # boundaries and field headers around a small upload's file
 
@@ -20,6 +21,8 @@ def body_limit_bytes(method: str, path: str, settings: Settings) -> int:
         return settings.upload_part_max_bytes
     if method == "POST" and SMALL_UPLOAD_PATH.fullmatch(path):
         return settings.small_upload_max_bytes + FORM_OVERHEAD_BYTES
+    if method == "POST" and PHRASES_PATH.fullmatch(path):
+        return settings.concept_set_max_bytes
     return settings.request_body_max_bytes
 
 

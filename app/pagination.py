@@ -12,9 +12,12 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from app.errors import InvalidInput
+
 Item = TypeVar("Item", bound=BaseModel)
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
+LARGEST_NUMBER = 2**31 - 1
 ID_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 
 
@@ -34,6 +37,21 @@ async def _page_params(
 
 
 PageParams = Annotated[PageRequest, Depends(_page_params)]
+
+
+def number_cursor(after: str | None) -> int | None:
+    """The cursor of a list whose items are numbered.
+
+    Raises
+    ------
+    InvalidInput
+        When it is not a whole number.
+    """
+    if after is None:
+        return None
+    if not after.isdecimal() or len(after) > 10 or int(after) > LARGEST_NUMBER:
+        raise InvalidInput(f"after is the number of the last item of the page before; {after!r} is no whole number.", param="after")
+    return int(after)
 
 
 class Page(BaseModel, Generic[Item]):

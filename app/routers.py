@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from app.api_keys.routes import router as api_keys
 from app.concept_libraries.routes import router as concept_libraries
+from app.concept_sets.routes import router as concept_sets
 from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
@@ -16,4 +17,17 @@ from app.plots.routes import router as plots
 from app.results.routes import router as results
 from app.uploads.routes import router as uploads
 
-ROUTERS: tuple[APIRouter, ...] = (uploads, models, datasets, jobs, events, results, curves, plots, concept_libraries, api_keys, health)
+ROUTERS: tuple[APIRouter, ...] = (
+    uploads,
+    models,
+    datasets,
+    concept_sets,
+    jobs,
+    events,
+    results,
+    curves,
+    plots,
+    concept_libraries,
+    api_keys,
+    health,
+)

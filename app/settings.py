@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     api_key_secret: str = ""  # the HMAC key of API key digests; the API refuses to start without it
 
     request_body_max_bytes: int = Field(default=MIB, ge=1)
+    concept_set_max_bytes: int = Field(default=8 * MIB, ge=1)  # phrases in a request's body or in an upload
     upload_part_max_bytes: int = Field(default=64 * MIB, ge=1)
     upload_max_bytes: int = Field(default=64 * GIB, ge=1)
     small_upload_max_bytes: int = Field(default=16 * MIB, ge=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Row, Select, select
 
-from app.db.models import Blob, Concept, ConceptLibrary, StageArtifact
+from app.db.models import Blob, Concept, ConceptLibrary, DroppedConcept, StageArtifact
 from app.db.repository import OwnedRepository
 
 
@@ -21,9 +21,20 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         wanted = ((ConceptLibrary.model_id, model), (ConceptLibrary.job_id, job))
         return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)
 
-    def concepts(self, library_id: str, *, after: int, limit: int) -> Sequence[Concept]:
+    def concepts(self, library_id: str, *, after: int | None, limit: int) -> Sequence[Concept]:
         """Concepts behind index `after`, and one more than `limit`."""
-        return self.session.scalars(self._concepts(library_id).where(Concept.index > after).order_by(Concept.index).limit(limit + 1)).all()
+        behind = self._concepts(library_id).where(Concept.index > (-1 if after is None else after))
+        return self.session.scalars(behind.order_by(Concept.index).limit(limit + 1)).all()
+
+    def dropped(self, library_id: str, *, after: int | None, limit: int) -> Sequence[DroppedConcept]:
+        """Phrases that were left out behind index `after`, and one more than `limit`."""
+        statement = (
+            select(DroppedConcept)
+            .join(ConceptLibrary, ConceptLibrary.id == DroppedConcept.library_id)
+            .where(ConceptLibrary.owner_id == self.owner_id, DroppedConcept.library_id == library_id)
+            .where(DroppedConcept.index > (-1 if after is None else after))
+        )
+        return self.session.scalars(statement.order_by(DroppedConcept.index).limit(limit + 1)).all()
 
     def nearest(self, library_id: str, vector: list[float], limit: int) -> Sequence[Row[Concept, float]]:
         """Concepts by growing cosine distance from `vector`, with that distance.

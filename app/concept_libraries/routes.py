@@ -1,4 +1,4 @@
-"""HTTP of concept libraries: list, view, concepts, download, nearest concepts."""
+"""HTTP of concept libraries: list, view, concepts kept and dropped, download, nearest concepts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from fastapi import APIRouter, Query, Request, Response
 from app.auth import OwnerDep
 from app.concept_libraries import service
 from app.concept_libraries.repository import ConceptLibraryRepository
-from app.concept_libraries.schemas import ConceptLibraryView, ConceptView, NearestRequest, NearestView
+from app.concept_libraries.schemas import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
 from app.conditional import respond
 from app.delivery import deliver
 from app.dependencies import SessionDep, StoreDep
-from app.errors import InvalidInput
 from app.idempotency import IdempotentRoute
-from app.pagination import ID_PATTERN, Page, PageParams, page
+from app.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
 from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 
 PATH = "/v1/concept-libraries"
-LARGEST_INDEX = 2**31 - 1
 SAFETENSORS = "application/octet-stream"
 ZIP = "application/zip"
 EXEMPLARS_RESPONSE: dict[int | str, dict[str, Any]] = {
@@ -65,8 +63,19 @@ def concepts(library_id: str, request: Request, session: SessionDep, owner: Owne
     """A library's concepts by index, with the elements that show them."""
     libraries = ConceptLibraryRepository(session, owner.owner_id)
     libraries.get(library_id)
-    rows = libraries.concepts(library_id, after=_index(params.after), limit=params.limit)
+    rows = libraries.concepts(library_id, after=number_cursor(params.after), limit=params.limit)
     found = page([ConceptView.of(row) for row in rows], params, f"{PATH}/{library_id}/concepts", cursors=[row.index for row in rows])
+    return respond(request, found, immutable=True)
+
+
+@router.get("/{library_id}/dropped", response_model=Page[DroppedConceptView], responses=RESOURCE_RESPONSES)
+def dropped(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """The phrases that were left out when a text library was fitted, each with its reason and the figures behind it."""
+    libraries = ConceptLibraryRepository(session, owner.owner_id)
+    libraries.get(library_id)
+    rows = libraries.dropped(library_id, after=number_cursor(params.after), limit=params.limit)
+    views = [DroppedConceptView.of(row) for row in rows]
+    found = page(views, params, f"{PATH}/{library_id}/dropped", cursors=[row.index for row in rows])
     return respond(request, found, immutable=True)
 
 
@@ -95,11 +104,3 @@ def exemplar(*, library_id: str, crop: str, request: Request, session: SessionDe
 def nearest(library_id: str, body: NearestRequest, session: SessionDep, owner: OwnerDep) -> NearestView:
     """The concepts nearest to a vector, by cosine."""
     return service.nearest_concepts(session, owner.owner_id, library_id, body)
-
-
-def _index(after: str | None) -> int:
-    if after is None:
-        return -1
-    if not after.isdecimal() or len(after) > 10 or int(after) > LARGEST_INDEX:
-        raise InvalidInput(f"after is the index of a concept, a whole number; {after!r} is not.", param="after")
-    return int(after)

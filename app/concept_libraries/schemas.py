@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary
+from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary, DroppedConcept
 
 LIBRARY_EXAMPLE: dict[str, Any] = {
     "id": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
@@ -22,6 +22,7 @@ LIBRARY_EXAMPLE: dict[str, Any] = {
     "links": {
         "self": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
         "concepts": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/concepts",
+        "dropped": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/dropped",
         "exemplars": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/exemplars",
         "download": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/download",
         "nearest": "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/nearest",
@@ -31,8 +32,15 @@ LIBRARY_EXAMPLE: dict[str, Any] = {
 CONCEPT_EXAMPLE: dict[str, Any] = {
     "index": 17,
     "origin": "cluster",
-    "label": None,
+    "label": "a curved stroke",
+    "details": {"names": [{"phrase": "a curved stroke", "score": 0.61, "cosine": 0.31}], "margin": 0.22, "named": True},
     "exemplars": [{"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}],
+}
+DROPPED_EXAMPLE: dict[str, Any] = {
+    "index": 4,
+    "text": "a striped tail",
+    "reason": "clip_cutoff",
+    "details": {"group": "tails", "clip_top5": 0.18},
 }
 NEAREST_EXAMPLE: dict[str, Any] = {
     "library": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
@@ -73,7 +81,7 @@ class ConceptLibraryView(BaseModel):
             created_at=library.created_at,
             links={
                 "self": at,
-                **{name: f"{at}/{name}" for name in ("concepts", "exemplars", "download", "nearest")},
+                **{name: f"{at}/{name}" for name in ("concepts", "dropped", "exemplars", "download", "nearest")},
                 "job": f"/v1/jobs/{library.job_id}",
             },
         )
@@ -86,13 +94,32 @@ class ConceptView(BaseModel):
 
     index: int
     origin: str = Field(description="The kind of library it comes from; of interest in a combined one")
-    label: str | None
+    label: str | None = Field(description="Its phrase, or the name that was found for it; null where it has none")
+    details: dict[str, Any] | None = Field(
+        description="Of a text concept group, similarity (on held-out images) and clip_top5; of a named one names, margin and named"
+    )
     exemplars: list[dict[str, Any]] = Field(description="Elements that show it: image, box [left, top, right, bottom], similarity, crop")
 
     @classmethod
     def of(cls, concept: Concept) -> ConceptView:
         """The view of a row."""
-        return cls(index=concept.index, origin=concept.origin, label=concept.label, exemplars=concept.exemplars)
+        return cls(index=concept.index, origin=concept.origin, label=concept.label, details=concept.details, exemplars=concept.exemplars)
+
+
+class DroppedConceptView(BaseModel):
+    """A phrase that was left out when a text library was fitted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DROPPED_EXAMPLE]})
+
+    index: int
+    text: str
+    reason: str
+    details: dict[str, Any] = Field(description="The figures behind the reason")
+
+    @classmethod
+    def of(cls, dropped: DroppedConcept) -> DroppedConceptView:
+        """The view of a row."""
+        return cls(index=dropped.index, text=dropped.text, reason=dropped.reason, details=dropped.details)
 
 
 class NearestRequest(BaseModel):

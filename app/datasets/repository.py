@@ -18,6 +18,6 @@ class DatasetRepository(OwnedRepository[Dataset]):
         return super().owned().where(Dataset.deleted_at.is_(None))
 
     def unfinished_job(self, dataset: Dataset) -> Job | None:
-        """A job that still needs the data set, its check included."""
+        """A job that still needs the data set, checks included."""
         using = (Job.owner_id == self.owner_id, Job.dataset_id == dataset.id, Job.state.not_in(FINISHED_STATES))
         return self.session.scalar(select(Job).where(*using).limit(1))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from app.checks import RETRY_AFTER_SECONDS, enqueue_check
+from app.checks import enqueue_check, require_unneeded
 from app.datasets.repository import DatasetRepository
 from app.datasets.schemas import DatasetCreate
 from app.db.ids import new_id
-from app.db.models import INTERNAL_JOB_KINDS, Dataset
-from app.errors import Conflict, InvalidInput
+from app.db.models import Dataset
+from app.errors import InvalidInput
 from app.settings import Settings
 from app.uploads.service import require_complete
 
@@ -44,7 +44,7 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
         state="pending",
     )
     DatasetRepository(session, owner_id).add(dataset)
-    enqueue_check(session, dataset, settings, request_id)
+    enqueue_check(session, dataset, owner_id, settings, request_id)
     return dataset
 
 
@@ -76,17 +76,11 @@ def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
     Raises
     ------
     Conflict
-        While a job that needs it, or its check, has not finished.
+        While a job that needs it, or a check, has not finished.
     """
     datasets = DatasetRepository(session, owner_id)
     dataset = datasets.get(dataset_id, for_update=True)
-    job = datasets.unfinished_job(dataset)
-    if job is not None and job.kind in INTERNAL_JOB_KINDS:
-        raise Conflict(
-            f"Data set {dataset_id} is being checked; delete it afterwards.", code="dataset_in_use", retry_after_seconds=RETRY_AFTER_SECONDS
-        )
-    if job is not None:
-        raise Conflict(f"Job {job.id} still needs data set {dataset_id}; cancel the job or wait for its end.", code="dataset_in_use")
+    require_unneeded(dataset, datasets.unfinished_job(dataset), "dataset_in_use")
     dataset.deleted_at = datetime.now(UTC)
     session.flush()
 

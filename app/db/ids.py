@@ -6,13 +6,14 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["own", "key", "upl", "mdl", "dst", "job", "lib", "crv"]
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv"]
 PREFIXES: dict[str, Prefix] = {
     "owner": "own",
     "api_key": "key",
     "upload": "upl",
     "model": "mdl",
     "dataset": "dst",
+    "concept_set": "cst",
     "job": "job",
     "library": "lib",
     "curve": "crv",

@@ -14,7 +14,7 @@ JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled
 FINISHED_STATES = ("succeeded", "failed", "canceled")
 CHECK_STATES = ("pending", "ready", "failed")
 PUBLIC_JOB_KINDS = ("score",)
-INTERNAL_JOB_KINDS = ("check_model", "check_dataset")
+INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 
 Json = dict[str, Any]
 
@@ -101,13 +101,19 @@ class UploadPart(Base):
 
 class Model(Base):
     __tablename__ = "models"
-    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),
+        CheckConstraint("role IN ('backbone', 'vlm')", name="role"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)  # mdl_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
+    role: Mapped[str] = mapped_column(default="backbone", server_default="backbone")  # backbone, or vlm: images and phrases in one space
     architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, onnx
     arguments: Mapped[Json]  # keyword arguments of the architecture
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))
+    text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))  # the text tower of an onnx pair
+    tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's own
     pretrained: Mapped[str | None]
     layer: Mapped[str | None]
     preprocessing: Mapped[Json | None]  # overrides of the architecture's own
@@ -141,6 +147,34 @@ class Dataset(Base):
     deleted_at: Mapped[datetime | None]
 
 
+class ConceptSet(Base):
+    """Phrases under a name; what they are is in its versions, which are never changed once they are ready."""
+
+    __tablename__ = "concept_sets"
+    id: Mapped[str] = mapped_column(primary_key=True)  # cst_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str]
+    description: Mapped[str | None]
+    created_at: Mapped[datetime] = _created_at()
+    deleted_at: Mapped[datetime | None]
+
+
+class ConceptSetVersion(Base):
+    __tablename__ = "concept_set_versions"
+    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
+    concept_set_id: Mapped[str] = mapped_column(ForeignKey("concept_sets.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 1, 2, 3 … within its set
+    phrases: Mapped[list[Any]]  # [[text, group or null], …]; while pending, those that are left to compare by their embeddings
+    dropped: Mapped[list[Any]]  # [{text, reason, other, similarity}]
+    state: Mapped[str] = mapped_column(default="pending")
+    error: Mapped[Json | None]  # {code, message, param}
+    digest: Mapped[str | None]  # sha256 of the phrases, once they are final
+    vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # whose embeddings find near-duplicates
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))  # whose class names the phrases keep away from
+    created_at: Mapped[datetime] = _created_at()
+    checked_at: Mapped[datetime | None]
+
+
 MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
 
 
@@ -156,10 +190,12 @@ class Job(Base):
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # job_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    kind: Mapped[str]  # score; check_model and check_dataset are internal and never listed
-    spec: Mapped[Json]  # the validated request; for score: model, dataset, library, protocol, seed
+    kind: Mapped[str]  # score; check_model, check_dataset and check_concept_set are internal and never listed
+    spec: Mapped[Json]  # the validated request; for score: model, dataset, library, elements, protocol, seed, vlm, vocabulary
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
+    concept_set_id: Mapped[str | None] = mapped_column(ForeignKey("concept_sets.id"), index=True)  # its version is in the spec
     state: Mapped[str] = mapped_column(default="queued")
     attempt: Mapped[int] = mapped_column(default=0)
     lease_token: Mapped[str | None]  # the fence: every write of a worker names it
@@ -206,7 +242,7 @@ class ConceptLibrary(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
-    kind: Mapped[str]  # prototype, cluster, end2end, random, combined
+    kind: Mapped[str]  # prototype, cluster, end2end, text, random, combined
     settings: Mapped[Json]
     concept_count: Mapped[int]  # M
     dimension: Mapped[int]  # d
@@ -219,9 +255,21 @@ class Concept(Base):
     library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
     index: Mapped[int] = mapped_column(primary_key=True)
     origin: Mapped[str]  # the library it came from; differs from the library's kind only in a combined one
-    label: Mapped[str | None]
+    label: Mapped[str | None]  # its phrase, or the name that was found for it
     vector: Mapped[list[float]] = mapped_column(Vector())  # unit length; no fixed dimension, models differ
     exemplars: Mapped[list[Any]]  # [{image, box: [left, top, right, bottom], similarity}]
+    details: Mapped[Json | None]  # text: group, similarity, clip_top5; a named visual concept: names, margin, named
+
+
+class DroppedConcept(Base):
+    """A phrase that was left out when a text library was fitted."""
+
+    __tablename__ = "dropped_concepts"
+    library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    reason: Mapped[str]
+    details: Mapped[Json]  # the figures behind the reason
 
 
 class Result(Base):

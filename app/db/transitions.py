@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from app.db.models import INTERNAL_JOB_KINDS, Dataset, Job, JobEvent, Json, Model
+from app.db.models import INTERNAL_JOB_KINDS, ConceptSetVersion, Dataset, Job, JobEvent, Json, Model
 
 EVENTS_CHANNEL = "job_events"
 
@@ -274,15 +274,20 @@ def _insert_event(session: Session, job_id: str, kind: str, data: Json) -> None:
 
 
 def _refuse_checked_row(session: Session, job_id: str, error: Json) -> None:
-    """A model or data set whose check ended badly is `failed`, in the same transaction as the check."""
-    job = session.execute(select(Job.kind, Job.model_id, Job.dataset_id).where(Job.id == job_id)).one()
-    target = {"check_model": (Model, job.model_id), "check_dataset": (Dataset, job.dataset_id)}.get(job.kind)
-    if target is None:
+    """What a check that ended badly was about is `failed`, in the same transaction as the check."""
+    job = session.execute(select(Job.kind, Job.spec, Job.model_id, Job.dataset_id, Job.concept_set_id).where(Job.id == job_id)).one()
+    if job.kind == "check_model":
+        table, row = Model, [Model.id == job.model_id]
+    elif job.kind == "check_dataset":
+        table, row = Dataset, [Dataset.id == job.dataset_id]
+    elif job.kind == "check_concept_set":
+        table = ConceptSetVersion
+        row = [ConceptSetVersion.concept_set_id == job.concept_set_id, ConceptSetVersion.number == job.spec["version"]]
+    else:
         return
-    table, row_id = target
     session.execute(
         update(table)
-        .where(table.id == row_id, table.state == "pending")
+        .where(*row, table.state == "pending")
         .values(state="failed", error=error, checked_at=func.now())
         .execution_options(synchronize_session=False)
     )

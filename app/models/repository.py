@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from app.db.models import FINISHED_STATES, Job, Model
 from app.db.repository import OwnedRepository
@@ -18,6 +18,7 @@ class ModelRepository(OwnedRepository[Model]):
         return super().owned().where(Model.deleted_at.is_(None))
 
     def unfinished_job(self, model: Model) -> Job | None:
-        """A job that still needs the model, its check included."""
-        using = (Job.owner_id == self.owner_id, Job.model_id == model.id, Job.state.not_in(FINISHED_STATES))
+        """A job that still needs the model, checks included."""
+        needs_it = or_(Job.model_id == model.id, Job.vlm_id == model.id)
+        using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES))
         return self.session.scalar(select(Job).where(*using).limit(1))

@@ -15,6 +15,9 @@ from iis_engine.specs import ARCHITECTURE_FAMILIES
 
 ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")
 MAX_ARGUMENTS = 64
+VLM_FAMILIES = ("open_clip", "onnx")
+
+Role = Literal["backbone", "vlm"]
 
 
 def known_architecture(value: str) -> str:
@@ -72,18 +75,32 @@ class ModelCreate(BaseModel):
                     "architecture": "timm:resnet18",
                     "arguments": {"num_classes": 100},
                     "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
-                }
+                },
+                {"role": "vlm", "architecture": "open_clip:ViT-B-16", "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
             ]
         },
     )
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
+    role: Role = Field(
+        default="backbone",
+        description="vlm for a vision-language model, by which phrases become concepts; a backbone is what is scored",
+    )
     architecture: Architecture
     arguments: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], max_length=MAX_ARGUMENTS, description="Keyword arguments of the architecture"
     )
     upload: str | None = Field(
         default=None, max_length=64, description="A complete upload with the checkpoint: safetensors, a torch zip of plain tensors, or ONNX"
+    )
+    text_upload: str | None = Field(
+        default=None, max_length=64, description="Of an onnx pair: a complete upload with the text tower; upload has the image tower"
+    )
+    tokenizer: str | None = Field(
+        default=None,
+        max_length=200,
+        pattern=rf"^{ARCHITECTURE_NAME.pattern}$",
+        description="Of an onnx pair: the open_clip NAME whose tokens the text tower takes; CLIP's own unless given",
     )
     pretrained: str | None = Field(
         default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library"
@@ -108,13 +125,33 @@ class ModelCreate(BaseModel):
             raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is whole in itself; leave arguments out.")
         return self
 
+    @model_validator(mode="after")
+    def _two_towers(self) -> Self:
+        family = self.architecture.partition(":")[0]
+        if (self.role, family) != ("vlm", "onnx") and (self.text_upload is not None or self.tokenizer is not None):
+            raise PydanticCustomError("text_tower", "Only an onnx model of role vlm has a text_upload and a tokenizer; leave them out.")
+        if self.role == "backbone":
+            return self
+        if family not in VLM_FAMILIES:
+            raise PydanticCustomError(
+                "vlm_architecture", "A model of role vlm is open_clip:NAME, or onnx with one file for images and one for phrases."
+            )
+        if family == "onnx" and self.text_upload is None:
+            raise PydanticCustomError("text_tower", "An onnx model of role vlm is a pair of files; name the text tower's in text_upload.")
+        if self.layer is not None:
+            raise PydanticCustomError("vlm_layer", "A model of role vlm is read at its embeddings; leave layer out.")
+        return self
+
 
 MODEL_EXAMPLE: dict[str, Any] = {
     "id": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "name": "resnet18, epoch 90",
+    "role": "backbone",
     "architecture": "timm:resnet18",
     "arguments": {"num_classes": 100},
     "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "text_upload": None,
+    "tokenizer": None,
     "pretrained": None,
     "layer": None,
     "preprocessing": None,
@@ -135,9 +172,12 @@ class ModelView(BaseModel):
 
     id: str
     name: str
+    role: Role
     architecture: str
     arguments: dict[str, Any]
     upload: str | None
+    text_upload: str | None
+    tokenizer: str | None
     pretrained: str | None
     layer: str | None
     preprocessing: dict[str, Any] | None
@@ -153,15 +193,19 @@ class ModelView(BaseModel):
     def of(cls, model: Model) -> ModelView:
         """The view of a row."""
         links = {"self": f"/v1/models/{model.id}"}
-        if model.upload_id is not None:
-            links["upload"] = f"/v1/uploads/{model.upload_id}"
+        for name, upload_id in (("upload", model.upload_id), ("text_upload", model.text_upload_id)):
+            if upload_id is not None:
+                links[name] = f"/v1/uploads/{upload_id}"
         return cls.model_validate(
             {
                 "id": model.id,
                 "name": model.name,
+                "role": model.role,
                 "architecture": model.architecture,
                 "arguments": model.arguments,
                 "upload": model.upload_id,
+                "text_upload": model.text_upload_id,
+                "tokenizer": model.tokenizer,
                 "pretrained": model.pretrained,
                 "layer": model.layer,
                 "preprocessing": model.preprocessing,

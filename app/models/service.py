@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from app.checks import RETRY_AFTER_SECONDS, enqueue_check
+from app.checks import enqueue_check, require_ready, require_unneeded
 from app.db.ids import new_id
-from app.db.models import INTERNAL_JOB_KINDS, Model
-from app.errors import Conflict, InvalidInput
+from app.db.models import Model
+from app.errors import InvalidInput
 from app.models.repository import ModelRepository
 from app.models.schemas import ModelCreate
 from app.settings import Settings
@@ -22,7 +22,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
     Raises
     ------
     NotFound, Conflict
-        When the upload is not this owner's, or not complete.
+        When an upload is not this owner's, or not complete.
     InvalidInput
         When this service does not fetch weights by name.
     """
@@ -31,20 +31,46 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
             "This service does not fetch weights by name; upload the checkpoint.", code="hub_not_allowed", param="pretrained"
         )
     upload = require_complete(session, owner_id, request.upload) if request.upload is not None else None
+    if request.text_upload is not None:
+        require_complete(session, owner_id, request.text_upload, param="text_upload")
     model = Model(
         id=new_id("model"),
         owner_id=owner_id,
         name=request.name or (upload.filename if upload is not None else request.architecture),
+        role=request.role,
         architecture=request.architecture,
         arguments=dict(request.arguments),
         upload_id=request.upload,
+        text_upload_id=request.text_upload,
+        tokenizer=request.tokenizer,
         pretrained=request.pretrained,
         layer=request.layer,
         preprocessing=request.preprocessing.model_dump(exclude_none=True) if request.preprocessing is not None else None,
         state="pending",
     )
     ModelRepository(session, owner_id).add(model)
-    enqueue_check(session, model, settings, request_id)
+    enqueue_check(session, model, owner_id, settings, request_id)
+    return model
+
+
+def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
+    """The vision-language model that a request names as `vlm`, locked so that it is not deleted before the commit.
+
+    Raises
+    ------
+    NotFound, Conflict
+        When the owner has no such model, or it is still being checked.
+    InvalidInput
+        When it was refused, or is a backbone.
+    """
+    model = ModelRepository(session, owner_id).get(model_id, for_update=True)
+    if model.role != "vlm":
+        raise InvalidInput(
+            f"Model {model_id} is a backbone, which knows no phrases; register a vision-language model with role vlm and name that.",
+            code="vlm_needed",
+            param="vlm",
+        )
+    require_ready(model, "vlm")
     return model
 
 
@@ -54,16 +80,10 @@ def delete_model(session: Session, owner_id: str, model_id: str) -> None:
     Raises
     ------
     Conflict
-        While a job that needs it, or its check, has not finished.
+        While a job that needs it, or a check, has not finished.
     """
     models = ModelRepository(session, owner_id)
     model = models.get(model_id, for_update=True)
-    job = models.unfinished_job(model)
-    if job is not None and job.kind in INTERNAL_JOB_KINDS:
-        raise Conflict(
-            f"Model {model_id} is being checked; delete it afterwards.", code="model_in_use", retry_after_seconds=RETRY_AFTER_SECONDS
-        )
-    if job is not None:
-        raise Conflict(f"Job {job.id} still needs model {model_id}; cancel the job or wait for its end.", code="model_in_use")
+    require_unneeded(model, models.unfinished_job(model), "model_in_use")
     model.deleted_at = datetime.now(UTC)
     session.flush()

@@ -140,14 +140,14 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
     _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
 
 
-def require_complete(session: Session, owner_id: str, upload_id: str) -> Upload:
-    """The upload that a model or data set is made of."""
+def require_complete(session: Session, owner_id: str, upload_id: str, param: str = "upload") -> Upload:
+    """The upload that something is made of; `param` is the field that names it."""
     upload = UploadRepository(session, owner_id).get(upload_id)
     if upload.state != "complete":
         raise Conflict(
             f"Upload {upload_id} is not complete; send its parts and POST to {upload_id}/complete first.",
             code="upload_open",
-            param="upload",
+            param=param,
         )
     return upload
 

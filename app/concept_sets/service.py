@@ -1,0 +1,284 @@
+"""The rules of concept sets: what a version is made of, when it is ready, which one a job means, and when a set may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from app.checks import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
+from app.concept_sets import files, shipped
+from app.concept_sets.repository import ALL, ConceptSetRepository, VersionSummary
+from app.concept_sets.schemas import (
+    ConceptSetCreate,
+    ConceptSetCreated,
+    ConceptSetVersionCreate,
+    ConceptSetVersionView,
+    ConceptSetView,
+    DroppedPhraseView,
+    PhraseView,
+)
+from app.concept_sets.sources import Gathered, gather
+from app.datasets.repository import DatasetRepository
+from app.db.ids import PREFIXES, new_id
+from app.db.models import ConceptSet, ConceptSetVersion
+from app.errors import Conflict, InvalidInput, NotFound
+from app.models.service import ready_vlm
+from app.settings import Settings
+from app.storage import ArtifactStore
+from iis_engine.vocabulary import Phrase, phrases_digest, shipped_names
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The version of a set that a job means, and the content it has."""
+
+    id: str
+    version: int
+    digest: str
+
+
+def create_set(
+    session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetCreate, settings: Settings, request_id: str | None
+) -> ConceptSetCreated:
+    """Make a set with its first version, which is ready at once unless a vision-language model is to compare the phrases.
+
+    Raises
+    ------
+    NotFound, Conflict
+        When the upload, data set or model that is named is not this owner's, or not ready.
+    InvalidInput
+        When the phrases cannot be read, or none is left.
+    """
+    gathered = _gather_and_hold(session, store, owner_id, request, settings)
+    concept_set = ConceptSet(
+        id=new_id("concept_set"), owner_id=owner_id, name=request.name or gathered.name, description=request.description
+    )
+    ConceptSetRepository(session, owner_id).add(concept_set)
+    return _add_version(session, concept_set, 1, gathered, request.vlm, settings, request_id)
+
+
+def create_version(
+    session: Session,
+    store: ArtifactStore,
+    owner_id: str,
+    concept_set_id: str,
+    request: ConceptSetVersionCreate,
+    settings: Settings,
+    request_id: str | None,
+) -> ConceptSetCreated:
+    """Add a version to a set; jobs that name the set without a version mean this one from now on.
+
+    Raises
+    ------
+    NotFound, Conflict
+        When the set, upload, data set or model is not this owner's, or not ready; when the set comes with the service.
+    InvalidInput
+        When the phrases cannot be read, or none is left.
+    """
+    shipped.require_own(concept_set_id)
+    sets = ConceptSetRepository(session, owner_id)
+    sets.get(concept_set_id)
+    gathered = _gather_and_hold(session, store, owner_id, request, settings)
+    concept_set = sets.get(concept_set_id, for_update=True)  # so that two versions never get one number
+    return _add_version(session, concept_set, sets.latest_version(concept_set) + 1, gathered, request.vlm, settings, request_id)
+
+
+def list_sets(session: Session, owner_id: str, after: str | None, limit: int) -> list[ConceptSetView]:
+    """An owner's sets, newest first, and one more than `limit`."""
+    sets = ConceptSetRepository(session, owner_id)
+    rows = sets.list(after=after, limit=limit)
+    latest = sets.latest_versions(rows)
+    return [ConceptSetView.of(row, latest[row.id]) for row in rows]
+
+
+def show_set(session: Session, owner_id: str, concept_set_id: str) -> ConceptSetView:
+    """One set, shipped or the owner's."""
+    if shipped.is_shipped(concept_set_id):
+        return shipped.view(concept_set_id)
+    sets = ConceptSetRepository(session, owner_id)
+    concept_set = sets.get(concept_set_id)
+    return ConceptSetView.of(concept_set, sets.latest_version(concept_set))
+
+
+def list_versions(session: Session, owner_id: str, concept_set_id: str, after: int | None, limit: int) -> list[ConceptSetVersionView]:
+    """The versions of a set, newest first, and one more than `limit`."""
+    if shipped.is_shipped(concept_set_id):
+        found: Sequence[VersionSummary] = [shipped.version(concept_set_id, shipped.VERSION)] if after is None else []
+    else:
+        sets = ConceptSetRepository(session, owner_id)
+        sets.get(concept_set_id)
+        found = sets.versions(concept_set_id, after=after, limit=limit)
+    return [ConceptSetVersionView.of(version) for version in found]
+
+
+def show_version(session: Session, owner_id: str, concept_set_id: str, number: int) -> ConceptSetVersionView:
+    """One version of a set, shipped or the owner's."""
+    return ConceptSetVersionView.of(_version(session, owner_id, concept_set_id, number))
+
+
+def list_phrases(session: Session, owner_id: str, concept_set_id: str, number: int, first: int, count: int) -> list[PhraseView]:
+    """`count` phrases of a version from index `first` on.
+
+    Raises
+    ------
+    NotFound
+        When there is no such version.
+    Conflict
+        Unless it is ready.
+    """
+    return [
+        PhraseView(text=phrase.text, group=phrase.group) for phrase in _phrases(session, owner_id, concept_set_id, number, first, count)
+    ]
+
+
+def list_dropped(session: Session, owner_id: str, concept_set_id: str, number: int, first: int, count: int) -> list[DroppedPhraseView]:
+    """`count` phrases that were left out of a version, from index `first` on."""
+    if shipped.is_shipped(concept_set_id):
+        return [DroppedPhraseView.model_validate(one) for one in shipped.version(concept_set_id, number).dropped]
+    dropped = ConceptSetRepository(session, owner_id).dropped(concept_set_id, number, first=first, count=count)
+    return [DroppedPhraseView.model_validate(one) for one in dropped]
+
+
+def write_version(session: Session, owner_id: str, concept_set_id: str, number: int, file_format: files.FileFormat) -> bytes:
+    """All phrases of a version as a file that can be uploaded again.
+
+    Raises
+    ------
+    NotFound
+        When there is no such version.
+    Conflict
+        Unless it is ready.
+    InvalidInput
+        When the format cannot hold a phrase.
+    """
+    phrases = _phrases(session, owner_id, concept_set_id, number, 0, ALL)
+    concept_set = show_set(session, owner_id, concept_set_id)
+    title = concept_set.description if concept_set.origin == "shipped" else concept_set.name
+    return files.write(file_format, title or concept_set.name, phrases)
+
+
+def delete_set(session: Session, owner_id: str, concept_set_id: str) -> None:
+    """Take a set and all its versions away from its owner; results of finished jobs stay readable.
+
+    Raises
+    ------
+    Conflict
+        While a job that needs it, or its check, has not finished; always for one that comes with the service.
+    """
+    shipped.require_own(concept_set_id)
+    sets = ConceptSetRepository(session, owner_id)
+    concept_set = sets.get(concept_set_id, for_update=True)
+    require_unneeded(concept_set, sets.unfinished_job(concept_set), "concept_set_in_use")
+    concept_set.deleted_at = datetime.now(UTC)
+    session.flush()
+
+
+def require_vocabulary(session: Session, owner_id: str, named: str) -> Vocabulary:
+    """The version that a job names as `birds`, `cst_…` (its latest) or `cst_…@2`; a set of the owner's is locked until the commit.
+
+    Raises
+    ------
+    NotFound, Conflict
+        When there is no such set or version, or it is still being checked.
+    InvalidInput
+        When it was refused.
+    """
+    concept_set_id, _, number = named.partition("@")
+    if shipped.is_shipped(concept_set_id):
+        found = shipped.version(concept_set_id, int(number or shipped.VERSION))
+    else:
+        found = _owned_vocabulary(session, owner_id, concept_set_id, int(number) if number else None)
+    if found.state == "pending":
+        raise _pending(found, "vocabulary", "send the job when it is ready")
+    if found.digest is None:
+        raise InvalidInput(_refused(found), code="vocabulary_failed", param="vocabulary")
+    return Vocabulary(concept_set_id, found.number, found.digest)
+
+
+def _owned_vocabulary(session: Session, owner_id: str, concept_set_id: str, number: int | None) -> VersionSummary:
+    if not concept_set_id.startswith(f"{PREFIXES['concept_set']}_"):
+        raise NotFound(f"There is no concept set {concept_set_id}; those that come with the service are {', '.join(shipped_names())}.")
+    sets = ConceptSetRepository(session, owner_id)
+    concept_set = sets.get(concept_set_id, for_update=True)
+    return sets.version(concept_set_id, number or sets.latest_version(concept_set))
+
+
+def _gather_and_hold(
+    session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetVersionCreate, settings: Settings
+) -> Gathered:
+    """Gather the phrases, then lock what their check needs: in the order in which jobs lock, and not while phrases are cleaned."""
+    gathered = gather(session, store, owner_id, request, settings)
+    if request.vlm is not None:
+        if gathered.dataset is not None:
+            DatasetRepository(session, owner_id).get(gathered.dataset, for_update=True)
+        ready_vlm(session, owner_id, request.vlm)
+    return gathered
+
+
+def _add_version(
+    session: Session,
+    concept_set: ConceptSet,
+    number: int,
+    gathered: Gathered,
+    vlm: str | None,
+    settings: Settings,
+    request_id: str | None,
+) -> ConceptSetCreated:
+    sets = ConceptSetRepository(session, concept_set.owner_id)
+    now = datetime.now(UTC)
+    version = ConceptSetVersion(
+        concept_set_id=concept_set.id,
+        number=number,
+        phrases=[[phrase.text, phrase.group] for phrase in gathered.kept],
+        dropped=[{"text": one.text, "reason": one.reason, "other": one.other, "similarity": None} for one in gathered.dropped],
+        state="pending" if vlm is not None else "ready",
+        digest=None if vlm is not None else phrases_digest(gathered.kept),
+        vlm_id=vlm,
+        dataset_id=gathered.dataset,
+        created_at=now,
+        checked_at=None if vlm is not None else now,
+    )
+    sets.add_version(version)
+    if vlm is not None:
+        enqueue_check(session, version, concept_set.owner_id, settings, request_id)
+    session.refresh(concept_set)
+    whole = ConceptSetVersionView.of(sets.version(concept_set.id, number, dropped_shown=ALL))
+    return ConceptSetCreated(**ConceptSetView.of(concept_set, number).model_dump(), version=whole)
+
+
+def _version(session: Session, owner_id: str, concept_set_id: str, number: int) -> VersionSummary:
+    if shipped.is_shipped(concept_set_id):
+        return shipped.version(concept_set_id, number)
+    return ConceptSetRepository(session, owner_id).version(concept_set_id, number)
+
+
+def _phrases(session: Session, owner_id: str, concept_set_id: str, number: int, first: int, count: int) -> Sequence[Phrase]:
+    if shipped.is_shipped(concept_set_id):
+        return shipped.phrases(concept_set_id, number)[first : first + count]
+    sets = ConceptSetRepository(session, owner_id)
+    _require_final(sets.version(concept_set_id, number))
+    return [Phrase(text, group) for text, group in sets.phrases(concept_set_id, number, first=first, count=count)]
+
+
+def _require_final(version: VersionSummary) -> None:
+    if version.state == "pending":
+        raise _pending(version, None, "its phrases are there when it is ready")
+    if version.state == "failed":
+        raise Conflict(_refused(version), code="version_failed")
+
+
+def _pending(version: VersionSummary, param: str | None, then: str) -> Conflict:
+    return Conflict(
+        f"Version {version.number} of concept set {version.concept_set} is still being checked; {then}.",
+        code=f"{param or 'version'}_pending",
+        param=param,
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
+
+
+def _refused(version: VersionSummary) -> str:
+    reason = version.error["message"] if version.error else "no reason was recorded."
+    return f"Version {version.number} of concept set {version.concept_set} was refused: {reason}"
