@@ -71,6 +71,8 @@ def add(
     if to is not None and name is not None:
         raise ConfigurationError("A version has its concept set's name; leave out --name or --to.")
     arguments, overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
+    if vlm is None and (arguments or overrides):
+        raise ConfigurationError("--vlm-arg and --vlm-preprocess describe --vlm; give that too.")
     source = read_vlm(vlm, arguments, overrides) if vlm is not None else None
     with IISClient() as client:
         judge = None
