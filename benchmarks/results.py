@@ -136,7 +136,7 @@ class Stages:
         if not (self.folder / "control.json").is_file():
             features = self.features()
             started = time.perf_counter()
-            measured = measure_control(features, ScoreSpec(LIBRARIES["random"]))
+            measured = measure_control(features, LIBRARIES["random"].concept_count, ScoreSpec(LIBRARIES["random"]))
             seconds = time.perf_counter() - started
             _move_into_place(path, measured.save)
             _write_json(self.folder / "control.json", {"seconds": seconds})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from iis_engine.scoring import score
     from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec
 
-ENGINE_VERSION = "2"  # part of the key of everything computed: raise it when a number would change
+ENGINE_VERSION = "3"  # part of the key of everything computed: raise it when a number would change
 
 __all__ = [
     "ENGINE_VERSION",

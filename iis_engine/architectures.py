@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, cast
@@ -20,8 +21,9 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from iis_engine.errors import ArchitectureError
+from iis_engine.open_clip_arguments import OPEN_CLIP_ARGUMENTS, TEXT_ARGUMENTS, check_open_clip_arguments
 from iis_engine.preprocessing import ImageTransform, for_channels, scaled_size
-from iis_engine.specs import BackboneSpec
+from iis_engine.specs import BackboneSpec, VisionLanguageSpec
 
 RESERVED_ARGUMENTS = frozenset(
     (
@@ -32,7 +34,6 @@ RESERVED_ARGUMENTS = frozenset(
     )
 )
 """Arguments of the libraries' factories that fetch, read files or change what is returned; none of them describes a network."""
-OPEN_CLIP_ARGUMENTS = frozenset({"force_image_size", "force_quick_gelu", "force_patch_dropout"})
 DEFAULT_TAG = "default"
 """The pretrained tag that stands for a library's own choice."""
 
@@ -46,7 +47,10 @@ _WIDTH_FIXED_AT_ONE = {
 """timm's registered functions of these names pass channel_multiplier=1.0 themselves, so that giving it again is a TypeError, and
 no registered function takes it. The generators behind them do; they are private to timm, hence this table and a test that watches it."""
 _TINY_TEXT_TOWER = {"context_length": 8, "vocab_size": 8, "width": 32, "heads": 1, "layers": 1}
-_BUILD_ERRORS = (TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError, NotImplementedError)
+_BUILD_ERRORS = (
+    *(TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError),
+    *(NotImplementedError, ArithmeticError, OSError),
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Network:
     represent : images (n, channels, H, W) -> pooled representation, as the library defines it; None: the input of `head`
     head : names of the submodules that follow the representation; the first one is the linear layer itself
     key_prefix : what the library's whole-model checkpoints put before the keys of `module`
+    idle_arguments : names of arguments that describe another part of the model than `module`
     """
 
     module: nn.Module
@@ -65,6 +70,7 @@ class Network:
     head: tuple[str, ...]
     represent: Callable[[Tensor], Tensor] | None
     key_prefix: str = ""
+    idle_arguments: frozenset[str] = frozenset()
 
 
 def build_network(spec: BackboneSpec) -> Network:
@@ -178,25 +184,56 @@ def _colour(mean: Sequence[float]) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def build_vision_language(spec: VisionLanguageSpec) -> tuple[nn.Module, Network]:
+    """Build both towers of `open_clip:NAME`: the whole model with its `encode_text`, and its image tower as a network.
+
+    Raises
+    ------
+    ArchitectureError
+        For an unknown name, argument or tag, with near names, and for a download that fails.
+    """
+    name = spec.architecture.partition(":")[2]
+    check_open_clip(name, spec.arguments)
+    model = _clip_model(name, spec.arguments, spec.pretrained, spec.arguments)
+    return model, _image_tower(model)
+
+
 def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
-    if name not in open_clip.list_models():
-        raise _unknown("open_clip", name, open_clip.list_models())
-    unknown = [argument for argument in arguments if argument not in OPEN_CLIP_ARGUMENTS]
-    if unknown:
-        raise _unknown_argument(unknown[0], f"open_clip:{name}", sorted(OPEN_CLIP_ARGUMENTS))
+    check_open_clip(name, arguments)
+    wanted = arguments
     if tag is None:
         # Only the image tower is used; a small text tower in the other's place saves its memory and its download.
-        model = _built(
-            lambda: open_clip.create_model(name, text_cfg=dict(_TINY_TEXT_TOWER), pretrained_text=False, **arguments),
-            f"open_clip:{name}",
-            arguments,
-            lambda: sorted(OPEN_CLIP_ARGUMENTS),
-        )
-    else:
-        tags = open_clip.list_pretrained_tags_by_model(name)
-        chosen = (tags[0] if tags else tag) if tag == DEFAULT_TAG else tag
-        _require_tag(f"open_clip:{name}", chosen, tags)
-        model = _fetched(lambda: open_clip.create_model(name, pretrained=chosen, **arguments), f"open_clip:{name}", chosen)
+        wanted = {key: value for key, value in arguments.items() if key not in TEXT_ARGUMENTS}
+        wanted["text_cfg"] = dict(_TINY_TEXT_TOWER)
+    return _image_tower(_clip_model(name, wanted, tag, arguments))
+
+
+def check_open_clip(name: str, arguments: dict[str, Any]) -> None:
+    """Refuse a name or arguments that describe no open_clip network, with an ArchitectureError that names near ones."""
+    if name not in open_clip.list_models():
+        raise _unknown("open_clip", name, open_clip.list_models())
+    check_open_clip_arguments(arguments, f"open_clip:{name}")
+    trunk = arguments.get("vision_cfg", {}).get("timm_model_name")
+    if trunk is not None and (":" in trunk or not timm.is_model(trunk)):
+        raise _unknown("timm", trunk, timm.list_models())
+
+
+def _clip_model(name: str, wanted: dict[str, Any], tag: str | None, sent: dict[str, Any]) -> nn.Module:
+    """The model of `wanted` arguments; a refusal names those that were `sent`."""
+    title = f"open_clip:{name}"
+    if tag is None:
+
+        def build() -> nn.Module:
+            return open_clip.create_model(name, pretrained_text=False, **deepcopy(wanted))
+
+        return _built(build, title, sent, lambda: sorted(OPEN_CLIP_ARGUMENTS))
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    chosen = (tags[0] if tags else tag) if tag == DEFAULT_TAG else tag
+    _require_tag(title, chosen, tags)
+    return _fetched(lambda: open_clip.create_model(name, pretrained=chosen, **deepcopy(wanted)), title, chosen)
+
+
+def _image_tower(model: nn.Module) -> Network:
     tower = cast(nn.Module, model.visual)
     config = PreprocessCfg(**cast("dict[str, Any]", tower.preprocess_cfg))
     _, height, width = cast("tuple[int, int, int]", config.input_size)
@@ -211,7 +248,12 @@ def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network
         crop_mode=modes[config.resize_mode],
         fill=(config.fill_color, config.fill_color, config.fill_color),
     )
-    return Network(tower, transform, (), tower, key_prefix="visual.")
+
+    def embedding(images: Tensor) -> Tensor:
+        output = tower(images)
+        return output[0] if isinstance(output, tuple) else output  # a captioner's tower yields its tokens too
+
+    return Network(tower, transform, (), embedding, key_prefix="visual.", idle_arguments=TEXT_ARGUMENTS)
 
 
 def _built(build: Callable[[], nn.Module], title: str, arguments: dict[str, Any], known_arguments: Callable[[], list[str]]) -> nn.Module:

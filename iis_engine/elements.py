@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -68,20 +69,21 @@ def cut_elements(image: Image.Image, kind: ElementKind) -> list[Element]:
     return [_segment_element(image, mask) for mask in segment_masks(image)]
 
 
-def element_crop(image: Image.Image, ref: ElementRef) -> Image.Image:
-    """The picture of one element, for showing a concept by its exemplars; segments are cut anew from the upright image.
+def element_crops(image: Image.Image, refs: Sequence[ElementRef]) -> list[Image.Image]:
+    """The pictures of some elements of one image, for showing a concept by its exemplars; segments are cut anew, once.
 
     Raises
     ------
     DataError
         If the image has no such segment, so it is not the one that the element was cut from.
     """
-    if ref.kind == "patch":
-        return image.crop(ref.box)
-    for element in cut_elements(image, "segments"):
-        if element.box == ref.box:
-            return element.crop
-    raise DataError(f"The image has no segment at {ref.box}; it is not the one that the element was cut from.")
+    segments: dict[Box, Image.Image] = {}
+    if any(ref.kind != "patch" for ref in refs):
+        segments = {element.box: element.crop for element in reversed(cut_elements(image, "segments"))}
+    missing = next((ref.box for ref in refs if ref.kind != "patch" and ref.box not in segments), None)
+    if missing is not None:
+        raise DataError(f"The image has no segment at {missing}; it is not the one that the element was cut from.")
+    return [image.crop(ref.box) if ref.kind == "patch" else segments[ref.box] for ref in refs]
 
 
 def element_kind_name(kind: ElementKind) -> str:

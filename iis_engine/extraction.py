@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iis_engine.backbones import Backbone
+from iis_engine.batching import Batches
 from iis_engine.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, too_many_corrupt
 from iis_engine.decoding import Decoded, computed_ahead, decode_elements, decode_images
 from iis_engine.elements import ELEMENTS_PER_IMAGE_MAX, Box, choose_source_images, element_kind_name
-from iis_engine.errors import DataError, OutOfMemory
+from iis_engine.errors import DataError
 from iis_engine.features import ElementRef, FeatureSet, Progress, no_progress
 from iis_engine.shards import Part, Shard, ShardPlan, plan_shards, read_shard, write_shard
 from iis_engine.specs import ElementSpec
@@ -26,33 +26,22 @@ SHARD_IMAGES = 4096
 CHUNK_IMAGES = 16
 BATCH_PIXELS = {"cpu": 32 * 224 * 224, "cuda": 256 * 224 * 224}
 BATCH_IMAGES_MAX = {"cpu": 256, "cuda": 2048}
-_ALLOCATION_FAILURES = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
-@dataclass
-class _Batcher:
-    """Runs the backbone, halving the batch for good whenever memory runs out."""
+class Batcher:
+    """Runs the backbone on decoded pixels, in batches that fit."""
 
-    backbone: Backbone
-    size: int
+    def __init__(self, backbone: Backbone, size: int) -> None:
+        self.backbone = backbone
+        self._batches = Batches(size, "Not even one image fits into memory with this network; choose a smaller network or input size.")
+
+    @property
+    def size(self) -> int:
+        return self._batches.size
 
     def embed(self, pixels: NDArray[np.uint8]) -> Tensor:
-        done, features = 0, list[Tensor]()
-        while done < len(pixels):
-            try:
-                features.append(self._embed_once(pixels[done : done + self.size]))
-                done += len(features[-1])
-            except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-                if not _is_out_of_memory(error):
-                    raise
-                if self.size == 1:
-                    raise OutOfMemory(
-                        "Not even one image fits into memory with this network; choose a smaller network or input size."
-                    ) from error
-                self.size = max(1, self.size // 2)
-                if self.backbone.device.type == "cuda":
-                    torch.cuda.empty_cache()
-        return torch.cat(features)
+        """f of (n, H, W, channels) pixels: (n, d) float32 on the backbone's device."""
+        return torch.cat(list(self._batches.each(lambda rows: self._embed_once(pixels[rows]), len(pixels))))
 
     def _embed_once(self, pixels: NDArray[np.uint8]) -> Tensor:
         batch = torch.from_numpy(pixels)
@@ -105,7 +94,7 @@ def extract_features(
     done = sum(weight[planned.part] * len(planned.images) for planned in finished)
     progress(done, total)
     shard_folder.mkdir(parents=True, exist_ok=True)
-    batcher = _Batcher(backbone, batch_size or default_batch_size(backbone))
+    batcher = Batcher(backbone, batch_size or default_batch_size(backbone))
 
     def decode(task: tuple[ShardPlan, Sequence[int]]) -> Decoded:
         planned, rows = task
@@ -147,7 +136,7 @@ def _chunks(planned: ShardPlan) -> list[Sequence[int]]:
 
 
 def _compute_shard(
-    batcher: _Batcher, planned: ShardPlan, chunks: Iterable[Decoded], report: Callable[[int], None], done: int
+    batcher: Batcher, planned: ShardPlan, chunks: Iterable[Decoded], report: Callable[[int], None], done: int
 ) -> tuple[Shard, int]:
     rows, boxes, failures, features = list[int](), list[Box](), list[str](), list[Tensor]()
     waiting, waiting_count = list[NDArray[np.uint8]](), 0
@@ -175,10 +164,6 @@ def _compute_shard(
     return Shard(matrix, tuple(rows), tuple(boxes), tuple(failures)), done
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in _ALLOCATION_FAILURES)
-
-
 def _require_finite(shard: Shard, planned: ShardPlan, dataset: ImageDataset) -> None:
     bad = (~torch.isfinite(shard.features).all(1)).nonzero().flatten().tolist()
     if bad:
@@ -203,8 +188,11 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
     def features(name: Part) -> Tensor:
         return torch.cat([shard.features for shard in part(name)] or [torch.empty(0, num_features)])
 
+    def rows(name: Part) -> Tensor:
+        return torch.tensor([row for shard in part(name) for row in shard.rows], dtype=torch.int64)
+
     def labels(name: Part, images: tuple[LabelledImage, ...]) -> Tensor:
-        return torch.tensor([images[row].label for shard in part(name) for row in shard.rows], dtype=torch.int64)
+        return torch.tensor([images[row].label for row in rows(name).tolist()], dtype=torch.int64)
 
     elements, refs = None, tuple[ElementRef, ...]()
     if spec is not None:
@@ -226,4 +214,6 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         elements,
         refs,
         warnings,
+        rows("train"),
+        rows("test"),
     )

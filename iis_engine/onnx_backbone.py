@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
-from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]  (compiled)
 from torch import Tensor
 
 from iis_engine.backbones import Backbone, representation_digest
-from iis_engine.errors import ArchitectureError, CheckpointError
+from iis_engine.errors import ArchitectureError
 from iis_engine.onnx_graph import OnnxGraph, read_graph
+from iis_engine.onnx_session import InputRefused, OnnxSession
 from iis_engine.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, for_channels, override, scaled_size
 from iis_engine.specs import BackboneSpec
 from iis_engine.torch_backbone import pooled
@@ -24,11 +22,6 @@ DEFAULT_CROP_PCT = 0.875
 SMALL_INPUT = 96
 """Networks of inputs up to this many pixels see the whole image by default; larger ones a crop of `DEFAULT_CROP_PCT`."""
 
-_ORT_ERROR_NAMES = (
-    *("EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph"),
-    *("InvalidProtobuf", "NotImplemented", "RuntimeException"),
-)
-_ORT_ERRORS: tuple[type[Exception], ...] = tuple(getattr(ort_errors, name) for name in _ORT_ERROR_NAMES)
 _DRY_IMAGES = 2
 
 
@@ -39,25 +32,9 @@ class OnnxBackbone(Backbone):
         self._spec = spec
         self._graph = graph
         self.transform, self._notes = _transform(spec, graph)
-        providers = onnxruntime.get_available_providers()
-        on_gpu = device.type == "cuda" and "CUDAExecutionProvider" in providers
         self.device = torch.device("cpu")  # arrays pass through host memory, wherever the session computes
-        if device.type == "cuda" and not on_gpu:
-            self._notes.append("onnxruntime has no CUDA provider here, so the network ran on the CPU")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the decoders' cores
-        try:
-            self._session = onnxruntime.InferenceSession(
-                graph.model.SerializeToString(),
-                options,
-                providers=["CUDAExecutionProvider", "CPUExecutionProvider"] if on_gpu else ["CPUExecutionProvider"],
-            )
-        except _ORT_ERRORS as error:
-            raise ArchitectureError(f"onnxruntime cannot load the network: {_reason(error)}.") from error
-        except ValueError as error:  # of names that are not UTF-8, for one
-            raise CheckpointError(f"The ONNX file is damaged ({_reason(error)}); export the network again.") from error
+        self._session = OnnxSession(graph.model, device)
+        self._notes += self._session.notes
         self._map_name: str | None = None
         dry = self._dry_forward()
         self.num_features = dry.shape[1]
@@ -96,23 +73,10 @@ class OnnxBackbone(Backbone):
         images = batch.detach().cpu().numpy().astype(self._graph.input_type)
         if self._graph.channels_last:
             images = images.transpose(0, 2, 3, 1)
-        images = np.ascontiguousarray(images)
-        fixed = self._graph.sizes[0]
-        if fixed is None:
-            return self._run_once(images, output)
-        padding = -len(images) % fixed
-        padded = np.concatenate([images, np.zeros((padding, *images.shape[1:]), images.dtype)])
-        runs = [self._run_once(padded[start : start + fixed], output) for start in range(0, len(padded), fixed)]
-        return torch.cat(runs)[: len(images)]
-
-    def _run_once(self, images: NDArray[Any], output: str) -> Tensor:
         try:
-            (values,) = self._session.run([output], {self._graph.input_name: images})
-        except _ORT_ERRORS as error:
-            if "allocate" in str(error) or "out of memory" in str(error).lower():
-                raise MemoryError(str(error)) from error
-            raise ArchitectureError(f"The network refuses an input of {images.shape}: {_reason(error)}.", param="preprocessing") from error
-        return torch.from_numpy(cast(NDArray[Any], values)).float()
+            return self._session.run({self._graph.input_name: images}, output, fixed_batch=self._graph.sizes[0])
+        except InputRefused as error:
+            raise ArchitectureError(f"The network refuses an input of {images.shape}: {error}.", param="preprocessing") from error
 
     def _dry_forward(self) -> Tensor:
         height, width = self.input_size
@@ -167,7 +131,3 @@ def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, li
         channels=channels,
     )
     return override(own, wanted), notes
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -62,10 +62,8 @@ def read_graph(path: Path, layer: str | None) -> OnnxGraph:
     ArchitectureError
         For custom operators, an input that is not one batch of images, an unknown layer, or no linear layer at the end.
     """
-    model = _parse(path)
+    model = read_model(path)
     graph = model.graph
-    _check_domains(model, path)
-    _check_weights(graph, path)
     input_name, input_type, sizes, channels_last = _image_input(graph, path)
     producers = {name: node for node in graph.node for name in node.output}
     constants = _constants(graph, path)
@@ -81,8 +79,39 @@ def read_graph(path: Path, layer: str | None) -> OnnxGraph:
     cut.CopyFrom(model)
     del cut.graph.output[:]
     cut.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (representation, candidate) if name is not None)
-    count = sum(int(np.prod(weights.dims)) for weights in graph.initializer)
-    return OnnxGraph(cut, input_name, input_type, sizes, channels_last, representation, candidate, count)
+    return OnnxGraph(cut, input_name, input_type, sizes, channels_last, representation, candidate, count_parameters(graph))
+
+
+def read_model(path: Path) -> ModelProto:
+    """Read a single-file ONNX network whose operators are standard and whose weights are finite.
+
+    Raises
+    ------
+    CheckpointError
+        For a file that is not ONNX, is damaged, keeps weights in other files, or holds weights that are not finite.
+    ArchitectureError
+        For custom operators.
+    """
+    model = _parse(path)
+    _check_domains(model, path)
+    _check_weights(model.graph, path)
+    return model
+
+
+def count_parameters(graph: GraphProto) -> int:
+    """The number of values that the graph stores."""
+    return sum(int(np.prod(weights.dims)) for weights in graph.initializer)
+
+
+def given_inputs(graph: GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that a caller gives: those that the graph stores no value for."""
+    stored = {weights.name for weights in graph.initializer}
+    return [value for value in graph.input if value.name not in stored]
+
+
+def type_name(elem_type: int) -> str:
+    """An ONNX element type in lower case, as `float16`."""
+    return str(cast(Any, TensorProto.DataType).Name(elem_type)).lower()
 
 
 def _parse(path: Path) -> ModelProto:
@@ -156,15 +185,14 @@ def _values(weights: TensorProto) -> NDArray[Any] | None:
 
 
 def _image_input(graph: GraphProto, path: Path) -> tuple[str, str, tuple[int | None, int, int | None, int | None], bool]:
-    stored = {weights.name for weights in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in stored]
+    inputs = given_inputs(graph)
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
         raise ArchitectureError(f"{path.name} must have one input, a batch of images; its inputs are: {names}.")
     tensor = inputs[0].type.tensor_type
     dims = [dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim]
     if tensor.elem_type not in _FLOATS:
-        kind = _type_name(tensor.elem_type)
+        kind = type_name(tensor.elem_type)
         raise ArchitectureError(f"{path.name} takes {kind} images; export it with a floating point input (n, channels, height, width).")
     channels_last = len(dims) == 4 and dims[3] in {1, 3} and dims[1] not in {1, 3}
     if channels_last:
@@ -172,10 +200,6 @@ def _image_input(graph: GraphProto, path: Path) -> tuple[str, str, tuple[int | N
     if len(dims) != 4 or dims[1] not in {None, 1, 3}:
         raise ArchitectureError(f"{path.name} must take images (n, channels, height, width) of 1 or 3 channels; its input is {dims}.")
     return inputs[0].name, _FLOATS[tensor.elem_type], (dims[0], dims[1] or 3, dims[2], dims[3]), channels_last
-
-
-def _type_name(elem_type: int) -> str:
-    return str(cast(Any, TensorProto.DataType).Name(elem_type)).lower()
 
 
 def _constants(graph: GraphProto, path: Path) -> set[str]:

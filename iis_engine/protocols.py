@@ -14,6 +14,7 @@ CONTROL_SEED_OFFSET = 10_000  # so that a random library is never its own contro
 STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
 VALIDATION_SHARE = 0.1
 LIBRARY_SEEDS = 3
+TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they choose and judge the directions of text concepts
 SELECTION_TOLERANCE = 1e-4
 SMALLEST_GAIN = 1e-3  # relative: a weaker strength must lower the validation loss by more
 FINAL_TOLERANCE = 2e-6

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from iis_engine import protocols
 from iis_engine.features import FeatureSet, Progress, no_progress
-from iis_engine.libraries.build import unit_elements
 from iis_engine.libraries.end2end import MOST_ELEMENTS, Assignment, small_normal, train_assignment
 from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.units import unit_elements
 from iis_engine.measurement import Measurement, constant_prediction
 from iis_engine.sparsify import sparsify_like_authors
 
@@ -66,7 +66,7 @@ def measure_reference(
         if kind == "end2end":
             runs = [_train_end2end(features, concept_count, dropped, rate, seed + number, device, advance) for rate in rates]
         else:
-            train, test = (_normalised(X, library.vectors.to(device)) for X in (X_train, X_test))
+            train, test = (_normalised(X, library) for X in (X_train, X_test))
             runs = []
             for rate in rates:
                 runs.append(_train_heads(train, y_train, test, y_test, features.class_count, dropped, rate, seed + number))
@@ -93,9 +93,11 @@ def _best_over_rates(runs: Sequence[_Best]) -> tuple[_Best, list[int]]:
     return _Best(correct), places
 
 
-def _normalised(X: Tensor, vectors: Tensor) -> Tensor:
-    """f(x)·cᵀ with LayerNorm over the concepts; its learned affine is applied per problem in training."""
-    return functional.layer_norm(X @ vectors.T, (len(vectors),))
+def _normalised(X: Tensor, library: ConceptLibrary) -> Tensor:
+    """f(x)·cᵀ with LayerNorm over the concepts, text concepts standardised; the learned affine is applied per problem in training."""
+    if library.words is not None:
+        return library.activations(X)
+    return functional.layer_norm(X @ library.vectors.to(X.device).T, (len(library),))
 
 
 def _train_heads(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +16,20 @@ from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.build import build_library, check_library, first_elements
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_random
+from iis_engine.libraries.text import TextSource
 from iis_engine.measurement import Measurement
 from iis_engine.reference import measure_reference
 from iis_engine.report import IISReport
-from iis_engine.specs import SEEDS, LibrarySpec, ScoreSpec
+from iis_engine.specs import SEEDS, ElementSpec, ScoreSpec
 from iis_engine.strengths import ExactSettings
 from iis_engine.summary import summarise
 
 if TYPE_CHECKING:
     from iis_engine.backbones import Backbone
     from iis_engine.datasets import ImageDataset
+    from iis_engine.naming import ConceptName
+    from iis_engine.vision_language import VisionLanguageModel
+    from iis_engine.vocabulary import Phrase
 
 
 @dataclass(frozen=True)
@@ -49,20 +55,21 @@ class LibraryEnsemble:
         return LibraryEnsemble(tuple(ConceptLibrary.load(path) for path in files))
 
 
-def concept_total(spec: LibrarySpec) -> int:
-    """M of a library, the sum over the parts of a combined one."""
-    return sum(concept_total(part) for part in spec.parts) if spec.kind == "combined" else spec.concept_count
-
-
-def build_libraries(features: FeatureSet, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto") -> LibraryEnsemble:
+def build_libraries(
+    features: FeatureSet, spec: ScoreSpec, progress: Progress = no_progress, *, source: TextSource | None = None, device: str = "auto"
+) -> LibraryEnsemble:
     """Build the library with as many seeds as the protocol wants.
+
+    Parameters
+    ----------
+    source : where text concepts come from; the first seed decides which phrases make concepts
 
     Raises
     ------
     LibraryError
-        When the features cannot give it.
+        When the features, or the source, cannot give it.
     """
-    check_library(features, spec.library)
+    check_library(features, spec.library, source)
     where = choose_device(device)
     if spec.protocol == "reference" and spec.library.kind == "prototype":
         return LibraryEnsemble((first_elements(features, spec.library.concept_count),))
@@ -71,7 +78,8 @@ def build_libraries(features: FeatureSet, spec: ScoreSpec, progress: Progress = 
     for number in range(seeds):
         progress(number, seeds)
         seed = (spec.seed + number) % len(SEEDS)  # scikit-learn takes none beyond
-        libraries.append(build_library(features, spec.library, seed, where))
+        like = libraries[0] if libraries else None
+        libraries.append(build_library(features, spec.library, seed, where, source=source, like=like))
     progress(seeds, seeds)
     return LibraryEnsemble(tuple(libraries))
 
@@ -86,25 +94,42 @@ def measure_library(
     return measure_reference(features, ensemble.libraries, spec.library.kind, spec.seed, where, progress)
 
 
-def measure_control(features: FeatureSet, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto") -> Measurement:
-    """Measure random directions, as many as the library has concepts, under the same protocol.
+def measure_control(
+    features: FeatureSet, concept_count: int, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto"
+) -> Measurement:
+    """Measure random directions, as many as the library has concepts, under the protocol and seed of `spec`.
 
     It depends on no other trait of the library, so libraries of one size share it.
     """
     where = choose_device(device)
-    first, M = spec.seed + protocols.CONTROL_SEED_OFFSET, concept_total(spec.library)
-    libraries = [build_random(features.X_train.shape[1], M, first + number) for number in range(protocols.CONTROL_SEEDS)]
+    first = spec.seed + protocols.CONTROL_SEED_OFFSET
+    libraries = [build_random(features.X_train.shape[1], concept_count, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
         return measure_exact(features, libraries, ExactSettings(spec.seed), where, refine=True, progress=progress)
     return measure_reference(features, libraries, "random", spec.seed, where, progress)
 
 
-def assemble(features: FeatureSet, ensemble: LibraryEnsemble, measured: Measurement, control: Measurement, spec: ScoreSpec) -> IISReport:
-    """The report from both measurements."""
-    library: dict[str, Any] = {"kind": ensemble.primary.kind, "concept_count": len(ensemble.primary), "seeds": len(ensemble.libraries)}
+def assemble(
+    features: FeatureSet,
+    ensemble: LibraryEnsemble,
+    measured: Measurement,
+    control: Measurement,
+    spec: ScoreSpec,
+    names: Sequence[ConceptName | None] | None = None,
+) -> IISReport:
+    """The report from both measurements, with what is known of the concepts' phrases or names."""
+    primary = ensemble.primary
+    library: dict[str, Any] = {"kind": primary.kind, "concept_count": len(primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
-        library["parts"] = [{"kind": part.kind, "concept_count": part.concept_count} for part in spec.library.parts]
-    return summarise(features, measured, control, spec.protocol, library)
+        library["parts"] = [{"kind": kind, "concept_count": count} for kind, count in Counter(primary.origins).items()]
+    if primary.words is not None:
+        library["text"] = primary.words.summary()
+    if names is not None:
+        given = [name for name in names if name is not None]
+        named = sum(name.named for name in given)
+        library["names"] = {"named": named, "unnamed": len(given) - named}
+    report = summarise(features, measured, control, spec.protocol, library)
+    return report if primary.words is None else replace(report, warnings=(*report.warnings, *primary.words.warnings))
 
 
 def score(
@@ -112,6 +137,8 @@ def score(
     spec: ScoreSpec | None = None,
     *,
     dataset: ImageDataset | None = None,
+    vlm: VisionLanguageModel | None = None,
+    vocabulary: Sequence[Phrase] = (),
     device: str = "auto",
     progress: Progress = no_progress,
 ) -> IISReport:
@@ -122,6 +149,7 @@ def score(
     source : features as `read_features` gives them, or a backbone as `load_backbone` does
     spec : library, elements, protocol and seed; Prototype with M = 200 under `exact` by default
     dataset : the images, where `source` is a backbone
+    vlm, vocabulary : for a text library, the vision-language model and the phrases, for instance `shipped("birds").phrases`
 
     Raises
     ------
@@ -134,16 +162,26 @@ def score(
     """
     spec = spec or ScoreSpec()
     choose_device(device)  # refused before the work, not after it
+    words: TextSource | None = None
     if isinstance(source, FeatureSet):
         features = source
     elif dataset is None:
         raise TypeError("score() needs dataset=… when it is given a backbone.")
     else:
-        from iis_engine.extraction import extract_features
+        features = _extracted(source, dataset, spec.elements, progress)
+        if vlm is not None:
+            from iis_engine.phrase_embeddings import embed_phrases
 
-        with tempfile.TemporaryDirectory() as folder:
-            features = extract_features(source, dataset, spec.elements, shard_folder=Path(folder), progress=progress)
-    ensemble = build_libraries(features, spec, device=device)
+            images = _extracted(vlm.images, dataset, None, progress)
+            words = TextSource(embed_phrases(vlm, vocabulary, features.class_names), images)
+    ensemble = build_libraries(features, spec, source=words, device=device)
     measured = measure_library(features, ensemble, spec, progress, device=device)
-    control = measure_control(features, spec, device=device)
+    control = measure_control(features, len(ensemble.primary), spec, device=device)
     return assemble(features, ensemble, measured, control, spec)
+
+
+def _extracted(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: Progress) -> FeatureSet:
+    from iis_engine.extraction import extract_features
+
+    with tempfile.TemporaryDirectory() as folder:
+        return extract_features(backbone, dataset, elements, shard_folder=Path(folder), progress=progress)

@@ -13,6 +13,8 @@ ProtocolName = Literal["exact", "reference"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
+"""Made of visual elements, so that crops show each concept."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")

@@ -42,7 +42,8 @@ class TorchBackbone(Backbone):
         self.num_features = dry.shape[1]
         self._map_layer = self._find_map_layer(dry)
         self.digest = representation_digest(
-            (_weight_bytes(key, tensor) for key, tensor in sorted(state.items())), {**self._settings(), "pretrained": None}
+            (weight_bytes(key, tensor) for key, tensor in sorted(state.items())),
+            {**self._settings(), "arguments": self._arguments_in_use(), "pretrained": None},
         )
 
     def embed(self, batch: Tensor) -> Tensor:
@@ -82,6 +83,9 @@ class TorchBackbone(Backbone):
             "layer": self._spec.layer,
             "preprocessing": self.transform.describe(),
         }
+
+    def _arguments_in_use(self) -> dict[str, Any]:
+        return {name: value for name, value in self._spec.arguments.items() if name not in self._network.idle_arguments}
 
     def _in_unused_head(self, key: str) -> bool:
         return any(key.startswith(f"{name}.") for name in unused_head(self._network, self._spec.layer))
@@ -195,7 +199,8 @@ def _channels_first(output: Tensor) -> Tensor:
     return output.permute(0, 3, 1, 2) if second == third != last else output
 
 
-def _weight_bytes(key: str, tensor: Tensor) -> bytes:
+def weight_bytes(key: str, tensor: Tensor) -> bytes:
+    """A key and its values as bytes for a digest."""
     data = tensor.detach().cpu().contiguous()
     return f"{key} {data.dtype} {tuple(data.shape)} ".encode() + data.numpy().tobytes()
 

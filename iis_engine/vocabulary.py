@@ -148,7 +148,7 @@ def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[t
     without regard to case, spacing, articles and plurals; a phrase that contains a class name as whole words gives the class away too.
     Where a class name lists synonyms with commas, each of them counts.
     """
-    classes = {keys(_FOLDER_NUMBER.sub("", synonym))[0]: name for name in class_names for synonym in name.split(",") if synonym.strip()}
+    classes = {key(_FOLDER_NUMBER.sub("", synonym)): name for name in class_names for synonym in name.split(",") if synonym.strip()}
     kept: dict[str, Phrase] = {}
     dropped: list[Dropped] = []
     for phrase in phrases:
@@ -163,6 +163,18 @@ def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[t
         else:
             kept[said[0]] = phrase
     return tuple(kept.values()), tuple(dropped)
+
+
+def plain_class_name(name: str) -> str:
+    """The first synonym of a class name as a person would write it.
+
+    Examples
+    --------
+    >>> plain_class_name("001.Black_footed_Albatross"), plain_class_name("tench, Tinca tinca"), plain_class_name("3")
+    ('Black footed Albatross', 'tench', '3')
+    """
+    first = next((synonym for synonym in name.split(",") if synonym.strip()), name)
+    return " ".join(_FOLDER_NUMBER.sub("", first).replace("_", " ").split()) or name
 
 
 def phrases_digest(phrases: Iterable[Phrase]) -> str:

@@ -32,6 +32,7 @@ from worker.workspaces import workspace_name
 DATABASE_PAUSE_SECONDS = 0.5
 FETCHING_WEIGHTS = ("check_model", "extract")
 FETCHING_IMAGES = ("check_dataset", "materialise")
+FETCHING_VLM = ("embed_images", "embed_phrases", "name")
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 Value = TypeVar("Value")
@@ -45,6 +46,7 @@ class JobRows:
     job: Job
     model: Model | None
     dataset: Dataset | None
+    vlm: Model | None
     uploads: dict[str, Upload]
     seconds_left: float
 
@@ -120,7 +122,7 @@ class Attempt(AbstractContextManager["Attempt"]):
             self.workspace,
             arguments,
             self._watch,
-            network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, self.rows.dataset),
+            network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, self.rows.dataset, self.rows.vlm),
             on_progress=Progress(lambda done, total, eta: self._report(stage, done, total, eta)),
             on_output=on_output or (lambda _: None),
         )
@@ -148,9 +150,11 @@ class Attempt(AbstractContextManager["Attempt"]):
         job = session.get_one(Job, self.job_id)
         model = session.get(Model, job.model_id) if job.model_id else None
         dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
-        upload_ids = [row.upload_id for row in (model, dataset) if row is not None and row.upload_id]
+        vlm = session.get(Model, job.vlm_id) if job.vlm_id else None
+        upload_ids = [row.upload_id for row in (model, dataset, vlm) if row is not None and row.upload_id]
+        upload_ids += [row.text_upload_id for row in (model, vlm) if row is not None and row.text_upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
-        return JobRows(job, model, dataset, uploads, job.deadline_seconds - job.ran_seconds)
+        return JobRows(job, model, dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
 
     def _report(self, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
         self.write(
@@ -164,8 +168,9 @@ class Attempt(AbstractContextManager["Attempt"]):
             return action(session)
 
 
-def fetches_by_name(stage: str, model: Model | None, dataset: Dataset | None) -> bool:
+def fetches_by_name(stage: str, model: Model | None, dataset: Dataset | None, vlm: Model | None) -> bool:
     """Whether a stage needs the network. No other stage has it: what people upload is parsed without."""
     fetches_weights = stage in FETCHING_WEIGHTS and model is not None and model.pretrained is not None
     fetches_images = stage in FETCHING_IMAGES and dataset is not None and dataset.hub is not None
-    return fetches_weights or fetches_images
+    fetches_vlm = stage in FETCHING_VLM and vlm is not None and vlm.pretrained is not None
+    return fetches_weights or fetches_images or fetches_vlm

@@ -1,18 +1,23 @@
-"""The internal jobs that look at a new model or data set once. A failure's row is moved by `app.db.transitions`."""
+"""The internal jobs that look at a new model, data set or concept set once. A failure's row is moved by `app.db.transitions`."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import MAX_DIMENSION, Dataset, Model
+from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Model
+from iis_engine.vocabulary import Phrase, phrases_digest
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING
-from worker.sources import describe_dataset, describe_model, fetch_checkpoint, fetch_dataset, reading_key
+from worker.pipeline import Pipeline
+from worker.score import phrases_stage
+from worker.sources import Phrases, Sources, describe_dataset, fetch_dataset, fetch_model, reading_key
+from worker.stages import PHRASES
 
 
 def run_check_model(attempt: Attempt) -> None:
@@ -20,9 +25,9 @@ def run_check_model(attempt: Attempt) -> None:
     model = attempt.rows.model
     if model is None:
         raise StageRefused("model_missing", "The check names no model.", None)
-    request = describe_model(model, attempt.runtime.settings) | {"checkpoint": fetch_checkpoint(attempt)}
-    found = attempt.compute("check_model", {"model": request})
-    _refuse_too_wide(found["info"]["num_features"], "layer", "choose a layer that is pooled")
+    found = attempt.compute("check_model", {"model": fetch_model(attempt, model)})
+    if model.role == "backbone":
+        _refuse_too_wide(found["info"]["num_features"], "layer", "choose a layer that is pooled")
     _finish(attempt, Model, model.id, found)
 
 
@@ -40,6 +45,35 @@ def run_check_dataset(attempt: Attempt) -> None:
         stored = attempt.artifacts.upload(reading_key(dataset), "check_dataset", reading, attempt.stop.check)
         attempt.write(lambda session: attempt.artifacts.record(session, stored))
     _finish(attempt, Dataset, dataset.id, found)
+
+
+def run_check_concept_set(attempt: Attempt) -> None:
+    """Leave out the phrases of a version that mean nearly the same, or nearly a class, to a vision-language model."""
+    job, vlm, dataset = attempt.rows.job, attempt.rows.vlm, attempt.rows.dataset
+    phrases = attempt.write(lambda session: _pending_phrases(session, job))
+    digest = phrases_digest(Phrase(text or "", group) for text, group in phrases)
+    class_names = (dataset.info or {})["class_names"] if dataset is not None else []
+    stage = phrases_stage(vlm and vlm.digest, digest, class_names)
+    pipeline = Pipeline(attempt, [stage], given={}, fetch=Sources(attempt, _pending_phrases).fetch)
+    pipeline.run()
+    pipeline.file(PHRASES)
+    found = attempt.compute("clean_phrases", {})
+    kept = [phrases[place] for place in found["kept"]]
+
+    def ready(session: Session) -> None:
+        version = session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"]), with_for_update=True)
+        if version.state == "pending":
+            version.phrases, version.dropped = kept, [*version.dropped, *found["dropped"]]
+            version.digest = phrases_digest(Phrase(text or "", group) for text, group in kept)
+            version.state, version.checked_at = "ready", datetime.now(UTC)
+            session.flush()
+        transitions.succeed(session, attempt.job_id, attempt.token)
+
+    attempt.write(ready)
+
+
+def _pending_phrases(session: Session, job: Job) -> Phrases:
+    return session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"])).phrases
 
 
 def _refuse_too_wide(num_features: int, param: str | None, instead: str) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,42 @@ EXEMPLARS_PER_CONCEPT = 5
 CROP_PIXELS = 96  # longer side; small crops are enlarged so that a page can show them
 
 
-def show_concepts(features: Any, library: Any, images: Any | None, workspace: Path, progress: Callable[[int, int], None]) -> None:
-    """Write vectors.npy (M, d), concepts.json [{origin, label, exemplars}] and exemplars.zip (PNG crops named by the exemplars).
+def show_concepts(
+    features: Any, library: Any, images: Any | None, names: Sequence[Any] | None, workspace: Path, progress: Callable[[int, int], None]
+) -> None:
+    """Write vectors.npy (M, d), concepts.json, left_out.json and exemplars.zip: what `worker.results` adds to the database.
+
+    The zip holds PNG crops under the names that the exemplars give.
 
     Parameters
     ----------
     features : FeatureSet whose `element_refs` say where each element was cut
     library : ConceptLibrary with vectors, origins and exemplars
     images : ImageDataset the elements were cut from, or None for ready matrices
+    names : a ConceptName or None for each concept, where visual concepts were named
     """
     np.save(workspace / "vectors.npy", np.asarray(library.vectors, dtype=np.float32))
     concepts: list[dict[str, Any]] = []
     shown: set[int] = set()
-    for origin, exemplars in zip(library.origins, library.exemplars, strict=True):
+    phrases = iter(library.words.concepts if library.words is not None else ())
+    for place, (origin, exemplars) in enumerate(zip(library.origins, library.exemplars, strict=True)):
+        name = names[place] if names is not None else None
+        label, details = _words_of(next(phrases)) if origin == "text" else (name and name.label, name and name.to_dict())
         nearest = [(int(element), float(similarity)) for element, similarity in exemplars[:EXEMPLARS_PER_CONCEPT]]
         shown.update(element for element, _ in nearest)
-        concepts.append({"origin": origin, "label": None, "exemplars": [_exemplar(features, images, *each) for each in nearest]})
+        shown_by = [_exemplar(features, images, *each) for each in nearest]
+        concepts.append({"origin": origin, "label": label, "details": details, "exemplars": shown_by})
     (workspace / "concepts.json").write_text(json.dumps(concepts, allow_nan=False))
+    left_out = library.words.left_out if library.words is not None else ()
+    dropped = [{"text": one.phrase, "reason": one.reason, "details": one.details} for one in left_out]
+    (workspace / "left_out.json").write_text(json.dumps(dropped, allow_nan=False))
     with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:
         if images is not None and features.element_refs:
             _write_crops(features, images, shown, archive, progress)
+
+
+def _words_of(concept: Any) -> tuple[str, dict[str, Any]]:
+    return concept.phrase, {"group": concept.group, "similarity": concept.similarity, "clip_top5": concept.clip_top5}
 
 
 def _exemplar(features: Any, images: Any | None, element: int, similarity: float) -> dict[str, Any]:
@@ -52,16 +68,16 @@ def _crop_name(element: int) -> str:
 
 def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
     """Each image is opened once, and an element that shows several concepts is kept once."""
-    from iis_engine.elements import element_crop
+    from iis_engine.elements import element_crops
     from iis_engine.images import load_image
 
     of_image: defaultdict[int, list[int]] = defaultdict(list)
     for element in sorted(elements):
         of_image[features.element_refs[element].image].append(element)
     for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
-        picture = load_image(images.train[image].path)
-        for element in members:
-            archive.writestr(_crop_name(element), _png(element_crop(picture, features.element_refs[element])))
+        crops = element_crops(load_image(images.train[image].path), [features.element_refs[element] for element in members])
+        for element, crop in zip(members, crops, strict=True):
+            archive.writestr(_crop_name(element), _png(crop))
         progress(done, len(of_image))
 
 

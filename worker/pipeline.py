@@ -17,7 +17,8 @@ from worker.artifacts import StoredFile, output_key
 from worker.attempt import Attempt
 from worker.metrics import STAGES_REUSED
 
-SHARD_FOLDER = "shards"
+Fetch = Callable[[tuple[str, ...]], dict[str, Any]]
+"""Puts named sources into the workspace and says where they are."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +32,8 @@ class Stage:
     key : digest of everything the output depends on
     inputs, outputs : names of files in the workspace
     arguments : JSON for the compute process
-    needs_sources : whether the checkpoint and the images must lie in the workspace
-    sharded : whether it writes finished shards into `shards/`, which a later attempt is given back
+    sources : what else must lie in the workspace, in the words of `worker.sources`
+    sharded : whether it writes finished shards into a folder of its own, which a later attempt is given back
     """
 
     name: str
@@ -40,21 +41,24 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
-    needs_sources: bool = False
+    sources: tuple[str, ...] = ()
     sharded: bool = False
+
+    @property
+    def shard_folder(self) -> str:
+        return f"{self.name}-shards"
 
 
 class Pipeline:
     """The stages of one attempt, and the files they have made so far."""
 
-    def __init__(self, attempt: Attempt, stages: list[Stage], *, given: dict[str, str], materialise: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, attempt: Attempt, stages: list[Stage], *, given: dict[str, str], fetch: Fetch) -> None:
         self._attempt = attempt
         self._stages = stages
-        self._materialise = materialise
+        self._fetch = fetch
         self._maker = {name: stage for stage in stages for name in stage.outputs}
         self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items()} | given
         self._held: dict[str, str] = {}
-        self._sources: dict[str, Any] | None = None
 
     def run(self) -> None:
         """Bring every output into storage."""
@@ -95,12 +99,11 @@ class Pipeline:
     def _compute(self, stage: Stage) -> None:
         for name in stage.inputs:
             self.file(name)
-        if stage.needs_sources and self._sources is None:
-            self._sources = self._materialise()
+        sources = self._fetch(stage.sources)
         if stage.sharded:
             self._give_back_shards(stage)
         began = time.monotonic()
-        arguments = stage.arguments | ({"sources": self._sources} if stage.needs_sources else {})
+        arguments = stage.arguments | {"sources": sources, "shard_folder": stage.shard_folder}
         self._attempt.compute(stage.name, arguments, on_output=lambda name: self._keep_shard(stage, name))
         workspace, artifacts, check = self._attempt.workspace, self._attempt.artifacts, self._attempt.stop.check
         stored = [artifacts.upload(self._keys[name], stage.name, workspace / name, check) for name in stage.outputs]
@@ -117,7 +120,7 @@ class Pipeline:
 
     def _give_back_shards(self, stage: Stage) -> None:
         """Fetch what an earlier attempt finished; a shard that is lost is computed again."""
-        folder = self._attempt.workspace / SHARD_FOLDER
+        folder = self._attempt.workspace / stage.shard_folder
         folder.mkdir(exist_ok=True)
         shards = self._attempt.write(lambda session: self._attempt.artifacts.find_shards(session, stage.key))
         for name, sha256 in shards.items():
@@ -129,8 +132,8 @@ class Pipeline:
     def _keep_shard(self, stage: Stage, name: str) -> None:
         """Store a finished shard. The name comes from the compute process, so it is taken as a bare file name."""
         name = Path(name).name
-        key = output_key(stage.key, f"{SHARD_FOLDER}/{name}")
-        path = self._attempt.workspace / SHARD_FOLDER / name
+        key = output_key(stage.key, f"shards/{name}")
+        path = self._attempt.workspace / stage.shard_folder / name
         stored = self._attempt.artifacts.upload(key, f"{stage.key}/{name}", path, self._attempt.stop.check)
 
         def record(session: Session) -> None:

@@ -12,10 +12,11 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
-from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Job, Plot, Result
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedConcept, Job, Plot, Result
 
 CONCEPTS_AT_ONCE = 500
-CONCEPT_COLUMNS = ("origin", "label", "exemplars")  # what the compute process may say of a concept
+CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # what the compute process may say of a concept
+DROPPED_COLUMNS = ("text", "reason", "details")
 POINT_COLUMNS = ("kept", "sparsity", "accuracy", "accuracy_low", "accuracy_high", "arr", "arr_low", "arr_high", "arr_chance_corrected")
 
 
@@ -25,7 +26,8 @@ class FittedLibrary:
 
     settings: dict[str, Any]
     artifact_key: str
-    concepts: Path  # JSON: [{origin, label, exemplars}]
+    concepts: Path  # JSON: [{origin, label, details, exemplars}]
+    left_out: Path  # JSON: [{text, reason, details}]
     vectors: Path  # (M, d) npy
     exemplars_sha256: str | None  # a zip of crops, named in each concept's exemplars; None where there are no images
 
@@ -71,6 +73,13 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
             for offset, concept in enumerate(described[start : start + CONCEPTS_AT_ONCE])
         ]
         session.execute(insert(Concept), rows)
+    left_out = json.loads(library.left_out.read_text())
+    for start in range(0, len(left_out), CONCEPTS_AT_ONCE):
+        dropped = [
+            {name: phrase[name] for name in DROPPED_COLUMNS} | {"library_id": row.id, "index": start + offset}
+            for offset, phrase in enumerate(left_out[start : start + CONCEPTS_AT_ONCE])
+        ]
+        session.execute(insert(DroppedConcept), dropped)
     return row.id
 
 

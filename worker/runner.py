@@ -14,7 +14,7 @@ from app.db.transitions import CancelRequested, LeaseLost
 from app.queue import ring
 from app.storage import StorageUnavailable
 from worker.attempt import DATABASE_AWAY, Attempt
-from worker.checks import run_check_dataset, run_check_model
+from worker.checks import run_check_concept_set, run_check_dataset, run_check_model
 from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
 from worker.lease import LeaseKeeper
 from worker.metrics import JOBS_ENDED
@@ -25,6 +25,7 @@ KINDS: dict[str, Callable[[Attempt], None]] = {
     "score": run_score,
     "check_model": run_check_model,
     "check_dataset": run_check_dataset,
+    "check_concept_set": run_check_concept_set,
 }
 
 PAUSE_GROWTH = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -10,33 +11,51 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.models import ConceptLibrary, Dataset, Model
 from iis_engine import ENGINE_VERSION
+from iis_engine.specs import VISUAL_KINDS
 from worker.artifacts import digest_of
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
 from worker.results import FittedLibrary, add_library, add_results
-from worker.sources import materialise
-from worker.stages import CONCEPTS, CONTROL, ENSEMBLE, EXEMPLARS, FEATURES, LIBRARY, MEASUREMENT, PLOTS, REPORT, VECTORS
+from worker.sources import Sources, read_vocabulary
+from worker.stages import (
+    CONCEPTS,
+    CONTROL,
+    EMBEDDINGS,
+    ENSEMBLE,
+    EXEMPLARS,
+    FEATURES,
+    LEFT_OUT,
+    LIBRARY,
+    MEASUREMENT,
+    NAMES,
+    PHRASES,
+    PLOTS,
+    REPORT,
+    VECTORS,
+)
 
 
 def run_score(attempt: Attempt) -> None:
     """Run the stages that are not held already, then write results and `succeeded` together."""
-    job, model, dataset = attempt.rows.job, attempt.rows.model, attempt.rows.dataset
+    job, rows = attempt.rows.job, attempt.rows
+    dataset = rows.dataset
     if dataset is None:
         raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
     reused = attempt.write(lambda session: _reused_library(session, job.owner_id, job.spec["library"]))
+    settings = job.spec["library"] if reused is None else reused.settings | {"concept_count": reused.concept_count}
+    request = ScoreRequest(job.spec | {"library": settings}, rows.model, dataset, rows.vlm, reused and reused.artifact_key)
+    stages = score_stages(request, device=attempt.runtime.settings.device)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
-    settings = job.spec["library"] if reused is None else reused.settings
-    device = attempt.runtime.settings.device
-    stages = score_stages(job.spec | {"library": settings}, model, dataset, library_key=given.get(LIBRARY), device=device)
-    pipeline = Pipeline(attempt, stages, given=given, materialise=lambda: materialise(attempt))
+    pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, read_vocabulary).fetch)
     pipeline.run()
     report = pipeline.file(REPORT)
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
     fitted = None
     if reused is None:
         crops = pipeline.sha256(EXEMPLARS) if dataset.kind != "features" else None
-        fitted = FittedLibrary(settings, pipeline.key(LIBRARY), pipeline.file(CONCEPTS), pipeline.file(VECTORS), crops)
+        files = (pipeline.file(name) for name in (CONCEPTS, LEFT_OUT, VECTORS))
+        fitted = FittedLibrary(settings, pipeline.key(LIBRARY), *files, exemplars_sha256=crops)
 
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id
@@ -46,51 +65,104 @@ def run_score(attempt: Attempt) -> None:
     attempt.write(finish)
 
 
-def score_stages(
-    spec: dict[str, Any], model: Model | None, dataset: Dataset, *, library_key: str | None, device: str = "auto"
-) -> list[Stage]:
-    """The stages of a score job, each under the digest of everything its output depends on.
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What a score job asks for.
 
-    Parameters
+    Attributes
     ----------
     spec : the job's request, with the settings of the library that is used
     library_key : artifact key of a library fitted before; None builds one
-    device : where to compute; no part of any key
     """
+
+    spec: dict[str, Any]
+    model: Model | None
+    dataset: Dataset
+    vlm: Model | None = None
+    library_key: str | None = None
+
+    @property
+    def origins(self) -> set[str]:
+        """The kinds of concepts in the library."""
+        library = self.spec["library"]
+        return {part["kind"] for part in library.get("parts") or [library]}
+
+    @property
+    def has_words(self) -> bool:
+        """Whether text concepts are to be fitted."""
+        return "text" in self.origins and self.library_key is None
+
+    @property
+    def has_names(self) -> bool:
+        """Whether visual concepts are to be named."""
+        return self.vlm is not None and bool(self.origins & set(VISUAL_KINDS)) and self.library_key is None
+
+
+def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
+    """The stages of a score job, each under the digest of everything its output depends on; the device is no part of any key."""
+    spec, dataset, model = asked.spec, asked.dataset, asked.model
     backbone = model and {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
     data = {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
     protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
     score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed}
+    images = dataset.kind != "features"
     request = {"score": score, "device": device}
 
-    def key(stage: str, **depends: Any) -> str:
-        return digest_of(stage=stage, engine=ENGINE_VERSION, **depends)
-
-    features = key("extract", model=backbone, dataset=data, elements=spec["elements"])
-    built = library_key or key("libraries", features=features, library=library, protocol=protocol, seed=seed)
-    control = key("control", features=features, concept_count=library["concept_count"], protocol=protocol, seed=seed)
-    heads = key("heads", features=features, library=built, protocol=protocol, seed=seed)
-    curve = key("curve", heads=heads, control=control)
-    images = dataset.kind != "features"
-    build = Stage("libraries", built, (FEATURES,), (LIBRARY, ENSEMBLE), request)
-    show = Stage(
-        "explain",
-        key("explain", features=features, library=built),
-        (FEATURES, LIBRARY),
-        (CONCEPTS, VECTORS, EXEMPLARS),
-        needs_sources=images,
+    features = _key("extract", model=backbone, dataset=data, elements=spec["elements"])
+    words = _word_stages(asked, data)
+    words_keys = [stage.key for stage in words]
+    built = asked.library_key or _key(
+        "libraries", features=features, library=library, protocol=protocol, seed=seed, words=words_keys if asked.has_words else None
     )
-    fits = library_key is None
+    # How many concepts a text library keeps is known when it stands.
+    count = None if asked.has_words else library["concept_count"]
+    sized_by = {"library": built} if asked.has_words else {"concept_count": count}
+    control = _key("control", features=features, protocol=protocol, seed=seed, **sized_by)
+    heads = _key("heads", features=features, library=built, protocol=protocol, seed=seed)
+    name = _key("name", features=features, library=built, words=words_keys)
+    names, named = ((NAMES,), {"named": True}) if asked.has_names else ((), {"named": False})
+    curve = _key("curve", heads=heads, control=control, names=name if asked.has_names else None)
+    show = _key("explain", features=features, library=built, names=name if asked.has_names else None)
+
+    fits = asked.library_key is None
     ensemble = ENSEMBLE if fits else LIBRARY
-    return [
-        Stage("extract", features, (), (FEATURES,), {"elements": spec["elements"]}, needs_sources=True, sharded=images),
-        *([build] if fits else []),
-        Stage("control", control, (FEATURES,), (CONTROL,), request),
+    source = (EMBEDDINGS, PHRASES) if asked.has_words else ()
+    stages = [Stage("extract", features, (), (FEATURES,), {"elements": spec["elements"]}, ("model", "dataset"), sharded=images), *words]
+    if fits:
+        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), request | {"words": asked.has_words}))
+    if asked.has_names:
+        stages.append(Stage("name", name, (FEATURES, LIBRARY, PHRASES), (NAMES,), {}, ("vlm", "dataset")))
+    sized = (LIBRARY,) if asked.has_words else ()
+    stages += [
+        Stage("control", control, (FEATURES, *sized), (CONTROL,), request | {"concept_count": count}),
         Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), request),
-        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL), (REPORT,), request),
-        *([show] if fits else []),
-        Stage("report", key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS)),
+        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL, *names), (REPORT,), request | named),
     ]
+    if fits:
+        shown = (CONCEPTS, LEFT_OUT, VECTORS, EXEMPLARS)
+        stages.append(Stage("explain", show, (FEATURES, LIBRARY, *names), shown, named, ("dataset",) if images else ()))
+    return [*stages, Stage("report", _key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
+
+
+def phrases_stage(vlm_digest: str | None, vocabulary_digest: str, class_names: list[str]) -> Stage:
+    """The text embeddings of a vocabulary; they depend on no image."""
+    key = _key("embed_phrases", vlm=vlm_digest, vocabulary=vocabulary_digest, class_names=class_names)
+    return Stage("embed_phrases", key, (), (PHRASES,), {"class_names": class_names}, ("vlm", "vocabulary"))
+
+
+def _word_stages(asked: ScoreRequest, data: dict[str, Any]) -> list[Stage]:
+    """What a vision-language model says, of the images where text concepts are fitted, of the phrases wherever they are used."""
+    if asked.vlm is None or not (asked.has_words or asked.has_names):
+        return []
+    phrases = phrases_stage(asked.vlm.digest, asked.spec["vocabulary"]["digest"], (asked.dataset.info or {})["class_names"])
+    if not asked.has_words:
+        return [phrases]
+    images = _key("embed_images", vlm=asked.vlm.digest, dataset=data)
+    return [Stage("embed_images", images, (), (EMBEDDINGS,), {}, ("vlm", "dataset"), sharded=True), phrases]
+
+
+def _key(stage: str, **depends: Any) -> str:
+    return digest_of(stage=stage, engine=ENGINE_VERSION, **depends)
 
 
 def _reused_library(session: Session, owner_id: str, choice: dict[str, Any]) -> ConceptLibrary | None:

@@ -2,32 +2,105 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from app.db.models import Dataset, Model
-from app.settings import Settings
+from sqlalchemy.orm import Session
+
+from app.db.models import ConceptSetVersion, Dataset, Job, Model
 from app.storage import ArtifactMissing
+from iis_engine.vocabulary import Phrase, phrases_digest, shipped
 from worker.artifacts import digest_of
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING
+from worker.stages import VOCABULARY
+
+Phrases = list[list[str | None]]
+"""[[text, group], …]"""
 
 
-def describe_model(model: Model, settings: Settings) -> dict[str, Any]:
-    """The backbone as a request to the compute process; its file comes with `fetch_checkpoint`."""
+class Sources:
+    """What stages read beside the outputs of others, fetched when a stage first needs it.
+
+    `model` and `vlm` are networks, `dataset` the images or features, `vocabulary` the phrases that `read_phrases` finds.
+    """
+
+    def __init__(self, attempt: Attempt, read_phrases: Callable[[Session, Job], Phrases]) -> None:
+        self._attempt = attempt
+        self._read_phrases = read_phrases
+        self._ready: dict[str, Any] = {}
+
+    def fetch(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Put the named ones into the workspace; returns what stages need to find them."""
+        fetchers = {"model": self._model, "vlm": self._vlm, "dataset": self._dataset, "vocabulary": self._vocabulary}
+        for name in names:
+            if name not in self._ready:
+                self._ready[name] = fetchers[name]()
+        return {name: self._ready[name] for name in names}
+
+    def _model(self) -> dict[str, Any] | None:
+        model = self._attempt.rows.model
+        return None if model is None else fetch_model(self._attempt, model)
+
+    def _vlm(self) -> dict[str, Any]:
+        model = self._attempt.rows.vlm
+        if model is None:
+            raise StageRefused("vlm_missing", "The job names no vision-language model.", "vlm")
+        return fetch_model(self._attempt, model)
+
+    def _dataset(self) -> dict[str, Any]:
+        attempt, dataset = self._attempt, self._attempt.rows.dataset
+        if dataset is None:
+            raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
+        source = describe_dataset(dataset) | {"file": fetch_dataset(attempt)}
+        _fetch_reading(attempt, dataset)
+        attempt.compute("materialise", {"sources": {"dataset": source}})
+        attempt.stage_event("materialise", "finished")
+        return source
+
+    def _vocabulary(self) -> None:
+        phrases = self._attempt.write(lambda session: self._read_phrases(session, self._attempt.rows.job))
+        (self._attempt.workspace / VOCABULARY).write_text(json.dumps(phrases))
+
+
+def fetch_model(attempt: Attempt, model: Model) -> dict[str, Any]:
+    """A network as a request to the compute process, its files in the workspace."""
+    settings = attempt.runtime.settings
+    if model.pretrained is not None and not settings.allow_hub:
+        raise StageRefused("hub_not_allowed", "This server fetches no weights by name; upload the checkpoint file instead.", "pretrained")
     return {
+        "role": model.role,
         "architecture": model.architecture,
         "arguments": model.arguments,
         "pretrained": model.pretrained,
         "layer": model.layer,
         "preprocessing": model.preprocessing,
+        "tokenizer": model.tokenizer,
         "device": settings.device,
+        "checkpoint": None if model.upload_id is None else str(attempt.fetch_upload(model.upload_id)),
+        "text_checkpoint": None if model.text_upload_id is None else str(attempt.fetch_upload(model.text_upload_id)),
     }
 
 
+def read_vocabulary(session: Session, job: Job) -> Phrases:
+    """The phrases of a job's vocabulary: shipped with the package, or a version of the owner's own set."""
+    chosen = job.spec["vocabulary"]
+    if job.concept_set_id is None:
+        phrases = shipped(chosen["id"]).phrases
+    else:
+        version = session.get_one(ConceptSetVersion, (job.concept_set_id, chosen["version"]))
+        phrases = tuple(Phrase(text, group) for text, group in version.phrases)
+    if phrases_digest(phrases) != chosen["digest"]:
+        message = f"The vocabulary {chosen['id']} has changed since the job was sent; send it again."
+        raise StageRefused("vocabulary_changed", message, "vocabulary")
+    return [[phrase.text, phrase.group] for phrase in phrases]
+
+
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """The data set as a request to the compute process; its files come with `fetch_dataset`."""
+    """The data set as a request to the compute process; its file comes with `fetch_dataset`."""
     return {
         "kind": dataset.kind,
         "server_path": dataset.server_path,
@@ -38,18 +111,6 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def fetch_checkpoint(attempt: Attempt) -> str | None:
-    """The checkpoint's path in the workspace, or None for a pretrained tag."""
-    model = attempt.rows.model
-    if model is None or model.upload_id is None:
-        if model is not None and model.pretrained is not None and not attempt.runtime.settings.allow_hub:
-            raise StageRefused(
-                "hub_not_allowed", "This server fetches no weights by name; upload the checkpoint file instead.", "pretrained"
-            )
-        return None
-    return str(attempt.fetch_upload(model.upload_id))
-
-
 def fetch_dataset(attempt: Attempt) -> str | None:
     """The archive's or features file's path in the workspace; None when the data set is a server folder or on the Hub."""
     dataset = attempt.rows.dataset
@@ -58,21 +119,6 @@ def fetch_dataset(attempt: Attempt) -> str | None:
             raise StageRefused("hub_not_allowed", "This server fetches no data by name; upload an archive of class folders instead.", "hub")
         return None
     return str(attempt.fetch_upload(dataset.upload_id))
-
-
-def materialise(attempt: Attempt) -> dict[str, Any]:
-    """Fetch the files and let the compute process unpack them; returns what stages need to find them."""
-    model, dataset = attempt.rows.model, attempt.rows.dataset
-    if dataset is None:
-        raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
-    sources = {
-        "model": None if model is None else describe_model(model, attempt.runtime.settings) | {"checkpoint": fetch_checkpoint(attempt)},
-        "dataset": describe_dataset(dataset) | {"file": fetch_dataset(attempt)},
-    }
-    _fetch_reading(attempt, dataset)
-    attempt.compute("materialise", {"sources": sources})
-    attempt.stage_event("materialise", "finished")
-    return sources
 
 
 def reading_key(dataset: Dataset) -> str:

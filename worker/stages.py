@@ -17,11 +17,16 @@ from worker.datasets import (
     open_unchanged_features,
     read_images,
 )
+from worker.requests import open_backbone, open_vision_language_model, score_spec
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
+EMBEDDINGS, PHRASES = "embeddings.safetensors", "phrases.safetensors"  # of a vision-language model: the images', the phrases'
+VOCABULARY = "vocabulary.json"  # phrases that the parent leaves for `embed_phrases`: [[text, group], …]
+NAMES = "names.json"
 ENSEMBLE = "ensemble.zip"
 REPORT = "report.json"
 CONCEPTS, VECTORS, EXEMPLARS = "concepts.json", "vectors.npy", "exemplars.zip"
+LEFT_OUT = "left_out.json"
 PLOTS = tuple((name, suffix, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg"))
 
 
@@ -44,13 +49,19 @@ def prepare() -> None:
 
 
 def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Load the backbone and run a dry forward: {digest, info}."""
+    """Load the network and run a dry forward: {digest, info}."""
     import torch
     from PIL import Image
 
     from iis_engine.errors import CheckpointError
 
-    backbone = _backbone(arguments["model"])
+    request = arguments["model"]
+    if request["role"] == "vlm":
+        model = open_vision_language_model(request)
+        backbone, digest, info = model.images, model.digest, model.describe()
+    else:
+        backbone = open_backbone(request)
+        digest, info = backbone.digest, backbone.describe()
     tell.progress(1, 2)
     image = Image.effect_noise(backbone.input_size[::-1], 64).convert("RGB")
     with torch.inference_mode():
@@ -58,7 +69,7 @@ def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> d
     if not torch.isfinite(representation).all():
         raise CheckpointError("The network's representation of an image is not finite; its weights are damaged.", param="checkpoint")
     tell.progress(2, 2)
-    return {"digest": backbone.digest, "info": backbone.describe()}
+    return {"digest": digest, "info": info}
 
 
 def check_dataset(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
@@ -85,26 +96,48 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
         ready = open_unchanged_features(sources["dataset"])
         ready.save(workspace / FEATURES)
         return {}
-    from iis_engine.extraction import extract_features
     from iis_engine.specs import ElementSpec
 
-    shards = _Shards(workspace / "shards", tell)
-    features = extract_features(
-        _backbone(sources["model"]),
-        open_images(workspace, sources["dataset"]),
-        ElementSpec(**arguments["elements"]),
-        shard_folder=shards.folder,
-        progress=shards.progress,
-    )
+    features = _extracted(open_backbone(sources["model"]), workspace, arguments, ElementSpec(**arguments["elements"]), tell)
     features.save(workspace / FEATURES)
     return {"warnings": list(features.warnings)}
+
+
+def embed_images(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Image embeddings of both splits -> embeddings.safetensors; one pass serves every backbone and every vocabulary."""
+    tower = open_vision_language_model(arguments["sources"]["vlm"]).images
+    _extracted(tower, workspace, arguments, None, tell).save(workspace / EMBEDDINGS)
+    return {}
+
+
+def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Text embeddings of a vocabulary and of class names -> phrases.safetensors."""
+    from iis_engine.phrase_embeddings import embed_phrases
+
+    model = open_vision_language_model(arguments["sources"]["vlm"])
+    embed_phrases(model, _vocabulary(workspace), arguments["class_names"], tell.progress).save(workspace / PHRASES)
+    return {}
+
+
+def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Phrases that mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
+    from iis_engine.near_phrases import drop_near
+    from iis_engine.phrase_embeddings import PhraseEmbeddings
+
+    kept, left_out = drop_near(PhraseEmbeddings.load(workspace / PHRASES))
+    dropped = [
+        {"text": one.phrase, "reason": one.reason, "other": one.details["other"], "similarity": one.details["cosine"]} for one in left_out
+    ]
+    return {"kept": kept, "dropped": dropped}
 
 
 def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The concept library -> library.safetensors, and with the further seeds its interval needs -> ensemble.zip."""
     from iis_engine.scoring import build_libraries
 
-    ensemble = build_libraries(_features(workspace), _score_spec(arguments), tell.progress, device=arguments["device"])
+    source = _text_source(workspace) if arguments["words"] else None
+    features, spec = _features(workspace), score_spec(arguments["score"])
+    ensemble = build_libraries(features, spec, tell.progress, source=source, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     ensemble.save(workspace / "ensemble")
     with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
@@ -113,11 +146,27 @@ def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
     return {}
 
 
+def name(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """The phrases nearest to each visual concept -> names.json."""
+    from iis_engine.libraries.library import ConceptLibrary
+    from iis_engine.naming import embed_exemplars, name_concepts, save_names
+    from iis_engine.phrase_embeddings import PhraseEmbeddings
+
+    features, library = _features(workspace), ConceptLibrary.load(workspace / LIBRARY)
+    tower = open_vision_language_model(arguments["sources"]["vlm"]).images
+    crops = embed_exemplars(tower, open_images(workspace, arguments["sources"]["dataset"]), features, library, tell.progress)
+    save_names(name_concepts(library, crops, PhraseEmbeddings.load(workspace / PHRASES)), workspace / NAMES)
+    return {}
+
+
 def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The random control -> control.safetensors."""
+    from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.scoring import measure_control
 
-    measured = measure_control(_features(workspace), _score_spec(arguments), tell.progress, device=arguments["device"])
+    # What a text library keeps is known when it stands; all others have as many concepts as were asked for.
+    count = arguments["concept_count"] or len(ConceptLibrary.load(workspace / LIBRARY))
+    measured = measure_control(_features(workspace), count, score_spec(arguments["score"]), tell.progress, device=arguments["device"])
     measured.save(workspace / CONTROL)
     return {}
 
@@ -126,7 +175,7 @@ def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
     """Every head of every sparsity -> measurement.safetensors."""
     from iis_engine.scoring import measure_library
 
-    features, ensemble, spec = _features(workspace), _ensemble(workspace), _score_spec(arguments)
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     measure_library(features, ensemble, spec, tell.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
     return {}
 
@@ -134,23 +183,27 @@ def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
 def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The curve, its integral and their intervals -> report.json."""
     from iis_engine.measurement import Measurement
+    from iis_engine.naming import load_names
     from iis_engine.scoring import assemble
 
     measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
-    found = assemble(_features(workspace), _ensemble(workspace), measured, random, _score_spec(arguments)).to_dict()
+    names = load_names(workspace / NAMES) if arguments["named"] else None
+    found = assemble(_features(workspace), _ensemble(workspace), measured, random, score_spec(arguments["score"]), names).to_dict()
     (workspace / REPORT).write_text(json.dumps(found, allow_nan=False))
     tell.progress(1, 1)
     return {"warnings": found["warnings"]}
 
 
 def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """What shows each concept -> concepts.json, vectors.npy, exemplars.zip."""
+    """What shows each concept, and what it is called -> concepts.json, left_out.json, vectors.npy, exemplars.zip."""
     from iis_engine.libraries.library import ConceptLibrary
+    from iis_engine.naming import load_names
     from worker.exemplars import show_concepts
 
     sources = arguments.get("sources")
     images = open_images(workspace, sources["dataset"]) if sources else None
-    show_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, workspace, tell.progress)
+    names = load_names(workspace / NAMES) if arguments["named"] else None
+    show_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, names, workspace, tell.progress)
     return {}
 
 
@@ -166,8 +219,22 @@ def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
 
 
 STAGES: dict[str, Stage] = {
-    stage.__name__: stage for stage in (check_model, check_dataset, materialise, extract, libraries, control, heads, curve, explain, report)
+    stage.__name__: stage
+    for stage in (
+        *(check_model, check_dataset, clean_phrases),
+        *(materialise, extract, embed_images, embed_phrases),
+        *(libraries, name, control, heads, curve, explain, report),
+    )
 }
+
+
+def _extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], elements: Any, tell: Reporter) -> Any:
+    """f of a data set, in shards that are announced as they become complete."""
+    from iis_engine.extraction import extract_features
+
+    shards = _Shards(workspace / arguments["shard_folder"], tell)
+    images = open_images(workspace, arguments["sources"]["dataset"])
+    return extract_features(backbone, images, elements, shard_folder=shards.folder, progress=shards.progress)
 
 
 class _Shards:
@@ -190,20 +257,18 @@ class _Shards:
         return {path.name for path in self.folder.glob("*.safetensors")}
 
 
-def _backbone(request: dict[str, Any]) -> Any:
-    from iis_engine.backbones import load_backbone
-    from iis_engine.specs import BackboneSpec, Preprocessing
+def _vocabulary(workspace: Path) -> list[Any]:
+    from iis_engine.vocabulary import Phrase
 
-    given: dict[str, Any] = request["preprocessing"] or {}
-    preprocessing: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    spec = BackboneSpec(
-        request["architecture"],
-        request["arguments"],
-        request["pretrained"],
-        request["layer"],
-        Preprocessing(**preprocessing),
-    )
-    return load_backbone(spec, Path(request["checkpoint"]) if request["checkpoint"] else None, device=request["device"])
+    return [Phrase(text, group) for text, group in json.loads((workspace / VOCABULARY).read_text())]
+
+
+def _text_source(workspace: Path) -> Any:
+    from iis_engine.features import FeatureSet
+    from iis_engine.libraries.text import TextSource
+    from iis_engine.phrase_embeddings import PhraseEmbeddings
+
+    return TextSource(PhraseEmbeddings.load(workspace / PHRASES), FeatureSet.load(workspace / EMBEDDINGS))
 
 
 def _features(workspace: Path) -> Any:
@@ -222,14 +287,3 @@ def _ensemble(workspace: Path) -> Any:
     with zipfile.ZipFile(workspace / ENSEMBLE) as archive:
         archive.extractall(workspace / "ensemble")
     return LibraryEnsemble.load(workspace / "ensemble")
-
-
-def _score_spec(arguments: dict[str, Any]) -> Any:
-    from iis_engine.specs import ElementSpec, LibrarySpec, ScoreSpec
-
-    def library(request: dict[str, Any]) -> LibrarySpec:
-        parts = tuple(library(part) for part in request.get("parts") or ())
-        return LibrarySpec(request["kind"], request["concept_count"], parts)
-
-    score = arguments["score"]
-    return ScoreSpec(library(score["library"]), ElementSpec(**score["elements"]), score["protocol"], score["seed"])

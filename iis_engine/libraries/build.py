@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from iis_engine.errors import LibraryError
 from iis_engine.features import FeatureSet, Progress, no_progress
@@ -13,34 +12,14 @@ from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
-from iis_engine.order import canonical_order, in_canonical_order
-from iis_engine.specs import LIBRARY_KINDS, LibrarySpec
-
-VISUAL_KINDS = ("prototype", "cluster", "end2end")
-
-
-def unit_elements(features: FeatureSet) -> tuple[Tensor, Tensor]:
-    """L2-normalised element features (E, d) float64 and their indices; elements the network maps to zero have no direction and stay out."""
-    if features.elements is None:
-        return torch.empty(0, features.X_train.shape[1], dtype=torch.float64), torch.empty(0, dtype=torch.int64)
-    elements = features.elements.double()
-    norms = elements.norm(dim=1)
-    numbers = (norms > 0).nonzero().flatten()
-    return elements[numbers] / norms[numbers].unsqueeze(1), numbers
+from iis_engine.libraries.text import TextSource, build_text, refit_text
+from iis_engine.libraries.units import settled_elements, unit_elements
+from iis_engine.order import in_canonical_order
+from iis_engine.specs import LIBRARY_KINDS, VISUAL_KINDS, LibrarySpec
 
 
-def settled_elements(features: FeatureSet) -> tuple[Tensor, Tensor]:
-    """`unit_elements` in an order that depends on their content alone: what comes first in the file decides nothing."""
-    units, numbers = unit_elements(features)
-    if features.elements is None:
-        return units, numbers
-    order = canonical_order(features.elements[numbers])
-    order = order[torch.randperm(len(order), generator=torch.Generator().manual_seed(0))]
-    return units[order], numbers[order]
-
-
-def check_library(features: FeatureSet, spec: LibrarySpec) -> None:
-    """Refuse, before any work, a library that these features cannot give.
+def check_library(features: FeatureSet, spec: LibrarySpec, source: TextSource | None = None) -> None:
+    """Refuse, before any work, a library that these features, and this source of text concepts, cannot give.
 
     Raises
     ------
@@ -55,10 +34,14 @@ def check_library(features: FeatureSet, spec: LibrarySpec) -> None:
         if len({part.kind for part in spec.parts}) < len(spec.parts):
             raise LibraryError("A combined library names each kind once.", param="library.parts")
         for part in spec.parts:
-            check_library(features, part)
+            check_library(features, part, source)
         return
     if spec.concept_count < 2:
         raise LibraryError(f"A library needs at least 2 concepts; got {spec.concept_count}.", param="library.concept_count")
+    if spec.kind == "text" and source is None:
+        raise LibraryError(
+            "A text library needs a vision-language model and a vocabulary, and the images that both networks read.", param="library.kind"
+        )
     if spec.kind not in VISUAL_KINDS:
         return
     available = len(unit_elements(features)[0])
@@ -78,14 +61,36 @@ def check_library(features: FeatureSet, spec: LibrarySpec) -> None:
 
 
 def build_library(
-    features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress = no_progress
+    features: FeatureSet,
+    spec: LibrarySpec,
+    seed: int,
+    device: torch.device,
+    progress: Progress = no_progress,
+    *,
+    source: TextSource | None = None,
+    like: ConceptLibrary | None = None,
 ) -> ConceptLibrary:
-    """Build one library; `seed` decides every draw in it."""
-    check_library(features, spec)
+    """Build one library; `seed` decides every draw in it.
+
+    Parameters
+    ----------
+    source : where text concepts come from
+    like : the library of the same request under another seed, whose phrases text concepts keep
+    """
+    check_library(features, spec, source)
     if spec.kind == "combined":
-        return combine([build_library(features, part, seed, device, progress) for part in spec.parts])
+        parts = [build_library(features, part, seed, device, progress, source=source, like=like) for part in spec.parts]
+        return combine(parts)
+    if spec.kind == "text" and source is not None:
+        if like is not None and like.words is not None:
+            return refit_text(features, source, like.words, spec, seed, device)
+        return build_text(features, source, spec, seed, device, progress)
     if spec.kind == "random":
         return build_random(features.X_train.shape[1], spec.concept_count, seed)
+    return _build_visual(features, spec, seed, device, progress)
+
+
+def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress) -> ConceptLibrary:
     units, numbers = settled_elements(features)
     if spec.kind == "prototype":
         return build_prototype(units, numbers, spec.concept_count, seed)

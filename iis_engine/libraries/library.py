@@ -11,8 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from iis_engine.libraries.findings import TextFindings
+
 EXEMPLARS_PER_CONCEPT = 5
 ROWS_AT_ONCE = 8192
+TENSORS = ("vectors", "means", "deviations")
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,21 @@ class ConceptLibrary:
 
     Attributes
     ----------
-    kind : prototype, cluster, end2end, random or combined
+    kind : prototype, cluster, end2end, text, random or combined
     vectors : (M, d) float32, unit rows
     origins : per concept the library it came from; one block of equal names per joined library
     exemplars : per concept the elements that show it, best first, as (element index, cosine); empty for random directions
+    means, deviations : (M,) float64, of the raw activation over the training images; used for text concepts, None without any
+    words : what was found about the phrases of the text concepts, in their order; None without any
     """
 
     kind: str
     vectors: Tensor
     origins: tuple[str, ...]
     exemplars: tuple[tuple[tuple[int, float], ...], ...]
+    means: Tensor | None = None
+    deviations: Tensor | None = None
+    words: TextFindings | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -42,6 +50,8 @@ class ConceptLibrary:
 
     def activations(self, X: Tensor) -> Tensor:
         """g_𝒞(f(x)): f(x)·cᵀ, then LayerNorm over the concepts of a block, without affine and without epsilon (eq. 3).
+
+        Text concepts are standardised one by one instead, with the mean and deviation of the training images (METHOD §2).
 
         Computed in float64 and rounded once, so that neither the scale of X nor the order of concepts changes a rank.
 
@@ -58,13 +68,26 @@ class ConceptLibrary:
         for start in range(0, len(X), ROWS_AT_ONCE):
             raw = X[start : start + ROWS_AT_ONCE].double() @ vectors.T
             for block in self.blocks():
-                out[start : start + ROWS_AT_ONCE, block] = standardise_rows(raw[:, block]).float()
+                out[start : start + ROWS_AT_ONCE, block] = self._normalised(raw[:, block], block).float()
         return out
 
+    def _normalised(self, raw: Tensor, block: slice) -> Tensor:
+        if self.means is None or self.deviations is None or self.origins[block.start] != "text":
+            return standardise_rows(raw)
+        mean, deviation = self.means[block].to(raw.device), self.deviations[block].to(raw.device)
+        noise = 1e-12 * raw.abs().amax(dim=0)
+        return torch.where(deviation > noise, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
+
     def save(self, path: Path) -> None:
-        """Write one safetensors file; kind, origins and exemplars go into its header."""
-        header = {"kind": self.kind, "origins": list(self.origins), "exemplars": [[list(e) for e in row] for row in self.exemplars]}
-        save_file({"vectors": self.vectors.contiguous()}, path, metadata={"iis": json.dumps(header)})
+        """Write one safetensors file; kind, origins, exemplars and words go into its header."""
+        header = {
+            "kind": self.kind,
+            "origins": list(self.origins),
+            "exemplars": [[list(e) for e in row] for row in self.exemplars],
+            "words": None if self.words is None else self.words.to_dict(),
+        }
+        tensors = {name: tensor.contiguous() for name in TENSORS if (tensor := getattr(self, name)) is not None}
+        save_file(tensors, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
     def load(path: Path) -> ConceptLibrary:
@@ -72,7 +95,9 @@ class ConceptLibrary:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["iis"])
             exemplars = tuple(tuple((int(index), float(cosine)) for index, cosine in row) for row in header["exemplars"])
-            return ConceptLibrary(header["kind"], file.get_tensor("vectors"), tuple(header["origins"]), exemplars)
+            held = {name: file.get_tensor(name) for name in TENSORS if name in file.keys()}  # noqa: SIM118 (no mapping)
+            words = None if header["words"] is None else TextFindings.from_dict(header["words"])
+            return ConceptLibrary(header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, words=words, **held)
 
 
 def standardise_rows(raw: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from iis_engine.datasets import read_image_folder
-from iis_engine.elements import FILL_GREY, choose_source_images, cut_elements, element_crop, segment_masks
+from iis_engine.elements import FILL_GREY, choose_source_images, cut_elements, element_crops, segment_masks
 from iis_engine.errors import DataError
 from iis_engine.features import ElementRef
 from iis_engine.images import load_image
@@ -87,13 +87,13 @@ def test_tiny_and_plain_images_have_at_least_one_segment(image: Image.Image) -> 
 @pytest.mark.parametrize(("kind", "name"), [("patches", "patch"), ("segments", "segment")])
 def test_an_element_is_found_again_from_its_reference(kind: str, name: str, quarters: Image.Image) -> None:
     for element in cut_elements(quarters, kind):  # type: ignore[arg-type]
-        again = element_crop(quarters, ElementRef(0, element.box, name))
+        again = element_crops(quarters, [ElementRef(0, element.box, name)])[0]
         assert np.array_equal(np.asarray(again), np.asarray(element.crop))
 
 
 def test_a_segment_is_not_found_in_another_image(quarters: Image.Image) -> None:
     with pytest.raises(DataError, match="not the one that the element was cut from"):
-        element_crop(quarters, ElementRef(0, (1, 2, 3, 4), "segment"))
+        element_crops(quarters, [ElementRef(0, (1, 2, 3, 4), "segment")])
 
 
 def test_sources_are_as_many_per_class_as_asked_for_and_as_there_are(image_folder: ImageFolder) -> None:

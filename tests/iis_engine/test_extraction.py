@@ -17,7 +17,7 @@ from torch import Tensor
 
 from iis_engine.backbones import Backbone, load_backbone
 from iis_engine.datasets import ImageDataset, read_image_folder
-from iis_engine.elements import element_crop
+from iis_engine.elements import element_crops
 from iis_engine.errors import DataError, OutOfMemory
 from iis_engine.extraction import extract_features
 from iis_engine.features import FeatureSet
@@ -104,7 +104,7 @@ def test_each_element_is_the_representation_of_its_own_crop(kind: Any, backbone:
         assert len(features.element_refs) == 2 * 3 * 16
     for index in range(0, len(features.element_refs), 11):
         ref = features.element_refs[index]
-        crop = element_crop(load_image(dataset.train[ref.image].path), ref)
+        crop = element_crops(load_image(dataset.train[ref.image].path), [ref])[0]
         expected = backbone.embed(backbone.preprocess_element(crop)[None])[0]
         assert torch.allclose(features.elements[index], expected, atol=1e-4)
 

@@ -1,0 +1,231 @@
+"""Directions whose projections imitate given activations: the fit behind the Text library. What is imitated is decided elsewhere.
+
+The similarity is cos-cubed: the cosine of two centred columns whose entries are cubed first, so that the rows where a concept
+stands out decide (Oikarinen et al., "Label-free Concept Bottleneck Models", ICLR 2023, section 3; eq. 2 of the paper).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from iis_engine.features import Progress, no_progress
+
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Strengths of the closed-form start, in units of the mean variance of the columns of X."""
+STEPS_MAX = 40
+PATIENCE = 4
+"""Steps without a gain on the held-out rows after which a concept is done."""
+SMALLEST_GAIN = 1e-4
+MEMORY = 6
+STEP_LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03)
+SUFFICIENT = 1e-4  # Armijo's constant
+ENTRIES_AT_ONCE = 2**24
+"""Rows x concepts that are worked on together."""
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """Fitted directions.
+
+    Attributes
+    ----------
+    vectors : (M, d) float64, W_c
+    similarity : (M,) float64, cos-cubed similarity on the held-out rows
+    """
+
+    vectors: Tensor
+    similarity: Tensor
+
+
+def cos_cubed(q: Tensor, p: Tensor) -> Tensor:
+    """Cosine of the centred, cubed columns of q and p, (n, M) each: (M,) in [-1, 1]; 0 where a column is constant."""
+    a, b = _cubed(q), _cubed(p)
+    return (a * b).sum(dim=0)
+
+
+def imitate(X: Tensor, P: Tensor, held_out: Tensor, *, progress: Progress = no_progress) -> Imitation:
+    """Find bias-free directions whose projections of X have the highest cos-cubed similarity with the columns of P.
+
+    Ridge regression gives a start for each of several strengths in closed form, from one eigendecomposition; L-BFGS goes on from the
+    best of them, all concepts at once, in the coordinates in which that ridge problem is a sphere. Along a direction the projections
+    are linear, so a step length costs no product with X. The held-out rows choose the strength and the moment to stop, one by one.
+
+    Parameters
+    ----------
+    X : (n, d) float32 representation
+    P : (n, M) activations to imitate
+    held_out : (n,) bool, rows that choose and are not fitted
+
+    Returns
+    -------
+    Imitation
+        Directions of any length: neither X's scale nor P's matters.
+    """
+    fitted, judged = X[~held_out], X[held_out]
+    mean = fitted.double().mean(dim=0)
+    scale = (fitted.double() - mean).square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
+    fitted, judged = (((part.double() - mean) / scale).float() for part in (fitted, judged))
+    spectrum, basis = torch.linalg.eigh(fitted.double().T @ fitted.double() / len(fitted))
+    turned = _Turned(fitted @ basis.float(), judged @ basis.float(), spectrum.clamp_min(0).float())
+    width = max(1, ENTRIES_AT_ONCE // len(X))
+    parts: list[Imitation] = []
+    for start in range(0, P.shape[1], width):
+        progress(start, P.shape[1])
+        targets = P[:, start : start + width].to(X.device)
+        parts.append(_imitate_block(turned, targets[~held_out], targets[held_out]))
+    progress(P.shape[1], P.shape[1])
+    vectors = torch.cat([part.vectors for part in parts], dim=1)
+    return Imitation((basis @ vectors).T, torch.cat([part.similarity for part in parts]))
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """Centred rows in the eigenbasis of their covariance."""
+
+    fitted: Tensor  # (n, d)
+    judged: Tensor  # (h, d)
+    spectrum: Tensor  # (d,)
+
+
+def _imitate_block(X: _Turned, P: Tensor, P_judged: Tensor) -> Imitation:
+    """`imitate` for a block of concepts; vectors come back as columns (d, M) in the eigenbasis."""
+    goal = _cubed(P).float()
+    goal_judged = _cubed(P_judged)
+    start, scaling = _ridge_starts(X, _standardised(P), goal_judged)
+    return _ascend(X, goal, goal_judged, start, scaling)
+
+
+def _ridge_starts(X: _Turned, targets: Tensor, goal_judged: Tensor) -> tuple[Tensor, Tensor]:
+    """The ridge solution (d, M) of each concept that serves the held-out rows best, and the 1/sqrt(S + λ) (d, M) of its strength."""
+    moments = X.fitted.T @ targets.float() / len(X.fitted)
+    best = torch.full((targets.shape[1],), -torch.inf, dtype=torch.float64, device=targets.device)
+    start, scaling = torch.zeros_like(moments), torch.zeros_like(moments)
+    for ridge in RIDGES:
+        damped = (X.spectrum + ridge * X.spectrum.mean()).unsqueeze(1)
+        weights = moments / damped
+        similarity = _similarity(X.judged @ weights, goal_judged)
+        better = similarity > best
+        best = torch.where(better, similarity, best)
+        start = torch.where(better, weights, start)
+        scaling = torch.where(better, damped.rsqrt(), scaling)
+    return start, scaling
+
+
+def _ascend(X: _Turned, goal: Tensor, goal_judged: Tensor, start: Tensor, scaling: Tensor) -> Imitation:
+    """L-BFGS on minus the similarity, where w = scaling * v; of each concept the iterate that is best on the held-out rows is kept."""
+    v = start / scaling
+    q, q_judged = X.fitted @ start, X.judged @ start
+    best, best_similarity = start.clone(), _similarity(q_judged, goal_judged)
+    waited = torch.zeros(v.shape[1], dtype=torch.int64, device=v.device)
+    running = torch.arange(v.shape[1], device=v.device)
+    value, slope = _value_and_slope(q, goal)
+    gradient = scaling * (X.fitted.T @ slope)
+    memory = _Memory()
+    for _ in range(STEPS_MAX):
+        direction = memory.direction(gradient)
+        downhill = (direction * gradient).sum(dim=0)
+        direction = torch.where(downhill < 0, direction, -gradient)
+        downhill = torch.where(downhill < 0, downhill, -gradient.square().sum(dim=0))
+        weights_step = scaling * direction
+        q_step, judged_step = X.fitted @ weights_step, X.judged @ weights_step
+        length = _step_length(q, q_step, goal, value, downhill)
+        v, q, q_judged = v + length * direction, q + length * q_step, q_judged + length * judged_step
+        value, slope = _value_and_slope(q, goal)
+        fresh = scaling * (X.fitted.T @ slope)
+        memory.add(length * direction, fresh - gradient)
+        gradient = fresh
+        similarity = _similarity(q_judged, goal_judged)
+        better = similarity > best_similarity[running] + SMALLEST_GAIN
+        best[:, running[better]] = (scaling * v)[:, better]
+        best_similarity[running[better]] = similarity[better]
+        waited = torch.where(better, 0, waited + 1)
+        going = (waited < PATIENCE) & (length > 0)
+        if not bool(going.any()):
+            break
+        if bool((~going).any()):
+            running, waited, value = running[going], waited[going], value[going]
+            v, q, q_judged, gradient, scaling = (part[:, going] for part in (v, q, q_judged, gradient, scaling))
+            goal, goal_judged = goal[:, going], goal_judged[:, going]
+            memory.keep(going)
+    return Imitation(best.double(), best_similarity)
+
+
+class _Memory:
+    """Curvature pairs of L-BFGS (Liu and Nocedal 1989), a column a concept."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, step: Tensor, change: Tensor) -> None:
+        product = (step * change).sum(dim=0)
+        # A pair of no or negative curvature, as the objective is not convex, says nothing: it has no weight.
+        usable = product > 1e-10 * step.norm(dim=0) * change.norm(dim=0)
+        self.pairs.append((step, change, torch.where(usable, 1 / torch.where(usable, product, 1.0), 0.0)))
+        self.pairs = self.pairs[-MEMORY:]
+
+    def keep(self, going: Tensor) -> None:
+        self.pairs = [(step[:, going], change[:, going], rate[going]) for step, change, rate in self.pairs]
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Minus the inverse Hessian's estimate times the gradient, by the two-loop recursion."""
+        if not self.pairs:
+            # The similarity changes by about one over a distance of one in units of the start's own length.
+            return -gradient / gradient.norm(dim=0).clamp_min(1e-12)
+        left, shares = gradient.clone(), list[Tensor]()
+        for step, change, rate in reversed(self.pairs):
+            share = rate * (step * left).sum(dim=0)
+            left -= share * change
+            shares.append(share)
+        step, change, rate = self.pairs[-1]
+        curvature = torch.where(rate > 0, 1 / (rate * change.square().sum(dim=0)).clamp_min(1e-30), 1.0)
+        left *= curvature
+        for (step, change, rate), share in zip(self.pairs, reversed(shares), strict=True):
+            left += step * (share - rate * (change * left).sum(dim=0))
+        return -left
+
+
+def _step_length(q: Tensor, q_step: Tensor, goal: Tensor, value: Tensor, downhill: Tensor) -> Tensor:
+    """The longest of a few step lengths with enough descent, per concept; 0 where none has."""
+    chosen = torch.zeros_like(value)
+    open_ = torch.arange(len(value), device=value.device)
+    for length in STEP_LENGTHS:
+        reached = -_similarity(q[:, open_] + length * q_step[:, open_], goal[:, open_]).to(value.dtype)
+        enough = reached <= value[open_] + SUFFICIENT * length * downhill[open_]
+        chosen[open_[enough]] = length
+        open_ = open_[~enough]
+        if len(open_) == 0:
+            break
+    return chosen
+
+
+def _value_and_slope(q: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
+    """Minus the similarity (M,) and its gradient by q (n, M); `goal` has centred, cubed columns of length one."""
+    c = q - q.mean(dim=0)
+    size = c.square().mean(dim=0).sqrt().clamp_min(1e-20)
+    c = c / size
+    cubed = c.pow(3)
+    length = cubed.norm(dim=0).clamp_min(1e-20)
+    cubed /= length
+    similarity = (cubed * goal).sum(dim=0)
+    slope = c.square_().mul_(3).mul_(cubed.mul_(similarity).sub_(goal)).div_(length * size)
+    return -similarity, slope - slope.mean(dim=0)
+
+
+def _similarity(q: Tensor, goal: Tensor) -> Tensor:
+    return (_cubed(q) * goal).sum(dim=0, dtype=torch.float64)
+
+
+def _cubed(q: Tensor) -> Tensor:
+    """Centred, cubed columns of length one; a constant column becomes zeros."""
+    cubed = _standardised(q).pow(3)
+    return cubed / cubed.norm(dim=0).clamp_min(1e-20)
+
+
+def _standardised(q: Tensor) -> Tensor:
+    centred = q - q.mean(dim=0)
+    spread = centred.square().mean(dim=0).sqrt()
+    noise = 1e-6 * q.abs().amax(dim=0) + torch.finfo(q.dtype).tiny
+    return torch.where(spread > noise, centred / spread.clamp_min(1e-30), torch.zeros_like(centred))
