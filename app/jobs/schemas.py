@@ -9,9 +9,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from app.db.models import FINISHED_STATES, Job
-from iis_engine.specs import LIBRARY_KINDS, ElementKind, LibraryKind, ProtocolName
+from iis_engine.specs import LIBRARY_KINDS, ElementKind, LibraryKind, LibrarySpec, ProtocolName
 
 MAX_CONCEPTS = 20_000
+DEFAULTS = LibrarySpec()
+WORDED_KINDS: set[LibraryKind] = {"prototype", "cluster", "end2end", "text"}  # made of phrases, or of crops that phrases name
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
 
@@ -30,25 +32,59 @@ ConceptCount = Annotated[int, Field(ge=1, le=MAX_CONCEPTS, description="M, the n
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
-class LibraryPart(BaseModel):
-    """One library inside a combined one."""
+class TextOptions(BaseModel):
+    """How phrases become a text library; no other library has these."""
 
     model_config = ConfigDict(extra="forbid")
+
+    clip_cutoff: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description=f"A phrase's mean of its five highest cosines with training images must reach it; {DEFAULTS.clip_cutoff} unless given",
+    )
+    interpretability_cutoff: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="The similarity that a phrase's activation reaches on held-out images must reach it;"
+        f" {DEFAULTS.interpretability_cutoff} unless given",
+    )
+    native: bool | None = Field(
+        default=None, description="The model is the vlm's own image tower: take the embeddings of the phrases as concept vectors"
+    )
+
+    def text_options(self) -> dict[str, Any]:
+        """The options that were given."""
+        return {name: value for name in TextOptions.model_fields if (value := getattr(self, name)) is not None}
+
+    def require_text(self, kind: LibraryKind | None) -> None:
+        """Refuse options of a text library where there is none."""
+        if kind != "text" and (given := self.text_options()):
+            names = {"names": ", ".join(given)}
+            raise PydanticCustomError("text_options", "Only a text library takes {names}; leave that out or set kind to text.", names)
+
+    def with_defaults(self, kind: LibraryKind | None) -> dict[str, Any]:
+        """The options as a job's row keeps them: all of them for a text library, none for another."""
+        return {name: getattr(DEFAULTS, name) for name in TextOptions.model_fields} | self.text_options() if kind == "text" else {}
+
+
+class LibraryPart(TextOptions):
+    """One library inside a combined one."""
 
     kind: Kind
     concept_count: ConceptCount = 200
 
     @model_validator(mode="after")
     def _parts_are_plain(self) -> Self:
+        self.require_text(self.kind)
         if self.kind == "combined":
             raise PydanticCustomError("nested_library", "A part of a combined library is a plain library; it cannot be combined itself.")
         return self
 
 
-class LibraryChoice(BaseModel):
+class LibraryChoice(TextOptions):
     """The library to read the representation through: one to fit now (`kind`), or one fitted before (`id`)."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str | None = Field(default=None, description="A concept library fitted to the same model by an earlier job")
     kind: Kind | None = None
@@ -61,6 +97,7 @@ class LibraryChoice(BaseModel):
             raise PydanticCustomError("library_choice", "Give the kind of a library to fit or the id of one fitted before, and not both.")
         if self.id is not None and (self.concept_count is not None or self.parts):
             raise PydanticCustomError("library_choice", "A library given by id is used as it is; leave out concept_count and parts.")
+        self.require_text(self.kind)
         if self.kind == "combined":
             return self._combined()
         if self.parts:
@@ -79,13 +116,20 @@ class LibraryChoice(BaseModel):
             raise PydanticCustomError("library_parts", "The parts have {total} concepts together; leave concept_count out.", counts)
         return self
 
+    @property
+    def kinds(self) -> set[LibraryKind]:
+        """The kinds of plain libraries that are to be fitted; none for a library given by id."""
+        if self.parts:
+            return {part.kind for part in self.parts}
+        return {self.kind} if self.kind is not None else set()
+
     def to_spec(self) -> dict[str, Any]:
-        """The library as a job's row keeps it: `{id}`, or `{kind, concept_count, parts}`."""
+        """The library as a job's row keeps it: `{id}`, or `{kind, concept_count, parts}` and the options of a text library."""
         if self.id is not None:
             return {"id": self.id}
-        parts = [part.model_dump() for part in self.parts]
+        parts = [{"kind": part.kind, "concept_count": part.concept_count, **part.with_defaults(part.kind)} for part in self.parts]
         count = sum(part.concept_count for part in self.parts) if parts else self.concept_count or 200
-        return {"kind": self.kind, "concept_count": count, "parts": parts}
+        return {"kind": self.kind, "concept_count": count, "parts": parts, **self.with_defaults(self.kind)}
 
 
 class Elements(BaseModel):
@@ -113,7 +157,15 @@ class JobCreate(BaseModel):
                     "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
                     "protocol": "exact",
                     "seed": 0,
-                }
+                },
+                {
+                    "kind": "score",
+                    "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+                    "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
+                    "library": {"kind": "text", "clip_cutoff": 0.25},
+                    "vlm": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8z",
+                    "vocabulary": "birds",
+                },
             ]
         },
     )
@@ -122,13 +174,41 @@ class JobCreate(BaseModel):
     model: str | None = Field(default=None, description="Left out for a features data set, which carries its representation")
     dataset: str
     library: LibraryChoice
+    vlm: str | None = Field(
+        default=None, description="A model of role vlm: it sees the phrases of a text library in images, and names visual concepts"
+    )
+    vocabulary: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$",
+        description="The phrases: the name of a concept set that comes with the service, such as birds, or cst_… for the latest version"
+        " of yours, or cst_…@2 for that one",
+    )
     elements: Elements = Field(default_factory=Elements)
     protocol: ProtocolName = "exact"
     seed: Seed = 0
     deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS, description="Of running time, over all attempts")
 
-    def to_spec(self) -> dict[str, Any]:
-        """The request as the job's row keeps it and the worker reads it."""
+    @model_validator(mode="after")
+    def _phrases_where_they_serve(self) -> Self:
+        kinds = self.library.kinds
+        if "text" in kinds and (self.vlm is None or self.vocabulary is None):
+            raise PydanticCustomError("text_needs", "A text library is made of phrases that a model knows: give vlm and vocabulary.")
+        if (self.vlm is None) != (self.vocabulary is None):
+            raise PydanticCustomError(
+                "vlm_and_vocabulary", "Names come from a model and its phrases: give both vlm and vocabulary, or neither."
+            )
+        if self.vlm is not None and not kinds & WORDED_KINDS:
+            what = "library given by id is used as it is" if self.library.id is not None else "random library has nothing to name"
+            raise PydanticCustomError("vlm_not_taken", "A {what}; leave out vlm and vocabulary.", {"what": what})
+        return self
+
+    def to_spec(self, vocabulary: dict[str, Any] | None) -> dict[str, Any]:
+        """The request as the job's row keeps it and the worker reads it.
+
+        Parameters
+        ----------
+        vocabulary : the version that the request means: id, version and digest
+        """
         return {
             "model": self.model,
             "dataset": self.dataset,
@@ -136,7 +216,17 @@ class JobCreate(BaseModel):
             "elements": self.elements.model_dump(),
             "protocol": self.protocol,
             "seed": self.seed,
+            "vlm": self.vlm,
+            "vocabulary": vocabulary,
         }
+
+
+class VocabularyView(BaseModel):
+    """The version of a concept set that a job uses."""
+
+    id: str = Field(description="cst_…, or the name of a set that comes with the service")
+    version: int
+    digest: str = Field(description="sha256 over its phrases")
 
 
 class JobProgress(BaseModel):
@@ -162,6 +252,8 @@ JOB_EXAMPLE: dict[str, Any] = {
     "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
     "library": {"kind": "cluster", "concept_count": 200, "parts": []},
+    "vlm": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8z",
+    "vocabulary": {"id": "birds", "version": 1, "digest": "38f144eec55882620878a0ea2697677e5ec68cf3f70f26e5d10528fe1fd87562"},
     "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
     "protocol": "exact",
     "seed": 0,
@@ -198,6 +290,8 @@ class JobView(BaseModel):
     model: str | None
     dataset: str
     library: dict[str, Any]
+    vlm: str | None = None  # jobs of the first releases say nothing of it
+    vocabulary: VocabularyView | None = None
     elements: dict[str, Any]
     protocol: ProtocolName
     seed: int

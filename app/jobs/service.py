@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from time import monotonic
 
 from sqlalchemy.orm import Session
 
+from app.checks import require_ready
 from app.concept_libraries.repository import ConceptLibraryRepository
+from app.concept_sets.service import require_vocabulary
+from app.concept_sets.shipped import is_shipped
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Dataset, Job, Model
@@ -17,6 +21,7 @@ from app.events.signals import JobSignals
 from app.jobs.repository import JobRepository
 from app.jobs.schemas import JobCreate, JobView
 from app.models.repository import ModelRepository
+from app.models.service import ready_vlm
 from app.queue import ring
 from app.settings import Settings
 
@@ -30,28 +35,33 @@ def create_job(session: Session, owner_id: str, request: JobCreate, settings: Se
     Raises
     ------
     NotFound
-        When the owner has no such model, data set or concept library.
+        When the owner has no such model, data set, concept library or concept set.
     Conflict
-        While the model or the data set is still being checked.
+        While one of them is still being checked.
     InvalidInput
         When one of them was refused, or they do not go together.
     """
     # Locked, so that neither is deleted between this look and the commit.
     dataset = DatasetRepository(session, owner_id).get(request.dataset, for_update=True)
     model = ModelRepository(session, owner_id).get(request.model, for_update=True) if request.model is not None else None
-    _require_fitting(model, dataset)
+    _require_fitting(model, dataset, request.vlm)
     if model is not None:
-        _require_ready(model, "model")
-    _require_ready(dataset, "dataset")
+        require_ready(model, "model")
+    require_ready(dataset, "dataset")
+    if request.vlm is not None:
+        ready_vlm(session, owner_id, request.vlm)
+    vocabulary = require_vocabulary(session, owner_id, request.vocabulary) if request.vocabulary is not None else None
     if request.library.id is not None:
         _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)
     job = Job(
         id=new_id("job"),
         owner_id=owner_id,
         kind=request.kind,
-        spec=request.to_spec(),
+        spec=request.to_spec(asdict(vocabulary) if vocabulary is not None else None),
         model_id=request.model,
         dataset_id=request.dataset,
+        vlm_id=request.vlm,
+        concept_set_id=vocabulary.id if vocabulary is not None and not is_shipped(vocabulary.id) else None,
         attempt=0,
         request_id=request_id,
         deadline_seconds=request.deadline_seconds or settings.job_deadline_seconds,
@@ -117,27 +127,27 @@ async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, own
             await waiter.wait(min(left, RECHECK_SECONDS))
 
 
-def _require_fitting(model: Model | None, dataset: Dataset) -> None:
+def _require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> None:
+    if model is not None and model.role == "vlm":
+        raise InvalidInput(
+            f"Model {model.id} is a vision-language model, which is not scored itself; register its image tower as a backbone:"
+            " the same architecture and checkpoint with role backbone.",
+            code="backbone_needed",
+            param="model",
+        )
+    if dataset.kind == "features" and vlm is not None:
+        raise InvalidInput(
+            f"Data set {dataset.id} holds ready features, and phrases are compared with images; give a data set of images,"
+            " or leave out vlm and vocabulary.",
+            code="images_needed",
+            param="dataset",
+        )
     if dataset.kind == "features" and model is not None:
         raise InvalidInput(
             f"Data set {dataset.id} holds ready features, which take no model; leave model out.", code="model_not_taken", param="model"
         )
     if dataset.kind != "features" and model is None:
         raise InvalidInput(f"Data set {dataset.id} holds images; say which model reads them.", code="model_needed", param="model")
-
-
-def _require_ready(row: Model | Dataset, param: str) -> None:
-    noun = "Model" if param == "model" else "Data set"
-    if row.state == "pending":
-        raise Conflict(
-            f"{noun} {row.id} is still being checked; send the job when it is ready.",
-            code=f"{param}_pending",
-            param=param,
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-        )
-    if row.state == "failed":
-        reason = row.error["message"] if row.error else "no reason was recorded."
-        raise InvalidInput(f"{noun} {row.id} was refused: {reason}", code=f"{param}_failed", param=param)
 
 
 def _require_library(libraries: ConceptLibraryRepository, library_id: str, model: Model | None, dataset: Dataset) -> None:

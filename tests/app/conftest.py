@@ -19,18 +19,36 @@ from sqlalchemy.orm import Session
 
 from app.auth import SECRET_PREFIX, digest_of
 from app.db.ids import new_id
-from app.db.models import ApiKey, Concept, ConceptLibrary, Curve, CurvePoint, Dataset, Job, Model, Owner, Plot, Result, StageArtifact
+from app.db.models import (
+    ApiKey,
+    Concept,
+    ConceptLibrary,
+    ConceptSet,
+    ConceptSetVersion,
+    Curve,
+    CurvePoint,
+    Dataset,
+    DroppedConcept,
+    Job,
+    Model,
+    Owner,
+    Plot,
+    Result,
+    StageArtifact,
+)
 from app.db.session import SessionFactory
 from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob
+from iis_engine.vocabulary import Phrase, phrases_digest
 
 LEASE_SECONDS = 60
 PNG = b"\x89PNG\r\n\x1a\n a figure"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 # (sparsity, kept, accuracy, arr): thirds, so that a number that loses a digit on its way is noticed.
 POINTS = ((0.0, 8, 2 / 3, 1.0), (0.9, 1, 0.6, 0.9), (0.98, 1, 1 / 3, 0.5), (1.0, 0, 0.1, 0.15))
+NAMED = ("a loop", {"names": [{"phrase": "a loop", "score": 0.6, "cosine": 0.3}], "margin": 0.2, "named": True})
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
 
 
@@ -131,6 +149,27 @@ class Rows:
     def dataset(self, state: str = "ready", kind: str = "images", **columns: Any) -> str:
         return self._insert(Dataset(id=new_id("dataset"), owner_id=self.owner_id, name="digits", kind=kind, state=state, **columns))
 
+    def vlm(self, state: str = "ready", **columns: Any) -> str:
+        info = {"embedding_dimension": 512, "context_length": 77}
+        vlm = Model(id=new_id("model"), owner_id=self.owner_id, name="clip", role="vlm", architecture="open_clip:ViT-B-16", state=state)
+        vlm.arguments, vlm.info = {}, info
+        for name, value in columns.items():
+            setattr(vlm, name, value)
+        return self._insert(vlm)
+
+    def concept_set(self, *texts: str, state: str = "ready", **columns: Any) -> str:
+        """A set with one version of these phrases."""
+        set_id = self._insert(ConceptSet(id=new_id("concept_set"), owner_id=self.owner_id, name="strokes"))
+        self.concept_set_version(set_id, 1, *(texts or ("a curved stroke", "a loop")), state=state, **columns)
+        return set_id
+
+    def concept_set_version(self, set_id: str, number: int, *texts: str, state: str = "ready", **columns: Any) -> None:
+        digest = phrases_digest(Phrase(text) for text in texts) if state == "ready" else None
+        version = ConceptSetVersion(concept_set_id=set_id, number=number, state=state, digest=digest, dropped=[], **columns)
+        version.phrases = [[text, None] for text in texts]
+        with self.sessions.begin() as session:
+            session.add(version)
+
     def job(self, model: str | None = None, dataset: str | None = None, kind: str = "score", **columns: Any) -> str:
         """A queued job."""
         model_id = model or self.model()
@@ -217,7 +256,13 @@ class Rows:
         session.flush()
         exemplars = [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9, "crop": "41.png"}]
         for index, vector in enumerate(VECTORS):
-            session.add(Concept(library_id=library_id, index=index, origin="prototype", label=None, vector=vector, exemplars=exemplars))
+            label, details = NAMED if index == 0 else (None, None)
+            concept = Concept(library_id=library_id, index=index, origin="prototype", label=label, details=details)
+            concept.vector, concept.exemplars = vector, exemplars
+            session.add(concept)
+        for index, text in enumerate(("a striped tail", "a beak")):
+            figures = {"group": None, "clip_top5": 0.18 + index}
+            session.add(DroppedConcept(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
         session.add(Result(job_id=job.id, library_id=library_id, report={"iis": 2 / 3, "iis_low": 0.6, "iis_high": 0.7, "warnings": []}))
         for name in ("library", "random_control"):
             self._curve(session, job.id, name)

@@ -44,6 +44,28 @@ def test_concepts_are_paged_by_index(client: TestClient, rows: Any) -> None:
     assert client.get(f"{AT}/{library_id}/concepts?after=third").status_code == 422
 
 
+def test_a_concept_carries_its_name_and_the_figures_behind_it(client: TestClient, rows: Any) -> None:
+    _, library_id = rows.succeeded_job()
+    named, unnamed = client.get(f"{AT}/{library_id}/concepts").json()["data"][:2]
+    assert (named["label"], named["details"]["named"], named["details"]["margin"]) == ("a loop", True, 0.2)
+    assert named["details"]["names"] == [{"phrase": "a loop", "score": 0.6, "cosine": 0.3}]
+    assert (unnamed["label"], unnamed["details"]) == (None, None)
+    near = client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 0, 0], "limit": 1}).json()["data"][0]
+    assert (near["label"], near["details"]) == ("a loop", named["details"])
+
+
+def test_phrases_that_were_left_out_are_paged_with_their_reasons(client: TestClient, rows: Any) -> None:
+    _, library_id = rows.succeeded_job()
+    at = client.get(f"{AT}/{library_id}").json()["links"]["dropped"]
+    first = client.get(f"{at}?limit=1").json()
+    assert first["data"] == [
+        {"index": 0, "text": "a striped tail", "reason": "clip_cutoff", "details": {"group": None, "clip_top5": 0.18}},
+    ]
+    rest = client.get(first["links"]["next"]).json()
+    assert ([dropped["text"] for dropped in rest["data"]], rest["has_more"]) == (["a beak"], False)
+    assert client.get(f"{at}?after=second").status_code == 422
+
+
 def test_the_download_is_the_artifact_itself(client: TestClient, rows: Any) -> None:
     job_id, library_id = rows.succeeded_job()
     response = client.get(f"{AT}/{library_id}/download")
@@ -105,7 +127,7 @@ def test_a_vector_with_no_finite_number_is_refused(client: TestClient, rows: Any
 
 def test_another_owners_library_is_404_on_every_route(client: TestClient, strange_rows: Any) -> None:
     _, library_id = strange_rows.succeeded_job()
-    for path in ("", "/concepts", "/exemplars", "/exemplars/41.png", "/download"):
+    for path in ("", "/concepts", "/dropped", "/exemplars", "/exemplars/41.png", "/download"):
         assert client.get(f"{AT}/{library_id}{path}").status_code == 404
     assert client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 2, 3]}).status_code == 404
     assert client.get(AT).json()["data"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,8 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 
-from app.db.models import Job, JobEvent, Model
+from app.db.models import ConceptSet, Job, JobEvent, Model
 from app.main import create_app
+from iis_engine.vocabulary import Phrase, phrases_digest
 
 
 def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, rows: Any, sessions: Any) -> None:
@@ -56,7 +58,7 @@ def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Any, 
 @pytest.mark.parametrize(
     ("library", "words"),
     [
-        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, random, combined"]),
+        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, text, random, combined"]),
         ({"kind": "cluster", "concept_count": 0}, ["concept_count"]),
         ({"kind": "cluster", "concept_count": 20_001}, ["concept_count", "20000"]),
         ({"kind": "combined"}, ["two or more parts"]),
@@ -67,6 +69,12 @@ def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Any, 
         ({"id": "lib_1", "kind": "cluster"}, ["not both"]),
         ({"id": "lib_1", "concept_count": 3}, ["used as it is"]),
         ({"kind": "cluster", "size": 3}, ["size"]),
+        ({"kind": "cluster", "clip_cutoff": 0.2, "native": False}, ["Only a text library takes clip_cutoff, native"]),
+        ({"kind": "combined", "native": True, "parts": [{"kind": "text"}, {"kind": "random"}]}, ["Only a text library takes native"]),
+        ({"kind": "combined", "parts": [{"kind": "random", "clip_cutoff": 0}, {"kind": "text"}]}, ["Only a text library"]),
+        ({"id": "lib_1", "interpretability_cutoff": 0.4}, ["Only a text library takes interpretability_cutoff"]),
+        ({"kind": "text", "clip_cutoff": 1.1}, ["clip_cutoff", "less than or equal to 1"]),
+        ({"kind": "text", "interpretability_cutoff": -1.1}, ["interpretability_cutoff", "-1"]),
     ],
 )
 def test_a_library_that_makes_no_sense_is_refused_in_words(client: TestClient, rows: Any, library: Any, words: list[str]) -> None:
@@ -93,6 +101,129 @@ def test_unknown_fields_and_values_are_refused(client: TestClient, rows: Any, ch
     response = client.post("/v1/jobs", json=rows.request(**changes))
     assert response.status_code == 422
     assert response.json()["errors"][0]["param"].startswith(next(iter(changes)))
+
+
+TEXT_DEFAULTS = {"clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}
+
+
+def test_a_text_library_is_made_of_phrases_that_a_model_knows(client: TestClient, rows: Any, sessions: Any) -> None:
+    vlm, vocabulary = rows.vlm(), rows.concept_set("a loop", "a stroke")
+    response = client.post("/v1/jobs", json=rows.request(library={"kind": "text"}, vlm=vlm, vocabulary=vocabulary))
+    assert response.status_code == 201, response.text
+    job = response.json()
+    resolved = {"id": vocabulary, "version": 1, "digest": phrases_digest([Phrase("a loop"), Phrase("a stroke")])}
+    assert (job["vlm"], job["vocabulary"]) == (vlm, resolved)
+    assert job["library"] == {"kind": "text", "concept_count": 200, "parts": [], **TEXT_DEFAULTS}
+    assert client.get(job["links"]["self"]).json()["vocabulary"] == resolved
+    with sessions() as session:
+        row = session.get_one(Job, job["id"])
+        assert (row.vlm_id, row.concept_set_id) == (vlm, vocabulary)
+        assert set(row.spec) == {"model", "dataset", "library", "elements", "protocol", "seed", "vlm", "vocabulary"}
+        assert (row.spec["vlm"], row.spec["vocabulary"], row.spec["library"]) == (vlm, resolved, job["library"])
+
+
+def test_a_combined_library_keeps_the_options_of_its_text_part(client: TestClient, rows: Any) -> None:
+    parts = [{"kind": "text", "concept_count": 30, "clip_cutoff": -0.5, "native": True}, {"kind": "prototype", "concept_count": 20}]
+    body = rows.request(library={"kind": "combined", "parts": parts}, vlm=rows.vlm(), vocabulary="birds")
+    library = client.post("/v1/jobs", json=body).json()["library"]
+    kept = {**TEXT_DEFAULTS, "kind": "text", "concept_count": 30, "clip_cutoff": -0.5, "native": True}
+    assert library == {"kind": "combined", "concept_count": 50, "parts": [kept, parts[1]]}
+
+
+def test_a_vocabulary_is_named_by_its_set_and_perhaps_its_version(client: TestClient, rows: Any, sessions: Any) -> None:
+    own = rows.concept_set("a loop")
+    rows.concept_set_version(own, 2, "a loop", "a stroke")
+    meant = {"birds": ("birds", 1), "birds@1": ("birds", 1), own: (own, 2), f"{own}@1": (own, 1), f"{own}@2": (own, 2)}
+    for named, expected in meant.items():
+        job = client.post("/v1/jobs", json=rows.request(vlm=rows.vlm(), vocabulary=named)).json()
+        assert (job["vocabulary"]["id"], job["vocabulary"]["version"]) == expected, named
+        view = client.get(f"/v1/concept-sets/{expected[0]}/versions/{expected[1]}").json()
+        assert job["vocabulary"]["digest"] == view["digest"]
+        with sessions() as session:
+            assert session.get_one(Job, job["id"]).concept_set_id == (own if expected[0] == own else None)
+    for named in ("birds@2", f"{own}@3", "brids"):
+        refused = client.post("/v1/jobs", json=rows.request(vlm=rows.vlm(), vocabulary=named))
+        assert (refused.status_code, refused.json()["code"]) == (404, "not_found"), named
+    assert "broad, animals, birds" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"library": {"kind": "text"}}, "give vlm and vocabulary"),
+        ({"library": {"kind": "text"}, "vlm": "mdl_1"}, "give vlm and vocabulary"),
+        ({"library": {"kind": "combined", "parts": [{"kind": "text"}, {"kind": "random"}]}}, "give vlm and vocabulary"),
+        ({"vlm": "mdl_1"}, "both vlm and vocabulary, or neither"),
+        ({"vocabulary": "birds"}, "both vlm and vocabulary, or neither"),
+        ({"library": {"kind": "random"}, "vlm": "mdl_1", "vocabulary": "birds"}, "random library has nothing to name"),
+        ({"library": {"id": "lib_1"}, "vlm": "mdl_1", "vocabulary": "birds"}, "used as it is; leave out vlm and vocabulary"),
+        ({"vlm": "mdl_1", "vocabulary": "birds@0"}, "vocabulary"),
+        ({"vlm": "mdl_1", "vocabulary": "birds@latest"}, "vocabulary"),
+        ({"vlm": "mdl_1", "vocabulary": ""}, "vocabulary"),
+    ],
+)
+def test_phrases_where_they_make_no_sense_are_refused_in_words(client: TestClient, rows: Any, changes: Any, words: str) -> None:
+    refused = client.post("/v1/jobs", json=rows.request(**changes))
+    assert refused.status_code == 422
+    assert words in refused.json()["detail"]
+
+
+def test_phrases_need_images_a_vlm_and_a_backbone_in_their_places(client: TestClient, rows: Any) -> None:
+    vlm, backbone, worded = rows.vlm(), rows.model(), {"library": {"kind": "text"}, "vocabulary": "birds"}
+
+    def refusal(**changes: Any) -> tuple[int, str, str]:
+        refused = client.post("/v1/jobs", json=rows.request(**changes))
+        assert refused.json()["detail"].endswith(".")
+        return refused.status_code, refused.json()["code"], refused.json()["errors"][0]["param"]
+
+    assert refusal(**worded, vlm=vlm, model=None, dataset=rows.dataset(kind="features")) == (422, "images_needed", "dataset")
+    assert refusal(**worded, vlm=backbone) == (422, "vlm_needed", "vlm")
+    assert refusal(**worded, vlm=vlm, model=vlm) == (422, "backbone_needed", "model")
+    assert refusal(model=vlm) == (422, "backbone_needed", "model")
+    assert refusal(**worded, vlm=rows.vlm(state="pending")) == (409, "vlm_pending", "vlm")
+    error = {"code": "architecture_mismatch", "message": "The towers disagree.", "param": None}
+    assert refusal(**worded, vlm=rows.vlm(state="failed", error=error)) == (422, "vlm_failed", "vlm")
+
+
+def test_a_vocabulary_that_is_not_ready_is_refused_like_a_model_that_is_not(client: TestClient, rows: Any) -> None:
+    vlm, vocabulary = rows.vlm(), rows.concept_set("a loop")
+    rows.concept_set_version(vocabulary, 2, "a stroke", state="pending")
+    body = rows.request(library={"kind": "text"}, vlm=vlm, vocabulary=vocabulary)
+    pending = client.post("/v1/jobs", json=body)
+    assert (pending.status_code, pending.json()["code"]) == (409, "vocabulary_pending")
+    assert pending.headers["retry-after"].isdigit()
+    rows.concept_set_version(vocabulary, 3, "a stroke", state="failed", error={"code": "x", "message": "Nothing is left.", "param": None})
+    failed = client.post("/v1/jobs", json=body)
+    assert (failed.status_code, failed.json()["code"], failed.json()["errors"][0]["param"]) == (422, "vocabulary_failed", "vocabulary")
+    assert "Version 3" in failed.json()["detail"]
+    assert "Nothing is left." in failed.json()["detail"]
+    assert client.post("/v1/jobs", json={**body, "vocabulary": f"{vocabulary}@1"}).status_code == 201
+
+
+def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.Client, rows: Any, sessions: Any, wait_until: Any) -> None:
+    vocabulary = rows.concept_set()
+    body = rows.request(vlm=rows.vlm(), vocabulary=vocabulary)
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM concept_sets%FOR UPDATE'")
+
+    def job_is_held_up() -> bool:
+        with sessions() as session:
+            return bool(session.scalar(blocked))
+
+    with ThreadPoolExecutor(1) as pool, sessions() as deleting:
+        concept_set = deleting.get_one(ConceptSet, vocabulary, with_for_update=True)
+        answer = pool.submit(live.post, "/v1/jobs", json=body)
+        wait_until(job_is_held_up, what="the job to be held up")
+        concept_set.deleted_at = datetime.now(UTC)
+        deleting.commit()
+        assert answer.result(20).status_code == 404
+
+
+def test_a_text_library_is_used_again_without_its_phrases(client: TestClient, rows: Any) -> None:
+    job_id, library_id = rows.succeeded_job()
+    job = client.get(f"/v1/jobs/{job_id}").json()
+    assert (job["vlm"], job["vocabulary"]) == (None, None)
+    accepted = client.post("/v1/jobs", json=rows.request(library={"id": library_id}, model=job["model"], dataset=job["dataset"]))
+    assert (accepted.status_code, accepted.json()["vlm"], accepted.json()["vocabulary"]) == (201, None, None)
 
 
 def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Any) -> None:

@@ -67,9 +67,46 @@ def test_onnx_is_a_file_and_pretrained_a_tag(client: TestClient, upload: str) ->
     assert (tagged.status_code, tagged.json()["name"]) == (201, "open_clip:ViT-B-32")
 
 
+def test_a_vision_language_model_is_one_checkpoint_or_a_pair_of_files(client: TestClient, sessions: SessionFactory, upload: str) -> None:
+    single = client.post("/v1/models", json={"role": "vlm", "architecture": "open_clip:ViT-B-16", "upload": upload}).json()
+    assert (single["role"], single["text_upload"], single["tokenizer"]) == ("vlm", None, None)
+    text_tower = client.post("/v1/uploads/small", files={"file": ("text.onnx", b"text tower")}).json()["id"]
+    body = {"role": "vlm", "architecture": "onnx", "upload": upload, "text_upload": text_tower, "tokenizer": "ViT-B-16-SigLIP"}
+    created = client.post("/v1/models", json=body)
+    assert created.status_code == 201, created.text
+    pair = client.get(created.headers["Location"]).json()
+    assert {name: pair[name] for name in body} == body
+    assert pair["links"]["text_upload"] == f"/v1/uploads/{text_tower}"
+    with sessions() as session:
+        row = session.get_one(Model, pair["id"])
+        assert (row.role, row.text_upload_id, row.tokenizer, row.state) == ("vlm", text_tower, "ViT-B-16-SigLIP", "pending")
+        assert session.scalars(select(Job.kind).where(Job.model_id == pair["id"])).all() == ["check_model"]
+
+
+def test_a_text_tower_is_a_complete_upload(client: TestClient, upload: str) -> None:
+    opened = client.post("/v1/uploads", json={"filename": "n", "size_bytes": 3, "sha256": "0" * 64}).json()["id"]
+    refused = client.post("/v1/models", json={"role": "vlm", "architecture": "onnx", "upload": upload, "text_upload": opened})
+    assert (refused.status_code, refused.json()["errors"][0]["param"]) == (409, "text_upload")
+
+
+VLM = {"role": "vlm", "architecture": "open_clip:ViT-B-16", "pretrained": "x"}
+PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload": "upl_y"}
+
+
 @pytest.mark.parametrize(
     ("request_body", "words"),
     [
+        ({**VLM, "architecture": "timm:resnet18"}, "open_clip:NAME, or onnx with one file for images"),
+        ({**VLM, "architecture": "torchvision:resnet18"}, "open_clip:NAME, or onnx"),
+        ({**VLM, "layer": "visual"}, "leave layer out"),
+        ({**VLM, "text_upload": "upl_y"}, "Only an onnx model of role vlm"),
+        ({**VLM, "tokenizer": "ViT-B-16"}, "Only an onnx model of role vlm"),
+        ({**PAIR, "role": "backbone"}, "Only an onnx model of role vlm"),
+        ({**PAIR, "text_upload": None}, "name the text tower's in text_upload"),
+        ({**PAIR, "upload": None}, "Give exactly one of upload"),
+        ({**PAIR, "arguments": {"a": 1}}, "leave arguments out"),
+        ({**PAIR, "tokenizer": "hf-hub:someone/net"}, "pattern"),
+        ({**VLM, "role": "oracle"}, "'backbone' or 'vlm'"),
         ({"architecture": "keras:resnet", "pretrained": "x"}, "timm:NAME, torchvision:NAME, open_clip:NAME, onnx"),
         ({"architecture": "resnet18", "pretrained": "x"}, "names no architecture"),
         ({"architecture": "timm:", "pretrained": "x"}, "plain name"),
@@ -133,6 +170,16 @@ def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, r
     assert client.get(at).status_code == 404
     assert created["id"] not in client.get("/v1/models").text
     assert client.get(f"/v1/jobs/{job_id}").json()["model"] == created["id"]
+
+
+def test_a_vision_language_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Any) -> None:
+    vlm = rows.vlm()
+    job_id = rows.job(vlm_id=vlm)
+    refused = client.delete(f"/v1/models/{vlm}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "model_in_use")
+    assert job_id in refused.json()["detail"]
+    rows.cancel(job_id)
+    assert client.delete(f"/v1/models/{vlm}").status_code == 204
 
 
 def test_models_are_listed_page_by_page_newest_first(client: TestClient, rows: Any) -> None:

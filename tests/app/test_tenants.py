@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 OPEN_TO_ALL = {"/v1/health/live", "/v1/health/ready", "/v1/metrics"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/concept-libraries/{library_id}/nearest": {"json": {"vector": [1.0, 0.0, 0.0]}},
+    "/v1/concept-sets/{concept_set_id}/versions": {"json": {"phrases": ["a loop"]}},
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
 }
 
@@ -34,6 +35,7 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "number": "1",
         "model_id": rows.model(),
         "dataset_id": rows.dataset(),
+        "concept_set_id": rows.concept_set(),
         "job_id": job_id,
         "library_id": library_id,
         "key_id": key,
@@ -54,7 +56,8 @@ def test_a_foreign_identifier_is_as_unknown_as_a_wrong_one(app: FastAPI, client:
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), f"{method} {at}"
         walked += 1
     assert walked >= 20
-    for name, resource in (("upload_id", "uploads"), ("model_id", "models"), ("dataset_id", "datasets"), ("job_id", "jobs")):
+    resources = ("uploads", "models", "datasets", "concept-sets", "jobs")
+    for name, resource in zip(("upload_id", "model_id", "dataset_id", "concept_set_id", "job_id"), resources, strict=True):
         assert client.get(f"/v1/{resource}/{owned[name]}").status_code == 200
 
 
@@ -94,6 +97,29 @@ def test_a_foreign_upload_is_as_absent_as_one_that_never_was(client: TestClient,
     assert client.post(path, json={**fields, "upload": own}).status_code == 201
     assert client.post(path, json={**fields, "upload": foreign}, headers=stranger.headers).status_code == 201
     require_absent(client, path, foreign, lambda upload: {**fields, "upload": upload})
+
+
+def test_what_a_concept_set_is_made_of_is_ones_own(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
+    own, foreign = (
+        client.post("/v1/uploads/small", files={"file": ("a.txt", b"a loop")}, headers=headers).json()["id"]
+        for headers in (None, stranger.headers)
+    )
+    assert client.post("/v1/concept-sets", json={"upload": own}).status_code == 201
+    require_absent(client, "/v1/concept-sets", foreign, lambda upload: {"upload": upload})
+    require_absent(client, "/v1/concept-sets", strange_rows.vlm(), lambda vlm: {"phrases": ["a loop"], "vlm": vlm})
+    require_absent(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"phrases": ["a loop"], "dataset": dataset})
+    require_absent(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"from_classes": dataset})
+
+
+def test_a_foreign_vlm_or_vocabulary_is_as_absent_as_one_that_never_was(client: TestClient, rows: Any, strange_rows: Any) -> None:
+    body = rows.request(vlm=rows.vlm(), vocabulary=rows.concept_set())
+    assert client.post("/v1/jobs", json=body).status_code == 201
+    require_absent(client, "/v1/jobs", strange_rows.vlm(), lambda vlm: {**body, "vlm": vlm})
+    require_absent(client, "/v1/jobs", strange_rows.concept_set(), lambda vocabulary: {**body, "vocabulary": vocabulary})
+    tower = client.post("/v1/uploads/small", files={"file": ("a.onnx", b"image")}).json()["id"]
+    foreign = f"upl_{strange_rows.vlm().partition('_')[2]}"
+    pair = {"role": "vlm", "architecture": "onnx", "upload": tower}
+    require_absent(client, "/v1/models", foreign, lambda upload: {**pair, "text_upload": upload})
 
 
 def test_a_foreign_library_is_as_absent_as_one_that_never_was(client: TestClient, rows: Any, strange_rows: Any) -> None:

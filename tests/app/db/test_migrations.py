@@ -67,3 +67,15 @@ def test_the_command_line_reads_the_environment(settings: Settings, empty_databa
     environment = {**os.environ, "IIS_DATABASE_URL": empty_database}
     subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     assert tables(settings, empty_database) == set(Base.metadata.tables)
+
+
+def test_models_of_earlier_releases_become_backbones(empty_database: str) -> None:
+    upgrade(empty_database, "0002")
+    with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'someone')")
+        connection.execute(
+            "INSERT INTO models (id, owner_id, name, architecture, arguments, state)"
+            " VALUES ('mdl_1', 'own_1', 'net', 'timm:resnet18', '{}', 'ready')"
+        )
+        upgrade(empty_database)
+        assert connection.execute("SELECT role, text_upload_id, tokenizer FROM models").fetchall() == [("backbone", None, None)]
