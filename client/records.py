@@ -161,7 +161,11 @@ class Curve(TypedDict):
 
 
 class TextFindings(TypedDict):
-    """What became of a vocabulary when a text library was fitted, and how well the vision-language model knows the images."""
+    """What became of a vocabulary when a text library was fitted, and how well the vision-language model knows the images.
+
+    `concepts` are the phrases that were kept, each with `group`, `similarity` (on held-out images) and `clip_top5`; `chance` is the
+    accuracy of naming the most frequent class, which a weak model's zero-shot accuracy comes near to.
+    """
 
     candidates: int
     kept: int
@@ -170,6 +174,8 @@ class TextFindings(TypedDict):
     zero_shot_accuracy: float
     zero_shot_low: float
     zero_shot_high: float
+    chance: float
+    concepts: list[dict[str, Any]]
     clip_cutoff: float
     interpretability_cutoff: float
     native: bool

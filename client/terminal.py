@@ -19,7 +19,10 @@ from client.uploads import Progress as SendProgress
 STAGE_WORDS = {
     "materialise": "Fetch checkpoint and images",
     "extract": "Compute features",
+    "embed_images": "Embed the images",
+    "embed_phrases": "Embed the phrases",
     "libraries": "Fit the concept library",
+    "name": "Name the concepts",
     "heads": "Fit the heads of all sparsities",
     "control": "Measure the random control",
     "curve": "Draw the curve",

@@ -110,22 +110,22 @@ def score(
                 )
             with terminal.sending(data) as progress:
                 dataset = client.create_dataset(cast("Path", data), progress=progress)
-        judge = register_vlm(client, terminal, words.vlm) if words is not None else None
+        vlm_model = register_vlm(client, terminal, words.vlm) if words is not None else None
         if model is not None:
             with terminal.busy("A worker loads the model"):
                 model = client.wait_until_ready(model)
         with terminal.busy("A worker reads the data set"):
             dataset = client.wait_until_ready(dataset)
         phrases: str | None = None
-        if words is not None and judge is not None:
+        if words is not None and vlm_model is not None:
             with terminal.busy("A worker loads the vision-language model"):
-                judge = client.wait_until_ready(judge)
-            phrases = provide_vocabulary(client, terminal, words.vocabulary, vlm=judge["id"], dataset=dataset["id"])
+                vlm_model = client.wait_until_ready(vlm_model)
+            phrases = provide_vocabulary(client, terminal, words.vocabulary, vlm=vlm_model["id"], dataset=dataset["id"])
         job = client.score(
             model["id"] if model is not None else None,
             dataset["id"],
             chosen,
-            vlm=judge["id"] if judge is not None else None,
+            vlm=vlm_model["id"] if vlm_model is not None else None,
             vocabulary=phrases,
             elements={"kind": cast("Any", elements.value), "images_per_class": 10, "seed": seed},
             protocol=cast("Any", protocol.value),

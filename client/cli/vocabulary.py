@@ -75,15 +75,15 @@ def add(
         raise ConfigurationError("--vlm-arg and --vlm-preprocess describe --vlm; give that too.")
     source = read_vlm(vlm, arguments, overrides) if vlm is not None else None
     with IISClient() as client:
-        judge = None
+        vlm_id = None
         if source is not None:
             model = register_vlm(client, terminal, source)
             with terminal.busy("A worker loads the vision-language model"):
-                judge = client.wait_until_ready(model)["id"]
+                vlm_id = client.wait_until_ready(model)["id"]
         if to is not None:
-            made = client.add_concept_set_version(to, file, vlm=judge, dataset=dataset)
+            made = client.add_concept_set_version(to, file, vlm=vlm_id, dataset=dataset)
         else:
-            made = client.create_concept_set(file, name=name, vlm=judge, dataset=dataset)
+            made = client.create_concept_set(file, name=name, vlm=vlm_id, dataset=dataset)
         version = wait_for_phrases(client, terminal, made["version"])
         dropped = list(client.dropped_phrases(made["id"], version["number"]))
     _show(terminal, made, {**version, "dropped": dropped}, as_json)

@@ -51,6 +51,8 @@ TEXT = {
     "zero_shot_accuracy": 0.81,
     "zero_shot_low": 0.784,
     "zero_shot_high": 0.836,
+    "chance": 0.1,
+    "concepts": [],
     "clip_cutoff": 0.25,
     "interpretability_cutoff": 0.45,
     "native": False,
