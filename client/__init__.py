@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from client.concept_records import (
+    Concept,
+    ConceptLibrary,
+    ConceptSet,
+    ConceptSetMade,
+    ConceptSetVersion,
+    DroppedConcept,
+    DroppedPhrase,
+    Phrase,
+)
 from client.errors import (
     CheckFailedError,
     ConfigurationError,
@@ -21,16 +31,21 @@ from client.errors import (
     WaitTimeoutError,
 )
 from client.iis_client import IISClient
-from client.records import Concept, ConceptLibrary, Curve, Dataset, Elements, Event, Job, Library, Model, Point, Report, Result, Upload
+from client.records import Curve, Dataset, Elements, Event, Job, Library, Model, Point, Report, Result, Upload
 
 __all__ = [
     "CheckFailedError",
     "Concept",
     "ConceptLibrary",
+    "ConceptSet",
+    "ConceptSetMade",
+    "ConceptSetVersion",
     "ConfigurationError",
     "ConflictError",
     "Curve",
     "Dataset",
+    "DroppedConcept",
+    "DroppedPhrase",
     "Elements",
     "Event",
     "FieldError",
@@ -44,6 +59,7 @@ __all__ = [
     "LocalFileError",
     "Model",
     "NotFoundError",
+    "Phrase",
     "Point",
     "Report",
     "Result",

@@ -11,7 +11,7 @@ IISError                      whatever goes wrong; its text is one sentence for 
 │   ├── TooLargeError         413  too many bytes
 │   ├── InvalidInputError     422  the request cannot be understood
 │   └── UnavailableError      503  database, storage or service is away; still so after every retry
-├── CheckFailedError          a worker looked at a model or data set and refused it: code, param
+├── CheckFailedError          a worker looked at a model, data set or concept set and refused it: resource, code, param
 ├── JobFailedError            a job ended without a result: job, code
 │   └── JobCanceledError      because it was canceled
 └── WaitTimeoutError          something was not finished in the time given for waiting
@@ -95,7 +95,7 @@ class UnavailableError(ServiceError):
 
 
 class CheckFailedError(IISError):
-    """A model or data set was refused by the worker that loaded it."""
+    """A model, a data set or a version of a concept set was refused by the worker that read it."""
 
     def __init__(self, resource: str, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What the service answers with, as typed dictionaries: the JSON itself, nothing converted."""
+"""What the service answers with, as typed dictionaries: the JSON itself, nothing converted. Concepts are in client.concept_records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 CheckState = Literal["pending", "ready", "failed"]
 JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
-LibraryKind = Literal["prototype", "cluster", "end2end", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
+Role = Literal["backbone", "vlm"]
 FINISHED_STATES: tuple[JobState, ...] = ("succeeded", "failed", "canceled")
 
 
@@ -52,10 +53,14 @@ class Checked(TypedDict):
 
 
 class Model(Checked):
-    """A backbone: an architecture with its arguments and weights."""
+    """An architecture with its arguments and weights: a backbone, or a vision-language model."""
 
+    role: Role
     architecture: str
     arguments: dict[str, Any]
+    upload: str | None
+    text_upload: str | None
+    tokenizer: str | None
     pretrained: str | None
     layer: str | None
 
@@ -67,12 +72,18 @@ class Dataset(Checked):
 
 
 class Library(TypedDict):
-    """Which concept library a job reads through: `kind` and M, or the `id` of one fitted before."""
+    """Which concept library a job reads through: `kind` and M, or the `id` of one fitted before.
+
+    The cutoffs and `native` are of text libraries, and of the text parts of combined ones.
+    """
 
     id: NotRequired[str]
     kind: NotRequired[LibraryKind]
     concept_count: NotRequired[int]
     parts: NotRequired[list[Library]]
+    clip_cutoff: NotRequired[float]
+    interpretability_cutoff: NotRequired[float]
+    native: NotRequired[bool]
 
 
 class Elements(TypedDict, total=False):
@@ -92,6 +103,14 @@ class Progress(TypedDict):
     eta_seconds: float | None
 
 
+class VocabularyUsed(TypedDict):
+    """The version of a concept set whose phrases a job reads."""
+
+    id: str
+    version: int
+    digest: str
+
+
 class Job(TypedDict):
     """One piece of accepted work."""
 
@@ -102,6 +121,8 @@ class Job(TypedDict):
     model: str | None
     dataset: str
     library: Library
+    vlm: str | None
+    vocabulary: VocabularyUsed | None
     protocol: str
     seed: int
     progress: Progress | None
@@ -139,6 +160,45 @@ class Curve(TypedDict):
     points: list[Point]
 
 
+class TextFindings(TypedDict):
+    """What became of a vocabulary when a text library was fitted, and how well the vision-language model knows the images.
+
+    `concepts` are the phrases that were kept, each with `group`, `similarity` (on held-out images) and `clip_top5`; `chance` is the
+    accuracy of naming the most frequent class, which a weak model's zero-shot accuracy comes near to.
+    """
+
+    candidates: int
+    kept: int
+    dropped: dict[str, int]
+    similarity_mean: float
+    zero_shot_accuracy: float
+    zero_shot_low: float
+    zero_shot_high: float
+    chance: float
+    concepts: list[dict[str, Any]]
+    clip_cutoff: float
+    interpretability_cutoff: float
+    native: bool
+
+
+class NameFindings(TypedDict):
+    """How many concepts cut from images could be named."""
+
+    named: int
+    unnamed: int
+
+
+class LibraryRead(TypedDict):
+    """The library behind a report; `seeds` is how many were fitted."""
+
+    kind: LibraryKind
+    concept_count: int
+    seeds: int
+    parts: NotRequired[list[Library]]
+    text: NotRequired[TextFindings]
+    names: NotRequired[NameFindings]
+
+
 class Report(TypedDict):
     """The score of one representation through one library.
 
@@ -166,7 +226,7 @@ class Report(TypedDict):
     iis_chance_corrected: float | None
     few_concepts: dict[str, float]
     few_concepts_mean: float | None
-    library: dict[str, Any]
+    library: LibraryRead
     protocol: str
     optimistic: bool
     warnings: list[str]
@@ -179,29 +239,6 @@ class Result(TypedDict):
     library: str | None
     report: Report
     links: dict[str, str]
-
-
-class ConceptLibrary(TypedDict):
-    """A concept set fitted to one model: M unit vectors."""
-
-    id: str
-    job: str
-    model: str | None
-    dataset: str
-    kind: str
-    concept_count: int
-    dimension: int
-    links: dict[str, str]
-
-
-class Concept(TypedDict):
-    """One concept and the elements that show it."""
-
-    index: int
-    origin: str
-    label: str | None
-    exemplars: list[dict[str, Any]]
-    similarity: NotRequired[float]
 
 
 def shown(value: float | None, form: str = ".3f") -> str:

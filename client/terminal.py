@@ -8,17 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 from rich.table import Table
 
+from client.concept_tables import counted
 from client.records import Event, Job, Report, Result, shown
 from client.uploads import Progress as SendProgress
 
 STAGE_WORDS = {
     "materialise": "Fetch checkpoint and images",
     "extract": "Compute features",
+    "embed_images": "Embed the images",
+    "embed_phrases": "Embed the phrases",
     "libraries": "Fit the concept library",
+    "name": "Name the concepts",
     "heads": "Fit the heads of all sparsities",
     "control": "Measure the random control",
     "curve": "Draw the curve",
@@ -77,17 +81,30 @@ class Terminal:
                 elif data["state"] in ("finished", "reused"):
                     _finish(bars, stages[stage], "reused" if data["state"] == "reused" else "")
 
+    def show(self, *things: RenderableType) -> None:
+        """Tables and lines."""
+        for thing in things:
+            self.out.print(thing, highlight=False, markup=False)
+
+    def json(self, value: Any) -> None:
+        """What the service said, for programs."""
+        self.out.print(json.dumps(value, indent=2), highlight=False, markup=False, soft_wrap=True)
+
+    def note(self, sentence: str) -> None:
+        """One sentence on what has happened, beside the result."""
+        self.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
     def show_job(self, job: Job, as_json: bool) -> None:
         """A job that was accepted."""
         if as_json:
-            self._json(job)
+            self.json(job)
             return
         self.out.print(f"Job {job['id']} is {job['state']}. See what it found with: iis result {job['id']} --watch", highlight=False)
 
     def show_jobs(self, jobs: list[Job], as_json: bool) -> None:
         """A list of jobs."""
         if as_json:
-            self._json(jobs)
+            self.json(jobs)
             return
         table = Table("job", "state", "library", "protocol", "model", "data set", "made", "stage or error")
         for job in jobs:
@@ -100,10 +117,10 @@ class Terminal:
             )
         self.out.print(table)
 
-    def show_result(self, result: Result, as_json: bool) -> None:
+    def show_result(self, job: Job, result: Result, as_json: bool) -> None:
         """The numbers of a report, and its curve."""
         if as_json:
-            self._json(result)
+            self.json(result)
             return
         report = result["report"]
         library = report["library"]
@@ -113,6 +130,7 @@ class Terminal:
         for row in _rows(report):
             table.add_row(*row)
         self.out.print(table)
+        self.show(*_words(job, report))
         curve = Table(
             "sparsity", "concepts kept", "accuracy", "ARR", "95 % interval", "ARR of random directions", title="Accuracy retained"
         )
@@ -141,9 +159,6 @@ class Terminal:
             f"Error: {sentence}" + (f" ({note})" if note else ""), style="red", highlight=False, markup=False, soft_wrap=True
         )
 
-    def _json(self, value: Any) -> None:
-        self.out.print(json.dumps(value, indent=2), highlight=False, markup=False, soft_wrap=True)
-
 
 def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     accuracy = f"{report['accuracy_representation_low']:.3f} to {report['accuracy_representation_high']:.3f}"
@@ -153,6 +168,24 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "Concept gain", shown(report["concept_gain"], "+.3f"), _interval(report["concept_gain_low"], report["concept_gain_high"], "+.3f")
     yield "IIS, chance corrected", shown(report["iis_chance_corrected"]), ""
     yield "IIS over log k", shown(report["iis_log"]), ""
+
+    text, names = report["library"].get("text"), report["library"].get("names")
+    if text is not None:
+        yield "Phrases kept", f"{text['kept']} of {text['candidates']}", ""
+        yield "Similarity on held-out images, mean", shown(text["similarity_mean"]), ""
+        zero_shot = _interval(text["zero_shot_low"], text["zero_shot_high"])
+        yield "Zero-shot accuracy of the VLM", shown(text["zero_shot_accuracy"]), zero_shot
+    if names is not None:
+        yield "Concepts with a name", f"{names['named']} of {names['named'] + names['unnamed']}", ""
+
+
+def _words(job: Job, report: Report) -> Iterator[str]:
+    """Where the phrases of a report are from, and what became of those that are no concept."""
+    vocabulary, text = job["vocabulary"], report["library"].get("text")
+    if vocabulary is not None:
+        yield f"Vocabulary: {vocabulary['id']}, version {vocabulary['version']}."
+    if text is not None and text["dropped"]:
+        yield f"Left out: {counted(text['dropped'])}. See them with: iis concepts {job['id']} --dropped"
 
 
 def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:

@@ -28,8 +28,8 @@ def pages(transport: Transport, path: str, filters: Mapping[str, str] | None = N
         query["after"] = page["after"]
 
 
-def wait_for(transport: Transport, path: str, done: Callable[[Any], bool], timeout_seconds: float | None) -> Any:
-    """The resource at `path` once it is `done`, by long polls.
+def wait_for(transport: Transport, path: str, done: Callable[[Any], bool], timeout_seconds: float | None, *, name: str) -> Any:
+    """The resource at `path` once it is `done`, by long polls; `name` is what an exception calls it.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def wait_for(transport: Transport, path: str, done: Callable[[Any], bool], timeo
         if done(found):
             return found
         if time.monotonic() >= until:
-            raise WaitTimeoutError(f"{found['id']} is still {found['state']} after {timeout_seconds} s; it goes on at the service.")
+            raise WaitTimeoutError(f"{name} is still {found['state']} after {timeout_seconds} s; it goes on at the service.")
         if "Preference-Applied" not in response.headers:  # somebody on the way dropped the wish to wait
             time.sleep(UNAPPLIED_PAUSE_SECONDS)
 

@@ -1,0 +1,33 @@
+"""The `iis` command: arguments in, calls of IISClient, tables out. How things look is in client.terminal and client.concept_tables."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from client.cli import concepts, jobs, score, up, vocabulary
+from client.errors import IISError, ServiceError
+from client.terminal import Terminal
+
+app = typer.Typer(
+    name="iis", help="How interpretable is what a vision model has learned?", no_args_is_help=True, pretty_exceptions_enable=False
+)
+for command in (up.up, score.score, jobs.jobs, jobs.result, concepts.concepts, jobs.cancel):
+    app.command()(command)
+app.add_typer(vocabulary.app)
+
+
+def main() -> None:
+    """Run the command; whatever goes wrong is one sentence and exit code 1."""
+    try:
+        app()
+    except ServiceError as error:
+        Terminal().error(f"{error}", f"request {error.request_id}" if error.request_id else None)
+        sys.exit(1)
+    except IISError as error:
+        Terminal().error(f"{error}")
+        sys.exit(1)
+    except OSError as error:  # of this machine's files; what the network does is an IISError by now
+        Terminal().error(f"{error.filename}: {error.strerror}." if error.filename and error.strerror else f"{error}.")
+        sys.exit(1)

@@ -1,0 +1,48 @@
+"""The command that shows the concepts of a library. The phrases they may come from are in client.cli.vocabulary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from client.cli.options import JsonOption
+from client.concept_tables import concept_table, counted, dropped_concept_table
+from client.errors import ConfigurationError
+from client.iis_client import IISClient
+from client.terminal import Terminal
+from client.waiting import require_success
+
+
+def concepts(
+    source: Annotated[str, typer.Argument(metavar="JOB", help="A finished job (job_…), or a concept library (lib_…).")],
+    dropped: Annotated[bool, typer.Option("--dropped", help="List the phrases that were left out, in place of the concepts.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the concepts that a job read a representation through, in words where they have any."""
+    terminal = Terminal()
+    with IISClient() as client:
+        library = source if source.startswith("lib_") else _library_of(client, source)
+        found = [] if dropped else list(client.concepts(library))
+        left_out = list(client.dropped_concepts(library))
+    if as_json:
+        terminal.json(left_out if dropped else found)
+        return
+    if dropped:
+        terminal.show(dropped_concept_table(left_out) if left_out else "Nothing was left out.")
+        return
+    terminal.show(concept_table(found))
+    if left_out:
+        reasons = counted(Counter(each["reason"] for each in left_out))
+        terminal.show(f"{len(left_out)} phrases were left out: {reasons}. See them with: iis concepts {source} --dropped")
+    if not any(concept["label"] for concept in found):
+        terminal.show("None of them has a name; score with --vlm and --vocabulary to look for names.")
+
+
+def _library_of(client: IISClient, job: str) -> str:
+    require_success(client.job(job))
+    library = client.result(job)["library"]
+    if library is None:
+        raise ConfigurationError(f"Job {job} kept no library; name one of those that `iis jobs --json` shows.")
+    return library

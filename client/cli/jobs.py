@@ -1,0 +1,65 @@
+"""The commands on jobs that were submitted: which there are, what they found, and canceling one."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.cli.options import JsonOption, PlotOption, figure_format, require_place_for
+from client.iis_client import IISClient
+from client.records import Job
+from client.terminal import Terminal
+from client.waiting import require_success
+
+
+def jobs(
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List your jobs, newest first."""
+    with IISClient() as client:
+        found = list(islice(client.jobs(state=state), limit))
+    Terminal().show_jobs(found, as_json)
+
+
+def result(
+    job: str,
+    plot: PlotOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait for the job when it is not finished.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a job found."""
+    terminal = Terminal(quiet=as_json)
+    if plot is not None:
+        require_place_for(plot)
+    with IISClient() as client:
+        found = client.job(job)
+        if watch:
+            terminal.watch(found, client.events(job))
+            found = client.wait(job)
+        show_result(client, found, terminal, plot, as_json)
+
+
+def cancel(job: str) -> None:
+    """Cancel a job."""
+    with IISClient() as client:
+        Terminal().show_state(client.cancel(job))
+
+
+def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | None, as_json: bool) -> None:
+    """Show what a finished job found, and save its figure where that was asked for.
+
+    Raises
+    ------
+    JobFailedError, JobCanceledError
+        When it found nothing.
+    """
+    require_success(job)
+    terminal.show_result(job, client.result(job["id"]), as_json)
+    if plot is not None:
+        plot.write_bytes(client.plot(job["id"], "arr", figure_format(plot)))
+        terminal.saved(plot)

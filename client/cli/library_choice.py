@@ -1,0 +1,63 @@
+"""Which concept library --library, --part and the settings of text libraries ask for. Their phrases are in client.cli.words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from client.errors import ConfigurationError
+from client.records import Library, LibraryKind
+
+PART_KINDS: tuple[LibraryKind, ...] = tuple(kind for kind in get_args(LibraryKind) if kind != "combined")
+
+
+def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | None, native: bool) -> Library:
+    """What was said about text libraries; the service has defaults for the rest."""
+    settings: Library = {}
+    if clip_cutoff is not None:
+        settings["clip_cutoff"] = clip_cutoff
+    if interpretability_cutoff is not None:
+        settings["interpretability_cutoff"] = interpretability_cutoff
+    if native:
+        settings["native"] = True
+    return settings
+
+
+def read_library(kind: LibraryKind, concept_count: int, parts: Sequence[str], settings: Library) -> Library:
+    """The library that a job is to read through.
+
+    Parameters
+    ----------
+    kind, concept_count : of a plain library
+    parts : `kind:M` of the parts of a combined one, in place of these
+    settings : of every text library in it
+
+    Raises
+    ------
+    ConfigurationError
+        When a part is written in no way that is known, or the settings are for a text library and there is none.
+    """
+    if parts:
+        library: Library = {"kind": "combined", "parts": [_part(part, settings) for part in parts]}
+    else:
+        library = {"kind": kind, "concept_count": concept_count, **_of(kind, settings)}
+    if settings and not has_text(library):
+        raise ConfigurationError("--clip-cutoff, --interpretability-cutoff and --native are of text libraries; add --library text.")
+    return library
+
+
+def has_text(library: Library) -> bool:
+    """Whether a library or a part of it is made of phrases."""
+    return any(one.get("kind") == "text" for one in (library, *library.get("parts", [])))
+
+
+def _part(written: str, settings: Library) -> Library:
+    kind, _, count = written.partition(":")
+    if kind not in PART_KINDS or not count.isdigit():
+        known = ", ".join(PART_KINDS)
+        raise ConfigurationError(f"--part takes kind:M, for example --part cluster:100 --part text:100, not {written!r}; kinds: {known}.")
+    return {"kind": kind, "concept_count": int(count), **_of(kind, settings)}
+
+
+def _of(kind: LibraryKind, settings: Library) -> Library:
+    return settings if kind == "text" else {}

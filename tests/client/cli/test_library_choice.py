@@ -1,0 +1,41 @@
+"""Which library the options of `iis score` ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from client import ConfigurationError
+from client.cli.library_choice import has_text, read_library, text_settings
+
+SETTINGS = text_settings(0.2, 0.4, True)
+
+
+def test_settings_go_to_every_text_library_and_to_no_other() -> None:
+    given = {"clip_cutoff": 0.2, "interpretability_cutoff": 0.4, "native": True}
+    assert read_library("text", 150, [], SETTINGS) == {"kind": "text", "concept_count": 150, **given}
+    assert read_library("cluster", 200, ["text:100", "cluster:50"], SETTINGS) == {
+        "kind": "combined",
+        "parts": [{"kind": "text", "concept_count": 100, **given}, {"kind": "cluster", "concept_count": 50}],
+    }
+
+
+def test_what_is_not_said_is_left_to_the_service() -> None:
+    assert read_library("text", 200, [], text_settings(None, None, False)) == {"kind": "text", "concept_count": 200}
+    assert text_settings(0.0, None, False) == {"clip_cutoff": 0.0}
+
+
+def test_settings_without_a_text_library_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="are of text libraries"):
+        read_library("cluster", 200, ["cluster:50", "prototype:50"], SETTINGS)
+
+
+@pytest.mark.parametrize("part", ["text", "text:", "text:many", "combined:10", "magic:10", ""])
+def test_a_part_that_is_none_is_answered_with_the_kinds(part: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--part takes kind:M.*prototype, cluster, end2end, text, random"):
+        read_library("cluster", 200, ["cluster:50", part], {})
+
+
+def test_a_library_has_text_when_a_part_has() -> None:
+    assert has_text({"kind": "text"})
+    assert has_text({"kind": "combined", "parts": [{"kind": "cluster"}, {"kind": "text"}]})
+    assert not has_text({"kind": "combined", "parts": [{"kind": "cluster"}]})

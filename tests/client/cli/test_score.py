@@ -1,0 +1,103 @@
+"""`iis score` with words: what it refuses before anything is sent, and what it submits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from client import IISClient
+
+if TYPE_CHECKING:
+    from conftest import BreakingProxy, RunCommand
+
+ARCHITECTURE = "open_clip:ViT-B-32"
+ARGUMENTS: dict[str, Any] = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small vision-language model, untrained."""
+    torch.manual_seed(0)
+    network: Any = open_clip.create_model(ARCHITECTURE.partition(":")[2], pretrained_text=False, **ARGUMENTS)
+    path = tmp_path_factory.mktemp("clip") / "clip.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images") / "pets"
+    noise = np.random.default_rng(0)
+    for name in ("train/cat", "train/owl", "test/cat", "test/owl"):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def described(option: str) -> list[str]:
+    return [word for name, value in ARGUMENTS.items() for word in (option, f"{name}={json.dumps(value)}")]
+
+
+def test_a_checkpoint_that_is_the_vlm_too_is_sent_once_and_the_job_names_both(
+    iis: RunCommand, client: IISClient, proxy: BreakingProxy, checkpoint: Path, images: Path
+) -> None:
+    words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "birds"]
+    library = ["--library", "text", "--concepts", "30", "--clip-cutoff", "-0.5", "--native"]
+    source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", images]
+    done = iis("score", *source, *library, *words, "--json", IIS_URL=proxy.url)
+    assert done.returncode == 0, done.stderr
+    size_bytes = checkpoint.stat().st_size
+    assert size_bytes < proxy.sent_bytes < 1.5 * size_bytes
+    job = json.loads(done.stdout)
+    client.cancel(job["id"])
+    settings = {"clip_cutoff": -0.5, "interpretability_cutoff": 0.45, "native": True}
+    assert job["library"] == {"kind": "text", "concept_count": 30, "parts": [], **settings}
+    assert (job["vocabulary"]["id"], job["vocabulary"]["version"]) == ("birds", 1)
+    backbone, vlm = client.model(job["model"]), client.model(job["vlm"])
+    assert (backbone["role"], vlm["role"]) == ("backbone", "vlm")
+    assert backbone["arguments"] == vlm["arguments"] == ARGUMENTS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--library", "text"], "A text library needs --vlm (open_clip:ViT-B-16@weights.safetensors) and --vocabulary (birds)."),
+        (["--part", "text:50", "--part", "cluster:50", "--vlm", "mdl_1"], "A text library needs --vlm"),
+        (["--vlm", "mdl_1"], "--vlm and --vocabulary go together"),
+        (["--library", "text", "--vlm", "timm:resnet18@x", "--vocabulary", "birds"], "--vlm takes open_clip:NAME@CHECKPOINT"),
+        (["--library", "text", "--vlm", "open_clip:ViT-B-32@gone.pt", "--vocabulary", "birds"], "There is no file gone.pt"),
+        (["--vlm", "mdl_1", "--vocabulary", "gone.txt"], "There is no file gone.txt"),
+        (["--vlm", "mdl_1", "--vocabulary", "brids"], "There is no shipped vocabulary 'brids' (broad, animals, birds,"),
+        (["--vlm", "mdl_1", "--vocabulary", "birds@2"], "has no version 2"),
+        (["--vlm", "mdl_1", "--vocabulary", "cst_00000000000000000000000000"], "There is no concept set cst_"),
+        (["--clip-cutoff", "0.2"], "are of text libraries"),
+        (["--part", "magic:20"], "--part takes kind:M"),
+    ],
+)
+def test_words_that_make_no_sense_are_told_before_anything_is_sent(
+    iis: RunCommand, checkpoint: Path, images: Path, arguments: list[str], sentence: str
+) -> None:
+    done = iis("score", checkpoint, "--arch", ARCHITECTURE, "--data", images, *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1  # no bar of an upload among it
+
+
+def test_ready_features_have_no_images_to_compare_with_phrases(iis: RunCommand, digits_features: Path) -> None:
+    done = iis("score", "--features", digits_features, "--vlm", "mdl_1", "--vocabulary", "birds")
+    assert done.returncode == 1
+    assert "--features has no images to compare with phrases" in done.stderr

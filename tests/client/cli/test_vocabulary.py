@@ -1,0 +1,90 @@
+"""The `iis vocabulary` commands against a running service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from client import IISClient
+
+if TYPE_CHECKING:
+    from conftest import RunCommand
+
+PHRASES = "[bill]\na [hooked] bill\n[tail]\na barred tail\nbarred tails\n"
+
+
+@pytest.fixture
+def phrases(tmp_path: Path) -> Path:
+    path = tmp_path / "garden.txt"
+    path.write_text(PHRASES)
+    return path
+
+
+def test_a_file_is_added_shown_listed_downloaded_and_deleted(iis: RunCommand, client: IISClient, phrases: Path, tmp_path: Path) -> None:
+    added = iis("vocabulary", "add", phrases)
+    assert added.returncode == 0, added.stderr
+    assert "garden.txt" in added.stdout
+    assert "2 phrases; 1 left out: 1 repeated." in added.stdout
+    made = next(client.concept_sets())["id"]
+    shown = iis("vocabulary", "show", made)
+    assert shown.stdout == added.stdout
+    for words in (f"{made}, version 1 of 1, ready: garden.txt", "barred tails", "a barred tail"):
+        assert words in shown.stdout
+    assert made in iis("vocabulary", "list").stdout
+
+    saved = iis("vocabulary", "download", made, "-o", "again.csv")
+    assert saved.returncode == 0, saved.stderr
+    assert (tmp_path / "again.csv").read_text().splitlines() == ["phrase,group", "a [hooked] bill,bill", "a barred tail,tail"]
+    assert "[tail]\na barred tail\n" in iis("vocabulary", "download", made).stdout
+    assert json.loads(iis("vocabulary", "download", made, "--format", "json").stdout)[1] == {"text": "a barred tail", "group": "tail"}
+
+    assert iis("vocabulary", "delete", made).returncode == 0
+    assert made not in {each["id"] for each in client.concept_sets()}
+
+
+def test_a_second_file_becomes_the_next_version(iis: RunCommand, phrases: Path, tmp_path: Path) -> None:
+    made = json.loads(iis("vocabulary", "add", phrases, "--name", "garden", "--json").stdout)
+    assert (made["name"], made["version"]["number"], len(made["version"]["dropped"])) == ("garden", 1, 1)
+    (tmp_path / "more.json").write_text('["red eyes"]')
+    again = iis("vocabulary", "add", tmp_path / "more.json", "--to", made["id"])
+    assert again.returncode == 0, again.stderr
+    assert f"{made['id']}, version 2 of 2, ready: garden" in again.stdout
+    assert "red eyes" in iis("vocabulary", "download", made["id"]).stdout
+    assert "a barred tail" in iis("vocabulary", "download", f"{made['id']}@1").stdout
+    assert json.loads(iis("vocabulary", "show", f"{made['id']}@1", "--json").stdout)["version"]["phrase_count"] == 2
+
+
+def test_shipped_vocabularies_are_listed_with_what_they_cover_and_shown_by_name(iis: RunCommand) -> None:
+    listed = json.loads(iis("vocabulary", "list", "--json").stdout)
+    birds = next(each for each in listed if each["id"] == "birds")
+    assert "birds" in iis("vocabulary", "list").stdout
+    shown = iis("vocabulary", "show", "birds").stdout
+    assert "birds, version 1 of 1, ready: birds" in shown
+    assert birds["description"].split()[0] in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["show", "brids"], "There is no concept set brids"),
+        (["show", "birds@2"], "has no version 2"),
+        (["show", "a/b"], "a vocabulary is a shipped name"),
+        (["add", "missing.txt"], "There is no file or folder at missing.txt."),
+        (["add", "{phrases}", "--to", "cst_1", "--name", "garden"], "leave out --name or --to"),
+        (["add", "{phrases}", "--to", "birds"], "comes with the service"),
+        (["add", "{phrases}", "--vlm", "open_clip:ViT-B-16"], "--vlm takes open_clip:NAME@CHECKPOINT"),
+        (["add", "{phrases}", "--vlm-arg", "embed_dim=32"], "--vlm-arg and --vlm-preprocess describe --vlm"),
+        (["download", "birds", "-o", "birds.pdf"], "say --format"),
+        (["download", "birds", "-o", "missing/birds.txt"], "missing/birds.txt: No such file or directory."),
+        (["delete", "birds"], "comes with the service"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence_and_exit_code_one(iis: RunCommand, phrases: Path, arguments: list[str], sentence: str) -> None:
+    done = iis("vocabulary", *[word.format(phrases=phrases) for word in arguments])
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
