@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 NAMES_PER_CONCEPT = 5
 LEAST_SCORE = 1.0
 LEAST_MARGIN = 0.25
-"""In standard deviations over the crops shown. Below either a concept is unnamed: another phrase fits as well, or none does."""
+"""In standard deviations over the crops shown. Below either a concept is unnamed: another phrase fits as well, or none does.
+
+So it is where the cosine itself lies below the mean over all phrases: the crops are then merely less unlike it than others are."""
 
 
 @dataclass(frozen=True)
@@ -137,4 +139,5 @@ def _name(score: Tensor, cosine: Tensor, phrases: PhraseEmbeddings) -> ConceptNa
     nearest = tuple(NearPhrase(phrases.phrases[i].text, round(float(score[i]), 4), round(float(cosine[i]), 4)) for i in order)
     best = float(score[order[0]])
     second = float(score[order[1]]) if len(order) > 1 else 0.0
-    return ConceptName(nearest, round(best - second, 4), named=best - second >= LEAST_MARGIN and best >= LEAST_SCORE)
+    likely = float(cosine[order[0]]) >= float(cosine.mean())
+    return ConceptName(nearest, round(best - second, 4), named=likely and best >= LEAST_SCORE and best - second >= LEAST_MARGIN)
