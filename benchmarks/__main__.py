@@ -15,6 +15,7 @@ from benchmarks.timing import leave_by_exception_when_stopped, machine
 BENCHMARKS = {
     "heads_digits": ["benchmarks.heads", "digits_trained"],
     "heads_cifar": ["benchmarks.heads", "cifar_resnet20"],
+    "text": ["benchmarks.text"],
     "extraction": ["benchmarks.extraction"],
     "service": ["benchmarks.service"],
 }
