@@ -36,8 +36,8 @@ class Checkpoint:
 
 def write_digits(folder: Path) -> None:
     """Write the 1797 handwritten digits as `train/0/0001.png`, …, enlarged from 8 to 32 pixels."""
-    images, labels = _digits()
-    train, test = _split(labels)
+    images, labels = digit_images()
+    train, test = split_rows(labels)
     for split, rows in (("train", train), ("test", test)):
         for row in rows:
             path = folder / split / str(labels[row]) / f"{row:04d}.png"
@@ -48,8 +48,8 @@ def write_digits(folder: Path) -> None:
 def train_checkpoints(folder: Path) -> list[Checkpoint]:
     """Train the network for a few seconds and keep it four times, from untrained to good."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = _digits()
-    train, _ = _split(labels)
+    images, labels = digit_images()
+    train, _ = split_rows(labels)
     torch.manual_seed(SEED)
     torch.set_num_threads(1)  # in batches this small, threads cost more in waiting for each other than they win
     fast = torch.channels_last  # five times the speed of the default layout for a network this narrow
@@ -79,7 +79,7 @@ def _keep(network: torch.nn.Module, folder: Path, step: int) -> Checkpoint:
     return Checkpoint(name, path, step)
 
 
-def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def digit_images() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Images (1797, 32, 32) uint8 and labels (1797,)."""
     found = cast("Any", load_digits())
     small = (found.images * (255.0 / 16.0)).astype(np.uint8)
@@ -87,6 +87,7 @@ def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return np.stack(large), found.target
 
 
-def _split(labels: np.ndarray[Any, Any]) -> tuple[list[int], list[int]]:
+def split_rows(labels: np.ndarray[Any, Any]) -> tuple[list[int], list[int]]:
+    """Rows of train/ and of test/, half of every digit each."""
     train, test = train_test_split(np.arange(len(labels)), test_size=TEST_SHARE, stratify=labels, random_state=SEED)
     return sorted(int(row) for row in train), sorted(int(row) for row in test)
