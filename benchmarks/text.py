@@ -71,7 +71,7 @@ def digits(folder: Path) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def latent(n: int, d: int, M: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Made-up data of a larger size: 32 factors of falling strength, seen by a rectified layer with noise and, otherwise, by the cosines."""
+    """Made-up data of a larger size: 32 factors of falling strength, seen by a rectified layer with noise and otherwise by the cosines."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:

@@ -174,6 +174,13 @@ def score(
 
             images = _extracted(vlm.images, dataset, None, progress)
             words = TextSource(embed_phrases(vlm, vocabulary, features.class_names), images)
+    return score_features(features, spec, words=words, device=device, progress=progress)
+
+
+def score_features(
+    features: FeatureSet, spec: ScoreSpec, *, words: TextSource | None = None, device: str = "auto", progress: Progress = no_progress
+) -> IISReport:
+    """The part of `score` that needs no network: library, heads, control and report from features and, for text concepts, embeddings."""
     ensemble = build_libraries(features, spec, source=words, device=device)
     measured = measure_library(features, ensemble, spec, progress, device=device)
     control = measure_control(features, len(ensemble.primary), spec, device=device)
