@@ -21,7 +21,13 @@ REASON_WORDS = {
     "interpretability_cutoff": "below the interpretability cutoff",
     "beyond_count": "beyond the count asked for",
 }
-FIGURE_WORDS = {"similarity": "held-out similarity", "clip_top5": "mean of top 5 cosines", "other": "close to"}
+FIGURE_WORDS = {  # in the order of the columns
+    "group": "group",
+    "similarity": "held-out similarity",
+    "clip_top5": "mean of top 5 cosines",
+    "cosine": "cosine",
+    "other": "close to",
+}
 
 
 def concept_table(concepts: Sequence[Concept]) -> Table:
@@ -89,7 +95,8 @@ def _concept(concept: Concept, combined: bool) -> dict[str, str]:
 
 
 def _figures(details: Mapping[str, object]) -> dict[str, str]:
-    return {FIGURE_WORDS.get(name, name): _shown(value) for name, value in details.items()}
+    known = {words: _shown(details[name]) for name, words in FIGURE_WORDS.items() if name in details}
+    return known | {name: _shown(value) for name, value in details.items() if name not in FIGURE_WORDS}
 
 
 def _reason(code: str) -> str:

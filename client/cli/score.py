@@ -120,7 +120,7 @@ def score(
         if words is not None and vlm_model is not None:
             with terminal.busy("A worker loads the vision-language model"):
                 vlm_model = client.wait_until_ready(vlm_model)
-            phrases = provide_vocabulary(client, terminal, words.vocabulary, vlm=vlm_model["id"], dataset=dataset["id"])
+            phrases = provide_vocabulary(client, terminal, words.vocabulary, dataset["id"])
         job = client.score(
             model["id"] if model is not None else None,
             dataset["id"],

@@ -182,18 +182,19 @@ def require_vocabulary(client: IISClient, source: VocabularySource) -> None:
     client.concept_set_version(source.concept_set, source.number)
 
 
-def provide_vocabulary(client: IISClient, terminal: Terminal, source: VocabularySource, *, vlm: str, dataset: str) -> str:
-    """The vocabulary as a job names it, its version ready; a file or the names of classes become a new concept set first."""
+def provide_vocabulary(client: IISClient, terminal: Terminal, source: VocabularySource, dataset: str) -> str:
+    """The vocabulary as a job names it, its version ready; a file or the names of classes become a new concept set first.
+
+    Phrases that do not go with this model or data set are left out by the job, so that the set serves other jobs whole.
+    """
     if source.concept_set is not None:
         version = client.concept_set_version(source.concept_set, source.number)
         wait_for_phrases(client, terminal, version)
         return f"{source.concept_set}@{version['number']}" if source.concept_set.startswith("cst_") else source.concept_set
-    if source.file is not None:
-        made = client.create_concept_set(source.file, vlm=vlm, dataset=dataset)
-    else:
-        made = client.create_concept_set(from_classes=dataset, vlm=vlm)
-    version = wait_for_phrases(client, terminal, made["version"])
-    dropped = Counter(each["reason"] for each in client.dropped_phrases(made["id"], version["number"]))
+    from_classes = dataset if source.file is None else None
+    made = client.create_concept_set(source.file, from_classes=from_classes)
+    version = made["version"]
+    dropped = Counter(each["reason"] for each in version["dropped"])
     left_out = f", {dropped.total()} left out ({counted(dropped)})" if dropped else ""
     terminal.note(f"Concept set {made['id']} has {version['phrase_count']} phrases{left_out}.")
     return f"{made['id']}@{version['number']}"

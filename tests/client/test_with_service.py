@@ -189,6 +189,15 @@ def test_the_command_shows_lists_and_saves_a_result(iis: RunCommand, scored: str
     assert b"<svg" in (tmp_path / "arr.svg").read_bytes()
 
 
+def test_the_command_shows_concepts_of_a_job_or_a_library_though_they_have_no_name(iis: RunCommand, client: IISClient, scored: str) -> None:
+    shown = iis("concepts", scored)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("unnamed") == 50
+    assert "None of them has a name" in shown.stdout
+    assert iis("concepts", client.result(scored)["library"] or "").stdout == shown.stdout
+    assert "Nothing was left out." in iis("concepts", scored, "--dropped").stdout
+
+
 def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: RunCommand, digits_features: Path) -> None:
     done = iis("score", "--features", digits_features, "--library", "prototype", "--concepts", "50", "--json")
     assert done.returncode == 0, done.stderr
@@ -202,6 +211,8 @@ def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: Ru
     [
         (["result", "job_00000000000000000000000000"], "There is no job job_00000000000000000000000000"),
         (["cancel", "job_00000000000000000000000000"], "There is no job"),
+        (["concepts", "job_00000000000000000000000000"], "There is no job"),
+        (["concepts", "lib_00000000000000000000000000"], "There is no concept library"),
         (["score", "--arch", "timm:resnet18", "--data", "."], "Give a CHECKPOINT file or --pretrained TAG"),
         (["score", "--pretrained", "a1_in1k", "--data", "."], "--arch"),
         (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features carries the representation itself"),

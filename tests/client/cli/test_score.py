@@ -1,4 +1,4 @@
-"""`iis score` with words: what it refuses before anything is sent, and what it submits."""
+"""`iis score` with words: what it refuses before anything is sent, what it submits, and what it shows in the end."""
 
 from __future__ import annotations
 
@@ -38,13 +38,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise in two classes."""
     folder = tmp_path_factory.mktemp("images") / "pets"
     noise = np.random.default_rng(0)
-    for name in ("train/cat", "train/owl", "test/cat", "test/owl"):
+    for name, count in {"train/cat": 20, "train/owl": 20, "test/cat": 10, "test/owl": 10}.items():
         (folder / name).mkdir(parents=True)
-        for number in range(4):
+        for number in range(count):
             Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
     return folder
+
+
+@pytest.fixture
+def phrases(tmp_path: Path) -> Path:
+    path = tmp_path / "phrases.txt"
+    path.write_text("\n".join(["round eyes", "an owl", "a striped coat", "a hooked bill", "sharp claws", "long whiskers"]))
+    return path
 
 
 def described(option: str) -> list[str]:
@@ -69,6 +77,51 @@ def test_a_checkpoint_that_is_the_vlm_too_is_sent_once_and_the_job_names_both(
     backbone, vlm = client.model(job["model"]), client.model(job["vlm"])
     assert (backbone["role"], vlm["role"]) == ("backbone", "vlm")
     assert backbone["arguments"] == vlm["arguments"] == ARGUMENTS
+
+
+def line_with(text: str, words: str) -> str:
+    return next(line for line in text.splitlines() if words in line)
+
+
+def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have_a_name(
+    iis: RunCommand, client: IISClient, checkpoint: Path, images: Path, phrases: Path
+) -> None:
+    source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", images]
+    library = ["--library", "text", "--concepts", "3", "--clip-cutoff", "-1", "--interpretability-cutoff", "-1"]
+    words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", phrases]
+    done = iis("score", *source, *library, *words, "--watch")
+    assert done.returncode == 0, done.stderr
+    job = next(client.jobs())
+    assert job["vlm"] is not None
+    assert job["vocabulary"] is not None
+    made = job["vocabulary"]["id"]
+    assert f"Concept set {made} has 6 phrases." in done.stderr
+    assert f"Vocabulary: {made}, version 1." in done.stdout
+    assert "3 of 6" in line_with(done.stdout, "Phrases kept")
+    assert "1 names a class" in line_with(done.stdout, "Left out: ")
+    assert "no better than chance" in done.stdout  # an untrained model on noise
+    findings = client.result(job["id"])["report"]["library"].get("text")
+    assert findings is not None
+    assert (findings["kept"], sum(findings["dropped"].values())) == (3, 3)
+
+    shown = iis("concepts", job["id"])
+    kept = [concept["phrase"] for concept in findings["concepts"]]
+    assert all(phrase in shown.stdout for phrase in kept)
+    assert "3 phrases were left out: " in shown.stdout
+    assert [concept["label"] for concept in json.loads(iis("concepts", job["id"], "--json").stdout)] == kept
+    dropped = iis("concepts", job["id"], "--dropped")
+    assert "names a class" in line_with(dropped.stdout, "an owl")
+    assert len(json.loads(iis("concepts", job["id"], "--dropped", "--json").stdout)) == 3
+
+    named = iis("score", *source, "--library", "prototype", "--concepts", "5", "--vlm", job["vlm"], "--vocabulary", made, "--watch")
+    assert named.returncode == 0, named.stderr
+    assert "of 5" in line_with(named.stdout, "Concepts with a name")
+    job = next(client.jobs())
+    names = client.result(job["id"])["report"]["library"].get("names")
+    assert names is not None
+    shown = iis("concepts", job["id"])
+    assert "nearest phrase" in line_with(shown.stdout, "margin")
+    assert (names["unnamed"], names["named"]) == (shown.stdout.count("unnamed"), 5 - shown.stdout.count("unnamed"))
 
 
 @pytest.mark.parametrize(
