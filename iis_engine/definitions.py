@@ -1,19 +1,22 @@
 """A dictionary of things that can be seen, and what its definitions say of them. Which classes are looked up is decided in from_classes.
 
-The entries are the 21,841 nouns of WordNet 3.0 that have pictures in ImageNet, with WordNet's own definitions; they come with timm.
+The entries are the 21,844 nouns of WordNet 3.0 that have pictures in ImageNet, with WordNet's own definitions. They come with timm, and
+are read as files: importing timm would import torch too, which a service that only looks words up has no use for.
 WordNet's lists of kinds and of parts do not, so a thing's kind and what it has are read from the definitions: "an aircraft that has a
 fixed wing" is an aircraft, and has a fixed wing.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from itertools import zip_longest
+from pathlib import Path
 
-from timm.data.imagenet_info import ImageNetInfo
-
+from iis_engine.errors import LibraryError
 from iis_engine.wording import key, singular
 
 _WORDS_AT_MOST = 5
@@ -107,6 +110,11 @@ def look_up(name: str) -> tuple[Definition, ...]:
     """The definitions under a name, whatever its case, hyphens and plural, or under a number of WordNet's, as `n02058221`.
 
     Where the name is the usual one of some things and a rare one of others, the others are left out.
+
+    Raises
+    ------
+    LibraryError
+        Where timm is not installed.
     """
     found = [read_definition(names, text) for names, text in _entries().get(key(name), ())]
     return tuple(entry for entry in found if key(entry.names[0]) == key(name)) or tuple(found)
@@ -131,14 +139,24 @@ def read_definition(names: str, text: str) -> Definition:
 @cache
 def _entries() -> dict[str, tuple[tuple[str, str], ...]]:
     """The names and the text of every definition, by the key of each name and by WordNet's own number."""
-    info = ImageNetInfo("imagenet-22k")
+    texts = dict(_table("imagenet_synset_to_definition.txt"))
     entries = dict[str, list[tuple[str, str]]]()
-    for label in info.label_names():
-        names = info.label_name_to_description(label)
-        text = info.label_name_to_description(label, detailed=True).removeprefix(f"{names}: ")
-        for one in dict.fromkeys((label, *(key(name) for name in names.split(",")))):
-            entries.setdefault(one, []).append((names, text))
+    for number, names in _table("imagenet_synset_to_lemma.txt"):
+        for one in dict.fromkeys((number, *(key(name) for name in names.split(",")))):
+            entries.setdefault(one, []).append((names, texts[number]))
     return {one: tuple(found) for one, found in entries.items()}
+
+
+def _table(file_name: str) -> list[tuple[str, str]]:
+    package = find_spec("timm")
+    if package is None or package.origin is None:
+        raise LibraryError(
+            "The dictionary of things is missing on this machine: it comes with timm, which is not installed here.",
+            code="dictionary_missing",
+            param="from_classes",
+        )
+    with (Path(package.origin).parent / "data" / "_info" / file_name).open(encoding="utf-8", newline="") as file:
+        return [(number, said) for number, said in csv.reader(file, delimiter="\t")]
 
 
 def _described_kind(clause: str) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from iis_engine import definitions
 from iis_engine.definitions import look_up, read_definition
+from iis_engine.errors import LibraryError
 
 SENTENCES = [
     (
@@ -50,3 +55,18 @@ def test_a_rare_name_of_a_thing_yields_to_things_it_is_the_usual_name_of() -> No
     assert len(look_up("crane")) == 2  # the bird and the lift
     assert look_up("aeroplane")[0].names[0] == "airplane"
     assert look_up("polka-dotted") == ()
+
+
+def test_looking_words_up_imports_no_torch() -> None:
+    code = (
+        "import sys; from iis_engine.definitions import look_up; assert look_up('daisy'); assert not {'torch', 'timm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_machine_without_the_dictionary_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    definitions._entries.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr("iis_engine.definitions.find_spec", lambda _name: None)
+    with pytest.raises(LibraryError, match="not installed here") as caught:
+        look_up("daisy")
+    assert caught.value.code == "dictionary_missing"
