@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from client.concept_records import Concept, ConceptSet, DroppedConcept, DroppedPhrase
@@ -112,7 +112,7 @@ def _shown(value: object) -> str:
 def _table(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
     """A row for each; a column for whatever any of them says, in the order it is first said."""
     headers = list(dict.fromkeys(header for row in rows for header in row))
-    table = Table(*headers, title=title)
+    table = Table(*(Column(header, no_wrap=header == "id", overflow="fold") for header in headers), title=title)
     for row in rows:
         table.add_row(*(Text(row.get(header, "")) for header in headers))  # as Text, since phrases may have brackets
     return table

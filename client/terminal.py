@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from client.concept_tables import counted
 from client.records import Event, Job, Report, Result, shown
@@ -106,7 +106,7 @@ class Terminal:
         if as_json:
             self.json(jobs)
             return
-        table = Table("job", "state", "library", "protocol", "model", "data set", "made", "stage or error")
+        table = Table(Column("job", no_wrap=True), "state", "library", "protocol", "model", "data set", "made", "stage or error")
         for job in jobs:
             library = job["library"]
             progress, error = job["progress"], job["error"]

@@ -123,6 +123,14 @@ def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: IISClient,
     assert made["version"]["dropped"] == [{"text": "an owl", "reason": "class_name", "other": "owl", "similarity": None}]
 
 
+def test_phrases_are_gathered_from_the_names_of_classes(client: IISClient, cats_and_owls: str) -> None:
+    made = client.create_concept_set(from_classes=cats_and_owls)
+    assert made["version"]["dataset"] == cats_and_owls
+    texts = [phrase["text"] for phrase in client.phrases(made["id"])]
+    assert len(texts) == made["version"]["phrase_count"] > 1
+    assert not {"cat", "owl"} & set(texts)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(b" \n\n", "holds no phrases"), (b"a" * 10_000, "10,000 characters"), (b"a\nb\n" * 20_001, "20,000"), (b"\xff\xfe", "UTF-8")],

@@ -124,6 +124,17 @@ def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have
     assert (names["unnamed"], names["named"]) == (shown.stdout.count("unnamed"), 5 - shown.stdout.count("unnamed"))
 
 
+def test_a_vocabulary_from_classes_becomes_a_concept_set_that_can_be_used_again(
+    iis: RunCommand, client: IISClient, checkpoint: Path, images: Path
+) -> None:
+    words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "from-classes"]
+    done = iis("score", checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", images, "--library", "text", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    job = json.loads(done.stdout)
+    client.cancel(job["id"])
+    assert client.concept_set_version(job["vocabulary"]["id"])["dataset"] == job["dataset"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
