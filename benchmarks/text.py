@@ -102,7 +102,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         compare("text_digits", *digits(Path(folder)))
     compare("text_latent_1000x768x200", *latent(1000, 768, 200))
-    compare("text_latent_5000x512x500", *latent(5000, 512, 500))
+    compare("text_latent_2000x512x300", *latent(2000, 512, 300))
     return 0
 
 

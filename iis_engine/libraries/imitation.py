@@ -15,8 +15,10 @@ from iis_engine.features import Progress, no_progress
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the closed-form start, in units of the mean variance of the columns of X."""
+FURTHER_RIDGES = (10.0,)
+"""Times the best strength: the ascent also starts there, since what it stops at keeps a trace of the start's damping."""
 STEPS_MAX = 40
-PATIENCE = 4
+PATIENCE = 3
 """Steps without a gain on the held-out rows after which a concept is done."""
 SMALLEST_GAIN = 1e-4
 MEMORY = 6
@@ -89,34 +91,36 @@ class _Turned:
     judged: Tensor  # (h, d)
     spectrum: Tensor  # (d,)
 
+    def damped(self, ridge: Tensor) -> Tensor:
+        """S + λ: (d, 1) or (d, M) for strengths (M,)."""
+        return self.spectrum.unsqueeze(1) + ridge * self.spectrum.mean()
+
 
 def _imitate_block(X: _Turned, P: Tensor, P_judged: Tensor) -> Imitation:
     """`imitate` for a block of concepts; vectors come back as columns (d, M) in the eigenbasis."""
-    goal = _cubed(P).float()
-    goal_judged = _cubed(P_judged)
-    start, scaling = _ridge_starts(X, _standardised(P), goal_judged)
-    return _ascend(X, goal, goal_judged, start, scaling)
+    goal, goal_judged = _cubed(P).float(), _cubed(P_judged)
+    moments = X.fitted.T @ _standardised(P).float() / len(X.fitted)
+    ridge = _best_ridge(X, moments, goal_judged)
+    found = _ascend(X, goal, goal_judged, moments, ridge)
+    for factor in FURTHER_RIDGES:
+        other = _ascend(X, goal, goal_judged, moments, factor * ridge)
+        better = other.similarity > found.similarity
+        found = Imitation(torch.where(better, other.vectors, found.vectors), torch.where(better, other.similarity, found.similarity))
+    return found
 
 
-def _ridge_starts(X: _Turned, targets: Tensor, goal_judged: Tensor) -> tuple[Tensor, Tensor]:
-    """The ridge solution (d, M) of each concept that serves the held-out rows best, and the 1/sqrt(S + λ) (d, M) of its strength."""
-    moments = X.fitted.T @ targets.float() / len(X.fitted)
-    best = torch.full((targets.shape[1],), -torch.inf, dtype=torch.float64, device=targets.device)
-    start, scaling = torch.zeros_like(moments), torch.zeros_like(moments)
-    for ridge in RIDGES:
-        damped = (X.spectrum + ridge * X.spectrum.mean()).unsqueeze(1)
-        weights = moments / damped
-        similarity = _similarity(X.judged @ weights, goal_judged)
-        better = similarity > best
-        best = torch.where(better, similarity, best)
-        start = torch.where(better, weights, start)
-        scaling = torch.where(better, damped.rsqrt(), scaling)
-    return start, scaling
+def _best_ridge(X: _Turned, moments: Tensor, goal_judged: Tensor) -> Tensor:
+    """The strength (M,) whose ridge solution serves the held-out rows best, concept by concept."""
+    ridges = torch.tensor(RIDGES, device=moments.device)
+    similarities = [_similarity(X.judged @ (moments / X.damped(ridge)), goal_judged) for ridge in ridges]
+    return ridges[torch.stack(similarities).argmax(dim=0)]
 
 
-def _ascend(X: _Turned, goal: Tensor, goal_judged: Tensor, start: Tensor, scaling: Tensor) -> Imitation:
-    """L-BFGS on minus the similarity, where w = scaling * v; of each concept the iterate that is best on the held-out rows is kept."""
-    v = start / scaling
+def _ascend(X: _Turned, goal: Tensor, goal_judged: Tensor, moments: Tensor, ridge: Tensor) -> Imitation:
+    """L-BFGS from the ridge solutions; of each concept the iterate that is best on the held-out rows is kept."""
+    scaling = X.damped(ridge).rsqrt()  # w = scaling * v
+    v = scaling * moments
+    start = scaling * v
     q, q_judged = X.fitted @ start, X.judged @ start
     best, best_similarity = start.clone(), _similarity(q_judged, goal_judged)
     waited = torch.zeros(v.shape[1], dtype=torch.int64, device=v.device)
