@@ -26,6 +26,7 @@ STEP_LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03)
 SUFFICIENT = 1e-4  # Armijo's constant
 ENTRIES_AT_ONCE = 2**24
 """Rows x concepts that are worked on together."""
+ROWS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,17 @@ def cos_cubed(q: Tensor, p: Tensor) -> Tensor:
     return (a * b).sum(dim=0)
 
 
-def imitate(X: Tensor, P: Tensor, held_out: Tensor, *, progress: Progress = no_progress) -> Imitation:
-    """Find bias-free directions whose projections of X have the highest cos-cubed similarity with the columns of P.
+def imitate(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor, *, progress: Progress = no_progress) -> Imitation:
+    """Find bias-free directions whose projections of X have the highest cos-cubed similarity with the columns of P = rows · columnsᵀ.
 
     Ridge regression gives a start for each of several strengths in closed form, from one eigendecomposition; L-BFGS goes on from the
-    best of them, all concepts at once, in the coordinates in which that ridge problem is a sphere. Along a direction the projections
+    best of them, many concepts at once, in the coordinates in which that ridge problem is a sphere. Along a direction the projections
     are linear, so a step length costs no product with X. The held-out rows choose the strength and the moment to stop, one by one.
 
     Parameters
     ----------
     X : (n, d) float32 representation
-    P : (n, M) activations to imitate
+    rows, columns : (n, e) and (M, e) float32; for a text library the image and text embeddings. P itself is never whole in memory
     held_out : (n,) bool, rows that choose and are not fitted
 
     Returns
@@ -66,21 +67,30 @@ def imitate(X: Tensor, P: Tensor, held_out: Tensor, *, progress: Progress = no_p
     Imitation
         Directions of any length: neither X's scale nor P's matters.
     """
-    fitted, judged = X[~held_out], X[held_out]
-    mean = fitted.double().mean(dim=0)
-    scale = (fitted.double() - mean).square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
-    fitted, judged = (((part.double() - mean) / scale).float() for part in (fitted, judged))
-    spectrum, basis = torch.linalg.eigh(fitted.double().T @ fitted.double() / len(fitted))
+    mean = X[~held_out].mean(dim=0, dtype=torch.float64).float()
+    fitted, judged = X[~held_out] - mean, X[held_out] - mean
+    scale = fitted.square().mean(dtype=torch.float64).sqrt().clamp_min(torch.finfo(torch.float32).tiny).float()
+    fitted, judged = fitted.div_(scale), judged.div_(scale)
+    spectrum, basis = torch.linalg.eigh(_covariance(fitted))
     turned = _Turned(fitted @ basis.float(), judged @ basis.float(), spectrum.clamp_min(0).float())
+    rows_fitted, rows_judged = rows[~held_out], rows[held_out]
     width = max(1, ENTRIES_AT_ONCE // len(X))
     parts: list[Imitation] = []
-    for start in range(0, P.shape[1], width):
-        progress(start, P.shape[1])
-        targets = P[:, start : start + width].to(X.device)
-        parts.append(_imitate_block(turned, targets[~held_out], targets[held_out]))
-    progress(P.shape[1], P.shape[1])
+    for start in range(0, len(columns), width):
+        progress(start, len(columns))
+        some = columns[start : start + width]
+        parts.append(_imitate_block(turned, rows_fitted @ some.T, rows_judged @ some.T))
+    progress(len(columns), len(columns))
     vectors = torch.cat([part.vectors for part in parts], dim=1)
     return Imitation((basis @ vectors).T, torch.cat([part.similarity for part in parts]))
+
+
+def _covariance(centred: Tensor) -> Tensor:
+    """(d, d) float64."""
+    total = torch.zeros(centred.shape[1], centred.shape[1], dtype=torch.float64, device=centred.device)
+    for part in centred.split(ROWS_AT_ONCE):
+        total += part.double().T @ part.double()
+    return total / len(centred)
 
 
 @dataclass(frozen=True)

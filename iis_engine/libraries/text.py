@@ -52,10 +52,6 @@ class _Evidence:
     y: Tensor  # (n,)
     images: Tensor  # (n, e) float32, unit rows
 
-    def cosines(self, vectors: Tensor) -> Tensor:
-        """P: (n, M) for text embeddings (M, e)."""
-        return self.images @ vectors.T
-
 
 def build_text(
     features: FeatureSet, source: TextSource, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress = no_progress
@@ -147,10 +143,11 @@ def _fit(
 ) -> Imitation:
     """Directions (M, d) for text embeddings (M, e); a native library's are the embeddings themselves, judged on the same images."""
     held_out = validation_rows(evidence.y, protocols.TEXT_HELD_OUT_SHARE, seed)
-    P = evidence.cosines(vectors)
     if spec.native:
-        return Imitation(vectors.double(), cos_cubed(evidence.X[held_out].double() @ vectors.double().T, P[held_out].double()))
-    found = imitate(evidence.X.to(device), P, held_out.to(device), progress=progress)
+        judged = (part[held_out].double() @ vectors.double().T for part in (evidence.X, evidence.images))
+        return Imitation(vectors.double(), cos_cubed(*judged))
+    given = (part.to(device) for part in (evidence.X, evidence.images, vectors, held_out))
+    found = imitate(*given, progress=progress)
     return Imitation(found.vectors.cpu(), found.similarity.cpu())
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from iis_engine.libraries import imitation
-from iis_engine.libraries.imitation import cos_cubed, imitate
+from iis_engine.libraries.imitation import Imitation, cos_cubed
 
 ROWS = 600
 
@@ -18,6 +18,11 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def held_out(rows: int = ROWS) -> Tensor:
     return torch.arange(rows) % 5 == 0
+
+
+def imitate(X: Tensor, P: Tensor, rows: Tensor) -> Imitation:
+    """P as the product of itself with the identity."""
+    return imitation.imitate(X, P, torch.eye(P.shape[1]), rows)
 
 
 def test_cos_cubed_of_three_rows_is_what_a_hand_finds() -> None:
