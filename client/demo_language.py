@@ -89,7 +89,9 @@ BATCH = 64
 LEARNING_RATE = 3e-3
 WARM_UP_SHARE = 0.15
 SCALE_AT_START, BIAS_AT_START = 15.0, -4.0  # a cosine above 4/15 says true from the beginning
-NONSENSE_CAPTIONS, NONSENSE_PER_STEP, NONSENSE_WORDS_MAX = 1000, 32, 3
+NONSENSE_CAPTIONS, NONSENSE_PER_STEP = 1000, 32
+NONSENSE_WORDS_MAX = 3
+REPLACED_SHARE = 0.3  # of a phrase's words, and at least one
 WORD_SPREAD = 0.3  # of the words' embeddings, which are not trained; open_clip's own 0.02 is for training them
 
 
@@ -130,8 +132,8 @@ def train_language_model(
     """Train the open_clip model of `ARCHITECTURE` and `ARGUMENTS` from nothing, and save it as safetensors.
 
     The loss is a sigmoid's over all pairs of images and captions in a batch, because several captions are true of one image
-    (Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023). Captions of random words, true of no image, teach the text
-    tower that a word it does not know says nothing; without them such words land beside the trained phrases.
+    (Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023). Captions of random words, and phrases in which some words
+    are replaced by such, count as true of no image. Without them, words that were never seen land beside the phrases that were.
 
     Parameters
     ----------
@@ -179,16 +181,24 @@ def _pixels(network: Any, images: NDArray[np.uint8]) -> Tensor:
 
 
 def _captions(phrases: Sequence[str], forms: Sequence[str], seed: int) -> tuple[Tensor, Tensor]:
-    """Tokens of every phrase in every form, (forms, P, context), and of random words in these forms, (captions, context)."""
+    """Tokens of every phrase in every form, (forms, P, context), and of captions with random words, (captions, context)."""
     tokenizer = cast(Any, open_clip.get_tokenizer("RN50", context_length=ARGUMENTS["text_cfg"]["context_length"]))
     known = {word for text in (*phrases, *forms) for word in text.split()}
     tokens = (token.removesuffix("</w>") for token in tokenizer.encoder if token.endswith("</w>"))
     words = [word for word in tokens if len(word) > 2 and word.isascii() and word.isalpha() and word not in known]
     random = np.random.default_rng(seed)
 
-    def nonsense() -> str:
-        chosen = random.integers(len(words), size=random.integers(1, NONSENSE_WORDS_MAX + 1))
-        return forms[int(random.integers(len(forms)))].format(" ".join(words[index] for index in chosen))
+    def unknown() -> str:
+        return words[int(random.integers(len(words)))]
 
-    said = torch.stack([tokenizer([form.format(phrase) for phrase in phrases]) for form in forms])
-    return said, tokenizer([nonsense() for _ in range(NONSENSE_CAPTIONS)])
+    def nonsense(number: int) -> str:
+        if number % 2:
+            said = [unknown() for _ in range(random.integers(1, NONSENSE_WORDS_MAX + 1))]
+        else:
+            said = phrases[int(random.integers(len(phrases)))].split()
+            replaced = {int(random.integers(len(said))), *np.flatnonzero(random.random(len(said)) < REPLACED_SHARE)}
+            said = [unknown() if place in replaced else word for place, word in enumerate(said)]
+        return forms[int(random.integers(len(forms)))].format(" ".join(said))
+
+    true = torch.stack([tokenizer([form.format(phrase) for phrase in phrases]) for form in forms])
+    return true, tokenizer([nonsense(number) for number in range(NONSENSE_CAPTIONS)])

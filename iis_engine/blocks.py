@@ -28,8 +28,8 @@ class Source:
     ranks: Tensor | None  # (n, M) whole numbers as float32, which vectorises; None: always used whole
 
     @staticmethod
-    def of(activations: Tensor, *, thresholded: bool = True) -> Source:
-        return Source(activations, magnitude_ranks(activations).float() if thresholded else None)
+    def of(activations: Tensor) -> Source:
+        return Source(activations, magnitude_ranks(activations).float())
 
     def rows(self, start: int, stop: int, kept: int, step: int = 1) -> Tensor:
         """g_s of every `step`-th of a range of rows: (rows, M), all but the `kept` largest magnitudes zeroed."""

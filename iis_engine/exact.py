@@ -25,7 +25,6 @@ def measure_exact(
     settings: ExactSettings,
     device: torch.device,
     *,
-    refine: bool,
     progress: Progress = no_progress,
 ) -> Measurement:
     """Measure h and g_cls ∘ g_s ∘ g_𝒞 over the nodes of the paper, few concepts, and where the curve bends.
@@ -33,7 +32,6 @@ def measure_exact(
     Parameters
     ----------
     libraries : library seeds of one kind and one M
-    refine : add nodes in the panels that carry most of the quadrature error
     """
     features = in_canonical_order(features)
     y = features.y_train.to(device)
@@ -44,8 +42,8 @@ def measure_exact(
     constant = constant_prediction(features.y_train, features.y_test)
 
     nodes = protocols.exact_nodes(len(libraries[0]))
-    rounds = protocols.REFINEMENT_ROUNDS if refine else 0
-    steps = 1 + len(libraries) * (1 + rounds)
+    rounds = 1 + protocols.REFINEMENT_ROUNDS
+    steps = 1 + len(libraries) * rounds
     progress(0, steps)
     baseline_train, baseline_test = standardised(X_train, X_test)
     width = baseline_train.shape[1]
@@ -59,7 +57,7 @@ def measure_exact(
     test = [Source.of(library.activations(X_test)) for library in libraries]
     done: list[dict[int, _Node]] = [{} for _ in libraries]
     worst_norm, evaluations, step = baseline.gradient_norm, baseline.evaluations, 1
-    for _ in range(1 + rounds):
+    for _ in range(rounds):
         for nodes_of_seed, train_source, test_source in zip(done, train, test, strict=True):
             start = _neighbours(nodes_of_seed, nodes)
             solved = solve_nodes(train_source, nodes, data, settings, start=start)

@@ -38,10 +38,6 @@ class Heads:
     gradient_norm: Tensor
     evaluations: int
 
-    def first_of(self, group: int) -> int:
-        """Index of a group's first problem."""
-        return sum(len(g.strengths) for g in self.groups[:group])
-
 
 class LogisticObjective(Objective):
     """Mean cross-entropy + λ/2 ‖W‖², for all problems of `groups`; the bias is not penalised."""

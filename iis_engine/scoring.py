@@ -90,7 +90,7 @@ def measure_library(
     """Measure the curve of an ensemble under the protocol of `spec`."""
     where = choose_device(device)
     if spec.protocol == "exact":
-        return measure_exact(features, ensemble.libraries, ExactSettings(spec.seed), where, refine=True, progress=progress)
+        return measure_exact(features, ensemble.libraries, ExactSettings(spec.seed), where, progress=progress)
     return measure_reference(features, ensemble.libraries, spec.library.kind, spec.seed, where, progress)
 
 
@@ -105,7 +105,7 @@ def measure_control(
     first = spec.seed + protocols.CONTROL_SEED_OFFSET
     libraries = [build_random(features.X_train.shape[1], concept_count, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
-        return measure_exact(features, libraries, ExactSettings(spec.seed), where, refine=True, progress=progress)
+        return measure_exact(features, libraries, ExactSettings(spec.seed), where, progress=progress)
     return measure_reference(features, libraries, "random", spec.seed, where, progress)
 
 

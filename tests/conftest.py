@@ -1,14 +1,16 @@
-"""Real PostgreSQL and Redis for the whole suite, one pair for each test process. No fixture here knows a resource of the service."""
+"""Real PostgreSQL and Redis, a pair for each test process, and planted images. Nothing here knows a resource of the service."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
@@ -16,6 +18,11 @@ from alembic.config import Config
 
 from app.embedded import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # planted.py is for tests of every folder
+
+if TYPE_CHECKING:
+    from planted import Planted
 
 REPOSITORY = Path(__file__).parents[1]
 START_TIMEOUT_SECONDS = 60
@@ -64,6 +71,22 @@ class ServerProcess:
 def wait_until() -> Callable[..., Any]:
     """`wait_until(condition, timeout_seconds, what)` for tests that wait for another process."""
     return poll
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """Images of known attributes and two models that have learnt them, made once for all test processes."""
+    from planted import Planted, make
+
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "planted"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            partial = tmp_path_factory.mktemp("planted")
+            make(partial)
+            partial.rename(folder)
+    return Planted.within(folder)
 
 
 @pytest.fixture(scope="session")

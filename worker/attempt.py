@@ -11,12 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
@@ -33,7 +32,6 @@ DATABASE_PAUSE_SECONDS = 0.5
 FETCHING_WEIGHTS = ("check_model", "extract")
 FETCHING_IMAGES = ("check_dataset", "materialise")
 FETCHING_VLM = ("embed_images", "embed_phrases", "name")
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 Value = TypeVar("Value")
 log = structlog.get_logger(__name__)
@@ -65,9 +63,6 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
         self._watch = replace(self._watch, deadline=time.monotonic() + self.rows.seconds_left)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shutil.rmtree(self.workspace, ignore_errors=True)
 
@@ -86,7 +81,7 @@ class Attempt(AbstractContextManager["Attempt"]):
             self.stop.check()
             try:
                 return self._transaction(action)
-            except DATABASE_AWAY as error:
+            except SQLAlchemyError as error:
                 if not is_outage(error):
                     raise
                 if time.monotonic() > self._watch.deadline:
@@ -99,7 +94,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         while True:
             try:
                 return self._transaction(action)
-            except DATABASE_AWAY as error:
+            except SQLAlchemyError as error:
                 if not is_outage(error):
                     raise
                 log.warning("database_away", job_id=self.job_id, error=str(error))

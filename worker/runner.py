@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
@@ -13,7 +14,7 @@ from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
 from app.queue import ring
 from app.storage import StorageUnavailable
-from worker.attempt import DATABASE_AWAY, Attempt
+from worker.attempt import Attempt
 from worker.checks import run_check_concept_set, run_check_dataset, run_check_model
 from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
 from worker.lease import LeaseKeeper
@@ -45,7 +46,9 @@ def _oldest_queued(runtime: Runtime) -> str | None:
     try:
         with runtime.sessions.begin() as session:
             return next(iter(transitions.queued_jobs(session, 1)), None)
-    except DATABASE_AWAY as error:
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
         log.warning("database_away", error=str(error))
         return None
 
@@ -58,7 +61,9 @@ def run_job(runtime: Runtime, job_id: str) -> str | None:
     try:
         with runtime.sessions.begin() as session:
             token = transitions.claim(session, job_id, runtime.name, runtime.settings.lease_seconds)
-    except DATABASE_AWAY as error:
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
         log.warning("database_away", job_id=job_id, error=str(error))
         return None
     if token is None:
@@ -67,7 +72,9 @@ def run_job(runtime: Runtime, job_id: str) -> str | None:
         with LeaseKeeper(runtime.sessions, runtime.settings, job_id, token, stop):
             try:
                 kind, end = _run_claimed(runtime, job_id, token, stop)
-            except (LeaseLost, Interrupted, *DATABASE_AWAY) as error:  # the sweeper gives the job to another worker
+            except (LeaseLost, Interrupted, SQLAlchemyError) as error:  # the sweeper gives the job to another worker
+                if isinstance(error, SQLAlchemyError) and not is_outage(error):
+                    raise
                 runtime.compute.kill()
                 kind, end = "unknown", "lease_lost"
                 log.warning("lease_lost", error=str(error))
@@ -101,7 +108,7 @@ def _run_to_end(attempt: Attempt) -> str:
     except (LeaseLost, CancelRequested):
         raise
     except Exception as error:
-        if isinstance(error, DATABASE_AWAY) and is_outage(error):
+        if isinstance(error, SQLAlchemyError) and is_outage(error):
             raise
         return _try_again(attempt, error)
     return "succeeded"

@@ -1,5 +1,7 @@
 """The stacked solver finds the optimum that scikit-learn finds, for every problem of the stack."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -34,14 +36,12 @@ def test_every_sparsity_and_strength_agrees_with_scikit_learn(problem):
     source = Source.of(activations)
     heads = fit_heads([source], [Group(0, k, STRENGTHS) for k in kept], y, 4, SolverSettings(tolerance=1e-6))
     assert float(heads.gradient_norm.max()) <= 1e-6
-    for g, k in enumerate(kept):
+    for p, (k, strength) in enumerate(product(kept, STRENGTHS)):
         X = sparsify(activations, k)
-        for j, strength in enumerate(STRENGTHS):
-            p = heads.first_of(g) + j
-            model, loss = sklearn_optimum(X, y, strength)
-            assert float(heads.loss[p]) == pytest.approx(loss, abs=1e-4)
-            ours = predict(source, k, heads.weights[p : p + 1]).argmax(dim=2).squeeze(1)
-            assert (ours.numpy() == model.predict(X.double().numpy())).all()
+        model, loss = sklearn_optimum(X, y, strength)
+        assert float(heads.loss[p]) == pytest.approx(loss, abs=1e-4)
+        ours = predict(source, k, heads.weights[p : p + 1]).argmax(dim=2).squeeze(1)
+        assert (ours.numpy() == model.predict(X.double().numpy())).all()
 
 
 def test_a_problem_is_solved_alike_alone_and_in_a_stack(problem):

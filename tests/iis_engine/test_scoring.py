@@ -43,7 +43,7 @@ def blobs(train: int = 400, test: int = 300, dimension: int = 16, classes: int =
 def measured(features: FeatureSet, kind: str = "prototype", settings: ExactSettings | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Every decision of the sparse heads and of the baseline on the test images, in canonical order."""
     libraries = [build_library(features, LibrarySpec(kind, 30), 0, CPU)]
-    found = measure_exact(features, libraries, settings or ExactSettings(), CPU, refine=False)
+    found = measure_exact(features, libraries, settings or ExactSettings(), CPU)
     return found.correct, found.baseline_correct
 
 
@@ -72,7 +72,7 @@ def test_the_order_of_concepts_does_not_matter():
     library = build_library(features, LibrarySpec("prototype", 30), 0, CPU)
     order = torch.randperm(30)
     permuted = replace(library, vectors=library.vectors[order])
-    a, b = (measure_exact(features, [lib], ExactSettings(), CPU, refine=False).correct for lib in (library, permuted))
+    a, b = (measure_exact(features, [lib], ExactSettings(), CPU).correct for lib in (library, permuted))
     assert float((a - b).abs().mean()) <= 1e-4
 
 
