@@ -26,17 +26,27 @@ class CheckError(BaseModel):
 
 
 def enqueue_check(
-    session: Session, row: Model | Dataset | ConceptSetVersion, owner_id: str, settings: Settings, request_id: str | None
+    session: Session,
+    row: Model | Dataset | ConceptSetVersion,
+    owner_id: str,
+    settings: Settings,
+    request_id: str | None,
+    *,
+    from_classes: str | None = None,
 ) -> None:
-    """Queue the check of a row in the row's own transaction and ring once that is committed."""
+    """Queue the check of a row in the row's own transaction and ring once that is committed.
+
+    The phrases of a version are gathered `from_classes` of that data set; unless given, the version has them already.
+    """
     job = Job(id=new_id("job"), owner_id=owner_id, request_id=request_id, deadline_seconds=settings.check_deadline_seconds)
     if isinstance(row, Model):
         job.kind, job.spec, job.model_id = "check_model", {"model": row.id}, row.id
     elif isinstance(row, Dataset):
         job.kind, job.spec, job.dataset_id = "check_dataset", {"dataset": row.id}, row.id
     else:
-        job.kind, job.spec = "check_concept_set", {"concept_set": row.concept_set_id, "version": row.number}
-        job.concept_set_id, job.vlm_id, job.dataset_id = row.concept_set_id, row.vlm_id, row.dataset_id
+        job.kind = "check_concept_set"
+        job.spec = {"concept_set": row.concept_set_id, "version": row.number, "from_classes": from_classes is not None}
+        job.concept_set_id, job.vlm_id, job.dataset_id = row.concept_set_id, row.vlm_id, from_classes or row.dataset_id
     enqueue(session, job)
     after_commit(session, lambda: ring(job.id, settings.redis_url))
 

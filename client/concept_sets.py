@@ -47,10 +47,10 @@ class ConceptSets(Connection):
         ----------
         path : a .txt file (a phrase per line), .json (a list, or lists by group) or .csv (columns phrase and group)
         phrases : the phrases themselves, in place of a file
-        from_classes : a data set that is ready; phrases are gathered from the names of its classes
+        from_classes : a data set that is ready; a worker gathers phrases from the names of its classes, and the version is pending
+            until it has (`wait_until_ready`)
         upload : the id of a file uploaded before
-        vlm : a vision-language model that tells which phrases mean the same; the version is pending until it has
-            (`wait_until_ready`)
+        vlm : a vision-language model that tells which phrases mean the same; the version is pending until it has, too
         dataset : a data set that is ready; phrases too close to one of its classes are left out. That of `from_classes` unless given
         name : the file's or the data set's unless given
         """

@@ -9,7 +9,7 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Model
+from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Json, Model
 from iis_engine.vocabulary import Phrase, phrases_digest
 from worker.attempt import Attempt
 from worker.compute import StageRefused
@@ -48,23 +48,25 @@ def run_check_dataset(attempt: Attempt) -> None:
 
 
 def run_check_concept_set(attempt: Attempt) -> None:
-    """Leave out the phrases of a version that mean nearly the same, or nearly a class, to a vision-language model."""
-    job, vlm, dataset = attempt.rows.job, attempt.rows.vlm, attempt.rows.dataset
-    phrases = attempt.write(lambda session: _pending_phrases(session, job))
-    digest = phrases_digest(Phrase(text or "", group) for text, group in phrases)
-    class_names = (dataset.info or {})["class_names"] if dataset is not None else []
-    stage = phrases_stage(vlm and vlm.digest, digest, class_names)
-    pipeline = Pipeline(attempt, [stage], given={}, fetch=Sources(attempt, _pending_phrases).fetch)
-    pipeline.run()
-    pipeline.file(PHRASES)
-    found = attempt.compute("clean_phrases", {})
-    kept = [phrases[place] for place in found["kept"]]
+    """Gather the phrases of a version from class names if it is to have them from there, and leave out those too near to others."""
+    job, dataset = attempt.rows.job, attempt.rows.dataset
+    phrases, dropped, class_names = attempt.write(lambda session: _pending_version(session, job))
+    if job.spec["from_classes"]:
+        if dataset is None:
+            raise StageRefused("dataset_missing", "The check names no data set.", "from_classes")
+        found = attempt.compute("gather_phrases", {"classes": _class_names(dataset), "class_names": class_names})
+        phrases, dropped = found["phrases"], found["dropped"]
+    if phrases and attempt.rows.vlm is not None:
+        near = _find_near(attempt, attempt.rows.vlm, phrases, class_names)
+        phrases, dropped = [phrases[place] for place in near["kept"]], [*dropped, *near["dropped"]]
+    if not phrases:
+        message = "Cleaning leaves no phrase: each holds a class name of the data set or means nearly the same; send other ones."
+        raise StageRefused("vocabulary_empty", message, None)
 
     def ready(session: Session) -> None:
         version = session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"]), with_for_update=True)
         if version.state == "pending":
-            version.phrases, version.dropped = kept, [*version.dropped, *found["dropped"]]
-            version.digest = phrases_digest(Phrase(text or "", group) for text, group in kept)
+            version.phrases, version.dropped, version.digest = phrases, dropped, _digest(phrases)
             version.state, version.checked_at = "ready", datetime.now(UTC)
             session.flush()
         transitions.succeed(session, attempt.job_id, attempt.token)
@@ -72,8 +74,28 @@ def run_check_concept_set(attempt: Attempt) -> None:
     attempt.write(ready)
 
 
-def _pending_phrases(session: Session, job: Job) -> Phrases:
-    return session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"])).phrases
+def _pending_version(session: Session, job: Job) -> tuple[Phrases, list[Json], list[str]]:
+    """The phrases of a version, those left out already, and the class names that it keeps away from."""
+    version = session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"]))
+    class_names = [] if version.dataset_id is None else _class_names(session.get_one(Dataset, version.dataset_id))
+    return version.phrases, version.dropped, class_names
+
+
+def _class_names(dataset: Dataset) -> list[str]:
+    return (dataset.info or {})["class_names"]
+
+
+def _find_near(attempt: Attempt, vlm: Model, phrases: Phrases, class_names: list[str]) -> dict[str, Any]:
+    """The places of the phrases that a vision-language model tells apart from each other and from classes, and the rest."""
+    stage = phrases_stage(vlm.digest, _digest(phrases), class_names)
+    pipeline = Pipeline(attempt, [stage], given={}, fetch=Sources(attempt, lambda _session, _job: phrases).fetch)
+    pipeline.run()
+    pipeline.file(PHRASES)
+    return attempt.compute("clean_phrases", {})
+
+
+def _digest(phrases: Phrases) -> str:
+    return phrases_digest(Phrase(text or "", group) for text, group in phrases)
 
 
 def _refuse_too_wide(num_features: int, param: str | None, instead: str) -> None:

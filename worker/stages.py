@@ -119,6 +119,16 @@ def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
     return {}
 
 
+def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Phrases from what `classes` mean, none of which holds one of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
+    from iis_engine.from_classes import phrases_from_classes
+    from iis_engine.vocabulary import clean
+
+    kept, left_out = clean(phrases_from_classes(arguments["classes"]), arguments["class_names"])
+    dropped = [{"text": one.text, "reason": one.reason, "other": one.other, "similarity": None} for one in left_out]
+    return {"phrases": [[phrase.text, phrase.group] for phrase in kept], "dropped": dropped}
+
+
 def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Phrases that mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
     from iis_engine.near_phrases import drop_near
@@ -221,7 +231,7 @@ def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
 STAGES: dict[str, Stage] = {
     stage.__name__: stage
     for stage in (
-        *(check_model, check_dataset, clean_phrases),
+        *(check_model, check_dataset, gather_phrases, clean_phrases),
         *(materialise, extract, embed_images, embed_phrases),
         *(libraries, name, control, heads, curve, explain, report),
     )

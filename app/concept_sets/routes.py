@@ -54,7 +54,7 @@ router = APIRouter(prefix=PATH, tags=["concept-sets"], route_class=IdempotentRou
 def create(
     *, body: ConceptSetCreate, request: Request, session: SessionDep, store: StoreDep, settings: SettingsDep, owner: OwnerDep
 ) -> Response:
-    """Make a concept set. The answer has its first version and every phrase that was left out; with `vlm` it is pending."""
+    """Make a concept set. The answer has its first version and every phrase left out; with `vlm` or `from_classes` it is pending."""
     made = service.create_set(session, store, owner.owner_id, body, settings, request_id_of(request))
     return _created(made, made.links["self"])
 

@@ -29,7 +29,7 @@ class PhraseChoice(BaseModel):
 
 
 class ConceptSetVersionCreate(BaseModel):
-    """Phrases from one of three sources. They are cleaned at once; with `vlm` a worker then compares their embeddings."""
+    """Phrases from one of three sources. They are cleaned at once; a worker gathers those `from_classes`, and compares them with `vlm`."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -43,7 +43,7 @@ class ConceptSetVersionCreate(BaseModel):
         description="A complete upload of at most 8 MiB: .txt with a phrase per line, .json, or .csv with columns phrase and group",
     )
     from_classes: str | None = Field(
-        default=None, max_length=64, description="A ready data set; phrases are gathered from what its class names mean"
+        default=None, max_length=64, description="A ready data set; a worker gathers phrases from what its class names mean"
     )
     vlm: str | None = Field(
         default=None, max_length=64, description="A ready model of role vlm, by whose embeddings near-duplicates are dropped too"

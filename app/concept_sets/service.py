@@ -43,7 +43,7 @@ class Vocabulary:
 def create_set(
     session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetCreate, settings: Settings, request_id: str | None
 ) -> ConceptSetCreated:
-    """Make a set with its first version, which is ready at once unless a vision-language model is to compare the phrases.
+    """Make a set with its first version, which is ready at once unless a worker is to gather or compare the phrases.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def create_set(
         id=new_id("concept_set"), owner_id=owner_id, name=request.name or gathered.name, description=request.description
     )
     ConceptSetRepository(session, owner_id).add(concept_set)
-    return _add_version(session, concept_set, 1, gathered, request.vlm, settings, request_id)
+    return _add_version(session, concept_set, 1, gathered, request, settings, request_id)
 
 
 def create_version(
@@ -83,7 +83,7 @@ def create_version(
     sets.get(concept_set_id)
     gathered = _gather_and_hold(session, store, owner_id, request, settings)
     concept_set = sets.get(concept_set_id, for_update=True)  # so that two versions never get one number
-    return _add_version(session, concept_set, sets.latest_version(concept_set) + 1, gathered, request.vlm, settings, request_id)
+    return _add_version(session, concept_set, sets.latest_version(concept_set) + 1, gathered, request, settings, request_id)
 
 
 def list_sets(session: Session, owner_id: str, after: str | None, limit: int) -> list[ConceptSetView]:
@@ -211,11 +211,17 @@ def _gather_and_hold(
 ) -> Gathered:
     """Gather the phrases, then lock what their check needs: in the order in which jobs lock, and not while phrases are cleaned."""
     gathered = gather(session, store, owner_id, request, settings)
+    if _is_checked(request):
+        for dataset_id in sorted(filter(None, {gathered.dataset, request.from_classes})):
+            DatasetRepository(session, owner_id).get(dataset_id, for_update=True)
     if request.vlm is not None:
-        if gathered.dataset is not None:
-            DatasetRepository(session, owner_id).get(gathered.dataset, for_update=True)
         ready_vlm(session, owner_id, request.vlm)
     return gathered
+
+
+def _is_checked(request: ConceptSetVersionCreate) -> bool:
+    """Whether a worker has to do something before the version is ready."""
+    return request.vlm is not None or request.from_classes is not None
 
 
 def _add_version(
@@ -223,27 +229,27 @@ def _add_version(
     concept_set: ConceptSet,
     number: int,
     gathered: Gathered,
-    vlm: str | None,
+    request: ConceptSetVersionCreate,
     settings: Settings,
     request_id: str | None,
 ) -> ConceptSetCreated:
     sets = ConceptSetRepository(session, concept_set.owner_id)
-    now = datetime.now(UTC)
+    now, pending = datetime.now(UTC), _is_checked(request)
     version = ConceptSetVersion(
         concept_set_id=concept_set.id,
         number=number,
         phrases=[[phrase.text, phrase.group] for phrase in gathered.kept],
         dropped=[{"text": one.text, "reason": one.reason, "other": one.other, "similarity": None} for one in gathered.dropped],
-        state="pending" if vlm is not None else "ready",
-        digest=None if vlm is not None else phrases_digest(gathered.kept),
-        vlm_id=vlm,
+        state="pending" if pending else "ready",
+        digest=None if pending else phrases_digest(gathered.kept),
+        vlm_id=request.vlm,
         dataset_id=gathered.dataset,
         created_at=now,
-        checked_at=None if vlm is not None else now,
+        checked_at=None if pending else now,
     )
     sets.add_version(version)
-    if vlm is not None:
-        enqueue_check(session, version, concept_set.owner_id, settings, request_id)
+    if pending:
+        enqueue_check(session, version, concept_set.owner_id, settings, request_id, from_classes=request.from_classes)
     session.refresh(concept_set)
     whole = ConceptSetVersionView.of(sets.version(concept_set.id, number, dropped_shown=ALL))
     return ConceptSetCreated(**ConceptSetView.of(concept_set, number).model_dump(), version=whole)

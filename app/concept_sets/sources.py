@@ -1,4 +1,4 @@
-"""Phrases from what a request names: its body, an uploaded file, or the classes of a data set; and the cleaning that needs no model."""
+"""Phrases from a request's body or an uploaded file, and the cleaning that needs no model. Class names are looked up by a worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.checks import require_ready
 from app.concept_sets.schemas import ConceptSetVersionCreate, PhraseChoice
 from app.datasets.repository import DatasetRepository
-from app.db.models import Upload
+from app.db.models import Dataset, Upload
 from app.errors import InvalidInput
 from app.settings import MIB, Settings
 from app.storage import ArtifactStore
@@ -25,7 +25,10 @@ PARSERS: dict[str, Callable[[bytes], tuple[Phrase, ...]]] = {".txt": parse_txt, 
 
 @dataclass(frozen=True)
 class Gathered:
-    """Phrases and what cleaning left out of them; `name` says where they came from, `dataset` whose class names they keep away from."""
+    """Phrases and what cleaning left out of them, both empty where a worker is still to gather them from class names.
+
+    `name` says where they come from, `dataset` whose class names they keep away from.
+    """
 
     name: str
     kept: tuple[Phrase, ...]
@@ -43,20 +46,19 @@ def gather(session: Session, store: ArtifactStore, owner_id: str, request: Conce
     InvalidInput
         When there are no phrases in it, or none that cleaning leaves.
     """
-    dataset = request.dataset or request.from_classes
-    avoided = _class_names(session, owner_id, dataset, "dataset" if request.dataset else "from_classes") if dataset else ()
+    avoided = _class_names(session, owner_id, request.dataset, "dataset") if request.dataset else ()
+    if request.from_classes is not None:
+        _ready_dataset(session, owner_id, request.from_classes, "from_classes")
+        return Gathered(f"from the classes of {request.from_classes}", (), (), request.dataset or request.from_classes)
     if request.upload is not None:
         upload = require_complete(session, owner_id, request.upload)
         name, phrases = upload.filename, _uploaded(upload, store, settings)
-    elif request.from_classes is not None:
-        name = f"from the classes of {request.from_classes}"
-        phrases = _from_classes(_class_names(session, owner_id, request.from_classes, "from_classes"))
     else:
         name, phrases = "phrases", _sent(request.phrases or [])
     kept, dropped = clean(phrases, avoided)
     if not kept:
         raise _nothing_left(dropped)
-    return Gathered(name, kept, dropped, dataset)
+    return Gathered(name, kept, dropped, request.dataset)
 
 
 def _sent(phrases: Sequence[str | PhraseChoice]) -> tuple[Phrase, ...]:
@@ -84,15 +86,6 @@ def _uploaded(upload: Upload, store: ArtifactStore, settings: Settings) -> tuple
     return _parsed(PARSERS[suffix], data, "upload")
 
 
-def _from_classes(class_names: Sequence[str]) -> tuple[Phrase, ...]:
-    from iis_engine.from_classes import phrases_from_classes  # looks words up in a dictionary that nothing else needs
-
-    try:
-        return phrases_from_classes(class_names)
-    except LibraryError as error:
-        raise InvalidInput(str(error), code=error.code, param="from_classes") from error
-
-
 def _parsed(parse: Callable[[bytes], tuple[Phrase, ...]], data: bytes, param: str) -> tuple[Phrase, ...]:
     try:
         return parse(data)
@@ -101,9 +94,14 @@ def _parsed(parse: Callable[[bytes], tuple[Phrase, ...]], data: bytes, param: st
 
 
 def _class_names(session: Session, owner_id: str, dataset_id: str, param: str) -> Sequence[str]:
+    dataset = _ready_dataset(session, owner_id, dataset_id, param)
+    return [str(name) for name in (dataset.info or {}).get("class_names", ())]
+
+
+def _ready_dataset(session: Session, owner_id: str, dataset_id: str, param: str) -> Dataset:
     dataset = DatasetRepository(session, owner_id).get(dataset_id)
     require_ready(dataset, param)
-    return [str(name) for name in (dataset.info or {}).get("class_names", ())]
+    return dataset
 
 
 def _nothing_left(dropped: Sequence[Dropped]) -> InvalidInput:

@@ -164,7 +164,7 @@ class ConceptSetVersion(Base):
     __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
     concept_set_id: Mapped[str] = mapped_column(ForeignKey("concept_sets.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 1, 2, 3 … within its set
-    phrases: Mapped[list[Any]]  # [[text, group or null], …]; while pending, those that are left to compare by their embeddings
+    phrases: Mapped[list[Any]]  # [[text, group or null], …]; while pending, those to compare by their embeddings; none if from classes
     dropped: Mapped[list[Any]]  # [{text, reason, other, similarity}]
     state: Mapped[str] = mapped_column(default="pending")
     error: Mapped[Json | None]  # {code, message, param}

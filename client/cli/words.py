@@ -193,17 +193,17 @@ def provide_vocabulary(client: IISClient, terminal: Terminal, source: Vocabulary
         return f"{source.concept_set}@{version['number']}" if source.concept_set.startswith("cst_") else source.concept_set
     from_classes = dataset if source.file is None else None
     made = client.create_concept_set(source.file, from_classes=from_classes)
-    version = made["version"]
-    dropped = Counter(each["reason"] for each in version["dropped"])
+    version = wait_for_phrases(client, terminal, made["version"])
+    dropped = Counter(each["reason"] for each in client.dropped_phrases(made["id"], version["number"]))
     left_out = f", {dropped.total()} left out ({counted(dropped)})" if dropped else ""
     terminal.note(f"Concept set {made['id']} has {version['phrase_count']} phrases{left_out}.")
     return f"{made['id']}@{version['number']}"
 
 
 def wait_for_phrases(client: IISClient, terminal: Terminal, version: ConceptSetVersion) -> ConceptSetVersion:
-    """Wait where a worker still has to compare the phrases with each other."""
+    """Wait where a worker still has to gather the phrases, or to compare them with each other."""
     if version["state"] == "pending":
-        with terminal.busy("A worker compares the phrases"):
+        with terminal.busy("A worker prepares the phrases"):
             return client.wait_until_ready(version)
     return client.wait_until_ready(version)
 

@@ -191,16 +191,36 @@ def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: TestClient
     assert "2 that hold a class name of the data set" in refused.json()["detail"]
 
 
-def test_phrases_are_gathered_from_class_names_and_keep_away_from_them(client: TestClient, rows: Any) -> None:
-    pytest.importorskip("iis_engine.from_classes")
+def test_phrases_from_class_names_are_pending_until_a_worker_has_gathered_them(
+    client: TestClient, rows: Any, sessions: SessionFactory
+) -> None:
     dataset = rows.dataset(info={"class_names": ["sparrow", "oak"]})
     created = client.post(AT, json={"from_classes": dataset})
     assert created.status_code == 201, created.text
-    version = created.json()["version"]
-    assert version["dataset"] == dataset
-    texts = [phrase["text"] for phrase in walk(client, version["links"]["phrases"])]
-    assert texts
-    assert not any("sparrow" in text or "oak" in text.split() for text in texts)
+    assert created.headers["retry-after"]
+    made = created.json()
+    version = made["version"]
+    assert (made["name"], version["dataset"]) == (f"from the classes of {dataset}", dataset)
+    assert (version["state"], version["phrase_count"], version["digest"], version["checked_at"]) == ("pending", 0, None, None)
+    job = check_of(sessions, made["id"])
+    assert (job.state, job.spec) == ("queued", {"concept_set": made["id"], "version": 1, "from_classes": True})
+    assert (job.dataset_id, job.vlm_id) == (dataset, None)
+    refused = client.delete(f"/v1/datasets/{dataset}")
+    assert (refused.status_code, made["id"] in refused.json()["detail"]) == (409, True)
+    make_ready(sessions, rows, made["id"])
+    assert [phrase["text"] for phrase in walk(client, version["links"]["phrases"])] == ["a loop"]
+
+
+def test_phrases_from_the_classes_of_one_data_set_may_keep_away_from_those_of_another(
+    client: TestClient, rows: Any, sessions: SessionFactory
+) -> None:
+    gathered_from, kept_away_from = (rows.dataset(info={"class_names": [name]}) for name in ("sparrow", "oak"))
+    at = client.post(AT, json={"phrases": ["a loop"]}).json()["links"]["versions"]
+    vlm = rows.vlm()
+    made = client.post(at, json={"from_classes": gathered_from, "dataset": kept_away_from, "vlm": vlm}).json()
+    assert (made["version"]["number"], made["version"]["state"], made["version"]["dataset"]) == (2, "pending", kept_away_from)
+    job = check_of(sessions, made["id"])
+    assert (job.spec["version"], job.dataset_id, job.vlm_id) == (2, gathered_from, vlm)
 
 
 @pytest.mark.parametrize("field", ["dataset", "from_classes"])
@@ -252,7 +272,7 @@ def test_with_a_vlm_a_version_is_pending_with_its_check_queued_in_the_same_commi
     assert (version["state"], version["digest"], version["checked_at"]) == ("pending", None, None)
     assert (version["phrase_count"], [one["text"] for one in version["dropped"]]) == (2, ["Loops"])
     job = check_of(sessions, made["id"])
-    assert (job.state, job.spec) == ("queued", {"concept_set": made["id"], "version": 1})
+    assert (job.state, job.spec) == ("queued", {"concept_set": made["id"], "version": 1, "from_classes": False})
     assert (job.vlm_id, job.dataset_id, job.model_id) == (version["vlm"], version["dataset"], None)
     assert job.id not in client.get("/v1/jobs").text
     for path in ("phrases", "download"):

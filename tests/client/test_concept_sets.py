@@ -125,10 +125,20 @@ def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: IISClient,
 
 def test_phrases_are_gathered_from_the_names_of_classes(client: IISClient, cats_and_owls: str) -> None:
     made = client.create_concept_set(from_classes=cats_and_owls)
-    assert made["version"]["dataset"] == cats_and_owls
+    assert (made["version"]["state"], made["version"]["dataset"]) == ("pending", cats_and_owls)
+    version = client.wait_until_ready(made["version"], 120)
     texts = [phrase["text"] for phrase in client.phrases(made["id"])]
-    assert len(texts) == made["version"]["phrase_count"] > 1
+    assert len(texts) == version["phrase_count"] > 1
     assert not {"cat", "owl"} & set(texts)
+
+
+def test_names_that_are_in_no_dictionary_are_told_to_whoever_waits(client: IISClient, digits_features: Path) -> None:
+    digits = client.wait_until_ready(client.create_dataset(digits_features, kind="features"), 120)
+    version = client.create_concept_set(from_classes=digits["id"])["version"]
+    with pytest.raises(CheckFailedError, match="The dictionary says nothing of the classes 0, 1, 2") as refused:
+        client.wait_until_ready(version, 120)
+    assert (refused.value.code, refused.value.param) == ("classes_unknown", "from_classes")
+    assert client.concept_set_version(version["concept_set"])["state"] == "failed"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A small service around the worker: an owner, data sets of features, jobs, and worker processes that a test may kill."""
+"""A small service around the worker: an owner, data sets, models, jobs, and worker processes that a test may kill."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ import pytest
 import redis
 from sqlalchemy import select, text
 
+from app.checks import enqueue_check
 from app.db import transitions
 from app.db.ids import new_id
-from app.db.models import Base, Dataset, Job, JobEvent, Model, Owner, Upload
+from app.db.models import Base, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Owner, Upload
 from app.queue import ring
 from app.settings import Settings, get_settings
 from app.storage import record_blob
@@ -118,18 +119,31 @@ class Service:
 
         network = timm.create_model("resnet10t", num_classes=2)
         weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        model = Model(
-            id=new_id("model"),
-            owner_id=self.owner_id,
-            name="tiny",
-            architecture="timm:resnet10t",
-            arguments={},
-            preprocessing={"input_size": 32},
-            upload_id=self.add_upload(save(weights), "tiny.safetensors"),
-        )
+        checkpoint = self.add_upload(save(weights), "tiny.safetensors")
+        return self.add_model("timm:resnet10t", upload_id=checkpoint, preprocessing={"input_size": 32})
+
+    def add_model(self, architecture: str, **values: Any) -> str:
+        model = Model(id=new_id("model"), owner_id=self.owner_id, name="tiny", architecture=architecture, **{"arguments": {}, **values})
         with self.runtime.sessions.begin() as session:
             session.add(model)
         return model.id
+
+    def add_concept_set(self, *texts: str, from_classes: str | None = None, **values: Any) -> str:
+        """A pending version of these phrases, or of those that are to come from a data set's classes; returns its queued check."""
+        concept_set = ConceptSet(id=new_id("concept_set"), owner_id=self.owner_id, name="set")
+        version = ConceptSetVersion(
+            concept_set_id=concept_set.id,
+            number=1,
+            phrases=[[text, None] for text in texts],
+            **{"dropped": [], "dataset_id": from_classes, **values},
+        )
+        with self.runtime.sessions.begin() as session:
+            session.add(concept_set)
+            session.flush()
+            session.add(version)
+            session.flush()
+            enqueue_check(session, version, self.owner_id, self.runtime.settings, None, from_classes=from_classes)
+            return session.scalars(select(Job.id).where(Job.concept_set_id == concept_set.id)).one()
 
     def add_job(self, kind: str, dataset_id: str | None, spec: dict[str, Any] | None = None, **values: Any) -> str:
         job = Job(
@@ -183,6 +197,16 @@ class Service:
     def dataset(self, dataset_id: str) -> Dataset:
         with self.runtime.sessions() as session:
             return session.get_one(Dataset, dataset_id)
+
+    def model(self, model_id: str) -> Model:
+        with self.runtime.sessions() as session:
+            return session.get_one(Model, model_id)
+
+    def checked_version(self, job_id: str) -> ConceptSetVersion:
+        """The version of a concept set that a job checks."""
+        job = self.job(job_id)
+        with self.runtime.sessions() as session:
+            return session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"]))
 
     def events(self, job_id: str, kind: str) -> list[dict[str, Any]]:
         with self.runtime.sessions() as session:

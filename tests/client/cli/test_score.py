@@ -39,9 +39,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Noise in two classes."""
-    folder = tmp_path_factory.mktemp("images") / "pets"
+    return noise_of("cat", "owl", tmp_path_factory.mktemp("images") / "pets")
+
+
+def noise_of(first: str, second: str, folder: Path) -> Path:
     noise = np.random.default_rng(0)
-    for name, count in {"train/cat": 20, "train/owl": 20, "test/cat": 10, "test/owl": 10}.items():
+    for name, count in {f"train/{first}": 20, f"train/{second}": 20, f"test/{first}": 10, f"test/{second}": 10}.items():
         (folder / name).mkdir(parents=True)
         for number in range(count):
             Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
@@ -132,7 +135,21 @@ def test_a_vocabulary_from_classes_becomes_a_concept_set_that_can_be_used_again(
     assert done.returncode == 0, done.stderr
     job = json.loads(done.stdout)
     client.cancel(job["id"])
-    assert client.concept_set_version(job["vocabulary"]["id"])["dataset"] == job["dataset"]
+    version = client.concept_set_version(job["vocabulary"]["id"])
+    assert (version["state"], version["dataset"]) == ("ready", job["dataset"])
+    assert version["phrase_count"] > 1
+
+
+def test_classes_that_are_in_no_dictionary_end_the_command_with_the_sentence_why(
+    iis: RunCommand, client: IISClient, checkpoint: Path, tmp_path: Path
+) -> None:
+    source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", noise_of("3", "7", tmp_path / "digits")]
+    words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "from-classes"]
+    before = [job["id"] for job in client.jobs()]
+    done = iis("score", *source, "--library", "text", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The dictionary says nothing of the classes 3, 7." in " ".join(done.stderr.split())
+    assert [job["id"] for job in client.jobs()] == before
 
 
 @pytest.mark.parametrize(
