@@ -186,10 +186,8 @@ def test_a_text_library_fitted_before_is_used_without_the_vision_language_model(
 
 
 def test_a_shipped_vocabulary_is_read_from_the_package(words: Words) -> None:
-    digest = phrases_digest(shipped("shapes").phrases)
-    job_id = words.score(
-        TEXT | {"clip_cutoff": -1, "interpretability_cutoff": -1}, vocabulary={"id": "shapes", "version": 1, "digest": digest}
-    )
+    chosen = {"id": "shapes", "version": 1, "digest": phrases_digest(shipped("shapes").phrases)}
+    job_id = words.score(TEXT | {"clip_cutoff": -1, "interpretability_cutoff": -1}, vocabulary=chosen)
     _, concepts, dropped = words.found(job_id)
     assert len(concepts) + len(dropped) == len(shipped("shapes").phrases)
     other = words.service.job(words.score(TEXT, vocabulary=chosen | {"digest": "0" * 64}))
