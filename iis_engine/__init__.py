@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from iis_engine.features import FeatureSet, read_features
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring import score
-    from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec
+    from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
+    from iis_engine.vision_language import load_vision_language_model
+    from iis_engine.vocabulary import Phrase, shipped
 
 ENGINE_VERSION = "3"  # part of the key of everything computed: raise it when a number would change
 
@@ -29,12 +31,16 @@ __all__ = [
     "FeatureSet",
     "IISReport",
     "LibrarySpec",
+    "Phrase",
     "Preprocessing",
     "ScoreSpec",
+    "VisionLanguageSpec",
     "load_backbone",
+    "load_vision_language_model",
     "read_features",
     "read_image_folder",
     "score",
+    "shipped",
 ]
 
 _HOMES = {
@@ -45,12 +51,16 @@ _HOMES = {
     "FeatureSet": "features",
     "IISReport": "report",
     "LibrarySpec": "specs",
+    "Phrase": "vocabulary",
     "Preprocessing": "specs",
     "ScoreSpec": "specs",
+    "VisionLanguageSpec": "specs",
     "load_backbone": "backbones",
+    "load_vision_language_model": "vision_language",
     "read_features": "features",
     "read_image_folder": "datasets",
     "score": "scoring",
+    "shipped": "vocabulary",
 }
 
 

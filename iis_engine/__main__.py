@@ -9,14 +9,14 @@ from pathlib import Path
 
 from iis_engine.errors import EngineError, SettingError
 from iis_engine.report import IISReport
-from iis_engine.specs import LIBRARY_KINDS, PROTOCOL_NAMES, LibrarySpec, ScoreSpec
+from iis_engine.specs import PROTOCOL_NAMES, VISUAL_KINDS, LibrarySpec, ScoreSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Score a features file. Exit status 0 with a report, 2 with a sentence on the error stream."""
     parser = argparse.ArgumentParser(prog="python -m iis_engine", description="Inherent Interpretability Score of a features file.")
     parser.add_argument("features", type=Path, help="npz or safetensors with X_train, y_train, X_test, y_test and concepts")
-    parser.add_argument("--library", choices=[kind for kind in LIBRARY_KINDS if kind != "combined"], default="prototype")
+    parser.add_argument("--library", choices=(*VISUAL_KINDS, "random"), default="prototype")
     parser.add_argument("--concepts", type=int, default=200, metavar="M", help="number of concepts (default 200)")
     parser.add_argument("--protocol", choices=PROTOCOL_NAMES, default="exact")
     parser.add_argument("--seed", type=int, default=0)

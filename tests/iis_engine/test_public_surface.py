@@ -1,0 +1,37 @@
+"""What the engine offers to those who import it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import iis_engine
+
+
+def test_the_public_names_are_these_and_all_exist() -> None:
+    assert iis_engine.__all__ == [
+        "ENGINE_VERSION",
+        "BackboneSpec",
+        "CurvePoint",
+        "ElementSpec",
+        "EngineError",
+        "FeatureSet",
+        "IISReport",
+        "LibrarySpec",
+        "Phrase",
+        "Preprocessing",
+        "ScoreSpec",
+        "VisionLanguageSpec",
+        "load_backbone",
+        "load_vision_language_model",
+        "read_features",
+        "read_image_folder",
+        "score",
+        "shipped",
+    ]
+    assert all(hasattr(iis_engine, name) for name in iis_engine.__all__)
+
+
+def test_importing_the_package_and_its_plain_types_loads_no_torch() -> None:
+    program = "import sys, iis_engine.specs, iis_engine.vocabulary, iis_engine.report; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"
