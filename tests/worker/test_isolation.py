@@ -35,10 +35,7 @@ def test_no_connection_of_the_service_reaches_the_compute_process(service: Servi
 
 @pytest.mark.skipif(sys.platform != "linux", reason="network name spaces are Linux's")
 def test_the_compute_process_sees_no_network_interface_but_its_own_loopback(service: Service) -> None:
-    allowed = subprocess.run(
-        [sys.executable, "-c", "from worker.isolation import leave_network; raise SystemExit(not leave_network())"], check=False
-    )
-    if allowed.returncode != 0:
+    if run_program("from worker.isolation import leave_network; print(leave_network())").stdout != "True\n":
         pytest.skip("this platform lets no process leave the network")
     assert service.run(service.add_check()) == "succeeded"
     interfaces = Path(f"/proc/{service.compute.pid}/net/dev").read_text().splitlines()[2:]
@@ -82,8 +79,7 @@ def test_a_hidden_process_keeps_its_environment_from_others_of_the_same_user() -
         "hide_from_children()\n"
         "print(before, child_reads())\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "True False\n"
+    assert run_program(program).stdout == "True False\n"
 
 
 def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:
@@ -94,10 +90,15 @@ def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:
         "print('chatter'); os.system('echo chatter'); sys.stdout.write('chatter')\n"
         "answers.write('the answer'); answers.flush()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = run_program(program)
     assert done.stdout == "the answer"
     assert done.stderr.count("chatter") == 3
 
 
 def test_killing_a_compute_process_that_never_started_is_harmless(tmp_path: Path) -> None:
     Compute(tmp_path).kill()
+
+
+def run_program(program: str) -> subprocess.CompletedProcess[str]:
+    """What a process of its own printed, after it ended well."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

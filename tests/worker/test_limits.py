@@ -14,8 +14,7 @@ from safetensors.numpy import save
 from sqlalchemy import update
 
 from app.db import transitions
-from app.db.ids import new_id
-from app.db.models import Job, Model
+from app.db.models import Job
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -146,17 +145,8 @@ def test_features_replaced_on_the_server_are_not_scored_as_those_that_were_check
 
 def test_a_name_that_no_database_can_hold_still_ends_in_a_sentence(service: Service) -> None:
     weights = {"a\0b": np.zeros(3, dtype=np.float32), "c": np.zeros(3, dtype=np.float32)}
-    model = Model(
-        id=new_id("model"),
-        owner_id=service.owner_id,
-        name="strange",
-        architecture="timm:resnet10t",
-        arguments={},
-        upload_id=service.add_upload(save(weights), "strange.safetensors"),
-    )
-    with service.runtime.sessions.begin() as session:
-        session.add(model)
-    job_id = service.add_job("check_model", None, model_id=model.id)
+    model_id = service.add_model("timm:resnet10t", upload_id=service.add_upload(save(weights), "strange.safetensors"))
+    job_id = service.add_job("check_model", None, model_id=model_id)
     assert service.run(job_id) == "failed"
     assert "a\ufffdb" in service.job(job_id).error["message"]
 
