@@ -1,7 +1,7 @@
 """A dictionary of things that can be seen, and what its definitions say of them. Which classes are looked up is decided in from_classes.
 
 The entries are the 21,844 nouns of WordNet 3.0 that have pictures in ImageNet, with WordNet's own definitions. They come with timm, and
-are read as files: importing timm would import torch too, which a service that only looks words up has no use for.
+are read as files: nothing of timm's code has to be imported to look words up.
 WordNet's lists of kinds and of parts do not, so a thing's kind and what it has are read from the definitions: "an aircraft that has a
 fixed wing" is an aircraft, and has a fixed wing.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -11,6 +14,7 @@ from iis_engine.phrase_embeddings import PhraseEmbeddings
 
 NEAR_CLASS = 0.85
 NEAR_PHRASE = 0.9
+EQUAL = 0.9999
 ROWS_AT_ONCE = 1024
 
 
@@ -26,30 +30,46 @@ def drop_near(embeddings: PhraseEmbeddings) -> tuple[list[int], list[LeftOut]]:
     The places of the phrases that stay, and those that go with the cosine and the other phrase or class.
     """
     mean = embeddings.vectors.double().mean(dim=0)
-    phrases, classes = (normalize(part.double() - mean, dim=1) for part in (embeddings.vectors, embeddings.class_vectors))
+    phrases, classes = _Directions.of(embeddings.vectors, mean), _Directions.of(embeddings.class_vectors, mean)
+    texts = [phrase.text for phrase in embeddings.phrases]
     left_out: list[LeftOut] = []
-    kept: list[int] = []
-    for start in range(0, len(phrases), ROWS_AT_ONCE):
-        rows = phrases[start : start + ROWS_AT_ONCE]
-        to_class = rows @ classes.T if len(classes) else None
-        earlier = rows @ phrases[: start + len(rows)].T
-        stays = torch.zeros(start + len(rows), dtype=torch.bool)
-        stays[kept] = True
-        for row in range(len(rows)):
-            place = start + row
-            text = embeddings.phrases[place].text
-            if to_class is not None and float(to_class[row].max()) > NEAR_CLASS:
-                left_out.append(_near(text, "near_class", to_class[row], embeddings.class_names))
-                continue
-            to_kept = torch.where(stays[:place], earlier[row, :place], -torch.inf)
-            if place and float(to_kept.max()) > NEAR_PHRASE:
-                left_out.append(_near(text, "near_phrase", to_kept, [phrase.text for phrase in embeddings.phrases[:place]]))
-                continue
-            stays[place] = True
-            kept.append(place)
-    return kept, left_out
+    stays = torch.zeros(len(texts), dtype=torch.bool)
+    for start in range(0, len(texts), ROWS_AT_ONCE):
+        rows = phrases.part(start, start + ROWS_AT_ONCE)
+        to_class = rows.cosines(classes)
+        to_earlier = rows.cosines(phrases.part(0, start + ROWS_AT_ONCE))
+        for place in range(start, min(start + ROWS_AT_ONCE, len(texts))):
+            row = place - start
+            to_kept = torch.where(stays[:place], to_earlier[row, :place], -torch.inf)
+            if to_class.shape[1] and float(to_class[row].max()) > NEAR_CLASS:
+                left_out.append(_near(texts[place], "near_class", to_class[row], embeddings.class_names))
+            elif place and float(to_kept.max()) > NEAR_PHRASE:
+                left_out.append(_near(texts[place], "near_phrase", to_kept, texts))
+            else:
+                stays[place] = True
+    return stays.nonzero().flatten().tolist(), left_out
 
 
-def _near(text: str, reason: str, cosines: Tensor, others: tuple[str, ...] | list[str]) -> LeftOut:
+@dataclass(frozen=True)
+class _Directions:
+    """Embeddings as they are and less the mean, (n, e) float64, unit rows."""
+
+    whole: Tensor
+    centred: Tensor
+
+    @staticmethod
+    def of(vectors: Tensor, mean: Tensor) -> _Directions:
+        return _Directions(normalize(vectors.double(), dim=1), normalize(vectors.double() - mean, dim=1))
+
+    def part(self, start: int, stop: int) -> _Directions:
+        return _Directions(self.whole[start:stop], self.centred[start:stop])
+
+    def cosines(self, other: _Directions) -> Tensor:
+        """Centred cosines (n, m); those of equal embeddings, which the mean may take away whole, are 1."""
+        bare = self.whole @ other.whole.T
+        return torch.where(bare > EQUAL, bare, self.centred @ other.centred.T)
+
+
+def _near(text: str, reason: str, cosines: Tensor, others: Sequence[str]) -> LeftOut:
     nearest = int(cosines.argmax())
     return LeftOut(text, reason, {"cosine": round(float(cosines[nearest]), 4), "other": others[nearest]})

@@ -50,3 +50,9 @@ def test_many_phrases_are_compared_in_parts_with_the_same_outcome(monkeypatch: p
 
 def test_one_phrase_alone_stays() -> None:
     assert drop_near(embeddings(MEANINGS[:1])) == ([0], [])
+
+
+def test_phrases_with_one_embedding_are_one_phrase_even_if_there_is_no_other() -> None:
+    kept, left_out = drop_near(embeddings(MEANINGS[[0, 0]]))
+    assert kept == [0]
+    assert [(one.phrase, one.details) for one in left_out] == [("crimson", {"cosine": 1.0, "other": "red"})]
