@@ -215,5 +215,4 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         refs,
         warnings,
         rows("train"),
-        rows("test"),
     )

@@ -8,7 +8,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
 ELEMENT_NAMES = ("concepts", "elements")  # either name may carry the element features
-ROW_NAMES = ("train_rows", "test_rows")
+TRAIN_ROWS = "train_rows"
 _READ_BYTES = 1 << 20
 _DAMAGE = (
     *(SafetensorError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
@@ -58,8 +58,7 @@ class FeatureSet:
     class_names : C names in label order
     elements : (E, d) float32, unnormalised element features in shuffled order, or None
     element_refs : one per element when the elements were cut from images, else empty
-    train_rows, test_rows : (n,) int64, which image of its split each row is, when the rows are images; they fit to those of
-        another network on the same images
+    train_rows : (n,) int64, which training image each row is, so that rows of two networks can be matched; None for ready matrices
     """
 
     X_train: Tensor
@@ -71,7 +70,6 @@ class FeatureSet:
     element_refs: tuple[ElementRef, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     train_rows: Tensor | None = None
-    test_rows: Tensor | None = None
 
     @property
     def class_count(self) -> int:
@@ -80,7 +78,7 @@ class FeatureSet:
     def save(self, path: Path) -> None:
         """Write one safetensors file; names, references and warnings go into its header."""
         tensors = {name: getattr(self, name).contiguous() for name in ARRAY_NAMES}
-        tensors |= {name: tensor.contiguous() for name in ("elements", *ROW_NAMES) if (tensor := getattr(self, name)) is not None}
+        tensors |= {name: tensor.contiguous() for name in ("elements", TRAIN_ROWS) if (tensor := getattr(self, name)) is not None}
         header = {
             "class_names": list(self.class_names),
             "element_refs": [[ref.image, list(ref.box), ref.kind] for ref in self.element_refs],
@@ -90,8 +88,11 @@ class FeatureSet:
 
     @staticmethod
     def load(path: Path) -> FeatureSet:
-        """Read a file written by `save`, or any features file that `read_features` takes."""
-        return read_features(path)
+        """Read a file written by `save`."""
+        features = read_features(path)
+        with safe_open(path, framework="pt") as file:
+            rows = file.get_tensor(TRAIN_ROWS) if TRAIN_ROWS in file.keys() else None  # noqa: SIM118 (no mapping)
+        return replace(features, train_rows=rows)
 
 
 def read_features(path: Path) -> FeatureSet:
@@ -121,9 +122,7 @@ def read_features(path: Path) -> FeatureSet:
     if len(names) != len(values):
         raise DataError(f"class_names in the file's metadata lists {len(names)} names, but the labels name {len(values)} classes.")
     refs = _references(header.get("element_refs", []), 0 if elements is None else len(elements))
-    warnings = _texts(header.get("warnings", []), "warnings")
-    train_rows, test_rows = (_rows(arrays.get(name), name, y) for name, y in zip(ROW_NAMES, (y_train, y_test), strict=True))
-    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, warnings, train_rows, test_rows)
+    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, _texts(header.get("warnings", []), "warnings"))
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -149,7 +148,7 @@ def _wanted(names: Iterable[str]) -> list[str]:
     missing = [name for name in ARRAY_NAMES if name not in held]
     if missing:
         raise DataError(f"The features file lacks {', '.join(missing)}; it holds {', '.join(sorted(held)) or 'nothing'}.")
-    return [*ARRAY_NAMES, *[name for name in ELEMENT_NAMES if name in held][:1], *[name for name in ROW_NAMES if name in held]]
+    return [*ARRAY_NAMES, *[name for name in ELEMENT_NAMES if name in held][:1]]
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -222,13 +221,6 @@ def _labels(array: NDArray[Any], name: str) -> Tensor:
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise DataError(f"{name} must be one whole number per row; its shape is {array.shape}, its type {array.dtype}.")
     return torch.from_numpy(array.astype(np.int64))
-
-
-def _rows(array: NDArray[Any] | None, name: str, y: Tensor) -> Tensor | None:
-    rows = None if array is None else _labels(array, name)
-    if rows is not None and len(rows) != len(y):
-        raise DataError(f"{name} names {len(rows)} images for {len(y)} labels.")
-    return rows
 
 
 def _renumber(y_train: Tensor, y_test: Tensor) -> tuple[list[int], tuple[Tensor, Tensor]]:

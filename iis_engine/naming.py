@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,30 +14,26 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from iis_engine.datasets import ImageDataset
-from iis_engine.elements import element_crops
 from iis_engine.errors import DataError
+from iis_engine.exemplars import exemplar_crops
 from iis_engine.extraction import Batcher, default_batch_size
 from iis_engine.features import FeatureSet, Progress, no_progress
-from iis_engine.images import load_image
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.near_phrases import drop_near
 from iis_engine.phrase_embeddings import PhraseEmbeddings
-from iis_engine.vocabulary import clean
+from iis_engine.vocabulary import clean_places
 
 if TYPE_CHECKING:
     from iis_engine.backbones import Backbone
 
 NAMES_PER_CONCEPT = 5
-LEAST_SCORE = 1.0
-LEAST_MARGIN = 0.25
-"""In standard deviations over the crops shown. Below either a concept is unnamed: another phrase fits as well, or none does.
-
-So it is where the cosine itself lies below the mean over all phrases: the crops are then merely less unlike it than others are."""
+ROTATIONS = 20
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class NearPhrase:
-    """A phrase and how well it fits: `score` in standard deviations above the other crops, `cosine` as the model gives it."""
+    """A phrase and how well it fits: `score` above the other crops, in deviations of a phrase without meaning, and the bare `cosine`."""
 
     phrase: str
     score: float
@@ -74,43 +69,80 @@ def embed_exemplars(
     """
     if not features.element_refs:
         raise DataError("Concepts are named by the crops that show them, and these features do not say where theirs were cut.")
-    of_image: defaultdict[int, list[int]] = defaultdict(list)
-    for element in sorted({element for row in library.exemplars for element, _ in row}):
-        of_image[features.element_refs[element].image].append(element)
     batcher = Batcher(tower, default_batch_size(tower))
     found: dict[int, Tensor] = {}
-    for done, (image, elements) in enumerate(sorted(of_image.items()), start=1):
-        crops = element_crops(load_image(images.train[image].path), [features.element_refs[element] for element in elements])
+    shown = {element for row in library.exemplars for element, _ in row}
+    for elements, crops in exemplar_crops(images, features, shown, progress):
         pixels = np.stack([tower.transform.whole_pixels(crop) for crop in crops])
         found.update(zip(elements, normalize(batcher.embed(pixels).cpu(), dim=1), strict=True))
-        progress(done, len(of_image))
     return found
 
 
 def name_concepts(library: ConceptLibrary, crops: dict[int, Tensor], embeddings: PhraseEmbeddings) -> list[ConceptName | None]:
     """The nearest phrases of each concept that crops show; None for text concepts, which have theirs, and for bare directions.
 
-    A phrase's cosines are standardised over all crops shown first, since some phrases are near to every image. The score of a phrase
-    is its mean over the concept's crops. Phrases that say nearly the same are one phrase, or each would deny the other its margin.
+    A phrase's mean cosine over all crops shown is taken off first, since some phrases are near to every image; the score of a phrase
+    is the mean over the concept's crops of what is left. Phrases that say nearly the same are one phrase, or each would deny the other
+    its margin. The unit is what chance gives: crops of one concept resemble each other, so any direction tells them from the rest to
+    some degree. Phrases turned at random about their mean say how far, and a concept is named where score and margin are beyond that.
 
     Parameters
     ----------
     crops : unit image embeddings (e,) by element, as `embed_exemplars` gives them
     """
     phrases = _distinct(embeddings)
+    shown = [place for place, (origin, row) in enumerate(zip(library.origins, library.exemplars, strict=True)) if origin != "text" and row]
+    if not shown:
+        return [None] * len(library)
     elements = sorted(crops)
     place_of = {element: place for place, element in enumerate(elements)}
-    cosines = torch.stack([crops[element] for element in elements]).double() @ phrases.vectors.double().T
-    spread = cosines.std(dim=0, correction=0)
-    scores = torch.where(spread > 1e-9, (cosines - cosines.mean(dim=0)) / spread.clamp_min(1e-12), torch.zeros_like(cosines))
-    names: list[ConceptName | None] = []
-    for origin, exemplars in zip(library.origins, library.exemplars, strict=True):
-        places = [place_of[element] for element, _ in exemplars]
-        if origin == "text" or not places:
-            names.append(None)
-        else:
-            names.append(_name(scores[places].mean(dim=0), cosines[places].mean(dim=0), phrases))
+    members = torch.zeros(len(shown), len(elements))  # a row a concept, the share of each of its crops
+    for row, place in enumerate(shown):
+        own = [place_of[element] for element, _ in library.exemplars[place]]
+        members[row, own] = 1 / len(own)
+    seen = torch.stack([crops[element] for element in elements]).float()
+    apart, together = members @ (seen - seen.mean(dim=0)), members @ seen
+    chance = _by_chance(seen, apart, (members > 0).sum(dim=1), phrases.vectors)
+    names: list[ConceptName | None] = [None] * len(library)
+    for row, place in enumerate(shown):
+        score, cosine = phrases.vectors @ apart[row] / chance.unit, phrases.vectors @ together[row]
+        names[place] = _name(score, cosine, phrases, chance.limits[len(library.exemplars[place])])
     return names
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """What phrases turned at random reach: the deviation of their cosines over crops, and the 95th percentile of best score and margin."""
+
+    unit: float
+    limits: dict[int, tuple[float, float]]  # by number of crops
+
+
+def _by_chance(seen: Tensor, apart: Tensor, counts: Tensor, vectors: Tensor) -> _Chance:
+    """A random rotation about their mean keeps how the phrases lie to each other and takes away what they mean."""
+    generator = torch.Generator().manual_seed(0)
+    mean = vectors.mean(dim=0)
+    variances: list[Tensor] = []
+    best: list[Tensor] = []
+    for _ in range(ROTATIONS):
+        turn = torch.linalg.qr(torch.randn(len(mean), len(mean), generator=generator)).Q
+        turned = normalize((vectors - mean) @ turn + mean, dim=1)
+        covariance = torch.cov(seen.T, correction=0)
+        variances.append(((turned @ covariance) * turned).sum(dim=1).mean())
+        best.append(torch.stack([_two_best(row @ turned.T) for row in apart]))
+    unit = max(float(torch.stack(variances).mean().sqrt()), 1e-9)
+    found = torch.stack(best) / unit  # (rotations, concepts, 2)
+
+    def limit(values: Tensor, count: int) -> float:
+        return float(values[:, counts == count].quantile(CONFIDENCE))
+
+    return _Chance(unit, {count: (limit(found[..., 0], count), limit(found[..., 1], count)) for count in set(counts.tolist())})
+
+
+def _two_best(score: Tensor) -> Tensor:
+    """(2,): the highest score and by how much it leads."""
+    first = score.topk(min(2, len(score))).values
+    return torch.stack([first[0], first[0] - first[1] if len(first) > 1 else first[0]])
 
 
 def save_names(names: Sequence[ConceptName | None], path: Path) -> None:
@@ -127,17 +159,15 @@ def load_names(path: Path) -> list[ConceptName | None]:
 
 
 def _distinct(embeddings: PhraseEmbeddings) -> PhraseEmbeddings:
-    kept, _ = clean(embeddings.phrases)
-    wanted = {id(phrase) for phrase in kept}
-    places = [place for place, phrase in enumerate(embeddings.phrases) if id(phrase) in wanted]
-    without_classes = embeddings.only(places, classes=False)
-    return without_classes.only(drop_near(without_classes)[0])
+    phrases = PhraseEmbeddings(embeddings.phrases, embeddings.vectors, (), embeddings.class_vectors[:0])
+    phrases = phrases.only(clean_places(phrases.phrases)[0])
+    return phrases.only(drop_near(phrases)[0])
 
 
-def _name(score: Tensor, cosine: Tensor, phrases: PhraseEmbeddings) -> ConceptName:
+def _name(score: Tensor, cosine: Tensor, phrases: PhraseEmbeddings, limits: tuple[float, float]) -> ConceptName:
     order = score.argsort(descending=True, stable=True)[:NAMES_PER_CONCEPT].tolist()
     nearest = tuple(NearPhrase(phrases.phrases[i].text, round(float(score[i]), 4), round(float(cosine[i]), 4)) for i in order)
-    best = float(score[order[0]])
-    second = float(score[order[1]]) if len(order) > 1 else 0.0
+    best, margin = (float(value) for value in _two_best(score))
+    # A cosine below the mean over all phrases says that the crops are merely less unlike the phrase than others are.
     likely = float(cosine[order[0]]) >= float(cosine.mean())
-    return ConceptName(nearest, round(best - second, 4), named=likely and best >= LEAST_SCORE and best - second >= LEAST_MARGIN)
+    return ConceptName(nearest, round(margin, 4), named=likely and best > limits[0] and margin > limits[1])

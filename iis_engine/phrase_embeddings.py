@@ -39,12 +39,10 @@ class PhraseEmbeddings:
     class_names: tuple[str, ...]
     class_vectors: Tensor
 
-    def only(self, places: Sequence[int], *, classes: bool = True) -> PhraseEmbeddings:
-        """The phrases at some places, with the classes or without."""
-        phrases, vectors = tuple(self.phrases[place] for place in places), self.vectors[list(places)]
-        if classes:
-            return PhraseEmbeddings(phrases, vectors, self.class_names, self.class_vectors)
-        return PhraseEmbeddings(phrases, vectors, (), self.class_vectors[:0])
+    def only(self, places: Sequence[int]) -> PhraseEmbeddings:
+        """The phrases at some places, with all classes."""
+        phrases = tuple(self.phrases[place] for place in places)
+        return PhraseEmbeddings(phrases, self.vectors[list(places)], self.class_names, self.class_vectors)
 
     def save(self, path: Path) -> None:
         """Write one safetensors file; the texts go into its header."""

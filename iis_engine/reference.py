@@ -95,7 +95,7 @@ def _best_over_rates(runs: Sequence[_Best]) -> tuple[_Best, list[int]]:
 
 def _normalised(X: Tensor, library: ConceptLibrary) -> Tensor:
     """f(x)·cᵀ with LayerNorm over the concepts, text concepts standardised; the learned affine is applied per problem in training."""
-    if library.words is not None:
+    if library.deviations is not None:
         return library.activations(X)
     return functional.layer_norm(X @ library.vectors.to(X.device).T, (len(library),))
 

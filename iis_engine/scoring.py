@@ -15,12 +15,12 @@ from iis_engine.exact import measure_exact
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.build import build_library, check_library, first_elements
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.libraries.random import build_random
+from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
 from iis_engine.measurement import Measurement
 from iis_engine.reference import measure_reference
 from iis_engine.report import IISReport
-from iis_engine.specs import SEEDS, ElementSpec, ScoreSpec
+from iis_engine.specs import SEEDS, VISUAL_KINDS, ElementSpec, ScoreSpec
 from iis_engine.strengths import ExactSettings
 from iis_engine.summary import summarise
 
@@ -95,15 +95,25 @@ def measure_library(
 
 
 def measure_control(
-    features: FeatureSet, concept_count: int, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto"
+    features: FeatureSet,
+    concept_count: int,
+    spec: ScoreSpec,
+    progress: Progress = no_progress,
+    *,
+    standardised: int = 0,
+    device: str = "auto",
 ) -> Measurement:
     """Measure random directions, as many as the library has concepts, under the protocol and seed of `spec`.
 
     It depends on no other trait of the library, so libraries of one size share it.
+
+    Parameters
+    ----------
+    standardised : how many of the directions are normalised as text concepts are; the library has as many of these
     """
     where = choose_device(device)
     first = spec.seed + protocols.CONTROL_SEED_OFFSET
-    libraries = [build_random(features.X_train.shape[1], concept_count, first + number) for number in range(protocols.CONTROL_SEEDS)]
+    libraries = [build_control(features.X_train, concept_count, standardised, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
         return measure_exact(features, libraries, ExactSettings(spec.seed), where, progress=progress)
     return measure_reference(features, libraries, "random", spec.seed, where, progress)
@@ -149,7 +159,8 @@ def score(
     source : features as `read_features` gives them, or a backbone as `load_backbone` does
     spec : library, elements, protocol and seed; Prototype with M = 200 under `exact` by default
     dataset : the images, where `source` is a backbone
-    vlm, vocabulary : for a text library, the vision-language model and the phrases, for instance `shipped("birds").phrases`
+    vlm, vocabulary : a vision-language model and phrases, for instance `shipped("birds").phrases`: text concepts are made of them,
+        and visual concepts counted that they name
 
     Raises
     ------
@@ -162,29 +173,46 @@ def score(
     """
     spec = spec or ScoreSpec()
     choose_device(device)  # refused before the work, not after it
-    words: TextSource | None = None
     if isinstance(source, FeatureSet):
-        features = source
-    elif dataset is None:
+        return score_features(source, spec, device=device, progress=progress)
+    if dataset is None:
         raise TypeError("score() needs dataset=… when it is given a backbone.")
-    else:
-        features = _extracted(source, dataset, spec.elements, progress)
-        if vlm is not None:
-            from iis_engine.phrase_embeddings import embed_phrases
+    features = _extracted(source, dataset, spec.elements, progress)
+    if vlm is None:
+        return score_features(features, spec, device=device, progress=progress)
+    from iis_engine.phrase_embeddings import embed_phrases
 
-            images = _extracted(vlm.images, dataset, None, progress)
-            words = TextSource(embed_phrases(vlm, vocabulary, features.class_names), images)
-    return score_features(features, spec, words=words, device=device, progress=progress)
+    kinds = {part.kind for part in spec.library.parts or (spec.library,)}
+    phrases = embed_phrases(vlm, vocabulary, features.class_names)
+    words = TextSource(phrases, _extracted(vlm.images, dataset, None, progress)) if "text" in kinds else None
+    ensemble = build_libraries(features, spec, source=words, device=device)
+    names = None
+    if kinds & set(VISUAL_KINDS):
+        from iis_engine.naming import embed_exemplars, name_concepts
+
+        names = name_concepts(ensemble.primary, embed_exemplars(vlm.images, dataset, features, ensemble.primary), phrases)
+    return _measured(features, ensemble, spec, names, device, progress)
 
 
 def score_features(
     features: FeatureSet, spec: ScoreSpec, *, words: TextSource | None = None, device: str = "auto", progress: Progress = no_progress
 ) -> IISReport:
     """The part of `score` that needs no network: library, heads, control and report from features and, for text concepts, embeddings."""
-    ensemble = build_libraries(features, spec, source=words, device=device)
+    return _measured(features, build_libraries(features, spec, source=words, device=device), spec, None, device, progress)
+
+
+def _measured(
+    features: FeatureSet,
+    ensemble: LibraryEnsemble,
+    spec: ScoreSpec,
+    names: Sequence[ConceptName | None] | None,
+    device: str,
+    progress: Progress,
+) -> IISReport:
     measured = measure_library(features, ensemble, spec, progress, device=device)
-    control = measure_control(features, len(ensemble.primary), spec, device=device)
-    return assemble(features, ensemble, measured, control, spec)
+    primary = ensemble.primary
+    control = measure_control(features, len(primary), spec, standardised=primary.origins.count("text"), device=device)
+    return assemble(features, ensemble, measured, control, spec, names)
 
 
 def _extracted(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: Progress) -> FeatureSet:

@@ -23,7 +23,8 @@ BROAD = "broad"  # the name of the vocabulary that joins all the others
 
 _SHIPPED = resources.files("iis_engine") / "vocabularies"
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_FOLDER_NUMBER = re.compile(r"^\s*\d+\.(?!\d)")  # as in 001.Black_footed_Albatross
+_FOLDER_NUMBER = re.compile(r"^\s*(?:n\d{8}[_ -]+|\d+(?:\.(?!\d)|[_-]+(?=[^\W\d])))")
+"""As in 001.Black_footed_Albatross, 01_daisy and ImageNet's n01443537_goldfish."""
 _EMPTY = "The vocabulary holds no phrases; send at least one."
 _JSON_SHAPES = 'send a list of strings, a list of {"text", "group"} objects, or an object with a list of strings for each group'
 
@@ -142,6 +143,13 @@ def parse_csv(data: bytes) -> tuple[Phrase, ...]:
 
 
 def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[tuple[Phrase, ...], tuple[Dropped, ...]]:
+    """`clean_places` with the phrases that stay in place of where they stand."""
+    given = tuple(phrases)
+    places, dropped = clean_places(given, class_names)
+    return tuple(given[place] for place in places), dropped
+
+
+def clean_places(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[list[int], tuple[Dropped, ...]]:
     """Leave out what makes no concept: long phrases, class names, and repetitions of a phrase kept before.
 
     Label-free CBM (Oikarinen et al., ICLR 2023, section 3) filters likewise, with a limit of 30 characters. Phrases are compared
@@ -149,9 +157,10 @@ def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[t
     Where a class name lists synonyms with commas, each of them counts.
     """
     classes = {key(_FOLDER_NUMBER.sub("", synonym)): name for name in class_names for synonym in name.split(",") if synonym.strip()}
-    kept: dict[str, Phrase] = {}
+    kept: dict[str, str] = {}
+    places: list[int] = []
     dropped: list[Dropped] = []
-    for phrase in phrases:
+    for place, phrase in enumerate(phrases):
         if len(phrase.text) > CONCEPT_CHARACTERS_MAX:
             dropped.append(Dropped(phrase.text, "too_long"))
             continue
@@ -159,10 +168,11 @@ def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[t
         if (given := next(filter(classes.__contains__, said), None)) is not None:
             dropped.append(Dropped(phrase.text, "class_name", classes[given]))
         elif said[0] in kept:
-            dropped.append(Dropped(phrase.text, "repeated", kept[said[0]].text))
+            dropped.append(Dropped(phrase.text, "repeated", kept[said[0]]))
         else:
-            kept[said[0]] = phrase
-    return tuple(kept.values()), tuple(dropped)
+            kept[said[0]] = phrase.text
+            places.append(place)
+    return places, tuple(dropped)
 
 
 def plain_class_name(name: str) -> str:
@@ -170,8 +180,8 @@ def plain_class_name(name: str) -> str:
 
     Examples
     --------
-    >>> plain_class_name("001.Black_footed_Albatross"), plain_class_name("tench, Tinca tinca"), plain_class_name("3")
-    ('Black footed Albatross', 'tench', '3')
+    >>> [plain_class_name(name) for name in ("001.Black_footed_Albatross", "n01443537_goldfish", "tench, Tinca tinca", "3")]
+    ['Black footed Albatross', 'goldfish', 'tench', '3']
     """
     first = next((synonym for synonym in name.split(",") if synonym.strip()), name)
     return " ".join(_FOLDER_NUMBER.sub("", first).replace("_", " ").split()) or name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,18 +66,11 @@ def _crop_name(element: int) -> str:
 
 
 def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
-    """Each image is opened once, and an element that shows several concepts is kept once."""
-    from iis_engine.elements import element_crops
-    from iis_engine.images import load_image
+    from iis_engine.exemplars import exemplar_crops
 
-    of_image: defaultdict[int, list[int]] = defaultdict(list)
-    for element in sorted(elements):
-        of_image[features.element_refs[element].image].append(element)
-    for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
-        crops = element_crops(load_image(images.train[image].path), [features.element_refs[element] for element in members])
+    for members, crops in exemplar_crops(images, features, elements, progress):
         for element, crop in zip(members, crops, strict=True):
             archive.writestr(_crop_name(element), _png(crop))
-        progress(done, len(of_image))
 
 
 def _png(crop: Any) -> bytes:

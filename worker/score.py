@@ -115,8 +115,8 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         "libraries", features=features, library=library, protocol=protocol, seed=seed, words=words_keys if asked.has_words else None
     )
     # How many concepts a text library keeps is known when it stands.
-    count = None if asked.has_words else library["concept_count"]
-    sized_by = {"library": built} if asked.has_words else {"concept_count": count}
+    count = None if "text" in asked.origins else library["concept_count"]
+    sized_by = {"library": built} if count is None else {"concept_count": count}
     control = _key("control", features=features, protocol=protocol, seed=seed, **sized_by)
     heads = _key("heads", features=features, library=built, protocol=protocol, seed=seed)
     name = _key("name", features=features, library=built, words=words_keys)
@@ -132,7 +132,7 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), request | {"words": asked.has_words}))
     if asked.has_names:
         stages.append(Stage("name", name, (FEATURES, LIBRARY, PHRASES), (NAMES,), {}, ("vlm", "dataset")))
-    sized = (LIBRARY,) if asked.has_words else ()
+    sized = (LIBRARY,) if count is None else ()
     stages += [
         Stage("control", control, (FEATURES, *sized), (CONTROL,), request | {"concept_count": count}),
         Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), request),

@@ -174,9 +174,12 @@ def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.scoring import measure_control
 
-    # What a text library keeps is known when it stands; all others have as many concepts as were asked for.
-    count = arguments["concept_count"] or len(ConceptLibrary.load(workspace / LIBRARY))
-    measured = measure_control(_features(workspace), count, score_spec(arguments["score"]), tell.progress, device=arguments["device"])
+    count, standardised = arguments["concept_count"], 0
+    if count is None:  # what a text library keeps is known when it stands
+        library = ConceptLibrary.load(workspace / LIBRARY)
+        count, standardised = len(library), library.origins.count("text")
+    features, spec = _features(workspace), score_spec(arguments["score"])
+    measured = measure_control(features, count, spec, tell.progress, standardised=standardised, device=arguments["device"])
     measured.save(workspace / CONTROL)
     return {}
 
@@ -293,7 +296,7 @@ def _ensemble(workspace: Path) -> Any:
     from iis_engine.scoring import LibraryEnsemble
 
     if not (workspace / ENSEMBLE).exists():
-        return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY),))
+        return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY).on_other_images(),))
     with zipfile.ZipFile(workspace / ENSEMBLE) as archive:
         archive.extractall(workspace / "ensemble")
     return LibraryEnsemble.load(workspace / "ensemble")

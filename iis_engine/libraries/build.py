@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from iis_engine.errors import LibraryError
-from iis_engine.features import FeatureSet, Progress, no_progress
+from iis_engine.features import FeatureSet
 from iis_engine.libraries.cluster import build_cluster
 from iis_engine.libraries.combined import combine
 from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
@@ -65,7 +65,6 @@ def build_library(
     spec: LibrarySpec,
     seed: int,
     device: torch.device,
-    progress: Progress = no_progress,
     *,
     source: TextSource | None = None,
     like: ConceptLibrary | None = None,
@@ -79,18 +78,18 @@ def build_library(
     """
     check_library(features, spec, source)
     if spec.kind == "combined":
-        parts = [build_library(features, part, seed, device, progress, source=source, like=like) for part in spec.parts]
+        parts = [build_library(features, part, seed, device, source=source, like=like) for part in spec.parts]
         return combine(parts)
     if spec.kind == "text" and source is not None:
         if like is not None and like.words is not None:
             return refit_text(features, source, like.words, spec, seed, device)
-        return build_text(features, source, spec, seed, device, progress)
+        return build_text(features, source, spec, seed, device)
     if spec.kind == "random":
         return build_random(features.X_train.shape[1], spec.concept_count, seed)
-    return _build_visual(features, spec, seed, device, progress)
+    return _build_visual(features, spec, seed, device)
 
 
-def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress) -> ConceptLibrary:
+def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device) -> ConceptLibrary:
     units, numbers = settled_elements(features)
     if spec.kind == "prototype":
         return build_prototype(units, numbers, spec.concept_count, seed)
@@ -98,7 +97,7 @@ def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: to
         return build_cluster(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # batches must not follow the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
-    return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed, progress)
+    return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed)
 
 
 def first_elements(features: FeatureSet, concept_count: int) -> ConceptLibrary:

@@ -13,16 +13,17 @@ from iis_engine.libraries.library import ConceptLibrary
 def combine(parts: Sequence[ConceptLibrary]) -> ConceptLibrary:
     """Join libraries of one representation space, in order; at most one of them has text concepts."""
     words = next((part.words for part in parts if part.words is not None), None)
+    one_by_one = any(part.deviations is not None for part in parts)
     return ConceptLibrary(
         "combined",
         torch.cat([part.vectors for part in parts]),
         tuple(origin for part in parts for origin in part.origins),
         tuple(row for part in parts for row in part.exemplars),
-        None if words is None else torch.cat([_or_fill(part.means, 0.0, len(part)) for part in parts]),
-        None if words is None else torch.cat([_or_fill(part.deviations, 1.0, len(part)) for part in parts]),
+        torch.cat([_or_none(part.means, len(part)) for part in parts]) if one_by_one else None,
+        torch.cat([_or_none(part.deviations, len(part)) for part in parts]) if one_by_one else None,
         words,
     )
 
 
-def _or_fill(values: Tensor | None, filling: float, count: int) -> Tensor:
-    return torch.full((count,), filling, dtype=torch.float64) if values is None else values
+def _or_none(values: Tensor | None, count: int) -> Tensor:
+    return torch.full((count,), torch.nan, dtype=torch.float64) if values is None else values

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from iis_engine.features import Progress, no_progress
-
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the closed-form start, in units of the mean variance of the columns of X."""
 FURTHER_RIDGES = (10.0,)
@@ -49,7 +47,7 @@ def cos_cubed(q: Tensor, p: Tensor) -> Tensor:
     return (a * b).sum(dim=0)
 
 
-def imitate(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor, *, progress: Progress = no_progress) -> Imitation:
+def imitate(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor) -> Imitation:
     """Find bias-free directions whose projections of X have the highest cos-cubed similarity with the columns of P = rows · columnsᵀ.
 
     Ridge regression gives a start for each of several strengths in closed form, from one eigendecomposition; L-BFGS goes on from the
@@ -77,10 +75,8 @@ def imitate(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor, *, progr
     width = max(1, ENTRIES_AT_ONCE // len(X))
     parts: list[Imitation] = []
     for start in range(0, len(columns), width):
-        progress(start, len(columns))
         some = columns[start : start + width]
         parts.append(_imitate_block(turned, rows_fitted @ some.T, rows_judged @ some.T))
-    progress(len(columns), len(columns))
     vectors = torch.cat([part.vectors for part in parts], dim=1)
     return Imitation((basis @ vectors).T, torch.cat([part.similarity for part in parts]))
 

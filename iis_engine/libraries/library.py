@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,7 +28,8 @@ class ConceptLibrary:
     vectors : (M, d) float32, unit rows
     origins : per concept the library it came from; one block of equal names per joined library
     exemplars : per concept the elements that show it, best first, as (element index, cosine); empty for random directions
-    means, deviations : (M,) float64, of the raw activation over the training images; used for text concepts, None without any
+    means, deviations : (M,) float64, of the raw activation over the training images, for concepts that are standardised one by one;
+        not a number for the others, None where there are only others
     words : what was found about the phrases of the text concepts, in their order; None without any
     """
 
@@ -72,11 +73,15 @@ class ConceptLibrary:
         return out
 
     def _normalised(self, raw: Tensor, block: slice) -> Tensor:
-        if self.means is None or self.deviations is None or self.origins[block.start] != "text":
+        if self.means is None or self.deviations is None or bool(self.deviations[block.start].isnan()):
             return standardise_rows(raw)
         mean, deviation = self.means[block].to(raw.device), self.deviations[block].to(raw.device)
         noise = 1e-12 * raw.abs().amax(dim=0)
         return torch.where(deviation > noise, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
+
+    def on_other_images(self) -> ConceptLibrary:
+        """The library as another data set may use it: without what is known of the images that it was fitted on."""
+        return self if self.words is None else replace(self, words=self.words.on_other_images())
 
     def save(self, path: Path) -> None:
         """Write one safetensors file; kind, origins, exemplars and words go into its header."""
@@ -96,8 +101,21 @@ class ConceptLibrary:
             header = json.loads(file.metadata()["iis"])
             exemplars = tuple(tuple((int(index), float(cosine)) for index, cosine in row) for row in header["exemplars"])
             held = {name: file.get_tensor(name) for name in TENSORS if name in file.keys()}  # noqa: SIM118 (no mapping)
-            words = None if header["words"] is None else TextFindings.from_dict(header["words"])
+            words = TextFindings.from_dict(header["words"]) if header.get("words") else None  # libraries of old have none
             return ConceptLibrary(header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, words=words, **held)
+
+
+def training_moments(X: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (M,) float64 of f(x)·cᵀ over the rows of X (n, d), in one pass (Chan et al. 1979)."""
+    exact = vectors.double()
+    mean, squares, n = torch.zeros(len(vectors), dtype=torch.float64), torch.zeros(len(vectors), dtype=torch.float64), 0
+    for rows in X.split(ROWS_AT_ONCE):
+        raw = rows.double() @ exact.T
+        n += len(raw)
+        shift = raw.mean(dim=0) - mean
+        squares += (raw - raw.mean(dim=0)).square().sum(dim=0) + shift.square() * (n - len(raw)) * len(raw) / n
+        mean += shift * len(raw) / n
+    return mean, (squares / n).sqrt()
 
 
 def standardise_rows(raw: Tensor) -> Tensor:

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
 
-from iis_engine.libraries.library import ConceptLibrary
+import torch
+from torch import Tensor
+
+from iis_engine.libraries.library import ConceptLibrary, training_moments
+
+
+def build_control(X: Tensor, concept_count: int, standardised: int, seed: int) -> ConceptLibrary:
+    """Random directions normalised as the concepts they are set beside: `standardised` of them one by one over the training rows X
+    (n, d), as text concepts are, the others by the row.
+    """
+    library = build_random(X.shape[1], concept_count, seed)
+    if standardised == 0:
+        return library
+    means, deviations = training_moments(X, library.vectors)
+    by_row = torch.arange(concept_count) >= standardised
+    means[by_row], deviations[by_row] = torch.nan, torch.nan
+    origins = ("random, standardised",) * standardised + ("random",) * (concept_count - standardised)
+    return replace(library, origins=origins, means=means, deviations=deviations)
 
 
 def build_random(dimension: int, concept_count: int, seed: int) -> ConceptLibrary:

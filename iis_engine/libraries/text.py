@@ -5,6 +5,7 @@ METHOD section 2, the paper's eq. 2. How a direction is fitted is in `imitation`
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -14,19 +15,21 @@ from torch.nn.functional import normalize
 
 from iis_engine import protocols
 from iis_engine.errors import LibraryError
-from iis_engine.features import FeatureSet, Progress, no_progress
+from iis_engine.features import FeatureSet
 from iis_engine.libraries.findings import LeftOut, TextConcept, TextFindings
 from iis_engine.libraries.imitation import Imitation, cos_cubed, imitate
-from iis_engine.libraries.library import ConceptLibrary, nearest_elements
+from iis_engine.libraries.library import ConceptLibrary, nearest_elements, training_moments
 from iis_engine.libraries.units import unit_elements
 from iis_engine.near_phrases import drop_near
 from iis_engine.order import canonical_order, validation_rows
 from iis_engine.phrase_embeddings import PhraseEmbeddings
 from iis_engine.specs import LibrarySpec
-from iis_engine.vocabulary import clean
+from iis_engine.vocabulary import clean_places
 
 TOP_IMAGES = 5
-ROWS_AT_ONCE = 4096
+ENTRIES_AT_ONCE = 2**24
+"""Images x phrases that are worked on together."""
+HELD_OUT_LEAST = 5
 NATIVE_TOLERANCE = 1e-3  # relative; the same network run twice, perhaps in half precision
 
 
@@ -52,19 +55,29 @@ class _Evidence:
     y: Tensor  # (n,)
     images: Tensor  # (n, e) float32, unit rows
 
+    def held_out(self, seed: int) -> Tensor:
+        """(n,) bool, the rows that choose and judge the directions."""
+        return validation_rows(self.y, protocols.TEXT_HELD_OUT_SHARE, seed)
 
-def build_text(
-    features: FeatureSet, source: TextSource, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress = no_progress
-) -> ConceptLibrary:
+
+def build_text(features: FeatureSet, source: TextSource, spec: LibrarySpec, seed: int, device: torch.device) -> ConceptLibrary:
     """Choose the phrases that make concepts, and fit their directions; `seed` decides which images are held out.
 
     Raises
     ------
     LibraryError
-        When no two phrases are left (the sentence names the cutoffs and the best values reached), or `native` is asked for a backbone
-        that is not the vision-language model's image tower.
+        When no two phrases are left (the sentence names the cutoffs and the best values reached), there are too few images to judge
+        them on, or `native` is asked for a backbone that is not the vision-language model's image tower.
     """
     evidence = _evidence(features, source)
+    held_out_count = int(evidence.held_out(seed).sum())
+    if held_out_count < HELD_OUT_LEAST:
+        raise LibraryError(
+            f"Text concepts are judged on training images that are held out, and {held_out_count} of {len(evidence.y)} are too few; "
+            f"send at least {HELD_OUT_LEAST}, about {round(HELD_OUT_LEAST / protocols.TEXT_HELD_OUT_SHARE)} training images in all.",
+            code="too_few_images",
+            param="dataset",
+        )
     if spec.native:
         _require_native(evidence, source)
     places, left_out = _worth_fitting(source.phrases)
@@ -76,8 +89,8 @@ def build_text(
     best_top5 = float(top5.max()) if len(top5) else None
     places, top5 = [place for place, stays in zip(places, reached.tolist(), strict=True) if stays], top5[reached]
     if not places:
-        raise _nothing_left(spec, len(source.phrases.phrases), left_out, best_top5, None)
-    fitted = _fit(evidence, source.phrases.vectors[places], spec, seed, device, progress)
+        raise _nothing_left(spec, left_out, best_top5, None)
+    fitted = _fit(evidence, source.phrases.vectors[places], spec, seed, device)
     order = sorted(range(len(places)), key=lambda i: (-float(fitted.similarity[i]), i))
     passing = [i for i in order if float(fitted.similarity[i]) >= spec.interpretability_cutoff]
     chosen = sorted(passing[: spec.concept_count])
@@ -87,13 +100,13 @@ def build_text(
             figures: dict[str, float | str] = {"similarity": round(float(fitted.similarity[i]), 4), "clip_top5": round(float(top5[i]), 4)}
             left_out.append(LeftOut(source.phrases.phrases[places[i]].text, reason, figures))
     if len(chosen) < 2:
-        raise _nothing_left(spec, len(source.phrases.phrases), left_out, best_top5, float(fitted.similarity.max()))
+        raise _nothing_left(spec, left_out, best_top5, float(fitted.similarity.max()))
     concepts = tuple(
         TextConcept(phrase.text, phrase.group, round(float(fitted.similarity[i]), 4), round(float(top5[i]), 4))
         for i in chosen
         for phrase in [source.phrases.phrases[places[i]]]
     )
-    findings = _findings(concepts, left_out, source, spec)
+    findings = _findings(concepts, left_out, source, spec, held_out_count)
     return _library(features, fitted.vectors[chosen], findings)
 
 
@@ -121,10 +134,8 @@ def _evidence(features: FeatureSet, source: TextSource) -> _Evidence:
 
 def _worth_fitting(embeddings: PhraseEmbeddings) -> tuple[list[int], list[LeftOut]]:
     """Places of the phrases that wording and meaning leave, and what they leave out."""
-    kept, dropped = clean(embeddings.phrases, embeddings.class_names)
+    places, dropped = clean_places(embeddings.phrases, embeddings.class_names)
     left_out = [LeftOut(one.text, one.reason, {} if one.other is None else {"other": one.other}) for one in dropped]
-    wanted = {id(phrase) for phrase in kept}
-    places = [place for place, phrase in enumerate(embeddings.phrases) if id(phrase) in wanted]
     near_kept, near = drop_near(embeddings.only(places))
     return [places[i] for i in near_kept], left_out + near
 
@@ -132,42 +143,35 @@ def _worth_fitting(embeddings: PhraseEmbeddings) -> tuple[list[int], list[LeftOu
 def _top5(evidence: _Evidence, vectors: Tensor) -> Tensor:
     """Mean of the five highest cosines of each phrase (P, e) with the training images: (P,) float64."""
     best = torch.empty(0, len(vectors))
-    for rows in evidence.images.split(ROWS_AT_ONCE):
+    for rows in evidence.images.split(max(TOP_IMAGES, ENTRIES_AT_ONCE // max(1, len(vectors)))):
         together = torch.cat([best, rows @ vectors.T])
         best = together.topk(min(TOP_IMAGES, len(together)), dim=0).values
     return best.double().mean(dim=0)
 
 
-def _fit(
-    evidence: _Evidence, vectors: Tensor, spec: LibrarySpec, seed: int, device: torch.device, progress: Progress = no_progress
-) -> Imitation:
+def _fit(evidence: _Evidence, vectors: Tensor, spec: LibrarySpec, seed: int, device: torch.device) -> Imitation:
     """Directions (M, d) for text embeddings (M, e); a native library's are the embeddings themselves, judged on the same images."""
-    held_out = validation_rows(evidence.y, protocols.TEXT_HELD_OUT_SHARE, seed)
-    if spec.native:
-        judged = (part[held_out].double() @ vectors.double().T for part in (evidence.X, evidence.images))
-        return Imitation(vectors.double(), cos_cubed(*judged))
-    given = (part.to(device) for part in (evidence.X, evidence.images, vectors, held_out))
-    found = imitate(*given, progress=progress)
-    return Imitation(found.vectors.cpu(), found.similarity.cpu())
+    held_out = evidence.held_out(seed)
+    if not spec.native:
+        found = imitate(*(part.to(device) for part in (evidence.X, evidence.images, vectors, held_out)))
+        return Imitation(found.vectors.cpu(), found.similarity.cpu())
+    X, images = evidence.X[held_out].double(), evidence.images[held_out].double()
+    blocks = vectors.double().split(max(1, ENTRIES_AT_ONCE // len(X)))
+    return Imitation(vectors.double(), torch.cat([cos_cubed(X @ block.T, images @ block.T) for block in blocks]))
 
 
 def _library(features: FeatureSet, directions: Tensor, findings: TextFindings) -> ConceptLibrary:
     """Unit vectors, and the training mean and deviation of each activation."""
     vectors = normalize(directions.double(), dim=1).float()
-    total, squares, n = torch.zeros(len(vectors), dtype=torch.float64), torch.zeros(len(vectors), dtype=torch.float64), 0
-    for rows in features.X_train.split(ROWS_AT_ONCE):
-        raw = rows.double() @ vectors.double().T
-        n += len(raw)
-        shift = raw.mean(dim=0) - total
-        squares += (raw - raw.mean(dim=0)).square().sum(dim=0) + shift.square() * (n - len(raw)) * len(raw) / n
-        total += shift * len(raw) / n
-    deviations = (squares / n).sqrt()
+    means, deviations = training_moments(features.X_train, vectors)
     units, numbers = unit_elements(features)
     exemplars = nearest_elements(vectors, units, numbers) if len(units) else ((),) * len(vectors)
-    return ConceptLibrary("text", vectors, ("text",) * len(vectors), exemplars, total, deviations, findings)
+    return ConceptLibrary("text", vectors, ("text",) * len(vectors), exemplars, means, deviations, findings)
 
 
-def _findings(concepts: tuple[TextConcept, ...], left_out: list[LeftOut], source: TextSource, spec: LibrarySpec) -> TextFindings:
+def _findings(
+    concepts: tuple[TextConcept, ...], left_out: list[LeftOut], source: TextSource, spec: LibrarySpec, held_out_count: int
+) -> TextFindings:
     y = source.images.y_test
     named = (normalize(source.images.X_test, dim=1) @ source.phrases.class_vectors.T).argmax(dim=1)
     right = int((named == y).sum())
@@ -178,6 +182,7 @@ def _findings(concepts: tuple[TextConcept, ...], left_out: list[LeftOut], source
         spec.clip_cutoff,
         spec.interpretability_cutoff,
         spec.native,
+        held_out_count,
         zero_shot_accuracy=right / len(y),
         zero_shot_low=float(interval.low),
         zero_shot_high=float(interval.high),
@@ -196,21 +201,17 @@ def _require_native(evidence: _Evidence, source: TextSource) -> None:
         )
 
 
-def _nothing_left(
-    spec: LibrarySpec, candidates: int, left_out: list[LeftOut], best_top5: float | None, best_similarity: float | None
-) -> LibraryError:
-    counts: dict[str, int] = {}
-    for phrase in left_out:
-        counts[phrase.reason] = counts.get(phrase.reason, 0) + 1
-    parts = [f"{count} by {reason}" for reason, count in counts.items()]
-    reached = [] if best_top5 is None else [f"the highest clip_top5 is {best_top5:.3f} (clip_cutoff {spec.clip_cutoff:g})"]
-    if best_similarity is not None:
-        reached.append(
-            f"the highest similarity on held-out images {best_similarity:.3f} (interpretability_cutoff {spec.interpretability_cutoff:g})"
-        )
+def _nothing_left(spec: LibrarySpec, left_out: list[LeftOut], best_top5: float | None, best_similarity: float | None) -> LibraryError:
+    counts = Counter(phrase.reason for phrase in left_out)
+    reasons = ", ".join(f"{count} by {reason}" for reason, count in counts.items())
+    top5 = "none was left to try" if best_top5 is None else f"the best phrase reached {best_top5:.3f}"
+    similarity = "none was left to fit" if best_similarity is None else f"the best phrase reached {best_similarity:.3f}"
+    lowered = counts["clip_cutoff"] + counts["interpretability_cutoff"] > 0
     return LibraryError(
-        f"Fewer than two of {candidates} phrases make concepts: {', '.join(parts)} were left out; {' and '.join(reached)}. "
-        "Lower the cutoff or send phrases that say what the images show.",
+        f"A text library needs two concepts, and too few phrases are left ({reasons or 'none was left out'}). "
+        f"clip_cutoff is {spec.clip_cutoff:g}: {top5}; interpretability_cutoff is {spec.interpretability_cutoff:g}: {similarity}. "
+        + ("Lower the cutoff, or send" if lowered else "Send more")
+        + " phrases that say what the images show.",
         code="library_empty",
         param="library",
     )

@@ -16,7 +16,9 @@ from iis_engine.vocabulary import Phrase
 
 WORDS = ("red", "round", "striped", "tall")
 AXES = torch.eye(6)
-NO_WORDS = TextFindings((), (), 0.25, 0.45, False, 0.5, 0.4, 0.6, 0.1)
+NO_WORDS = TextFindings(
+    (), (), 0.25, 0.45, native=False, held_out_count=99, zero_shot_accuracy=0.5, zero_shot_low=0.4, zero_shot_high=0.6, chance=0.1
+)
 
 
 def crops(*showing: int) -> dict[int, Tensor]:
@@ -92,3 +94,15 @@ def test_names_read_back_are_the_same(tmp_path: Path) -> None:
     names: list[ConceptName | None] = [*name_concepts(library((0, 1), (2, 3)), crops(0, 0, 1, 1), phrases()), None]
     save_names(names, tmp_path / "names.json")
     assert load_names(tmp_path / "names.json") == names
+
+
+def test_a_model_without_knowledge_names_next_to_nothing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    groups = torch.randn(60, 32, generator=generator)
+    crops_of = {5 * i + j: normalize(groups[i] + 0.5 * torch.randn(32, generator=generator), dim=0) for i in range(60) for j in range(5)}
+    meaningless = normalize(torch.randn(80, 32, generator=generator), dim=1)
+    random = PhraseEmbeddings(tuple(Phrase(f"word{i}") for i in range(80)), meaningless, (), torch.empty(0, 32))
+    exemplars = tuple(tuple((5 * i + j, 0.9) for j in range(5)) for i in range(60))
+    coherent = ConceptLibrary("cluster", torch.zeros(60, 32), ("cluster",) * 60, exemplars)
+    names = name_concepts(coherent, crops_of, random)
+    assert sum(name is not None and name.named for name in names) <= 6

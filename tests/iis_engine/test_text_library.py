@@ -59,8 +59,7 @@ class World:
 
 def split(X: Tensor, y: Tensor) -> FeatureSet:
     """Even rows train, odd rows test."""
-    rows = torch.arange(len(y) // 2)
-    return FeatureSet(X[::2], y[::2], X[1::2], y[1::2], CLASSES, train_rows=rows, test_rows=rows)
+    return FeatureSet(X[::2], y[::2], X[1::2], y[1::2], CLASSES, train_rows=torch.arange(len(y) // 2))
 
 
 def words(*extra: tuple[str, Tensor]) -> list[tuple[str, Tensor]]:
@@ -148,10 +147,10 @@ def test_more_phrases_than_asked_for_keep_the_best_by_held_out_similarity() -> N
 
 def test_when_nothing_is_left_the_sentence_names_the_cutoffs_and_what_was_reached() -> None:
     world = World()
-    with pytest.raises(LibraryError, match=r"6 by clip_cutoff.*the highest clip_top5 is 0\.\d+ \(clip_cutoff 0\.99\)") as refused:
+    with pytest.raises(LibraryError, match=r"6 by clip_cutoff.*clip_cutoff is 0\.99: the best phrase reached 0\.\d+") as refused:
         build_library(world.features(), LibrarySpec("text", clip_cutoff=0.99), 0, CPU, source=world.source(words()))
     assert refused.value.code == "library_empty"
-    with pytest.raises(LibraryError, match=r"held-out images 0\.\d+ \(interpretability_cutoff 0\.999\)"):
+    with pytest.raises(LibraryError, match=r"interpretability_cutoff is 0\.999: the best phrase reached 0\.\d+"):
         build_library(world.features(), LibrarySpec("text", interpretability_cutoff=0.999), 0, CPU, source=world.source(words()))
 
 
@@ -220,9 +219,11 @@ def test_a_model_that_cannot_name_the_classes_is_warned_of() -> None:
     doubted = build_library(world.features(), TEXT, 0, CPU, source=blind).words
     assert trusted is not None
     assert doubted is not None
-    assert trusted.warnings == ()
+    assert len(trusted.warnings) == 1
+    assert "36 held-out images" in trusted.warnings[0]
     assert trusted.zero_shot_low < trusted.zero_shot_accuracy < trusted.zero_shot_high
-    assert "no better than chance" in doubted.warnings[0]
+    assert "no better than chance" in doubted.warnings[1]
+    assert doubted.on_other_images().warnings == trusted.warnings  # which are not of the images that the library is used on
 
 
 def test_a_library_read_back_from_its_file_is_the_same(tmp_path: Path) -> None:
