@@ -141,10 +141,8 @@ class Rows:
         self.owner_id = owner_id
 
     def model(self, state: str = "ready", **columns: Any) -> str:
-        row = Model(
-            id=new_id("model"), owner_id=self.owner_id, name="net", architecture="timm:resnet18", arguments={}, state=state, **columns
-        )
-        return self._insert(row)
+        columns = {"architecture": "timm:resnet18", "arguments": {}, **columns}
+        return self._insert(Model(id=new_id("model"), owner_id=self.owner_id, name="net", state=state, **columns))
 
     def dataset(self, state: str = "ready", kind: str = "images", **columns: Any) -> str:
         return self._insert(Dataset(id=new_id("dataset"), owner_id=self.owner_id, name="digits", kind=kind, state=state, **columns))
