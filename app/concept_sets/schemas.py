@@ -160,7 +160,7 @@ class DroppedPhraseView(BaseModel):
 
 
 class ConceptSetVersionView(BaseModel):
-    """The phrases of a set as they were at one time. A version that is ready never changes."""
+    """The phrases of a set as they were at one time. Of a set of your own, one that is ready never changes."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [VERSION_EXAMPLE]})
 
