@@ -255,7 +255,7 @@ def make_ready(sessions: SessionFactory, rows: Any, set_id: str) -> None:
     token = rows.claim(job_id)
     with sessions.begin() as session:
         succeed(session, job_id, token)
-        near = {"text": "a ring", "reason": "near_repeat", "other": "a loop", "similarity": 0.97}
+        near = {"text": "a ring", "reason": "near_phrase", "other": "a loop", "similarity": 0.97}
         values = {"phrases": [["a loop", None]], "digest": phrases_digest([Phrase("a loop")]), "state": "ready"}
         session.execute(
             update(ConceptSetVersion)
