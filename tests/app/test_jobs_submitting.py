@@ -244,9 +244,12 @@ def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.C
 
 
 def test_a_text_library_is_used_again_without_its_phrases(client: TestClient, rows: Any) -> None:
-    job_id, library_id = rows.succeeded_job()
-    job = client.get(f"/v1/jobs/{job_id}").json()
-    assert (job["vlm"], job["vocabulary"]) == (None, None)
+    body = rows.request(library={"kind": "text"}, vlm=rows.vlm(), vocabulary=rows.concept_set("a loop", "a striped tail"))
+    job = client.post("/v1/jobs", json=body).json()
+    library_id = rows.succeed(job["id"], rows.claim(job["id"]))
+    at = f"/v1/concept-libraries/{library_id}"
+    assert client.get(f"{at}/concepts").json()["data"][0]["details"]["similarity"] == 0.8
+    assert client.get(f"{at}/dropped").json()["data"][0]["text"] == "a striped tail"
     accepted = client.post("/v1/jobs", json=rows.request(library={"id": library_id}, model=job["model"], dataset=job["dataset"]))
     assert (accepted.status_code, accepted.json()["vlm"], accepted.json()["vocabulary"]) == (201, None, None)
 
