@@ -6,7 +6,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,6 @@ from alembic.config import Config
 
 from app.embedded import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
-
-sys.path.insert(0, str(Path(__file__).parent))  # planted.py is for tests of every folder
 
 if TYPE_CHECKING:
     from planted import Planted

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from app.concept_sets.schemas import PhraseReason
 from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary, DroppedConcept
+
+DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "beyond_count"]
 
 LIBRARY_EXAMPLE: dict[str, Any] = {
     "id": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
@@ -33,14 +36,18 @@ CONCEPT_EXAMPLE: dict[str, Any] = {
     "index": 17,
     "origin": "cluster",
     "label": "a curved stroke",
-    "details": {"names": [{"phrase": "a curved stroke", "score": 0.61, "cosine": 0.31}], "margin": 0.22, "named": True},
+    "details": {
+        "names": [{"phrase": "a curved stroke", "score": 3.1, "cosine": 0.31}, {"phrase": "a loop", "score": 2.2, "cosine": 0.27}],
+        "margin": 0.9,
+        "named": True,
+    },
     "exemplars": [{"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}],
 }
 DROPPED_EXAMPLE: dict[str, Any] = {
     "index": 4,
     "text": "a striped tail",
     "reason": "clip_cutoff",
-    "details": {"group": "tails", "clip_top5": 0.18},
+    "details": {"clip_top5": 0.18},
 }
 NEAREST_EXAMPLE: dict[str, Any] = {
     "library": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
@@ -113,13 +120,14 @@ class DroppedConceptView(BaseModel):
 
     index: int
     text: str
-    reason: str
+    reason: DropReason
     details: dict[str, Any] = Field(description="The figures behind the reason")
 
     @classmethod
     def of(cls, dropped: DroppedConcept) -> DroppedConceptView:
         """The view of a row."""
-        return cls(index=dropped.index, text=dropped.text, reason=dropped.reason, details=dropped.details)
+        values = {"index": dropped.index, "text": dropped.text, "reason": dropped.reason, "details": dropped.details}
+        return cls.model_validate(values)
 
 
 class NearestRequest(BaseModel):

@@ -137,7 +137,7 @@ def phrases(*, concept_set_id: str, number: Number, request: Request, session: S
     first = _first(params)
     views = service.list_phrases(session, owner.owner_id, concept_set_id, number, first, params.limit + 1)
     found = page(views, params, f"{PATH}/{concept_set_id}/versions/{number}/phrases", cursors=range(first, first + len(views)))
-    return respond(request, found, immutable=True)
+    return respond(request, found, immutable=not shipped.is_shipped(concept_set_id))
 
 
 @router.get(f"{VERSION_AT}/dropped", response_model=Page[DroppedPhraseView], responses=RESOURCE_RESPONSES)
@@ -156,7 +156,8 @@ def download(
     """All phrases of a version that is ready, as a file that can be uploaded again."""
     content = service.write_version(session, owner.owner_id, concept_set_id, number, file_format)
     headers = {"Content-Disposition": f'inline; filename="{concept_set_id}-{number}.{file_format}"'}
-    return respond(request, content, media_type=MEDIA_TYPES[file_format], headers=headers, immutable=True)
+    lasting = not shipped.is_shipped(concept_set_id)
+    return respond(request, content, media_type=MEDIA_TYPES[file_format], headers=headers, immutable=lasting)
 
 
 def _first(params: PageRequest) -> int:

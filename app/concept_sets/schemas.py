@@ -17,6 +17,7 @@ PATH = "/v1/concept-sets"
 SOURCES = ("phrases", "upload", "from_classes")
 
 Origin = Literal["shipped", "uploaded"]
+PhraseReason = Literal["too_long", "class_name", "repeated", "near_class", "near_phrase"]
 
 
 class PhraseChoice(BaseModel):
@@ -40,7 +41,7 @@ class ConceptSetVersionCreate(BaseModel):
     upload: str | None = Field(
         default=None,
         max_length=64,
-        description="A complete upload of at most 8 MiB: .txt with a phrase per line, .json, or .csv with columns phrase and group",
+        description="A complete upload: .txt with a phrase per line, .json, or .csv with columns phrase and group",
     )
     from_classes: str | None = Field(
         default=None, max_length=64, description="A ready data set; a worker gathers phrases from what its class names mean"
@@ -154,13 +155,13 @@ class DroppedPhraseView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [DROPPED_EXAMPLE]})
 
     text: str
-    reason: str
+    reason: PhraseReason
     other: str | None = Field(description="The kept phrase or the class name that it matches")
     similarity: float | None = Field(description="Of the embeddings, where they decided")
 
 
 class ConceptSetVersionView(BaseModel):
-    """The phrases of a set as they were at one time. A version that is ready never changes."""
+    """The phrases of a set as they were at one time. Of a set of your own, one that is ready never changes."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [VERSION_EXAMPLE]})
 

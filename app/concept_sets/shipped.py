@@ -1,4 +1,7 @@
-"""The concept sets that ship with the service: one version each, read-only, the same for every owner, and never in the database."""
+"""The concept sets that ship with the service: one version each, read-only, never in the database.
+
+They are the same for every owner, and as the installed package has them: an upgrade may change them, so no cache may keep them unasked.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,6 @@ def require_own(concept_set_id: str) -> None:
     """Refuse a change to a shipped set."""
     if is_shipped(concept_set_id):
         raise Conflict(
-            f"Concept set {concept_set_id} comes with the service and never changes; make a set of your own of its phrases.",
+            f"Concept set {concept_set_id} comes with the service and is read-only; make a set of your own of its phrases.",
             code="concept_set_shipped",
         )

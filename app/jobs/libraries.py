@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from iis_engine.specs import LIBRARY_KINDS, LibraryKind, LibrarySpec
 
+MIN_CONCEPTS = 2
 MAX_CONCEPTS = 20_000
 DEFAULTS = LibrarySpec()
 
@@ -21,7 +22,7 @@ def _known_kind(value: object) -> object:
 
 
 Kind = Annotated[LibraryKind, BeforeValidator(_known_kind)]
-ConceptCount = Annotated[int, Field(ge=1, le=MAX_CONCEPTS, description="M, the number of concepts")]
+ConceptCount = Annotated[int, Field(ge=MIN_CONCEPTS, le=MAX_CONCEPTS, description="M, the number of concepts")]
 
 
 class TextOptions(BaseModel):
@@ -81,7 +82,9 @@ class LibraryChoice(TextOptions):
     id: str | None = Field(default=None, description="A concept library fitted to the same model by an earlier job")
     kind: Kind | None = None
     concept_count: ConceptCount | None = Field(default=None, description="M; 200 unless given, and of a combined library the sum")
-    parts: list[LibraryPart] = Field(default_factory=list[LibraryPart], max_length=16, description="Of a combined library, two or more")
+    parts: list[LibraryPart] = Field(
+        default_factory=list[LibraryPart], max_length=16, description="Of a combined library, two or more of different kinds"
+    )
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
@@ -99,6 +102,14 @@ class LibraryChoice(TextOptions):
     def _combined(self) -> Self:
         if len(self.parts) < 2:
             raise PydanticCustomError("library_parts", "A combined library needs two or more parts, each with a kind and a concept_count.")
+        kinds = [part.kind for part in self.parts]
+        if twice := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+            names = {"kind": twice}
+            raise PydanticCustomError(
+                "library_parts",
+                "A combined library names each kind once, and these parts name {kind} more than once; make one part of them.",
+                names,
+            )
         total = sum(part.concept_count for part in self.parts)
         if total > MAX_CONCEPTS:
             counts = {"total": total, "most": MAX_CONCEPTS}
@@ -114,6 +125,11 @@ class LibraryChoice(TextOptions):
         if self.parts:
             return {part.kind for part in self.parts}
         return {self.kind} if self.kind is not None else set()
+
+    @property
+    def asks_native(self) -> bool:
+        """Whether the embeddings of phrases are to be concept vectors as they are, here or in a part."""
+        return any(library.native for library in (self, *self.parts))
 
     def to_spec(self) -> dict[str, Any]:
         """The library as a job's row keeps it: `{id}`, or `{kind, concept_count, parts}` and the options of a text library."""

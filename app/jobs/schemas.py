@@ -10,9 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from app.db.models import FINISHED_STATES, Job
 from app.jobs.libraries import LibraryChoice
-from iis_engine.specs import ElementKind, LibraryKind, ProtocolName
+from iis_engine.specs import VISUAL_KINDS, ElementKind, ProtocolName
 
-WORDED_KINDS: set[LibraryKind] = {"prototype", "cluster", "end2end", "text"}  # made of phrases, or of crops that phrases name
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
 
@@ -85,7 +84,7 @@ class JobCreate(BaseModel):
             raise PydanticCustomError(
                 "vlm_and_vocabulary", "Names come from a model and its phrases: give both vlm and vocabulary, or neither."
             )
-        if self.vlm is not None and not kinds & WORDED_KINDS:
+        if self.vlm is not None and not kinds & {"text", *VISUAL_KINDS}:  # phrases make a library, or name its crops
             what = "library given by id is used as it is" if self.library.id is not None else "random library has nothing to name"
             raise PydanticCustomError("vlm_not_taken", "A {what}; leave out vlm and vocabulary.", {"what": what})
         return self

@@ -49,7 +49,9 @@ def create_job(session: Session, owner_id: str, request: JobCreate, settings: Se
         require_ready(model, "model")
     require_ready(dataset, "dataset")
     if request.vlm is not None:
-        ready_vlm(session, owner_id, request.vlm)
+        vlm = ready_vlm(session, owner_id, request.vlm)
+        if request.library.asks_native and model is not None:
+            _require_native(model, vlm)
     vocabulary = require_vocabulary(session, owner_id, request.vocabulary) if request.vocabulary is not None else None
     if request.library.id is not None:
         _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)
@@ -148,6 +150,18 @@ def _require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> 
         )
     if dataset.kind != "features" and model is None:
         raise InvalidInput(f"Data set {dataset.id} holds images; say which model reads them.", code="model_needed", param="model")
+
+
+def _require_native(model: Model, vlm: Model) -> None:
+    """Refuse what no worker need look at; whether the weights are the same too is found out by one."""
+    if model.architecture != vlm.architecture:
+        raise InvalidInput(
+            f"A native text library reads the vlm's own image tower, and model {model.id} is {model.architecture} where vlm {vlm.id} is"
+            f" {vlm.architecture}; register the vlm's own image tower as the model, the same architecture and checkpoint with role"
+            " backbone, or leave native out.",
+            code="library_not_native",
+            param="library.native",
+        )
 
 
 def _require_library(libraries: ConceptLibraryRepository, library_id: str, model: Model | None, dataset: Dataset) -> None:

@@ -48,7 +48,10 @@ PNG = b"\x89PNG\r\n\x1a\n a figure"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 # (sparsity, kept, accuracy, arr): thirds, so that a number that loses a digit on its way is noticed.
 POINTS = ((0.0, 8, 2 / 3, 1.0), (0.9, 1, 0.6, 0.9), (0.98, 1, 1 / 3, 0.5), (1.0, 0, 0.1, 0.15))
-NAMED = ("a loop", {"names": [{"phrase": "a loop", "score": 0.6, "cosine": 0.3}], "margin": 0.2, "named": True})
+NAMES = [{"phrase": "a loop", "score": 3.1, "cosine": 0.31}, {"phrase": "a hook", "score": 2.2, "cosine": 0.27}]
+NAMED = ("a loop", {"names": NAMES, "margin": 0.9, "named": True})
+PHRASES = [(text, {"group": None, "similarity": 0.8, "clip_top5": 0.3}) for text in ("a loop", "a hook", "a stroke", "a dot")]
+LEFT_OUT = (("a striped tail", 0.18), ("a beak", 0.21))  # with their clip_top5
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
 
 
@@ -141,10 +144,8 @@ class Rows:
         self.owner_id = owner_id
 
     def model(self, state: str = "ready", **columns: Any) -> str:
-        row = Model(
-            id=new_id("model"), owner_id=self.owner_id, name="net", architecture="timm:resnet18", arguments={}, state=state, **columns
-        )
-        return self._insert(row)
+        columns = {"architecture": "timm:resnet18", "arguments": {}, **columns}
+        return self._insert(Model(id=new_id("model"), owner_id=self.owner_id, name="net", state=state, **columns))
 
     def dataset(self, state: str = "ready", kind: str = "images", **columns: Any) -> str:
         return self._insert(Dataset(id=new_id("dataset"), owner_id=self.owner_id, name="digits", kind=kind, state=state, **columns))
@@ -224,7 +225,7 @@ class Rows:
             request_cancel(session, session.get_one(Job, job_id))
 
     def succeed(self, job_id: str, token: str) -> str:
-        """End a job with a small result; returns the library's id."""
+        """End a job with a small result; returns the id of its library, of the kind that the job asked for."""
         with self.sessions.begin() as session:
             library_id = self._result(session, session.get_one(Job, job_id))
             succeed(session, job_id, token)
@@ -237,7 +238,7 @@ class Rows:
 
     def _result(self, session: Session, job: Job) -> str:
         artifact = self._blob(session, f"safetensors of {job.id}".encode())
-        library_id, key = new_id("library"), secrets.token_hex(32)
+        library_id, key, kind = new_id("library"), secrets.token_hex(32), job.spec["library"]["kind"]
         session.add(StageArtifact(owner_id=self.owner_id, key=key, stage="libraries", blob_sha256=artifact))
         session.add(
             ConceptLibrary(
@@ -246,7 +247,7 @@ class Rows:
                 job_id=job.id,
                 model_id=job.model_id,
                 dataset_id=job.dataset_id,
-                kind="prototype",
+                kind=kind,
                 settings=job.spec["library"] | {"exemplars": {"sha256": self._blob(session, _zip({"41.png": PNG + job.id.encode()}))}},
                 concept_count=len(VECTORS),
                 dimension=len(VECTORS[0]),
@@ -255,13 +256,13 @@ class Rows:
         )
         session.flush()
         exemplars = [{"image": "train/3/0041.png", "box": [0, 0, 8, 8], "similarity": 0.9, "crop": "41.png"}]
-        for index, vector in enumerate(VECTORS):
-            label, details = NAMED if index == 0 else (None, None)
-            concept = Concept(library_id=library_id, index=index, origin="prototype", label=label, details=details)
+        words = PHRASES if kind == "text" else [NAMED, (None, None), (None, None), (None, None)]
+        for index, (vector, (label, details)) in enumerate(zip(VECTORS, words, strict=True)):
+            concept = Concept(library_id=library_id, index=index, origin=kind, label=label, details=details)
             concept.vector, concept.exemplars = vector, exemplars
             session.add(concept)
-        for index, text in enumerate(("a striped tail", "a beak")):
-            figures = {"group": None, "clip_top5": 0.18 + index}
+        for index, (text, top5) in enumerate(LEFT_OUT if kind == "text" else ()):
+            figures = {"clip_top5": top5}
             session.add(DroppedConcept(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
         session.add(Result(job_id=job.id, library_id=library_id, report={"iis": 2 / 3, "iis_low": 0.6, "iis_high": 0.7, "warnings": []}))
         for name in ("library", "random_control"):

@@ -47,20 +47,19 @@ def test_concepts_are_paged_by_index(client: TestClient, rows: Any) -> None:
 def test_a_concept_carries_its_name_and_the_figures_behind_it(client: TestClient, rows: Any) -> None:
     _, library_id = rows.succeeded_job()
     named, unnamed = client.get(f"{AT}/{library_id}/concepts").json()["data"][:2]
-    assert (named["label"], named["details"]["named"], named["details"]["margin"]) == ("a loop", True, 0.2)
-    assert named["details"]["names"] == [{"phrase": "a loop", "score": 0.6, "cosine": 0.3}]
+    assert (named["label"], named["details"]["named"], named["details"]["margin"]) == ("a loop", True, 0.9)
+    assert named["details"]["names"][0] == {"phrase": "a loop", "score": 3.1, "cosine": 0.31}
     assert (unnamed["label"], unnamed["details"]) == (None, None)
     near = client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 0, 0], "limit": 1}).json()["data"][0]
     assert (near["label"], near["details"]) == ("a loop", named["details"])
 
 
 def test_phrases_that_were_left_out_are_paged_with_their_reasons(client: TestClient, rows: Any) -> None:
-    _, library_id = rows.succeeded_job()
+    job_id = client.post("/v1/jobs", json=rows.request(library={"kind": "text"}, vlm=rows.vlm(), vocabulary="birds")).json()["id"]
+    library_id = rows.succeed(job_id, rows.claim(job_id))
     at = client.get(f"{AT}/{library_id}").json()["links"]["dropped"]
     first = client.get(f"{at}?limit=1").json()
-    assert first["data"] == [
-        {"index": 0, "text": "a striped tail", "reason": "clip_cutoff", "details": {"group": None, "clip_top5": 0.18}},
-    ]
+    assert first["data"] == [{"index": 0, "text": "a striped tail", "reason": "clip_cutoff", "details": {"clip_top5": 0.18}}]
     rest = client.get(first["links"]["next"]).json()
     assert ([dropped["text"] for dropped in rest["data"]], rest["has_more"]) == (["a beak"], False)
     assert client.get(f"{at}?after=second").status_code == 422

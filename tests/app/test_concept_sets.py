@@ -255,7 +255,7 @@ def make_ready(sessions: SessionFactory, rows: Any, set_id: str) -> None:
     token = rows.claim(job_id)
     with sessions.begin() as session:
         succeed(session, job_id, token)
-        near = {"text": "a ring", "reason": "near_repeat", "other": "a loop", "similarity": 0.97}
+        near = {"text": "a ring", "reason": "near_phrase", "other": "a loop", "similarity": 0.97}
         values = {"phrases": [["a loop", None]], "digest": phrases_digest([Phrase("a loop")]), "state": "ready"}
         session.execute(
             update(ConceptSetVersion)
@@ -390,7 +390,17 @@ def test_shipped_sets_are_read_by_name_like_ones_own(client: TestClient) -> None
     assert client.get(AT).json()["data"] == []
 
 
-def test_shipped_sets_never_change(client: TestClient) -> None:
+def test_only_versions_of_ones_own_are_cached_for_good(client: TestClient, rows: Any) -> None:
+    own = rows.concept_set("a loop")
+    for name, lasting in ((own, True), ("birds", False)):
+        for path in ("phrases", "download"):
+            at = f"{AT}/{name}/versions/1/{path}"
+            found = client.get(at)
+            assert ("immutable" in found.headers["cache-control"]) is lasting, at
+            assert client.get(at, headers={"If-None-Match": found.headers["etag"]}).status_code == 304
+
+
+def test_shipped_sets_are_read_only(client: TestClient) -> None:
     for refused in (client.delete(f"{AT}/birds"), client.post(f"{AT}/birds/versions", json={"phrases": ["a loop"]})):
         assert (refused.status_code, refused.json()["code"]) == (409, "concept_set_shipped")
 

@@ -59,10 +59,12 @@ def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Any, 
     ("library", "words"),
     [
         ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, text, random, combined"]),
-        ({"kind": "cluster", "concept_count": 0}, ["concept_count"]),
+        ({"kind": "cluster", "concept_count": 1}, ["concept_count", "2"]),
+        ({"kind": "combined", "parts": [{"kind": "cluster", "concept_count": 1}, {"kind": "random"}]}, ["parts.0.concept_count", "2"]),
         ({"kind": "cluster", "concept_count": 20_001}, ["concept_count", "20000"]),
         ({"kind": "combined"}, ["two or more parts"]),
         ({"kind": "combined", "parts": [{"kind": "combined"}, {"kind": "random"}]}, ["cannot be combined itself"]),
+        ({"kind": "combined", "parts": [{"kind": kind} for kind in ("random", "cluster", "cluster")]}, ["each kind once", "name cluster"]),
         ({"kind": "combined", "parts": [{"kind": "cluster", "concept_count": 20_000}, {"kind": "random"}]}, ["20200 concepts"]),
         ({"kind": "cluster", "parts": [{"kind": "random"}]}, ["Only a combined library has parts"]),
         ({}, ["kind of a library to fit or the id"]),
@@ -124,10 +126,33 @@ def test_a_text_library_is_made_of_phrases_that_a_model_knows(client: TestClient
 
 def test_a_combined_library_keeps_the_options_of_its_text_part(client: TestClient, rows: Any) -> None:
     parts = [{"kind": "text", "concept_count": 30, "clip_cutoff": -0.5, "native": True}, {"kind": "prototype", "concept_count": 20}]
-    body = rows.request(library={"kind": "combined", "parts": parts}, vlm=rows.vlm(), vocabulary="birds")
+    tower = rows.model(architecture="open_clip:ViT-B-16")
+    body = rows.request(library={"kind": "combined", "parts": parts}, model=tower, vlm=rows.vlm(), vocabulary="birds")
     library = client.post("/v1/jobs", json=body).json()["library"]
     kept = {**TEXT_DEFAULTS, "kind": "text", "concept_count": 30, "clip_cutoff": -0.5, "native": True}
     assert library == {"kind": "combined", "concept_count": 50, "parts": [kept, parts[1]]}
+
+
+@pytest.mark.parametrize(("model", "vlm"), [("open_clip:ViT-B-16", "open_clip:ViT-B-16"), ("onnx", "onnx")])
+def test_a_native_library_is_for_a_model_that_may_be_the_image_tower(client: TestClient, rows: Any, model: str, vlm: str) -> None:
+    words = {"library": {"kind": "text", "native": True}, "vlm": rows.vlm(architecture=vlm), "vocabulary": "birds"}
+    assert client.post("/v1/jobs", json=rows.request(model=rows.model(architecture=model), **words)).status_code == 201
+
+
+@pytest.mark.parametrize("combined", [False, True])
+@pytest.mark.parametrize("model", ["timm:resnet18", "open_clip:ViT-B-32", "onnx"])
+def test_a_native_library_of_another_architecture_is_refused_in_words(client: TestClient, rows: Any, model: str, combined: bool) -> None:
+    def asked(**options: Any) -> dict[str, Any]:
+        text_library = {"kind": "text", **options}
+        return {"kind": "combined", "parts": [{"kind": "random"}, text_library]} if combined else text_library
+
+    words = {"model": rows.model(architecture=model), "vlm": rows.vlm(), "vocabulary": "birds"}
+    refused = client.post("/v1/jobs", json=rows.request(library=asked(native=True), **words))
+    assert (refused.status_code, refused.json()["code"]) == (422, "library_not_native")
+    assert refused.json()["errors"][0]["param"] == "library.native"
+    for said in (model, "open_clip:ViT-B-16", "register the vlm's own image tower as the model", "leave native out"):
+        assert said in refused.json()["detail"]
+    assert client.post("/v1/jobs", json=rows.request(library=asked(), **words)).status_code == 201
 
 
 def test_a_vocabulary_is_named_by_its_set_and_perhaps_its_version(client: TestClient, rows: Any, sessions: Any) -> None:
@@ -219,9 +244,12 @@ def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.C
 
 
 def test_a_text_library_is_used_again_without_its_phrases(client: TestClient, rows: Any) -> None:
-    job_id, library_id = rows.succeeded_job()
-    job = client.get(f"/v1/jobs/{job_id}").json()
-    assert (job["vlm"], job["vocabulary"]) == (None, None)
+    body = rows.request(library={"kind": "text"}, vlm=rows.vlm(), vocabulary=rows.concept_set("a loop", "a striped tail"))
+    job = client.post("/v1/jobs", json=body).json()
+    library_id = rows.succeed(job["id"], rows.claim(job["id"]))
+    at = f"/v1/concept-libraries/{library_id}"
+    assert client.get(f"{at}/concepts").json()["data"][0]["details"]["similarity"] == 0.8
+    assert client.get(f"{at}/dropped").json()["data"][0]["text"] == "a striped tail"
     accepted = client.post("/v1/jobs", json=rows.request(library={"id": library_id}, model=job["model"], dataset=job["dataset"]))
     assert (accepted.status_code, accepted.json()["vlm"], accepted.json()["vocabulary"]) == (201, None, None)
 
