@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from client.concept_records import PhraseDetails
+from client.concept_tables import REASON_WORDS
 from client.errors import IISError
 from client.iis_client import IISClient
 from client.local_stack import LocalStack
@@ -147,7 +148,7 @@ def words_of(client: IISClient, scored: Scored) -> str:
         left_out[phrase["reason"]].append(phrase["text"])
     best = ", ".join(str(concept["label"]) for concept in kept[:PHRASES_SHOWN])
     lines = [f"The text library of {scored.checkpoint.name} has {len(kept)} concepts; those it reads best: {best}."]
-    lines += [f"  Left out by {reason}: {', '.join(phrases)}." for reason, phrases in left_out.items()]
+    lines += [f"  Left out, {REASON_WORDS[reason]}: {', '.join(phrases)}." for reason, phrases in left_out.items()]
     return "\n".join(lines)
 
 

@@ -144,7 +144,7 @@ def test_a_native_library_of_another_backbone_fails_with_the_sentence(words: Wor
 def test_a_vocabulary_of_which_nothing_is_left_fails_with_cutoffs_and_what_was_reached(words: Words) -> None:
     job = words.service.job(words.score(TEXT, vocabulary=words.add_vocabulary(*DECOYS)))
     assert (job.state, job.error["code"]) == ("failed", "library_empty")
-    assert "clip_cutoff 0.25" in job.error["message"]
+    assert "clip_cutoff is 0.25" in job.error["message"]
 
 
 def test_visual_concepts_get_names_and_the_report_counts_them(words: Words) -> None:
