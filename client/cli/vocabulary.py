@@ -113,9 +113,17 @@ def download(
 @app.command()
 def delete(vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A concept set of yours (cst_…).")]) -> None:
     """Delete a vocabulary of yours with all its versions; scores that were made with it stay."""
+    name = _whole_set(vocabulary, "A version cannot be deleted alone")
     with IISClient() as client:
-        client.delete_concept_set(read_reference(vocabulary)[0])
-    Terminal().note(f"Deleted {vocabulary}.")
+        client.delete_concept_set(name)
+    Terminal().note(f"Deleted {name}.")
+
+
+def _whole_set(given: str, why: str) -> str:
+    name, number = read_reference(given)
+    if number is not None:
+        raise ConfigurationError(f"{why}; name the set, {name}, not {given}.")
+    return name
 
 
 def _show(terminal: Terminal, found: ConceptSet, version: ConceptSetVersion, as_json: bool) -> None:

@@ -57,6 +57,12 @@ def test_a_second_file_becomes_the_next_version(iis: RunCommand, phrases: Path, 
     assert json.loads(iis("vocabulary", "show", f"{made['id']}@1", "--json").stdout)["version"]["phrase_count"] == 2
 
 
+def test_a_vocabulary_outlives_the_wish_to_delete_one_of_its_versions(iis: RunCommand, client: IISClient) -> None:
+    made = client.create_concept_set(phrases=["red eyes"])["id"]
+    assert iis("vocabulary", "delete", f"{made}@1").returncode == 1
+    assert client.concept_set(made)["versions"] == 1
+
+
 def test_shipped_vocabularies_are_listed_with_what_they_cover_and_shown_by_name(iis: RunCommand) -> None:
     listed = json.loads(iis("vocabulary", "list", "--json").stdout)
     birds = next(each for each in listed if each["id"] == "birds")
@@ -80,6 +86,7 @@ def test_shipped_vocabularies_are_listed_with_what_they_cover_and_shown_by_name(
         (["download", "birds", "-o", "birds.pdf"], "say --format"),
         (["download", "birds", "-o", "missing/birds.txt"], "missing/birds.txt: No such file or directory."),
         (["delete", "birds"], "comes with the service"),
+        (["delete", "cst_1@2"], "A version cannot be deleted alone; name the set, cst_1, not cst_1@2."),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_exit_code_one(iis: RunCommand, phrases: Path, arguments: list[str], sentence: str) -> None:
