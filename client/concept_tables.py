@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Column, Table
 from rich.text import Text
 
-from client.concept_records import Concept, ConceptSet, DroppedConcept, DroppedPhrase
+from client.concept_records import Concept, ConceptSet, ConceptSetVersion, DroppedConcept, DroppedPhrase
 
 UNNAMED = "unnamed"
 REASON_WORDS = {
@@ -71,6 +71,23 @@ def concept_set_table(concept_sets: Sequence[ConceptSet]) -> Table:
                 "covers": each["description"] or "",
             }
             for each in concept_sets
+        ],
+    )
+
+
+def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
+    """The versions of a concept set; shipped ones were never made."""
+    return _table(
+        "Versions",
+        [
+            {
+                "number": str(each["number"]),
+                "state": each["state"],
+                "phrases": str(each["phrase_count"]),
+                "left out": str(each["dropped_count"]),
+                "created": (each["created_at"] or "")[:19],
+            }
+            for each in versions
         ],
     )
 

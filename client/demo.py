@@ -141,7 +141,7 @@ def table_of(scored: list[Scored]) -> Table:
 
 def words_of(client: IISClient, scored: Scored) -> str:
     """The phrases that a text library kept and left out, in a few lines."""
-    library = client.result(scored.job)["library"] or ""
+    library = client.result(scored.job)["library"]
     kept = sorted(client.concepts(library), key=lambda concept: -cast("PhraseDetails", concept["details"])["similarity"])
     left_out = defaultdict[str, list[str]](list)
     for phrase in client.dropped_concepts(library):

@@ -164,16 +164,17 @@ class TextFindings(TypedDict):
     """What became of a vocabulary when a text library was fitted, and how well the vision-language model knows the images.
 
     `concepts` are the phrases that were kept, each with `group`, `similarity` (on held-out images) and `clip_top5`; `chance` is the
-    accuracy of naming the most frequent class, which a weak model's zero-shot accuracy comes near to.
+    accuracy of naming the most frequent class, which a weak model's zero-shot accuracy comes near to. That accuracy and its interval
+    are None where the library was fitted on another data set, whose images and classes they would be of.
     """
 
     candidates: int
     kept: int
     dropped: dict[str, int]
     similarity_mean: float
-    zero_shot_accuracy: float
-    zero_shot_low: float
-    zero_shot_high: float
+    zero_shot_accuracy: float | None
+    zero_shot_low: float | None
+    zero_shot_high: float | None
     chance: float
     concepts: list[dict[str, Any]]
     clip_cutoff: float
@@ -236,7 +237,7 @@ class Result(TypedDict):
     """A finished job's report and the library it was read through."""
 
     job: str
-    library: str | None
+    library: str
     report: Report
     links: dict[str, str]
 

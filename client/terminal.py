@@ -173,8 +173,9 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     if text is not None:
         yield "Phrases kept", f"{text['kept']} of {text['candidates']}", ""
         yield "Similarity on held-out images, mean", shown(text["similarity_mean"]), ""
-        zero_shot = _interval(text["zero_shot_low"], text["zero_shot_high"])
-        yield "Zero-shot accuracy of the VLM", shown(text["zero_shot_accuracy"]), zero_shot
+        if text["zero_shot_accuracy"] is not None:
+            zero_shot = _interval(text["zero_shot_low"], text["zero_shot_high"])
+            yield "Zero-shot accuracy of the VLM", shown(text["zero_shot_accuracy"]), zero_shot
     if names is not None:
         yield "Concepts with a name", f"{names['named']} of {names['named'] + names['unnamed']}", ""
 

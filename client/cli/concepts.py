@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from client.cli.options import JsonOption
+from client.concept_records import Concept
 from client.concept_tables import concept_table, counted, dropped_concept_table
-from client.errors import ConfigurationError
 from client.iis_client import IISClient
 from client.terminal import Terminal
 from client.waiting import require_success
@@ -37,12 +38,20 @@ def concepts(
         reasons = counted(Counter(each["reason"] for each in left_out))
         terminal.show(f"{len(left_out)} phrases were left out: {reasons}. See them with: iis concepts {source} --dropped")
     if not any(concept["label"] for concept in found):
-        terminal.show("None of them has a name; score with --vlm and --vocabulary to look for names.")
+        terminal.show(why_unnamed(found))
+
+
+def why_unnamed(concepts: Sequence[Concept]) -> str:
+    """Why none of the concepts has a name, and what would help where anything would."""
+    if any("names" in (concept["details"] or {}) for concept in concepts):
+        return "None of them has a name: no phrase of the vocabulary stands out. Another --vocabulary may have one that does."
+    if all(concept["origin"] == "random" for concept in concepts):
+        return "None of them has a name: random directions are no concepts, and no phrase is sought for them."
+    if not any(exemplar.get("image") for concept in concepts for exemplar in concept["exemplars"]):
+        return "None of them has a name: a data set of features has no images to compare with phrases."
+    return "None of them has a name; score with --vlm and --vocabulary to look for names."
 
 
 def _library_of(client: IISClient, job: str) -> str:
     require_success(client.job(job))
-    library = client.result(job)["library"]
-    if library is None:
-        raise ConfigurationError(f"Job {job} kept no library; name one of those that `iis jobs --json` shows.")
-    return library
+    return client.result(job)["library"]

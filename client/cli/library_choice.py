@@ -8,6 +8,8 @@ from typing import get_args
 from client.errors import ConfigurationError
 from client.records import Library, LibraryKind
 
+KIND: LibraryKind = "cluster"
+CONCEPT_COUNT = 200
 PART_KINDS: tuple[LibraryKind, ...] = tuple(kind for kind in get_args(LibraryKind) if kind != "combined")
 
 
@@ -23,26 +25,32 @@ def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | No
     return settings
 
 
-def read_library(kind: LibraryKind, concept_count: int, parts: Sequence[str], settings: Library) -> Library:
+def read_library(kind: LibraryKind | None, concept_count: int | None, parts: Sequence[str], settings: Library) -> Library:
     """The library that a job is to read through.
 
     Parameters
     ----------
-    kind, concept_count : of a plain library
+    kind, concept_count : of a plain library; None where nothing was said
     parts : `kind:M` of the parts of a combined one, in place of these
     settings : of every text library in it
 
     Raises
     ------
     ConfigurationError
-        When a part is written in no way that is known, or the settings are for a text library and there is none.
+        When a part is written in no way that is known, parts come beside a kind or a count, or the settings are for a text library
+        and there is none.
     """
+    if parts and (kind is not None or concept_count is not None):
+        raise ConfigurationError("Each --part says its own kind and count (text:100); leave out --library and --concepts, or --part.")
     if parts:
         library: Library = {"kind": "combined", "parts": [_part(part, settings) for part in parts]}
     else:
-        library = {"kind": kind, "concept_count": concept_count, **_of(kind, settings)}
+        kind = kind or KIND
+        library = {"kind": kind, "concept_count": concept_count or CONCEPT_COUNT, **_of(kind, settings)}
     if settings and not has_text(library):
-        raise ConfigurationError("--clip-cutoff, --interpretability-cutoff and --native are of text libraries; add --library text.")
+        raise ConfigurationError(
+            "--clip-cutoff, --interpretability-cutoff and --native are of text libraries; add --library text or --part text:M."
+        )
     return library
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from client.cli.jobs import show_result
-from client.cli.library_choice import has_text, read_library, text_settings
+from client.cli.library_choice import CONCEPT_COUNT, KIND, has_text, read_library, text_settings
 from client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_place_for
 from client.cli.words import provide_vocabulary, read_words, register_vlm, require_vocabulary
 from client.errors import ConfigurationError
@@ -54,9 +54,11 @@ def score(
     arg: Annotated[list[str] | None, typer.Option(help="An argument of the architecture, key=value; may be repeated.")] = None,
     preprocess: Annotated[list[str] | None, typer.Option(help="An override of preprocessing, such as input_size=32.")] = None,
     layer: Annotated[str | None, typer.Option(help="The layer that is the representation.")] = None,
-    library: Annotated[LibraryName, typer.Option(help="The concept library.")] = LibraryName.cluster,
-    concepts: Annotated[int, typer.Option(help="M, how many concepts.", min=1)] = 200,
-    part: Annotated[list[str] | None, typer.Option(help="A part of a combined library, kind:M; two or more in place of --library.")] = None,
+    library: Annotated[LibraryName | None, typer.Option(help="The concept library.", show_default=KIND)] = None,
+    concepts: Annotated[int | None, typer.Option(help="M, how many concepts.", min=1, show_default=str(CONCEPT_COUNT))] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="A part of a combined library, kind:M; several, without --library and --concepts.")
+    ] = None,
     vlm: VlmOption = None,
     vlm_arg: VlmArgOption = None,
     vlm_preprocess: VlmPreprocessOption = None,
@@ -82,7 +84,8 @@ def score(
     """Upload a checkpoint and images, and score the one on the other."""
     terminal = Terminal(quiet=as_json)
     _require_one_source(checkpoint, arch, data, features, pretrained)
-    chosen = read_library(library.value, concepts, part or [], text_settings(clip_cutoff, interpretability_cutoff, native))
+    settings = text_settings(clip_cutoff, interpretability_cutoff, native)
+    chosen = read_library(library.value if library is not None else None, concepts, part or [], settings)
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     words = read_words(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(chosen))

@@ -13,7 +13,7 @@ from client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreproces
 from client.cli.words import PHRASE_SUFFIXES, read_reference, read_vlm, register_vlm, wait_for_phrases
 from client.concept_records import ConceptSet, ConceptSetVersion, DroppedPhrase
 from client.concept_sets import PhraseFormat
-from client.concept_tables import concept_set_table, counted, dropped_phrase_table
+from client.concept_tables import concept_set_table, counted, dropped_phrase_table, version_table
 from client.errors import ConfigurationError
 from client.iis_client import IISClient
 from client.terminal import Terminal
@@ -55,10 +55,30 @@ def show(vocabulary: ReferenceArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def versions(
+    vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A shipped name, or cst_….")], as_json: JsonOption = False
+) -> None:
+    """List the versions of a vocabulary, newest first."""
+    name = _whole_set(vocabulary, "A version has no versions of its own")
+    with IISClient() as client:
+        found = list(client.concept_set_versions(name))
+    terminal = Terminal()
+    if as_json:
+        terminal.json(found)
+    else:
+        terminal.show(version_table(found))
+
+
+@app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="Phrases: .txt (one per line), .json or .csv (columns phrase, group).", dir_okay=False)],
+    file: Annotated[
+        Path | None, typer.Argument(help="Phrases: .txt (one per line), .json or .csv (columns phrase, group).", dir_okay=False)
+    ] = None,
     *,
-    name: Annotated[str | None, typer.Option(help="What to call it; the file's name by default.")] = None,
+    from_classes: Annotated[
+        str | None, typer.Option(metavar="DATASET", help="Gather them from the class names of this data set (dst_…), in place of FILE.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; the name of the file or of the data set by default.")] = None,
     to: Annotated[str | None, typer.Option(metavar="ID", help="Make it the next version of this concept set of yours.")] = None,
     dataset: Annotated[str | None, typer.Option(metavar="ID", help="Leave out phrases close to a class of this data set (dst_…).")] = None,
     vlm: VlmOption = None,
@@ -66,8 +86,10 @@ def add(
     vlm_preprocess: VlmPreprocessOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload a vocabulary; with --vlm, phrases that mean nearly the same are left out too."""
+    """Make a vocabulary of a file or of class names; with --vlm, phrases that mean nearly the same are left out too."""
     terminal = Terminal(quiet=as_json)
+    if (file is None) == (from_classes is None):
+        raise ConfigurationError("Give a FILE of phrases or --from-classes DATASET (dst_…), one of the two.")
     if to is not None and name is not None:
         raise ConfigurationError("A version has its concept set's name; leave out --name or --to.")
     arguments, overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
@@ -81,9 +103,9 @@ def add(
             with terminal.busy("A worker loads the vision-language model"):
                 vlm_id = client.wait_until_ready(model)["id"]
         if to is not None:
-            made = client.add_concept_set_version(to, file, vlm=vlm_id, dataset=dataset)
+            made = client.add_concept_set_version(to, file, from_classes=from_classes, vlm=vlm_id, dataset=dataset)
         else:
-            made = client.create_concept_set(file, name=name, vlm=vlm_id, dataset=dataset)
+            made = client.create_concept_set(file, from_classes=from_classes, name=name, vlm=vlm_id, dataset=dataset)
         version = wait_for_phrases(client, terminal, made["version"])
         dropped = list(client.dropped_phrases(made["id"], version["number"]))
     _show(terminal, made, {**version, "dropped": dropped}, as_json)
@@ -113,9 +135,17 @@ def download(
 @app.command()
 def delete(vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A concept set of yours (cst_…).")]) -> None:
     """Delete a vocabulary of yours with all its versions; scores that were made with it stay."""
+    name = _whole_set(vocabulary, "A version cannot be deleted alone")
     with IISClient() as client:
-        client.delete_concept_set(read_reference(vocabulary)[0])
-    Terminal().note(f"Deleted {vocabulary}.")
+        client.delete_concept_set(name)
+    Terminal().note(f"Deleted {name}.")
+
+
+def _whole_set(given: str, why: str) -> str:
+    name, number = read_reference(given)
+    if number is not None:
+        raise ConfigurationError(f"{why}; name the set, {name}, not {given}.")
+    return name
 
 
 def _show(terminal: Terminal, found: ConceptSet, version: ConceptSetVersion, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -68,6 +69,19 @@ def digits_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arrays = {"X_train": train, "X_test": test, "concepts": train[:300]}
     np.savez(path, y_train=train_labels, y_test=test_labels, **{name: value.astype(np.float32) for name, value in arrays.items()})
     return path
+
+
+@pytest.fixture(scope="session")
+def cats_and_owls(service: Address, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ready data set of two classes whose names are words."""
+    folder = tmp_path_factory.mktemp("images") / "pets"
+    noise = np.random.default_rng(0)
+    for name in ("train/cat", "train/owl", "test/cat", "test/owl"):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+    with IISClient(service.url, service.api_key) as client:
+        return client.wait_until_ready(client.create_dataset(folder), 120)["id"]
 
 
 class BreakingProxy:

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from client import (
     CheckFailedError,
@@ -23,7 +21,6 @@ from client import (
     NotFoundError,
     WaitTimeoutError,
 )
-from client.address import Address
 from client.transport import Transport
 
 if TYPE_CHECKING:
@@ -39,19 +36,6 @@ def birds(client: IISClient) -> Iterator[ConceptSetMade]:
     yield made
     if made["id"] in {each["id"] for each in client.concept_sets()}:
         client.delete_concept_set(made["id"])
-
-
-@pytest.fixture(scope="module")
-def cats_and_owls(service: Address, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A ready data set of two classes whose names are words."""
-    folder = tmp_path_factory.mktemp("images") / "pets"
-    noise = np.random.default_rng(0)
-    for name in ("train/cat", "train/owl", "test/cat", "test/owl"):
-        (folder / name).mkdir(parents=True)
-        for number in range(4):
-            Image.fromarray(noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
-    with IISClient(service.url, service.api_key) as client:
-        return client.wait_until_ready(client.create_dataset(folder), 120)["id"]
 
 
 def written(phrases: Iterator[Any]) -> list[tuple[str, str | None]]:

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from client.concept_records import Concept, DroppedConcept
-from client.concept_tables import concept_table, counted, dropped_concept_table
+from client.concept_records import Concept, DroppedConcept, DroppedPhrase
+from client.concept_tables import concept_table, counted, dropped_concept_table, dropped_phrase_table
 from client.records import Job, Report
 from client.terminal import Terminal
 
@@ -80,7 +80,7 @@ def line_with(text: str, words: str) -> list[str]:
 def show_report(terminal: Terminal, vocabulary: dict[str, Any] | None = None, **library: Any) -> str:
     report = cast("Report", {**REPORT, "library": {**REPORT["library"], **library}})
     job = cast("Job", {"id": "job_1", "vocabulary": vocabulary})
-    terminal.show_result(job, {"job": "job_1", "library": None, "report": report, "links": {}}, as_json=False)
+    terminal.show_result(job, {"job": "job_1", "library": "lib_1", "report": report, "links": {}}, as_json=False)
     return written(terminal)
 
 
@@ -97,6 +97,13 @@ def test_a_text_report_says_what_became_of_the_vocabulary_and_how_well_the_model
     assert line_with(text, "Zero-shot accuracy")[1:] == ["0.810", "0.784 to 0.836"]
     assert "Vocabulary: birds, version 1." in text
     assert "Left out: 130 below the clip cutoff, 50 below the interpretability cutoff. See them with: iis concepts job_1 --dropped" in text
+
+
+def test_a_text_library_of_another_data_set_has_no_zero_shot_accuracy_to_show(terminal: Terminal) -> None:
+    unknown = {"zero_shot_accuracy": None, "zero_shot_low": None, "zero_shot_high": None}
+    text = show_report(terminal, kind="text", text=TEXT | unknown)
+    assert line_with(text, "Phrases kept")[1] == "120 of 300"
+    assert "Zero-shot" not in text
 
 
 def test_a_report_on_named_concepts_says_how_many_have_a_name(terminal: Terminal) -> None:
@@ -135,6 +142,26 @@ def test_what_was_left_out_is_listed_with_its_reason_and_figures(terminal: Termi
     text = written(terminal)
     assert line_with(text, "a striped tail") == ["a striped tail", "below the clip cutoff", "0.181", "", ""]
     assert line_with(text, "red bills") == ["red bills", "close to another phrase", "", "0.970", "a red bill"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("too_long", "too long"),
+        ("class_name", "names a class"),
+        ("repeated", "repeated"),
+        ("near_class", "close to a class name"),
+        ("near_phrase", "close to another phrase"),
+        ("clip_cutoff", "below the clip cutoff"),
+        ("interpretability_cutoff", "below the interpretability cutoff"),
+        ("beyond_count", "beyond the count asked for"),
+    ],
+)
+def test_every_reason_for_leaving_a_phrase_out_is_said_in_words(terminal: Terminal, reason: str, words: str) -> None:
+    assert counted({reason: 3}) == f"3 {words}"
+    phrase: DroppedPhrase = {"text": "a tail", "reason": reason, "other": None, "similarity": None}
+    terminal.show(dropped_phrase_table([phrase]))
+    assert line_with(written(terminal), "a tail")[1] == words
 
 
 def test_reasons_are_counted_most_first_and_a_new_one_is_still_said() -> None:

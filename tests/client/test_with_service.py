@@ -129,7 +129,7 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     assert [point["sparsity"] for point in curves["library"]] == sorted(point["sparsity"] for point in curves["library"])
     assert client.plot(scored, "arr", "png").startswith(b"\x89PNG")
     assert b"<svg" in client.plot(scored, "accuracy", "svg")
-    library = client.concept_library(result["library"] or "")
+    library = client.concept_library(result["library"])
     assert library["concept_count"] == 50
     concepts = list(client.concepts(library["id"]))
     assert [concept["index"] for concept in concepts] == list(range(50))
@@ -194,8 +194,8 @@ def test_the_command_shows_concepts_of_a_job_or_a_library_though_they_have_no_na
     shown = iis("concepts", scored)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("unnamed") == 50
-    assert "None of them has a name" in shown.stdout
-    assert iis("concepts", client.result(scored)["library"] or "").stdout == shown.stdout
+    assert "a data set of features has no images to compare with phrases" in shown.stdout
+    assert iis("concepts", client.result(scored)["library"]).stdout == shown.stdout
     assert "Nothing was left out." in iis("concepts", scored, "--dropped").stdout
 
 

@@ -166,6 +166,8 @@ def test_classes_that_are_in_no_dictionary_end_the_command_with_the_sentence_why
         (["--vlm", "mdl_1", "--vocabulary", "cst_00000000000000000000000000"], "There is no concept set cst_"),
         (["--clip-cutoff", "0.2"], "are of text libraries"),
         (["--part", "magic:20"], "--part takes kind:M"),
+        (["--part", "cluster:20", "--part", "random:20", "--library", "cluster"], "leave out --library and --concepts, or --part."),
+        (["--part", "cluster:20", "--part", "random:20", "--concepts", "200"], "leave out --library and --concepts, or --part."),
     ],
 )
 def test_words_that_make_no_sense_are_told_before_anything_is_sent(

@@ -57,6 +57,37 @@ def test_a_second_file_becomes_the_next_version(iis: RunCommand, phrases: Path, 
     assert json.loads(iis("vocabulary", "show", f"{made['id']}@1", "--json").stdout)["version"]["phrase_count"] == 2
 
 
+def test_a_vocabulary_outlives_the_wish_to_delete_one_of_its_versions(iis: RunCommand, client: IISClient) -> None:
+    made = client.create_concept_set(phrases=["red eyes"])["id"]
+    assert iis("vocabulary", "delete", f"{made}@1").returncode == 1
+    assert client.concept_set(made)["versions"] == 1
+
+
+def test_versions_are_listed_newest_first_with_what_became_of_their_phrases(iis: RunCommand, client: IISClient) -> None:
+    made = client.create_concept_set(phrases=["a barred tail", "barred tails"])
+    client.add_concept_set_version(made["id"], phrases=["red eyes", "a white rump"])
+    listed = iis("vocabulary", "versions", made["id"])
+    assert listed.returncode == 0, listed.stderr
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in listed.stdout.splitlines() if "│" in line]
+    assert [row[:4] for row in rows] == [["2", "ready", "2", "0"], ["1", "ready", "1", "1"]]
+    assert rows[1][4] == (made["version"]["created_at"] or "")[:19] != ""
+    assert json.loads(iis("vocabulary", "versions", made["id"], "--json").stdout) == list(client.concept_set_versions(made["id"]))
+    assert "ready" in iis("vocabulary", "versions", "birds").stdout
+
+
+def test_a_vocabulary_is_gathered_from_the_classes_of_a_data_set_and_a_version_too(
+    iis: RunCommand, client: IISClient, cats_and_owls: str
+) -> None:
+    added = iis("vocabulary", "add", "--from-classes", cats_and_owls, "--name", "pets", "--json")
+    assert added.returncode == 0, added.stderr
+    made = json.loads(added.stdout)
+    assert (made["name"], made["version"]["state"], made["version"]["dataset"]) == ("pets", "ready", cats_and_owls)
+    assert made["version"]["phrase_count"] > 1
+    again = iis("vocabulary", "add", "--from-classes", cats_and_owls, "--to", made["id"])
+    assert again.returncode == 0, again.stderr
+    assert f"{made['id']}, version 2 of 2, ready: pets" in again.stdout
+
+
 def test_shipped_vocabularies_are_listed_with_what_they_cover_and_shown_by_name(iis: RunCommand) -> None:
     listed = json.loads(iis("vocabulary", "list", "--json").stdout)
     birds = next(each for each in listed if each["id"] == "birds")
@@ -73,6 +104,10 @@ def test_shipped_vocabularies_are_listed_with_what_they_cover_and_shown_by_name(
         (["show", "birds@2"], "has no version 2"),
         (["show", "a/b"], "a vocabulary is a shipped name"),
         (["add", "missing.txt"], "There is no file or folder at missing.txt."),
+        (["versions", "birds@1"], "A version has no versions of its own; name the set, birds, not birds@1."),
+        (["add"], "Give a FILE of phrases or --from-classes DATASET (dst_…), one of the two."),
+        (["add", "{phrases}", "--from-classes", "dst_1"], "Give a FILE of phrases or --from-classes DATASET (dst_…), one of the two."),
+        (["add", "--from-classes", "dst_00000000000000000000000000"], "There is no data set dst_00000000000000000000000000"),
         (["add", "{phrases}", "--to", "cst_1", "--name", "garden"], "leave out --name or --to"),
         (["add", "{phrases}", "--to", "birds"], "comes with the service"),
         (["add", "{phrases}", "--vlm", "open_clip:ViT-B-16"], "--vlm takes open_clip:NAME@CHECKPOINT"),
@@ -80,6 +115,7 @@ def test_shipped_vocabularies_are_listed_with_what_they_cover_and_shown_by_name(
         (["download", "birds", "-o", "birds.pdf"], "say --format"),
         (["download", "birds", "-o", "missing/birds.txt"], "missing/birds.txt: No such file or directory."),
         (["delete", "birds"], "comes with the service"),
+        (["delete", "cst_1@2"], "A version cannot be deleted alone; name the set, cst_1, not cst_1@2."),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_exit_code_one(iis: RunCommand, phrases: Path, arguments: list[str], sentence: str) -> None:
