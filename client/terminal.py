@@ -21,6 +21,7 @@ STAGE_WORDS = {
     "extract": "Compute features",
     "embed_images": "Embed the images",
     "embed_phrases": "Embed the phrases",
+    "embed_classes": "Embed the class names",
     "libraries": "Fit the concept library",
     "name": "Name the concepts",
     "heads": "Fit the heads of all sparsities",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -60,10 +59,8 @@ class PhraseEmbeddings:
         return PhraseEmbeddings(phrases, vectors, tuple(header["class_names"]), class_vectors)
 
 
-def embed_phrases(
-    model: VisionLanguageModel, phrases: Sequence[Phrase], class_names: Sequence[str], progress: Progress = no_progress
-) -> PhraseEmbeddings:
-    """Embed each phrase as it is written, and each class name in a few prompts.
+def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: Progress = no_progress) -> PhraseEmbeddings:
+    """Embed each phrase as it is written; the classes are left empty, so that one vocabulary serves every data set.
 
     Raises
     ------
@@ -71,8 +68,23 @@ def embed_phrases(
         When the text tower cannot.
     """
     vectors = model.embed_text([phrase.text for phrase in phrases], progress)
+    return PhraseEmbeddings(tuple(phrases), vectors, (), vectors[:0])
+
+
+def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: Progress = no_progress) -> PhraseEmbeddings:
+    """Embed each class name in a few prompts; the phrases are left empty.
+
+    Raises
+    ------
+    EngineError
+        When the text tower cannot.
+    """
     prompts = [prompt.format(plain_class_name(name)) for name in class_names for prompt in CLASS_PROMPTS]
-    empty = torch.empty(0, vectors.shape[1])
-    by_prompt = model.embed_text(prompts).view(len(class_names), len(CLASS_PROMPTS), -1) if prompts else None
-    class_vectors = empty if by_prompt is None else normalize(by_prompt.mean(dim=1), dim=1)
-    return PhraseEmbeddings(tuple(phrases), vectors, tuple(class_names), class_vectors)
+    vectors = model.embed_text(prompts, progress)
+    by_class = vectors.view(len(class_names), len(CLASS_PROMPTS), vectors.shape[1])
+    return PhraseEmbeddings((), vectors[:0], tuple(class_names), normalize(by_class.mean(dim=1), dim=1))
+
+
+def join(phrases: PhraseEmbeddings, classes: PhraseEmbeddings) -> PhraseEmbeddings:
+    """The phrases of one and the classes of the other, both embedded by the same model."""
+    return PhraseEmbeddings(phrases.phrases, phrases.vectors, classes.class_names, classes.class_vectors)

@@ -180,11 +180,13 @@ def score(
     features = _extracted(source, dataset, spec.elements, progress)
     if vlm is None:
         return score_features(features, spec, device=device, progress=progress)
-    from iis_engine.phrase_embeddings import embed_phrases
+    from iis_engine.phrase_embeddings import embed_classes, embed_phrases, join
 
     kinds = {part.kind for part in spec.library.parts or (spec.library,)}
-    phrases = embed_phrases(vlm, vocabulary, features.class_names)
-    words = TextSource(phrases, _extracted(vlm.images, dataset, None, progress)) if "text" in kinds else None
+    phrases, words = embed_phrases(vlm, vocabulary), None
+    if "text" in kinds:
+        with_classes = join(phrases, embed_classes(vlm, features.class_names))
+        words = TextSource(with_classes, _extracted(vlm.images, dataset, None, progress))
     ensemble = build_libraries(features, spec, source=words, device=device)
     names = None
     if kinds & set(VISUAL_KINDS):

@@ -31,7 +31,7 @@ from worker.workspaces import workspace_name
 DATABASE_PAUSE_SECONDS = 0.5
 FETCHING_WEIGHTS = ("check_model", "extract")
 FETCHING_IMAGES = ("check_dataset", "materialise")
-FETCHING_VLM = ("embed_images", "embed_phrases", "name")
+FETCHING_VLM = ("embed_images", "embed_phrases", "embed_classes", "name")
 
 Value = TypeVar("Value")
 log = structlog.get_logger(__name__)

@@ -15,9 +15,9 @@ from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING
 from worker.pipeline import Pipeline
-from worker.score import phrases_stage
+from worker.score import classes_stage, phrases_stage
 from worker.sources import Phrases, Sources, describe_dataset, fetch_dataset, fetch_model, reading_key
-from worker.stages import PHRASES
+from worker.stages import CLASSES, PHRASES
 
 
 def run_check_model(attempt: Attempt) -> None:
@@ -87,11 +87,14 @@ def _class_names(dataset: Dataset) -> list[str]:
 
 def _find_near(attempt: Attempt, vlm: Model, phrases: Phrases, class_names: list[str]) -> dict[str, Any]:
     """The places of the phrases that a vision-language model tells apart from each other and from classes, and the rest."""
-    stage = phrases_stage(vlm.digest, _digest(phrases), class_names)
-    pipeline = Pipeline(attempt, [stage], given={}, fetch=Sources(attempt, lambda _session, _job: phrases).fetch)
+    stages, files = [phrases_stage(vlm.digest, _digest(phrases))], [PHRASES]
+    if class_names:
+        stages, files = [*stages, classes_stage(vlm.digest, class_names)], [*files, CLASSES]
+    pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, lambda _session, _job: phrases).fetch)
     pipeline.run()
-    pipeline.file(PHRASES)
-    return attempt.compute("clean_phrases", {})
+    for name in files:
+        pipeline.file(name)
+    return attempt.compute("clean_phrases", {"classes": bool(class_names)})
 
 
 def _digest(phrases: Phrases) -> str:

@@ -19,6 +19,7 @@ from worker.pipeline import Pipeline, Stage
 from worker.results import FittedLibrary, add_library, add_results
 from worker.sources import Sources, read_vocabulary
 from worker.stages import (
+    CLASSES,
     CONCEPTS,
     CONTROL,
     EMBEDDINGS,
@@ -126,7 +127,7 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
 
     fits = asked.library_key is None
     ensemble = ENSEMBLE if fits else LIBRARY
-    source = (EMBEDDINGS, PHRASES) if asked.has_words else ()
+    source = (EMBEDDINGS, PHRASES, CLASSES) if asked.has_words else ()
     stages = [Stage("extract", features, (), (FEATURES,), {"elements": spec["elements"]}, ("model", "dataset"), sharded=images), *words]
     if fits:
         stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), request | {"words": asked.has_words}))
@@ -144,21 +145,28 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     return [*stages, Stage("report", _key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 
-def phrases_stage(vlm_digest: str | None, vocabulary_digest: str, class_names: list[str]) -> Stage:
-    """The text embeddings of a vocabulary; they depend on no image."""
-    key = _key("embed_phrases", vlm=vlm_digest, vocabulary=vocabulary_digest, class_names=class_names)
-    return Stage("embed_phrases", key, (), (PHRASES,), {"class_names": class_names}, ("vlm", "vocabulary"))
+def phrases_stage(vlm_digest: str | None, vocabulary_digest: str) -> Stage:
+    """The text embeddings of a vocabulary; they depend on no data set, so a check of the vocabulary makes them for all jobs."""
+    key = _key("embed_phrases", vlm=vlm_digest, vocabulary=vocabulary_digest)
+    return Stage("embed_phrases", key, (), (PHRASES,), {}, ("vlm", "vocabulary"))
+
+
+def classes_stage(vlm_digest: str | None, class_names: list[str]) -> Stage:
+    """The text embeddings of class names; they depend on no vocabulary."""
+    key = _key("embed_classes", vlm=vlm_digest, class_names=class_names)
+    return Stage("embed_classes", key, (), (CLASSES,), {"class_names": class_names}, ("vlm",))
 
 
 def _word_stages(asked: ScoreRequest, data: dict[str, Any]) -> list[Stage]:
-    """What a vision-language model says, of the images where text concepts are fitted, of the phrases wherever they are used."""
+    """What a vision-language model says: of images and classes where text concepts are fitted, of phrases wherever they are used."""
     if asked.vlm is None or not (asked.has_words or asked.has_names):
         return []
-    phrases = phrases_stage(asked.vlm.digest, asked.spec["vocabulary"]["digest"], (asked.dataset.info or {})["class_names"])
+    phrases = phrases_stage(asked.vlm.digest, asked.spec["vocabulary"]["digest"])
     if not asked.has_words:
         return [phrases]
     images = _key("embed_images", vlm=asked.vlm.digest, dataset=data)
-    return [Stage("embed_images", images, (), (EMBEDDINGS,), {}, ("vlm", "dataset"), sharded=True), phrases]
+    classes = classes_stage(asked.vlm.digest, (asked.dataset.info or {})["class_names"])
+    return [Stage("embed_images", images, (), (EMBEDDINGS,), {}, ("vlm", "dataset"), sharded=True), phrases, classes]
 
 
 def _key(stage: str, **depends: Any) -> str:

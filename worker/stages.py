@@ -20,7 +20,8 @@ from worker.datasets import (
 from worker.requests import open_backbone, open_vision_language_model, score_spec
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
-EMBEDDINGS, PHRASES = "embeddings.safetensors", "phrases.safetensors"  # of a vision-language model: the images', the phrases'
+# What a vision-language model makes of images, phrases and class names.
+EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
 VOCABULARY = "vocabulary.json"  # phrases that the parent leaves for `embed_phrases`: [[text, group], …]
 NAMES = "names.json"
 ENSEMBLE = "ensemble.zip"
@@ -111,11 +112,20 @@ def embed_images(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> 
 
 
 def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Text embeddings of a vocabulary and of class names -> phrases.safetensors."""
+    """Text embeddings of a vocabulary -> phrases.safetensors; they serve every data set."""
     from iis_engine.phrase_embeddings import embed_phrases
 
     model = open_vision_language_model(arguments["sources"]["vlm"])
-    embed_phrases(model, _vocabulary(workspace), arguments["class_names"], tell.progress).save(workspace / PHRASES)
+    embed_phrases(model, _vocabulary(workspace), tell.progress).save(workspace / PHRASES)
+    return {}
+
+
+def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """Text embeddings of class names -> classes.safetensors; they serve every vocabulary."""
+    from iis_engine.phrase_embeddings import embed_classes
+
+    model = open_vision_language_model(arguments["sources"]["vlm"])
+    embed_classes(model, arguments["class_names"], tell.progress).save(workspace / CLASSES)
     return {}
 
 
@@ -132,9 +142,8 @@ def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -
 def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Phrases that mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
     from iis_engine.near_phrases import drop_near
-    from iis_engine.phrase_embeddings import PhraseEmbeddings
 
-    kept, left_out = drop_near(PhraseEmbeddings.load(workspace / PHRASES))
+    kept, left_out = drop_near(_text_embeddings(workspace, classes=arguments["classes"]))
     dropped = [
         {"text": one.phrase, "reason": one.reason, "other": one.details["other"], "similarity": one.details["cosine"]} for one in left_out
     ]
@@ -235,7 +244,7 @@ STAGES: dict[str, Stage] = {
     stage.__name__: stage
     for stage in (
         *(check_model, check_dataset, gather_phrases, clean_phrases),
-        *(materialise, extract, embed_images, embed_phrases),
+        *(materialise, extract, embed_images, embed_phrases, embed_classes),
         *(libraries, name, control, heads, curve, explain, report),
     )
 }
@@ -279,9 +288,16 @@ def _vocabulary(workspace: Path) -> list[Any]:
 def _text_source(workspace: Path) -> Any:
     from iis_engine.features import FeatureSet
     from iis_engine.libraries.text import TextSource
-    from iis_engine.phrase_embeddings import PhraseEmbeddings
 
-    return TextSource(PhraseEmbeddings.load(workspace / PHRASES), FeatureSet.load(workspace / EMBEDDINGS))
+    return TextSource(_text_embeddings(workspace, classes=True), FeatureSet.load(workspace / EMBEDDINGS))
+
+
+def _text_embeddings(workspace: Path, *, classes: bool) -> Any:
+    """The phrases, with the classes that they are kept away from where there are any."""
+    from iis_engine.phrase_embeddings import PhraseEmbeddings, join
+
+    phrases = PhraseEmbeddings.load(workspace / PHRASES)
+    return join(phrases, PhraseEmbeddings.load(workspace / CLASSES)) if classes else phrases
 
 
 def _features(workspace: Path) -> Any:

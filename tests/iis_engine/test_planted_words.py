@@ -15,7 +15,7 @@ from iis_engine.extraction import extract_features
 from iis_engine.features import ElementRef, FeatureSet
 from iis_engine.libraries.text import TextSource
 from iis_engine.naming import embed_exemplars, name_concepts
-from iis_engine.phrase_embeddings import embed_phrases
+from iis_engine.phrase_embeddings import embed_classes, embed_phrases, join
 from iis_engine.scoring import build_libraries, score
 from iis_engine.specs import BackboneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
 from iis_engine.vision_language import VisionLanguageModel, load_vision_language_model
@@ -50,7 +50,8 @@ def seen(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     features = extract_features(load_backbone(spec, planted.backbone, device="cpu"), images, None, shard_folder=folder / "features")
     vlm = load_vision_language_model(VisionLanguageSpec(OWN.architecture, OWN.arguments), planted.language, device="cpu")
     embeddings = extract_features(vlm.images, images, None, shard_folder=folder / "embeddings")
-    return Seen(planted, images, vlm, features, TextSource(embed_phrases(vlm, VOCABULARY, features.class_names), embeddings))
+    words = join(embed_phrases(vlm, VOCABULARY), embed_classes(vlm, features.class_names))
+    return Seen(planted, images, vlm, features, TextSource(words, embeddings))
 
 
 def test_phrases_that_are_true_of_an_image_are_among_its_top_active_concepts(seen: Seen) -> None:

@@ -237,7 +237,7 @@ def test_gathered_phrases_are_compared_by_a_model_too(service: Service) -> None:
     version = ready_version(service, job_id)
     assert version.phrases == [phrase for phrase in whole.phrases if phrase[0] != "long narrow wings"]
     assert version.dropped == [{"text": "long narrow wings", "reason": "near_class", "other": "wings narrow long", "similarity": 1.0}]
-    assert stages(service, job_id, "started") == ["gather_phrases", "embed_phrases", "clean_phrases"]
+    assert stages(service, job_id, "started") == ["gather_phrases", "embed_phrases", "embed_classes", "clean_phrases"]
 
 
 # Whatever happens to processes

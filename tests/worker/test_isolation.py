@@ -53,10 +53,22 @@ def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -
 def test_only_what_is_fetched_by_name_has_the_network() -> None:
     published, uploaded = Model(pretrained="default"), Model(upload_id="upl_1")
     on_hub, archive = Dataset(hub={"name": "a/b"}), Dataset(upload_id="upl_2")
-    stages = ("check_model", "check_dataset", "materialise", "extract", "embed_images", "libraries", "name", "heads")
+    stages = (
+        "check_model",
+        "check_dataset",
+        "materialise",
+        "extract",
+        "embed_images",
+        "embed_phrases",
+        "embed_classes",
+        "libraries",
+        "name",
+        "heads",
+    )
     assert [stage for stage in stages if fetches_by_name(stage, published, archive, None)] == ["check_model", "extract"]
     assert [stage for stage in stages if fetches_by_name(stage, uploaded, on_hub, None)] == ["check_dataset", "materialise"]
-    assert [stage for stage in stages if fetches_by_name(stage, uploaded, archive, published)] == ["embed_images", "name"]
+    words = ["embed_images", "embed_phrases", "embed_classes", "name"]
+    assert [stage for stage in stages if fetches_by_name(stage, uploaded, archive, published)] == words
     assert not any(fetches_by_name(stage, uploaded, archive, uploaded) for stage in stages)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, DECOYS, PHRASES, PREPROCESSING, Planted
+from planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 from sqlalchemy import select
 
 from app.db.ids import new_id
@@ -80,13 +80,20 @@ class Words:
             return result.report, list(concepts), list(dropped)
 
 
-@pytest.fixture
-def words(service: Service, planted: Planted) -> Words:
+def add_images(service: Service, planted: Planted, *, without: str = "") -> str:
+    """The planted images as a checked data set, of all classes or without one."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in sorted(planted.images.rglob("*.png")):
-            archive.writestr(path.relative_to(planted.images).as_posix(), path.read_bytes())
+            if path.parent.name != without:
+                archive.writestr(path.relative_to(planted.images).as_posix(), path.read_bytes())
+    dataset = service.add_dataset(buffer.getvalue(), "planted.zip", "images")
+    assert service.run(service.add_job("check_dataset", dataset)) == "succeeded"
+    return dataset
 
+
+@pytest.fixture
+def words(service: Service, planted: Planted) -> Words:
     def add_model(content: bytes, **values: Any) -> str:
         upload = service.add_upload(content, "model.safetensors")
         model = Model(id=new_id("model"), owner_id=service.owner_id, name="model", upload_id=upload, **values)
@@ -96,12 +103,10 @@ def words(service: Service, planted: Planted) -> Words:
         assert service.run(check) == "succeeded", service.job(check).error
         return model.id
 
-    dataset = service.add_dataset(buffer.getvalue(), "planted.zip", "images")
-    assert service.run(service.add_job("check_dataset", dataset)) == "succeeded"
     language, own = planted.language.read_bytes(), {"architecture": demo_language.ARCHITECTURE, "arguments": demo_language.ARGUMENTS}
     return Words(
         service,
-        dataset,
+        add_images(service, planted),
         add_model(planted.backbone.read_bytes(), architecture=ARCHITECTURE, arguments=ARGUMENTS, preprocessing=PREPROCESSING),
         add_model(language, **own),
         add_model(language, **own, role="vlm"),
@@ -121,18 +126,44 @@ def test_a_text_job_leaves_its_phrases_as_concepts_and_the_others_with_their_rea
         assert concept.details["clip_top5"] >= 0.25
     assert all(phrase.details.keys() & {"clip_top5", "cosine"} for phrase in dropped)
     order = words.stages(job_id, "finished")
-    assert order.index("embed_images") < order.index("embed_phrases") < order.index("libraries") < order.index("control")
+    assert (
+        order.index("embed_images")
+        < order.index("embed_phrases")
+        < order.index("embed_classes")
+        < order.index("libraries")
+        < order.index("control")
+    )
 
 
 def test_image_embeddings_serve_every_vocabulary_and_every_backbone(words: Words) -> None:
     words.score(TEXT)
     fewer = words.score(TEXT, vocabulary=words.add_vocabulary(*PHRASES[:8]))
-    assert words.stages(fewer, "reused") == ["extract", "embed_images"]
+    assert words.stages(fewer, "reused") == ["extract", "embed_images", "embed_classes"]
     assert len(words.found(fewer)[1]) <= 8
     same = words.add_vocabulary(*VOCABULARY)  # another set with the same phrases
     other = words.score(TEXT | {"native": True}, vocabulary=same, model=words.own_tower)
-    assert words.stages(other, "reused") == ["embed_images", "embed_phrases"]
+    assert words.stages(other, "reused") == ["embed_images", "embed_phrases", "embed_classes"]
     assert words.found(other)[0]["library"]["text"]["native"]
+
+
+def test_phrases_are_embedded_once_for_all_data_sets(words: Words, planted: Planted) -> None:
+    vocabulary = words.add_vocabulary(*VOCABULARY)
+    words.score(TEXT, vocabulary=vocabulary)
+    words.dataset = add_images(words.service, planted, without=CLASS_NAMES[-1])
+    other = words.score(TEXT, vocabulary=vocabulary)
+    assert words.found(other)[1]
+    assert words.stages(other, "reused") == ["embed_phrases"]
+    assert "embed_classes" in words.stages(other, "finished")
+
+
+def test_a_job_reuses_what_the_check_of_its_concept_set_embedded(words: Words) -> None:
+    check = words.service.add_concept_set(*PHRASES, vlm_id=words.vlm, dataset_id=words.dataset)
+    assert words.service.run(check) == "succeeded", words.service.job(check).error
+    version = words.service.checked_version(check)
+    assert version.dropped == []  # what would leave other phrases to embed
+    job_id = words.score(TEXT, vocabulary={"id": version.concept_set_id, "version": 1, "digest": version.digest})
+    assert words.found(job_id)[1]
+    assert words.stages(job_id, "reused") == ["embed_phrases", "embed_classes"]
 
 
 def test_a_native_library_of_another_backbone_fails_with_the_sentence(words: Words) -> None:
@@ -156,7 +187,7 @@ def test_visual_concepts_get_names_and_the_report_counts_them(words: Words) -> N
     for concept in concepts:
         assert concept.label == (concept.details["names"][0]["phrase"] if concept.details["named"] else None)
         assert len(concept.details["names"]) == 5
-    assert "embed_images" not in words.stages(job_id, "finished")  # only the crops are looked at
+    assert not {"embed_images", "embed_classes"} & set(words.stages(job_id, "finished"))  # of the images only crops are looked at
     plain = words.service.add_score(words.dataset, words.backbone, library=CLUSTER, protocol="reference")
     assert words.service.run(plain) == "succeeded"
     assert all(concept.details is None for concept in words.found(plain)[1])
@@ -179,7 +210,7 @@ def test_a_text_library_fitted_before_is_used_without_the_vision_language_model(
         kept = session.get_one(ConceptLibrary, library_id).concept_count
     again = words.service.add_score(words.dataset, words.backbone, library={"id": library_id}, protocol="reference", seed=1)
     assert words.service.run(again) == "succeeded", words.service.job(again).error
-    assert not {"embed_images", "embed_phrases", "libraries", "name"} & set(words.stages(again, "finished"))
+    assert not {"embed_images", "embed_phrases", "embed_classes", "libraries", "name"} & set(words.stages(again, "finished"))
     report, concepts, _ = words.found(again)
     assert report["library"]["concept_count"] == kept == len(concepts)
     assert [concept["phrase"] for concept in report["library"]["text"]["concepts"]] == [concept.label for concept in concepts]
