@@ -48,7 +48,7 @@ def load_tokenizer(name: str | None, context_length: int | None) -> PhraseTokens
     Raises
     ------
     ArchitectureError
-        For an unknown architecture, and for a tokenizer that would have to be fetched and cannot be.
+        For an unknown architecture, and for a tokenizer that would have to be fetched and cannot be, or that cannot fill phrases up.
     """
     if name is not None and name not in open_clip.list_models():
         raise ArchitectureError(
@@ -67,5 +67,11 @@ def load_tokenizer(name: str | None, context_length: int | None) -> PhraseTokens
             param="tokenizer",
         ) from error
     fetched = getattr(tokenizer, "tokenizer", None)
-    padding = 0 if fetched is None else int(fetched.pad_token_id)
-    return PhraseTokens(name or STANDARD, int(tokenizer.context_length), tokenizer, padding)
+    padding = 0 if fetched is None else fetched.pad_token_id
+    if padding is None:
+        raise ArchitectureError(
+            f"The tokenizer of open_clip:{name} has no padding token to fill phrases up with; use a model with CLIP's own tokenizer.",
+            code="tokenizer_unavailable",
+            param="tokenizer",
+        )
+    return PhraseTokens(name or STANDARD, int(tokenizer.context_length), tokenizer, int(padding))
