@@ -164,7 +164,8 @@ class Attempt(AbstractContextManager["Attempt"]):
 
 
 def fetches_by_name(stage: str, model: Model | None, dataset: Dataset | None, vlm: Model | None) -> bool:
-    """Whether a stage needs the network. No other stage has it: what people upload is parsed without."""
+    """Whether a stage needs the network. No other stage has it: uploads are parsed without, but for images that are read by the very
+    stage that fetches a network's weights by name, and for phrases and class names that such a network embeds."""
     fetches_weights = stage in FETCHING_WEIGHTS and model is not None and model.pretrained is not None
     fetches_images = stage in FETCHING_IMAGES and dataset is not None and dataset.hub is not None
     fetches_vlm = stage in FETCHING_VLM and vlm is not None and vlm.pretrained is not None
