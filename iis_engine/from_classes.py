@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from iis_engine.definitions import Definition, look_up
 from iis_engine.errors import LibraryError
-from iis_engine.vocabulary import Phrase, clean
+from iis_engine.vocabulary import Dropped, Phrase, clean
 
 _FOLDER_NUMBER = re.compile(r"^\s*\d+\.(?!\d)")  # as in 001.Black_footed_Albatross
 _WORDNET_NUMBER = re.compile(r"^\s*(n\d{8})(?:[\s_]+|$)")  # as in n01443537_goldfish
@@ -15,7 +15,7 @@ _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # as in ColtsFoot
 _NAMED_AT_MOST = 5
 
 
-def phrases_from_classes(class_names: Iterable[str]) -> tuple[Phrase, ...]:
+def phrases_from_classes(class_names: Iterable[str]) -> tuple[tuple[Phrase, ...], tuple[Dropped, ...]]:
     """Gather attributes of the classes: what they look like, what they have, and what kind of thing they are, one and two levels up.
 
     Each class is looked up by its name, by each of its synonyms between commas, or else by the end of its name: a Laysan albatross is
@@ -29,8 +29,8 @@ def phrases_from_classes(class_names: Iterable[str]) -> tuple[Phrase, ...]:
 
     Returns
     -------
-    Phrases in the order of the classes, each in the group of the first class that has it; less what `vocabulary.clean` drops, so that
-    no phrase contains the name of a class.
+    Phrases in the order of the classes, each in the group of the first class that has it, and what `vocabulary.clean` drops of them, so
+    that none that is kept contains the name of a class. A phrase that several definitions have in the same words is one phrase.
 
     Raises
     ------
@@ -38,9 +38,11 @@ def phrases_from_classes(class_names: Iterable[str]) -> tuple[Phrase, ...]:
         If nothing is found for any class.
     """
     classes = list(dict.fromkeys(class_names))
-    gathered = [Phrase(text, name) for name in classes for entry in _entries(name) for text in _said(entry)]
-    kept, _ = clean(gathered, [spelling for name in classes for spelling in (name, *_spellings(name))])
-    if not kept:
+    first_class: dict[str, str] = {}
+    for name in classes:
+        for text in (text for entry in _entries(name) for text in _said(entry)):
+            first_class.setdefault(text, name)
+    if not first_class:
         named = ", ".join([*classes[:_NAMED_AT_MOST], *(["…"] if len(classes) > _NAMED_AT_MOST else [])])
         raise LibraryError(
             f"The dictionary says nothing of the classes {named}. "
@@ -48,7 +50,10 @@ def phrases_from_classes(class_names: Iterable[str]) -> tuple[Phrase, ...]:
             code="classes_unknown",
             param="from_classes",
         )
-    return kept
+    return clean(
+        (Phrase(text, name) for text, name in first_class.items()),
+        [spelling for name in classes for spelling in (name, *_spellings(name))],
+    )
 
 
 def _entries(class_name: str) -> tuple[Definition, ...]:

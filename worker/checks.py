@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Json, Model
-from iis_engine.vocabulary import Phrase, phrases_digest
+from iis_engine.vocabulary import CONCEPT_CHARACTERS_MAX, Phrase, phrases_digest
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING
@@ -18,6 +19,15 @@ from worker.pipeline import Pipeline
 from worker.score import classes_stage, phrases_stage
 from worker.sources import Phrases, Sources, describe_dataset, fetch_dataset, fetch_model, reading_key
 from worker.stages import CLASSES, PHRASES
+
+_LEFT_OUT = {
+    "too_long": f"for having more than {CONCEPT_CHARACTERS_MAX} characters",
+    "class_name": "for holding a class name",
+    "near_class": "for meaning nearly the same as a class",
+    "repeated": "for repeating another",
+    "near_phrase": "for meaning nearly the same as another",
+}
+"""Why phrases are left out, after their number."""
 
 
 def run_check_model(attempt: Attempt) -> None:
@@ -60,8 +70,7 @@ def run_check_concept_set(attempt: Attempt) -> None:
         near = _find_near(attempt, attempt.rows.vlm, phrases, class_names)
         phrases, dropped = [phrases[place] for place in near["kept"]], [*dropped, *near["dropped"]]
     if not phrases:
-        message = "Cleaning leaves no phrase: each holds a class name of the data set or means nearly the same; send other ones."
-        raise StageRefused("vocabulary_empty", message, None)
+        raise _nothing_left(dropped, from_classes=job.spec["from_classes"])
 
     def ready(session: Session) -> None:
         version = session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"]), with_for_update=True)
@@ -95,6 +104,15 @@ def _find_near(attempt: Attempt, vlm: Model, phrases: Phrases, class_names: list
     for name in files:
         pipeline.file(name)
     return attempt.compute("clean_phrases", {"classes": bool(class_names)})
+
+
+def _nothing_left(dropped: list[Json], *, from_classes: bool) -> StageRefused:
+    counts = Counter(one["reason"] for one in dropped)
+    given = ", ".join(f"{count:,} {_LEFT_OUT.get(reason, reason)}" for reason, count in counts.most_common())
+    instead = "choose a shipped vocabulary or send phrases" if from_classes else "send other ones"
+    return StageRefused(
+        "vocabulary_empty", f"Cleaning leaves no phrase: it drops {given}; {instead}.", "from_classes" if from_classes else None
+    )
 
 
 def _digest(phrases: Phrases) -> str:

@@ -130,11 +130,13 @@ def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
 
 
 def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Phrases from what `classes` mean, none of which holds one of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
+    """Phrases from what `classes` mean that hold none of them and of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
     from iis_engine.from_classes import phrases_from_classes
     from iis_engine.vocabulary import clean
 
-    kept, left_out = clean(phrases_from_classes(arguments["classes"]), arguments["class_names"])
+    gathered, of_own_classes = phrases_from_classes(arguments["classes"])
+    kept, of_others = clean(gathered, arguments["class_names"])
+    left_out = (*of_own_classes, *of_others)
     dropped = [{"text": one.text, "reason": one.reason, "other": one.other, "similarity": None} for one in left_out]
     return {"phrases": [[phrase.text, phrase.group] for phrase in kept], "dropped": dropped}
 

@@ -6,15 +6,15 @@ import pytest
 
 from iis_engine.errors import LibraryError
 from iis_engine.from_classes import phrases_from_classes
-from iis_engine.vocabulary import CONCEPT_CHARACTERS_MAX, Phrase
+from iis_engine.vocabulary import CONCEPT_CHARACTERS_MAX, Dropped, Phrase
 
 
 def texts(*class_names: str) -> list[str]:
-    return [phrase.text for phrase in phrases_from_classes(class_names)]
+    return [phrase.text for phrase in phrases_from_classes(class_names)[0]]
 
 
 def test_an_albatross_is_a_bird_and_has_what_its_definitions_say() -> None:
-    phrases = phrases_from_classes(["001.Black_footed_Albatross"])
+    phrases, _ = phrases_from_classes(["001.Black_footed_Albatross"])
     assert set(phrases) == {
         Phrase(text, "001.Black_footed_Albatross")
         for text in ("black feet", "albatross", "large web-footed bird", "long narrow wings", "bird")
@@ -55,11 +55,19 @@ def test_no_phrase_says_the_name_of_a_class() -> None:
     assert not any("bird" in text for text in beside)
 
 
+def test_what_is_left_out_is_told_with_its_reason_even_if_nothing_stays() -> None:
+    kept, dropped = phrases_from_classes(["n02058221_albatross", "bird"])
+    assert {Dropped("bird", "class_name", "bird"), Dropped("large web-footed bird", "class_name", "bird")} <= set(dropped)
+    assert not {one.text for one in dropped} & {phrase.text for phrase in kept}
+    assert phrases_from_classes(["ruff"]) == ((), (Dropped("erectile neck ruff", "class_name", "ruff"),))
+
+
 def test_a_phrase_appears_once_in_the_group_of_the_first_class_that_has_it() -> None:
-    phrases = phrases_from_classes(["albatross", "pelican", "albatross"])
+    phrases, dropped = phrases_from_classes(["albatross", "pelican", "albatross"])
     assert len({phrase.text for phrase in phrases}) == len(phrases)
     assert Phrase("bird", "albatross") in phrases
     assert {phrase.group for phrase in phrases} == {"albatross", "pelican"}
+    assert dropped == ()  # the second bird is the first one, and no phrase that was left out
 
 
 @pytest.mark.parametrize("class_names", [[str(digit) for digit in range(10)], ["banded", "blotchy"], ["", " "], []])
@@ -78,6 +86,6 @@ def test_thousands_of_classes_yield_short_phrases() -> None:
     from timm.data.imagenet_info import ImageNetInfo
 
     info = ImageNetInfo("imagenet-1k")
-    phrases = phrases_from_classes([info.label_name_to_description(label) for label in info.label_names()])
+    phrases, _ = phrases_from_classes([info.label_name_to_description(label) for label in info.label_names()])
     assert len(phrases) > 1000
     assert all(0 < len(phrase.text) <= CONCEPT_CHARACTERS_MAX and phrase.text == phrase.text.strip() for phrase in phrases)

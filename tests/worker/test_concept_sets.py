@@ -173,13 +173,16 @@ def test_a_phrase_that_means_a_class_of_the_data_set_is_left_out_after_those_tha
 
 def test_a_version_of_which_nothing_is_left_fails_with_a_sentence(service: Service) -> None:
     vlm, dataset = checked(service, add_pair(service)), add_classes(service, "house sparrow", "red finch")
-    job_id = service.add_concept_set("sparrow house", "finch red", vlm_id=vlm, dataset_id=dataset)
+    named = {"text": "a red finch", "reason": "class_name", "other": "red finch", "similarity": None}
+    job_id = service.add_concept_set("sparrow house", "finch red", vlm_id=vlm, dataset_id=dataset, dropped=[named])
     assert service.run(job_id) == "failed"
     version = service.checked_version(job_id)
     assert (version.state, version.digest) == ("failed", None)
     assert version.error is not None
     assert version.error["code"] == "vocabulary_empty"
-    assert "Cleaning leaves no phrase" in version.error["message"]
+    assert version.error["message"] == (
+        "Cleaning leaves no phrase: it drops 2 for meaning nearly the same as a class, 1 for holding a class name; send other ones."
+    )
 
 
 def test_the_same_phrases_are_embedded_once_by_a_model(service: Service) -> None:
@@ -206,6 +209,26 @@ def test_phrases_are_gathered_from_what_the_classes_are_called(service: Service)
     assert {group for _, group in version.phrases} <= set(FLOWERS_AND_A_BIRD)
     assert not any(name in text for name in FLOWERS_AND_A_BIRD for text in texts(version))
     assert stages(service, job_id, "started") == ["gather_phrases"]
+
+
+def test_what_the_gathering_leaves_out_is_told_beside_what_another_data_set_does(service: Service) -> None:
+    job_id = service.add_concept_set(from_classes=add_classes(service, "albatross", "bird"), dataset_id=add_classes(service, "feather"))
+    version = ready_version(service, job_id)
+    assert [(one["text"], one["reason"], one["other"]) for one in version.dropped] == [
+        ("large web-footed bird", "class_name", "bird"),
+        ("bird", "class_name", "bird"),
+        ("feathers", "class_name", "feather"),
+    ]
+
+
+def test_a_version_whose_gathered_phrases_all_name_their_class_fails_with_what_to_send(service: Service) -> None:
+    job_id = service.add_concept_set(from_classes=add_classes(service, "ruff"))
+    assert service.run(job_id) == "failed"
+    assert service.checked_version(job_id).error == {
+        "code": "vocabulary_empty",
+        "message": "Cleaning leaves no phrase: it drops 1 for holding a class name; choose a shipped vocabulary or send phrases.",
+        "param": "from_classes",
+    }
 
 
 def test_names_that_are_in_no_dictionary_fail_the_version_with_the_sentence(service: Service) -> None:
