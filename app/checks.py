@@ -45,6 +45,7 @@ def enqueue_check(
         job.kind, job.spec, job.dataset_id = "check_dataset", {"dataset": row.id}, row.id
     else:
         job.kind = "check_concept_set"
+        job.deadline_seconds = settings.job_deadline_seconds  # a large text tower may need hours for thousands of phrases on a CPU
         job.spec = {"concept_set": row.concept_set_id, "version": row.number, "from_classes": from_classes is not None}
         job.concept_set_id, job.vlm_id, job.dataset_id = row.concept_set_id, row.vlm_id, from_classes or row.dataset_id
     enqueue(session, job)

@@ -231,6 +231,11 @@ def test_a_version_whose_gathered_phrases_all_name_their_class_fails_with_what_t
     }
 
 
+def test_a_check_that_may_embed_thousands_of_phrases_has_the_time_of_a_job(service: Service) -> None:
+    check = service.job(service.add_concept_set("a hooked bill"))
+    assert check.deadline_seconds == service.runtime.settings.job_deadline_seconds > service.runtime.settings.check_deadline_seconds
+
+
 def test_names_that_are_in_no_dictionary_fail_the_version_with_the_sentence(service: Service) -> None:
     job_id = service.add_concept_set(from_classes=add_classes(service, *map(str, range(10))))
     assert service.run(job_id) == "failed"
