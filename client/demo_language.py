@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,7 +146,9 @@ def train_language_model(
     """
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # in batches this small, threads cost more in waiting for each other than they win
+    logging.disable(logging.WARNING)  # that it starts without pretrained weights is the point
     network = cast(Any, open_clip.create_model(ARCHITECTURE.partition(":")[2], pretrained_text=False, **ARGUMENTS))
+    logging.disable(logging.NOTSET)
     network.visual.to(memory_format=torch.channels_last)
     network.token_embedding.weight.requires_grad_(False).normal_(std=WORD_SPREAD)  # most of the weights, and few words are ever seen
     nn.init.constant_(network.logit_scale, math.log(SCALE_AT_START))

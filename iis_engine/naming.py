@@ -13,22 +13,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from iis_engine import protocols
 from iis_engine.datasets import ImageDataset
-from iis_engine.errors import DataError
+from iis_engine.errors import DataError, LibraryError
 from iis_engine.exemplars import exemplar_crops
 from iis_engine.extraction import Batcher, default_batch_size
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.near_phrases import drop_near
 from iis_engine.phrase_embeddings import PhraseEmbeddings
-from iis_engine.vocabulary import clean_places
+from iis_engine.vocabulary import CONCEPT_CHARACTERS_MAX, clean_places
 
 if TYPE_CHECKING:
     from iis_engine.backbones import Backbone
 
 NAMES_PER_CONCEPT = 5
 ROTATIONS = 20
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,12 @@ def name_concepts(library: ConceptLibrary, crops: dict[int, Tensor], embeddings:
         members[row, own] = 1 / len(own)
     seen = torch.stack([crops[element] for element in elements]).float()
     apart, together = members @ (seen - seen.mean(dim=0)), members @ seen
-    chance = _by_chance(seen, apart, (members > 0).sum(dim=1), phrases.vectors)
+    counts = (members > 0).sum(dim=1)
+    chance = _by_chance(seen, apart, counts, phrases.vectors)
     names: list[ConceptName | None] = [None] * len(library)
     for row, place in enumerate(shown):
         score, cosine = phrases.vectors @ apart[row] / chance.unit, phrases.vectors @ together[row]
-        names[place] = _name(score, cosine, phrases, chance.limits[len(library.exemplars[place])])
+        names[place] = _name(score, cosine, phrases, chance.limits[int(counts[row])])
     return names
 
 
@@ -122,19 +123,19 @@ def _by_chance(seen: Tensor, apart: Tensor, counts: Tensor, vectors: Tensor) -> 
     """A random rotation about their mean keeps how the phrases lie to each other and takes away what they mean."""
     generator = torch.Generator().manual_seed(0)
     mean = vectors.mean(dim=0)
+    covariance = torch.cov(seen.T, correction=0)
     variances: list[Tensor] = []
     best: list[Tensor] = []
     for _ in range(ROTATIONS):
         turn = torch.linalg.qr(torch.randn(len(mean), len(mean), generator=generator)).Q
         turned = normalize((vectors - mean) @ turn + mean, dim=1)
-        covariance = torch.cov(seen.T, correction=0)
         variances.append(((turned @ covariance) * turned).sum(dim=1).mean())
         best.append(torch.stack([_two_best(row @ turned.T) for row in apart]))
     unit = max(float(torch.stack(variances).mean().sqrt()), 1e-9)
     found = torch.stack(best) / unit  # (rotations, concepts, 2)
 
     def limit(values: Tensor, count: int) -> float:
-        return float(values[:, counts == count].quantile(CONFIDENCE))
+        return float(values[:, counts == count].quantile(protocols.CONFIDENCE))
 
     return _Chance(unit, {count: (limit(found[..., 0], count), limit(found[..., 1], count)) for count in set(counts.tolist())})
 
@@ -161,6 +162,12 @@ def load_names(path: Path) -> list[ConceptName | None]:
 def _distinct(embeddings: PhraseEmbeddings) -> PhraseEmbeddings:
     phrases = PhraseEmbeddings(embeddings.phrases, embeddings.vectors, (), embeddings.class_vectors[:0])
     phrases = phrases.only(clean_places(phrases.phrases)[0])
+    if not phrases.phrases:
+        raise LibraryError(
+            f"No phrase of the vocabulary can be a name: all are longer than {CONCEPT_CHARACTERS_MAX} characters; send shorter ones.",
+            code="vocabulary_empty",
+            param="vocabulary",
+        )
     return phrases.only(drop_near(phrases)[0])
 
 
