@@ -10,6 +10,7 @@ from app.concept_sets.routes import router as concept_sets
 from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
+from app.explanations.routes import router as explanations
 from app.health.routes import router as health
 from app.jobs.routes import router as jobs
 from app.models.routes import router as models
@@ -27,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     results,
     curves,
     plots,
+    explanations,
     concept_libraries,
     api_keys,
     health,

@@ -164,6 +164,16 @@ def class_profile(tested: TestedSplit, outcomes: Outcomes, predictor: Predictor,
     )
 
 
+def class_accuracies(tested: TestedSplit, outcomes: Outcomes, class_count: int) -> list[tuple[int, float, float]]:
+    """For each class its test images, and the accuracies of h and of the predictor on them."""
+    images = torch.bincount(tested.labels, minlength=class_count)
+    right = [
+        torch.bincount(tested.labels[found == tested.labels], minlength=class_count) for found in (tested.top_labels[:, 0], outcomes.labels)
+    ]
+    shares = [(hits.double() / images.clamp_min(1)).tolist() for hits in right]
+    return list(zip(images.tolist(), *shares, strict=True))
+
+
 def concept_use(tested: TestedSplit, outcomes: Outcomes, predictor: Predictor) -> ConceptUse:
     """How often concepts fire and how much they carry."""
     fired = torch.zeros(len(predictor.library), dtype=torch.float64)
