@@ -98,9 +98,9 @@ class HeatMapsView(BaseModel):
     note: str
 
 
-_CLASS = {"class": "3", "index": 3, "probability": 0.94}
-_SHARE = {"concept": 17, "label": "a curved stroke", "origin": "cluster", "activation": 2.1, "contribution": 1.3}
-_CROP = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
+_CLASS: dict[str, Any] = {"class": "3", "index": 3, "probability": 0.94}
+_SHARE: dict[str, Any] = {"concept": 17, "label": "a curved stroke", "origin": "cluster", "activation": 2.1, "contribution": 1.3}
+_CROP: dict[str, Any] = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
 _CROP_URL = "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/exemplars/88.png"
 EXPLANATION_EXAMPLE: dict[str, Any] = {
     "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",

@@ -132,16 +132,15 @@ def dress_explanation(
     links = {"self": at, "interventions": f"{at}/interventions", "job": f"/v1/jobs/{explained.job_id}"}
     if explained.has_images:
         links["image"] = f"{at}/image.png"
+    described = answer["image"] | {"id": str(image), "size": explained.input_size if explained.has_images else None}
     dressed = answer | {
         "job": explained.job_id,
-        "image": {**answer["image"], "id": str(image), "size": explained.input_size if explained.has_images else None},
+        "image": described | ({"name": filename} if filename is not None else {}),
         "supporting": [share(one) for one in answer["supporting"]],
         "opposing": [share(one) for one in answer["opposing"]],
         "heatmaps": _heat_maps(explained),
         "links": links,
     }
-    if filename is not None:
-        dressed["image"]["name"] = filename
     if removed:
         named = [one | {"label": names.label(one["concept"])} for one in removed]
         dressed["counterfactual"] = answer["counterfactual"] | {"removed": named}
