@@ -15,6 +15,7 @@ from iis_engine.sparsify import sparsify
 RANDOM_ORDERS = 32
 MOST_COUNTS = 30
 MOST_CHANGES = 1000
+LARGEST_CHANGE = 1e6  # activations are standardised; far beyond, logits overflow and probabilities are no numbers
 TOP_CLASSES = 5
 ROUNDING = 1e-12  # of sums of logits: what lies within it may be a tie
 
@@ -159,7 +160,7 @@ def faithfulness(predictor: Predictor, sparse: Tensor, label: int, contributions
 
 
 def counterfactual(predictor: Predictor, sparse: Tensor, label: int) -> Counterfactual | None:
-    """The smallest set of concepts whose removal makes some other class win; None where the bias alone names `label`.
+    """The smallest set of concepts whose removal makes some other class win; None where no removal does.
 
     For a linear head the greedy set is the smallest one: for each other class c' the concepts with the largest
     (W[c,j] - W[c',j]) · a_j are removed until the margin over c' is gone, and the class that needs fewest is taken.
@@ -196,7 +197,8 @@ def intervene(predictor: Predictor, activations: Tensor, changes: Changes) -> tu
     Raises
     ------
     SettingError
-        For more than `MOST_CHANGES` changes, a concept that there is not, one that is changed twice, or a value that is not finite.
+        For more than `MOST_CHANGES` changes, a concept that there is not, one that is changed twice, or a value that is not finite or
+        beyond `LARGEST_CHANGE`.
     """
     count = len(changes.set) + len(changes.scale)
     if count > MOST_CHANGES:
@@ -209,8 +211,9 @@ def intervene(predictor: Predictor, activations: Tensor, changes: Changes) -> tu
     for param, values in (("set", changes.set), ("scale", changes.scale)):
         for concept, value in values.items():
             require_concept(len(predictor.library), concept, param)
-            if not torch.isfinite(torch.tensor(value, dtype=torch.float64)):
-                raise SettingError(f"{value} is no number that concept {concept} can be given.", param=param)
+            if not abs(value) <= LARGEST_CHANGE:
+                meant = f"send one from {-LARGEST_CHANGE:,.0f} to {LARGEST_CHANGE:,.0f}"
+                raise SettingError(f"{value} is no number that concept {concept} can be given; {meant}.", param=param)
             after[concept] = value if param == "set" else after[concept] * value
     return before, after
 
