@@ -121,7 +121,7 @@ class Predictor:
             raise DataError(f"{path.name} is no predictor of the format {FORMAT}; send a predictor's export.")
         try:
             return _checked(tensors, cast("dict[str, Any]", header))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(f"{path.name} is not whole: its tensors and its metadata do not fit each other; export it again.") from error
 
 

@@ -1,4 +1,4 @@
-"""One call from features, or a backbone and images, to the report or a classifier; the same in stages for those who keep what each leaves."""
+"""One call from features, or a backbone and images, to report or classifier; the same in stages for those who keep what each leaves."""
 
 from __future__ import annotations
 
