@@ -24,6 +24,7 @@ from iis_engine.backbones import Backbone, load_backbone
 from iis_engine.heatmaps import heat_maps
 from iis_engine.images import load_image
 from iis_engine.specs import BackboneSpec, Preprocessing
+from iis_engine.token_maps import TokenMap, cut_in_two
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -88,17 +89,21 @@ def concepts_of(backbone: Backbone) -> Tensor:
 
 
 def play(backbone: Backbone, method: str) -> Rates:
-    """Point at each colour that is there, with its own map and with the map of the next image."""
-    drawn, masks = draw(PLAYED_ON, seed=2)
+    """Point at each colour that is there with its heat map."""
     concepts = concepts_of(backbone)
-    maps = [heat_maps(backbone, concepts, backbone.normalize(pixels)[None]) for pixels in drawn]
+    maps = [heat_maps(backbone, concepts, backbone.normalize(pixels)[None]) for pixels in draw(PLAYED_ON, seed=2)[0]]
     assert {each.method for each in maps} == {method}
-    fine = interpolate(torch.stack([each.values for each in maps]), (SIDE, SIDE), mode="bilinear", align_corners=False)
-    points = fine.flatten(2).argmax(2)
+    return pointed(torch.stack([each.values for each in maps]), method)
+
+
+def pointed(maps: Tensor, what: str) -> Rates:
+    """The rates of (n, 4, h, w) maps of the drawn images, each also laid over the next image."""
+    _, masks = draw(PLAYED_ON, seed=2)
+    points = interpolate(maps, (SIDE, SIDE), mode="bilinear", align_corners=False).flatten(2).argmax(2)
     flat = torch.from_numpy(masks).flatten(2)
     present = flat.any(2)
     hits, shuffled = (flat.gather(2, at[..., None])[..., 0][present].float().mean() for at in (points, points.roll(1, 0)))
-    return told(f"{method}, made images", Rates(float(hits), float(shuffled), float(flat[present].float().mean())))
+    return told(f"{what}, made images", Rates(float(hits), float(shuffled), float(flat[present].float().mean())))
 
 
 def told(what: str, rates: Rates) -> Rates:
@@ -106,13 +111,14 @@ def told(what: str, rates: Rates) -> Rates:
     return rates
 
 
-def transformer(folder: Path, pool: str) -> Backbone:
+def transformer(folder: Path, pool: str) -> tuple[nn.Module, Backbone]:
     torch.manual_seed(0)
     arguments = {"img_size": SIDE, "patch_size": 4, "depth": 2, "global_pool": pool}
     network: Any = timm.create_model("test_vit", **arguments)
     train(network, lambda images: network.forward_head(network.forward_features(images), pre_logits=True), 64, 120, 3e-3)
     save_file(network.state_dict(), folder / "w.safetensors")
-    return load_backbone(BackboneSpec("timm:test_vit", arguments, preprocessing=HALVES), folder / "w.safetensors", device="cpu")
+    spec = BackboneSpec("timm:test_vit", arguments, preprocessing=HALVES)
+    return network, load_backbone(spec, folder / "w.safetensors", device="cpu")
 
 
 def test_exact_maps_point_at_the_part(tmp_path: Path) -> None:
@@ -127,17 +133,26 @@ def test_exact_maps_point_at_the_part(tmp_path: Path) -> None:
 
 
 def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
-    rates = play(transformer(tmp_path, "avg"), "tokens")
+    rates = play(transformer(tmp_path, "avg")[1], "tokens")
     assert rates.chance < 0.1
     assert rates.shuffled < 0.25
     assert rates.hit > 0.6
 
 
 def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path) -> None:
-    rates = play(transformer(tmp_path, "token"), "occlusion")
+    """Its patch tokens are what it would otherwise be read by; they find far fewer."""
+    network, backbone = transformer(tmp_path, "token")
+    rates = play(backbone, "occlusion")
     assert rates.chance < 0.1
     assert rates.shuffled < 0.25
     assert rates.hit > 0.8
+    cut = cut_in_two(network, None)
+    assert cut is not None
+    drawn, _ = draw(PLAYED_ON, seed=2)
+    with torch.no_grad():
+        tokens = TokenMap(cut, 1)(torch.stack([backbone.normalize(pixels) for pixels in drawn]))
+    rejected = pointed(torch.einsum("md,ndhw->nmhw", concepts_of(backbone), tokens), "a class token's patches (not used)")
+    assert rejected.hit < rates.hit - 0.2
 
 
 def test_a_real_networks_maps_point_at_the_photo_that_a_class_comes_from(shared_data: Path) -> None:
