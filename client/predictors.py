@@ -12,6 +12,7 @@ from client.profile_records import ExportFormat, Prediction, Predictor
 from client.profiles import Profiles
 
 PATH = "/v1/predictors"
+SENT_AT_ONCE = 16  # images in one request; the service takes 64
 
 
 class Predictors(Profiles):
@@ -36,8 +37,12 @@ class Predictors(Profiles):
         node: int = self._at_node(f"/v1/jobs/{job}/classes", kept, sparsity)["kept"]
         return next(found for found in self.predictors(job) if found["kept"] == node)
 
-    def predict(self, predictor: str, *paths: str | Path) -> list[Prediction]:
-        """What a predictor says of images on this machine, each with the concepts that carry it.
+    def predict(self, predictor: str, *paths: str | Path, top: int = 5) -> list[Prediction]:
+        """What a predictor says of images on this machine, in their order; they are sent a few at a time.
+
+        Parameters
+        ----------
+        top : how many of the concepts that carried it are listed for each image
 
         Raises
         ------
@@ -46,8 +51,12 @@ class Predictors(Profiles):
         InvalidInputError
             When one of them is no image.
         """
-        files = as_form(read_file(Path(path)) for path in paths)
-        return cast("list[Prediction]", self._transport.send("POST", f"{PATH}/{predictor}/predict", files=files).json()["data"])
+        found: list[Prediction] = []
+        for first in range(0, len(paths), SENT_AT_ONCE):
+            files = as_form(read_file(Path(path)) for path in paths[first : first + SENT_AT_ONCE])
+            response = self._transport.send("POST", f"{PATH}/{predictor}/predict", params={"top": top}, files=files)
+            found += cast("list[Prediction]", response.json()["data"])
+        return found
 
     def export_predictor(self, predictor: str, path: str | Path, export_format: ExportFormat | None = None) -> None:
         """Save a predictor as a file that works without the service.

@@ -102,7 +102,6 @@ class Predictor(TypedDict):
     kept: int
     sparsity: float
     concept_count: int
-    class_names: list[str]
     accuracy: float
     arr: float
     created_at: str

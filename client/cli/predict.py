@@ -25,7 +25,7 @@ def predictors(
     """List the predictors of a job: a classifier for each number of concepts kept."""
     terminal = Terminal()
     with IISClient() as client:
-        found = list(client.predictors(job))
+        found = sorted(client.predictors(job), key=lambda one: (one["job"], one["kept"]), reverse=True)
     if as_json:
         terminal.json(found)
     else:

@@ -176,6 +176,7 @@ class ScriptedService:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.keys: list[str | None] = []
         self._answers: dict[str, list[tuple[int, str, bytes]]] = defaultdict(list)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -202,6 +203,7 @@ class ScriptedService:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 request = f"{self.command} {self.path}"
                 service.asked.append(request)
+                service.keys.append(self.headers.get("Idempotency-Key"))
                 answers = service._answers[request]
                 status, media_type, body = answers.pop(0) if len(answers) > 1 else answers[0]
                 self.send_response(status)
