@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from client.concept_tables import known_as
-from client.explanation_records import Explanation, RemovedConcept, Verdict
+from client.explanation_records import Contribution, Explanation, RemovedConcept, Verdict
 
 BAR_CELLS = 24
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -69,7 +69,7 @@ def explanation_sentences(explanation: Explanation) -> Iterator[str]:
     """How faithful it is, what would change the answer, and what heat maps are worth here."""
     yield faithfulness_sentence(explanation)
     yield counterfactual_sentence(explanation)
-    yield f"Heat maps: {explanation['heatmaps']['note']}"
+    yield heat_map_sentence(explanation)
 
 
 def faithfulness_sentence(explanation: Explanation) -> str:
@@ -90,17 +90,23 @@ def counterfactual_sentence(explanation: Explanation) -> str:
     found, explained = explanation["counterfactual"], explanation["explained"]["class"]
     if found is None:
         return f"No small set of concepts decides: without the few strongest ones it is still {explained}."
-    removed = _listed([_called(one) for one in found["removed"]])
+    removed = _listed([named(one) for one in found["removed"]])
     return f"Without {removed} it would be {found['class']} ({found['probability']:.2f})."
+
+
+def heat_map_sentence(explanation: Explanation) -> str:
+    """How exactly heat maps show where a concept is."""
+    return f"Heat maps: {explanation['heatmaps']['note']}"
+
+
+def named(one: Contribution | RemovedConcept) -> str:
+    """A concept within a sentence."""
+    return f"“{one['label']}”" if one["label"] else f"concept {one['concept']}"
 
 
 def _logit_words(explanation: Explanation) -> str:
     contrast, explained = explanation["contrast"], explanation["explained"]["class"]
     return f"logit of {explained}, centred" if contrast is None else f"{explained} ahead of {contrast['class']}"
-
-
-def _called(one: RemovedConcept) -> str:
-    return f"“{one['label']}”" if one["label"] else f"concept {one['concept']}"
 
 
 def _listed(words: Sequence[str]) -> str:
