@@ -15,6 +15,7 @@ from app.health.routes import router as health
 from app.jobs.routes import router as jobs
 from app.models.routes import router as models
 from app.plots.routes import router as plots
+from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.results.routes import router as results
 from app.uploads.routes import router as uploads
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     plots,
     explanations,
     profiles,
+    predictors,
     concept_libraries,
     api_keys,
     health,

@@ -104,7 +104,7 @@ async def explain_posted(
     try:
         answer = await ask(settings, owner.owner_id, "explain", about | {"image": image})
     except ApiError:
-        await run_in_threadpool(service.drop_image, sessions, owner.owner_id, image)
+        await run_in_threadpool(service.drop_images, sessions, owner.owner_id, [image])
         raise
     view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, image, answer, filename)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")

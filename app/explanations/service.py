@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -110,10 +111,10 @@ def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: s
     return image_id
 
 
-def drop_image(sessions: SessionFactory, owner_id: str, image_id: str) -> None:
-    """Forget a posted image that turned out to be none. Commits."""
+def drop_images(sessions: SessionFactory, owner_id: str, image_ids: Sequence[str]) -> None:
+    """Forget posted images that turned out to be none, or that nothing more is asked about. Commits."""
     with sessions.begin() as session:
-        PostedImageRepository(session, owner_id).remove(image_id)
+        PostedImageRepository(session, owner_id).remove(image_ids)
 
 
 def dress_explanation(
