@@ -175,12 +175,11 @@ def counterfactual(predictor: Predictor, sparse: Tensor, label: int) -> Counterf
     ordered = -torch.from_numpy(np.sort(-margins.numpy(), axis=1))
     start = margins.sum(dim=1) + bias[label] - bias
     left = start.unsqueeze(1) - ordered.clamp_min(0).cumsum(dim=1)
-    won = left < -ROUNDING
-    won[label] = False
-    if not bool(won.any()):
-        return None
-    needed = torch.where(won.any(dim=1), won.to(torch.uint8).argmax(dim=1), len(kept))
+    needed = (left >= -ROUNDING).sum(dim=1)  # what is left never grows, so these are the removals that do not suffice
+    needed[label] = len(kept)
     fewest = int(needed.min())
+    if fewest == len(kept):
+        return None
     ties = (needed == fewest).nonzero().flatten()
     other = int(ties[left[ties, fewest].argmin()])
     removed = kept[torch.argsort(margins[other], descending=True, stable=True)[: fewest + 1]]
