@@ -11,6 +11,7 @@ from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
 from app.explanations.routes import router as explanations
+from app.figures.routes import router as figures
 from app.health.routes import router as health
 from app.jobs.routes import router as jobs
 from app.models.routes import router as models
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     curves,
     plots,
     explanations,
+    figures,  # before profiles: a class may be named like a file
     profiles,
     predictors,
     concept_libraries,

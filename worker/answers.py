@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.extracting import Reporter
+from worker.figure_answers import class_figure, gallery, sheet
 from worker.image_answers import explain, heat_map, intervene, picture, predict
 from worker.split_answers import class_view, classes, concept_view, concepts, outcomes
 from worker.subjects import WARM, Subject
@@ -51,5 +52,9 @@ def export(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 KINDS: dict[str, Kind] = {
     kind.__name__: kind
-    for kind in (outcomes, explain, intervene, picture, heat_map, classes, class_view, concepts, concept_view, predict, export)
+    for kind in (
+        *(outcomes, classes, class_view, concepts, concept_view),
+        *(explain, intervene, picture, heat_map, predict),
+        *(sheet, class_figure, gallery, export),
+    )
 }

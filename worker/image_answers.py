@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from worker.answer_forms import class_form, node_form, present, text_form, verdict_form
-from worker.subjects import Subject
+from worker.subjects import WARM, Subject
 
 
 def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
@@ -99,22 +99,29 @@ def picture(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 def heat_map(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """Where one concept is: numbers, and a layer to lay over the picture."""
     from iis_engine.explain import require_concept
-    from iis_engine.heatmaps import heat_maps, overlay, png_bytes
+    from iis_engine.heatmaps import overlay, png_bytes
 
-    library, concept = subject.family.library, about["concept"]
-    present("concept", lambda: require_concept(len(library), concept, "concept"))
-    backbone = subject.backbone
-    found = heat_maps(backbone, library.vectors[concept : concept + 1], subject.seen.batch)
+    concept = about["concept"]
+    present("concept", lambda: require_concept(len(subject.family.library), concept, "concept"))
+    found = heat_maps_of(subject)
     return {
         "concept": concept,
         "exact": found.exact,
         "method": found.method,
         "note": found.note,
-        "values": found.values[0].tolist(),
-        "mean": float(found.values[0].double().mean()),
-        "activation": float(found.activations[0]),
-        "png": text_form(png_bytes(overlay(found.values[0], backbone.input_size))),
+        "values": found.values[concept].tolist(),
+        "mean": float(found.values[concept].double().mean()),
+        "activation": float(found.activations[concept]),
+        "png": text_form(png_bytes(overlay(found.values[concept], subject.backbone.input_size))),
     }
+
+
+def heat_maps_of(subject: Subject) -> Any:
+    """Where every concept is in the image, computed together: occlusion takes dozens of forward passes, whatever the number of concepts."""
+    from iis_engine.heatmaps import heat_maps
+
+    key = "maps", subject.image, subject.files["predictors"]
+    return WARM.get(key, lambda: heat_maps(subject.backbone, subject.family.library.vectors, subject.seen.batch))
 
 
 def _contributions(found: Any, top: int) -> dict[str, Any]:

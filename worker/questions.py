@@ -22,7 +22,7 @@ from worker.datasets import READING
 from worker.runtime import Runtime
 from worker.sources import describe_dataset, fetch_model, reading_key
 
-LOOKING = frozenset({"picture", "heat_map"})
+LOOKING = frozenset({"picture", "heat_map", "sheet"})
 """Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
 JOBS_KNOWN = 256
 ANSWER_DEADLINE_SECONDS = 600
@@ -91,6 +91,8 @@ class Desk:
         network = self._runtime.settings.allow_hub and question.looks and rows.model is not None and rows.model.pretrained is not None
         seen_by = rows.model if question.looks else None
         files = {"predictors": rows.predictors, "tested": rows.tested}
+        if question.about.get("exemplars") is not None:
+            files["exemplars"] = question.about["exemplars"]
         arguments: dict[str, Any] = {
             "kind": question.kind,
             "about": question.about,
