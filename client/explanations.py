@@ -105,8 +105,8 @@ class Explanations(Connection):
         contrast: str | None = None,
     ) -> bytes:
         """An explanation as one figure."""
-        query = given({"top": None if top is None else str(top), "contrast": contrast, **at_node(kept, sparsity)})
-        return self._transport.send("GET", f"/v1/jobs/{job}/explanations/{image}/sheet.{image_format}", params=query).content
+        query = {"top": None if top is None else str(top), "contrast": contrast, **at_node(kept, sparsity)}
+        return self._figure(f"/v1/jobs/{job}/explanations/{image}/sheet.{image_format}", query)
 
     def intervene(
         self,

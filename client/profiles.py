@@ -41,8 +41,8 @@ class Profiles(Connection):
         sparsity: float | None = None,
     ) -> bytes:
         """A class's profile as one figure."""
-        query = given({"top": None if top is None else str(top), **at_node(kept, sparsity)})
-        return self._transport.send("GET", f"{_class_path(job, name)}/profile.{image_format}", params=query).content
+        query = {"top": None if top is None else str(top), **at_node(kept, sparsity)}
+        return self._figure(f"{_class_path(job, name)}/profile.{image_format}", query)
 
     def concept_uses(self, job: str, *, kept: int | None = None, sparsity: float | None = None) -> Iterator[ConceptUse]:
         """The concepts by index: how often each fires, how much it carries, and which others say nearly the same."""
@@ -57,6 +57,19 @@ class Profiles(Connection):
             When the library has no concept of that index.
         """
         return cast("ConceptProfile", self._at_node(f"/v1/jobs/{job}/concepts/{index}", kept, sparsity))
+
+    def concept_gallery(
+        self,
+        job: str,
+        image_format: FigureFormat = "png",
+        *,
+        limit: int | None = None,
+        kept: int | None = None,
+        sparsity: float | None = None,
+    ) -> bytes:
+        """The concepts side by side, as one figure; the first hundred unless `limit` says fewer."""
+        query = {"limit": None if limit is None else str(limit), **at_node(kept, sparsity)}
+        return self._figure(f"/v1/jobs/{job}/concepts/gallery.{image_format}", query)
 
     def _at_node(self, path: str, kept: int | None, sparsity: float | None, **query: str | None) -> Any:
         return self._transport.send("GET", path, params=given({**query, **at_node(kept, sparsity)})).json()

@@ -15,6 +15,7 @@ from client.errors import ServiceError, ServiceUnreachableError, service_error
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 75.0  # the service itself waits up to 60 for a worker's answer
+DRAWN_TIMEOUT_SECONDS = 2 * READ_TIMEOUT_SECONDS  # of a figure: one answer for what it shows, one for the drawing
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0

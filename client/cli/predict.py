@@ -13,6 +13,7 @@ from client.iis_client import IISClient
 from client.predictors import export_format_of
 from client.profile_tables import prediction_table, predictor_table
 from client.terminal import Terminal
+from client.waiting import require_success
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="PREDICTOR", help="A predictor (prd_…); or a job (job_…), of which --kept or --sparsity choose one.")
@@ -26,10 +27,12 @@ def predictors(
     terminal = Terminal()
     with IISClient() as client:
         found = sorted(client.predictors(job), key=lambda one: (one["job"], one["kept"]), reverse=True)
+        if job is not None and not found:
+            require_success(client.job(job))
     if as_json:
         terminal.json(found)
     else:
-        terminal.show(predictor_table(found))
+        terminal.show(predictor_table(found) if found else "There are none: a job scored with protocol exact has them.")
 
 
 def predict(
