@@ -103,25 +103,34 @@ def heat_map(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
     concept = about["concept"]
     present("concept", lambda: require_concept(len(subject.family.library), concept, "concept"))
-    found = heat_maps_of(subject)
+    found, values = heat_maps_of(subject)
     return {
         "concept": concept,
         "exact": found.exact,
         "method": found.method,
         "note": found.note,
-        "values": found.values[concept].tolist(),
-        "mean": float(found.values[concept].double().mean()),
-        "activation": float(found.activations[concept]),
-        "png": text_form(png_bytes(overlay(found.values[concept], subject.backbone.input_size))),
+        "values": values[concept].tolist(),
+        "mean": float(values[concept].double().mean()),
+        "activation": float(subject.activations[concept]),
+        "raw_mean": float(found.values[concept].double().mean()),
+        "raw_activation": float(found.activations[concept]),
+        "png": text_form(png_bytes(overlay(values[concept], subject.backbone.input_size))),
     }
 
 
-def heat_maps_of(subject: Subject) -> Any:
-    """Where every concept is in the image, computed together: occlusion takes dozens of forward passes, whatever the number of concepts."""
-    from iis_engine.heatmaps import heat_maps
+def heat_maps_of(subject: Subject) -> tuple[Any, Any]:
+    """The heat maps of every concept, raw and on the scale of activations: (HeatMaps, (M, h, w)).
 
-    key = "maps", subject.image, subject.files["predictors"]
-    return WARM.get(key, lambda: heat_maps(subject.backbone, subject.family.library.vectors, subject.seen.batch))
+    Computed together, since occlusion takes dozens of forward passes whatever the number of concepts.
+    """
+    from iis_engine.heatmaps import heat_maps, normalised_maps
+
+    def look() -> tuple[Any, Any]:
+        library = subject.family.library
+        found = heat_maps(subject.backbone, library.vectors, subject.seen.batch)
+        return found, normalised_maps(found, library)
+
+    return WARM.get(("maps", subject.image, subject.files["predictors"]), look)
 
 
 def _contributions(found: Any, top: int) -> dict[str, Any]:
