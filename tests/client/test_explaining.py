@@ -210,9 +210,7 @@ def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient
         assert f"{one['weight']:+.3f}" in shown.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [["explain", "{job}", "3"], ["classes", "{job}", "warm circle"], ["concepts", "{job}"]]
-)
+@pytest.mark.parametrize("arguments", [["explain", "{job}", "3"], ["classes", "{job}", "warm circle"], ["concepts", "{job}"]])
 def test_the_command_saves_figures(iis: RunCommand, image_job: str, tmp_path: Path, arguments: list[str]) -> None:
     done = iis(*[word.format(job=image_job) for word in arguments], "--out", "figure.png", "--json")
     assert done.returncode == 0, done.stderr
