@@ -35,6 +35,6 @@ def explain_two(client: IISClient, job: str, sheet: Path) -> Iterator[Renderable
 def _why_wrong(explanation: Explanation) -> str:
     """What spoke for the wrong class rather than for the true one."""
     said, true = explanation["interpretation"], explanation["image"]["label"]
-    spoke = ", ".join(f"{named(one)} {one['contribution']:+.2f}" for one in explanation["supporting"])
+    spoke = ", ".join(f"{named(one, opposite=one['activation'] < 0)} {one['contribution']:+.2f}" for one in explanation["supporting"])
     taken = f"It takes {explanation['image']['name']} for {said['class']} ({said['probability']:.2f})."
     return f"{taken} For {said['class']} rather than {true} speak: {spoke}."

@@ -16,6 +16,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 FULL_CELL = "█"
 FOR, AGAINST = "red", "blue"  # as in heat maps
 OTHERS_SHOWN, LEAST_SHOWN = 2, 0.0005  # classes after the first, and what three decimals can show of one
+OPPOSITE = " (its opposite)"  # of a concept whose activation is negative: the representation points away from it
 MOST_REMOVED = 3  # concepts that the sentence on faithfulness takes away
 
 
@@ -57,7 +58,7 @@ def contribution_table(explanation: Explanation) -> Table:
     for group in (explanation["supporting"], explanation["opposing"]):
         for one in group:
             share = one["contribution"]
-            name = Text(str(one["concept"])), Text(known_as(one))
+            name = Text(str(one["concept"])), Text(known_as(one) + (OPPOSITE if one["activation"] < 0 else ""))
             table.add_row(*name, f"{one['activation']:.2f}", f"{share:+.3f}", _bar(share, largest), end_section=one is group[-1])
     for words, value in others:
         table.add_row("", words, "", f"{value:+.3f}", _bar(value, largest), end_section=words == "bias")
@@ -90,7 +91,8 @@ def counterfactual_sentence(explanation: Explanation) -> str:
     found, explained = explanation["counterfactual"], explanation["explained"]["class"]
     if found is None:
         return f"No small set of concepts decides: without the few strongest ones it is still {explained}."
-    removed = _listed([named(one) for one in found["removed"]])
+    against = {one["concept"] for one in (*explanation["supporting"], *explanation["opposing"]) if one["activation"] < 0}
+    removed = _listed([named(one, opposite=one["concept"] in against) for one in found["removed"]])
     return f"Without {removed} it would be {found['class']} ({found['probability']:.2f})."
 
 
@@ -99,9 +101,9 @@ def heat_map_sentence(explanation: Explanation) -> str:
     return f"Heat maps: {explanation['heatmaps']['note']}"
 
 
-def named(one: Contribution | RemovedConcept) -> str:
+def named(one: Contribution | RemovedConcept, *, opposite: bool) -> str:
     """A concept within a sentence."""
-    return f"“{one['label']}”" if one["label"] else f"concept {one['concept']}"
+    return (f"“{one['label']}”" if one["label"] else f"concept {one['concept']}") + (OPPOSITE if opposite else "")
 
 
 def _logit_words(explanation: Explanation) -> str:

@@ -130,6 +130,14 @@ def test_a_counterfactual_names_what_is_taken_away() -> None:
     assert counterfactual_sentence(explanation()).endswith("it is still 3.")
 
 
+def test_a_concept_that_the_image_points_away_from_is_called_its_opposite() -> None:
+    lacking = contribution(4, "ink in the centre", 4.0) | {"activation": -3.2}
+    removed = [{"concept": 4, "label": "ink in the centre", "contribution": 4.0}]
+    found = explanation(supporting=[lacking], counterfactual={"class": "8", "index": 8, "probability": 0.6, "removed": removed})
+    assert cells(contribution_table(found), "ink")[1:3] == ["ink in the centre (its opposite)", "-3.20"]
+    assert counterfactual_sentence(found) == "Without “ink in the centre” (its opposite) it would be 8 (0.60)."
+
+
 def test_a_class_is_shown_with_what_it_is_taken_for() -> None:
     weighted = {**contribution(4, "a loop", 0.0), "weight": 1.9, "mean_contribution": 2.2}
     profile: dict[str, Any] = {
