@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from client.concept_tables import known_as
+from client.explanation_tables import OPPOSITE
 from client.profile_records import ClassProfile, ClassSummary, PredictedConcept, Prediction, Predictor
 
 CONCEPTS_SHOWN = 3
@@ -63,4 +64,5 @@ def _accuracies(one: ClassSummary) -> tuple[str, str]:
 
 
 def _share(concept: PredictedConcept) -> str:
-    return f"{concept['label'] or 'concept ' + str(concept['concept'])} {concept['contribution']:+.2f}"
+    name = concept["label"] or f"concept {concept['concept']}"
+    return f"{name}{OPPOSITE if concept['activation'] < 0 else ''} {concept['contribution']:+.2f}"

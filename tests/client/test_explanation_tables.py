@@ -157,7 +157,10 @@ def test_a_class_is_shown_with_what_it_is_taken_for() -> None:
 def test_predictors_and_predictions_are_tables() -> None:
     predictor = {"id": "prd_1", "job": "job_1", "kept": 7, "concept_count": 40, "sparsity": 0.825, "accuracy": 0.91, "arr": 0.93}
     assert cells(predictor_table([cast("Predictor", predictor)]), "prd_1") == ["prd_1", "7 of 40", "0.825", "0.910", "0.930", "job_1"]
-    concepts = [{"concept": n, "label": label, "contribution": 1.0 - n} for n, label in enumerate(["a loop", None, "a stem", "a hook"])]
+    concepts = [
+        {"concept": n, "label": label, "activation": 0.5 - n, "contribution": 1.0 - n}
+        for n, label in enumerate(["a loop", None, "a stem", "a hook"])
+    ]
     prediction = {"name": "owl.png", "class": "owl", "index": 0, "probability": 0.5, "concepts": concepts}
     shown = cells(prediction_table([cast("Prediction", prediction)]), "owl.png")
-    assert shown == ["owl.png", "owl", "0.500", "a loop +1.00, concept 1 +0.00, a stem -1.00"]
+    assert shown == ["owl.png", "owl", "0.500", "a loop +1.00, concept 1 (its opposite) +0.00, a stem (its opposite) -1.00"]
