@@ -54,7 +54,7 @@ export function table(caption, columns, rows) {
   const body = rows.map((row) =>
     el("tr", {}, columns.map(([, cell, kind], index) => el(index ? "td" : "th", { class: kind, scope: index ? null : "row" }, cell(row)))),
   );
-  const whole = el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
+  const whole = el("table", {}, el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
   return el("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": caption }, whole);
 }
 

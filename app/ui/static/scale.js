@@ -13,7 +13,10 @@ export function scaleMark(report) {
   mark.append(line(place(0), 9, place(1.1), 9, "scale-line"), line(place(0), 6, place(0), 12, "scale-line"), line(place(1), 6, place(1), 12, "scale-line"));
   if (!missing(report.iis_random_mean)) mark.append(line(place(report.iis_random_mean), 2, place(report.iis_random_mean), 16, "scale-random"));
   if (missing(report.iis)) return mark;
-  if (!missing(report.iis_low)) mark.append(line(place(report.iis_low), 9, place(report.iis_high), 9, "scale-interval"));
-  mark.append(svg("circle", { cx: place(report.iis), cy: 9, r: 4.5, class: "scale-dot" }));
+  if (!missing(report.iis_low)) {
+    const [low, high] = [place(report.iis_low), place(report.iis_high)];
+    mark.append(line(low, 9, high, 9, "scale-interval"), line(low, 5, low, 13, "scale-interval"), line(high, 5, high, 13, "scale-interval"));
+  }
+  mark.append(svg("circle", { cx: place(report.iis), cy: 9, r: 3.5, class: "scale-dot" }));
   return mark;
 }
