@@ -50,7 +50,8 @@ async function showMore(grid, library, job) {
 
 function card(concept, library, job) {
   const named = el("h3", { class: concept.label ? "" : "unnamed" }, el("a", { href: `/jobs/${job.id}/concepts/${concept.index}` }, conceptName(concept)));
-  return el("li", { class: "card" }, named, el("p", { class: "help" }, `No. ${concept.index}, ${concept.origin}`), crops(concept.exemplars, library), details(concept));
+  const about = [concept.label ? `No. ${concept.index}` : "", job.library.parts?.length ? concept.origin : ""].filter(Boolean).join(", ");
+  return el("li", { class: "card" }, named, about ? el("p", { class: "help" }, about) : null, crops(concept.exemplars, library), details(concept));
 }
 
 function details(concept) {
@@ -67,7 +68,7 @@ function figure(name, value) {
 }
 
 function names({ names: nearest, margin, named }) {
-  const heading = named ? `Nearest phrases; the first leads by ${number(margin, 2)}` : "Left unnamed: no phrase is nearer than chance would bring one";
+  const heading = named ? `Nearest phrases; the first leads by ${number(margin, 2)}` : "Unnamed; the phrases nearest to it";
   return el("details", {}, el("summary", {}, heading), el("ol", { class: "phrases" }, nearest.map((one) => el("li", {}, one.phrase, " ", el("span", { class: "help" }, `score ${number(one.score, 2)}, cosine ${number(one.cosine, 2)}`)))));
 }
 
