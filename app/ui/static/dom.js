@@ -34,6 +34,8 @@ export function problemView(error, again) {
   return el("div", { class: "notice problem", role: "alert" }, el("p", {}, error.message), request, button);
 }
 
+const FINAL = [404, 409, 422]; // asking again gives the same answer
+
 // Show that something is being read, then what was read, or why it could not be.
 export async function fill(region, sentence, work) {
   const again = () => fill(region, sentence, work);
@@ -42,7 +44,7 @@ export async function fill(region, sentence, work) {
   try {
     region.replaceChildren(...[await work()].flat());
   } catch (error) {
-    region.replaceChildren(problemView(error, error.status === 404 ? null : again));
+    region.replaceChildren(problemView(error, FINAL.includes(error.status) ? null : again));
   } finally {
     region.removeAttribute("aria-busy");
   }

@@ -32,10 +32,16 @@ export async function sendFile(file, { onProgress = () => {}, signal, partBytes 
     onProgress({ doing: "sending", done: [...sent.values()].reduce((sum, one) => sum + one, 0), total: file.size });
   };
   const missing = parts.filter((part) => !there.has(part.number));
+  const failed = new AbortController(); // of one sender, so that the others stop too
+  const until = AbortSignal.any([failed.signal, ...(signal ? [signal] : [])]);
   const sender = async () => {
-    for (let part = missing.shift(); part; part = missing.shift()) await sendPart(upload, file, part, tell, signal);
+    for (let part = missing.shift(); part; part = missing.shift()) await sendPart(upload, file, part, tell, until);
   };
-  await Promise.all(Array.from({ length: PARALLEL_PARTS }, sender));
+  try {
+    await Promise.all(Array.from({ length: PARALLEL_PARTS }, sender));
+  } finally {
+    failed.abort();
+  }
   onProgress({ doing: "joining", done: file.size, total: file.size });
   return (await request("POST", upload.links.complete, { signal })).json();
 }
@@ -83,6 +89,7 @@ async function sendPart(upload, file, part, tell, signal) {
       const passing = error.status === 0 || error.status >= 500;
       if (!passing || attempt === ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, attempt * PAUSE_MILLISECONDS));
+      signal.throwIfAborted();
     }
   }
 }
@@ -92,12 +99,12 @@ function putPart(upload, content, number, tell, signal) {
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
     const abort = () => sending.abort();
-    signal?.addEventListener("abort", abort);
+    signal.addEventListener("abort", abort);
     sending.open("PUT", upload.links.parts.replace("{number}", number));
     sending.setRequestHeader("X-IIS-Page", "1");
     sending.setRequestHeader("Content-Type", "application/octet-stream");
     sending.upload.addEventListener("progress", (event) => tell(number, event.loaded));
-    sending.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
+    sending.addEventListener("loadend", () => signal.removeEventListener("abort", abort));
     sending.addEventListener("abort", () => reject(signal.reason));
     sending.addEventListener("error", () => reject(new Unreachable()));
     sending.addEventListener("load", async () => {
