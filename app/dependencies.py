@@ -54,6 +54,12 @@ def _request_session(request: Request, factory: FactoryDep) -> Iterator[Session]
         session.commit()
 
 
+def let_go(request: Request, session: Session) -> None:
+    """Give the connection back before a wait, unless a claimed Idempotency-Key must be committed with what follows."""
+    if getattr(request.state, "session", None) is None:
+        session.close()
+
+
 FactoryDep = Annotated[SessionFactory, Depends(_factory)]
 SessionDep = Annotated[Session, Depends(_request_session, scope="function")]
 SettingsDep = Annotated[Settings, Depends(_settings)]

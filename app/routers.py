@@ -10,10 +10,12 @@ from app.concept_sets.routes import router as concept_sets
 from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
+from app.explanations.routes import router as explanations
 from app.health.routes import router as health
 from app.jobs.routes import router as jobs
 from app.models.routes import router as models
 from app.plots.routes import router as plots
+from app.profiles.routes import router as profiles
 from app.results.routes import router as results
 from app.uploads.routes import router as uploads
 
@@ -27,6 +29,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     results,
     curves,
     plots,
+    explanations,
+    profiles,
     concept_libraries,
     api_keys,
     health,

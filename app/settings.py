@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     retry_pause_seconds: float = Field(default=10, ge=0)  # before a job goes back to the queue because storage failed
     # Resident memory of a compute process with all it starts; most of this machine's, or its container's, unless given; 0 for no limit.
     child_memory_bytes: int | None = Field(default_factory=_default_child_memory_bytes, ge=0)
+    answer_timeout_seconds: float = Field(default=60, gt=0)  # how long an explanation is waited for
+    answer_cache_bytes: int = Field(default=20 * GIB, ge=0)  # of files that a worker keeps at hand to explain with
+    warm_bytes: int = Field(default=4 * GIB, ge=0)  # of networks and heads that it keeps in memory for that
+    posted_image_max_bytes: int = Field(default=32 * MIB, ge=1)
+    posted_image_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -62,6 +62,13 @@ class Backbone(ABC):
     def feature_map(self, batch: Tensor) -> Tensor | None:
         """(n, d, h, w) float32 whose mean over (h, w) is `embed(batch)`; None where the network does not end in average pooling."""
 
+    def token_map(self, batch: Tensor) -> Tensor | None:
+        """(n, d, h, w) float32, the representation read at each place on its own; None where the network offers no such reading.
+
+        A proxy of what `feature_map` gives exactly: its mean is not the representation.
+        """
+        return None
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What was loaded, as JSON-ready values: num_features, input_size, preprocessing, parameter_count, architecture and more."""

@@ -45,7 +45,8 @@ def measure_exact(
     rounds = 1 + protocols.REFINEMENT_ROUNDS
     steps = 1 + len(libraries) * rounds
     progress(0, steps)
-    baseline_train, baseline_test = standardised(X_train, X_test)
+    scaling = Scaling.of(X_train)
+    baseline_train, baseline_test = scaling(X_train), scaling(X_test)
     width = baseline_train.shape[1]
     tolerances = (protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
     baseline = solve_nodes(Source(baseline_train, None), [width], data, settings, tolerances=tolerances)
@@ -81,6 +82,7 @@ def measure_exact(
         constant,
         torch.stack([done[0][k].weights for k in kept_nodes]).cpu(),
         torch.tensor([[seed[k].strength for k in kept_nodes] for seed in done]),
+        scaling.unscaled(baseline.weights[0]).cpu(),
         len(libraries[0]),
         {"largest_gradient": worst_norm, "evaluations": float(evaluations), "baseline_strength": float(baseline.strengths[0])},
     )
@@ -93,13 +95,34 @@ class _Node:
     correct: Tensor
 
 
-def standardised(X_train: Tensor, X_test: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns to zero mean and unit deviation over the training rows, so that h does not depend on the features' scale."""
-    exact = X_train.double()
-    mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
-    constant = deviation <= 1e-9 * exact.abs().amax(dim=0)
-    scale = torch.where(constant, 0.0, 1 / torch.where(constant, 1.0, deviation))
-    return ((exact - mean) * scale).float(), ((X_test.double() - mean) * scale).float()
+@dataclass(frozen=True)
+class Scaling:
+    """Columns to zero mean and unit deviation over the training rows, so that h does not depend on the features' scale.
+
+    Attributes
+    ----------
+    mean, scale : (d,) float64; the scale of a constant column is zero
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @staticmethod
+    def of(X_train: Tensor) -> Scaling:
+        """The scaling of training rows (n, d)."""
+        exact = X_train.double()
+        mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
+        constant = deviation <= 1e-9 * exact.abs().amax(dim=0)
+        return Scaling(mean, torch.where(constant, 0.0, 1 / torch.where(constant, 1.0, deviation)))
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Scaled rows (n, d) float32."""
+        return ((X.double() - self.mean) * self.scale).float()
+
+    def unscaled(self, head: Tensor) -> Tensor:
+        """The head (d + 1, C) float64 on rows as they are that does what `head` does on scaled ones."""
+        weights = self.scale.unsqueeze(1) * head[:-1].double()
+        return torch.cat([weights, head[-1:].double() - self.mean.unsqueeze(0) @ weights])
 
 
 def _neighbours(done: dict[int, _Node], nodes: Sequence[int]) -> Tensor | None:

@@ -215,4 +215,5 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         refs,
         warnings,
         rows("train"),
+        rows("test"),
     )

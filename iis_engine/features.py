@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
 ELEMENT_NAMES = ("concepts", "elements")  # either name may carry the element features
-TRAIN_ROWS = "train_rows"
+ROW_NAMES = ("train_rows", "test_rows")
 _READ_BYTES = 1 << 20
 _DAMAGE = (
     *(SafetensorError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
@@ -58,7 +58,8 @@ class FeatureSet:
     class_names : C names in label order
     elements : (E, d) float32, unnormalised element features in shuffled order, or None
     element_refs : one per element when the elements were cut from images, else empty
-    train_rows : (n,) int64, which training image each row is, so that rows of two networks can be matched; None for ready matrices
+    train_rows, test_rows : (n,) int64, which image of its split each row is, so that rows of two networks can be matched and a row can be
+        shown; None for ready matrices
     """
 
     X_train: Tensor
@@ -70,6 +71,7 @@ class FeatureSet:
     element_refs: tuple[ElementRef, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     train_rows: Tensor | None = None
+    test_rows: Tensor | None = None
 
     @property
     def class_count(self) -> int:
@@ -78,7 +80,7 @@ class FeatureSet:
     def save(self, path: Path) -> None:
         """Write one safetensors file; names, references and warnings go into its header."""
         tensors = {name: getattr(self, name).contiguous() for name in ARRAY_NAMES}
-        tensors |= {name: tensor.contiguous() for name in ("elements", TRAIN_ROWS) if (tensor := getattr(self, name)) is not None}
+        tensors |= {name: tensor.contiguous() for name in ("elements", *ROW_NAMES) if (tensor := getattr(self, name)) is not None}
         header = {
             "class_names": list(self.class_names),
             "element_refs": [[ref.image, list(ref.box), ref.kind] for ref in self.element_refs],
@@ -91,8 +93,8 @@ class FeatureSet:
         """Read a file written by `save`."""
         features = read_features(path)
         with safe_open(path, framework="pt") as file:
-            rows = file.get_tensor(TRAIN_ROWS) if TRAIN_ROWS in file.keys() else None  # noqa: SIM118 (no mapping)
-        return replace(features, train_rows=rows)
+            rows = {name: file.get_tensor(name) for name in ROW_NAMES if name in file.keys()}  # noqa: SIM118 (no mapping)
+        return replace(features, **rows)
 
 
 def read_features(path: Path) -> FeatureSet:

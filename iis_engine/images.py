@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from iis_engine.errors import DataError
 
@@ -43,6 +43,8 @@ def load_image(path: Path) -> Image.Image:
             return _as_rgb(ImageOps.exif_transpose(image), path)
     except Image.DecompressionBombError as error:
         raise _refusal(path, f"has more than the {PIXEL_LIMIT:,} pixels allowed; send it smaller") from error
+    except UnidentifiedImageError as error:  # its own words name the file's place on this machine
+        raise _refusal(path, f"is no image, or none of {', '.join(FORMATS)}") from error
     except _UNREADABLE as error:
         raise _refusal(path, f"cannot be decoded ({str(error) or type(error).__name__})") from error
 

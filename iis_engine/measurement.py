@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-TENSORS = ("correct", "baseline_correct", "constant_correct", "heads", "strengths")
+TENSORS = ("correct", "baseline_correct", "constant_correct", "heads", "strengths", "baseline")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Measurement:
     heads : (K, M + 1, C) of the first library, the last row being the bias; empty in the reference protocol, whose heads
         belong to an affine of their own before the threshold and are kept by nobody
     strengths : (S, K) chosen L2 strengths (exact) or learning rates (reference)
+    baseline : (d + 1, C) float64, h on representations as they are, the last row being the bias; empty in the reference protocol
     concept_count : M
     solver : facts worth reporting, such as the largest gradient entry left
     """
@@ -37,6 +38,7 @@ class Measurement:
     constant_correct: Tensor
     heads: Tensor
     strengths: Tensor
+    baseline: Tensor
     concept_count: int
     solver: dict[str, float]
 
@@ -50,9 +52,8 @@ class Measurement:
         """Read a file written by `save`."""
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["iis"])
-            correct, baseline, constant, heads, strengths = (file.get_tensor(name) for name in TENSORS)
-        kept = tuple(header["kept"])
-        return Measurement(kept, correct, baseline, constant, heads, strengths, header["concept_count"], header["solver"])
+            tensors = {name: file.get_tensor(name) for name in TENSORS}
+        return Measurement(tuple(header["kept"]), concept_count=header["concept_count"], solver=header["solver"], **tensors)
 
 
 def constant_prediction(y_train: Tensor, y_test: Tensor) -> Tensor:

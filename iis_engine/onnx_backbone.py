@@ -15,7 +15,7 @@ from iis_engine.onnx_graph import OnnxGraph, read_graph
 from iis_engine.onnx_session import InputRefused, OnnxSession
 from iis_engine.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, for_channels, override, scaled_size
 from iis_engine.specs import BackboneSpec
-from iis_engine.torch_backbone import pooled
+from iis_engine.taps import pooled
 
 DEFAULT_INPUT_SIZE = 224
 DEFAULT_CROP_PCT = 0.875

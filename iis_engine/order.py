@@ -35,6 +35,7 @@ def in_canonical_order(features: FeatureSet) -> FeatureSet:
         X_test=features.X_test[test],
         y_test=features.y_test[test],
         train_rows=None if features.train_rows is None else features.train_rows[train],
+        test_rows=None if features.test_rows is None else features.test_rows[test],
     )
 
 

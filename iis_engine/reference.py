@@ -81,6 +81,7 @@ def measure_reference(
         constant_prediction(features.y_train, features.y_test),
         torch.empty(0),
         torch.stack(chosen),
+        torch.empty(0, dtype=torch.float64),
         concept_count,
         {"baseline_strength": protocols.LEARNING_RATES[baseline[1][0]]},
     )

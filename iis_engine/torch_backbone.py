@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from iis_engine.checkpoints import fit_weights, load_checkpoint
 from iis_engine.errors import ArchitectureError
 from iis_engine.preprocessing import override
 from iis_engine.specs import BackboneSpec
+from iis_engine.taps import channels_first, input_of, output_of, pooled
+from iis_engine.token_maps import TokenMap, find_token_map
 
 _FORWARD_ERRORS = (RuntimeError, ValueError, AssertionError, TypeError, IndexError)
 _DRY_IMAGES = 2
@@ -41,6 +43,8 @@ class TorchBackbone(Backbone):
         dry = self._dry_forward()
         self.num_features = dry.shape[1]
         self._map_layer = self._find_map_layer(dry)
+        self._token_map = None if self._map_layer is not None else self._find_token_map(dry)
+        self._tokens_average = self._token_map is not None and self._averages_to(self._token_map, dry)
         self.digest = representation_digest(
             (weight_bytes(key, tensor) for key, tensor in sorted(state.items())),
             {**self._settings(), "arguments": self._arguments_in_use(), "pretrained": None},
@@ -57,12 +61,22 @@ class TorchBackbone(Backbone):
         return features
 
     def feature_map(self, batch: Tensor) -> Tensor | None:
-        """(n, d, h, w) whose spatial mean is the representation, checked when the network was loaded; else None."""
+        """(n, d, h, w) whose spatial mean is the representation, checked when the network was loaded; else None.
+
+        Computed in full precision on a GPU too, where `embed` is not: there the mean is f up to 2e-2 of its largest value.
+        """
         if self._map_layer is None:
-            return None
-        with self._computing(half=True), _output_of(self._module, self._map_layer) as seen:
+            return self.token_map(batch) if self._tokens_average else None
+        with self._computing(half=False), output_of(self._module, self._map_layer) as seen:
             self._represent(self._on_device(batch))
-        return _channels_first(seen[-1]).float()
+        return channels_first(seen[-1]).float()
+
+    def token_map(self, batch: Tensor) -> Tensor | None:
+        """(n, d, h, w), the representation read at each place on its own, in full precision; None where nothing of the kind was found."""
+        if self._token_map is None:
+            return None
+        with self._computing(half=False):
+            return self._token_map(self._on_device(batch)).float()
 
     def describe(self) -> dict[str, Any]:
         """Architecture, sizes and preprocessing; `parameter_count` leaves out the classifier."""
@@ -71,7 +85,7 @@ class TorchBackbone(Backbone):
             "num_features": self.num_features,
             "input_size": list(self.input_size),
             "parameter_count": self._parameter_count,
-            "feature_map": self._map_layer is not None,
+            "feature_map": self._map_layer is not None or self._tokens_average,
             "notes": [],
         }
 
@@ -100,12 +114,12 @@ class TorchBackbone(Backbone):
 
     def _represent(self, images: Tensor) -> Tensor:
         if self._spec.layer is not None:
-            with _output_of(self._module, self._spec.layer) as seen:
+            with output_of(self._module, self._spec.layer) as seen:
                 self._module(images)
             return seen[-1]
         if self._network.represent is not None:
             return self._network.represent(images)
-        with _input_of(self._module, self._network.head[0]) as seen:
+        with input_of(self._module, self._network.head[0]) as seen:
             self._module(images)
         return seen[-1]
 
@@ -136,13 +150,13 @@ class TorchBackbone(Backbone):
     def _find_map_layer(self, representation: Tensor) -> str | None:
         """The last module whose output averages to the representation over space, on the dry images."""
         found: list[str] = []
-        tolerance = (2e-2 if self._half is not None else 1e-4) * float(representation.abs().max())
+        tolerance = self._tolerance(representation)
 
         def compare(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
                 if not isinstance(output, Tensor) or output.ndim != 4:
                     return
-                candidate = _channels_first(output).float()
+                candidate = channels_first(output).float()
                 if candidate.shape[2:].numel() == 1 or candidate.shape[:2] != representation.shape:
                     return
                 if float((candidate.mean((2, 3)) - representation).abs().max()) <= tolerance:
@@ -159,6 +173,20 @@ class TorchBackbone(Backbone):
         if self._spec.layer in found:
             return self._spec.layer  # not an average pooling after it, which has the same mean
         return found[-1] if found else None
+
+    def _find_token_map(self, representation: Tensor) -> TokenMap | None:
+        images = self._on_device(self._dry_images())
+        with self._computing(half=False):
+            return find_token_map(self._module, self._spec.layer, images, representation, self._tolerance(representation))
+
+    def _averages_to(self, token_map: TokenMap, representation: Tensor) -> bool:
+        """Whether the patches are averaged and nothing follows, so that the token map is the feature map."""
+        with self._computing(half=False):
+            mean = token_map(self._on_device(self._dry_images())).mean((2, 3))
+        return float((mean - representation).abs().max()) <= self._tolerance(representation)
+
+    def _tolerance(self, representation: Tensor) -> float:
+        return (2e-2 if self._half is not None else 1e-4) * float(representation.abs().max())
 
 
 def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
@@ -186,62 +214,7 @@ def unused_head(network: Network, layer: str | None) -> tuple[str, ...]:
     return network.head
 
 
-def pooled(output: Tensor) -> Tensor:
-    """One vector per image: the mean over positions of a map (n, d, h, w) or (n, h, w, d) or of tokens (n, t, d)."""
-    if output.ndim == 4:
-        return _channels_first(output).mean((2, 3))
-    return output.mean(1) if output.ndim == 3 else output
-
-
-def _channels_first(output: Tensor) -> Tensor:
-    """Some transformers put channels last; their maps are told by two equal middle sides beside an unequal last one."""
-    _, second, third, last = output.shape
-    return output.permute(0, 3, 1, 2) if second == third != last else output
-
-
 def weight_bytes(key: str, tensor: Tensor) -> bytes:
     """A key and its values as bytes for a digest."""
     data = tensor.detach().cpu().contiguous()
     return f"{key} {data.dtype} {tuple(data.shape)} ".encode() + data.numpy().tobytes()
-
-
-@contextmanager
-def _output_of(module: nn.Module, name: str) -> Generator[list[Tensor]]:
-    seen: list[Tensor] = []
-
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        first = output[0] if isinstance(output, (tuple, list)) and output else output
-        if not isinstance(first, Tensor):
-            raise ArchitectureError(f"The layer {name!r} yields no tensor; name another layer.", code="layer_unknown", param="layer")
-        seen.append(first)
-
-    with _hooked(module.get_submodule(name).register_forward_hook(hook)):
-        yield seen
-    _require_reached(seen, name)
-
-
-@contextmanager
-def _input_of(module: nn.Module, name: str) -> Generator[list[Tensor]]:
-    seen: list[Tensor] = []
-
-    def hook(_module: nn.Module, inputs: Any) -> None:
-        seen.append(cast(Tensor, inputs[0]))
-
-    with _hooked(module.get_submodule(name).register_forward_pre_hook(hook)):
-        yield seen
-    _require_reached(seen, name)
-
-
-@contextmanager
-def _hooked(handle: torch.utils.hooks.RemovableHandle) -> Generator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _require_reached(seen: list[Tensor], name: str) -> None:
-    if not seen:
-        raise ArchitectureError(
-            f"A forward pass does not reach the layer {name!r}; name another layer.", code="layer_unknown", param="layer"
-        )

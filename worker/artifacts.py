@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ def digest_of(**everything_it_depends_on: Any) -> str:
 def output_key(stage_key: str, name: str) -> str:
     """The key of one file that a stage writes."""
     return digest_of(stage=stage_key, output=name)
+
+
+def safe_name(filename: str) -> str:
+    """A person's file name as one that is harmless on any disk."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", filename)[-100:].lstrip(".")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.models import Dataset, Job, Model, Upload
 from app.db.session import is_outage
-from worker.artifacts import OwnersArtifacts
+from worker.artifacts import OwnersArtifacts, safe_name
 from worker.compute import DeadlinePassed, Interrupted, Stop, Watch
 from worker.metrics import STAGE_SECONDS
 from worker.progress import Progress
@@ -135,7 +134,7 @@ class Attempt(AbstractContextManager["Attempt"]):
     def fetch_upload(self, upload_id: str) -> Path:
         """The uploaded file in the workspace, under its own (cleaned) name."""
         upload = self.rows.uploads[upload_id]
-        path = self.workspace / upload.id / re.sub(r"[^A-Za-z0-9._-]", "_", upload.filename)[-100:].lstrip(".")
+        path = self.workspace / upload.id / safe_name(upload.filename)
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             self.artifacts.fetch(upload.sha256, path, self.stop.check)

@@ -9,11 +9,12 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from sqlalchemy.orm import Session
 
-from app.db.expiry import expire_idempotency_records
+from app.db.expiry import expire_idempotency_records, expire_posted_images
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.service import expire_uploads
+from worker.answering import Answerer
 from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
@@ -52,10 +53,17 @@ def sweeper() -> Sweeper:
     return Sweeper(current, partial(keep_house, current))
 
 
+@lru_cache(maxsize=1)
+def answerer() -> Answerer:
+    """This process's thread for questions."""
+    return Answerer(runtime())
+
+
 def keep_house(current: Runtime, session: Session) -> None:
-    """Remove what nobody will ask for again: workspaces of jobs that ended, uploads never completed, answers kept for repeats."""
+    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats."""
     sweep_workspaces(session, current.work_folder)
     expire_uploads(session, current.store)
+    expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
 
 
@@ -69,6 +77,7 @@ def _start(**_: Any) -> None:
     hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
+    answerer().start()
 
 
 @worker_shutting_down.connect
@@ -79,4 +88,5 @@ def _hand_back(**_: Any) -> None:
 @worker_shutdown.connect
 def _close(**_: Any) -> None:
     sweeper().close()
+    answerer().close()
     runtime().close()

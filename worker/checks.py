@@ -18,7 +18,7 @@ from worker.datasets import READING
 from worker.pipeline import Pipeline
 from worker.score import classes_stage, phrases_stage
 from worker.sources import Phrases, Sources, describe_dataset, fetch_dataset, fetch_model, reading_key
-from worker.stages import CLASSES, PHRASES
+from worker.stage_files import CLASSES, PHRASES
 
 _LEFT_OUT = {
     "too_long": f"for having more than {CONCEPT_CHARACTERS_MAX} characters",
@@ -35,7 +35,7 @@ def run_check_model(attempt: Attempt) -> None:
     model = attempt.rows.model
     if model is None:
         raise StageRefused("model_missing", "The check names no model.", None)
-    found = attempt.compute("check_model", {"model": fetch_model(attempt, model)})
+    found = attempt.compute("check_model", {"model": fetch_model(attempt.runtime.settings, model, attempt.fetch_upload)})
     if model.role == "backbone":
         _refuse_too_wide(found["info"]["num_features"], "layer", "choose a layer that is pooled")
     _finish(attempt, Model, model.id, found)

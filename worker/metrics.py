@@ -11,6 +11,12 @@ STAGE_SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 14400),
 )
 STAGES_REUSED = Counter("iis_worker_stages_reused", "Stages whose output was already held.", ["stage"])
+QUESTION_SECONDS = Histogram(
+    "iis_worker_question_seconds",
+    "Time to answer a question about a scored job.",
+    ["kind"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
+)
 JOBS_ENDED = Counter("iis_worker_jobs_ended", "Attempts by how they ended.", ["kind", "end"])
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
-from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedConcept, Job, Plot, Result
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedConcept, Job, Plot, Predictor, Result
 
 CONCEPTS_AT_ONCE = 500
 CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # what the compute process may say of a concept
@@ -32,19 +32,38 @@ class FittedLibrary:
     exemplars_sha256: str | None  # a zip of crops, named in each concept's exemplars; None where there are no images
 
 
-def add_results(session: Session, job: Job, *, report: Path, plots: list[tuple[str, str, str]], library_id: str | None) -> None:
+@dataclass(frozen=True)
+class KeptPredictors:
+    """Where every head of a job lies, and what is known of the test images, as artifact keys."""
+
+    predictors_key: str
+    tested_key: str
+
+
+def add_results(
+    session: Session,
+    job: Job,
+    *,
+    report: Path,
+    plots: list[tuple[str, str, str]],
+    library_id: str | None,
+    predictors: KeptPredictors | None,
+) -> None:
     """Add report, curves and plots of a finished score job.
 
     Parameters
     ----------
     report : the report as JSON
     plots : (name, format, sha256) of each figure
+    predictors : None where the protocol keeps no heads
     """
     content = json.loads(report.read_text())
     session.add(Result(job_id=job.id, library_id=library_id, report=content))
     for name, points in (("library", content["points"]), ("random_control", content.get("random_points", []))):
         _add_curve(session, job.id, name, points)
     session.add_all(Plot(job_id=job.id, name=name, format=format_, blob_sha256=sha256) for name, format_, sha256 in plots)
+    if predictors is not None:
+        _add_predictors(session, job, content["points"], predictors)
     session.flush()
 
 
@@ -90,3 +109,18 @@ def _add_curve(session: Session, job_id: str, name: str, points: list[dict[str, 
     session.add(curve)
     session.flush()
     session.add_all(CurvePoint(curve_id=curve.id, **{column: point.get(column) for column in POINT_COLUMNS}) for point in points)
+
+
+def _add_predictors(session: Session, job: Job, points: list[dict[str, Any]], kept: KeptPredictors) -> None:
+    by_kept = {point["kept"]: point for point in points if point["kept"] > 0}  # with few concepts two sparsities keep the same number
+    session.add_all(
+        Predictor(
+            id=new_id("predictor"),
+            owner_id=job.owner_id,
+            job_id=job.id,
+            **{name: point[name] for name in ("kept", "sparsity", "accuracy", "arr")},
+            predictors_key=kept.predictors_key,
+            tested_key=kept.tested_key,
+        )
+        for point in by_kept.values()
+    )

@@ -16,9 +16,9 @@ from worker.artifacts import digest_of
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
-from worker.results import FittedLibrary, add_library, add_results
+from worker.results import FittedLibrary, KeptPredictors, add_library, add_results
 from worker.sources import Sources, read_vocabulary
-from worker.stages import (
+from worker.stage_files import (
     CLASSES,
     CONCEPTS,
     CONTROL,
@@ -32,7 +32,9 @@ from worker.stages import (
     NAMES,
     PHRASES,
     PLOTS,
+    PREDICTORS,
     REPORT,
+    TESTED,
     VECTORS,
 )
 
@@ -58,9 +60,12 @@ def run_score(attempt: Attempt) -> None:
         files = (pipeline.file(name) for name in (CONCEPTS, LEFT_OUT, VECTORS))
         fitted = FittedLibrary(settings, pipeline.key(LIBRARY), *files, exemplars_sha256=crops)
 
+    keys = (pipeline.key(name) for name in (PREDICTORS, TESTED))
+    predictors = KeptPredictors(*keys) if job.spec["protocol"] == "exact" else None
+
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id
-        add_results(session, job, report=report, plots=plots, library_id=library_id)
+        add_results(session, job, report=report, plots=plots, library_id=library_id, predictors=predictors)
         transitions.succeed(session, attempt.job_id, attempt.token)
 
     attempt.write(finish)
@@ -142,6 +147,10 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     if fits:
         shown = (CONCEPTS, LEFT_OUT, VECTORS, EXEMPLARS)
         stages.append(Stage("explain", show, (FEATURES, LIBRARY, *names), shown, named, ("dataset",) if images else ()))
+    if protocol == "exact":  # the heads of `reference` are kept by nobody
+        names_of = {"dataset": asked.dataset.id} if images else None  # another data set may hold the same images under other names
+        kept = _key("predictors", heads=heads, names_of=names_of)
+        stages.append(Stage("predictors", kept, (FEATURES, LIBRARY, MEASUREMENT), (PREDICTORS, TESTED), {}, ("dataset",) if images else ()))
     return [*stages, Stage("report", _key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.db.models import ConceptSetVersion, Dataset, Job, Model
+from app.settings import Settings
 from app.storage import ArtifactMissing
 from iis_engine.vocabulary import Phrase, phrases_digest, shipped
 from worker.artifacts import digest_of
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING
-from worker.stages import VOCABULARY
+from worker.stage_files import VOCABULARY
 
 Phrases = list[list[str | None]]
 """[[text, group], …]"""
@@ -43,13 +45,13 @@ class Sources:
 
     def _model(self) -> dict[str, Any] | None:
         model = self._attempt.rows.model
-        return None if model is None else fetch_model(self._attempt, model)
+        return None if model is None else fetch_model(self._attempt.runtime.settings, model, self._attempt.fetch_upload)
 
     def _vlm(self) -> dict[str, Any]:
         model = self._attempt.rows.vlm
         if model is None:
             raise StageRefused("vlm_missing", "The job names no vision-language model.", "vlm")
-        return fetch_model(self._attempt, model)
+        return fetch_model(self._attempt.runtime.settings, model, self._attempt.fetch_upload)
 
     def _dataset(self) -> dict[str, Any]:
         attempt, dataset = self._attempt, self._attempt.rows.dataset
@@ -66,9 +68,8 @@ class Sources:
         (self._attempt.workspace / VOCABULARY).write_text(json.dumps(phrases))
 
 
-def fetch_model(attempt: Attempt, model: Model) -> dict[str, Any]:
-    """A network as a request to the compute process, its files in the workspace."""
-    settings = attempt.runtime.settings
+def fetch_model(settings: Settings, model: Model, fetch_upload: Callable[[str], Path]) -> dict[str, Any]:
+    """A network as a request to the compute process, its files fetched."""
     if model.pretrained is not None and not settings.allow_hub:
         raise StageRefused("hub_not_allowed", "This server fetches no weights by name; upload the checkpoint file instead.", "pretrained")
     return {
@@ -80,8 +81,8 @@ def fetch_model(attempt: Attempt, model: Model) -> dict[str, Any]:
         "preprocessing": model.preprocessing,
         "tokenizer": model.tokenizer,
         "device": settings.device,
-        "checkpoint": None if model.upload_id is None else str(attempt.fetch_upload(model.upload_id)),
-        "text_checkpoint": None if model.text_upload_id is None else str(attempt.fetch_upload(model.text_upload_id)),
+        "checkpoint": None if model.upload_id is None else str(fetch_upload(model.upload_id)),
+        "text_checkpoint": None if model.text_upload_id is None else str(fetch_upload(model.text_upload_id)),
     }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import defer
 
 from app.db.models import Blob, Concept, ConceptLibrary, DroppedConcept, StageArtifact
 from app.db.repository import OwnedRepository
@@ -25,6 +26,11 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         """Concepts behind index `after`, and one more than `limit`."""
         behind = self._concepts(library_id).where(Concept.index > (-1 if after is None else after))
         return self.session.scalars(behind.order_by(Concept.index).limit(limit + 1)).all()
+
+    def named(self, library_id: str, indexes: Collection[int]) -> dict[int, Concept]:
+        """The concepts of these indexes, by index."""
+        rows = self.session.scalars(self._concepts(library_id).where(Concept.index.in_(indexes)).options(defer(Concept.vector)))
+        return {row.index: row for row in rows}
 
     def dropped(self, library_id: str, *, after: int | None, limit: int) -> Sequence[DroppedConcept]:
         """Phrases that were left out behind index `after`, and one more than `limit`."""

@@ -7,12 +7,19 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from app.db.models import IdempotencyRecord
+from app.db.models import IdempotencyRecord, PostedImage
 
 
 def expire_idempotency_records(session: Session, expiry_seconds: float) -> int:
     """Drop answers kept for longer than `expiry_seconds`; returns how many went. Commits."""
     oldest = datetime.now(UTC) - timedelta(seconds=expiry_seconds)
     gone = session.scalars(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < oldest).returning(IdempotencyRecord.key)).all()
+    session.commit()
+    return len(gone)
+
+
+def expire_posted_images(session: Session) -> int:
+    """Drop images whose time is over; returns how many went. Commits."""
+    gone = session.scalars(delete(PostedImage).where(PostedImage.expires_at < datetime.now(UTC)).returning(PostedImage.id)).all()
     session.commit()
     return len(gone)

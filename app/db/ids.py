@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv"]
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img"]
 PREFIXES: dict[str, Prefix] = {
     "owner": "own",
     "api_key": "key",
@@ -17,6 +17,8 @@ PREFIXES: dict[str, Prefix] = {
     "job": "job",
     "library": "lib",
     "curve": "crv",
+    "predictor": "prd",
+    "posted_image": "img",
 }
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread

@@ -5,10 +5,55 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pgvector.sqlalchemy import Vector
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, func, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, Json, created_at_column
+from app.db.result_tables import (
+    MAX_DIMENSION,
+    Concept,
+    ConceptLibrary,
+    Curve,
+    CurvePoint,
+    DroppedConcept,
+    Plot,
+    PostedImage,
+    Predictor,
+    Result,
+)
+
+__all__ = [
+    "CHECK_STATES",
+    "FINISHED_STATES",
+    "INTERNAL_JOB_KINDS",
+    "JOB_STATES",
+    "MAX_DIMENSION",
+    "PUBLIC_JOB_KINDS",
+    "ApiKey",
+    "Base",
+    "Blob",
+    "Concept",
+    "ConceptLibrary",
+    "ConceptSet",
+    "ConceptSetVersion",
+    "Curve",
+    "CurvePoint",
+    "Dataset",
+    "DroppedConcept",
+    "IdempotencyRecord",
+    "Job",
+    "JobEvent",
+    "Json",
+    "Model",
+    "Owner",
+    "Plot",
+    "PostedImage",
+    "Predictor",
+    "Result",
+    "StageArtifact",
+    "Upload",
+    "UploadPart",
+]
 
 JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
 FINISHED_STATES = ("succeeded", "failed", "canceled")
@@ -16,31 +61,12 @@ CHECK_STATES = ("pending", "ready", "failed")
 PUBLIC_JOB_KINDS = ("score",)
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 
-Json = dict[str, Any]
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: DateTime(timezone=True), str: Text, Json: JSONB, list[Any]: JSONB}
-
-
-def _created_at() -> Mapped[datetime]:
-    return mapped_column(server_default=func.now())
-
 
 class Owner(Base):
     __tablename__ = "owners"
     id: Mapped[str] = mapped_column(primary_key=True)  # own_…
     name: Mapped[str]
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
 
 
 class ApiKey(Base):
@@ -50,7 +76,7 @@ class ApiKey(Base):
     name: Mapped[str]
     digest: Mapped[str] = mapped_column(unique=True)  # HMAC-SHA256 of the secret, hex; the secret itself is never stored
     hint: Mapped[str]  # last four characters, so that a person can tell keys apart
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
     revoked_at: Mapped[datetime | None]
 
 
@@ -64,7 +90,7 @@ class IdempotencyRecord(Base):
     response_status: Mapped[int | None]
     response_headers: Mapped[Json | None]
     response_body: Mapped[str | None]
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
 
 
 class Blob(Base):
@@ -73,7 +99,7 @@ class Blob(Base):
     __tablename__ = "blobs"
     sha256: Mapped[str] = mapped_column(primary_key=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
 
 
 class Upload(Base):
@@ -85,7 +111,7 @@ class Upload(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]  # declared by the client, checked against the content on completion
     state: Mapped[str] = mapped_column(default="open")
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
     expires_at: Mapped[datetime]  # an open upload is swept after this
     completed_at: Mapped[datetime | None]
 
@@ -96,7 +122,7 @@ class UploadPart(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
 
 
 class Model(Base):
@@ -121,7 +147,7 @@ class Model(Base):
     error: Mapped[Json | None]  # {code, message, param}
     digest: Mapped[str | None]  # sha256 of the weights and everything that decides the representation
     info: Mapped[Json | None]  # num_features, input_size, preprocessing used, parameter count
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # gone for its owner; finished jobs still say what they were about
 
@@ -142,7 +168,7 @@ class Dataset(Base):
     error: Mapped[Json | None]
     digest: Mapped[str | None]
     info: Mapped[Json | None]  # class_names, counts per split and class, corrupt files, how it was split
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
 
@@ -155,7 +181,7 @@ class ConceptSet(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
     description: Mapped[str | None]
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
     deleted_at: Mapped[datetime | None]
 
 
@@ -171,11 +197,8 @@ class ConceptSetVersion(Base):
     digest: Mapped[str | None]  # sha256 of the phrases, once they are final
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # whose embeddings find near-duplicates
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))  # whose class names the phrases keep away from
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
-
-
-MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
 
 
 class Job(Base):
@@ -205,8 +228,8 @@ class Job(Base):
     error: Mapped[Json | None]  # {code, message, param}
     request_id: Mapped[str | None]
     deadline_seconds: Mapped[float]  # of running time, over all attempts
-    created_at: Mapped[datetime] = _created_at()
-    queued_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
+    queued_at: Mapped[datetime] = created_at_column()
     running_at: Mapped[datetime | None]  # first claim
     claimed_at: Mapped[datetime | None]  # latest claim
     ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # of attempts that went back to the queue
@@ -221,7 +244,7 @@ class JobEvent(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     type: Mapped[str]  # state, progress, stage, warning
     data: Mapped[Json]
-    created_at: Mapped[datetime] = _created_at()
+    created_at: Mapped[datetime] = created_at_column()
 
 
 class StageArtifact(Base):
@@ -232,79 +255,4 @@ class StageArtifact(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     stage: Mapped[str]
     blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
-    created_at: Mapped[datetime] = _created_at()
-
-
-class ConceptLibrary(Base):
-    __tablename__ = "concept_libraries"
-    id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
-    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
-    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
-    kind: Mapped[str]  # prototype, cluster, end2end, text, random, combined
-    settings: Mapped[Json]
-    concept_count: Mapped[int]  # M
-    dimension: Mapped[int]  # d
-    artifact_key: Mapped[str]  # of the stage artifact that holds it whole
-    created_at: Mapped[datetime] = _created_at()
-
-
-class Concept(Base):
-    __tablename__ = "concepts"
-    library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
-    index: Mapped[int] = mapped_column(primary_key=True)
-    origin: Mapped[str]  # the library it came from; differs from the library's kind only in a combined one
-    label: Mapped[str | None]  # its phrase, or the name that was found for it
-    vector: Mapped[list[float]] = mapped_column(Vector())  # unit length; no fixed dimension, models differ
-    exemplars: Mapped[list[Any]]  # [{image, box: [left, top, right, bottom], similarity}]
-    details: Mapped[Json | None]  # text: group, similarity, clip_top5; a named visual concept: names, margin, named
-
-
-class DroppedConcept(Base):
-    """A phrase that was left out when a text library was fitted."""
-
-    __tablename__ = "dropped_concepts"
-    library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
-    index: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str]
-    reason: Mapped[str]
-    details: Mapped[Json]  # the figures behind the reason
-
-
-class Result(Base):
-    __tablename__ = "results"
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    library_id: Mapped[str | None] = mapped_column(ForeignKey("concept_libraries.id"))
-    report: Mapped[Json]
-    created_at: Mapped[datetime] = _created_at()
-
-
-class Curve(Base):
-    __tablename__ = "curves"
-    __table_args__ = (UniqueConstraint("job_id", "name"),)
-    id: Mapped[str] = mapped_column(primary_key=True)  # crv_…
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    name: Mapped[str]  # library, or random_control
-
-
-class CurvePoint(Base):
-    __tablename__ = "curve_points"
-    curve_id: Mapped[str] = mapped_column(ForeignKey("curves.id", ondelete="CASCADE"), primary_key=True)
-    sparsity: Mapped[float] = mapped_column(primary_key=True)  # s; with few concepts two sparsities keep the same number
-    kept: Mapped[int]  # k
-    accuracy: Mapped[float]
-    accuracy_low: Mapped[float]
-    accuracy_high: Mapped[float]
-    arr: Mapped[float]
-    arr_low: Mapped[float]
-    arr_high: Mapped[float]
-    arr_chance_corrected: Mapped[float | None]
-
-
-class Plot(Base):
-    __tablename__ = "plots"
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)  # arr, accuracy
-    format: Mapped[str] = mapped_column(primary_key=True)  # png, svg
-    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    created_at: Mapped[datetime] = created_at_column()

@@ -15,6 +15,8 @@ from iis_engine.specs import VISUAL_KINDS, ElementKind, ProtocolName
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
 
+LINKED = ("events", "result", "curves", "plots", "explanations", "classes", "concepts", "cancel")
+
 JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -160,6 +162,9 @@ JOB_EXAMPLE: dict[str, Any] = {
         "result": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/result",
         "curves": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/curves",
         "plots": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/plots",
+        "explanations": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/explanations",
+        "classes": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/classes",
+        "concepts": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/concepts",
         "cancel": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/cancel",
     },
 }
@@ -217,6 +222,6 @@ class JobView(BaseModel):
                 "running_at": job.running_at,
                 "canceling_at": job.canceling_at,
                 **{f"{state}_at": job.finished_at if job.state == state else None for state in FINISHED_STATES},
-                "links": {"self": at, **{name: f"{at}/{name}" for name in ("events", "result", "curves", "plots", "cancel")}},
+                "links": {"self": at, **{name: f"{at}/{name}" for name in LINKED}},
             }
         )

@@ -22,6 +22,7 @@ from iis_engine.errors import DataError, OutOfMemory
 from iis_engine.extraction import extract_features
 from iis_engine.features import FeatureSet
 from iis_engine.images import load_image
+from iis_engine.order import in_canonical_order
 from iis_engine.specs import BackboneSpec, ElementSpec, Preprocessing
 
 ImageFolder = Callable[..., Path]
@@ -75,6 +76,10 @@ def test_features_are_those_of_one_image_at_a_time_in_the_order_of_the_data_set(
     assert features.y_test.tolist() == [image.label for image in dataset.test]
     assert features.class_names == ("cat", "dog")
     assert features.elements is None
+    assert features.train_rows is not None
+    assert features.test_rows is not None
+    assert features.train_rows.tolist() == list(range(43))
+    assert features.test_rows.tolist() == list(range(11))
 
 
 @pytest.mark.parametrize(("batch_size", "shard_size", "threads"), [(1, 5, 1), (7, 17, 3), (64, 1000, 2), (3, 16, 2)])
@@ -237,6 +242,20 @@ def test_an_image_that_breaks_after_the_reading_is_named_and_left_out(
     assert {ref.image for ref in features.element_refs} == set(range(120)) - {7}
 
 
+def test_each_test_row_knows_its_image_when_one_is_left_out_and_when_rows_are_sorted(
+    backbone: Backbone, image_folder: ImageFolder, tmp_path: Path
+) -> None:
+    image_folder({"cat": 50, "dog": 50}, under="train", size=8)
+    dataset = read_image_folder(image_folder({"cat": 5, "dog": 5}, under="test", size=8))
+    dataset.test[2].path.write_bytes(b"broken")
+    features = in_canonical_order(extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards"))
+    assert features.test_rows is not None
+    assert sorted(features.test_rows.tolist()) == [row for row in range(10) if row != 2]
+    for image, expected, label in zip(features.test_rows.tolist(), features.X_test, features.y_test.tolist(), strict=True):
+        assert dataset.test[image].label == label
+        assert torch.allclose(backbone.embed(backbone.preprocess(load_image(dataset.test[image].path))[None])[0], expected, atol=1e-4)
+
+
 def test_an_image_too_thin_to_resize_is_named_and_left_out_with_its_elements(
     backbone: Backbone, image_folder: ImageFolder, tmp_path: Path
 ) -> None:
@@ -283,7 +302,12 @@ def test_warnings_of_the_reading_are_kept(backbone: Backbone, image_folder: Imag
 def test_features_survive_their_file(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
     features = extract_features(backbone, dataset, ElementSpec(images_per_class=2), shard_folder=tmp_path / "shards")
     features.save(tmp_path / "features.safetensors")
-    assert same(features, FeatureSet.load(tmp_path / "features.safetensors"), tolerance=0)
+    again = FeatureSet.load(tmp_path / "features.safetensors")
+    assert same(features, again, tolerance=0)
+    for before, after in ((features.train_rows, again.train_rows), (features.test_rows, again.test_rows)):
+        assert before is not None
+        assert after is not None
+        assert torch.equal(before, after)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,119 @@
+"""The tables of what jobs leave: libraries with their concepts, reports, curves, figures, predictors, and images posted to be explained."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pgvector.sqlalchemy import Vector
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, Json, created_at_column
+
+MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
+
+
+class ConceptLibrary(Base):
+    __tablename__ = "concept_libraries"
+    id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    kind: Mapped[str]  # prototype, cluster, end2end, text, random, combined
+    settings: Mapped[Json]
+    concept_count: Mapped[int]  # M
+    dimension: Mapped[int]  # d
+    artifact_key: Mapped[str]  # of the stage artifact that holds it whole
+    created_at: Mapped[datetime] = created_at_column()
+
+
+class Concept(Base):
+    __tablename__ = "concepts"
+    library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    origin: Mapped[str]  # the library it came from; differs from the library's kind only in a combined one
+    label: Mapped[str | None]  # its phrase, or the name that was found for it
+    vector: Mapped[list[float]] = mapped_column(Vector())  # unit length; no fixed dimension, models differ
+    exemplars: Mapped[list[Any]]  # [{image, box: [left, top, right, bottom], similarity}]
+    details: Mapped[Json | None]  # text: group, similarity, clip_top5; a named visual concept: names, margin, named
+
+
+class DroppedConcept(Base):
+    """A phrase that was left out when a text library was fitted."""
+
+    __tablename__ = "dropped_concepts"
+    library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    reason: Mapped[str]
+    details: Mapped[Json]  # the figures behind the reason
+
+
+class Result(Base):
+    __tablename__ = "results"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    library_id: Mapped[str | None] = mapped_column(ForeignKey("concept_libraries.id"))
+    report: Mapped[Json]
+    created_at: Mapped[datetime] = created_at_column()
+
+
+class Curve(Base):
+    __tablename__ = "curves"
+    __table_args__ = (UniqueConstraint("job_id", "name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)  # crv_…
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    name: Mapped[str]  # library, or random_control
+
+
+class CurvePoint(Base):
+    __tablename__ = "curve_points"
+    curve_id: Mapped[str] = mapped_column(ForeignKey("curves.id", ondelete="CASCADE"), primary_key=True)
+    sparsity: Mapped[float] = mapped_column(primary_key=True)  # s; with few concepts two sparsities keep the same number
+    kept: Mapped[int]  # k
+    accuracy: Mapped[float]
+    accuracy_low: Mapped[float]
+    accuracy_high: Mapped[float]
+    arr: Mapped[float]
+    arr_low: Mapped[float]
+    arr_high: Mapped[float]
+    arr_chance_corrected: Mapped[float | None]
+
+
+class Plot(Base):
+    __tablename__ = "plots"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)  # arr, accuracy
+    format: Mapped[str] = mapped_column(primary_key=True)  # png, svg
+    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+
+
+class Predictor(Base):
+    """One sparse head of a scored job, a node of its curve."""
+
+    __tablename__ = "predictors"
+    __table_args__ = (UniqueConstraint("job_id", "kept"),)
+    id: Mapped[str] = mapped_column(primary_key=True)  # prd_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    kept: Mapped[int]  # k
+    sparsity: Mapped[float]  # s
+    accuracy: Mapped[float]  # on the test images
+    arr: Mapped[float]
+    predictors_key: Mapped[str]  # of the stage artifact with every head of the job
+    tested_key: Mapped[str]  # of the stage artifact with what is known of the test images
+    created_at: Mapped[datetime] = created_at_column()
+
+
+class PostedImage(Base):
+    """An image that somebody posted to have it explained; it is gone after a while."""
+
+    __tablename__ = "posted_images"
+    id: Mapped[str] = mapped_column(primary_key=True)  # img_…
+    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    filename: Mapped[str]
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # as it was sent
+    created_at: Mapped[datetime] = created_at_column()
+    expires_at: Mapped[datetime] = mapped_column(index=True)

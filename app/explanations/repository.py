@@ -1,0 +1,30 @@
+"""All SQL of explanations: images posted for a job, and what a job left to explain with."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import defer
+
+from app.db.models import PostedImage, Predictor
+from app.db.repository import OwnedRepository
+
+
+class PostedImageRepository(OwnedRepository[PostedImage]):
+    """An owner's posted images; their bytes are not read."""
+
+    table = PostedImage
+    noun = "image"
+
+    def of_job(self, image_id: str, job_id: str) -> PostedImage | None:
+        """An image posted for this job."""
+        statement = self.owned().where(PostedImage.id == image_id, PostedImage.job_id == job_id)
+        return self.session.scalar(statement.options(defer(PostedImage.content))) if "\0" not in image_id else None
+
+    def remove(self, image_id: str) -> None:
+        """Drop an image."""
+        self.session.execute(delete(PostedImage).where(PostedImage.id == image_id, PostedImage.owner_id == self.owner_id))
+
+    def explainable(self, job_id: str) -> bool:
+        """Whether the job left anything to explain with."""
+        found = select(Predictor.id).where(Predictor.job_id == job_id, Predictor.owner_id == self.owner_id).limit(1)
+        return self.session.scalar(found) is not None

@@ -1,0 +1,191 @@
+"""HTTP of explanations: test images and posted ones, their heat maps, and interventions. A worker answers while the caller waits."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, File, Query, Request, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import FactoryDep, SessionDep, SettingsDep, let_go
+from app.errors import ApiError, Conflict
+from app.explanations import service
+from app.explanations.schemas import (
+    MAX_TOP,
+    ExplanationView,
+    HeatMapView,
+    InterventionRequest,
+    InterventionView,
+    OutcomeView,
+)
+from app.idempotency import IdempotentRoute
+from app.pagination import Page, PageParams, number_cursor, page
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.questions import ask
+
+Kept = Annotated[int | None, Query(description="Concepts that are kept, a node of the curve; by default about a tenth of them")]
+Sparsity = Annotated[float | None, Query(description="The same as a sparsity ratio")]
+Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts for and against that are listed")]
+
+RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
+PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A PNG file", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/explanations", tags=["explanations"], route_class=IdempotentRoute)
+
+
+@router.get("", response_model=Page[OutcomeView], responses=RESPONSES)
+async def list_outcomes(
+    *,
+    job_id: str,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    params: PageParams,
+    wrong: Annotated[bool, Query(description="Only where the interpretation names another class than the true one")] = False,
+    disagree: Annotated[bool, Query(description="Only where representation and interpretation differ")] = False,
+    class_: Annotated[str | None, Query(alias="class", description="Only images of this class")] = None,
+    predicted: Annotated[str | None, Query(description="Only images of which the interpretation says this class")] = None,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """The test images by index, with what was predicted for each."""
+    explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    filters: dict[str, Any] = {"wrong": wrong, "disagree": disagree, "class": class_, "predicted": predicted}
+    node = service.require_one_node(kept, sparsity)
+    about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **filters, **node}
+    answer = await ask(settings, owner.owner_id, "outcomes", about)
+    found = [
+        OutcomeView.model_validate(
+            one
+            | {
+                "links": {"self": f"{explained.at}/{one['index']}"}
+                | ({"image": f"{explained.at}/{one['index']}/image.png"} if explained.has_images else {})
+            }
+        )
+        for one in answer["data"]
+    ]
+    asked = {name: _text(value) for name, value in (filters | node).items() if value not in (None, False)}
+    path = explained.at + (f"?{urlencode(asked)}" if asked else "")
+    return respond(request, page(found, params, path, cursors=[one.index for one in found]))
+
+
+@router.post("", status_code=201, response_model=ExplanationView, responses=CREATION_RESPONSES)
+async def explain_posted(
+    *,
+    job_id: str,
+    request: Request,
+    session: SessionDep,
+    sessions: FactoryDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    file: Annotated[UploadFile, File(description="An image")],
+    contrast: Annotated[str | None, Query(description="A class to set the predicted one against")] = None,
+    top: Top = 8,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """Explain an image of your own. It is kept for a day, so that heat maps and interventions can be asked for."""
+    explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
+    if not explained.has_images:
+        raise Conflict(service.NO_IMAGES_NOTE, code="no_images")
+    let_go(request, session)
+    about = {"job": job_id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
+    filename = file.filename or "image"
+    content = await file.read()
+    image = await run_in_threadpool(service.keep_image, sessions, owner.owner_id, job_id, filename, content, settings)
+    try:
+        answer = await ask(settings, owner.owner_id, "explain", about | {"image": image})
+    except ApiError:
+        await run_in_threadpool(service.drop_image, sessions, owner.owner_id, image)
+        raise
+    view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, image, answer, filename)
+    return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
+
+
+@router.get("/{image}", response_model=ExplanationView, responses=RESPONSES)
+async def explain(
+    *,
+    job_id: str,
+    image: str,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    contrast: Annotated[str | None, Query(description="A class to set the predicted one against")] = None,
+    top: Top = 8,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """Why the interpretation says what it says of a test image (by index) or of a posted one."""
+    explained, number = await _asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": number, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
+    answer = await ask(settings, owner.owner_id, "explain", about)
+    view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, number, answer)
+    return respond(request, view)
+
+
+@router.get("/{image}/image.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
+async def picture(*, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
+    """The image as the network sees it: resized and cropped."""
+    _, number = await _asked_about(request, session, owner.owner_id, job_id, image)
+    answer = await ask(settings, owner.owner_id, "picture", {"job": job_id, "image": number})
+    return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
+
+
+@router.get("/{image}/heatmaps/{concept}.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
+async def heat_map_layer(
+    *, job_id: str, image: str, concept: int, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
+) -> Response:
+    """Where a concept is, as a layer to lay over the image: red speaks for the concept, blue against it."""
+    answer = await _heat_map(request, session, owner.owner_id, job_id, image, concept, settings)
+    return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
+
+
+@router.get("/{image}/heatmaps/{concept}", response_model=HeatMapView, responses=RESPONSES)
+async def heat_map(
+    *, job_id: str, image: str, concept: int, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
+) -> Response:
+    """Where a concept is, as numbers."""
+    answer = await _heat_map(request, session, owner.owner_id, job_id, image, concept, settings)
+    links = {"png": f"/v1/jobs/{job_id}/explanations/{image}/heatmaps/{concept}.png"}
+    return respond(request, HeatMapView.model_validate(answer | {"links": links}), immutable=True)
+
+
+@router.post("/{image}/interventions", response_model=InterventionView, responses=CREATION_RESPONSES)
+async def intervene(
+    *, job_id: str, image: str, body: InterventionRequest, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
+) -> InterventionView:
+    """Set, scale or suppress concepts and read the new prediction."""
+    explained, number = await _asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": number, **service.changes_of(body)}
+    answer = await ask(settings, owner.owner_id, "intervene", about)
+    return InterventionView.model_validate(answer | {"links": {"explanation": f"{explained.at}/{image}"}})
+
+
+async def _asked_about(
+    request: Request, session: SessionDep, owner_id: str, job_id: str, image: str
+) -> tuple[service.Explained, int | str]:
+    """The job and the image of an address; the connection is given back."""
+    explained = await run_in_threadpool(service.explainable_job, session, owner_id, job_id)
+    number = await run_in_threadpool(service.read_image, session, owner_id, job_id, image)
+    let_go(request, session)
+    return explained, number
+
+
+async def _heat_map(
+    request: Request, session: SessionDep, owner_id: str, job_id: str, image: str, concept: int, settings: SettingsDep
+) -> dict[str, Any]:
+    _, number = await _asked_about(request, session, owner_id, job_id, image)
+    return await ask(settings, owner_id, "heat_map", {"job": job_id, "image": number, "concept": concept})
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

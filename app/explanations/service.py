@@ -1,0 +1,186 @@
+"""The rules of explanations: which jobs have them, what an image is, and how a worker's answer becomes what a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.db.ids import PREFIXES, new_id
+from app.db.models import Dataset, Job, Model, PostedImage
+from app.db.session import SessionFactory
+from app.errors import Conflict, InvalidInput, NotFound
+from app.explanations.dressing import ConceptNames, concepts_in
+from app.explanations.repository import PostedImageRepository
+from app.explanations.schemas import MAX_CHANGES, ExplanationView, InterventionRequest
+from app.jobs.service import succeeded_job
+from app.results.repository import ResultRepository
+from app.settings import Settings
+
+LARGEST_INDEX = 2**31 - 1
+POSTED_PREFIX = f"{PREFIXES['posted_image']}_"
+NO_IMAGES_NOTE = "The job was scored on ready features, so there is no image to point at."
+UNKNOWN_NOTE = "How exact heat maps are is said with each of them."
+EXACT_NOTE = "Exact: the network averages over places, and the mean of a map is the concept's raw activation."
+PROXY_NOTE = "An approximation: the network does not average over places; each heat map says how it was made."
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A job that can be explained, as far as it concerns an explanation."""
+
+    job_id: str
+    library_id: str
+    has_images: bool
+    input_size: list[int] | None
+    has_feature_map: bool | None
+
+    @property
+    def at(self) -> str:
+        """Where its explanations are."""
+        return f"/v1/jobs/{self.job_id}/explanations"
+
+
+def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
+    """The job, once it has something to explain with.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does; also a Conflict for a job that kept no heads.
+    """
+    job = succeeded_job(session, owner_id, job_id)
+    _require_predictors(session, owner_id, job)
+    library_id = ResultRepository(session, owner_id).of_job(job.id).library_id
+    if library_id is None:
+        raise Conflict(f"Job {job_id} has no concept library.", code="no_predictor")
+    dataset = session.get_one(Dataset, job.dataset_id)
+    model = session.get(Model, job.model_id) if job.model_id else None
+    info = (model.info if model is not None else None) or {}
+    return Explained(job.id, library_id, dataset.kind != "features", info.get("input_size"), info.get("feature_map"))
+
+
+def read_image(session: Session, owner_id: str, job_id: str, image: str) -> int | str:
+    """What an address names: the index of a test image, or a posted image.
+
+    Raises
+    ------
+    NotFound
+        When it is neither.
+    """
+    if image.isascii() and image.isdecimal() and int(image) <= LARGEST_INDEX:
+        return int(image)
+    if image.startswith(POSTED_PREFIX) and PostedImageRepository(session, owner_id).of_job(image, job_id) is not None:
+        return image
+    raise NotFound(f"Job {job_id} has no image {image}; give the index of a test image, or post the image again if it has expired.")
+
+
+def require_one_node(kept: int | None, sparsity: float | None) -> dict[str, Any]:
+    """The node that is asked for, as questions name it.
+
+    Raises
+    ------
+    InvalidInput
+        When both are given.
+    """
+    if kept is not None and sparsity is not None:
+        raise InvalidInput("Give kept or sparsity, not both.", param="sparsity")
+    return {"kept": kept, "sparsity": sparsity}
+
+
+def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: str, content: bytes, settings: Settings) -> str:
+    """Store a posted image for a while; returns its id. Commits.
+
+    Raises
+    ------
+    InvalidInput
+        When it is empty.
+    """
+    if not content:
+        raise InvalidInput("The image is empty.", code="image_unreadable", param="file")
+    expires_at = datetime.now(UTC) + timedelta(seconds=settings.posted_image_expiry_seconds)
+    image = PostedImage(
+        id=new_id("posted_image"), job_id=job_id, owner_id=owner_id, filename=filename, content=content, expires_at=expires_at
+    )
+    image_id = image.id
+    with sessions.begin() as session:
+        PostedImageRepository(session, owner_id).add(image)
+    return image_id
+
+
+def drop_image(sessions: SessionFactory, owner_id: str, image_id: str) -> None:
+    """Forget a posted image that turned out to be none. Commits."""
+    with sessions.begin() as session:
+        PostedImageRepository(session, owner_id).remove(image_id)
+
+
+def dress_explanation(
+    session: Session, owner_id: str, explained: Explained, image: int | str, answer: dict[str, Any], filename: str | None = None
+) -> ExplanationView:
+    """The explanation as a person reads it."""
+    removed = (answer["counterfactual"] or {}).get("removed", [])
+    indexes = [*concepts_in(answer, "supporting", "opposing"), *(one["concept"] for one in removed)]
+    names = ConceptNames(session, owner_id, explained.library_id, indexes)
+    at = f"{explained.at}/{image}"
+
+    def share(one: dict[str, Any]) -> dict[str, Any]:
+        links = {"heatmap": f"{at}/heatmaps/{one['concept']}.png"} if explained.has_images else {}
+        return one | names.of(one["concept"]) | {"links": links}
+
+    links = {"self": at, "interventions": f"{at}/interventions", "job": f"/v1/jobs/{explained.job_id}"}
+    if explained.has_images:
+        links["image"] = f"{at}/image.png"
+    described = answer["image"] | {"id": str(image), "size": explained.input_size if explained.has_images else None}
+    dressed = answer | {
+        "job": explained.job_id,
+        "image": described | ({"name": filename} if filename is not None else {}),
+        "supporting": [share(one) for one in answer["supporting"]],
+        "opposing": [share(one) for one in answer["opposing"]],
+        "heatmaps": _heat_maps(explained),
+        "links": links,
+    }
+    if removed:
+        named = [one | {"label": names.label(one["concept"])} for one in removed]
+        dressed["counterfactual"] = answer["counterfactual"] | {"removed": named}
+    return ExplanationView.model_validate(dressed)
+
+
+def changes_of(request: InterventionRequest) -> dict[str, Any]:
+    """What a request for an intervention asks of a worker.
+
+    Raises
+    ------
+    InvalidInput
+        For too many changes, or a concept that is changed twice.
+    """
+    set_to = [(one.concept, one.activation) for one in request.set] + [(concept, 0.0) for concept in request.suppress]
+    scaled = [(one.concept, one.factor) for one in request.scale]
+    concepts = [concept for concept, _ in (*set_to, *scaled)]
+    if len(concepts) > MAX_CHANGES:
+        raise InvalidInput(f"{len(concepts):,} concepts are to be changed; {MAX_CHANGES:,} at once are allowed.", code="too_many_changes")
+    twice = next((concept for place, concept in enumerate(concepts) if concept in concepts[:place]), None)
+    if twice is not None:
+        raise InvalidInput(f"Concept {twice} is changed twice; set it, suppress it or scale it.", code="concept_twice", param="set")
+    return require_one_node(request.kept, request.sparsity) | {"set": set_to, "scale": scaled}
+
+
+def _require_predictors(session: Session, owner_id: str, job: Job) -> None:
+    if PostedImageRepository(session, owner_id).explainable(job.id):
+        return
+    if job.spec["protocol"] == "reference":
+        reason = "the reference protocol keeps no heads; score it again with protocol exact"
+    else:
+        reason = "it was scored before explanations were kept; submit it again"
+    raise Conflict(f"Job {job.id} cannot be explained: {reason}.", code="no_predictor")
+
+
+def _heat_maps(explained: Explained) -> dict[str, Any]:
+    if not explained.has_images:
+        return {"available": False, "exact": None, "method": None, "note": NO_IMAGES_NOTE}
+    if explained.has_feature_map is None:
+        return {"available": True, "exact": None, "method": None, "note": UNKNOWN_NOTE}
+    if explained.has_feature_map:
+        return {"available": True, "exact": True, "method": "feature_map", "note": EXACT_NOTE}
+    return {"available": True, "exact": False, "method": None, "note": PROXY_NOTE}

@@ -1,0 +1,104 @@
+"""HTTP of class and concept profiles: what a class is made of, which classes a concept serves. A worker answers while the caller waits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import SessionDep, SettingsDep, let_go
+from app.explanations.routes import RESPONSES, Kept, Sparsity
+from app.explanations.schemas import MAX_TOP
+from app.explanations.service import explainable_job, require_one_node
+from app.pagination import Page, PageParams, number_cursor, page
+from app.profiles import service
+from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+from app.questions import ask
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"])
+
+
+@router.get("/classes", response_model=ClassesView, responses=RESPONSES)
+async def list_classes(
+    *,
+    job_id: str,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """Every class with its accuracies on the test images."""
+    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    answer = await ask(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
+    return respond(request, service.dress_classes(explained, answer))
+
+
+@router.get("/classes/{class_name:path}", response_model=ClassView, responses=RESPONSES)
+async def get_class(
+    *,
+    job_id: str,
+    class_name: Annotated[str, Path(description="The name of a class")],
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts for and against that are listed")] = 10,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """What a class is made of: its weightiest concepts for and against, and what it is confused with."""
+    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
+    answer = await ask(settings, owner.owner_id, "class_view", about)
+    return respond(request, await run_in_threadpool(service.dress_class, session, owner.owner_id, explained, answer))
+
+
+@router.get("/concepts", response_model=Page[ConceptUseView], responses=RESPONSES)
+async def list_concepts(
+    *,
+    job_id: str,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    params: PageParams,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """The concepts by index: how often each fires, how much it carries, and which others say nearly the same."""
+    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    node = require_one_node(kept, sparsity)
+    about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **node}
+    answer = await ask(settings, owner.owner_id, "concepts", about)
+    found = await run_in_threadpool(service.dress_concepts, session, owner.owner_id, explained, answer["data"])
+    asked = {name: value for name, value in node.items() if value is not None}
+    path = f"/v1/jobs/{job_id}/concepts" + (f"?{urlencode(asked)}" if asked else "")
+    return respond(request, page(found, params, path, cursors=[one.concept for one in found]))
+
+
+@router.get("/concepts/{concept}", response_model=ConceptProfileView, responses=RESPONSES)
+async def get_concept(
+    *,
+    job_id: str,
+    concept: int,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """One concept: the classes it serves and hinders, and the test images that activate it most."""
+    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    answer = await ask(settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)})
+    return respond(request, await run_in_threadpool(service.dress_concept, session, owner.owner_id, explained, answer))

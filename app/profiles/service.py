@@ -1,0 +1,58 @@
+"""A worker's answers about classes and concepts as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy.orm import Session
+
+from app.explanations.dressing import ConceptNames, concepts_in
+from app.explanations.service import Explained
+from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+
+
+def dress_classes(explained: Explained, answer: dict[str, Any]) -> ClassesView:
+    """The list of classes."""
+    at = f"/v1/jobs/{explained.job_id}/classes"
+    data = [one | {"links": {"self": f"{at}/{quote(one['class'], safe='')}"}} for one in answer["data"]]
+    return ClassesView.model_validate(answer | {"data": data, "links": {"self": at, "job": f"/v1/jobs/{explained.job_id}"}})
+
+
+def dress_class(session: Session, owner_id: str, explained: Explained, answer: dict[str, Any]) -> ClassView:
+    """One class with its concepts' names and crops."""
+    names = ConceptNames(session, owner_id, explained.library_id, concepts_in(answer, "supporting", "opposing"))
+    at = f"/v1/jobs/{explained.job_id}/classes"
+    weighed = {sign: [one | names.of(one["concept"]) for one in answer[sign]] for sign in ("supporting", "opposing")}
+    links = {"self": f"{at}/{quote(answer['class'], safe='')}", "classes": at, "job": f"/v1/jobs/{explained.job_id}"}
+    return ClassView.model_validate(answer | weighed | {"links": links})
+
+
+def dress_concepts(session: Session, owner_id: str, explained: Explained, answers: list[dict[str, Any]]) -> list[ConceptUseView]:
+    """How concepts are used, with names and crops."""
+    names = _names(session, owner_id, explained, answers)
+    return [ConceptUseView.model_validate(_used(explained, names, one)) for one in answers]
+
+
+def dress_concept(session: Session, owner_id: str, explained: Explained, answer: dict[str, Any]) -> ConceptProfileView:
+    """One concept whole."""
+    names = _names(session, owner_id, explained, [answer])
+
+    def links(index: int) -> dict[str, str]:
+        at = f"{explained.at}/{index}"
+        return {"explanation": at} | ({"image": f"{at}/image.png"} if explained.has_images else {})
+
+    top = [one | {"links": links(one["index"])} for one in answer["top_images"]]
+    return ConceptProfileView.model_validate(_used(explained, names, answer) | {"top_images": top})
+
+
+def _names(session: Session, owner_id: str, explained: Explained, answers: list[dict[str, Any]]) -> ConceptNames:
+    indexes = [one["concept"] for one in answers] + [near for one in answers for near in concepts_in(one, "duplicates")]
+    return ConceptNames(session, owner_id, explained.library_id, indexes)
+
+
+def _used(explained: Explained, names: ConceptNames, answer: dict[str, Any]) -> dict[str, Any]:
+    at = f"/v1/jobs/{explained.job_id}/concepts"
+    duplicates = [near | {"label": names.label(near["concept"])} for near in answer["duplicates"]]
+    links = {"self": f"{at}/{answer['concept']}", "concepts": at, "library": f"/v1/concept-libraries/{explained.library_id}"}
+    return answer | names.of(answer["concept"]) | {"duplicates": duplicates, "links": links}

@@ -1,0 +1,81 @@
+"""Questions that a worker answers while a person waits, over Redis there and back. Nothing here is a promise: ask again.
+
+A question is a JSON object on the list `QUESTIONS`; its answer comes on a list of its own, which expires. Jobs never go this way.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import Any, cast
+
+import redis.asyncio
+import structlog
+from redis.exceptions import RedisError
+
+from app.errors import ApiError, Conflict, InvalidInput, NotFound, Unavailable
+from app.settings import Settings
+
+QUESTIONS = "iis:questions"
+ANSWER_PREFIX = "iis:answer:"
+ANSWER_EXPIRY_SECONDS = 60
+RETRY_AFTER_SECONDS = 2
+SOCKET_MARGIN_SECONDS = 5
+
+ABSENT = frozenset({"image_absent", "concept_absent", "class_absent"})
+"""Codes of what is missing at the address that was asked for, rather than wrong in the request."""
+GONE = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_images"})
+"""Codes of what a job has, or has kept, nothing of."""
+
+log = structlog.get_logger(__name__)
+
+
+async def ask(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+    """Put a question to whichever worker is free and wait for its answer.
+
+    Parameters
+    ----------
+    kind : of `worker.questions`
+    about : JSON-ready; what the kind needs
+
+    Raises
+    ------
+    InvalidInput, NotFound, Conflict
+        As the worker refuses it.
+    Unavailable
+        When Redis is away, or no worker answers within `answer_timeout_seconds`.
+    """
+    number = secrets.token_hex(16)
+    expires_at = time.time() + settings.answer_timeout_seconds
+    question = json.dumps({"id": number, "owner": owner_id, "kind": kind, "about": about, "expires_at": expires_at})
+    patience = settings.answer_timeout_seconds
+    try:
+        async with redis.asyncio.Redis.from_url(
+            settings.redis_url, socket_connect_timeout=SOCKET_MARGIN_SECONDS, socket_timeout=patience + SOCKET_MARGIN_SECONDS
+        ) as broker:
+            await cast("Any", broker.lpush(QUESTIONS, question))
+            found = await cast("Any", broker.blpop([ANSWER_PREFIX + number], timeout=patience))
+    except RedisError as error:
+        log.warning("broker_unreachable", error=str(error))
+        raise Unavailable("The workers cannot be reached; try again shortly.", code="broker_unavailable") from error
+    if found is None:
+        raise Unavailable(
+            f"No worker answered within {patience:g} seconds; it may still be loading the model. Ask again.",
+            code="worker_busy",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    answer = cast("dict[str, Any]", json.loads(found[1]))
+    if "refused" in answer:
+        raise _refusal(answer["refused"])
+    return cast("dict[str, Any]", answer["result"])
+
+
+def _refusal(refused: dict[str, Any]) -> ApiError:
+    code, message, param = refused["code"], refused["message"], refused["param"]
+    if code == "worker_failed":
+        return Unavailable(message, code=code, retry_after_seconds=RETRY_AFTER_SECONDS)
+    if code in ABSENT:
+        return NotFound(message, code=code)
+    kind = Conflict if code in GONE else InvalidInput
+    return kind(message, code=code, param=param)

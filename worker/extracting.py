@@ -1,0 +1,45 @@
+"""f of a data set in the compute process, in shards that are announced as they become complete; and how a stage reports at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from worker.datasets import open_images
+
+
+class Reporter(Protocol):
+    """How a stage tells the parent how far it is."""
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def output(self, name: str) -> None: ...
+
+
+def extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], elements: Any, tell: Reporter) -> Any:
+    """f of a data set, in shards that are announced as they become complete."""
+    from iis_engine.extraction import extract_features
+
+    shards = _Shards(workspace / arguments["shard_folder"], tell)
+    images = open_images(workspace, arguments["sources"]["dataset"])
+    return extract_features(backbone, images, elements, shard_folder=shards.folder, progress=shards.progress)
+
+
+class _Shards:
+    """Announces shard files as they become complete; unfinished ones have another suffix."""
+
+    def __init__(self, folder: Path, tell: Reporter) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._tell = tell
+        self._known = self._present()
+
+    def progress(self, done: int, total: int) -> None:
+        fresh = self._present() - self._known
+        for name in sorted(fresh):
+            self._tell.output(name)
+        self._known |= fresh
+        self._tell.progress(done, total)
+
+    def _present(self) -> set[str]:
+        return {path.name for path in self.folder.glob("*.safetensors")}

@@ -1,0 +1,188 @@
+"""What a question about a scored job needs, fetched and handed to the compute process. Where questions come from: `worker.answering`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from app.db.models import Dataset, Job, Model, PostedImage, Predictor, Upload
+from app.storage import ArtifactMissing
+from worker.artifacts import OwnersArtifacts, safe_name
+from worker.at_hand import FilesAtHand
+from worker.compute import Compute, StageRefused, Stop, Watch
+from worker.datasets import READING
+from worker.runtime import Runtime
+from worker.sources import describe_dataset, fetch_model, reading_key
+
+LOOKING = frozenset({"picture", "heat_map"})
+"""Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
+ANSWER_DEADLINE_SECONDS = 600
+UNPACKING_DEADLINE_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked.
+
+    Attributes
+    ----------
+    kind : of `worker.answers.KINDS`
+    about : the question's own fields; `job` among them, and `image` where it is about one
+    """
+
+    owner_id: str
+    kind: str
+    about: dict[str, Any]
+
+    @property
+    def posted(self) -> str | None:
+        """The id of the posted image it is about."""
+        image = self.about.get("image")
+        return image if isinstance(image, str) else None
+
+    @property
+    def looks(self) -> bool:
+        """Whether the network must see an image."""
+        return self.posted is not None or self.kind in LOOKING
+
+
+@dataclass(frozen=True)
+class _Rows:
+    predictors: str  # sha256
+    tested: str
+    model: Model | None
+    dataset: Dataset
+    uploads: dict[str, Upload]
+    reading: str | None
+
+
+class Desk:
+    """Answers one question after another, with its own compute processes and files at hand."""
+
+    def __init__(self, runtime: Runtime, stop: Stop) -> None:
+        self._runtime = runtime
+        self._stop = stop
+        settings = runtime.settings
+        home = settings.data_folder.absolute()
+        self._files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
+        # A process that may use the network for weights by name is another one than that which parses uploads.
+        self._computes = {network: Compute(home / "compute") for network in (False, True)}
+
+    def answer(self, question: Question) -> dict[str, Any]:
+        """The answer.
+
+        Raises
+        ------
+        StageRefused
+            When the question is at fault.
+        ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
+        """
+        with self._runtime.sessions() as session:
+            rows = self._read(session, question)
+        network = self._runtime.settings.allow_hub and question.looks and rows.model is not None and rows.model.pretrained is not None
+        seen_by = rows.model if question.looks else None
+        files = {"predictors": rows.predictors, "tested": rows.tested}
+        arguments: dict[str, Any] = {
+            "kind": question.kind,
+            "about": question.about,
+            "files": {name: str(self._artifact(question, sha256)) for name, sha256 in files.items()},
+            "model": seen_by and fetch_model(self._runtime.settings, seen_by, self._upload(question, rows)),
+            "dataset": describe_dataset(rows.dataset),
+            "dataset_folder": None,
+            "warm_bytes": self._runtime.settings.warm_bytes,
+        }
+        if question.posted is not None:
+            arguments["files"]["image"] = str(self._posted(question))
+        elif question.looks and rows.model is not None:
+            arguments["dataset_folder"] = str(self._images(question, rows))
+        try:
+            return self._compute("answer", self._files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=network)
+        finally:
+            self._files.shrink()
+
+    def close(self) -> None:
+        """End the compute processes and remove the files."""
+        for compute in self._computes.values():
+            compute.kill()
+        self._files.close()
+
+    def _compute(self, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool) -> dict[str, Any]:
+        watch = Watch(self._stop, time.monotonic() + seconds, self._runtime.settings.child_memory_bytes)
+        compute = self._computes[network]
+        return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
+
+    def _read(self, session: Session, question: Question) -> _Rows:
+        owner_id, job_id = question.owner_id, question.about["job"]
+        predictor = session.scalars(select(Predictor).where(Predictor.job_id == job_id, Predictor.owner_id == owner_id).limit(1)).first()
+        if predictor is None:
+            raise StageRefused("artifact_gone", f"Job {job_id} has no predictors.", None)
+        job = session.get_one(Job, job_id)
+        dataset = session.get_one(Dataset, job.dataset_id)
+        model = session.get(Model, job.model_id) if job.model_id else None
+        keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset)]
+        found = OwnersArtifacts(owner_id, self._runtime.store).find(session, keys)
+        if keys[0] not in found or keys[1] not in found:
+            raise StageRefused("artifact_gone", f"What job {job_id} left to explain with is no longer kept; submit the job again.", None)
+        ids = [upload_id for upload_id in (dataset.upload_id, model and model.upload_id) if upload_id is not None]
+        uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(ids)))}
+        return _Rows(found[keys[0]], found[keys[1]], model, dataset, uploads, found.get(keys[2]))
+
+    def _artifact(self, question: Question, sha256: str, name: str | None = None) -> Path:
+        artifacts = OwnersArtifacts(question.owner_id, self._runtime.store)
+        return self._files.get(name or sha256, lambda path: artifacts.fetch(sha256, path, self._stop.check))
+
+    def _upload(self, question: Question, rows: _Rows) -> Callable[[str], Path]:
+        def fetch(upload_id: str) -> Path:
+            upload = rows.uploads[upload_id]
+            return self._artifact(question, upload.sha256, f"{upload.id}-{safe_name(upload.filename)}")
+
+        return fetch
+
+    def _posted(self, question: Question) -> Path:
+        """The posted image, in a folder of its own so that refusals can name it as its sender does."""
+
+        def write(folder: Path) -> None:
+            statement = select(PostedImage).where(PostedImage.id == question.posted, PostedImage.owner_id == question.owner_id)
+            with self._runtime.sessions() as session:
+                posted = session.scalar(statement.options(undefer(PostedImage.content)))
+                if posted is None or posted.job_id != question.about["job"]:
+                    raise StageRefused("image_absent", f"There is no image {question.posted}; it may have expired. Post it again.", None)
+                folder.mkdir()
+                (folder / (safe_name(posted.filename) or "image")).write_bytes(posted.content)
+
+        return next(self._files.get(str(question.posted), write).iterdir())
+
+    def _images(self, question: Question, rows: _Rows) -> Path:
+        """The data set, unpacked the first time that one of its images is asked for."""
+        dataset, artifacts = rows.dataset, OwnersArtifacts(question.owner_id, self._runtime.store)
+        by_name = dataset.hub is not None
+        if by_name and not self._runtime.settings.allow_hub:
+            raise StageRefused("dataset_gone", "This server fetches no data by name, so the images cannot be looked at.", None)
+
+        def unpack(folder: Path) -> None:
+            folder.mkdir()
+            source: dict[str, Any] = describe_dataset(dataset) | {"file": None}
+            if dataset.upload_id is not None:
+                upload = rows.uploads[dataset.upload_id]
+                archive = folder / safe_name(upload.filename)
+                artifacts.fetch(upload.sha256, archive, self._stop.check)
+                source["file"] = str(archive)
+            if rows.reading is not None:
+                with suppress(ArtifactMissing):
+                    artifacts.fetch(rows.reading, folder / READING, self._stop.check)
+            self._compute("materialise", folder, {"sources": {"dataset": source}}, UNPACKING_DEADLINE_SECONDS, network=by_name)
+            if source["file"] is not None:
+                Path(source["file"]).unlink()
+
+        return self._files.get(dataset.id, unpack)
+
+
+def _ignore(*_: object) -> None:
+    """Questions show no progress."""

@@ -1,0 +1,16 @@
+"""Names of the files that stages leave in the workspace. No code."""
+
+from __future__ import annotations
+
+FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
+# What a vision-language model makes of images, phrases and class names.
+EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
+VOCABULARY = "vocabulary.json"  # phrases that the parent leaves for `embed_phrases`: [[text, group], …]
+NAMES = "names.json"
+ENSEMBLE = "ensemble.zip"
+REPORT = "report.json"
+CONCEPTS, VECTORS, EXEMPLARS = "concepts.json", "vectors.npy", "exemplars.zip"
+LEFT_OUT = "left_out.json"
+# Every sparse head with h, and what they make of the test images: what explanations are read from.
+PREDICTORS, TESTED = "predictors.safetensors", "tested.safetensors"
+PLOTS = tuple((name, suffix, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg"))

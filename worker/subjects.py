@@ -1,0 +1,127 @@
+"""What a question is about: a scored job's heads, test images and network, and one image as that sees it. In the compute process only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.requests import open_backbone
+from worker.warm import Warm
+
+WARM = Warm()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image as a network sees it: f(x), its pixels, and the preprocessed batch of one."""
+
+    representation: Any  # (1, d)
+    batch: Any  # (1, channels, H, W)
+    view: Any  # PIL image
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a question is about.
+
+    Attributes
+    ----------
+    kept, sparsity : the node of the curve, neither for the default one
+    image : index of a test image, or the id of a posted one
+    """
+
+    files: dict[str, str]
+    model: dict[str, Any] | None
+    dataset_folder: str | None
+    dataset: dict[str, Any] | None
+    kept: int | None
+    sparsity: float | None
+    image: int | str | None
+
+    @property
+    def family(self) -> Any:
+        """Every predictor of the job."""
+        from iis_engine.predictor import PredictorFamily
+
+        return self._loaded("predictors", PredictorFamily.load)
+
+    @property
+    def predictor(self) -> Any:
+        """The one at the node that is asked about."""
+        return self.family.at(self.kept, sparsity=self.sparsity)
+
+    @property
+    def tested(self) -> Any:
+        """What is known of the test images."""
+        from iis_engine.tested import TestedSplit
+
+        return self._loaded("tested", TestedSplit.load)
+
+    @property
+    def outcomes(self) -> Any:
+        """What the predictor says of the test images."""
+        predictor = self.predictor
+        return WARM.get(("outcomes", self.files["tested"], predictor.kept), lambda: self.tested.outcomes(predictor))
+
+    @property
+    def backbone(self) -> Any:
+        """The network, warm from the second question on."""
+        request = self.model
+        if request is None:
+            raise _no_images()
+        return WARM.get(("backbone", repr(sorted(request.items()))), lambda: open_backbone(request))
+
+    @property
+    def seen(self) -> Seen:
+        """The image, through the network once."""
+        return WARM.get(("seen", self.files.get("image", self.image), self.files["predictors"]), self._see)
+
+    @property
+    def index(self) -> int | None:
+        """The test image's index; None for a posted one."""
+        if not isinstance(self.image, int):
+            return None
+        if not 0 <= self.image < len(self.tested):
+            from iis_engine.errors import DataError
+
+            last = len(self.tested) - 1
+            raise DataError(f"There is no test image {self.image}; the test set has images 0 to {last}.", code="image_absent")
+        return self.image
+
+    @property
+    def activations(self) -> Any:
+        """(M,) dense activations of the image; of a test image without any forward pass."""
+        index = self.index
+        return self.family.library.activations(self.seen.representation)[0] if index is None else self.tested.activations[index]
+
+    def _loaded(self, name: str, load: Callable[[Path], Any]) -> Any:
+        path = self.files[name]
+        return WARM.get((name, path), lambda: load(Path(path)))
+
+    def _see(self) -> Seen:
+        from iis_engine.heatmaps import network_view
+
+        picture, backbone = self._picture(), self.backbone
+        batch = backbone.preprocess(picture)[None]
+        return Seen(backbone.embed(batch).cpu(), batch, network_view(backbone, picture))
+
+    def _picture(self) -> Any:
+        from iis_engine.images import load_image
+        from worker.datasets import open_images
+
+        index = self.index
+        if index is None:
+            return load_image(Path(self.files["image"]))
+        if self.dataset_folder is None or self.dataset is None:
+            raise _no_images()
+        folder, source = Path(self.dataset_folder), self.dataset
+        images = WARM.get(("images", self.dataset_folder), lambda: open_images(folder, source))
+        return load_image(images.test[int(self.tested.rows[index])].path)
+
+
+def _no_images() -> Exception:
+    from iis_engine.errors import DataError
+
+    return DataError("The job was scored on ready features, so there is no image to look at and no network to look with.", code="no_images")
