@@ -36,7 +36,7 @@ function classes({ serves, hinders }, job) {
 
 function topImages({ top_images: images }, job) {
   if (!images.length) return null;
-  const card = (one) => el("li", { class: "card" }, el("a", { href: `/jobs/${job.id}/images/${one.index}` }, el("img", { src: one.links.image, alt: `Test image ${one.index}, ${one.label ?? "class unknown"}`, loading: "lazy" })), el("p", {}, one.label ?? ""), el("p", { class: "help" }, `activation ${number(one.activation, 2)}`));
+  const card = (one) => el("li", { class: "card" }, el("a", { href: `/jobs/${job.id}/images/${one.index}` }, one.links.image ? el("img", { src: one.links.image, alt: `Test image ${one.index}, class ${one.label}`, loading: "lazy" }) : `Test image ${one.index}`), el("p", {}, one.label), el("p", { class: "help" }, `activation ${number(one.activation, 2)}`));
   return el("section", { "aria-labelledby": "top" }, el("h2", { id: "top" }, "Test images that have most of it"), el("ol", { class: "images" }, images.map(card)));
 }
 

@@ -15,6 +15,7 @@ const [jobId, , image] = addressParts();
 const body = byId("explanation");
 const query = new URLSearchParams(location.search);
 const choices = { kept: query.get("kept") ?? undefined, contrast: query.get("contrast") ?? undefined, top: 8 };
+const MOST_LISTED = 100;
 let shown = null; // the concept whose heat map lies over the image
 
 await fill(body, "Reading the image through its concepts …", async () => {
@@ -68,7 +69,7 @@ function heading({ image: seen }) {
       told.textContent = error.message;
     }
   });
-  const name = seen.name ?? (seen.index === null ? "Your image" : `Test image ${seen.index}`);
+  const name = seen.name || (seen.index === null ? "Your image" : `Test image ${seen.index}`);
   return el("div", { class: "page-head" }, el("h2", {}, name), el("p", {}, told, " ", next));
 }
 
@@ -77,13 +78,12 @@ class Picture {
     this.heatmaps = heatmaps;
     this.overlay = el("img", { class: "heatmap", alt: "", hidden: true });
     this.caption = el("figcaption", { class: "help", role: "status" }, heatmaps.available ? "Choose a concept below to see where it is." : "");
-    const label = seen.label ?? "unknown";
-    this.node = el("figure", { class: "picture" }, el("div", { class: "layers" }, el("img", { src: links.image, alt: `The image as the network saw it; true class ${label}` }), this.overlay), this.caption, el("p", { class: "help" }, this.honesty));
+    const base = links.image && el("img", { src: links.image, alt: `The image as the network saw it; true class ${seen.label ?? "unknown"}` });
+    this.node = el("figure", { class: "picture" }, base && el("div", { class: "layers" }, base, this.overlay), this.caption, el("p", { class: "help" }, this.honesty));
   }
 
   get honesty() {
-    const kind = this.heatmaps.exact ? "Heat maps are exact: they add up to the activation." : "Heat maps are an approximation, not exact.";
-    return this.heatmaps.available ? `${kind} ${this.heatmaps.note}` : this.heatmaps.note;
+    return this.heatmaps.available && !this.heatmaps.exact ? `An approximation. ${this.heatmaps.note}` : this.heatmaps.note;
   }
 
   async show(contribution) {
@@ -94,7 +94,7 @@ class Picture {
       return;
     }
     this.overlay.src = address;
-    this.caption.textContent = `${conceptName(contribution)}: blue-marked places lower it, red-marked places raise it.`;
+    this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it.`;
     const map = await read(address.replace(/\.png(\?.*)?$/, "$1")).catch(() => null);
     if (map && shown === contribution.concept) this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it; ${peakWords(map.values)}.`;
   }
@@ -160,7 +160,7 @@ function contributions(explanation, picture, interventions) {
   const standing = every.find((one) => one.concept === shown);
   if (standing) picture.show(standing);
   const more = el("button", { type: "button", id: "more-concepts" }, "Show more concepts");
-  more.addEventListener("click", () => change({ top: choices.top + 24 }));
+  more.addEventListener("click", () => change({ top: Math.min(MOST_LISTED, choices.top + 24) }));
   const rest = Math.abs(explanation.remainder) > 1e-9 ? `Concepts not listed add ${signed(explanation.remainder, 2)}.` : "";
   return el(
     "section",
@@ -168,7 +168,7 @@ function contributions(explanation, picture, interventions) {
     el("h2", { id: "contributions" }, "Which concepts carried it"),
     el("p", { class: "help" }, logitSentence(explanation), " ", rest),
     el("div", { class: "columns wide" }, supporting, opposing),
-    every.length < explanation.kept ? more : null,
+    explanation.remaining > 0 && choices.top < MOST_LISTED ? more : null,
   );
 }
 

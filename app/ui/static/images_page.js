@@ -42,13 +42,18 @@ function take(page) {
   return page.data.map(card);
 }
 
+// Ready features have no pictures.
+function picture(address, words, name) {
+  return address ? el("img", { src: address, alt: `${words}, ${name ?? ""}`, loading: "lazy" }) : words;
+}
+
 function card({ index, name, label, representation, interpretation, links }) {
   const wrong = label !== null && interpretation.class !== label;
   const disagree = representation.class !== interpretation.class;
   return el(
     "li",
     { class: "card" },
-    el("a", { href: `/jobs/${job.id}/images/${index}` }, el("img", { src: links.image, alt: `Test image ${index}, ${name ?? ""}`, loading: "lazy" })),
+    el("a", { href: `/jobs/${job.id}/images/${index}` }, picture(links.image, `Test image ${index}`, name)),
     el("p", {}, el("strong", {}, interpretation.class), ` ${share(interpretation.probability)}`),
     el("p", { class: "help" }, label === null ? "" : wrong ? `✕ wrong, it is ${label}` : "● right"),
     disagree ? el("p", { class: "help" }, `≠ representation: ${representation.class}`) : null,

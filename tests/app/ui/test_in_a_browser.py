@@ -110,7 +110,9 @@ def test_from_signing_in_to_a_score_and_its_concepts(visit: Callable[..., Any], 
     expect(page.locator(".ytitle")).to_have_text("Accuracy above chance retained")
     page.get_by_text("The same as a table").click()
     expect(page.get_by_role("table", name="Points of the curves").get_by_role("row")).to_have_count(2 * len(report["points"]) + 1)
-    page.locator(".nsewdrag").hover()
+    point = page.locator(".scatterlayer .point").nth(3).bounding_box()
+    assert point is not None
+    page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
     expect(page.locator(".hoverlayer")).to_contain_text("kept", timeout=SOON)
 
     page.get_by_role("link", name="Concepts", exact=True).click()
@@ -131,7 +133,7 @@ def test_from_signing_in_to_a_score_and_its_concepts(visit: Callable[..., Any], 
     page.wait_for_url("**/sign-in?next=%2F", timeout=SOON)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (390, "light"), (1440, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..., Any], width: int, scheme: str) -> None:
     visitor = visit(width, scheme)
     page = visitor.page
