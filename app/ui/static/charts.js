@@ -109,7 +109,7 @@ export function banded(name, points, { x, y, low, high, hover }, style) {
   return traces;
 }
 
-// plotly reads a few tags in its labels; names of ours are to stand as they are.
+// plotly reads a few tags in its labels, and all but <br> it turns into style attributes; names of ours are to stand as they are.
 export function escapeLabel(text) {
   return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

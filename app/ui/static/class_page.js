@@ -17,7 +17,7 @@ await fill(byId("class"), "Reading the class …", async () => {
 });
 
 function heading({ class: name, accuracy, bias }) {
-  return el("div", {}, el("h2", {}, name), el("p", { class: "help" }, `Accuracy ${share(accuracy?.representation)} from the whole representation, ${share(accuracy?.interpretation)} from the kept concepts. Where no concept speaks, the head gives it ${signed(bias, 2)}.`));
+  return el("div", {}, el("h2", {}, `Class ${name}`), el("p", { class: "help" }, `Accuracy ${share(accuracy?.representation)} from the whole representation, ${share(accuracy?.interpretation)} from the kept concepts. Where no concept speaks, the head gives it ${signed(bias, 2)}.`));
 }
 
 function weights({ supporting, opposing }, job) {
@@ -41,5 +41,6 @@ function confusions({ class: name, confused_with: others }, job) {
 
 function downloads({ links }) {
   const items = [["profile_png", "Profile, PNG"], ["profile_svg", "Profile, SVG"]].filter(([name]) => links[name]);
+  if (!items.length) return null;
   return el("section", { "aria-labelledby": "downloads" }, el("h2", { id: "downloads" }, "To take away"), el("ul", { class: "downloads" }, items.map(([name, words]) => el("li", {}, el("a", { href: links[name], download: "" }, words)))));
 }

@@ -117,7 +117,7 @@ function trace(report, title, index) {
     marker: { color: own, symbol, size: 11, line: { color: colour("paper"), width: 1 } },
     error_x: bars(accuracy, report.accuracy_representation_low, report.accuracy_representation_high),
     error_y: bars(report.iis, report.iis_low, report.iis_high),
-    text: [[`<b>${escapeLabel(title)}</b>`, `IIS ${number(report.iis)} (${interval(report.iis_low, report.iis_high)})`, `accuracy ${share(accuracy)}`].join("<br>")],
+    text: [[escapeLabel(title), `IIS ${number(report.iis)} (${interval(report.iis_low, report.iis_high)})`, `accuracy ${share(accuracy)}`].join("<br>")],
     hovertemplate: "%{text}<extra></extra>",
   };
 }

@@ -16,7 +16,7 @@ export function shownPoints(points, { axis, corrected }) {
 export function hoverText(name, point, corrected) {
   const value = corrected ? `${number(point.arr_chance_corrected)} of what is above chance` : `ARR ${number(point.arr)} (${interval(point.arr_low, point.arr_high)})`;
   const kept = `${counted(point.kept, "concept")} kept, sparsity ${number(point.sparsity, 2)}`;
-  return [`<b>${escapeLabel(name)}</b>`, kept, value, `accuracy ${number(point.accuracy)} (${interval(point.accuracy_low, point.accuracy_high)})`].join("<br>");
+  return [escapeLabel(name), kept, value, `accuracy ${number(point.accuracy)} (${interval(point.accuracy_low, point.accuracy_high)})`].join("<br>");
 }
 
 // series: [{name, points, style?}]; the choices are {axis, corrected}.

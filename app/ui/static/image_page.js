@@ -3,12 +3,11 @@
 import { bar, largestOf } from "./bars.js";
 import { conceptName, crops } from "./crops.js";
 import { byId, el, fill, problemView, say } from "./dom.js";
-import {
-  agreementSentence, correctnessSentence, counterfactualSentence, explanationPath, logitSentence, nodeWords, peakWords, read,
-} from "./explanations.js";
+import { agreementSentence, correctnessSentence, counterfactualSentence, explanationPath, logitSentence, nodeWords, read } from "./explanations.js";
 import { faithfulnessSection } from "./faithfulness.js";
 import { Interventions } from "./interventions.js";
 import { addressParts, readJob } from "./job_heading.js";
+import { Picture } from "./picture.js";
 import { number, share, signed } from "./words.js";
 
 const [jobId, , image] = addressParts();
@@ -71,33 +70,6 @@ function heading({ image: seen }) {
   });
   const name = seen.name || (seen.index === null ? "Your image" : `Test image ${seen.index}`);
   return el("div", { class: "page-head" }, el("h2", {}, name), el("p", {}, told, " ", next));
-}
-
-class Picture {
-  constructor({ image: seen, heatmaps, links }) {
-    this.heatmaps = heatmaps;
-    this.overlay = el("img", { class: "heatmap", alt: "", hidden: true });
-    this.caption = el("figcaption", { class: "help", role: "status" }, heatmaps.available ? "Choose a concept below to see where it is." : "");
-    const base = links.image && el("img", { src: links.image, alt: `The image as the network saw it; true class ${seen.label ?? "unknown"}` });
-    this.node = el("figure", { class: "picture" }, base && el("div", { class: "layers" }, base, this.overlay), this.caption, el("p", { class: "help" }, this.honesty));
-  }
-
-  get honesty() {
-    return this.heatmaps.available && !this.heatmaps.exact ? `An approximation. ${this.heatmaps.note}` : this.heatmaps.note;
-  }
-
-  async show(contribution) {
-    const address = contribution.links.heatmap;
-    this.overlay.hidden = !address;
-    if (!address) {
-      this.caption.textContent = `${conceptName(contribution)} has no heat map.`;
-      return;
-    }
-    this.overlay.src = address;
-    this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it.`;
-    const map = await read(address.replace(/\.png(\?.*)?$/, "$1")).catch(() => null);
-    if (map && shown === contribution.concept) this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it; ${peakWords(map.values)}.`;
-  }
 }
 
 function predictions(explanation) {

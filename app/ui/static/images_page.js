@@ -56,7 +56,7 @@ function card({ index, name, label, representation, interpretation, links }) {
     el("a", { href: `/jobs/${job.id}/images/${index}` }, picture(links.image, `Test image ${index}`, name)),
     el("p", {}, el("strong", {}, interpretation.class), ` ${share(interpretation.probability)}`),
     el("p", { class: "help" }, label === null ? "" : wrong ? `✕ wrong, it is ${label}` : "● right"),
-    disagree ? el("p", { class: "help" }, `≠ representation: ${representation.class}`) : null,
+    disagree ? el("p", { class: "help" }, `≠ whole: ${representation.class}`) : null,
   );
 }
 
