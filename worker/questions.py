@@ -23,6 +23,7 @@ from worker.sources import describe_dataset, fetch_model, reading_key
 
 LOOKING = frozenset({"picture", "heat_map"})
 """Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
+JOBS_KNOWN = 256
 ANSWER_DEADLINE_SECONDS = 600
 UNPACKING_DEADLINE_SECONDS = 3600
 
@@ -72,6 +73,7 @@ class Desk:
         settings = runtime.settings
         home = settings.data_folder.absolute()
         self._files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
+        self._known: dict[tuple[str, str], _Rows] = {}
         # A process that may use the network for weights by name is another one than that which parses uploads.
         self._computes = {network: Compute(home / "compute") for network in (False, True)}
 
@@ -84,8 +86,7 @@ class Desk:
             When the question is at fault.
         ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
-        with self._runtime.sessions() as session:
-            rows = self._read(session, question)
+        rows = self._rows_of(question)
         network = self._runtime.settings.allow_hub and question.looks and rows.model is not None and rows.model.pretrained is not None
         seen_by = rows.model if question.looks else None
         files = {"predictors": rows.predictors, "tested": rows.tested}
@@ -117,6 +118,16 @@ class Desk:
         watch = Watch(self._stop, time.monotonic() + seconds, self._runtime.settings.child_memory_bytes)
         compute = self._computes[network]
         return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
+
+    def _rows_of(self, question: Question) -> _Rows:
+        """Rows of a finished job, which do not change: read once for many questions."""
+        key = question.owner_id, question.about["job"]
+        if key not in self._known:
+            if len(self._known) >= JOBS_KNOWN:
+                self._known.clear()
+            with self._runtime.sessions() as session:
+                self._known[key] = self._read(session, question)
+        return self._known[key]
 
     def _read(self, session: Session, question: Question) -> _Rows:
         owner_id, job_id = question.owner_id, question.about["job"]
