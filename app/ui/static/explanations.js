@@ -64,8 +64,8 @@ export function peakWords(values) {
   const third = (at, length) => Math.min(2, Math.floor((3 * (at + 0.5)) / length));
   const down = ["upper", "middle", "lower"][third(best.y, values.length)];
   const across = ["left", "centre", "right"][third(best.x, values[0].length)];
-  const place = down === "middle" && across === "centre" ? "the centre" : down === "middle" ? `the ${across}` : across === "centre" ? `the ${down} part` : `the ${down} ${across}`;
-  return `strongest in ${place}, where it ${best.value > 0 ? "speaks for the concept" : "speaks against it"}`;
+  const place = down === "middle" ? { left: "on the left", centre: "at the centre", right: "on the right" }[across] : `in the ${down} ${across === "centre" ? "part" : across}`;
+  return `strongest ${place}, where it ${best.value > 0 ? "speaks for the concept" : "speaks against it"}`;
 }
 
 // The body of an intervention from what the controls say: a Map of concept to {factor} or {activation}.

@@ -55,14 +55,14 @@ function view(explanation) {
   ];
 }
 
-function heading({ image: seen }) {
+function heading({ image: seen, kept }) {
   const next = el("button", { type: "button", id: "next-wrong" }, "Next wrong prediction");
   const told = el("span", { role: "status" });
   next.addEventListener("click", async () => {
     try {
       const after = seen.index === null ? "" : `&after=${seen.index}`;
-      const page = await read(`/v1/jobs/${jobId}/explanations?wrong=true&limit=1${after}`);
-      if (page.data.length) location.assign(`/jobs/${jobId}/images/${page.data[0].index}`);
+      const page = await read(`/v1/jobs/${jobId}/explanations?wrong=true&limit=1&kept=${kept}${after}`);
+      if (page.data.length) location.assign(`/jobs/${jobId}/images/${page.data[0].index}?kept=${kept}`);
       else told.textContent = "There is no further wrong prediction among the test images.";
     } catch (error) {
       told.textContent = error.message;

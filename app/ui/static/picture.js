@@ -6,15 +6,11 @@ import { peakWords, read } from "./explanations.js";
 
 export class Picture {
   constructor({ image: seen, heatmaps, links }) {
-    this.heatmaps = heatmaps;
     this.overlay = el("img", { class: "heatmap", alt: "", hidden: true });
     this.caption = el("figcaption", { class: "help", role: "status" }, heatmaps.available ? "Choose a concept below to see where it is." : "");
     const base = links.image && el("img", { src: links.image, alt: `The image as the network saw it; true class ${seen.label ?? "unknown"}` });
-    this.node = el("figure", { class: "picture" }, base && el("div", { class: "layers" }, base, this.overlay), this.caption, el("p", { class: "help" }, this.honesty));
-  }
-
-  get honesty() {
-    return this.heatmaps.available && !this.heatmaps.exact ? `An approximation. ${this.heatmaps.note}` : this.heatmaps.note;
+    this.note = el("p", { class: "help" }, heatmaps.note);
+    this.node = el("figure", { class: "picture" }, base && el("div", { class: "layers" }, base, this.overlay), this.caption, this.note);
   }
 
   async show(contribution) {
@@ -28,6 +24,8 @@ export class Picture {
     this.overlay.src = address;
     this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it.`;
     const map = await read(address.replace(/\.png(\?.*)?$/, "$1")).catch(() => null);
-    if (map && this.shown === contribution.concept) this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it; ${peakWords(map.values)}.`;
+    if (!map || this.shown !== contribution.concept) return;
+    this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it; ${peakWords(map.values)}.`;
+    this.note.textContent = map.note;
   }
 }

@@ -21,8 +21,15 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from client.address import Address
+from client.iis_client import IISClient
 
 CLASSES, IMAGES, PIXELS = 3, 150, 32
+COLOURS = """() => {
+  const style = (selector) => getComputedStyle(document.querySelector(selector));
+  return [style("body").backgroundColor, style("h1").color, style(".lede, .help, .colophon").color];
+}"""
+READ = """() => performance.getEntriesByType("resource").some((one) => one.name.includes("/v1/"))
+  && !document.querySelector("[aria-busy]")"""
 SOON, LATER = 10_000, 90_000  # milliseconds
 
 
@@ -48,13 +55,25 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def job(stack: Address, archive: Path, checkpoint: Path) -> str:
+    """A finished job: the one that the first test has submitted by the form, or else one that is submitted here."""
+    with IISClient(stack.url, stack.api_key) as client:
+        for known in client.jobs(state="succeeded"):
+            return known["id"]
+        data = client.create_dataset(archive)
+        preprocessing = {"input_size": PIXELS}
+        model = client.create_model(
+            "timm:test_resnet", checkpoint=checkpoint, arguments={"num_classes": CLASSES}, preprocessing=preprocessing
+        )
+        ready = [client.wait_until_ready(one)["id"] for one in (model, data)]
+        submitted = client.score(*ready, {"kind": "cluster", "concept_count": 8})
+        return client.wait(submitted["id"])["id"]
+
+
 def static(page: Page, name: str) -> str:
     """The address under which this page's own scripts are served."""
     return str(page.evaluate("name => new URL(name, document.querySelector('script[type=module]').src).href", name))
-
-
-def require_no_overflow(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is wider than the window"
 
 
 @pytest.mark.timeout(300)
@@ -133,20 +152,64 @@ def test_from_signing_in_to_a_score_and_its_concepts(visit: Callable[..., Any], 
     page.wait_for_url("**/sign-in?next=%2F", timeout=SOON)
 
 
+@pytest.mark.timeout(180)
+def test_a_prediction_is_taken_apart_and_changed(visit: Callable[..., Any], job: str, archive: Path, tmp_path: Path) -> None:
+    visitor = visit()
+    page: Page = visitor.page
+    visitor.sign_in()
+    visitor.open(f"/jobs/{job}/images")
+    expect(page.locator(".images .card").first).to_be_visible(timeout=LATER)
+    with zipfile.ZipFile(archive) as images:
+        own = tmp_path / "own.png"
+        own.write_bytes(images.read(images.namelist()[0]))
+    page.get_by_label("Explain an image of your own").set_input_files(own)
+    page.wait_for_url("**/images/img_*", timeout=LATER)
+    expect(page.get_by_text("The true class of this image is not known.")).to_be_visible(timeout=SOON)
+
+    concept = page.locator(".concept-choice").first
+    concept.click()
+    expect(page.locator("figcaption")).to_contain_text("strongest", timeout=SOON)
+    layer = page.locator(".heatmap")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=layer.element_handle(), timeout=SOON)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".concept-choice").nth(1)).to_be_focused()
+
+    before = page.locator(".ranking").nth(1).locator("li").first.inner_text().split()
+    page.get_by_label(f"Strength of {concept.inner_text()}").first.press("Home")
+    expect(page.get_by_text("suppressed").first).to_be_visible()
+    table = page.get_by_role("table", name="Probabilities before and after")
+    expect(table.get_by_role("row")).to_have_count(CLASSES + 1, timeout=SOON)
+    row = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name=before[0], exact=True)).inner_text()
+    assert before[1] in row
+    page.get_by_role("button", name="As it was").click()
+    expect(page.get_by_text("Everything is as it was.")).to_be_visible()
+
+    page.get_by_label("Fewer concepts to the right").press("Home")
+    page.wait_for_url("**?kept=8", timeout=SOON)
+    expect(page.locator("#kept + output")).to_contain_text("8 concepts of 8 kept", timeout=SOON)
+    page.get_by_label("rather than").select_option(index=1)
+    expect(page.get_by_text("rather than", exact=False).first).to_be_visible()
+    page.wait_for_url("**contrast=*", timeout=SOON)
+    page.get_by_role("link", name="Classes", exact=True).click()
+    page.get_by_role("link", name="1", exact=True).click()
+    expect(page.get_by_role("heading", name="Class 1")).to_be_visible(timeout=SOON)
+    page.locator(".contribution a").first.click()
+    expect(page.get_by_role("heading", name="Test images that have most of it")).to_be_visible(timeout=SOON)
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
-def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..., Any], width: int, scheme: str) -> None:
+def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..., Any], job: str, width: int, scheme: str) -> None:
     visitor = visit(width, scheme)
     page = visitor.page
     visitor.sign_in()
-    job = page.evaluate("fetch('/v1/jobs').then((answer) => answer.json())")["data"][0]["id"]
-    for path in ("/", "/submit", f"/compare?job={job}", f"/jobs/{job}", f"/jobs/{job}/concepts"):
+    of_job = [f"/jobs/{job}{rest}" for rest in ("", "/concepts", "/concepts/0", "/images", "/images/0", "/classes", "/classes/1")]
+    for path in ("/", "/submit", f"/compare?job={job}", *of_job):
         visitor.open(path)
-        page.wait_for_load_state("networkidle")
-        require_no_overflow(page)
-        ground, ink = page.evaluate(
-            "[document.body, document.querySelector('h1')].map((e, i) => getComputedStyle(e)[i ? 'color' : 'backgroundColor'])"
-        )
-        assert contrast(ground, ink) > 7
+        page.wait_for_function(READ, timeout=LATER)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
+        expect(page.get_by_role("alert")).to_have_count(0)
+        ground, ink, quiet = page.evaluate(COLOURS)
+        assert min(contrast(ground, ink), contrast(ground, quiet)) >= 4.5
 
 
 def contrast(one: str, other: str) -> float:
@@ -232,3 +295,37 @@ def test_an_upload_that_broke_off_goes_on_with_the_parts_that_are_missing(visit:
     uploads = httpx.get(f"{stack.url}/v1/uploads", headers={"Authorization": f"Bearer {stack.api_key}"}).json()["data"]
     (complete,) = [upload for upload in uploads if upload["filename"] == "part.bin"]
     assert (complete["state"], complete["sha256"]) == ("complete", hashlib.sha256(bytes([7]) * 1000).hexdigest())
+
+
+def test_what_the_pages_say_follows_from_what_the_api_says(visit: Callable[..., Any]) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+
+    def call(module: str, function: str, *arguments: Any) -> Any:
+        script = "async ([name, callee, given]) => (await import(name))[callee](...given)"
+        return page.evaluate(script, [static(page, module), function, list(arguments)])
+
+    removed = [{"concept": 1, "label": "a loop"}, {"concept": 2, "label": None}]
+    flip = {"counterfactual": {"removed": removed, "class": "3", "probability": 0.5}, "explained": {"class": "8"}}
+    assert (
+        call("explanations.js", "counterfactualSentence", flip)
+        == "Without “a loop” and “Concept 2” it would be 3 (50\u202f%) instead of 8."
+    )
+    assert "leaves 8" in call("explanations.js", "counterfactualSentence", flip | {"counterfactual": None})
+    assert call("explanations.js", "peakWords", [[0, 0, 0], [0, 0, 0], [0, 0.1, -2]]).startswith(
+        "strongest in the lower right, where it speaks against"
+    )
+    assert call("explanations.js", "peakWords", [[0, 0], [0, 0]]) == "nowhere in particular"
+    points = [{"kept": kept, "sparsity": 1 - kept / 4, "arr_chance_corrected": None if kept == 2 else 0.5} for kept in (0, 2, 4)]
+    for choices, kept in (({"axis": "kept", "corrected": False}, [4, 2]), ({"axis": "sparsity", "corrected": True}, [4, 0])):
+        assert [point["kept"] for point in call("curves.js", "shownPoints", points, choices)] == kept
+    parts = call("uploading.js", "planParts", 1001, 500)
+    assert [(part["number"], part["start"], part["size"]) for part in parts] == [(1, 0, 500), (2, 500, 500), (3, 1000, 1)]
+    assert len(call("uploading.js", "planParts", 10**12)) <= 10_000
+    assert call("words.js", "number", -0.5, 2) == "−0.50"
+    assert call("charts.js", "escapeLabel", "<b>&") == "&lt;b&gt;&amp;"
+    changes = "[[1, {factor: 0}], [2, {factor: 2}], [3, {factor: 1}], [4, {activation: 0}]]"
+    script = f"async (name) => (await import(name)).interventionBody(new Map({changes}), 5)"
+    body = page.evaluate(script, static(page, "explanations.js"))
+    assert body == {"kept": 5, "set": [{"concept": 4, "activation": 0}], "scale": [{"concept": 2, "factor": 2}], "suppress": [1]}
