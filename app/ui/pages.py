@@ -33,11 +33,8 @@ HEADERS = {
 @cache
 def _templates() -> Environment:
     folder = Path(__file__).parent / "templates"
-    templates = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    templates.globals["static"] = address_of
-    return templates
+    loader = FileSystemLoader(folder)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def render(template: str, status: int = 200, *, problem: str | None = None) -> Response:
@@ -47,5 +44,5 @@ def render(template: str, status: int = 200, *, problem: str | None = None) -> R
     ----------
     problem : a sentence of ours about what was just sent, where the page answers a form
     """
-    content = _templates().get_template(template).render(problem=problem)
+    content = _templates().get_template(template).render(static=address_of, problem=problem)
     return Response(content, status, HEADERS, media_type="text/html; charset=utf-8")

@@ -16,9 +16,10 @@ let next = null;
 await fill(list, "Reading the test images …", async () => {
   ({ job } = await readJob());
   const waiting = notYet(job);
-  for (const part of [filters, own]) part.hidden = Boolean(waiting);
   if (waiting) return waiting;
   const shown = await images();
+  filters.hidden = false;
+  own.hidden = job.model === null; // ready features are not made of images that could be posted
   offerClasses();
   return shown;
 });

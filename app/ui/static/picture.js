@@ -7,10 +7,10 @@ import { peakWords, read } from "./explanations.js";
 export class Picture {
   constructor({ image: seen, heatmaps, links }) {
     this.overlay = el("img", { class: "heatmap", alt: "", hidden: true });
-    this.caption = el("figcaption", { class: "help", role: "status" }, heatmaps.available ? "Choose a concept below to see where it is." : "");
+    this.caption = el("figcaption", { class: "help", role: "status" }, "Choose a concept below to see where it is.");
     const base = links.image && el("img", { src: links.image, alt: `The image as the network saw it; true class ${seen.label ?? "unknown"}` });
     this.note = el("p", { class: "help" }, heatmaps.note);
-    this.node = el("figure", { class: "picture" }, base && el("div", { class: "layers" }, base, this.overlay), this.caption, this.note);
+    this.node = el("figure", { class: "picture" }, base && el("div", { class: "layers" }, base, this.overlay), heatmaps.available && this.caption, this.note);
   }
 
   async show(contribution) {
