@@ -63,7 +63,7 @@ export function libraryWords(library) {
 export const missing = (value) => value === null || value === undefined;
 export const number = (value, digits = 3) => (missing(value) ? "–" : value.toFixed(digits).replace("-", "−"));
 export const signed = (value, digits = 3) => (missing(value) ? "–" : (value > 0 ? "+" : "") + number(value, digits));
-export const share = (value) => (missing(value) ? "–" : `${(100 * value).toFixed(1).replace(/\.0$/, "")}\u202f%`);
+export const share = (value) => (missing(value) ? "–" : `${(100 * value).toFixed(1)}\u202f%`);
 export const interval = (low, high) => (missing(low) || missing(high) ? "" : `${number(low)} to ${number(high)}`);
 export const halfWidth = (low, high) => (missing(low) || missing(high) ? "" : `± ${number((high - low) / 2)}`);
 export const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;

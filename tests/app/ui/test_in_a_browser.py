@@ -310,7 +310,7 @@ def test_what_the_pages_say_follows_from_what_the_api_says(visit: Callable[..., 
     flip = {"counterfactual": {"removed": removed, "class": "3", "probability": 0.5}, "explained": {"class": "8"}}
     assert (
         call("explanations.js", "counterfactualSentence", flip)
-        == "Without “a loop” and “Concept 2” it would be 3 (50\u202f%) instead of 8."
+        == "Without “a loop” and “Concept 2” it would be 3 (50.0\u202f%) instead of 8."
     )
     assert "leaves 8" in call("explanations.js", "counterfactualSentence", flip | {"counterfactual": None})
     assert call("explanations.js", "peakWords", [[0, 0, 0], [0, 0, 0], [0, 0.1, -2]]).startswith(
