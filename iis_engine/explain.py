@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -169,19 +170,19 @@ def counterfactual(predictor: Predictor, sparse: Tensor, label: int) -> Counterf
     if not len(kept):
         return None
     weights, bias = predictor.weights, predictor.bias
-    margins = sparse[kept].unsqueeze(1) * (weights[kept, label].unsqueeze(1) - weights[kept])  # (k, C)
-    ordered, order = margins.sort(dim=0, descending=True, stable=True)
-    start = margins.sum(dim=0) + bias[label] - bias
-    left = start - ordered.clamp_min(0).cumsum(dim=0)
-    won = left < -ROUNDING
-    won[:, label] = False
-    if not bool(won.any()):
-        return None
-    needed = torch.where(won.any(dim=0), won.to(torch.uint8).argmax(dim=0), len(kept))
+    margins = (sparse[kept].unsqueeze(1) * (weights[kept, label].unsqueeze(1) - weights[kept])).T.contiguous()  # (C, k)
+    # Only one class's order is needed, and NumPy sorts values thirty times as fast as PyTorch sorts values and places.
+    ordered = -torch.from_numpy(np.sort(-margins.numpy(), axis=1))
+    start = margins.sum(dim=1) + bias[label] - bias
+    left = start.unsqueeze(1) - ordered.clamp_min(0).cumsum(dim=1)
+    needed = (left >= -ROUNDING).sum(dim=1)  # what is left never grows, so these are the removals that do not suffice
+    needed[label] = len(kept)
     fewest = int(needed.min())
+    if fewest == len(kept):
+        return None
     ties = (needed == fewest).nonzero().flatten()
-    other = int(ties[left[fewest, ties].argmin()])
-    removed = kept[order[: fewest + 1, other]]
+    other = int(ties[left[ties, fewest].argmin()])
+    removed = kept[torch.argsort(margins[other], descending=True, stable=True)[: fewest + 1]]
     after = sparse.clone()
     after[removed] = 0
     probabilities = predictor.logits(after.unsqueeze(0))[0].softmax(dim=0)

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from iis_engine.backbones import Backbone
 from iis_engine.batching import Batches
 from iis_engine.errors import DataError, LibraryError
+from iis_engine.libraries.library import RELATIVE_NOISE, ConceptLibrary
 
 Method = Literal["feature_map", "tokens", "occlusion"]
 OCCLUSION_CELLS = 7
@@ -91,6 +92,35 @@ def heat_maps(backbone: Backbone, vectors: Tensor, image: Tensor) -> HeatMaps:
     method, places = _places(backbone, image)
     values = torch.einsum("md,dhw->mhw", concepts, places)
     return HeatMaps(values.float(), activations, method, method == "feature_map", _NOTES[method])
+
+
+def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
+    """The maps of a whole library on the scale of its activations g_𝒞, which is what a head reads.
+
+    g_𝒞 takes from each concept what all concepts of its block share, and so do these maps: without it, concepts of one image light up
+    in the same places. Both steps are linear, so the mean over places of an exact map is the activation itself.
+
+    Parameters
+    ----------
+    found : of every concept of `library`, in order
+
+    Returns
+    -------
+    (M, h, w) float32
+    """
+    raw, out = found.values.double(), torch.empty_like(found.values)
+    for block in library.blocks():
+        maps, activations = raw[block], found.activations[block]
+        moments = library.moments(block)
+        if moments is None:
+            shared, spread = maps.mean(dim=0), activations.std(correction=0).expand(len(maps))
+            spread = torch.where(spread > RELATIVE_NOISE * activations.abs().max(), spread, 0.0)
+        else:  # losses are differences, from which a mean is gone
+            shared = 0.0 if found.method == "occlusion" else moments[0].view(-1, 1, 1)
+            spread = moments[1]
+        scale = torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+        out[block] = ((maps - shared) * scale.view(-1, 1, 1)).float()
+    return out
 
 
 def overlay(values: NDArray[Any] | Tensor, size: tuple[int, int], scale: float | None = None) -> NDArray[np.uint8]:

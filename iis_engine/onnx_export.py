@@ -59,14 +59,12 @@ def _activations(graph: _Graph, predictor: Predictor, features: str, block: slic
     """g_𝒞 of one block of concepts, float64."""
     library = predictor.library
     raw = graph.add("MatMul", features, graph.constant(library.vectors[block].double().T.contiguous().numpy()))
-    if library.means is None or library.deviations is None or bool(library.deviations[block.start].isnan()):
+    if (moments := library.moments(block)) is None:
         return _standardised_rows(graph, raw)
-    deviations = library.deviations[block].double()
-    noise = graph.add("Mul", graph.add("ReduceMax", graph.add("Abs", raw), axes=[0]), graph.constant(RELATIVE_NOISE))
-    centred = graph.add("Sub", raw, graph.constant(library.means[block].double().numpy()))
-    divided = graph.add("Div", centred, graph.constant(deviations.clamp_min(np.finfo(np.float64).tiny).numpy()))
-    varies = graph.add("Greater", graph.constant(deviations.unsqueeze(0).numpy()), noise)
-    return graph.add("Where", varies, divided, graph.constant(0.0))
+    means, deviations = (moment.unsqueeze(0).numpy() for moment in moments)
+    divisors = np.maximum(deviations, np.finfo(np.float64).tiny)
+    divided = graph.add("Div", graph.add("Sub", raw, graph.constant(means)), graph.constant(divisors))
+    return graph.add("Where", graph.constant(deviations > 0), divided, graph.constant(0.0))
 
 
 def _standardised_rows(graph: _Graph, raw: str) -> str:

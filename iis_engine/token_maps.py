@@ -75,7 +75,7 @@ def find_token_map(module: nn.Module, layer: str | None, images: Tensor, represe
     """The token map of a network of timm, torchvision or open_clip, or of its `layer`; None where there is nothing of the kind.
 
     None too where the representation is a class token alone: nothing trains the last patch tokens of such a network to lie in its space.
-    On planted images they point at a concept little better than chance, where occlusion of the same network finds it.
+    On planted images they point at a concept no better than chance, where occlusion of the same network finds it.
 
     Parameters
     ----------

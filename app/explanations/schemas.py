@@ -213,6 +213,8 @@ class HeatMapView(BaseModel):
                     "values": [[0.1, 0.4], [0.0, 0.3]],
                     "mean": 0.2,
                     "activation": 0.2,
+                    "raw_mean": 4.1,
+                    "raw_activation": 4.1,
                     "links": {"png": f"{AT}/explanations/17/heatmaps/17.png"},
                 }
             ]
@@ -223,9 +225,11 @@ class HeatMapView(BaseModel):
     exact: bool
     method: Literal["feature_map", "tokens", "occlusion"]
     note: str
-    values: list[list[float]]
-    mean: float
-    activation: float = Field(description="⟨f(x), c⟩, before any normalisation over concepts")
+    values: list[list[float]] = Field(description="On the scale of activations: less what all concepts share, in units of their spread")
+    mean: float = Field(description="Over the places; the activation itself where the map is exact")
+    activation: float = Field(description="Of the concept, before the threshold")
+    raw_mean: float = Field(description="The same before any normalisation, ⟨F(u, v), c⟩ over the places")
+    raw_activation: float = Field(description="⟨f(x), c⟩")
     links: dict[str, str]
 
 

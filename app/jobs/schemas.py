@@ -166,6 +166,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "classes": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/classes",
         "concepts": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/concepts",
         "cancel": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/cancel",
+        "predictors": "/v1/predictors?job=job_01jz3v9a1b3c5d7e9f1g3h5j7k",
     },
 }
 
@@ -222,6 +223,6 @@ class JobView(BaseModel):
                 "running_at": job.running_at,
                 "canceling_at": job.canceling_at,
                 **{f"{state}_at": job.finished_at if job.state == state else None for state in FINISHED_STATES},
-                "links": {"self": at, **{name: f"{at}/{name}" for name in LINKED}},
+                "links": {"self": at, "predictors": f"/v1/predictors?job={job.id}", **{name: f"{at}/{name}" for name in LINKED}},
             }
         )

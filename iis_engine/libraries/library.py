@@ -74,11 +74,20 @@ class ConceptLibrary:
         return out
 
     def _normalised(self, raw: Tensor, block: slice) -> Tensor:
-        if self.means is None or self.deviations is None or bool(self.deviations[block.start].isnan()):
+        if (moments := self.moments(block)) is None:
             return standardise_rows(raw)
-        mean, deviation = self.means[block].to(raw.device), self.deviations[block].to(raw.device)
-        noise = RELATIVE_NOISE * raw.abs().amax(dim=0)
-        return torch.where(deviation > noise, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
+        mean, deviation = (moment.to(raw.device) for moment in moments)
+        return torch.where(deviation > 0, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
+
+    def moments(self, block: slice) -> tuple[Tensor, Tensor] | None:
+        """Mean and deviation (m,) float64 by which the concepts of a block are standardised one by one; None where they are not.
+
+        A deviation that is rounding beside the mean is zero, and so are the activations of its concept.
+        """
+        if self.means is None or self.deviations is None or bool(self.deviations[block.start].isnan()):
+            return None
+        mean, deviation = self.means[block], self.deviations[block]
+        return mean, torch.where(deviation > RELATIVE_NOISE * mean.abs(), deviation, 0.0)
 
     def on_other_images(self) -> ConceptLibrary:
         """The library as another data set may use it: without what is known of the images that it was fitted on."""

@@ -20,8 +20,9 @@ from torch.nn.functional import normalize
 
 from iis_engine.backbones import Backbone, load_backbone
 from iis_engine.errors import DataError, LibraryError
-from iis_engine.heatmaps import HeatMaps, heat_maps, network_view, overlay, png_bytes
+from iis_engine.heatmaps import HeatMaps, heat_maps, network_view, normalised_maps, overlay, png_bytes
 from iis_engine.images import load_image
+from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.specs import BackboneSpec, Preprocessing
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -64,7 +65,19 @@ def require_exact(backbone: Backbone, photo: Image.Image) -> HeatMaps:
     assert maps.values.shape[1:].numel() > 1
     error = (maps.values.double().mean((1, 2)) - maps.activations).abs()
     assert float((error / maps.values.abs().amax((1, 2))).max()) < 1e-5
+    require_exact_as_read(backbone, photo)
     return maps
+
+
+def require_exact_as_read(backbone: Backbone, photo: Image.Image) -> None:
+    """Of visual concepts, which are normalised together, and of text concepts, which are standardised one by one."""
+    vectors, batch = directions(20, backbone.num_features), backbone.preprocess(photo)[None]
+    means = torch.cat([torch.full((12,), torch.nan), torch.linspace(-1, 1, 8)]).double()
+    deviations = torch.cat([torch.full((12,), torch.nan), torch.linspace(0.5, 2, 8)]).double()
+    library = ConceptLibrary("combined", vectors, ("cluster",) * 12 + ("text",) * 8, (), means, deviations)
+    values = normalised_maps(heat_maps(backbone, vectors, batch), library)
+    error = (values.double().mean((1, 2)) - library.activations(backbone.embed(batch))[0]).abs()
+    assert float((error / values.abs().amax((1, 2))).max()) < 1e-5
 
 
 @pytest.mark.parametrize("name", MOBILENETS)
@@ -121,6 +134,20 @@ def test_occlusion_finds_the_place_that_a_maximum_comes_from(tmp_path: Path) -> 
     expected[0, 2, 5] = 2.0  # without it the value 1 in the corner is the largest
     expected[1, 6, 6] = -2.0
     assert torch.equal(maps.values, expected)
+
+
+def test_a_loss_by_occlusion_is_brought_to_the_scale_of_activations_without_their_mean(tmp_path: Path) -> None:
+    backbone = max_pooled(tmp_path, (14, 14))
+    batch = torch.zeros(1, 3, 14, 14)
+    batch[0, 0, 3, 3] = 2.0
+    means, deviations = torch.tensor([5.0, 7.0]).double(), torch.tensor([4.0, 0.5]).double()
+    library = ConceptLibrary("text", torch.eye(3)[:2], ("text",) * 2, (), means, deviations)
+    found = heat_maps(backbone, library.vectors, batch)
+    values = normalised_maps(found, library)
+    assert found.method == "occlusion"
+    assert float(found.values[0].max()) == 2.0
+    assert torch.equal(values[0], found.values[0] / 4)
+    assert not values[1].any()
 
 
 def test_an_image_smaller_than_the_grid_is_occluded_pixel_by_pixel(tmp_path: Path) -> None:
