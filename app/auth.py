@@ -1,4 +1,4 @@
-"""Who is asking: `Authorization: Bearer iis_…` to an owner. Making and revoking keys is app.api_keys."""
+"""Who is asking: `Authorization: Bearer iis_…`, or the page's cookie, to an owner. Making and revoking keys is app.api_keys."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.browser import authorization_of
 from app.db.models import ApiKey
 from app.dependencies import SessionDep, SettingsDep
 from app.errors import Unauthorized
@@ -55,7 +56,7 @@ def _current_owner(
     _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Owner:
     known: Owner | None = getattr(request.state, "owner", None)
-    return known or authenticate(session, request.headers.get("authorization"), settings.api_key_secret)
+    return known or authenticate(session, authorization_of(request), settings.api_key_secret)
 
 
 OwnerDep = Annotated[Owner, Depends(_current_owner)]

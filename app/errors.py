@@ -2,6 +2,7 @@
 
 ApiError
 ├── Unauthorized     401
+├── Forbidden        403
 ├── NotFound         404  also for what belongs to another owner
 ├── Conflict         409
 ├── TooLarge         413
@@ -39,6 +40,12 @@ class Unauthorized(ApiError):
     status = 401
     code = "unauthorized"
     title = "A valid API key is needed"
+
+
+class Forbidden(ApiError):
+    status = 403
+    code = "forbidden"
+    title = "This request is not taken from where it comes"
 
 
 class NotFound(ApiError):

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.auth import Owner, authenticate
+from app.browser import authorization_of
 from app.db.models import IdempotencyRecord
 from app.dependencies import session_factory, settings_of
 from app.errors import Conflict, InvalidInput
@@ -55,7 +56,7 @@ async def _once(request: Request, key: str, original: Handler) -> Response:
     settings = settings_of(request)
     session = session_factory(request)()
     try:
-        owner = await run_in_threadpool(authenticate, session, request.headers.get("authorization"), settings.api_key_secret)
+        owner = await run_in_threadpool(authenticate, session, authorization_of(request), settings.api_key_secret)
         digest = _request_digest(request, await request.body())
         kept = await run_in_threadpool(_claim, session, owner, key, digest, settings)
         if kept is not None:

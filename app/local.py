@@ -78,7 +78,8 @@ def _up(folder: Path, port: int, concurrency: int, ready_file: Path | None, stop
         if not stop.is_set():
             if ready_file is not None:
                 _write_private(ready_file, json.dumps({"url": url, "api_key_file": str(key_file), "pid": os.getpid()}))
-            print(f"The service answers on {url}\nAPI key: {key_file}\nLogs: {folder / 'logs'}\nCtrl-C stops it.", flush=True)
+            page = f"Its web page is {url}/, to sign in to with the key in that file."
+            print(f"The service answers on {url}\nAPI key: {key_file}\n{page}\nLogs: {folder / 'logs'}\nCtrl-C stops it.", flush=True)
         supervisor.keep_alive()
     finally:
         if ready_file is not None:

@@ -18,6 +18,7 @@ from app.problems import COMMON_RESPONSES, install_problem_handlers
 from app.routers import ROUTERS
 from app.settings import Settings, get_settings
 from app.storage import open_store
+from app.ui import install_pages
 
 MIN_SECRET_CHARACTERS = 16
 
@@ -64,5 +65,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    install_pages(app)
     install_openapi(app)
     return app

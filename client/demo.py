@@ -82,7 +82,9 @@ def run(
             console.print(*explain_two(client, scored[-1].job, output / "figures" / "explanation.png"), sep="\n")
         console.print(f"The ARR figure of each line is in {output / 'figures'}.\nDone in {time.monotonic() - began:.0f} s.")
         if not once:
-            console.print(f"The service stays up; Ctrl-C stops it. Its API docs: {address.url}/v1/docs. To use it from another terminal:")
+            console.print(f"The service stays up; Ctrl-C stops it. To look at all this, open {address.url}/ in a browser;")
+            console.print(f"  the key to sign in with is in {output / 'service' / 'api-key'}, and here: {address.api_key}")
+            console.print(f"The API's docs: {address.url}/v1/docs. To use it from another terminal:")
             console.print(f"  export IIS_URL={address.url} IIS_API_KEY={address.api_key}")
             stack.wait_until_stopped()
     except KeyboardInterrupt:
