@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.extracting import Reporter
+from worker.findings import class_json, contributions_json, counterfactual_json, verdict_json
 from worker.subjects import WARM, Subject
 
 SERVED = 5
@@ -59,8 +60,8 @@ def outcomes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
                 "index": row,
                 "name": tested.names[row] if tested.names else None,
                 "label": names[int(tested.labels[row])],
-                "representation": _class(names, int(tested.top_labels[row, 0]), float(tested.top_probabilities[row, 0])),
-                "interpretation": _class(names, int(found.labels[row]), float(found.probabilities[row])),
+                "representation": class_json(names, int(tested.top_labels[row, 0]), float(tested.top_probabilities[row, 0])),
+                "interpretation": class_json(names, int(found.labels[row]), float(found.probabilities[row])),
             }
             for row in rows
         ],
@@ -90,17 +91,17 @@ def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
         },
         **_node(subject),
         "class_names": list(names),
-        "representation": _verdict(names, representation),
-        "interpretation": _verdict(names, found.verdict),
+        "representation": verdict_json(names, representation),
+        "interpretation": verdict_json(names, found.verdict),
         "agree": representation.label == found.verdict.label,
         "correct": correct,
         "explained": {"class": names[found.verdict.label], "index": found.verdict.label},
         "contrast": None if contrast is None else {"class": names[contrast], "index": contrast},
         "logit": found.logit,
         "bias": found.bias,
-        **_contributions(found, about["top"]),
+        **contributions_json(found, about["top"]),
         "faithfulness": {name: list(getattr(found.faithfulness, name)) for name in found.faithfulness.__dataclass_fields__},
-        "counterfactual": _counterfactual(names, found),
+        "counterfactual": counterfactual_json(names, found),
     }
 
 
@@ -116,8 +117,8 @@ def intervene(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     changed = sorted({*changes.set, *changes.scale})
     return {
         **_node(subject),
-        "before": _verdict(names, verdicts[0]),
-        "after": _verdict(names, verdicts[1]),
+        "before": verdict_json(names, verdicts[0]),
+        "after": verdict_json(names, verdicts[1]),
         "changed": verdicts[0].label != verdicts[1].label,
         "probabilities": [{"class": name, "index": i, "before": float(was[i]), "after": float(becomes[i])} for i, name in enumerate(names)],
         "activations": [{"concept": c, "before": float(before[c]), "after": float(after[c])} for c in changed],
@@ -133,9 +134,8 @@ def picture(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def heat_map(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """Where one concept is: numbers, and a layer to lay over the picture."""
-    from iis_engine.heatmaps import heat_maps, overlay, png_bytes
-
     from iis_engine.explain import require_concept
+    from iis_engine.heatmaps import heat_maps, overlay, png_bytes
 
     library, concept = subject.family.library, about["concept"]
     _present("concept", lambda: require_concept(len(library), concept, "concept"))
@@ -256,46 +256,12 @@ def _concepts(subject: Subject, wanted: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def _node(subject: Subject) -> dict[str, Any]:
-    from iis_engine.predictor import sparsity_of
+    from iis_engine.nodes import sparsity_of
 
     family, predictor = subject.family, subject.predictor
     count = len(family.library)
     nodes = [{"kept": kept, "sparsity": sparsity_of(kept, count)} for kept in family.nodes]
     return {"kept": predictor.kept, "sparsity": predictor.sparsity, "concept_count": count, "nodes": nodes}
-
-
-def _contributions(found: Any, top: int) -> dict[str, Any]:
-    values = found.contributions
-    listed = [i for i in values.abs().argsort(descending=True, stable=True).tolist() if values[i] != 0]
-    shown = {
-        "supporting": [i for i in listed if values[i] > 0][:top],
-        "opposing": [i for i in listed if values[i] < 0][:top],
-    }
-    named = {i for members in shown.values() for i in members}
-    return {
-        **{
-            sign: [{"concept": i, "activation": float(found.activations[i]), "contribution": float(values[i])} for i in members]
-            for sign, members in shown.items()
-        },
-        "remainder": float(sum(values[i] for i in listed if i not in named)),
-        "remaining": len(listed) - len(named),
-    }
-
-
-def _counterfactual(names: Sequence[str], found: Any) -> dict[str, Any] | None:
-    if found.counterfactual is None:
-        return None
-    other = found.counterfactual
-    removed = [{"concept": i, "contribution": float(found.contributions[i])} for i in other.removed]
-    return {"removed": removed, **_class(names, other.label, other.probability)}
-
-
-def _verdict(names: Sequence[str], verdict: Any) -> dict[str, Any]:
-    return {**_class(names, verdict.label, verdict.probability), "top": [_class(names, *each) for each in verdict.top]}
-
-
-def _class(names: Sequence[str], label: int, probability: float) -> dict[str, Any]:
-    return {"class": names[label], "index": label, "probability": probability}
 
 
 def _present(noun: str, look: Callable[[], Any]) -> Any:

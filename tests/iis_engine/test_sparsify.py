@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iis_engine.sparsify import kept_count, soft_sparsify, sparsify, sparsify_like_authors
+from iis_engine.nodes import kept_count
+from iis_engine.sparsify import soft_sparsify, sparsify, sparsify_like_authors
 
 
 def test_kept_count_is_exact_where_floating_point_is_off_by_one():
