@@ -157,15 +157,18 @@ _MODELS: dict[str, type[ScoreCreate | ExplainCreate]] = {"score": ScoreCreate, "
 
 def _by_kind(value: object) -> ScoreCreate | ExplainCreate:
     """The request that `kind` says this is; so a refusal names fields as they were sent, without the kind before them."""
-    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else None
-    if fields is None or "kind" not in fields:
-        return ScoreCreate.model_validate(value)
-    kind = fields["kind"]
-    if not isinstance(kind, str) or kind not in _MODELS:
-        names = {"kind": str(kind), "known": ", ".join(PUBLIC_JOB_KINDS)}
-        unknown = PydanticCustomError("unknown_job_kind", "There is no job kind '{kind}'; the kinds are {known}.", names)
-        raise ValidationError.from_exception_data("JobCreate", [{"type": unknown, "loc": ("kind",), "input": kind}])
-    return _MODELS[kind].model_validate(fields)
+    if not isinstance(value, dict):
+        return ScoreCreate.model_validate(value)  # says that an object is needed
+    fields = cast("dict[str, Any]", value)
+    kind = fields.get("kind")
+    if isinstance(kind, str) and kind in _MODELS:
+        return _MODELS[kind].model_validate(fields)
+    names = {"kind": str(kind), "known": ", ".join(PUBLIC_JOB_KINDS)}
+    if "kind" in fields:
+        fault = PydanticCustomError("unknown_job_kind", "There is no job kind '{kind}'; the kinds are {known}.", names)
+    else:
+        fault = PydanticCustomError("missing", "Say which kind of job this is; the kinds are {known}.", names)
+    raise ValidationError.from_exception_data("JobCreate", [{"type": fault, "loc": ("kind",), "input": kind}])
 
 
 JobCreate = Annotated[

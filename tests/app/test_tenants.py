@@ -42,6 +42,9 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "crop": "41.png",
         "name": "arr",
         "plot_format": "png",
+        "image": "0",
+        "concept": "0",
+        "class_name": "cat",
     }
 
 
