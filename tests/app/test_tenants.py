@@ -14,6 +14,8 @@ OPEN_TO_ALL = {"/v1/health/live", "/v1/health/ready", "/v1/metrics"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/concept-libraries/{library_id}/nearest": {"json": {"vector": [1.0, 0.0, 0.0]}},
     "/v1/concept-sets/{concept_set_id}/versions": {"json": {"phrases": ["a loop"]}},
+    "/v1/jobs/{job_id}/explanations": {"files": {"file": ("a.png", b"x")}},
+    "/v1/jobs/{job_id}/explanations/{image}/interventions": {"json": {}},
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
 }
 
@@ -81,7 +83,7 @@ def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, ow
         answer = client.request(method, at, **BODIES.get(path, {"json": {}} if method == "POST" else {}))
         assert answer.status_code in {401, 422}, f"{method} {at}"
         if answer.status_code == 422:  # a form is read before the key is looked at
-            assert path == "/v1/uploads/small"
+            assert path in {"/v1/uploads/small", "/v1/jobs/{job_id}/explanations"}
 
 
 def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any, strange_rows: Any) -> None:
@@ -135,6 +137,17 @@ def test_a_foreign_library_is_as_absent_as_one_that_never_was(client: TestClient
 
     assert client.post("/v1/jobs", json=body(own)).status_code == 201
     require_absent(client, "/v1/jobs", foreign, body)
+
+
+def test_a_foreign_job_or_archive_is_as_absent_as_one_that_never_was(
+    client: TestClient, rows: Any, strange_rows: Any, stranger: Any
+) -> None:
+    scored, foreign = rows.explainable_job(), strange_rows.explainable_job()
+    body = {"kind": "explain", "split": "test"}
+    assert client.post("/v1/jobs", json={**body, "job": scored}).status_code == 201
+    require_absent(client, "/v1/jobs", foreign, lambda job: {**body, "job": job})
+    archive = client.post("/v1/uploads/small", files={"file": ("a.zip", b"abc")}, headers=stranger.headers).json()["id"]
+    require_absent(client, "/v1/jobs", archive, lambda upload: {"kind": "explain", "job": scored, "upload": upload})
 
 
 def require_absent(client: TestClient, path: str, foreign: str, body: Callable[[str], dict[str, Any]]) -> None:
