@@ -13,6 +13,7 @@ PART_PATH = re.compile(r"/v1/uploads/[^/]+/parts/[^/]+/?")
 PHRASES_PATH = re.compile(r"/v1/concept-sets(/[^/]+/versions)?/?")
 SMALL_UPLOAD_PATH = re.compile(r"/v1/uploads/small/?")
 EXPLAINED_PATH = re.compile(r"/v1/jobs/[^/]+/explanations/?")
+PREDICT_PATH = re.compile(r"/v1/predictors/[^/]+/predict/?")
 FORM_OVERHEAD_BYTES = 64 * KIB  # boundaries and field headers around a small upload's file
 
 
@@ -24,7 +25,7 @@ def body_limit_bytes(method: str, path: str, settings: Settings) -> int:
         return settings.small_upload_max_bytes + FORM_OVERHEAD_BYTES
     if method == "POST" and PHRASES_PATH.fullmatch(path):
         return settings.concept_set_max_bytes
-    if method == "POST" and EXPLAINED_PATH.fullmatch(path):
+    if method == "POST" and (EXPLAINED_PATH.fullmatch(path) or PREDICT_PATH.fullmatch(path)):
         return settings.posted_image_max_bytes + FORM_OVERHEAD_BYTES
     return settings.request_body_max_bytes
 

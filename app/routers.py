@@ -12,10 +12,12 @@ from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
 from app.explanations.routes import router as explanations
+from app.figures.routes import router as figures
 from app.health.routes import router as health
 from app.jobs.routes import router as jobs
 from app.models.routes import router as models
 from app.plots.routes import router as plots
+from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.results.routes import router as results
 from app.uploads.routes import router as uploads
@@ -32,7 +34,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     plots,
     explanations,
     batches,
+    figures,  # before profiles: a class may be named like a file
     profiles,
+    predictors,
     concept_libraries,
     api_keys,
     health,

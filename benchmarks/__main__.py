@@ -16,6 +16,7 @@ BENCHMARKS = {
     "heads_digits": ["benchmarks.heads", "digits_trained"],
     "heads_cifar": ["benchmarks.heads", "cifar_resnet20"],
     "text": ["benchmarks.text"],
+    "explain": ["benchmarks.explain"],
     "extraction": ["benchmarks.extraction"],
     "service": ["benchmarks.service"],
 }

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from iis_engine.datasets import read_image_folder
     from iis_engine.errors import EngineError
     from iis_engine.features import FeatureSet, read_features
+    from iis_engine.predictor import Predictor
     from iis_engine.report import CurvePoint, IISReport
-    from iis_engine.scoring import score
+    from iis_engine.scoring import fit_predictor, score
     from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
     from iis_engine.vision_language import load_vision_language_model
     from iis_engine.vocabulary import Phrase, shipped
@@ -32,9 +33,11 @@ __all__ = [
     "IISReport",
     "LibrarySpec",
     "Phrase",
+    "Predictor",
     "Preprocessing",
     "ScoreSpec",
     "VisionLanguageSpec",
+    "fit_predictor",
     "load_backbone",
     "load_vision_language_model",
     "read_features",
@@ -52,9 +55,11 @@ _HOMES = {
     "IISReport": "report",
     "LibrarySpec": "specs",
     "Phrase": "vocabulary",
+    "Predictor": "predictor",
     "Preprocessing": "specs",
     "ScoreSpec": "specs",
     "VisionLanguageSpec": "specs",
+    "fit_predictor": "scoring",
     "load_backbone": "backbones",
     "load_vision_language_model": "vision_language",
     "read_features": "features",

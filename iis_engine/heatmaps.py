@@ -28,8 +28,8 @@ OVERLAY_ALPHA_MAX = 190
 
 _NOTES: dict[Method, str] = {
     "feature_map": "Exact: the network averages over places, and the mean of these values is the concept's raw activation.",
-    "tokens": "An approximation: the network mixes places before it pools; shown is what its last step makes of each place on its own.",
-    "occlusion": "An approximation: the network tells of no places; shown is how far the raw activation falls when a place is greyed out.",
+    "tokens": "An approximation: the network does not end in a mean over places; shown is what its last step makes of each place alone.",
+    "occlusion": "An approximation: the network offers no map of places; shown is how far the activation falls when a place is greyed out.",
 }
 
 
@@ -58,8 +58,9 @@ def heat_maps(backbone: Backbone, vectors: Tensor, image: Tensor) -> HeatMaps:
 
     Where the network averages its feature map F over places (u, v), the map is ⟨F(u, v), c⟩, whose mean is ⟨f(x), c⟩ since both are
     linear: to 1e-5 of the map's largest magnitude on a CPU, and to 2e-2 of it on a GPU, where f is computed in half precision and F in
-    full. Other networks have a token map, ⟨F(u, v), c⟩ with F the representation read at each place on its own; or else occlusion
-    (Zeiler & Fergus 2014, section 4.2): each cell of a grid is set to the mean colour, and the map is what the activation loses.
+    full. Other networks that pool over places have a token map, ⟨F(u, v), c⟩ with F the representation read at each place on its own.
+    The rest, those of a class token among them, have occlusion (Zeiler & Fergus 2014, section 4.2): each cell of a grid is set to the
+    mean colour, and the map is what the activation loses; that takes 50 forward passes.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -115,15 +115,12 @@ class Predictor:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except (SafetensorError, OSError, ValueError) as error:
             raise DataError(f"{path.name} is not a readable safetensors file; send a predictor's export.") from error
-        if header.get("format") != FORMAT:
+        if not isinstance(header, dict) or cast("dict[str, Any]", header).get("format") != FORMAT:
             raise DataError(f"{path.name} is no predictor of the format {FORMAT}; send a predictor's export.")
-        return Predictor(
-            _library(tensors, header["origins"]),
-            header["kept"],
-            torch.cat([tensors["weights"], tensors["bias"].unsqueeze(0)]),
-            tuple(header["class_names"]),
-            tuple(header["concept_names"]),
-        )
+        try:
+            return _checked(tensors, cast("dict[str, Any]", header))
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"{path.name} is not whole: its tensors and its metadata do not fit each other; export it again.") from error
 
 
 @dataclass(frozen=True)
@@ -180,6 +177,24 @@ class PredictorFamily:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         library = _library(tensors, header["origins"])
         return PredictorFamily(library, tuple(header["nodes"]), tensors["heads"], tensors["baseline"], tuple(header["class_names"]))
+
+
+def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
+    """The predictor in a file's content; raises ValueError, or whatever a missing part makes, where the shapes do not fit."""
+    library = _library(tensors, header["origins"])
+    predictor = Predictor(
+        library,
+        header["kept"],
+        torch.cat([tensors["weights"], tensors["bias"].unsqueeze(0)]),
+        tuple(header["class_names"]),
+        tuple(header["concept_names"]),
+    )
+    (concepts, _), classes = library.vectors.shape, len(predictor.class_names)
+    moments = [tensor.shape for tensor in _moments(library).values()]
+    sizes = predictor.head.shape == (concepts + 1, classes) and len(library.origins) == len(predictor.concept_names) == concepts
+    if not sizes or moments not in ([], [(concepts,)] * 2) or predictor.kept not in range(concepts + 1):
+        raise ValueError("The shapes of a predictor do not fit.")
+    return predictor
 
 
 def _moments(library: ConceptLibrary) -> dict[str, Tensor]:

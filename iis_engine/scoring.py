@@ -1,4 +1,4 @@
-"""One call from features, or a backbone and images, to the report; and the same in stages for those who keep what each leaves."""
+"""One call from features, or a backbone and images, to report or classifier; the same in stages for those who keep what each leaves."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iis_engine import protocols
 from iis_engine.devices import choose_device
+from iis_engine.errors import SettingError
 from iis_engine.exact import measure_exact
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.libraries.build import build_library, check_library, first_elements
@@ -18,6 +19,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
 from iis_engine.measurement import Measurement
+from iis_engine.predictor import Predictor, PredictorFamily
 from iis_engine.reference import measure_reference
 from iis_engine.report import IISReport
 from iis_engine.specs import SEEDS, VISUAL_KINDS, ElementSpec, ScoreSpec
@@ -201,6 +203,39 @@ def score_features(
 ) -> IISReport:
     """The part of `score` that needs no network: library, heads, control and report from features and, for text concepts, embeddings."""
     return _measured(features, build_libraries(features, spec, source=words, device=device), spec, None, device, progress)
+
+
+def fit_predictor(
+    features: FeatureSet,
+    spec: ScoreSpec | None = None,
+    *,
+    kept: int | None = None,
+    sparsity: float | None = None,
+    words: TextSource | None = None,
+    device: str = "auto",
+    progress: Progress = no_progress,
+) -> Predictor:
+    """The classifier behind one point of the curve that `score` reports for the same features and settings.
+
+    Parameters
+    ----------
+    kept, sparsity : the point, by k or by s; without either the one nearest to a tenth of the concepts, at least five
+    words : what text concepts are made of; their phrases name them in the predictor
+
+    Raises
+    ------
+    EngineError
+        When the library cannot be built, the curve has no such point, or the protocol is not `exact`, which alone keeps its heads.
+    """
+    spec = spec or ScoreSpec()
+    if spec.protocol != "exact":
+        raise SettingError("The reference protocol keeps no heads; fit a predictor with the protocol exact.", param="protocol")
+    ensemble = build_libraries(features, spec, source=words, device=device)
+    measured = measure_library(features, ensemble, spec, progress, device=device)
+    library = ensemble.primary
+    phrases = iter(library.words.concepts if library.words is not None else ())
+    names = tuple(next(phrases).phrase if origin == "text" else None for origin in library.origins)
+    return replace(PredictorFamily.of(library, measured, features.class_names).at(kept, sparsity=sparsity), concept_names=names)
 
 
 def _measured(

@@ -43,8 +43,7 @@ class Cut:
 class TokenMap:
     """The second half of a network read at each place: what f would be if all the image looked, to this half, as that place does.
 
-    Where the second half takes a class token, the patch's own token stands in for it; what the half does after it has pooled (a norm,
-    a projection) is done to each place.
+    What the half does after it has pooled (a norm, a projection) is done to each place; class and register tokens are left out.
     """
 
     cut: Cut
@@ -75,6 +74,9 @@ class TokenMap:
 def find_token_map(module: nn.Module, layer: str | None, images: Tensor, representation: Tensor, tolerance: float) -> TokenMap | None:
     """The token map of a network of timm, torchvision or open_clip, or of its `layer`; None where there is nothing of the kind.
 
+    None too where the representation is a class token alone: nothing trains the last patch tokens of such a network to lie in its space.
+    On planted images they point at a concept no better than chance, where occlusion of the same network finds it.
+
     Parameters
     ----------
     images, representation : (n, channels, H, W) and f of them (n, d), on which it is tried
@@ -85,7 +87,9 @@ def find_token_map(module: nn.Module, layer: str | None, images: Tensor, represe
         if cut is None:
             return None
         values = cut.before(images)
-        if values.ndim not in (3, 4) or float((cut.after(values) - representation).abs().max()) > tolerance:
+        if values.ndim not in (3, 4) or _distance(cut.after(values), representation) > tolerance:
+            return None
+        if values.ndim == 3 and _distance(cut.after(_without_patches(cut, values, images)), representation) <= tolerance:
             return None
     except _CUT_ERRORS:
         return None
@@ -99,6 +103,17 @@ def find_token_map(module: nn.Module, layer: str | None, images: Tensor, represe
         if fits and bool(torch.isfinite(tried).all()):
             return found
     return None
+
+
+def _distance(first: Tensor, second: Tensor) -> float:
+    return float((first - second).abs().max())
+
+
+def _without_patches(cut: Cut, tokens: Tensor, images: Tensor) -> Tensor:
+    rows, columns = _grid(tokens.shape[1], images.shape[2:], cut.grid)
+    emptied = tokens.clone()
+    emptied[:, tokens.shape[1] - rows * columns :] = 0
+    return emptied
 
 
 def cut_in_two(module: nn.Module, layer: str | None) -> Cut | None:
@@ -127,10 +142,8 @@ def _clip_pooled(tower: Any, tokens: Tensor) -> Tensor:
 
 
 def _torchvision(module: nn.Module) -> Cut | None:
-    network = cast(Any, module)
-    if isinstance(module, torchvision.models.VisionTransformer):
-        return Cut(_tapped(module, "encoder"), lambda tokens: network.heads[:-1](tokens[:, 0]))
     if isinstance(module, torchvision.models.ConvNeXt):
+        network = cast(Any, module)
         return Cut(_tapped(module, "features"), lambda values: network.classifier[:-1](network.avgpool(values)))
     return None
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -50,13 +50,19 @@ class FilesAtHand:
         self._used[name] = time.monotonic()
         return path
 
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove these now."""
+        for name in names:
+            if self._used.pop(name, None) is not None:
+                _remove(self.folder / name)
+                del self._sizes[name]
+
     def shrink(self) -> None:
         """Drop what was used longest ago until the rest fits; call it when nothing is in use."""
         for name in sorted(self._used, key=self._used.__getitem__):
             if sum(self._sizes.values()) <= self._limit_bytes:
                 return
-            _remove(self.folder / name)
-            del self._used[name], self._sizes[name]
+            self.drop([name])
             log.info("file_at_hand_dropped", name=name)
 
     def close(self) -> None:

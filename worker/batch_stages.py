@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worker.answer_forms import contributions_form, counterfactual_form
 from worker.datasets import unpack_into
 from worker.extracting import Reporter, Shards
-from worker.findings import contributions_json, counterfactual_json
 from worker.requests import open_backbone
 from worker.stage_files import CONCEPT_NAMES, LOOSE_FOLDER, PREDICTORS, REPRESENTED, SUMMARY, TESTED
 
@@ -109,7 +109,7 @@ class _Rows:
             contrast = None
         elif contrast is not None:
             found = why.explain(predictor, seen.activations, contrast=contrast)
-        shares = contributions_json(found, self._top)
+        shares = contributions_form(found, self._top)
         largest = sorted([*shares["supporting"], *shares["opposing"]], key=lambda one: -abs(one["contribution"]))
         return (
             names[said.label],
@@ -144,7 +144,7 @@ class _Rows:
         return {"concept": share["concept"], "label": label, "origin": origin} | share
 
     def _counterfactual(self, found: Any) -> dict[str, Any] | None:
-        other = counterfactual_json(self._predictor.class_names, found)
+        other = counterfactual_form(self._predictor.class_names, found)
         if other is None:
             return None
         removed = [{"concept": one["concept"], "label": self._concepts[one["concept"]][0]} | one for one in other["removed"]]

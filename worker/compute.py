@@ -96,6 +96,7 @@ class Compute:
         self._network = False
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._last_words: list[str] = []
+        self._weigh_at = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -119,6 +120,7 @@ class Compute:
         StageRefused, ChildLost, MemoryExceeded, DeadlinePassed, Interrupted
             After every one but the first the process is killed; the next run starts a fresh one.
         """
+        self._weigh_at = time.monotonic() + WATCH_SECONDS
         try:
             self._start(watch, network=network)
             self._send({"stage": stage, "workspace": str(workspace), "arguments": arguments})
@@ -187,7 +189,9 @@ class Compute:
             watch.stop.check()
             if time.monotonic() > watch.deadline:
                 raise DeadlinePassed
-            self._check_memory(watch.memory_bytes)
+            if time.monotonic() >= self._weigh_at:  # it costs milliseconds, which an answer to a question may be all done in
+                self._check_memory(watch.memory_bytes)
+                self._weigh_at = time.monotonic() + WATCH_SECONDS
             try:
                 message = self._answers.get(timeout=WATCH_SECONDS)
             except queue.Empty:

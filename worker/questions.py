@@ -14,15 +14,17 @@ from sqlalchemy.orm import Session, undefer
 
 from app.db.models import Dataset, Job, Model, PostedImage, Predictor, Upload
 from app.storage import ArtifactMissing
-from worker.artifacts import OwnersArtifacts, safe_name
+from iis_engine import ENGINE_VERSION
+from worker.artifacts import OwnersArtifacts, digest_of, safe_name
 from worker.at_hand import FilesAtHand
 from worker.compute import Compute, StageRefused, Stop, Watch
 from worker.datasets import READING
 from worker.runtime import Runtime
 from worker.sources import describe_dataset, fetch_model, reading_key
 
-LOOKING = frozenset({"picture", "heat_map"})
+LOOKING = frozenset({"picture", "heat_map", "sheet"})
 """Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
+JOBS_KNOWN = 256
 ANSWER_DEADLINE_SECONDS = 600
 UNPACKING_DEADLINE_SECONDS = 3600
 
@@ -42,15 +44,15 @@ class Question:
     about: dict[str, Any]
 
     @property
-    def posted(self) -> str | None:
-        """The id of the posted image it is about."""
+    def posted(self) -> list[str]:
+        """The ids of the posted images it is about."""
         image = self.about.get("image")
-        return image if isinstance(image, str) else None
+        return [image] if isinstance(image, str) else self.about.get("images", [])
 
     @property
     def looks(self) -> bool:
         """Whether the network must see an image."""
-        return self.posted is not None or self.kind in LOOKING
+        return bool(self.posted) or self.kind in LOOKING
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Desk:
         settings = runtime.settings
         home = settings.data_folder.absolute()
         self._files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
+        self._known: dict[tuple[str, str], _Rows] = {}
         # A process that may use the network for weights by name is another one than that which parses uploads.
         self._computes = {network: Compute(home / "compute") for network in (False, True)}
 
@@ -84,27 +87,30 @@ class Desk:
             When the question is at fault.
         ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
-        with self._runtime.sessions() as session:
-            rows = self._read(session, question)
+        rows = self._rows_of(question)
         network = self._runtime.settings.allow_hub and question.looks and rows.model is not None and rows.model.pretrained is not None
         seen_by = rows.model if question.looks else None
         files = {"predictors": rows.predictors, "tested": rows.tested}
+        if question.about.get("exemplars") is not None:
+            files["exemplars"] = question.about["exemplars"]
         arguments: dict[str, Any] = {
             "kind": question.kind,
             "about": question.about,
             "files": {name: str(self._artifact(question, sha256)) for name, sha256 in files.items()},
+            "posted": {image_id: str(self._posted(question, image_id)) for image_id in question.posted},
             "model": seen_by and fetch_model(self._runtime.settings, seen_by, self._upload(question, rows)),
             "dataset": describe_dataset(rows.dataset),
             "dataset_folder": None,
             "warm_bytes": self._runtime.settings.warm_bytes,
         }
-        if question.posted is not None:
-            arguments["files"]["image"] = str(self._posted(question))
-        elif question.looks and rows.model is not None:
+        if question.looks and not question.posted and rows.model is not None:
             arguments["dataset_folder"] = str(self._images(question, rows))
         try:
+            if question.kind == "export":
+                return self._export(question, rows, arguments)
             return self._compute("answer", self._files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=network)
         finally:
+            self._files.drop(question.posted)  # an image's own row says how long it may be looked at
             self._files.shrink()
 
     def close(self) -> None:
@@ -113,10 +119,37 @@ class Desk:
             compute.kill()
         self._files.close()
 
+    def _export(self, question: Question, rows: _Rows, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A file is stored like any stage's output, so that its size passes through no message: {sha256}."""
+        artifacts = OwnersArtifacts(question.owner_id, self._runtime.store)
+        told = {name: question.about[name] for name in ("kept", "format", "concept_names")}
+        key = digest_of(stage="export", engine=ENGINE_VERSION, predictors=rows.predictors, **told)
+        with self._runtime.sessions() as session:
+            held = artifacts.find(session, [key]).get(key)
+        if held is None:
+            made = self._compute("answer", self._files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=False)
+            path = self._files.folder / Path(made["file"]).name
+            stored = artifacts.upload(key, "export", path, self._stop.check)
+            path.unlink()
+            with self._runtime.sessions.begin() as session:
+                artifacts.record(session, stored)
+            held = stored.sha256
+        return {"sha256": held}
+
     def _compute(self, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool) -> dict[str, Any]:
         watch = Watch(self._stop, time.monotonic() + seconds, self._runtime.settings.child_memory_bytes)
         compute = self._computes[network]
         return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
+
+    def _rows_of(self, question: Question) -> _Rows:
+        """Rows of a finished job, which do not change: read once for many questions."""
+        key = question.owner_id, question.about["job"]
+        if key not in self._known:
+            if len(self._known) >= JOBS_KNOWN:
+                self._known.clear()
+            with self._runtime.sessions() as session:
+                self._known[key] = self._read(session, question)
+        return self._known[key]
 
     def _read(self, session: Session, question: Question) -> _Rows:
         owner_id, job_id = question.owner_id, question.about["job"]
@@ -145,19 +178,19 @@ class Desk:
 
         return fetch
 
-    def _posted(self, question: Question) -> Path:
+    def _posted(self, question: Question, image_id: str) -> Path:
         """The posted image, in a folder of its own so that refusals can name it as its sender does."""
 
         def write(folder: Path) -> None:
-            statement = select(PostedImage).where(PostedImage.id == question.posted, PostedImage.owner_id == question.owner_id)
+            statement = select(PostedImage).where(PostedImage.id == image_id, PostedImage.owner_id == question.owner_id)
             with self._runtime.sessions() as session:
                 posted = session.scalar(statement.options(undefer(PostedImage.content)))
                 if posted is None or posted.job_id != question.about["job"]:
-                    raise StageRefused("image_absent", f"There is no image {question.posted}; it may have expired. Post it again.", None)
+                    raise StageRefused("image_absent", f"There is no image {image_id}; it may have expired. Post it again.", None)
                 folder.mkdir()
                 (folder / (safe_name(posted.filename) or "image")).write_bytes(posted.content)
 
-        return next(self._files.get(str(question.posted), write).iterdir())
+        return next(self._files.get(image_id, write).iterdir())
 
     def _images(self, question: Question, rows: _Rows) -> Path:
         """The data set, unpacked the first time that one of its images is asked for."""

@@ -29,10 +29,12 @@ class Subject:
     Attributes
     ----------
     kept, sparsity : the node of the curve, neither for the default one
+    files, posted : where artifacts lie by name, and posted images by id
     image : index of a test image, or the id of a posted one
     """
 
     files: dict[str, str]
+    posted: dict[str, str]
     model: dict[str, Any] | None
     dataset_folder: str | None
     dataset: dict[str, Any] | None
@@ -76,7 +78,7 @@ class Subject:
     @property
     def seen(self) -> Seen:
         """The image, through the network once."""
-        return WARM.get(("seen", self.files.get("image", self.image), self.files["predictors"]), self._see)
+        return WARM.get(("seen", self.image, self.files["predictors"]), self._see)
 
     @property
     def index(self) -> int | None:
@@ -113,7 +115,7 @@ class Subject:
 
         index = self.index
         if index is None:
-            return load_image(Path(self.files["image"]))
+            return load_image(Path(self.posted[str(self.image)]))
         if self.dataset_folder is None or self.dataset is None:
             raise _no_images()
         folder, source = Path(self.dataset_folder), self.dataset

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, select
 from sqlalchemy.orm import defer
 
@@ -20,9 +22,9 @@ class PostedImageRepository(OwnedRepository[PostedImage]):
         statement = self.owned().where(PostedImage.id == image_id, PostedImage.job_id == job_id)
         return self.session.scalar(statement.options(defer(PostedImage.content))) if "\0" not in image_id else None
 
-    def remove(self, image_id: str) -> None:
-        """Drop an image."""
-        self.session.execute(delete(PostedImage).where(PostedImage.id == image_id, PostedImage.owner_id == self.owner_id))
+    def remove(self, image_ids: Sequence[str]) -> None:
+        """Drop images."""
+        self.session.execute(delete(PostedImage).where(PostedImage.id.in_(image_ids), PostedImage.owner_id == self.owner_id))
 
     def explainable(self, job_id: str) -> bool:
         """Whether the job left anything to explain with."""

@@ -29,6 +29,7 @@ from app.questions import ask
 
 Kept = Annotated[int | None, Query(description="Concepts that are kept, a node of the curve; by default about a tenth of them")]
 Sparsity = Annotated[float | None, Query(description="The same as a sparsity ratio")]
+Contrast = Annotated[str | None, Query(description="A class to set the predicted one against")]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts for and against that are listed")]
 
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
@@ -87,7 +88,7 @@ async def explain_posted(
     owner: OwnerDep,
     settings: SettingsDep,
     file: Annotated[UploadFile, File(description="An image")],
-    contrast: Annotated[str | None, Query(description="A class to set the predicted one against")] = None,
+    contrast: Contrast = None,
     top: Top = 8,
     kept: Kept = None,
     sparsity: Sparsity = None,
@@ -104,7 +105,7 @@ async def explain_posted(
     try:
         answer = await ask(settings, owner.owner_id, "explain", about | {"image": image})
     except ApiError:
-        await run_in_threadpool(service.drop_image, sessions, owner.owner_id, image)
+        await run_in_threadpool(service.drop_images, sessions, owner.owner_id, [image])
         raise
     view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, image, answer, filename)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
@@ -119,13 +120,13 @@ async def explain(
     session: SessionDep,
     owner: OwnerDep,
     settings: SettingsDep,
-    contrast: Annotated[str | None, Query(description="A class to set the predicted one against")] = None,
+    contrast: Contrast = None,
     top: Top = 8,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
     """Why the interpretation says what it says of a test image (by index) or of a posted one."""
-    explained, number = await _asked_about(request, session, owner.owner_id, job_id, image)
+    explained, number = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": number, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
     answer = await ask(settings, owner.owner_id, "explain", about)
     view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, number, answer)
@@ -135,7 +136,7 @@ async def explain(
 @router.get("/{image}/image.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
 async def picture(*, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
     """The image as the network sees it: resized and cropped."""
-    _, number = await _asked_about(request, session, owner.owner_id, job_id, image)
+    _, number = await asked_about(request, session, owner.owner_id, job_id, image)
     answer = await ask(settings, owner.owner_id, "picture", {"job": job_id, "image": number})
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
@@ -164,15 +165,13 @@ async def intervene(
     *, job_id: str, image: str, body: InterventionRequest, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> InterventionView:
     """Set, scale or suppress concepts and read the new prediction."""
-    explained, number = await _asked_about(request, session, owner.owner_id, job_id, image)
+    explained, number = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": number, **service.changes_of(body)}
     answer = await ask(settings, owner.owner_id, "intervene", about)
     return InterventionView.model_validate(answer | {"links": {"explanation": f"{explained.at}/{image}"}})
 
 
-async def _asked_about(
-    request: Request, session: SessionDep, owner_id: str, job_id: str, image: str
-) -> tuple[service.Explained, int | str]:
+async def asked_about(request: Request, session: SessionDep, owner_id: str, job_id: str, image: str) -> tuple[service.Explained, int | str]:
     """The job and the image of an address; the connection is given back."""
     explained = await run_in_threadpool(service.explainable_job, session, owner_id, job_id)
     number = await run_in_threadpool(service.read_image, session, owner_id, job_id, image)
@@ -183,7 +182,7 @@ async def _asked_about(
 async def _heat_map(
     request: Request, session: SessionDep, owner_id: str, job_id: str, image: str, concept: int, settings: SettingsDep
 ) -> dict[str, Any]:
-    _, number = await _asked_about(request, session, owner_id, job_id, image)
+    _, number = await asked_about(request, session, owner_id, job_id, image)
     return await ask(settings, owner_id, "heat_map", {"job": job_id, "image": number, "concept": concept})
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.concept_libraries.repository import ConceptLibraryRepository
 from app.db.ids import PREFIXES, new_id
 from app.db.models import Dataset, Job, Model, PostedImage
 from app.db.session import SessionFactory
@@ -19,6 +21,7 @@ from app.jobs.service import succeeded_job
 from app.results.repository import ResultRepository
 from app.settings import Settings
 
+FIGURE_FORMATS = ("png", "svg")
 LARGEST_INDEX = 2**31 - 1
 POSTED_PREFIX = f"{PREFIXES['posted_image']}_"
 NO_IMAGES_NOTE = "The job was scored on ready features, so there is no image to point at."
@@ -34,6 +37,7 @@ class Explained:
     job_id: str
     library_id: str
     has_images: bool
+    exemplars_sha256: str | None
     input_size: list[int] | None
     has_feature_map: bool | None
 
@@ -56,10 +60,12 @@ def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
     library_id = ResultRepository(session, owner_id).of_job(job.id).library_id
     if library_id is None:
         raise Conflict(f"Job {job_id} has no concept library.", code="no_predictor")
+    exemplars = ConceptLibraryRepository(session, owner_id).get(library_id).settings.get("exemplars") or {}
     dataset = session.get_one(Dataset, job.dataset_id)
     model = session.get(Model, job.model_id) if job.model_id else None
     info = (model.info if model is not None else None) or {}
-    return Explained(job.id, library_id, dataset.kind != "features", info.get("input_size"), info.get("feature_map"))
+    has_images = dataset.kind != "features"
+    return Explained(job.id, library_id, has_images, exemplars.get("sha256"), info.get("input_size"), info.get("feature_map"))
 
 
 def read_image(session: Session, owner_id: str, job_id: str, image: str) -> int | str:
@@ -110,10 +116,10 @@ def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: s
     return image_id
 
 
-def drop_image(sessions: SessionFactory, owner_id: str, image_id: str) -> None:
-    """Forget a posted image that turned out to be none. Commits."""
+def drop_images(sessions: SessionFactory, owner_id: str, image_ids: Sequence[str]) -> None:
+    """Forget posted images that turned out to be none, or that nothing more is asked about. Commits."""
     with sessions.begin() as session:
-        PostedImageRepository(session, owner_id).remove(image_id)
+        PostedImageRepository(session, owner_id).remove(image_ids)
 
 
 def dress_explanation(
@@ -129,7 +135,8 @@ def dress_explanation(
         links = {"heatmap": f"{at}/heatmaps/{one['concept']}.png"} if explained.has_images else {}
         return one | names.of(one["concept"]) | {"links": links}
 
-    links = {"self": at, "interventions": f"{at}/interventions", "job": f"/v1/jobs/{explained.job_id}"}
+    sheets = {f"sheet_{suffix}": f"{at}/sheet.{suffix}" for suffix in FIGURE_FORMATS}
+    links = {"self": at, "interventions": f"{at}/interventions", **sheets, "job": f"/v1/jobs/{explained.job_id}"}
     if explained.has_images:
         links["image"] = f"{at}/image.png"
     described = answer["image"] | {"id": str(image), "size": explained.input_size if explained.has_images else None}

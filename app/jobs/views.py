@@ -131,7 +131,8 @@ class JobView(BaseModel):
     def of(job: Job) -> JobView:
         """The view of a row, of the row's kind."""
         at, kind = f"/v1/jobs/{job.id}", _VIEWS[job.kind]
-        explained = {"explained": f"/v1/jobs/{job.spec['job']}"} if job.kind == "explain" else {}
+        scored = job.kind == "score"
+        related = {"predictors": f"/v1/predictors?job={job.id}"} if scored else {"explained": f"/v1/jobs/{job.spec['job']}"}
         return kind.model_validate(
             {
                 **job.spec,
@@ -149,7 +150,7 @@ class JobView(BaseModel):
                 "running_at": job.running_at,
                 "canceling_at": job.canceling_at,
                 **{f"{state}_at": job.finished_at if job.state == state else None for state in FINISHED_STATES},
-                "links": {"self": at, **{name: f"{at}/{name}" for name in kind.linked}, **explained},
+                "links": {"self": at, **{name: f"{at}/{name}" for name in kind.linked}, **related},
             }
         )
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from sqlalchemy.orm import Session
 
 from app.explanations.dressing import ConceptNames, concepts_in
-from app.explanations.service import Explained
+from app.explanations.service import FIGURE_FORMATS, Explained
 from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
 
@@ -24,7 +24,9 @@ def dress_class(session: Session, owner_id: str, explained: Explained, answer: d
     names = ConceptNames(session, owner_id, explained.library_id, concepts_in(answer, "supporting", "opposing"))
     at = f"/v1/jobs/{explained.job_id}/classes"
     weighed = {sign: [one | names.of(one["concept"]) for one in answer[sign]] for sign in ("supporting", "opposing")}
-    links = {"self": f"{at}/{quote(answer['class'], safe='')}", "classes": at, "job": f"/v1/jobs/{explained.job_id}"}
+    own = f"{at}/{quote(answer['class'], safe='')}"
+    figures = {f"profile_{suffix}": f"{own}/profile.{suffix}" for suffix in FIGURE_FORMATS}
+    links = {"self": own, **figures, "classes": at, "job": f"/v1/jobs/{explained.job_id}"}
     return ClassView.model_validate(answer | weighed | {"links": links})
 
 

@@ -15,6 +15,7 @@ from iis_engine.libraries.findings import TextFindings
 
 EXEMPLARS_PER_CONCEPT = 5
 ROWS_AT_ONCE = 8192
+RELATIVE_NOISE = 1e-12  # a spread below this share of the largest magnitude is rounding
 TENSORS = ("vectors", "means", "deviations")
 
 
@@ -76,7 +77,7 @@ class ConceptLibrary:
         if self.means is None or self.deviations is None or bool(self.deviations[block.start].isnan()):
             return standardise_rows(raw)
         mean, deviation = self.means[block].to(raw.device), self.deviations[block].to(raw.device)
-        noise = 1e-12 * raw.abs().amax(dim=0)
+        noise = RELATIVE_NOISE * raw.abs().amax(dim=0)
         return torch.where(deviation > noise, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
 
     def on_other_images(self) -> ConceptLibrary:
@@ -123,7 +124,7 @@ def standardise_rows(raw: Tensor) -> Tensor:
     centred = raw - raw.mean(dim=1, keepdim=True)
     spread = centred.square().mean(dim=1, keepdim=True).sqrt()
     # A single concept, or concepts that coincide, leave rounding noise where the spread should be zero.
-    noise = 1e-12 * raw.abs().amax(dim=1, keepdim=True)
+    noise = RELATIVE_NOISE * raw.abs().amax(dim=1, keepdim=True)
     return torch.where(spread > noise, centred / spread, torch.zeros_like(centred))
 
 

@@ -27,7 +27,7 @@ def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, ro
     assert response.headers["retry-after"].isdigit()
     assert (job["state"], job["attempt"], job["seed"], job["protocol"], job["deadline_seconds"]) == ("queued", 0, 7, "reference", 90)
     assert job["library"] == {"kind": "cluster", "concept_count": 50, "parts": []}
-    found = {"result", "curves", "plots", "explanations", "classes", "concepts"}
+    found = {"result", "curves", "plots", "explanations", "classes", "concepts", "predictors"}
     assert set(job["links"]) == {"self", "events", "cancel"} | found
     with sessions() as session:
         row = session.get_one(Job, job["id"])

@@ -13,6 +13,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from scored import Scored, digit_features
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))  # the CIFAR ResNet is written once, where the benchmarks run it
@@ -46,6 +47,12 @@ def tiny_checkpoint(tiny_network: torch.nn.Module, tmp_path_factory: pytest.Temp
     path = tmp_path_factory.mktemp("checkpoints") / "tiny.safetensors"
     save_file(tiny_network.state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def digits() -> Scored:
+    """Scikit-learn's digits and a curve of 30 concepts."""
+    return Scored.of(digit_features(), 30)
 
 
 @pytest.fixture

@@ -94,8 +94,8 @@ def test_folders_without_a_readable_image_are_refused(backbone: Backbone, tmp_pa
     root = tmp_path / "images"
     root.mkdir()
     (root / "notes.txt").write_text("taken on Monday")
-    with pytest.raises(DataError, match="holds no images, only notes.txt; send .bmp"):
+    with pytest.raises(DataError, match=r"holds no images, only notes.txt; send .bmp"):
         represent(backbone, root, "digest", shard_folder=tmp_path / "shards")
     (root / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="None of the 1 images can be read. The image a.png is no image"):
+    with pytest.raises(DataError, match=r"None of the 1 images can be read. The image a.png is no image"):
         represent(backbone, root, "digest", shard_folder=tmp_path / "shards")

@@ -16,7 +16,7 @@ from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.text import TextSource
 from iis_engine.phrase_embeddings import PhraseEmbeddings
-from iis_engine.scoring import build_libraries, score_features
+from iis_engine.scoring import build_libraries, fit_predictor, score_features
 from iis_engine.specs import LibrarySpec, ScoreSpec
 from iis_engine.vocabulary import Phrase
 
@@ -233,6 +233,13 @@ def test_a_library_read_back_from_its_file_is_the_same(tmp_path: Path) -> None:
     again = ConceptLibrary.load(tmp_path / "library.safetensors")
     assert again.words == library.words
     assert torch.equal(again.activations(world.X), library.activations(world.X))
+
+
+def test_a_predictor_calls_its_text_concepts_by_their_phrases_and_gives_others_no_name() -> None:
+    world = World()
+    spec = ScoreSpec(LibrarySpec("combined", parts=(LibrarySpec("random", 3), TEXT)))
+    predictor = fit_predictor(world.features(), spec, kept=9, words=world.source(words()), device="cpu")
+    assert predictor.concept_names == (None, None, None, *ATTRIBUTES)
 
 
 def test_beside_random_directions_each_block_is_normalised_in_its_own_way() -> None:

@@ -1,0 +1,112 @@
+"""HTTP of figures for papers: an image explained, a class, the concepts side by side. A worker draws while the caller waits."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import SessionDep, SettingsDep, let_go
+from app.explanations.routes import RESPONSES, Contrast, Kept, Sparsity, Top, asked_about
+from app.explanations.service import Explained, dress_explanation, explainable_job, require_one_node
+from app.plots.routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
+from app.profiles.service import dress_class, dress_concepts
+from app.questions import ask
+
+GALLERY_CONCEPTS = 100
+
+Format = Annotated[Literal["png", "svg"], Path(description="png or svg")]
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["figures"])
+
+
+@router.get("/explanations/{image}/sheet.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
+async def sheet(
+    *,
+    job_id: str,
+    image: str,
+    figure_format: Format,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    contrast: Contrast = None,
+    top: Top = 6,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """One image explained, as a figure."""
+    explained, number = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": number, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
+    answer = await ask(settings, owner.owner_id, "explain", about)
+    view = await run_in_threadpool(dress_explanation, session, owner.owner_id, explained, number, answer)
+    let_go(request, session)
+    drawn = await ask(
+        settings,
+        owner.owner_id,
+        "sheet",
+        _drawing(explained, figure_format) | {"image": number, "explanation": view.model_dump(mode="json")},
+    )
+    return _figure(request, drawn, figure_format)
+
+
+@router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
+async def class_profile(
+    *,
+    job_id: str,
+    class_name: Annotated[str, Path(description="The name of a class")],
+    figure_format: Format,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    top: Top = 10,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """What a class is made of, as a figure."""
+    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
+    answer = await ask(settings, owner.owner_id, "class_view", about)
+    view = await run_in_threadpool(dress_class, session, owner.owner_id, explained, answer)
+    let_go(request, session)
+    asked = _drawing(explained, figure_format) | {"profile": view.model_dump(mode="json")}
+    return _figure(request, await ask(settings, owner.owner_id, "class_figure", asked), figure_format)
+
+
+@router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
+async def gallery(
+    *,
+    job_id: str,
+    figure_format: Format,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Concepts that are shown, from the first on")] = GALLERY_CONCEPTS,
+    kept: Kept = None,
+    sparsity: Sparsity = None,
+) -> Response:
+    """The concepts side by side, as a figure."""
+    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    let_go(request, session)
+    about = {"job": job_id, "after": None, "limit": limit, **require_one_node(kept, sparsity)}
+    answer = await ask(settings, owner.owner_id, "concepts", about)
+    views = await run_in_threadpool(dress_concepts, session, owner.owner_id, explained, answer["data"][:limit])
+    let_go(request, session)
+    asked = _drawing(explained, figure_format) | {"concepts": [view.model_dump(mode="json") for view in views]}
+    return _figure(request, await ask(settings, owner.owner_id, "gallery", asked), figure_format)
+
+
+def _drawing(explained: Explained, figure_format: str) -> dict[str, Any]:
+    return {"job": explained.job_id, "format": figure_format, "exemplars": explained.exemplars_sha256}
+
+
+def _figure(request: Request, drawn: dict[str, Any], figure_format: str) -> Response:
+    content = base64.b64decode(drawn["figure"])
+    return respond(request, content, media_type=MEDIA_TYPES[figure_format], headers=SAFE_FIGURE)

@@ -1,0 +1,97 @@
+"""HTTP of predictors: list, view, predict and export. A worker answers while the caller waits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, File, Query, Request, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.delivery import deliver
+from app.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep, let_go
+from app.errors import Conflict
+from app.explanations.schemas import MAX_TOP
+from app.explanations.service import drop_images, keep_image
+from app.idempotency import IdempotentRoute
+from app.pagination import ID_PATTERN, Page, PageParams, page
+from app.predictors import service
+from app.predictors.schemas import PATH, PredictionsView, PredictorView
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.questions import ask
+
+MEDIA_TYPE = "application/octet-stream"
+EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    **RESOURCE_RESPONSES,
+    **problem_responses(Conflict),
+    200: {"description": "The file", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+}
+
+router = APIRouter(prefix=PATH, tags=["predictors"], route_class=IdempotentRoute)
+
+
+@router.get("", response_model=Page[PredictorView], responses=RESOURCE_RESPONSES)
+def list_predictors(
+    *,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    params: PageParams,
+    job: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+) -> Response:
+    """Your predictors, newest first: one for each point of each curve."""
+    views = service.list_predictors(session, owner.owner_id, job=job, after=params.after, limit=params.limit)
+    return respond(request, page(views, params, PATH + (f"?{urlencode({'job': job})}" if job is not None else "")))
+
+
+@router.get("/{predictor_id}", response_model=PredictorView, responses=RESOURCE_RESPONSES)
+def get(predictor_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """One predictor."""
+    return respond(request, service.find_predictor(session, owner.owner_id, predictor_id).view, immutable=True)
+
+
+@router.post("/{predictor_id}/predict", response_model=PredictionsView, responses=CREATION_RESPONSES)
+async def predict(
+    *,
+    predictor_id: str,
+    request: Request,
+    session: SessionDep,
+    sessions: FactoryDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    file: Annotated[list[UploadFile], File(description="One image or many")],
+    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts that are listed for each image")] = 5,
+) -> PredictionsView:
+    """Classify images by their concepts. They are not kept."""
+    found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
+    service.require_predictable(found, len(file))
+    let_go(request, session)
+    filenames = [one.filename or "image" for one in file]
+    images: list[str] = []
+    try:
+        for one, filename in zip(file, filenames, strict=True):
+            content = await one.read()
+            images.append(await run_in_threadpool(keep_image, sessions, owner.owner_id, found.view.job, filename, content, settings))
+        answer = await ask(settings, owner.owner_id, "predict", found.about | {"images": images, "top": top})
+    finally:
+        await run_in_threadpool(drop_images, sessions, owner.owner_id, images)
+    return await run_in_threadpool(service.dress_predictions, session, owner.owner_id, found, filenames, answer)
+
+
+@router.get(
+    "/{predictor_id}/export.{export_format}",
+    response_class=Response,
+    responses=EXPORT_RESPONSES,
+)
+async def export(
+    *, predictor_id: str, export_format: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
+) -> Response:
+    """The predictor as a file, `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
+    chosen = service.export_format(export_format)
+    found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
+    let_go(request, session)
+    answer = await ask(settings, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names})
+    filename = f"{predictor_id}.{chosen}"
+    return await run_in_threadpool(deliver, request, store, answer["sha256"], media_type=MEDIA_TYPE, filename=filename)

@@ -1,0 +1,96 @@
+"""The rules of predictors: which there are, what they need to predict, and what their exports are named after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.db.models import Job
+from app.errors import Conflict, InvalidInput, NotFound
+from app.explanations.dressing import ConceptNames, concepts_in
+from app.predictors.repository import PredictorRepository
+from app.predictors.schemas import PATH, PredictionsView, PredictorView
+
+MAX_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Found:
+    """A predictor as questions name it."""
+
+    view: PredictorView
+    has_images: bool
+    concept_names: list[str | None]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The fields of a question about it."""
+        return {"job": self.view.job, "kept": self.view.kept}
+
+
+def list_predictors(session: Session, owner_id: str, *, job: str | None, after: str | None, limit: int) -> list[PredictorView]:
+    """Predictors newest first, one more than `limit`."""
+    predictors = PredictorRepository(session, owner_id)
+    rows = predictors.page(job=job, after=after, limit=limit)
+    libraries = predictors.libraries_of([row.job_id for row in rows])
+    return [PredictorView.of(row, libraries[row.job_id]) for row in rows]
+
+
+def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
+    """One predictor.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such predictor.
+    """
+    predictors = PredictorRepository(session, owner_id)
+    row = predictors.get(predictor_id)
+    library = predictors.libraries_of([row.job_id])[row.job_id]
+    has_images = session.get_one(Job, row.job_id).model_id is not None
+    return Found(PredictorView.of(row, library), has_images, predictors.concept_names(library.id))
+
+
+def require_predictable(found: Found, images: int) -> None:
+    """Refuse what a predictor cannot look at.
+
+    Raises
+    ------
+    Conflict
+        When it belongs to ready features, and so to no network.
+    InvalidInput
+        For too many images.
+    """
+    if not found.has_images:
+        message = f"Predictor {found.view.id} was fitted to ready features, so no network reads images for it; export it and use your own."
+        raise Conflict(message, code="no_images")
+    if images > MAX_IMAGES:
+        raise InvalidInput(f"{images} images were sent; {MAX_IMAGES} at once are allowed.", param="file")
+
+
+def export_format(name: str) -> str:
+    """The format of an export.
+
+    Raises
+    ------
+    NotFound
+        When there is no such format.
+    """
+    if name not in ("safetensors", "onnx"):
+        raise NotFound(f"There is no export in the format {name}; there are safetensors and onnx.")
+    return name
+
+
+def dress_predictions(session: Session, owner_id: str, found: Found, filenames: Sequence[str], answer: dict[str, Any]) -> PredictionsView:
+    """A worker's predictions with the names of images and concepts."""
+    indexes = [concept for one in answer["data"] for concept in concepts_in(one, "concepts")]
+    names = ConceptNames(session, owner_id, found.view.library, indexes)
+    data = [
+        one | {"name": filename, "concepts": [share | {"label": names.label(share["concept"])} for share in one["concepts"]]}
+        for filename, one in zip(filenames, answer["data"], strict=True)
+    ]
+    links = {"predictor": f"{PATH}/{found.view.id}", "job": f"/v1/jobs/{found.view.job}"}
+    return PredictionsView.model_validate({"data": data, "links": links})

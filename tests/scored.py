@@ -1,0 +1,42 @@
+"""A representation beside everything that scoring it with one library leaves. What must be true of it, tests say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from sklearn.datasets import load_digits
+
+from iis_engine.exact import measure_exact
+from iis_engine.features import FeatureSet
+from iis_engine.libraries.build import build_library
+from iis_engine.measurement import Measurement
+from iis_engine.predictor import PredictorFamily
+from iis_engine.specs import LibrarySpec
+from iis_engine.strengths import ExactSettings
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A representation, what measuring it with one library left, and the predictors of its curve."""
+
+    features: FeatureSet
+    measured: Measurement
+    family: PredictorFamily
+
+    @staticmethod
+    def of(features: FeatureSet, concept_count: int) -> Scored:
+        """Score with that many visual elements as concepts."""
+        library = build_library(features, LibrarySpec("prototype", concept_count), 0, CPU)
+        measured = measure_exact(features, [library], ExactSettings(), CPU)
+        return Scored(features, measured, PredictorFamily.of(library, measured, features.class_names))
+
+
+def digit_features() -> FeatureSet:
+    """Scikit-learn's digits by their pixels; every fifth is for the test, and training images serve as elements."""
+    images, labels = load_digits(return_X_y=True)
+    X, y = torch.from_numpy(images).float(), torch.from_numpy(labels).long()
+    test = torch.arange(len(y)) % 5 == 4
+    return FeatureSet(X[~test], y[~test], X[test], y[test], tuple("0123456789"), X[~test][:300])
