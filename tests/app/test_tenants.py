@@ -17,6 +17,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/concept-sets/{concept_set_id}/versions": {"json": {"phrases": ["a loop"]}},
     "/v1/jobs/{job_id}/explanations": {"files": {"file": ("a.png", b"x")}},
     "/v1/jobs/{job_id}/explanations/{image}/interventions": {"json": {}},
+    "/v1/predictors/{predictor_id}/predict": {"files": {"file": ("a.png", b"x")}},
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
 }
 
@@ -31,6 +32,7 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
 def owned(client: TestClient, rows: Any) -> dict[str, str]:
     """One thing of every kind that belongs to the tenant."""
     job_id, library_id = rows.succeeded_job()
+    rows.explainable_job()
     upload = client.post("/v1/uploads", json={"filename": "a", "size_bytes": 1, "sha256": "0" * 64}).json()["id"]
     key = client.get("/v1/api-keys").json()["data"][0]["id"]
     return {
@@ -48,6 +50,9 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "image": "0",
         "concept": "0",
         "class_name": "cat",
+        "figure_format": "png",
+        "predictor_id": client.get("/v1/predictors").json()["data"][0]["id"],
+        "export_format": "onnx",
     }
 
 
@@ -84,7 +89,7 @@ def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, ow
         answer = client.request(method, at, **BODIES.get(path, {"json": {}} if method == "POST" else {}))
         assert answer.status_code in {401, 422}, f"{method} {at}"
         if answer.status_code == 422:  # a form is read before the key is looked at
-            assert path in {"/v1/uploads/small", "/v1/jobs/{job_id}/explanations"}
+            assert path in {"/v1/uploads/small", "/v1/jobs/{job_id}/explanations", "/v1/predictors/{predictor_id}/predict"}
 
 
 def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any, strange_rows: Any) -> None:

@@ -285,5 +285,5 @@ def artifacts_of(service: Service, scored_id: str) -> dict[str, str]:
 def interactive(files: dict[str, str], **about: Any) -> dict[str, Any]:
     """The answer to a question about one image."""
     asked = {"kept": 4, "sparsity": None, **about}
-    arguments = {"kind": "explain", "about": asked, "files": files, "model": None, "dataset": None, "dataset_folder": None}
+    arguments = {"kind": "explain", "about": asked, "files": files, "posted": {}, "model": None, "dataset": None, "dataset_folder": None}
     return answer(Path(), arguments | {"warm_bytes": 0}, Quiet())
