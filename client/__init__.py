@@ -30,27 +30,39 @@ from client.errors import (
     UnavailableError,
     WaitTimeoutError,
 )
+from client.explanation_records import ClassProbability, ClassRef, Contribution, Explanation, HeatMap, Intervention, Outcome, Verdict
 from client.iis_client import IISClient
+from client.profile_records import ClassProfile, ClassSummary, ConceptProfile, ConceptUse, Prediction, Predictor
 from client.records import Curve, Dataset, Elements, Event, Job, Library, Model, Point, Report, Result, Upload
 
 __all__ = [
     "CheckFailedError",
+    "ClassProbability",
+    "ClassProfile",
+    "ClassRef",
+    "ClassSummary",
     "Concept",
     "ConceptLibrary",
+    "ConceptProfile",
     "ConceptSet",
     "ConceptSetMade",
     "ConceptSetVersion",
+    "ConceptUse",
     "ConfigurationError",
     "ConflictError",
+    "Contribution",
     "Curve",
     "Dataset",
     "DroppedConcept",
     "DroppedPhrase",
     "Elements",
     "Event",
+    "Explanation",
     "FieldError",
+    "HeatMap",
     "IISClient",
     "IISError",
+    "Intervention",
     "InvalidInputError",
     "Job",
     "JobCanceledError",
@@ -59,8 +71,11 @@ __all__ = [
     "LocalFileError",
     "Model",
     "NotFoundError",
+    "Outcome",
     "Phrase",
     "Point",
+    "Prediction",
+    "Predictor",
     "Report",
     "Result",
     "ServiceError",
@@ -69,5 +84,6 @@ __all__ = [
     "UnauthorizedError",
     "UnavailableError",
     "Upload",
+    "Verdict",
     "WaitTimeoutError",
 ]

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from client.concept_records import Concept, ConceptSet, ConceptSetVersion, DroppedConcept, DroppedPhrase
+from client.explanation_records import ConceptRef
 
 UNNAMED = "unnamed"
 REASON_WORDS = {
@@ -95,6 +96,14 @@ def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
 def counted(reasons: Mapping[str, int]) -> str:
     """How many for which reason, most first: `12 repeated, 3 too long`."""
     return ", ".join(f"{count} {_reason(reason)}" for reason, count in Counter(reasons).most_common())
+
+
+def known_as(concept: ConceptRef) -> str:
+    """A concept in words, or an image that shows it where it has none."""
+    if concept["label"]:
+        return concept["label"]
+    shown_in = next((exemplar["image"] for exemplar in concept["exemplars"] if exemplar.get("image")), None)
+    return f"{UNNAMED}, as in {shown_in}" if shown_in else UNNAMED
 
 
 def _concept(concept: Concept, combined: bool) -> dict[str, str]:

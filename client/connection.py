@@ -11,7 +11,7 @@ from client import uploads
 from client.address import find_address
 from client.packing import as_one_file
 from client.records import Upload
-from client.transport import Transport
+from client.transport import DRAWN_TIMEOUT_SECONDS, Transport
 from client.waiting import pages
 
 
@@ -65,6 +65,9 @@ class Connection:
 
     def _post(self, path: str, fields: Any) -> Any:
         return self._transport.send("POST", path, json=fields).json()
+
+    def _figure(self, path: str, query: Mapping[str, str | None]) -> bytes:
+        return self._transport.send("GET", path, params=given(query), read_timeout_seconds=DRAWN_TIMEOUT_SECONDS).content
 
     def _pages(self, path: str, **filters: str | None) -> Iterator[Any]:
         return pages(self._transport, path, given(filters))

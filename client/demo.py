@@ -16,6 +16,7 @@ from rich.table import Table
 
 from client.concept_records import PhraseDetails
 from client.concept_tables import REASON_WORDS
+from client.demo_explanation import explain_two
 from client.errors import IISError
 from client.iis_client import IISClient
 from client.local_stack import LocalStack
@@ -78,6 +79,7 @@ def run(
             scored = score_all(client, output, checkpoints, words)
             console.print(table_of(scored))
             console.print(words_of(client, scored[-1]))
+            console.print(*explain_two(client, scored[-1].job, output / "figures" / "explanation.png"), sep="\n")
         console.print(f"The ARR figure of each line is in {output / 'figures'}.\nDone in {time.monotonic() - began:.0f} s.")
         if not once:
             console.print(f"The service stays up; Ctrl-C stops it. To look at all this, open {address.url}/ in a browser;")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from client.concept_libraries import ConceptLibraries
 from client.concept_sets import ConceptSets
+from client.explanations import Explanations
 from client.inputs import Inputs
 from client.jobs import Jobs
+from client.predictors import Predictors
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors):
     """A connection to one service under one API key.
 
     Parameters
@@ -28,4 +30,5 @@ class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries):
     ...     data = client.create_dataset("cifar10/")
     ...     job = client.score(model["id"], data["id"], {"kind": "cluster", "concept_count": 200})
     ...     print(client.wait(job["id"]), client.result(job["id"])["report"]["iis"])
+    ...     print(client.explain(job["id"], "cat.png")["supporting"])
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +14,8 @@ import httpx
 from client.errors import ServiceError, ServiceUnreachableError, service_error
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-READ_TIMEOUT_SECONDS = 60.0
+READ_TIMEOUT_SECONDS = 75.0  # the service itself waits up to 60 for a worker's answer
+DRAWN_TIMEOUT_SECONDS = 2 * READ_TIMEOUT_SECONDS  # of a figure: one answer for what it shows, one for the drawing
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
@@ -23,6 +24,7 @@ IN_FLIGHT_CODE = "idempotency_in_flight"
 WITHOUT_PROXY: dict[str, httpx.BaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 
 Body = Callable[[], Iterator[bytes]]  # made anew for each attempt
+FormFiles = Sequence[tuple[str, tuple[str, bytes]]]  # parts of a form: field, file name, content
 
 
 class Transport:
@@ -63,6 +65,7 @@ class Transport:
         json: Any = None,
         params: Mapping[str, str | int] | None = None,
         body: Body | None = None,
+        files: FormFiles | None = None,
         headers: Mapping[str, str] | None = None,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> httpx.Response:
@@ -84,7 +87,9 @@ class Transport:
         while True:
             content = body() if body is not None else None
             try:
-                response = self._http.request(method, path, json=json, params=params, content=content, headers=fields, timeout=timeout)
+                response = self._http.request(
+                    method, path, json=json, params=params, content=content, files=files, headers=fields, timeout=timeout
+                )
             except httpx.TransportError as lost:
                 attempt += 1
                 self.pause_or_give_up(attempt, lost)

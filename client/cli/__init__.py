@@ -1,4 +1,4 @@
-"""The `iis` command: arguments in, calls of IISClient, tables out. How things look is in client.terminal and client.concept_tables."""
+"""The `iis` command: arguments in, calls of IISClient, tables out. How things look is in client.terminal and the tables beside it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import sys
 
 import typer
 
-from client.cli import concepts, jobs, score, up, vocabulary
+from client.cli import classes, concepts, explain, jobs, predict, score, up, vocabulary
 from client.errors import IISError, ServiceError
 from client.terminal import Terminal
 
 app = typer.Typer(
     name="iis", help="How interpretable is what a vision model has learned?", no_args_is_help=True, pretty_exceptions_enable=False
 )
-for command in (up.up, score.score, jobs.jobs, jobs.result, concepts.concepts, jobs.cancel):
+for command in (
+    up.up,
+    score.score,
+    jobs.jobs,
+    jobs.result,
+    concepts.concepts,
+    explain.explain,
+    classes.classes,
+    predict.predictors,
+    predict.predict,
+    predict.export,
+    jobs.cancel,
+):
     app.command()(command)
 app.add_typer(vocabulary.app)
 

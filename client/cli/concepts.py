@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from client.cli.options import JsonOption
+from client.cli.options import JsonOption, figure_format, require_figure_place
 from client.concept_records import Concept
 from client.concept_tables import concept_table, counted, dropped_concept_table
+from client.errors import ConfigurationError
 from client.iis_client import IISClient
 from client.terminal import Terminal
 from client.waiting import require_success
@@ -19,11 +21,19 @@ from client.waiting import require_success
 def concepts(
     source: Annotated[str, typer.Argument(metavar="JOB", help="A finished job (job_…), or a concept library (lib_…).")],
     dropped: Annotated[bool, typer.Option("--dropped", help="List the phrases that were left out, in place of the concepts.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Save the concepts of a JOB as one figure (.png or .svg).", dir_okay=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the concepts that a job read a representation through, in words where they have any."""
     terminal = Terminal()
+    if out is not None:
+        require_figure_place(out, "--out")
+        if source.startswith("lib_"):
+            raise ConfigurationError(f"--out draws how a job uses its concepts; name a job in place of {source}.")
     with IISClient() as client:
+        if out is not None:
+            out.write_bytes(client.concept_gallery(source, figure_format(out)))
+            terminal.saved(out)
         library = source if source.startswith("lib_") else _library_of(client, source)
         found = [] if dropped else list(client.concepts(library))
         left_out = list(client.dropped_concepts(library))

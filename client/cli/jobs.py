@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from client.cli.options import JsonOption, PlotOption, figure_format, require_place_for
+from client.cli.options import JsonOption, PlotOption, figure_format, require_figure_place
 from client.iis_client import IISClient
 from client.records import Job
 from client.terminal import Terminal
@@ -35,7 +35,7 @@ def result(
     """Show what a job found."""
     terminal = Terminal(quiet=as_json)
     if plot is not None:
-        require_place_for(plot)
+        require_figure_place(plot, "--plot")
     with IISClient() as client:
         found = client.job(job)
         if watch:
@@ -60,6 +60,8 @@ def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | No
     """
     require_success(job)
     terminal.show_result(job, client.result(job["id"]), as_json)
+    if not as_json and job["protocol"] == "exact":  # the other one keeps no heads to explain with
+        terminal.show(f"To see why it says what it says of a test image: iis explain {job['id']} 0")
     if plot is not None:
         plot.write_bytes(client.plot(job["id"], "arr", figure_format(plot)))
         terminal.saved(plot)

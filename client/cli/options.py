@@ -12,6 +12,10 @@ from client.errors import ConfigurationError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the service's JSON in place of a table.")]
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Save the ARR figure here (.png or .svg).", dir_okay=False)]
+KeptOption = Annotated[
+    int | None, typer.Option(help="How many concepts are kept, a point of the job's curve; about a tenth by default.", min=1)
+]
+SparsityOption = Annotated[float | None, typer.Option(help="The same as a sparsity, 0 to 1.", min=0, max=1)]
 VlmOption = Annotated[
     str | None,
     typer.Option(
@@ -43,7 +47,19 @@ def key_values(given: list[str] | None, option: str) -> dict[str, Any]:
     return pairs
 
 
-def require_place_for(plot: Path) -> None:
+def require_one_node(kept: int | None, sparsity: float | None) -> None:
+    """Refuse two ways to say one thing.
+
+    Raises
+    ------
+    ConfigurationError
+        When both are given.
+    """
+    if kept is not None and sparsity is not None:
+        raise ConfigurationError("--kept and --sparsity say the same thing in two ways; give one of the two.")
+
+
+def require_figure_place(figure: Path, option: str) -> None:
     """Tell an impossible wish before the work, not after it.
 
     Raises
@@ -51,12 +67,23 @@ def require_place_for(plot: Path) -> None:
     ConfigurationError
         When a figure cannot be saved so, or there.
     """
-    figure_format(plot)
-    if not plot.parent.is_dir():
-        raise ConfigurationError(f"There is no folder {plot.parent} to save {plot.name} in; make it, or choose another place for --plot.")
+    figure_format(figure)
+    require_folder_of(figure, option)
 
 
-def figure_format(plot: Path) -> Literal["png", "svg"]:
+def require_folder_of(file: Path, option: str) -> None:
+    """The same for a file of any kind.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no folder to save it in.
+    """
+    if not file.parent.is_dir():
+        raise ConfigurationError(f"There is no folder {file.parent} to save {file.name} in; make it, or choose another place for {option}.")
+
+
+def figure_format(figure: Path) -> Literal["png", "svg"]:
     """The format that a figure's name asks for.
 
     Raises
@@ -64,10 +91,10 @@ def figure_format(plot: Path) -> Literal["png", "svg"]:
     ConfigurationError
         When it is none that there is.
     """
-    match plot.suffix.lower():
+    match figure.suffix.lower():
         case ".png":
             return "png"
         case ".svg":
             return "svg"
         case _:
-            raise ConfigurationError(f"A figure can be saved as .png or .svg, not as {plot.name}.")
+            raise ConfigurationError(f"A figure can be saved as .png or .svg, not as {figure.name}.")

@@ -10,7 +10,7 @@ import typer
 
 from client.cli.jobs import show_result
 from client.cli.library_choice import CONCEPT_COUNT, KIND, has_text, read_library, text_settings
-from client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_place_for
+from client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_place
 from client.cli.words import provide_vocabulary, read_words, register_vlm, require_vocabulary
 from client.errors import ConfigurationError
 from client.iis_client import IISClient
@@ -92,7 +92,7 @@ def score(
     if words is not None and features is not None:
         raise ConfigurationError("--features has no images to compare with phrases; leave out --vlm and --vocabulary, or give --data.")
     if plot is not None:
-        require_place_for(plot)
+        require_figure_place(plot, "--plot")
     with IISClient() as client:
         if words is not None:
             require_vocabulary(client, words.vocabulary)

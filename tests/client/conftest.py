@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -82,6 +83,22 @@ def cats_and_owls(service: Address, tmp_path_factory: pytest.TempPathFactory) ->
             Image.fromarray(noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
     with IISClient(service.url, service.api_key) as client:
         return client.wait_until_ready(client.create_dataset(folder), 120)["id"]
+
+
+@pytest.fixture(scope="session")
+def image_job(service: Address, planted: Planted) -> str:
+    """A finished job on images, read through 50 clusters of patches."""
+    with IISClient(service.url, service.api_key) as client:
+        model = client.create_model(ARCHITECTURE, checkpoint=planted.backbone, arguments=ARGUMENTS, preprocessing=PREPROCESSING)
+        dataset = client.create_dataset(planted.images, name="planted")
+        ready = client.wait_until_ready(model, 120)["id"], client.wait_until_ready(dataset, 120)["id"]
+        return client.wait(client.score(*ready, {"kind": "cluster", "concept_count": 50})["id"], 240)["id"]
+
+
+@pytest.fixture
+def warm_circle(planted: Planted) -> Path:
+    """One of the test images."""
+    return min((planted.images / "test" / "warm circle").iterdir())
 
 
 class BreakingProxy:
@@ -176,6 +193,7 @@ class ScriptedService:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.keys: list[str | None] = []
         self._answers: dict[str, list[tuple[int, str, bytes]]] = defaultdict(list)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -202,6 +220,7 @@ class ScriptedService:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 request = f"{self.command} {self.path}"
                 service.asked.append(request)
+                service.keys.append(self.headers.get("Idempotency-Key"))
                 answers = service._answers[request]
                 status, media_type, body = answers.pop(0) if len(answers) > 1 else answers[0]
                 self.send_response(status)

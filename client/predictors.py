@@ -1,0 +1,88 @@
+"""Predictors: the nodes of a scored job's curve as classifiers of their own, to use here or to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast, get_args
+
+from client.errors import ConfigurationError
+from client.images import as_form, read_file
+from client.profile_records import ExportFormat, Prediction, Predictor
+from client.profiles import Profiles
+
+PATH = "/v1/predictors"
+SENT_AT_ONCE = 16  # images in one request; the service takes 64
+
+
+class Predictors(Profiles):
+    """Calls on predictors; a job's are found by the node of its curve, as the calls on its classes are."""
+
+    def predictors(self, job: str | None = None) -> Iterator[Predictor]:
+        """The predictors of a job, or all of yours."""
+        return cast("Iterator[Predictor]", self._pages(PATH, job=job))
+
+    def predictor(self, predictor: str) -> Predictor:
+        """One predictor."""
+        return cast("Predictor", self._get(f"{PATH}/{predictor}"))
+
+    def predictor_of(self, job: str, *, kept: int | None = None, sparsity: float | None = None) -> Predictor:
+        """The predictor at a node of a job's curve; by default the one that explanations speak of.
+
+        Raises
+        ------
+        InvalidInputError
+            When the curve has no such node.
+        """
+        node: int = self._at_node(f"/v1/jobs/{job}/classes", kept, sparsity)["kept"]
+        return next(found for found in self.predictors(job) if found["kept"] == node)
+
+    def predict(self, predictor: str, *paths: str | Path, top: int = 5) -> list[Prediction]:
+        """What a predictor says of images on this machine, in their order; they are sent a few at a time.
+
+        Parameters
+        ----------
+        top : how many of the concepts that carried it are listed for each image
+
+        Raises
+        ------
+        LocalFileError
+            When one of them is not there.
+        InvalidInputError
+            When one of them is no image.
+        """
+        found: list[Prediction] = []
+        for first in range(0, len(paths), SENT_AT_ONCE):
+            files = as_form(read_file(Path(path)) for path in paths[first : first + SENT_AT_ONCE])
+            response = self._transport.send("POST", f"{PATH}/{predictor}/predict", params={"top": top}, files=files)
+            found += cast("list[Prediction]", response.json()["data"])
+        return found
+
+    def export_predictor(self, predictor: str, path: str | Path, export_format: ExportFormat | None = None) -> None:
+        """Save a predictor as a file that works without the service.
+
+        Parameters
+        ----------
+        export_format : as the file's name says unless given
+
+        Raises
+        ------
+        ConfigurationError
+            When neither says which format.
+        """
+        chosen = export_format or export_format_of(Path(path))
+        Path(path).write_bytes(self._transport.send("GET", f"{PATH}/{predictor}/export.{chosen}").content)
+
+
+def export_format_of(path: Path) -> ExportFormat:
+    """The format that a file's name asks for.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is none that there is.
+    """
+    for known in cast("tuple[ExportFormat, ...]", get_args(ExportFormat)):
+        if path.suffix.lower() == f".{known}":
+            return known
+    raise ConfigurationError(f"A predictor can be saved as .safetensors or .onnx, not as {path.name}.")
