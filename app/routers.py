@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.api_keys.routes import router as api_keys
+from app.batches.routes import router as batches
 from app.concept_libraries.routes import router as concept_libraries
 from app.concept_sets.routes import router as concept_sets
 from app.curves.routes import router as curves
@@ -32,6 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     curves,
     plots,
     explanations,
+    batches,
     figures,  # before profiles: a class may be named like a file
     profiles,
     predictors,

@@ -35,8 +35,9 @@ from iis_engine.features import FeatureSet
 from iis_engine.heads import predict
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.nodes import kept_count
 from iis_engine.order import in_canonical_order, validation_rows
-from iis_engine.sparsify import kept_count, sparsify
+from iis_engine.sparsify import sparsify
 from iis_engine.specs import LibrarySpec
 from iis_engine.strengths import ExactSettings, TrainingRows, solve_nodes
 

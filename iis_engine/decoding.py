@@ -69,7 +69,7 @@ def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Seq
             decoded.append(row)
         except DataError:
             failures.append(images[row].path.name)
-    return Decoded(decoded, [], _stacked(pixels, backbone), failures, len(rows))
+    return Decoded(decoded, [], stacked(pixels, backbone), failures, len(rows))
 
 
 def decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec, rows: Sequence[int]) -> Decoded:
@@ -85,9 +85,10 @@ def decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec
             decoded.append(row)
             boxes.append(element.box)
             pixels.append(backbone.transform.whole_pixels(element.crop))
-    return Decoded(decoded, boxes, _stacked(pixels, backbone), [], len(rows) * ELEMENTS_PER_IMAGE_MAX[spec.kind])
+    return Decoded(decoded, boxes, stacked(pixels, backbone), [], len(rows) * ELEMENTS_PER_IMAGE_MAX[spec.kind])
 
 
-def _stacked(pixels: list[NDArray[np.uint8]], backbone: Backbone) -> NDArray[np.uint8]:
+def stacked(pixels: list[NDArray[np.uint8]], backbone: Backbone) -> NDArray[np.uint8]:
+    """Network inputs in one array (k, H, W, channels), also where there are none."""
     height, width = backbone.input_size
     return np.stack(pixels) if pixels else np.empty((0, height, width, backbone.transform.channels), np.uint8)

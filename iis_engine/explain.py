@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class Counterfactual:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The concepts behind one prediction.
+    """The concepts behind one prediction; its curves and its counterfactual are computed when they are asked for.
 
     Attributes
     ----------
@@ -76,14 +77,23 @@ class Explanation:
     logit : the centred logit of the predicted class, or its difference to that of `contrast`
     """
 
+    predictor: Predictor
     verdict: Verdict
     contrast: int | None
     activations: Tensor
     contributions: Tensor
     bias: float
     logit: float
-    faithfulness: Faithfulness
-    counterfactual: Counterfactual | None
+
+    @cached_property
+    def faithfulness(self) -> Faithfulness:
+        """How the prediction's probability depends on the concepts that carry it."""
+        return faithfulness(self.predictor, self.activations, self.verdict.label, self.contributions)
+
+    @cached_property
+    def counterfactual(self) -> Counterfactual | None:
+        """The fewest concepts without which another class would be predicted."""
+        return counterfactual(self.predictor, self.activations, self.verdict.label)
 
 
 @dataclass(frozen=True)
@@ -125,16 +135,7 @@ def explain(predictor: Predictor, activations: Tensor, *, contrast: int | None =
         _require_other(predictor, verdict.label, contrast)
         weights, bias = weights - predictor.weights[:, contrast], bias - predictor.bias[contrast]
     contributions = weights * sparse
-    return Explanation(
-        verdict,
-        contrast,
-        sparse,
-        contributions,
-        float(bias),
-        float(contributions.sum() + bias),
-        faithfulness(predictor, sparse, verdict.label, contributions),
-        counterfactual(predictor, sparse, verdict.label),
-    )
+    return Explanation(predictor, verdict, contrast, sparse, contributions, float(bias), float(contributions.sum() + bias))
 
 
 def faithfulness(predictor: Predictor, sparse: Tensor, label: int, contributions: Tensor) -> Faithfulness:

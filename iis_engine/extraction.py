@@ -103,13 +103,13 @@ def extract_features(
         return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows)
 
     pending = [planned for planned in plan if planned not in finished]
-    tasks = [(planned, rows) for planned in pending for rows in _chunks(planned)]
-    threads = decode_threads or _default_decode_threads(backbone)
+    tasks = [(planned, rows) for planned in pending for rows in chunks_of(planned)]
+    threads = decode_threads or default_decode_threads(backbone)
     image_count = len(dataset.train) + len(dataset.test)
     with computed_ahead(tasks, decode, threads, ahead=threads + 2 * max(1, batcher.size // CHUNK_IMAGES)) as stream:
         for planned in pending:
-            chunks = islice(stream, len(_chunks(planned)))
-            shard, done = _compute_shard(batcher, planned, chunks, lambda done: progress(min(done, total), total), done)
+            chunks = islice(stream, len(chunks_of(planned)))
+            shard, done = compute_shard(batcher, planned, chunks, lambda done: progress(min(done, total), total), done)
             _require_finite(shard, planned, dataset)
             write_shard(shard_folder, planned, shard)
             finished[planned] = shard
@@ -124,20 +124,22 @@ def default_batch_size(backbone: Backbone) -> int:
     return max(1, min(BATCH_IMAGES_MAX[kind], BATCH_PIXELS[kind] // (height * width)))
 
 
-def _default_decode_threads(backbone: Backbone) -> int:
+def default_decode_threads(backbone: Backbone) -> int:
     """All cores beside a GPU; half of them where the network computes on the same ones, or the two slow each other down."""
     cores = os.cpu_count() or 1
     return max(1, min(16, cores if backbone.device.type == "cuda" else cores // 2))
 
 
-def _chunks(planned: ShardPlan) -> list[Sequence[int]]:
+def chunks_of(planned: ShardPlan) -> list[Sequence[int]]:
+    """A shard's images in the portions that one thread decodes."""
     step = 1 if planned.part == "elements" else CHUNK_IMAGES
     return [planned.images[start : start + step] for start in range(0, len(planned.images), step)]
 
 
-def _compute_shard(
+def compute_shard(
     batcher: Batcher, planned: ShardPlan, chunks: Iterable[Decoded], report: Callable[[int], None], done: int
 ) -> tuple[Shard, int]:
+    """The shard that decoded chunks make, and how much is done with it; `report` is told after each batch."""
     rows, boxes, failures, features = list[int](), list[Box](), list[str](), list[Tensor]()
     waiting, waiting_count = list[NDArray[np.uint8]](), 0
 

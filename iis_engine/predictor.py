@@ -13,15 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iis_engine.errors import DataError, SettingError
+from iis_engine.errors import DataError
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.measurement import Measurement
-from iis_engine.sparsify import kept_count, sparsify
+from iis_engine.nodes import choose_node, sparsity_of
+from iis_engine.sparsify import sparsify
 
 FORMAT = "iis-predictor/1"
-DEFAULT_SHARE = 0.1
-DEFAULT_LEAST = 5
-SAME_SPARSITY = 1e-6  # a third written with ten digits is still a third; two nodes differ by 1/M at least
 _MOMENTS = ("means", "deviations")
 
 
@@ -157,21 +155,7 @@ class PredictorFamily:
             When the curve has no such node.
         """
         count = len(self.library)
-        if sparsity is not None:
-            if not 0 <= sparsity <= 1:
-                raise SettingError(f"A sparsity lies between 0 and 1; {sparsity:g} does not.", code="sparsity_unknown", param="sparsity")
-            known = (node for node in self.nodes if abs(sparsity_of(node, count) - sparsity) < SAME_SPARSITY)
-            kept = next(known, kept_count(count, sparsity))
-        elif kept is None:
-            wished = max(DEFAULT_LEAST, round(DEFAULT_SHARE * count))
-            kept = min(self.nodes, key=lambda node: (abs(node - wished), node))
-        if kept not in self.nodes:
-            asked = f"kept = {kept}" if sparsity is None else f"sparsity = {sparsity:g}, which keeps {kept}"
-            raise SettingError(
-                f"The curve has no node at {asked}; it keeps {', '.join(map(str, self.nodes))} of {count} concepts.",
-                code="sparsity_unknown",
-                param="kept" if sparsity is None else "sparsity",
-            )
+        kept = choose_node(self.nodes, count, kept, sparsity=sparsity)
         head = self.heads[self.nodes.index(kept)]
         return Predictor(self.library, kept, head, self.class_names, (None,) * count)
 
@@ -193,17 +177,6 @@ class PredictorFamily:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         library = _library(tensors, header["origins"])
         return PredictorFamily(library, tuple(header["nodes"]), tensors["heads"], tensors["baseline"], tuple(header["class_names"]))
-
-
-def sparsity_of(kept: int, concept_count: int) -> float:
-    """s = 1 - k/M, free of rounding dust.
-
-    Examples
-    --------
-    >>> sparsity_of(20, 200)
-    0.9
-    """
-    return round(1 - kept / concept_count, 12)
 
 
 def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iis_engine.sparsify import kept_count
+from iis_engine.nodes import kept_count
 
 PAPER_SPARSITIES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98)
 FEW_CONCEPTS = (5, 10, 15, 20, 25, 30)  # effective concepts, as NEC counts them

@@ -17,7 +17,7 @@ from torch import Tensor
 from iis_engine.datasets import ImageDataset
 from iis_engine.specs import ElementSpec
 
-Part = Literal["train", "test", "elements"]
+Part = Literal["train", "test", "elements", "loose"]
 
 
 @dataclass(frozen=True)

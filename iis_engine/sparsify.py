@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import torch
 from torch import Tensor
-
-
-def kept_count(concept_count: int, sparsity: float) -> int:
-    """k = M - floor(s·M), in exact arithmetic (METHOD §1).
-
-    `int(M * s)` in floating point is off by one for some M, such as s = .7 with M = 90.
-
-    Examples
-    --------
-    >>> [kept_count(200, s) for s in (0, 0.1, 0.95, 0.98, 1)]
-    [200, 180, 10, 4, 0]
-    >>> kept_count(90, 0.7)
-    27
-    """
-    if not 0 <= sparsity <= 1:
-        raise ValueError(f"A sparsity ratio lies in [0, 1]; got {sparsity}.")
-    return concept_count - int(Fraction(str(sparsity)) * concept_count)
 
 
 def magnitude_ranks(activations: Tensor) -> Tensor:

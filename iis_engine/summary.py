@@ -13,8 +13,8 @@ from iis_engine import protocols
 from iis_engine.curve import bootstrap_accuracies, iis, interval, log_area, panel_errors, quadrature_error, trapezoid
 from iis_engine.features import FeatureSet
 from iis_engine.measurement import Measurement
+from iis_engine.nodes import kept_count
 from iis_engine.report import CurvePoint, IISReport
-from iis_engine.sparsify import kept_count
 from iis_engine.specs import ProtocolName
 
 Array = NDArray[np.float64]

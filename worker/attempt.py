@@ -28,7 +28,7 @@ from worker.runtime import Runtime
 from worker.workspaces import workspace_name
 
 DATABASE_PAUSE_SECONDS = 0.5
-FETCHING_WEIGHTS = ("check_model", "extract")
+FETCHING_WEIGHTS = ("check_model", "extract", "represent")
 FETCHING_IMAGES = ("check_dataset", "materialise")
 FETCHING_VLM = ("embed_images", "embed_phrases", "embed_classes", "name")
 
@@ -146,6 +146,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
         vlm = session.get(Model, job.vlm_id) if job.vlm_id else None
         upload_ids = [row.upload_id for row in (model, dataset, vlm) if row is not None and row.upload_id]
+        upload_ids += [given] if (given := job.spec.get("upload")) else []
         upload_ids += [row.text_upload_id for row in (model, vlm) if row is not None and row.text_upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
         return JobRows(job, model, dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)

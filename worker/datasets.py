@@ -57,7 +57,7 @@ def read_images(workspace: Path, request: dict[str, Any], progress: Progress) ->
         dataset = _read_hub(root, request, progress)
     else:
         if request["file"] is not None and not root.exists():
-            _unpack(Path(request["file"]), root)
+            unpack_into(Path(request["file"]), root)
         if known:
             return ImageDataset.load(workspace / READING, root)
         dataset = read_image_folder(root, test_share=request["test_share"], split_seed=request["split_seed"], progress=progress)
@@ -114,7 +114,8 @@ def _root(workspace: Path, request: dict[str, Any]) -> Path:
     return Path(request["server_path"]) if request["server_path"] else workspace / IMAGES_FOLDER
 
 
-def _unpack(archive: Path, into: Path) -> None:
+def unpack_into(archive: Path, into: Path) -> None:
+    """Unpack an archive into a new folder, which appears whole or not at all."""
     from iis_engine.archives import unpack_archive
 
     partial = into.with_name(f"{into.name}.partial")

@@ -20,12 +20,12 @@ def extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], element
     """f of a data set, in shards that are announced as they become complete."""
     from iis_engine.extraction import extract_features
 
-    shards = _Shards(workspace / arguments["shard_folder"], tell)
+    shards = Shards(workspace / arguments["shard_folder"], tell)
     images = open_images(workspace, arguments["sources"]["dataset"])
     return extract_features(backbone, images, elements, shard_folder=shards.folder, progress=shards.progress)
 
 
-class _Shards:
+class Shards:
     """Announces shard files as they become complete; unfinished ones have another suffix."""
 
     def __init__(self, folder: Path, tell: Reporter) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from worker.answer_forms import class_form, node_form, present, text_form, verdict_form
+from worker.answer_forms import class_form, contributions_form, counterfactual_form, node_form, present, text_form, verdict_form
 from worker.subjects import WARM, Subject
 
 
@@ -40,9 +39,9 @@ def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
         "contrast": None if contrast is None else {"class": names[contrast], "index": contrast},
         "logit": found.logit,
         "bias": found.bias,
-        **_contributions(found, about["top"]),
+        **contributions_form(found, about["top"]),
         "faithfulness": {name: list(getattr(found.faithfulness, name)) for name in found.faithfulness.__dataclass_fields__},
-        "counterfactual": _counterfactual(names, found),
+        "counterfactual": counterfactual_form(names, found),
     }
 
 
@@ -131,29 +130,3 @@ def heat_maps_of(subject: Subject) -> tuple[Any, Any]:
         return found, normalised_maps(found, library)
 
     return WARM.get(("maps", subject.image, subject.files["predictors"]), look)
-
-
-def _contributions(found: Any, top: int) -> dict[str, Any]:
-    values = found.contributions
-    listed = [i for i in values.abs().argsort(descending=True, stable=True).tolist() if values[i] != 0]
-    shown = {
-        "supporting": [i for i in listed if values[i] > 0][:top],
-        "opposing": [i for i in listed if values[i] < 0][:top],
-    }
-    named = {i for members in shown.values() for i in members}
-    return {
-        **{
-            sign: [{"concept": i, "activation": float(found.activations[i]), "contribution": float(values[i])} for i in members]
-            for sign, members in shown.items()
-        },
-        "remainder": float(sum(values[i] for i in listed if i not in named)),
-        "remaining": len(listed) - len(named),
-    }
-
-
-def _counterfactual(names: Sequence[str], found: Any) -> dict[str, Any] | None:
-    if found.counterfactual is None:
-        return None
-    other = found.counterfactual
-    removed = [{"concept": i, "contribution": float(found.contributions[i])} for i in other.removed]
-    return {"removed": removed, **class_form(names, other.label, other.probability)}

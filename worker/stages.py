@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.answers import answer
+from worker.batch_stages import explain_rows, represent, unpack
 from worker.datasets import (
     describe_features,
     describe_images,
@@ -200,6 +201,7 @@ STAGES: dict[str, Stage] = {
         *(check_model, check_dataset, gather_phrases, clean_phrases),
         *(materialise, extract, embed_images, embed_phrases, embed_classes),
         *(libraries, name, control, heads, curve, explain, predictors, report, answer),
+        *(unpack, represent, explain_rows),
     )
 }
 

@@ -16,6 +16,7 @@ from app.db.result_tables import (
     Curve,
     CurvePoint,
     DroppedConcept,
+    ExplanationBatch,
     Plot,
     PostedImage,
     Predictor,
@@ -40,6 +41,7 @@ __all__ = [
     "CurvePoint",
     "Dataset",
     "DroppedConcept",
+    "ExplanationBatch",
     "IdempotencyRecord",
     "Job",
     "JobEvent",
@@ -58,7 +60,7 @@ __all__ = [
 JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
 FINISHED_STATES = ("succeeded", "failed", "canceled")
 CHECK_STATES = ("pending", "ready", "failed")
-PUBLIC_JOB_KINDS = ("score",)
+PUBLIC_JOB_KINDS = ("score", "explain")
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 
 
@@ -213,8 +215,10 @@ class Job(Base):
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # job_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    kind: Mapped[str]  # score; check_model, check_dataset and check_concept_set are internal and never listed
-    spec: Mapped[Json]  # the validated request; for score: model, dataset, library, elements, protocol, seed, vlm, vocabulary
+    kind: Mapped[str]  # score, explain; check_model, check_dataset and check_concept_set are internal and never listed
+    # The validated request; for score: model, dataset, library, elements, protocol, seed, vlm, vocabulary; for explain: job, split or
+    # upload, kept, sparsity, top, contrast.
+    spec: Mapped[Json]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)

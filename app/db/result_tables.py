@@ -1,4 +1,4 @@
-"""The tables of what jobs leave: libraries with their concepts, reports, curves, figures, predictors, and images posted to be explained."""
+"""The tables of what jobs leave: libraries with their concepts, reports, curves, figures, predictors and batches of explanations."""
 
 from __future__ import annotations
 
@@ -103,6 +103,18 @@ class Predictor(Base):
     arr: Mapped[float]
     predictors_key: Mapped[str]  # of the stage artifact with every head of the job
     tested_key: Mapped[str]  # of the stage artifact with what is known of the test images
+    created_at: Mapped[datetime] = created_at_column()
+
+
+class ExplanationBatch(Base):
+    """The rows that a job of kind explain wrote, as files."""
+
+    __tablename__ = "explanation_batches"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    summary: Mapped[Json]  # count, failed, ignored, agreement, accuracies
+    jsonl_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    parquet_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    offsets_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))  # where each line of the JSON Lines file begins, and its end
     created_at: Mapped[datetime] = created_at_column()
 
 

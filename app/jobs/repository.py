@@ -21,7 +21,9 @@ class JobRepository(OwnedRepository[Job]):
         """The owner's jobs of public kinds."""
         return super().owned().where(Job.kind.in_(PUBLIC_JOB_KINDS))
 
-    def page(self, *, state: str | None, model: str | None, dataset: str | None, after: str | None, limit: int) -> Sequence[Job]:
-        """Newest first, narrowed to a state, a model or a data set where given."""
-        wanted = ((Job.state, state), (Job.model_id, model), (Job.dataset_id, dataset))
+    def page(
+        self, *, kind: str | None, state: str | None, model: str | None, dataset: str | None, after: str | None, limit: int
+    ) -> Sequence[Job]:
+        """Newest first, narrowed to a kind, a state, a model or a data set where given."""
+        wanted = ((Job.kind, kind), (Job.state, state), (Job.model_id, model), (Job.dataset_id, dataset))
         return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)

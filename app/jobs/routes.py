@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.auth import OwnerDep
+from app.batches.service import create_batch
 from app.conditional import WaitSeconds, respond
 from app.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.events.signals import SignalsDep
 from app.idempotency import IdempotentRoute
 from app.jobs import service
 from app.jobs.repository import JobRepository
-from app.jobs.schemas import JobCreate, JobState, JobView
+from app.jobs.schemas import JobCreate, ScoreCreate
+from app.jobs.views import AnyJob, JobState, JobView
 from app.jobs.waiting import LaterResponse
 from app.pagination import ID_PATTERN, Page, PageParams, page
 from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, request_id_of
 
-CANCELED_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "description": "The job was queued and is canceled"}}
+CANCELED_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": AnyJob, "description": "The job was queued and is canceled"}}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IdempotentRoute)
 
 
-@router.post("", status_code=201, response_model=JobView, responses=CREATION_RESPONSES)
+@router.post("", status_code=201, response_model=AnyJob, responses=CREATION_RESPONSES)
 def create(
     *,
     body: JobCreate,
@@ -37,7 +39,10 @@ def create(
     wait_seconds: WaitSeconds,
 ) -> Response:
     """Submit a job. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds."""
-    job = service.create_job(session, owner.owner_id, body, settings, request_id_of(request))
+    if isinstance(body, ScoreCreate):
+        job = service.create_job(session, owner.owner_id, body, settings, request_id_of(request))
+    else:
+        job = create_batch(session, owner.owner_id, body, settings, request_id_of(request))
     session.refresh(job)
     accepted = JobView.of(job)
     if not wait_seconds:
@@ -50,25 +55,27 @@ def create(
     return LaterResponse(_created(accepted), finished)
 
 
-@router.get("", response_model=Page[JobView], responses=RESOURCE_RESPONSES)
+@router.get("", response_model=Page[AnyJob], responses=RESOURCE_RESPONSES)
 def list_jobs(
     *,
     request: Request,
     session: SessionDep,
     owner: OwnerDep,
     params: PageParams,
+    kind: Annotated[Literal["score", "explain"] | None, Query()] = None,
     state: Annotated[JobState | None, Query()] = None,
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
     """Your jobs, newest first."""
-    rows = JobRepository(session, owner.owner_id).page(state=state, model=model, dataset=dataset, after=params.after, limit=params.limit)
-    filters = {name: value for name, value in (("state", state), ("model", model), ("dataset", dataset)) if value is not None}
+    filters = {"kind": kind, "state": state, "model": model, "dataset": dataset}
+    rows = JobRepository(session, owner.owner_id).page(**filters, after=params.after, limit=params.limit)
+    filters = {name: value for name, value in filters.items() if value is not None}
     path = "/v1/jobs" + (f"?{urlencode(filters)}" if filters else "")
     return respond(request, page([JobView.of(job) for job in rows], params, path))
 
 
-@router.get("/{job_id}", response_model=JobView, responses=RESOURCE_RESPONSES)
+@router.get("/{job_id}", response_model=AnyJob, responses=RESOURCE_RESPONSES)
 def get(
     *,
     job_id: str,
@@ -93,7 +100,7 @@ def get(
     return LaterResponse(_shown(request, view), finished)
 
 
-@router.post("/{job_id}/cancel", status_code=202, response_model=JobView, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
+@router.post("/{job_id}/cancel", status_code=202, response_model=AnyJob, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
 def cancel(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     """Cancel a job: at once while it is queued (200), within seconds while it runs (202)."""
     view = JobView.of(service.cancel_job(session, owner.owner_id, job_id))

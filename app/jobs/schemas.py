@@ -1,24 +1,26 @@
-"""Wire types of jobs: what a person asks for and what they see of it. No rules that need the database."""
+"""Wire types of jobs as a person asks for them; what is shown of them is in `app.jobs.views`. No rules that need the database."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.db.models import FINISHED_STATES, Job
+from app.db.models import PUBLIC_JOB_KINDS
+from app.explanations.schemas import MAX_TOP
 from app.jobs.libraries import LibraryChoice
 from iis_engine.specs import VISUAL_KINDS, ElementKind, ProtocolName
 
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
 
-LINKED = ("events", "result", "curves", "plots", "explanations", "classes", "concepts", "cancel")
+DEFAULT_TOP = 8
 
-JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+Deadline = Annotated[float | None, Field(gt=0, le=MAX_DEADLINE_SECONDS, description="Of running time, over all attempts")]
 
 
 class Elements(BaseModel):
@@ -31,7 +33,7 @@ class Elements(BaseModel):
     seed: Seed = 0
 
 
-class JobCreate(BaseModel):
+class ScoreCreate(BaseModel):
     """A request to score one model on one data set through one concept library."""
 
     model_config = ConfigDict(
@@ -75,7 +77,7 @@ class JobCreate(BaseModel):
     elements: Elements = Field(default_factory=Elements)
     protocol: ProtocolName = "exact"
     seed: Seed = 0
-    deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS, description="Of running time, over all attempts")
+    deadline_seconds: Deadline = None
 
     @model_validator(mode="after")
     def _phrases_where_they_serve(self) -> Self:
@@ -110,119 +112,66 @@ class JobCreate(BaseModel):
         }
 
 
-class VocabularyView(BaseModel):
-    """The version of a concept set that a job uses."""
+class ExplainCreate(BaseModel):
+    """A request to explain what a scored job's interpretation says of many images: of its test images, or of those in an archive."""
 
-    id: str = Field(description="cst_…, or the name of a set that comes with the service")
-    version: int
-    digest: str = Field(description="sha256 over its phrases")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"kind": "explain", "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k", "split": "test", "kept": 20, "contrast": "3"},
+                {"kind": "explain", "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k", "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8y", "top": 5},
+            ]
+        },
+    )
 
+    kind: Literal["explain"]
+    job: str = Field(description="A job of kind score that succeeded")
+    split: Literal["test"] | None = Field(default=None, description="The images that the job was scored on; no image is looked at again")
+    upload: str | None = Field(
+        default=None, description="A tar or zip archive of images, in folders or not; nothing is known of their classes"
+    )
+    kept: int | None = Field(
+        default=None, description="Concepts that are kept, a node of the job's curve; by default about a tenth of them"
+    )
+    sparsity: FiniteFloat | None = Field(default=None, description="The same as a sparsity ratio")
+    top: int = Field(default=DEFAULT_TOP, ge=1, le=MAX_TOP, description="Concepts for and against that each row lists")
+    contrast: str | None = Field(
+        default=None, description="A class that every prediction is set against; images that are predicted to be of it have no contrast"
+    )
+    deadline_seconds: Deadline = None
 
-class JobProgress(BaseModel):
-    stage: str
-    done: int
-    total: int
-    eta_seconds: float | None = None
-
-
-class JobError(BaseModel):
-    """Why a job failed, in one sentence."""
-
-    code: str
-    message: str
-    param: str | None = None
-
-
-JOB_EXAMPLE: dict[str, Any] = {
-    "id": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
-    "kind": "score",
-    "state": "running",
-    "attempt": 1,
-    "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
-    "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
-    "library": {"kind": "cluster", "concept_count": 200, "parts": []},
-    "vlm": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8z",
-    "vocabulary": {"id": "birds", "version": 1, "digest": "38f144eec55882620878a0ea2697677e5ec68cf3f70f26e5d10528fe1fd87562"},
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
-    "protocol": "exact",
-    "seed": 0,
-    "deadline_seconds": 86400.0,
-    "progress": {"stage": "extract", "done": 640, "total": 1797, "eta_seconds": 12.5},
-    "error": None,
-    "created_at": "2026-01-12T09:30:00Z",
-    "queued_at": "2026-01-12T09:30:00Z",
-    "running_at": "2026-01-12T09:30:01Z",
-    "canceling_at": None,
-    "succeeded_at": None,
-    "failed_at": None,
-    "canceled_at": None,
-    "links": {
-        "self": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k",
-        "events": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/events",
-        "result": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/result",
-        "curves": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/curves",
-        "plots": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/plots",
-        "explanations": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/explanations",
-        "classes": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/classes",
-        "concepts": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/concepts",
-        "cancel": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/cancel",
-        "predictors": "/v1/predictors?job=job_01jz3v9a1b3c5d7e9f1g3h5j7k",
-    },
-}
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.split is None) == (self.upload is None):
+            raise PydanticCustomError(
+                "images_choice", "Say which images: give split for the job's test images or upload for an archive of others, and not both."
+            )
+        if self.kept is not None and self.sparsity is not None:
+            raise PydanticCustomError("node_choice", "Give kept or sparsity, not both.")
+        return self
 
 
-class JobView(BaseModel):
-    """A job as its owner sees it."""
+_MODELS: dict[str, type[ScoreCreate | ExplainCreate]] = {"score": ScoreCreate, "explain": ExplainCreate}
 
-    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
-    id: str
-    kind: Literal["score"]
-    state: JobState
-    attempt: int
-    model: str | None
-    dataset: str
-    library: dict[str, Any]
-    vlm: str | None = None  # jobs of the first releases say nothing of it
-    vocabulary: VocabularyView | None = None
-    elements: dict[str, Any]
-    protocol: ProtocolName
-    seed: int
-    deadline_seconds: float
-    progress: JobProgress | None
-    error: JobError | None
-    created_at: datetime
-    queued_at: datetime
-    running_at: datetime | None
-    canceling_at: datetime | None
-    succeeded_at: datetime | None
-    failed_at: datetime | None
-    canceled_at: datetime | None
-    links: dict[str, str]
+def _by_kind(value: object) -> ScoreCreate | ExplainCreate:
+    """The request that `kind` says this is; so a refusal names fields as they were sent, without the kind before them."""
+    if not isinstance(value, dict):
+        return ScoreCreate.model_validate(value)  # says that an object is needed
+    fields = cast("dict[str, Any]", value)
+    kind = fields.get("kind")
+    if isinstance(kind, str) and kind in _MODELS:
+        return _MODELS[kind].model_validate(fields)
+    names = {"kind": str(kind), "known": ", ".join(PUBLIC_JOB_KINDS)}
+    if "kind" in fields:
+        fault = PydanticCustomError("unknown_job_kind", "There is no job kind '{kind}'; the kinds are {known}.", names)
+    else:
+        fault = PydanticCustomError("missing", "Say which kind of job this is; the kinds are {known}.", names)
+    raise ValidationError.from_exception_data("JobCreate", [{"type": fault, "loc": ("kind",), "input": kind}])
 
-    @property
-    def finished(self) -> bool:
-        return self.state in FINISHED_STATES
 
-    @classmethod
-    def of(cls, job: Job) -> JobView:
-        """The view of a row."""
-        at = f"/v1/jobs/{job.id}"
-        return cls.model_validate(
-            {
-                **job.spec,
-                "id": job.id,
-                "kind": job.kind,
-                "state": job.state,
-                "attempt": job.attempt,
-                "deadline_seconds": job.deadline_seconds,
-                "progress": job.progress,
-                "error": job.error,
-                "created_at": job.created_at,
-                "queued_at": job.queued_at,
-                "running_at": job.running_at,
-                "canceling_at": job.canceling_at,
-                **{f"{state}_at": job.finished_at if job.state == state else None for state in FINISHED_STATES},
-                "links": {"self": at, "predictors": f"/v1/predictors?job={job.id}", **{name: f"{at}/{name}" for name in LINKED}},
-            }
-        )
+JobCreate = Annotated[
+    ScoreCreate | ExplainCreate,
+    PlainValidator(_by_kind, json_schema_input_type=Annotated[ScoreCreate | ExplainCreate, Field(discriminator="kind")]),
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from time import monotonic
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -19,7 +20,8 @@ from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
 from app.events.signals import JobSignals
 from app.jobs.repository import JobRepository
-from app.jobs.schemas import JobCreate, JobView
+from app.jobs.schemas import ScoreCreate
+from app.jobs.views import JobView
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
 from app.queue import ring
@@ -27,10 +29,14 @@ from app.settings import Settings
 
 RETRY_AFTER_SECONDS = 2
 RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
+_OTHER_KIND = {  # by the kind that was needed
+    "score": "This is found at the scored job that it explains, {job}.",
+    "explain": "Rows of explanations are made by a job of kind explain; its own are at explanations.",
+}
 
 
-def create_job(session: Session, owner_id: str, request: JobCreate, settings: Settings, request_id: str | None) -> Job:
-    """Accept a job: its row is the promise, and the broker is told once that row is committed.
+def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: Settings, request_id: str | None) -> Job:
+    """Accept a job of kind score.
 
     Raises
     ------
@@ -68,6 +74,11 @@ def create_job(session: Session, owner_id: str, request: JobCreate, settings: Se
         request_id=request_id,
         deadline_seconds=request.deadline_seconds or settings.job_deadline_seconds,
     )
+    return accept(session, job, settings)
+
+
+def accept(session: Session, job: Job, settings: Settings) -> Job:
+    """Queue a job: its row is the promise, and the broker is told once that row is committed."""
     enqueue(session, job)
     after_commit(session, lambda: ring(job.id, settings.redis_url))
     return job
@@ -89,24 +100,37 @@ def cancel_job(session: Session, owner_id: str, job_id: str) -> Job:
     return job
 
 
-def succeeded_job(session: Session, owner_id: str, job_id: str) -> Job:
-    """The job, once it has something to show.
+def succeeded_job(session: Session, owner_id: str, job_id: str, kind: Literal["score", "explain"] = "score") -> Job:
+    """The job of that kind, once it has something to show.
+
+    Raises
+    ------
+    Conflict
+        For a job of another kind, while it is not finished, and when it failed or was canceled; the detail says why.
+    """
+    job = JobRepository(session, owner_id).get(job_id)
+    if job.kind != kind:
+        raise Conflict(f"Job {job_id} is of kind {job.kind}. {_OTHER_KIND[kind].format(**job.spec)}", code="other_kind")
+    return require_succeeded(job)
+
+
+def require_succeeded(job: Job) -> Job:
+    """The job itself, once it has something to show.
 
     Raises
     ------
     Conflict
         While it is not finished, and when it failed or was canceled; the detail says why.
     """
-    job = JobRepository(session, owner_id).get(job_id)
     if job.state == "succeeded":
         return job
     if job.state == "failed":
         reason = job.error["message"] if job.error else "no reason was recorded."
-        raise Conflict(f"Job {job_id} failed, so it has no result: {reason}", code="job_failed")
+        raise Conflict(f"Job {job.id} failed, so it has no result: {reason}", code="job_failed")
     if job.state == "canceled":
-        raise Conflict(f"Job {job_id} was canceled, so it has no result; submit it again to get one.", code="job_canceled")
+        raise Conflict(f"Job {job.id} was canceled, so it has no result; submit it again to get one.", code="job_canceled")
     raise Conflict(
-        f"Job {job_id} is {job.state}; its result is there when it has succeeded.",
+        f"Job {job.id} is {job.state}; its result is there when it has succeeded.",
         code="job_unfinished",
         retry_after_seconds=RETRY_AFTER_SECONDS,
     )

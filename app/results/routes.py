@@ -10,12 +10,12 @@ from app.dependencies import SessionDep
 from app.errors import Conflict
 from app.problems import RESOURCE_RESPONSES, problem_responses
 from app.results import service
-from app.results.schemas import ResultView
+from app.results.schemas import AnyResult
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"])
 
 
-@router.get("", response_model=ResultView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+@router.get("", response_model=AnyResult, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def result(job_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """The report of a job that succeeded; 409 with Retry-After until it has."""
+    """The report of a job that succeeded, or the summary of its rows; 409 with Retry-After until it has."""
     return respond(request, service.read_result(session, owner.owner_id, job_id), immutable=True)

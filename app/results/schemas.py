@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from app.batches.schemas import BATCH_EXAMPLE, BatchView
 
 _POINT = {
     "sparsity": 0.9,
@@ -18,6 +20,7 @@ _POINT = {
     "arr_high": 0.96,
 }
 RESULT_EXAMPLE: dict[str, Any] = {
+    "kind": "score",
     "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
     "library": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
     "report": {
@@ -52,8 +55,15 @@ class ResultView(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [RESULT_EXAMPLE]})
 
+    kind: Literal["score"] = "score"
     job: str
     library: str | None = Field(description="The concept library the representation was read through")
     report: dict[str, Any] = Field(description="Accuracies, points of the curve, IIS with its interval, random control, warnings")
     created_at: datetime
     links: dict[str, str]
+
+
+class AnyResult(RootModel[Annotated[ResultView | BatchView, Field(discriminator="kind")]]):
+    """The result of a job of any kind."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [RESULT_EXAMPLE, BATCH_EXAMPLE]})

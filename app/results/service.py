@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from app.jobs.service import succeeded_job
+from app.batches.schemas import BatchView
+from app.batches.service import show_batch
+from app.jobs.repository import JobRepository
+from app.jobs.service import require_succeeded
 from app.results.repository import ResultRepository
 from app.results.schemas import ResultView
 
 
-def read_result(session: Session, owner_id: str, job_id: str) -> ResultView:
-    """The report of a job that succeeded.
+def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView:
+    """The report of a job that succeeded; of kind explain, the summary of its rows.
 
     Raises
     ------
-    NotFound, Conflict
-        As `succeeded_job` does.
+    NotFound
+        When the owner has no such job.
+    Conflict
+        As `require_succeeded` does.
     """
-    job = succeeded_job(session, owner_id, job_id)
+    job = require_succeeded(JobRepository(session, owner_id).get(job_id))
+    if job.kind == "explain":
+        return show_batch(session, owner_id, job)
     result = ResultRepository(session, owner_id).of_job(job.id)
     at = f"/v1/jobs/{job.id}"
     links = {"self": f"{at}/result", "job": at, "curves": f"{at}/curves", "plots": f"{at}/plots"}

@@ -92,6 +92,11 @@ class ArtifactStore:
         with _storage_errors():
             return cast("BinaryIO", self._files.open(self._address(sha256), "rb"))
 
+    def read_range(self, sha256: str, start: int, end: int) -> bytes:
+        """The bytes `start` to before `end` of stored content, and no others of it."""
+        with _storage_errors():
+            return cast("bytes", self._files.cat_file(self._address(sha256), start=start, end=end))
+
     def fetch(self, sha256: str, path: Path) -> None:
         """Copy stored content to a local file, which appears whole or not at all."""
         temporary = path.with_name(f".{path.name}.{uuid4().hex}")

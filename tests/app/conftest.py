@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import secrets
+import struct
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -29,10 +32,12 @@ from app.db.models import (
     CurvePoint,
     Dataset,
     DroppedConcept,
+    ExplanationBatch,
     Job,
     Model,
     Owner,
     Plot,
+    Predictor,
     Result,
     StageArtifact,
 )
@@ -175,7 +180,7 @@ class Rows:
         """A queued job."""
         model_id = model or self.model()
         dataset_id = dataset or self.dataset()
-        spec = {
+        spec = columns.pop("spec", None) or {
             "model": model_id,
             "dataset": dataset_id,
             "library": {"kind": "prototype", "concept_count": 4, "parts": []},
@@ -235,6 +240,36 @@ class Rows:
         """A finished job and its library."""
         job_id = self.job()
         return job_id, self.succeed(job_id, self.claim(job_id))
+
+    def explainable_job(self, dataset: str | None = None, nodes: tuple[int, ...] = (4, 2, 1)) -> str:
+        """A finished job of four concepts with a predictor at each of these nodes; its artifacts are names alone."""
+        job_id = self.job(dataset=dataset)
+        self.succeed(job_id, self.claim(job_id))
+        columns = {"job_id": job_id, "owner_id": self.owner_id, "predictors_key": "predictors", "tested_key": "tested"}
+        with self.sessions.begin() as session:
+            for kept in nodes:
+                session.add(Predictor(id=new_id("predictor"), kept=kept, sparsity=1 - kept / 4, accuracy=0.9, arr=0.8, **columns))
+        return job_id
+
+    def explain_job(self, scored: str, **choices: Any) -> str:
+        """A queued job that explains a scored one."""
+        spec = {"job": scored, "split": "test", "upload": None, "kept": 2, "sparsity": 0.5, "top": 8, "contrast": None, **choices}
+        return self.job(kind="explain", spec=spec)
+
+    def explained_job(self, scored: str, rows: list[dict[str, Any]]) -> str:
+        """A finished job of kind explain with these rows."""
+        job_id = self.explain_job(scored)
+        token = self.claim(job_id)
+        lines = [json.dumps(row).encode() + b"\n" for row in rows]
+        ends = [0, *itertools.accumulate(map(len, lines))]
+        summary = {"count": len(rows), "failed": 0, "ignored": 0, "ignored_names": [], "agreement": 2 / 3}
+        with self.sessions.begin() as session:
+            files = {"jsonl": b"".join(lines), "parquet": b"PAR1", "offsets": struct.pack(f"<{len(ends)}Q", *ends)}
+            held = {f"{name}_sha256": self._blob(session, content) for name, content in files.items()}
+            accuracies = {"accuracy_representation": None, "accuracy_interpretation": 0.75}
+            session.add(ExplanationBatch(job_id=job_id, summary=summary | accuracies, **held))
+            succeed(session, job_id, token)
+        return job_id
 
     def _result(self, session: Session, job: Job) -> str:
         artifact = self._blob(session, f"safetensors of {job.id}".encode())

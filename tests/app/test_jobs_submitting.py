@@ -27,7 +27,8 @@ def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, ro
     assert response.headers["retry-after"].isdigit()
     assert (job["state"], job["attempt"], job["seed"], job["protocol"], job["deadline_seconds"]) == ("queued", 0, 7, "reference", 90)
     assert job["library"] == {"kind": "cluster", "concept_count": 50, "parts": []}
-    assert set(job["links"]) == {"self", "events", "result", "curves", "plots", "cancel"}
+    found = {"result", "curves", "plots", "explanations", "classes", "concepts", "predictors"}
+    assert set(job["links"]) == {"self", "events", "cancel"} | found
     with sessions() as session:
         row = session.get_one(Job, job["id"])
         assert (row.model_id, row.dataset_id, row.request_id) == (body["model"], body["dataset"], response.headers["x-request-id"])

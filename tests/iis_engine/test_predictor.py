@@ -15,7 +15,8 @@ from scored import Scored
 
 from iis_engine.errors import DataError, SettingError
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.predictor import FORMAT, Predictor, PredictorFamily, sparsity_of
+from iis_engine.nodes import sparsity_of
+from iis_engine.predictor import FORMAT, Predictor, PredictorFamily
 from iis_engine.protocols import exact_nodes
 from iis_engine.scoring import build_libraries, fit_predictor, measure_library
 from iis_engine.specs import LibrarySpec, ScoreSpec

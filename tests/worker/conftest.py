@@ -173,6 +173,13 @@ class Service:
         }
         return self.add_job("score", dataset_id, spec, model_id=model_id)
 
+    def add_explain(self, scored_id: str, **choices: Any) -> str:
+        """Queue a job that explains the test images of a scored one, unless `upload` names an archive."""
+        scored = self.job(scored_id)
+        split = None if choices.get("upload") else "test"
+        spec = {"job": scored_id, "split": split, "upload": None, "kept": 4, "sparsity": 0.5, "top": 8, "contrast": None, **choices}
+        return self.add_job("explain", scored.dataset_id, spec, model_id=scored.model_id)
+
     def features(self, **sizes: int) -> bytes:
         return features_file(**sizes)
 

@@ -15,7 +15,7 @@ from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Resu
 if TYPE_CHECKING:
     from .conftest import Service
 
-STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "report"]
+STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
 
 
 def stage_states(service: Service, job_id: str, state: str) -> list[str]:

@@ -1,0 +1,55 @@
+"""HTTP of batches of explanations: rows by pages, and whole as JSON Lines or Parquet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.auth import OwnerDep
+from app.batches import service
+from app.batches.schemas import ExplainedRow
+from app.conditional import respond
+from app.delivery import deliver
+from app.dependencies import SessionDep, StoreDep
+from app.errors import Conflict
+from app.pagination import Page, PageParams, number_cursor, page
+from app.problems import RESOURCE_RESPONSES, problem_responses
+
+JSON_LINES = "application/jsonl"
+PARQUET = "application/vnd.apache.parquet"
+RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
+JSON_LINES_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A row a line",
+        "content": {JSON_LINES: {"schema": {"type": "string"}, "example": '{"index": 0, "name": "test/3/0007.png", …}\n'}},
+    }
+}
+PARQUET_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The same rows as a table", "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["batches"])
+
+
+@router.get("/rows", response_model=Page[ExplainedRow], responses=RESPONSES)
+def rows(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep, params: PageParams) -> Response:
+    """The rows of a job of kind explain, one for each image, by index."""
+    batch = service.finished_batch(session, owner.owner_id, job_id)
+    found = service.read_rows(store, batch, number_cursor(params.after), params.limit)
+    shown = page(found, params, f"/v1/jobs/{job_id}/rows", cursors=[row.index for row in found])
+    return respond(request, shown, immutable=True)
+
+
+@router.get("/rows.jsonl", response_class=Response, responses={**RESPONSES, **JSON_LINES_RESPONSE})
+def json_lines(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """All rows as JSON Lines."""
+    batch = service.finished_batch(session, owner.owner_id, job_id)
+    return deliver(request, store, batch.jsonl_sha256, media_type=JSON_LINES, filename=f"{job_id}-rows.jsonl")
+
+
+@router.get("/rows.parquet", response_class=Response, responses={**RESPONSES, **PARQUET_RESPONSE})
+def parquet(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """All rows as one Parquet file, with the same fields."""
+    batch = service.finished_batch(session, owner.owner_id, job_id)
+    return deliver(request, store, batch.parquet_sha256, media_type=PARQUET, filename=f"{job_id}-rows.parquet")

@@ -1,0 +1,144 @@
+"""The rules of batches of explanations: what may be asked for, and how rows are read from where a worker left them."""
+
+from __future__ import annotations
+
+import json
+import struct
+from itertools import pairwise
+
+from sqlalchemy.orm import Session
+
+from app.batches.repository import BatchRepository
+from app.batches.schemas import BatchSummary, BatchView, ExplainedRow
+from app.concept_libraries.repository import ConceptLibraryRepository
+from app.db.ids import new_id
+from app.db.models import Dataset, ExplanationBatch, Job
+from app.errors import ApiError, InvalidInput
+from app.explanations.service import Explained, explainable_job
+from app.jobs.repository import JobRepository
+from app.jobs.schemas import ExplainCreate
+from app.jobs.service import accept, succeeded_job
+from app.results.repository import ResultRepository
+from app.settings import Settings
+from app.storage import ArtifactStore
+from app.uploads.service import require_complete
+from iis_engine.errors import SettingError
+from iis_engine.nodes import choose_node, sparsity_of
+
+OFFSET = struct.Struct("<Q")
+NAMED_CLASSES = 5
+
+
+def create_batch(session: Session, owner_id: str, request: ExplainCreate, settings: Settings, request_id: str | None) -> Job:
+    """Accept a job of kind explain.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such job or upload.
+    Conflict
+        When the job has nothing to explain with, or not yet, or the upload is not complete.
+    InvalidInput
+        When the curve has no such node, the data set no such class, or images are sent for a job on ready features.
+    """
+    try:
+        explained = explainable_job(session, owner_id, request.job)
+    except ApiError as error:
+        error.param = "job"
+        raise
+    scored = JobRepository(session, owner_id).get(request.job)
+    if request.upload is not None:
+        _require_images(explained)
+        require_complete(session, owner_id, request.upload)
+    if request.contrast is not None:
+        _require_class(session.get_one(Dataset, scored.dataset_id), request.contrast)
+    kept, sparsity = _node(session, owner_id, explained, request)
+    job = Job(
+        id=new_id("job"),
+        owner_id=owner_id,
+        kind=request.kind,
+        spec={**request.model_dump(include={"job", "split", "upload", "top", "contrast"}), "kept": kept, "sparsity": sparsity},
+        model_id=scored.model_id,
+        dataset_id=scored.dataset_id,
+        attempt=0,
+        request_id=request_id,
+        deadline_seconds=request.deadline_seconds or settings.job_deadline_seconds,
+    )
+    return accept(session, job, settings)
+
+
+def finished_batch(session: Session, owner_id: str, job_id: str) -> ExplanationBatch:
+    """What a job of kind explain left, once it has.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does.
+    """
+    job = succeeded_job(session, owner_id, job_id, "explain")
+    return BatchRepository(session, owner_id).of_job(job.id)
+
+
+def show_batch(session: Session, owner_id: str, job: Job) -> BatchView:
+    """The summary of a job of kind explain that succeeded."""
+    batch = BatchRepository(session, owner_id).of_job(job.id)
+    library_id = ResultRepository(session, owner_id).of_job(job.spec["job"]).library_id or ""
+    at = f"/v1/jobs/{job.id}"
+    links = {
+        "self": f"{at}/result",
+        "job": at,
+        **{name: f"{at}/{name}" for name in ("rows", "rows.jsonl", "rows.parquet")},
+        "explained": f"/v1/jobs/{job.spec['job']}",
+        "library": f"/v1/concept-libraries/{library_id}",
+    }
+    return BatchView(
+        job=job.id,
+        explained=job.spec["job"],
+        library=library_id,
+        kept=job.spec["kept"],
+        sparsity=job.spec["sparsity"],
+        summary=BatchSummary.model_validate(batch.summary),
+        created_at=batch.created_at,
+        links=links,
+    )
+
+
+def read_rows(store: ArtifactStore, batch: ExplanationBatch, after: int | None, limit: int) -> list[ExplainedRow]:
+    """Rows behind index `after`, and one more than `limit`; only their own bytes are read, wherever they lie."""
+    count = batch.summary["count"]
+    first = min(0 if after is None else after + 1, count)
+    last = min(first + limit + 1, count)
+    if first == last:
+        return []
+    edges = store.read_range(batch.offsets_sha256, first * OFFSET.size, (last + 1) * OFFSET.size)
+    offsets = [offset for (offset,) in OFFSET.iter_unpack(edges)]
+    lines = store.read_range(batch.jsonl_sha256, offsets[0], offsets[-1])
+    cuts = [offset - offsets[0] for offset in offsets]
+    return [ExplainedRow.model_validate(json.loads(lines[start:end])) for start, end in pairwise(cuts)]
+
+
+def _node(session: Session, owner_id: str, explained: Explained, request: ExplainCreate) -> tuple[int, float]:
+    """k and s of the node that the request means."""
+    count = ConceptLibraryRepository(session, owner_id).get(explained.library_id).concept_count
+    try:
+        kept = choose_node(BatchRepository(session, owner_id).nodes(explained.job_id), count, request.kept, sparsity=request.sparsity)
+    except SettingError as error:
+        raise InvalidInput(str(error), code=error.code, param=error.param) from error
+    return kept, sparsity_of(kept, count)
+
+
+def _require_images(explained: Explained) -> None:
+    if not explained.has_images:
+        raise InvalidInput(
+            f"Job {explained.job_id} was scored on ready features, so there is no network to look at images with;"
+            " leave upload out and give split.",
+            code="no_images",
+            param="upload",
+        )
+
+
+def _require_class(dataset: Dataset, name: str) -> None:
+    names = (dataset.info or {}).get("class_names")
+    if names is not None and name not in names:
+        few = ", ".join(names[:NAMED_CLASSES]) + (", …" if len(names) > NAMED_CLASSES else "")
+        raise InvalidInput(f"There is no class {name!r}; the classes are {few}.", code="class_unknown", param="contrast")
