@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from client.batch_records import BatchJob, BatchResult, ExplainedRow
 from client.concept_records import (
     Concept,
     ConceptLibrary,
@@ -36,6 +37,8 @@ from client.profile_records import ClassProfile, ClassSummary, ConceptProfile, C
 from client.records import Curve, Dataset, Elements, Event, Job, Library, Model, Point, Report, Result, Upload
 
 __all__ = [
+    "BatchJob",
+    "BatchResult",
     "CheckFailedError",
     "ClassProbability",
     "ClassProfile",
@@ -57,6 +60,7 @@ __all__ = [
     "DroppedPhrase",
     "Elements",
     "Event",
+    "ExplainedRow",
     "Explanation",
     "FieldError",
     "HeatMap",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from client.batches import Batches
 from client.concept_libraries import ConceptLibraries
 from client.concept_sets import ConceptSets
 from client.explanations import Explanations
@@ -10,7 +11,7 @@ from client.jobs import Jobs
 from client.predictors import Predictors
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches):
     """A connection to one service under one API key.
 
     Parameters

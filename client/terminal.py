@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 from rich.table import Column, Table
 
+from client.batch_records import BatchJob, BatchResult
 from client.concept_tables import counted
 from client.records import Event, Job, Report, Result, shown
 from client.uploads import Progress as SendProgress
@@ -102,20 +103,16 @@ class Terminal:
             return
         self.out.print(f"Job {job['id']} is {job['state']}. See what it found with: iis result {job['id']} --watch", highlight=False)
 
-    def show_jobs(self, jobs: list[Job], as_json: bool) -> None:
+    def show_jobs(self, jobs: Sequence[Job | BatchJob], as_json: bool) -> None:
         """A list of jobs."""
         if as_json:
             self.json(jobs)
             return
         table = Table(Column("job", no_wrap=True), "state", "library", "protocol", "model", "data set", "made", "stage or error")
         for job in jobs:
-            library = job["library"]
             progress, error = job["progress"], job["error"]
             note = error["message"] if error else _stage(progress["stage"], progress["done"], progress["total"]) if progress else ""
-            name = library.get("id") or f"{library.get('kind')} {library.get('concept_count')}"
-            table.add_row(
-                job["id"], job["state"], name, job["protocol"], job["model"] or "features", job["dataset"], job["created_at"][:19], note
-            )
+            table.add_row(job["id"], job["state"], *_reads(job), job["model"] or "features", job["dataset"], job["created_at"][:19], note)
         self.out.print(table)
 
     def show_result(self, job: Job, result: Result, as_json: bool) -> None:
@@ -146,6 +143,22 @@ class Terminal:
         for warning in report["warnings"]:
             self.out.print(f"Warning: {warning}", style="yellow", highlight=False)
 
+    def show_batch(self, result: BatchResult, as_json: bool) -> None:
+        """A finished batch of explanations in a few lines."""
+        if as_json:
+            self.json(result)
+            return
+        found = result["summary"]
+        read = found["count"] - found["failed"]
+        self.show(
+            f"{read} images of {found['count']} were read and explained by {result['kept']} concepts of job {result['explained']}.",
+            f"Representation and interpretation name the same class for {found['agreement']:.3f} of them.",
+        )
+        if found["accuracy_interpretation"] is not None:
+            accuracies = f"representation {shown(found['accuracy_representation'])}, interpretation {found['accuracy_interpretation']:.3f}"
+            self.show(f"Accuracy: {accuracies}.")
+        self.show(f"All rows are at {result['links']['rows.jsonl']} and {result['links']['rows.parquet']} of the service.")
+
     def show_state(self, job: Job) -> None:
         """One line on a job."""
         self.out.print(f"Job {job['id']} is {job['state']}.", highlight=False)
@@ -159,6 +172,14 @@ class Terminal:
         Console(stderr=True).print(
             f"Error: {sentence}" + (f" ({note})" if note else ""), style="red", highlight=False, markup=False, soft_wrap=True
         )
+
+
+def _reads(job: Job | BatchJob) -> tuple[str, str]:
+    """The library and the protocol of a job; of a batch, whose predictions it explains."""
+    if "library" not in job:
+        return f"explains {job['job']}", ""
+    library = job["library"]
+    return library.get("id") or f"{library.get('kind')} {library.get('concept_count')}", job["protocol"]
 
 
 def _rows(report: Report) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from client.cli.options import JsonOption, PlotOption, figure_format, require_figure_place
+from client.errors import ConfigurationError
 from client.iis_client import IISClient
 from client.records import Job
 from client.terminal import Terminal
@@ -57,8 +58,15 @@ def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | No
     ------
     JobFailedError, JobCanceledError
         When it found nothing.
+    ConfigurationError
+        When a figure is asked for of a job that has none.
     """
     require_success(job)
+    if job["kind"] == "explain":
+        if plot is not None:
+            raise ConfigurationError(f"{job['id']} explains images and has no curve to plot; leave out --plot.")
+        terminal.show_batch(client.batch_result(job["id"]), as_json)
+        return
     terminal.show_result(job, client.result(job["id"]), as_json)
     if not as_json and job["protocol"] == "exact":  # the other one keeps no heads to explain with
         terminal.show(f"To see why it says what it says of a test image: iis explain {job['id']} 0")

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from planted import CLASS_NAMES
 
@@ -190,7 +191,9 @@ def test_the_command_explains_a_file_as_json(iis: RunCommand, image_job: str, wa
 
 def test_the_command_opens_the_page_that_shows_the_image(iis: RunCommand, service: Address, image_job: str, tmp_path: Path) -> None:
     assert iis("explain", image_job, "3", "--kept", str(KEPT), "--open", BROWSER=str(recording_browser(tmp_path))).returncode == 0
-    assert (tmp_path / "opened").read_text().strip() == f"{service.url}/jobs/{image_job}/images/3?kept={KEPT}"
+    address = (tmp_path / "opened").read_text().strip()
+    assert address == f"{service.url}/jobs/{image_job}/images/3?kept={KEPT}"
+    assert httpx.get(address).headers["Content-Type"].startswith("text/html")
 
 
 def test_the_command_says_where_the_page_is_when_there_is_no_browser(iis: RunCommand, service: Address, image_job: str) -> None:

@@ -10,6 +10,8 @@ import client
 
 def test_the_public_names_are_these_and_no_others() -> None:
     assert client.__all__ == [
+        "BatchJob",
+        "BatchResult",
         "CheckFailedError",
         "ClassProbability",
         "ClassProfile",
@@ -31,6 +33,7 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "DroppedPhrase",
         "Elements",
         "Event",
+        "ExplainedRow",
         "Explanation",
         "FieldError",
         "HeatMap",
