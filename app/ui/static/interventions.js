@@ -56,6 +56,8 @@ export class Interventions {
   }
 
   reset() {
+    this.asked += 1; // an answer that is still on its way is to what no longer is
+    this.node.classList.remove("in-view");
     this.changes.clear();
     for (const one of this.resets) one();
     this.outcome.replaceChildren(el("p", { class: "help" }, "Everything is as it was."));
@@ -88,6 +90,7 @@ export class Interventions {
       ["", (row) => bar(row.after, 1, "plain")],
       ["Change", (row) => signed(100 * (row.after - row.before), 1), "number"],
     ];
+    this.node.classList.add("in-view"); // beside the sliders, wherever they are
     this.outcome.replaceChildren(el("p", { class: changed ? "verdict disagree" : "verdict" }, sentence), table("Probabilities before and after", columns, rows));
     say(sentence);
   }
