@@ -15,7 +15,7 @@ const comparison = byId("comparison");
 const known = new Map();
 
 await fill(byId("choice"), "Reading your finished jobs …", async () => {
-  const jobs = await all("/v1/jobs?state=succeeded&limit=100", MOST_LISTED);
+  const jobs = await all("/v1/jobs?state=succeeded&kind=score&limit=100", MOST_LISTED);
   if (!jobs.length) return empty("Nothing to compare yet", "Jobs that have finished can be put side by side here.");
   await Promise.all(jobs.map(name));
   for (const id of chosen) if (!known.has(id)) chosen.delete(id);

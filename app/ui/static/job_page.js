@@ -1,6 +1,6 @@
 // The result of one job: the score in words and numbers, the curve to hover over, warnings, downloads. While it runs, its progress.
 
-import { get, post } from "./api.js";
+import { all, get, post } from "./api.js";
 import { colour } from "./charts.js";
 import { curveChoices, curveTable, drawCurves } from "./curves.js";
 import { byId, el, fill, problemView, say, table } from "./dom.js";
@@ -9,6 +9,9 @@ import { follow } from "./live.js";
 import { ProgressView } from "./progress_view.js";
 import { scaleMark } from "./scale.js";
 import { FINISHED, counted, halfWidth, interval, missing, number, reportSentences, share, signed, stateWord, when } from "./words.js";
+
+const MOST_PREDICTORS = 100;
+const MOST_CLASSES = 20;
 
 const body = byId("job");
 const LIBRARY_LINE = () => ({ colour: colour("series-0"), dash: "solid", symbol: "circle" });
@@ -21,7 +24,7 @@ await fill(body, "Reading the job …", async () => {
 
 function show(job) {
   showState(job);
-  if (job.state === "succeeded") return succeeded(job);
+  if (job.state === "succeeded") return job.kind === "explain" ? explained(job) : succeeded(job);
   if (job.state === "failed") return failed(job);
   if (job.state === "canceled") return [el("p", { class: "notice" }, `This job was canceled on ${when(job.canceled_at)}.`), ...again()];
   return underWay(job);
@@ -64,8 +67,60 @@ function again() {
 
 async function succeeded(job) {
   const [result, curves, plots] = await Promise.all([get(job.links.result), get(job.links.curves), get(job.links.plots)]);
+  const predictors = await all(job.links.predictors, MOST_PREDICTORS);
   const { report } = result;
-  return [headline(report), warnings(report), curveSection(curves), figures(report), perClass(report), downloads(job, result, curves, plots)].filter(Boolean);
+  return [headline(report), warnings(report), curveSection(curves), figures(report), perClass(job), classifiers(predictors), downloads(job, result, curves, plots)].filter(Boolean);
+}
+
+async function explained(job) {
+  const { summary, kept } = await get(job.links.result);
+  const rows = [
+    ["Images explained", counted(summary.count - summary.failed, "image")],
+    ["Images that could not be read", number(summary.failed, 0)],
+    ["Concepts kept", number(kept, 0)],
+    ["Interpretation and representation agree", share(summary.agreement)],
+    ["Accuracy of the representation", share(summary.accuracy_representation)],
+    ["Accuracy of the interpretation", share(summary.accuracy_interpretation)],
+  ].filter(([, value]) => value !== "–");
+  const file = (suffix, words) => el("li", {}, el("a", { href: job.links[`rows.${suffix}`], download: `${job.id}.${suffix}` }, words));
+  return [
+    el("section", { "aria-labelledby": "figures" }, el("h2", { id: "figures" }, "What was explained"), table("Summary", [["", (row) => row[0]], ["Value", (row) => row[1], "number"]], rows)),
+    el("section", { "aria-labelledby": "downloads" }, el("h2", { id: "downloads" }, "To take away"), el("ul", { class: "downloads" }, file("jsonl", "Every explanation, JSON Lines"), file("parquet", "Every explanation, Parquet"))),
+    el("p", {}, el("a", { href: `/jobs/${job.job}` }, "The score that was explained")),
+  ];
+}
+
+// A worker answers this one, which may take a moment; the page does not wait for it.
+function perClass(job) {
+  if (job.protocol !== "exact") return null;
+  const found = el("div");
+  queueMicrotask(() => fill(found, "Asking for the classes …", async () => {
+    const { data, kept, concept_count: count } = await get(job.links.classes);
+    const columns = [
+      ["Class", (one) => el("a", { href: `/jobs/${job.id}/classes/${encodeURIComponent(one.class)}` }, one.class)],
+      ["Test images", (one) => number(one.test_images, 0), "number"],
+      ["Whole representation", (one) => share(one.accuracy.representation), "number"],
+      [`${kept} of ${count} concepts`, (one) => share(one.accuracy.interpretation), "number"],
+    ];
+    const worst = data.toSorted((one, other) => one.accuracy.interpretation - other.accuracy.interpretation).slice(0, MOST_CLASSES);
+    const more = data.length > MOST_CLASSES ? el("p", { class: "help" }, `The ${MOST_CLASSES} that the concepts tell worst, of ${data.length}.`) : null;
+    return [more, table("Accuracy by class", columns, worst)].filter(Boolean);
+  }));
+  return el("section", { "aria-labelledby": "per-class" }, el("h2", { id: "per-class" }, "Accuracy by class"), found);
+}
+
+function classifiers(predictors) {
+  if (!predictors.length) return null;
+  const file = (one, suffix) => el("a", { href: one.links[suffix], download: `${one.id}.${suffix}`, "aria-label": `The classifier by ${counted(one.kept, "concept")} as ${suffix}` }, suffix);
+  const columns = [
+    ["Concepts kept", (one) => number(one.kept, 0), "number"],
+    ["Accuracy", (one) => share(one.accuracy), "number"],
+    ["Retained", (one) => number(one.arr), "number"],
+    ["Files", (one) => el("span", {}, file(one, "safetensors"), " ", file(one, "onnx"))],
+  ];
+  const shown = table("Classifiers", columns, predictors.toSorted((one, other) => other.kept - one.kept));
+  const about = "Each point of the curve is a classifier of its own: it names a class by the concepts it keeps.";
+  return el("details", {}, el("summary", {}, "Take a classifier from the curve"), el("p", { class: "help" }, about), shown);
 }
 
 function headline(report) {
@@ -142,13 +197,6 @@ function figures(report) {
     el("p", { class: "help" }, counts),
     table("All figures of the report", [["", (row) => row[0]], ["Value", (row) => row[1], "number"], ["95 % interval", (row) => row[2], "number"]], rows),
   );
-}
-
-function perClass(report) {
-  const accuracies = report.class_accuracies ?? [];
-  if (!accuracies.length) return null;
-  const rows = report.class_names.map((name, index) => [name, accuracies[index]]);
-  return el("section", { "aria-labelledby": "per-class" }, el("h2", { id: "per-class" }, "By class"), table("Accuracy by class", [["Class", ([name]) => name], ["Accuracy", ([, value]) => share(value), "number"]], rows));
 }
 
 function downloads(job, result, curves, plots) {

@@ -5,7 +5,7 @@ import { byId, el, empty, fill, problemView, say } from "./dom.js";
 import { follow } from "./live.js";
 import { datasetName, modelName } from "./names.js";
 import { scaleMark } from "./scale.js";
-import { FINISHED, halfWidth, libraryWords, number, progressWords, stateMark, stateWord, when } from "./words.js";
+import { FINISHED, counted, halfWidth, jobWords, number, progressWords, share, stateMark, stateWord, when } from "./words.js";
 
 const PAGE_JOBS = 20;
 const STREAMS = 3; // a browser opens six connections to one address; the page needs some for itself
@@ -27,11 +27,11 @@ class Row {
     this.outcome = el("div", { class: "job-outcome" });
     this.cancel = el("button", { type: "button", class: "quiet", onclick: () => this.ask() }, "Cancel");
     this.actions = el("div", { class: "job-actions" });
-    const about = el("p", { class: "job-about" }, this.dataset, " · ", libraryWords(job.library), " · ", el("time", { datetime: job.created_at }, when(job.created_at)));
+    const about = el("p", { class: "job-about" }, this.dataset, " · ", jobWords(job.library), " · ", el("time", { datetime: job.created_at }, when(job.created_at)));
     this.node = el("li", { class: "job" }, this.state, el("div", { class: "job-what" }, this.model, about), this.outcome, this.actions);
     modelName(job).then((name) => {
       this.model.textContent = name;
-      this.cancel.setAttribute("aria-label", `Cancel ${name}, ${libraryWords(job.library)}`);
+      this.cancel.setAttribute("aria-label", `Cancel ${name}, ${jobWords(job.library)}`);
     });
     datasetName(job).then((name) => (this.dataset.textContent = name));
     this.show(job);
@@ -58,7 +58,13 @@ class Row {
 
   async showResult() {
     try {
-      const { report } = await get(this.job.links.result);
+      const result = await get(this.job.links.result);
+      if (result.kind === "explain") {
+        const { count, agreement } = result.summary;
+        this.outcome.replaceChildren(el("p", { class: "job-score" }, `${counted(count, "image")}, agreement ${share(agreement)}`));
+        return;
+      }
+      const { report } = result;
       const score = el("p", { class: "job-score" }, el("abbr", { title: "Inherent Interpretability Score" }, "IIS"), " ", el("strong", {}, number(report.iis)), " ", halfWidth(report.iis_low, report.iis_high));
       this.outcome.replaceChildren(score, scaleMark(report));
     } catch (error) {

@@ -60,6 +60,12 @@ export function libraryWords(library) {
   return `${count} ${LIBRARIES[library.kind] ?? library.kind}`;
 }
 
+// What a job is about: the concepts that a score reads through, or the images that a batch explains.
+export function jobWords(job) {
+  if (job.kind === "explain") return job.split ? `explanations of the ${job.split} images` : "explanations of an archive";
+  return libraryWords(job.library);
+}
+
 export const missing = (value) => value === null || value === undefined;
 export const number = (value, digits = 3) => (missing(value) ? "–" : value.toFixed(digits).replace("-", "−"));
 export const signed = (value, digits = 3) => (missing(value) ? "–" : (value > 0 ? "+" : "") + number(value, digits));
