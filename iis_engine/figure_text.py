@@ -12,8 +12,12 @@ POINTS_PER_INCH = 72
 
 
 def concept_name(concept: dict[str, Any]) -> str:
-    """The phrase of a concept, or where it came from and its number, as `cluster 7`."""
-    return plain(concept.get("label") or "") or f"{concept.get('origin') or 'concept'} {concept['concept']}"
+    """The phrase of a concept, or where it came from and its number, as `cluster 7`.
+
+    A negative activation says that the representation points away from the concept, and so does its name.
+    """
+    name = plain(concept.get("label") or "") or f"{concept.get('origin') or 'concept'} {concept['concept']}"
+    return f"{name} (its opposite)" if (concept.get("activation") or 0) < 0 else name
 
 
 def plain(text: str) -> str:

@@ -137,3 +137,7 @@ def test_a_concept_without_a_phrase_is_named_by_its_origin_and_number() -> None:
     assert concept_name(concept(7, None)) == "cluster 7"
     assert concept_name({"concept": 7, "label": None}) == "concept 7"
     assert concept_name(concept(7, " striped\n")) == "striped"
+
+
+def test_a_negative_activation_is_named_as_the_opposite() -> None:
+    assert concept_name(concept(7, "striped") | {"activation": -0.5}) == "striped (its opposite)"

@@ -22,6 +22,11 @@ export function crops(exemplars, library, most = 5) {
   );
 }
 
-export function conceptName(concept) {
+export function ownName(concept) {
   return concept.label ?? `Concept ${concept.concept ?? concept.index}`;
+}
+
+// A negative activation says that the representation points away from the concept.
+export function conceptName(concept) {
+  return ownName(concept) + (concept.activation < 0 ? " (its opposite)" : "");
 }

@@ -1,6 +1,6 @@
 // The image as the network saw it, with the heat map of one concept over it, and what can honestly be said of that map.
 
-import { conceptName } from "./crops.js";
+import { ownName } from "./crops.js";
 import { el } from "./dom.js";
 import { peakWords, read } from "./explanations.js";
 
@@ -18,14 +18,14 @@ export class Picture {
     const address = contribution.links.heatmap;
     this.overlay.hidden = !address;
     if (!address) {
-      this.caption.textContent = `${conceptName(contribution)} has no heat map.`;
+      this.caption.textContent = `${ownName(contribution)} has no heat map.`;
       return;
     }
     this.overlay.src = address;
-    this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it.`;
+    this.caption.textContent = `${ownName(contribution)}: red raises it, blue lowers it.`;
     const map = await read(address.replace(/\.png(\?.*)?$/, "$1")).catch(() => null);
     if (!map || this.shown !== contribution.concept) return;
-    this.caption.textContent = `${conceptName(contribution)}: red raises it, blue lowers it; ${peakWords(map.values)}.`;
+    this.caption.textContent = `${ownName(contribution)}: red raises it, blue lowers it; ${peakWords(map.values)}.`;
     this.note.textContent = map.note;
   }
 }
