@@ -27,11 +27,11 @@ class Row {
     this.outcome = el("div", { class: "job-outcome" });
     this.cancel = el("button", { type: "button", class: "quiet", onclick: () => this.ask() }, "Cancel");
     this.actions = el("div", { class: "job-actions" });
-    const about = el("p", { class: "job-about" }, this.dataset, " · ", jobWords(job.library), " · ", el("time", { datetime: job.created_at }, when(job.created_at)));
+    const about = el("p", { class: "job-about" }, this.dataset, " · ", jobWords(job), " · ", el("time", { datetime: job.created_at }, when(job.created_at)));
     this.node = el("li", { class: "job" }, this.state, el("div", { class: "job-what" }, this.model, about), this.outcome, this.actions);
     modelName(job).then((name) => {
       this.model.textContent = name;
-      this.cancel.setAttribute("aria-label", `Cancel ${name}, ${jobWords(job.library)}`);
+      this.cancel.setAttribute("aria-label", `Cancel ${name}, ${jobWords(job)}`);
     });
     datasetName(job).then((name) => (this.dataset.textContent = name));
     this.show(job);
