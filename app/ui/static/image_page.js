@@ -34,6 +34,8 @@ async function change(changed) {
     say(`${agreementSentence(explanation)} ${nodeWords(explanation, explanation.concept_count)}.`);
     if (focused) byId(focused)?.focus();
   } catch (error) {
+    // With other concepts kept, what was set against the prediction may be the prediction itself.
+    if (error.code === "contrast_predicted") return change({ contrast: undefined });
     body.prepend(problemView(error));
   } finally {
     body.removeAttribute("aria-busy");

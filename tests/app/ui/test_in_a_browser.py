@@ -187,6 +187,7 @@ def test_a_prediction_is_taken_apart_and_changed(visit: Callable[..., Any], job:
     page.get_by_label("Fewer concepts to the right").press("Home")
     page.wait_for_url("**?kept=8", timeout=SOON)
     expect(page.locator("#kept + output")).to_contain_text("8 concepts of 8 kept", timeout=SOON)
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=SOON)  # the classes to choose from are those of the new answer
     page.get_by_label("rather than").select_option(index=1)
     expect(page.get_by_text("rather than", exact=False).first).to_be_visible()
     page.wait_for_url("**contrast=*", timeout=SOON)
