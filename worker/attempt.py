@@ -28,7 +28,7 @@ from worker.runtime import Runtime
 from worker.workspaces import workspace_name
 
 DATABASE_PAUSE_SECONDS = 0.5
-FETCHING_WEIGHTS = ("check_model", "extract", "represent")
+FETCHING_WEIGHTS = ("check_model", "extract", "represent", "finetune")
 FETCHING_IMAGES = ("check_dataset", "materialise")
 FETCHING_VLM = ("embed_images", "embed_phrases", "embed_classes", "name")
 
@@ -106,30 +106,37 @@ class Attempt(AbstractContextManager["Attempt"]):
         stage: str,
         arguments: dict[str, Any],
         *,
-        on_output: Callable[[str], None] | None = None,
+        part: str | None = None,
+        on_output: Callable[[str, dict[str, Any] | None], None] | None = None,
     ) -> dict[str, Any]:
-        """Run a stage in the compute process, with its events and progress; returns its result."""
+        """Run a stage in the compute process, with its events and progress; returns its result.
+
+        Parameters
+        ----------
+        part : which of several runs of the stage this is
+        """
         began = time.monotonic()
-        self.stage_event(stage, "started")
+        self.stage_event(stage, "started", part)
         result = self.runtime.compute.run(
             stage,
             self.workspace,
             arguments,
             self._watch,
             network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, self.rows.dataset, self.rows.vlm),
-            on_progress=Progress(lambda done, total, eta: self._report(stage, done, total, eta)),
-            on_output=on_output or (lambda _: None),
+            on_progress=Progress(lambda done, total, eta: self._report(stage, part, done, total, eta)),
+            on_output=on_output or (lambda _name, _about: None),
         )
         for warning in result.get("warnings", ()):
             self.write(lambda session, text=warning: transitions.add_event(session, self.job_id, self.token, "warning", {"message": text}))
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
 
-    def stage_event(self, stage: str, state: str) -> None:
+    def stage_event(self, stage: str, state: str, part: str | None = None) -> None:
         """Tell listeners that a stage was started, finished, or reused."""
-        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", {"stage": stage, "state": state}))
+        event = {"stage": stage, **part_of(part), "state": state}
+        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", event))
         if state == "started":
-            self._report(stage, 0, 0, None)
+            self._report(stage, part, 0, 0, None)
 
     def fetch_upload(self, upload_id: str) -> Path:
         """The uploaded file in the workspace, under its own (cleaned) name."""
@@ -151,16 +158,21 @@ class Attempt(AbstractContextManager["Attempt"]):
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
         return JobRows(job, model, dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
 
-    def _report(self, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
+    def _report(self, stage: str, part: str | None, done: int, total: int, eta_seconds: float | None) -> None:
         self.write(
             lambda session: transitions.report_progress(
-                session, self.job_id, self.token, stage=stage, done=done, total=total, eta_seconds=eta_seconds
+                session, self.job_id, self.token, stage=stage, part=part, done=done, total=total, eta_seconds=eta_seconds
             )
         )
 
     def _transaction(self, action: Callable[[Session], Value]) -> Value:
         with self.runtime.sessions.begin() as session:
             return action(session)
+
+
+def part_of(part: str | None) -> dict[str, str]:
+    """The field of an event that says which of several runs of a stage it is about; none where there is one alone."""
+    return {} if part is None else {"part": part}
 
 
 def fetches_by_name(stage: str, model: Model | None, dataset: Dataset | None, vlm: Model | None) -> bool:

@@ -4,7 +4,7 @@ It imports no part of the service. Standard input's end, or the parent's death, 
 
 Requests:  {"stage", "workspace", "arguments"}, one at a time
 Answers:   {"type": "hello", "network"}, then for each request any number of {"type": "progress", "done", "total"} and
-           {"type": "output", "name"} (a file that is complete), and at last {"type": "done", "result"},
+           {"type": "output", "name", "about"} (a file that is complete, and what is known of it), and at last {"type": "done", "result"},
            {"type": "refused", "code", "message", "param"} (the input's fault) or {"type": "crashed", "message"} (ours).
 """
 
@@ -66,8 +66,8 @@ class _Voice:
     def progress(self, done: int, total: int) -> None:
         self(type="progress", done=int(done), total=int(total))
 
-    def output(self, name: str) -> None:
-        self(type="output", name=name)
+    def output(self, name: str, about: dict[str, Any] | None = None) -> None:
+        self(type="output", name=name, about=about)
 
 
 def _claim_pipes() -> tuple[IO[str], IO[str]]:

@@ -111,7 +111,7 @@ class Compute:
         *,
         network: bool = False,
         on_progress: Callable[[int, int], None],
-        on_output: Callable[[str], None],
+        on_output: Callable[[str, dict[str, Any] | None], None],
     ) -> dict[str, Any]:
         """Run one stage to its end and return its result.
 
@@ -128,7 +128,7 @@ class Compute:
                 if answer["type"] == "progress":
                     on_progress(answer["done"], answer["total"])
                 else:
-                    on_output(answer["name"])
+                    on_output(answer["name"], answer["about"])
             return _result(stage, answer)
         except StageRefused:
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.storage import ArtifactMissing
 from worker.artifacts import StoredFile, output_key
-from worker.attempt import Attempt
+from worker.attempt import Attempt, part_of
 from worker.metrics import STAGES_REUSED
 
 Fetch = Callable[[tuple[str, ...]], dict[str, Any]]
@@ -34,6 +36,8 @@ class Stage:
     arguments : JSON for the compute process
     sources : what else must lie in the workspace, in the words of `worker.sources`
     sharded : whether it writes finished shards into a folder of its own, which a later attempt is given back
+    part : which of several runs of the stage in one job this is, in words
+    epochs_of : of a training run, the names it goes by; its shards are then epochs, each of which has an event and replaces the one before
     """
 
     name: str
@@ -43,10 +47,12 @@ class Stage:
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
     sources: tuple[str, ...] = ()
     sharded: bool = False
+    part: str | None = None
+    epochs_of: dict[str, Any] | None = None
 
     @property
     def shard_folder(self) -> str:
-        return f"{self.name}-shards"
+        return f"{self.name}-{re.sub('[^a-z0-9]+', '-', self.part)}-shards" if self.part else f"{self.name}-shards"
 
 
 class Pipeline:
@@ -66,7 +72,7 @@ class Pipeline:
         for stage in self._stages:
             if all(name in self._held for name in stage.outputs):
                 STAGES_REUSED.labels(stage.name).inc()
-                self._attempt.stage_event(stage.name, "reused")
+                self._attempt.stage_event(stage.name, "reused", stage.part)
             else:
                 self._compute(stage)
 
@@ -104,18 +110,19 @@ class Pipeline:
             self._give_back_shards(stage)
         began = time.monotonic()
         arguments = stage.arguments | {"sources": sources, "shard_folder": stage.shard_folder}
-        self._attempt.compute(stage.name, arguments, on_output=lambda name: self._keep_shard(stage, name))
+        self._attempt.compute(stage.name, arguments, part=stage.part, on_output=lambda name, about: self._keep_shard(stage, name, about))
         workspace, artifacts, check = self._attempt.workspace, self._attempt.artifacts, self._attempt.stop.check
         stored = [artifacts.upload(self._keys[name], stage.name, workspace / name, check) for name in stage.outputs]
         self._attempt.write(lambda session: self._record(session, stage, stored, time.monotonic() - began))
         self._held.update(zip(stage.outputs, (file.sha256 for file in stored), strict=True))
+        shutil.rmtree(workspace / stage.shard_folder, ignore_errors=True)
 
     def _record(self, session: Session, stage: Stage, stored: list[StoredFile], seconds: float) -> None:
         for file in stored:
             self._attempt.artifacts.record(session, file)
         if stage.sharded:
             self._attempt.artifacts.forget_shards(session, stage.key)
-        event = {"stage": stage.name, "state": "finished", "seconds": round(seconds, 3)}
+        event = {"stage": stage.name, **part_of(stage.part), "state": "finished", "seconds": round(seconds, 3)}
         transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
 
     def _give_back_shards(self, stage: Stage) -> None:
@@ -129,17 +136,19 @@ class Pipeline:
             except ArtifactMissing:
                 log.warning("artifact_missing", job_id=self._attempt.job_id, name=name, sha256=sha256)
 
-    def _keep_shard(self, stage: Stage, name: str) -> None:
-        """Store a finished shard. The name comes from the compute process, so it is taken as a bare file name."""
+    def _keep_shard(self, stage: Stage, name: str, about: dict[str, Any] | None) -> None:
+        """Store a finished shard and say so, both or neither. The name comes from the compute process: it is taken as a bare file name."""
         name = Path(name).name
         key = output_key(stage.key, f"shards/{name}")
         path = self._attempt.workspace / stage.shard_folder / name
         stored = self._attempt.artifacts.upload(key, f"{stage.key}/{name}", path, self._attempt.stop.check)
 
         def record(session: Session) -> None:
+            kind, event = "stage", {"stage": stage.name, **part_of(stage.part), "state": "shard", "name": name}
+            if stage.epochs_of is not None:
+                self._attempt.artifacts.forget_shards(session, stage.key)
+                kind, event = "epoch", {**stage.epochs_of, **(about or {})}
             self._attempt.artifacts.record(session, stored)
-            transitions.add_event(
-                session, self._attempt.job_id, self._attempt.token, "stage", {"stage": stage.name, "state": "shard", "name": name}
-            )
+            transitions.add_event(session, self._attempt.job_id, self._attempt.token, kind, event)
 
         self._attempt.write(record)

@@ -30,14 +30,25 @@ def open_vision_language_model(request: dict[str, Any]) -> Any:
 
 def score_spec(request: dict[str, Any]) -> Any:
     """The ScoreSpec of a job's request."""
-    from iis_engine.specs import ElementSpec, LibrarySpec, ScoreSpec
+    from iis_engine.specs import ElementSpec, ScoreSpec
 
-    def library(asked: dict[str, Any]) -> LibrarySpec:
-        parts = tuple(library(part) for part in asked.get("parts") or ())
-        words = {name: asked[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in asked}
-        return LibrarySpec(asked["kind"], asked["concept_count"], parts, **words)
+    return ScoreSpec(_library(request["library"]), ElementSpec(**request["elements"]), request["protocol"], request["seed"])
 
-    return ScoreSpec(library(request["library"]), ElementSpec(**request["elements"]), request["protocol"], request["seed"])
+
+def finetune_spec(request: dict[str, Any]) -> Any:
+    """The FinetuneSpec of a job's request."""
+    from iis_engine.specs import ElementSpec, FinetuneSpec
+
+    schedule = {name: value for name, value in request.items() if name not in ("library", "elements")}
+    return FinetuneSpec(_library(request["library"]), ElementSpec(**request["elements"]), **schedule)
+
+
+def _library(asked: dict[str, Any]) -> Any:
+    from iis_engine.specs import LibrarySpec
+
+    parts = tuple(_library(part) for part in asked.get("parts") or ())
+    words = {name: asked[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in asked}
+    return LibrarySpec(asked["kind"], asked["concept_count"], parts, **words)
 
 
 def _preprocessing(given: dict[str, Any] | None) -> Any:

@@ -18,6 +18,7 @@ from worker.attempt import Attempt
 from worker.checks import run_check_concept_set, run_check_dataset, run_check_model
 from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
 from worker.explain_job import run_explain
+from worker.finetune_job import run_finetune
 from worker.lease import LeaseKeeper
 from worker.metrics import JOBS_ENDED
 from worker.runtime import Runtime
@@ -26,6 +27,7 @@ from worker.score import run_score
 KINDS: dict[str, Callable[[Attempt], None]] = {
     "score": run_score,
     "explain": run_explain,
+    "finetune": run_finetune,
     "check_model": run_check_model,
     "check_dataset": run_check_dataset,
     "check_concept_set": run_check_concept_set,

@@ -107,8 +107,7 @@ class ScoreRequest:
 def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     """The stages of a score job, each under the digest of everything its output depends on; the device is no part of any key."""
     spec, dataset, model = asked.spec, asked.dataset, asked.model
-    backbone = model and {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
-    data = {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
+    backbone, data = model and backbone_of(model), data_of(dataset)
     protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
     score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed}
     images = dataset.kind != "features"
@@ -152,6 +151,16 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         kept = _key("predictors", heads=heads, names_of=names_of)
         stages.append(Stage("predictors", kept, (FEATURES, LIBRARY, MEASUREMENT), (PREDICTORS, TESTED), {}, ("dataset",) if images else ()))
     return [*stages, Stage("report", _key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
+
+
+def backbone_of(model: Model) -> dict[str, Any]:
+    """What decides a network's representation."""
+    return {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
+
+
+def data_of(dataset: Dataset) -> dict[str, Any]:
+    """What decides a data set's images and their split."""
+    return {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
 
 
 def phrases_stage(vlm_digest: str | None, vocabulary_digest: str) -> Stage:

@@ -1,6 +1,8 @@
-"""Names of the files that stages leave in the workspace. No code."""
+"""Names of the files that stages leave in the workspace. No code beside."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
 # What a vision-language model makes of images, phrases and class names.
@@ -18,3 +20,32 @@ PLOTS = tuple((name, suffix, f"{name}.{suffix}") for name in ("arr", "accuracy")
 LOOSE_FOLDER, REPRESENTED = "loose", "represented.safetensors"
 CONCEPT_NAMES = "concept_names.json"  # [[label, origin], …]
 ROWS, OFFSETS, TABLE, SUMMARY = "rows.jsonl", "rows.offsets", "rows.parquet", "summary.json"
+# What sets fine-tuned networks apart from their controls.
+COMPARISON = "comparison.json"
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What one fine-tuning run leaves."""
+
+    arm: str
+    seed: int
+
+    @property
+    def weights(self) -> str:
+        return self._named("tuned", "safetensors")
+
+    @property
+    def history(self) -> str:
+        return self._named("history", "json")
+
+    @property
+    def report(self) -> str:
+        return self._named("report", "json")
+
+    @property
+    def checked(self) -> str:
+        return self._named("checked", "json")
+
+    def _named(self, what: str, suffix: str) -> str:
+        return f"{what}-{self.arm}-{self.seed}.{suffix}"

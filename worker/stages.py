@@ -20,6 +20,7 @@ from worker.datasets import (
     read_images,
 )
 from worker.extracting import Reporter, extracted
+from worker.finetune_stages import compare, evaluate, finetune
 from worker.requests import open_backbone, open_vision_language_model, score_spec
 from worker.stage_files import (
     CONTROL,
@@ -202,6 +203,7 @@ STAGES: dict[str, Stage] = {
         *(materialise, extract, embed_images, embed_phrases, embed_classes),
         *(libraries, name, control, heads, curve, explain, predictors, report, answer),
         *(unpack, represent, explain_rows),
+        *(finetune, evaluate, compare),
     )
 }
 

@@ -17,6 +17,7 @@ from app.db.result_tables import (
     CurvePoint,
     DroppedConcept,
     ExplanationBatch,
+    FinetuneResult,
     Plot,
     PostedImage,
     Predictor,
@@ -42,6 +43,7 @@ __all__ = [
     "Dataset",
     "DroppedConcept",
     "ExplanationBatch",
+    "FinetuneResult",
     "IdempotencyRecord",
     "Job",
     "JobEvent",
@@ -60,7 +62,7 @@ __all__ = [
 JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
 FINISHED_STATES = ("succeeded", "failed", "canceled")
 CHECK_STATES = ("pending", "ready", "failed")
-PUBLIC_JOB_KINDS = ("score", "explain")
+PUBLIC_JOB_KINDS = ("score", "explain", "finetune")
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 
 
@@ -145,6 +147,7 @@ class Model(Base):
     pretrained: Mapped[str | None]
     layer: Mapped[str | None]
     preprocessing: Mapped[Json | None]  # overrides of the architecture's own
+    lineage: Mapped[Json | None]  # of a model that was made by fine-tuning: {job, parent, seed, epoch, weight}
     state: Mapped[str] = mapped_column(default="pending")
     error: Mapped[Json | None]  # {code, message, param}
     digest: Mapped[str | None]  # sha256 of the weights and everything that decides the representation
@@ -215,9 +218,9 @@ class Job(Base):
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # job_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    kind: Mapped[str]  # score, explain; check_model, check_dataset and check_concept_set are internal and never listed
+    kind: Mapped[str]  # score, explain, finetune; check_model, check_dataset and check_concept_set are internal and never listed
     # The validated request; for score: model, dataset, library, elements, protocol, seed, vlm, vocabulary; for explain: job, split or
-    # upload, kept, sparsity, top, contrast.
+    # upload, kept, sparsity, top, contrast; for finetune: model, dataset, library, elements, sparsity, lambda, seeds and the schedule.
     spec: Mapped[Json]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
@@ -246,7 +249,7 @@ class JobEvent(Base):
     __table_args__ = (Index("ix_job_events_job_id_id", "job_id", "id"),)
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    type: Mapped[str]  # state, progress, stage, warning
+    type: Mapped[str]  # state, progress, stage, epoch, warning
     data: Mapped[Json]
     created_at: Mapped[datetime] = created_at_column()
 

@@ -1,4 +1,4 @@
-"""The tables of what jobs leave: libraries with their concepts, reports, curves, figures, predictors and batches of explanations."""
+"""The tables of what jobs leave: libraries with their concepts, reports, curves, figures, predictors, explanations, what was fine-tuned."""
 
 from __future__ import annotations
 
@@ -115,6 +115,16 @@ class ExplanationBatch(Base):
     jsonl_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
     parquet_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
     offsets_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))  # where each line of the JSON Lines file begins, and its end
+    created_at: Mapped[datetime] = created_at_column()
+
+
+class FinetuneResult(Base):
+    """What a job of kind finetune found, and the model it made."""
+
+    __tablename__ = "finetune_results"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"))  # the best treatment run's weights
+    findings: Mapped[Json]  # probe, treatment, control, differences, history, words, warnings
     created_at: Mapped[datetime] = created_at_column()
 
 

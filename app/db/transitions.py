@@ -86,20 +86,24 @@ def state_under_lease(session: Session, job_id: str, token: str) -> str | None:
     return session.scalar(select(Job.state).where(Job.id == job_id, Job.lease_token == token))
 
 
-def report_progress(session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
-    """Store how far a stage has come and tell listeners.
+def report_progress(
+    session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None, part: str | None = None
+) -> None:
+    """Store how far a stage has come and tell listeners; `part` says which of several runs of it.
 
     Raises
     ------
     LeaseLost, CancelRequested
     """
     progress: Json = {"stage": stage, "done": done, "total": total, "eta_seconds": eta_seconds}
+    if part is not None:
+        progress["part"] = part
     _fenced(session, job_id, token, progress=progress)
     _insert_event(session, job_id, "progress", progress)
 
 
 def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) -> None:
-    """Append an event of a running job (`stage`, `warning`) under the fence.
+    """Append an event of a running job (`stage`, `epoch`, `warning`) under the fence.
 
     Raises
     ------

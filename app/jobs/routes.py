@@ -12,8 +12,10 @@ from app.batches.service import create_batch
 from app.conditional import WaitSeconds, respond
 from app.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.events.signals import SignalsDep
+from app.finetuning.service import create_finetune
 from app.idempotency import IdempotentRoute
 from app.jobs import service
+from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.repository import JobRepository
 from app.jobs.schemas import JobCreate, ScoreCreate
 from app.jobs.views import AnyJob, JobState, JobView
@@ -41,6 +43,8 @@ def create(
     """Submit a job. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds."""
     if isinstance(body, ScoreCreate):
         job = service.create_job(session, owner.owner_id, body, settings, request_id_of(request))
+    elif isinstance(body, FinetuneCreate):
+        job = create_finetune(session, owner.owner_id, body, settings, request_id_of(request))
     else:
         job = create_batch(session, owner.owner_id, body, settings, request_id_of(request))
     session.refresh(job)
@@ -62,7 +66,7 @@ def list_jobs(
     session: SessionDep,
     owner: OwnerDep,
     params: PageParams,
-    kind: Annotated[Literal["score", "explain"] | None, Query()] = None,
+    kind: Annotated[Literal["score", "explain", "finetune"] | None, Query()] = None,
     state: Annotated[JobState | None, Query()] = None,
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,

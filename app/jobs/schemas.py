@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.db.models import PUBLIC_JOB_KINDS
 from app.explanations.schemas import MAX_TOP
+from app.jobs.fields import Deadline, Elements, Seed
+from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.libraries import LibraryChoice
-from iis_engine.specs import VISUAL_KINDS, ElementKind, ProtocolName
-
-MAX_SEED = 2**31 - 1
-MAX_DEADLINE_SECONDS = 7 * 24 * 3600
+from iis_engine.specs import VISUAL_KINDS, ProtocolName
 
 DEFAULT_TOP = 8
-
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-
-
-Deadline = Annotated[float | None, Field(gt=0, le=MAX_DEADLINE_SECONDS, description="Of running time, over all attempts")]
-
-
-class Elements(BaseModel):
-    """How visual elements are cut from training images."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: ElementKind = "patches"
-    images_per_class: int = Field(default=10, ge=1, le=1000)
-    seed: Seed = 0
 
 
 class ScoreCreate(BaseModel):
@@ -152,10 +136,12 @@ class ExplainCreate(BaseModel):
         return self
 
 
-_MODELS: dict[str, type[ScoreCreate | ExplainCreate]] = {"score": ScoreCreate, "explain": ExplainCreate}
+_AnyCreate: TypeAlias = ScoreCreate | ExplainCreate | FinetuneCreate
+
+_MODELS: dict[str, type[_AnyCreate]] = {"score": ScoreCreate, "explain": ExplainCreate, "finetune": FinetuneCreate}
 
 
-def _by_kind(value: object) -> ScoreCreate | ExplainCreate:
+def _by_kind(value: object) -> _AnyCreate:
     """The request that `kind` says this is; so a refusal names fields as they were sent, without the kind before them."""
     if not isinstance(value, dict):
         return ScoreCreate.model_validate(value)  # says that an object is needed
@@ -172,6 +158,6 @@ def _by_kind(value: object) -> ScoreCreate | ExplainCreate:
 
 
 JobCreate = Annotated[
-    ScoreCreate | ExplainCreate,
-    PlainValidator(_by_kind, json_schema_input_type=Annotated[ScoreCreate | ExplainCreate, Field(discriminator="kind")]),
+    _AnyCreate,
+    PlainValidator(_by_kind, json_schema_input_type=Annotated[_AnyCreate, Field(discriminator="kind")]),
 ]

@@ -29,9 +29,11 @@ from app.settings import Settings
 
 RETRY_AFTER_SECONDS = 2
 RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
-_OTHER_KIND = {  # by the kind that was needed
-    "score": "This is found at the scored job that it explains, {job}.",
-    "explain": "Rows of explanations are made by a job of kind explain; its own are at explanations.",
+_OTHER_KIND = {  # by the kind that was needed and the kind that it is
+    ("score", "explain"): "This is found at the scored job that it explains, {job}.",
+    ("score", "finetune"): "It made a model; this is found at a job of kind score on that one.",
+    ("explain", "score"): "Rows of explanations are made by a job of kind explain; its own are at explanations.",
+    ("explain", "finetune"): "Rows of explanations are made by a job of kind explain, of a job of kind score.",
 }
 
 
@@ -110,7 +112,7 @@ def succeeded_job(session: Session, owner_id: str, job_id: str, kind: Literal["s
     """
     job = JobRepository(session, owner_id).get(job_id)
     if job.kind != kind:
-        raise Conflict(f"Job {job_id} is of kind {job.kind}. {_OTHER_KIND[kind].format(**job.spec)}", code="other_kind")
+        raise Conflict(f"Job {job_id} is of kind {job.kind}. {_OTHER_KIND[kind, job.kind].format(**job.spec)}", code="other_kind")
     return require_succeeded(job)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -23,6 +23,7 @@ class VocabularyView(BaseModel):
 
 class JobProgress(BaseModel):
     stage: str
+    part: str | None = Field(default=None, description="Which of several runs of the stage, such as treatment, seed 0")
     done: int
     total: int
     eta_seconds: float | None = None
@@ -101,6 +102,37 @@ _EXPLAIN_EXAMPLE: dict[str, Any] = {
 }
 
 
+_FINETUNE_AT = "/v1/jobs/job_01jz3x1c3d5e7f9g1h3j5k7m9n"
+_FINETUNE_EXAMPLE: dict[str, Any] = {
+    **_COMMON_EXAMPLE,
+    "id": "job_01jz3x1c3d5e7f9g1h3j5k7m9n",
+    "kind": "finetune",
+    "library": {"kind": "cluster", "concept_count": 200},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "sparsity": 0.1,
+    "lambda": 1.0,
+    "epochs": 10,
+    "optimizer": "adamw",
+    "learning_rate": 0.0001,
+    "weight_decay": 0.01,
+    "batch_size": 64,
+    "accumulation_steps": 1,
+    "warmup_epochs": 1,
+    "trains": "all",
+    "rebuild_every": None,
+    "patience": None,
+    "precision": "auto",
+    "seeds": [0, 1, 2],
+    "progress": {"stage": "finetune", "part": "treatment, seed 0", "done": 640, "total": 1797, "eta_seconds": 12.5},
+    "links": {
+        "self": _FINETUNE_AT,
+        "events": f"{_FINETUNE_AT}/events",
+        "result": f"{_FINETUNE_AT}/result",
+        "cancel": f"{_FINETUNE_AT}/cancel",
+    },
+}
+
+
 class JobView(BaseModel):
     """What jobs of every kind show."""
 
@@ -131,8 +163,11 @@ class JobView(BaseModel):
     def of(job: Job) -> JobView:
         """The view of a row, of the row's kind."""
         at, kind = f"/v1/jobs/{job.id}", _VIEWS[job.kind]
-        scored = job.kind == "score"
-        related = {"predictors": f"/v1/predictors?job={job.id}"} if scored else {"explained": f"/v1/jobs/{job.spec['job']}"}
+        related: dict[str, str] = {}
+        if job.kind == "score":
+            related = {"predictors": f"/v1/predictors?job={job.id}"}
+        elif job.kind == "explain":
+            related = {"explained": f"/v1/jobs/{job.spec['job']}"}
         return kind.model_validate(
             {
                 **job.spec,
@@ -188,10 +223,41 @@ class ExplainJobView(JobView):
     contrast: str | None
 
 
-class AnyJob(RootModel[Annotated[ScoreJobView | ExplainJobView, Field(discriminator="kind")]]):
+class FinetuneJobView(JobView):
+    """A job that fine-tunes a model by interpretability maximisation, beside its control."""
+
+    model_config = ConfigDict(serialize_by_alias=True, json_schema_extra={"examples": [_FINETUNE_EXAMPLE]})
+
+    linked = ("events", "result", "cancel")
+
+    kind: Literal["finetune"]
+    library: dict[str, Any]
+    elements: dict[str, Any]
+    sparsity: float
+    weight: float = Field(alias="lambda", description="Of the interpretation's loss; the control has 0")
+    epochs: int
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    accumulation_steps: int
+    warmup_epochs: int
+    trains: str
+    rebuild_every: int | None
+    patience: int | None
+    precision: str
+    seeds: list[int]
+
+
+AnyJobView: TypeAlias = ScoreJobView | ExplainJobView | FinetuneJobView
+
+
+class AnyJob(RootModel[Annotated[AnyJobView, Field(discriminator="kind")]]):
     """A job of any kind."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_SCORE_EXAMPLE, _EXPLAIN_EXAMPLE]})
+    model_config = ConfigDict(
+        serialize_by_alias=True, json_schema_extra={"examples": [_SCORE_EXAMPLE, _EXPLAIN_EXAMPLE, _FINETUNE_EXAMPLE]}
+    )
 
 
-_VIEWS: dict[str, type[ScoreJobView | ExplainJobView]] = {"score": ScoreJobView, "explain": ExplainJobView}
+_VIEWS: dict[str, type[AnyJobView]] = {"score": ScoreJobView, "explain": ExplainJobView, "finetune": FinetuneJobView}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.auth import OwnerDep
 from app.checks import RETRY_AFTER_SECONDS
 from app.conditional import WaitSeconds, poll, respond
-from app.dependencies import FactoryDep, SessionDep, SettingsDep
+from app.delivery import deliver
+from app.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
 from app.errors import Conflict
 from app.idempotency import IdempotentRoute
 from app.models import service
@@ -16,6 +20,13 @@ from app.models.repository import ModelRepository
 from app.models.schemas import ModelCreate, ModelView
 from app.pagination import Page, PageParams, page
 from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+
+PLAIN_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}$")
+CHECKPOINT = "application/octet-stream"
+CHECKPOINT_RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
+CHECKPOINT_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file, unchanged", "content": {CHECKPOINT: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IdempotentRoute)
 
@@ -51,6 +62,14 @@ async def show(
         view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
+
+
+@router.get("/{model_id}/checkpoint", response_class=Response, responses={**CHECKPOINT_RESPONSES, **CHECKPOINT_RESPONSE})
+def checkpoint(model_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """The file with a model's weights, as it was sent or as fine-tuning wrote it."""
+    upload = service.checkpoint_of(session, owner.owner_id, model_id)
+    suffix = PLAIN_SUFFIX.search(upload.filename)
+    return deliver(request, store, upload.sha256, media_type=CHECKPOINT, filename=model_id + (suffix.group() if suffix else ""))
 
 
 @router.delete("/{model_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})

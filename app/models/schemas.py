@@ -155,14 +155,29 @@ MODEL_EXAMPLE: dict[str, Any] = {
     "pretrained": None,
     "layer": None,
     "preprocessing": None,
+    "lineage": None,
     "state": "ready",
     "error": None,
     "digest": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
     "info": {"num_features": 512, "input_size": 224},
     "created_at": "2026-01-12T09:30:00Z",
     "checked_at": "2026-01-12T09:30:04Z",
-    "links": {"self": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w", "upload": "/v1/uploads/upl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
+    "links": {
+        "self": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+        "upload": "/v1/uploads/upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+        "checkpoint": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w/checkpoint",
+    },
 }
+
+
+class Lineage(BaseModel):
+    """The fine-tuning run that a model comes from."""
+
+    job: str
+    parent: str = Field(description="The model that it started from")
+    seed: int
+    epoch: int = Field(description="Whose weights these are: the best of the run on validation images")
+    weight: float = Field(description="lambda, of the interpretation's loss")
 
 
 class ModelView(BaseModel):
@@ -181,6 +196,7 @@ class ModelView(BaseModel):
     pretrained: str | None
     layer: str | None
     preprocessing: dict[str, Any] | None
+    lineage: Lineage | None = Field(description="Null for a model that nobody fine-tuned here")
     state: Literal["pending", "ready", "failed"]
     error: CheckError | None
     digest: str | None
@@ -196,6 +212,10 @@ class ModelView(BaseModel):
         for name, upload_id in (("upload", model.upload_id), ("text_upload", model.text_upload_id)):
             if upload_id is not None:
                 links[name] = f"/v1/uploads/{upload_id}"
+        if model.upload_id is not None:
+            links["checkpoint"] = f"/v1/models/{model.id}/checkpoint"
+        if model.lineage is not None:
+            links |= {"parent": f"/v1/models/{model.lineage['parent']}", "job": f"/v1/jobs/{model.lineage['job']}"}
         return cls.model_validate(
             {
                 "id": model.id,
@@ -209,6 +229,7 @@ class ModelView(BaseModel):
                 "pretrained": model.pretrained,
                 "layer": model.layer,
                 "preprocessing": model.preprocessing,
+                "lineage": model.lineage,
                 "state": model.state,
                 "error": model.error,
                 "digest": model.digest,

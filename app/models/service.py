@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 
 from app.checks import enqueue_check, require_ready, require_unneeded
 from app.db.ids import new_id
-from app.db.models import Model
-from app.errors import InvalidInput
+from app.db.models import Model, Upload
+from app.errors import Conflict, InvalidInput
 from app.models.repository import ModelRepository
 from app.models.schemas import ModelCreate
 from app.settings import Settings
+from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
 
 
@@ -72,6 +73,26 @@ def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
         )
     require_ready(model, "vlm")
     return model
+
+
+def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
+    """The file that a model's weights are in.
+
+    Raises
+    ------
+    NotFound
+        When the owner has no such model.
+    Conflict
+        When its weights are fetched by name, so that there is no file of them here.
+    """
+    model = ModelRepository(session, owner_id).get(model_id)
+    if model.upload_id is None:
+        raise Conflict(
+            f"Model {model_id} takes its weights by name ({model.architecture}, {model.pretrained}), so there is no file of them here;"
+            " fetch them from where they are published.",
+            code="no_checkpoint",
+        )
+    return UploadRepository(session, owner_id).get(model.upload_id)
 
 
 def delete_model(session: Session, owner_id: str, model_id: str) -> None:

@@ -17,5 +17,5 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"])
 
 @router.get("", response_model=AnyResult, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def result(job_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """The report of a job that succeeded, or the summary of its rows; 409 with Retry-After until it has."""
+    """The report of a job that succeeded, the summary of its rows, or what fine-tuning changed; 409 with Retry-After until it has."""
     return respond(request, service.read_result(session, owner.owner_id, job_id), immutable=True)

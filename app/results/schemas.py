@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from app.batches.schemas import BATCH_EXAMPLE, BatchView
+from app.finetuning.schemas import FINETUNE_EXAMPLE, FinetuneView
 
 _POINT = {
     "sparsity": 0.9,
@@ -63,7 +64,7 @@ class ResultView(BaseModel):
     links: dict[str, str]
 
 
-class AnyResult(RootModel[Annotated[ResultView | BatchView, Field(discriminator="kind")]]):
+class AnyResult(RootModel[Annotated[ResultView | BatchView | FinetuneView, Field(discriminator="kind")]]):
     """The result of a job of any kind."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [RESULT_EXAMPLE, BATCH_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [RESULT_EXAMPLE, BATCH_EXAMPLE, FINETUNE_EXAMPLE]})

@@ -6,14 +6,16 @@ from sqlalchemy.orm import Session
 
 from app.batches.schemas import BatchView
 from app.batches.service import show_batch
+from app.finetuning.schemas import FinetuneView
+from app.finetuning.service import show_finetune
 from app.jobs.repository import JobRepository
 from app.jobs.service import require_succeeded
 from app.results.repository import ResultRepository
 from app.results.schemas import ResultView
 
 
-def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView:
-    """The report of a job that succeeded; of kind explain, the summary of its rows.
+def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView | FinetuneView:
+    """The report of a job that succeeded; of kind explain, the summary of its rows; of kind finetune, its arms side by side.
 
     Raises
     ------
@@ -25,6 +27,8 @@ def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | Ba
     job = require_succeeded(JobRepository(session, owner_id).get(job_id))
     if job.kind == "explain":
         return show_batch(session, owner_id, job)
+    if job.kind == "finetune":
+        return show_finetune(session, owner_id, job)
     result = ResultRepository(session, owner_id).of_job(job.id)
     at = f"/v1/jobs/{job.id}"
     links = {"self": f"{at}/result", "job": at, "curves": f"{at}/curves", "plots": f"{at}/plots"}

@@ -1,0 +1,94 @@
+"""Wire types of what fine-tuning found: its arms run by run, what sets them apart, and the course of the training."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AT = "/v1/jobs/job_01jz3x1c3d5e7f9g1h3j5k7m9n"
+MODEL_AT = "/v1/models/mdl_01jz3y2d4e6f8g0h2j4k6m8n0p"
+_REPORT: dict[str, Any] = {"accuracy_representation": 0.928, "iis": 0.921, "iis_low": 0.909, "iis_high": 0.933, "warnings": []}
+_RUN: dict[str, Any] = {"seed": 0, "best_epoch": 7, "epochs": 10, "stopped_early": False, "validation_accuracy": 0.931, "report": _REPORT}
+_EPOCH: dict[str, Any] = {
+    "epoch": 1,
+    "loss": 0.91,
+    "loss_representation": 0.42,
+    "loss_interpretation": 0.49,
+    "validation_accuracy": 0.902,
+    "validation_accuracy_interpretation": 0.871,
+    "learning_rate": 0.0001,
+    "seconds": 4.2,
+}
+FINETUNE_EXAMPLE: dict[str, Any] = {
+    "kind": "finetune",
+    "job": "job_01jz3x1c3d5e7f9g1h3j5k7m9n",
+    "model": "mdl_01jz3y2d4e6f8g0h2j4k6m8n0p",
+    "probe": _REPORT,
+    "treatment": [_RUN],
+    "control": [_RUN],
+    "differences": {"treatment_control": {"iis": {"mean": 0.004, "low": -0.002, "high": 0.01, "values": [0.003, 0.004, 0.005]}}},
+    "history": [{"arm": "treatment", "seed": 0, "epochs": [_EPOCH]}],
+    "words": ["IIS: no difference beyond noise between treatment and control (+0.004, 95 % interval -0.002 to 0.010, 3 seeds)."],
+    "warnings": [],
+    "created_at": "2026-01-12T09:55:12Z",
+    "links": {
+        "self": f"{AT}/result",
+        "job": AT,
+        "model": MODEL_AT,
+        "checkpoint": f"{MODEL_AT}/checkpoint",
+        "parent": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    },
+}
+
+
+class EpochView(BaseModel):
+    """One pass over the training images, and what stood after it."""
+
+    epoch: int = Field(description="From 1")
+    loss: float | None = Field(description="Representation plus lambda times interpretation, mean over the epoch")
+    loss_representation: float | None
+    loss_interpretation: float | None
+    validation_accuracy: float | None = Field(description="Of the head on the whole representation")
+    validation_accuracy_interpretation: float | None = Field(description="Of the head on the kept concepts")
+    learning_rate: float | None
+    seconds: float | None
+
+
+class HistoryView(BaseModel):
+    """The epochs of one run."""
+
+    arm: Literal["treatment", "control"]
+    seed: int
+    epochs: list[EpochView]
+
+
+class RunView(BaseModel):
+    """One fine-tuned network, scored like any other."""
+
+    seed: int
+    best_epoch: int = Field(description="Whose weights were kept: the best on validation images")
+    epochs: int = Field(description="Epochs that were run")
+    stopped_early: bool
+    validation_accuracy: float | None = Field(description="At the best epoch")
+    report: dict[str, Any] = Field(description="The engine's report, under the exact protocol")
+
+
+class FinetuneView(BaseModel):
+    """What fine-tuning changed, against the same training with lambda = 0 and against the network as it was."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FINETUNE_EXAMPLE]})
+
+    kind: Literal["finetune"] = "finetune"
+    job: str
+    model: str = Field(description="The registered model: the treatment run that is best on validation images")
+    probe: dict[str, Any] = Field(description="The report of the network as it was")
+    treatment: list[RunView] = Field(description="With lambda as it was asked for, a run each seed")
+    control: list[RunView] = Field(description="The same with lambda = 0")
+    differences: dict[str, Any] = Field(description="Of accuracy and IIS, paired by seed, with 95 % intervals over seeds")
+    history: list[HistoryView]
+    words: list[str] = Field(description="The differences as sentences")
+    warnings: list[str]
+    created_at: datetime
+    links: dict[str, str]

@@ -1,0 +1,84 @@
+"""Stages of fine-tuning in the compute process: a run with its checkpoints, the score of what it left, and the arms side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from worker.datasets import open_images
+from worker.extracting import Reporter, extracted
+from worker.requests import finetune_spec, open_backbone, score_spec
+from worker.stage_files import COMPARISON, REPORT, RunFiles
+
+
+def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """One run -> its best weights and its history. Each finished epoch is announced as a shard, with what is known of it."""
+    from iis_engine.finetune import finetune as train
+
+    folder = workspace / arguments["shard_folder"]
+    folder.mkdir(exist_ok=True)
+    told = max((int(path.stem.partition("-")[2]) for path in folder.glob("epoch-*.safetensors")), default=0)
+
+    def on_epoch(record: Any) -> None:
+        if record.epoch > told:
+            tell.output(f"epoch-{record.epoch:03d}.safetensors", _plain(asdict(record)))
+
+    sources, files = arguments["sources"], RunFiles(arguments["arm"], arguments["seed"])
+    run = train(
+        open_backbone(sources["model"]),
+        open_images(workspace, sources["dataset"]),
+        finetune_spec(arguments["spec"]),
+        seed=arguments["seed"],
+        weight=arguments["weight"],
+        folder=folder,
+        progress=tell.progress,
+        on_epoch=on_epoch,
+    )
+    run.save(workspace / files.weights)
+    history = [_plain(asdict(record)) for record in run.history]
+    found = {"epochs": history, "best_epoch": run.best_epoch, "stopped_early": run.stopped_early}
+    (workspace / files.history).write_text(json.dumps(found, allow_nan=False))
+    return {}
+
+
+def evaluate(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """The score of a fine-tuned network under the exact protocol, its digest, and what it is."""
+    from iis_engine.scoring import score_features
+    from iis_engine.specs import ElementSpec
+
+    files, score = RunFiles(arguments["arm"], arguments["seed"]), arguments["score"]
+    backbone = open_backbone(arguments["model"] | {"checkpoint": str(workspace / files.weights)})
+    info = backbone.describe()
+    features = extracted(backbone, workspace, arguments, ElementSpec(**score["elements"]), tell)
+    report = score_features(features, score_spec(score), device=arguments["device"], progress=tell.progress).to_dict()
+    warnings = list[str]()
+    if info["preprocessing"] != arguments["preprocessing"]:
+        warnings.append(
+            "The published weights come with a preprocessing of their own that cannot be written as overrides of the architecture's, so the"
+            " fine-tuned network is read, and registered, with a slightly different one; see the preprocessing of both models."
+        )
+    (workspace / files.report).write_text(json.dumps(report, allow_nan=False))
+    (workspace / files.checked).write_text(json.dumps({"digest": backbone.digest, "info": info}))
+    return {"warnings": warnings}
+
+
+def compare(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
+    """What sets the arms apart, over seeds -> comparison.json."""
+    from iis_engine.finetune_report import compare_runs
+
+    def reports(arm: str) -> list[dict[str, Any]]:
+        return [json.loads((workspace / RunFiles(arm, seed).report).read_text()) for seed in arguments["seeds"]]
+
+    probe = json.loads((workspace / REPORT).read_text())
+    found = compare_runs(probe, reports("treatment"), reports("control"), arguments["seeds"])
+    (workspace / COMPARISON).write_text(json.dumps(found, allow_nan=False))
+    tell.progress(1, 1)
+    return {}
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """A record that JSON can hold: what is no finite number is none."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()}
