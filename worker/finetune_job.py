@@ -22,6 +22,7 @@ from worker.sources import Sources, read_vocabulary
 from worker.stage_files import COMPARISON, REPORT, RunFiles
 
 ARMS = ("treatment", "control")
+MEASURES = ("accuracy", "iis")
 PROBE_STAGES = ("extract", "libraries", "control", "heads", "curve")
 SCHEDULE = (
     *("sparsity", "epochs", "optimizer", "learning_rate", "weight_decay", "batch_size", "accumulation_steps"),
@@ -40,11 +41,12 @@ def run_finetune(attempt: Attempt) -> None:
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}
     findings: Json = {
-        **json.loads(pipeline.file(COMPARISON).read_text()),
+        **_compared(json.loads(pipeline.file(COMPARISON).read_text())),
         "probe": json.loads(pipeline.file(REPORT).read_text()),
         **{arm: [run["shown"] for run in runs[arm]] for arm in ARMS},
         "history": [{"arm": arm, "seed": run["shown"]["seed"], "epochs": run["history"]} for arm in ARMS for run in runs[arm]],
     }
+    findings["warnings"] = _warnings(findings)
     best = max(runs["treatment"], key=lambda run: run["shown"]["validation_accuracy"] or 0.0)["shown"]
     files = RunFiles("treatment", best["seed"])
     checked, weights = json.loads(pipeline.file(files.checked).read_text()), pipeline.sha256(files.weights)
@@ -138,6 +140,24 @@ def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
         "report": report,
     }
     return {"shown": shown, "history": epochs}
+
+
+def _compared(found: dict[str, Any]) -> Json:
+    """What `compare` wrote, by what a reader asks for: means, differences, and these in words, treatment against control first."""
+    differences = {name: found[name]["differences"] for name in MEASURES}
+    words = [differences[name][pair]["sentence"] for pair in differences[MEASURES[0]] for name in MEASURES]
+    return {"means": {name: found[name]["means"] for name in MEASURES}, "differences": differences, "words": words}
+
+
+def _warnings(findings: Json) -> list[str]:
+    """The warnings of all reports, each once, with the networks that it is about."""
+    about: dict[str, list[str]] = {text: ["the network as it was"] for text in findings["probe"]["warnings"]}
+    for arm in ARMS:
+        for run in findings[arm]:
+            for text in run["report"]["warnings"]:
+                about.setdefault(text, []).append(f"{arm}, seed {run['seed']}")
+    everything = 1 + sum(len(findings[arm]) for arm in ARMS)
+    return [f"{text} ({'all networks' if len(which) == everything else '; '.join(which)})" for text, which in about.items()]
 
 
 def _register(session: Session, parent: Model, weights: str, checked: dict[str, Any], lineage: Json) -> str:

@@ -21,6 +21,14 @@ _EPOCH: dict[str, Any] = {
     "learning_rate": 0.0001,
     "seconds": 4.2,
 }
+_DIFFERENCE: dict[str, Any] = {
+    "values": [0.001, 0.004, 0.007],
+    "mean": 0.004,
+    "low": -0.0035,
+    "high": 0.0115,
+    "sentence": "No difference beyond noise: IIS with interpretability maximisation minus IIS in the control is +0.0040, 95 % interval"
+    " -0.0035 to +0.0115 over 3 seeds.",
+}
 FINETUNE_EXAMPLE: dict[str, Any] = {
     "kind": "finetune",
     "job": "job_01jz3x1c3d5e7f9g1h3j5k7m9n",
@@ -28,9 +36,16 @@ FINETUNE_EXAMPLE: dict[str, Any] = {
     "probe": _REPORT,
     "treatment": [_RUN],
     "control": [_RUN],
-    "differences": {"treatment_control": {"iis": {"mean": 0.004, "low": -0.002, "high": 0.01, "values": [0.003, 0.004, 0.005]}}},
+    "means": {
+        "accuracy": {"probe": 0.924, "treatment": 0.928, "control": 0.927},
+        "iis": {"probe": 0.916, "treatment": 0.921, "control": 0.917},
+    },
+    "differences": {
+        name: {f"{pair}": _DIFFERENCE for pair in ("treatment_minus_control", "treatment_minus_probe", "control_minus_probe")}
+        for name in ("accuracy", "iis")
+    },
     "history": [{"arm": "treatment", "seed": 0, "epochs": [_EPOCH]}],
-    "words": ["IIS: no difference beyond noise between treatment and control (+0.004, 95 % interval -0.002 to 0.010, 3 seeds)."],
+    "words": [_DIFFERENCE["sentence"]],
     "warnings": [],
     "created_at": "2026-01-12T09:55:12Z",
     "links": {
@@ -75,6 +90,42 @@ class RunView(BaseModel):
     report: dict[str, Any] = Field(description="The engine's report, under the exact protocol")
 
 
+class DifferenceView(BaseModel):
+    """One arm minus another, paired by seed."""
+
+    values: list[float | None] = Field(description="By seed")
+    mean: float | None
+    low: float | None = Field(description="Of a 95 % interval by Student's t over the seeds; null where no spread was seen")
+    high: float | None
+    sentence: str
+
+
+class DifferencesView(BaseModel):
+    """The pairs of arms; a gain is believable where treatment minus control keeps clear of zero."""
+
+    treatment_minus_control: DifferenceView
+    treatment_minus_probe: DifferenceView
+    control_minus_probe: DifferenceView
+
+
+class MeansView(BaseModel):
+    """One measure of the network as it was, and its means over the seeds of the arms; null where one was withheld."""
+
+    probe: float | None
+    treatment: float | None
+    control: float | None
+
+
+class ComparedMeans(BaseModel):
+    accuracy: MeansView = Field(description="Of the representation, on test images")
+    iis: MeansView
+
+
+class ComparedDifferences(BaseModel):
+    accuracy: DifferencesView
+    iis: DifferencesView
+
+
 class FinetuneView(BaseModel):
     """What fine-tuning changed, against the same training with lambda = 0 and against the network as it was."""
 
@@ -86,7 +137,8 @@ class FinetuneView(BaseModel):
     probe: dict[str, Any] = Field(description="The report of the network as it was")
     treatment: list[RunView] = Field(description="With lambda as it was asked for, a run each seed")
     control: list[RunView] = Field(description="The same with lambda = 0")
-    differences: dict[str, Any] = Field(description="Of accuracy and IIS, paired by seed, with 95 % intervals over seeds")
+    means: ComparedMeans
+    differences: ComparedDifferences
     history: list[HistoryView]
     words: list[str] = Field(description="The differences as sentences")
     warnings: list[str]
