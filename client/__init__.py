@@ -32,9 +32,18 @@ from client.errors import (
     WaitTimeoutError,
 )
 from client.explanation_records import ClassProbability, ClassRef, Contribution, Explanation, HeatMap, Intervention, Outcome, Verdict
+from client.finetune_records import (
+    Difference,
+    Epoch,
+    FinetuneHistory,
+    FinetuneJob,
+    FinetuneLibrary,
+    FinetuneResult,
+    FinetuneRun,
+)
 from client.iis_client import IISClient
 from client.profile_records import ClassProfile, ClassSummary, ConceptProfile, ConceptUse, Prediction, Predictor
-from client.records import Curve, Dataset, Elements, Event, Job, Library, Model, Point, Report, Result, Upload
+from client.records import Curve, Dataset, Elements, Event, Job, Library, Lineage, Model, Point, Report, Result, Upload
 
 __all__ = [
     "BatchJob",
@@ -56,13 +65,20 @@ __all__ = [
     "Contribution",
     "Curve",
     "Dataset",
+    "Difference",
     "DroppedConcept",
     "DroppedPhrase",
     "Elements",
+    "Epoch",
     "Event",
     "ExplainedRow",
     "Explanation",
     "FieldError",
+    "FinetuneHistory",
+    "FinetuneJob",
+    "FinetuneLibrary",
+    "FinetuneResult",
+    "FinetuneRun",
     "HeatMap",
     "IISClient",
     "IISError",
@@ -72,6 +88,7 @@ __all__ = [
     "JobCanceledError",
     "JobFailedError",
     "Library",
+    "Lineage",
     "LocalFileError",
     "Model",
     "NotFoundError",

@@ -6,12 +6,13 @@ from client.batches import Batches
 from client.concept_libraries import ConceptLibraries
 from client.concept_sets import ConceptSets
 from client.explanations import Explanations
+from client.finetuning import Finetuning
 from client.inputs import Inputs
 from client.jobs import Jobs
 from client.predictors import Predictors
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning):
     """A connection to one service under one API key.
 
     Parameters

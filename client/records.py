@@ -52,6 +52,16 @@ class Checked(TypedDict):
     links: dict[str, str]
 
 
+class Lineage(TypedDict):
+    """The fine-tuning run that a model comes from: weights of an `epoch` of the run with that `seed`, started from `parent`."""
+
+    job: str
+    parent: str
+    seed: int
+    epoch: int
+    weight: float
+
+
 class Model(Checked):
     """An architecture with its arguments and weights: a backbone, or a vision-language model."""
 
@@ -63,6 +73,7 @@ class Model(Checked):
     tokenizer: str | None
     pretrained: str | None
     layer: str | None
+    lineage: Lineage | None
 
 
 class Dataset(Checked):
@@ -95,9 +106,10 @@ class Elements(TypedDict, total=False):
 
 
 class Progress(TypedDict):
-    """How far a running job is."""
+    """How far a running job is; `part` says which of several runs of the stage."""
 
     stage: str
+    part: str | None
     done: int
     total: int
     eta_seconds: float | None

@@ -14,7 +14,10 @@ from rich.table import Column, Table
 
 from client.batch_records import BatchJob, BatchResult
 from client.concept_tables import counted
+from client.finetune_records import FinetuneJob, FinetuneResult
+from client.finetune_tables import epoch_line, finetune_view
 from client.records import Event, Job, Report, Result, shown
+from client.records import Progress as StageProgress
 from client.uploads import Progress as SendProgress
 
 STAGE_WORDS = {
@@ -30,6 +33,9 @@ STAGE_WORDS = {
     "curve": "Draw the curve",
     "explain": "Find exemplars",
     "report": "Write the report",
+    "finetune": "Train",
+    "evaluate": "Score what was trained",
+    "compare": "Compare the arms",
 }
 
 
@@ -63,9 +69,9 @@ class Terminal:
             yield
         self.err.print(f"{what}: done.")
 
-    def watch(self, job: Job, events: Iterator[Event]) -> None:
+    def watch(self, job: str, events: Iterator[Event]) -> None:
         """A bar for each stage with the time that is left, until the events end."""
-        self.err.print(f"Job {job['id']}")
+        self.err.print(f"Job {job}")
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.err) as bars:
             stages: dict[str, TaskID] = {}
@@ -73,11 +79,13 @@ class Terminal:
                 data = event["data"]
                 if event["type"] == "warning":
                     bars.console.print(f"Warning: {data['message']}", style="yellow", highlight=False)
+                if event["type"] == "epoch":
+                    bars.console.print(epoch_line(data), highlight=False)
                 if event["type"] not in ("stage", "progress"):
                     continue
-                stage: str = data["stage"]
+                stage = _titled(data["stage"], data.get("part"))
                 if stage not in stages:
-                    stages[stage] = bars.add_task(STAGE_WORDS.get(stage, stage.replace("_", " ").capitalize()), total=None, left="")
+                    stages[stage] = bars.add_task(stage, total=None, left="")
                 if event["type"] == "progress":
                     bars.update(stages[stage], completed=data["done"], total=data["total"] or None, left=_left(data["eta_seconds"]))
                 elif data["state"] in ("finished", "reused"):
@@ -96,14 +104,14 @@ class Terminal:
         """One sentence on what has happened, beside the result."""
         self.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
-    def show_job(self, job: Job, as_json: bool) -> None:
+    def show_job(self, job: Job | FinetuneJob, as_json: bool) -> None:
         """A job that was accepted."""
         if as_json:
             self.json(job)
             return
         self.out.print(f"Job {job['id']} is {job['state']}. See what it found with: iis result {job['id']} --watch", highlight=False)
 
-    def show_jobs(self, jobs: Sequence[Job | BatchJob], as_json: bool) -> None:
+    def show_jobs(self, jobs: Sequence[Job | BatchJob | FinetuneJob], as_json: bool) -> None:
         """A list of jobs."""
         if as_json:
             self.json(jobs)
@@ -111,7 +119,7 @@ class Terminal:
         table = Table(Column("job", no_wrap=True), "state", "library", "protocol", "model", "data set", "made", "stage or error")
         for job in jobs:
             progress, error = job["progress"], job["error"]
-            note = error["message"] if error else _stage(progress["stage"], progress["done"], progress["total"]) if progress else ""
+            note = error["message"] if error else _stage(progress) if progress else ""
             table.add_row(job["id"], job["state"], *_reads(job), job["model"] or "features", job["dataset"], job["created_at"][:19], note)
         self.out.print(table)
 
@@ -159,6 +167,13 @@ class Terminal:
             self.show(f"Accuracy: {accuracies}.")
         self.show(f"All rows are at {result['links']['rows.jsonl']} and {result['links']['rows.parquet']} of the service.")
 
+    def show_finetune(self, result: FinetuneResult, as_json: bool) -> None:
+        """What fine-tuning changed."""
+        if as_json:
+            self.json(result)
+        else:
+            self.show(*finetune_view(result))
+
     def show_state(self, job: Job) -> None:
         """One line on a job."""
         self.out.print(f"Job {job['id']} is {job['state']}.", highlight=False)
@@ -174,10 +189,12 @@ class Terminal:
         )
 
 
-def _reads(job: Job | BatchJob) -> tuple[str, str]:
-    """The library and the protocol of a job; of a batch, whose predictions it explains."""
+def _reads(job: Job | BatchJob | FinetuneJob) -> tuple[str, str]:
+    """The library and the protocol of a job; of a batch, whose predictions it explains; of fine-tuning, what it trains by."""
     if "library" not in job:
         return f"explains {job['job']}", ""
+    if "seeds" in job:
+        return f"fine-tunes by {job['library']['kind']} {job['library'].get('concept_count', '')}", ""
     library = job["library"]
     return library.get("id") or f"{library.get('kind')} {library.get('concept_count')}", job["protocol"]
 
@@ -219,8 +236,14 @@ def _left(eta_seconds: float | None) -> str:
     return "" if eta_seconds is None else f"{eta_seconds:.0f} s left"
 
 
-def _stage(stage: str, done: int, total: int) -> str:
-    return f"{stage} {done}/{total}" if total else stage
+def _stage(progress: StageProgress) -> str:
+    stage = progress["stage"] if progress["part"] is None else f"{progress['stage']}, {progress['part']}"
+    return f"{stage} {progress['done']}/{progress['total']}" if progress["total"] else stage
+
+
+def _titled(stage: str, part: str | None) -> str:
+    title = STAGE_WORDS.get(stage, stage.replace("_", " ").capitalize())
+    return title if part is None else f"{title}: {part}"
 
 
 def _finish(bars: Progress, bar: TaskID, note: str) -> None:

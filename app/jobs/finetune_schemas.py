@@ -74,7 +74,8 @@ def _whole(name: str, what: str) -> AfterValidator:
     def check(value: int | None) -> int | None:
         if value is None or value >= 1:
             return value
-        raise PydanticCustomError("too_few", f"{name} is {what}: 1 or more, and it is {{value}}.", {"value": value})
+        said = {"name": name, "what": what, "value": value}
+        raise PydanticCustomError("too_few", "{name} is {what}: 1 or more, and it is {value}.", said)
 
     return AfterValidator(check)
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from client.cli import classes, concepts, explain, jobs, predict, score, up, vocabulary
+from client.cli import classes, concepts, explain, finetune, jobs, predict, score, up, vocabulary
 from client.errors import IISError, ServiceError
 from client.terminal import Terminal
 
@@ -24,6 +24,8 @@ for command in (
     predict.predictors,
     predict.predict,
     predict.export,
+    finetune.finetune,
+    finetune.checkpoint,
     jobs.cancel,
 ):
     app.command()(command)

@@ -40,7 +40,7 @@ def result(
     with IISClient() as client:
         found = client.job(job)
         if watch:
-            terminal.watch(found, client.events(job))
+            terminal.watch(job, client.events(job))
             found = client.wait(job)
         show_result(client, found, terminal, plot, as_json)
 
@@ -66,6 +66,11 @@ def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | No
         if plot is not None:
             raise ConfigurationError(f"{job['id']} explains images and has no curve to plot; leave out --plot.")
         terminal.show_batch(client.batch_result(job["id"]), as_json)
+        return
+    if job["kind"] == "finetune":
+        if plot is not None:
+            raise ConfigurationError(f"{job['id']} trains networks and has no curve to plot; leave out --plot, or score the model it made.")
+        terminal.show_finetune(client.finetune_result(job["id"]), as_json)
         return
     terminal.show_result(job, client.result(job["id"]), as_json)
     if not as_json and job["protocol"] == "exact":  # the other one keeps no heads to explain with

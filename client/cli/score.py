@@ -137,7 +137,7 @@ def score(
         if not watch and plot is None:
             terminal.show_job(job, as_json)
             return
-        terminal.watch(job, client.events(job["id"]))
+        terminal.watch(job["id"], client.events(job["id"]))
         show_result(client, client.wait(job["id"]), terminal, plot, as_json)
 
 
