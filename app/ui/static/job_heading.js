@@ -23,11 +23,11 @@ export async function readJob() {
   const job = await get(`/v1/jobs/${encodeURIComponent(id)}`);
   const [model, dataset] = await Promise.all([modelName(job), datasetName(job)]);
   byId("job-title").textContent = model;
-  byId("job-about").textContent = job.kind === "explain" ? jobWords(job) : `on ${dataset}, through ${libraryWords(job.library)}${job.protocol === "reference" ? ", reference protocol" : ""}`;
+  byId("job-about").textContent = job.kind === "explain" ? jobWords(job) : job.kind === "finetune" ? `${jobWords(job)}, on ${dataset}` : `on ${dataset}, through ${libraryWords(job.library)}${job.protocol === "reference" ? ", reference protocol" : ""}`;
   document.title = `${model} · ${document.title}`;
   showState(job);
   const here = current ? `/${current}` : "";
-  const pages = job.kind === "explain" ? PAGES.slice(0, 1) : PAGES;
+  const pages = job.kind === "score" ? PAGES : PAGES.slice(0, 1);
   const links = pages.map(([path, words]) => el("a", { href: `/jobs/${job.id}${path}`, "aria-current": path === here ? "page" : null }, words));
   byId("job-pages").replaceChildren(...links);
   return { job, model, dataset };

@@ -4,10 +4,12 @@ import { all, get, post } from "./api.js";
 import { colour } from "./charts.js";
 import { curveChoices, curveTable, drawCurves } from "./curves.js";
 import { byId, el, fill, problemView, say, table } from "./dom.js";
+import { finetuned } from "./finetune_result.js";
 import { readJob, showState } from "./job_heading.js";
 import { follow } from "./live.js";
 import { ProgressView } from "./progress_view.js";
 import { scaleMark } from "./scale.js";
+import { TrainingView } from "./training.js";
 import { FINISHED, counted, halfWidth, interval, missing, number, reportSentences, share, signed, stateWord, when } from "./words.js";
 
 const MOST_PREDICTORS = 100;
@@ -17,6 +19,8 @@ const body = byId("job");
 const LIBRARY_LINE = () => ({ colour: colour("series-0"), dash: "solid", symbol: "circle" });
 const RANDOM_LINE = () => ({ colour: colour("random"), dash: "dash", symbol: "diamond-open" });
 
+const FOUND = { score: succeeded, explain: explained, finetune: finetuned };
+
 await fill(body, "Reading the job …", async () => {
   const { job } = await readJob();
   return show(job);
@@ -24,7 +28,7 @@ await fill(body, "Reading the job …", async () => {
 
 function show(job) {
   showState(job);
-  if (job.state === "succeeded") return job.kind === "explain" ? explained(job) : succeeded(job);
+  if (job.state === "succeeded") return FOUND[job.kind](job);
   if (job.state === "failed") return failed(job);
   if (job.state === "canceled") return [el("p", { class: "notice" }, `This job was canceled on ${when(job.canceled_at)}.`), ...again()];
   return underWay(job);
@@ -32,6 +36,7 @@ function show(job) {
 
 function underWay(job) {
   const progress = new ProgressView();
+  const training = new TrainingView();
   const cancel = el("button", { type: "button" }, "Cancel this job");
   const problem = el("div");
   cancel.addEventListener("click", async () => {
@@ -44,7 +49,7 @@ function underWay(job) {
     }
   });
   follow(job, {
-    onEvent: (type, data) => progress.take(type, data),
+    onEvent: (type, data) => (type === "epoch" ? training.take(data) : progress.take(type, data)),
     onJob: (fresh) => {
       showState(fresh);
       if (fresh.progress) progress.takeProgress(fresh.progress);
@@ -53,7 +58,7 @@ function underWay(job) {
       fill(body, "Reading the result …", () => show(fresh));
     },
   });
-  return [progress.node, el("p", {}, cancel), problem];
+  return [progress.node, el("p", {}, cancel), problem, training.node];
 }
 
 function failed(job) {

@@ -5,7 +5,7 @@ import { byId, el, empty, fill, problemView, say } from "./dom.js";
 import { follow } from "./live.js";
 import { datasetName, modelName } from "./names.js";
 import { scaleMark } from "./scale.js";
-import { FINISHED, counted, halfWidth, jobWords, number, progressWords, share, stateMark, stateWord, when } from "./words.js";
+import { FINISHED, counted, halfWidth, jobWords, number, progressWords, share, signed, stateMark, stateWord, when } from "./words.js";
 
 const PAGE_JOBS = 20;
 const STREAMS = 3; // a browser opens six connections to one address; the page needs some for itself
@@ -62,6 +62,11 @@ class Row {
       if (result.kind === "explain") {
         const { count, agreement } = result.summary;
         this.outcome.replaceChildren(el("p", { class: "job-score" }, `${counted(count, "image")}, agreement ${share(agreement)}`));
+        return;
+      }
+      if (result.kind === "finetune") {
+        const { mean, low, high } = result.differences.iis.treatment_minus_control;
+        this.outcome.replaceChildren(el("p", { class: "job-score" }, el("abbr", { title: "Inherent Interpretability Score" }, "IIS"), " ", el("strong", {}, signed(mean)), ` to the control ${halfWidth(low, high)}`));
         return;
       }
       const { report } = result;

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { FINISHED } from "./words.js";
 
-const EVENTS = ["state", "stage", "progress"];
+const EVENTS = ["state", "stage", "progress", "epoch"];
 const POLL_MILLISECONDS = 2000;
 
 // onEvent(type, data) for each event, onJob(job) whenever the whole job was read anew. Returns a function that stops.

@@ -26,17 +26,18 @@ export class ProgressView {
     this.words.textContent = attempt > 1 ? `A worker has taken the job, for the ${attempt === 2 ? "second" : "third"} time.` : "A worker has taken the job.";
   }
 
-  takeStage({ stage, state, seconds }) {
+  takeStage({ stage, part, state, seconds }) {
     if (!(state in STATE_WORDS)) return;
-    if (!this.stages.has(stage)) {
-      this.stages.set(stage, el("li", {}));
-      this.list.append(this.stages.get(stage));
+    const words = stageWords(stage, part);
+    if (!this.stages.has(words)) {
+      this.stages.set(words, el("li", {}));
+      this.list.append(this.stages.get(words));
     }
     const took = seconds ? `, ${duration(seconds)}` : "";
-    const item = this.stages.get(stage);
+    const item = this.stages.get(words);
     item.className = state;
-    item.replaceChildren(stageWords(stage), el("span", { class: "stage-state" }, `${STATE_WORDS[state]}${took}`));
-    if (state === "started") say(`${stageWords(stage)}.`);
+    item.replaceChildren(words, el("span", { class: "stage-state" }, `${STATE_WORDS[state]}${took}`));
+    if (state === "started") say(`${words}.`);
   }
 
   takeProgress(progress) {

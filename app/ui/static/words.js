@@ -26,6 +26,9 @@ const STAGES = {
   curve: "Measuring the curve",
   explain: "Finding images that show each concept",
   report: "Writing the report",
+  finetune: "Training",
+  evaluate: "Scoring what was trained",
+  compare: "Comparing the arms",
 };
 
 const LIBRARIES = {
@@ -50,7 +53,7 @@ const REASONS = {
 
 export const stateMark = (state) => (STATES[state] ?? ["·", state])[0];
 export const stateWord = (state) => (STATES[state] ?? ["·", state])[1];
-export const stageWords = (stage) => STAGES[stage] ?? stage.replaceAll("_", " ");
+export const stageWords = (stage, part) => (STAGES[stage] ?? stage.replaceAll("_", " ")) + (part ? `: ${part}` : "");
 export const reasonWords = (reason) => REASONS[reason] ?? reason.replaceAll("_", " ");
 
 export function libraryWords(library) {
@@ -60,9 +63,10 @@ export function libraryWords(library) {
   return `${count} ${LIBRARIES[library.kind] ?? library.kind}`;
 }
 
-// What a job is about: the concepts that a score reads through, or the images that a batch explains.
+// What a job is about: the concepts that a score reads through or a training goes by, or the images that a batch explains.
 export function jobWords(job) {
   if (job.kind === "explain") return job.split ? `explanations of the ${job.split} images` : "explanations of an archive";
+  if (job.kind === "finetune") return `fine-tuned by ${libraryWords(job.library)}, λ = ${job.lambda}`;
   return libraryWords(job.library);
 }
 
@@ -92,9 +96,9 @@ export function when(text) {
   return new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 }
 
-export function progressWords({ stage, done, total, eta_seconds: eta }) {
+export function progressWords({ stage, part, done, total, eta_seconds: eta }) {
   const count = total > 1 ? `, ${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
-  return stageWords(stage) + count + (missing(eta) || eta < 1 ? "" : `, about ${duration(eta)} left in this stage`);
+  return stageWords(stage, part) + count + (missing(eta) || eta < 1 ? "" : `, about ${duration(eta)} left in this stage`);
 }
 
 // What a report says, one sentence each.
