@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from iis_engine.datasets import read_image_folder
     from iis_engine.errors import EngineError
     from iis_engine.features import FeatureSet, read_features
+    from iis_engine.finetune_history import EpochRecord
+    from iis_engine.finetune_report import compare_runs
+    from iis_engine.finetuning import FinetunedRun, finetune
     from iis_engine.predictor import Predictor
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring import fit_predictor, score
-    from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
+    from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
     from iis_engine.vision_language import load_vision_language_model
     from iis_engine.vocabulary import Phrase, shipped
 
@@ -29,7 +32,10 @@ __all__ = [
     "CurvePoint",
     "ElementSpec",
     "EngineError",
+    "EpochRecord",
     "FeatureSet",
+    "FinetuneSpec",
+    "FinetunedRun",
     "IISReport",
     "LibrarySpec",
     "Phrase",
@@ -37,6 +43,8 @@ __all__ = [
     "Preprocessing",
     "ScoreSpec",
     "VisionLanguageSpec",
+    "compare_runs",
+    "finetune",
     "fit_predictor",
     "load_backbone",
     "load_vision_language_model",
@@ -51,7 +59,10 @@ _HOMES = {
     "CurvePoint": "report",
     "ElementSpec": "specs",
     "EngineError": "errors",
+    "EpochRecord": "finetune_history",
     "FeatureSet": "features",
+    "FinetuneSpec": "specs",
+    "FinetunedRun": "finetuning",
     "IISReport": "report",
     "LibrarySpec": "specs",
     "Phrase": "vocabulary",
@@ -59,6 +70,8 @@ _HOMES = {
     "Preprocessing": "specs",
     "ScoreSpec": "specs",
     "VisionLanguageSpec": "specs",
+    "compare_runs": "finetune_report",
+    "finetune": "finetuning",
     "fit_predictor": "scoring",
     "load_backbone": "backbones",
     "load_vision_language_model": "vision_language",

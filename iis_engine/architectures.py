@@ -59,7 +59,8 @@ class Network:
 
     Attributes
     ----------
-    represent : images (n, channels, H, W) -> pooled representation, as the library defines it; None: the input of `head`
+    represent : `module` or a copy of it, and images (n, channels, H, W) -> pooled representation, as the library defines it; None: the
+        input of `head`
     head : names of the submodules that follow the representation; the first one is the linear layer itself
     key_prefix : what the library's whole-model checkpoints put before the keys of `module`
     idle_arguments : names of arguments that describe another part of the model than `module`
@@ -68,7 +69,7 @@ class Network:
     module: nn.Module
     transform: ImageTransform
     head: tuple[str, ...]
-    represent: Callable[[Tensor], Tensor] | None
+    represent: Callable[[nn.Module, Tensor], Tensor] | None
     key_prefix: str = ""
     idle_arguments: frozenset[str] = frozenset()
 
@@ -142,12 +143,12 @@ def _timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
     classifier = cast("dict[str, Any]", module.default_cfg).get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     present = {name for name, _ in module.named_modules()}
+    return Network(module, transform, tuple(head for head in heads if head in present), _before_logits)
+
+
+def _before_logits(module: nn.Module, images: Tensor) -> Tensor:
     network = cast(Any, module)
-
-    def represent(images: Tensor) -> Tensor:
-        return network.forward_head(network.forward_features(images), pre_logits=True)
-
-    return Network(module, transform, tuple(head for head in heads if head in present), represent)
+    return network.forward_head(network.forward_features(images), pre_logits=True)
 
 
 def _torchvision(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
@@ -249,11 +250,12 @@ def _image_tower(model: nn.Module) -> Network:
         fill=(config.fill_color, config.fill_color, config.fill_color),
     )
 
-    def embedding(images: Tensor) -> Tensor:
-        output = tower(images)
-        return output[0] if isinstance(output, tuple) else output  # a captioner's tower yields its tokens too
+    return Network(tower, transform, (), _embedding, key_prefix="visual.", idle_arguments=TEXT_ARGUMENTS)
 
-    return Network(tower, transform, (), embedding, key_prefix="visual.", idle_arguments=TEXT_ARGUMENTS)
+
+def _embedding(module: nn.Module, images: Tensor) -> Tensor:
+    output = module(images)
+    return output[0] if isinstance(output, tuple) else output  # a captioner's tower yields its tokens too
 
 
 def _built(build: Callable[[], nn.Module], title: str, arguments: dict[str, Any], known_arguments: Callable[[], list[str]]) -> nn.Module:

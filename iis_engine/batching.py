@@ -28,7 +28,7 @@ class Batches:
             try:
                 computed = compute(rows)
             except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.size == 1:
                     raise OutOfMemory(self.too_large) from error
@@ -40,5 +40,6 @@ class Batches:
             done = rows.stop
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether torch, or Python, raised this for want of memory on any device."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in _ALLOCATION_FAILURES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,12 +12,20 @@ LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "comb
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+OptimizerName = Literal["adamw", "sgd"]
+TrainedPart = Literal["head", "last", "all"]
+PrecisionName = Literal["auto", "full"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
 VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
 """Made of visual elements, so that crops show each concept."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
+FINETUNE_LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "random")
+"""Those that depend on the network alone, so that they can be made anew while it changes."""
+OPTIMIZER_NAMES: tuple[OptimizerName, ...] = ("adamw", "sgd")
+TRAINED_PARTS: tuple[TrainedPart, ...] = ("head", "last", "all")
+PRECISION_NAMES: tuple[PrecisionName, ...] = ("auto", "full")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")
 SEEDS = range(2**32)
 """Seeds that every random generator in use takes."""
@@ -97,6 +106,69 @@ class ScoreSpec:
         _require_seed(self.seed, "seed")
 
 
+@dataclass(frozen=True)
+class FinetuneSpec:
+    """How a network is fine-tuned by interpretability maximisation (eq. 8), beside its data, its seed and the weight λ.
+
+    Attributes
+    ----------
+    library, elements : what g_𝒞 is made of; prototype, cluster, end2end or random
+    sparsity : s of g_s, below 1
+    batch_size : images per forward pass; an optimiser's step takes `accumulation_steps` of them
+    warmup_epochs : over which the learning rate rises linearly, before it falls along a cosine
+    trains : `head` (h and g_cls, f stays as it is), `last` (the last stage of f, what follows it, and the heads) or `all`
+    rebuild_every : epochs after which the library is made anew from the elements under the current f; None keeps the first one
+    patience : epochs without a better validation accuracy after which training stops; None goes through all epochs
+    precision : `auto` (half precision where a GPU has it) or `full` (float32)
+    """
+
+    library: LibrarySpec = field(default_factory=LibrarySpec)
+    elements: ElementSpec = field(default_factory=ElementSpec)
+    sparsity: float = 0.1
+    epochs: int = 10
+    optimizer: OptimizerName = "adamw"
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    batch_size: int = 64
+    accumulation_steps: int = 1
+    warmup_epochs: int = 1
+    trains: TrainedPart = "all"
+    rebuild_every: int | None = None
+    patience: int | None = None
+    precision: PrecisionName = "auto"
+
+    def __post_init__(self) -> None:
+        _require_name(self.library.kind, FINETUNE_LIBRARY_KINDS, "library to fine-tune with", "library.kind")
+        _require_name(self.optimizer, OPTIMIZER_NAMES, "optimiser", "optimizer")
+        _require_name(self.trains, TRAINED_PARTS, "part of a network to train", "trains")
+        _require_name(self.precision, PRECISION_NAMES, "precision", "precision")
+        for name in ("epochs", "batch_size", "accumulation_steps"):
+            _require_at_least(1, getattr(self, name), name)
+        for name in ("rebuild_every", "patience"):
+            if getattr(self, name) is not None:
+                _require_at_least(1, getattr(self, name), name)
+        if not 0 <= self.sparsity < 1:
+            raise SettingError(f"sparsity must be at least 0 and below 1; it is {self.sparsity!r}.", param="sparsity")
+        if not 0 < self.learning_rate < float("inf"):
+            raise SettingError(f"learning_rate must be a number above 0; it is {self.learning_rate!r}.", param="learning_rate")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise SettingError(f"weight_decay must be a number, 0 or above; it is {self.weight_decay!r}.", param="weight_decay")
+        if not 0 <= self.warmup_epochs <= self.epochs:
+            raise SettingError(
+                f"warmup_epochs must lie between 0 and the {self.epochs} epochs; it is {self.warmup_epochs!r}.", param="warmup_epochs"
+            )
+
+
 def _require_seed(seed: int, param: str) -> None:
     if seed not in SEEDS:
         raise SettingError(f"A seed is a whole number from 0 to {SEEDS[-1]}; {param} is {seed!r}.", param=param)
+
+
+def _require_name(value: str, known: Sequence[str], what: str, param: str) -> None:
+    if value not in known:
+        raise SettingError(f"There is no {what} {value!r}; choose one of {', '.join(known)}.", param=param)
+
+
+def _require_at_least(least: int, value: int, param: str) -> None:
+    if value < least:
+        raise SettingError(f"{param} must be at least {least}; it is {value!r}.", param=param)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,21 @@ class TorchBackbone(Backbone):
             "notes": [],
         }
 
+    @property
+    def spec(self) -> BackboneSpec:
+        """What it was asked for by."""
+        return self._spec
+
+    def copy_network(self) -> Network:
+        """The network with weights of its own on the same device, for those who change them; its gradients are off and it evaluates."""
+        return replace(self._network, module=deepcopy(self._module))
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> TorchBackbone:
+        """The same network with other weights: all that `copy_network().module.state_dict()` names."""
+        network = self.copy_network()
+        network.module.load_state_dict(weights)
+        return TorchBackbone(self._spec, network, self.device)
+
     def _settings(self) -> dict[str, Any]:
         return {
             "architecture": self._spec.architecture,
@@ -118,7 +135,7 @@ class TorchBackbone(Backbone):
                 self._module(images)
             return seen[-1]
         if self._network.represent is not None:
-            return self._network.represent(images)
+            return self._network.represent(self._module, images)
         with input_of(self._module, self._network.head[0]) as seen:
             self._module(images)
         return seen[-1]

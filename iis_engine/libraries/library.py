@@ -129,12 +129,14 @@ def training_moments(X: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def standardise_rows(raw: Tensor) -> Tensor:
-    """Zero mean and unit variance within each row (population variance); a constant row becomes zeros."""
+    """Zero mean and unit variance within each row (population variance); a constant row becomes zeros, and so does its gradient."""
     centred = raw - raw.mean(dim=1, keepdim=True)
-    spread = centred.square().mean(dim=1, keepdim=True).sqrt()
+    variance = centred.square().mean(dim=1, keepdim=True)
     # A single concept, or concepts that coincide, leave rounding noise where the spread should be zero.
-    noise = RELATIVE_NOISE * raw.abs().amax(dim=1, keepdim=True)
-    return torch.where(spread > noise, centred / spread, torch.zeros_like(centred))
+    noise = RELATIVE_NOISE * raw.detach().abs().amax(dim=1, keepdim=True)
+    varies = variance.detach().sqrt() > noise
+    # The root of zero has no finite derivative, and a number that is none stays one when a selection drops it.
+    return torch.where(varies, centred / torch.where(varies, variance, 1.0).sqrt(), torch.zeros_like(centred))
 
 
 def nearest_elements(vectors: Tensor, units: Tensor, numbers: Tensor) -> tuple[tuple[tuple[int, float], ...], ...]:

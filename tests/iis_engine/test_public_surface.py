@@ -15,7 +15,10 @@ def test_the_public_names_are_these_and_all_exist() -> None:
         "CurvePoint",
         "ElementSpec",
         "EngineError",
+        "EpochRecord",
         "FeatureSet",
+        "FinetuneSpec",
+        "FinetunedRun",
         "IISReport",
         "LibrarySpec",
         "Phrase",
@@ -23,6 +26,8 @@ def test_the_public_names_are_these_and_all_exist() -> None:
         "Preprocessing",
         "ScoreSpec",
         "VisionLanguageSpec",
+        "compare_runs",
+        "finetune",
         "fit_predictor",
         "load_backbone",
         "load_vision_language_model",
@@ -35,5 +40,6 @@ def test_the_public_names_are_these_and_all_exist() -> None:
 
 
 def test_importing_the_package_and_its_plain_types_loads_no_torch() -> None:
-    program = "import sys, iis_engine.specs, iis_engine.vocabulary, iis_engine.report; print('torch' in sys.modules)"
+    plain = ", ".join(f"iis_engine.{name}" for name in ("specs", "vocabulary", "report", "finetune_history", "finetune_report"))
+    program = f"import sys, {plain}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -106,7 +106,7 @@ def test_a_captioners_image_tower_yields_its_embedding_alone() -> None:
     network = build_network(BackboneSpec("open_clip:coca_ViT-B-32", {"force_image_size": 64}))
     assert network.represent is not None
     with torch.no_grad():
-        assert network.represent(torch.zeros(2, 3, 64, 64)).shape == (2, 512)
+        assert network.represent(network.module, torch.zeros(2, 3, 64, 64)).shape == (2, 512)
 
 
 def test_a_backbones_digest_follows_the_arguments_of_the_image_tower(checkpoint: Path) -> None:
