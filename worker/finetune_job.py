@@ -19,7 +19,7 @@ from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
 from worker.score import ScoreRequest, backbone_of, data_of, score_stages
 from worker.sources import Sources, read_vocabulary
-from worker.stage_files import COMPARISON, REPORT, RunFiles
+from worker.stage_files import COMPARISON, FEATURES, REPORT, RunFiles
 
 ARMS = ("treatment", "control")
 MEASURES = ("accuracy", "iis")
@@ -70,22 +70,21 @@ def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, dev
     probe = [stage for stage in score_stages(ScoreRequest(score, model, dataset), device=device) if stage.name in PROBE_STAGES]
     training = {name: spec[name] for name in ("library", "elements", *SCHEDULE)}
     tuned = _tuned_request(model, device)
-    runs, evaluated = list[Stage](), list[Stage]()
+    runs, reports = list[Stage](), list[str]()
     for seed in spec["seeds"]:
         for arm, weight in zip(ARMS, (spec["lambda"], 0.0), strict=True):
-            files, run = RunFiles(arm, seed), {"arm": arm, "seed": seed}
-            part = f"{arm}, seed {seed}"
+            files, run, part = RunFiles(arm, seed), {"arm": arm, "seed": seed}, f"{arm}, seed {seed}"
             trained = _key("finetune", model=backbone_of(model), dataset=data_of(dataset), training=training, seed=seed, weight=weight)
-            arguments = {**run, "spec": training, "weight": weight}
-            kept = (files.weights, files.history)
-            runs.append(Stage("finetune", trained, (), kept, arguments, ("model", "dataset"), sharded=True, part=part, epochs_of=run))
             scored = _key("evaluate", trained=trained, score=score, preprocessing=tuned["preprocessing"])
-            arguments = {**run, "score": score, "device": device, "model": tuned, "preprocessing": (model.info or {}).get("preprocessing")}
-            found = (files.report, files.checked)
-            runs.append(Stage("evaluate", scored, (files.weights,), found, arguments, ("dataset",), sharded=True, part=part))
-            evaluated.append(runs[-1])
-    compared = _key("compare", probe=probe[-1].key, runs=[stage.key for stage in evaluated], seeds=spec["seeds"])
-    reports = tuple(stage.outputs[0] for stage in evaluated)
+            train = {**run, "spec": training, "weight": weight}
+            look = {**run, "score": score, "device": device, "model": tuned, "preprocessing": (model.info or {}).get("preprocessing")}
+            left, found, needed = (files.weights, files.history), (files.report, files.checked), ("model", "dataset")
+            runs += [
+                Stage("finetune", trained, (FEATURES,), left, train, needed, sharded=True, part=part, epochs_of=run),
+                Stage("evaluate", scored, (files.weights,), found, look, ("dataset",), sharded=True, part=part),
+            ]
+            reports.append(files.report)
+    compared = _key("compare", probe=probe[-1].key, runs=[stage.key for stage in runs], seeds=spec["seeds"])
     return [*probe, *runs, Stage("compare", compared, (REPORT, *reports), (COMPARISON,), {"seeds": spec["seeds"]})]
 
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+import os
 from pathlib import Path
 from typing import Any
 
 from worker.datasets import open_images
 from worker.extracting import Reporter, extracted
 from worker.requests import finetune_spec, open_backbone, score_spec
-from worker.stage_files import COMPARISON, REPORT, RunFiles
+from worker.stage_files import COMPARISON, FEATURES, REPORT, RunFiles
 
 
 def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """One run -> its best weights and its history. Each finished epoch is announced as a shard, with what is known of it."""
-    from iis_engine.finetune import finetune as train
+    from iis_engine.features import FeatureSet
+    from iis_engine.finetuning import finetune as train
 
-    folder = workspace / arguments["shard_folder"]
-    folder.mkdir(exist_ok=True)
-    told = max((int(path.stem.partition("-")[2]) for path in folder.glob("epoch-*.safetensors")), default=0)
+    announced = workspace / arguments["shard_folder"]
+    folder = announced / "run"  # the engine drops old files here, which the parent may not have stored yet
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in announced.glob("epoch-*.safetensors"):
+        path.rename(folder / path.name)
 
     def on_epoch(record: Any) -> None:
-        if record.epoch > told:
-            tell.output(f"epoch-{record.epoch:03d}.safetensors", _plain(asdict(record)))
+        name = f"epoch-{record.epoch:03d}.safetensors"
+        os.link(folder / name, announced / name)
+        tell.output(name, _plain(record.to_dict()))
 
     sources, files = arguments["sources"], RunFiles(arguments["arm"], arguments["seed"])
     run = train(
@@ -34,11 +38,12 @@ def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
         seed=arguments["seed"],
         weight=arguments["weight"],
         folder=folder,
+        features=FeatureSet.load(workspace / FEATURES),
         progress=tell.progress,
         on_epoch=on_epoch,
     )
     run.save(workspace / files.weights)
-    history = [_plain(asdict(record)) for record in run.history]
+    history = [_plain(record.to_dict()) for record in run.history]
     found = {"epochs": history, "best_epoch": run.best_epoch, "stopped_early": run.stopped_early}
     (workspace / files.history).write_text(json.dumps(found, allow_nan=False))
     return {}

@@ -152,3 +152,5 @@ class Pipeline:
             transitions.add_event(session, self._attempt.job_id, self._attempt.token, kind, event)
 
         self._attempt.write(record)
+        if stage.epochs_of is not None:
+            path.unlink()  # every one holds a whole network

@@ -10,12 +10,10 @@ from pydantic_core import PydanticCustomError
 
 from app.jobs.fields import Deadline, Elements, Seed
 from app.jobs.libraries import ConceptCount
-from iis_engine.specs import LIBRARY_KINDS
+from iis_engine.specs import FINETUNE_LIBRARY_KINDS, LIBRARY_KINDS, FinetuneSpec, OptimizerName, PrecisionName, TrainedPart
 
-FinetuneLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
-
-FINETUNE_LIBRARY_KINDS: tuple[FinetuneLibraryKind, ...] = ("prototype", "cluster", "end2end", "random")
 MIN_SEEDS, MAX_SEEDS = 3, 20
+DEFAULTS = FinetuneSpec()
 MAX_EPOCHS = 10_000
 MAX_BATCH = 65_536
 
@@ -85,8 +83,8 @@ class FinetuneLibrary(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[FinetuneLibraryKind, BeforeValidator(_trainable_kind)]
-    concept_count: ConceptCount = 200
+    kind: Annotated[Literal["prototype", "cluster", "end2end", "random"], BeforeValidator(_trainable_kind)]
+    concept_count: ConceptCount = DEFAULTS.library.concept_count
 
 
 class FinetuneCreate(BaseModel):
@@ -120,7 +118,7 @@ class FinetuneCreate(BaseModel):
     dataset: str = Field(description="A ready data set of images")
     library: FinetuneLibrary
     elements: Elements = Field(default_factory=Elements)
-    sparsity: FiniteFloat = Field(default=0.1, ge=0, lt=1, description="s: the share of concepts that is zeroed while training")
+    sparsity: FiniteFloat = Field(default=DEFAULTS.sparsity, ge=0, lt=1, description="s: share of concepts zeroed while training")
     weight: Annotated[FiniteFloat, AfterValidator(_weight)] = Field(
         default=1.0,
         alias="lambda",
@@ -128,26 +126,31 @@ class FinetuneCreate(BaseModel):
         json_schema_extra={"exclusiveMinimum": 0},
     )
     epochs: Annotated[int, _whole("epochs", "how often the training images are passed over")] = Field(
-        default=10, le=MAX_EPOCHS, json_schema_extra={"minimum": 1}
+        default=DEFAULTS.epochs, le=MAX_EPOCHS, json_schema_extra={"minimum": 1}
     )
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: FiniteFloat = Field(default=1e-4, gt=0, le=1000, description="At its highest; it warms up, then falls as a cosine")
-    weight_decay: FiniteFloat = Field(default=0.01, ge=0, le=1000)
+    optimizer: OptimizerName = DEFAULTS.optimizer
+    learning_rate: FiniteFloat = Field(
+        default=DEFAULTS.learning_rate, gt=0, le=1000, description="At its highest, between warm-up and cosine"
+    )
+    weight_decay: FiniteFloat = Field(default=DEFAULTS.weight_decay, ge=0, le=1000)
     batch_size: Annotated[int, _whole("batch_size", "how many images are seen at once")] = Field(
-        default=64, le=MAX_BATCH, json_schema_extra={"minimum": 1}
+        default=DEFAULTS.batch_size, le=MAX_BATCH, json_schema_extra={"minimum": 1}
     )
     accumulation_steps: Annotated[int, _whole("accumulation_steps", "how many batches make one step")] = Field(
-        default=1, le=MAX_BATCH, json_schema_extra={"minimum": 1}, description="Batches whose gradients are added up for one step"
+        default=DEFAULTS.accumulation_steps,
+        le=MAX_BATCH,
+        json_schema_extra={"minimum": 1},
+        description="Batches whose gradients make one step",
     )
-    warmup_epochs: int = Field(default=1, ge=0, le=MAX_EPOCHS)
-    trains: Literal["head", "last", "all"] = Field(default="all", description="Which layers learn: heads alone, the last stage too, or all")
+    warmup_epochs: int = Field(default=DEFAULTS.warmup_epochs, ge=0, le=MAX_EPOCHS)
+    trains: TrainedPart = Field(default=DEFAULTS.trains, description="Which layers learn: heads alone, the last stage too, or all")
     rebuild_every: Annotated[
         int | None, _whole("rebuild_every", "the number of epochs after which the library is built again (left out, it stays as it was)")
     ] = Field(default=None, le=MAX_EPOCHS, description="Epochs after which the library is built again; frozen unless given")
     patience: Annotated[int | None, _whole("patience", "the number of epochs without a better validation accuracy that end a run")] = Field(
         default=None, le=MAX_EPOCHS, description="Stop a run after so many epochs without a better validation accuracy"
     )
-    precision: Literal["auto", "full"] = Field(default="auto", description="auto: mixed precision where the device has it")
+    precision: PrecisionName = Field(default=DEFAULTS.precision, description="auto: mixed precision where the device has it")
     seeds: Annotated[list[Seed], AfterValidator(_seeds)] = Field(
         default=[0, 1, 2],
         description=f"{MIN_SEEDS} to {MAX_SEEDS} different ones: each is one run with lambda and one with 0",
