@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from app.jobs.fields import Deadline, Elements, Seed
@@ -78,6 +78,16 @@ def _whole(name: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _within_epochs(value: int, info: ValidationInfo) -> int:
+    epochs = info.data.get("epochs")
+    if epochs is not None and value > epochs:
+        counts = {"warmup": value, "epochs": epochs}
+        raise PydanticCustomError(
+            "warmup_too_long", "The learning rate would warm up for {warmup} epochs of {epochs}; give fewer warmup_epochs.", counts
+        )
+    return value
+
+
 class FinetuneLibrary(BaseModel):
     """The library whose interpretation is trained: one that crops, or random directions, make by themselves."""
 
@@ -142,7 +152,9 @@ class FinetuneCreate(BaseModel):
         json_schema_extra={"minimum": 1},
         description="Batches whose gradients make one step",
     )
-    warmup_epochs: int = Field(default=DEFAULTS.warmup_epochs, ge=0, le=MAX_EPOCHS)
+    warmup_epochs: Annotated[int, AfterValidator(_within_epochs)] = Field(
+        default=DEFAULTS.warmup_epochs, validate_default=True, ge=0, le=MAX_EPOCHS
+    )
     trains: TrainedPart = Field(default=DEFAULTS.trains, description="Which layers learn: heads alone, the last stage too, or all")
     rebuild_every: Annotated[
         int | None, _whole("rebuild_every", "the number of epochs after which the library is built again (left out, it stays as it was)")
@@ -157,15 +169,6 @@ class FinetuneCreate(BaseModel):
         json_schema_extra={"minItems": MIN_SEEDS, "maxItems": MAX_SEEDS, "uniqueItems": True},
     )
     deadline_seconds: Deadline = None
-
-    @model_validator(mode="after")
-    def _schedule_fits(self) -> Self:
-        if self.warmup_epochs > self.epochs:
-            counts = {"warmup": self.warmup_epochs, "epochs": self.epochs}
-            raise PydanticCustomError(
-                "warmup_too_long", "The learning rate would warm up for {warmup} epochs of {epochs}; give fewer warmup_epochs.", counts
-            )
-        return self
 
     def to_spec(self) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it."""

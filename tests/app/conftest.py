@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -33,6 +34,7 @@ from app.db.models import (
     Dataset,
     DroppedConcept,
     ExplanationBatch,
+    FinetuneResult,
     Job,
     Model,
     Owner,
@@ -40,9 +42,11 @@ from app.db.models import (
     Predictor,
     Result,
     StageArtifact,
+    Upload,
 )
 from app.db.session import SessionFactory
 from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
+from app.finetuning.schemas import FINETUNE_EXAMPLE
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob
@@ -57,6 +61,8 @@ NAMES = [{"phrase": "a loop", "score": 3.1, "cosine": 0.31}, {"phrase": "a hook"
 NAMED = ("a loop", {"names": NAMES, "margin": 0.9, "named": True})
 PHRASES = [(text, {"group": None, "similarity": 0.8, "clip_top5": 0.3}) for text in ("a loop", "a hook", "a stroke", "a dot")]
 LEFT_OUT = (("a striped tail", 0.18), ("a beak", 0.21))  # with their clip_top5
+WEIGHTS = b"the weights of a network"
+FINDINGS = ("probe", "treatment", "control", "means", "differences", "history", "words", "warnings")
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
 
 
@@ -255,6 +261,41 @@ class Rows:
         """A queued job that explains a scored one."""
         spec = {"job": scored, "split": "test", "upload": None, "kept": 2, "sparsity": 0.5, "top": 8, "contrast": None, **choices}
         return self.job(kind="explain", spec=spec)
+
+    def finetune_job(self, **columns: Any) -> str:
+        """A queued job of kind finetune."""
+        spec = {
+            **{"library": {"kind": "cluster", "concept_count": 4}, "elements": {"kind": "patches", "images_per_class": 10, "seed": 0}},
+            **{"sparsity": 0.1, "lambda": 1.0, "epochs": 2, "optimizer": "adamw", "learning_rate": 1e-4, "weight_decay": 0.01},
+            **{"batch_size": 64, "accumulation_steps": 1, "warmup_epochs": 1, "trains": "all", "precision": "auto"},
+            **{"rebuild_every": None, "patience": None, "seeds": [0, 1, 2]},
+        }
+        return self.job(kind="finetune", spec=spec, **columns)
+
+    def finetuned_job(self) -> tuple[str, str]:
+        """A finished job of kind finetune and the model that it made, whose checkpoint is `WEIGHTS`."""
+        job_id = self.finetune_job()
+        token = self.claim(job_id)
+        with self.sessions.begin() as session:
+            upload = self.upload_of(session, WEIGHTS, "tuned.safetensors")
+            lineage = {"job": job_id, "parent": session.get_one(Job, job_id).model_id, "seed": 1, "epoch": 2, "weight": 1.0}
+            made = Model(id=new_id("model"), owner_id=self.owner_id, name="net, fine-tuned", architecture="timm:resnet18", state="ready")
+            made.arguments, made.upload_id, made.lineage = {}, upload, lineage
+            session.add(made)
+            session.flush()
+            findings = {name: FINETUNE_EXAMPLE[name] for name in FINDINGS}
+            session.add(FinetuneResult(job_id=job_id, model_id=made.id, findings=findings))
+            succeed(session, job_id, token)
+        return job_id, made.id
+
+    def upload_of(self, session: Session, content: bytes, filename: str) -> str:
+        """A complete upload."""
+        now = datetime.now(UTC)
+        upload = Upload(id=new_id("upload"), owner_id=self.owner_id, filename=filename, size_bytes=len(content), state="complete")
+        upload.sha256, upload.expires_at, upload.completed_at = self._blob(session, content), now, now
+        session.add(upload)
+        session.flush()
+        return upload.id
 
     def explained_job(self, scored: str, rows: list[dict[str, Any]]) -> str:
         """A finished job of kind explain with these rows."""

@@ -89,12 +89,16 @@ def test_what_cannot_be_explained_is_refused_in_words(client: TestClient, rows: 
 
 
 def test_an_unknown_kind_is_told_which_there_are(client: TestClient) -> None:
-    for kind in ("finetune", 7, None):
+    for kind in ("distill", 7, None):
         refused = client.post("/v1/jobs", json={"kind": kind}).json()
-        assert f"There is no job kind '{kind}'; the kinds are score, explain." in refused["detail"]
+        assert f"There is no job kind '{kind}'; the kinds are score, explain, finetune." in refused["detail"]
         assert refused["errors"][0]["param"] == "kind"
     (absent,) = client.post("/v1/jobs", json={"split": "test"}).json()["errors"]
-    assert absent == {"param": "kind", "message": "Say which kind of job this is; the kinds are score, explain.", "code": "missing"}
+    assert absent == {
+        "param": "kind",
+        "message": "Say which kind of job this is; the kinds are score, explain, finetune.",
+        "code": "missing",
+    }
     assert client.post("/v1/jobs", json=[]).status_code == 422
 
 

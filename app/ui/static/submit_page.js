@@ -14,15 +14,21 @@ const visual = new Set(["prototype", "cluster", "end2end"]);
 const choice = (name) => form.elements[name].value;
 const value = (id) => byId(id).value.trim();
 const part = (name) => form.querySelectorAll(`[data-part="${name}"]`);
+const isTraining = () => choice("task") === "finetune";
 const isFeatures = () => (choice("dataset-from") === "known" ? byId("dataset").selectedOptions[0]?.dataset.kind : value("dataset-kind")) === "features";
 
 function arrange() {
   for (const name of ["dataset", "model"]) {
     for (const from of ["new", "known"]) for (const node of part(`${name}-${from}`)) node.hidden = choice(`${name}-from`) !== from;
   }
-  byId("model-step").hidden = isFeatures();
+  for (const node of part("finetune")) node.hidden = !isTraining();
+  for (const node of part("score")) node.hidden = isTraining();
+  const phrased = byId("kind").querySelector('[value="text"]'); // phrases cannot follow a network that changes
+  phrased.disabled = isTraining();
+  if (phrased.disabled && phrased.selected) byId("kind").value = "cluster";
+  byId("model-step").hidden = isFeatures() && !isTraining();
   const kind = value("kind");
-  for (const node of part("words")) node.hidden = kind === "random" || isFeatures();
+  for (const node of part("words")) node.hidden = kind === "random" || isFeatures() || isTraining();
   for (const node of part("crops")) node.hidden = !visual.has(kind) || isFeatures();
   byId("vlm-help").textContent = phrases.has(kind) ? "It says which phrases an image shows." : "It names the concepts; leave it out for none.";
 }
@@ -34,7 +40,9 @@ async function offer() {
   options("dataset", datasets.filter((one) => one.state === "ready"), (one) => one.name, "no data set is ready yet");
   options("vlm", ready.filter((model) => model.role === "vlm"), (model) => model.name, "none", true);
   options("vocabulary", [...own, ...shipped], (set) => (set.origin === "shipped" ? set.id : `${set.name} (yours)`), "none", true);
+  const asked = new URLSearchParams(location.search);
   for (const name of ["dataset", "model"]) {
+    if (asked.has(name)) byId(name).value = asked.get(name);
     if (byId(name).value) form.querySelector(`[name="${name}-from"][value="known"]`).checked = true;
   }
   arrange();
@@ -68,14 +76,14 @@ function figure(id) {
   return Number.isNaN(Number(text)) ? text : Number(text);
 }
 
-function triple(id) {
+function figures(id) {
   return value(id) ? value(id).split(/[\s,;]+/).map((text) => (Number.isNaN(Number(text)) ? text : Number(text))) : undefined;
 }
 
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, one]) => one !== undefined && one !== ""));
 
 function modelRequest(upload) {
-  const preprocessing = given({ input_size: figure("input-size"), crop_pct: figure("crop-pct"), interpolation: value("interpolation"), mean: triple("mean"), std: triple("std") });
+  const preprocessing = given({ input_size: figure("input-size"), crop_pct: figure("crop-pct"), interpolation: value("interpolation"), mean: figures("mean"), std: figures("std") });
   return given({ name: value("model-name"), architecture: value("architecture"), arguments: argumentsGiven(), layer: value("layer"), upload, preprocessing: Object.keys(preprocessing).length ? preprocessing : undefined });
 }
 
@@ -88,6 +96,28 @@ function jobRequest(model, dataset) {
   const words = kind === "random" || isFeatures() ? {} : given({ vlm: value("vlm"), vocabulary: value("vocabulary") });
   const elements = visual.has(kind) && !isFeatures() ? { elements: given({ images_per_class: figure("per-class") }) } : {};
   return { kind: "score", ...given({ model }), dataset, library: given({ kind, concept_count: figure("count") }), protocol: value("protocol"), ...words, ...elements };
+}
+
+function trainingRequest(model, dataset) {
+  const kind = value("kind");
+  const schedule = {
+    sparsity: figure("sparsity"),
+    lambda: figure("lambda"),
+    epochs: figure("epochs"),
+    optimizer: value("optimizer"),
+    learning_rate: figure("learning-rate"),
+    weight_decay: figure("weight-decay"),
+    batch_size: figure("batch-size"),
+    accumulation_steps: figure("accumulation-steps"),
+    warmup_epochs: figure("warmup-epochs"),
+    trains: value("trains"),
+    rebuild_every: figure("rebuild-every"),
+    patience: figure("patience"),
+    precision: value("precision"),
+    seeds: figures("seeds"),
+  };
+  const elements = visual.has(kind) ? { elements: given({ images_per_class: figure("per-class") }) } : {};
+  return { kind: "finetune", ...given({ model }), dataset, library: given({ kind, concept_count: figure("count") }), ...given(schedule), ...elements };
 }
 
 // The id of a model or data set that is ready: chosen, or made from the file.
@@ -127,9 +157,9 @@ form.addEventListener("submit", async (event) => {
   byId("send").disabled = true;
   byId("doing").textContent = "Waiting until files are here and a worker has looked at them …";
   try {
-    const model = isFeatures() ? Promise.resolve(undefined) : registered("model", "models", modelRequest);
+    const model = isFeatures() && !isTraining() ? Promise.resolve(undefined) : registered("model", "models", modelRequest);
     const [dataset, backbone] = await both(registered("dataset", "datasets", datasetRequest), model);
-    const job = await post("/v1/jobs", jobRequest(backbone, dataset)).catch((error) => Promise.reject(refused("job", error)));
+    const job = await post("/v1/jobs", (isTraining() ? trainingRequest : jobRequest)(backbone, dataset)).catch((error) => Promise.reject(refused("job", error)));
     location.assign(`/jobs/${job.id}`);
   } catch (error) {
     byId("doing").textContent = "";

@@ -1,0 +1,223 @@
+"""The finetune job from stages to a registered model: what it finds, and that it finds the same whatever is killed on the way."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pytest
+import timm
+from PIL import Image
+from safetensors.torch import save
+from sqlalchemy import func, select
+
+from app.db import transitions
+from app.db.models import FinetuneResult, Job, Model, StageArtifact, Upload
+from app.queue import ring
+
+if TYPE_CHECKING:
+    from .conftest import Service
+
+SEEDS = [0, 1, 2]
+EPOCHS = 3
+RUNS = [(arm, seed) for seed in SEEDS for arm in ("treatment", "control")]
+COLOURS = {"red": (150, 90, 90), "green": (90, 150, 90), "blue": (90, 90, 150)}
+PER_CLASS = 20
+
+
+def test_a_job_finds_what_its_three_arms_are_worth_and_registers_the_best_treatment(service: Service) -> None:
+    job_id = add_finetune(service, *inputs(service))
+    assert service.run(job_id) == "succeeded", service.job(job_id).error
+    print(
+        [(e["stage"], e.get("part"), e.get("seconds")) for e in service.events(job_id, "stage") if e["state"] == "finished"],
+        [e["seconds"] for e in service.events(job_id, "epoch")],
+    )
+    findings, made = result_of(service, job_id)
+    for arm in ("treatment", "control"):
+        assert [run["seed"] for run in findings[arm]] == SEEDS
+        assert all(0 < run["report"]["iis"] <= 1.2 and run["epochs"] == EPOCHS for run in findings[arm])
+    assert epochs_of(service, job_id) == [(arm, seed, epoch) for arm, seed in RUNS for epoch in range(1, EPOCHS + 1)]
+    gain = [run["report"]["iis"] - other["report"]["iis"] for run, other in zip(findings["treatment"], findings["control"], strict=True)]
+    difference = findings["differences"]["iis"]["treatment_minus_control"]
+    assert difference["values"] == pytest.approx(gain)
+    assert difference["low"] <= difference["mean"] <= difference["high"]
+    assert findings["words"][:2] == [findings["differences"][name]["treatment_minus_control"]["sentence"] for name in ("accuracy", "iis")]
+
+    best = max(findings["treatment"], key=lambda run: run["validation_accuracy"])
+    lineage = {"job": job_id, "parent": service.job(job_id).model_id, "seed": best["seed"], "epoch": best["best_epoch"], "weight": 1.0}
+    assert (made.lineage, made.state) == (lineage, "ready")
+    again = service.add_model(made.architecture, upload_id=made.upload_id, preprocessing=made.preprocessing, arguments=made.arguments)
+    assert service.run(service.add_job("check_model", None, model_id=again)) == "succeeded"
+    assert (service.model(again).digest, service.model(again).info) == (made.digest, made.info)
+    with service.runtime.sessions() as session:
+        upload = session.get_one(Upload, made.upload_id)
+        assert (upload.owner_id, upload.state) == (service.owner_id, "complete")
+        assert session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all() == []
+    with service.runtime.store.open(upload.sha256) as file:
+        assert len(file.read()) == upload.size_bytes
+
+
+def test_the_network_as_it_was_is_scored_like_any_other_and_only_once(service: Service) -> None:
+    model_id, dataset_id = inputs(service)
+    job_id = add_finetune(service, model_id, dataset_id)
+    assert service.run(job_id) == "succeeded", service.job(job_id).error
+    scored = service.add_score(dataset_id, model_id, library=LIBRARY | {"parts": []}, elements=ELEMENTS)
+    assert service.run(scored) == "succeeded", service.job(scored).error
+    states = {event["stage"]: event["state"] for event in service.events(scored, "stage")}
+    assert {stage for stage, state in states.items() if state == "reused"} == {"extract", "libraries", "control", "heads", "curve"}
+
+    weighed = add_finetune(service, model_id, dataset_id, **{"lambda": 3.0})
+    assert service.run(weighed) == "succeeded"
+    assert {(arm, seed) for arm, seed, _ in epochs_of(service, weighed)} == {("treatment", seed) for seed in SEEDS}
+    assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"]
+
+
+def test_a_job_whose_compute_process_is_killed_ends_with_the_same_numbers(service: Service) -> None:
+    undisturbed = add_finetune(service, *inputs(service))
+    assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
+    service.become_another_owner()  # who finds nothing finished
+    job_id = add_finetune(service, *inputs(service))
+    first = service.run_aside(job_id)
+    service.wait_until(lambda: len(epochs_of(service, job_id)) >= EPOCHS + 1 or first.done(), 60, "an epoch of the second run")
+    assert service.compute.pid is not None
+    psutil.Process(service.compute.pid).kill()
+    assert first.result(60) == "queued"
+    assert service.run(job_id) == "succeeded", service.job(job_id).error
+    assert_undisturbed(service, job_id, undisturbed)
+
+
+def test_another_worker_goes_on_where_a_killed_one_was(service: Service) -> None:
+    undisturbed = add_finetune(service, *inputs(service))
+    assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
+    service.become_another_owner()
+    job_id = add_finetune(service, *inputs(service))
+    worker = service.start_worker()
+    ring(job_id)
+    service.wait_until(lambda: len(epochs_of(service, job_id)) >= 2, 90, "an epoch in the middle of a run")
+    worker.kill()
+    worker.wait()
+    assert service.job(job_id).state == "running"
+    service.start_worker()
+    assert service.await_state(job_id, "succeeded", "failed", timeout_seconds=120).state == "succeeded"
+    assert service.job(job_id).attempt == 2
+    assert_undisturbed(service, job_id, undisturbed)
+
+
+def test_a_job_is_canceled_in_the_middle_of_a_run(service: Service) -> None:
+    job_id = add_finetune(service, *inputs(service), epochs=2000)
+    running = service.run_aside(job_id)
+    service.wait_until(lambda: len(epochs_of(service, job_id)) >= 2 or running.done(), 60, "an epoch")
+    with service.runtime.sessions.begin() as session:
+        transitions.request_cancel(session, session.get_one(Job, job_id))
+    assert running.result(10) == "canceled"
+    with service.runtime.sessions() as session:
+        assert session.get(FinetuneResult, job_id) is None
+        assert session.scalar(select(func.count()).where(Model.lineage.is_not(None))) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"library": {"kind": "cluster", "concept_count": 5000}}, "5,000"), ({"learning_rate": 1000.0, "optimizer": "sgd"}, "finite")],
+)
+def test_what_cannot_be_trained_fails_at_once_with_the_engines_sentence(service: Service, changes: dict[str, Any], words: str) -> None:
+    job_id = add_finetune(service, *inputs(service), **changes)
+    assert service.run(job_id) == "failed"
+    job = service.job(job_id)
+    assert job.error is not None
+    assert job.attempt == 1
+    assert words in job.error["message"]
+
+
+LIBRARY = {"kind": "cluster", "concept_count": 12}
+ELEMENTS = {"kind": "patches", "images_per_class": 5, "seed": 0}
+
+
+def inputs(service: Service) -> tuple[str, str]:
+    """A checked network of a few thousand weights and checked images of three colours that are not always told apart."""
+    import torch
+
+    torch.manual_seed(0)
+    weights = {
+        name: tensor.contiguous() for name, tensor in timm.create_model("test_resnet", num_classes=len(COLOURS)).state_dict().items()
+    }
+    checkpoint = service.add_upload(save(weights), "tiny.safetensors")
+    preprocessing = {"input_size": 32, "crop_pct": 1.0}
+    model_id = service.add_model("timm:test_resnet", upload_id=checkpoint, arguments={"num_classes": 3}, preprocessing=preprocessing)
+    dataset_id = service.add_dataset(coloured_images(), "colours.tar", "images")
+    for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
+        assert service.run(check) == "succeeded", service.job(check).error
+    return model_id, dataset_id
+
+
+def coloured_images() -> bytes:
+    content = io.BytesIO()
+    generator = np.random.default_rng(0)
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, colour in COLOURS.items():
+            for number in range(PER_CLASS):
+                blocks = generator.normal(colour, 60, (4, 4, 3)).repeat(8, 0).repeat(8, 1)
+                png = io.BytesIO()
+                Image.fromarray(blocks.clip(0, 255).astype(np.uint8)).save(png, "PNG")
+                info = tarfile.TarInfo(f"{name}/{number}.png")
+                info.size = png.tell()
+                png.seek(0)
+                tar.addfile(info, png)
+    return content.getvalue()
+
+
+def add_finetune(service: Service, model_id: str, dataset_id: str, **choices: Any) -> str:
+    """Queue a finetune job."""
+    spec = {
+        "model": model_id,
+        "dataset": dataset_id,
+        "library": LIBRARY,
+        "elements": ELEMENTS,
+        "sparsity": 0.1,
+        "lambda": 1.0,
+        "epochs": EPOCHS,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "batch_size": 16,
+        "accumulation_steps": 1,
+        "warmup_epochs": 1,
+        "trains": "all",
+        "rebuild_every": 2,
+        "patience": None,
+        "precision": "auto",
+        "seeds": SEEDS,
+        **choices,
+    }
+    return service.add_job("finetune", dataset_id, spec, model_id=model_id)
+
+
+def epochs_of(service: Service, job_id: str) -> list[tuple[str, int, int]]:
+    """Arm, seed and number of each epoch that a job has told, in order."""
+    return [(event["arm"], event["seed"], event["epoch"]) for event in service.events(job_id, "epoch")]
+
+
+def result_of(service: Service, job_id: str) -> tuple[dict[str, Any], Model]:
+    with service.runtime.sessions() as session:
+        result = session.get_one(FinetuneResult, job_id)
+        return result.findings, session.get_one(Model, result.model_id)
+
+
+def assert_undisturbed(service: Service, job_id: str, undisturbed: str) -> None:
+    """The findings are those of a job that nobody disturbed, but for wall times, and no epoch was told twice."""
+    assert set(Counter(epochs_of(service, job_id)).values()) == {1}
+    assert sorted(epochs_of(service, job_id)) == sorted(epochs_of(service, undisturbed))
+    (found, made), (expected, like) = result_of(service, job_id), result_of(service, undisturbed)
+    assert timeless(found) == timeless(expected)
+    assert made.digest == like.digest
+
+
+def timeless(findings: dict[str, Any]) -> str:
+    for run in findings["history"]:
+        for epoch in run["epochs"]:
+            del epoch["seconds"]
+    return json.dumps(findings, sort_keys=True)
