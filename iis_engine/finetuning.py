@@ -205,7 +205,7 @@ class _Run:
         state = network.module.state_dict()
         state |= {name.removeprefix("f."): tensor for name, tensor in self.best.items() if name.startswith("f.")}
         own = own_classifier(network, self.backbone.spec.layer, self.backbone.num_features, len(self.dataset.class_names))
-        if own is not None and own.bias is not None:
+        if own is not None:
             state |= {f"{network.head[0]}.{name}": self.best[f"h.{name}"] for name in ("weight", "bias")}
         weights = {f"{network.key_prefix}{name}": tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
         return FinetunedRun(self.history, best_epoch(self.history), len(self.history) < self.spec.epochs, weights)
