@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,30 @@ def test_the_last_stage_is_what_its_architecture_calls_one(architecture: str, st
         network = build_network(BackboneSpec(architecture))
     names = [name for name, _ in network.module.named_parameters()]
     assert last_stage(network.module, frozenset(name for name in names if not name.startswith(network.head))) == stage
+
+
+def replica_of(module: nn.Module) -> nn.Module:
+    """What DataParallel puts on each device: a shallow copy that shares its hooks with the original."""
+    replica: nn.Module = module._replicate_for_data_parallel()
+    for name, parameter in module._parameters.items():
+        setattr(replica, name, parameter)
+    for name, child in module._modules.items():
+        if child is not None:
+            setattr(replica, name, replica_of(child))
+    return replica
+
+
+@pytest.mark.parametrize(
+    "spec", [BackboneSpec("torchvision:shufflenet_v2_x0_5", preprocessing=SMALL), BackboneSpec("timm:test_resnet", layer="layer2")]
+)
+@pytest.mark.filterwarnings("ignore")
+def test_copies_that_run_in_threads_do_not_mix_their_images(spec: BackboneSpec, tmp_path: Path) -> None:
+    f = Representation(loaded(spec, tmp_path).copy_network(), spec.layer, None)
+    batches = [torch.rand(2, 3, 64, 64) for _ in range(12)]
+    expected = [f(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda batch: replica_of(f)(batch), batches))
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
 
 
 def first_parts(trains: TrainedPart, spec: BackboneSpec, folder: Path) -> tuple[TrainedWeights, Representation, set[str]]:
