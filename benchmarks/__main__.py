@@ -18,6 +18,7 @@ BENCHMARKS = {
     "text": ["benchmarks.text"],
     "explain": ["benchmarks.explain"],
     "extraction": ["benchmarks.extraction"],
+    "finetune": ["benchmarks.finetune"],
     "service": ["benchmarks.service"],
 }
 

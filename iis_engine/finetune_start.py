@@ -64,12 +64,13 @@ def solve_interpretation(fit: FeatureSet, spec: FinetuneSpec, seed: int, device:
 
 
 def own_classifier(network: Network, layer: str | None, dimension: int, class_count: int) -> nn.Linear | None:
-    """The architecture's classifier where it reads the representation alone and has one output a class."""
+    """The architecture's classifier where it can stand for h: linear with a bias, on the representation alone, one output a class."""
     if layer is not None or len(network.head) != 1:
         return None
     head = network.module.get_submodule(network.head[0])
-    fits = isinstance(head, nn.Linear) and (head.in_features, head.out_features) == (dimension, class_count)
-    return head if fits and isinstance(head, nn.Linear) else None
+    if not isinstance(head, nn.Linear) or "bias" not in dict(head.named_parameters()):
+        return None
+    return head if (head.in_features, head.out_features) == (dimension, class_count) else None
 
 
 def starting_head(fit: FeatureSet, own: nn.Linear | None, seed: int, device: torch.device) -> Tensor:
@@ -81,8 +82,7 @@ def starting_head(fit: FeatureSet, own: nn.Linear | None, seed: int, device: tor
     probe = solve_probe(fit, seed, device)
     if own is None:
         return probe
-    bias = torch.zeros(1, own.out_features, device=device) if own.bias is None else own.bias.detach()[None].to(device)
-    head = torch.cat([own.weight.detach().T.to(device), bias]).float()
+    head = torch.cat([own.weight.detach().T, own.bias.detach()[None]]).to(device)
     X, y = fit.X_train.to(device), fit.y_train.to(device)
     accuracy, reached = (float(((X @ h[:-1] + h[-1]).argmax(1) == y).float().mean()) for h in (head, probe))
     chance = float(torch.bincount(y).max()) / len(y)

@@ -205,7 +205,7 @@ class _Run:
         state = network.module.state_dict()
         state |= {name.removeprefix("f."): tensor for name, tensor in self.best.items() if name.startswith("f.")}
         own = own_classifier(network, self.backbone.spec.layer, self.backbone.num_features, len(self.dataset.class_names))
-        if own is not None and own.bias is not None:
+        if own is not None:
             state |= {f"{network.head[0]}.{name}": self.best[f"h.{name}"] for name in ("weight", "bias")}
         weights = {f"{network.key_prefix}{name}": tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
         return FinetunedRun(self.history, best_epoch(self.history), len(self.history) < self.spec.epochs, weights)
@@ -253,7 +253,19 @@ def _require_of(features: FeatureSet, dataset: ImageDataset) -> None:
 
 @contextmanager
 def _reproducible(device: torch.device) -> Generator[None]:
-    """The same numbers every time on the same device, and torch's random state as it was afterwards."""
-    devices = list(range(torch.cuda.device_count())) if device.type == "cuda" else []
+    """The same numbers every time on the same device, and torch's random state and settings as they were afterwards.
+
+    A CPU needs no more than its seed. On a GPU sums are taken in a fixed order wherever torch can do so.
+    """
+    if device.type != "cuda":
+        with torch.random.fork_rng(devices=[]):
+            yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        yield
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
