@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
-from safetensors import safe_open
+from safetensors.torch import load_file
 
 from client import ConflictError, FinetuneJob, IISClient, InvalidInputError, NotFoundError
 from client.address import Address
@@ -46,7 +46,7 @@ def finetuned(service: Address, inputs: tuple[str, str]) -> FinetuneJob:
         return job
 
 
-def test_what_was_found_and_the_checkpoint_come_back(client: IISClient, finetuned: FinetuneJob, tmp_path: Path) -> None:
+def test_what_was_found_and_the_checkpoint_come_back(client: IISClient, finetuned: FinetuneJob, planted: Planted, tmp_path: Path) -> None:
     assert (finetuned["lambda"], finetuned["seeds"]) == (1.0, [0, 1, 2])
     found = client.finetune_result(finetuned["id"])
     differences = found["differences"]["iis"]["treatment_minus_control"]
@@ -61,8 +61,9 @@ def test_what_was_found_and_the_checkpoint_come_back(client: IISClient, finetune
     assert made["lineage"] is not None
     assert (made["lineage"]["job"], made["lineage"]["parent"]) == (finetuned["id"], finetuned["model"])
     client.save_checkpoint(made["id"], tmp_path / "tuned.safetensors")
-    with safe_open(tmp_path / "tuned.safetensors", "pt") as tuned:
-        assert tuned.get_tensor("conv1.weight").shape[0] > 0
+    tuned, parent = load_file(tmp_path / "tuned.safetensors"), load_file(planted.backbone)
+    assert {name: tensor.shape for name, tensor in tuned.items()} == {name: tensor.shape for name, tensor in parent.items()}
+    assert any(not tensor.equal(parent[name]) for name, tensor in tuned.items())
     assert list(tmp_path.iterdir()) == [tmp_path / "tuned.safetensors"]
     again = client.create_model(ARCHITECTURE, checkpoint=tmp_path / "tuned.safetensors", arguments=ARGUMENTS, preprocessing=PREPROCESSING)
     assert client.wait_until_ready(again)["digest"] == made["digest"]

@@ -57,9 +57,9 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(
     visitor.sign_in()
     visitor.open("/submit")
     expect(page.get_by_label("Model", exact=True)).to_be_visible(timeout=SOON)
-    expect(page.get_by_role("heading", name="Training")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Training", exact=True)).to_be_hidden()
     page.get_by_label("Fine-tune a model").check()
-    expect(page.get_by_role("heading", name="Training")).to_be_visible()
+    expect(page.get_by_role("heading", name="Training", exact=True)).to_be_visible()
     for hidden in ("Protocol", "Vision-language model", "Vocabulary"):
         expect(page.get_by_label(hidden)).to_be_hidden()
     expect(page.get_by_label("Made of").locator("option[value=text]")).to_be_disabled()
@@ -80,7 +80,7 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(
     page.get_by_role("button", name="Submit").click()
     page.wait_for_url("**/jobs/job_*", timeout=SOON)
     job = page.url.rpartition("/")[2]
-    expect(page.get_by_role("heading", name="Training")).to_be_visible(timeout=LATER)  # with the first epoch, while the rest goes on
+    expect(page.get_by_role("heading", name="Training", exact=True)).to_be_visible(timeout=LATER)  # with the first epoch, while the rest goes on
     expect(page.get_by_role("heading", name="Under way")).to_be_visible()
     expect(page.get_by_text("Training: treatment, seed 0")).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(2, timeout=SOON)
@@ -117,6 +117,6 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(
             if path == "/submit":
                 other.page.get_by_label("Fine-tune a model").check()
                 other.page.get_by_text("Schedule, library and precision").click()
-            expect(other.page.get_by_role("heading", name="Training")).to_be_visible(timeout=SOON)
+            expect(other.page.get_by_role("heading", name="Training", exact=True)).to_be_visible(timeout=SOON)
             assert other.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
             expect(other.page.get_by_role("alert")).to_have_count(0)
