@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.storage import ArtifactMissing
 from worker.artifacts import StoredFile, output_key
-from worker.attempt import Attempt, part_of
+from worker.attempt import Attempt, Place, part_of
 from worker.metrics import STAGES_REUSED
 
 Fetch = Callable[[tuple[str, ...]], dict[str, Any]]
@@ -58,8 +58,9 @@ class Stage:
 class Pipeline:
     """The stages of one attempt, and the files they have made so far."""
 
-    def __init__(self, attempt: Attempt, stages: list[Stage], *, given: dict[str, str], fetch: Fetch) -> None:
+    def __init__(self, attempt: Attempt, stages: list[Stage], *, given: dict[str, str], fetch: Fetch, place: Place | None = None) -> None:
         self._attempt = attempt
+        self._place = place or attempt.place
         self._stages = stages
         self._fetch = fetch
         self._maker = {name: stage for stage in stages for name in stage.outputs}
@@ -72,7 +73,7 @@ class Pipeline:
         for stage in self._stages:
             if all(name in self._held for name in stage.outputs):
                 STAGES_REUSED.labels(stage.name).inc()
-                self._attempt.stage_event(stage.name, "reused", stage.part)
+                self._attempt.stage_event(stage.name, "reused", part=stage.part, place=self._place)
             else:
                 self._compute(stage)
 
@@ -86,7 +87,7 @@ class Pipeline:
 
     def file(self, name: str) -> Path:
         """A file in the workspace, fetched if it lies only in storage, computed again if storage has lost it."""
-        path = self._attempt.workspace / name
+        path = self._place.folder / name
         if path.exists():
             return path
         try:
@@ -110,8 +111,14 @@ class Pipeline:
             self._give_back_shards(stage)
         began = time.monotonic()
         arguments = stage.arguments | {"sources": sources, "shard_folder": stage.shard_folder}
-        self._attempt.compute(stage.name, arguments, part=stage.part, on_output=lambda name, about: self._keep_shard(stage, name, about))
-        workspace, artifacts, check = self._attempt.workspace, self._attempt.artifacts, self._attempt.stop.check
+        self._attempt.compute(
+            stage.name,
+            arguments,
+            part=stage.part,
+            place=self._place,
+            on_output=lambda name, about: self._keep_shard(stage, name, about),
+        )
+        workspace, artifacts, check = self._place.folder, self._attempt.artifacts, self._attempt.stop.check
         stored = [artifacts.upload(self._keys[name], stage.name, workspace / name, check) for name in stage.outputs]
         self._attempt.write(lambda session: self._record(session, stage, stored, time.monotonic() - began))
         self._held.update(zip(stage.outputs, (file.sha256 for file in stored), strict=True))
@@ -122,12 +129,13 @@ class Pipeline:
             self._attempt.artifacts.record(session, file)
         if stage.sharded:
             self._attempt.artifacts.forget_shards(session, stage.key)
-        event = {"stage": stage.name, **part_of(stage.part), "state": "finished", "seconds": round(seconds, 3)}
+        told = {**part_of(stage.part), "state": "finished", "seconds": round(seconds, 3), **self._place.told}
+        event = {"stage": stage.name, **told}
         transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
 
     def _give_back_shards(self, stage: Stage) -> None:
         """Fetch what an earlier attempt finished; a shard that is lost is computed again."""
-        folder = self._attempt.workspace / stage.shard_folder
+        folder = self._place.folder / stage.shard_folder
         folder.mkdir(exist_ok=True)
         shards = self._attempt.write(lambda session: self._attempt.artifacts.find_shards(session, stage.key))
         for name, sha256 in shards.items():
@@ -140,11 +148,12 @@ class Pipeline:
         """Store a finished shard and say so, both or neither. The name comes from the compute process: it is taken as a bare file name."""
         name = Path(name).name
         key = output_key(stage.key, f"shards/{name}")
-        path = self._attempt.workspace / stage.shard_folder / name
+        path = self._place.folder / stage.shard_folder / name
         stored = self._attempt.artifacts.upload(key, f"{stage.key}/{name}", path, self._attempt.stop.check)
 
         def record(session: Session) -> None:
-            kind, event = "stage", {"stage": stage.name, **part_of(stage.part), "state": "shard", "name": name}
+            kind = "stage"
+            event = {"stage": stage.name, **part_of(stage.part), "state": "shard", "name": name, **self._place.told}
             if stage.epochs_of is not None:
                 self._attempt.artifacts.forget_shards(session, stage.key)
                 kind, event = "epoch", {**stage.epochs_of, **(about or {})}

@@ -23,6 +23,7 @@ from app.db.result_tables import (
     Predictor,
     Result,
 )
+from app.db.study_tables import Study, StudyCell
 
 __all__ = [
     "CHECK_STATES",
@@ -55,6 +56,8 @@ __all__ = [
     "Predictor",
     "Result",
     "StageArtifact",
+    "Study",
+    "StudyCell",
     "Upload",
     "UploadPart",
 ]
@@ -145,6 +148,7 @@ class Model(Base):
     text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))  # the text tower of an onnx pair
     tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's own
     pretrained: Mapped[str | None]
+    initial_seed: Mapped[int | None]  # no weights: the architecture as it is initialised from this seed
     layer: Mapped[str | None]
     preprocessing: Mapped[Json | None]  # overrides of the architecture's own
     lineage: Mapped[Json | None]  # of a model that was made by fine-tuning: {job, parent, seed, epoch, weight}
@@ -219,11 +223,13 @@ class Job(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # job_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     kind: Mapped[str]  # score, explain, finetune; check_model, check_dataset and check_concept_set are internal and never listed
-    # The validated request; for score: model, dataset, library, elements, protocol, seed, vlm, vocabulary; for explain: job, split or
-    # upload, kept, sparsity, top, contrast; for finetune: model, dataset, library, elements, sparsity, lambda, seeds and the schedule.
+    # The validated request; for score: model, dataset, library, library_dataset, elements, protocol, seed, vlm, vocabulary; for explain:
+    # job, split or upload, kept, sparsity, top, contrast; for finetune: model, dataset, library, elements, sparsity, lambda, seeds and the
+    # schedule.
     spec: Mapped[Json]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)  # whose images the library is cut from
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     concept_set_id: Mapped[str | None] = mapped_column(ForeignKey("concept_sets.id"), index=True)  # its version is in the spec
     state: Mapped[str] = mapped_column(default="queued")
