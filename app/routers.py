@@ -15,11 +15,14 @@ from app.explanations.routes import router as explanations
 from app.figures.routes import router as figures
 from app.health.routes import router as health
 from app.jobs.routes import router as jobs
+from app.leaderboard.routes import router as leaderboard
 from app.models.routes import router as models
 from app.plots.routes import router as plots
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.results.routes import router as results
+from app.studies.figures import router as study_answers
+from app.studies.routes import router as studies
 from app.uploads.routes import router as uploads
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -38,6 +41,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     profiles,
     predictors,
     concept_libraries,
+    studies,
+    study_answers,
+    leaderboard,
     api_keys,
     health,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from app.db.models import FINISHED_STATES, Dataset, Job
 from app.db.repository import OwnedRepository
@@ -19,5 +19,6 @@ class DatasetRepository(OwnedRepository[Dataset]):
 
     def unfinished_job(self, dataset: Dataset) -> Job | None:
         """A job that still needs the data set, checks included."""
-        using = (Job.owner_id == self.owner_id, Job.dataset_id == dataset.id, Job.state.not_in(FINISHED_STATES))
+        needs_it = or_(Job.dataset_id == dataset.id, Job.library_dataset_id == dataset.id)
+        using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES))
         return self.session.scalar(select(Job).where(*using).limit(1))

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img"]
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std"]
 PREFIXES: dict[str, Prefix] = {
     "owner": "own",
     "api_key": "key",
@@ -19,6 +19,7 @@ PREFIXES: dict[str, Prefix] = {
     "curve": "crv",
     "predictor": "prd",
     "posted_image": "img",
+    "study": "std",
 }
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread

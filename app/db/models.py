@@ -22,6 +22,7 @@ from app.db.result_tables import (
     Predictor,
     Result,
 )
+from app.db.study_tables import Study, StudyCell
 
 __all__ = [
     "CHECK_STATES",
@@ -53,6 +54,8 @@ __all__ = [
     "Predictor",
     "Result",
     "StageArtifact",
+    "Study",
+    "StudyCell",
     "Upload",
     "UploadPart",
 ]
@@ -143,6 +146,7 @@ class Model(Base):
     text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))  # the text tower of an onnx pair
     tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's own
     pretrained: Mapped[str | None]
+    initial_seed: Mapped[int | None]  # no weights: the architecture as it is initialised from this seed
     layer: Mapped[str | None]
     preprocessing: Mapped[Json | None]  # overrides of the architecture's own
     state: Mapped[str] = mapped_column(default="pending")
@@ -216,11 +220,12 @@ class Job(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # job_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     kind: Mapped[str]  # score, explain; check_model, check_dataset and check_concept_set are internal and never listed
-    # The validated request; for score: model, dataset, library, elements, protocol, seed, vlm, vocabulary; for explain: job, split or
-    # upload, kept, sparsity, top, contrast.
+    # The validated request; for score: model, dataset, library, library_dataset, elements, protocol, seed, vlm, vocabulary; for explain:
+    # job, split or upload, kept, sparsity, top, contrast.
     spec: Mapped[Json]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)  # whose images the library is cut from
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     concept_set_id: Mapped[str | None] = mapped_column(ForeignKey("concept_sets.id"), index=True)  # its version is in the spec
     state: Mapped[str] = mapped_column(default="queued")

@@ -65,6 +65,10 @@ class ScoreCreate(BaseModel):
     model: str | None = Field(default=None, description="Left out for a features data set, which carries its representation")
     dataset: str
     library: LibraryChoice
+    library_dataset: str | None = Field(
+        default=None,
+        description="Another data set of images: the visual elements are cut, and the library is built, from its training images instead",
+    )
     vlm: str | None = Field(
         default=None, description="A model of role vlm: it sees the phrases of a text library in images, and names visual concepts"
     )
@@ -93,6 +97,21 @@ class ScoreCreate(BaseModel):
             raise PydanticCustomError("vlm_not_taken", "A {what}; leave out vlm and vocabulary.", {"what": what})
         return self
 
+    @model_validator(mode="after")
+    def _cut_where_it_serves(self) -> Self:
+        if self.library_dataset is None:
+            return self
+        if self.library.id is not None:
+            raise PydanticCustomError("library_dataset_not_taken", "A library given by id is cut already; leave out library_dataset.")
+        if others := sorted(self.library.kinds - set(VISUAL_KINDS)):
+            names = {"kinds": " and ".join(others), "visual": ", ".join(VISUAL_KINDS)}
+            raise PydanticCustomError(
+                "library_dataset_not_taken",
+                "A {kinds} library is not cut from images; leave out library_dataset, or ask for kinds that are: {visual}.",
+                names,
+            )
+        return self
+
     def to_spec(self, vocabulary: dict[str, Any] | None) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it.
 
@@ -104,6 +123,7 @@ class ScoreCreate(BaseModel):
             "model": self.model,
             "dataset": self.dataset,
             "library": self.library.to_spec(),
+            "library_dataset": self.library_dataset if self.library_dataset != self.dataset else None,
             "elements": self.elements.model_dump(),
             "protocol": self.protocol,
             "seed": self.seed,

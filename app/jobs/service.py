@@ -50,24 +50,28 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
     # Locked, so that neither is deleted between this look and the commit.
     dataset = DatasetRepository(session, owner_id).get(request.dataset, for_update=True)
     model = ModelRepository(session, owner_id).get(request.model, for_update=True) if request.model is not None else None
-    _require_fitting(model, dataset, request.vlm)
+    require_fitting(model, dataset, request.vlm)
     if model is not None:
         require_ready(model, "model")
     require_ready(dataset, "dataset")
     if request.vlm is not None:
         vlm = ready_vlm(session, owner_id, request.vlm)
         if request.library.asks_native and model is not None:
-            _require_native(model, vlm)
+            require_native(model, vlm)
+    if request.library_dataset is not None:
+        require_images_to_cut(DatasetRepository(session, owner_id).get(request.library_dataset, for_update=True), dataset)
     vocabulary = require_vocabulary(session, owner_id, request.vocabulary) if request.vocabulary is not None else None
     if request.library.id is not None:
         _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)
+    spec = request.to_spec(asdict(vocabulary) if vocabulary is not None else None)
     job = Job(
         id=new_id("job"),
         owner_id=owner_id,
         kind=request.kind,
-        spec=request.to_spec(asdict(vocabulary) if vocabulary is not None else None),
+        spec=spec,
         model_id=request.model,
         dataset_id=request.dataset,
+        library_dataset_id=spec["library_dataset"],
         vlm_id=request.vlm,
         concept_set_id=vocabulary.id if vocabulary is not None and not is_shipped(vocabulary.id) else None,
         attempt=0,
@@ -153,7 +157,14 @@ async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, own
             await waiter.wait(min(left, RECHECK_SECONDS))
 
 
-def _require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> None:
+def require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> None:
+    """Refuse what does not go together, whatever it is.
+
+    Raises
+    ------
+    InvalidInput
+        A vision-language model to be scored, phrases for ready features, or a model too many or missing.
+    """
     if model is not None and model.role == "vlm":
         raise InvalidInput(
             f"Model {model.id} is a vision-language model, which is not scored itself; register its image tower as a backbone:"
@@ -176,8 +187,33 @@ def _require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> 
         raise InvalidInput(f"Data set {dataset.id} holds images; say which model reads them.", code="model_needed", param="model")
 
 
-def _require_native(model: Model, vlm: Model) -> None:
-    """Refuse what no worker need look at; whether the weights are the same too is found out by one."""
+def require_images_to_cut(library_dataset: Dataset, dataset: Dataset) -> None:
+    """Refuse a library cut from another data set unless both hold images, and that one is ready.
+
+    Raises
+    ------
+    Conflict
+        While it is still being checked.
+    InvalidInput
+    """
+    for one in (dataset, library_dataset):
+        if one.kind == "features":
+            raise InvalidInput(
+                f"Data set {one.id} holds ready features, and a library is cut from images; leave library_dataset out, or score and cut"
+                " from data sets of images.",
+                code="images_needed",
+                param="library_dataset",
+            )
+    require_ready(library_dataset, "library_dataset")
+
+
+def require_native(model: Model, vlm: Model) -> None:
+    """Refuse what no worker need look at; whether the weights are the same too is found out by one.
+
+    Raises
+    ------
+    InvalidInput
+    """
     if model.architecture != vlm.architecture:
         raise InvalidInput(
             f"A native text library reads the vlm's own image tower, and model {model.id} is {model.architecture} where vlm {vlm.id} is"

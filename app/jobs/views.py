@@ -57,6 +57,7 @@ _SCORE_EXAMPLE: dict[str, Any] = {
     "id": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
     "kind": "score",
     "library": {"kind": "cluster", "concept_count": 200, "parts": []},
+    "library_dataset": None,
     "vlm": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8z",
     "vocabulary": {"id": "birds", "version": 1, "digest": "38f144eec55882620878a0ea2697677e5ec68cf3f70f26e5d10528fe1fd87562"},
     "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
@@ -164,7 +165,8 @@ class ScoreJobView(JobView):
 
     kind: Literal["score"]
     library: dict[str, Any]
-    vlm: str | None = None  # jobs of the first releases say nothing of it
+    library_dataset: str | None = None  # jobs of the first releases say nothing of it, nor of what follows
+    vlm: str | None = None
     vocabulary: VocabularyView | None = None
     elements: dict[str, Any]
     protocol: ProtocolName

@@ -64,7 +64,7 @@ class PreprocessingChoice(BaseModel):
 
 
 class ModelCreate(BaseModel):
-    """A network and its weights: a checkpoint you uploaded, or a tag of the architecture's own library."""
+    """A network and its weights: a checkpoint you uploaded, a tag of the architecture's own library, or none but the initial ones."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -76,6 +76,7 @@ class ModelCreate(BaseModel):
                     "arguments": {"num_classes": 100},
                     "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
                 },
+                {"name": "resnet18, untrained", "architecture": "timm:resnet18", "initial_seed": 0},
                 {"role": "vlm", "architecture": "open_clip:ViT-B-16", "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
             ]
         },
@@ -105,6 +106,12 @@ class ModelCreate(BaseModel):
     pretrained: str | None = Field(
         default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library"
     )
+    initial_seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**31 - 1,
+        description="No weights: the architecture untrained, as it is initialised from this seed",
+    )
     layer: str | None = Field(
         default=None,
         min_length=1,
@@ -115,11 +122,20 @@ class ModelCreate(BaseModel):
 
     @model_validator(mode="after")
     def _one_source_of_weights(self) -> Self:
-        if (self.upload is None) == (self.pretrained is None):
-            raise PydanticCustomError("weights_choice", "Give exactly one of upload (your checkpoint) and pretrained (a tag).")
+        if sum(source is not None for source in (self.upload, self.pretrained, self.initial_seed)) != 1:
+            raise PydanticCustomError(
+                "weights_choice",
+                "Give exactly one of upload (your checkpoint), pretrained (a tag) and initial_seed (the architecture untrained).",
+            )
         if self.architecture == "onnx" and self.upload is None:
             raise PydanticCustomError(
-                "onnx_needs_upload", "An onnx model is a file: upload it and name the upload; pretrained has no meaning here."
+                "onnx_needs_upload",
+                "An onnx model is a file: upload it and name the upload; pretrained and initial_seed have no meaning here.",
+            )
+        if self.role == "vlm" and self.initial_seed is not None:
+            raise PydanticCustomError(
+                "vlm_needs_weights",
+                "An untrained model of role vlm would know no phrases; give upload or pretrained instead of initial_seed.",
             )
         if self.architecture == "onnx" and self.arguments:
             raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is whole in itself; leave arguments out.")
@@ -153,6 +169,7 @@ MODEL_EXAMPLE: dict[str, Any] = {
     "text_upload": None,
     "tokenizer": None,
     "pretrained": None,
+    "initial_seed": None,
     "layer": None,
     "preprocessing": None,
     "state": "ready",
@@ -179,6 +196,7 @@ class ModelView(BaseModel):
     text_upload: str | None
     tokenizer: str | None
     pretrained: str | None
+    initial_seed: int | None
     layer: str | None
     preprocessing: dict[str, Any] | None
     state: Literal["pending", "ready", "failed"]
@@ -207,6 +225,7 @@ class ModelView(BaseModel):
                 "text_upload": model.text_upload_id,
                 "tokenizer": model.tokenizer,
                 "pretrained": model.pretrained,
+                "initial_seed": model.initial_seed,
                 "layer": model.layer,
                 "preprocessing": model.preprocessing,
                 "state": model.state,

@@ -36,7 +36,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
     model = Model(
         id=new_id("model"),
         owner_id=owner_id,
-        name=request.name or (upload.filename if upload is not None else request.architecture),
+        name=request.name or _default_name(request, upload.filename if upload is not None else None),
         role=request.role,
         architecture=request.architecture,
         arguments=dict(request.arguments),
@@ -44,6 +44,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
         text_upload_id=request.text_upload,
         tokenizer=request.tokenizer,
         pretrained=request.pretrained,
+        initial_seed=request.initial_seed,
         layer=request.layer,
         preprocessing=request.preprocessing.model_dump(exclude_none=True) if request.preprocessing is not None else None,
         state="pending",
@@ -87,3 +88,9 @@ def delete_model(session: Session, owner_id: str, model_id: str) -> None:
     require_unneeded(model, models.unfinished_job(model), "model_in_use")
     model.deleted_at = datetime.now(UTC)
     session.flush()
+
+
+def _default_name(request: ModelCreate, filename: str | None) -> str:
+    if filename is not None:
+        return filename
+    return request.architecture if request.initial_seed is None else f"{request.architecture}, untrained (seed {request.initial_seed})"

@@ -57,6 +57,19 @@ NAMES = [{"phrase": "a loop", "score": 3.1, "cosine": 0.31}, {"phrase": "a hook"
 NAMED = ("a loop", {"names": NAMES, "margin": 0.9, "named": True})
 PHRASES = [(text, {"group": None, "similarity": 0.8, "clip_top5": 0.3}) for text in ("a loop", "a hook", "a stroke", "a dot")]
 LEFT_OUT = (("a striped tail", 0.18), ("a beak", 0.21))  # with their clip_top5
+REPORT = {
+    "accuracy_representation": 0.9,
+    "accuracy_representation_low": 0.88,
+    "accuracy_representation_high": 0.92,
+    "chance": 0.1,
+    "iis": 2 / 3,
+    "iis_low": 0.6,
+    "iis_high": 0.7,
+    "concept_gain": 0.1,
+    "concept_gain_low": 0.05,
+    "concept_gain_high": 0.15,
+    "warnings": [],
+}
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
 
 
@@ -202,6 +215,22 @@ class Rows:
             enqueue(session, job)
         return job.id
 
+    def features(self, *class_names: str, name: str = "features", **columns: Any) -> str:
+        """A ready data set of ready features."""
+        info = {"class_names": list(class_names or ("cat", "dog")), "num_features": 3}
+        info["counts"] = {split: dict.fromkeys(info["class_names"], 10) for split in ("train", "test")}
+        row = Dataset(id=new_id("dataset"), owner_id=self.owner_id, name=name, kind="features", state="ready", info=info, **columns)
+        return self._insert(row)
+
+    def study_request(self, **changes: Any) -> dict[str, Any]:
+        """A body for POST /v1/studies, on two models and a data set made for it unless given."""
+        body = {"libraries": [{"kind": "prototype"}, {"kind": "cluster"}], "concept_counts": [4], **changes}
+        if "models" not in body:
+            body["models"] = [self.model(), self.model()]
+        if "datasets" not in body:
+            body["datasets"] = [self.dataset()]
+        return body
+
     def request(self, **changes: Any) -> dict[str, Any]:
         """A body for POST /v1/jobs, on a model and a data set made for it unless given."""
         made = {name: make() for name, make in (("model", self.model), ("dataset", self.dataset)) if name not in changes}
@@ -229,10 +258,10 @@ class Rows:
         with self.sessions.begin() as session:
             request_cancel(session, session.get_one(Job, job_id))
 
-    def succeed(self, job_id: str, token: str) -> str:
+    def succeed(self, job_id: str, token: str, **report: Any) -> str:
         """End a job with a small result; returns the id of its library, of the kind that the job asked for."""
         with self.sessions.begin() as session:
-            library_id = self._result(session, session.get_one(Job, job_id))
+            library_id = self._result(session, session.get_one(Job, job_id), REPORT | report)
             succeed(session, job_id, token)
         return library_id
 
@@ -271,7 +300,7 @@ class Rows:
             succeed(session, job_id, token)
         return job_id
 
-    def _result(self, session: Session, job: Job) -> str:
+    def _result(self, session: Session, job: Job, report: dict[str, Any]) -> str:
         artifact = self._blob(session, f"safetensors of {job.id}".encode())
         library_id, key, kind = new_id("library"), secrets.token_hex(32), job.spec["library"]["kind"]
         session.add(StageArtifact(owner_id=self.owner_id, key=key, stage="libraries", blob_sha256=artifact))
@@ -299,7 +328,7 @@ class Rows:
         for index, (text, top5) in enumerate(LEFT_OUT if kind == "text" else ()):
             figures = {"clip_top5": top5}
             session.add(DroppedConcept(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
-        session.add(Result(job_id=job.id, library_id=library_id, report={"iis": 2 / 3, "iis_low": 0.6, "iis_high": 0.7, "warnings": []}))
+        session.add(Result(job_id=job.id, library_id=library_id, report=report))
         for name in ("library", "random_control"):
             self._curve(session, job.id, name)
         for name in ("arr", "accuracy"):

@@ -1,0 +1,35 @@
+"""HTTP of leaderboards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import SessionDep
+from app.jobs.libraries import MAX_CONCEPTS
+from app.leaderboard.schemas import LeaderboardView
+from app.leaderboard.service import read_leaderboard
+from app.pagination import ID_PATTERN
+from app.problems import COMMON_RESPONSES
+from iis_engine.specs import ProtocolName
+
+router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
+
+
+@router.get("", response_model=LeaderboardView, responses=COMMON_RESPONSES)
+def leaderboard(
+    *,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    library: Annotated[str | None, Query(max_length=200, description="A kind, or combined(…) as `boards` names it")] = None,
+    concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as asked for")] = None,
+    protocol: Annotated[ProtocolName | None, Query()] = None,
+) -> Response:
+    """Your models that were scored alike, by IIS, with ties shown as ties. Unless the query says which, the board with most models."""
+    view = read_leaderboard(session, owner.owner_id, dataset=dataset, library=library, concept_count=concept_count, protocol=protocol)
+    return respond(request, view)

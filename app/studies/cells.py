@@ -1,0 +1,177 @@
+"""What a study has found so far, as plain rows: one for each cell whose job succeeded. API and worker read it; no rules live here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Double, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import Session, aliased
+
+from app.db.models import Curve, CurvePoint, Dataset, Job, Model, Result, Study, StudyCell
+from app.errors import NotFound
+
+READY_FEATURES = "features"  # stands for the one data set that several data sets of ready features represent
+READY_FEATURES_NAME = "ready features"
+REPORTED = {  # by the name in a row; None means that the report withholds it
+    "accuracy": "accuracy_representation",
+    "accuracy_low": "accuracy_representation_low",
+    "accuracy_high": "accuracy_representation_high",
+    "chance": "chance",
+    "iis": "iis",
+    "iis_low": "iis_low",
+    "iis_high": "iis_high",
+    "iis_chance_corrected": "iis_chance_corrected",
+    "iis_random_mean": "iis_random_mean",
+    "concept_gain": "concept_gain",
+    "concept_gain_low": "concept_gain_low",
+    "concept_gain_high": "concept_gain_high",
+    "iis_log": "iis_log",
+}
+
+
+def study_grid(session: Session, owner_id: str, study_id: str) -> dict[str, Any]:
+    """What a study asks for beyond its cells: {name, evolution, sparsity_grids}.
+
+    Raises
+    ------
+    NotFound
+    """
+    study = _study(session, owner_id, study_id)
+    return {"name": study.name, "evolution": study.grid["evolution"], "sparsity_grids": study.grid["sparsity_grids"]}
+
+
+def study_rows(session: Session, owner_id: str, study_id: str) -> list[dict[str, Any]]:
+    """One row for each cell whose job succeeded, in the order of the grid.
+
+    Returns
+    -------
+    Each with `job`, `model`, `label`, `family`, `given_accuracy`, `epoch`, `architecture`, `untrained`, `dataset`, `dataset_name`,
+    `library` (such as "prototype" or "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`,
+    `protocol`, the numbers of `REPORTED`, `near_chance` and `points` [[sparsity, kept, accuracy, arr], …] by rising sparsity.
+
+    Data sets of ready features are representations of one and the same data: `model` and `label` are then the data set's id and name,
+    `architecture` is None, and `dataset` is `READY_FEATURES`.
+
+    Raises
+    ------
+    NotFound
+    """
+    study = _study(session, owner_id, study_id)
+    labels = library_labels(study.grid["libraries"])
+    entries = {entry["model"]: (place, entry) for place, entry in enumerate(study.grid["models"])}
+    points = _points(session, study_id)
+    source, origin = aliased(Dataset), aliased(Dataset)
+    statement = (
+        select(StudyCell, Job.spec["protocol"].astext.label("protocol"), Model, source.name, source.kind, origin.name, *reported_columns())
+        .join(Job, Job.id == StudyCell.job_id)
+        .join(Result, Result.job_id == Job.id)
+        .join(source, source.id == StudyCell.dataset_id)
+        .outerjoin(Model, Model.id == StudyCell.model_id)
+        .outerjoin(origin, origin.id == StudyCell.library_dataset_id)
+        .where(StudyCell.study_id == study_id, Job.owner_id == owner_id, Job.state == "succeeded")
+        .order_by(StudyCell.number)
+    )
+    rows: list[dict[str, Any]] = []
+    for cell, protocol, model, dataset_name, kind, origin_name, *numbers in session.execute(statement):
+        reported = dict(zip(REPORTED, numbers, strict=True))
+        rows.append(
+            {
+                "job": cell.job_id,
+                **_representation(cell, model, dataset_name, entries, study.grid["evolution"]),
+                "dataset": READY_FEATURES if kind == "features" else cell.dataset_id,
+                "dataset_name": READY_FEATURES_NAME if kind == "features" else dataset_name,
+                "library": labels[cell.library],
+                "concept_count": cell.concept_count,
+                "library_dataset": cell.library_dataset_id,
+                "library_dataset_name": origin_name,
+                "seed": cell.seed,
+                "protocol": protocol,
+                **reported,
+                "near_chance": is_near_chance(reported),
+                "points": points.get(cell.job_id, []),
+            }
+        )
+    return rows
+
+
+def is_near_chance(reported: dict[str, Any]) -> bool:
+    """Whether a report's IIS says nothing: it is withheld, or the accuracy it divides by is not told apart from chance."""
+    return reported["iis"] is None or reported["accuracy_low"] <= reported["chance"]
+
+
+def reported_columns() -> list[ColumnElement[float | None]]:
+    """The numbers of `REPORTED`, taken out of the report by the database."""
+    return [Result.report[name].astext.cast(Double).label(column) for column, name in REPORTED.items()]
+
+
+def library_labels(libraries: Sequence[dict[str, Any]]) -> list[str]:
+    """What each library of a grid is called, different for different ones; the number of concepts is told apart from it.
+
+    Parameters
+    ----------
+    libraries : as `LibraryChoice` describes them
+    """
+    plain = [_plain_label(library) for library in libraries]
+    told = [_settled(library) for library in libraries]
+    alike = [{repr(told[j]) for j in range(len(plain)) if plain[j] == label} for label in plain]
+    return [label if len(others) == 1 else _detailed_label(library) for label, others, library in zip(plain, alike, libraries, strict=True)]
+
+
+def _study(session: Session, owner_id: str, study_id: str) -> Study:
+    study = session.scalar(select(Study).where(Study.id == study_id, Study.owner_id == owner_id)) if "\0" not in study_id else None
+    if study is None:
+        raise NotFound(f"There is no study {study_id}.")
+    return study
+
+
+def _points(session: Session, study_id: str) -> dict[str, list[list[float]]]:
+    """By job: the nodes of its curve."""
+    node = func.jsonb_build_array(CurvePoint.sparsity, CurvePoint.kept, CurvePoint.accuracy, CurvePoint.arr)
+    statement = (
+        select(Curve.job_id, func.jsonb_agg(aggregate_order_by(node, CurvePoint.sparsity)))
+        .join(CurvePoint, CurvePoint.curve_id == Curve.id)
+        .where(Curve.name == "library", Curve.job_id.in_(select(StudyCell.job_id).where(StudyCell.study_id == study_id)))
+        .group_by(Curve.job_id)
+    )
+    return {job_id: cast("list[list[float]]", nodes) for job_id, nodes in session.execute(statement)}
+
+
+def _representation(
+    cell: StudyCell, model: Model | None, dataset_name: str, entries: dict[str, tuple[int, dict[str, Any]]], evolution: bool
+) -> dict[str, Any]:
+    if model is None:
+        described: dict[str, Any] = {"model": cell.dataset_id, "label": dataset_name, "family": None, "given_accuracy": None, "epoch": None}
+        return described | {"architecture": None, "untrained": False}
+    place, entry = entries[model.id]
+    epoch = entry["epoch"] if entry["epoch"] is not None or not evolution else place
+    return {
+        "model": model.id,
+        "label": entry["label"] or model.name,
+        "family": entry["family"],
+        "given_accuracy": entry["accuracy"],
+        "epoch": epoch,
+        "architecture": model.architecture,
+        "untrained": model.initial_seed is not None,
+    }
+
+
+def _plain_label(library: dict[str, Any]) -> str:
+    parts = library.get("parts") or []
+    return f"combined({'+'.join(part['kind'] for part in parts)})" if parts else library["kind"]
+
+
+def _settled(library: dict[str, Any]) -> dict[str, Any]:
+    """A library without the number of its concepts."""
+    return {name: value for name, value in library.items() if name != "concept_count"}
+
+
+def _detailed_label(library: dict[str, Any]) -> str:
+    def said(one: dict[str, Any], *without: str) -> str:
+        return ", ".join(f"{name}={value}" for name, value in one.items() if name not in ("kind", "parts", *without))
+
+    if library.get("parts"):
+        return f"combined({'+'.join(part['kind'] + f'[{said(part)}]' for part in library['parts'])})"
+    details = said(library, "concept_count")
+    return f"{library['kind']}({details})" if details else library["kind"]

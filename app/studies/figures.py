@@ -1,0 +1,78 @@
+"""HTTP of what a worker makes of a study: its statistics, its figures, its table as Parquet. Each is kept, so the same is made once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.auth import OwnerDep
+from app.batches.routes import PARQUET_RESPONSE
+from app.delivery import deliver
+from app.dependencies import SessionDep, SettingsDep, StoreDep, let_go
+from app.errors import Conflict
+from app.plots.routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
+from app.problems import RESOURCE_RESPONSES, problem_responses
+from app.questions import ask
+from app.studies.service import require_rows
+from app.studies.views import AnalysisView
+
+PARQUET = "application/vnd.apache.parquet"
+RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
+CHANGING = {"Cache-Control": "private, no-cache"}  # a study that runs or is extended has other answers later
+
+router = APIRouter(prefix="/v1/studies/{study_id}", tags=["studies"])
+
+
+@router.get("/analysis", response_model=AnalysisView, responses=RESPONSES)
+async def analysis(
+    study_id: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
+) -> Response:
+    """Correlations with their intervals, evolution, ablations, agreement: the statistics of what there is so far."""
+    await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
+    let_go(request, session)
+    made = await ask(settings, owner.owner_id, "study_analysis", {"study": study_id})
+    return await _deliver(request, store, made, media_type="application/json", filename=f"{study_id}-analysis.json")
+
+
+@router.get("/table.parquet", response_class=Response, responses={**RESPONSES, **PARQUET_RESPONSE})
+async def table_parquet(
+    study_id: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
+) -> Response:
+    """The table as Parquet, with the points of every curve."""
+    await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
+    let_go(request, session)
+    made = await ask(settings, owner.owner_id, "study_table", {"study": study_id})
+    return await _deliver(request, store, made, media_type=PARQUET, filename=f"{study_id}.parquet")
+
+
+@router.get("/figures/{figure}.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
+async def figure(
+    *,
+    study_id: str,
+    figure: Annotated[
+        Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"], Path(description="Which of the figures")
+    ],
+    figure_format: Annotated[Literal["png", "svg"], Path(description="png or svg")],
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+    store: StoreDep,
+) -> Response:
+    """One figure, for a paper."""
+    await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
+    let_go(request, session)
+    made = await ask(settings, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
+    named = f"{study_id}-{figure}.{figure_format}"
+    return await _deliver(request, store, made, media_type=MEDIA_TYPES[figure_format], filename=named, headers=SAFE_FIGURE)
+
+
+async def _deliver(
+    request: Request, store: StoreDep, made: dict[str, Any], *, media_type: str, filename: str, headers: dict[str, str] | None = None
+) -> Response:
+    fields = {**CHANGING, **(headers or {})}
+    return await run_in_threadpool(
+        lambda: deliver(request, store, made["sha256"], media_type=media_type, filename=filename, headers=fields)
+    )

@@ -1,0 +1,106 @@
+"""All SQL of studies: their rows, their cells, the jobs behind them, and what a grid names. Results are read by `app.studies.cells`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, exists, func, insert, select, update
+from sqlalchemy.orm import aliased
+
+from app.db.models import FINISHED_STATES, Dataset, Job, Json, Model, Study, StudyCell
+from app.db.repository import OwnedRepository
+
+REUSABLE_STATES = ("succeeded", "running", "queued")
+"""Of a job that may stand for a cell, the best first."""
+
+Named = TypeVar("Named", Model, Dataset)
+
+
+class StudyRepository(OwnedRepository[Study]):
+    """Studies of one owner."""
+
+    table = Study
+    noun = "study"
+
+    def lock_planning(self) -> None:
+        """Until the commit no other request of this owner plans jobs, so that two alike do not both make them."""
+        lock = func.hashtextextended(f"studies {self.owner_id}", 0)
+        self.session.execute(select(func.pg_advisory_xact_lock(lock)))
+
+    def models(self, ids: Collection[str]) -> dict[str, Model]:
+        """The owner's models of these ids, deleted ones too, locked so that none is deleted before the commit."""
+        return self._named(Model, ids)
+
+    def datasets(self, ids: Collection[str]) -> dict[str, Dataset]:
+        """The owner's data sets of these ids, deleted ones too, locked so that none is deleted before the commit."""
+        return self._named(Dataset, ids)
+
+    def reusable_jobs(self, dataset_ids: Collection[str]) -> Sequence[Row[str, str, Json]]:
+        """(id, state, spec) of the score jobs on these data sets that have succeeded or may yet, oldest first."""
+        wanted = (Job.owner_id == self.owner_id, Job.kind == "score", Job.dataset_id.in_(dataset_ids), Job.state.in_(REUSABLE_STATES))
+        return self.session.execute(select(Job.id, Job.state, Job.spec).where(*wanted).order_by(Job.id)).all()
+
+    def cells(self, study_id: str) -> Sequence[Row[StudyCell, str]]:
+        """Every cell of a study with its job's state, in order."""
+        return self.session.execute(self._cells(study_id)).all()
+
+    def page_of_cells(self, study_id: str, after: int | None, limit: int) -> Sequence[Row[StudyCell, str, Json | None]]:
+        """Cells behind a number with their jobs' states and errors, and one more than `limit`."""
+        statement = self._cells(study_id).add_columns(Job.error)
+        if after is not None:
+            statement = statement.where(StudyCell.number > after)
+        return self.session.execute(statement.limit(limit + 1)).all()
+
+    def states(self, study_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        """By study: how many of its jobs are in each state."""
+        statement = (
+            select(StudyCell.study_id, Job.state, func.count())
+            .join(Job, Job.id == StudyCell.job_id)
+            .where(StudyCell.study_id.in_(study_ids), Job.owner_id == self.owner_id)
+            .group_by(StudyCell.study_id, Job.state)
+        )
+        counted: dict[str, dict[str, int]] = {study_id: {} for study_id in study_ids}
+        for study_id, state, count in self.session.execute(statement):
+            counted[study_id][state] = count
+        return counted
+
+    def jobs_of_its_own(self, study_id: str) -> Sequence[str]:
+        """The unfinished jobs that a study made and that no other study has come to use."""
+        elsewhere = aliased(StudyCell)
+        statement = (
+            select(Job.id)
+            .join(StudyCell, StudyCell.job_id == Job.id)
+            .where(StudyCell.study_id == study_id, StudyCell.created, Job.owner_id == self.owner_id, Job.state.not_in(FINISHED_STATES))
+            .where(~exists().where(elsewhere.job_id == Job.id, elsewhere.study_id != study_id))
+        )
+        return self.session.scalars(statement).all()
+
+    def add_cells(self, cells: list[Json]) -> None:
+        """Insert many cells, a thousand at a time."""
+        if cells:
+            self.session.execute(insert(StudyCell).returning(StudyCell.number), cells)
+
+    def give_jobs(self, study_id: str, jobs: Iterable[tuple[int, str, bool]]) -> None:
+        """Let other jobs stand for cells: (number, job, whether the study made it)."""
+        columns = [{"study_id": study_id, "number": number, "job_id": job_id, "created": created} for number, job_id, created in jobs]
+        if columns:
+            self.session.execute(update(StudyCell), columns)
+
+    def names(self, table: type[Model] | type[Dataset], ids: Collection[str]) -> dict[str, str]:
+        """Names by id, of deleted rows too."""
+        found = self.session.execute(select(table.id, table.name).where(table.owner_id == self.owner_id, table.id.in_(ids)))
+        return dict(found.tuples().all())
+
+    def _cells(self, study_id: str) -> Any:
+        return (
+            select(StudyCell, Job.state)
+            .join(Job, Job.id == StudyCell.job_id)
+            .where(StudyCell.study_id == study_id, Job.owner_id == self.owner_id)
+            .order_by(StudyCell.number)
+        )
+
+    def _named(self, table: type[Named], ids: Collection[str]) -> dict[str, Named]:
+        wanted = [one for one in ids if "\0" not in one]
+        statement = select(table).where(table.owner_id == self.owner_id, table.id.in_(wanted)).order_by(table.id).with_for_update()
+        return {row.id: row for row in self.session.scalars(statement)}

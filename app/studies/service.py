@@ -1,0 +1,220 @@
+"""The rules of studies: how one is made, grows, is canceled and goes. What a grid may be is in `app.studies.rules`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from app.concept_sets.service import require_vocabulary
+from app.concept_sets.shipped import is_shipped
+from app.db.ids import new_id
+from app.db.models import FINISHED_STATES, Json, Model, Study
+from app.db.session import after_commit
+from app.db.transitions import enqueue_all, request_cancel_all
+from app.errors import Conflict, NotFound
+from app.jobs.views import VocabularyView
+from app.models.service import ready_vlm
+from app.queue import ring
+from app.settings import Settings
+from app.studies.extending import extended_grid, first_grid, same_vocabulary
+from app.studies.planning import Plan, PlannedCell, breadth_first, plan
+from app.studies.repository import REUSABLE_STATES, StudyRepository
+from app.studies.schemas import StudyCreate, StudyExtend, StudyGrid
+
+RINGS = 16  # workers that are woken; each goes on until nothing is queued
+RETRY_AFTER_SECONDS = 5
+DEFAULT_NAME = "A study"
+
+
+def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
+    """What a request asks for.
+
+    Raises
+    ------
+    NotFound, Conflict, InvalidInput
+        As `app.studies.planning.plan` and the look-up of vlm and vocabulary do.
+    """
+    vocabulary = _vocabulary(session, owner_id, request.vocabulary)
+    vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None else None
+    return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm)
+
+
+def create_study(session: Session, owner_id: str, request: StudyCreate, settings: Settings, request_id: str | None) -> Study:
+    """Accept a study: its row, its cells and the jobs that are not there yet, all or nothing.
+
+    Raises
+    ------
+    NotFound, Conflict, InvalidInput
+        As `plan_study` does, before anything is written.
+    """
+    studies = StudyRepository(session, owner_id)
+    studies.lock_planning()
+    planned = plan_study(session, owner_id, request)
+    study = studies.add(
+        Study(id=new_id("study"), owner_id=owner_id, name=request.name or DEFAULT_NAME, grid=planned.grid.model_dump(mode="json"))
+    )
+    made = _queue(session, owner_id, planned, planned.missing, settings, request_id)
+    studies.add_cells([_cell_row(study.id, number, one, made) for number, one in enumerate(planned.cells)])
+    return study
+
+
+def extend_study(session: Session, owner_id: str, study_id: str, request: StudyExtend, settings: Settings, request_id: str | None) -> Study:
+    """Add what is asked for besides, and give a new job to every cell whose job failed or was canceled.
+
+    Raises
+    ------
+    NotFound, Conflict, InvalidInput
+        As `create_study` does; InvalidInput also when the study would become another one.
+    """
+    studies = StudyRepository(session, owner_id)
+    studies.lock_planning()
+    study = studies.get(study_id, for_update=True)
+    had = StudyGrid.model_validate(study.grid)
+    vocabulary = had.vocabulary
+    if request.vocabulary is not None and (vocabulary is None or not same_vocabulary(vocabulary, request.vocabulary)):
+        named = _vocabulary(session, owner_id, request.vocabulary)
+        if vocabulary is not None and named != vocabulary:
+            raise Conflict(
+                f"The study's phrases are version {vocabulary.version} of {vocabulary.id}; leave vocabulary out, or make another study.",
+                code="study_fixed",
+                param="vocabulary",
+            )
+        vocabulary = named
+    grid = extended_grid(had, request, vocabulary)
+    planned = plan(studies, grid, _named(request), _vlm(session, owner_id, grid, request))
+    known = {cell.request_digest: (cell, state) for cell, state in studies.cells(study_id)}
+    standing = {digest for digest, (_, state) in known.items() if state in (*REUSABLE_STATES, "canceling")}
+    wanted = [one for one in planned.cells if one.digest not in standing]
+    made = _queue(session, owner_id, planned, [one for one in wanted if one.job_id is None], settings, request_id)
+    again = [(known[one.digest][0].number, *_job_of(one, made)) for one in wanted if one.digest in known]
+    studies.give_jobs(study_id, again)
+    news = [one for one in wanted if one.digest not in known]
+    studies.add_cells([_cell_row(study_id, number, one, made) for number, one in enumerate(news, len(known))])
+    study.grid = grid.model_dump(mode="json")
+    study.name = request.name or study.name
+    study.extended_at = datetime.now(UTC)
+    session.flush()
+    return study
+
+
+def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
+    """Cancel the unfinished jobs that the study made and that no other study uses; asking again changes nothing more."""
+    studies = StudyRepository(session, owner_id)
+    studies.lock_planning()  # no other study may begin to use one of them meanwhile
+    study = studies.get(study_id)
+    request_cancel_all(session, studies.jobs_of_its_own(study_id))
+    return study
+
+
+def delete_study(session: Session, owner_id: str, study_id: str) -> None:
+    """Take a study away; its jobs stay, as jobs of their own.
+
+    Raises
+    ------
+    Conflict
+        While one of its jobs has not finished.
+    """
+    studies = StudyRepository(session, owner_id)
+    study = studies.get(study_id, for_update=True)
+    unfinished = sum(count for state, count in studies.states([study_id])[study_id].items() if state not in FINISHED_STATES)
+    if unfinished:
+        raise Conflict(
+            f"{unfinished} jobs of study {study_id} have not finished; cancel the study or wait for their end.", code="study_unfinished"
+        )
+    session.delete(study)
+    session.flush()
+
+
+def require_rows(session: Session, owner_id: str, study_id: str) -> Study:
+    """The study, once there is something to tell of it.
+
+    Raises
+    ------
+    NotFound
+    Conflict
+        Before one of its jobs has succeeded.
+    """
+    studies = StudyRepository(session, owner_id)
+    study = studies.get(study_id)
+    states = studies.states([study_id])[study_id]
+    if states.get("succeeded"):
+        return study
+    if any(state not in FINISHED_STATES for state in states):
+        raise Conflict(
+            f"No job of study {study_id} has succeeded yet; ask again when one has.",
+            code="study_unfinished",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    raise Conflict(f"Every job of study {study_id} failed or was canceled; extend it with an empty body to try again.", code="study_failed")
+
+
+def _queue(
+    session: Session, owner_id: str, planned: Plan, cells: list[PlannedCell], settings: Settings, request_id: str | None
+) -> dict[str, str]:
+    """Make the jobs of cells that have none, and wake a few workers after the commit; job ids by digest of the request."""
+    vocabulary = planned.grid.vocabulary
+    concept_set_id = vocabulary.id if vocabulary is not None and not is_shipped(vocabulary.id) else None
+    ordered = breadth_first(cells)
+    ids = sorted(new_id("job") for _ in ordered)  # they are worked on in the order of their ids
+    jobs: list[Json] = [
+        {
+            "id": job_id,
+            "owner_id": owner_id,
+            "kind": "score",
+            "spec": one.spec,
+            "model_id": one.cell.model,
+            "dataset_id": one.cell.dataset,
+            "library_dataset_id": one.cell.library_dataset,
+            "vlm_id": one.spec["vlm"],
+            "concept_set_id": concept_set_id if one.spec["vocabulary"] is not None else None,
+            "request_id": request_id,
+            "deadline_seconds": planned.grid.deadline_seconds or settings.job_deadline_seconds,
+        }
+        for job_id, one in zip(ids, ordered, strict=True)
+    ]
+    enqueue_all(session, jobs)
+    after_commit(session, lambda: [ring(job_id, settings.redis_url) for job_id in ids[:RINGS]])
+    return {one.digest: job_id for job_id, one in zip(ids, ordered, strict=True)}
+
+
+def _cell_row(study_id: str, number: int, one: PlannedCell, made: dict[str, str]) -> Json:
+    job_id, created = _job_of(one, made)
+    return {
+        "study_id": study_id,
+        "number": number,
+        "job_id": job_id,
+        "created": created,
+        "request_digest": one.digest,
+        "model_id": one.cell.model,
+        "dataset_id": one.cell.dataset,
+        "library": one.cell.library,
+        "concept_count": one.cell.concept_count,
+        "library_dataset_id": one.cell.library_dataset,
+        "seed": one.cell.seed,
+    }
+
+
+def _job_of(one: PlannedCell, made: dict[str, str]) -> tuple[str, bool]:
+    return (one.job_id, False) if one.job_id is not None else (made[one.digest], True)
+
+
+def _named(request: StudyCreate | StudyExtend) -> set[str]:
+    origins = (origin for origin in request.library_datasets or () if origin is not None)
+    return {*(entry.model for entry in request.models), *request.datasets, *origins}
+
+
+def _vocabulary(session: Session, owner_id: str, named: str | None) -> VocabularyView | None:
+    return VocabularyView.model_validate(asdict(require_vocabulary(session, owner_id, named))) if named is not None else None
+
+
+def _vlm(session: Session, owner_id: str, grid: StudyGrid, request: StudyExtend) -> Model | None:
+    if grid.vlm is None:
+        return None
+    try:
+        return ready_vlm(session, owner_id, grid.vlm)
+    except NotFound:
+        if request.vlm is not None:
+            raise
+        return None
