@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import ARRAY, Text, cast, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db.models import INTERNAL_JOB_KINDS, ConceptSetVersion, Dataset, Job, JobEvent, Json, Model
@@ -207,7 +207,7 @@ def request_cancel_all(session: Session, job_ids: Sequence[str]) -> int:
     _update_all(session, queued, state="canceled", error=None, **_ended())
     _update_all(session, running, state="canceling", canceling_at=func.now())
     _record_states(session, told)
-    session.execute(select(func.pg_notify(EVENTS_CHANNEL, func.unnest(list(told)))))
+    session.execute(select(func.pg_notify(EVENTS_CHANNEL, func.unnest(cast(list(told), ARRAY(Text))))))
     session.expire_all()
     return len(rows)
 

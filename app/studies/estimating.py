@@ -74,7 +74,7 @@ def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None
     elements = plan.grid.elements.model_dump()
     wanted = (Job.owner_id == owner_id, Job.kind == "score", Job.state == "succeeded", Job.spec["elements"] == elements)
     statement = select(Job.model_id, Job.dataset_id).where(*wanted, Job.dataset_id.in_({dataset for _, dataset in pairs})).distinct()
-    done = set(session.execute(statement).tuples().all())
+    done = {(row[0], row[1]) for row in session.execute(statement)}
     return [(model, dataset, _images(plan.datasets[dataset], elements)) for model, dataset in sorted(pairs - done, key=repr)]
 
 

@@ -90,7 +90,7 @@ class StudyRepository(OwnedRepository[Study]):
     def names(self, table: type[Model] | type[Dataset], ids: Collection[str]) -> dict[str, str]:
         """Names by id, of deleted rows too."""
         found = self.session.execute(select(table.id, table.name).where(table.owner_id == self.owner_id, table.id.in_(ids)))
-        return dict(found.tuples().all())
+        return {row[0]: row[1] for row in found}
 
     def _cells(self, study_id: str) -> Any:
         return (

@@ -15,6 +15,7 @@ OPEN_TO_ALL = {"/v1/health/live", "/v1/health/ready", "/v1/metrics"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/concept-libraries/{library_id}/nearest": {"json": {"vector": [1.0, 0.0, 0.0]}},
     "/v1/concept-sets/{concept_set_id}/versions": {"json": {"phrases": ["a loop"]}},
+    "/v1/studies/{study_id}/extend": {"json": {}},
     "/v1/jobs/{job_id}/explanations": {"files": {"file": ("a.png", b"x")}},
     "/v1/jobs/{job_id}/explanations/{image}/interventions": {"json": {}},
     "/v1/predictors/{predictor_id}/predict": {"files": {"file": ("a.png", b"x")}},
@@ -53,6 +54,8 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "figure_format": "png",
         "predictor_id": client.get("/v1/predictors").json()["data"][0]["id"],
         "export_format": "onnx",
+        "study_id": client.post("/v1/studies", json=rows.study_request()).json()["id"],
+        "figure": "iis_accuracy",
     }
 
 
@@ -97,6 +100,21 @@ def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any
     assert client.post("/v1/jobs", json=body).status_code == 404
     body |= {"model": rows.model(), "dataset": strange_rows.dataset()}
     assert client.post("/v1/jobs", json=body).status_code == 404
+    body |= {"dataset": rows.dataset(), "library": {"kind": "cluster"}}
+    require_absent(client, "/v1/jobs", strange_rows.dataset(), lambda dataset: {**body, "library_dataset": dataset})
+
+
+def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Any, strange_rows: Any) -> None:
+    for path in ("/v1/studies", "/v1/studies/estimate"):
+        for field, foreign in (
+            ("models", strange_rows.model()),
+            ("datasets", strange_rows.dataset()),
+            ("library_datasets", strange_rows.dataset()),
+        ):
+            body = rows.study_request()
+            require_absent(client, path, foreign, lambda named, body=body, field=field: {**body, field: [named]})
+    study = client.post("/v1/studies", json=rows.study_request()).json()
+    require_absent(client, study["links"]["extend"], strange_rows.model(), lambda model: {"models": [model]})
 
 
 @pytest.mark.parametrize(("path", "fields"), [("/v1/models", {"architecture": "timm:resnet18"}), ("/v1/datasets", {})])

@@ -1,0 +1,99 @@
+"""Leaderboards: who stands where, who is tied, and what has no rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.leaderboard.ranking import ranks, told_apart
+
+SCORES = st.lists(
+    st.tuples(st.floats(0, 1), st.floats(0, 0.2), st.floats(0, 0.2)).map(lambda v: (v[0], v[0] - v[1], v[0] + v[2])), max_size=12
+)
+
+
+def scored(client: TestClient, rows: Any, model: str, dataset: str, library: dict[str, Any] | None = None, **report: Any) -> str:
+    request = {"kind": "score", "model": model, "dataset": dataset, "library": library or {"kind": "cluster", "concept_count": 4}}
+    job = client.post("/v1/jobs", json=request).json()["id"]
+    rows.succeed(job, rows.claim(job), **report)
+    return job
+
+
+def iis(value: float, half: float = 0.01) -> dict[str, float]:
+    return {"iis": value, "iis_low": value - half, "iis_high": value + half}
+
+
+def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: Any) -> None:
+    dataset = rows.dataset()
+    first, second, third, fourth = (rows.model() for _ in range(4))
+    for model, value in ((first, 0.80), (second, 0.79), (third, 0.78), (fourth, 0.77)):
+        scored(client, rows, model, dataset, **iis(value))
+    board = client.get("/v1/leaderboard").json()
+    # .80 and .78 differ by .020, more than .0141 = sqrt(.01² + .01²); .78 and .77 do not, and the tie is with its own first.
+    assert [(one["model"], one["rank"], one["tied"]) for one in board["data"]] == [
+        (first, 1, True),
+        (second, 1, True),
+        (third, 3, True),
+        (fourth, 3, True),
+    ]
+    assert "not told apart" in board["notes"][0]
+
+
+def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Any) -> None:
+    dataset, model = rows.dataset(), rows.model()
+    scored(client, rows, model, dataset, **iis(0.5))
+    best = scored(client, rows, model, dataset, **iis(0.6))
+    board = client.get("/v1/leaderboard").json()
+    (entry,) = board["data"]
+    assert (entry["job"], entry["jobs"], entry["tied"]) == (best, 2, False)
+    assert any("best of its jobs" in note for note in board["notes"])
+
+
+def test_near_chance_there_is_no_rank(client: TestClient, rows: Any) -> None:
+    dataset, good, guessing, withheld = rows.dataset(), rows.model(), rows.model(), rows.model()
+    scored(client, rows, good, dataset, **iis(0.5))
+    scored(client, rows, guessing, dataset, **iis(0.99), accuracy_representation_low=0.1)
+    scored(client, rows, withheld, dataset, iis=None, iis_low=None, iis_high=None)
+    entries = client.get("/v1/leaderboard").json()["data"]
+    assert [(one["model"], one["rank"], one["near_chance"]) for one in entries] == [
+        (good, 1, False),
+        (guessing, None, True),
+        (withheld, None, True),
+    ]
+
+
+def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, rows: Any) -> None:
+    dataset, other, models = rows.dataset(), rows.dataset(), [rows.model(), rows.model()]
+    for model in models:
+        scored(client, rows, model, dataset, **iis(0.5))
+    scored(client, rows, models[0], dataset, {"kind": "cluster", "concept_count": 9}, **iis(0.6))
+    scored(client, rows, models[0], dataset, {"kind": "prototype", "concept_count": 4}, **iis(0.7))
+    scored(client, rows, models[0], other, **iis(0.8))
+    found = client.get("/v1/leaderboard").json()
+    assert tuple(found["boards"][0][name] for name in ("library", "concept_count", "models")) == ("cluster", 4, 2)
+    assert (len(found["boards"]), found["board"]) == (4, found["boards"][0])
+    for query, value in (("concept_count=9", 0.6), ("library=prototype", 0.7), (f"dataset={other}", 0.8)):
+        (entry,) = client.get(f"/v1/leaderboard?{query}").json()["data"]
+        assert entry["iis"] == value, query
+    nothing = client.get("/v1/leaderboard?protocol=reference").json()
+    assert (nothing["board"], nothing["data"], nothing["notes"]) == (None, [], [])
+
+
+def test_a_library_cut_from_another_data_set_is_on_no_board(client: TestClient, rows: Any) -> None:
+    request = rows.request(library_dataset=rows.dataset())
+    job = client.post("/v1/jobs", json=request).json()["id"]
+    rows.succeed(job, rows.claim(job))
+    assert client.get("/v1/leaderboard").json()["boards"] == []
+
+
+@given(SCORES)
+def test_ranks_never_go_back_and_begin_where_the_tie_does(scores: list[tuple[float, float, float]]) -> None:
+    scores = sorted(scores, reverse=True)
+    found = ranks(scores)
+    assert found == sorted(found)
+    for place, rank in enumerate(found):
+        assert found[rank - 1] == rank
+        assert not told_apart(scores[rank - 1], scores[place])
