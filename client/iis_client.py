@@ -9,9 +9,10 @@ from client.explanations import Explanations
 from client.inputs import Inputs
 from client.jobs import Jobs
 from client.predictors import Predictors
+from client.studies import Studies
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Studies):
     """A connection to one service under one API key.
 
     Parameters

@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from client.cli import classes, concepts, explain, jobs, predict, score, up, vocabulary
+from client.cli import classes, concepts, explain, jobs, leaderboard, predict, score, up, vocabulary
+from client.cli.studies import commands as studies
 from client.errors import IISError, ServiceError
 from client.terminal import Terminal
 
@@ -25,9 +26,11 @@ for command in (
     predict.predict,
     predict.export,
     jobs.cancel,
+    leaderboard.leaderboard,
 ):
     app.command()(command)
 app.add_typer(vocabulary.app)
+app.add_typer(studies.app)
 
 
 def main() -> None:
