@@ -79,7 +79,8 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
 
     Parameters
     ----------
-    checkpoint : the file with the weights (for `onnx`, the whole network), or None when `spec.pretrained` names published weights.
+    checkpoint : the file with the weights (for `onnx`, the whole network), or None when `spec.pretrained` names published weights or
+        `spec.initial_seed` asks for the untrained network.
     device : `auto` (a GPU if there is one), `cpu` or `cuda`.
 
     Raises
@@ -98,12 +99,7 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
             code="architecture_unknown",
             param="architecture",
         )
-    if checkpoint is None and (family == "onnx" or spec.pretrained is None):
-        raise ArchitectureError(
-            "The weights are missing: send a checkpoint" + ("." if family == "onnx" else ", or name a pretrained tag."), param="checkpoint"
-        )
-    if checkpoint is not None and spec.pretrained is not None:
-        raise ArchitectureError("Send either a checkpoint or a pretrained tag, not both.", param="pretrained")
+    _require_one_source_of_weights(spec, checkpoint, is_onnx=family == "onnx")
     on = choose_device(device)
     # Each family is imported when it is asked for: together they take seconds to import.
     if family == "onnx":
@@ -115,6 +111,20 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
     from iis_engine.torch_backbone import load_torch_backbone
 
     return load_torch_backbone(spec, checkpoint, on)
+
+
+def _require_one_source_of_weights(spec: BackboneSpec, checkpoint: Path | None, *, is_onnx: bool) -> None:
+    if is_onnx and spec.initial_seed is not None:
+        raise ArchitectureError("An onnx network is its file, weights and all, so it cannot be had untrained.", param="initial_seed")
+    given = [source is not None for source in (checkpoint, spec.pretrained, spec.initial_seed)]
+    if not any(given) or (is_onnx and checkpoint is None):
+        instead = "." if is_onnx else ", name a pretrained tag, or give the seed of an untrained network."
+        raise ArchitectureError(f"The weights are missing: send a checkpoint{instead}", param="checkpoint")
+    if sum(given) > 1:
+        raise ArchitectureError(
+            "Send one of a checkpoint, a pretrained tag and an initial seed; more than one was given.",
+            param="pretrained" if spec.pretrained is not None else "initial_seed",
+        )
 
 
 def representation_digest(parts: Iterable[bytes], settings: dict[str, Any]) -> str:

@@ -43,6 +43,11 @@ class BackboneSpec:
     pretrained: str | None = None  # a tag of the architecture's own library; excludes a checkpoint file
     layer: str | None = None  # a module's name (torch) or an output's name (onnx); None: the pooled penultimate
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    initial_seed: int | None = None  # in place of any weights: untrained, as the architecture is initialised from this seed
+
+    def __post_init__(self) -> None:
+        if self.initial_seed is not None:
+            _require_seed(self.initial_seed, "initial_seed")
 
 
 @dataclass(frozen=True)

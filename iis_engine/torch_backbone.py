@@ -82,6 +82,7 @@ class TorchBackbone(Backbone):
         """Architecture, sizes and preprocessing; `parameter_count` leaves out the classifier."""
         return {
             **self._settings(),
+            "initial_seed": self._spec.initial_seed,
             "num_features": self.num_features,
             "input_size": list(self.input_size),
             "parameter_count": self._parameter_count,
@@ -191,7 +192,7 @@ class TorchBackbone(Backbone):
 
 def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
     """Build the network, load the checkpoint into it if there is one, and try it; see `load_backbone`."""
-    network = build_network(spec)
+    network = _built_untrained(spec, spec.initial_seed) if spec.initial_seed is not None else build_network(spec)
     names = [name for name, _ in network.module.named_modules() if name]
     if spec.layer is not None and spec.layer not in names:
         raise ArchitectureError(
@@ -205,6 +206,13 @@ def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: tor
             }
         fit_weights(network.module, weights, architecture=spec.architecture, head=unused_head(network, spec.layer))
     return TorchBackbone(spec, network, device)
+
+
+def _built_untrained(spec: BackboneSpec, seed: int) -> Network:
+    """The network as its library initialises it from a seed; other random numbers of the process are drawn as if it had not been."""
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        return build_network(spec)
 
 
 def unused_head(network: Network, layer: str | None) -> tuple[str, ...]:

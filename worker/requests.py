@@ -12,7 +12,12 @@ def open_backbone(request: dict[str, Any]) -> Any:
     from iis_engine.specs import BackboneSpec
 
     spec = BackboneSpec(
-        request["architecture"], request["arguments"], request["pretrained"], request["layer"], _preprocessing(request["preprocessing"])
+        request["architecture"],
+        request["arguments"],
+        request["pretrained"],
+        request["layer"],
+        _preprocessing(request["preprocessing"]),
+        request["initial_seed"],
     )
     return load_backbone(spec, _path(request["checkpoint"]), device=request["device"])
 

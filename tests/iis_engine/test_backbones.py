@@ -304,7 +304,8 @@ def test_weights_whose_representation_overflows_are_refused(tiny_checkpoint: Pat
 
 def test_weights_come_from_one_source(tiny_checkpoint: Path) -> None:
     assert "missing" in str(refusal(TINY, None))
-    assert "not both" in str(refusal(BackboneSpec("timm:test_resnet", pretrained="default"), tiny_checkpoint))
+    assert "more than one" in str(refusal(BackboneSpec("timm:test_resnet", pretrained="default"), tiny_checkpoint))
+    assert "more than one" in str(refusal(BackboneSpec("timm:test_resnet", pretrained="default", initial_seed=0), None))
 
 
 @pytest.mark.parametrize("architecture", ["timm:resnet18", "torchvision:resnet18", "open_clip:RN50"])
