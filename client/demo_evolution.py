@@ -1,4 +1,4 @@
-"""What docs/studies/digits_evolution.yaml scores: `python -m client.demo_evolution [FOLDER]`. How it is made is in client.demo_checkpoints."""
+"""What docs/studies/digits_evolution.yaml scores: `python -m client.demo_evolution`. How it is made is in client.demo_checkpoints."""
 
 from __future__ import annotations
 

@@ -23,7 +23,6 @@ class Cost:
 
     Attributes
     ----------
-    reused : of the jobs; None before all that the file names is at the service
     images : images and crops that networks have to see; None where a data set cannot be counted from here
     sent_bytes : that would have to be sent
     seconds : on one worker; None without a rate
@@ -31,7 +30,6 @@ class Cost:
     """
 
     jobs: int
-    reused: int | None
     images: int | None
     sent_bytes: int
     seconds: float | None
@@ -58,16 +56,16 @@ def local_cost(study: StudyFile, known: dict[str, Dataset], sent_bytes: int, rat
     images = _images_seen(study, known)
     jobs = count_jobs(study)
     if rate is None:
-        return Cost(jobs, None, images, sent_bytes, None, silence)
+        return Cost(jobs, images, sent_bytes, None, silence)
     if images is None:
-        return Cost(jobs, None, None, sent_bytes, None, "The images of one of the data sets cannot be counted from here.")
+        return Cost(jobs, None, sent_bytes, None, "The images of one of the data sets cannot be counted from here.")
     if images and rate.per_image is None:
-        return Cost(jobs, None, images, sent_bytes, None, "No job of yours has measured yet how fast a network looks at images.")
+        return Cost(jobs, images, sent_bytes, None, "No job of yours has measured yet how fast a network looks at images.")
     seconds = images * (rate.per_image or 0.0) + jobs * rate.rest
     whose = "Your last finished job" if rate.jobs == 1 else f"Your last {rate.jobs} finished jobs"
     seen = f"{rate.per_image:.3g} seconds for an image or crop and " if rate.per_image is not None else ""
     basis = f"{whose} took {seen}{rate.rest:.3g} seconds for the rest of a job; other networks take other times, and one worker is meant."
-    return Cost(jobs, None, images, sent_bytes, seconds, basis)
+    return Cost(jobs, images, sent_bytes, seconds, basis)
 
 
 def measured_rate(client: IISClient) -> Rate | None:
