@@ -44,10 +44,23 @@ from client.finetune_records import (
 from client.iis_client import IISClient
 from client.profile_records import ClassProfile, ClassSummary, ConceptProfile, ConceptUse, Prediction, Predictor
 from client.records import Curve, Dataset, Elements, Event, Job, Library, Lineage, Model, Point, Report, Result, Upload
+from client.study_records import (
+    Board,
+    JobCounts,
+    Leaderboard,
+    LeaderboardEntry,
+    ModelEntry,
+    Study,
+    StudyAnalysis,
+    StudyCell,
+    StudyEstimate,
+    StudyGrid,
+)
 
 __all__ = [
     "BatchJob",
     "BatchResult",
+    "Board",
     "CheckFailedError",
     "ClassProbability",
     "ClassProfile",
@@ -86,11 +99,15 @@ __all__ = [
     "InvalidInputError",
     "Job",
     "JobCanceledError",
+    "JobCounts",
     "JobFailedError",
+    "Leaderboard",
+    "LeaderboardEntry",
     "Library",
     "Lineage",
     "LocalFileError",
     "Model",
+    "ModelEntry",
     "NotFoundError",
     "Outcome",
     "Phrase",
@@ -101,6 +118,11 @@ __all__ = [
     "Result",
     "ServiceError",
     "ServiceUnreachableError",
+    "Study",
+    "StudyAnalysis",
+    "StudyCell",
+    "StudyEstimate",
+    "StudyGrid",
     "TooLargeError",
     "UnauthorizedError",
     "UnavailableError",

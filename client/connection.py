@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from client import uploads
 from client.address import find_address
@@ -59,6 +59,10 @@ class Connection:
         """
         with as_one_file(Path(path)) as file:
             return uploads.send_file(self._transport, file, progress)
+
+    def sent(self, upload: str) -> Upload:
+        """One upload, sent before."""
+        return cast("Upload", self._get(f"/v1/uploads/{upload}"))
 
     def _get(self, path: str) -> Any:
         return self._transport.send("GET", path).json()

@@ -1,7 +1,8 @@
-"""What the demo scores: scikit-learn's digits as class folders, and one small network at four moments of training. No service here."""
+"""What the demo scores: scikit-learn's digits as class folders, and one small network at moments of its training. No service here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -45,8 +46,8 @@ def write_digits(folder: Path) -> None:
             Image.fromarray(images[row]).save(path)
 
 
-def train_checkpoints(folder: Path) -> list[Checkpoint]:
-    """Train the network for a few seconds and keep it four times, from untrained to good."""
+def train_checkpoints(folder: Path, steps_saved: Sequence[int] = STEPS_SAVED) -> list[Checkpoint]:
+    """Train the network for a few seconds and keep it at some steps; unless told otherwise at four, from untrained to good."""
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = digit_images()
     train, _ = split_rows(labels)
@@ -60,8 +61,8 @@ def train_checkpoints(folder: Path) -> list[Checkpoint]:
     targets = torch.from_numpy(labels[train])
     kept: list[Checkpoint] = []
     order: torch.Tensor = torch.empty(0, dtype=torch.long)
-    for step in range(max(STEPS_SAVED) + 1):
-        if step in STEPS_SAVED:
+    for step in range(max(steps_saved) + 1):
+        if step in steps_saved:
             kept.append(_keep(network, folder, step))
         if len(order) < BATCH:
             order = torch.randperm(len(targets))

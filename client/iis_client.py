@@ -10,9 +10,10 @@ from client.finetuning import Finetuning
 from client.inputs import Inputs
 from client.jobs import Jobs
 from client.predictors import Predictors
+from client.studies import Studies
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning, Studies):
     """A connection to one service under one API key.
 
     Parameters

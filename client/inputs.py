@@ -29,6 +29,7 @@ class Inputs(Connection):
         upload: str | None = None,
         text_upload: str | None = None,
         pretrained: str | None = None,
+        initial_seed: int | None = None,
         tokenizer: str | None = None,
         arguments: Mapping[str, Any] | None = None,
         layer: str | None = None,
@@ -46,6 +47,7 @@ class Inputs(Connection):
         text_checkpoint : of a vision-language model in onnx the text tower, where `checkpoint` is the image tower
         upload, text_upload : ids of the same files uploaded before
         pretrained : a tag of the architecture's own library, in place of a checkpoint
+        initial_seed : no weights at all: the architecture untrained, as it is initialised from this seed
         tokenizer : whose tokens that text tower takes, by the name of an open_clip architecture; CLIP's own by default
         arguments : keyword arguments of the architecture, for example {"in_chans": 1}
         layer : which layer is the representation; the pooled penultimate one by default
@@ -63,6 +65,7 @@ class Inputs(Connection):
             "upload": upload,
             "text_upload": text_upload,
             "pretrained": pretrained,
+            "initial_seed": initial_seed,
             "tokenizer": tokenizer,
             "layer": layer,
             "preprocessing": dict(preprocessing) if preprocessing is not None else None,

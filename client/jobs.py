@@ -20,6 +20,7 @@ class Jobs(Connection):
         dataset: str,
         library: Library,
         *,
+        library_dataset: str | None = None,
         vlm: str | None = None,
         vocabulary: str | None = None,
         elements: Elements | None = None,
@@ -33,6 +34,7 @@ class Jobs(Connection):
         ----------
         model : None for a data set of features
         library : {"kind": "cluster", "concept_count": 200}, or {"id": "lib_…"} for one fitted before
+        library_dataset : another data set of images, whose training images the library is cut from in place of the scored one's
         vlm : a model of role `vlm`; a text library needs it, and the concepts of other libraries get names by it
         vocabulary : the phrases it compares images with: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
         """
@@ -41,6 +43,7 @@ class Jobs(Connection):
             "model": model,
             "dataset": dataset,
             "library": library,
+            "library_dataset": library_dataset,
             "vlm": vlm,
             "vocabulary": vocabulary,
             "elements": elements,

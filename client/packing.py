@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import IO, Any, cast
 
 from client.errors import LocalFileError
 
@@ -22,6 +24,22 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """The digest that an upload of a file or folder gets, without writing the folder's tar anywhere.
+
+    Raises
+    ------
+    LocalFileError
+        When there is nothing at the path, or nothing in it.
+    """
+    if path.is_file():
+        return file_digest(path)
+    _require_folder(path)
+    digest = _Digest()
+    _pack(path, digest)
+    return digest.hex
 
 
 def file_slice(path: Path, start: int, size_bytes: int, sent: Callable[[int], None]) -> Iterator[bytes]:
@@ -54,19 +72,60 @@ def as_one_file(path: Path) -> Generator[Path]:
     if path.is_file():
         yield path
         return
-    if not path.is_dir():
-        raise LocalFileError(f"There is no file or folder at {path}.")
+    _require_folder(path)
     with tempfile.TemporaryDirectory(prefix="iis-") as folder:
         archive = Path(folder) / f"{path.resolve().name or 'folder'}.tar"
-        _pack(path, archive)
+        with archive.open("wb") as tar:
+            _pack(path, tar)
         yield archive
 
 
-def _pack(folder: Path, archive: Path) -> None:
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that are sent, sorted.
+
+    Raises
+    ------
+    LocalFileError
+        When there are none.
+    """
     files = sorted(_files_in(folder))
     if not files:
         raise LocalFileError(f"{folder} has no files in it; give a folder of class folders with images.")
-    with tarfile.open(archive, "w") as tar:
+    return files
+
+
+class _Digest(io.RawIOBase):
+    """A file that keeps nothing but the sha256 of what is written to it."""
+
+    def __init__(self) -> None:
+        self._sha256 = sha256()
+        self._written = 0
+
+    @property
+    def hex(self) -> str:
+        return self._sha256.hexdigest()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._sha256.update(content)
+        size_bytes = len(content)
+        self._written += size_bytes
+        return size_bytes
+
+    def tell(self) -> int:
+        return self._written
+
+
+def _require_folder(path: Path) -> None:
+    if not path.is_dir():
+        raise LocalFileError(f"There is no file or folder at {path}.")
+
+
+def _pack(folder: Path, archive: IO[bytes] | _Digest) -> None:
+    files = files_in(folder)
+    with tarfile.open(fileobj=cast("IO[bytes]", archive), mode="w") as tar:
         for file in files:
             entry = tarfile.TarInfo(file.relative_to(folder).as_posix())
             entry.size = file.stat().st_size

@@ -72,14 +72,21 @@ class Model(Checked):
     text_upload: str | None
     tokenizer: str | None
     pretrained: str | None
+    initial_seed: int | None
     layer: str | None
     lineage: Lineage | None
+    preprocessing: dict[str, Any] | None
 
 
 class Dataset(Checked):
     """Labelled images, or ready features."""
 
     kind: Literal["images", "features"]
+    upload: str | None
+    server_path: str | None
+    hub: dict[str, Any] | None
+    split_seed: int
+    test_share: float
 
 
 class Library(TypedDict):
@@ -133,6 +140,8 @@ class Job(TypedDict):
     model: str | None
     dataset: str
     library: Library
+    library_dataset: str | None
+    elements: Elements
     vlm: str | None
     vocabulary: VocabularyUsed | None
     protocol: str

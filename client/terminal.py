@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Column, Table
 
 from client.batch_records import BatchJob, BatchResult
 from client.concept_tables import counted
 from client.finetune_records import FinetuneJob, FinetuneResult
 from client.finetune_tables import epoch_line, finetune_view
-from client.records import Event, Job, Report, Result, shown
+from client.records import FINISHED_STATES, Event, Job, Report, Result, shown
 from client.records import Progress as StageProgress
+from client.study_records import Study
 from client.uploads import Progress as SendProgress
 
 STAGE_WORDS = {
@@ -90,6 +100,26 @@ class Terminal:
                     bars.update(stages[stage], completed=data["done"], total=data["total"] or None, left=_left(data["eta_seconds"]))
                 elif data["state"] in ("finished", "reused"):
                     _finish(bars, stages[stage], "reused" if data["state"] == "reused" else "")
+
+    def watch_study(self, looks: Iterator[Study]) -> Study:
+        """A bar of the jobs that have finished, until the study has; returns it as it was seen last."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[others]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.err) as bars:
+            bar = bars.add_task("Jobs", total=None, others="")
+            while True:
+                study = next(looks)
+                jobs = study["jobs"]
+                ended = sum(jobs[state] for state in FINISHED_STATES)
+                others = ", ".join(f"{jobs[state]} {state}" for state in ("running", "canceling", "failed", "canceled") if jobs[state])
+                bars.update(bar, completed=ended, total=jobs["total"], others=others)
+                if study["state"] == "finished":
+                    return study
 
     def show(self, *things: RenderableType) -> None:
         """Tables and lines."""

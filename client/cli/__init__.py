@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from client.cli import classes, concepts, explain, finetune, jobs, predict, score, up, vocabulary
+from client.cli import classes, concepts, explain, finetune, jobs, leaderboard, predict, score, up, vocabulary
+from client.cli.studies import commands as studies
 from client.errors import IISError, ServiceError
 from client.terminal import Terminal
 
@@ -27,9 +28,11 @@ for command in (
     finetune.finetune,
     finetune.checkpoint,
     jobs.cancel,
+    leaderboard.leaderboard,
 ):
     app.command()(command)
 app.add_typer(vocabulary.app)
+app.add_typer(studies.app)
 
 
 def main() -> None:

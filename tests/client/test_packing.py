@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from client import LocalFileError
-from client.packing import as_one_file, file_digest, file_slice
+from client.packing import as_one_file, content_digest, file_digest, file_slice
 
 
 def make_folder(folder: Path) -> Path:
@@ -81,3 +81,12 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_is_noticed(tmp_path: Path)
     path.write_bytes(b"12345")
     with pytest.raises(LocalFileError, match="shorter"):
         list(file_slice(path, 0, 6, lambda _: None))
+
+
+def test_the_digest_of_a_folder_is_that_of_the_tar_it_would_be_sent_as(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "pets")
+    with as_one_file(folder) as archive:
+        assert content_digest(folder) == file_digest(archive)
+    assert content_digest(folder / "train/cat/1.png") == file_digest(folder / "train/cat/1.png")
+    with pytest.raises(LocalFileError, match="There is no file or folder"):
+        content_digest(tmp_path / "missing")

@@ -1,0 +1,35 @@
+"""The command that ranks what was scored. How a board looks is in client.cli.studies.tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from client.cli.options import JsonOption
+from client.cli.score import ProtocolChoice
+from client.cli.studies.tables import leaderboard_table
+from client.iis_client import IISClient
+from client.terminal import Terminal
+
+
+def leaderboard(
+    dataset: Annotated[str | None, typer.Option(help="Of which data set (dst_…).")] = None,
+    library: Annotated[str | None, typer.Option(help="Through which library: a kind, or combined(…).")] = None,
+    concepts: Annotated[int | None, typer.Option(help="M, how many concepts.", min=0)] = None,
+    protocol: Annotated[ProtocolChoice | None, typer.Option(help="Computed how.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank your models by IIS, those that were scored alike, with ties shown as ties."""
+    terminal = Terminal()
+    with IISClient() as client:
+        board = client.leaderboard(
+            dataset=dataset,
+            library=library,
+            concept_count=concepts,
+            protocol=protocol.value if protocol is not None else None,
+        )
+    if as_json:
+        terminal.json(board)
+        return
+    terminal.show(*leaderboard_table(board))

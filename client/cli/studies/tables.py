@@ -1,0 +1,180 @@
+"""Studies and leaderboards as tables and sentences for a terminal. Where they are printed is decided in .commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from client.cli.studies.cost import Cost
+from client.records import shown
+from client.study_records import Board, Leaderboard, Study, StudyAnalysis, StudyCell, StudyEstimate
+
+FAILURES_SHOWN = 5
+SECONDS_AS_MINUTES = 120
+MINUTES_AS_HOURS = 120
+
+
+def study_table(studies: Sequence[Study]) -> Table:
+    """A list of studies."""
+    table = Table(Column("study", no_wrap=True), "name", "state", "jobs", "models", "data sets", "libraries", "made", title="Studies")
+    for each in studies:
+        grid = each["grid"]
+        sizes = [str(len(items)) for items in (grid["models"] or grid["datasets"], grid["datasets"], grid["libraries"])]
+        table.add_row(each["id"], Text(each["name"]), each["state"], progress_words(each), *sizes, each["created_at"][:19])
+    return table
+
+
+def progress_words(study: Study) -> str:
+    """How far a study is: `5 of 16 succeeded, 2 running, 1 failed`."""
+    jobs = study["jobs"]
+    others = [f"{jobs[state]} {state}" for state in ("running", "canceling", "failed", "canceled") if jobs[state]]
+    return ", ".join([f"{jobs['succeeded']} of {jobs['total']} succeeded", *others])
+
+
+def cost_words(cost: Cost) -> Iterator[str]:
+    """What a study would cost, by what this machine can tell."""
+    yield f"Jobs: {cost.jobs:,}."
+    yield f"Images and crops that networks have to see: {'not known here' if cost.images is None else f'{cost.images:,}'}."
+    yield f"Bytes to send: {cost.sent_bytes:,}."
+    yield f"Time: {_duration(cost.seconds)}. {cost.basis}"
+
+
+def estimate_words(estimate: StudyEstimate) -> Iterator[str]:
+    """What a study would cost, by what the service knows of its models and data sets."""
+    yield f"Jobs: {estimate['jobs']:,}, of which {estimate['reused']:,} are there already."
+    yield f"Images and crops that networks have to see: {estimate['images']:,}."
+    yield f"Bytes to send: 0. Bytes of features to keep: {estimate['bytes']:,}."
+    yield f"Time: {_duration(estimate['seconds'])}. {estimate['basis']}"
+
+
+def failure_words(study: str, failed: Sequence[StudyCell]) -> Iterator[str]:
+    """Which jobs have no result, the first few with their reasons."""
+    yield f"{len(failed)} of the study's jobs have no result; try them again with: iis study extend {study}"
+    for cell in failed[:FAILURES_SHOWN]:
+        reason = cell["error"]["message"] if cell["error"] is not None else f"The job was {cell['state']}."
+        yield f"  {cell['label']}, {cell['dataset_name']}, {cell['library']} {cell['concept_count']}, seed {cell['seed']}: {reason}"
+    if len(failed) > FAILURES_SHOWN:
+        yield f"  and {len(failed) - FAILURES_SHOWN} more"
+
+
+def findings(analysis: StudyAnalysis) -> Iterator[RenderableType]:
+    """What a study found: correlations, the run over its epochs, and one sentence for whatever else it compares."""
+    if analysis["evolution"]:
+        yield from _evolution(analysis["evolution"])
+    if analysis["relation"]:
+        yield _relation(analysis["relation"])
+        for one in analysis["relation"]:
+            for against in ("accuracy", "given_accuracy"):
+                if one[against] is not None:
+                    yield f"{setting_words(one)}: {one[against]['sentence']}"
+    for one in analysis["evolution"]:
+        yield f"{setting_words(one)}: {one['sentence']}"
+    for name, what in (("untrained", "trained against untrained"), ("transfer", "own library against that of other images")):
+        for one in _section(analysis, name):
+            yield f"{setting_words(one)}, {what}: {one['sentence']}"
+    for one in analysis["agreement"]:
+        for pair in one["pairs"]:
+            rho = _estimate(pair["spearman"])
+            yield f"{setting_words(one)}: {pair['a']} and {pair['b']} order {pair['n']} models alike with rho {rho}."
+    for warning in analysis["warnings"]:
+        yield Text(f"Warning: {warning}", style="yellow")
+
+
+def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
+    """A leaderboard with ties shown as ties, and how to see the others."""
+    if board["board"] is None:
+        yield "Nothing of yours was scored so; see what was with: iis jobs --state succeeded"
+        return
+    table = Table(
+        "rank", "model", "IIS", "95 % interval", "accuracy", "gain over random", Column("job", no_wrap=True), title=_board(board["board"])
+    )
+    for entry in board["data"]:
+        rank = "near chance" if entry["rank"] is None else f"{entry['rank']}{' =' if entry['tied'] else ''}"
+        interval = _interval(entry["iis_low"], entry["iis_high"])
+        gain = shown(entry["concept_gain"], "+.3f")
+        table.add_row(rank, Text(entry["name"]), shown(entry["iis"]), interval, f"{entry['accuracy']:.3f}", gain, entry["job"])
+    yield table
+    yield from board["notes"]
+    others = [other for other in board["boards"] if other != board["board"]]
+    if others:
+        yield f"{len(others)} other board{'s' if len(others) > 1 else ''}:"
+        for other in others:
+            where = f"--dataset {other['dataset']} --library {other['library']}"
+            flags = f"{where} --concepts {other['concept_count']} --protocol {other['protocol']}"
+            yield f"  {_board(other)} ({other['models']} models): {flags}"
+
+
+def setting_words(setting: Mapping[str, Any]) -> str:
+    """What one section of an analysis is about."""
+    words = [str(setting["dataset_name"])]
+    if setting.get("library"):
+        words.append(str(setting["library"]))
+    if setting.get("concept_count"):
+        words.append(f"M = {setting['concept_count']}")
+    if setting.get("library_dataset_name"):
+        words.append(f"cut from {setting['library_dataset_name']}")
+    return ", ".join(words)
+
+
+def _section(analysis: StudyAnalysis, name: str) -> list[dict[str, Any]]:
+    return analysis["untrained"] if name == "untrained" else analysis["transfer"]
+
+
+def _relation(relations: Sequence[dict[str, Any]]) -> Table:
+    headers = ("data set, library", "models", "Spearman's rho, IIS and accuracy", "Kendall's tau", "rho of the random control")
+    table = Table(*headers, title="IIS against accuracy")
+    for one in relations:
+        found = one["accuracy"]
+        control = _estimate(found["random_control"])
+        table.add_row(Text(setting_words(one)), str(one["n"]), _estimate(found["spearman"]), _estimate(found["kendall"]), control)
+    return table
+
+
+def _evolution(runs: Sequence[dict[str, Any]]) -> Iterator[Table]:
+    """One table a data set: an epoch a row, the IIS through each library beside the accuracy."""
+    for dataset in dict.fromkeys(str(run["dataset_name"]) for run in runs):
+        own = [run for run in runs if run["dataset_name"] == dataset]
+        without = [setting_words({**run, "dataset_name": ""}).removeprefix(", ") for run in own]
+        table = Table("epoch", "checkpoint", "accuracy", *(f"IIS, {name}" for name in without), title=f"Evolution on {dataset}")
+        by_epoch = [{point["epoch"]: point for point in run["points"]} for run in own]
+        for epoch in dict.fromkeys(epoch for points in by_epoch for epoch in points):
+            there = [points.get(epoch) for points in by_epoch]
+            first = next(point for point in there if point is not None)
+            cells = ["" if point is None else _point_iis(point) for point in there]
+            table.add_row(f"{epoch:g}", Text(first["label"]), f"{first['accuracy']['value']:.3f}", *cells)
+        yield table
+
+
+def _point_iis(point: Mapping[str, Any]) -> str:
+    if point["near_chance"]:
+        return "near chance"
+    iis = point["iis"]
+    return "" if iis is None else f"{iis['value']:.3f} ± {(iis['high'] - iis['low']) / 2:.3f}"
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] is None:
+        return "undefined"
+    interval = _interval(estimate["low"], estimate["high"], ".2f")
+    return f"{estimate['value']:.2f}" + (f" ({interval})" if interval else "")
+
+
+def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:
+    return "" if low is None or high is None else f"{low:{form}} to {high:{form}}"
+
+
+def _board(board: Board) -> str:
+    return f"{board['dataset_name']}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known yet"
+    if seconds < SECONDS_AS_MINUTES:
+        return f"{seconds:.0f} seconds"
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes < MINUTES_AS_HOURS else f"{minutes / 60:.1f} hours"
