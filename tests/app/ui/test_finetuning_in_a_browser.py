@@ -82,7 +82,7 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(
     job = page.url.rpartition("/")[2]
     expect(page.get_by_role("heading", name="Training", exact=True)).to_be_visible(timeout=LATER)  # with the first epoch, while the rest goes on
     expect(page.get_by_role("heading", name="Under way")).to_be_visible()
-    expect(page.get_by_text("Training: treatment, seed 0")).to_be_visible()
+    expect(page.get_by_text("Training: treatment, seed 0").first).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(2, timeout=SOON)
     expect(page.locator("#job-about")).to_contain_text("fine-tuned by 6 clusters, λ = 1, on digits.zip")
 
