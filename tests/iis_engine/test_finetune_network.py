@@ -99,8 +99,9 @@ def test_copies_that_run_in_threads_do_not_mix_their_images(spec: BackboneSpec, 
     f = Representation(loaded(spec, tmp_path).copy_network(), spec.layer, None)
     batches = [torch.rand(2, 3, 64, 64) for _ in range(12)]
     expected = [f(batch) for batch in batches]
+    replicas = [replica_of(f) for _ in batches]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda batch: replica_of(f)(batch), batches))
+        found = list(pool.map(lambda replica, batch: replica(batch), replicas, batches))
     assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
 
 
