@@ -98,7 +98,7 @@ def test_a_combined_library_counts_its_parts(client: TestClient, rows: Any) -> N
 
 @pytest.mark.parametrize(
     "changes",
-    [{"surprise": 1}, {"kind": "finetune"}, {"protocol": "guess"}, {"seed": -1}, {"deadline_seconds": 0}, {"elements": {"kind": "pixels"}}],
+    [{"surprise": 1}, {"kind": "distill"}, {"protocol": "guess"}, {"seed": -1}, {"deadline_seconds": 0}, {"elements": {"kind": "pixels"}}],
 )
 def test_unknown_fields_and_values_are_refused(client: TestClient, rows: Any, changes: dict[str, Any]) -> None:
     response = client.post("/v1/jobs", json=rows.request(**changes))

@@ -76,7 +76,7 @@ function differences(result) {
     ["Difference", (row) => row.name],
     ["Mean", (row) => signed(row.mean, 4), "number"],
     ["95 % interval", (row) => (missing(row.low) ? "–" : `${signed(row.low, 4)} to ${signed(row.high, 4)}`), "number"],
-    ["By seed", (row) => row.values.map((value) => signed(value, 4)).join(", ")],
+    ["By seed", (row) => row.values.map((value) => signed(value, 4)).join(", "), "number"],
   ];
   return el(
     "section",

@@ -99,7 +99,7 @@ export class TrainingView {
 
   summary(field) {
     const last = this.sorted().map(({ arm, seed, epochs }) => `${arm}, seed ${seed}: ${share(epochs.at(-1)[field])} after epoch ${epochs.at(-1).epoch}`);
-    return `Validation accuracy so far. ${last.join("; ")}.`;
+    return `Validation accuracy: ${last.join("; ")}.`;
   }
 
   showTable() {
