@@ -34,7 +34,7 @@ function relations(found) {
 }
 
 function relation(one, several) {
-  const rows = [one.accuracy && ["the representation's accuracy", one.accuracy], one.given_accuracy && ["the accuracy that was given", one.given_accuracy]].filter(Boolean);
+  const rows = [one.accuracy && ["the representation’s accuracy", one.accuracy], one.given_accuracy && ["the accuracy that was given", one.given_accuracy]].filter(Boolean);
   const drawn = one.points.filter((point) => point.iis);
   const summary = `IIS over accuracy: ${drawn.map((point) => `${point.label} ${number(point.iis.value)} at ${share(point.accuracy.value)}`).join("; ")}.`;
   return el(
@@ -51,11 +51,11 @@ function relation(one, several) {
 function correlations(one, rows) {
   const lines = rows.flatMap(([name, against]) => [
     { what: `Spearman’s ρ with ${name}`, of: against.spearman },
-    { what: "Kendall’s τ", of: against.kendall },
-    { what: "ρ given the denominator", of: against.partial.denominator },
-    { what: "ρ given the random control’s IIS", of: against.partial.random },
-    { what: "ρ of the random control itself", of: against.random_control },
-    ...against.leave_one_family_out.map((left) => ({ what: `ρ without ${left.family}`, of: left.spearman })),
+    { what: `Kendall’s τ with ${name}`, of: against.kendall },
+    { what: `ρ with ${name}, given the denominator`, of: against.partial.denominator },
+    { what: `ρ with ${name}, given the random control’s IIS`, of: against.partial.random },
+    { what: `ρ of the random control’s IIS with ${name}`, of: against.random_control },
+    ...against.leave_one_family_out.map((left) => ({ what: `ρ with ${name}, without ${left.family}`, of: left.spearman })),
   ]);
   const columns = [["Correlation", (line) => line.what], ["Value (95 % interval)", (line) => estimate(line.of), "number"], ["Models", (line) => line.of?.n ?? "–", "number"]];
   return [table(`Correlations, ${settingWords(one)}`, columns, lines), reasons(lines.map((line) => line.of))];
