@@ -23,7 +23,7 @@ ANSWER_EXPIRY_SECONDS = 60
 RETRY_AFTER_SECONDS = 2
 SOCKET_MARGIN_SECONDS = 5
 
-ABSENT = frozenset({"image_absent", "concept_absent", "class_absent"})
+ABSENT = frozenset({"image_absent", "concept_absent", "class_absent", "study_absent", "figure_absent"})
 """Codes of what is missing at the address that was asked for, rather than wrong in the request."""
 GONE = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_images"})
 """Codes of what a job has, or has kept, nothing of."""

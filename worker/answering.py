@@ -1,4 +1,4 @@
-"""The thread that takes questions from Redis and puts their answers there. How a question is answered: `worker.questions`."""
+"""The thread that takes questions from Redis and puts their answers there. How a question is answered: `worker.desk`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.questions import ANSWER_EXPIRY_SECONDS, ANSWER_PREFIX, QUESTIONS
 from app.storage import StorageUnavailable
 from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
+from worker.desk import Desk
 from worker.metrics import QUESTION_SECONDS
-from worker.questions import Desk, Question
+from worker.questions import Question
 from worker.runtime import Runtime
 
 LISTEN_SECONDS = 1

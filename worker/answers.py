@@ -1,4 +1,4 @@
-"""Questions about a scored job, answered in the compute process from files at hand. What the parent fetches for them: `worker.questions`.
+"""Questions about a scored job, answered in the compute process from files at hand. What the parent fetches: `worker.job_questions`.
 
 Each kind takes a `Subject`, what is asked about, and the question's own fields; it returns JSON. Numbers of concepts, not their names:
 names and crops are rows of the database, which the API adds.

@@ -37,12 +37,32 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where stages work, and on which images.
+
+    Attributes
+    ----------
+    of_library : whether the data set is one that only the library is cut from; events say so by its id
+    """
+
+    folder: Path
+    dataset: Dataset | None
+    of_library: bool = False
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What events of its stages say beside the stage."""
+        return {"dataset": self.dataset.id} if self.of_library and self.dataset is not None else {}
+
+
+@dataclass(frozen=True)
 class JobRows:
     """What the database says about a job when an attempt begins."""
 
     job: Job
     model: Model | None
     dataset: Dataset | None
+    library_dataset: Dataset | None
     vlm: Model | None
     uploads: dict[str, Upload]
     seconds_left: float
@@ -68,6 +88,17 @@ class Attempt(AbstractContextManager["Attempt"]):
     def make_workspace(self) -> None:
         """Make the folder that stages work in."""
         self.workspace.mkdir(parents=True)
+
+    @property
+    def place(self) -> Place:
+        """Where the job's own data set is worked on."""
+        return Place(self.workspace, self.rows.dataset)
+
+    def library_place(self) -> Place:
+        """A folder of its own for the data set that the library is cut from, whose files have the same names."""
+        folder = self.workspace / "library"
+        folder.mkdir(exist_ok=True)
+        return Place(folder, self.rows.library_dataset, of_library=True)
 
     def write(self, action: Callable[[Session], Value]) -> Value:
         """Run `action` in one transaction; while the database is away, wait for it as long as the lease may still be ours.
@@ -106,17 +137,19 @@ class Attempt(AbstractContextManager["Attempt"]):
         stage: str,
         arguments: dict[str, Any],
         *,
+        place: Place | None = None,
         on_output: Callable[[str], None] | None = None,
     ) -> dict[str, Any]:
         """Run a stage in the compute process, with its events and progress; returns its result."""
         began = time.monotonic()
-        self.stage_event(stage, "started")
+        place = place or self.place
+        self.stage_event(stage, "started", place)
         result = self.runtime.compute.run(
             stage,
-            self.workspace,
+            place.folder,
             arguments,
             self._watch,
-            network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, self.rows.dataset, self.rows.vlm),
+            network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, place.dataset, self.rows.vlm),
             on_progress=Progress(lambda done, total, eta: self._report(stage, done, total, eta)),
             on_output=on_output or (lambda _: None),
         )
@@ -125,9 +158,10 @@ class Attempt(AbstractContextManager["Attempt"]):
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
 
-    def stage_event(self, stage: str, state: str) -> None:
+    def stage_event(self, stage: str, state: str, place: Place | None = None) -> None:
         """Tell listeners that a stage was started, finished, or reused."""
-        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", {"stage": stage, "state": state}))
+        event = {"stage": stage, "state": state, **(place.told if place is not None else {})}
+        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", event))
         if state == "started":
             self._report(stage, 0, 0, None)
 
@@ -144,12 +178,13 @@ class Attempt(AbstractContextManager["Attempt"]):
         job = session.get_one(Job, self.job_id)
         model = session.get(Model, job.model_id) if job.model_id else None
         dataset = session.get(Dataset, job.dataset_id) if job.dataset_id else None
+        library_dataset = session.get(Dataset, job.library_dataset_id) if job.library_dataset_id else None
         vlm = session.get(Model, job.vlm_id) if job.vlm_id else None
-        upload_ids = [row.upload_id for row in (model, dataset, vlm) if row is not None and row.upload_id]
+        upload_ids = [row.upload_id for row in (model, dataset, library_dataset, vlm) if row is not None and row.upload_id]
         upload_ids += [given] if (given := job.spec.get("upload")) else []
         upload_ids += [row.text_upload_id for row in (model, vlm) if row is not None and row.text_upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
-        return JobRows(job, model, dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
+        return JobRows(job, model, dataset, library_dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
 
     def _report(self, stage: str, done: int, total: int, eta_seconds: float | None) -> None:
         self.write(

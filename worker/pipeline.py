@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.storage import ArtifactMissing
 from worker.artifacts import StoredFile, output_key
-from worker.attempt import Attempt
+from worker.attempt import Attempt, Place
 from worker.metrics import STAGES_REUSED
 
 Fetch = Callable[[tuple[str, ...]], dict[str, Any]]
@@ -52,8 +52,9 @@ class Stage:
 class Pipeline:
     """The stages of one attempt, and the files they have made so far."""
 
-    def __init__(self, attempt: Attempt, stages: list[Stage], *, given: dict[str, str], fetch: Fetch) -> None:
+    def __init__(self, attempt: Attempt, stages: list[Stage], *, given: dict[str, str], fetch: Fetch, place: Place | None = None) -> None:
         self._attempt = attempt
+        self._place = place or attempt.place
         self._stages = stages
         self._fetch = fetch
         self._maker = {name: stage for stage in stages for name in stage.outputs}
@@ -66,7 +67,7 @@ class Pipeline:
         for stage in self._stages:
             if all(name in self._held for name in stage.outputs):
                 STAGES_REUSED.labels(stage.name).inc()
-                self._attempt.stage_event(stage.name, "reused")
+                self._attempt.stage_event(stage.name, "reused", self._place)
             else:
                 self._compute(stage)
 
@@ -80,7 +81,7 @@ class Pipeline:
 
     def file(self, name: str) -> Path:
         """A file in the workspace, fetched if it lies only in storage, computed again if storage has lost it."""
-        path = self._attempt.workspace / name
+        path = self._place.folder / name
         if path.exists():
             return path
         try:
@@ -104,8 +105,8 @@ class Pipeline:
             self._give_back_shards(stage)
         began = time.monotonic()
         arguments = stage.arguments | {"sources": sources, "shard_folder": stage.shard_folder}
-        self._attempt.compute(stage.name, arguments, on_output=lambda name: self._keep_shard(stage, name))
-        workspace, artifacts, check = self._attempt.workspace, self._attempt.artifacts, self._attempt.stop.check
+        self._attempt.compute(stage.name, arguments, place=self._place, on_output=lambda name: self._keep_shard(stage, name))
+        workspace, artifacts, check = self._place.folder, self._attempt.artifacts, self._attempt.stop.check
         stored = [artifacts.upload(self._keys[name], stage.name, workspace / name, check) for name in stage.outputs]
         self._attempt.write(lambda session: self._record(session, stage, stored, time.monotonic() - began))
         self._held.update(zip(stage.outputs, (file.sha256 for file in stored), strict=True))
@@ -115,12 +116,12 @@ class Pipeline:
             self._attempt.artifacts.record(session, file)
         if stage.sharded:
             self._attempt.artifacts.forget_shards(session, stage.key)
-        event = {"stage": stage.name, "state": "finished", "seconds": round(seconds, 3)}
+        event = {"stage": stage.name, "state": "finished", "seconds": round(seconds, 3), **self._place.told}
         transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
 
     def _give_back_shards(self, stage: Stage) -> None:
         """Fetch what an earlier attempt finished; a shard that is lost is computed again."""
-        folder = self._attempt.workspace / stage.shard_folder
+        folder = self._place.folder / stage.shard_folder
         folder.mkdir(exist_ok=True)
         shards = self._attempt.write(lambda session: self._attempt.artifacts.find_shards(session, stage.key))
         for name, sha256 in shards.items():
@@ -133,13 +134,12 @@ class Pipeline:
         """Store a finished shard. The name comes from the compute process, so it is taken as a bare file name."""
         name = Path(name).name
         key = output_key(stage.key, f"shards/{name}")
-        path = self._attempt.workspace / stage.shard_folder / name
+        path = self._place.folder / stage.shard_folder / name
         stored = self._attempt.artifacts.upload(key, f"{stage.key}/{name}", path, self._attempt.stop.check)
 
         def record(session: Session) -> None:
             self._attempt.artifacts.record(session, stored)
-            transitions.add_event(
-                session, self._attempt.job_id, self._attempt.token, "stage", {"stage": stage.name, "state": "shard", "name": name}
-            )
+            event = {"stage": stage.name, "state": "shard", "name": name, **self._place.told}
+            transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
 
         self._attempt.write(record)

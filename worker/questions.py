@@ -1,32 +1,19 @@
-"""What a question about a scored job needs, fetched and handed to the compute process. Where questions come from: `worker.answering`."""
+"""What was asked, and what questions are answered with: compute processes, files at hand, artifacts. What each needs: `worker.desk`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, undefer
-
-from app.db.models import Dataset, Job, Model, PostedImage, Predictor, Upload
-from app.storage import ArtifactMissing
-from iis_engine import ENGINE_VERSION
-from worker.artifacts import OwnersArtifacts, digest_of, safe_name
+from worker.artifacts import OwnersArtifacts
 from worker.at_hand import FilesAtHand
-from worker.compute import Compute, StageRefused, Stop, Watch
-from worker.datasets import READING
+from worker.compute import Compute, Stop, Watch
 from worker.runtime import Runtime
-from worker.sources import describe_dataset, fetch_model, reading_key
 
-LOOKING = frozenset({"picture", "heat_map", "sheet"})
-"""Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
-JOBS_KNOWN = 256
 ANSWER_DEADLINE_SECONDS = 600
-UNPACKING_DEADLINE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -35,186 +22,75 @@ class Question:
 
     Attributes
     ----------
-    kind : of `worker.answers.KINDS`
-    about : the question's own fields; `job` among them, and `image` where it is about one
+    kind : of `worker.answers.KINDS` about a scored job, or of `worker.study_answers.KINDS` about a study
+    about : the question's own fields; `job` or `study` among them
     """
 
     owner_id: str
     kind: str
     about: dict[str, Any]
 
-    @property
-    def posted(self) -> list[str]:
-        """The ids of the posted images it is about."""
-        image = self.about.get("image")
-        return [image] if isinstance(image, str) else self.about.get("images", [])
 
-    @property
-    def looks(self) -> bool:
-        """Whether the network must see an image."""
-        return bool(self.posted) or self.kind in LOOKING
-
-
-@dataclass(frozen=True)
-class _Rows:
-    predictors: str  # sha256
-    tested: str
-    model: Model | None
-    dataset: Dataset
-    uploads: dict[str, Upload]
-    reading: str | None
-
-
-class Desk:
-    """Answers one question after another, with its own compute processes and files at hand."""
+class Bench:
+    """Compute processes and files of the questions of one worker."""
 
     def __init__(self, runtime: Runtime, stop: Stop) -> None:
-        self._runtime = runtime
-        self._stop = stop
+        self.runtime = runtime
+        self.stop = stop
         settings = runtime.settings
         home = settings.data_folder.absolute()
-        self._files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
-        self._known: dict[tuple[str, str], _Rows] = {}
+        self.files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
         # A process that may use the network for weights by name is another one than that which parses uploads.
         self._computes = {network: Compute(home / "compute") for network in (False, True)}
 
-    def answer(self, question: Question) -> dict[str, Any]:
-        """The answer.
+    def compute(
+        self,
+        stage: str,
+        arguments: dict[str, Any],
+        *,
+        workspace: Path | None = None,
+        seconds: float = ANSWER_DEADLINE_SECONDS,
+        network: bool = False,
+    ) -> dict[str, Any]:
+        """Run a stage in a compute process, by default among the files at hand, and return its result."""
+        watch = Watch(self.stop, time.monotonic() + seconds, self.runtime.settings.child_memory_bytes)
+        compute, place = self._computes[network], workspace or self.files.folder
+        return compute.run(stage, place, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
 
-        Raises
-        ------
-        StageRefused
-            When the question is at fault.
-        ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
+    def artifacts(self, owner_id: str) -> OwnersArtifacts:
+        """What jobs and questions of an owner have left."""
+        return OwnersArtifacts(owner_id, self.runtime.store)
+
+    def artifact(self, owner_id: str, sha256: str, name: str | None = None) -> Path:
+        """Stored content as a file at hand."""
+        artifacts = self.artifacts(owner_id)
+        return self.files.get(name or sha256, lambda path: artifacts.fetch(sha256, path, self.stop.check))
+
+    def keep(self, owner_id: str, stage: str, key: str, make: Callable[[], str]) -> str:
+        """The sha256 of a file that answers a question, stored like any stage's output, so that its size passes through no message.
+
+        Parameters
+        ----------
+        key : digest of everything it depends on
+        make : leaves the file among those at hand and returns its name; called where nothing is kept under the key
         """
-        rows = self._rows_of(question)
-        network = self._runtime.settings.allow_hub and question.looks and rows.model is not None and rows.model.pretrained is not None
-        seen_by = rows.model if question.looks else None
-        files = {"predictors": rows.predictors, "tested": rows.tested}
-        if question.about.get("exemplars") is not None:
-            files["exemplars"] = question.about["exemplars"]
-        arguments: dict[str, Any] = {
-            "kind": question.kind,
-            "about": question.about,
-            "files": {name: str(self._artifact(question, sha256)) for name, sha256 in files.items()},
-            "posted": {image_id: str(self._posted(question, image_id)) for image_id in question.posted},
-            "model": seen_by and fetch_model(self._runtime.settings, seen_by, self._upload(question, rows)),
-            "dataset": describe_dataset(rows.dataset),
-            "dataset_folder": None,
-            "warm_bytes": self._runtime.settings.warm_bytes,
-        }
-        if question.looks and not question.posted and rows.model is not None:
-            arguments["dataset_folder"] = str(self._images(question, rows))
-        try:
-            if question.kind == "export":
-                return self._export(question, rows, arguments)
-            return self._compute("answer", self._files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=network)
-        finally:
-            self._files.drop(question.posted)  # an image's own row says how long it may be looked at
-            self._files.shrink()
+        artifacts = self.artifacts(owner_id)
+        with self.runtime.sessions() as session:
+            held = artifacts.find(session, [key]).get(key)
+        if held is None or not self.runtime.store.exists(held):
+            path = self.files.folder / Path(make()).name
+            stored = artifacts.upload(key, stage, path, self.stop.check)
+            path.unlink()
+            with self.runtime.sessions.begin() as session:
+                artifacts.record(session, stored)
+            held = stored.sha256
+        return held
 
     def close(self) -> None:
         """End the compute processes and remove the files."""
         for compute in self._computes.values():
             compute.kill()
-        self._files.close()
-
-    def _export(self, question: Question, rows: _Rows, arguments: dict[str, Any]) -> dict[str, Any]:
-        """A file is stored like any stage's output, so that its size passes through no message: {sha256}."""
-        artifacts = OwnersArtifacts(question.owner_id, self._runtime.store)
-        told = {name: question.about[name] for name in ("kept", "format", "concept_names")}
-        key = digest_of(stage="export", engine=ENGINE_VERSION, predictors=rows.predictors, **told)
-        with self._runtime.sessions() as session:
-            held = artifacts.find(session, [key]).get(key)
-        if held is None:
-            made = self._compute("answer", self._files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=False)
-            path = self._files.folder / Path(made["file"]).name
-            stored = artifacts.upload(key, "export", path, self._stop.check)
-            path.unlink()
-            with self._runtime.sessions.begin() as session:
-                artifacts.record(session, stored)
-            held = stored.sha256
-        return {"sha256": held}
-
-    def _compute(self, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool) -> dict[str, Any]:
-        watch = Watch(self._stop, time.monotonic() + seconds, self._runtime.settings.child_memory_bytes)
-        compute = self._computes[network]
-        return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
-
-    def _rows_of(self, question: Question) -> _Rows:
-        """Rows of a finished job, which do not change: read once for many questions."""
-        key = question.owner_id, question.about["job"]
-        if key not in self._known:
-            if len(self._known) >= JOBS_KNOWN:
-                self._known.clear()
-            with self._runtime.sessions() as session:
-                self._known[key] = self._read(session, question)
-        return self._known[key]
-
-    def _read(self, session: Session, question: Question) -> _Rows:
-        owner_id, job_id = question.owner_id, question.about["job"]
-        predictor = session.scalars(select(Predictor).where(Predictor.job_id == job_id, Predictor.owner_id == owner_id).limit(1)).first()
-        if predictor is None:
-            raise StageRefused("artifact_gone", f"Job {job_id} has no predictors.", None)
-        job = session.get_one(Job, job_id)
-        dataset = session.get_one(Dataset, job.dataset_id)
-        model = session.get(Model, job.model_id) if job.model_id else None
-        keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset)]
-        found = OwnersArtifacts(owner_id, self._runtime.store).find(session, keys)
-        if keys[0] not in found or keys[1] not in found:
-            raise StageRefused("artifact_gone", f"What job {job_id} left to explain with is no longer kept; submit the job again.", None)
-        ids = [upload_id for upload_id in (dataset.upload_id, model and model.upload_id) if upload_id is not None]
-        uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(ids)))}
-        return _Rows(found[keys[0]], found[keys[1]], model, dataset, uploads, found.get(keys[2]))
-
-    def _artifact(self, question: Question, sha256: str, name: str | None = None) -> Path:
-        artifacts = OwnersArtifacts(question.owner_id, self._runtime.store)
-        return self._files.get(name or sha256, lambda path: artifacts.fetch(sha256, path, self._stop.check))
-
-    def _upload(self, question: Question, rows: _Rows) -> Callable[[str], Path]:
-        def fetch(upload_id: str) -> Path:
-            upload = rows.uploads[upload_id]
-            return self._artifact(question, upload.sha256, f"{upload.id}-{safe_name(upload.filename)}")
-
-        return fetch
-
-    def _posted(self, question: Question, image_id: str) -> Path:
-        """The posted image, in a folder of its own so that refusals can name it as its sender does."""
-
-        def write(folder: Path) -> None:
-            statement = select(PostedImage).where(PostedImage.id == image_id, PostedImage.owner_id == question.owner_id)
-            with self._runtime.sessions() as session:
-                posted = session.scalar(statement.options(undefer(PostedImage.content)))
-                if posted is None or posted.job_id != question.about["job"]:
-                    raise StageRefused("image_absent", f"There is no image {image_id}; it may have expired. Post it again.", None)
-                folder.mkdir()
-                (folder / (safe_name(posted.filename) or "image")).write_bytes(posted.content)
-
-        return next(self._files.get(image_id, write).iterdir())
-
-    def _images(self, question: Question, rows: _Rows) -> Path:
-        """The data set, unpacked the first time that one of its images is asked for."""
-        dataset, artifacts = rows.dataset, OwnersArtifacts(question.owner_id, self._runtime.store)
-        by_name = dataset.hub is not None
-        if by_name and not self._runtime.settings.allow_hub:
-            raise StageRefused("dataset_gone", "This server fetches no data by name, so the images cannot be looked at.", None)
-
-        def unpack(folder: Path) -> None:
-            folder.mkdir()
-            source: dict[str, Any] = describe_dataset(dataset) | {"file": None}
-            if dataset.upload_id is not None:
-                upload = rows.uploads[dataset.upload_id]
-                archive = folder / safe_name(upload.filename)
-                artifacts.fetch(upload.sha256, archive, self._stop.check)
-                source["file"] = str(archive)
-            if rows.reading is not None:
-                with suppress(ArtifactMissing):
-                    artifacts.fetch(rows.reading, folder / READING, self._stop.check)
-            self._compute("materialise", folder, {"sources": {"dataset": source}}, UNPACKING_DEADLINE_SECONDS, network=by_name)
-            if source["file"] is not None:
-                Path(source["file"]).unlink()
-
-        return self._files.get(dataset.id, unpack)
+        self.files.close()
 
 
 def _ignore(*_: object) -> None:

@@ -58,6 +58,8 @@ def add_results(
     predictors : None where the protocol keeps no heads
     """
     content = json.loads(report.read_text())
+    if job.library_dataset_id is not None:
+        content["library"]["dataset"] = job.library_dataset_id  # whose images the concepts are of
     session.add(Result(job_id=job.id, library_id=library_id, report=content))
     for name, points in (("library", content["points"]), ("random_control", content.get("random_points", []))):
         _add_curve(session, job.id, name, points)
@@ -76,7 +78,7 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
         owner_id=job.owner_id,
         job_id=job.id,
         model_id=job.model_id,
-        dataset_id=job.dataset_id,
+        dataset_id=job.library_dataset_id or job.dataset_id,
         kind=library.settings["kind"],
         settings=library.settings | ({"exemplars": {"sha256": library.exemplars_sha256}} if library.exemplars_sha256 else {}),
         concept_count=matrix.shape[0],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -38,6 +38,9 @@ from worker.stage_files import (
     VECTORS,
 )
 
+FITTING = frozenset({"extract", "embed_phrases", "libraries", "name", "explain"})
+"""Stages that make a library of visual elements and show it."""
+
 
 def run_score(attempt: Attempt) -> None:
     """Run the stages that are not held already, then write results and `succeeded` together."""
@@ -47,18 +50,24 @@ def run_score(attempt: Attempt) -> None:
         raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
     reused = attempt.write(lambda session: _reused_library(session, job.owner_id, job.spec["library"]))
     settings = job.spec["library"] if reused is None else reused.settings | {"concept_count": reused.concept_count}
-    request = ScoreRequest(job.spec | {"library": settings}, rows.model, dataset, rows.vlm, reused and reused.artifact_key)
-    stages = score_stages(request, device=attempt.runtime.settings.device)
+    request = ScoreRequest(
+        job.spec | {"library": settings}, rows.model, dataset, rows.vlm, reused and reused.artifact_key, rows.library_dataset
+    )
+    elsewhere = _fit_elsewhere(attempt, request)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
+    if elsewhere is not None:
+        given = {name: elsewhere.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
+    stages = score_stages(request, device=attempt.runtime.settings.device)
     pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, read_vocabulary).fetch)
     pipeline.run()
     report = pipeline.file(REPORT)
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
     fitted = None
     if reused is None:
-        crops = pipeline.sha256(EXEMPLARS) if dataset.kind != "features" else None
-        files = (pipeline.file(name) for name in (CONCEPTS, LEFT_OUT, VECTORS))
-        fitted = FittedLibrary(settings, pipeline.key(LIBRARY), *files, exemplars_sha256=crops)
+        fitting = elsewhere or pipeline
+        crops = fitting.sha256(EXEMPLARS) if dataset.kind != "features" else None
+        files = (fitting.file(name) for name in (CONCEPTS, LEFT_OUT, VECTORS))
+        fitted = FittedLibrary(settings, fitting.key(LIBRARY), *files, exemplars_sha256=crops)
 
     keys = (pipeline.key(name) for name in (PREDICTORS, TESTED))
     predictors = KeptPredictors(*keys) if job.spec["protocol"] == "exact" else None
@@ -79,6 +88,7 @@ class ScoreRequest:
     ----------
     spec : the job's request, with the settings of the library that is used
     library_key : artifact key of a library fitted before; None builds one
+    library_dataset : whose images a library is cut from and fitted on in place of the scored ones
     """
 
     spec: dict[str, Any]
@@ -86,6 +96,12 @@ class ScoreRequest:
     dataset: Dataset
     vlm: Model | None = None
     library_key: str | None = None
+    library_dataset: Dataset | None = None
+
+    @property
+    def fitting(self) -> ScoreRequest:
+        """The request that fits the library: this one, or the same on the data set that it is cut from."""
+        return self if self.library_dataset is None else replace(self, dataset=self.library_dataset, library_dataset=None)
 
     @property
     def origins(self) -> set[str]:
@@ -108,35 +124,37 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     """The stages of a score job, each under the digest of everything its output depends on; the device is no part of any key."""
     spec, dataset, model = asked.spec, asked.dataset, asked.model
     backbone = model and {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
-    data = {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
+    data, cut_from = _identity(dataset), _identity(asked.fitting.dataset)
     protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
     score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed}
     images = dataset.kind != "features"
     request = {"score": score, "device": device}
 
     features = _key("extract", model=backbone, dataset=data, elements=spec["elements"])
-    words = _word_stages(asked, data)
+    fitted_on = _key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
+    words = _word_stages(asked.fitting, cut_from)
     words_keys = [stage.key for stage in words]
     built = asked.library_key or _key(
-        "libraries", features=features, library=library, protocol=protocol, seed=seed, words=words_keys if asked.has_words else None
+        "libraries", features=fitted_on, library=library, protocol=protocol, seed=seed, words=words_keys if asked.has_words else None
     )
     # How many concepts a text library keeps is known when it stands.
     count = None if "text" in asked.origins else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
     control = _key("control", features=features, protocol=protocol, seed=seed, **sized_by)
     heads = _key("heads", features=features, library=built, protocol=protocol, seed=seed)
-    name = _key("name", features=features, library=built, words=words_keys)
+    name = _key("name", features=fitted_on, library=built, words=words_keys)
     names, named = ((NAMES,), {"named": True}) if asked.has_names else ((), {"named": False})
     curve = _key("curve", heads=heads, control=control, names=name if asked.has_names else None)
-    show = _key("explain", features=features, library=built, names=name if asked.has_names else None)
+    show = _key("explain", features=fitted_on, library=built, names=name if asked.has_names else None)
 
-    fits = asked.library_key is None
-    ensemble = ENSEMBLE if fits else LIBRARY
+    fits = asked.library_key is None and asked.library_dataset is None
+    ensemble = ENSEMBLE if asked.library_key is None else LIBRARY
     source = (EMBEDDINGS, PHRASES, CLASSES) if asked.has_words else ()
-    stages = [Stage("extract", features, (), (FEATURES,), {"elements": spec["elements"]}, ("model", "dataset"), sharded=images), *words]
+    stages = [Stage("extract", features, (), (FEATURES,), {"elements": spec["elements"]}, ("model", "dataset"), sharded=images)]
     if fits:
+        stages += words
         stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), request | {"words": asked.has_words}))
-    if asked.has_names:
+    if fits and asked.has_names:
         stages.append(Stage("name", name, (FEATURES, LIBRARY, PHRASES), (NAMES,), {}, ("vlm", "dataset")))
     sized = (LIBRARY,) if count is None else ()
     stages += [
@@ -152,6 +170,25 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         kept = _key("predictors", heads=heads, names_of=names_of)
         stages.append(Stage("predictors", kept, (FEATURES, LIBRARY, MEASUREMENT), (PREDICTORS, TESTED), {}, ("dataset",) if images else ()))
     return [*stages, Stage("report", _key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
+
+
+def _fit_elsewhere(attempt: Attempt, request: ScoreRequest) -> Pipeline | None:
+    """Cut and fit the library on another data set as a job on that one does, under the same keys; None where the job has its own."""
+    if request.library_dataset is None:
+        return None
+    if request.spec["protocol"] == "reference" and request.spec["library"]["kind"] == "end2end":
+        message = "The reference protocol trains an End2End library anew on the scored images; leave library_dataset out, or choose exact."
+        raise StageRefused("library_dataset_not_taken", message, "library_dataset")
+    place = attempt.library_place()
+    stages = [stage for stage in score_stages(request.fitting, device=attempt.runtime.settings.device) if stage.name in FITTING]
+    pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, read_vocabulary, place).fetch, place=place)
+    pipeline.run()
+    return pipeline
+
+
+def _identity(dataset: Dataset) -> dict[str, Any]:
+    """What decides the images and their split, in keys."""
+    return {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
 
 
 def phrases_stage(vlm_digest: str | None, vocabulary_digest: str) -> Stage:

@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.storage import ArtifactMissing
 from iis_engine.vocabulary import Phrase, phrases_digest, shipped
 from worker.artifacts import digest_of
-from worker.attempt import Attempt
+from worker.attempt import Attempt, Place
 from worker.compute import StageRefused
 from worker.datasets import READING
 from worker.stage_files import VOCABULARY
@@ -30,8 +30,9 @@ class Sources:
     `model` and `vlm` are networks, `dataset` the images or features, `vocabulary` the phrases that `read_phrases` finds.
     """
 
-    def __init__(self, attempt: Attempt, read_phrases: Callable[[Session, Job], Phrases]) -> None:
+    def __init__(self, attempt: Attempt, read_phrases: Callable[[Session, Job], Phrases], place: Place | None = None) -> None:
         self._attempt = attempt
+        self._place = place or attempt.place
         self._read_phrases = read_phrases
         self._ready: dict[str, Any] = {}
 
@@ -54,18 +55,18 @@ class Sources:
         return fetch_model(self._attempt.runtime.settings, model, self._attempt.fetch_upload)
 
     def _dataset(self) -> dict[str, Any]:
-        attempt, dataset = self._attempt, self._attempt.rows.dataset
+        attempt, place, dataset = self._attempt, self._place, self._place.dataset
         if dataset is None:
             raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
-        source = describe_dataset(dataset) | {"file": fetch_dataset(attempt)}
-        _fetch_reading(attempt, dataset)
-        attempt.compute("materialise", {"sources": {"dataset": source}})
-        attempt.stage_event("materialise", "finished")
+        source = describe_dataset(dataset) | {"file": fetch_dataset(attempt, dataset)}
+        _fetch_reading(attempt, dataset, place.folder)
+        attempt.compute("materialise", {"sources": {"dataset": source}}, place=place)
+        attempt.stage_event("materialise", "finished", place)
         return source
 
     def _vocabulary(self) -> None:
         phrases = self._attempt.write(lambda session: self._read_phrases(session, self._attempt.rows.job))
-        (self._attempt.workspace / VOCABULARY).write_text(json.dumps(phrases))
+        (self._place.folder / VOCABULARY).write_text(json.dumps(phrases))
 
 
 def fetch_model(settings: Settings, model: Model, fetch_upload: Callable[[str], Path]) -> dict[str, Any]:
@@ -113,11 +114,10 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def fetch_dataset(attempt: Attempt) -> str | None:
+def fetch_dataset(attempt: Attempt, dataset: Dataset) -> str | None:
     """The archive's or features file's path in the workspace; None when the data set is a server folder or on the Hub."""
-    dataset = attempt.rows.dataset
-    if dataset is None or dataset.upload_id is None:
-        if dataset is not None and dataset.hub is not None and not attempt.runtime.settings.allow_hub:
+    if dataset.upload_id is None:
+        if dataset.hub is not None and not attempt.runtime.settings.allow_hub:
             raise StageRefused("hub_not_allowed", "This server fetches no data by name; upload an archive of class folders instead.", "hub")
         return None
     return str(attempt.fetch_upload(dataset.upload_id))
@@ -128,10 +128,10 @@ def reading_key(dataset: Dataset) -> str:
     return digest_of(reading=dataset.id, split_seed=dataset.split_seed, test_share=dataset.test_share)
 
 
-def _fetch_reading(attempt: Attempt, dataset: Dataset) -> None:
-    """Put the reading of the data set's check into the workspace; without it the images are all checked again."""
+def _fetch_reading(attempt: Attempt, dataset: Dataset, folder: Path) -> None:
+    """Put the reading of the data set's check into a folder; without it the images are all checked again."""
     key = reading_key(dataset)
     found = attempt.write(lambda session: attempt.artifacts.find(session, [key]))
     if key in found:
         with suppress(ArtifactMissing):
-            attempt.artifacts.fetch(found[key], attempt.workspace / READING, attempt.stop.check)
+            attempt.artifacts.fetch(found[key], folder / READING, attempt.stop.check)

@@ -33,6 +33,7 @@ from worker.stage_files import (
     REPORT,
     TESTED,
 )
+from worker.study_answers import answer_study
 from worker.word_stages import clean_phrases, embed_classes, embed_images, embed_phrases, gather_phrases, name, text_source
 
 Stage = Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]
@@ -200,7 +201,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         *(check_model, check_dataset, gather_phrases, clean_phrases),
         *(materialise, extract, embed_images, embed_phrases, embed_classes),
-        *(libraries, name, control, heads, curve, explain, predictors, report, answer),
+        *(libraries, name, control, heads, curve, explain, predictors, report, answer, answer_study),
         *(unpack, represent, explain_rows),
     )
 }

@@ -235,12 +235,34 @@ class EstimateView(BaseModel):
     basis: str = Field(description="Where the seconds come from, in a sentence")
 
 
-_SETTING = {"dataset": _CELL["dataset"], "dataset_name": "digits", "library": "cluster", "concept_count": 200, "library_dataset": None}
-_RHO = {"value": 0.72, "low": 0.31, "high": 0.93}
+_SETTING: dict[str, Any] = {
+    "dataset": _CELL["dataset"],
+    "dataset_name": "digits",
+    "library": "cluster",
+    "concept_count": 200,
+    "library_dataset": None,
+}
+_RHO: dict[str, Any] = {"n": 12, "value": 0.72, "low": 0.31, "high": 0.93, "p": 0.008, "reason": None}
+_UNDEFINED: dict[str, Any] = {
+    "n": 12,
+    "value": None,
+    "low": None,
+    "high": None,
+    "p": None,
+    "reason": "Within one data set it is undefined.",
+}
+_AGAINST: dict[str, Any] = {
+    "spearman": _RHO,
+    "kendall": _RHO,
+    "partial": {"denominator": _UNDEFINED, "random": _RHO},
+    "random_control": _RHO,
+    "leave_one_family_out": [{"family": "ResNet", "n": 7, "spearman": _RHO}],
+    "sentence": "IIS and accuracy rise together over 12 models: rho 0.72 [0.31, 0.93], p 0.008.",
+}
 ANALYSIS_EXAMPLE: dict[str, Any] = {
     "rows": 24,
     "models": 12,
-    "relation": [{**_SETTING, "n": 12, "spearman": _RHO, "words": "Over 12 models IIS rises with accuracy."}],
+    "relation": [{**_SETTING, "n": 12, "left_out": [], "points": [], "accuracy": _AGAINST, "given_accuracy": None}],
     "evolution": [],
     "concept_counts": [],
     "sparsity_grids": [],
@@ -263,9 +285,9 @@ class AnalysisView(BaseModel):
         description="IIS against accuracy over models, by data set and library, with bootstrap intervals"
     )
     evolution: list[dict[str, Any]] = Field(description="IIS and accuracy over the checkpoints of one run")
-    concept_counts: Any = Field(description="IIS over M")
-    sparsity_grids: Any = Field(description="Retention integrated over each grid of sparsities")
-    agreement: Any = Field(description="Rank correlations of IIS between libraries")
-    transfer: Any = Field(description="Own library minus one cut from another data set")
-    untrained: Any = Field(description="Trained minus untrained, of the same architecture")
+    concept_counts: list[dict[str, Any]] = Field(description="IIS over M")
+    sparsity_grids: list[dict[str, Any]] = Field(description="Retention integrated over each grid of sparsities")
+    agreement: list[dict[str, Any]] = Field(description="Rank correlations of IIS between libraries")
+    transfer: list[dict[str, Any]] = Field(description="Own library minus one cut from another data set")
+    untrained: list[dict[str, Any]] = Field(description="Trained minus untrained, of the same architecture")
     warnings: list[str]

@@ -171,7 +171,7 @@ class Service:
             "seed": 0,
             **choices,
         }
-        return self.add_job("score", dataset_id, spec, model_id=model_id)
+        return self.add_job("score", dataset_id, spec, model_id=model_id, library_dataset_id=spec.get("library_dataset"))
 
     def add_explain(self, scored_id: str, **choices: Any) -> str:
         """Queue a job that explains the test images of a scored one, unless `upload` names an archive."""

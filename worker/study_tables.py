@@ -1,0 +1,40 @@
+"""A study's rows as a Parquet table, one a finished job. Which rows there are is read in `app.studies.cells`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_POINT = pa.struct([("sparsity", pa.float64()), ("kept", pa.int32()), ("accuracy", pa.float64()), ("arr", pa.float64())])
+_NUMBERS = (
+    *("accuracy", "accuracy_low", "accuracy_high", "chance", "iis", "iis_low", "iis_high", "iis_chance_corrected"),
+    *("iis_random_mean", "concept_gain", "concept_gain_low", "concept_gain_high", "iis_log"),
+)
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("job", "model", "label", "family")),
+        ("given_accuracy", pa.float64()),
+        ("epoch", pa.float64()),
+        ("architecture", pa.string()),
+        ("untrained", pa.bool_()),
+        *((name, pa.string()) for name in ("dataset", "dataset_name", "library")),
+        ("concept_count", pa.int32()),
+        *((name, pa.string()) for name in ("library_dataset", "library_dataset_name")),
+        ("seed", pa.int64()),
+        ("protocol", pa.string()),
+        *((name, pa.float64()) for name in _NUMBERS),
+        ("near_chance", pa.bool_()),
+        ("points", pa.list_(_POINT)),
+    ]
+)
+
+
+def write_study_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write the rows in their order; the points of each curve are a list of structures in one column."""
+    names = [field.name for field in _POINT]
+    told = [row | {"points": [dict(zip(names, point, strict=True)) for point in row["points"]]} for row in rows]
+    pq.write_table(pa.Table.from_pylist(told, schema=SCHEMA), path, compression="zstd")
