@@ -103,7 +103,8 @@ def _measured(session: Session, owner_id: str) -> _Measured | None:
         return None
     seconds = JobEvent.data["seconds"].astext.cast(Double)
     finished = (JobEvent.job_id.in_([job.id for job in jobs]), JobEvent.type == "stage", JobEvent.data["state"].astext == "finished")
-    events = session.execute(select(JobEvent.job_id, JobEvent.data["stage"].astext, seconds).where(*finished)).all()
+    timed = (*finished, seconds.is_not(None))  # fetching what a stage needs is told without its seconds
+    events = session.execute(select(JobEvent.job_id, JobEvent.data["stage"].astext, seconds).where(*timed)).all()
     if not events:
         return None
     took = {job_id: value for job_id, stage, value in events if stage == EXTRACT}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from client.cli.options import JsonOption
-from client.cli.studies.cost import local_cost, measured_rate
+from client.cli.studies.cost import Rate, local_cost, measured_rate
 from client.cli.studies.counting import bytes_of
 from client.cli.studies.file import StudyFile, read_study, require_files
 from client.cli.studies.grid import require_whole
@@ -140,7 +140,11 @@ def _costs(study: StudyFile) -> list[str]:
     """By the service where it has everything that the file names; else by what can be counted here."""
     rows: dict[str, Row] = {}
     try:
-        with IISClient() as client:
+        client = IISClient()
+    except ConfigurationError as error:
+        return _local_costs(study, rows, None, f"There is no service to ask for its rate. {error}")
+    with client:
+        try:
             registered = Registered(client)
             for source in study.sources:
                 if (row := registered.find(source)) is not None:
@@ -149,9 +153,13 @@ def _costs(study: StudyFile) -> list[str]:
             ready = all(source.at in rows and rows[source.at]["state"] == "ready" for source in study.sources)
             if ready and (study.vocabulary is None or phrases is not None):
                 return list(estimate_words(client.estimate_study(request_of(study, rows, phrases))))
-            rate, silence = measured_rate(client), "No job of yours has measured anything yet; its rate would tell."
-    except (ConfigurationError, ServiceUnreachableError) as error:
-        rate, silence = None, f"There is no service to ask for its rate ({error})"
+            rate = measured_rate(client)
+        except ServiceUnreachableError as error:
+            return _local_costs(study, rows, None, f"Nobody tells a rate: {error}")
+    return _local_costs(study, rows, rate, "No job of yours has measured anything yet; run one, and its rate tells how long others take.")
+
+
+def _local_costs(study: StudyFile, rows: dict[str, Row], rate: Rate | None, silence: str) -> list[str]:
     places = {source.at for source in study.sources if isinstance(source, DatasetSource)}
     known = {at: cast("Dataset", row) for at, row in rows.items() if at in places}
     return list(cost_words(local_cost(study, known, _bytes_to_send(study, rows), rate, silence)))

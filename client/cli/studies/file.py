@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from client.cli.library_choice import PART_KINDS
 from client.cli.studies.fields import Fields, as_number, as_whole, read_yaml, shown
@@ -27,6 +28,8 @@ from client.study_records import Protocol
 CONCEPT_COUNT = 200
 MAX_CONCEPTS = 20_000
 MAX_DEADLINE_SECONDS = 30 * 86_400.0
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def read_study(path: Path) -> StudyFile:
     told = fields.take("model_defaults")
     defaults = read_model_defaults(told, fields.where("model_defaults")) if told is not None else ModelDefaults()
     vlm = fields.take("vlm")
-    concept_counts = fields.each("concept_counts", lambda value, at: as_whole(value, at, 2, MAX_CONCEPTS))
+    concept_counts = _filled(fields, "concept_counts", lambda value, at: as_whole(value, at, 2, MAX_CONCEPTS))
     study = StudyFile(
         path=path,
         said=fields.names,
@@ -87,9 +90,9 @@ def read_study(path: Path) -> StudyFile:
         datasets=tuple(fields.each("datasets", lambda value, at: read_dataset(value, at, folder)) or ()),
         libraries=tuple(fields.each("libraries", _library) or ()),
         concept_counts=tuple(concept_counts) if concept_counts is not None else None,
-        library_datasets=tuple(fields.each("library_datasets", lambda value, at: _origin(value, at, folder)) or (None,)),
+        library_datasets=tuple(_filled(fields, "library_datasets", lambda value, at: _origin(value, at, folder)) or (None,)),
         sparsity_grids=tuple(fields.each("sparsity_grids", _sparsity_grid) or ()),
-        seeds=tuple(fields.each("seeds", lambda value, at: as_whole(value, at, 0, MAX_SEED)) or (0,)),
+        seeds=tuple(_filled(fields, "seeds", lambda value, at: as_whole(value, at, 0, MAX_SEED)) or (0,)),
         protocol=cast("Protocol", fields.choice("protocol", get_args(Protocol)) or "exact"),
         elements=_elements(fields.take("elements"), fields.where("elements")),
         vlm=read_vlm(vlm, fields.where("vlm"), folder) if vlm is not None else None,
@@ -113,6 +116,14 @@ def require_files(study: StudyFile) -> None:
     phrases = study.vocabulary.file if study.vocabulary is not None else None
     if phrases is not None and not phrases.is_file():
         raise LocalFileError(f"{study.path.name}: vocabulary: there is no file {phrases}; name phrases that are there.")
+
+
+def _filled(fields: Fields, name: str, read: Callable[[object, str], Value]) -> list[Value] | None:
+    """A list that stands for one of its items where it is left out, and so cannot be empty."""
+    found = fields.each(name, read)
+    if found == []:
+        raise ConfigurationError(f"{fields.where(name)} is empty; leave it out, or name at least one.")
+    return found
 
 
 def _origin(value: object, at: str, folder: Path) -> DatasetSource | None:

@@ -78,8 +78,13 @@ def findings(analysis: StudyAnalysis) -> Iterator[RenderableType]:
             yield f"{setting_words(one)}, {what}: {one['sentence']}"
     for one in analysis["agreement"]:
         for pair in one["pairs"]:
-            rho = _estimate(pair["spearman"])
-            yield f"{setting_words(one)}: {pair['a']} and {pair['b']} order {pair['n']} models alike with rho {rho}."
+            found = pair["spearman"]
+            how = (
+                f"order {pair['n']} models alike with rho {_estimate(found)}."
+                if found["value"] is not None
+                else f"order: {found['reason']}"
+            )
+            yield f"{setting_words(one)}: {pair['a']} and {pair['b']} {how}"
     for warning in analysis["warnings"]:
         yield Text(f"Warning: {warning}", style="yellow")
 

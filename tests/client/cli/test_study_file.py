@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[3] / "docs" / "studies"
 JOBS = {
     "beyond_other_images": 36,
     "beyond_untrained": 48,
-    "digits_evolution": 40,
+    "digits_evolution": 20,
     "figure3": 56,
     "figure4_cifar10": 14,
     "figure4_cifar100": 14,
@@ -153,6 +153,7 @@ def test_only_libraries_cut_from_images_stand_once_for_each_data_set_they_are_cu
         ({"libraries": [{"kind": "cluster", "native": True}]}, "libraries[0].native is of a text library alone"),
         ({"libraries": [{"kind": "combined", "parts": [{"kind": "text"}]}]}, "libraries[0] is combined, so it needs two or more parts"),
         ({"concept_counts": [1]}, "concept_counts[0] must be a whole number from 2 to 20000, not 1."),
+        ({"seeds": []}, "study.yaml: seeds is empty; leave it out, or name at least one."),
         ({"concept_counts": 50}, "concept_counts must be a list, not 50."),
         ({"seeds": [0, -1]}, "seeds[1] must be a whole number from 0 to 2147483647, not -1."),
         ({"sparsity_grids": [[0.5, 0.1]]}, "sparsity_grids[0] must be two or more sparsities that ascend, not [0.5, 0.1]."),

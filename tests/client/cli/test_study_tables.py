@@ -73,6 +73,8 @@ def test_comparisons_are_told_in_their_own_sentences() -> None:
     assert "M = 20, cut from DTD, own library against that of other images: No difference beyond noise." in text
     assert "M = 20, trained against untrained: IIS is higher by the first." in text
     assert "cluster and text order 5 models alike with rho 0.90 (0.21 to 1.00)." in text
+    few = {**SETTING, "pairs": [{"a": "cluster", "b": "text", "n": 3, "spearman": UNDEFINED}]}
+    assert "M = 20: cluster and text order: Too few." in findings_of(agreement=[few])
 
 
 def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
