@@ -28,6 +28,7 @@ PAGES = {
     "/jobs/{job_id}/images/{image}": "image.html",
     "/jobs/{job_id}/classes": "classes.html",
     "/jobs/{job_id}/classes/{name:path}": "class.html",
+    "/v1/docs": "docs.html",
 }
 SIGN_IN = "sign_in.html"
 OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")  # of this origin: one slash, and nothing that a browser would take for a host
