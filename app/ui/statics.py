@@ -1,4 +1,4 @@
-"""The page's scripts, styles, plotly.js and Swagger UI as a browser fetches them: compressed, tagged, and cached for good under their digest."""
+"""The page's scripts, styles, plotly.js and Swagger UI as browsers fetch them: compressed, tagged, kept for good under their digest."""
 
 from __future__ import annotations
 
