@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,14 @@ LOOKING = frozenset({"picture", "heat_map", "sheet"})
 JOBS_KNOWN = 256
 ANSWER_DEADLINE_SECONDS = 600
 UNPACKING_DEADLINE_SECONDS = 3600
+
+
+class NotUnpacked(Exception):
+    """The question is about images of a data set that is being unpacked; it can be answered, or refused, when `unpacked` is done."""
+
+    def __init__(self, unpacked: Future[Path]) -> None:
+        super().__init__("The data set is still being unpacked.")
+        self.unpacked = unpacked
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,9 @@ class Desk:
         home = settings.data_folder.absolute()
         self._files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
         self._known: dict[tuple[str, str], _Rows] = {}
+        # Unpacking takes as long as the data set is large: beside the answers, in a process of its own that ends with it.
+        self._unpacker = ThreadPoolExecutor(1, "unpacker")
+        self._unpacking: dict[str, Future[Path]] = {}
         # A process that may use the network for weights by name is another one than that which parses uploads.
         self._computes = {network: Compute(home / "compute") for network in (False, True)}
 
@@ -85,6 +98,8 @@ class Desk:
         ------
         StageRefused
             When the question is at fault.
+        NotUnpacked
+            When its data set must be unpacked first, which has begun.
         ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
         rows = self._rows_of(question)
@@ -114,7 +129,8 @@ class Desk:
             self._files.shrink()
 
     def close(self) -> None:
-        """End the compute processes and remove the files."""
+        """End the compute processes and remove the files. What is being unpacked ends by the same `Stop`."""
+        self._unpacker.shutdown(cancel_futures=True)
         for compute in self._computes.values():
             compute.kill()
         self._files.close()
@@ -137,8 +153,12 @@ class Desk:
         return {"sha256": held}
 
     def _compute(self, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool) -> dict[str, Any]:
+        return self._run(self._computes[network], stage, workspace, arguments, seconds, network=network)
+
+    def _run(
+        self, compute: Compute, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool
+    ) -> dict[str, Any]:
         watch = Watch(self._stop, time.monotonic() + seconds, self._runtime.settings.child_memory_bytes)
-        compute = self._computes[network]
         return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
 
     def _rows_of(self, question: Question) -> _Rows:
@@ -194,27 +214,46 @@ class Desk:
 
     def _images(self, question: Question, rows: _Rows) -> Path:
         """The data set, unpacked the first time that one of its images is asked for."""
+        dataset_id = rows.dataset.id
+
+        def take(folder: Path) -> None:
+            unpacking = self._unpacking.get(dataset_id)
+            if unpacking is None:
+                unpacking = self._unpacking[dataset_id] = self._unpacker.submit(self._unpack, question, rows)
+            if not unpacking.done():
+                raise NotUnpacked(unpacking)
+            del self._unpacking[dataset_id]
+            unpacking.result().rename(folder)
+
+        return self._files.get(dataset_id, take)
+
+    def _unpack(self, question: Question, rows: _Rows) -> Path:
+        """The data set in a folder of its own."""
         dataset, artifacts = rows.dataset, OwnersArtifacts(question.owner_id, self._runtime.store)
         by_name = dataset.hub is not None
         if by_name and not self._runtime.settings.allow_hub:
             raise StageRefused("dataset_gone", "This server fetches no data by name, so the images cannot be looked at.", None)
 
-        def unpack(folder: Path) -> None:
-            folder.mkdir()
-            source: dict[str, Any] = describe_dataset(dataset) | {"file": None}
-            if dataset.upload_id is not None:
-                upload = rows.uploads[dataset.upload_id]
-                archive = folder / safe_name(upload.filename)
-                artifacts.fetch(upload.sha256, archive, self._stop.check)
-                source["file"] = str(archive)
-            if rows.reading is not None:
-                with suppress(ArtifactMissing):
-                    artifacts.fetch(rows.reading, folder / READING, self._stop.check)
-            self._compute("materialise", folder, {"sources": {"dataset": source}}, UNPACKING_DEADLINE_SECONDS, network=by_name)
-            if source["file"] is not None:
-                Path(source["file"]).unlink()
-
-        return self._files.get(dataset.id, unpack)
+        folder = self._files.folder / f"{dataset.id}.unpacking"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        source: dict[str, Any] = describe_dataset(dataset) | {"file": None}
+        if dataset.upload_id is not None:
+            upload = rows.uploads[dataset.upload_id]
+            archive = folder / safe_name(upload.filename)
+            artifacts.fetch(upload.sha256, archive, self._stop.check)
+            source["file"] = str(archive)
+        if rows.reading is not None:
+            with suppress(ArtifactMissing):
+                artifacts.fetch(rows.reading, folder / READING, self._stop.check)
+        compute = Compute(self._runtime.settings.data_folder.absolute() / "compute")
+        try:
+            self._run(compute, "materialise", folder, {"sources": {"dataset": source}}, UNPACKING_DEADLINE_SECONDS, network=by_name)
+        finally:
+            compute.kill()
+        if source["file"] is not None:
+            Path(source["file"]).unlink()
+        return folder
 
 
 def _ignore(*_: object) -> None:
