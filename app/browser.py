@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from app.dependencies import settings_of
 from app.errors import Forbidden
 
 KEY_COOKIE = "iis_key"
@@ -41,7 +42,15 @@ def comes_from_elsewhere(request: Request) -> bool:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None and site != "same-origin":
         return True
+    public = settings_of(request).public_origin
+    if public is not None:
+        return origin is not None and origin != public
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")  # behind a proxy the schemes may differ
+
+
+def by_https(request: Request) -> bool:
+    """Whether the browser reaches the service by https, so that its cookie may be kept to that."""
+    return (settings_of(request).public_origin or str(request.url)).startswith("https:")
 
 
 def comes_from_here(request: Request) -> bool:

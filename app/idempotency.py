@@ -1,6 +1,7 @@
 """`Idempotency-Key` on POST: the first answer is kept for a day and given again. Use `route_class=IdempotentRoute` in a router.
 
-Claim, work and stored response are one transaction: a crash at any moment leaves either all three or none.
+Claim, work and stored response are one transaction: a crash at any moment leaves either all three or none. A route that waits for
+somebody else commits its claim first, so that it holds no connection meanwhile (`WaitingIdempotentRoute`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from app.settings import Settings
 MAX_KEY_CHARACTERS = 255
 KEPT_HEADERS = ("content-type", "location", "etag", "retry-after")
 REPLAYED_HEADER = "Idempotency-Replayed"
+LONGEST_WAITS = 2  # answer timeouts after which nobody works on a claimed request any more
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -45,14 +47,26 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or key is None:
                 return await original(request)
-            return await _once(request, key, original)
+            return await self._once(request, key, original)
 
         return handler
 
+    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+        return await _in_one_transaction(request, key, original)
 
-async def _once(request: Request, key: str, original: Handler) -> Response:
-    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
-        raise InvalidInput(f"Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters.", param="Idempotency-Key")
+
+class WaitingIdempotentRoute(IdempotentRoute):
+    """The same for a route that waits for a worker's answer: the key is claimed and committed before, released by a refusal.
+
+    A crash in between leaves the key claimed, as in flight, until the longest wait is over.
+    """
+
+    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+        return await _around_a_wait(request, key, original)
+
+
+async def _in_one_transaction(request: Request, key: str, original: Handler) -> Response:
+    _require_key(key)
     settings = settings_of(request)
     session = session_factory(request)()
     try:
@@ -68,6 +82,46 @@ async def _once(request: Request, key: str, original: Handler) -> Response:
         return response
     finally:
         await run_in_threadpool(session.close)
+
+
+async def _around_a_wait(request: Request, key: str, original: Handler) -> Response:
+    _require_key(key)
+    body = await request.body()
+    owner, kept = await run_in_threadpool(_claim_and_commit, request, key, body)
+    if kept is not None:
+        return kept
+    try:
+        response = await original(request)
+    except Exception:
+        await run_in_threadpool(_release, request, owner, key)
+        raise
+    with session_factory(request)() as session:
+        await run_in_threadpool(_keep, session, owner, key, response, bytes(response.body))
+    return response
+
+
+def _require_key(key: str) -> None:
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidInput(f"Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters.", param="Idempotency-Key")
+
+
+def _claim_and_commit(request: Request, key: str, body: bytes) -> tuple[Owner, Response | None]:
+    settings = settings_of(request)
+    with session_factory(request).begin() as session:
+        owner = authenticate(session, authorization_of(request), settings.api_key_secret)
+        record = session.get(IdempotencyRecord, (owner.owner_id, key))
+        abandoned = datetime.now(UTC) - timedelta(seconds=LONGEST_WAITS * settings.answer_timeout_seconds)
+        if record is not None and record.response_status is None and record.created_at < abandoned:
+            session.delete(record)
+            session.flush()
+        return owner, _claim(session, owner, key, _request_digest(request, body), settings)
+
+
+def _release(request: Request, owner: Owner, key: str) -> None:
+    with session_factory(request).begin() as session:
+        record = session.get(IdempotencyRecord, (owner.owner_id, key))
+        if record is not None:
+            session.delete(record)
 
 
 def _request_digest(request: Request, body: bytes) -> str:

@@ -11,6 +11,7 @@ from app.concept_sets.routes import router as concept_sets
 from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
+from app.explanations.routes import posting as posted_explanations
 from app.explanations.routes import router as explanations
 from app.figures.routes import router as figures
 from app.health.routes import router as health
@@ -36,6 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     curves,
     plots,
     explanations,
+    posted_explanations,
     batches,
     figures,  # before profiles: a class may be named like a file
     profiles,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, HttpUrl, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.memory import memory_bytes
@@ -43,6 +43,8 @@ class Settings(BaseSettings):
 
     api_key_secret: str = ""  # the HMAC key of API key digests; the API refuses to start without it
 
+    public_url: HttpUrl | None = None  # where people reach the service, if a proxy in front changes scheme or host
+
     request_body_max_bytes: int = Field(default=MIB, ge=1)
     concept_set_max_bytes: int = Field(default=8 * MIB, ge=1)  # phrases in a request's body or in an upload
     upload_part_max_bytes: int = Field(default=64 * MIB, ge=1)
@@ -67,6 +69,7 @@ class Settings(BaseSettings):
     answer_cache_bytes: int = Field(default=20 * GIB, ge=0)  # of files that a worker keeps at hand to explain with
     warm_bytes: int = Field(default=4 * GIB, ge=0)  # of networks and heads that it keeps in memory for that
     posted_image_max_bytes: int = Field(default=32 * MIB, ge=1)
+    posted_images_max_bytes: int = Field(default=GIB, ge=1)  # of one owner together; the oldest go first
     posted_image_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -82,6 +85,15 @@ class Settings(BaseSettings):
     def _no_limit_for_zero(self) -> Self:
         self.child_memory_bytes = self.child_memory_bytes or None
         return self
+
+    @property
+    def public_origin(self) -> str | None:
+        """The origin that a browser knows the service by, where it is set."""
+        if self.public_url is None:
+            return None
+        scheme, port = self.public_url.scheme, self.public_url.port
+        host = f"{scheme}://{self.public_url.host}"
+        return host if port == {"http": 80, "https": 443}[scheme] else f"{host}:{port}"
 
     @property
     def scratch_folder(self) -> Path:

@@ -79,7 +79,7 @@ class ExplainedImage(TypedDict):
 
 
 class HeatMaps(TypedDict):
-    """How far heat maps can be trusted; `exact` where the mean of a map is the concept's raw activation."""
+    """How far heat maps can be trusted; `exact` where the mean of a map is the activation that the head reads."""
 
     available: bool
     exact: bool | None

@@ -90,7 +90,7 @@ def counterfactual_sentence(explanation: Explanation) -> str:
     """The fewest concepts without which it would say something else."""
     found, explained = explanation["counterfactual"], explanation["explained"]["class"]
     if found is None:
-        return f"No small set of concepts decides: without the few strongest ones it is still {explained}."
+        return f"Whatever concepts are taken away, it stays {explained}."
     against = {one["concept"] for one in (*explanation["supporting"], *explanation["opposing"]) if one["activation"] < 0}
     removed = _listed([named(one, opposite=one["concept"] in against) for one in found["removed"]])
     return f"Without {removed} it would be {found['class']} ({found['probability']:.2f})."

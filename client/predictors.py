@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast, get_args
 
 from client.errors import ConfigurationError
-from client.images import as_form, read_file
+from client.images import ImageFile, as_form, read_file
 from client.profile_records import ExportFormat, Prediction, Predictor
 from client.profiles import Profiles
 
 PATH = "/v1/predictors"
 SENT_AT_ONCE = 16  # images in one request; the service takes 64
+SENT_BYTES_AT_ONCE = 16 * 1024 * 1024  # of them together, where more than one is sent; the service takes 32 MiB unless told otherwise
 
 
 class Predictors(Profiles):
@@ -52,9 +53,8 @@ class Predictors(Profiles):
             When one of them is no image.
         """
         found: list[Prediction] = []
-        for first in range(0, len(paths), SENT_AT_ONCE):
-            files = as_form(read_file(Path(path)) for path in paths[first : first + SENT_AT_ONCE])
-            response = self._transport.send("POST", f"{PATH}/{predictor}/predict", params={"top": top}, files=files)
+        for images in sent_together(read_file(Path(path)) for path in paths):
+            response = self._transport.send("POST", f"{PATH}/{predictor}/predict", params={"top": top}, files=as_form(images))
             found += cast("list[Prediction]", response.json()["data"])
         return found
 
@@ -72,6 +72,19 @@ class Predictors(Profiles):
         """
         chosen = export_format or export_format_of(Path(path))
         Path(path).write_bytes(self._transport.send("GET", f"{PATH}/{predictor}/export.{chosen}").content)
+
+
+def sent_together(images: Iterable[ImageFile]) -> Iterator[list[ImageFile]]:
+    """Images in groups of a size that the service takes in one request; each is read when its group is made."""
+    group: list[ImageFile] = []
+    for image in images:
+        size_bytes = sum(len(one.content) for one in group) + len(image.content)
+        if group and (len(group) == SENT_AT_ONCE or size_bytes > SENT_BYTES_AT_ONCE):
+            yield group
+            group = []
+        group.append(image)
+    if group:
+        yield group
 
 
 def export_format_of(path: Path) -> ExportFormat:

@@ -136,7 +136,8 @@ def concept_gallery(concepts: Sequence[dict[str, Any]], exemplars: Crops, path: 
 def _heading(sheet: Sheet, explanation: dict[str, Any]) -> None:
     image = explanation["image"]
     label = f", labelled {image['label']}" if image["label"] is not None else ""
-    sheet.text(MARGIN, 0.25, f"{image['name']}{label}", _INNER, size=HEADING, weight="bold")
+    name = image["name"] or f"Image {image['id']}"  # ready features have no file names
+    sheet.text(MARGIN, 0.25, f"{name}{label}", _INNER, size=HEADING, weight="bold")
     contrast = explanation["contrast"]
     question = f"Why {explanation['explained']['class']}" + (f" rather than {contrast['class']}?" if contrast else "?")
     sheet.text(MARGIN, 0.52, question, _INNER, color=QUIET_COLOUR)

@@ -28,7 +28,7 @@ OVERLAY_ALPHA_MAX = 190
 """Of 255, so that the image shows through at the strongest place."""
 
 _NOTES: dict[Method, str] = {
-    "feature_map": "Exact: the network averages over places, and the mean of these values is the concept's raw activation.",
+    "feature_map": "Exact: the network averages over places, and the mean of these values is the activation that the head reads.",
     "tokens": "An approximation: the network does not end in a mean over places; shown is what its last step makes of each place alone.",
     "occlusion": "An approximation: the network offers no map of places; shown is how far the activation falls when a place is greyed out.",
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
 from typing import Any, cast
 
 import redis
@@ -18,9 +21,14 @@ from worker.desk import Desk
 from worker.metrics import QUESTION_SECONDS
 from worker.questions import Question
 from worker.runtime import Runtime
+from worker.unpacking import NotUnpacked
 
 LISTEN_SECONDS = 1
+ASIDE_SECONDS = 0.1  # between looks at questions that were put aside
 AWAY_SECONDS = 2.0
+FAILED: dict[str, Any] = {
+    "refused": {"code": "worker_failed", "message": "The worker could not answer this time; ask again.", "param": None}
+}
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +39,7 @@ class Answerer:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._stop = Stop()
+        self._aside: list[tuple[bytes, Future[Path]]] = []  # questions that wait for a data set, without holding up others
         self._thread = threading.Thread(target=self._run, name="answerer", daemon=True)
 
     def start(self) -> None:
@@ -43,26 +52,40 @@ class Answerer:
             self._thread.join()
 
     def _run(self) -> None:
-        desk = Desk(self._runtime, self._stop)
-        try:
+        while not self._stop.event.is_set():
+            try:
+                self._serve()
+            except Exception:  # the boundary: without this thread nobody would be answered
+                log.exception("answerer_broke")
+                self._stop.event.wait(AWAY_SECONDS)
+
+    def _serve(self) -> None:
+        with closing(Desk(self._runtime, self._stop)) as desk:
             # BRPOP holds the connection up to `LISTEN_SECONDS`; the socket's own patience must be longer.
             url = self._runtime.settings.redis_url
             with redis.Redis.from_url(url, socket_connect_timeout=LISTEN_SECONDS, socket_timeout=10 * LISTEN_SECONDS) as broker:
                 while not self._stop.event.is_set():
                     self._listen(broker, desk)
-        finally:
-            desk.close()
+                for written, _ in self._aside:
+                    broker.rpush(QUESTIONS, written)
 
     def _listen(self, broker: redis.Redis, desk: Desk) -> None:
         try:
-            heard = cast("tuple[bytes, bytes] | None", broker.brpop([QUESTIONS], timeout=LISTEN_SECONDS))
+            for written in self._ready():
+                self._take(broker, desk, written)
+            pause = ASIDE_SECONDS if self._aside else LISTEN_SECONDS
+            heard = cast("tuple[bytes, bytes] | None", broker.brpop([QUESTIONS], timeout=pause))
             if heard is not None:
                 self._take(broker, desk, heard[1])
         except redis.RedisError as error:
             log.warning("broker_unreachable", error=str(error))
             self._stop.event.wait(AWAY_SECONDS)
-        except Exception:  # the boundary: without this thread nobody would be answered
-            log.exception("answerer_broke")
+
+    def _ready(self) -> list[bytes]:
+        """Questions that were put aside and can be answered now."""
+        ready = [written for written, unpacked in self._aside if unpacked.done()]
+        self._aside = [(written, unpacked) for written, unpacked in self._aside if not unpacked.done()]
+        return ready
 
     def _take(self, broker: redis.Redis, desk: Desk, written: bytes) -> None:
         asked = json.loads(written)
@@ -77,9 +100,15 @@ class Answerer:
         except Interrupted:
             broker.rpush(QUESTIONS, written)
             return
+        except NotUnpacked as later:
+            self._aside.append((written, later.unpacked))
+            return
         except (ChildLost, MemoryExceeded, DeadlinePassed, StorageUnavailable, SQLAlchemyError) as error:
             log.warning("question_failed", kind=asked["kind"], error=str(error), kind_of_error=type(error).__name__)
-            answer = {"refused": {"code": "worker_failed", "message": "The worker could not answer this time; ask again.", "param": None}}
+            answer = FAILED
+        except Exception:  # the boundary: whoever asks must not wait in vain for what nobody foresaw
+            log.exception("question_broke", kind=asked["kind"])
+            answer = FAILED
         QUESTION_SECONDS.labels(asked["kind"]).observe(time.monotonic() - began)
         where = ANSWER_PREFIX + asked["id"]
         with broker.pipeline() as together:

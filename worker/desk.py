@@ -26,6 +26,8 @@ class Desk:
         ------
         StageRefused
             When the question is at fault.
+        NotUnpacked
+            When its data set must be unpacked first, which has begun.
         ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
         try:
@@ -35,4 +37,5 @@ class Desk:
 
     def close(self) -> None:
         """End the compute processes and remove the files."""
+        self._jobs.close()
         self._bench.close()

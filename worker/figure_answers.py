@@ -22,7 +22,7 @@ def sheet(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
     explanation, view, layers = about["explanation"], None, {}
     if subject.model is not None:
-        view, (maps, values), size = subject.seen.view, heat_maps_of(subject), subject.backbone.input_size
+        view, (maps, values), size = subject.view, heat_maps_of(subject), subject.backbone.input_size
         entries = sorted((*explanation["supporting"], *explanation["opposing"]), key=lambda one: -abs(one["contribution"]))
         layers = {one["concept"]: overlay(values[one["concept"]], size) for one in entries[:MAPPED]}
         explanation |= {"heatmaps": explanation["heatmaps"] | {"exact": maps.exact, "method": maps.method, "note": maps.note}}

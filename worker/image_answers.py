@@ -18,7 +18,7 @@ def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     contrast = None if about["contrast"] is None else why.class_label(names, about["contrast"], "contrast")
     found = why.explain(predictor, subject.activations, contrast=contrast)
     if index is None:
-        representation = why.verdict_of(family.baseline_logits(subject.seen.representation)[0].softmax(dim=0))
+        representation = why.verdict_of(family.baseline_logits(subject.representation)[0].softmax(dim=0))
     else:
         representation = subject.tested.representation(index)
     label = None if index is None else int(subject.tested.labels[index])
@@ -73,7 +73,7 @@ def predict(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
     predictor, names, data = subject.predictor, subject.family.class_names, list[dict[str, Any]]()
     for image in about["images"]:
-        sparse = predictor.activations(replace(subject, image=image).seen.representation)
+        sparse = predictor.activations(replace(subject, image=image).representation)
         probabilities = predictor.logits(sparse)[0].softmax(dim=0)
         verdict = verdict_of(probabilities)
         shares = predictor.weights[:, verdict.label] * sparse[0].double()
@@ -92,7 +92,7 @@ def picture(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """The image as the network sees it, as PNG."""
     from iis_engine.heatmaps import png_bytes
 
-    return {"png": text_form(png_bytes(subject.seen.view))}
+    return {"png": text_form(png_bytes(subject.view))}
 
 
 def heat_map(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def heat_maps_of(subject: Subject) -> tuple[Any, Any]:
 
     def look() -> tuple[Any, Any]:
         library = subject.family.library
-        found = heat_maps(subject.backbone, library.vectors, subject.seen.batch)
+        found = heat_maps(subject.backbone, library.vectors, subject.batch)
         return found, normalised_maps(found, library)
 
-    return WARM.get(("maps", subject.image, subject.files["predictors"]), look)
+    return WARM.get(("maps", subject.files["predictors"], *subject.image_key), look)

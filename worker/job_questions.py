@@ -19,6 +19,7 @@ from worker.compute import StageRefused
 from worker.datasets import READING
 from worker.questions import Bench, Question
 from worker.sources import describe_dataset, fetch_model, reading_key
+from worker.unpacking import Unpacker
 
 LOOKING = frozenset({"picture", "heat_map", "sheet"})
 """Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
@@ -42,6 +43,11 @@ class JobQuestions:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._known: dict[tuple[str, str], _Rows] = {}
+        self._unpacker = Unpacker(bench)
+
+    def close(self) -> None:
+        """End the unpacking of data sets."""
+        self._unpacker.close()
 
     def answer(self, question: Question) -> dict[str, Any]:
         """The answer; see `worker.desk`."""
@@ -124,28 +130,27 @@ class JobQuestions:
 
     def _images(self, question: Question, rows: _Rows) -> Path:
         """The data set, unpacked the first time that one of its images is asked for."""
-        dataset, artifacts = rows.dataset, self._bench.artifacts(question.owner_id)
+        dataset, artifacts, stop = rows.dataset, self._bench.artifacts(question.owner_id), self._bench.stop
         by_name = dataset.hub is not None
         if by_name and not self._bench.runtime.settings.allow_hub:
             raise StageRefused("dataset_gone", "This server fetches no data by name, so the images cannot be looked at.", None)
 
-        def unpack(folder: Path) -> None:
-            folder.mkdir()
+        def fill(folder: Path) -> None:
             source: dict[str, Any] = describe_dataset(dataset) | {"file": None}
             if dataset.upload_id is not None:
                 upload = rows.uploads[dataset.upload_id]
                 archive = folder / safe_name(upload.filename)
-                artifacts.fetch(upload.sha256, archive, self._bench.stop.check)
+                artifacts.fetch(upload.sha256, archive, stop.check)
                 source["file"] = str(archive)
             if rows.reading is not None:
                 with suppress(ArtifactMissing):
-                    artifacts.fetch(rows.reading, folder / READING, self._bench.stop.check)
+                    artifacts.fetch(rows.reading, folder / READING, stop.check)
             arguments = {"sources": {"dataset": source}}
-            self._bench.compute("materialise", arguments, workspace=folder, seconds=UNPACKING_DEADLINE_SECONDS, network=by_name)
+            self._bench.compute_apart("materialise", arguments, workspace=folder, seconds=UNPACKING_DEADLINE_SECONDS, network=by_name)
             if source["file"] is not None:
                 Path(source["file"]).unlink()
 
-        return self._bench.files.get(dataset.id, unpack)
+        return self._unpacker.folder(dataset.id, fill)
 
 
 def _posted_ids(question: Question) -> list[str]:

@@ -53,9 +53,21 @@ class Bench:
         network: bool = False,
     ) -> dict[str, Any]:
         """Run a stage in a compute process, by default among the files at hand, and return its result."""
+        return self._run(self._computes[network], stage, workspace or self.files.folder, arguments, seconds, network=network)
+
+    def compute_apart(self, stage: str, arguments: dict[str, Any], *, workspace: Path, seconds: float, network: bool) -> dict[str, Any]:
+        """Run a stage in a process of its own that ends with it, from whichever thread."""
+        compute = Compute(self.runtime.settings.data_folder.absolute() / "compute")
+        try:
+            return self._run(compute, stage, workspace, arguments, seconds, network=network)
+        finally:
+            compute.kill()
+
+    def _run(
+        self, compute: Compute, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool
+    ) -> dict[str, Any]:
         watch = Watch(self.stop, time.monotonic() + seconds, self.runtime.settings.child_memory_bytes)
-        compute, place = self._computes[network], workspace or self.files.folder
-        return compute.run(stage, place, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
+        return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
 
     def artifacts(self, owner_id: str) -> OwnersArtifacts:
         """What jobs and questions of an owner have left."""

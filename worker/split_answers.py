@@ -125,7 +125,7 @@ def _concepts(subject: Subject, wanted: Sequence[int]) -> list[dict[str, Any]]:
     from iis_engine.tested import concept_use, near_duplicates
 
     use = WARM.get(
-        ("use", subject.files["tested"], subject.predictor.kept),
+        ("use", *subject.scored, subject.predictor.kept),
         lambda: concept_use(subject.tested, subject.outcomes, subject.predictor),
     )
     return [

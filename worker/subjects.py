@@ -14,15 +14,6 @@ WARM = Warm()
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One image as a network sees it: f(x), its pixels, and the preprocessed batch of one."""
-
-    representation: Any  # (1, d)
-    batch: Any  # (1, channels, H, W)
-    view: Any  # PIL image
-
-
-@dataclass(frozen=True)
 class Subject:
     """What a question is about.
 
@@ -65,20 +56,47 @@ class Subject:
     def outcomes(self) -> Any:
         """What the predictor says of the test images."""
         predictor = self.predictor
-        return WARM.get(("outcomes", self.files["tested"], predictor.kept), lambda: self.tested.outcomes(predictor))
+        return WARM.get(("outcomes", *self.scored, predictor.kept), lambda: self.tested.outcomes(predictor))
+
+    @property
+    def scored(self) -> tuple[str, str]:
+        """The heads and the test images, neither of which tells the other: jobs may share one of them."""
+        return self.files["predictors"], self.files["tested"]
+
+    @property
+    def network(self) -> str:
+        """All that says which network looks."""
+        if self.model is None:
+            raise _no_images()
+        return repr(sorted(self.model.items()))
+
+    @property
+    def image_key(self) -> tuple[Any, ...]:
+        """What tells the image as the network sees it from every other: a test image's index says nothing without its data set."""
+        return self.image, self.files["tested"], self.dataset_folder, self.network
 
     @property
     def backbone(self) -> Any:
         """The network, warm from the second question on."""
-        request = self.model
-        if request is None:
-            raise _no_images()
-        return WARM.get(("backbone", repr(sorted(request.items()))), lambda: open_backbone(request))
+        network, request = self.network, self.model or {}
+        return WARM.get(("backbone", network), lambda: open_backbone(request))
 
     @property
-    def seen(self) -> Seen:
-        """The image, through the network once."""
-        return WARM.get(("seen", self.image, self.files["predictors"]), self._see)
+    def view(self) -> Any:
+        """The image as the network sees it: resized and cropped, a PIL image."""
+        from iis_engine.heatmaps import network_view
+
+        return WARM.get(("view", *self.image_key), lambda: network_view(self.backbone, self._picture()))
+
+    @property
+    def batch(self) -> Any:
+        """(1, channels, H, W), what goes into the network."""
+        return WARM.get(("batch", *self.image_key), lambda: self.backbone.preprocess(self._picture())[None])
+
+    @property
+    def representation(self) -> Any:
+        """(1, d), f(x) of a posted image; what test images give is kept with the job."""
+        return WARM.get(("representation", *self.image_key), lambda: self.backbone.embed(self.batch).cpu())
 
     @property
     def index(self) -> int | None:
@@ -96,18 +114,11 @@ class Subject:
     def activations(self) -> Any:
         """(M,) dense activations of the image; of a test image without any forward pass."""
         index = self.index
-        return self.family.library.activations(self.seen.representation)[0] if index is None else self.tested.activations[index]
+        return self.family.library.activations(self.representation)[0] if index is None else self.tested.activations[index]
 
     def _loaded(self, name: str, load: Callable[[Path], Any]) -> Any:
         path = self.files[name]
         return WARM.get((name, path), lambda: load(Path(path)))
-
-    def _see(self) -> Seen:
-        from iis_engine.heatmaps import network_view
-
-        picture, backbone = self._picture(), self.backbone
-        batch = backbone.preprocess(picture)[None]
-        return Seen(backbone.embed(batch).cpu(), batch, network_view(backbone, picture))
 
     def _picture(self) -> Any:
         from iis_engine.images import load_image

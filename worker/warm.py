@@ -31,9 +31,12 @@ class Warm:
 
 
 def size_bytes_of(value: Any) -> int:
-    """About how many bytes of tensors a value holds."""
+    """About how many bytes of tensors and pictures a value holds."""
     import torch
+    from PIL import Image
 
+    if isinstance(value, Image.Image):
+        return value.width * value.height * len(value.getbands())
     if isinstance(value, torch.Tensor):
         return value.element_size() * value.nelement()
     if (parameters := getattr(value, "parameter_count", None)) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import defer
 
 from app.db.models import PostedImage, Predictor
@@ -25,6 +25,14 @@ class PostedImageRepository(OwnedRepository[PostedImage]):
     def remove(self, image_ids: Sequence[str]) -> None:
         """Drop images."""
         self.session.execute(delete(PostedImage).where(PostedImage.id.in_(image_ids), PostedImage.owner_id == self.owner_id))
+
+    def keep_newest(self, limit_bytes: int) -> None:
+        """Drop the oldest images until the rest has `limit_bytes` at most; the newest one stays whatever its size."""
+        newest_first = (PostedImage.created_at.desc(), PostedImage.id.desc())
+        held = func.sum(func.octet_length(PostedImage.content)).over(order_by=newest_first)
+        place = func.row_number().over(order_by=newest_first)
+        ranked = select(PostedImage.id, held.label("held"), place.label("place")).where(PostedImage.owner_id == self.owner_id).subquery()
+        self.remove(self.session.scalars(select(ranked.c.id).where(ranked.c.held > limit_bytes, ranked.c.place > 1)).all())
 
     def explainable(self, job_id: str) -> bool:
         """Whether the job left anything to explain with."""

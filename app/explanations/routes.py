@@ -22,7 +22,8 @@ from app.explanations.schemas import (
     InterventionView,
     OutcomeView,
 )
-from app.idempotency import IdempotentRoute
+from app.explanations.service import AskedImage, Explained
+from app.idempotency import WaitingIdempotentRoute
 from app.pagination import Page, PageParams, number_cursor, page
 from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.questions import ask
@@ -37,7 +38,9 @@ PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "A PNG file", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/explanations", tags=["explanations"], route_class=IdempotentRoute)
+PREFIX = "/v1/jobs/{job_id}/explanations"
+router = APIRouter(prefix=PREFIX, tags=["explanations"])  # an intervention changes nothing, so that it may be repeated
+posting = APIRouter(prefix=PREFIX, tags=["explanations"], route_class=WaitingIdempotentRoute)
 
 
 @router.get("", response_model=Page[OutcomeView], responses=RESPONSES)
@@ -78,7 +81,7 @@ async def list_outcomes(
     return respond(request, page(found, params, path, cursors=[one.index for one in found]))
 
 
-@router.post("", status_code=201, response_model=ExplanationView, responses=CREATION_RESPONSES)
+@posting.post("", status_code=201, response_model=ExplanationView, responses=CREATION_RESPONSES)
 async def explain_posted(
     *,
     job_id: str,
@@ -107,8 +110,10 @@ async def explain_posted(
     except ApiError:
         await run_in_threadpool(service.drop_images, sessions, owner.owner_id, [image])
         raise
-    view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, image, answer, filename)
-    return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
+    view = await run_in_threadpool(
+        service.dress_explanation, session, owner.owner_id, explained, AskedImage(image, filename), answer, top=top
+    )
+    return Response(view.model_dump_json(), 201, {"Location": f"{explained.at}/{image}"}, media_type="application/json")
 
 
 @router.get("/{image}", response_model=ExplanationView, responses=RESPONSES)
@@ -126,18 +131,18 @@ async def explain(
     sparsity: Sparsity = None,
 ) -> Response:
     """Why the interpretation says what it says of a test image (by index) or of a posted one."""
-    explained, number = await asked_about(request, session, owner.owner_id, job_id, image)
-    about = {"job": job_id, "image": number, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
+    explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
     answer = await ask(settings, owner.owner_id, "explain", about)
-    view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, number, answer)
+    view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, asked, answer, top=top)
     return respond(request, view)
 
 
 @router.get("/{image}/image.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
 async def picture(*, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
     """The image as the network sees it: resized and cropped."""
-    _, number = await asked_about(request, session, owner.owner_id, job_id, image)
-    answer = await ask(settings, owner.owner_id, "picture", {"job": job_id, "image": number})
+    _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    answer = await ask(settings, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
 
@@ -165,25 +170,25 @@ async def intervene(
     *, job_id: str, image: str, body: InterventionRequest, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> InterventionView:
     """Set, scale or suppress concepts and read the new prediction."""
-    explained, number = await asked_about(request, session, owner.owner_id, job_id, image)
-    about = {"job": job_id, "image": number, **service.changes_of(body)}
+    explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": asked.id, **service.changes_of(body)}
     answer = await ask(settings, owner.owner_id, "intervene", about)
     return InterventionView.model_validate(answer | {"links": {"explanation": f"{explained.at}/{image}"}})
 
 
-async def asked_about(request: Request, session: SessionDep, owner_id: str, job_id: str, image: str) -> tuple[service.Explained, int | str]:
+async def asked_about(request: Request, session: SessionDep, owner_id: str, job_id: str, image: str) -> tuple[Explained, AskedImage]:
     """The job and the image of an address; the connection is given back."""
     explained = await run_in_threadpool(service.explainable_job, session, owner_id, job_id)
-    number = await run_in_threadpool(service.read_image, session, owner_id, job_id, image)
+    asked = await run_in_threadpool(service.read_image, session, owner_id, job_id, image)
     let_go(request, session)
-    return explained, number
+    return explained, asked
 
 
 async def _heat_map(
     request: Request, session: SessionDep, owner_id: str, job_id: str, image: str, concept: int, settings: SettingsDep
 ) -> dict[str, Any]:
-    _, number = await asked_about(request, session, owner_id, job_id, image)
-    return await ask(settings, owner_id, "heat_map", {"job": job_id, "image": number, "concept": concept})
+    _, asked = await asked_about(request, session, owner_id, job_id, image)
+    return await ask(settings, owner_id, "heat_map", {"job": job_id, "image": asked.id, "concept": concept})
 
 
 def _text(value: object) -> str:

@@ -93,7 +93,7 @@ class HeatMapsView(BaseModel):
     """How far heat maps can be trusted."""
 
     available: bool
-    exact: bool | None = Field(description="Whether the mean of a map is the concept's raw activation")
+    exact: bool | None = Field(description="Whether the mean of a map is the activation that the head reads")
     method: Literal["feature_map", "tokens", "occlusion"] | None
     note: str
 
@@ -136,7 +136,7 @@ EXPLANATION_EXAMPLE: dict[str, Any] = {
         "probability": 0.5,
     },
     "heatmaps": {"available": True, "exact": True, "method": "feature_map", "note": "Exact: …"},
-    "links": {"self": f"{AT}/explanations/17", "image": f"{AT}/explanations/17/image.png", "job": AT},
+    "links": {"self": f"{AT}/explanations/17?kept=20&top=8", "image": f"{AT}/explanations/17/image.png", "job": AT},
 }
 
 

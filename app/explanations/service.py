@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
@@ -23,11 +24,27 @@ from app.settings import Settings
 
 FIGURE_FORMATS = ("png", "svg")
 LARGEST_INDEX = 2**31 - 1
+MAX_INDEX_DIGITS = len(str(LARGEST_INDEX))
+MOST_QUOTED = 80  # characters of an address
 POSTED_PREFIX = f"{PREFIXES['posted_image']}_"
 NO_IMAGES_NOTE = "The job was scored on ready features, so there is no image to point at."
 UNKNOWN_NOTE = "How exact heat maps are is said with each of them."
-EXACT_NOTE = "Exact: the network averages over places, and the mean of a map is the concept's raw activation."
+EXACT_NOTE = "Exact: the network averages over places, and the mean of a map is the activation that the head reads."
 PROXY_NOTE = "An approximation: the network does not average over places; each heat map says how it was made."
+
+
+@dataclass(frozen=True)
+class AskedImage:
+    """An image that an address names.
+
+    Attributes
+    ----------
+    id : index of a test image, or the id of a posted one
+    filename : of a posted one
+    """
+
+    id: int | str
+    filename: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,7 @@ def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
     return Explained(job.id, library_id, has_images, exemplars.get("sha256"), info.get("input_size"), info.get("feature_map"))
 
 
-def read_image(session: Session, owner_id: str, job_id: str, image: str) -> int | str:
+def read_image(session: Session, owner_id: str, job_id: str, image: str) -> AskedImage:
     """What an address names: the index of a test image, or a posted image.
 
     Raises
@@ -76,11 +93,15 @@ def read_image(session: Session, owner_id: str, job_id: str, image: str) -> int 
     NotFound
         When it is neither.
     """
-    if image.isascii() and image.isdecimal() and int(image) <= LARGEST_INDEX:
-        return int(image)
-    if image.startswith(POSTED_PREFIX) and PostedImageRepository(session, owner_id).of_job(image, job_id) is not None:
-        return image
-    raise NotFound(f"Job {job_id} has no image {image}; give the index of a test image, or post the image again if it has expired.")
+    if image.isascii() and image.isdecimal() and len(image) <= MAX_INDEX_DIGITS and int(image) <= LARGEST_INDEX:
+        return AskedImage(int(image))
+    if image.startswith(POSTED_PREFIX):
+        posted = PostedImageRepository(session, owner_id).of_job(image, job_id)
+        if posted is not None:
+            return AskedImage(image, posted.filename)
+    raise NotFound(
+        f"Job {job_id} has no image {image[:MOST_QUOTED]}; give the index of a test image, or post the image again if it has expired."
+    )
 
 
 def require_one_node(kept: int | None, sparsity: float | None) -> dict[str, Any]:
@@ -97,7 +118,7 @@ def require_one_node(kept: int | None, sparsity: float | None) -> dict[str, Any]
 
 
 def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: str, content: bytes, settings: Settings) -> str:
-    """Store a posted image for a while; returns its id. Commits.
+    """Store a posted image for a while; returns its id. The owner's oldest ones go where all together are too large. Commits.
 
     Raises
     ------
@@ -112,7 +133,10 @@ def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: s
     )
     image_id = image.id
     with sessions.begin() as session:
-        PostedImageRepository(session, owner_id).add(image)
+        images = PostedImageRepository(session, owner_id)
+        images.add(image)
+        session.flush()
+        images.keep_newest(settings.posted_images_max_bytes)
     return image_id
 
 
@@ -123,26 +147,33 @@ def drop_images(sessions: SessionFactory, owner_id: str, image_ids: Sequence[str
 
 
 def dress_explanation(
-    session: Session, owner_id: str, explained: Explained, image: int | str, answer: dict[str, Any], filename: str | None = None
+    session: Session, owner_id: str, explained: Explained, image: AskedImage, answer: dict[str, Any], *, top: int
 ) -> ExplanationView:
-    """The explanation as a person reads it."""
+    """The explanation as a person reads it; its links lead to the same node, contrast and number of concepts.
+
+    Parameters
+    ----------
+    top : how many concepts were asked for
+    """
     removed = (answer["counterfactual"] or {}).get("removed", [])
     indexes = [*concepts_in(answer, "supporting", "opposing"), *(one["concept"] for one in removed)]
     names = ConceptNames(session, owner_id, explained.library_id, indexes)
-    at = f"{explained.at}/{image}"
+    at = f"{explained.at}/{image.id}"
 
     def share(one: dict[str, Any]) -> dict[str, Any]:
         links = {"heatmap": f"{at}/heatmaps/{one['concept']}.png"} if explained.has_images else {}
         return one | names.of(one["concept"]) | {"links": links}
 
-    sheets = {f"sheet_{suffix}": f"{at}/sheet.{suffix}" for suffix in FIGURE_FORMATS}
-    links = {"self": at, "interventions": f"{at}/interventions", **sheets, "job": f"/v1/jobs/{explained.job_id}"}
+    contrast = {} if answer["contrast"] is None else {"contrast": answer["contrast"]["class"]}
+    as_shown = urlencode({"kept": answer["kept"], **contrast, "top": top})
+    sheets = {f"sheet_{suffix}": f"{at}/sheet.{suffix}?{as_shown}" for suffix in FIGURE_FORMATS}
+    links = {"self": f"{at}?{as_shown}", "interventions": f"{at}/interventions", **sheets, "job": f"/v1/jobs/{explained.job_id}"}
     if explained.has_images:
         links["image"] = f"{at}/image.png"
-    described = answer["image"] | {"id": str(image), "size": explained.input_size if explained.has_images else None}
+    described = answer["image"] | {"id": str(image.id), "size": explained.input_size if explained.has_images else None}
     dressed = answer | {
         "job": explained.job_id,
-        "image": described | ({"name": filename} if filename is not None else {}),
+        "image": described | ({"name": image.filename} if image.filename is not None else {}),
         "supporting": [share(one) for one in answer["supporting"]],
         "opposing": [share(one) for one in answer["opposing"]],
         "heatmaps": _heat_maps(explained),

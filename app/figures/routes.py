@@ -40,16 +40,16 @@ async def sheet(
     sparsity: Sparsity = None,
 ) -> Response:
     """One image explained, as a figure."""
-    explained, number = await asked_about(request, session, owner.owner_id, job_id, image)
-    about = {"job": job_id, "image": number, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
+    explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
     answer = await ask(settings, owner.owner_id, "explain", about)
-    view = await run_in_threadpool(dress_explanation, session, owner.owner_id, explained, number, answer)
+    view = await run_in_threadpool(dress_explanation, session, owner.owner_id, explained, asked, answer, top=top)
     let_go(request, session)
     drawn = await ask(
         settings,
         owner.owner_id,
         "sheet",
-        _drawing(explained, figure_format) | {"image": number, "explanation": view.model_dump(mode="json")},
+        _drawing(explained, figure_format) | {"image": asked.id, "explanation": view.model_dump(mode="json")},
     )
     return _figure(request, drawn, figure_format)
 

@@ -15,7 +15,6 @@ from app.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep, let_
 from app.errors import Conflict
 from app.explanations.schemas import MAX_TOP
 from app.explanations.service import drop_images, keep_image
-from app.idempotency import IdempotentRoute
 from app.pagination import ID_PATTERN, Page, PageParams, page
 from app.predictors import service
 from app.predictors.schemas import PATH, PredictionsView, PredictorView
@@ -29,7 +28,7 @@ EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
 }
 
-router = APIRouter(prefix=PATH, tags=["predictors"], route_class=IdempotentRoute)
+router = APIRouter(prefix=PATH, tags=["predictors"])  # a prediction changes nothing, so that it may be repeated
 
 
 @router.get("", response_model=Page[PredictorView], responses=RESOURCE_RESPONSES)

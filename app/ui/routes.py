@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from app.auth import authenticate
-from app.browser import KEY_COOKIE, comes_from_here
+from app.browser import KEY_COOKIE, by_https, comes_from_here
 from app.dependencies import SessionDep, SettingsDep
 from app.errors import NotFound, Unauthorized
 from app.ui.pages import render
@@ -31,6 +31,7 @@ PAGES = {
     "/jobs/{job_id}/images/{image}": "image.html",
     "/jobs/{job_id}/classes": "classes.html",
     "/jobs/{job_id}/classes/{name:path}": "class.html",
+    "/v1/docs": "docs.html",
 }
 SIGN_IN = "sign_in.html"
 OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")  # of this origin: one slash, and nothing that a browser would take for a host
@@ -82,7 +83,7 @@ def sign_in(
         problem = error.detail if secret.startswith("iis_") else "An API key begins with iis_; paste the whole line of the key file."
         return render(SIGN_IN, 401, problem=problem)
     answer = RedirectResponse(following if OWN_PATH.fullmatch(following) else "/", 303)
-    answer.set_cookie(KEY_COOKIE, secret, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    answer.set_cookie(KEY_COOKIE, secret, path="/", httponly=True, samesite="strict", secure=by_https(request))
     return answer
 
 
@@ -92,7 +93,7 @@ def sign_out(request: Request) -> Response:
     if not comes_from_here(request):
         return render(SIGN_IN, 403, problem=SITE_REFUSED)
     answer = RedirectResponse("/sign-in", 303, {"Clear-Site-Data": '"cache"'})
-    answer.delete_cookie(KEY_COOKIE, path="/", httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    answer.delete_cookie(KEY_COOKIE, path="/", httponly=True, samesite="strict", secure=by_https(request))
     return answer
 
 

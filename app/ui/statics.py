@@ -1,4 +1,4 @@
-"""The page's scripts, styles and plotly.js as a browser fetches them: compressed, tagged, and cached for good under their digest."""
+"""The page's scripts, styles, plotly.js and Swagger UI as browsers fetch them: compressed, tagged, kept for good under their digest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from fastapi import Request, Response
 from app.conditional import etag_of, matches
 
 FOLDER = Path(__file__).parent / "static"
-PLOTLY = "plotly.min.js"
+BUNDLED = {
+    "plotly.min.js": ("plotly", "package_data"),
+    "swagger-ui-bundle.js": ("fastapi_offline", "static"),
+    "swagger-ui.css": ("fastapi_offline", "static"),
+}
+"""Files of others: in which folder of whose wheel they lie."""
 MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 FOR_GOOD = "public, max-age=31536000, immutable"
 
@@ -40,11 +45,12 @@ class StaticFile:
 
 @cache
 def static_files() -> dict[str, StaticFile]:
-    """What may be fetched, by name; plotly.js lies in the wheel of plotly, whose Python is not imported for it."""
+    """What may be fetched, by name; the Python of wheels that hold files of others is not imported for them."""
     files = {path.name: StaticFile(path) for path in sorted(FOLDER.iterdir()) if path.suffix in MEDIA_TYPES}
-    plotly = find_spec("plotly")
-    if plotly is not None and plotly.origin is not None:
-        files[PLOTLY] = StaticFile(Path(plotly.origin).parent / "package_data" / PLOTLY)
+    for name, (package, folder) in BUNDLED.items():
+        found = find_spec(package)
+        if found is not None and found.origin is not None:
+            files[name] = StaticFile(Path(found.origin).parent / folder / name)
     return files
 
 
@@ -54,7 +60,7 @@ def version() -> str:
     digest = sha256()
     for name, file in static_files().items():
         stat = file.path.stat()
-        digest.update(f"{name} {stat.st_size}".encode() if name == PLOTLY else file.content)
+        digest.update(f"{name} {stat.st_size}".encode() if name in BUNDLED else file.content)
     return digest.hexdigest()[:12]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +16,12 @@ from redis import Redis
 from sqlalchemy import select, update
 
 from app.db.expiry import expire_posted_images
-from app.db.models import PostedImage
+from app.db.models import IdempotencyRecord, PostedImage
 from app.db.session import SessionFactory
+from app.explanations.schemas import EXPLANATION_EXAMPLE
+from app.explanations.service import keep_image
 from app.main import create_app
-from app.questions import QUESTIONS
+from app.questions import ANSWER_PREFIX, QUESTIONS
 from app.settings import Settings
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -71,6 +77,120 @@ def test_an_image_that_nobody_could_explain_is_forgotten(asker: TestClient, rows
     answer = asker.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", PNG)})
     assert answer.status_code == 503
     assert stored(sessions) == before
+
+
+@pytest.fixture
+def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
+    """What was asked of the workers; each question is answered with the documented example, and contrasts as they were asked for."""
+    asked, stop = list[dict[str, Any]](), threading.Event()
+
+    def answer() -> None:
+        with Redis.from_url(redis_url) as broker:
+            broker.delete(QUESTIONS)
+            while not stop.is_set():
+                heard: Any = broker.brpop([QUESTIONS], timeout=1)
+                if heard is None:
+                    continue
+                question = json.loads(heard[1])
+                asked.append(question)
+                about = question["about"]
+                found = EXPLANATION_EXAMPLE | {"image": {"index": None, "name": None, "label": None}, "kept": about.get("kept") or 2}
+                if about.get("contrast"):
+                    found |= {"contrast": {"class": about["contrast"], "index": 0}}
+                drawn = {"figure": base64.b64encode(b"a figure").decode()}
+                result = drawn if question["kind"] == "sheet" else found
+                broker.rpush(ANSWER_PREFIX + question["id"], json.dumps({"result": result}))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield asked
+    stop.set()
+    thread.join()
+
+
+def test_links_lead_to_what_is_shown(client: TestClient, rows: Any, worker: list[dict[str, Any]]) -> None:
+    at = f"/v1/jobs/{rows.explainable_job()}/explanations/3"
+    links = client.get(at, params={"kept": 4, "contrast": "a & b", "top": 30}).json()["links"]
+    for name, path in (("self", at), ("sheet_png", f"{at}/sheet.png"), ("sheet_svg", f"{at}/sheet.svg")):
+        assert links[name] == f"{path}?kept=4&contrast=a+%26+b&top=30"
+    client.get(links["sheet_png"])
+    assert worker[-2]["about"] | {"kept": 4, "contrast": "a & b", "top": 30} == worker[-2]["about"]
+    assert client.get(at).json()["links"]["self"] == f"{at}?kept=2&top=8"
+
+
+def test_a_posted_image_keeps_its_name(client: TestClient, rows: Any, worker: list[dict[str, Any]]) -> None:
+    job = rows.explainable_job(dataset=rows.dataset())
+    posted = client.post(f"/v1/jobs/{job}/explanations", files={"file": ("my cat.png", PNG)})
+    assert posted.headers["Location"] == f"/v1/jobs/{job}/explanations/{posted.json()['image']['id']}"
+    assert client.get(posted.headers["Location"]).json()["image"]["name"] == "my cat.png"
+    assert client.get(posted.json()["links"]["sheet_png"]).status_code == 200
+    assert worker[-1]["about"]["explanation"]["image"]["name"] == "my cat.png"
+
+
+def test_an_index_of_thousands_of_digits_is_no_image(client: TestClient, rows: Any) -> None:
+    answer = client.get(f"/v1/jobs/{rows.explainable_job()}/explanations/{'7' * 5000}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.fixture
+def narrow(impatient: Settings, tenant: Any, redis_url: str) -> Iterator[TestClient]:
+    """A client of an API with one connection to the database, whom no worker answers."""
+    with Redis.from_url(redis_url) as broker:
+        broker.delete(QUESTIONS)
+    app = create_app(impatient.model_copy(update={"database_pool_size": 1, "database_pool_overflow": 0}))
+    with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
+        yield client
+    app.state.engine.dispose()
+
+
+def test_whoever_waits_for_a_worker_holds_no_connection_whatever_the_key(narrow: TestClient, rows: Any) -> None:
+    job = rows.explainable_job(dataset=rows.dataset())
+    predictor = narrow.get("/v1/predictors").json()["data"][0]["id"]
+    once, file = {"Idempotency-Key": "once"}, {"file": ("a.png", PNG)}
+    for path, asked in (
+        (f"/v1/jobs/{job}/explanations", {"files": file}),
+        (f"/v1/predictors/{predictor}/predict", {"files": file}),
+        (f"/v1/jobs/{job}/explanations/3/interventions", {"json": {"suppress": [1]}}),
+    ):
+        for _ in range(2):  # what was refused may be sent again under its key
+            assert narrow.post(path, headers=once, **asked).json()["code"] == "worker_busy", path
+
+
+def test_a_posted_image_is_explained_once_under_a_key(
+    client: TestClient, rows: Any, sessions: SessionFactory, worker: list[dict[str, Any]]
+) -> None:
+    job, once, before = rows.explainable_job(dataset=rows.dataset()), {"Idempotency-Key": "image"}, stored(sessions)
+    first, second = (client.post(f"/v1/jobs/{job}/explanations", files={"file": ("a.png", PNG)}, headers=once) for _ in range(2))
+    assert (first.status_code, second.status_code, second.content) == (201, 201, first.content)
+    assert len(stored(sessions)) == len(before) + 1
+    assert len(worker) == 1
+
+
+def test_a_claim_that_nobody_works_on_any_more_is_free_again(
+    client: TestClient, rows: Any, sessions: SessionFactory, tenant: Any, worker: list[dict[str, Any]]
+) -> None:
+    job, once = rows.explainable_job(dataset=rows.dataset()), {"Idempotency-Key": "lost"}
+    with sessions.begin() as session:
+        session.add(IdempotencyRecord(owner_id=tenant.owner_id, key="lost", request_digest="of another request"))
+    post = partial(client.post, f"/v1/jobs/{job}/explanations", files={"file": ("a.png", PNG)}, headers=once)
+    assert post().status_code in {409, 422}
+    with sessions.begin() as session:
+        session.execute(
+            update(IdempotencyRecord).where(IdempotencyRecord.key == "lost").values(created_at=datetime(2000, 1, 1, tzinfo=UTC))
+        )
+    assert post().status_code == 201
+
+
+def test_an_owners_oldest_posted_images_make_room(
+    impatient: Settings, rows: Any, sessions: SessionFactory, tenant: Any, stranger: Any
+) -> None:
+    settings = impatient.model_copy(update={"posted_images_max_bytes": 250})
+    job = rows.explainable_job()
+    foreign = keep_image(sessions, stranger.owner_id, job, "a.png", bytes(250), settings)
+    kept = [keep_image(sessions, tenant.owner_id, job, "a.png", bytes(100), settings) for _ in range(3)]
+    assert set(stored(sessions)) & {foreign, *kept} == {foreign, *kept[1:]}
+    large = keep_image(sessions, tenant.owner_id, job, "a.png", bytes(1000), settings)
+    assert set(stored(sessions)) & {foreign, *kept, large} == {foreign, large}
 
 
 def test_a_posted_image_is_swept_when_its_time_is_over(rows: Any, sessions: SessionFactory, tenant: Any) -> None:

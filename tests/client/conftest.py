@@ -194,6 +194,7 @@ class ScriptedService:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.keys: list[str | None] = []
+        self.sizes: list[int] = []  # bytes of each body
         self._answers: dict[str, list[tuple[int, str, bytes]]] = defaultdict(list)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -217,7 +218,7 @@ class ScriptedService:
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                service.sizes.append(len(self.rfile.read(int(self.headers.get("Content-Length", 0)))))
                 request = f"{self.command} {self.path}"
                 service.asked.append(request)
                 service.keys.append(self.headers.get("Idempotency-Key"))

@@ -16,8 +16,10 @@ from safetensors import safe_open
 from client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError, Predictor, predictors
 
 if TYPE_CHECKING:
-    from conftest import RunCommand
+    from conftest import RunCommand, ScriptedService
     from planted import Planted
+
+    from client.transport import Transport
 
 KEPT = 5
 
@@ -61,6 +63,21 @@ def test_images_are_classified_as_explanations_of_them_say(
         said = client.explain(image_job, path, kept=KEPT)["interpretation"]
         assert one["class"] == said["class"]
         assert math.isclose(one["probability"], said["probability"], rel_tol=1e-4)
+
+
+def test_large_images_are_sent_in_as_many_requests_as_the_service_takes(
+    scripted: ScriptedService, impatient: Transport, tmp_path: Path
+) -> None:
+    """Seven photographs of 10 MB are more than twice the 32 MiB that one request may have; one of 40 MB is for the service to refuse."""
+    sizes = [10_000_000] * 7 + [40_000_000, *[1000] * 20]
+    paths = [tmp_path / f"{number}.png" for number in range(len(sizes))]
+    for path, size_bytes in zip(paths, sizes, strict=True):
+        path.write_bytes(bytes(size_bytes))
+    scripted.answer("POST /v1/predictors/prd_one/predict?top=5", (200, {"data": []}))
+    IISClient(transport=impatient).predict("prd_one", *paths)
+    assert len(scripted.sizes) == 7 + 1 + 2
+    assert sorted(scripted.sizes)[-2] < 32 * 1024 * 1024
+    assert sum(scripted.sizes) == pytest.approx(sum(sizes), rel=0.001)
 
 
 def test_an_exported_predictor_works_without_the_service(client: IISClient, predictor: Predictor, tmp_path: Path) -> None:

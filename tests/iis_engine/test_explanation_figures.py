@@ -64,6 +64,16 @@ def draw_all(folder: Path, suffix: str, labels: list[Any], crops: dict[int, list
     return paths
 
 
+@pytest.mark.parametrize(("name", "heading"), [(None, "Image 17"), ("my cat.png", "my cat.png")])
+def test_a_sheet_is_headed_by_the_images_name_or_else_by_its_number(tmp_path: Path, name: str | None, heading: str) -> None:
+    explained = explanation([concept(0, "a loop")], [])
+    explained["image"] |= {"name": name}
+    explanation_sheet(explained, None, {}, {}, tmp_path / "sheet.svg")
+    drawn = (tmp_path / "sheet.svg").read_text()
+    assert f"<!-- {heading} -->" in drawn or f">{heading}<" in drawn
+    assert "None" not in drawn
+
+
 def description(path: Path) -> str:
     found = ElementTree.parse(path).getroot().find(f".//{DESCRIPTION}")  # noqa: S314 (our own file)
     return "" if found is None else found.text or ""

@@ -46,7 +46,7 @@ export function logitSentence({ explained, contrast, logit, bias }) {
 }
 
 export function counterfactualSentence({ counterfactual, explained }) {
-  if (!counterfactual) return `No small set of concepts decides: taking away the few strongest leaves ${explained.class}.`;
+  if (!counterfactual) return `Whatever concepts are taken away, it stays ${explained.class}.`;
   const removed = counterfactual.removed.map((one) => `“${conceptName(one)}”`);
   const list = removed.length > 1 ? `${removed.slice(0, -1).join(", ")} and ${removed.at(-1)}` : removed[0];
   return `Without ${list} it would be ${counterfactual.class} (${share(counterfactual.probability)}) instead of ${explained.class}.`;

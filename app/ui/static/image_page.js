@@ -16,29 +16,43 @@ const query = new URLSearchParams(location.search);
 const choices = { kept: query.get("kept") ?? undefined, contrast: query.get("contrast") ?? undefined, top: 8 };
 const MOST_LISTED = 100;
 let shown = null; // the concept whose heat map lies over the image
+let asked = 0; // changes so far: an answer to an earlier one than the last says what nobody asks any more
 
 await fill(body, "Reading the image through its concepts …", async () => {
   await readJob();
-  return view(await read(explanationPath(jobId, image, choices)));
+  return view(await explanationNow());
 });
+
+// The explanation under the choices as they are; the address says the same.
+async function explanationNow() {
+  const kept = new URLSearchParams(Object.entries({ kept: choices.kept, contrast: choices.contrast }).filter(([, value]) => value));
+  history.replaceState(null, "", `${location.pathname}${kept.size ? `?${kept}` : ""}`);
+  const { contrast } = choices;
+  try {
+    return await read(explanationPath(jobId, image, choices));
+  } catch (error) {
+    // With other concepts kept, what was set against the prediction may be the prediction itself.
+    if (error.code !== "contrast_predicted" || choices.contrast !== contrast) throw error;
+    choices.contrast = undefined;
+    return explanationNow();
+  }
+}
 
 async function change(changed) {
   Object.assign(choices, changed);
-  const kept = new URLSearchParams(Object.entries({ kept: choices.kept, contrast: choices.contrast }).filter(([, value]) => value));
-  history.replaceState(null, "", `${location.pathname}${kept.size ? `?${kept}` : ""}`);
+  const turn = ++asked;
   const focused = document.activeElement?.id;
   try {
     body.setAttribute("aria-busy", "true");
-    const explanation = await read(explanationPath(jobId, image, choices));
+    const explanation = await explanationNow();
+    if (turn !== asked) return;
     body.replaceChildren(...view(explanation));
     say(`${agreementSentence(explanation)} ${nodeWords(explanation, explanation.concept_count)}.`);
     if (focused) byId(focused)?.focus();
   } catch (error) {
-    // With other concepts kept, what was set against the prediction may be the prediction itself.
-    if (error.code === "contrast_predicted") return change({ contrast: undefined });
-    body.prepend(problemView(error));
+    if (turn === asked) body.prepend(problemView(error));
   } finally {
-    body.removeAttribute("aria-busy");
+    if (turn === asked) body.removeAttribute("aria-busy");
   }
 }
 

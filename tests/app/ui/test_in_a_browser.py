@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,7 @@ def static(page: Page, name: str) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_from_signing_in_to_a_score_and_its_concepts(visit: Callable[..., Any], archive: Path, checkpoint: Path) -> None:
+def test_from_an_empty_system_to_an_explanation_by_clicks_alone(visit: Callable[..., Any], archive: Path, checkpoint: Path) -> None:
     visitor = visit()
     page: Page = visitor.page
     visitor.expected_statuses |= {401, 422}
@@ -140,6 +141,20 @@ def test_from_signing_in_to_a_score_and_its_concepts(visit: Callable[..., Any], 
     page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=crop.element_handle(), timeout=SOON)
     assert (crop.get_attribute("alt") or "").startswith("Crop from ")
 
+    page.get_by_role("link", name="Images", exact=True).click()
+    page.locator(".images .card a").first.click(timeout=LATER)
+    page.wait_for_url("**/images/[0-9]*", timeout=LATER)
+    page.locator(".concept-choice").first.click(timeout=LATER)
+    expect(page.locator("figcaption")).to_contain_text("strongest", timeout=LATER)
+    loaded = "image => image.complete && image.naturalWidth > 0"
+    page.wait_for_function(loaded, arg=page.locator(".heatmap").element_handle(), timeout=LATER)
+    sheet = page.get_by_role("link", name="One sheet for a paper, PNG")
+    fewer = sorted({point["kept"] for point in report["points"]} - {0, 8})[-1]
+    for key, kept in (("Home", 8), ("ArrowRight", fewer)):
+        page.get_by_label("Fewer concepts to the right").press(key)
+        page.wait_for_url(f"**?kept={kept}", timeout=SOON)
+        expect(sheet).to_have_attribute("href", re.compile(rf"/sheet\.png\?kept={kept}&top=8$"), timeout=SOON)
+
     page.get_by_role("link", name="Compare").click()
     page.get_by_role("checkbox").first.check()
     expect(page.get_by_role("table", name="Scores of the chosen jobs").get_by_role("row")).to_have_count(2, timeout=SOON)
@@ -198,6 +213,33 @@ def test_a_prediction_is_taken_apart_and_changed(visit: Callable[..., Any], job:
     expect(page.get_by_role("heading", name="Test images that have most of it")).to_be_visible(timeout=SOON)
 
 
+@pytest.mark.timeout(180)
+def test_an_image_is_shown_as_it_was_asked_for_last_and_without_a_contrast_to_itself(visit: Callable[..., Any], job: str) -> None:
+    visitor = visit()
+    visitor.expected_statuses.add(422)
+    page: Page = visitor.page
+    visitor.sign_in()
+    explained = page.evaluate("job => fetch(`/v1/jobs/${job}/explanations/0`).then((answer) => answer.json())", job)
+    visitor.open(f"/jobs/{job}/images/0?contrast={explained['explained']['class']}")
+    expect(page.locator("#contrast")).to_have_value("", timeout=SOON)
+    assert "contrast" not in page.url
+
+    fewer = sorted(node["kept"] for node in explained["nodes"])[-2]
+    held: list[Route] = []
+    page.route("**/explanations/0?kept=8*", held.append)
+    slider = page.get_by_label("Fewer concepts to the right")
+    slider.press("Home")
+    page.wait_for_url("**?kept=8", timeout=SOON)
+    slider.press("ArrowRight")
+    expect(page.locator("#kept + output")).to_contain_text(f"{fewer} concepts of 8 kept", timeout=SOON)
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=SOON)
+    with page.expect_response("**/explanations/0?kept=8*"):
+        held[0].continue_()
+    page.wait_for_timeout(200)  # nothing is to happen
+    expect(page.locator("#kept + output")).to_contain_text(f"{fewer} concepts of 8 kept")
+    assert page.url.endswith(f"?kept={fewer}")
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..., Any], job: str, width: int, scheme: str) -> None:
     visitor = visit(width, scheme)
@@ -233,6 +275,15 @@ def test_the_keyboard_reaches_the_content_first(visit: Callable[..., Any]) -> No
     expect(visitor.page.get_by_role("link", name="Skip to the content")).to_be_focused()
     visitor.page.keyboard.press("Enter")
     expect(visitor.page.get_by_role("main")).to_be_focused()
+
+
+def test_the_apis_own_pages_ask_nobody_else(visit: Callable[..., Any]) -> None:
+    visitor = visit()
+    visitor.sign_in()
+    visitor.page.get_by_role("link", name="API", exact=True).click()
+    expect(visitor.page.locator(".opblock").first).to_be_visible(timeout=LATER)
+    visitor.page.locator(".opblock-summary").first.click()
+    expect(visitor.page.locator(".opblock-description, .parameters").first).to_be_visible(timeout=SOON)
 
 
 def test_a_job_that_is_not_there_is_told_in_a_sentence(visit: Callable[..., Any]) -> None:
@@ -313,7 +364,8 @@ def test_what_the_pages_say_follows_from_what_the_api_says(visit: Callable[..., 
         call("explanations.js", "counterfactualSentence", flip)
         == "Without “a loop” and “Concept 2” it would be 3 (50.0\u202f%) instead of 8."
     )
-    assert "leaves 8" in call("explanations.js", "counterfactualSentence", flip | {"counterfactual": None})
+    stays = call("explanations.js", "counterfactualSentence", flip | {"counterfactual": None})
+    assert stays == "Whatever concepts are taken away, it stays 8."
     assert call("explanations.js", "peakWords", [[0, 0, 0], [0, 0, 0], [0, 0.1, -2]]).startswith(
         "strongest in the lower right, where it speaks against"
     )

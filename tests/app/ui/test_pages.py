@@ -91,6 +91,14 @@ def test_plotly_comes_from_here_compressed_and_finds_its_styles_in_place(visitor
     assert 'id="plotly.js-style-global" class="no-inline-styles"' in page
 
 
+def test_the_apis_own_pages_come_from_here_and_know_its_documents_version(visitor: TestClient) -> None:
+    page = visitor.get("/v1/docs").text
+    assert re.findall(r"(?:https?:)?//[\w-]+\.\w", page) == []
+    script = visitor.get(re.search(r"/static/[^\"]+swagger-ui-bundle.js", page)[0])
+    assert script.status_code == 200
+    assert int(re.search(r'PACKAGE_VERSION:"(\d+)\.', script.text)[1]) >= 5  # the first that reads OpenAPI 3.1
+
+
 def test_a_static_file_is_kept_for_good_under_its_own_address_alone(visitor: TestClient) -> None:
     current = re.search(r"/static/[^\"]+/page.css", visitor.get("/").text)[0]
     kept = visitor.get(current)

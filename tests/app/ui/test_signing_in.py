@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from pydantic import HttpUrl
 
 from app.browser import KEY_COOKIE, PAGE_HEADER
+from app.main import create_app
+from app.settings import Settings
 from app.ui.routes import OWN_PATH
 
 CROSS_SITE, SAME_SITE = {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}
@@ -47,6 +50,18 @@ def test_over_https_the_cookie_is_for_https_alone(app: FastAPI, key: str) -> Non
     visitor = TestClient(app, base_url="https://testserver", follow_redirects=False)
     answer = visitor.post("/sign-in", data={"key": key}, headers={"Origin": "https://testserver"})
     assert "Secure" in answer.headers["set-cookie"].split("; ")
+
+
+def test_behind_a_proxy_the_public_address_decides_on_the_cookie_and_on_who_may_sign_in(settings: Settings, key: str) -> None:
+    """The proxy ends TLS and asks for the service under a name of its own."""
+    behind = create_app(settings.model_copy(update={"public_url": HttpUrl("https://iis.example.org")}))
+    visitor = TestClient(behind, base_url="http://api:8000", follow_redirects=False)
+    answer = visitor.post("/sign-in", data={"key": key}, headers={"Origin": "https://iis.example.org"})
+    assert answer.status_code == 303
+    assert "Secure" in answer.headers["set-cookie"].split("; ")
+    for origin in ("http://api:8000", "http://iis.example.org", "https://iis.example.org.elsewhere.example"):
+        assert visitor.post("/sign-in", data={"key": key}, headers={"Origin": origin}).status_code == 403
+    behind.state.engine.dispose()
 
 
 @pytest.mark.parametrize(("sent", "told"), [("iis_wrong", "unknown or was revoked"), ("wrong", "begins with"), ("", "begins with")])
