@@ -32,7 +32,7 @@ function show(study) {
   byId("study-state").replaceWith(state);
   refreshResults(study);
   if (study.state === "running") setTimeout(follow, REFRESH_MILLISECONDS);
-  return [bar(study), actions(study)];
+  return [bar(study), ...actions(study)];
 }
 
 function bar({ jobs, state }) {
@@ -65,9 +65,12 @@ async function failures(study) {
 }
 
 async function follow() {
-  if (document.hidden) return void setTimeout(follow, REFRESH_MILLISECONDS);
+  if (document.hidden) {
+    setTimeout(follow, REFRESH_MILLISECONDS);
+    return;
+  }
   try {
-    progress.replaceChildren(...[show(await get(address))].flat(2));
+    progress.replaceChildren(...show(await get(address)));
   } catch (error) {
     progress.append(problemView(error, () => location.reload()));
   }

@@ -5,6 +5,8 @@ import { el, problemView, table } from "./dom.js";
 import { estimate, measured, settingWords } from "./study_words.js";
 import { interval, missing, number, share } from "./words.js";
 
+const LEGEND_NAMES = 6;
+
 export function sections(found) {
   return [warnings(found.warnings), relations(found.relation), evolutions(found.evolution), counts(found.concept_counts), grids(found.sparsity_grids), agreement(found.agreement), differences("transfer", "Libraries cut from other data sets", found.transfer, "own", "other"), differences("untrained", "Trained and untrained", found.untrained, "trained", "untrained")].filter(Boolean);
 }
@@ -32,7 +34,7 @@ function relations(found) {
 }
 
 function relation(one, several) {
-  const rows = [one.accuracy && ["the representation's accuracy", one.accuracy], one.given_accuracy && ["the accuracy that was given", one.given_accuracy]].filter(Boolean);
+  const rows = [one.accuracy && ["the representation’s accuracy", one.accuracy], one.given_accuracy && ["the accuracy that was given", one.given_accuracy]].filter(Boolean);
   const drawn = one.points.filter((point) => point.iis);
   const summary = `IIS over accuracy: ${drawn.map((point) => `${point.label} ${number(point.iis.value)} at ${share(point.accuracy.value)}`).join("; ")}.`;
   return el(
@@ -40,7 +42,7 @@ function relation(one, several) {
     { class: "setting" },
     several ? el("h3", {}, settingWords(one)) : el("p", { class: "help" }, settingWords(one)),
     rows.map(([, against]) => el("p", {}, against.sentence)),
-    drawn.length ? plot(summary, () => ({ traces: drawn.map(scatter), layout: { xaxis: { title: "Accuracy of the representation", tickformat: ".0%" }, yaxis: { title: "IIS" }, hovermode: "closest", showlegend: drawn.length <= 12 } })) : null,
+    drawn.length ? plot(summary, () => ({ traces: drawn.map(scatter), layout: { xaxis: { title: "Accuracy of the representation", tickformat: ".0%" }, yaxis: { title: "IIS" }, hovermode: "closest", showlegend: drawn.length <= LEGEND_NAMES } })) : null,
     one.n >= 2 ? correlations(one, rows) : null,
     one.left_out.length ? el("p", { class: "help" }, `Left out: ${one.left_out.map((left) => left.label).join(", ")}. ${[...new Set(one.left_out.map((left) => left.reason))].join(" ")}`) : null,
   );
@@ -49,23 +51,31 @@ function relation(one, several) {
 function correlations(one, rows) {
   const lines = rows.flatMap(([name, against]) => [
     { what: `Spearman’s ρ with ${name}`, of: against.spearman },
-    { what: "Kendall’s τ", of: against.kendall },
-    { what: "ρ given the denominator", of: against.partial.denominator },
-    { what: "ρ given the random control’s IIS", of: against.partial.random },
-    { what: "ρ of the random control itself", of: against.random_control },
-    ...against.leave_one_family_out.map((left) => ({ what: `ρ without ${left.family}`, of: left.spearman })),
+    { what: `Kendall’s τ with ${name}`, of: against.kendall },
+    { what: `ρ with ${name}, given the denominator`, of: against.partial.denominator },
+    { what: `ρ with ${name}, given the random control’s IIS`, of: against.partial.random },
+    { what: `ρ of the random control’s IIS with ${name}`, of: against.random_control },
+    ...against.leave_one_family_out.map((left) => ({ what: `ρ with ${name}, without ${left.family}`, of: left.spearman })),
   ]);
-  return table(`Correlations, ${settingWords(one)}`, [["Correlation", (line) => line.what], ["Value (95 % interval)", (line) => estimate(line.of), "number"], ["Models", (line) => line.of?.n ?? "–", "number"], ["", (line) => el("span", { class: "help" }, missing(line.of?.value) ? (line.of?.reason ?? "") : "")]], lines);
+  const columns = [["Correlation", (line) => line.what], ["Value (95 % interval)", (line) => estimate(line.of), "number"], ["Models", (line) => line.of?.n ?? "–", "number"]];
+  return [table(`Correlations, ${settingWords(one)}`, columns, lines), reasons(lines.map((line) => line.of))];
 }
 
-function scatter(point, index) {
+// Why some numbers are not there, each reason once.
+function reasons(estimates) {
+  const said = new Set(estimates.filter((one) => one && missing(one.value) && one.reason).map((one) => one.reason));
+  return [...said].map((sentence) => el("p", { class: "help" }, `–: ${sentence}`));
+}
+
+function scatter(point, index, { length }) {
   const { colour: own, symbol } = look(index);
   const bars = ({ value, low, high }) => ({ type: "data", symmetric: false, array: [high - value], arrayminus: [value - low], color: translucent(own, 0.6), thickness: 1.2, width: 3 });
   return {
     x: [point.accuracy.value],
     y: [point.iis.value],
     name: escapeLabel(point.label),
-    mode: "markers",
+    // Many names stand at their points, as in the paper; few in a legend.
+    ...(length > LEGEND_NAMES ? { mode: "markers+text", texttemplate: escapeLabel(point.label), textposition: "top center", textfont: { size: 10.5 } } : { mode: "markers" }),
     marker: { color: own, symbol, size: 10, line: { color: colour("paper"), width: 1 } },
     error_x: bars(point.accuracy),
     error_y: bars(point.iis),
@@ -106,10 +116,11 @@ function counts(found) {
     found.map((one) => {
       const make = () => ({
         traces: one.models.flatMap((model, index) => banded(model.label, model.values.filter((value) => value.iis && !value.near_chance), { x: (value) => value.concept_count, y: (value) => value.iis.value, low: (value) => value.iis.low, high: (value) => value.iis.high, hover: (value) => `${escapeLabel(model.label)}, M = ${value.concept_count}<br>IIS ${measured(value.iis)}` }, look(index))),
-        layout: { xaxis: { title: "M, number of concepts", type: "log", tickvals: one.concept_counts }, yaxis: { title: "IIS" }, hovermode: "closest", showlegend: one.models.length <= 12 },
+        layout: { xaxis: { title: "M, number of concepts", type: "log", tickvals: one.concept_counts }, yaxis: { title: "IIS" }, hovermode: "closest", showlegend: one.models.length <= LEGEND_NAMES },
       });
       const columns = [["M", (order) => order.concept_count, "number"], [`Spearman’s ρ with M = ${one.default}`, (order) => estimate(order.spearman), "number"], ["Kendall’s τ", (order) => estimate(order.kendall), "number"], ["Models", (order) => order.n, "number"]];
-      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), plot(`IIS by number of concepts for ${one.models.map((model) => model.label).join(", ")}.`, make), table(`Order of the models by M, ${settingWords(one)}`, columns, one.order));
+      const absent = reasons(one.order.map((order) => order.spearman));
+      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), plot(`IIS by number of concepts for ${one.models.map((model) => model.label).join(", ")}.`, make), table(`Order of the models by M, ${settingWords(one)}`, columns, one.order), absent);
     }),
   );
 }
@@ -121,16 +132,17 @@ function grids(found) {
     "Sparsity grids",
     el("p", { class: "help" }, "The area under retention over each grid, and how like the usual grid it orders the models."),
     found.map((one) => {
-      const columns = [["Sparsities", (grid) => grid.sparsities.join(", ")], ["Spearman’s ρ with the usual grid", (grid) => estimate(grid.spearman), "number"], ["Kendall’s τ", (grid) => estimate(grid.kendall), "number"], ["Read between nodes", (grid) => grid.interpolated.join(", ") || "none"], ["", (grid) => grid.sentence ?? ""]];
-      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Sparsity grids, ${settingWords(one)}`, columns, one.grids));
+      const columns = [["Sparsities", (grid) => grid.sparsities.join(", ")], ["Spearman’s ρ with the usual grid", (grid) => estimate(grid.spearman), "number"], ["Kendall’s τ", (grid) => estimate(grid.kendall), "number"], ["Read between nodes", (grid) => grid.interpolated.join(", ") || "none"]];
+      const said = one.grids.filter((grid) => grid.sentence).map((grid) => el("p", { class: "help" }, grid.sentence));
+      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Sparsity grids, ${settingWords(one)}`, columns, one.grids), said, reasons(one.grids.map((grid) => grid.spearman)));
     }),
   );
 }
 
 function agreement(found) {
   if (!found.length) return null;
-  const columns = [["Library", (pair) => pair.a], ["and library", (pair) => pair.b], ["Spearman’s ρ of IIS", (pair) => estimate(pair.spearman), "number"], ["Kendall’s τ", (pair) => estimate(pair.kendall), "number"], ["Models", (pair) => pair.n, "number"], ["", (pair) => el("span", { class: "help" }, missing(pair.spearman.value) ? (pair.spearman.reason ?? "") : "")]];
-  return section("agreement", "Agreement of libraries", el("p", { class: "help" }, "Whether two libraries order the models alike."), found.map((one) => el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Agreement, ${settingWords(one)}`, columns, one.pairs))));
+  const columns = [["Library", (pair) => pair.a], ["and library", (pair) => pair.b], ["Spearman’s ρ of IIS", (pair) => estimate(pair.spearman), "number"], ["Kendall’s τ", (pair) => estimate(pair.kendall), "number"], ["Models", (pair) => pair.n, "number"]];
+  return section("agreement", "Agreement of libraries", el("p", { class: "help" }, "Whether two libraries order the models alike."), found.map((one) => el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Agreement, ${settingWords(one)}`, columns, one.pairs), reasons(one.pairs.map((pair) => pair.spearman)))));
 }
 
 function differences(id, heading, found, first, second) {
