@@ -43,17 +43,9 @@ class Bench:
         # A process that may use the network for weights by name is another one than that which parses uploads.
         self._computes = {network: Compute(home / "compute") for network in (False, True)}
 
-    def compute(
-        self,
-        stage: str,
-        arguments: dict[str, Any],
-        *,
-        workspace: Path | None = None,
-        seconds: float = ANSWER_DEADLINE_SECONDS,
-        network: bool = False,
-    ) -> dict[str, Any]:
-        """Run a stage in a compute process, by default among the files at hand, and return its result."""
-        return self._run(self._computes[network], stage, workspace or self.files.folder, arguments, seconds, network=network)
+    def compute(self, stage: str, arguments: dict[str, Any], *, network: bool = False) -> dict[str, Any]:
+        """Run a stage among the files at hand, in a process that stays warm, and return its result."""
+        return self._run(self._computes[network], stage, self.files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=network)
 
     def compute_apart(self, stage: str, arguments: dict[str, Any], *, workspace: Path, seconds: float, network: bool) -> dict[str, Any]:
         """Run a stage in a process of its own that ends with it, from whichever thread."""
