@@ -16,7 +16,8 @@ from app.questions import ANSWER_PREFIX, QUESTIONS
 from app.storage import record_blob
 from worker import answering
 from worker.answering import Answerer
-from worker.questions import Desk, Question
+from worker.desk import Desk
+from worker.questions import Question
 
 if TYPE_CHECKING:
     from .conftest import Service

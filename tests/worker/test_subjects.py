@@ -80,7 +80,13 @@ def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked
     checkpoint = tmp_path / "untrained.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, checkpoint)
     model = {
-        **{"architecture": "timm:test_resnet", "arguments": {"num_classes": len(SHADES)}, "pretrained": None, "layer": None},
+        **{
+            "architecture": "timm:test_resnet",
+            "arguments": {"num_classes": len(SHADES)},
+            "pretrained": None,
+            "initial_seed": None,
+            "layer": None,
+        },
         **{"preprocessing": {"input_size": PIXELS, "crop_pct": 1.0}, "checkpoint": str(checkpoint), "device": "cpu"},
     }
     backbone = open_backbone(model)
