@@ -106,6 +106,44 @@ def test_unknown_fields_and_values_are_refused(client: TestClient, rows: Any, ch
     assert response.json()["errors"][0]["param"].startswith(next(iter(changes)))
 
 
+def test_a_library_may_be_cut_from_another_data_set(client: TestClient, rows: Any, sessions: Any) -> None:
+    other = rows.dataset()
+    job = client.post("/v1/jobs", json=rows.request(library_dataset=other)).json()
+    assert job["library_dataset"] == other
+    with sessions() as session:
+        assert session.get_one(Job, job["id"]).library_dataset_id == other
+    refused = client.delete(f"/v1/datasets/{other}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "dataset_in_use")
+    body = rows.request()
+    assert client.post("/v1/jobs", json=body | {"library_dataset": body["dataset"]}).json()["library_dataset"] is None
+
+
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        ({"id": "lib_1"}, "is cut already"),
+        ({"kind": "random"}, "A random library is not cut from images"),
+        ({"kind": "combined", "parts": [{"kind": "cluster"}, {"kind": "random"}]}, "A random library is not cut from images"),
+    ],
+)
+def test_what_is_not_cut_is_not_cut_from_another_data_set(client: TestClient, rows: Any, library: Any, words: str) -> None:
+    response = client.post("/v1/jobs", json=rows.request(library=library, library_dataset=rows.dataset()))
+    assert response.status_code == 422
+    assert words in response.json()["detail"]
+
+
+def test_a_library_is_cut_from_images_that_are_ready(client: TestClient, rows: Any) -> None:
+    for dataset, status, code in (
+        (rows.features(), 422, "images_needed"),
+        (rows.dataset("pending"), 409, "library_dataset_pending"),
+        ("dst_none", 404, "not_found"),
+    ):
+        response = client.post("/v1/jobs", json=rows.request(library_dataset=dataset))
+        assert (response.status_code, response.json()["code"]) == (status, code)
+    response = client.post("/v1/jobs", json=rows.request(dataset=rows.features(), model=None, library_dataset=rows.dataset()))
+    assert response.json()["code"] == "images_needed"
+
+
 TEXT_DEFAULTS = {"clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}
 
 
@@ -121,7 +159,7 @@ def test_a_text_library_is_made_of_phrases_that_a_model_knows(client: TestClient
     with sessions() as session:
         row = session.get_one(Job, job["id"])
         assert (row.vlm_id, row.concept_set_id) == (vlm, vocabulary)
-        assert set(row.spec) == {"model", "dataset", "library", "elements", "protocol", "seed", "vlm", "vocabulary"}
+        assert set(row.spec) == {"model", "dataset", "library", "library_dataset", "elements", "protocol", "seed", "vlm", "vocabulary"}
         assert (row.spec["vlm"], row.spec["vocabulary"], row.spec["library"]) == (vlm, resolved, job["library"])
 
 

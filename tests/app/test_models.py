@@ -67,6 +67,11 @@ def test_onnx_is_a_file_and_pretrained_a_tag(client: TestClient, upload: str) ->
     assert (tagged.status_code, tagged.json()["name"]) == (201, "open_clip:ViT-B-32")
 
 
+def test_an_untrained_model_needs_no_file(client: TestClient) -> None:
+    model = client.post("/v1/models", json={"architecture": "timm:resnet18", "initial_seed": 3}).json()
+    assert (model["name"], model["initial_seed"], model["upload"]) == ("timm:resnet18, untrained (seed 3)", 3, None)
+
+
 def test_a_vision_language_model_is_one_checkpoint_or_a_pair_of_files(client: TestClient, sessions: SessionFactory, upload: str) -> None:
     single = client.post("/v1/models", json={"role": "vlm", "architecture": "open_clip:ViT-B-16", "upload": upload}).json()
     assert (single["role"], single["text_upload"], single["tokenizer"]) == ("vlm", None, None)
@@ -114,6 +119,10 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({"architecture": "open_clip:local-dir:/etc", "pretrained": "x"}, "plain name"),
         ({"architecture": "timm:resnet18"}, "exactly one of upload"),
         ({"architecture": "timm:resnet18", "pretrained": "x", "upload": "upl_x"}, "exactly one of upload"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "initial_seed": 0}, "exactly one of upload"),
+        ({"architecture": "onnx", "initial_seed": 0}, "An onnx model is a file"),
+        ({"architecture": "open_clip:ViT-B-16", "role": "vlm", "initial_seed": 0}, "would know no phrases"),
+        ({"architecture": "timm:resnet18", "initial_seed": -1}, "greater than or equal to 0"),
         ({"architecture": "onnx", "pretrained": "x"}, "upload it"),
         ({"architecture": "onnx", "upload": "upl_x", "arguments": {"a": 1}}, "leave arguments out"),
         ({"architecture": "timm:resnet18", "pretrained": "x", "preprocessing": {"std": [1, 0, 1]}}, "above 0"),
