@@ -119,6 +119,7 @@ def _tuned_request(model: Model, device: str) -> dict[str, Any]:
         "architecture": model.architecture,
         "arguments": model.arguments,
         "pretrained": None,
+        "initial_seed": None,
         "layer": model.layer,
         "preprocessing": pinned_preprocessing(model),
         "device": device,

@@ -143,7 +143,7 @@ def test_from_an_empty_system_to_an_explanation_by_clicks_alone(visit: Callable[
 
     page.get_by_role("link", name="Images", exact=True).click()
     page.locator(".images .card a").first.click(timeout=LATER)
-    page.wait_for_url("**/images/[0-9]*", timeout=LATER)
+    page.wait_for_url(re.compile(r"/images/\d+"), timeout=LATER)
     page.locator(".concept-choice").first.click(timeout=LATER)
     expect(page.locator("figcaption")).to_contain_text("strongest", timeout=LATER)
     loaded = "image => image.complete && image.naturalWidth > 0"
@@ -226,7 +226,11 @@ def test_an_image_is_shown_as_it_was_asked_for_last_and_without_a_contrast_to_it
 
     fewer = sorted(node["kept"] for node in explained["nodes"])[-2]
     held: list[Route] = []
-    page.route("**/explanations/0?kept=8*", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/explanations/0?kept=8*", hold)
     slider = page.get_by_label("Fewer concepts to the right")
     slider.press("Home")
     page.wait_for_url("**?kept=8", timeout=SOON)
