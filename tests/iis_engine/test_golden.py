@@ -41,7 +41,6 @@ def golden() -> Path:
         ("digits_ep1", "prototype", 0.015),
         ("digits_ep1", "cluster", 0.015),
         ("cifar_resnet20", "prototype", 0.015),
-        ("cifar_resnet20", "cluster", 0.015),
     ],
 )
 def test_the_reference_protocol_gives_the_iis_of_the_authors_code(
