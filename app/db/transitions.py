@@ -1,4 +1,4 @@
-"""The one place that changes a job's state, and the events that say so. No commit happens here: the caller owns the transaction.
+"""The one place that changes a job's state; `app.db.job_events` writes what to tell of it. No commit: the caller owns the transaction.
 
 queued -> running -> succeeded | failed
    |         |  \\-> queued again (lease expired, or the compute process was lost, and attempts are left)
@@ -15,12 +15,11 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, cast, func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.db.models import INTERNAL_JOB_KINDS, ConceptSetVersion, Dataset, Job, JobEvent, Json, Model
-
-EVENTS_CHANNEL = "job_events"
+from app.db.job_events import insert_event, notify_all, record_state, record_states
+from app.db.models import INTERNAL_JOB_KINDS, ConceptSetVersion, Dataset, Job, Json, Model
 
 WORKER_LOST: Json = {
     "code": "worker_lost",
@@ -43,7 +42,7 @@ def enqueue(session: Session, job: Job) -> None:
     job.state = "queued"
     session.add(job)
     session.flush()
-    _record_state(session, job.id, "queued", attempt=0)
+    record_state(session, job.id, "queued", attempt=0)
 
 
 def enqueue_all(session: Session, jobs: Sequence[Json]) -> None:
@@ -59,7 +58,7 @@ def enqueue_all(session: Session, jobs: Sequence[Json]) -> None:
     if not jobs:
         return
     session.execute(insert(Job).returning(Job.id), [{**job, "state": "queued", "attempt": 0} for job in jobs])
-    _record_states(session, {job["id"]: {"state": "queued", "attempt": 0} for job in jobs})
+    record_states(session, {job["id"]: {"state": "queued", "attempt": 0} for job in jobs})
 
 
 def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> str | None:
@@ -82,7 +81,7 @@ def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> s
     )
     if attempt is None:
         return None
-    _record_state(session, job_id, "running", attempt=attempt)
+    record_state(session, job_id, "running", attempt=attempt)
     return token
 
 
@@ -115,7 +114,7 @@ def report_progress(
     if part is not None:
         progress["part"] = part
     _fenced(session, job_id, token, progress=progress)
-    _insert_event(session, job_id, "progress", progress)
+    insert_event(session, job_id, "progress", progress)
 
 
 def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) -> None:
@@ -126,7 +125,7 @@ def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) 
     LeaseLost, CancelRequested
     """
     _fenced(session, job_id, token, worker=Job.worker)
-    _insert_event(session, job_id, kind, data)
+    insert_event(session, job_id, kind, data)
 
 
 def succeed(session: Session, job_id: str, token: str) -> None:
@@ -137,7 +136,7 @@ def succeed(session: Session, job_id: str, token: str) -> None:
     LeaseLost, CancelRequested
     """
     attempt = _fenced(session, job_id, token, state="succeeded", error=None, progress=None, **_ended())
-    _record_state(session, job_id, "succeeded", attempt=attempt)
+    record_state(session, job_id, "succeeded", attempt=attempt)
 
 
 def fail(session: Session, job_id: str, token: str, error: Json) -> None:
@@ -148,7 +147,7 @@ def fail(session: Session, job_id: str, token: str, error: Json) -> None:
     LeaseLost, CancelRequested
     """
     attempt = _fenced(session, job_id, token, state="failed", error=error, **_ended())
-    _record_state(session, job_id, "failed", attempt=attempt, error=error)
+    record_state(session, job_id, "failed", attempt=attempt, error=error)
     _refuse_checked_row(session, job_id, error)
 
 
@@ -164,7 +163,7 @@ def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_
         fail(session, job_id, token, error)
         return "failed"
     _fenced(session, job_id, token, state="queued", queued_at=func.now(), **_unleased())
-    _record_state(session, job_id, "queued", attempt=attempt, reason=error["message"])
+    record_state(session, job_id, "queued", attempt=attempt, reason=error["message"])
     return "queued"
 
 
@@ -176,7 +175,7 @@ def hand_back(session: Session, job_id: str, token: str) -> None:
     LeaseLost, CancelRequested
     """
     attempt = _fenced(session, job_id, token, state="queued", attempt=Job.attempt - 1, queued_at=func.now(), **_unleased())
-    _record_state(session, job_id, "queued", attempt=attempt, reason="The worker is shutting down.")
+    record_state(session, job_id, "queued", attempt=attempt, reason="The worker is shutting down.")
 
 
 def request_cancel(session: Session, job: Job) -> str:
@@ -192,13 +191,13 @@ def request_cancel(session: Session, job: Job) -> str:
         _update(session, job.id, state="canceling", canceling_at=func.now())
         state = "canceling"
     if state != row.state:
-        _record_state(session, job.id, state, attempt=row.attempt)
+        record_state(session, job.id, state, attempt=row.attempt)
     session.expire(job)
     return state
 
 
-def request_cancel_all(session: Session, job_ids: Sequence[str]) -> int:
-    """As `request_cancel`, for many public jobs at once; returns how many were still to be canceled."""
+def request_cancel_all(session: Session, job_ids: Sequence[str]) -> None:
+    """As `request_cancel`, for many public jobs at once."""
     session.flush()
     statement = select(Job.id, Job.state, Job.attempt).where(Job.id.in_(job_ids), Job.state.in_(("queued", "running")))
     # One order for all who lock several, so that two of them never wait for each other.
@@ -210,10 +209,9 @@ def request_cancel_all(session: Session, job_ids: Sequence[str]) -> int:
     }
     _update_all(session, queued, state="canceled", error=None, **_ended())
     _update_all(session, running, state="canceling", canceling_at=func.now())
-    _record_states(session, told)
-    session.execute(select(func.pg_notify(EVENTS_CHANNEL, func.unnest(cast(list(told), ARRAY(Text))))))
+    record_states(session, told)
+    notify_all(session, list(told))
     session.expire_all()
-    return len(rows)
 
 
 def finish_cancel(session: Session, job_id: str, token: str) -> None:
@@ -232,7 +230,7 @@ def finish_cancel(session: Session, job_id: str, token: str) -> None:
     )
     if attempt is None:
         raise LeaseLost(job_id)
-    _record_state(session, job_id, "canceled", attempt=attempt)
+    record_state(session, job_id, "canceled", attempt=attempt)
     _refuse_checked_row(session, job_id, CANCELED)
 
 
@@ -251,15 +249,15 @@ def release_expired(session: Session, max_attempts: int) -> list[str]:
     for job_id, state, attempt in expired:
         if state == "canceling":
             _update(session, job_id, state="canceled", **_ended())
-            _record_state(session, job_id, "canceled", attempt=attempt)
+            record_state(session, job_id, "canceled", attempt=attempt)
             _refuse_checked_row(session, job_id, CANCELED)
         elif attempt >= max_attempts:
             _update(session, job_id, state="failed", error=WORKER_LOST, **_ended())
-            _record_state(session, job_id, "failed", attempt=attempt, error=WORKER_LOST)
+            record_state(session, job_id, "failed", attempt=attempt, error=WORKER_LOST)
             _refuse_checked_row(session, job_id, WORKER_LOST)
         else:
             _update(session, job_id, state="queued", queued_at=func.now(), **_unleased())
-            _record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped answering.")
+            record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped answering.")
             queued.append(job_id)
     return queued
 
@@ -304,23 +302,6 @@ def _ended() -> dict[str, Any]:
 
 def _from_now(seconds: float) -> Any:
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-
-
-def _record_state(session: Session, job_id: str, state: str, *, attempt: int, **more: Any) -> None:
-    _insert_event(session, job_id, "state", {"state": state, "attempt": attempt, **more})
-
-
-def _record_states(session: Session, told: dict[str, Json]) -> None:
-    """The events of many jobs, without a notification."""
-    if told:
-        events = [{"job_id": job_id, "type": "state", "data": data} for job_id, data in told.items()]
-        session.execute(insert(JobEvent).returning(JobEvent.id), events)
-
-
-def _insert_event(session: Session, job_id: str, kind: str, data: Json) -> None:
-    session.add(JobEvent(job_id=job_id, type=kind, data=data))
-    session.flush()
-    session.execute(text("SELECT pg_notify(:channel, :job_id)"), {"channel": EVENTS_CHANNEL, "job_id": job_id})
 
 
 def _refuse_checked_row(session: Session, job_id: str, error: Json) -> None:

@@ -16,7 +16,7 @@ from anyio.lowlevel import RunVar
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
-from app.db.transitions import EVENTS_CHANNEL
+from app.db.job_events import EVENTS_CHANNEL
 
 LINGER_SECONDS = 1.0  # the listener looks this often whether anyone still waits
 RECONNECT_SECONDS = 1.0
