@@ -181,9 +181,6 @@ def _fit_elsewhere(attempt: Attempt, request: ScoreRequest) -> Pipeline | None:
     """Cut and fit the library on another data set as a job on that one does, under the same keys; None where the job has its own."""
     if request.library_dataset is None:
         return None
-    if request.spec["protocol"] == "reference" and request.spec["library"]["kind"] == "end2end":
-        message = "The reference protocol trains an End2End library anew on the scored images; leave library_dataset out, or choose exact."
-        raise StageRefused("library_dataset_not_taken", message, "library_dataset")
     place = attempt.library_place()
     stages = [stage for stage in score_stages(request.fitting, device=attempt.runtime.settings.device) if stage.name in FITTING]
     pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, read_vocabulary, place).fetch, place=place)

@@ -94,6 +94,11 @@ class ScoreCreate(BaseModel):
                 "A {kinds} library is not cut from images; leave out library_dataset, or ask for kinds that are: {visual}.",
                 names,
             )
+        if self.protocol == "reference" and self.library.kind == "end2end" and self.library_dataset != self.dataset:
+            raise PydanticCustomError(
+                "library_dataset_not_taken",
+                "The reference protocol trains an End2End library anew on the scored images; leave out library_dataset, or choose exact.",
+            )
         return self
 
     def to_spec(self, vocabulary: dict[str, Any] | None) -> dict[str, Any]:

@@ -93,8 +93,9 @@ def _concept_counts(grid: StudyGrid, library: int) -> list[int]:
 
 
 def _is_cut(grid: StudyGrid, library: int) -> bool:
-    """Whether every concept of a library is a crop of an image, or made of some."""
-    return grid.libraries[library].kinds <= set(VISUAL_KINDS)
+    """Whether every concept of a library is a crop of an image, or made of some; `reference` trains End2End's on the scored images."""
+    choice = grid.libraries[library]
+    return choice.kinds <= set(VISUAL_KINDS) and (grid.protocol, choice.kind) != ("reference", "end2end")
 
 
 def _origins(grid: StudyGrid, library: int, dataset: str) -> list[str | None]:

@@ -132,6 +132,14 @@ def test_what_is_not_cut_is_not_cut_from_another_data_set(client: TestClient, ro
     assert words in response.json()["detail"]
 
 
+def test_what_the_reference_protocol_trains_anew_is_not_cut_from_another_data_set(client: TestClient, rows: Any) -> None:
+    asked = rows.request(library={"kind": "end2end"}, protocol="reference")
+    refused = client.post("/v1/jobs", json=asked | {"library_dataset": rows.dataset()})
+    assert refused.status_code == 422
+    assert "trains an End2End library anew" in refused.json()["detail"]
+    assert client.post("/v1/jobs", json=asked | {"library_dataset": asked["dataset"]}).status_code == 201
+
+
 def test_a_library_is_cut_from_images_that_are_ready(client: TestClient, rows: Any) -> None:
     for dataset, status, code in (
         (rows.features(), 422, "images_needed"),

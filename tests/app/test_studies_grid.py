@@ -177,3 +177,9 @@ def test_a_row_keeps_the_grid_as_it_was_asked_for() -> None:
     assert kept["libraries"] == libraries
     assert StudyGrid.model_validate(kept) == grid
     assert LibraryChoice.model_validate(kept["libraries"][0]).to_spec()["concept_count"] == 14
+
+
+def test_what_the_reference_protocol_trains_anew_stands_once_whatever_others_are_cut_from() -> None:
+    body = {"models": ["m"], "datasets": ["d"], "libraries": [{"kind": "end2end"}], "library_datasets": [None, "e"]}
+    assert [c.library_dataset for c in expand(grid_of(**body))] == [None, "e"]
+    assert [c.library_dataset for c in expand(grid_of(**body, protocol="reference"))] == [None]

@@ -110,13 +110,3 @@ def test_a_library_that_nobody_has_cut_yet_is_cut_first_and_kept_for_later(servi
     on_other = add_score(service, other, model_id)
     assert service.run(on_other) == "succeeded"
     assert stages(service, on_other, "reused", None) == ["extract", "libraries", "explain"]
-
-
-def test_the_reference_protocols_end2end_library_cannot_come_from_elsewhere(service: Service) -> None:
-    model_id = service.add_tiny_model()
-    other = service.add_dataset(None, kind="images", server_path="/nowhere", state="ready", digest="d")
-    home = service.add_dataset(None, kind="images", server_path="/nowhere", state="ready", digest="e")
-    library = {"kind": "end2end", "concept_count": 8, "parts": []}
-    job_id = add_score(service, home, model_id, library_dataset=other, library=library, protocol="reference")
-    assert service.run(job_id) == "failed"
-    assert service.job(job_id).error["code"] == "library_dataset_not_taken"
