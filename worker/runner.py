@@ -12,6 +12,7 @@ from app.db import transitions
 from app.db.models import Json
 from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
+from app.db.turns import queued_jobs
 from app.queue import ring
 from app.storage import StorageUnavailable
 from worker.attempt import Attempt
@@ -38,18 +39,16 @@ PAUSE_GROWTH = 4
 log = structlog.get_logger(__name__)
 
 
-def answer_bell(runtime: Runtime, job_id: str) -> None:
-    """Run the job that was rung for, then whatever is queued, oldest first; so no queued job waits for its own message."""
-    waiting: str | None = job_id
-    while waiting is not None and not runtime.shutting_down.is_set():
-        run_job(runtime, waiting)
-        waiting = _oldest_queued(runtime)
+def answer_bell(runtime: Runtime) -> None:
+    """Run whatever is queued, each owner in turn, until nothing is; so no queued job waits for a message of its own."""
+    while not runtime.shutting_down.is_set() and (job_id := _next_queued(runtime)) is not None:
+        run_job(runtime, job_id)
 
 
-def _oldest_queued(runtime: Runtime) -> str | None:
+def _next_queued(runtime: Runtime) -> str | None:
     try:
         with runtime.sessions.begin() as session:
-            return next(iter(transitions.queued_jobs(session, 1)), None)
+            return next(iter(queued_jobs(session, 1)), None)
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
+from app.db.turns import queued_jobs
 from app.queue import QUEUE, ring
 from app.storage import StorageUnavailable
 from worker.runtime import Runtime
@@ -81,7 +82,7 @@ class Sweeper:
     def _ring_again(self) -> int:
         """Ring for every queued row, unless as many bells as rows still wait in the broker: then workers are merely busy."""
         with self._runtime.sessions.begin() as session:
-            queued = transitions.queued_jobs(session, RINGS_PER_SWEEP)
+            queued = queued_jobs(session, RINGS_PER_SWEEP)
         if not queued:
             return 0
         try:

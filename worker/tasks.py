@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import structlog
 from celery import Task
 
 from app.queue import RUN_JOB
 from worker.celery_app import app, runtime
 from worker.runner import answer_bell
 
+log = structlog.get_logger(__name__)
+
 
 @app.task(name=RUN_JOB, bind=True)  # pyright: ignore[reportUntypedFunctionDecorator] (Celery ships no types for it)
 def run(_: Task[[str], None], job_id: str) -> None:
     """Work until nothing is queued. A message heard twice, late, or for a job that is done does nothing more."""
-    answer_bell(runtime(), job_id)
+    log.debug("bell_heard", job_id=job_id)  # whose turn it is, the table says
+    answer_bell(runtime())

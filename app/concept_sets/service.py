@@ -177,7 +177,7 @@ def delete_set(session: Session, owner_id: str, concept_set_id: str) -> None:
 
 
 def require_vocabulary(session: Session, owner_id: str, named: str) -> Vocabulary:
-    """The version that a job names as `birds`, `cst_…` (its latest) or `cst_…@2`; a set of the owner's is locked until the commit.
+    """The version that a job names as `birds`, `cst_…` (its latest) or `cst_…@2`; a set of the owner's is held until the commit.
 
     Raises
     ------
@@ -202,18 +202,18 @@ def _owned_vocabulary(session: Session, owner_id: str, concept_set_id: str, numb
     if not concept_set_id.startswith(f"{PREFIXES['concept_set']}_"):
         raise NotFound(f"There is no concept set {concept_set_id}; those that come with the service are {', '.join(shipped_names())}.")
     sets = ConceptSetRepository(session, owner_id)
-    concept_set = sets.get(concept_set_id, for_update=True)
+    concept_set = sets.hold(concept_set_id)
     return sets.version(concept_set_id, number or sets.latest_version(concept_set))
 
 
 def _gather_and_hold(
     session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetVersionCreate, settings: Settings
 ) -> Gathered:
-    """Gather the phrases, then lock what their check needs: in the order in which jobs lock, and not while phrases are cleaned."""
+    """Gather the phrases, then hold what their check needs: not while phrases are cleaned."""
     gathered = gather(session, store, owner_id, request, settings)
     if _is_checked(request):
-        for dataset_id in sorted(filter(None, {gathered.dataset, request.from_classes})):
-            DatasetRepository(session, owner_id).get(dataset_id, for_update=True)
+        for dataset_id in filter(None, {gathered.dataset, request.from_classes}):
+            DatasetRepository(session, owner_id).hold(dataset_id)
     if request.vlm is not None:
         ready_vlm(session, owner_id, request.vlm)
     return gathered

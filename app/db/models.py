@@ -217,6 +217,7 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled')", name="state"),
         Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first by id, which sorts by time
+        Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # by which owners take turns
         # What the sweeper reads every half minute: only what is not finished.
         Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
     )

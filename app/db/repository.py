@@ -33,9 +33,17 @@ class OwnedRepository(Generic[Row]):
 
     def get(self, row_id: str, *, for_update: bool = False) -> Row:
         """One row by its identifier, locked until the end of the transaction when it is about to change."""
-        statement = self.owned().where(self.table.id == row_id)
-        if for_update:
-            statement = statement.with_for_update().execution_options(populate_existing=True)
+        return self._found(row_id, _locked(self.owned()) if for_update else self.owned())
+
+    def hold(self, row_id: str) -> Row:
+        """One row that something new is to refer to: until the end of the transaction it is not deleted, and others may hold it too.
+
+        Holds never wait for each other, so it does not matter in which order rows are held.
+        """
+        return self._found(row_id, _locked(self.owned(), shared=True))
+
+    def _found(self, row_id: str, rows: Select[Row]) -> Row:
+        statement = rows.where(self.table.id == row_id)
         row = self.session.scalar(statement) if "\0" not in row_id else None  # PostgreSQL has no text with a NUL in it
         if row is None:
             raise NotFound(f"There is no {self.noun} {row_id}.")
@@ -53,3 +61,8 @@ class OwnedRepository(Generic[Row]):
         self.session.add(row)
         self.session.flush()
         return row
+
+
+def _locked(rows: Select[Row], *, shared: bool = False) -> Select[Row]:
+    """The rows as they are once whoever changes them now has committed."""
+    return rows.with_for_update(read=shared).execution_options(populate_existing=True)

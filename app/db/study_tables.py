@@ -33,7 +33,7 @@ class StudyCell(Base):
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 0, 1, 2 … in the order of the grid, extensions behind
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
-    created: Mapped[bool]  # whether the study made the job, rather than found it
+    created: Mapped[bool]  # whether the study answers for the job: it made it rather than found it, or whoever made it was canceled
     request_digest: Mapped[str]  # sha256 of the job's request
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # null where the data set holds ready features
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))

@@ -19,7 +19,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.db.job_events import insert_event, notify_all, record_state, record_states
-from app.db.models import INTERNAL_JOB_KINDS, ConceptSetVersion, Dataset, Job, Json, Model
+from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
 
 WORKER_LOST: Json = {
     "code": "worker_lost",
@@ -260,12 +260,6 @@ def release_expired(session: Session, max_attempts: int) -> list[str]:
             record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped answering.")
             queued.append(job_id)
     return queued
-
-
-def queued_jobs(session: Session, limit: int) -> Sequence[str]:
-    """Ids of queued jobs: checks before scores, since a person waits for them and they are short; then oldest first."""
-    is_score = Job.kind.not_in(INTERNAL_JOB_KINDS)
-    return session.scalars(select(Job.id).where(Job.state == "queued").order_by(is_score, Job.queued_at, Job.id).limit(limit)).all()
 
 
 def _fenced(session: Session, job_id: str, token: str, **values: Any) -> int:

@@ -29,9 +29,9 @@ def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, se
     InvalidInput
         When one of them was refused, or there is nothing that could learn or be looked at.
     """
-    # Locked, so that neither is deleted between this look and the commit.
-    dataset = DatasetRepository(session, owner_id).get(request.dataset, for_update=True)
-    model = ModelRepository(session, owner_id).get(request.model, for_update=True)
+    # Held, so that neither is deleted between this look and the commit.
+    dataset = DatasetRepository(session, owner_id).hold(request.dataset)
+    model = ModelRepository(session, owner_id).hold(request.model)
     _require_trainable(model)
     _require_images(dataset)
     require_ready(model, "model")

@@ -49,9 +49,9 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
     InvalidInput
         When one of them was refused, or they do not go together.
     """
-    # Locked, so that neither is deleted between this look and the commit.
-    dataset = DatasetRepository(session, owner_id).get(request.dataset, for_update=True)
-    model = ModelRepository(session, owner_id).get(request.model, for_update=True) if request.model is not None else None
+    # Held, so that neither is deleted between this look and the commit.
+    dataset = DatasetRepository(session, owner_id).hold(request.dataset)
+    model = ModelRepository(session, owner_id).hold(request.model) if request.model is not None else None
     require_fitting(model, dataset, request.vlm)
     if model is not None:
         require_ready(model, "model")
@@ -61,7 +61,7 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
         if request.library.asks_native and model is not None:
             require_native(model, vlm)
     if request.library_dataset is not None:
-        require_images_to_cut(DatasetRepository(session, owner_id).get(request.library_dataset, for_update=True), dataset)
+        require_images_to_cut(DatasetRepository(session, owner_id).hold(request.library_dataset), dataset)
     vocabulary = require_vocabulary(session, owner_id, request.vocabulary) if request.vocabulary is not None else None
     if request.library.id is not None:
         _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from app.db.models import Dataset, Job, Model, Result
-from app.studies.cells import reported_columns
+from app.db.models import Dataset, Job, Json, Model, Result
+from app.studies.cells import reported
+
+_ASKED = tuple(Job.spec[name].label(name) for name in ("library", "elements", "vlm", "vocabulary", "protocol"))
 
 
 class LeaderboardRepository:
@@ -28,18 +31,22 @@ class LeaderboardRepository:
         )
 
     def settings(self) -> Sequence[Any]:
-        """(data set, its name, library, protocol, model) of everything that was scored, each combination once."""
-        columns = (Job.dataset_id, Dataset.name, Job.spec["library"], Job.spec["protocol"].astext, Job.model_id)
-        statement = select(*columns).join(Dataset, Dataset.id == Job.dataset_id).where(*self._own).distinct()
+        """(data set, its name, models, library, elements, vlm, vocabulary, protocol) of everything that was scored, each setting once."""
+        models = func.array_agg(Job.model_id.distinct()).label("models")
+        asked = select(Job.dataset_id, models, *_ASKED).where(*self._own).group_by(Job.dataset_id, *_ASKED).subquery()
+        settings = [column for column in asked.columns if column.name not in ("dataset_id", "models")]
+        statement = select(Dataset.id, Dataset.name, asked.columns.models, *settings).join(asked, asked.columns.dataset_id == Dataset.id)
         return self.session.execute(statement).all()
 
-    def scores(self, dataset_id: str, protocol: str) -> Sequence[Any]:
-        """(job, model, model's name, library, numbers of `app.studies.cells.REPORTED` …) on a data set, oldest first."""
+    def scores(self, dataset_id: str, library: Json) -> Sequence[Any]:
+        """(job, model, its name, whether it is deleted, what was asked for as in `settings`, numbers of `reported` …), oldest first."""
+        table, numbers = reported()
         statement = (
-            select(Job.id, Job.model_id, Model.name, Job.spec["library"], *reported_columns())
+            select(Job.id, Job.model_id, Model.name, Model.deleted_at.is_not(None), *_ASKED, *numbers)
             .join(Result, Result.job_id == Job.id)
             .join(Model, Model.id == Job.model_id)
-            .where(*self._own, Job.dataset_id == dataset_id, Job.spec["protocol"].astext == protocol)
+            .join(table, literal(True))
+            .where(*self._own, Job.dataset_id == dataset_id, Job.spec["library"] == cast(library, JSONB))
             .order_by(Job.id)
         )
         return self.session.execute(statement).all()

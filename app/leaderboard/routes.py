@@ -25,11 +25,13 @@ def leaderboard(
     request: Request,
     session: SessionDep,
     owner: OwnerDep,
+    board: Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="As `boards` names it")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     library: Annotated[str | None, Query(max_length=200, description="A kind, or combined(…) as `boards` names it")] = None,
     concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as asked for")] = None,
     protocol: Annotated[ProtocolName | None, Query()] = None,
 ) -> Response:
     """Your models that were scored alike, by IIS, with ties shown as ties. Unless the query says which, the board with most models."""
-    view = read_leaderboard(session, owner.owner_id, dataset=dataset, library=library, concept_count=concept_count, protocol=protocol)
+    asked = {"board": board, "dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol}
+    view = read_leaderboard(session, owner.owner_id, **asked)
     return respond(request, view)

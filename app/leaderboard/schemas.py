@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from iis_engine.specs import ProtocolName
 
 BOARD: dict[str, Any] = {
+    "board": "5f2a90c1d3e8",
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
     "dataset_name": "digits",
     "library": "cluster",
     "concept_count": 200,
     "protocol": "exact",
+    "details": None,
     "models": 7,
 }
 _ENTRY: dict[str, Any] = {
@@ -47,11 +49,13 @@ LEADERBOARD_EXAMPLE: dict[str, Any] = {
 class BoardView(BaseModel):
     """What the models of one leaderboard were scored on and read through."""
 
+    board: str = Field(description="Which one it is: a digest of the data set and of everything asked for that decides a score")
     dataset: str
     dataset_name: str
     library: str = Field(description="A kind, or combined(…) with the kinds of its parts")
     concept_count: int = Field(description="M as asked for")
     protocol: ProtocolName
+    details: str | None = Field(description="What else was asked for: phrases, cutoffs, parts, elements that are not the usual ones")
     models: int = Field(description="How many models have been scored so")
 
 
@@ -74,7 +78,7 @@ class EntryView(BaseModel):
     concept_gain_high: float | None
     near_chance: bool
     jobs: int = Field(description="Of this model on this board, of which the best one stands here")
-    links: dict[str, str]
+    links: dict[str, str] = Field(description="The job; the model too unless it was deleted")
 
 
 class LeaderboardView(BaseModel):

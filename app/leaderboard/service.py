@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from hashlib import sha256
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
+from app.jobs.fields import Elements
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
 from app.leaderboard.schemas import BoardView, EntryView, LeaderboardView
 from app.studies.cells import REPORTED, is_near_chance, library_labels
-from iis_engine.specs import ProtocolName
+from iis_engine.specs import VISUAL_KINDS, ProtocolName
 
 BEST_OF = "Each model stands here with the best of its jobs, so its place is a little too good where it has many."
 TIES = (
@@ -19,51 +23,95 @@ TIES = (
     " allow. They were measured on the same images, so a paired comparison could tell more of them apart."
 )
 NEAR_CHANCE = "Models near chance have no rank: ARR divides by an accuracy that is no better than guessing."
+BOARD_LENGTH = 12
 
 
-def read_leaderboard(
-    session: Session, owner_id: str, *, dataset: str | None, library: str | None, concept_count: int | None, protocol: str | None
-) -> LeaderboardView:
-    """The leaderboard that the query means; where it leaves several, the one with most models."""
+def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None) -> LeaderboardView:
+    """The leaderboard that the query means; where it leaves several, the one with most models.
+
+    Parameters
+    ----------
+    asked : values of fields of `BoardView`; None of what may be any
+    """
     scores = LeaderboardRepository(session, owner_id)
-    boards = _boards(scores)
-    asked = {"dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol}
-    fitting = [board for board in boards if all(value in (None, getattr(board, name)) for name, value in asked.items())]
+    boards, libraries = _boards(scores)
+    given = {name: value for name, value in asked.items() if value is not None}
+    fitting = [board for board in boards if all(getattr(board, name) == value for name, value in given.items())]
     board = fitting[0] if fitting else None
-    entries = _entries(scores, board) if board is not None else []
+    entries = _entries(scores, board, libraries[board.board]) if board is not None else []
     notes = [
         TIES,
         *([BEST_OF] if any(one.jobs > 1 for one in entries) else []),
         *([NEAR_CHANCE] if any(one.near_chance for one in entries) else []),
     ]
-    return LeaderboardView(board=board, data=entries, boards=boards, notes=notes if entries else [], links={"self": "/v1/leaderboard"})
+    links = {"self": f"/v1/leaderboard{'?' if given else ''}{urlencode(given)}"}
+    return LeaderboardView(board=board, data=entries, boards=boards, notes=notes if entries else [], links=links)
 
 
-def _boards(scores: LeaderboardRepository) -> list[BoardView]:
-    counted: Counter[tuple[str, str, str, int, str]] = Counter()
-    seen: set[tuple[Any, ...]] = set()
-    for dataset, name, library, protocol, model in scores.settings():
-        board = dataset, name, _label(library), int(library["concept_count"]), protocol
-        if (*board, model) not in seen:
-            seen.add((*board, model))
-            counted[board] += 1
-    return [
-        BoardView(
-            dataset=dataset, dataset_name=name, library=library, concept_count=count, protocol=cast("ProtocolName", protocol), models=models
-        )
-        for (dataset, name, library, count, protocol), models in sorted(counted.items(), key=lambda one: (-one[1], one[0]))
-    ]
+def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, dict[str, Any]]]:
+    """Every board, most models first, and the library of each by its identifier."""
+    models: dict[str, set[str]] = {}
+    described: dict[str, dict[str, Any]] = {}
+    libraries: dict[str, dict[str, Any]] = {}
+    for dataset, name, ids, *asked in scores.settings():
+        setting = _setting(*asked)
+        board = _identifier(dataset, setting)
+        models.setdefault(board, set()).update(ids)
+        libraries[board] = setting["library"]
+        described[board] = {"dataset": dataset, "dataset_name": name, **_description(setting)}
+    views = [BoardView(board=board, models=len(models[board]), **fields) for board, fields in described.items()]
+    return sorted(views, key=lambda view: (-view.models, view.dataset, view.library, view.concept_count, view.board)), libraries
 
 
-def _entries(scores: LeaderboardRepository, board: BoardView) -> list[EntryView]:
+def _setting(
+    library: dict[str, Any], elements: dict[str, Any], vlm: str | None, vocabulary: dict[str, Any] | None, protocol: str
+) -> dict[str, Any]:
+    """What was asked for and decides a score. Phrases do where concepts are made of them, and elements where they are cut."""
+    kinds = {part["kind"] for part in library.get("parts") or [library]}
+    of_words, of_images = "text" in kinds, bool(kinds & set(VISUAL_KINDS))
+    return {
+        "library": library,
+        "elements": elements if of_images else None,
+        "vlm": vlm if of_words else None,
+        "vocabulary": vocabulary if of_words else None,
+        "protocol": protocol,
+    }
+
+
+def _identifier(dataset: str, setting: dict[str, Any]) -> str:
+    return sha256(json.dumps([dataset, setting], sort_keys=True).encode()).hexdigest()[:BOARD_LENGTH]
+
+
+def _description(setting: dict[str, Any]) -> dict[str, Any]:
+    library, elements, vocabulary = setting["library"], setting["elements"], setting["vocabulary"]
+    told: list[str] = []
+    if vocabulary is not None:
+        told.append(f"phrases {vocabulary['id']}@{vocabulary['version']} as {setting['vlm']} sees them")
+    for part in library.get("parts") or [library]:
+        told += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
+        if library.get("parts"):
+            told.append(f"{part['concept_count']} of {part['kind']}")
+    if elements is not None and elements != Elements().model_dump():
+        told.append(f"{elements['kind']} of {elements['images_per_class']} images per class, seed {elements['seed']}")
+    return {
+        "library": library_labels([library])[0],
+        "concept_count": int(library["concept_count"]),
+        "protocol": cast("ProtocolName", setting["protocol"]),
+        "details": ", ".join(told) or None,
+    }
+
+
+def _entries(scores: LeaderboardRepository, board: BoardView, library: dict[str, Any]) -> list[EntryView]:
     best: dict[str, dict[str, Any]] = {}
     counted: Counter[str] = Counter()
-    for job_id, model, name, library, *numbers in scores.scores(board.dataset, board.protocol):
-        if (_label(library), library["concept_count"]) != (board.library, board.concept_count):
+    for job_id, model, name, deleted, *row in scores.scores(board.dataset, library):
+        asked, numbers = row[: -len(REPORTED)], row[-len(REPORTED) :]
+        if _identifier(board.dataset, _setting(*asked)) != board.board:
             continue
         counted[model] += 1
         entry = {"job": job_id, "model": model, "name": name, **dict(zip(REPORTED, numbers, strict=True))}
         entry["near_chance"] = is_near_chance(entry)
+        entry["links"] = {"job": f"/v1/jobs/{job_id}", **({} if deleted else {"model": f"/v1/models/{model}"})}
         if model not in best or _merit(entry) > _merit(best[model]):
             best[model] = entry
     ordered = sorted(best.values(), key=_merit, reverse=True)
@@ -71,15 +119,7 @@ def _entries(scores: LeaderboardRepository, board: BoardView) -> list[EntryView]
     places = ranks([_interval(entry) for entry in ranked])
     shared = Counter(places)
     return [
-        EntryView.model_validate(
-            entry
-            | {
-                "rank": place,
-                "tied": place is not None and shared[place] > 1,
-                "jobs": counted[entry["model"]],
-                "links": {"job": f"/v1/jobs/{entry['job']}", "model": f"/v1/models/{entry['model']}"},
-            }
-        )
+        EntryView.model_validate(entry | {"rank": place, "tied": place is not None and shared[place] > 1, "jobs": counted[entry["model"]]})
         for entry, place in zip(ordered, [*places, *[None] * (len(ordered) - len(ranked))], strict=True)
     ]
 
@@ -90,7 +130,3 @@ def _merit(entry: dict[str, Any]) -> tuple[bool, float]:
 
 def _interval(entry: dict[str, Any]) -> Interval:
     return entry["iis"], entry["iis_low"], entry["iis_high"]
-
-
-def _label(library: dict[str, Any]) -> str:
-    return library_labels([library])[0]

@@ -56,7 +56,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
 
 
 def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
-    """The vision-language model that a request names as `vlm`, locked so that it is not deleted before the commit.
+    """The vision-language model that a request names as `vlm`, held so that it is not deleted before the commit.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
     InvalidInput
         When it was refused, or is a backbone.
     """
-    model = ModelRepository(session, owner_id).get(model_id, for_update=True)
+    model = ModelRepository(session, owner_id).hold(model_id)
     if model.role != "vlm":
         raise InvalidInput(
             f"Model {model_id} is a backbone, which knows no phrases; register a vision-language model with role vlm and name that.",
@@ -88,11 +88,13 @@ def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
     """
     model = ModelRepository(session, owner_id).get(model_id)
     if model.upload_id is None:
-        raise Conflict(
-            f"Model {model_id} takes its weights by name ({model.architecture}, {model.pretrained}), so there is no file of them here;"
-            " fetch them from where they are published.",
-            code="no_checkpoint",
-        )
+        if model.initial_seed is not None:
+            whence = f"is untrained ({model.architecture}, initialised from seed {model.initial_seed}), so there is no file of its weights"
+            advice = "register it with the same initial_seed to have it again"
+        else:
+            whence = f"takes its weights by name ({model.architecture}, {model.pretrained}), so there is no file of them here"
+            advice = "fetch them from where they are published"
+        raise Conflict(f"Model {model_id} {whence}; {advice}.", code="no_checkpoint")
     return UploadRepository(session, owner_id).get(model.upload_id)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Double, func, select
+from sqlalchemy import ColumnElement, Double, column, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.db.models import Curve, CurvePoint, Dataset, Job, Model, Result, Study, StudyCell
 from app.errors import NotFound
@@ -42,14 +44,18 @@ def study_grid(session: Session, owner_id: str, study_id: str) -> dict[str, Any]
     return {"name": study.name, "evolution": study.grid["evolution"], "sparsity_grids": study.grid["sparsity_grids"]}
 
 
-def study_rows(session: Session, owner_id: str, study_id: str) -> list[dict[str, Any]]:
+def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: bool = True) -> list[dict[str, Any]]:
     """One row for each cell whose job succeeded, in the order of the grid.
+
+    Parameters
+    ----------
+    with_points : whether to read the nodes of every curve too
 
     Returns
     -------
     Each with `job`, `model`, `label`, `family`, `given_accuracy`, `epoch`, `architecture`, `untrained`, `dataset`, `dataset_name`,
     `library` (such as "prototype" or "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`,
-    `protocol`, the numbers of `REPORTED`, `near_chance` and `points` [[sparsity, kept, accuracy, arr], …] by rising sparsity.
+    `protocol`, the numbers of `REPORTED`, `near_chance` and, with points, `points` [[sparsity, kept, accuracy, arr], …] by rising sparsity.
 
     Data sets of ready features are representations of one and the same data: `model` and `label` are then the data set's id and name,
     `architecture` is None, and `dataset` is `READY_FEATURES`.
@@ -61,12 +67,14 @@ def study_rows(session: Session, owner_id: str, study_id: str) -> list[dict[str,
     study = _study(session, owner_id, study_id)
     labels = library_labels(study.grid["libraries"])
     entries = {entry["model"]: (place, entry) for place, entry in enumerate(study.grid["models"])}
-    points = _points(session, study_id)
+    points = _points(session, study_id) if with_points else None
+    table, columns = reported()
     source, origin = aliased(Dataset), aliased(Dataset)
     statement = (
-        select(StudyCell, Job.spec["protocol"].astext.label("protocol"), Model, source.name, source.kind, origin.name, *reported_columns())
+        select(StudyCell, Job.spec["protocol"].astext.label("protocol"), Model, source.name, source.kind, origin.name, *columns)
         .join(Job, Job.id == StudyCell.job_id)
         .join(Result, Result.job_id == Job.id)
+        .join(table, literal(True))
         .join(source, source.id == StudyCell.dataset_id)
         .outerjoin(Model, Model.id == StudyCell.model_id)
         .outerjoin(origin, origin.id == StudyCell.library_dataset_id)
@@ -75,7 +83,7 @@ def study_rows(session: Session, owner_id: str, study_id: str) -> list[dict[str,
     )
     rows: list[dict[str, Any]] = []
     for cell, protocol, model, dataset_name, kind, origin_name, *numbers in session.execute(statement):
-        reported = dict(zip(REPORTED, numbers, strict=True))
+        found = dict(zip(REPORTED, numbers, strict=True))
         rows.append(
             {
                 "job": cell.job_id,
@@ -88,22 +96,24 @@ def study_rows(session: Session, owner_id: str, study_id: str) -> list[dict[str,
                 "library_dataset_name": origin_name,
                 "seed": cell.seed,
                 "protocol": protocol,
-                **reported,
-                "near_chance": is_near_chance(reported),
-                "points": points.get(cell.job_id, []),
+                **found,
+                "near_chance": is_near_chance(found),
+                **({"points": points.get(cell.job_id, [])} if points is not None else {}),
             }
         )
     return rows
 
 
-def is_near_chance(reported: dict[str, Any]) -> bool:
+def is_near_chance(numbers: dict[str, Any]) -> bool:
     """Whether a report's IIS says nothing: it is withheld, or the accuracy it divides by is not told apart from chance."""
-    return reported["iis"] is None or reported["accuracy_low"] <= reported["chance"]
+    return numbers["iis"] is None or numbers["accuracy_low"] <= numbers["chance"]
 
 
-def reported_columns() -> list[ColumnElement[float | None]]:
-    """The numbers of `REPORTED`, taken out of the report by the database."""
-    return [Result.report[name].astext.cast(Double).label(column) for column, name in REPORTED.items()]
+def reported() -> tuple[LateralFromClause, list[ColumnElement[float | None]]]:
+    """What to join with results to have a report's numbers, each report taken apart once, and these numbers by the names of `REPORTED`."""
+    numbers = [column(name, Double) for name in REPORTED.values()]
+    table = func.jsonb_to_record(Result.report).table_valued(*numbers, name="reported").render_derived(with_types=True).lateral()
+    return table, [table.columns[name].label(label) for label, name in REPORTED.items()]
 
 
 def library_labels(libraries: Sequence[dict[str, Any]]) -> list[str]:
@@ -114,9 +124,10 @@ def library_labels(libraries: Sequence[dict[str, Any]]) -> list[str]:
     libraries : as `LibraryChoice` describes them
     """
     plain = [_plain_label(library) for library in libraries]
-    told = [_settled(library) for library in libraries]
-    alike = [{repr(told[j]) for j in range(len(plain)) if plain[j] == label} for label in plain]
-    return [label if len(others) == 1 else _detailed_label(library) for label, others, library in zip(plain, alike, libraries, strict=True)]
+    alike: defaultdict[str, set[str]] = defaultdict(set)
+    for label, library in zip(plain, libraries, strict=True):
+        alike[label].add(repr(_settled(library)))
+    return [label if len(alike[label]) == 1 else _detailed_label(library) for label, library in zip(plain, libraries, strict=True)]
 
 
 def _study(session: Session, owner_id: str, study_id: str) -> Study:

@@ -73,8 +73,12 @@ def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None
     }
     elements = plan.grid.elements.model_dump()
     wanted = (Job.owner_id == owner_id, Job.kind == "score", Job.state == "succeeded", Job.spec["elements"] == elements)
-    statement = select(Job.model_id, Job.dataset_id).where(*wanted, Job.dataset_id.in_({dataset for _, dataset in pairs})).distinct()
-    done = {(row[0], row[1]) for row in session.execute(statement)}
+    named = {dataset for _, dataset in pairs}
+    done = {
+        (row[0], row[1])
+        for seen in (Job.dataset_id, Job.library_dataset_id)
+        for row in session.execute(select(Job.model_id, seen).where(*wanted, seen.in_(named)).distinct())
+    }
     return [(model, dataset, _images(plan.datasets[dataset], elements)) for model, dataset in sorted(pairs - done, key=repr)]
 
 
@@ -104,27 +108,35 @@ def _measured(session: Session, owner_id: str) -> _Measured | None:
     seconds = JobEvent.data["seconds"].astext.cast(Double)
     finished = (JobEvent.job_id.in_([job.id for job in jobs]), JobEvent.type == "stage", JobEvent.data["state"].astext == "finished")
     timed = (*finished, seconds.is_not(None))  # fetching what a stage needs is told without its seconds
-    events = session.execute(select(JobEvent.job_id, JobEvent.data["stage"].astext, seconds).where(*timed)).all()
+    events = session.execute(
+        select(JobEvent.job_id, JobEvent.data["stage"].astext, JobEvent.data["dataset"].astext, seconds).where(*timed)
+    ).all()
     if not events:
         return None
-    took = {job_id: value for job_id, stage, value in events if stage == EXTRACT}
-    rest = sum(value for _, stage, value in events if stage != EXTRACT)
-    rates = _rates(session, [job for job in jobs if job[0] in took], took)
+    took = [(job_id, elsewhere, value) for job_id, stage, elsewhere, value in events if stage == EXTRACT]
+    rest = sum(value for _, stage, _, value in events if stage != EXTRACT)
+    rates = _rates(session, jobs, took)
     return _Measured(len(jobs), {model: s / n for model, (s, n) in rates.items()}, _mean(rates.values()), rest / len(jobs))
 
 
 def _rates(
-    session: Session, jobs: Sequence[Row[str, str | None, str | None, Json]], took: dict[str, float]
+    session: Session, jobs: Sequence[Row[str, str | None, str | None, Json]], took: Sequence[tuple[str, str | None, float]]
 ) -> dict[str | None, tuple[float, int]]:
-    """By model: seconds, and what was looked at in them."""
-    ids = {dataset for _, _, dataset, _ in jobs}
+    """By model: seconds, and what was looked at in them.
+
+    Parameters
+    ----------
+    took : (job, the data set that its library was cut from where that was looked at and not the scored one, seconds) of each extraction
+    """
+    known = {row[0]: (row[1], row[2], row[3]) for row in jobs}
+    ids = {elsewhere or known[job_id][1] for job_id, elsewhere, _ in took}
     datasets = {dataset.id: dataset for dataset in session.scalars(select(Dataset).where(Dataset.id.in_(ids)))}
     rates: dict[str | None, tuple[float, int]] = {}
-    for job_id, model, dataset, elements in jobs:
-        images = _images(datasets[dataset or ""], elements)
-        if images:
+    for job_id, elsewhere, value in took:
+        model, dataset, elements = known[job_id]
+        if images := _images(datasets[elsewhere or dataset or ""], elements):
             seconds, seen = rates.get(model, (0.0, 0))
-            rates[model] = seconds + took[job_id], seen + images
+            rates[model] = seconds + value, seen + images
     return rates
 
 

@@ -29,11 +29,11 @@ class StudyRepository(OwnedRepository[Study]):
         self.session.execute(select(func.pg_advisory_xact_lock(lock)))
 
     def models(self, ids: Collection[str]) -> dict[str, Model]:
-        """The owner's models of these ids, deleted ones too, locked so that none is deleted before the commit."""
+        """The owner's models of these ids, deleted ones too, held so that none is deleted before the commit."""
         return self._named(Model, ids)
 
     def datasets(self, ids: Collection[str]) -> dict[str, Dataset]:
-        """The owner's data sets of these ids, deleted ones too, locked so that none is deleted before the commit."""
+        """The owner's data sets of these ids, deleted ones too, held so that none is deleted before the commit."""
         return self._named(Dataset, ids)
 
     def reusable_jobs(self, dataset_ids: Collection[str]) -> Sequence[Row[str, str, Json]]:
@@ -76,6 +76,20 @@ class StudyRepository(OwnedRepository[Study]):
         )
         return self.session.scalars(statement).all()
 
+    def hand_over(self, study_id: str) -> None:
+        """Let another study that uses them answer for the unfinished jobs that this one made."""
+        other = aliased(StudyCell)
+        shared = (
+            select(StudyCell.job_id, func.min(other.study_id).label("heir"))
+            .join(other, (other.job_id == StudyCell.job_id) & (other.study_id != study_id))
+            .join(Job, Job.id == StudyCell.job_id)
+            .where(StudyCell.study_id == study_id, StudyCell.created, Job.state.not_in(FINISHED_STATES))
+            .group_by(StudyCell.job_id)
+        )
+        for job_id, heir in self.session.execute(shared).all():
+            answering = update(StudyCell).where(StudyCell.job_id == job_id, StudyCell.study_id.in_((study_id, heir)))
+            self.session.execute(answering.values(created=StudyCell.study_id == heir))
+
     def add_cells(self, cells: list[Json]) -> None:
         """Insert many cells, a thousand at a time."""
         if cells:
@@ -102,5 +116,5 @@ class StudyRepository(OwnedRepository[Study]):
 
     def _named(self, table: type[Named], ids: Collection[str]) -> dict[str, Named]:
         wanted = [one for one in ids if "\0" not in one]
-        statement = select(table).where(table.owner_id == self.owner_id, table.id.in_(wanted)).order_by(table.id).with_for_update()
+        statement = select(table).where(table.owner_id == self.owner_id, table.id.in_(wanted)).with_for_update(read=True)
         return {row.id: row for row in self.session.scalars(statement)}

@@ -8,7 +8,7 @@ from itertools import pairwise
 from app.db.models import Dataset, Model
 from app.errors import InvalidInput
 from app.studies.grid import count_cells
-from app.studies.schemas import MAX_JOBS, ModelEntry, StudyGrid
+from app.studies.schemas import MAX_ENTRIES, MAX_JOBS, MAX_LIBRARIES, ModelEntry, StudyGrid
 
 NAMED = 3  # classes that a refusal names
 
@@ -23,6 +23,11 @@ def require_whole(grid: StudyGrid) -> None:
     for name, meaning in (("datasets", "data set"), ("libraries", "library")):
         if not getattr(grid, name):
             raise InvalidInput(f"This grid is empty, for it names no {meaning}; give {name} at least one.", code="empty_grid", param=name)
+    for name, most in (("libraries", MAX_LIBRARIES), ("sparsity_grids", MAX_LIBRARIES), ("library_datasets", MAX_ENTRIES)):
+        if (count := len(getattr(grid, name))) > most:
+            raise InvalidInput(
+                f"With these the study has {count:,} {name}, and it may have {most:,}; make another study.", code="too_many", param=name
+            )
     _require_counts(grid)
     _require_words(grid)
     jobs = count_cells(grid)

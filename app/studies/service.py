@@ -13,7 +13,7 @@ from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Json, Model, Study
 from app.db.session import after_commit
 from app.db.transitions import enqueue_all, request_cancel_all
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, InvalidInput, NotFound
 from app.jobs.views import VocabularyView
 from app.models.service import ready_vlm
 from app.queue import ring
@@ -61,7 +61,7 @@ def create_study(session: Session, owner_id: str, request: StudyCreate, settings
 
 
 def extend_study(session: Session, owner_id: str, study_id: str, request: StudyExtend, settings: Settings, request_id: str | None) -> Study:
-    """Add what is asked for besides, and give a new job to every cell whose job failed or was canceled.
+    """Add what is asked for besides, and give a new job to every cell whose job failed, was canceled or is being canceled.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
     if request.vocabulary is not None and (vocabulary is None or not same_vocabulary(vocabulary, request.vocabulary)):
         named = _vocabulary(session, owner_id, request.vocabulary)
         if vocabulary is not None and named != vocabulary:
-            raise Conflict(
+            raise InvalidInput(
                 f"The study's phrases are version {vocabulary.version} of {vocabulary.id}; leave vocabulary out, or make another study.",
                 code="study_fixed",
                 param="vocabulary",
@@ -85,7 +85,7 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
     grid = extended_grid(had, request, vocabulary)
     planned = plan(studies, grid, _named(request), _vlm(session, owner_id, grid, request))
     known = {cell.request_digest: (cell, state) for cell, state in studies.cells(study_id)}
-    standing = {digest for digest, (_, state) in known.items() if state in (*REUSABLE_STATES, "canceling")}
+    standing = {digest for digest, (_, state) in known.items() if state in REUSABLE_STATES}
     wanted = [one for one in planned.cells if one.digest not in standing]
     made = _queue(session, owner_id, planned, [one for one in wanted if one.job_id is None], settings, request_id)
     again = [(known[one.digest][0].number, *_job_of(one, made)) for one in wanted if one.digest in known]
@@ -100,11 +100,12 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
 
 
 def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
-    """Cancel the unfinished jobs that the study made and that no other study uses; asking again changes nothing more."""
+    """Cancel the unfinished jobs that the study made and that no other study uses; another study answers for the others from then on."""
     studies = StudyRepository(session, owner_id)
     studies.lock_planning()  # no other study may begin to use one of them meanwhile
     study = studies.get(study_id)
     request_cancel_all(session, studies.jobs_of_its_own(study_id))
+    studies.hand_over(study_id)
     return study
 
 
@@ -121,7 +122,9 @@ def delete_study(session: Session, owner_id: str, study_id: str) -> None:
     unfinished = sum(count for state, count in studies.states([study_id])[study_id].items() if state not in FINISHED_STATES)
     if unfinished:
         raise Conflict(
-            f"{unfinished} jobs of study {study_id} have not finished; cancel the study or wait for their end.", code="study_unfinished"
+            f"{unfinished} jobs of study {study_id} have not finished; cancel the study, and by themselves the jobs that it found and did"
+            " not make, or wait for their end.",
+            code="study_unfinished",
         )
     session.delete(study)
     session.flush()

@@ -60,7 +60,7 @@ def read_table(session: Session, owner_id: str, study_id: str) -> TableView:
     NotFound
     """
     at = f"/v1/studies/{study_id}"
-    rows = [TableRow.model_validate(row) for row in study_rows(session, owner_id, study_id)]
+    rows = [TableRow.model_validate(row) for row in study_rows(session, owner_id, study_id, with_points=False)]
     links = {"self": f"{at}/table", "csv": f"{at}/table.csv", "parquet": f"{at}/table.parquet", "study": at}
     return TableView(study=study_id, data=rows, links=links)
 

@@ -135,7 +135,7 @@ class CellView(_Place):
     number: int
     state: JobState
     error: JobError | None
-    created: bool = Field(description="Whether the study made the job, rather than found one that asked for the same")
+    created: bool = Field(description="Whether the study answers for the job, having made it rather than found one that asked for the same")
     links: dict[str, str]
 
 
@@ -222,8 +222,6 @@ ESTIMATE_EXAMPLE: dict[str, Any] = {
 
 class EstimateView(BaseModel):
     """What a study would cost; nothing is written."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [ESTIMATE_EXAMPLE]})
 
     model_config = ConfigDict(json_schema_extra={"examples": [ESTIMATE_EXAMPLE]})
 

@@ -1,4 +1,7 @@
-"""Studies and their cells, models without weights, and libraries cut from another data set."""
+"""Studies and their cells, models without weights, and libraries cut from another data set.
+
+Down, studies go and their jobs stay; models without weights, and jobs that wait for what is taken away, are failed with a sentence.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_study_cells_job_id"), "study_cells", ["job_id"], unique=False)
 
 
+FAIL_WHAT_IS_NOT_KNOWN_THEN = """
+    CREATE TEMPORARY TABLE refusal ON COMMIT DROP AS SELECT jsonb_build_object(
+        'code', 'not_supported', 'message', 'The service was taken back to a release that knows no such thing.', 'param', NULL
+    ) AS error;
+    UPDATE jobs SET state = 'failed', finished_at = now(), lease_token = NULL, lease_expires_at = NULL, error = refusal.error FROM refusal
+    WHERE state IN ('queued', 'running', 'canceling')
+    AND (library_dataset_id IS NOT NULL OR model_id IN (SELECT id FROM models WHERE initial_seed IS NOT NULL));
+    UPDATE models SET state = 'failed', error = refusal.error FROM refusal WHERE initial_seed IS NOT NULL
+"""
+
+
 def downgrade() -> None:
+    op.execute(FAIL_WHAT_IS_NOT_KNOWN_THEN)
     op.drop_table("study_cells")
     op.drop_table("studies")
     op.drop_column("jobs", "library_dataset_id")

@@ -1,4 +1,4 @@
-"""Where a fine-tuned model comes from, and what jobs of kind finetune leave."""
+"""Where a fine-tuned model comes from, and what jobs of kind finetune leave. Down, such jobs go, and the models that they made stay."""
 
 from __future__ import annotations
 
@@ -28,4 +28,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("finetune_results")
+    op.execute("DELETE FROM jobs WHERE kind = 'finetune'")  # their events go with them
     op.drop_column("models", "lineage")

@@ -146,6 +146,12 @@ def test_published_weights_are_not_handed_on(client: TestClient, rows: Any) -> N
     assert "takes its weights by name (timm:resnet18, a1_in1k)" in response.json()["detail"]
 
 
+def test_an_untrained_model_has_no_file_of_weights(client: TestClient, rows: Any) -> None:
+    response = client.get(f"/v1/models/{rows.model(initial_seed=7)}/checkpoint")
+    assert (response.status_code, response.json()["code"]) == (409, "no_checkpoint")
+    assert "is untrained (timm:resnet18, initialised from seed 7)" in response.json()["detail"]
+
+
 def test_a_fine_tuning_job_has_neither_curves_nor_explanations(client: TestClient, rows: Any) -> None:
     job_id, _ = rows.finetuned_job()
     for what in ("curves", "plots", "rows", "classes"):

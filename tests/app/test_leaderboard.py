@@ -17,6 +17,10 @@ SCORES = st.lists(
 
 def scored(client: TestClient, rows: Any, model: str, dataset: str, library: dict[str, Any] | None = None, **report: Any) -> str:
     request = {"kind": "score", "model": model, "dataset": dataset, "library": library or {"kind": "cluster", "concept_count": 4}}
+    return scored_as(client, rows, request, **report)
+
+
+def scored_as(client: TestClient, rows: Any, request: dict[str, Any], **report: Any) -> str:
     job = client.post("/v1/jobs", json=request).json()["id"]
     rows.succeed(job, rows.claim(job), **report)
     return job
@@ -80,6 +84,38 @@ def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, r
         assert entry["iis"] == value, query
     nothing = client.get("/v1/leaderboard?protocol=reference").json()
     assert (nothing["board"], nothing["data"], nothing["notes"]) == (None, [], [])
+
+
+def test_models_are_ranked_together_only_where_phrases_cutoffs_and_elements_are_the_same(client: TestClient, rows: Any) -> None:
+    dataset, vlm, phrases = rows.dataset(), rows.vlm(), rows.concept_set("a loop")
+    first, second = rows.model(), rows.model()
+    text = {"kind": "score", "model": first, "dataset": dataset, "library": {"kind": "text"}, "vlm": vlm, "vocabulary": phrases}
+    lenient = {"kind": "text", "clip_cutoff": -1}
+    rows.concept_set_version(phrases, 2, "a hook")
+    for change in ({"vocabulary": f"{phrases}@1"}, {"library": lenient}, {"vlm": rows.vlm()}, {}):
+        scored_as(client, rows, {**text, **change}, **iis(0.9))
+    scored_as(client, rows, {**text, "model": second}, **iis(0.5))
+    found = client.get("/v1/leaderboard?library=text").json()
+    assert sorted(board["models"] for board in found["boards"]) == [1, 1, 1, 2]
+    assert {entry["model"] for entry in found["data"]} == {first, second}
+    assert f"phrases {phrases}@2 as {vlm} sees them" in found["board"]["details"]
+    other = next(board for board in found["boards"] if "clip_cutoff -1" in board["details"])
+    chosen = client.get(f"/v1/leaderboard?board={other['board']}").json()
+    assert (chosen["board"], chosen["links"]["self"]) == (other, f"/v1/leaderboard?board={other['board']}")
+    crops = {"kind": "score", "model": first, "dataset": dataset, "library": {"kind": "cluster"}, "elements": {"kind": "segments"}}
+    scored_as(client, rows, crops, **iis(0.9))
+    scored_as(client, rows, {**crops, "elements": {}, "vlm": vlm, "vocabulary": phrases}, **iis(0.9))  # names change no score
+    scored_as(client, rows, {**crops, "elements": {}, "model": second}, **iis(0.8))
+    cut = [(board["details"], board["models"]) for board in client.get("/v1/leaderboard").json()["boards"] if board["library"] == "cluster"]
+    assert cut == [(None, 2), ("segments of 10 images per class, seed 0", 1)]
+
+
+def test_a_model_that_was_deleted_keeps_its_place_without_a_link(client: TestClient, rows: Any) -> None:
+    model = rows.model()
+    scored(client, rows, model, rows.dataset(), **iis(0.5))
+    assert client.delete(f"/v1/models/{model}").status_code == 204
+    (entry,) = client.get("/v1/leaderboard").json()["data"]
+    assert list(entry["links"]) == ["job"]
 
 
 def test_a_library_cut_from_another_data_set_is_on_no_board(client: TestClient, rows: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -271,9 +272,13 @@ def test_the_same_key_makes_one_study(client: TestClient, rows: Any, sessions: A
 
 def test_a_study_can_be_waited_for(live: Any, rows: Any, sessions: Any) -> None:
     study = live.post("/v1/studies", json=rows.study_request(libraries=[{"kind": "cluster"}])).json()
-    for cell in live.get(study["links"]["cells"]).json()["data"]:
-        rows.cancel(cell["job"])
-    answer = live.get(study["links"]["self"], headers={"Prefer": "wait=20"})
+    jobs = [cell["job"] for cell in live.get(study["links"]["cells"]).json()["data"]]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(live.get, study["links"]["self"], headers={"Prefer": "wait=20"})
+        assert not wait([waiting], timeout=1).done  # it is asked for before anything ends
+        for job in jobs:
+            rows.cancel(job)
+        answer = waiting.result(20)
     assert (answer.json()["state"], answer.headers["preference-applied"]) == ("finished", "wait=20")
     assert "retry-after" not in answer.headers
 
@@ -328,7 +333,7 @@ def test_phrases_go_to_the_text_libraries_alone_and_keep_their_version(client: T
     assert {(job["library"]["kind"], job["vlm"]) for job in jobs} == {("cluster", None), ("text", vlm)}
     assert {job["vocabulary"]["version"] for job in jobs if job["vocabulary"]} == {1}
     other = client.post(study["links"]["extend"], json={"vocabulary": f"{vocabulary}@2"})
-    assert (other.status_code, other.json()["code"]) == (409, "study_fixed")
+    assert (other.status_code, other.json()["code"]) == (422, "study_fixed")
 
 
 def refusal(client: TestClient, body: dict[str, Any], status: int = 422) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
 from app.db.transitions import CancelRequested, LeaseLost
+from app.db.turns import queued_jobs
 from worker.sweeper import Sweeper
 from worker.workspaces import sweep_workspaces, workspace_name
 
@@ -161,7 +162,22 @@ def test_listeners_are_told_of_every_change(service: Service) -> None:
 def test_checks_are_taken_before_scores_that_were_queued_earlier(service: Service) -> None:
     score, check = service.add_score(), service.add_check()
     with service.runtime.sessions() as session:
-        assert list(transitions.queued_jobs(session, 10)) == [check, score]
+        assert list(queued_jobs(session, 10)) == [check, score]
+
+
+def test_owners_take_turns_and_whoever_was_served_longest_ago_is_next(service: Service) -> None:
+    dataset = service.add_dataset(None, state="ready", digest="d")
+    many = [service.add_score(dataset) for _ in range(4)]
+    service.become_another_owner()
+    one = service.add_score(service.add_dataset(None, state="ready", digest="e"))
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 10)) == [many[0], one, *many[1:]]
+    claim(service, many[0])  # a turn of the first owner
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 2)) == [one, many[1]]
+    claim(service, one)
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 10)) == many[1:]
 
 
 def test_folders_of_attempts_that_hold_no_lease_are_removed(service: Service) -> None:

@@ -79,3 +79,31 @@ def test_models_of_earlier_releases_become_backbones(empty_database: str) -> Non
         )
         upgrade(empty_database)
         assert connection.execute("SELECT role, text_upload_id, tokenizer FROM models").fetchall() == [("backbone", None, None)]
+
+
+def test_going_back_fails_what_the_earlier_release_does_not_know(empty_database: str) -> None:
+    upgrade(empty_database)
+    with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'someone')")
+        for model, seed in (("trained", None), ("untrained", 0)):
+            connection.execute(
+                "INSERT INTO models (id, owner_id, name, architecture, arguments, state, initial_seed)"
+                " VALUES (%s, 'own_1', 'net', 'timm:resnet18', '{}', 'ready', %s)",
+                (model, seed),
+            )
+        for job, kind, state, model in (
+            ("tuning", "finetune", "succeeded", "trained"),
+            ("waiting", "score", "queued", "untrained"),
+            ("done", "score", "succeeded", "untrained"),
+            ("ordinary", "score", "queued", "trained"),
+        ):
+            connection.execute(
+                "INSERT INTO jobs (id, owner_id, kind, spec, state, attempt, model_id, deadline_seconds)"
+                " VALUES (%s, 'own_1', %s, '{}', %s, 0, %s, 60)",
+                (job, kind, state, model),
+            )
+        downgrade(empty_database, "0005")
+        upgrade(empty_database)
+        states = connection.execute("SELECT id, state, error->>'code' FROM jobs ORDER BY id").fetchall()
+        assert states == [("done", "succeeded", None), ("ordinary", "queued", None), ("waiting", "failed", "not_supported")]
+        assert connection.execute("SELECT id, state FROM models ORDER BY id").fetchall() == [("trained", "ready"), ("untrained", "failed")]
