@@ -23,6 +23,7 @@ class Study(Base):
     grid: Mapped[Json]
     created_at: Mapped[datetime] = created_at_column()
     extended_at: Mapped[datetime | None]
+    canceled_at: Mapped[datetime | None]  # null again once it is extended
 
 
 class StudyCell(Base):

@@ -66,22 +66,24 @@ class StudyRepository(OwnedRepository[Study]):
         return counted
 
     def jobs_of_its_own(self, study_id: str) -> Sequence[str]:
-        """The unfinished jobs that a study made and that no other study has come to use."""
+        """The unfinished jobs that a study answers for and that no other study waits for."""
         elsewhere = aliased(StudyCell)
+        waiting = select(Study.id).where(Study.id == elsewhere.study_id, Study.canceled_at.is_(None))
         statement = (
             select(Job.id)
             .join(StudyCell, StudyCell.job_id == Job.id)
             .where(StudyCell.study_id == study_id, StudyCell.created, Job.owner_id == self.owner_id, Job.state.not_in(FINISHED_STATES))
-            .where(~exists().where(elsewhere.job_id == Job.id, elsewhere.study_id != study_id))
+            .where(~exists().where(elsewhere.job_id == Job.id, elsewhere.study_id != study_id, waiting.exists()))
         )
         return self.session.scalars(statement).all()
 
     def hand_over(self, study_id: str) -> None:
-        """Let another study that uses them answer for the unfinished jobs that this one made."""
+        """Let another study that waits for them answer for the unfinished jobs that this one answered for."""
         other = aliased(StudyCell)
         shared = (
             select(StudyCell.job_id, func.min(other.study_id).label("heir"))
             .join(other, (other.job_id == StudyCell.job_id) & (other.study_id != study_id))
+            .join(Study, (Study.id == other.study_id) & Study.canceled_at.is_(None))
             .join(Job, Job.id == StudyCell.job_id)
             .where(StudyCell.study_id == study_id, StudyCell.created, Job.state.not_in(FINISHED_STATES))
             .group_by(StudyCell.job_id)

@@ -94,7 +94,7 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
     studies.add_cells([_cell_row(study_id, number, one, made) for number, one in enumerate(news, len(known))])
     study.grid = grid.model_dump(mode="json")
     study.name = request.name or study.name
-    study.extended_at = datetime.now(UTC)
+    study.extended_at, study.canceled_at = datetime.now(UTC), None
     session.flush()
     return study
 
@@ -103,7 +103,8 @@ def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
     """Cancel the unfinished jobs that the study made and that no other study uses; another study answers for the others from then on."""
     studies = StudyRepository(session, owner_id)
     studies.lock_planning()  # no other study may begin to use one of them meanwhile
-    study = studies.get(study_id)
+    study = studies.get(study_id, for_update=True)
+    study.canceled_at = datetime.now(UTC)
     request_cancel_all(session, studies.jobs_of_its_own(study_id))
     studies.hand_over(study_id)
     return study

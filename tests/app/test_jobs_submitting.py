@@ -275,7 +275,7 @@ def test_a_vocabulary_that_is_not_ready_is_refused_like_a_model_that_is_not(clie
 def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.Client, rows: Any, sessions: Any, wait_until: Any) -> None:
     vocabulary = rows.concept_set()
     body = rows.request(vlm=rows.vlm(), vocabulary=vocabulary)
-    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM concept_sets%FOR UPDATE'")
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM concept_sets%FOR SHARE'")
 
     def job_is_held_up() -> bool:
         with sessions() as session:
@@ -374,7 +374,7 @@ def test_a_key_whose_first_request_is_still_in_flight_is_refused_for_now(
     live: httpx.Client, rows: Any, sessions: Any, wait_until: Any
 ) -> None:
     body, key = rows.request(), {"Idempotency-Key": "in flight"}
-    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%FOR UPDATE'")
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%FOR SHARE'")
 
     def first_is_held_up() -> bool:
         with sessions() as session:
