@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import torch
 
-from benchmarks.results import DATA, NETWORKS
+from benchmarks.real_networks import DATA, MOBILENETS
 from benchmarks.timing import print_ratio, timed
 from iis_engine import compare_runs
 from iis_engine.backbones import Backbone, load_backbone
@@ -35,7 +35,7 @@ class Comparison:
         self.dataset: ImageDataset = read_image_folder(images)
         self.spec = spec
         self.folder = folder
-        self.backbone = load_backbone(NETWORKS[NETWORK].spec(), checkpoint)
+        self.backbone = load_backbone(MOBILENETS[NETWORK].spec(), checkpoint)
         self.features = self._features(self.backbone)
 
     def train(self, seed: int, weight: float) -> FinetunedRun:
@@ -49,7 +49,7 @@ class Comparison:
     def score(self, run: FinetunedRun, seed: int, weight: float) -> dict[str, Any]:
         path = self._folder(seed, weight) / "best.safetensors"
         run.save(path)
-        return self._report(self._features(load_backbone(NETWORKS[NETWORK].spec(), path)))
+        return self._report(self._features(load_backbone(MOBILENETS[NETWORK].spec(), path)))
 
     def _folder(self, seed: int, weight: float) -> Path:
         return self.folder / f"seed-{seed}-lambda-{weight:g}"
@@ -66,7 +66,7 @@ def main() -> None:
     """Train and score both arms of every seed, then print the table, the differences and the BENCH line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetune", description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of weights and images")
-    parser.add_argument("--images", default=NETWORKS[NETWORK].data, help="the folder of images within it")
+    parser.add_argument("--images", default="flowers17", help="the folder of images within it")
     parser.add_argument("--library", choices=FINETUNE_LIBRARY_KINDS, default="prototype")
     parser.add_argument("--concepts", type=int, default=200, help="M")
     parser.add_argument("--weight", type=float, default=1.0, help="λ of the treatment")

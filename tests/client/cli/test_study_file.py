@@ -25,6 +25,7 @@ JOBS = {
     "figure4_cub200": 14,
     "figure5": 40,
     "figure6": 30,
+    "real_networks": 105,
     "table2": 60,
     "table3": 28,
 }
