@@ -16,13 +16,16 @@ CONTROL_COLOUR = "#8a8a8a"
 REFERENCE_COLOUR = "#b5482a"
 
 
-def save_plot(report: dict[str, Any], name: str, path: Path) -> None:
-    """Draw figure `name` of a report's dictionary and save it; the suffix of `path`, one of `PLOT_SUFFIXES`, is the format."""
+def save_plot(report: dict[str, Any], name: str, *paths: Path) -> None:
+    """Draw figure `name` of a report's dictionary and save it; the suffix of each path, one of `PLOT_SUFFIXES`, is the format."""
     if name not in PLOT_NAMES:
         raise ValueError(f"There is no figure {name!r}; choose one of {', '.join(PLOT_NAMES)}.")
     figure = arr_figure(report) if name == "arr" else accuracy_figure(report)
-    # Fixed metadata: the same report gives the same bytes.
-    figure.savefig(path, dpi=144, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out; each further time would take as long as the drawing
+    for path in paths:
+        # Fixed metadata: the same report gives the same bytes.
+        figure.savefig(path, dpi=144, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
 
 
 def arr_figure(report: dict[str, Any]) -> Figure:

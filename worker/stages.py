@@ -191,9 +191,10 @@ def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
     from iis_engine.plots import save_plot
 
     content = json.loads((workspace / REPORT).read_text())
-    for done, (figure, _, file) in enumerate(PLOTS, start=1):
-        save_plot(content, figure, workspace / file)
-        tell.progress(done, len(PLOTS))
+    figures = sorted({figure for figure, _, _ in PLOTS})
+    for done, figure in enumerate(figures, start=1):
+        save_plot(content, figure, *(workspace / file for name, _, file in PLOTS if name == figure))
+        tell.progress(done, len(figures))
     return {}
 
 
