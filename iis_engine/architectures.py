@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, cast
 
 import open_clip
@@ -20,6 +18,7 @@ from open_clip.transform import PreprocessCfg
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
+from iis_engine.architecture_refusals import built, fetched, require_tag, unknown
 from iis_engine.errors import ArchitectureError
 from iis_engine.open_clip_arguments import OPEN_CLIP_ARGUMENTS, TEXT_ARGUMENTS, check_open_clip_arguments
 from iis_engine.preprocessing import ImageTransform, for_channels, scaled_size
@@ -47,10 +46,6 @@ _WIDTH_FIXED_AT_ONE = {
 """timm's registered functions of these names pass channel_multiplier=1.0 themselves, so that giving it again is a TypeError, and
 no registered function takes it. The generators behind them do; they are private to timm, hence this table and a test that watches it."""
 _TINY_TEXT_TOWER = {"context_length": 8, "vocab_size": 8, "width": 32, "heads": 1, "layers": 1}
-_BUILD_ERRORS = (
-    *(TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError, IndexError),
-    *(NotImplementedError, ArithmeticError, OSError),
-)
 
 
 @dataclass(frozen=True)
@@ -90,20 +85,14 @@ def build_network(spec: BackboneSpec) -> Network:
     return builders[family](name, dict(spec.arguments), spec.pretrained)
 
 
-def near(wanted: str, known: list[str]) -> str:
-    """A sentence with the names most like `wanted`, or nothing."""
-    close = get_close_matches(wanted, known, n=4, cutoff=0.5)
-    return f" Near it: {', '.join(close)}." if close else ""
-
-
 def _timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
     if ":" in name or not timm.is_model(name):
-        raise _unknown("timm", name, timm.list_models())
+        raise unknown("timm", name, timm.list_models())
     full_name = name
     if tag not in {None, DEFAULT_TAG}:
         architecture = name.partition(".")[0]
         tags = [published.partition(".")[2] for published in timm.list_pretrained(f"{architecture}.*")]
-        _require_tag(f"timm:{architecture}", str(tag), tags)
+        require_tag(f"timm:{architecture}", str(tag), tags)
         full_name = f"{architecture}.{tag}"
 
     def build() -> nn.Module:
@@ -119,9 +108,9 @@ def _timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
         return [*inspect.signature(type(default).__init__).parameters, *wide]
 
     if tag is None:
-        module = _built(build, f"timm:{name}", arguments, known_arguments)
+        module = built(build, f"timm:{name}", arguments, known_arguments)
     else:
-        module = _fetched(lambda: timm.create_model(full_name, pretrained=True, **arguments), f"timm:{name}", str(tag))
+        module = fetched(lambda: timm.create_model(full_name, pretrained=True, **arguments), f"timm:{name}", str(tag))
     channels = arguments.get("in_chans", 3)
     if channels not in (1, 3):
         raise ArchitectureError(f"Images have 1 or 3 channels; in_chans is {json.dumps(channels, default=str)}.", param="arguments")
@@ -154,10 +143,10 @@ def _before_logits(module: nn.Module, images: Tensor) -> Tensor:
 def _torchvision(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
-        raise _unknown("torchvision", name, names)
+        raise unknown("torchvision", name, names)
     published = list(torchvision.models.get_model_weights(name))
     if tag is not None and tag.lower() != DEFAULT_TAG:
-        _require_tag(f"torchvision:{name}", tag.upper(), [weights.name for weights in published])
+        require_tag(f"torchvision:{name}", tag.upper(), [weights.name for weights in published])
     weights = torchvision.models.get_model_weights(name)[tag.upper()] if tag else published[0]
 
     def known_arguments() -> list[str]:
@@ -169,9 +158,9 @@ def _torchvision(name: str, arguments: dict[str, Any], tag: str | None) -> Netwo
         return torchvision.models.get_model(name, weights=chosen, progress=False, **arguments)
 
     if tag is None:
-        module = _built(lambda: build(None), f"torchvision:{name}", arguments, known_arguments)
+        module = built(lambda: build(None), f"torchvision:{name}", arguments, known_arguments)
     else:
-        module = _fetched(lambda: build(weights), f"torchvision:{name}", tag)
+        module = fetched(lambda: build(weights), f"torchvision:{name}", tag)
     own = weights.transforms()
     size, resize = own.crop_size[0], own.resize_size[0]
     transform = ImageTransform((size, size), (resize, resize), tuple(own.mean), tuple(own.std), own.interpolation.value)
@@ -212,11 +201,11 @@ def _open_clip(name: str, arguments: dict[str, Any], tag: str | None) -> Network
 def check_open_clip(name: str, arguments: dict[str, Any]) -> None:
     """Refuse a name or arguments that describe no open_clip network, with an ArchitectureError that names near ones."""
     if name not in open_clip.list_models():
-        raise _unknown("open_clip", name, open_clip.list_models())
+        raise unknown("open_clip", name, open_clip.list_models())
     check_open_clip_arguments(arguments, f"open_clip:{name}")
     trunk = arguments.get("vision_cfg", {}).get("timm_model_name")
     if trunk is not None and (":" in trunk or not timm.is_model(trunk)):
-        raise _unknown("timm", trunk, timm.list_models())
+        raise unknown("timm", trunk, timm.list_models())
 
 
 def _clip_model(name: str, wanted: dict[str, Any], tag: str | None, sent: dict[str, Any]) -> nn.Module:
@@ -227,11 +216,11 @@ def _clip_model(name: str, wanted: dict[str, Any], tag: str | None, sent: dict[s
         def build() -> nn.Module:
             return open_clip.create_model(name, pretrained_text=False, **deepcopy(wanted))
 
-        return _built(build, title, sent, lambda: sorted(OPEN_CLIP_ARGUMENTS))
+        return built(build, title, sent, lambda: sorted(OPEN_CLIP_ARGUMENTS))
     tags = open_clip.list_pretrained_tags_by_model(name)
     chosen = (tags[0] if tags else tag) if tag == DEFAULT_TAG else tag
-    _require_tag(title, chosen, tags)
-    return _fetched(lambda: open_clip.create_model(name, pretrained=chosen, **deepcopy(wanted)), title, chosen)
+    require_tag(title, chosen, tags)
+    return fetched(lambda: open_clip.create_model(name, pretrained=chosen, **deepcopy(wanted)), title, chosen)
 
 
 def _image_tower(model: nn.Module) -> Network:
@@ -256,46 +245,3 @@ def _image_tower(model: nn.Module) -> Network:
 def _embedding(module: nn.Module, images: Tensor) -> Tensor:
     output = module(images)
     return output[0] if isinstance(output, tuple) else output  # a captioner's tower yields its tokens too
-
-
-def _built(build: Callable[[], nn.Module], title: str, arguments: dict[str, Any], known_arguments: Callable[[], list[str]]) -> nn.Module:
-    try:
-        return build()
-    except _BUILD_ERRORS as error:
-        unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unexpected:
-            raise _unknown_argument(unexpected[1], title, known_arguments()) from error
-        fixed = re.search(r"multiple values for (?:keyword )?argument '(\w+)'", str(error))
-        if fixed:
-            raise ArchitectureError(
-                f"{title} fixes {fixed[1]!r} itself; choose the variant of the name that has it.", param="arguments"
-            ) from error
-        raise ArchitectureError(f"{title} cannot be built with the arguments {arguments}: {error}.", param="arguments") from error
-
-
-def _fetched(fetch: Callable[[], nn.Module], title: str, tag: str) -> nn.Module:
-    try:
-        return fetch()
-    except Exception as error:  # the three libraries' download stacks share no exception below Exception
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ArchitectureError(
-            f"The published weights {tag!r} of {title} could not be fetched ({reason}); upload them as a checkpoint.",
-            code="pretrained_unavailable",
-            param="pretrained",
-        ) from error
-
-
-def _require_tag(title: str, tag: str, tags: list[str]) -> None:
-    if tag not in tags:
-        offered = f"it has {', '.join(tags[:8])}" if tags else "it has none"
-        raise ArchitectureError(f"{title} has no published weights {tag!r}; {offered}.", code="pretrained_unknown", param="pretrained")
-
-
-def _unknown(family: str, name: str, known: list[str]) -> ArchitectureError:
-    return ArchitectureError(
-        f"{family} has no architecture {name!r}.{near(name, known)}", code="architecture_unknown", param="architecture"
-    )
-
-
-def _unknown_argument(argument: str, title: str, known: list[str]) -> ArchitectureError:
-    return ArchitectureError(f"{title} has no argument {argument!r}.{near(argument, known)}", param="arguments")

@@ -21,16 +21,16 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
 
     Parameters
     ----------
-    rows : one a finished job: model, label, family, given_accuracy, epoch, architecture, untrained, dataset, dataset_name, library,
+    rows : one a finished job: model, label, family, given_accuracy, epoch, network, untrained, dataset, dataset_name, library,
         concept_count, library_dataset, library_dataset_name, seed, protocol, chance, near_chance, accuracy, iis and concept_gain with
         _low and _high, iis_random_mean, iis_chance_corrected, and points [[sparsity, kept, accuracy, arr], …]
-    grid : evolution, whether the models are checkpoints of one run; sparsity_grids, [[s, …], …] or None
+    grid : models, the ids in their order; evolution, whether they are checkpoints of one run; sparsity_grids, [[s, …], …] or None
 
     Returns
     -------
     Plain JSON-serialisable sections; whatever is undefined is None beside the sentence why, and nothing is NaN.
     """
-    cells = read_cells(rows)
+    cells = read_cells(rows, grid["models"])
     protocol = rows[0]["protocol"] if rows else "exact"
     settings = by_setting(cells)
     grids = [

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from iis_engine.comparison_cells import Cell, Setting, group
+from iis_engine.comparison_cells import Cell, Setting, group, left_out, shared_iis
 from iis_engine.curve import trapezoid
 from iis_engine.nodes import SAME_SPARSITY, kept_count
 from iis_engine.protocols import PAPER_SPARSITIES
-from iis_engine.rank_correlation import Pairs, as_values, kendall, spearman
+from iis_engine.rank_correlation import Array, Pairs, as_values, same_order
 
 DEFAULT_CONCEPT_COUNT = 200
+
+_kept_count = lru_cache(maxsize=8192)(kept_count)  # asked the same for every model
 
 
 def concept_counts(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -25,7 +29,8 @@ def concept_counts(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         if len(counts) < 2:
             continue
         default = DEFAULT_CONCEPT_COUNT if DEFAULT_CONCEPT_COUNT in counts else counts[-1]
-        by_count = {count: {cell.model: cell for cell in found if cell.setting.concept_count == count} for count in counts}
+        read = [cell for cell in found if cell.iis_compared is not None]
+        by_count = {count: [cell for cell in read if cell.setting.concept_count == count] for count in counts}
         answers.append(
             {
                 **{name: value for name, value in setting.to_dict().items() if name != "concept_count"},
@@ -33,9 +38,10 @@ def concept_counts(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 "default": default,
                 "models": [
                     own[0].named() | {"values": [_of_count(cell) for cell in sorted(own, key=lambda cell: cell.setting.concept_count)]}
-                    for own in group(found, lambda cell: cell.model).values()
+                    for own in group(read, lambda cell: cell.model).values()
                 ],
-                "order": [_same_order(by_count[default], by_count[count], count) for count in counts if count != default],
+                "left_out": left_out(found),
+                "order": [_order(by_count[default], by_count[count], count) for count in counts if count != default],
             }
         )
     return answers
@@ -48,13 +54,14 @@ def sparsity_grids(setting: Setting, cells: Sequence[Cell], grids: Sequence[Sequ
     """
     if not grids:
         return None
-    read = [cell for cell in cells if cell.iis is not None and not cell.near_chance]
+    read = [cell for cell in cells if cell.iis_compared is not None]
     usual = {cell.model: _area(cell, PAPER_SPARSITIES, protocol)[0] for cell in read}
     return {
         **setting.to_dict(),
         "default": list(PAPER_SPARSITIES),
         "grids": [_over_grid(read, grid, protocol, usual) for grid in grids],
         "models": [cell.named() | {"default": usual[cell.model], "iis": cell.iis and cell.iis.to_dict()} for cell in read],
+        "left_out": left_out(cells),
     }
 
 
@@ -64,33 +71,23 @@ def _of_count(cell: Cell) -> dict[str, Any]:
         "iis": cell.iis and cell.iis.to_dict(),
         "iis_random": cell.random,
         "concept_gain": cell.gain and cell.gain.to_dict(),
-        "near_chance": cell.near_chance,
     }
 
 
-def _same_order(default: dict[str, Cell], other: dict[str, Cell], count: int) -> dict[str, Any]:
-    both = [(default[model].iis, cell.iis) for model, cell in other.items() if model in default]
-    values = [(ours.value, theirs.value) for ours, theirs in both if ours is not None and theirs is not None]
-    pairs = Pairs(
-        as_values([ours for ours, _ in values]), as_values([theirs for _, theirs in values]), ("IIS at the default", f"IIS at M = {count}")
-    )
-    return {"concept_count": count, "n": len(values), "spearman": spearman(pairs).to_dict(), "kendall": kendall(pairs).to_dict()}
+def _order(default: Sequence[Cell], other: Sequence[Cell], count: int) -> dict[str, Any]:
+    names = "IIS at the default", f"IIS at M = {count}"
+    return {"concept_count": count, **same_order(Pairs.of(shared_iis(default, other), names))}
 
 
 def _over_grid(cells: Sequence[Cell], grid: Sequence[float], protocol: str, usual: dict[str, float | None]) -> dict[str, Any]:
     sparsities = sorted(set(grid))
     areas = [(cell, *_area(cell, sparsities, protocol)) for cell in cells]
-    read = [(area, base) for cell, area, _ in areas if area is not None and (base := usual[cell.model]) is not None]
-    pairs = Pairs(
-        as_values([base for _, base in read]), as_values([area for area, _ in read]), ("The usual grid's area", "This grid's area")
-    )
+    read = [(base, area) for cell, area, _ in areas if area is not None and (base := usual[cell.model]) is not None]
     return {
         "sparsities": sparsities,
         "models": [cell.named() | {"area": area} for cell, area, _ in areas],
         "interpolated": sorted({s for _, _, between in areas for s in between}),
-        "n": len(read),
-        "spearman": spearman(pairs).to_dict(),
-        "kendall": kendall(pairs).to_dict(),
+        **same_order(Pairs.of(read, ("The usual grid's area", "This grid's area"))),
         "sentence": _reach(sparsities, areas),
     }
 
@@ -109,26 +106,24 @@ def _area(cell: Cell, sparsities: Sequence[float], protocol: str) -> tuple[float
     if len(sparsities) < 2:
         return None, []
     areas, between = list[float](), set[float]()
+    at = as_values(sparsities)
     for curve in cell.curves:
-        values = [_arr_at(curve, sparsity, protocol) for sparsity in sparsities]
-        if any(value is None for value in values):
+        arr, measured = _arr_at(curve, at, protocol)
+        if np.isnan(arr).any():
             return None, []
-        between |= {sparsity for sparsity, value in zip(sparsities, values, strict=True) if value is not None and not value[1]}
-        areas.append(float(trapezoid(as_values([value[0] for value in values if value is not None]), as_values(sparsities))))
+        between |= set(at[~measured].tolist())
+        areas.append(float(trapezoid(arr, at)))
     return float(np.mean(areas)), sorted(between)
 
 
-def _arr_at(curve: Sequence[tuple[float, int, float, float]], sparsity: float, protocol: str) -> tuple[float, bool] | None:
-    """ARR at a sparsity and whether it was measured there: at the very place, or where as many concepts are kept as it keeps."""
-    for s, _, _, arr in curve:
-        if abs(s - sparsity) <= SAME_SPARSITY:
-            return arr, True
+def _arr_at(curve: Sequence[tuple[float, int, float, float]], sparsities: Array, protocol: str) -> tuple[Array, NDArray[np.bool_]]:
+    """ARR at sparsities, and whether it was measured there: at the very place, or where as many concepts are kept as there.
+
+    Between measured places it is read off the straight line; beyond them it is not a number.
+    """
+    s, kept, _, arr = np.asarray(sorted(curve)).T
+    measured = np.abs(s - sparsities[:, None]) <= SAME_SPARSITY
     if protocol == "exact":
-        kept = kept_count(max(k for _, k, _, _ in curve), sparsity)
-        for _, k, _, arr in curve:
-            if k == kept:
-                return arr, True
-    at = sorted(curve)
-    if not at[0][0] <= sparsity <= at[-1][0]:
-        return None
-    return float(np.interp(sparsity, [s for s, *_ in at], [arr for *_, arr in at])), False
+        measured |= kept == np.asarray([_kept_count(int(kept.max()), sparsity) for sparsity in sparsities.tolist()])[:, None]
+    found = measured.any(axis=1)
+    return np.where(found, arr[measured.argmax(axis=1)], np.interp(sparsities, s, arr, np.nan, np.nan)), found

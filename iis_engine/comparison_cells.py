@@ -14,6 +14,8 @@ from iis_engine.protocols import CONFIDENCE
 Key = TypeVar("Key", bound=Hashable)
 _DEVIATIONS = 2 * float(norm.ppf((1 + CONFIDENCE) / 2))
 """A 95 % interval is so many standard deviations wide."""
+NEAR_CHANCE = "Its representation is no better than chance, so its IIS carries no information."
+UNTRAINED = "It is untrained; see the comparison with untrained networks."
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Cell:
 
     Attributes
     ----------
-    position : of the model among the study's, by first appearance
+    network : architecture, arguments and layer in one; an untrained network is laid beside trained ones of the same
+    position : of the model among the study's, from 0
     seeds : whose results are averaged; an interval is the mean of theirs, since they share their test images
     iis, random, gain, chance_corrected : None where a seed's result withholds them, as the exact protocol does near chance
     near_chance : whether a seed's representation is no better than chance
@@ -84,7 +87,7 @@ class Cell:
     model: str
     label: str
     family: str | None
-    architecture: str | None
+    network: str | None
     untrained: bool
     epoch: float | None
     given_accuracy: float | None
@@ -99,15 +102,38 @@ class Cell:
     near_chance: bool
     curves: tuple[tuple[tuple[float, int, float, float], ...], ...]
 
+    @property
+    def iis_read(self) -> Value | None:
+        """IIS where it says something: of a representation that is better than chance."""
+        return None if self.near_chance else self.iis
+
+    @property
+    def iis_compared(self) -> Value | None:
+        """IIS as correlations and means over models have it: read, and of a network that was trained."""
+        return None if self.untrained else self.iis_read
+
     def named(self) -> dict[str, Any]:
         """The model as answers name it."""
         return {"model": self.model, "label": self.label}
 
 
-def read_cells(rows: Iterable[dict[str, Any]]) -> list[Cell]:
-    """Rows of finished jobs as cells, in the order of their models' first rows."""
+def left_out(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """The models that correlations and means over models leave out, each once, and why."""
+    found = {cell.model: cell for cell in cells if cell.iis_compared is None}
+    return [cell.named() | {"reason": NEAR_CHANCE if cell.iis_read is None else UNTRAINED} for cell in found.values()]
+
+
+def shared_iis(a: Iterable[Cell], b: Iterable[Cell]) -> list[tuple[float, float]]:
+    """IIS of a and of b, model by model, where both are compared."""
+    there = {cell.model: cell.iis_compared for cell in b}
+    both = ((cell.iis_compared, there.get(cell.model)) for cell in a)
+    return [(ours.value, theirs.value) for ours, theirs in both if ours is not None and theirs is not None]
+
+
+def read_cells(rows: Iterable[dict[str, Any]], models: Iterable[str] = ()) -> list[Cell]:
+    """Rows of finished jobs as cells, by their models' places in the study's list; of models it does not name by first appearance."""
     grouped = group(rows, lambda row: (row["model"], _setting(row)))
-    positions = {model: place for place, model in enumerate(dict.fromkeys(model for model, _ in grouped))}
+    positions = {model: place for place, model in enumerate(dict.fromkeys([*models, *(model for model, _ in grouped)]))}
     return sorted(
         (_cell(model, setting, found, positions[model]) for (model, setting), found in grouped.items()), key=lambda cell: cell.position
     )
@@ -149,7 +175,7 @@ def _cell(model: str, setting: Setting, rows: Sequence[dict[str, Any]], position
         model,
         first["label"],
         first["family"],
-        first["architecture"],
+        first["network"],
         first["untrained"],
         first["epoch"],
         first["given_accuracy"],

@@ -8,27 +8,27 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
 
-from iis_engine.comparison_cells import Cell, Value, group
+from iis_engine.comparison_cells import Cell, Value, group, left_out, shared_iis
+from iis_engine.curve import mean_interval
 from iis_engine.protocols import CONFIDENCE
-from iis_engine.rank_correlation import Pairs, as_values, kendall, spearman
+from iis_engine.rank_correlation import Pairs, as_values, same_order
 
-NEAR_CHANCE = "A representation that is no better than chance has no IIS to compare."
+NO_IIS = "A representation that is no better than chance has no IIS to compare."
 
 
 def agreement(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """How alike the libraries order the models by IIS, two by two; only where there are several libraries."""
     answers = list[dict[str, Any]]()
     for setting, found in group(cells, lambda cell: replace(cell.setting, library="")).items():
-        read = [cell for cell in found if cell.iis is not None and not cell.near_chance and not cell.untrained]
-        libraries = group(read, lambda cell: cell.setting.library)
+        libraries = group((cell for cell in found if cell.iis_compared is not None), lambda cell: cell.setting.library)
         if len(libraries) < 2:
             continue
         answers.append(
             {
                 **{name: value for name, value in setting.to_dict().items() if name != "library"},
                 "libraries": list(libraries),
+                "left_out": left_out(found),
                 "pairs": [{"a": a, "b": b, **_same_order(libraries[a], libraries[b], (a, b))} for a, b in combinations(libraries, 2)],
             }
         )
@@ -44,17 +44,29 @@ def transfer(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         both = [(own[cell.model, home], cell) for cell in found if (cell.model, home) in own]
         if not both:
             continue
-        compared = [_difference(ours, theirs, ("own", "other")) for ours, theirs in both]
-        answers.append({**setting.to_dict(), "models": compared, **_over_models(compared), **_same_order(*_sides(both), ("own", "other"))})
+        compared = [one for ours, theirs in both if (one := _difference(ours, theirs)) is not None]
+        sides = [ours for ours, _ in both], [theirs for _, theirs in both]
+        answers.append(
+            {
+                **setting.to_dict(),
+                "models": compared,
+                "left_out": left_out(cell for pair in both for cell in pair),
+                **_over_models(compared),
+                **_same_order(*sides, ("own", "other")),
+            }
+        )
     return answers
 
 
 def untrained(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """IIS of each trained network minus that of the same architecture untrained, the mean of its seeds of initialisation."""
+    """IIS of each trained network minus that of the same network untrained, the mean of its seeds of initialisation.
+
+    The same is one of the same architecture and arguments that is read at the same layer.
+    """
     answers = list[dict[str, Any]]()
     for setting, found in group(cells, lambda cell: cell.setting).items():
-        bare = group([cell for cell in found if cell.untrained and cell.architecture is not None], lambda cell: cell.architecture)
-        both = [(cell, bare[cell.architecture]) for cell in found if not cell.untrained and cell.architecture in bare]
+        bare = group((cell for cell in found if cell.untrained), lambda cell: cell.network)
+        both = [(cell, bare[cell.network]) for cell in found if not cell.untrained and cell.network in bare]
         if not both:
             continue
         compared = [_against_untrained(cell, others) for cell, others in both]
@@ -62,40 +74,27 @@ def untrained(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     return answers
 
 
-def _sides(both: Sequence[tuple[Cell, Cell]]) -> tuple[list[Cell], list[Cell]]:
-    return [ours for ours, _ in both], [theirs for _, theirs in both]
-
-
 def _same_order(a: Sequence[Cell], b: Sequence[Cell], names: tuple[str, str]) -> dict[str, Any]:
-    there = {cell.model: cell.iis for cell in b if not cell.near_chance}
-    values = [
-        (ours.value, theirs.value)
-        for cell in a
-        if not cell.near_chance and (ours := cell.iis) is not None and (theirs := there.get(cell.model)) is not None
-    ]
-    pairs = Pairs(
-        as_values([ours for ours, _ in values]),
-        as_values([theirs for _, theirs in values]),
-        (f"IIS with the library {names[0]}", f"IIS with the library {names[1]}"),
-    )
-    return {"n": len(values), "spearman": spearman(pairs).to_dict(), "kendall": kendall(pairs).to_dict()}
+    return same_order(Pairs.of(shared_iis(a, b), (f"IIS with the library {names[0]}", f"IIS with the library {names[1]}")))
 
 
-def _difference(ours: Cell, theirs: Cell, names: tuple[str, str]) -> dict[str, Any]:
-    """IIS of one minus the other; None with a sentence where one is withheld."""
-    answer: dict[str, Any] = ours.named()
-    for name, cell in zip(names, (ours, theirs), strict=True):
-        answer[name] = cell.iis and cell.iis.to_dict()
-        answer[f"{name}_concept_gain"] = cell.gain and cell.gain.to_dict()
-    if ours.iis is None or theirs.iis is None or ours.near_chance or theirs.near_chance:
-        return answer | {"difference": None, "reason": NEAR_CHANCE}
-    return answer | {"difference": (ours.iis - theirs.iis).to_dict(), "reason": None}
+def _difference(own: Cell, other: Cell) -> dict[str, Any] | None:
+    """IIS of one minus the other; None of what is left out."""
+    if own.iis_compared is None or other.iis_compared is None:
+        return None
+    return own.named() | {
+        "own": own.iis_compared.to_dict(),
+        "own_concept_gain": own.gain and own.gain.to_dict(),
+        "other": other.iis_compared.to_dict(),
+        "other_concept_gain": other.gain and other.gain.to_dict(),
+        "difference": (own.iis_compared - other.iis_compared).to_dict(),
+    }
 
 
 def _against_untrained(cell: Cell, others: Sequence[Cell]) -> dict[str, Any]:
     """Beside the mean of the untrained ones; their accuracies stand there too, since an IIS divides by them."""
     answer: dict[str, Any] = cell.named() | {
-        "architecture": cell.architecture,
+        "network": cell.network,
         "untrained_models": [other.named() for other in others],
         "accuracy": cell.accuracy.to_dict(),
         "untrained_accuracy": _mean([other.accuracy for other in others]).to_dict(),
@@ -104,14 +103,14 @@ def _against_untrained(cell: Cell, others: Sequence[Cell]) -> dict[str, Any]:
         "untrained": None,
         "untrained_concept_gain": None,
         "difference": None,
-        "reason": NEAR_CHANCE,
+        "reason": NO_IIS,
     }
-    values = [other.iis for other in others if other.iis is not None and not other.near_chance]
-    gains = [other.gain for other in others if other.gain is not None and not other.near_chance]
-    if cell.iis is None or cell.near_chance or len(values) < len(others):
+    values = [other.iis_read for other in others if other.iis_read is not None]
+    if cell.iis_read is None or len(values) < len(others):
         return answer
+    gains = [other.gain for other in others if other.gain is not None]
     answer |= {"untrained": _mean(values).to_dict(), "untrained_concept_gain": _mean(gains).to_dict() if gains else None}
-    return answer | {"difference": (cell.iis - _mean(values)).to_dict(), "reason": None}
+    return answer | {"difference": (cell.iis_read - _mean(values)).to_dict(), "reason": None}
 
 
 def _mean(values: Sequence[Value]) -> Value:
@@ -122,10 +121,8 @@ def _over_models(compared: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean difference over models with Student's interval, and in words."""
     found = as_values([one["difference"]["value"] for one in compared if one["difference"] is not None])
     if len(found) < 2:
-        sentence = f"{len(found)} model can be compared, too few for a mean with an interval." if len(found) else NEAR_CHANCE
-        return {"mean_difference": None, "sentence": sentence}
-    mean = float(found.mean())
-    half = float(student_t.ppf((1 + CONFIDENCE) / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
-    numbers = f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}] over {len(found)} models"
-    told = "No difference beyond noise" if abs(mean) <= half else f"IIS is {'higher' if mean > 0 else 'lower'} by the first"
-    return {"mean_difference": Value(mean, mean - half, mean + half).to_dict(), "sentence": f"{told}: {numbers}."}
+        return {"mean_difference": None, "sentence": f"{len(found) or 'No'} model can be compared, too few for a mean with an interval."}
+    mean, low, high = mean_interval(found, CONFIDENCE)
+    numbers = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] over {len(found)} models"
+    told = "No difference beyond noise" if low <= 0 <= high else f"IIS is {'higher' if mean > 0 else 'lower'} by the first"
+    return {"mean_difference": Value(mean, low, high).to_dict(), "sentence": f"{told}: {numbers}."}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from iis_engine.comparison_cells import Cell, Setting
-from iis_engine.rank_correlation import Estimate, Pairs, as_values, kendall, partial_spearman, spearman
+import numpy as np
+
+from iis_engine.comparison_cells import Cell, Setting, left_out
+from iis_engine.rank_correlation import Estimate, Pairs, as_values, kendall, partial_spearman, spearman, spearman_value
 
 DENOMINATOR = "the chance-corrected accuracy of the representation"
 DENOMINATOR_IS_ACCURACY = (
@@ -20,11 +22,11 @@ def relation(setting: Setting, cells: Sequence[Cell]) -> dict[str, Any]:
 
     Left out are cells whose IIS is withheld or near chance, and untrained networks, which are no point of the question.
     """
-    used = [cell for cell in cells if cell.iis is not None and not cell.near_chance and not cell.untrained]
+    used = [cell for cell in cells if cell.iis_compared is not None]
     answer: dict[str, Any] = {
         **setting.to_dict(),
         "n": len(used),
-        "left_out": [cell.named() | {"reason": _why_left_out(cell)} for cell in cells if cell not in used],
+        "left_out": left_out(cells),
         "points": [point(cell) for cell in used],
         "accuracy": _against(used, [cell.accuracy.value for cell in used], "accuracy"),
         "given_accuracy": None,
@@ -81,7 +83,7 @@ def _against(cells: Sequence[Cell], accuracy: Sequence[float], which: str) -> di
         "kendall": kendall(pairs).to_dict(),
         "partial": {"denominator": _given_denominator(cells, pairs, measured=measured).to_dict(), "random": _given_random(cells, pairs)},
         "random_control": _of_control(cells, accuracy, name),
-        "leave_one_family_out": _without_families(cells, accuracy, measured=measured),
+        "leave_one_family_out": _without_families(cells, pairs),
         "sentence": verdict(rho, f"IIS and {name}"),
     }
 
@@ -119,17 +121,11 @@ def _of_control(cells: Sequence[Cell], accuracy: Sequence[float], name: str) -> 
     return spearman(Pairs(as_values(accuracy), as_values(controls), (name.capitalize(), "The random control's IIS"))).to_dict()
 
 
-def _without_families(cells: Sequence[Cell], accuracy: Sequence[float], *, measured: bool) -> list[dict[str, Any]]:
-    families = dict.fromkeys(cell.family for cell in cells if cell.family is not None)
+def _without_families(cells: Sequence[Cell], pairs: Pairs) -> list[dict[str, Any]]:
+    names = np.asarray([cell.family for cell in cells], dtype=object)
     answers = list[dict[str, Any]]()
-    for family in families:
-        kept = [place for place, cell in enumerate(cells) if cell.family != family]
-        pairs = _pairs([cells[place] for place in kept], [accuracy[place] for place in kept], measured=measured)
-        answers.append({"family": family, "n": len(kept), "spearman": spearman(pairs).to_dict()})
+    for family in dict.fromkeys(cell.family for cell in cells if cell.family is not None):
+        kept = names != family
+        found = spearman_value(Pairs(pairs.x[kept], pairs.y[kept], pairs.names))
+        answers.append({"family": family, "n": found.n, "spearman": found.to_dict()})
     return answers
-
-
-def _why_left_out(cell: Cell) -> str:
-    if cell.near_chance or cell.iis is None:
-        return "Its representation is no better than chance, so its IIS carries no information."
-    return "It is untrained; see the comparison with untrained networks."

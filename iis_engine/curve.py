@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 Array = NDArray[np.float64]
 
@@ -96,3 +97,16 @@ def interval(replicates: Array, confidence: float) -> tuple[Array, Array]:
     """Central percentile interval along the first axis."""
     tail = (1 - confidence) / 2
     return np.quantile(replicates, tail, axis=0), np.quantile(replicates, 1 - tail, axis=0)
+
+
+def mean_interval(values: Array, confidence: float) -> tuple[float, float, float]:
+    """The mean of (n,) values and Student's interval of it, n - 1 degrees of freedom; two values or more.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in mean_interval(np.array([1.0, 3.0]), 0.5)]
+    [2.0, 1.0, 3.0]
+    """
+    mean = float(values.mean())
+    half = float(student_t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half

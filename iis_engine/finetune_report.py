@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
 
+from iis_engine.curve import mean_interval
 from iis_engine.errors import SettingError
+from iis_engine.protocols import CONFIDENCE
 
-CONFIDENCE = 0.95
 MEASURES = {"accuracy": "accuracy_representation", "iis": "iis"}
 """What is compared, and the field of a report that holds it."""
 TITLES = {"accuracy": "Accuracy", "iis": "IIS"}
@@ -94,8 +94,7 @@ def _difference(name: str, one: str, other: str, values: Mapping[str, Sequence[f
     if max(known) - min(known) <= SAME and abs(mean) > SAME:
         sentence = f"{title} is {_signed(mean)} {where} in each of {len(known)} seeds alike, which leaves the noise unmeasured."
         return {"values": paired, "mean": mean, "low": None, "high": None, "sentence": sentence}
-    half = float(student_t.ppf((1 + CONFIDENCE) / 2, len(known) - 1) * np.std(known, ddof=1) / np.sqrt(len(known)))
-    low, high = mean - half, mean + half
+    _, low, high = mean_interval(np.asarray(known), CONFIDENCE)
     interval = f"{_signed(mean)}, 95 % interval {_signed(low)} to {_signed(high)} over {len(known)} seeds"
     if max(known) - min(known) <= SAME:
         sentence = f"{title} is the same {ARM_NAMES[one]} as {ARM_NAMES[other]}, in each of {len(known)} seeds."

@@ -8,7 +8,7 @@ from typing import Any, cast
 import open_clip
 from torch import Tensor
 
-from iis_engine.architectures import near
+from iis_engine.architecture_refusals import near
 from iis_engine.errors import ArchitectureError
 
 STANDARD = "CLIP"

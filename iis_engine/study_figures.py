@@ -158,8 +158,7 @@ def _near_chance_spans(points: Sequence[dict[str, Any]]) -> list[tuple[int, floa
 def _concept_counts(figure: Figure, axis: Axes, section: dict[str, Any]) -> Label:
     """IIS over M, a line for each model (Table 2)."""
     lines = [
-        (model["label"], [(value["concept_count"], value["iis"]["value"]) for value in model["values"] if value["iis"] is not None])
-        for model in section["models"]
+        (model["label"], [(value["concept_count"], value["iis"]["value"]) for value in model["values"]]) for model in section["models"]
     ]
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(FixedLocator(section["concept_counts"]))
@@ -187,7 +186,7 @@ def _sparsity_grids(figure: Figure, axis: Axes, section: dict[str, Any]) -> Labe
 
 def _grid_name(grid: Sequence[float]) -> str:
     if len(grid) <= 3:
-        return "usual" if not grid else ", ".join(f"{s:g}" for s in grid)
+        return ", ".join(f"{s:g}" for s in grid)
     return f"{grid[0]:g}, {grid[1]:g}, …\n{grid[-1]:g} ({len(grid)})"
 
 

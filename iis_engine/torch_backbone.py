@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from iis_engine.architectures import Network, build_network, near
+from iis_engine.architecture_refusals import near
+from iis_engine.architectures import Network, build_network
 from iis_engine.backbones import Backbone, representation_digest
 from iis_engine.checkpoints import fit_weights, load_checkpoint
 from iis_engine.errors import ArchitectureError

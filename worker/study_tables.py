@@ -20,6 +20,7 @@ SCHEMA = pa.schema(
         ("given_accuracy", pa.float64()),
         ("epoch", pa.float64()),
         ("architecture", pa.string()),
+        ("network", pa.string()),
         ("untrained", pa.bool_()),
         *((name, pa.string()) for name in ("dataset", "dataset_name", "library")),
         ("concept_count", pa.int32()),

@@ -14,14 +14,8 @@ from app.conditional import respond
 from app.dependencies import FactoryDep, SessionDep, SettingsDep, let_go
 from app.errors import ApiError, Conflict
 from app.explanations import service
-from app.explanations.schemas import (
-    MAX_TOP,
-    ExplanationView,
-    HeatMapView,
-    InterventionRequest,
-    InterventionView,
-    OutcomeView,
-)
+from app.explanations.interventions import InterventionRequest, InterventionView
+from app.explanations.schemas import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
 from app.explanations.service import AskedImage, Explained
 from app.idempotency import WaitingIdempotentRoute
 from app.pagination import Page, PageParams, number_cursor, page

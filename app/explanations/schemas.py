@@ -1,17 +1,14 @@
-"""Wire types of explanations: what may be asked about an image, and what is said of it. No rules that need the database."""
+"""Wire types of explanations: what is said of an image. What a change to its concepts does is in `app.explanations.interventions`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 MAX_TOP = 100
-MAX_CHANGES = 1000
 AT = "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k"
 SPEAKS_OF_CLASSES = ConfigDict(serialize_by_alias=True, validate_by_name=True)
-
-Count = Annotated[int, Field(ge=0)]
 
 
 class ClassRef(BaseModel):
@@ -98,7 +95,7 @@ class HeatMapsView(BaseModel):
     note: str
 
 
-_CLASS: dict[str, Any] = {"class": "3", "index": 3, "probability": 0.94}
+CLASS_EXAMPLE: dict[str, Any] = {"class": "3", "index": 3, "probability": 0.94}
 _SHARE: dict[str, Any] = {"concept": 17, "label": "a curved stroke", "origin": "cluster", "activation": 2.1, "contribution": 1.3}
 _CROP: dict[str, Any] = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
 _CROP_URL = "/v1/concept-libraries/lib_01jz3vb0a2c4e6g8j0m2n4p6r8/exemplars/88.png"
@@ -110,8 +107,8 @@ EXPLANATION_EXAMPLE: dict[str, Any] = {
     "concept_count": 200,
     "nodes": [{"kept": 200, "sparsity": 0.0}, {"kept": 20, "sparsity": 0.9}],
     "class_names": ["0", "1", "2", "3"],
-    "representation": {**_CLASS, "top": [_CLASS]},
-    "interpretation": {**_CLASS, "top": [_CLASS]},
+    "representation": {**CLASS_EXAMPLE, "top": [CLASS_EXAMPLE]},
+    "interpretation": {**CLASS_EXAMPLE, "top": [CLASS_EXAMPLE]},
     "agree": True,
     "correct": {"representation": True, "interpretation": True},
     "explained": {"class": "3", "index": 3},
@@ -183,8 +180,8 @@ class OutcomeView(BaseModel):
                     "index": 17,
                     "name": "test/3/0007.png",
                     "label": "3",
-                    "representation": _CLASS,
-                    "interpretation": _CLASS,
+                    "representation": CLASS_EXAMPLE,
+                    "interpretation": CLASS_EXAMPLE,
                     "links": {"self": f"{AT}/explanations/17", "image": f"{AT}/explanations/17/image.png"},
                 }
             ]
@@ -230,74 +227,4 @@ class HeatMapView(BaseModel):
     activation: float = Field(description="Of the concept, before the threshold")
     raw_mean: float = Field(description="The same before any normalisation, ⟨F(u, v), c⟩ over the places")
     raw_activation: float = Field(description="⟨f(x), c⟩")
-    links: dict[str, str]
-
-
-class SetConcept(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    concept: Count
-    activation: FiniteFloat
-
-
-class ScaleConcept(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    concept: Count
-    factor: FiniteFloat
-
-
-class InterventionRequest(BaseModel):
-    """Changes to the kept activations; at most 1,000 in all. A concept that is not kept has activation 0 and can be set."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"kept": 20, "suppress": [17], "scale": [{"concept": 4, "factor": 2}], "set": []}]},
-    )
-
-    kept: int | None = None
-    sparsity: FiniteFloat | None = None
-    set: list[SetConcept] = Field(default_factory=list[SetConcept], max_length=MAX_CHANGES)
-    scale: list[ScaleConcept] = Field(default_factory=list[ScaleConcept], max_length=MAX_CHANGES)
-    suppress: list[Count] = Field(default_factory=list[int], max_length=MAX_CHANGES)
-
-
-class ChangedProbability(ClassRef):
-    before: float
-    after: float
-
-
-class ChangedActivation(BaseModel):
-    concept: int
-    before: float
-    after: float
-
-
-class InterventionView(BaseModel):
-    """The prediction before and after."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "kept": 20,
-                    "sparsity": 0.9,
-                    "before": {**_CLASS, "top": [_CLASS]},
-                    "after": {"class": "2", "index": 2, "probability": 0.5, "top": [{"class": "2", "index": 2, "probability": 0.5}]},
-                    "changed": True,
-                    "probabilities": [{"class": "3", "index": 3, "before": 0.94, "after": 0.4}],
-                    "activations": [{"concept": 17, "before": 2.1, "after": 0.0}],
-                    "links": {"explanation": f"{AT}/explanations/17"},
-                }
-            ]
-        }
-    )
-
-    kept: int
-    sparsity: float
-    before: VerdictView
-    after: VerdictView
-    changed: bool = Field(description="Whether another class is predicted")
-    probabilities: list[ChangedProbability]
-    activations: list[ChangedActivation]
     links: dict[str, str]

@@ -16,8 +16,9 @@ from app.db.models import Dataset, Job, Model, PostedImage
 from app.db.session import SessionFactory
 from app.errors import Conflict, InvalidInput, NotFound
 from app.explanations.dressing import ConceptNames, concepts_in
+from app.explanations.interventions import MAX_CHANGES, InterventionRequest
 from app.explanations.repository import PostedImageRepository
-from app.explanations.schemas import MAX_CHANGES, ExplanationView, InterventionRequest
+from app.explanations.schemas import ExplanationView
 from app.jobs.service import succeeded_job
 from app.results.repository import ResultRepository
 from app.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, cast
@@ -34,14 +35,15 @@ REPORTED = {  # by the name in a row; None means that the report withholds it
 
 
 def study_grid(session: Session, owner_id: str, study_id: str) -> dict[str, Any]:
-    """What a study asks for beyond its cells: {name, evolution, sparsity_grids}.
+    """What a study asks for beyond its cells: {name, models, evolution, sparsity_grids}, the models by id in their order.
 
     Raises
     ------
     NotFound
     """
     study = _study(session, owner_id, study_id)
-    return {"name": study.name, "evolution": study.grid["evolution"], "sparsity_grids": study.grid["sparsity_grids"]}
+    models = [entry["model"] for entry in study.grid["models"]]
+    return {"name": study.name, "models": models, **{name: study.grid[name] for name in ("evolution", "sparsity_grids")}}
 
 
 def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: bool = True) -> list[dict[str, Any]]:
@@ -53,12 +55,13 @@ def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: b
 
     Returns
     -------
-    Each with `job`, `model`, `label`, `family`, `given_accuracy`, `epoch`, `architecture`, `untrained`, `dataset`, `dataset_name`,
-    `library` (such as "prototype" or "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`,
-    `protocol`, the numbers of `REPORTED`, `near_chance` and, with points, `points` [[sparsity, kept, accuracy, arr], …] by rising sparsity.
+    Each with `job`, `model`, `label`, `family`, `given_accuracy`, `epoch`, `architecture`, `network` (such as
+    "timm:resnet18(in_chans=1) at layer2"), `untrained`, `dataset`, `dataset_name`, `library` (such as "prototype" or
+    "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`, `protocol`, the numbers of `REPORTED`,
+    `near_chance` and, with points, `points` [[sparsity, kept, accuracy, arr], …] by rising sparsity.
 
     Data sets of ready features are representations of one and the same data: `model` and `label` are then the data set's id and name,
-    `architecture` is None, and `dataset` is `READY_FEATURES`.
+    `architecture` and `network` are None, and `dataset` is `READY_FEATURES`.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: b
     """
     study = _study(session, owner_id, study_id)
     labels = library_labels(study.grid["libraries"])
-    entries = {entry["model"]: (place, entry) for place, entry in enumerate(study.grid["models"])}
+    entries = {entry["model"]: entry for entry in study.grid["models"]}
     points = _points(session, study_id) if with_points else None
     table, columns = reported()
     source, origin = aliased(Dataset), aliased(Dataset)
@@ -87,7 +90,7 @@ def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: b
         rows.append(
             {
                 "job": cell.job_id,
-                **_representation(cell, model, dataset_name, entries, study.grid["evolution"]),
+                **_representation(cell, model, dataset_name, entries),
                 "dataset": READY_FEATURES if kind == "features" else cell.dataset_id,
                 "dataset_name": READY_FEATURES_NAME if kind == "features" else dataset_name,
                 "library": labels[cell.library],
@@ -149,23 +152,31 @@ def _points(session: Session, study_id: str) -> dict[str, list[list[float]]]:
     return {job_id: cast("list[list[float]]", nodes) for job_id, nodes in session.execute(statement)}
 
 
-def _representation(
-    cell: StudyCell, model: Model | None, dataset_name: str, entries: dict[str, tuple[int, dict[str, Any]]], evolution: bool
-) -> dict[str, Any]:
+def _representation(cell: StudyCell, model: Model | None, dataset_name: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if model is None:
-        described: dict[str, Any] = {"model": cell.dataset_id, "label": dataset_name, "family": None, "given_accuracy": None, "epoch": None}
-        return described | {"architecture": None, "untrained": False}
-    place, entry = entries[model.id]
-    epoch = entry["epoch"] if entry["epoch"] is not None or not evolution else place
+        unknown = dict.fromkeys(("family", "given_accuracy", "epoch", "architecture", "network"))
+        return {"model": cell.dataset_id, "label": dataset_name, **unknown, "untrained": False}
+    entry = entries[model.id]
     return {
         "model": model.id,
         "label": entry["label"] or model.name,
         "family": entry["family"],
         "given_accuracy": entry["accuracy"],
-        "epoch": epoch,
+        "epoch": entry["epoch"],
         "architecture": model.architecture,
+        "network": _network(model),
         "untrained": model.initial_seed is not None,
     }
+
+
+def _network(model: Model) -> str:
+    """Architecture, arguments and layer: all that decides a representation but weights and preprocessing.
+
+    The number of classes decides only the classifier, which is not read unless a layer is named.
+    """
+    told = [f"{name}={json.dumps(value)}" for name, value in sorted(model.arguments.items()) if name != "num_classes" or model.layer]
+    arguments = f"({', '.join(told)})" if told else ""
+    return f"{model.architecture}{arguments}{f' at {model.layer}' if model.layer else ''}"
 
 
 def _plain_label(library: dict[str, Any]) -> str:

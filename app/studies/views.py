@@ -161,6 +161,7 @@ ROW_EXAMPLE: dict[str, Any] = {
     "given_accuracy": None,
     "epoch": None,
     "architecture": "timm:resnet18",
+    "network": "timm:resnet18(in_chans=1) at layer4",
     "untrained": False,
     "protocol": "exact",
     **_NUMBERS,
@@ -179,6 +180,7 @@ class TableRow(_Place):
     given_accuracy: float | None
     epoch: float | None
     architecture: str | None
+    network: str | None = Field(description="Architecture, arguments and layer; trained and untrained networks of the same are compared")
     untrained: bool
     protocol: ProtocolName
     accuracy: float

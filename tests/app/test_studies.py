@@ -14,7 +14,9 @@ from redis import Redis
 from sqlalchemy import func, select
 
 from app.db.models import Job, JobEvent, Study, StudyCell
+from app.studies.cells import study_grid, study_rows
 from app.studies.service import RINGS
+from iis_engine.comparison import analyse
 
 
 def made(client: TestClient, body: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +32,11 @@ def cells_of(client: TestClient, study: dict[str, Any]) -> list[dict[str, Any]]:
         found += page["data"]
         path = page["links"].get("next")
     return found
+
+
+def by_hand(rows: Any, body: dict[str, Any], model: int, kind: str) -> dict[str, Any]:
+    """A body for POST /v1/jobs that asks for what a study's cell does."""
+    return rows.request(model=body["models"][model], dataset=body["datasets"][0], library={"kind": kind, "concept_count": 4})
 
 
 def finish(rows: Any, job_id: str, **report: Any) -> None:
@@ -56,17 +63,9 @@ def test_a_study_is_its_grid_of_ordinary_jobs(client: TestClient, rows: Any, ses
                 {"state": "queued", "attempt": 0}
             ]
     shown = client.get(cells[0]["links"]["job"]).json()
-    by_hand = client.post(
-        "/v1/jobs",
-        json={
-            "kind": "score",
-            "library": {"kind": "prototype", "concept_count": 4},
-            "model": body["models"][0],
-            "dataset": body["datasets"][0],
-        },
-    ).json()
+    alone = client.post("/v1/jobs", json=by_hand(rows, body, 0, "prototype")).json()
     assert {name: shown[name] for name in ("library", "elements", "protocol", "seed")} == {
-        name: by_hand[name] for name in ("library", "elements", "protocol", "seed")
+        name: alone[name] for name in ("library", "elements", "protocol", "seed")
     }
 
 
@@ -86,15 +85,9 @@ def test_workers_begin_with_one_job_of_each_model(client: TestClient, rows: Any,
 
 def test_what_there_is_already_is_used_and_not_run_again(client: TestClient, rows: Any) -> None:
     body = rows.study_request()
-    request = {
-        "kind": "score",
-        "model": body["models"][0],
-        "dataset": body["datasets"][0],
-        "library": {"kind": "cluster", "concept_count": 4},
-    }
-    queued, scored = (client.post("/v1/jobs", json=request).json()["id"] for _ in range(2))
+    queued, scored = (client.post("/v1/jobs", json=by_hand(rows, body, 0, "cluster")).json()["id"] for _ in range(2))
     finish(rows, scored)
-    failed = client.post("/v1/jobs", json=request | {"library": {"kind": "prototype", "concept_count": 4}}).json()["id"]
+    failed = client.post("/v1/jobs", json=by_hand(rows, body, 0, "prototype")).json()["id"]
     rows.fail(failed, rows.claim(failed), "It broke.")
     estimate = client.post("/v1/studies/estimate", json=body).json()
     assert (estimate["jobs"], estimate["reused"]) == (4, 1)
@@ -109,18 +102,7 @@ def test_what_there_is_already_is_used_and_not_run_again(client: TestClient, row
 
 def test_another_owners_jobs_are_not_used(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
     body = rows.study_request()
-    finish(
-        rows,
-        client.post(
-            "/v1/jobs",
-            json={
-                "kind": "score",
-                "model": body["models"][0],
-                "dataset": body["datasets"][0],
-                "library": {"kind": "cluster", "concept_count": 4},
-            },
-        ).json()["id"],
-    )
+    finish(rows, client.post("/v1/jobs", json=by_hand(rows, body, 0, "cluster")).json()["id"])
     theirs = client.post("/v1/studies", json=strange_rows.study_request(), headers=stranger.headers).json()
     assert theirs["jobs"]["succeeded"] == 0
 
@@ -214,13 +196,7 @@ def test_a_study_does_not_become_another(client: TestClient, rows: Any, change: 
 
 def test_canceling_ends_its_own_jobs_and_leaves_those_that_another_study_uses(client: TestClient, rows: Any) -> None:
     body = rows.study_request()
-    by_hand = {
-        "kind": "score",
-        "model": body["models"][1],
-        "dataset": body["datasets"][0],
-        "library": {"kind": "cluster", "concept_count": 4},
-    }
-    found = client.post("/v1/jobs", json=by_hand).json()["id"]
+    found = client.post("/v1/jobs", json=by_hand(rows, body, 1, "cluster")).json()["id"]
     study = made(client, body)
     other = made(client, body | {"models": body["models"][:1], "libraries": [{"kind": "cluster"}]})
     own, shared, running, foreign = (cell["job"] for cell in cells_of(client, study))
@@ -296,14 +272,38 @@ def test_representations_of_the_same_data_need_no_model(client: TestClient, rows
     assert (row["model"], row["label"], row["architecture"], row["untrained"]) == (datasets[0], "early", None, False)
 
 
-def test_checkpoints_that_say_no_epoch_count_by_their_place(client: TestClient, rows: Any) -> None:
-    untrained = rows.model(initial_seed=0)
-    body = rows.study_request(models=[untrained, rows.model(), rows.model()], libraries=[{"kind": "cluster"}], evolution=True)
-    study = made(client, body)
+def test_checkpoints_that_say_no_epoch_have_none_and_are_told_by_their_place(
+    client: TestClient, rows: Any, sessions: Any, tenant: Any
+) -> None:
+    models = [rows.model(initial_seed=0), rows.model(), rows.model()]
+    study = made(client, rows.study_request(models=models, libraries=[{"kind": "cluster"}], evolution=True))
+    for cell in cells_of(client, study)[1:]:
+        finish(rows, cell["job"])
+    assert [row["epoch"] for row in client.get(study["links"]["table"]).json()["data"]] == [None, None]
+    assert {line["epoch"] for line in csv.DictReader(io.StringIO(client.get(study["links"]["table.csv"]).text))} == {""}
+    with sessions() as session:
+        asked = session, tenant.owner_id, study["id"]
+        (run,) = analyse(study_rows(*asked), study_grid(*asked))["evolution"]
+    assert not run["epochs_given"]
+    assert [point["epoch"] for point in run["points"]] == [1, 2]  # the first has no result yet, and keeps its place
+
+
+def test_a_row_says_which_network_is_read_and_where(client: TestClient, rows: Any) -> None:
+    models = [
+        rows.model(arguments={"num_classes": 10}),
+        rows.model(initial_seed=0),
+        rows.model(initial_seed=1, layer="layer2"),
+        rows.model(arguments={"num_classes": 10, "in_chans": 1}),
+    ]
+    study = made(client, rows.study_request(models=models, libraries=[{"kind": "cluster"}]))
     for cell in cells_of(client, study):
         finish(rows, cell["job"])
-    data = client.get(study["links"]["table"]).json()["data"]
-    assert [(row["epoch"], row["untrained"]) for row in data] == [(0, True), (1, False), (2, False)]
+    assert [(row["network"], row["untrained"]) for row in client.get(study["links"]["table"]).json()["data"]] == [
+        ("timm:resnet18", False),
+        ("timm:resnet18", True),
+        ("timm:resnet18 at layer2", True),
+        ("timm:resnet18(in_chans=1)", False),
+    ]
 
 
 def test_libraries_are_cut_from_another_data_set(client: TestClient, rows: Any, sessions: Any) -> None:

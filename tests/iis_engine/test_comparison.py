@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from iis_engine.comparison import analyse
 from iis_engine.comparison_relation import DENOMINATOR_IS_ACCURACY
 
-GRID: dict[str, Any] = {"name": "study", "evolution": False, "sparsity_grids": None}
+GRID: dict[str, Any] = {"name": "study", "models": [], "evolution": False, "sparsity_grids": None}
 LINE = [[0.0, 10, 0.8, 1.0], [0.5, 5, 0.6, 0.75], [1.0, 0, 0.1, 0.125]]
 
 
@@ -27,7 +27,7 @@ def row(model: str, accuracy: float, iis: float | None, **values: Any) -> dict[s
         "family": None,
         "given_accuracy": None,
         "epoch": None,
-        "architecture": "timm:resnet18",
+        "network": "timm:resnet18",
         "untrained": False,
         "dataset": "dst_a",
         "dataset_name": "birds",
@@ -108,13 +108,22 @@ def test_an_accuracy_that_some_models_lack_is_not_used() -> None:
     assert only(analyse(rows, GRID)["relation"])["given_accuracy"] is None
 
 
-def test_models_near_chance_and_untrained_ones_are_left_out_by_name() -> None:
-    rows = [*four(), row("lost", 0.11, None), row("bare", 0.3, 0.99, untrained=True)]
-    analysis = analyse(rows, GRID)
-    found = only(analysis["relation"])
-    assert (found["n"], found["accuracy"]["spearman"]["value"]) == (4, pytest.approx(0.8))
-    assert {one["label"]: one["reason"].split()[1] for one in found["left_out"]} == {"lost": "representation", "bare": "is"}
-    assert any("lost" in warning for warning in analysis["warnings"])
+def test_models_near_chance_and_untrained_ones_are_left_out_of_every_section_by_name() -> None:
+    def six(**values: Any) -> list[dict[str, Any]]:
+        # The reference protocol gives an IIS to the one near chance too, and a high one.
+        return [*four(**values), row("lost", 0.11, 0.99, near_chance=True, **values), row("bare", 0.3, 0.98, untrained=True, **values)]
+
+    rows = [*six(), *six(concept_count=20), *six(library="cluster"), *six(library_dataset="dst_c", library_dataset_name="cars")]
+    analysis = analyse(rows, GRID | {"sparsity_grids": [[0, 0.5, 1]]})
+    between_models = ("relation", "concept_counts", "sparsity_grids", "agreement", "transfer")
+    for one in [one for name in between_models for one in analysis[name]]:
+        assert {left["label"]: left["reason"].split()[1] for left in one["left_out"]} == {"lost": "representation", "bare": "is"}
+        assert {len(one[name]) for name in ("models", "points") if name in one} <= {4}
+        parts = [part for name in ("order", "grids", "pairs") for part in one.get(name, [])] or [one]
+        assert {part["n"] for part in parts} == {4}
+    assert only(analysis["transfer"])["mean_difference"]["value"] == pytest.approx(0)
+    assert analysis["relation"][0]["accuracy"]["spearman"]["value"] == pytest.approx(0.8)
+    assert any("Near chance" in warning and "lost" in warning for warning in analysis["warnings"])
 
 
 def test_fewer_than_four_models_are_a_sentence() -> None:
@@ -137,6 +146,8 @@ def test_a_family_is_left_out_at_a_time() -> None:
     found = {one["family"]: one for one in only(analyse(rows, GRID)["relation"])["accuracy"]["leave_one_family_out"]}
     assert found["vit"]["n"] == 4
     assert found["vit"]["spearman"]["value"] == pytest.approx(0.8)
+    assert found["vit"]["spearman"]["low"] is found["vit"]["spearman"]["p"] is None  # resamples for each of many families take too long
+    assert "without interval" in found["vit"]["spearman"]["reason"]
     assert found["net"]["spearman"]["value"] is None
     assert only(analyse(four(), GRID)["relation"])["accuracy"]["leave_one_family_out"] == []
 
@@ -160,11 +171,19 @@ def test_a_run_is_told_by_epoch_with_its_beginning_near_chance() -> None:
     assert analyse(rows, GRID)["evolution"] == []
 
 
-def test_a_run_without_epochs_goes_by_position_and_a_run_at_chance_has_no_change() -> None:
-    rows = [row("z", 0.1, None), row("y", 0.11, None), row("x", 0.5, 0.6)]
+def test_a_run_without_epochs_goes_by_each_checkpoints_place_in_the_study() -> None:
+    rows = [row("x", 0.8, 0.9), row("y", 0.5, 0.6)]
+    found = only(analyse(rows, GRID | {"models": ["z", "y", "x"], "evolution": True})["evolution"])  # z has no result yet
+    assert not found["epochs_given"]
+    assert [(point["label"], point["epoch"]) for point in found["points"]] == [("y", 1), ("x", 2)]
+    assert "IIS rises from checkpoint 1 to 2" in found["sentence"]
+
+
+def test_a_run_at_chance_has_no_change() -> None:
+    rows = [row("z", 0.1, None), row("y", 0.11, 0.99, near_chance=True), row("x", 0.5, 0.6)]
     found = only(analyse(rows, GRID | {"evolution": True})["evolution"])
-    assert [point["label"] for point in found["points"]] == ["z", "y", "x"]
     assert found["change"] is None
+    assert found["highest_iis_at"] == 2
     assert "Fewer than two checkpoints" in found["sentence"]
 
 
@@ -227,10 +246,10 @@ def test_a_library_of_other_images_is_laid_beside_the_own_one_model_by_model() -
     assert "higher by the first" in found["sentence"]
 
 
-def test_trained_networks_are_laid_beside_the_mean_of_untrained_ones_of_their_architecture() -> None:
+def test_trained_networks_are_laid_beside_the_mean_of_the_same_network_untrained() -> None:
     bare = [row(f"bare {seed}", 0.3, iis, untrained=True) for seed, iis in enumerate((0.5, 0.6))]
-    other = row("vit", 0.9, 0.9, architecture="timm:vit_base_patch16_224")
-    found = only(analyse([*four(), other, *bare], GRID)["untrained"])
+    others = [row("vit", 0.9, 0.9, network="timm:vit_base_patch16_224"), row("early", 0.7, 0.6, network="timm:resnet18 at layer2")]
+    found = only(analyse([*four(), *others, *bare], GRID)["untrained"])
     assert [one["label"] for one in found["models"]] == list("abcd")
     assert found["models"][0]["difference"]["value"] == pytest.approx(0.70 - 0.55)
     assert [one["label"] for one in found["models"][0]["untrained_models"]] == ["bare 0", "bare 1"]

@@ -133,6 +133,23 @@ def test_nothing_is_left_of_what_is_given() -> None:
     assert "is the same for all 5" in str(partial_spearman(pairs(x, [1, 2, 3, 4, 5]), np.ones(5), "the denominator").reason)
 
 
+def test_of_very_many_pairs_tau_has_no_interval_and_says_so() -> None:
+    x = np.random.default_rng(6).normal(size=rank_correlation.TAU_RESAMPLED_UP_TO + 1)
+    found = kendall(pairs(x, x**3))
+    assert (found.value, found.low) == (pytest.approx(1), None)
+    assert "tau is not resampled" in str(found.reason)
+
+
+def test_many_pairs_are_worked_on_in_parts_that_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(5)
+    x, y, z = (generator.integers(0, 20, 30).astype(float) for _ in range(3))
+    with few_draws(200):
+        whole = spearman(pairs(x, y)), kendall(pairs(x, y)), partial_spearman(pairs(x, y), z, "z")
+        monkeypatch.setattr(rank_correlation, "_CELLS_AT_ONCE", 7 * 30)
+        parts = spearman(pairs(x, y)), kendall(pairs(x, y)), partial_spearman(pairs(x, y), z, "z")
+    assert parts == whole
+
+
 @given(FEW)
 @settings(deadline=None, max_examples=50)
 def test_no_values_whatever_give_anything_but_a_correlation_or_a_sentence(rows: list[tuple[int, int, int]]) -> None:

@@ -26,7 +26,7 @@ BACKBONES = (
 
 @pytest.fixture(scope="module")
 def analysis() -> dict[str, Any]:
-    """Thirteen models close together, two libraries and two M, as checkpoints of one run, the first two near chance."""
+    """Thirteen models close together, two libraries and two M, checkpoints of one run, the first two near chance for all their IIS."""
     generator = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
     for library in ("prototype", "cluster"):
@@ -35,8 +35,8 @@ def analysis() -> dict[str, Any]:
                 accuracy = 0.8 + generator.uniform(-0.03, 0.03)
                 points = [[0, concept_count, accuracy, 1.0], [1, 0, 0.1, 0.1]]
                 about = {"library": library, "concept_count": concept_count, "points": points}
-                iis = None if epoch < 2 else 0.8 + generator.uniform(-0.05, 0.05)
-                rows.append(row(label, accuracy, iis, family=label.split("-")[0], epoch=epoch, **about))
+                iis = 0.99 if epoch < 2 else 0.8 + generator.uniform(-0.05, 0.05)
+                rows.append(row(label, accuracy, iis, near_chance=epoch < 2, family=label.split("-")[0], epoch=epoch, **about))
     return analyse(rows, GRID | {"evolution": True, "sparsity_grids": [[0, 0.5, 1]]})
 
 
@@ -51,7 +51,7 @@ def test_each_figure_is_saved_the_same_way_twice(name: str, analysis: dict[str, 
     assert pixels.min() < 100 < pixels.max()
 
 
-@pytest.mark.parametrize(("name", "labels"), [("iis_accuracy", 11), ("concept_counts", 11)])
+@pytest.mark.parametrize(("name", "labels"), [("iis_accuracy", 11), ("concept_counts", 11), ("sparsity_grids", 11)])
 def test_the_labels_of_all_models_are_there_and_keep_apart(name: str, labels: int, analysis: dict[str, Any]) -> None:
     figure = draw_study_figure(analysis, name)
     figure.draw_without_rendering()  # which tells the labels where they are

@@ -44,8 +44,12 @@ function relation(one, several) {
     rows.map(([, against]) => el("p", {}, against.sentence)),
     drawn.length ? plot(summary, () => ({ traces: drawn.map(scatter), layout: { xaxis: { title: "Accuracy of the representation", tickformat: ".0%" }, yaxis: { title: "IIS" }, hovermode: "closest", showlegend: drawn.length <= LEGEND_NAMES } })) : null,
     one.n >= 2 ? correlations(one, rows) : null,
-    one.left_out.length ? el("p", { class: "help" }, `Left out: ${one.left_out.map((left) => left.label).join(", ")}. ${[...new Set(one.left_out.map((left) => left.reason))].join(" ")}`) : null,
+    leftOut(one),
   );
+}
+
+function leftOut({ left_out: models }) {
+  return models.length ? el("p", { class: "help" }, `Left out: ${models.map((left) => left.label).join(", ")}. ${[...new Set(models.map((left) => left.reason))].join(" ")}`) : null;
 }
 
 function correlations(one, rows) {
@@ -90,11 +94,12 @@ function evolutions(found) {
 }
 
 function evolution(one) {
+  const place = one.epochs_given ? "epoch" : "checkpoint";
   const line = (name, key, index) => {
     const points = one.points.filter((point) => point[key] && !(key === "iis" && point.near_chance));
-    return points.length ? banded(name, points, { x: (point) => point.epoch, y: (point) => point[key].value, low: (point) => point[key].low, high: (point) => point[key].high, hover: (point) => `${escapeLabel(point.label)}, epoch ${point.epoch}<br>${name} ${measured(point[key])}` }, look(index)) : [];
+    return points.length ? banded(name, points, { x: (point) => point.epoch, y: (point) => point[key].value, low: (point) => point[key].low, high: (point) => point[key].high, hover: (point) => `${escapeLabel(point.label)}, ${place} ${point.epoch}<br>${name} ${measured(point[key])}` }, look(index)) : [];
   };
-  const summary = one.points.map((point) => `epoch ${point.epoch}: accuracy ${share(point.accuracy.value)}, IIS ${point.near_chance || !point.iis ? "none, near chance" : number(point.iis.value)}`).join("; ");
+  const summary = one.points.map((point) => `${place} ${point.epoch}: accuracy ${share(point.accuracy.value)}, IIS ${point.near_chance || !point.iis ? "none, near chance" : number(point.iis.value)}`).join("; ");
   const make = () => ({ traces: [...line("IIS", "iis", 0), ...line("Accuracy", "accuracy", 1)], layout: { xaxis: { title: one.epochs_given ? "Epoch" : "Checkpoint" }, yaxis: { title: "IIS, accuracy", rangemode: "tozero" }, hovermode: "closest", shapes: shaded(one.points) } });
   return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), el("p", {}, one.sentence), plot(`Over training. ${summary}.`, make));
 }
@@ -115,12 +120,12 @@ function counts(found) {
     "Numbers of concepts",
     found.map((one) => {
       const make = () => ({
-        traces: one.models.flatMap((model, index) => banded(model.label, model.values.filter((value) => value.iis && !value.near_chance), { x: (value) => value.concept_count, y: (value) => value.iis.value, low: (value) => value.iis.low, high: (value) => value.iis.high, hover: (value) => `${escapeLabel(model.label)}, M = ${value.concept_count}<br>IIS ${measured(value.iis)}` }, look(index))),
+        traces: one.models.flatMap((model, index) => banded(model.label, model.values, { x: (value) => value.concept_count, y: (value) => value.iis.value, low: (value) => value.iis.low, high: (value) => value.iis.high, hover: (value) => `${escapeLabel(model.label)}, M = ${value.concept_count}<br>IIS ${measured(value.iis)}` }, look(index))),
         layout: { xaxis: { title: "M, number of concepts", type: "log", tickvals: one.concept_counts }, yaxis: { title: "IIS" }, hovermode: "closest", showlegend: one.models.length <= LEGEND_NAMES },
       });
       const columns = [["M", (order) => order.concept_count, "number"], [`Spearman’s ρ with M = ${one.default}`, (order) => estimate(order.spearman), "number"], ["Kendall’s τ", (order) => estimate(order.kendall), "number"], ["Models", (order) => order.n, "number"]];
       const absent = reasons(one.order.map((order) => order.spearman));
-      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), plot(`IIS by number of concepts for ${one.models.map((model) => model.label).join(", ")}.`, make), table(`Order of the models by M, ${settingWords(one)}`, columns, one.order), absent);
+      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), plot(`IIS by number of concepts for ${one.models.map((model) => model.label).join(", ")}.`, make), table(`Order of the models by M, ${settingWords(one)}`, columns, one.order), absent, leftOut(one));
     }),
   );
 }
@@ -134,7 +139,7 @@ function grids(found) {
     found.map((one) => {
       const columns = [["Sparsities", (grid) => grid.sparsities.join(", ")], ["Spearman’s ρ with the usual grid", (grid) => estimate(grid.spearman), "number"], ["Kendall’s τ", (grid) => estimate(grid.kendall), "number"], ["Read between nodes", (grid) => grid.interpolated.join(", ") || "none"]];
       const said = one.grids.filter((grid) => grid.sentence).map((grid) => el("p", { class: "help" }, grid.sentence));
-      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Sparsity grids, ${settingWords(one)}`, columns, one.grids), said, reasons(one.grids.map((grid) => grid.spearman)));
+      return el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Sparsity grids, ${settingWords(one)}`, columns, one.grids), said, reasons(one.grids.map((grid) => grid.spearman)), leftOut(one));
     }),
   );
 }
@@ -142,11 +147,11 @@ function grids(found) {
 function agreement(found) {
   if (!found.length) return null;
   const columns = [["Library", (pair) => pair.a], ["and library", (pair) => pair.b], ["Spearman’s ρ of IIS", (pair) => estimate(pair.spearman), "number"], ["Kendall’s τ", (pair) => estimate(pair.kendall), "number"], ["Models", (pair) => pair.n, "number"]];
-  return section("agreement", "Agreement of libraries", el("p", { class: "help" }, "Whether two libraries order the models alike."), found.map((one) => el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Agreement, ${settingWords(one)}`, columns, one.pairs), reasons(one.pairs.map((pair) => pair.spearman)))));
+  return section("agreement", "Agreement of libraries", el("p", { class: "help" }, "Whether two libraries order the models alike."), found.map((one) => el("div", { class: "setting" }, el("h3", {}, settingWords(one)), table(`Agreement, ${settingWords(one)}`, columns, one.pairs), reasons(one.pairs.map((pair) => pair.spearman)), leftOut(one))));
 }
 
 function differences(id, heading, found, first, second) {
   if (!found.length) return null;
   const columns = [["Model", (model) => model.label], [`IIS, ${first}`, (model) => measured(model[first]), "number"], [`IIS, ${second}`, (model) => measured(model[second]), "number"], ["Difference", (model) => (model.difference ? measured(model.difference) : (model.reason ?? "–")), "number"]];
-  return section(id, heading, found.map((one) => el("div", { class: "setting" }, el("h3", {}, settingWords(one)), one.sentence ? el("p", {}, one.sentence) : null, table(`${heading}, ${settingWords(one)}`, columns, one.models))));
+  return section(id, heading, found.map((one) => el("div", { class: "setting" }, el("h3", {}, settingWords(one)), one.sentence ? el("p", {}, one.sentence) : null, table(`${heading}, ${settingWords(one)}`, columns, one.models), one.left_out ? leftOut(one) : null)));
 }

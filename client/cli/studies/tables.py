@@ -140,11 +140,12 @@ def _relation(relations: Sequence[dict[str, Any]]) -> Table:
 
 
 def _evolution(runs: Sequence[dict[str, Any]]) -> Iterator[Table]:
-    """One table a data set: an epoch a row, the IIS through each library beside the accuracy."""
+    """One table a data set: a checkpoint a row by its epoch or place, the IIS through each library beside the accuracy."""
     for dataset in dict.fromkeys(str(run["dataset_name"]) for run in runs):
         own = [run for run in runs if run["dataset_name"] == dataset]
         without = [setting_words({**run, "dataset_name": ""}).removeprefix(", ") for run in own]
-        table = Table("epoch", "checkpoint", "accuracy", *(f"IIS, {name}" for name in without), title=f"Evolution on {dataset}")
+        place = "epoch" if own[0]["epochs_given"] else "place"
+        table = Table(place, "checkpoint", "accuracy", *(f"IIS, {name}" for name in without), title=f"Evolution on {dataset}")
         by_epoch = [{point["epoch"]: point for point in run["points"]} for run in own]
         for epoch in dict.fromkeys(epoch for points in by_epoch for epoch in points):
             there = [points.get(epoch) for points in by_epoch]

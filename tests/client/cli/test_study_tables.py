@@ -59,10 +59,12 @@ def test_a_run_is_shown_by_epoch_with_what_is_near_chance_said_so() -> None:
     accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
     start = {"epoch": 0.0, "label": "untrained", "accuracy": accuracy, "iis": None, "near_chance": True}
     end = {"epoch": 2.5, "label": "end", "accuracy": accuracy, "iis": {"value": 0.8, "low": 0.75, "high": 0.87}, "near_chance": False}
-    text = findings_of(evolution=[{**SETTING, "points": [start, end], "sentence": "IIS rises."}])
+    text = findings_of(evolution=[{**SETTING, "epochs_given": True, "points": [start, end], "sentence": "IIS rises."}])
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
     assert ["0", "untrained", "0.500", "near chance"] in rows
     assert ["2.5", "end", "0.500", "0.800 ± 0.060"] in rows
+    assert "epoch" in text
+    assert "epoch" not in findings_of(evolution=[{**SETTING, "epochs_given": False, "points": [start, end], "sentence": "IIS rises."}])
     assert "digits [small], cluster, M = 20: IIS rises." in text
 
 
