@@ -49,7 +49,8 @@ class Comparison:
     def score(self, run: FinetunedRun, seed: int, weight: float) -> dict[str, Any]:
         path = self._folder(seed, weight) / "best.safetensors"
         run.save(path)
-        return self._report(self._features(load_backbone(MOBILENETS[NETWORK].spec(), path)))
+        features = self._features(load_backbone(MOBILENETS[NETWORK].spec(), path))
+        return self._report(features) | {"accuracy_trained": run.accuracy(features)}
 
     def _folder(self, seed: int, weight: float) -> Path:
         return self.folder / f"seed-{seed}-lambda-{weight:g}"
@@ -113,21 +114,21 @@ def _compare(comparison: Comparison, seeds: list[int], weight: float) -> None:
                 f"and {run.history[0].loss_interpretation:.3f} -> {last.loss_interpretation:.3f}",
                 flush=True,
             )
-    compared = compare_runs(probe, reports[weight], reports[0.0], seeds)
+    compared = compare_runs(probe, reports[weight], reports[0.0], seeds, comparison.spec.trains)
     _print_table(compared)
     print_ratio(f"finetune_epoch_{NETWORK}", statistics.median(seconds[weight]), statistics.median(seconds[0.0]))
 
 
 def _print_table(compared: dict[str, Any]) -> None:
     print("\n| measure | unchanged | λ > 0, mean | λ = 0, mean | difference, 95 % interval |\n| --- | --- | --- | --- | --- |")
-    for measure in ("accuracy", "iis"):
+    for measure in ("accuracy", "iis", "accuracy_trained"):
         part = cast("dict[str, Any]", compared[measure])
         difference = part["differences"]["treatment_minus_control"]
         interval = "no interval" if difference["low"] is None else f"{difference['low']:+.4f} to {difference['high']:+.4f}"
         means = " | ".join("withheld" if mean is None else f"{mean:.4f}" for mean in (part["means"][arm] for arm in part["means"]))
         print(f"| {measure} | {means} | {difference['mean']:+.4f}, {interval} |")
     print()
-    for measure in ("accuracy", "iis"):
+    for measure in ("accuracy", "iis", "accuracy_trained"):
         for difference in compared[measure]["differences"].values():
             print(difference["sentence"])
 

@@ -8,7 +8,6 @@ from client.records import Elements, JobState, Progress, Reason, Report
 
 Arm = Literal["treatment", "control"]
 Pair = Literal["treatment_minus_control", "treatment_minus_probe", "control_minus_probe"]
-Measure = Literal["accuracy", "iis"]
 
 
 class FinetuneLibrary(TypedDict):
@@ -73,6 +72,12 @@ class FinetuneHistory(TypedDict):
     epochs: list[Epoch]
 
 
+class TunedReport(Report):
+    """The score of a fine-tuned network; its accuracy with the head that was trained is left out where it was not measured."""
+
+    accuracy_trained: NotRequired[float]
+
+
 class FinetuneRun(TypedDict):
     """One fine-tuned network and its score; its weights are those of `best_epoch`."""
 
@@ -81,7 +86,7 @@ class FinetuneRun(TypedDict):
     epochs: int
     stopped_early: bool
     validation_accuracy: float | None
-    report: Report
+    report: TunedReport
 
 
 class Difference(TypedDict):
@@ -94,6 +99,22 @@ class Difference(TypedDict):
     sentence: str
 
 
+class ComparedMeans(TypedDict):
+    """Each measure of the network as it was (probe) and its means over the seeds of the arms; None where it was not measured."""
+
+    accuracy: dict[str, float | None]
+    iis: dict[str, float | None]
+    accuracy_trained: dict[str, float | None] | None
+
+
+class ComparedDifferences(TypedDict):
+    """Each measure's pairs of arms; None where it was not measured."""
+
+    accuracy: dict[Pair, Difference]
+    iis: dict[Pair, Difference]
+    accuracy_trained: dict[Pair, Difference] | None
+
+
 class FinetuneResult(TypedDict):
     """What fine-tuning changed; `model` is the best treatment run, registered."""
 
@@ -103,8 +124,8 @@ class FinetuneResult(TypedDict):
     probe: Report
     treatment: list[FinetuneRun]
     control: list[FinetuneRun]
-    means: dict[Measure, dict[str, float | None]]
-    differences: dict[Measure, dict[Pair, Difference]]
+    means: ComparedMeans
+    differences: ComparedDifferences
     history: list[FinetuneHistory]
     words: list[str]
     warnings: list[str]

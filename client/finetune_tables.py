@@ -15,11 +15,12 @@ from client.records import Report, shown
 def finetune_view(result: FinetuneResult) -> Iterator[RenderableType]:
     """What fine-tuning changed."""
     yield from result["words"]
-    table = Table("", "seed", "best epoch", "accuracy", "IIS", "95 % interval", title="Networks, each scored on the test images")
-    table.add_row("as it was", "", "", *_scores(result["probe"]))
+    columns = ("", "seed", "best epoch", "accuracy", "as trained", "IIS", "95 % interval")
+    table = Table(*columns, title="Networks, each scored on the test images")
+    table.add_row("as it was", "", "", *_scores(result["probe"], None))
     for seed_runs in zip(result["treatment"], result["control"], strict=True):
         for name, run in zip(("treatment", "control (lambda = 0)"), seed_runs, strict=True):
-            table.add_row(name, str(run["seed"]), _best(run), *_scores(run["report"]))
+            table.add_row(name, str(run["seed"]), _best(run), *_scores(run["report"], run["report"].get("accuracy_trained")))
     yield table
     for warning in result["warnings"]:
         yield f"Warning: {warning}"
@@ -32,10 +33,11 @@ def epoch_line(epoch: Mapping[str, Any]) -> str:
     return f"{epoch['arm']}, seed {epoch['seed']}, epoch {epoch['epoch']}: loss {shown(epoch['loss'])}, validation accuracy {accuracies}"
 
 
-def _scores(report: Report) -> tuple[str, str, str]:
+def _scores(report: Report, as_trained: float | None) -> tuple[str, str, str, str]:
     low, high = report["iis_low"], report["iis_high"]
     interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-    return f"{report['accuracy_representation']:.3f}", shown(report["iis"]), interval
+    own = "" if as_trained is None else f"{as_trained:.3f}"
+    return f"{report['accuracy_representation']:.3f}", own, shown(report["iis"]), interval
 
 
 def _best(run: FinetuneRun) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from torch.nn import functional
 
 from iis_engine.batching import Batches, is_out_of_memory
 from iis_engine.errors import OutOfMemory, SettingError
-from iis_engine.finetune_images import Step
+from iis_engine.finetune_images import Images, Step, even_slices
 from iis_engine.finetune_network import Representation, TrainedWeights
 from iis_engine.finetune_schedule import make_optimizer
 from iis_engine.libraries.library import ConceptLibrary
@@ -25,6 +23,10 @@ from iis_engine.specs import FinetuneSpec
 from iis_engine.torch_backbone import TorchBackbone
 
 TOO_LARGE = "Not even one image fits into memory while this network is trained; choose a smaller network or input size."
+PAIR_TOO_LARGE = (
+    "Not even two images fit into memory while this network is trained, and its batch normalisation needs two at once; choose a smaller"
+    " network or input size."
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Learner:
     """f, h and g_cls with their optimiser.
 
     With λ = 0 g_cls learns from f without touching it, as a probe of the same library does, so that its loss can be told in the control.
+
+    Raises
+    ------
+    SettingError
+        For one image a batch where batch normalisation trains: a single image has no batch statistics.
     """
 
     def __init__(self, backbone: TorchBackbone, spec: FinetuneSpec, weight: float, heads: Heads) -> None:
@@ -74,41 +81,47 @@ class Learner:
         self._weight = weight
         half = None
         if spec.precision == "auto" and self._device.type == "cuda":
-            half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            half = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         network = backbone.copy_network()
         self.f = Representation(network, backbone.spec.layer, half)
         dry = torch.zeros(2, self._transform.channels, *self._transform.input_size, device=self._device)
-        self.trained = TrainedWeights(self.f, spec.trains, dry)
+        self.trained = TrainedWeights(self.f, spec.trains, dry, untrained=backbone.spec.initial_seed is not None)
+        if self.trained.takes_batch_statistics and spec.batch_size == 1:
+            raise SettingError(
+                "batch_size must be 2 or more for this network: its batch normalisation takes the statistics of a batch, which one image"
+                " does not have; it is 1.",
+                param="batch_size",
+            )
+        self._least = 2 if self.trained.takes_batch_statistics else 1
         self.heads = heads.to(self._device)
-        several = self._device.type == "cuda" and torch.cuda.device_count() > 1
-        self._parallel = nn.DataParallel(self.f) if several else self.f
+        self._device_count = torch.cuda.device_count() if self._device.type == "cuda" else 1
         self.optimizer = make_optimizer(self._named_parameters(), spec)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=half is torch.float16)
         self._batches = Batches(spec.batch_size, TOO_LARGE)
 
-    def step(self, images: Step, learning_rate: float) -> tuple[float, float]:
-        """Take one step of the optimiser on the mean loss of some images; gives both losses.
+    def step(self, step: Step, learning_rate: float) -> tuple[float, float]:
+        """Take one step of the optimiser on the mean loss of its images; gives both losses.
 
         Raises
         ------
         SettingError
             When the loss is not finite any more.
         OutOfMemory
-            When not even one image fits.
+            When not even one image fits, or two where batch normalisation trains.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        losses = self._gradients(images)
+        losses = self._gradients(step)
         self._scaler.step(self.optimizer)
         self._scaler.update()
         return losses
 
-    def predict(self, images: Step) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Images) -> tuple[Tensor, Tensor]:
         """Whether h and g_cls name the class of each image: two of (n,) bool on the CPU."""
         self.trained.judge()
 
         def correct(rows: slice) -> Tensor:
-            features = self._parallel(self._inputs(images, rows))
+            features = self._represent(self._inputs(images, rows))
             logits = self.heads.logits(features, features)
             require_finite(logits[0].sum() + logits[1].sum())
             labels = images.labels[rows].to(self._device)
@@ -157,55 +170,64 @@ class Learner:
                     key: torch.empty_like(parameter.detach()).copy_(value) if value.shape == parameter.shape and key != "step" else value
                     for key, value in kept.items()
                 }
-        self._scaler.load_state_dict(values["scaler"])
+        if values["scaler"]:  # nothing where the run began on a device that needs none
+            self._scaler.load_state_dict(values["scaler"])
         self._batches.size = values["batch_size"]
 
     def _named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         f = [(f"f.{name}", parameter) for name, parameter in self.trained.parameters()]
         return [*f, *self.heads.named_parameters()]
 
-    def _gradients(self, images: Step) -> tuple[float, float]:
+    def _gradients(self, step: Step) -> tuple[float, float]:
         """Gradients of the mean loss in batches that fit; when memory runs out, all of them anew in batches half as large."""
         buffers = list(self.f.module.buffers()) if self.trained.names else []
         before = [buffer.clone() for buffer in buffers]
-        while True:
-            try:
-                return self._accumulate(images)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if self._batches.size == 1:
-                    raise OutOfMemory(TOO_LARGE) from error
-                self._batches.size = max(1, min(self._batches.size, len(images.labels)) // 2)
-            self.optimizer.zero_grad()
+        while (sums := self._accumulated(step)) is None:
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
+        require_finite(sums.sum())
+        return float(sums[0]), float(sums[1])
 
-    def _accumulate(self, images: Step) -> tuple[float, float]:
+    def _accumulated(self, step: Step) -> Tensor | None:
+        """Both losses, once the gradients of all portions are there; None where memory ran out, and batches are smaller from now on."""
         self.optimizer.zero_grad()
         self.trained.learn()
-        sums = [torch.zeros((), device=self._device) for _ in range(2)]
-        for rows in _even_slices(len(images.labels), self._batches.size):
-            losses = self.losses(self._inputs(images, rows), images.labels[rows].to(self._device))
-            share = (rows.stop - rows.start) / len(images.labels)
-            total = losses.representation + (self._weight or 1.0) * losses.interpretation
-            self._scaler.scale(share * total).backward()
-            sums[0] += share * losses.representation.detach()
-            sums[1] += share * losses.interpretation.detach()
-        require_finite(sums[0] + sums[1])
-        return float(sums[0]), float(sums[1])
+        sums = torch.zeros(2, device=self._device)
+        for images in step.portions():
+            try:
+                for rows in even_slices(len(images.labels), max(self._least, self._batches.size)):
+                    sums += self._accumulate(images, rows, (rows.stop - rows.start) / step.image_count)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self._batches.size <= self._least:
+                    raise OutOfMemory(TOO_LARGE if self._least == 1 else PAIR_TOO_LARGE) from error
+                self._batches.size = max(self._least, min(self._batches.size, len(images.labels)) // 2)
+                self.optimizer.zero_grad()
+                return None
+        return sums
+
+    def _accumulate(self, images: Images, rows: slice, share: float) -> Tensor:
+        losses = self.losses(self._inputs(images, rows), images.labels[rows].to(self._device))
+        total = losses.representation + (self._weight or 1.0) * losses.interpretation
+        self._scaler.scale(share * total).backward()
+        return share * torch.stack([losses.representation.detach(), losses.interpretation.detach()])
 
     def losses(self, inputs: Tensor, labels: Tensor) -> Losses:
         """Both losses of preprocessed images (n, channels, H, W), with gradients where they may flow."""
         with torch.set_grad_enabled(bool(self.trained.names)):
-            features = self._parallel(inputs)
+            features = self._represent(inputs)
         logits = self.heads.logits(features, features if self._weight else features.detach())
         of_h, of_g_cls = (functional.cross_entropy(each, labels) for each in logits)
         return Losses(of_h, of_g_cls)
 
-    def _inputs(self, images: Step, rows: slice) -> Tensor:
+    def _represent(self, inputs: Tensor) -> Tensor:
+        devices = devices_for(len(inputs), self._device_count, self._least)
+        return self.f(inputs) if devices == 1 else nn.parallel.data_parallel(self.f, inputs, range(devices))
+
+    def _inputs(self, images: Images, rows: slice) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(images.pixels[rows]))
         return self._transform.normalize(pixels.to(self._device)).to(memory_format=torch.channels_last)
 
@@ -220,10 +242,21 @@ def require_finite(value: Tensor) -> None:
         )
 
 
-def _even_slices(count: int, at_most: int) -> Iterator[slice]:
-    """Slices of nearly equal length that cover 0..count-1, so that none is a small rest with bad batch statistics."""
-    edges = np.linspace(0, count, math.ceil(count / at_most) + 1).round().astype(int).tolist()
-    return (slice(start, stop) for start, stop in pairwise(edges))
+def devices_for(image_count: int, device_count: int, least: int) -> int:
+    """Among how many devices images are divided, so that each gets `least` of them or more, or one device gets all.
+
+    Examples
+    --------
+    Five images on four devices are dealt as 2, 2 and 1, on two as 3 and 2.
+
+    >>> devices_for(5, 4, least=1), devices_for(5, 4, least=2), devices_for(3, 2, least=2)
+    (4, 2, 1)
+    """
+    for devices in range(min(device_count, image_count), 1, -1):
+        share = math.ceil(image_count / devices)  # as torch.chunk deals; the last device gets the rest
+        if (image_count - 1) % share + 1 >= least:
+            return devices
+    return 1
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from iis_engine.architectures import Network
 from iis_engine.specs import TrainedPart
@@ -59,19 +60,20 @@ class TrainedWeights:
     """Which weights of f move, and how its layers behave while they do.
 
     What trains behaves as in training (dropout, batch statistics), what is frozen as in evaluation. Batch normalisation whose running
-    statistics are those of no data at all, mean 0 and variance 1, was folded into the weights before it: batch statistics would
-    undo the network there, so it keeps its own.
+    statistics are those of no data at all, mean 0 and variance 1, is either `untrained` or was folded into the weights before it. Batch
+    statistics would undo a folded network, so there it keeps its own.
 
     Attributes
     ----------
     stage : the last stage of f, where only that and what follows it trains
     names : of the parameters that move
+    takes_batch_statistics : whether some batch normalisation behaves as in training, which one image alone is not enough for
+    folded_count : how many batch normalisations would, but were taken for folded
     """
 
-    def __init__(self, representation: Representation, trains: TrainedPart, dry_images: Tensor) -> None:
+    def __init__(self, representation: Representation, trains: TrainedPart, dry_images: Tensor, *, untrained: bool) -> None:
         self._module = representation.module
         self._trains = trains
-        self._folded = [part for part in self._module.modules() if _is_folded(part)]
         reached = _reached(representation, dry_images, None)
         self.stage = last_stage(self._module, reached) if trains == "last" else None
         if trains == "last":
@@ -80,6 +82,14 @@ class TrainedWeights:
             self.names = reached if trains == "all" else frozenset()
         for name, parameter in self._module.named_parameters():
             parameter.requires_grad_(name in self.names)
+        self._folded = list[nn.Module]()
+        self.learn()
+        norms = [part for part in self._module.modules() if part.training and isinstance(part, _BatchNorm)]
+        self.judge()
+        if not untrained:
+            self._folded += [part for part in norms if _is_folded(part)]
+        self.takes_batch_statistics = len(norms) > len(self._folded)
+        self.folded_count = len(self._folded)
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters that move, by name."""
@@ -107,8 +117,8 @@ class TrainedWeights:
         self._module.eval()
 
 
-def _is_folded(part: nn.Module) -> bool:
-    if not isinstance(part, nn.modules.batchnorm._BatchNorm) or part.running_mean is None or part.running_var is None:  # pyright: ignore[reportPrivateUsage]
+def _is_folded(part: _BatchNorm) -> bool:
+    if part.running_mean is None or part.running_var is None:
         return False
     return not bool(part.running_mean.any()) and bool((part.running_var - 1).abs().max() <= 2 * part.eps)
 

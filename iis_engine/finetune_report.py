@@ -10,31 +10,42 @@ import numpy as np
 from iis_engine.curve import mean_interval
 from iis_engine.errors import SettingError
 from iis_engine.protocols import CONFIDENCE
+from iis_engine.specs import TrainedPart
 
-MEASURES = {"accuracy": "accuracy_representation", "iis": "iis"}
+TRAINED = "accuracy_trained"
+MEASURES = {"accuracy": "accuracy_representation", "iis": "iis", TRAINED: TRAINED}
 """What is compared, and the field of a report that holds it."""
-TITLES = {"accuracy": "Accuracy", "iis": "IIS"}
+TITLES = {"accuracy": "Accuracy", "iis": "IIS", TRAINED: "Accuracy as trained"}
+OF_F_ALONE = ("accuracy", "iis")
+FROZEN = "f was frozen and scoring solves the heads anew"
 SAME = 1e-9  # differences no further apart are equal but for rounding
 PAIRS = (("treatment", "control"), ("treatment", "probe"), ("control", "probe"))
 ARM_NAMES = {"treatment": "with interpretability maximisation", "control": "in the control", "probe": "in the network as it was"}
 
 
 def compare_runs(
-    probe: Mapping[str, Any], treatment: Sequence[Mapping[str, Any]], control: Sequence[Mapping[str, Any]], seeds: Sequence[int]
+    probe: Mapping[str, Any],
+    treatment: Sequence[Mapping[str, Any]],
+    control: Sequence[Mapping[str, Any]],
+    seeds: Sequence[int],
+    trains: TrainedPart = "all",
 ) -> dict[str, Any]:
     """Compare fine-tuned networks with λ > 0 (treatment), with λ = 0 (control) and the network as it was (probe).
 
     Parameters
     ----------
     probe : the report of the unchanged network, as `IISReport.to_dict` gives it
-    treatment, control : one report a seed, in the order of `seeds`
+    treatment, control : one report a seed, in the order of `seeds`; with an entry `accuracy_trained` beside, of the network with the head
+        that was trained, this is compared too
+    trains : what was trained; with `head` the sentences say that f was frozen
 
     Returns
     -------
-    JSON-ready: `seeds`, and for `accuracy` (of the representation, its head solved anew) and `iis` the `values` of each arm, their
-    `means`, and `differences` such as `treatment_minus_control`: `values` by seed, `mean`, `low` and `high` of a 95 % interval by
-    Student's t over the seeds, and a `sentence`. An IIS that was withheld leaves None. There is no interval with one seed, nor where
-    every seed has the same difference above or below 0, as accuracies on few images can: no spread was seen to make one of.
+    JSON-ready: `seeds`, and for `accuracy` (of the representation, its head solved anew), `iis` and, where every run has one,
+    `accuracy_trained` (of which the probe's is that of its solved head) the `values` of each arm, their `means`, and `differences` such as
+    `treatment_minus_control`: `values` by seed, `mean`, `low` and `high` of a 95 % interval by Student's t over the seeds, and a
+    `sentence`. An IIS that was withheld leaves None. There is no interval with one seed, nor where every seed has the same difference
+    above or below 0, as accuracies on few images can: no spread was seen to make one of.
 
     Raises
     ------
@@ -54,7 +65,13 @@ def compare_runs(
             f"Each seed needs one run of either arm; there are {len(seeds)} seeds, {len(treatment)} treatments, {len(control)} controls.",
             param="seeds",
         )
-    return {"seeds": list(seeds), **{name: _compared(name, probe, treatment, control) for name in MEASURES}}
+    named = MEASURES if all(TRAINED in report for report in (*treatment, *control)) else OF_F_ALONE
+    compared = {name: _compared(name, {TRAINED: probe["accuracy_representation"], **probe}, treatment, control) for name in named}
+    if trains == "head":
+        for name in OF_F_ALONE:
+            for difference in compared[name]["differences"].values():
+                difference["sentence"] = f"{FROZEN}, so {TITLES[name]} cannot change. {difference['sentence']}"
+    return {"seeds": list(seeds), **compared}
 
 
 def _compared(

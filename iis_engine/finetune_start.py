@@ -41,8 +41,20 @@ def split_images(features: FeatureSet, seed: int) -> tuple[Split, FeatureSet]:
     mask = validation_rows(features.y_train, protocols.VALIDATION_SHARE, seed)
     if not bool(mask.any()):
         raise DataError("No class has two training images, so none can be set aside for validation; send more images.")
-    fit = replace(features, X_train=features.X_train[~mask], y_train=features.y_train[~mask], train_rows=rows[~mask])
-    return Split(rows[~mask], rows[mask]), fit
+    split = Split(rows[~mask], rows[mask])
+    return split, only_images(features, split.fit)
+
+
+def only_images(features: FeatureSet, images: Tensor) -> FeatureSet:
+    """The features of some training images, and of the elements that were cut from them."""
+    rows = torch.arange(len(features.y_train)) if features.train_rows is None else features.train_rows
+    mask = torch.isin(rows, images)
+    kept = replace(features, X_train=features.X_train[mask], y_train=features.y_train[mask], train_rows=rows[mask])
+    if features.elements is None:
+        return kept
+    wanted = set(images.tolist())
+    of_them = [place for place, ref in enumerate(features.element_refs) if ref.image in wanted]
+    return replace(kept, elements=features.elements[of_them], element_refs=tuple(features.element_refs[place] for place in of_them))
 
 
 def solve_probe(fit: FeatureSet, seed: int, device: torch.device) -> Tensor:
@@ -84,9 +96,14 @@ def starting_head(fit: FeatureSet, own: nn.Linear | None, seed: int, device: tor
         return probe
     head = torch.cat([own.weight.detach().T, own.bias.detach()[None]]).to(device)
     X, y = fit.X_train.to(device), fit.y_train.to(device)
-    accuracy, reached = (float(((X @ h[:-1] + h[-1]).argmax(1) == y).float().mean()) for h in (head, probe))
+    accuracy, reached = head_accuracy(head, X, y), head_accuracy(probe, X, y)
     chance = float(torch.bincount(y).max()) / len(y)
     return head if accuracy - chance > reached - accuracy else probe
+
+
+def head_accuracy(head: Tensor, X: Tensor, y: Tensor) -> float:
+    """The share of rows whose class a head (d + 1, C) names, the last row of which is its bias."""
+    return float(((X @ head[:-1] + head[-1]).argmax(1) == y).float().mean())
 
 
 def _rows(fit: FeatureSet, seed: int, device: torch.device) -> TrainingRows:

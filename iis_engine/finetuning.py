@@ -24,10 +24,10 @@ from iis_engine.extraction import default_decode_threads, extract_features
 from iis_engine.features import FeatureSet, Progress, no_progress
 from iis_engine.finetune_checkpoint import Checkpoint, into_place, newest_checkpoint, write_checkpoint
 from iis_engine.finetune_history import EpochRecord, best_epoch, is_stalled
-from iis_engine.finetune_images import TrainingImages, step_count
+from iis_engine.finetune_images import TrainingImages, even_slices
 from iis_engine.finetune_learner import Heads, Learner
 from iis_engine.finetune_schedule import learning_rate_at
-from iis_engine.finetune_start import Split, own_classifier, solve_interpretation, split_images, starting_head
+from iis_engine.finetune_start import Split, head_accuracy, only_images, own_classifier, solve_interpretation, split_images, starting_head
 from iis_engine.libraries.build import check_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.specs import SEEDS, VISUAL_KINDS, FinetuneSpec
@@ -44,12 +44,20 @@ class FinetunedRun:
     best_epoch : the one whose weights are kept, by validation accuracy of h∘f; of equals the earliest
     stopped_early : whether `patience` ended it
     weights : of the whole network at the best epoch, under the architecture's own keys
+    head : h at the best epoch, (d + 1, C), the last row being the bias
+    warnings : what a reader of its numbers should know
     """
 
     history: tuple[EpochRecord, ...]
     best_epoch: int
     stopped_early: bool
     weights: Mapping[str, Tensor]
+    head: Tensor
+    warnings: tuple[str, ...]
+
+    def accuracy(self, features: FeatureSet) -> float:
+        """Of the network as it was trained, its own h on f, on the test images; `features` are of the network with `weights`."""
+        return head_accuracy(self.head, features.X_test, features.y_test)
 
     def save(self, path: Path) -> None:
         """Write a safetensors file that `load_backbone` takes for the same BackboneSpec, without its pretrained tag if it has one.
@@ -77,10 +85,14 @@ def finetune(
 ) -> FinetunedRun:
     """Train f, h and g_cls together: L = CE(h∘f(x), y) + λ · CE(g_cls∘g_s∘g_𝒞∘f(x), y) on the training images (eq. 8).
 
-    A tenth of each class is set aside and chooses the epoch. h starts from the architecture's own classifier where that knows the classes,
-    else from the solved linear probe; g_cls from the solved head at the sparsity. Two runs that differ in λ alone see the same batches and
-    start from the same heads. Every finished epoch leaves a file in `folder`; a run that finds files there goes on behind the newest that
-    can be read, and ends with the numbers of a run that was never interrupted on the same machine, device and number of threads.
+    A tenth of each class is set aside and chooses the epoch; neither its images nor crops of them are trained on. h starts from the
+    architecture's own classifier where that knows the classes, else from the solved linear probe; g_cls from the solved head at the
+    sparsity. Two runs that differ in λ alone see the same batches and start from the same heads.
+
+    Every finished epoch leaves a file in `folder`; a run that finds files there goes on behind the newest that can be read, and ends with
+    the numbers of a run that was never interrupted on the same machine, device and number of threads. On a GPU that holds where cuBLAS was
+    told to sum in one order, by CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment before torch began, and where torch does not warn of an
+    operation that it cannot repeat. Nothing is promised for several GPUs.
 
     Parameters
     ----------
@@ -98,7 +110,8 @@ def finetune(
     ArchitectureError
         For an ONNX network, which cannot be trained.
     SettingError
-        For a weight or seed out of range, a folder of another run, or a loss that stops being finite.
+        For a weight or seed out of range, a folder of another run, a batch of one image where batch normalisation trains, or a loss that
+        stops being finite.
     LibraryError, DataError, OutOfMemory
         As `build_libraries` and `extract_features` raise them.
 
@@ -148,8 +161,8 @@ class _Run:
     def begin(self, features: FeatureSet | None) -> None:
         given = self._extract(self.backbone) if features is None else features
         _require_of(given, self.dataset)
-        check_library(given, self.spec.library)
         split, fit = split_images(given, self.seed)
+        check_library(fit, self.spec.library)
         own = own_classifier(self.backbone.copy_network(), self.backbone.spec.layer, self.backbone.num_features, fit.class_count)
         h = starting_head(fit, own, self.seed, self.backbone.device)
         self._take_up(split, h, *solve_interpretation(fit, self.spec, self.seed, self.backbone.device))
@@ -170,19 +183,19 @@ class _Run:
 
     def train_epoch(self, progress: Progress) -> EpochRecord:
         started = time.perf_counter()
-        epoch, step_size = len(self.history) + 1, self.spec.batch_size * self.spec.accumulation_steps
+        epoch = len(self.history) + 1
         torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0]))  # for dropout and the like
         if self.spec.rebuild_every is not None and epoch > 1 and (epoch - 1) % self.spec.rebuild_every == 0:
             self._rebuild_library()
-        steps = step_count(len(self.fit), step_size)
+        steps = len(even_slices(len(self.fit), self.spec.batch_size * self.spec.accumulation_steps))
         done, total = (epoch - 1) * len(self.fit), self.spec.epochs * len(self.fit)
         sums, rate = np.zeros(2), 0.0
-        with self.fit.epoch(self.seed, epoch, step_size) as stream:
-            for number, images in enumerate(stream):
+        with self.fit.epoch(self.seed, epoch, self.spec.batch_size, self.spec.accumulation_steps) as stream:
+            for number, step in enumerate(stream):
                 progress(done, total)
                 rate = learning_rate_at((epoch - 1) * steps + number, self.spec, steps)
-                sums += len(images.labels) * np.array(self.learner.step(images, rate))
-                done += len(images.labels)
+                sums += step.image_count * np.array(self.learner.step(step, rate))
+                done += step.image_count
         progress(done, total)
         of_h, of_g_cls = (sums / len(self.fit)).tolist()
         accuracies = self._validate()
@@ -208,7 +221,9 @@ class _Run:
         if own is not None:
             state |= {f"{network.head[0]}.{name}": self.best[f"h.{name}"] for name in ("weight", "bias")}
         weights = {f"{network.key_prefix}{name}": tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-        return FinetunedRun(self.history, best_epoch(self.history), len(self.history) < self.spec.epochs, weights)
+        head = torch.cat([self.best["h.weight"].T, self.best["h.bias"][None]])
+        stopped_early = len(self.history) < self.spec.epochs
+        return FinetunedRun(self.history, best_epoch(self.history), stopped_early, weights, head, self._warnings())
 
     def _take_up(self, split: Split, h: Tensor, library: ConceptLibrary, g_cls: Tensor) -> None:
         threads = default_decode_threads(self.backbone)
@@ -217,6 +232,16 @@ class _Run:
             TrainingImages(self.dataset.train, rows.tolist(), self.backbone.transform, threads) for rows in (split.fit, split.validation)
         )
         self.learner = Learner(self.backbone, self.spec, self.weight, Heads(h, library, g_cls, self.spec.sparsity))
+
+    def _warnings(self) -> tuple[str, ...]:
+        count = self.learner.trained.folded_count
+        if not count:
+            return ()
+        return (
+            f"{count} of the network's batch normalisations came with mean 0 and variance 1, the statistics of no data: they are taken for"
+            " folded into the weights before them, and kept these statistics while their network was trained. Where the checkpoint is of an"
+            " untrained network instead, name its initial_seed in place of the checkpoint, and they are trained.",
+        )
 
     def _validate(self) -> tuple[float, float]:
         correct = np.zeros(2)
@@ -228,7 +253,7 @@ class _Run:
 
     def _rebuild_library(self) -> None:
         features = self._extract(self.backbone.with_weights(self.learner.f.module.state_dict()))
-        fit = _only(features, self.split.fit)
+        fit = only_images(features, self.split.fit)
         self.learner.put_library(*solve_interpretation(fit, self.spec, self.seed, self.backbone.device))
 
     def _extract(self, backbone: TorchBackbone) -> FeatureSet:
@@ -237,25 +262,23 @@ class _Run:
             return extract_features(backbone, replace(self.dataset, test=()), elements, shard_folder=Path(folder))
 
 
-def _only(features: FeatureSet, rows: Tensor) -> FeatureSet:
-    """The features of some training images."""
-    if features.train_rows is None:
-        raise DataError("These features do not say which image each row is; leave them out and they are computed.", param="features")
-    mask = torch.isin(features.train_rows, rows)
-    return replace(features, X_train=features.X_train[mask], y_train=features.y_train[mask], train_rows=features.train_rows[mask])
-
-
 def _require_of(features: FeatureSet, dataset: ImageDataset) -> None:
     rows = None if features.train_rows is None else features.train_rows.tolist()
     if rows is None or max(rows) >= len(dataset.train) or [dataset.train[row].label for row in rows] != features.y_train.tolist():
         raise DataError("These features are not of this data set's images; leave them out and they are computed.", param="features")
+    if features.elements is not None and len(features.element_refs) != len(features.elements):
+        raise DataError(
+            "These features do not say which image each visual element was cut from; leave them out and they are computed.",
+            param="features",
+        )
 
 
 @contextmanager
 def _reproducible(device: torch.device) -> Generator[None]:
     """The same numbers every time on the same device, and torch's random state and settings as they were afterwards.
 
-    A CPU needs no more than its seed. On a GPU sums are taken in a fixed order wherever torch can do so.
+    A CPU needs no more than its seed. On a GPU sums are taken in a fixed order wherever torch can do so; where it cannot, or cuBLAS was not
+    told to (CUBLAS_WORKSPACE_CONFIG), torch warns and goes on.
     """
     if device.type != "cuda":
         with torch.random.fork_rng(devices=[]):

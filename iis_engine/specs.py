@@ -27,6 +27,8 @@ OPTIMIZER_NAMES: tuple[OptimizerName, ...] = ("adamw", "sgd")
 TRAINED_PARTS: tuple[TrainedPart, ...] = ("head", "last", "all")
 PRECISION_NAMES: tuple[PrecisionName, ...] = ("auto", "full")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")
+STEP_IMAGES_MAX = 65_536
+"""Images in one step of fine-tuning: above the largest batches that training is known to gain by."""
 SEEDS = range(2**32)
 """Seeds that every random generator in use takes."""
 ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "onnx")
@@ -119,7 +121,7 @@ class FinetuneSpec:
     ----------
     library, elements : what g_𝒞 is made of; prototype, cluster, end2end or random
     sparsity : s of g_s, below 1
-    batch_size : images per forward pass; an optimiser's step takes `accumulation_steps` of them
+    batch_size : images per forward pass; an optimiser's step takes `accumulation_steps` of them, `STEP_IMAGES_MAX` images at most
     warmup_epochs : over which the learning rate rises linearly, before it falls along a cosine
     trains : `head` (h and g_cls, f stays as it is), `last` (the last stage of f, what follows it, and the heads) or `all`
     rebuild_every : epochs after which the library is made anew from the elements under the current f; None keeps the first one
@@ -149,6 +151,12 @@ class FinetuneSpec:
         _require_name(self.precision, PRECISION_NAMES, "precision", "precision")
         for name in ("epochs", "batch_size", "accumulation_steps"):
             _require_at_least(1, getattr(self, name), name)
+        if (images := self.batch_size * self.accumulation_steps) > STEP_IMAGES_MAX:
+            raise SettingError(
+                f"batch_size x accumulation_steps, {images} images, would make one step; {STEP_IMAGES_MAX} are the most, so give less of"
+                " either.",
+                param="accumulation_steps",
+            )
         for name in ("rebuild_every", "patience"):
             if getattr(self, name) is not None:
                 _require_at_least(1, getattr(self, name), name)

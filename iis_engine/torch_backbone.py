@@ -39,7 +39,7 @@ class TorchBackbone(Backbone):
         self._module = network.module.eval().requires_grad_(requires_grad=False).to(device=device).to(memory_format=torch.channels_last)
         self._half = None
         if device.type == "cuda":
-            self._half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            self._half = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         state = {key: tensor for key, tensor in self._module.state_dict().items() if not self._in_unused_head(key)}
         self._parameter_count = sum(weights.numel() for key, weights in self._module.named_parameters() if key in state)
         self._map_layer: str | None = None

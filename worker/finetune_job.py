@@ -22,7 +22,7 @@ from worker.sources import Sources, read_vocabulary
 from worker.stage_files import COMPARISON, FEATURES, REPORT, RunFiles
 
 ARMS = ("treatment", "control")
-MEASURES = ("accuracy", "iis")
+MEASURES = ("accuracy", "iis", "accuracy_trained")
 PROBE_STAGES = ("extract", "libraries", "control", "heads", "curve")
 SCHEDULE = (
     *("sparsity", "epochs", "optimizer", "learning_rate", "weight_decay", "batch_size", "accumulation_steps"),
@@ -78,14 +78,18 @@ def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, dev
             scored = _key("evaluate", trained=trained, score=score, preprocessing=tuned["preprocessing"])
             train = {**run, "spec": training, "weight": weight}
             look = {**run, "score": score, "device": device, "model": tuned, "preprocessing": (model.info or {}).get("preprocessing")}
-            left, found, needed = (files.weights, files.history), (files.report, files.checked), ("model", "dataset")
+            left, found, needed = (files.weights, files.head, files.history), (files.report, files.checked), ("model", "dataset")
             runs += [
                 Stage("finetune", trained, (FEATURES,), left, train, needed, sharded=True, part=part, epochs_of=run),
-                Stage("evaluate", scored, (files.weights,), found, look, ("dataset",), sharded=True, part=part),
+                Stage("evaluate", scored, (files.weights, files.head), found, look, ("dataset",), sharded=True, part=part),
             ]
             reports.append(files.report)
     compared = _key("compare", probe=probe[-1].key, runs=[stage.key for stage in runs], seeds=spec["seeds"])
-    return [*probe, *runs, Stage("compare", compared, (REPORT, *reports), (COMPARISON,), {"seeds": spec["seeds"]})]
+    return [
+        *probe,
+        *runs,
+        Stage("compare", compared, (REPORT, *reports), (COMPARISON,), {"seeds": spec["seeds"], "trains": spec["trains"]}),
+    ]
 
 
 def pinned_preprocessing(model: Model) -> Json | None:
@@ -130,6 +134,7 @@ def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
     """A run as the result shows it, and its epochs."""
     trained, report = (json.loads(pipeline.file(name).read_text()) for name in (files.history, files.report))
     epochs, best = trained["epochs"], trained["best_epoch"]
+    report["warnings"] = [*trained["warnings"], *report["warnings"]]
     validation = next((epoch["validation_accuracy"] for epoch in epochs if epoch["epoch"] == best), None)
     shown = {
         "seed": files.seed,
@@ -144,9 +149,10 @@ def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
 
 def _compared(found: dict[str, Any]) -> Json:
     """What `compare` wrote, by what a reader asks for: means, differences, and these in words, treatment against control first."""
-    differences = {name: found[name]["differences"] for name in MEASURES}
-    words = [differences[name][pair]["sentence"] for pair in differences[MEASURES[0]] for name in MEASURES]
-    return {"means": {name: found[name]["means"] for name in MEASURES}, "differences": differences, "words": words}
+    measured = [name for name in MEASURES if name in found]
+    differences = {name: found[name]["differences"] for name in measured}
+    words = [differences[name][pair]["sentence"] for pair in differences[measured[0]] for name in measured]
+    return {"means": {name: found[name]["means"] for name in measured}, "differences": differences, "words": words}
 
 
 def _warnings(findings: Json) -> list[str]:

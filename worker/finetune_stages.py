@@ -15,7 +15,9 @@ from worker.stage_files import COMPARISON, FEATURES, REPORT, RunFiles
 
 
 def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """One run -> its best weights and its history. Each finished epoch is announced as a shard, with what is known of it."""
+    """One run -> its best weights, its head and its history. Each finished epoch is announced as a shard, with what is known of it."""
+    from safetensors.torch import save_file
+
     from iis_engine.features import FeatureSet
     from iis_engine.finetuning import finetune as train
 
@@ -43,14 +45,18 @@ def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
         on_epoch=on_epoch,
     )
     run.save(workspace / files.weights)
-    history = [_plain(record.to_dict()) for record in run.history]
-    found = {"epochs": history, "best_epoch": run.best_epoch, "stopped_early": run.stopped_early}
+    save_file({"h": run.head}, workspace / files.head)
+    history, warnings = [_plain(record.to_dict()) for record in run.history], list(run.warnings)
+    found = {"epochs": history, "best_epoch": run.best_epoch, "stopped_early": run.stopped_early, "warnings": warnings}
     (workspace / files.history).write_text(json.dumps(found, allow_nan=False))
-    return {}
+    return {"warnings": warnings}
 
 
 def evaluate(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The score of a fine-tuned network under the exact protocol, its digest, and what it is."""
+    """The score of a fine-tuned network under the exact protocol, its accuracy with its own head, its digest, and what it is."""
+    from safetensors.torch import load_file
+
+    from iis_engine.finetune_start import head_accuracy
     from iis_engine.scoring import score_features
     from iis_engine.specs import ElementSpec
 
@@ -59,6 +65,7 @@ def evaluate(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
     info = backbone.describe()
     features = extracted(backbone, workspace, arguments, ElementSpec(**score["elements"]), tell)
     report = score_features(features, score_spec(score), device=arguments["device"], progress=tell.progress).to_dict()
+    report["accuracy_trained"] = head_accuracy(load_file(workspace / files.head)["h"], features.X_test, features.y_test)
     warnings = list[str]()
     if info["preprocessing"] != arguments["preprocessing"]:
         warnings.append(
@@ -78,7 +85,7 @@ def compare(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
         return [json.loads((workspace / RunFiles(arm, seed).report).read_text()) for seed in arguments["seeds"]]
 
     probe = json.loads((workspace / REPORT).read_text())
-    found = compare_runs(probe, reports("treatment"), reports("control"), arguments["seeds"])
+    found = compare_runs(probe, reports("treatment"), reports("control"), arguments["seeds"], arguments["trains"])
     (workspace / COMPARISON).write_text(json.dumps(found, allow_nan=False))
     tell.progress(1, 1)
     return {}

@@ -36,6 +36,10 @@ class RunFiles:
         return self._named("tuned", "safetensors")
 
     @property
+    def head(self) -> str:
+        return self._named("head", "safetensors")
+
+    @property
     def history(self) -> str:
         return self._named("history", "json")
 

@@ -10,7 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 AT = "/v1/jobs/job_01jz3x1c3d5e7f9g1h3j5k7m9n"
 MODEL_AT = "/v1/models/mdl_01jz3y2d4e6f8g0h2j4k6m8n0p"
 _REPORT: dict[str, Any] = {"accuracy_representation": 0.928, "iis": 0.921, "iis_low": 0.909, "iis_high": 0.933, "warnings": []}
-_RUN: dict[str, Any] = {"seed": 0, "best_epoch": 7, "epochs": 10, "stopped_early": False, "validation_accuracy": 0.931, "report": _REPORT}
+_RUN: dict[str, Any] = {
+    "seed": 0,
+    "best_epoch": 7,
+    "epochs": 10,
+    "stopped_early": False,
+    "validation_accuracy": 0.931,
+    "report": _REPORT | {"accuracy_trained": 0.926},
+}
 _EPOCH: dict[str, Any] = {
     "epoch": 1,
     "loss": 0.91,
@@ -39,10 +46,11 @@ FINETUNE_EXAMPLE: dict[str, Any] = {
     "means": {
         "accuracy": {"probe": 0.924, "treatment": 0.928, "control": 0.927},
         "iis": {"probe": 0.916, "treatment": 0.921, "control": 0.917},
+        "accuracy_trained": {"probe": 0.924, "treatment": 0.926, "control": 0.925},
     },
     "differences": {
         name: {f"{pair}": _DIFFERENCE for pair in ("treatment_minus_control", "treatment_minus_probe", "control_minus_probe")}
-        for name in ("accuracy", "iis")
+        for name in ("accuracy", "iis", "accuracy_trained")
     },
     "history": [{"arm": "treatment", "seed": 0, "epochs": [_EPOCH]}],
     "words": [_DIFFERENCE["sentence"]],
@@ -87,7 +95,7 @@ class RunView(BaseModel):
     epochs: int = Field(description="Epochs that were run")
     stopped_early: bool
     validation_accuracy: float | None = Field(description="At the best epoch")
-    report: dict[str, Any] = Field(description="The engine's report, under the exact protocol")
+    report: dict[str, Any] = Field(description="The engine's report, under the exact protocol, with `accuracy_trained` beside")
 
 
 class DifferenceView(BaseModel):
@@ -117,13 +125,17 @@ class MeansView(BaseModel):
 
 
 class ComparedMeans(BaseModel):
-    accuracy: MeansView = Field(description="Of the representation, on test images")
+    accuracy: MeansView = Field(description="Of the representation with a head solved anew, on test images")
     iis: MeansView
+    accuracy_trained: MeansView | None = Field(
+        default=None, description="With the head that was trained; the probe's is solved. Null in results that did not measure it"
+    )
 
 
 class ComparedDifferences(BaseModel):
     accuracy: DifferencesView
     iis: DifferencesView
+    accuracy_trained: DifferencesView | None = None
 
 
 class FinetuneView(BaseModel):

@@ -10,12 +10,19 @@ from pydantic_core import PydanticCustomError
 
 from app.jobs.fields import Deadline, Elements, Seed
 from app.jobs.libraries import ConceptCount
-from iis_engine.specs import FINETUNE_LIBRARY_KINDS, LIBRARY_KINDS, FinetuneSpec, OptimizerName, PrecisionName, TrainedPart
+from iis_engine.specs import (
+    FINETUNE_LIBRARY_KINDS,
+    LIBRARY_KINDS,
+    STEP_IMAGES_MAX,
+    FinetuneSpec,
+    OptimizerName,
+    PrecisionName,
+    TrainedPart,
+)
 
 MIN_SEEDS, MAX_SEEDS = 3, 20
 DEFAULTS = FinetuneSpec()
 MAX_EPOCHS = 10_000
-MAX_BATCH = 65_536
 
 
 def _trainable_kind(value: object) -> object:
@@ -88,6 +95,18 @@ def _within_epochs(value: int, info: ValidationInfo) -> int:
     return value
 
 
+def _of_one_step(value: int, info: ValidationInfo) -> int:
+    batch_size = info.data.get("batch_size")
+    if batch_size is not None and batch_size * value > STEP_IMAGES_MAX:
+        said = {"images": batch_size * value, "most": STEP_IMAGES_MAX}
+        raise PydanticCustomError(
+            "step_too_large",
+            "batch_size x accumulation_steps, {images} images, would make one step; {most} are the most, so give less of either.",
+            said,
+        )
+    return value
+
+
 class FinetuneLibrary(BaseModel):
     """The library whose interpretation is trained: one that crops, or random directions, make by themselves."""
 
@@ -144,13 +163,15 @@ class FinetuneCreate(BaseModel):
     )
     weight_decay: FiniteFloat = Field(default=DEFAULTS.weight_decay, ge=0, le=1000)
     batch_size: Annotated[int, _whole("batch_size", "how many images are seen at once")] = Field(
-        default=DEFAULTS.batch_size, le=MAX_BATCH, json_schema_extra={"minimum": 1}
+        default=DEFAULTS.batch_size, le=STEP_IMAGES_MAX, json_schema_extra={"minimum": 1}
     )
-    accumulation_steps: Annotated[int, _whole("accumulation_steps", "how many batches make one step")] = Field(
-        default=DEFAULTS.accumulation_steps,
-        le=MAX_BATCH,
-        json_schema_extra={"minimum": 1},
-        description="Batches whose gradients make one step",
+    accumulation_steps: Annotated[int, _whole("accumulation_steps", "how many batches make one step"), AfterValidator(_of_one_step)] = (
+        Field(
+            default=DEFAULTS.accumulation_steps,
+            le=STEP_IMAGES_MAX,
+            json_schema_extra={"minimum": 1},
+            description=f"Batches whose gradients make one step; times batch_size it is {STEP_IMAGES_MAX} images at most",
+        )
     )
     warmup_epochs: Annotated[int, AfterValidator(_within_epochs)] = Field(
         default=DEFAULTS.warmup_epochs, validate_default=True, ge=0, le=MAX_EPOCHS

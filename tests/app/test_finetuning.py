@@ -68,6 +68,7 @@ def test_everything_that_is_given_is_kept(client: TestClient, rows: Any) -> None
         ({"epochs": 2, "warmup_epochs": 3}, "warmup_epochs", "warm up for 3 epochs of 2"),
         ({"patience": 0}, "patience", "1 or more"),
         ({"batch_size": 0}, "batch_size", "1 or more"),
+        ({"batch_size": 256, "accumulation_steps": 257}, "accumulation_steps", "65792 images, would make one step; 65536 are the most"),
         ({"sparsity": 1}, "sparsity", "less than 1"),
         ({"learning_rate": 0}, "learning_rate", "greater than 0"),
         ({"trains": "tail"}, "trains", "'all'"),

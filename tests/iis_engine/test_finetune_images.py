@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count, product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from iis_engine import finetune_images
 from iis_engine.datasets import ImageDataset, read_image_folder
-from iis_engine.finetune_images import Step, TrainingImages, shifted, step_count
+from iis_engine.finetune_images import Images, TrainingImages, even_slices, shifted
 from iis_engine.images import load_image
 from iis_engine.preprocessing import ImageTransform
 
@@ -24,13 +29,13 @@ def dataset(image_folder: ImageFolder) -> ImageDataset:
     return read_image_folder(image_folder({"cat": 2, "dog": 2}, under="test"))
 
 
-def batches(dataset: ImageDataset, seed: int, epoch: int, threads: int = 2) -> list[Step]:
+def batches(dataset: ImageDataset, seed: int, epoch: int, threads: int = 2) -> list[Images]:
     images = TrainingImages(dataset.train, range(17), TRANSFORM, threads)
-    with images.epoch(seed, epoch, 6) as steps:
-        return list(steps)
+    with images.epoch(seed, epoch, 3, 2) as steps:
+        return [portion for step in steps for portion in step.portions()]
 
 
-def same(one: list[Step], other: list[Step]) -> bool:
+def same(one: list[Images], other: list[Images]) -> bool:
     return all(np.array_equal(a.pixels, b.pixels) and a.labels.equal(b.labels) for a, b in zip(one, other, strict=True))
 
 
@@ -47,10 +52,65 @@ def test_images_too_many_to_be_kept_are_decoded_to_the_same_batches(dataset: Ima
 
 
 def test_an_epoch_has_every_image_once_in_steps_of_nearly_equal_size(dataset: ImageDataset) -> None:
-    steps = batches(dataset, 0, 1)
-    assert len(steps) == step_count(17, 6) == 3
-    assert sorted(len(step.labels) for step in steps) == [5, 6, 6]
-    assert sorted(label for step in steps for label in step.labels.tolist()) == sorted(image.label for image in dataset.train)
+    images, seen = TrainingImages(dataset.train, range(17), TRANSFORM, 2), list[list[Images]]()
+    with images.epoch(0, 1, 3, 2) as steps:
+        for step in steps:
+            seen.append(list(step.portions()))
+            assert step.image_count == sum(len(portion.labels) for portion in seen[-1])
+    assert [[len(portion.labels) for portion in portions] for portions in seen] == [[3, 3], [2, 3], [3, 3]]
+    assert sorted(label for step in seen for portion in step for label in portion.labels.tolist()) == [0] * 9 + [1] * 8
+
+
+def test_parts_cover_everything_evenly_and_none_is_of_one_image_unless_all_are() -> None:
+    for image_count, at_most in product(range(1, 60), range(1, 10)):
+        parts = even_slices(image_count, at_most)
+        sizes = [part.stop - part.start for part in parts]
+        assert [row for part in parts for row in range(part.start, part.stop)] == list(range(image_count))
+        assert max(sizes) - min(sizes) <= 1
+        assert max(sizes) <= (3 if at_most == 2 else at_most)
+        assert min(sizes) >= min(2, at_most, image_count)
+
+
+@dataclass(frozen=True)
+class Watched(ImageTransform):
+    """A transform that tells when a ninth image is asked for, and can make the first two wait until both are being decoded."""
+
+    asked: count[int] = field(default_factory=lambda: count(1))
+    ninth: threading.Event = field(default_factory=threading.Event)
+    meeting: threading.Barrier | None = None
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        number = next(self.asked)
+        if number <= 2 and self.meeting is not None:
+            self.meeting.wait()
+        if number == 9:
+            self.ninth.set()
+        return super().pixels(image)
+
+
+def test_a_large_step_is_decoded_portion_by_portion_while_it_is_read(dataset: ImageDataset) -> None:
+    """Host memory holds about the portion that is read and the next one, however many make a step."""
+    transform = Watched((32, 32), (32, 32))
+    with TrainingImages(dataset.train, range(17), transform, 1).epoch(0, 1, 2, 8) as steps:
+        next(next(steps).portions())
+        assert not transform.ninth.wait(0.3)
+
+
+def test_one_step_is_decoded_by_several_threads(dataset: ImageDataset) -> None:
+    transform = Watched((32, 32), (32, 32), meeting=threading.Barrier(2, timeout=10))
+    with TrainingImages(dataset.train, range(17), transform, 2).epoch(0, 1, 64, 1) as steps:
+        assert next(next(steps).portions()).pixels.shape == (17, 32, 32, 3)
+
+
+def test_a_step_that_was_broken_off_gives_the_same_images_again_and_the_next_one_its_own(dataset: ImageDataset) -> None:
+    undisturbed = batches(dataset, 0, 1)
+    with TrainingImages(dataset.train, range(17), TRANSFORM, 2).epoch(0, 1, 3, 2) as steps:
+        first = next(steps)
+        broken_off = next(first.portions())
+        again = list(first.portions())
+        rest = [portion for step in steps for portion in step.portions()]
+    assert same([broken_off], again[:1])
+    assert same([*again, *rest], undisturbed)
 
 
 def test_evaluation_sees_the_images_as_scoring_does(dataset: ImageDataset) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ from torch.nn import functional
 
 from iis_engine.backbones import load_backbone
 from iis_engine.errors import OutOfMemory, SettingError
-from iis_engine.finetune_images import Step
-from iis_engine.finetune_learner import Heads, Learner
+from iis_engine.finetune_images import Images, Step
+from iis_engine.finetune_learner import Heads, Learner, devices_for
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_random
 from iis_engine.sparsify import magnitude_ranks
@@ -32,9 +34,14 @@ def backbone(tiny_checkpoint: Path) -> TorchBackbone:
 
 
 @pytest.fixture
-def images() -> Step:
+def images() -> Images:
     random = np.random.default_rng(0)
-    return Step(random.integers(0, 256, (7, 32, 32, 3), dtype=np.uint8), torch.from_numpy(random.integers(0, CLASSES, 7)))
+    return Images(random.integers(0, 256, (7, 32, 32, 3), dtype=np.uint8), torch.from_numpy(random.integers(0, CLASSES, 7)))
+
+
+def step_of(*portions: Images) -> Step:
+    """A step of images in memory."""
+    return Step(sum(len(each.labels) for each in portions), iter(portions), lambda: nullcontext(iter(portions)))
 
 
 def heads(dimension: int, concept_count: int = 12, sparsity: float = 0.5) -> Heads:
@@ -93,9 +100,9 @@ def test_a_representation_without_any_activation_has_no_gradient_rather_than_non
 
 
 @pytest.mark.parametrize("weight", [0.5, 2.0])
-def test_a_step_follows_the_gradient_of_equation_8(backbone: TorchBackbone, images: Step, weight: float) -> None:
+def test_a_step_follows_the_gradient_of_equation_8(backbone: TorchBackbone, images: Images, weight: float) -> None:
     one, other = learner(backbone, weight), learner(backbone)
-    one.step(images, 1e-2)
+    one.step(step_of(images), 1e-2)
     inputs = backbone.transform.normalize(torch.from_numpy(images.pixels))
     losses = other.losses(inputs, images.labels)
     (_, first), *_ = other.trained.parameters()
@@ -107,9 +114,9 @@ def test_a_step_follows_the_gradient_of_equation_8(backbone: TorchBackbone, imag
     assert torch.allclose(moved.grad, of_h + weight * of_g_cls, atol=1e-6)
 
 
-def gradients_of(one: Learner, images: Step) -> tuple[tuple[float, float], dict[str, Tensor]]:
+def gradients_of(one: Learner, images: Images) -> tuple[tuple[float, float], dict[str, Tensor]]:
     """The losses of a step, and what it did to f and the heads."""
-    losses = one.step(images, 1e-2)
+    losses = one.step(step_of(images), 1e-2)
     return losses, {**one.weights(), **{f"g_cls.{key}": tensor for key, tensor in one.heads.g_cls.state_dict().items()}}
 
 
@@ -117,7 +124,7 @@ def close(one: dict[str, Tensor], other: dict[str, Tensor], tolerance: float) ->
     return all(torch.allclose(one[key].float(), other[key].float(), atol=tolerance) for key in one)
 
 
-def test_a_step_divided_into_small_batches_is_the_same_step(backbone: TorchBackbone, images: Step) -> None:
+def test_a_step_divided_into_small_batches_is_the_same_step(backbone: TorchBackbone, images: Images) -> None:
     """With SGD, since AdamW's first step sees the sign of a gradient alone, and without batch statistics: this network has none."""
 
     def trained(batch_size: int) -> tuple[tuple[float, float], dict[str, Tensor]]:
@@ -131,7 +138,7 @@ def test_a_step_divided_into_small_batches_is_the_same_step(backbone: TorchBackb
 
 
 def test_a_step_that_runs_out_of_memory_is_taken_again_in_halves(
-    backbone: TorchBackbone, images: Step, monkeypatch: pytest.MonkeyPatch
+    backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second failure comes when a first part has left gradients, which must not be counted twice."""
     sizes, one = list[int](), learner(backbone)
@@ -152,50 +159,93 @@ def test_a_step_that_runs_out_of_memory_is_taken_again_in_halves(
     assert all(torch.equal(weights[key], alike[key]) for key in weights)
 
 
-def test_a_network_of_which_not_one_image_fits_is_refused(backbone: TorchBackbone, images: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def normalised() -> TorchBackbone:
+    """A network whose batch normalisation trains, and sees one place of each image in its last layers."""
+    spec = BackboneSpec("timm:test_resnet", preprocessing=Preprocessing(input_size=32), initial_seed=0)
+    loaded = load_backbone(spec, None, device="cpu")
+    assert isinstance(loaded, TorchBackbone)
+    return loaded
+
+
+def test_batch_normalisation_never_gets_one_image_however_little_memory_there_is(
+    normalised: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, one = list[int](), learner(normalised)
+    losses = one.losses
+
+    def scarce(inputs: Tensor, labels: Tensor) -> object:
+        sizes.append(len(labels))
+        if len(labels) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return losses(inputs, labels)
+
+    monkeypatch.setattr(one, "losses", scarce)
+    one.step(step_of(images), 1e-2)
+    assert sizes == [7, 2, 3, 2]
+    monkeypatch.setattr(one, "losses", lambda *_: scarce(torch.empty(0), torch.empty(9)))
+    with pytest.raises(OutOfMemory, match="Not even two images fit"):
+        one.step(step_of(images), 1e-2)
+
+
+def test_one_image_a_batch_is_refused_where_batch_normalisation_trains(normalised: TorchBackbone) -> None:
+    with pytest.raises(SettingError, match="batch_size must be 2 or more for this network") as refused:
+        learner(normalised, batch_size=1)
+    assert refused.value.param == "batch_size"
+
+
+def test_devices_share_a_batch_only_where_each_gets_enough() -> None:
+    for image_count, device_count, least in product(range(1, 20), range(1, 9), (1, 2)):
+        devices = devices_for(image_count, device_count, least)
+        dealt = [len(part) for part in torch.arange(image_count).chunk(devices)]
+        assert 1 <= devices <= device_count
+        assert devices == 1 or min(dealt) >= least
+
+
+def test_a_network_of_which_not_one_image_fits_is_refused(backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_inputs: Tensor, _labels: Tensor) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     one = learner(backbone)
     monkeypatch.setattr(one, "losses", full)
     with pytest.raises(OutOfMemory, match="while this network is trained"):
-        one.step(images, 1e-2)
+        one.step(step_of(images), 1e-2)
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: TorchBackbone, images: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_inputs: Tensor, _labels: Tensor) -> object:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     one = learner(backbone)
     monkeypatch.setattr(one, "losses", broken)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        one.step(images, 1e-2)
+        one.step(step_of(images), 1e-2)
 
 
-def test_a_loss_that_is_no_number_names_the_learning_rate(backbone: TorchBackbone, images: Step) -> None:
+def test_a_loss_that_is_no_number_names_the_learning_rate(backbone: TorchBackbone, images: Images) -> None:
     one = learner(backbone)
-    one.step(images, 1e30)
+    one.step(step_of(images), 1e30)
     with pytest.raises(SettingError, match="send a smaller learning_rate") as refused:
-        one.step(images, 1e30)
+        one.step(step_of(images), 1e30)
     assert (refused.value.code, refused.value.param) == ("training_diverged", "learning_rate")
 
 
-def test_in_the_control_g_cls_learns_and_f_does_not_learn_from_it(backbone: TorchBackbone, images: Step) -> None:
+def test_in_the_control_g_cls_learns_and_f_does_not_learn_from_it(backbone: TorchBackbone, images: Images) -> None:
     with_library, without = learner(backbone, 0.0), learner(backbone, 0.0)
     without.heads.library = ConceptLibrary("random", -with_library.heads.library.vectors.flip(0), ("random",) * 12, ((),) * 12)
     before = copy.deepcopy(with_library.heads.g_cls.weight)
     for _ in range(3):
-        with_library.step(images, 1e-2)
-        without.step(images, 1e-2)
+        with_library.step(step_of(images), 1e-2)
+        without.step(step_of(images), 1e-2)
     assert not torch.equal(before, with_library.heads.g_cls.weight)
     assert not torch.equal(without.heads.g_cls.weight, with_library.heads.g_cls.weight)
     one, other = with_library.weights(), without.weights()
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_a_new_library_starts_from_its_own_head_and_forgets_the_old_ones_moments(backbone: TorchBackbone, images: Step) -> None:
+def test_a_new_library_starts_from_its_own_head_and_forgets_the_old_ones_moments(backbone: TorchBackbone, images: Images) -> None:
     one = learner(backbone)
-    one.step(images, 1e-2)
+    one.step(step_of(images), 1e-2)
     g_cls = torch.ones(13, CLASSES)
     one.put_library(build_random(backbone.num_features, 12, 9), g_cls)
     assert torch.equal(one.heads.g_cls.weight, torch.ones(CLASSES, 12))

@@ -50,7 +50,7 @@ def test_the_path_that_trains_is_the_f_that_is_scored(spec: BackboneSpec, tmp_pa
     f = Representation(backbone.copy_network(), spec.layer, None)
     features = f(IMAGES)
     assert torch.equal(features, backbone.embed(IMAGES))
-    trained = TrainedWeights(f, "all", DRY)
+    trained = TrainedWeights(f, "all", DRY, untrained=False)
     f(IMAGES).sum().backward()
     assert trained.names
     assert all(parameter.grad is not None for _, parameter in trained.parameters())
@@ -107,7 +107,7 @@ def test_copies_that_run_in_threads_do_not_mix_their_images(spec: BackboneSpec, 
 
 def first_parts(trains: TrainedPart, spec: BackboneSpec, folder: Path) -> tuple[TrainedWeights, Representation, set[str]]:
     f = Representation(loaded(spec, folder).copy_network(), spec.layer, None)
-    trained = TrainedWeights(f, trains, DRY)
+    trained = TrainedWeights(f, trains, DRY, untrained=False)
     return trained, f, {name.partition(".")[0] for name in trained.names}
 
 
@@ -165,7 +165,7 @@ def norms(f: Representation) -> dict[str, nn.BatchNorm2d]:
 
 def test_batch_statistics_move_where_weights_train_and_stay_where_they_are_frozen(tmp_path: Path) -> None:
     f = with_statistics(tmp_path)
-    trained = TrainedWeights(f, "last", DRY)
+    trained = TrainedWeights(f, "last", DRY, untrained=False)
     before = {name: norm.running_mean.clone() for name, norm in norms(f).items() if norm.running_mean is not None}
     trained.learn()
     f(IMAGES)
@@ -178,11 +178,28 @@ def test_batch_statistics_move_where_weights_train_and_stay_where_they_are_froze
 def test_batch_statistics_that_were_folded_into_the_weights_are_not_taken_again(tmp_path: Path) -> None:
     """Mean 0 and variance 1 are those of no data: networks converted from integers come so, and batch statistics would undo them."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
-    trained = TrainedWeights(f, "all", DRY)
+    trained = TrainedWeights(f, "all", DRY, untrained=False)
     trained.judge()
     before = f(IMAGES)
     trained.learn()
     assert torch.equal(f(IMAGES), before)
+    assert (trained.takes_batch_statistics, trained.folded_count) == (False, len(norms(f)))
+
+
+def test_batch_statistics_of_an_untrained_network_are_taken(tmp_path: Path) -> None:
+    """They look as if they were folded: mean 0 and variance 1."""
+    f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
+    trained = TrainedWeights(f, "all", DRY, untrained=True)
+    assert (trained.takes_batch_statistics, trained.folded_count) == (True, 0)
+    trained.learn()
+    f(IMAGES)
+    assert all(norm.running_mean is not None and bool(norm.running_mean.any()) for norm in norms(f).values())
+
+
+def test_frozen_layers_are_no_matter_of_batch_statistics(tmp_path: Path) -> None:
+    f = with_statistics(tmp_path)
+    assert not TrainedWeights(f, "head", DRY, untrained=False).takes_batch_statistics
+    assert TrainedWeights(f, "last", DRY, untrained=False).takes_batch_statistics
 
 
 def test_half_precision_gives_the_same_representation_but_for_rounding(tmp_path: Path) -> None:

@@ -67,6 +67,23 @@ def test_a_withheld_score_leaves_no_difference() -> None:
     assert compared["accuracy"]["differences"]["treatment_minus_control"]["mean"] is not None
 
 
+def test_the_accuracy_as_trained_is_compared_where_it_was_measured() -> None:
+    """The network as it was has no other head than the solved one."""
+    treatment, control = ([report(0.9, 0.5) | {"accuracy_trained": value} for value in arm] for arm in ([0.7, 0.8], [0.6, 0.75]))
+    found = compare_runs(report(0.8, 0.5), treatment, control, [0, 1])["accuracy_trained"]
+    assert found["differences"]["treatment_minus_control"]["values"] == pytest.approx([0.1, 0.05])
+    assert found["differences"]["control_minus_probe"]["values"] == pytest.approx([-0.2, -0.05])
+    assert found["differences"]["treatment_minus_control"]["sentence"].startswith("No difference beyond noise: Accuracy as trained")
+    assert "accuracy_trained" not in compare_runs(report(0.8, 0.5), *arms([0.5, 0.6], [0.5, 0.6]), [0, 1])
+
+
+def test_where_the_heads_alone_were_trained_the_sentences_say_that_iis_cannot_change() -> None:
+    compared = compare_runs(report(0.9, 0.5), *arms([0.5, 0.5], [0.5, 0.5]), [0, 1], "head")
+    sentences = [compared[name]["differences"][pair]["sentence"] for name in ("accuracy", "iis") for pair in compared[name]["differences"]]
+    assert all("f was frozen and scoring solves the heads anew" in sentence for sentence in sentences)
+    assert sentences[3].endswith("IIS is the same with interpretability maximisation as in the control, in each of 2 seeds.")
+
+
 def test_one_seed_has_no_interval() -> None:
     found = compare_runs(report(0.8, 0.5), *arms([0.6], [0.5]), [7])["iis"]["differences"]["treatment_minus_control"]
     assert (found["low"], found["high"]) == (None, None)

@@ -28,6 +28,7 @@ from iis_engine.finetune_network import Representation
 from iis_engine.finetune_schedule import learning_rate_at, make_optimizer
 from iis_engine.finetune_start import solve_probe, split_images
 from iis_engine.finetuning import FinetunedRun, finetune
+from iis_engine.images import load_image
 from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing
 from iis_engine.torch_backbone import TorchBackbone
 
@@ -117,6 +118,67 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
     assert same_end(tmp_path / "whole", tmp_path / "resumed")
 
 
+def test_the_random_state_of_training_is_part_of_what_goes_on(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
+    dropping = load_backbone(replace(SPEC, arguments={"drop_path_rate": 0.5}), checkpoint, device="cpu")
+    assert isinstance(dropping, TorchBackbone)
+    spec = replace(SMALL, library=LibrarySpec("random", 8), epochs=2)
+    run(dropping, dataset, tmp_path / "whole", spec)
+    with pytest.raises(Interrupted):
+        run(dropping, dataset, tmp_path / "resumed", spec, on_epoch=until(1))
+    run(dropping, dataset, tmp_path / "resumed", spec)
+    assert same_end(tmp_path / "whole", tmp_path / "resumed")
+
+
+def test_images_that_batches_do_not_divide_are_all_trained_on(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+    """21 images in pairs; this network's batch normalisation refuses the one that would be left."""
+    history = run(backbone, dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("random", 8), epochs=1, batch_size=2)).history
+    assert np.isfinite(history[0].loss)
+
+
+@pytest.mark.parametrize("is_untrained", [True, False])
+def test_batch_normalisation_without_data_trains_in_an_untrained_network_and_else_a_warning_says_that_it_was_kept(
+    dataset: ImageDataset, tmp_path: Path, *, is_untrained: bool
+) -> None:
+    network = load_backbone(replace(SPEC, initial_seed=0), None, device="cpu")
+    assert isinstance(network, TorchBackbone)
+    if not is_untrained:
+        fresh = {key: tensor.contiguous() for key, tensor in network.copy_network().module.state_dict().items()}
+        save_file(fresh, tmp_path / "fresh.safetensors")
+        network = load_backbone(SPEC, tmp_path / "fresh.safetensors", device="cpu")
+        assert isinstance(network, TorchBackbone)
+    spec = replace(SMALL, library=LibrarySpec("random", 8), epochs=1)
+    made = run(network, dataset, tmp_path / "run", spec)
+    assert bool(made.weights["bn1.running_mean"].any()) is is_untrained
+    assert ["kept these statistics" in warning for warning in made.warnings] == ([] if is_untrained else [True])
+
+
+def test_the_network_as_it_was_trained_is_judged_on_the_test_images(
+    classified: Callable[[list[int]], TorchBackbone], dataset: ImageDataset, tmp_path: Path
+) -> None:
+    """By its own classifier, which here is h, against the classes that the whole network names."""
+    made = run(classified([0, 1]), dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("random", 8), epochs=1))
+    made.save(tmp_path / "tuned.safetensors")
+    tuned = load_backbone(replace(SPEC, arguments={"num_classes": 2}), tmp_path / "tuned.safetensors", device="cpu")
+    assert isinstance(tuned, TorchBackbone)
+    features = extract_features(tuned, dataset, None, shard_folder=tmp_path / "shards")
+    pixels = np.stack([tuned.transform.pixels(load_image(image.path)) for image in dataset.test])
+    named = tuned.copy_network().module(tuned.transform.normalize(torch.from_numpy(pixels))).argmax(1)
+    assert made.accuracy(features) == pytest.approx(float((named == features.y_test).float().mean()))
+
+
+def test_images_set_aside_give_no_crops_either(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+    features = extract_features(backbone, dataset, ElementSpec(images_per_class=10), shard_folder=tmp_path / "shards")
+    assert features.elements is not None
+    split, fit = split_images(features, 0)
+    kept = [place for place, ref in enumerate(features.element_refs) if ref.image not in split.validation.tolist()]
+    assert fit.elements is not None
+    assert 0 < len(kept) < len(features.elements)
+    assert torch.equal(fit.elements, features.elements[kept])
+    assert [ref.image in split.fit.tolist() for ref in fit.element_refs] == [True] * len(kept)
+    with pytest.raises(DataError, match="which image each visual element was cut from"):
+        run(backbone, dataset, tmp_path / "run", features=replace(features, element_refs=()))
+
+
 def test_a_finished_run_is_read_and_not_trained_again(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
     first = run(backbone, dataset, tmp_path / "run")
     again = run(backbone, dataset, tmp_path / "run", on_epoch=until(1), progress=lambda done, total: pytest.fail("trained again"))
@@ -182,8 +244,8 @@ def test_the_control_trains_f_and_h_exactly_as_plain_training_does(backbone: Tor
     f.module.train()
     step = 0
     for epoch in (1, 2):
-        with images.epoch(0, epoch, spec.batch_size) as steps:
-            for batch in steps:
+        with images.epoch(0, epoch, spec.batch_size, 1) as steps:
+            for batch in (portion for step_of in steps for portion in step_of.portions()):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(step, spec, math.ceil(len(images) / spec.batch_size))
                 inputs = backbone.transform.normalize(torch.from_numpy(batch.pixels)).to(memory_format=torch.channels_last)
@@ -388,6 +450,7 @@ def test_a_run_that_diverges_names_the_learning_rate(backbone: TorchBackbone, da
         ({"weight_decay": -0.1}, "weight_decay"),
         ({"batch_size": 0}, "batch_size"),
         ({"accumulation_steps": 0}, "accumulation_steps"),
+        ({"batch_size": 256, "accumulation_steps": 257}, "accumulation_steps"),
         ({"warmup_epochs": 11}, "warmup_epochs"),
         ({"trains": "most"}, "trains"),
         ({"rebuild_every": 0}, "rebuild_every"),

@@ -42,7 +42,11 @@ def test_a_job_finds_what_its_three_arms_are_worth_and_registers_the_best_treatm
     difference = findings["differences"]["iis"]["treatment_minus_control"]
     assert difference["values"] == pytest.approx(gain)
     assert difference["low"] <= difference["mean"] <= difference["high"]
-    assert findings["words"][:2] == [findings["differences"][name]["treatment_minus_control"]["sentence"] for name in ("accuracy", "iis")]
+    measures = ("accuracy", "iis", "accuracy_trained")
+    assert findings["words"][:3] == [findings["differences"][name]["treatment_minus_control"]["sentence"] for name in measures]
+    trained = [run["report"]["accuracy_trained"] for run in findings["treatment"]]
+    assert findings["means"]["accuracy_trained"]["treatment"] == pytest.approx(np.mean(trained))
+    assert any("kept these statistics" in warning for warning in findings["warnings"])  # nothing in a file says that it is untrained
 
     best = max(findings["treatment"], key=lambda run: run["validation_accuracy"])
     lineage = {"job": job_id, "parent": service.job(job_id).model_id, "seed": best["seed"], "epoch": best["best_epoch"], "weight": 1.0}

@@ -10,7 +10,8 @@ const PAIRS = {
   treatment_minus_probe: "Treatment minus the network as it was",
   control_minus_probe: "Control minus the network as it was",
 };
-const MEASURES = { accuracy: "Accuracy", iis: "IIS" };
+const MEASURES = { accuracy: "Accuracy", iis: "IIS", accuracy_trained: "Accuracy as trained" };
+const measured = (result) => Object.entries(MEASURES).filter(([measure]) => !missing(result.differences[measure]));
 
 export async function finetuned(job) {
   const result = await get(job.links.result);
@@ -21,12 +22,13 @@ export async function finetuned(job) {
 }
 
 function inWords(result) {
-  const [first, second, ...others] = result.words;
+  const count = measured(result).length; // a sentence each for a pair of arms, treatment against control first
+  const [first, others] = [result.words.slice(0, count), result.words.slice(count)];
   return el(
     "section",
     { "aria-labelledby": "outcome" },
     el("h2", { id: "outcome" }, "What the concepts' loss changed"),
-    [first, second].filter(Boolean).map((sentence) => el("p", { class: "outcome" }, sentence)),
+    first.map((sentence) => el("p", { class: "outcome" }, sentence)),
     others.length ? el("details", {}, el("summary", {}, "Against the network as it was"), others.map((sentence) => el("p", {}, sentence))) : null,
   );
 }
@@ -58,6 +60,7 @@ function arms(result) {
     ["Seed", (row) => row.seed ?? "", "number"],
     ["Best epoch", (row) => (missing(row.best_epoch) ? "" : `${row.best_epoch} of ${row.epochs}`), "number"],
     ["Accuracy", (row) => share(row.report.accuracy_representation), "number"],
+    ["As trained", (row) => share(row.report.accuracy_trained), "number"],
     ["IIS", (row) => number(row.report.iis), "number"],
     ["95 % interval", (row) => interval(row.report.iis_low, row.report.iis_high), "number"],
   ];
@@ -65,13 +68,13 @@ function arms(result) {
     "section",
     { "aria-labelledby": "arms" },
     el("h2", { id: "arms" }, "The three arms"),
-    el("p", { class: "help" }, `Each network is scored on the test images, with its own concepts, in the same way. ${counted(result.treatment.length, "seed")}.`),
+    el("p", { class: "help" }, `Each network is scored on the test images, with its own concepts, in the same way, heads solved anew; as trained is its accuracy with the head that was trained. ${counted(result.treatment.length, "seed")}.`),
     table("Networks and their scores", columns, rows),
   );
 }
 
 function differences(result) {
-  const rows = Object.entries(PAIRS).flatMap(([pair, words]) => Object.entries(MEASURES).map(([measure, name]) => ({ name: `${words}, ${name}`, ...result.differences[measure][pair] })));
+  const rows = Object.entries(PAIRS).flatMap(([pair, words]) => measured(result).map(([measure, name]) => ({ name: `${words}, ${name}`, ...result.differences[measure][pair] })));
   const columns = [
     ["Difference", (row) => row.name],
     ["Mean", (row) => signed(row.mean, 4), "number"],

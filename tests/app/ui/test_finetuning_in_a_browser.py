@@ -92,7 +92,7 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(
         made = client.model(found["model"])
     expect(page.get_by_text(found["words"][0])).to_be_visible()
     expect(page.get_by_role("table", name="Networks and their scores").get_by_role("row")).to_have_count(1 + 1 + 2 * 3)
-    expect(page.get_by_role("table", name="Paired differences").get_by_role("row")).to_have_count(1 + 3 * 2)
+    expect(page.get_by_role("table", name="Paired differences").get_by_role("row")).to_have_count(1 + 3 * 3)
     expect(page.locator(".js-plotly-plot").first.locator(".scatterlayer .trace")).to_have_count(6, timeout=SOON)
     page.get_by_label("Of the head on").select_option("concepts")
     expect(page.locator(".ytitle").last).to_have_text("Accuracy, the kept concepts")
