@@ -28,7 +28,8 @@ def is_referred_to() -> ColumnElement[bool]:
     Every foreign key to it counts. So do the two places that name content without one: a complete upload (what an open one declares is not
     held yet), and the crops of a concept library.
     """
-    keys = [column for table in Base.metadata.tables.values() for column in table.columns if column.references(Blob.__table__.c.sha256)]
+    columns = [column for table in Base.metadata.tables.values() for column in table.columns]
+    keys = [column for column in columns if any(key.target_fullname == "blobs.sha256" for key in column.foreign_keys)]
     crops = ConceptLibrary.settings["exemplars"]["sha256"].astext
     return or_(
         *(exists().where(column == Blob.sha256) for column in keys),
