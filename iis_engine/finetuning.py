@@ -130,7 +130,7 @@ def finetune(
     if seed not in SEEDS:
         raise SettingError(f"A seed is a whole number from 0 to {SEEDS[-1]}; it is {seed!r}.", param="seed")
     folder.mkdir(parents=True, exist_ok=True)
-    depends_on = [backbone.digest, dataset.digest, asdict(spec), seed, weight]
+    depends_on = [backbone.digest, backbone.weights_digest(), dataset.digest, asdict(spec), seed, weight]  # h may start from the classifier
     key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
     with _reproducible(backbone.device):
         run = _Run(backbone, dataset, spec, seed, weight)

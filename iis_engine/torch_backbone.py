@@ -93,6 +93,10 @@ class TorchBackbone(Backbone):
             "notes": [],
         }
 
+    def weights_digest(self) -> str:
+        """sha256 of all weights, of those behind the representation too, which `digest` leaves out."""
+        return representation_digest((weight_bytes(key, tensor) for key, tensor in sorted(self._module.state_dict().items())), {})
+
     @property
     def spec(self) -> BackboneSpec:
         """What it was asked for by."""

@@ -26,6 +26,7 @@ from worker.unpacking import NotUnpacked
 LISTEN_SECONDS = 1
 ASIDE_SECONDS = 0.1  # between looks at questions that were put aside
 AWAY_SECONDS = 2.0
+HAND_BACK_TRIES = 3
 FAILED: dict[str, Any] = {
     "refused": {"code": "worker_failed", "message": "The worker could not answer this time; ask again.", "param": None}
 }
@@ -39,7 +40,8 @@ class Answerer:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._stop = Stop()
-        self._aside: list[tuple[bytes, Future[Path]]] = []  # questions that wait for a data set, without holding up others
+        # Questions that wait for a data set, without holding up others, or for the broker alone.
+        self._aside: list[tuple[bytes, Future[Path] | None]] = []
         self._thread = threading.Thread(target=self._run, name="answerer", daemon=True)
 
     def start(self) -> None:
@@ -66,26 +68,40 @@ class Answerer:
             with redis.Redis.from_url(url, socket_connect_timeout=LISTEN_SECONDS, socket_timeout=10 * LISTEN_SECONDS) as broker:
                 while not self._stop.event.is_set():
                     self._listen(broker, desk)
-                for written, _ in self._aside:
-                    broker.rpush(QUESTIONS, written)
+                self._hand_back(broker)
 
     def _listen(self, broker: redis.Redis, desk: Desk) -> None:
         try:
-            for written in self._ready():
-                self._take(broker, desk, written)
+            for aside in [each for each in self._aside if each[1] is None or each[1].done()]:
+                self._aside.remove(aside)
+                self._take_or_keep(broker, desk, aside[0])
             pause = ASIDE_SECONDS if self._aside else LISTEN_SECONDS
             heard = cast("tuple[bytes, bytes] | None", broker.brpop([QUESTIONS], timeout=pause))
             if heard is not None:
-                self._take(broker, desk, heard[1])
+                self._take_or_keep(broker, desk, heard[1])
         except redis.RedisError as error:
             log.warning("broker_unreachable", error=str(error))
             self._stop.event.wait(AWAY_SECONDS)
 
-    def _ready(self) -> list[bytes]:
-        """Questions that were put aside and can be answered now."""
-        ready = [written for written, unpacked in self._aside if unpacked.done()]
-        self._aside = [(written, unpacked) for written, unpacked in self._aside if not unpacked.done()]
-        return ready
+    def _hand_back(self, broker: redis.Redis) -> None:
+        """Leave the questions that were put aside to another worker; a broker that is away for a moment is waited for."""
+        for _ in range(HAND_BACK_TRIES):
+            try:
+                while self._aside:
+                    broker.rpush(QUESTIONS, self._aside[-1][0])
+                    self._aside.pop()
+                return
+            except redis.RedisError as error:
+                log.warning("broker_unreachable", error=str(error))
+                time.sleep(AWAY_SECONDS)
+
+    def _take_or_keep(self, broker: redis.Redis, desk: Desk, written: bytes) -> None:
+        """Take a question out of the broker's hands; when its answer does not get there, it is put aside to be tried again."""
+        try:
+            self._take(broker, desk, written)
+        except redis.RedisError:
+            self._aside.append((written, None))
+            raise
 
     def _take(self, broker: redis.Redis, desk: Desk, written: bytes) -> None:
         asked = json.loads(written)

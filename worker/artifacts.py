@@ -17,18 +17,29 @@ from sqlalchemy.orm import Session
 
 from app.db.models import StageArtifact
 from app.storage import ArtifactStore, record_blob
+from iis_engine import ENGINE_VERSION
 
 CHUNK_BYTES = 1 << 22
 
 
 def digest_of(**everything_it_depends_on: Any) -> str:
-    """The key of a stage: sha256 over the canonical JSON of all that decides its output."""
+    """sha256 over the canonical JSON of all that decides an output."""
     return hashlib.sha256(json.dumps(everything_it_depends_on, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def output_key(stage_key: str, name: str) -> str:
+def stage_key(stage: str, **everything_it_depends_on: Any) -> str:
+    """The key of a stage: the digest of all that decides its output, the engine's version among it."""
+    return digest_of(stage=stage, engine=ENGINE_VERSION, **everything_it_depends_on)
+
+
+def output_key(stage: str, name: str) -> str:
     """The key of one file that a stage writes."""
-    return digest_of(stage=stage_key, output=name)
+    return digest_of(stage=stage, output=name)
+
+
+def shard_key(stage: str, name: str) -> str:
+    """The key of a shard that an unfinished stage has written."""
+    return output_key(stage, f"shards/{name}")
 
 
 def safe_name(filename: str) -> str:
@@ -44,6 +55,7 @@ class StoredFile:
     stage: str
     sha256: str
     size_bytes: int
+    path: Path  # where it came from
 
 
 @dataclass(frozen=True)
@@ -73,13 +85,16 @@ class OwnersArtifacts:
 
     def upload(self, key: str, stage: str, path: Path, check: Callable[[], None]) -> StoredFile:
         """Put a file into storage, calling `check` as it goes; `record` makes it known. Until then it is unreferenced content."""
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:  # the compute process might have left a link
+        with _opened(path) as file:
             sha256, size_bytes = self.store.put_chunks(_checked(file, check))
-        return StoredFile(key, stage, sha256, size_bytes)
+        return StoredFile(key, stage, sha256, size_bytes, path)
 
     def record(self, session: Session, stored: StoredFile) -> None:
-        """Make a stored file known under its key; call it in a fenced transaction."""
+        """Make a stored file known under its key, in a fenced transaction; the file must still lie where it was uploaded from."""
         record_blob(session, stored.sha256, stored.size_bytes)
+        if not self.store.exists(stored.sha256):  # the same content may have been dropped, unreferenced, since it was uploaded
+            with _opened(stored.path) as file:
+                self.store.put_chunks(_checked(file, lambda: None), expected=(stored.sha256, stored.size_bytes))
         values = {"owner_id": self.owner_id, "key": stored.key, "stage": stored.stage, "blob_sha256": stored.sha256}
         statement = insert(StageArtifact).values(**values)
         session.execute(
@@ -88,13 +103,11 @@ class OwnersArtifacts:
             )
         )
 
-    def forget_shards(self, session: Session, stage: str) -> None:
-        """Drop the rows of shards once the whole is stored."""
-        session.execute(
-            delete(StageArtifact).where(
-                StageArtifact.owner_id == self.owner_id, StageArtifact.stage.startswith(f"{stage}/", autoescape=True)
-            )
-        )
+    def forget_shards(self, session: Session, stage: str, names: Iterable[str]) -> list[str]:
+        """Drop the rows of shards; returns the content that they referred to, which nothing else may need."""
+        keys = [shard_key(stage, name) for name in names]
+        gone = delete(StageArtifact).where(StageArtifact.owner_id == self.owner_id, StageArtifact.key.in_(keys))
+        return list(session.scalars(gone.returning(StageArtifact.blob_sha256)))
 
     def fetch(self, sha256: str, path: Path, check: Callable[[], None]) -> None:
         """Copy stored content to `path`, calling `check` as it goes.
@@ -109,6 +122,11 @@ class OwnersArtifacts:
             for chunk in _checked(source, check):
                 target.write(chunk)
         partial.replace(path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file that the compute process has left, but no link: that might lead to what only we can read."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
 
 
 def _checked(file: BinaryIO, check: Callable[[], None]) -> Iterator[bytes]:

@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import Concept, ExplanationBatch, Job, Predictor, Result
-from iis_engine import ENGINE_VERSION
-from worker.artifacts import digest_of
+from worker.artifacts import digest_of, stage_key
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
@@ -67,11 +66,13 @@ def explain_stages(attempt: Attempt, scored: Scored) -> list[Stage]:
                 "no_images", "The job was scored on ready features, so there is no network to look at images with.", "upload"
             )
         backbone = {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
-        represented = _key("represent", model=backbone, archive=attempt.rows.uploads[spec["upload"]].sha256)
+        represented = stage_key("represent", model=backbone, archive=attempt.rows.uploads[spec["upload"]].sha256)
         before = [Stage("represent", represented, (), (REPRESENTED,), {}, ("model", "archive"), sharded=True)]
         images = (REPRESENTED, represented)
     file, images_key = images
-    key = _key("explain_rows", predictors=scored.predictors_key, images=images_key, concepts=digest_of(concepts=scored.concepts), **asked)
+    key = stage_key(
+        "explain_rows", predictors=scored.predictors_key, images=images_key, concepts=digest_of(concepts=scored.concepts), **asked
+    )
     arguments = {**asked, "tested": file == TESTED}
     return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments, ("concepts",))]
 
@@ -112,7 +113,3 @@ def _read_scored(session: Session, attempt: Attempt, job: Job) -> Scored:
     library = select(Result.library_id).where(Result.job_id == scored_id).scalar_subquery()
     named = select(Concept.label, Concept.origin).where(Concept.library_id == library).order_by(Concept.index)
     return Scored(predictor.predictors_key, predictor.tested_key, [[label, origin] for label, origin in session.execute(named)])
-
-
-def _key(stage: str, **depends: Any) -> str:
-    return digest_of(stage=stage, engine=ENGINE_VERSION, **depends)

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Blob, Dataset, FinetuneResult, Json, Model, Upload
-from iis_engine import ENGINE_VERSION
 from iis_engine.specs import INTERPOLATIONS
-from worker.artifacts import digest_of, safe_name
+from worker.artifacts import safe_name, stage_key
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
@@ -36,7 +35,8 @@ def run_finetune(attempt: Attempt) -> None:
     job, model, dataset = attempt.rows.job, attempt.rows.model, attempt.rows.dataset
     if model is None or dataset is None:
         raise StageRefused("inputs_missing", "The job names no model or no data set.", None)
-    stages = finetune_stages(job.spec, model, dataset, device=attempt.runtime.settings.device)
+    uploaded = None if model.upload_id is None else attempt.rows.uploads[model.upload_id].sha256
+    stages = finetune_stages(job.spec, model, dataset, uploaded=uploaded, device=attempt.runtime.settings.device)
     pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, read_vocabulary).fetch)
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}
@@ -61,21 +61,28 @@ def run_finetune(attempt: Attempt) -> None:
     attempt.write(finish)
 
 
-def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, device: str = "auto") -> list[Stage]:
+def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, uploaded: str | None, device: str = "auto") -> list[Stage]:
     """The stages of a finetune job, each under the digest of everything its output depends on; the device is no part of any key.
 
     The probe, the network as it was, is scored by the stages of a score job, under their very keys.
+
+    Parameters
+    ----------
+    uploaded : sha256 of the model's checkpoint, where it has one
     """
     score = {"library": spec["library"] | {"parts": []}, "elements": spec["elements"], "protocol": "exact", "seed": 0}
     probe = [stage for stage in score_stages(ScoreRequest(score, model, dataset), device=device) if stage.name in PROBE_STAGES]
     training = {name: spec[name] for name in ("library", "elements", *SCHEDULE)}
+    # The model's digest says nothing of the classifier that h may start from and that is saved in the end.
+    weights = {"uploaded": uploaded, "pretrained": model.pretrained, "initial_seed": model.initial_seed}
+    start = {"model": backbone_of(model) | weights, "dataset": data_of(dataset)}
     tuned = _tuned_request(model, device)
     runs, reports = list[Stage](), list[str]()
     for seed in spec["seeds"]:
         for arm, weight in zip(ARMS, (spec["lambda"], 0.0), strict=True):
             files, run, part = RunFiles(arm, seed), {"arm": arm, "seed": seed}, f"{arm}, seed {seed}"
-            trained = _key("finetune", model=backbone_of(model), dataset=data_of(dataset), training=training, seed=seed, weight=weight)
-            scored = _key("evaluate", trained=trained, score=score, preprocessing=tuned["preprocessing"])
+            trained = stage_key("finetune", **start, training=training, seed=seed, weight=weight)
+            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned["preprocessing"])
             train = {**run, "spec": training, "weight": weight}
             look = {**run, "score": score, "device": device, "model": tuned, "preprocessing": (model.info or {}).get("preprocessing")}
             left, found, needed = (files.weights, files.head, files.history), (files.report, files.checked), ("model", "dataset")
@@ -84,7 +91,7 @@ def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, dev
                 Stage("evaluate", scored, (files.weights, files.head), found, look, ("dataset",), sharded=True, part=part),
             ]
             reports.append(files.report)
-    compared = _key("compare", probe=probe[-1].key, runs=[stage.key for stage in runs], seeds=spec["seeds"])
+    compared = stage_key("compare", probe=probe[-1].key, runs=[stage.key for stage in runs], seeds=spec["seeds"])
     return [
         *probe,
         *runs,
@@ -201,7 +208,3 @@ def _register(session: Session, parent: Model, weights: str, checked: dict[str, 
     session.add(model)
     session.flush()
     return model.id
-
-
-def _key(stage: str, **depends: Any) -> str:
-    return digest_of(stage=stage, engine=ENGINE_VERSION, **depends)

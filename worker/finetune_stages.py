@@ -11,7 +11,7 @@ from typing import Any
 from worker.datasets import open_images
 from worker.extracting import Reporter, extracted
 from worker.requests import finetune_spec, open_backbone, score_spec
-from worker.stage_files import COMPARISON, FEATURES, REPORT, RunFiles
+from worker.stage_files import COMPARISON, FEATURES, REPORT, RunFiles, epoch_file, epoch_of
 
 
 def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
@@ -24,11 +24,12 @@ def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
     announced = workspace / arguments["shard_folder"]
     folder = announced / "run"  # the engine drops old files here, which the parent may not have stored yet
     folder.mkdir(parents=True, exist_ok=True)
-    for path in announced.glob("epoch-*.safetensors"):
-        path.rename(folder / path.name)
+    for path in announced.iterdir():
+        if epoch_of(path.name):
+            path.rename(folder / path.name)
 
     def on_epoch(record: Any) -> None:
-        name = f"epoch-{record.epoch:03d}.safetensors"
+        name = epoch_file(record.epoch)
         os.link(folder / name, announced / name)
         tell.output(name, _plain(record.to_dict()))
 

@@ -84,9 +84,9 @@ class Bench:
         if held is None or not self.runtime.store.exists(held):
             path = self.files.folder / Path(make()).name
             stored = artifacts.upload(key, stage, path, self.stop.check)
-            path.unlink()
             with self.runtime.sessions.begin() as session:
                 artifacts.record(session, stored)
+            path.unlink()
             held = stored.sha256
         return held
 

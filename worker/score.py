@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import ConceptLibrary, Dataset, Model
-from iis_engine import ENGINE_VERSION
 from iis_engine.specs import VISUAL_KINDS
-from worker.artifacts import digest_of
+from worker.artifacts import stage_key
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.pipeline import Pipeline, Stage
@@ -58,7 +57,7 @@ def run_score(attempt: Attempt) -> None:
     if elsewhere is not None:
         given = {name: elsewhere.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
     stages = score_stages(request, device=attempt.runtime.settings.device)
-    pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, read_vocabulary).fetch)
+    pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, read_vocabulary).fetch, elsewhere=elsewhere)
     pipeline.run()
     report = pipeline.file(REPORT)
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
@@ -130,22 +129,22 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     images = dataset.kind != "features"
     request = {"score": score, "device": device}
 
-    features = _key("extract", model=backbone, dataset=data, elements=spec["elements"])
-    fitted_on = _key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
+    features = stage_key("extract", model=backbone, dataset=data, elements=spec["elements"])
+    fitted_on = stage_key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
     words = _word_stages(asked.fitting, cut_from)
     words_keys = [stage.key for stage in words]
-    built = asked.library_key or _key(
+    built = asked.library_key or stage_key(
         "libraries", features=fitted_on, library=library, protocol=protocol, seed=seed, words=words_keys if asked.has_words else None
     )
     # How many concepts a text library keeps is known when it stands.
     count = None if "text" in asked.origins else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
-    control = _key("control", features=features, protocol=protocol, seed=seed, **sized_by)
-    heads = _key("heads", features=features, library=built, protocol=protocol, seed=seed)
-    name = _key("name", features=fitted_on, library=built, words=words_keys)
+    control = stage_key("control", features=features, protocol=protocol, seed=seed, **sized_by)
+    heads = stage_key("heads", features=features, library=built, protocol=protocol, seed=seed)
+    name = stage_key("name", features=fitted_on, library=built, words=words_keys)
     names, named = ((NAMES,), {"named": True}) if asked.has_names else ((), {"named": False})
-    curve = _key("curve", heads=heads, control=control, names=name if asked.has_names else None)
-    show = _key("explain", features=fitted_on, library=built, names=name if asked.has_names else None)
+    curve = stage_key("curve", heads=heads, control=control, names=name if asked.has_names else None)
+    show = stage_key("explain", features=fitted_on, library=built, names=name if asked.has_names else None)
 
     fits = asked.library_key is None and asked.library_dataset is None
     ensemble = ENSEMBLE if asked.library_key is None else LIBRARY
@@ -167,9 +166,9 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         stages.append(Stage("explain", show, (FEATURES, LIBRARY, *names), shown, named, ("dataset",) if images else ()))
     if protocol == "exact":  # the heads of `reference` are kept by nobody
         names_of = {"dataset": asked.dataset.id} if images else None  # another data set may hold the same images under other names
-        kept = _key("predictors", heads=heads, names_of=names_of)
+        kept = stage_key("predictors", heads=heads, names_of=names_of)
         stages.append(Stage("predictors", kept, (FEATURES, LIBRARY, MEASUREMENT), (PREDICTORS, TESTED), {}, ("dataset",) if images else ()))
-    return [*stages, Stage("report", _key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
+    return [*stages, Stage("report", stage_key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 
 def backbone_of(model: Model) -> dict[str, Any]:
@@ -195,13 +194,13 @@ def data_of(dataset: Dataset) -> dict[str, Any]:
 
 def phrases_stage(vlm_digest: str | None, vocabulary_digest: str) -> Stage:
     """The text embeddings of a vocabulary; they depend on no data set, so a check of the vocabulary makes them for all jobs."""
-    key = _key("embed_phrases", vlm=vlm_digest, vocabulary=vocabulary_digest)
+    key = stage_key("embed_phrases", vlm=vlm_digest, vocabulary=vocabulary_digest)
     return Stage("embed_phrases", key, (), (PHRASES,), {}, ("vlm", "vocabulary"))
 
 
 def classes_stage(vlm_digest: str | None, class_names: list[str]) -> Stage:
     """The text embeddings of class names; they depend on no vocabulary."""
-    key = _key("embed_classes", vlm=vlm_digest, class_names=class_names)
+    key = stage_key("embed_classes", vlm=vlm_digest, class_names=class_names)
     return Stage("embed_classes", key, (), (CLASSES,), {"class_names": class_names}, ("vlm",))
 
 
@@ -212,13 +211,9 @@ def _word_stages(asked: ScoreRequest, data: dict[str, Any]) -> list[Stage]:
     phrases = phrases_stage(asked.vlm.digest, asked.spec["vocabulary"]["digest"])
     if not asked.has_words:
         return [phrases]
-    images = _key("embed_images", vlm=asked.vlm.digest, dataset=data)
+    images = stage_key("embed_images", vlm=asked.vlm.digest, dataset=data)
     classes = classes_stage(asked.vlm.digest, (asked.dataset.info or {})["class_names"])
     return [Stage("embed_images", images, (), (EMBEDDINGS,), {}, ("vlm", "dataset"), sharded=True), phrases, classes]
-
-
-def _key(stage: str, **depends: Any) -> str:
-    return digest_of(stage=stage, engine=ENGINE_VERSION, **depends)
 
 
 def _reused_library(session: Session, owner_id: str, choice: dict[str, Any]) -> ConceptLibrary | None:

@@ -115,7 +115,8 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 
 
 def fetch_dataset(attempt: Attempt, dataset: Dataset) -> str | None:
-    """The archive's or features file's path in the workspace; None when the data set is a server folder or on the Hub."""
+    """Where the archive or features file lies: in the attempt's own folder, for whichever place it is read. None when the data set is a
+    server folder or on the Hub."""
     if dataset.upload_id is None:
         if dataset.hub is not None and not attempt.runtime.settings.allow_hub:
             raise StageRefused("hub_not_allowed", "This server fetches no data by name; upload an archive of class folders instead.", "hub")

@@ -1,7 +1,8 @@
-"""Names of the files that stages leave in the workspace. No code beside."""
+"""Names of the files that stages leave in the workspace, and what the names say. Nothing is read or written here."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
@@ -22,6 +23,17 @@ CONCEPT_NAMES = "concept_names.json"  # [[label, origin], …]
 ROWS, OFFSETS, TABLE, SUMMARY = "rows.jsonl", "rows.offsets", "rows.parquet", "summary.json"
 # What sets fine-tuned networks apart from their controls.
 COMPARISON = "comparison.json"
+
+
+def epoch_file(epoch: int) -> str:
+    """What a training run leaves after an epoch, under the name that the engine gives it."""
+    return f"epoch-{epoch:03d}.safetensors"
+
+
+def epoch_of(name: str) -> int:
+    """The epoch that a file name says, 0 where it says none."""
+    found = re.fullmatch(r"epoch-(\d+)\.safetensors", name)
+    return int(found[1]) if found else 0
 
 
 @dataclass(frozen=True)

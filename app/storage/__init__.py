@@ -1,6 +1,15 @@
 """Artifacts by content address, in a local folder or S3. What an artifact means is said by the rows that point at it."""
 
-from app.storage.blobs import record_blob
+from app.storage.blobs import drop_unreferenced, is_referred_to, record_blob
 from app.storage.store import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, open_store
 
-__all__ = ["ArtifactMissing", "ArtifactStore", "ContentMismatch", "StorageUnavailable", "open_store", "record_blob"]
+__all__ = [
+    "ArtifactMissing",
+    "ArtifactStore",
+    "ContentMismatch",
+    "StorageUnavailable",
+    "drop_unreferenced",
+    "is_referred_to",
+    "open_store",
+    "record_blob",
+]

@@ -48,7 +48,7 @@ def create_small_upload(
         For an empty file, or when the content is not what `sha256` promised; nothing is kept.
     """
     digest, size_bytes = store.put_chunks(_checked(chunks, sha256, settings.small_upload_max_bytes))
-    record_blob(session, digest, size_bytes)
+    _record_content(session, store, digest, size_bytes)
     upload = _new_upload(owner_id, bare_filename(filename), size_bytes, digest, settings)
     _finish(upload)
     return UploadRepository(session, owner_id).add(upload)
@@ -119,7 +119,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
         store.put_chunks(_joined(store, parts), expected=(upload.sha256, upload.size_bytes))
     except ContentMismatch as mismatch:
         raise _sha256_mismatch(mismatch.sha256, upload.sha256) from mismatch
-    record_blob(session, upload.sha256, upload.size_bytes)
+    _record_content(session, store, upload.sha256, upload.size_bytes)
     uploads.delete_parts(upload)
     _finish(upload)
     session.flush()
@@ -190,6 +190,13 @@ def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], 
             log.warning("parts_left_behind", upload_id=upload_id, error=str(error))
 
     after_commit(session, removed)
+
+
+def _record_content(session: Session, store: ArtifactStore, sha256: str, size_bytes: int) -> None:
+    """Note content that has just been stored; the same may have been dropped since then, as nothing referred to it yet."""
+    record_blob(session, sha256, size_bytes)
+    if not store.exists(sha256):
+        raise StorageUnavailable("The content was dropped as it came in.")
 
 
 def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, settings: Settings) -> Upload:

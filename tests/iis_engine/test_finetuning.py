@@ -212,6 +212,16 @@ def test_the_folder_of_another_run_is_refused(
         run(backbone, dataset, tmp_path / "run", **other)
 
 
+def test_the_folder_of_a_run_from_another_classifier_is_refused(
+    classified: Callable[[list[int]], TorchBackbone], dataset: ImageDataset, tmp_path: Path
+) -> None:
+    one, other = classified([0, 1]), classified([1, 0])
+    assert one.digest == other.digest
+    run(one, dataset, tmp_path / "run", replace(SMALL, epochs=1))
+    with pytest.raises(SettingError, match="give each run its own folder"):
+        run(other, dataset, tmp_path / "run", replace(SMALL, epochs=1))
+
+
 def test_training_lowers_the_loss_of_a_library_that_says_little(backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path) -> None:
     """Two of three random directions tell two colours badly at first, even by the best head."""
     image_folder({"cat": 12, "dog": 12}, under="train")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,8 +20,10 @@ from worker import answering
 from worker.answering import Answerer
 from worker.desk import Desk
 from worker.questions import Question
+from worker.unpacking import NotUnpacked
 
 if TYPE_CHECKING:
+    from ..conftest import ServerProcess
     from .conftest import Service
 
 Ask = Callable[..., str]
@@ -82,6 +86,39 @@ def test_a_desk_that_cannot_be_set_up_is_tried_again(answerer: Answerer, ask: As
     monkeypatch.setattr(answering, "AWAY_SECONDS", 0.1)
     answerer.start()
     assert answered(broker, ask("outcomes", job="job_none"))["refused"]["code"] == "artifact_gone"
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_question_whose_answer_finds_no_broker_is_answered_when_that_is_back(
+    *,
+    answerer: Answerer,
+    ask: Ask,
+    broker: Redis,
+    redis_server: ServerProcess,
+    wait_until: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    aside: bool,
+) -> None:
+    asked, unpacked = list[Question](), Future[Path]()
+    unpacked.set_result(Path())
+
+    def answer(_desk: Desk, question: Question) -> dict[str, Any]:
+        asked.append(question)
+        if aside and len(asked) == 1:
+            raise NotUnpacked(unpacked)
+        if len(asked) == 1 + aside:
+            redis_server.stop()
+        return {"times": len(asked)}
+
+    monkeypatch.setattr(Desk, "answer", answer)
+    monkeypatch.setattr(answering, "AWAY_SECONDS", 0.1)
+    answerer.start()
+    where = ask("outcomes", job="job_any")
+    try:
+        wait_until(lambda: len(asked) > 1 + aside, 60, "the question to be looked at again")
+    finally:
+        redis_server.start()
+    assert answered(broker, where, 60)["result"]["times"] > 1 + aside
 
 
 def test_a_data_set_is_unpacked_while_others_are_answered(service: Service, answerer: Answerer, ask: Ask, broker: Redis) -> None:

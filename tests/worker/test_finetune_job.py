@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +20,11 @@ from safetensors.torch import save
 from sqlalchemy import func, select
 
 from app.db import transitions
-from app.db.models import FinetuneResult, Job, Model, StageArtifact, Upload
+from app.db.models import Blob, FinetuneResult, Job, Model, StageArtifact, Upload
 from app.queue import ring
+from app.storage import is_referred_to
+from worker.artifacts import OwnersArtifacts, StoredFile, shard_key
+from worker.stage_files import epoch_file, epoch_of
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -60,7 +66,16 @@ def test_a_job_finds_what_its_three_arms_are_worth_and_registers_the_best_treatm
         assert session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all() == []
     with service.runtime.store.open(upload.sha256) as file:
         assert len(file.read()) == upload.size_bytes
+    assert_nothing_needless_is_stored(service)
     assert_shared(service, job_id)
+
+
+def assert_nothing_needless_is_stored(service: Service) -> None:
+    """No epoch and no shard is left, neither as a row nor as a file."""
+    with service.runtime.sessions() as session:
+        referred_to = set(session.scalars(select(Blob.sha256).where(is_referred_to())))
+        assert referred_to == set(session.scalars(select(Blob.sha256)))
+    assert {path.name for path in (service.folder / "artifacts").rglob("*") if path.is_file()} == referred_to
 
 
 def assert_shared(service: Service, job_id: str) -> None:
@@ -71,10 +86,24 @@ def assert_shared(service: Service, job_id: str) -> None:
     states = {event["stage"]: event["state"] for event in service.events(scored, "stage")}
     assert {stage for stage, state in states.items() if state == "reused"} == {"extract", "libraries", "control", "heads", "curve"}
 
-    weighed = add_finetune(service, str(job.model_id), str(job.dataset_id), **{"lambda": 3.0})
+    weighed = add_finetune(service, str(job.model_id), str(job.dataset_id), **{"lambda": 3.0, "seeds": SEEDS[:1]})
     assert service.run(weighed) == "succeeded"
-    assert {(arm, seed) for arm, seed, _ in epochs_of(service, weighed)} == {("treatment", seed) for seed in SEEDS}
-    assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"]
+    assert {(arm, seed) for arm, seed, _ in epochs_of(service, weighed)} == {("treatment", SEEDS[0])}
+    assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"][:1]
+
+
+def test_what_differs_from_a_network_in_its_classifier_alone_shares_its_scores_and_none_of_its_runs(service: Service) -> None:
+    model_id, dataset_id = inputs(service)
+    quick = {"trains": "head", "seeds": [0], "epochs": 1, "rebuild_every": None}
+    first = add_finetune(service, model_id, dataset_id, **quick)
+    assert service.run(first) == "succeeded", service.job(first).error
+    _, made = result_of(service, first)
+    assert made.digest == service.model(model_id).digest
+    second = add_finetune(service, made.id, dataset_id, **quick)
+    assert service.run(second) == "succeeded", service.job(second).error
+    reused = {event["stage"] for event in service.events(second, "stage") if event["state"] == "reused"}
+    assert reused == {"extract", "libraries", "control", "heads", "curve"}
+    assert epochs_of(service, second) == [("treatment", 0, 1), ("control", 0, 1)]
 
 
 def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_same_numbers(service: Service) -> None:
@@ -101,13 +130,34 @@ def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_s
     assert made.digest == like.digest
 
 
-def test_a_job_is_canceled_in_the_middle_of_a_run(service: Service) -> None:
+def test_epochs_that_come_faster_than_they_are_stored_are_passed_over_but_told_until_the_job_is_canceled(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, upload = list[int](), OwnersArtifacts.upload
+
+    def slow_at_first(artifacts: OwnersArtifacts, key: str, stage: str, path: Path, check: Callable[[], None]) -> StoredFile:
+        if epoch := epoch_of(path.name):
+            begun.append(epoch)
+            while len(begun) == 1 and not (path.parent / epoch_file(epoch + 3)).exists():
+                check()
+                time.sleep(0.01)
+            if len(begun) == 2:
+                add_later_epoch(service, stage.partition("/")[0], str(shards(service).popitem()[1]))
+        return upload(artifacts, key, stage, path, check)
+
+    monkeypatch.setattr(OwnersArtifacts, "upload", slow_at_first)
     job_id = add_finetune(service, *inputs(service), epochs=2000)
     running = service.run_aside(job_id)
-    service.wait_until(lambda: len(epochs_of(service, job_id)) >= 2 or running.done(), 60, "an epoch")
+    service.wait_until(lambda: len(begun) >= 4 or running.done(), 60, "some epochs")
     with service.runtime.sessions.begin() as session:
         transitions.request_cancel(session, session.get_one(Job, job_id))
     assert running.result(10) == "canceled"
+    assert begun[0] == 1
+    assert begun[1] >= 4
+    told = [epoch for _, _, epoch in epochs_of(service, job_id)]
+    assert told == list(range(1, len(told) + 1))
+    kept = sorted(shards(service))
+    assert kept == [told[-1], 1999]  # the run's newest, and what another job has of a later one
     with service.runtime.sessions() as session:
         assert session.get(FinetuneResult, job_id) is None
         assert session.scalar(select(func.count()).where(Model.lineage.is_not(None))) == 0
@@ -190,6 +240,20 @@ def add_finetune(service: Service, model_id: str, dataset_id: str, **choices: An
         **choices,
     }
     return service.add_job("finetune", dataset_id, spec, model_id=model_id)
+
+
+def shards(service: Service) -> dict[int, str]:
+    """The sha256 of each epoch that is stored."""
+    with service.runtime.sessions() as session:
+        rows = session.execute(select(StageArtifact.stage, StageArtifact.blob_sha256).where(StageArtifact.stage.contains("/epoch-")))
+        return {epoch_of(stage.partition("/")[2]): sha256 for stage, sha256 in rows}
+
+
+def add_later_epoch(service: Service, stage: str, sha256: str) -> None:
+    """What another job in the same run would have stored."""
+    name = epoch_file(1999)
+    with service.runtime.sessions.begin() as session:
+        session.add(StageArtifact(owner_id=service.owner_id, key=shard_key(stage, name), stage=f"{stage}/{name}", blob_sha256=sha256))
 
 
 def epochs_of(service: Service, job_id: str) -> list[tuple[str, int, int]]:

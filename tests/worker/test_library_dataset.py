@@ -110,3 +110,17 @@ def test_a_library_that_nobody_has_cut_yet_is_cut_first_and_kept_for_later(servi
     on_other = add_score(service, other, model_id)
     assert service.run(on_other) == "succeeded"
     assert stages(service, on_other, "reused", None) == ["extract", "libraries", "explain"]
+
+    for sha256 in libraries(service):
+        service.runtime.store.delete(sha256)
+    third = checked(service, {"bright": 180, "dark": 60}, seed=2)
+    again = add_score(service, third, model_id, library_dataset=other)
+    assert service.run(again) == "succeeded", service.job(again).error
+    assert stages(service, again, "finished", other) == ["libraries"]
+    assert all(service.runtime.store.exists(sha256) for sha256 in libraries(service))
+
+
+def libraries(service: Service) -> list[str]:
+    """The sha256 of what fitting the library has left."""
+    with service.runtime.sessions() as session:
+        return list(session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "libraries")))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from sqlalchemy import select
 
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Result, StageArtifact
+from worker.attempt import Attempt
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -49,6 +51,23 @@ def test_a_second_job_on_the_same_data_computes_nothing_again(service: Service) 
     assert stage_states(service, second, "reused") == STAGES
     with service.runtime.sessions() as session:
         assert session.get_one(Result, first).report == session.get_one(Result, second).report
+
+
+def test_what_another_job_finishes_meanwhile_is_not_computed_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = service.add_score()
+    second = service.add_score(dataset_id=service.job(first).dataset_id)
+    compute = Attempt.compute
+
+    def overtaken(attempt: Attempt, stage: str, *given: Any, **named: Any) -> dict[str, Any]:
+        if attempt.job_id == first and service.job(second).state == "queued":
+            assert service.run(second) == "succeeded"
+        return compute(attempt, stage, *given, **named)
+
+    monkeypatch.setattr(Attempt, "compute", overtaken)
+    assert service.run(first) == "succeeded"
+    assert stage_states(service, second, "finished") == STAGES
+    assert stage_states(service, first, "finished") == STAGES[:1]
+    assert stage_states(service, first, "reused") == STAGES[1:]
 
 
 def test_another_library_on_the_same_data_reuses_the_features_and_the_control(service: Service) -> None:
