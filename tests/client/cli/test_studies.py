@@ -30,7 +30,7 @@ def study_file(folder: Path, planted: Planted, **changed: Any) -> Path:
         "name": "planted, twice",
         "model_defaults": {"architecture": ARCHITECTURE, "arguments": ARGUMENTS, "preprocessing": PREPROCESSING},
         "models": [{"path": str(planted.backbone), "label": "trained", "family": "small"}, {"initial_seed": 0, "label": "untrained"}],
-        "datasets": [{"path": str(planted.images), "name": "planted twice"}],
+        "datasets": [{"path": str(planted.images), "name": "planted [twice]"}],
         "libraries": ["prototype"],
         "concept_counts": [12],
         "elements": {"images_per_class": 4},
@@ -45,7 +45,7 @@ def features_file(folder: Path, seed: int) -> Path:
     generator = np.random.default_rng(seed)
     centres, labels = 2 * generator.normal(size=(3, 6)), np.repeat(np.arange(3), 20)
     arrays = {name: (centres[labels] + generator.normal(size=(60, 6))).astype(np.float32) for name in ("X_train", "X_test", "concepts")}
-    path = folder / f"ready [{seed}].npz"
+    path = folder / f"ready{seed}.npz"
     np.savez(path, y_train=labels, y_test=labels, **arrays)
     return path
 
@@ -72,7 +72,7 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     assert (out / "iis_accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert b"<svg" in (out / "iis_accuracy.svg").read_bytes()
     assert not (out / "evolution.png").exists()
-    assert "planted twice, prototype, M = 12: IIS and accuracy: " in done.stdout
+    assert "planted [twice], prototype, M = 12: IIS and accuracy: " in done.stdout
 
     made = next(client.studies())
     assert (made["state"], made["jobs"]["succeeded"], made["name"]) == ("finished", 2, "planted, twice")
@@ -84,6 +84,13 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     assert proxy.sent_bytes < 100_000 < planted.backbone.stat().st_size  # asked for, not sent
     assert [job["id"] for job in client.jobs()] == jobs
     assert (tmp_path / "study" / "table.csv").read_text() == (out / "table.csv").read_text()
+
+    dataset = made["grid"]["datasets"][0]
+    board = iis("leaderboard", "--dataset", dataset, "--library", "prototype", "--concepts", "12")
+    assert board.returncode == 0, board.stderr
+    assert "planted [twice], prototype, M = 12, exact" in board.stdout
+    assert len(client.leaderboard(dataset=dataset, library="prototype", concept_count=12)["data"]) == 2
+    assert json.loads(iis("leaderboard", "--library", "no such", "--json").stdout)["board"] is None
 
     estimated = iis("study", "run", study_file(tmp_path, planted, seeds=[0, 1]), "--dry-run").stdout
     assert "Jobs: 4, of which 2 are there already." in estimated
@@ -115,18 +122,10 @@ def test_features_are_studied_without_a_model_and_whatever_is_there_is_used_agai
 
     shown = iis("study", "show", made["id"])
     assert f"Study {made['id']}, ready: 4 of 4 succeeded." in shown.stdout
-    assert "ready [0].npz, prototype, M = 6" in shown.stdout
+    assert "ready features, prototype, M = 6" in shown.stdout
     assert json.loads(iis("study", "show", made["id"], "--json").stdout) == client.study(made["id"])
     assert made["id"] in iis("study", "list").stdout
     assert [each["id"] for each in json.loads(iis("study", "list", "--limit", "2", "--json").stdout)] == [newest["id"], made["id"]]
-
-    dataset = made["grid"]["datasets"][0]
-    board = iis("leaderboard", "--dataset", dataset, "--library", "prototype", "--concepts", "6")
-    assert board.returncode == 0, board.stderr
-    assert "ready [0].npz, prototype, M = 6, exact" in board.stdout
-    best = client.leaderboard(dataset=dataset, library="prototype", concept_count=6)
-    assert {entry["jobs"] for entry in best["data"]} == {2}
-    assert json.loads(iis("leaderboard", "--library", "no such", "--json").stdout)["board"] is None
 
 
 def test_a_study_that_was_canceled_just_now_is_run_to_its_end(iis: RunCommand, client: IISClient, tmp_path: Path) -> None:
