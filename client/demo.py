@@ -30,7 +30,7 @@ CONCEPT_COUNT = 50  # enough for ten classes; of the text library the most
 PHRASES_SHOWN = 5
 CONCURRENCY = 2  # jobs this small gain more from each other's company than from a second thread
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

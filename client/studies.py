@@ -1,4 +1,4 @@
-"""Studies: asking for a grid of scores, what becomes of it, and what it found. Files that describe one are read in client.study_file."""
+"""Studies: asking for a grid of scores, what becomes of it, and what it found. Files of them are read in client.cli.studies.file."""
 
 from __future__ import annotations
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from client.records import Elements, JobState, Library, Reason, VocabularyUsed
 
-FIGURES = ("iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement")
-
 StudyFigure = Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"]
+FIGURES: tuple[StudyFigure, ...] = get_args(StudyFigure)
 TableFormat = Literal["csv", "parquet"]
 Protocol = Literal["exact", "reference"]
 

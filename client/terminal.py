@@ -47,6 +47,7 @@ STAGE_WORDS = {
     "evaluate": "Score what was trained",
     "compare": "Compare the arms",
 }
+_DESCRIPTION = TextColumn("{task.description}", markup=False)  # it may have the name of a file
 
 
 class Terminal:
@@ -58,8 +59,8 @@ class Terminal:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.out = Console()
-        self.err = Console(stderr=True, quiet=quiet)
+        self.out = _plain_console()
+        self.err = _plain_console(stderr=True, quiet=quiet)
 
     @contextmanager
     def sending(self, path: Path | None) -> Generator[SendProgress | None]:
@@ -67,7 +68,7 @@ class Terminal:
         if path is None:
             yield None
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (_DESCRIPTION, BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self.err) as bars:
             bar = bars.add_task(f"Upload {path.name}", total=None)
             yield lambda done, total: bars.update(bar, completed=done, total=total)
@@ -82,15 +83,15 @@ class Terminal:
     def watch(self, job: str, events: Iterator[Event]) -> None:
         """A bar for each stage with the time that is left, until the events end."""
         self.err.print(f"Job {job}")
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
+        columns = (_DESCRIPTION, BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.err) as bars:
             stages: dict[str, TaskID] = {}
             for event in events:
                 data = event["data"]
                 if event["type"] == "warning":
-                    bars.console.print(f"Warning: {data['message']}", style="yellow", highlight=False)
+                    bars.console.print(f"Warning: {data['message']}", style="yellow")
                 if event["type"] == "epoch":
-                    bars.console.print(epoch_line(data), highlight=False)
+                    bars.console.print(epoch_line(data))
                 if event["type"] not in ("stage", "progress"):
                     continue
                 stage = _titled(data["stage"], data.get("part"))
@@ -103,13 +104,7 @@ class Terminal:
 
     def watch_study(self, looks: Iterator[Study]) -> Study:
         """A bar of the jobs that have finished, until the study has; returns it as it was seen last."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[others]}"),
-            TimeElapsedColumn(),
-        )
+        columns = (_DESCRIPTION, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[others]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.err) as bars:
             bar = bars.add_task("Jobs", total=None, others="")
             while True:
@@ -124,22 +119,22 @@ class Terminal:
     def show(self, *things: RenderableType) -> None:
         """Tables and lines."""
         for thing in things:
-            self.out.print(thing, highlight=False, markup=False)
+            self.out.print(thing)
 
     def json(self, value: Any) -> None:
         """What the service said, for programs."""
-        self.out.print(json.dumps(value, indent=2), highlight=False, markup=False, soft_wrap=True)
+        self.out.print(json.dumps(value, indent=2), soft_wrap=True)
 
     def note(self, sentence: str) -> None:
         """One sentence on what has happened, beside the result."""
-        self.err.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        self.err.print(sentence, soft_wrap=True)
 
     def show_job(self, job: Job | FinetuneJob, as_json: bool) -> None:
         """A job that was accepted."""
         if as_json:
             self.json(job)
             return
-        self.out.print(f"Job {job['id']} is {job['state']}. See what it found with: iis result {job['id']} --watch", highlight=False)
+        self.out.print(f"Job {job['id']} is {job['state']}. See what it found with: iis result {job['id']} --watch")
 
     def show_jobs(self, jobs: Sequence[Job | BatchJob | FinetuneJob], as_json: bool) -> None:
         """A list of jobs."""
@@ -179,7 +174,7 @@ class Terminal:
             )
         self.out.print(curve)
         for warning in report["warnings"]:
-            self.out.print(f"Warning: {warning}", style="yellow", highlight=False)
+            self.out.print(f"Warning: {warning}", style="yellow")
 
     def show_batch(self, result: BatchResult, as_json: bool) -> None:
         """A finished batch of explanations in a few lines."""
@@ -206,17 +201,20 @@ class Terminal:
 
     def show_state(self, job: Job) -> None:
         """One line on a job."""
-        self.out.print(f"Job {job['id']} is {job['state']}.", highlight=False)
+        self.out.print(f"Job {job['id']} is {job['state']}.")
 
     def saved(self, path: Path) -> None:
         """Say where a file went."""
-        self.err.print(f"Saved {path}", highlight=False)
+        self.err.print(f"Saved {path}")
 
     def error(self, sentence: str, note: str | None = None) -> None:
         """One sentence that says what went wrong."""
-        Console(stderr=True).print(
-            f"Error: {sentence}" + (f" ({note})" if note else ""), style="red", highlight=False, markup=False, soft_wrap=True
-        )
+        _plain_console(stderr=True).print(f"Error: {sentence}" + (f" ({note})" if note else ""), style="red", soft_wrap=True)
+
+
+def _plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """A console that shows names as they are: what stands in brackets is no markup, and what stands in colons no picture."""
+    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
 def _reads(job: Job | BatchJob | FinetuneJob) -> tuple[str, str]:

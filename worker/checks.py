@@ -46,7 +46,7 @@ def run_check_dataset(attempt: Attempt) -> None:
     dataset = attempt.rows.dataset
     if dataset is None:
         raise StageRefused("dataset_missing", "The check names no data set.", None)
-    request = describe_dataset(dataset) | {"file": fetch_dataset(attempt, dataset)}
+    request = describe_dataset(dataset, attempt.runtime.settings) | {"file": fetch_dataset(attempt, dataset)}
     found = attempt.compute("check_dataset", {"dataset": request})
     if dataset.kind == "features":
         _refuse_too_wide(found["info"]["num_features"], None, "pool or project the features first")

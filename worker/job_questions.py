@@ -63,12 +63,13 @@ class JobQuestions:
             "files": {name: str(self._bench.artifact(question.owner_id, sha256)) for name, sha256 in files.items()},
             "posted": {image_id: str(self._posted(question, image_id)) for image_id in posted},
             "model": seen_by and fetch_model(settings, seen_by, self._upload(question, rows)),
-            "dataset": describe_dataset(rows.dataset),
+            "dataset": None,
             "dataset_folder": None,
             "warm_bytes": settings.warm_bytes,
         }
         if looks and not posted and rows.model is not None:
             arguments["dataset_folder"] = str(self._images(question, rows))
+            arguments["dataset"] = describe_dataset(rows.dataset, settings)
         try:
             if question.kind == "export":
                 return self._export(question, rows, arguments)
@@ -136,7 +137,7 @@ class JobQuestions:
             raise StageRefused("dataset_gone", "This server fetches no data by name, so the images cannot be looked at.", None)
 
         def fill(folder: Path) -> None:
-            source: dict[str, Any] = describe_dataset(dataset) | {"file": None}
+            source: dict[str, Any] = describe_dataset(dataset, self._bench.runtime.settings) | {"file": None}
             if dataset.upload_id is not None:
                 upload = rows.uploads[dataset.upload_id]
                 archive = folder / safe_name(upload.filename)

@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.datasets.service import allowed_server_path
 from app.db.models import ConceptSetVersion, Dataset, Job, Model
+from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage import ArtifactMissing
 from iis_engine.vocabulary import Phrase, phrases_digest, shipped
@@ -58,7 +60,7 @@ class Sources:
         attempt, place, dataset = self._attempt, self._place, self._place.dataset
         if dataset is None:
             raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
-        source = describe_dataset(dataset) | {"file": fetch_dataset(attempt, dataset)}
+        source = describe_dataset(dataset, attempt.runtime.settings) | {"file": fetch_dataset(attempt, dataset)}
         _fetch_reading(attempt, dataset, place.folder)
         attempt.compute("materialise", {"sources": {"dataset": source}}, place=place)
         attempt.stage_event("materialise", "finished", place=place)
@@ -102,16 +104,29 @@ def read_vocabulary(session: Session, job: Job) -> Phrases:
     return [[phrase.text, phrase.group] for phrase in phrases]
 
 
-def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """The data set as a request to the compute process; its file comes with `fetch_dataset`."""
+def describe_dataset(dataset: Dataset, settings: Settings) -> dict[str, Any]:
+    """The data set as a request to the compute process, which is about to read it; its file comes with `fetch_dataset`.
+
+    Raises
+    ------
+    StageRefused
+        When its path on the server leads, by now, to where the operator allows no reading.
+    """
     return {
         "kind": dataset.kind,
-        "server_path": dataset.server_path,
+        "server_path": None if dataset.server_path is None else _resolved(dataset.server_path, settings),
         "hub": dataset.hub,
         "split_seed": dataset.split_seed,
         "test_share": dataset.test_share,
         "digest": dataset.digest,
     }
+
+
+def _resolved(server_path: str, settings: Settings) -> str:
+    try:
+        return str(allowed_server_path(server_path, settings))
+    except InvalidInput as refused:
+        raise StageRefused(refused.code, refused.detail, refused.param) from refused
 
 
 def fetch_dataset(attempt: Attempt, dataset: Dataset) -> str | None:

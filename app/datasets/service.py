@@ -30,14 +30,15 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
     if request.hub is not None and not settings.allow_hub:
         raise InvalidInput("This service does not fetch data sets from the Hub; upload an archive.", code="hub_not_allowed", param="hub")
     upload = require_complete(session, owner_id, request.upload) if request.upload is not None else None
-    server_path = allowed_server_path(request.server_path, settings) if request.server_path is not None else None
+    if request.server_path is not None:
+        allowed_server_path(request.server_path, settings)
     dataset = Dataset(
         id=new_id("dataset"),
         owner_id=owner_id,
-        name=request.name or _default_name(upload.filename if upload else None, server_path, request),
+        name=request.name or _default_name(upload.filename if upload else None, request),
         kind=request.kind,
         upload_id=request.upload,
-        server_path=str(server_path) if server_path is not None else None,
+        server_path=request.server_path,  # as it was given, so that whoever gives it again finds it
         hub=request.hub.model_dump(exclude_none=True) if request.hub is not None else None,
         split_seed=request.split_seed,
         test_share=request.test_share,
@@ -49,9 +50,14 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
 
 
 def allowed_server_path(given: str, settings: Settings) -> Path:
-    """Resolve a path on the server, links included, and refuse it unless it lies in an allowed folder.
+    """Where a path on the server leads to, links included; refused unless that lies in an allowed folder.
 
-    The sentence is the same whether such a path exists or not: it must not tell what else lies on the server.
+    A row keeps the path as it was given, and a link may lead elsewhere tomorrow: whoever reads what lies there asks here first.
+
+    Raises
+    ------
+    InvalidInput
+        With the same sentence whether such a path exists or not: it must not tell what else lies on the server.
     """
     refusal = InvalidInput(
         "This path is not inside a folder that the service may read; ask its operator, or upload an archive.",
@@ -85,9 +91,9 @@ def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
     session.flush()
 
 
-def _default_name(filename: str | None, server_path: Path | None, request: DatasetCreate) -> str:
+def _default_name(filename: str | None, request: DatasetCreate) -> str:
     if filename is not None:
         return filename
-    if server_path is not None:
-        return server_path.name or str(server_path)
+    if request.server_path is not None:
+        return Path(request.server_path).name or request.server_path
     return request.hub.name if request.hub is not None else request.kind

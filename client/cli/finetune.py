@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from client.cli.jobs import show_result
+from client.cli.jobs import follow, show_result
 from client.cli.options import JsonOption, require_folder_of
 from client.errors import ConfigurationError
 from client.iis_client import IISClient
@@ -90,8 +90,7 @@ def finetune(
         if not watch and to is None:
             terminal.show_job(job, as_json)
             return
-        terminal.watch(job["id"], client.events(job["id"]))
-        show_result(client, client.wait(job["id"]), terminal, None, as_json)
+        show_result(client, follow(client, terminal, job["id"]), terminal, None, as_json)
         if to is not None:
             client.save_checkpoint(client.finetune_result(job["id"])["model"], to)
             terminal.saved(to)

@@ -40,8 +40,7 @@ def result(
     with IISClient() as client:
         found = client.job(job)
         if watch:
-            terminal.watch(job, client.events(job))
-            found = client.wait(job)
+            found = follow(client, terminal, job)
         show_result(client, found, terminal, plot, as_json)
 
 
@@ -49,6 +48,16 @@ def cancel(job: str) -> None:
     """Cancel a job."""
     with IISClient() as client:
         Terminal().show_state(client.cancel(job))
+
+
+def follow(client: IISClient, terminal: Terminal, job: str) -> Job:
+    """Stay until a job has finished; whoever leaves before is told that it goes on, and how to come back."""
+    try:
+        terminal.watch(job, client.events(job))
+        return client.wait(job)
+    except KeyboardInterrupt:
+        terminal.note(f"Job {job} goes on at the service; see it with: iis result {job} --watch")
+        raise typer.Exit(130) from None
 
 
 def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | None, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from client.cli.jobs import show_result
+from client.cli.jobs import follow, show_result
 from client.cli.library_choice import CONCEPT_COUNT, KIND, has_text, read_library, text_settings
 from client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_place
 from client.cli.words import provide_vocabulary, read_words, register_vlm, require_vocabulary
@@ -137,8 +137,7 @@ def score(
         if not watch and plot is None:
             terminal.show_job(job, as_json)
             return
-        terminal.watch(job["id"], client.events(job["id"]))
-        show_result(client, client.wait(job["id"]), terminal, plot, as_json)
+        show_result(client, follow(client, terminal, job["id"]), terminal, plot, as_json)
 
 
 def _require_one_source(

@@ -52,6 +52,11 @@ class VocabularySource:
     number: int | None = None
     file: Path | None = None
 
+    @property
+    def from_classes(self) -> bool:
+        """Whether the phrases are still to be gathered from the names of classes."""
+        return self.concept_set is None and self.file is None
+
 
 @dataclass(frozen=True)
 class Words:

@@ -52,6 +52,15 @@ def test_a_folder_of_the_server_is_read_only_where_its_operator_allows(client: T
     assert client.post("/v1/datasets", json={"server_path": str(allowed / "loop")}).status_code in {201, 422}
 
 
+def test_a_path_on_the_server_stays_as_it_was_given_so_that_it_is_found_again(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
+    (tmp_path / "allowed" / "digits").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "allowed" / "digits")
+    app.state.settings.server_dataset_folders = [tmp_path / "allowed"]
+    for given, name in ((f"{tmp_path}/allowed/digits/", "digits"), (f"{tmp_path}/link", "link")):
+        accepted = client.post("/v1/datasets", json={"server_path": given})
+        assert (accepted.status_code, accepted.json()["name"], accepted.json()["server_path"]) == (201, name, given)
+
+
 def test_a_hub_data_set_is_kept_with_its_revision(client: TestClient, app: FastAPI) -> None:
     hub = {"name": "uoft-cs/cifar10", "revision": "0b2714987fa478483af9968de7c934580d0bb9a2", "image_column": "img"}
     created = client.post("/v1/datasets", json={"hub": hub})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,12 @@ from sklearn.model_selection import train_test_split
 
 from client import IISClient
 from client.address import Address
+from client.cli import main
 from client.local_stack import LocalStack
 from client.transport import Transport
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
+StartCommand = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="session")
@@ -50,15 +54,41 @@ def client(service: Address) -> Iterator[IISClient]:
 
 @pytest.fixture
 def iis(service: Address, tmp_path: Path) -> RunCommand:
-    """Runs the `iis` command as a person would, against the running service."""
-    program = Path(sys.executable).parent / "iis"
+    """Runs the `iis` command against the running service, in this process: starting one takes longer than most commands do."""
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = os.environ | {"IIS_URL": service.url, "IIS_API_KEY": service.api_key, "COLUMNS": "160"} | environment
-        words = [str(program), *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, text=True, env=variables, cwd=tmp_path, timeout=240, check=False)
+        words, code = ["iis", *map(str, arguments)], 0
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", words)
+            patch.chdir(tmp_path)
+            for name, value in (_to_reach(service) | environment).items():
+                patch.setenv(name, value)
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        written = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(words, code, *written)
 
     return run
+
+
+@pytest.fixture
+def start_iis(service: Address, tmp_path: Path) -> StartCommand:
+    """Starts the `iis` program as a person would, in a process of its own."""
+    program = Path(sys.executable).parent / "iis"
+
+    def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        words = [str(program), *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(words, **pipes, text=True, env=os.environ | _to_reach(service) | environment, cwd=tmp_path)
+
+    return start
+
+
+def _to_reach(service: Address) -> dict[str, str]:
+    return {"IIS_URL": service.url, "IIS_API_KEY": service.api_key, "COLUMNS": "160"}
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from client import Explanation, IISClient, InvalidInputError, LocalFileError, No
 from client.address import Address
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService
+    from conftest import RunCommand, ScriptedService, StartCommand
     from planted import Planted
 
     from client.transport import Transport
@@ -189,17 +189,20 @@ def test_the_command_explains_a_file_as_json(iis: RunCommand, image_job: str, wa
     assert json.loads(done.stdout)["contrast"]["class"] == "cold cross"
 
 
-def test_the_command_opens_the_page_that_shows_the_image(iis: RunCommand, service: Address, image_job: str, tmp_path: Path) -> None:
-    assert iis("explain", image_job, "3", "--kept", str(KEPT), "--open", BROWSER=str(recording_browser(tmp_path))).returncode == 0
+def test_the_command_opens_the_page_that_shows_the_image(start_iis: StartCommand, service: Address, image_job: str, tmp_path: Path) -> None:
+    shown = start_iis("explain", image_job, "3", "--kept", str(KEPT), "--open", BROWSER=str(recording_browser(tmp_path)))
+    shown.communicate(timeout=120)
+    assert shown.returncode == 0
     address = (tmp_path / "opened").read_text().strip()
     assert address == f"{service.url}/jobs/{image_job}/images/3?kept={KEPT}"
     assert httpx.get(address).headers["Content-Type"].startswith("text/html")
 
 
-def test_the_command_says_where_the_page_is_when_there_is_no_browser(iis: RunCommand, service: Address, image_job: str) -> None:
-    done = iis("explain", image_job, "3", "--open", BROWSER="/nowhere/browser", PATH="/nowhere")
-    assert done.returncode == 0, done.stderr
-    assert f"it is at {service.url}/jobs/{image_job}/images/3" in done.stderr
+def test_the_command_says_where_the_page_is_when_there_is_no_browser(start_iis: StartCommand, service: Address, image_job: str) -> None:
+    shown = start_iis("explain", image_job, "3", "--open", BROWSER="/nowhere/browser", PATH="/nowhere")
+    told = shown.communicate(timeout=120)[1]
+    assert shown.returncode == 0, told
+    assert f"it is at {service.url}/jobs/{image_job}/images/3" in told
 
 
 def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient, image_job: str) -> None:
@@ -221,9 +224,10 @@ def test_the_command_saves_figures(iis: RunCommand, image_job: str, tmp_path: Pa
     assert json.loads(done.stdout)
 
 
-def test_the_command_opens_the_figure_that_it_saved(iis: RunCommand, image_job: str, tmp_path: Path) -> None:
-    done = iis("explain", image_job, "3", "--out", "sheet.svg", "--open", BROWSER=str(recording_browser(tmp_path)))
-    assert done.returncode == 0, done.stderr
+def test_the_command_opens_the_figure_that_it_saved(start_iis: StartCommand, image_job: str, tmp_path: Path) -> None:
+    saving = start_iis("explain", image_job, "3", "--out", "sheet.svg", "--open", BROWSER=str(recording_browser(tmp_path)))
+    told = saving.communicate(timeout=120)[1]
+    assert saving.returncode == 0, told
     assert (tmp_path / "opened").read_text().strip() == (tmp_path / "sheet.svg").as_uri()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from client import ConflictError, FinetuneJob, IISClient, InvalidInputError, Not
 from client.address import Address
 
 if TYPE_CHECKING:
-    from conftest import RunCommand
+    from conftest import RunCommand, ScriptedService, StartCommand
     from planted import Planted
 
 EPOCHS = 2
@@ -95,6 +97,21 @@ def test_the_same_from_the_command_line(iis: RunCommand, finetuned: FinetuneJob,
     assert "fine-tunes by" in " ".join(listed.stdout.split())
     saved = iis("checkpoint", finetuned["model"], "--to", "parent.safetensors")
     assert (saved.returncode, (tmp_path / "parent.safetensors").exists()) == (0, True)
+
+
+def test_whoever_leaves_a_job_that_is_watched_is_told_that_it_goes_on(start_iis: StartCommand, scripted: ScriptedService) -> None:
+    scripted.answer("POST /v1/jobs", (201, {"id": "job_1", "state": "queued"}))
+    scripted.answer("GET /v1/jobs/job_1/events", (200, ": waiting\n\n"))  # which ends without an end of the job
+    scripted.answer("GET /v1/jobs/job_1", (200, {"id": "job_1", "state": "running"}))
+    watching = start_iis("finetune", "mdl_1", "dst_1", "--watch", IIS_URL=scripted.url)
+    deadline = time.monotonic() + 60
+    while not scripted.times("GET /v1/jobs/job_1/events"):
+        assert time.monotonic() < deadline, watching.communicate()
+        time.sleep(0.05)
+    watching.send_signal(signal.SIGINT)
+    told = watching.communicate(timeout=60)[1]
+    assert watching.returncode == 130
+    assert "Job job_1 goes on at the service; see it with: iis result job_1 --watch" in told
 
 
 @pytest.mark.parametrize(

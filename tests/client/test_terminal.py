@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -166,3 +167,18 @@ def test_every_reason_for_leaving_a_phrase_out_is_said_in_words(terminal: Termin
 
 def test_reasons_are_counted_most_first_and_a_new_one_is_still_said() -> None:
     assert counted({"too_long": 2, "repeated": 12, "made_up_later": 1}) == "12 repeated, 2 too long, 1 made up later"
+
+
+def test_names_with_brackets_or_colons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    error = {"code": "x", "message": "Class cat [/b] has no image :cat:."}
+    job = {"id": "job_1", "state": "failed", "library": {"id": "lib_1"}, "protocol": "exact", "model": None, "dataset": "dst_1"}
+    terminal.show_jobs([cast("Job", {**job, "progress": None, "error": error, "created_at": ""})], as_json=False)
+    terminal.saved(Path("figure [/b].png"))
+    with terminal.sending(Path("digits [b].npz")):
+        pass
+    told = capsys.readouterr()
+    assert "[/b]" in told.out
+    assert ":cat:" in told.out
+    assert "figure [/b].png" in told.err
+    assert "digits [b].npz" in told.err

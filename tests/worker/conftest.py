@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -44,11 +45,12 @@ QUICK = {
 
 
 @pytest.fixture
-def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Settings:
+def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path) -> Settings:
     """Leases of seconds, an empty database, an empty broker, and credentials in the environment for a child to miss."""
     for name, value in QUICK.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a credential")
+    monkeypatch.setenv("IIS_SERVER_DATASET_FOLDERS", json.dumps([str(tmp_path)]))
     get_settings.cache_clear()
     with open_runtime(get_settings()).sessions.begin() as session:
         tables = ", ".join(table.name for table in Base.metadata.sorted_tables)

@@ -143,6 +143,19 @@ def test_features_replaced_on_the_server_are_not_scored_as_those_that_were_check
     assert service.job(job_id).error["code"] == "dataset_changed"
 
 
+def test_a_link_on_the_server_is_read_where_it_leads_to_and_only_while_that_is_allowed(service: Service) -> None:
+    link = service.folder / "link.npz"
+    (service.folder / "features.npz").write_bytes(service.features())
+    link.symlink_to(service.folder / "features.npz")
+    dataset_id = service.add_dataset(None, server_path=str(link), state="pending")
+    assert service.run(service.add_job("check_dataset", dataset_id)) == "succeeded"
+    link.unlink()
+    link.symlink_to("/etc/hostname")
+    job_id = service.add_job("check_dataset", service.add_dataset(None, server_path=str(link), state="pending"))
+    assert service.run(job_id) == "failed"
+    assert service.job(job_id).error["code"] == "server_path_not_allowed"
+
+
 def test_a_name_that_no_database_can_hold_still_ends_in_a_sentence(service: Service) -> None:
     weights = {"a\0b": np.zeros(3, dtype=np.float32), "c": np.zeros(3, dtype=np.float32)}
     model_id = service.add_model("timm:resnet10t", upload_id=service.add_upload(save(weights), "strange.safetensors"))

@@ -42,9 +42,14 @@ export async function draw(node, make) {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const [node, again] of drawn) {
     if (node.isConnected) again();
-    else drawn.delete(node);
+    else forget(node);
   }
 });
+
+// A plot that is shown no more; a page that draws the same again and again would keep all of them.
+export function forget(node) {
+  if (drawn.delete(node)) window.Plotly.purge(node);
+}
 
 function styled(layout, node) {
   const ink = colour("ink");

@@ -36,18 +36,49 @@ export function problemView(error, again) {
 
 const FINAL = [404, 409, 422]; // asking again gives the same answer
 
+const latest = new WeakMap(); // by region, what it was asked to show last: an answer that comes late does not take its place
+
 // Show that something is being read, then what was read, or why it could not be.
 export async function fill(region, sentence, work) {
   const again = () => fill(region, sentence, work);
+  latest.set(region, again);
   region.setAttribute("aria-busy", "true");
   region.replaceChildren(loading(sentence));
+  let nodes;
   try {
-    region.replaceChildren(...[await work()].flat());
+    nodes = [await work()].flat();
   } catch (error) {
-    region.replaceChildren(problemView(error, FINAL.includes(error.status) ? null : again));
-  } finally {
-    region.removeAttribute("aria-busy");
+    nodes = [problemView(error, FINAL.includes(error.status) ? null : again)];
   }
+  if (latest.get(region) !== again) return;
+  region.replaceChildren(...nodes);
+  region.removeAttribute("aria-busy");
+}
+
+// Show the same anew, once it is read; until then, and where it cannot be read, what was there stays, and the reader where they were.
+export async function renew(region, sentence, work) {
+  if (!region.childElementCount || region.hasAttribute("aria-busy")) return fill(region, sentence, work);
+  const again = () => renew(region, sentence, work);
+  latest.set(region, again);
+  const change = await work().then(
+    (nodes) => () => region.replaceChildren(...[nodes].flat()),
+    (error) => () => {
+      region.querySelector(":scope > [role=alert]")?.remove();
+      region.prepend(problemView(error, FINAL.includes(error.status) ? null : again));
+    },
+  );
+  if (latest.get(region) === again) keepPlace(region, change);
+}
+
+// The element that has the focus is found again among the new ones by where it leads, what it is called, or what it says.
+function keepPlace(region, change) {
+  const frames = () => [...region.querySelectorAll(".table-frame")];
+  const scrolled = new Map(frames().map((frame) => [frame.getAttribute("aria-label"), frame.scrollLeft]));
+  const told = (node) => `${node.tagName} ${node.getAttribute("href") ?? node.getAttribute("aria-label") ?? node.textContent}`;
+  const held = region.contains(document.activeElement) ? told(document.activeElement) : null;
+  change();
+  for (const frame of frames()) frame.scrollLeft = scrolled.get(frame.getAttribute("aria-label")) ?? 0;
+  if (held) [...region.querySelectorAll("a, button, [tabindex]")].find((node) => told(node) === held)?.focus({ preventScroll: true });
 }
 
 // columns: [heading, row => cell, "number"?]

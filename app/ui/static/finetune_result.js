@@ -15,7 +15,10 @@ const measured = (result) => Object.entries(MEASURES).filter(([measure]) => !mis
 
 export async function finetuned(job) {
   const result = await get(job.links.result);
-  const made = await get(result.links.model).catch(() => null); // it may have been deleted since
+  const made = await get(result.links.model).catch((error) => {
+    if (error.status === 404) return null; // deleted since
+    throw error;
+  });
   const training = new TrainingView();
   for (const { arm, seed, epochs } of result.history) for (const epoch of epochs) training.take({ arm, seed, ...epoch });
   return [inWords(result), improved(result, made), arms(result), differences(result), warnings(result), training.node, downloads(job, result)].filter(Boolean);

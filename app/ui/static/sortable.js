@@ -5,33 +5,33 @@ import { counted, missing } from "./words.js";
 
 const FIRST_ROWS = 200;
 
+// What the reader made of a table: by which column it is sorted, and how many rows are shown. A later table of the same takes it over.
+export const asItCame = () => ({ by: null, down: false, shown: FIRST_ROWS });
+
 // columns: {heading, cell(row), value(row), kind: "number"?}; rows come in their own order.
-export function sortable(caption, columns, rows) {
+export function sortable(caption, columns, rows, view = asItCame()) {
   const body = el("tbody");
   const more = el("p", { class: "more" });
   const heads = columns.map((column) => head(column, () => sort(column)));
-  let order = rows;
-  let shown = FIRST_ROWS;
-  let by = null;
-  let down = false;
 
   function sort(column) {
-    down = by === column ? !down : column.kind === "number"; // a number's most is what one looks for first
-    by = column;
-    order = rows.toSorted((one, other) => compare(column.value(one), column.value(other), down));
-    for (const [index, { th, mark }] of heads.entries()) {
-      const mine = columns[index] === by;
-      th.setAttribute("aria-sort", mine ? (down ? "descending" : "ascending") : "none");
-      mark.textContent = mine ? (down ? "↓" : "↑") : "";
-    }
-    say(`Sorted by ${column.heading}, ${down ? "most first" : "least first"}.`);
+    view.down = view.by === column.heading ? !view.down : column.kind === "number"; // a number's most is what one looks for first
+    view.by = column.heading;
+    say(`Sorted by ${column.heading}, ${view.down ? "most first" : "least first"}.`);
     show();
   }
 
   function show() {
-    body.replaceChildren(...order.slice(0, shown).map((row) => el("tr", {}, columns.map((column, index) => el(index ? "td" : "th", { class: column.kind, scope: index ? null : "row" }, column.cell(row))))));
-    const left = order.length - shown;
-    more.replaceChildren(...(left > 0 ? [el("button", { type: "button", onclick: () => ((shown += 1000), show()) }, `Show ${counted(Math.min(left, 1000), "more row", "more rows")}`)] : []));
+    const by = columns.find((column) => column.heading === view.by);
+    for (const [index, { th, mark }] of heads.entries()) {
+      const mine = columns[index] === by;
+      th.setAttribute("aria-sort", mine ? (view.down ? "descending" : "ascending") : "none");
+      mark.textContent = mine ? (view.down ? "↓" : "↑") : "";
+    }
+    const order = by ? rows.toSorted((one, other) => compare(by.value(one), by.value(other), view.down)) : rows;
+    body.replaceChildren(...order.slice(0, view.shown).map((row) => el("tr", {}, columns.map((column, index) => el(index ? "td" : "th", { class: column.kind, scope: index ? null : "row" }, column.cell(row))))));
+    const left = order.length - view.shown;
+    more.replaceChildren(...(left > 0 ? [el("button", { type: "button", onclick: () => ((view.shown += 1000), show()) }, `Show ${counted(Math.min(left, 1000), "more row", "more rows")}`)] : []));
   }
 
   show();

@@ -1,28 +1,31 @@
 // One study: how far its jobs have come, its table at once, and the statistics when a worker has them.
 
-import { all, get, post } from "./api.js";
-import { byId, el, empty, fill, problemView, say } from "./dom.js";
+import { get } from "./api.js";
+import { byId, el, empty, fill, renew, say } from "./dom.js";
+import { StudyProgress } from "./study_progress.js";
 import { sections } from "./study_sections.js";
-import { sortable } from "./sortable.js";
-import { gridWords, jobsWords, studyMark } from "./study_words.js";
+import { asItCame, sortable } from "./sortable.js";
+import { gridWords, studyMark } from "./study_words.js";
 import { counted, halfWidth, interval, missing, number, share, signed } from "./words.js";
 
 const REFRESH_MILLISECONDS = 3000;
-const ANALYSIS_MILLISECONDS = 20000; // while jobs still come; each one changes the statistics
-const CELLS_READ = 1000;
+const RESULTS_MILLISECONDS = 20000; // while jobs still come; each one changes table and statistics
+const GONE = [401, 403, 404]; // whoever asks again is told the same
 const FIGURES = { iis_accuracy: "IIS against accuracy", evolution: "Evolution", concept_counts: "Numbers of concepts", sparsity_grids: "Sparsity grids", agreement: "Agreement of libraries" };
 
 const address = `/v1/studies/${encodeURIComponent(decodeURIComponent(location.pathname.split("/")[2]))}`;
-const progress = byId("progress");
-let told = -1; // jobs whose results the table shows
-let analysed = -1;
-let analysedAt = 0;
+const progress = new StudyProgress(show);
+const view = asItCame(); // of the table
+let timer = null;
+let told = null; // jobs whose results are shown
+let toldAt = 0;
 
-await fill(progress, "Reading the study …", async () => {
+await fill(byId("progress"), "Reading the study …", async () => {
   const study = await get(address);
   document.title = `${study.name} · ${document.title}`;
   byId("study-title").textContent = study.name;
-  return show(study);
+  show(study);
+  return progress.nodes;
 });
 
 function show(study) {
@@ -30,76 +33,41 @@ function show(study) {
   const state = studyMark(study);
   state.id = "study-state";
   byId("study-state").replaceWith(state);
-  refreshResults(study);
-  if (study.state === "running") setTimeout(follow, REFRESH_MILLISECONDS);
-  return [bar(study), ...actions(study)];
+  progress.show(study);
+  showResults(study);
+  followLater(study.state === "running");
 }
 
-function bar({ jobs, state }) {
-  const ended = jobs.succeeded + jobs.failed + jobs.canceled;
-  const line = state === "running" ? el("progress", { max: jobs.total, value: ended, "aria-label": "Jobs that have ended" }) : null;
-  return el("div", { class: "progress" }, line, el("p", { class: "progress-words" }, `${jobsWords(jobs)}.`));
-}
-
-function actions(study) {
-  const problem = el("div");
-  const act = (words, path, json) =>
-    el("button", { type: "button", onclick: async (event) => {
-      event.currentTarget.disabled = true;
-      try {
-        progress.replaceChildren(...show(await post(path, json)));
-        say(words);
-      } catch (error) {
-        problem.replaceChildren(problemView(error));
-      }
-    } }, words);
-  const why = el("button", { type: "button", class: "quiet", onclick: () => fill(problem, "Reading why …", () => failures(study)) }, "Why did some fail?");
-  const found = [study.state === "running" ? act("Cancel", study.links.cancel) : null, study.jobs.failed || study.jobs.canceled ? act("Try again what has no result", study.links.extend, {}) : null, study.jobs.failed ? why : null];
-  return [el("div", { class: "study-actions" }, found), problem];
-}
-
-async function failures(study) {
-  const cells = (await all(`${study.links.cells}?limit=100`, CELLS_READ)).filter((cell) => cell.state === "failed");
-  if (!cells.length) return el("p", { class: "help" }, `None of the first ${CELLS_READ.toLocaleString("en")} cells failed; read the others with the API.`);
-  return el("ul", { class: "plain-list notice problem" }, cells.slice(0, 20).map((cell) => el("li", {}, el("a", { href: `/jobs/${cell.job}` }, `${cell.label}, ${cell.dataset_name}, ${cell.library}`), `: ${cell.error?.message ?? "no reason was recorded."}`)));
+function followLater(wanted) {
+  clearTimeout(timer);
+  timer = wanted ? setTimeout(follow, REFRESH_MILLISECONDS) : null;
 }
 
 async function follow() {
-  if (document.hidden) {
-    setTimeout(follow, REFRESH_MILLISECONDS);
-    return;
-  }
+  if (document.hidden) return followLater(true);
   try {
-    progress.replaceChildren(...show(await get(address)));
+    show(await get(address));
   } catch (error) {
-    progress.append(problemView(error, () => location.reload()));
+    const gone = GONE.includes(error.status);
+    progress.showLost(error, gone ? null : follow);
+    followLater(!gone);
   }
 }
 
-function refreshResults(study) {
+function showResults(study) {
   const { succeeded } = study.jobs;
-  if (succeeded !== told) {
-    told = succeeded;
-    if (byId("table").childElementCount) tableOf(study).then((nodes) => byId("table").replaceChildren(...nodes)).catch(() => (told = -1));
-    else fill(byId("table"), "Reading the table …", () => tableOf(study));
-  }
-  const due = study.state === "finished" || Date.now() - analysedAt > ANALYSIS_MILLISECONDS;
-  if (succeeded && succeeded !== analysed && due) {
-    analysed = succeeded;
-    analysedAt = Date.now();
-    analyse(study);
-  }
+  const due = study.state === "finished" || Date.now() - toldAt > RESULTS_MILLISECONDS;
+  if (succeeded === told || !due) return;
+  told = succeeded;
+  if (succeeded) toldAt = Date.now(); // the first result is shown as soon as it is there
+  renew(byId("table"), "Reading the table …", () => tableOf(study));
+  if (succeeded) renew(byId("analysis"), "A worker works out the statistics …", () => analysisOf(study));
 }
 
-function analyse(study) {
-  const region = byId("analysis");
-  const work = async () => {
-    const found = await get(study.links.analysis);
-    say("The statistics are here.");
-    return sections(found);
-  };
-  if (region.childElementCount) work().then((nodes) => region.replaceChildren(...nodes)).catch(() => (analysed = -1));
-  else fill(region, "A worker works out the statistics …", work);
+async function analysisOf(study) {
+  const found = await get(study.links.analysis);
+  say("The statistics are here.");
+  return sections(found);
 }
 
 async function tableOf(study) {
@@ -125,7 +93,7 @@ async function tableOf(study) {
     el("h2", {}, `Table of ${counted(data.length, "result")}`),
     el("ul", { class: "downloads" }, el("li", {}, el("a", { href: study.links["table.csv"], download: true }, "CSV")), el("li", {}, el("a", { href: study.links["table.parquet"], download: true }, "Parquet")), figures),
     el("p", { class: "help" }, "± is half of a 95 % interval. Press a heading to sort by it."),
-    ...sortable(`Results of ${study.name}`, columns, data),
+    ...sortable(`Results of ${study.name}`, columns, data, view),
   ];
 }
 

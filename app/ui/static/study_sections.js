@@ -1,14 +1,36 @@
 // A study's statistics as sections: the relation with its numbers in words, evolution, ablations, agreement. Drawn from the analysis alone.
 
-import { banded, colour, draw, escapeLabel, look, translucent } from "./charts.js";
+import { banded, colour, draw, escapeLabel, forget, look, translucent } from "./charts.js";
 import { el, problemView, table } from "./dom.js";
 import { estimate, measured, settingWords } from "./study_words.js";
 import { interval, missing, number, share } from "./words.js";
 
 const LEGEND_NAMES = 6;
 
+// Many settings have many plots: each is drawn when the reader comes near it.
+const plots = new Map(); // each plot, and how it is drawn
+const nearby = new IntersectionObserver(
+  (seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (!isIntersecting) continue;
+      nearby.unobserve(target);
+      plots.get(target)();
+    }
+  },
+  { rootMargin: "50%" },
+);
+
 export function sections(found) {
+  dropReplaced();
   return [warnings(found.warnings), relations(found.relation), evolutions(found.evolution), counts(found.concept_counts), grids(found.sparsity_grids), agreement(found.agreement), differences("transfer", "Libraries cut from other data sets", found.transfer, "own", "other"), differences("untrained", "Trained and untrained", found.untrained, "trained", "untrained")].filter(Boolean);
+}
+
+function dropReplaced() {
+  for (const node of [...plots.keys()].filter((one) => !one.isConnected)) {
+    nearby.unobserve(node);
+    plots.delete(node);
+    forget(node);
+  }
 }
 
 function section(id, heading, ...children) {
@@ -18,7 +40,8 @@ function section(id, heading, ...children) {
 function plot(summary, make) {
   const node = el("div", { class: "plot", role: "img", "aria-label": summary });
   const problem = el("div");
-  requestAnimationFrame(() => draw(node, make).catch((error) => problem.replaceChildren(problemView(error))));
+  plots.set(node, () => draw(node, make).catch((error) => problem.replaceChildren(problemView(error))));
+  nearby.observe(node);
   return [node, problem];
 }
 

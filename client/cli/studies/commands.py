@@ -14,8 +14,8 @@ from client.cli.options import JsonOption
 from client.cli.studies.cost import Rate, local_cost, measured_rate
 from client.cli.studies.counting import bytes_of
 from client.cli.studies.file import StudyFile, read_study, require_files
-from client.cli.studies.grid import require_whole
-from client.cli.studies.inputs import Registered, Row, known_phrases, provide, provide_phrases
+from client.cli.studies.grid import require_addable, require_whole
+from client.cli.studies.inputs import Registered, Row, known_phrases, provide, provide_phrases, require_one_scored
 from client.cli.studies.request import request_of, study_of
 from client.cli.studies.sources import DatasetSource
 from client.cli.studies.tables import cost_words, estimate_words, failure_words, findings, progress_words, study_table
@@ -52,7 +52,7 @@ def run(
         terminal.show(*_costs(study))
         return
     with IISClient() as client:
-        request = _provide(client, terminal, study)
+        request = _provide(client, terminal, study, [])
         found = study_of(request, client.studies())
         if found is None:
             found = client.create_study(**request)
@@ -113,10 +113,13 @@ def extend(
     terminal = Terminal()
     added = read_study(file) if file is not None else None
     if added is not None:
+        require_addable(added)
         require_files(added)
     with IISClient() as client:
-        request = _provide(client, terminal, added) if added is not None else {}
-        said = {name: value for name, value in request.items() if added is not None and name in added.said}
+        said: dict[str, Any] = {}
+        if added is not None:
+            request = _provide(client, terminal, added, client.study(study)["grid"]["datasets"])
+            said = {name: value for name, value in request.items() if name in added.said}
         found = client.extend_study(study, said)
         _finish(client, terminal, found, out)
 
@@ -129,11 +132,15 @@ def cancel(study: StudyArgument) -> None:
     Terminal().show(f"Study {found['id']} is {found['state']}: {progress_words(found)}.")
 
 
-def _provide(client: IISClient, terminal: Terminal, study: StudyFile) -> dict[str, Any]:
+def _provide(client: IISClient, terminal: Terminal, study: StudyFile, scored: Sequence[str]) -> dict[str, Any]:
+    """What to ask for, with all that it names at the service; `scored` are the data sets that an extended study has already."""
     if study.vocabulary is not None:
         require_vocabulary(client, study.vocabulary)
-    rows = provide(client, terminal, study.sources)
-    return request_of(study, rows, provide_phrases(client, terminal, study, rows))
+    registered = Registered(client)
+    require_one_scored(study, scored, registered)
+    rows = provide(client, terminal, study.sources, registered)
+    datasets = [*scored, *(rows[source.at]["id"] for source in study.datasets)]
+    return request_of(study, rows, provide_phrases(client, terminal, study, datasets[0] if datasets else ""))
 
 
 def _costs(study: StudyFile) -> list[str]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from client.cli.studies.counting import count_images
 from client.cli.studies.file import StudyFile
 from client.cli.studies.grid import count_jobs, is_visual
 from client.cli.studies.sources import DatasetSource
+from client.errors import NotFoundError
 from client.iis_client import IISClient
-from client.records import Dataset
+from client.records import Dataset, Job
 
 CROPS_PER_IMAGE = {"patches": 16, "segments": 15}  # the most that is cut from one image
 MEASURED_JOBS = 20
+EXTRACT = "extract"  # the stage that looks at images
 
 
 @dataclass(frozen=True)
@@ -70,23 +74,59 @@ def local_cost(study: StudyFile, known: dict[str, Dataset], sent_bytes: int, rat
 
 def measured_rate(client: IISClient) -> Rate | None:
     """The rate of the latest finished score jobs; None before there is one that computed anything."""
-    jobs = list(islice((job for job in client.jobs(state="succeeded") if job["kind"] == "score"), MEASURED_JOBS))
-    looked, images, rest, counted = 0.0, 0, 0.0, 0
-    datasets: dict[str, Dataset] = {}
-    for job in jobs:
-        took: defaultdict[str, float] = defaultdict(float)
-        for event in client.events(job["id"]):
-            if event["type"] == "stage" and event["data"].get("state") == "finished":
-                took[event["data"]["stage"]] += event["data"].get("seconds") or 0.0
-        if not took:
+
+    @cache
+    def dataset_of(dataset: str) -> Dataset | None:
+        try:
+            return client.dataset(dataset)
+        except NotFoundError:
+            return None
+
+    jobs = islice((job for job in client.jobs(state="succeeded") if job["kind"] == "score"), MEASURED_JOBS)
+    measured = [one for job in jobs if (one := _measured(client, job, dataset_of)) is not None]
+    if not measured:
+        return None
+    images = sum(one.images for one in measured)
+    return Rate(
+        len(measured),
+        sum(one.looking for one in measured) / images if images else None,
+        sum(one.rest for one in measured) / len(measured),
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What one job took: seconds in which a network looked at images, how many those were, and the seconds besides."""
+
+    looking: float
+    images: int
+    rest: float
+
+
+def _measured(client: IISClient, job: Job, dataset_of: Callable[[str], Dataset | None]) -> _Measured | None:
+    """None of a job that computed nothing, or that looked at a data set of which nothing is known any more."""
+    looking: defaultdict[str, float] = defaultdict(float)  # by data set: a library may be cut from another one than the scored
+    rest: list[float] = []
+    for event in client.events(job["id"]):
+        data = event["data"]
+        if event["type"] != "stage" or data.get("state") != "finished":
             continue
-        counted += 1
-        rest += sum(seconds for stage, seconds in took.items() if stage != "extract")
-        if took["extract"]:
-            dataset = datasets.setdefault(job["dataset"], client.dataset(job["dataset"]))
-            looked += took["extract"]
-            images += _registered_images(dataset, job["elements"].get("kind", "patches"), job["elements"].get("images_per_class", 10)) or 0
-    return Rate(counted, looked / images if images else None, rest / counted) if counted else None
+        if data["stage"] == EXTRACT:
+            looking[data.get("dataset", job["dataset"])] += data.get("seconds") or 0.0
+        else:
+            rest.append(data.get("seconds") or 0.0)
+    if not looking and not rest:
+        return None
+    images = 0
+    kind, per_class = job["elements"].get("kind", "patches"), job["elements"].get("images_per_class", 10)
+    for name in looking:
+        dataset = dataset_of(name)
+        seen = _registered_images(dataset, kind, per_class) if dataset is not None else None
+        if seen is None:
+            return None
+        images += seen
+    seconds = sum(looking.values())
+    return _Measured(seconds, images, sum(rest)) if images else _Measured(0.0, 0, sum(rest) + seconds)  # ready features are only read
 
 
 def _images_seen(study: StudyFile, known: dict[str, Dataset]) -> int | None:

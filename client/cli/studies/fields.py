@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +16,7 @@ import yaml
 from client.errors import ConfigurationError, LocalFileError
 
 SHOWN_CHARACTERS = 40
+ITEMS_SHOWN = 8
 
 Value = TypeVar("Value")
 
@@ -59,13 +62,21 @@ class Fields:
         self._known.append(name)
         return self._values.get(name)
 
-    def text(self, name: str) -> str | None:
-        """A text that is not empty."""
+    def text(self, name: str, most: int | None = None) -> str | None:
+        """A text that is not empty, of `most` characters."""
         value = self.take(name)
-        if value is None or (isinstance(value, str) and value.strip()):
+        if value is None or (isinstance(value, str) and value and (most is None or len(value) <= most)):
             return value
+        bound = f" of 1 to {most} characters" if most is not None else ""
         hint = "; a number needs quotes to be a text" if isinstance(value, int | float) else ""
-        raise self.refusal(name, f"a text{hint}", value)
+        raise self.refusal(name, f"a text{bound}{hint}", value)
+
+    def word(self, name: str, pattern: re.Pattern[str], meaning: str) -> str | None:
+        """A text of a certain form, which `meaning` says."""
+        value = self.take(name)
+        if value is None or (isinstance(value, str) and pattern.fullmatch(value)):
+            return value
+        raise self.refusal(name, meaning, value)
 
     def choice(self, name: str, choices: Sequence[str]) -> str | None:
         """One of some words."""
@@ -74,10 +85,10 @@ class Fields:
             return value
         raise self.refusal(name, f"one of {', '.join(choices)}", value)
 
-    def number(self, name: str, low: float, high: float = math.inf) -> float | None:
-        """A number within bounds."""
+    def number(self, name: str, low: float, high: float = math.inf, *, without: Sequence[float] = ()) -> float | None:
+        """A number within bounds, as `as_number` takes them."""
         value = self.take(name)
-        return None if value is None else as_number(value, self.where(name), low, high)
+        return None if value is None else as_number(value, self.where(name), low, high, without=without)
 
     def whole(self, name: str, low: int, high: int) -> int | None:
         """A whole number within bounds."""
@@ -100,14 +111,27 @@ class Fields:
             raise self.refusal(name, "a mapping of keys to numbers, texts and lists", value)
         return cast("dict[str, Any]", value)
 
-    def each(self, name: str, read: Callable[[object, str], Value]) -> list[Value] | None:
-        """A list, each item read by `read(item, where it stands)`."""
+    def each(self, name: str, read: Callable[[object, str], Value], most: int | None = None) -> list[Value] | None:
+        """A list of `most` items, each read by `read(item, where it stands)`."""
         value = self.take(name)
         if value is None:
             return None
         if not isinstance(value, list):
             raise self.refusal(name, "a list", value)
-        return [read(item, f"{self.where(name)}[{place}]") for place, item in enumerate(cast("list[object]", value))]
+        items = cast("list[object]", value)
+        if most is not None and len(items) > most:
+            raise ConfigurationError(f"{self.where(name)} has {len(items):,} items, and the most is {most:,}; take some away.")
+        return [read(item, f"{self.where(name)}[{place}]") for place, item in enumerate(items)]
+
+    def each_once(self, name: str, read: Callable[[object, str], Value], said: Callable[[Value], str], most: int) -> list[Value] | None:
+        """The same, of items that all say something else; `said` tells what one says."""
+        items = self.each(name, read, most)
+        places: dict[str, int] = {}
+        for place, item in enumerate(items or []):
+            earlier = places.setdefault(said(item), place)
+            if earlier != place:
+                raise ConfigurationError(f"{self.where(name)}[{place}] says the same as {self.where(name)}[{earlier}]; name each once.")
+        return items
 
     def refusal(self, name: str, wanted: str, value: object) -> ConfigurationError:
         """The sentence about a value that is none."""
@@ -149,17 +173,21 @@ def read_yaml(path: Path) -> Fields:
     return Fields(value, f"{path.name}:", "a study")
 
 
-def as_number(value: object, at: str, low: float, high: float = math.inf) -> float:
-    """A number within bounds.
+def as_number(value: object, at: str, low: float, high: float = math.inf, *, without: Sequence[float] = ()) -> float:
+    """A finite number within bounds.
+
+    Parameters
+    ----------
+    without : bounds that are not within themselves
 
     Raises
     ------
     ConfigurationError
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high:
+    lowest, highest = max(low, -sys.float_info.max), min(high, sys.float_info.max)
+    if isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value <= highest and value not in without:
         return value
-    bounds = f"of {low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
-    raise ConfigurationError(f"{at} must be a number {bounds}, not {shown(value)}.")
+    raise ConfigurationError(f"{at} must be a number{_bounds(low, high, without)}, not {shown(value)}.")
 
 
 def as_whole(value: object, at: str, low: int, high: int) -> int:
@@ -169,8 +197,8 @@ def as_whole(value: object, at: str, low: int, high: int) -> int:
     ------
     ConfigurationError
     """
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value == int(value):
+        return int(value)
     raise ConfigurationError(f"{at} must be a whole number from {low} to {high}, not {shown(value)}.")
 
 
@@ -184,6 +212,20 @@ def shown(value: object) -> str:
         return "a list"
     said = repr(value)
     return said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}…"
+
+
+def shown_list(items: Sequence[object]) -> str:
+    """The first items of a list, as a sentence names them."""
+    said = ", ".join(str(item) for item in items[:ITEMS_SHOWN])
+    return f"[{said}, …]" if len(items) > ITEMS_SHOWN else f"[{said}]"
+
+
+def _bounds(low: float, high: float, without: Sequence[float]) -> str:
+    if not without and not math.isinf(low) and not math.isinf(high):
+        return f" from {low:g} to {high:g}"
+    lower = "" if math.isinf(low) else f" above {low:g}" if low in without else f" of {low:g} or more"
+    upper = "" if math.isinf(high) else f" below {high:g}" if high in without else f" up to {high:g}"
+    return " and".join(bound for bound in (lower, upper) if bound)
 
 
 def _is_json(value: object) -> bool:

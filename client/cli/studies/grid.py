@@ -6,11 +6,11 @@ from itertools import pairwise
 
 from client.cli.library_choice import has_text
 from client.cli.studies.file import StudyFile
+from client.cli.studies.limits import MAX_JOBS
 from client.cli.studies.sources import ModelSource
 from client.errors import ConfigurationError
 from client.records import Library
 
-MAX_JOBS = 10_000
 VISUAL_KINDS = ("prototype", "cluster", "end2end")
 
 
@@ -38,25 +38,32 @@ def require_whole(study: StudyFile) -> None:
     ConfigurationError
     """
     file = study.path.name
-    ready = [source for source in study.datasets if source.kind == "features"]
     images = any(source.kind == "images" and source.id is None for source in study.datasets)
     for name, meaning in (("datasets", "data set"), ("libraries", "library")):
         if not getattr(study, name):
             raise ConfigurationError(f"{file}: this grid is empty, for it names no {meaning}; give {name} at least one.")
-    if ready and study.models:
-        raise ConfigurationError(f"{ready[0].at} holds ready features, which no model reads; leave models out, or give images.")
     if images and not study.models:
         raise ConfigurationError(f"{file}: this grid is empty, for no model reads its images; give models at least one.")
-    if ready and len(ready) < len(study.datasets):
-        raise ConfigurationError(f"{file}: some datasets hold ready features and some images; make one study of each kind.")
+    require_addable(study)
     _require_words(study)
-    _require_counts(study)
     if study.evolution:
         _require_checkpoints(study)
+
+
+def require_addable(study: StudyFile) -> None:
+    """Refuse what contradicts itself, whatever study it is added to.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    _require_one_kind(study)
+    _require_counts(study)
     jobs = count_jobs(study)
     if jobs > MAX_JOBS:
         raise ConfigurationError(
-            f"{file}: this grid asks for {jobs:,} jobs, and a study has at most {MAX_JOBS:,}; take away from its lists, or make several."
+            f"{study.path.name}: this grid asks for {jobs:,} jobs, and a study has at most {MAX_JOBS:,};"
+            " take away from its lists, or make several."
         )
 
 
@@ -69,6 +76,27 @@ def _same(one: object, other: object) -> bool:
     return one is not None and place(one) == place(other)
 
 
+def _require_one_kind(study: StudyFile) -> None:
+    """Images, which models read and libraries are cut from, or ready features, of which neither is true."""
+    ready = [source for source in study.datasets if source.kind == "features"]
+    origins = [origin for origin in study.library_datasets if origin is not None]
+    for origin in origins:
+        if origin.kind == "features":
+            raise ConfigurationError(f"{origin.at} holds ready features, and a library is cut from images; name data sets of images.")
+    if not ready:
+        return
+    if study.models:
+        raise ConfigurationError(f"{ready[0].at} holds ready features, which no model reads; leave models out, or give images.")
+    if len(ready) < len(study.datasets):
+        raise ConfigurationError(f"{study.path.name}: some datasets hold ready features and some images; make one study of each kind.")
+    if origins:
+        raise ConfigurationError(f"{origins[0].at}: no library is cut for data sets of ready features; leave library_datasets out.")
+    if study.vlm is not None or any(has_text(library) for library in study.libraries):
+        raise ConfigurationError(
+            f"{ready[0].at} holds ready features, which are not compared with phrases; leave out text libraries, vlm and vocabulary."
+        )
+
+
 def _require_words(study: StudyFile) -> None:
     file = study.path.name
     with_text = any(has_text(library) for library in study.libraries)
@@ -76,8 +104,7 @@ def _require_words(study: StudyFile) -> None:
         raise ConfigurationError(f"{file}: a text library is made of phrases that a model knows; give vlm and vocabulary.")
     if not with_text and (study.vlm is not None or study.vocabulary is not None):
         raise ConfigurationError(f"{file}: phrases make text libraries, and this grid has none; leave out vlm and vocabulary.")
-    by_classes = study.vocabulary is not None and study.vocabulary.file is None and study.vocabulary.concept_set is None
-    if by_classes and len(study.datasets) > 1:
+    if study.vocabulary is not None and study.vocabulary.from_classes and len(study.datasets) > 1:
         raise ConfigurationError(f"{file}: vocabulary: from-classes takes the classes of one data set; make a study of each.")
 
 

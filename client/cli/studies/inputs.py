@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
 from client.cli.studies.file import StudyFile
 from client.cli.studies.sources import DatasetSource, ModelSource
 from client.cli.words import VocabularySource, provide_vocabulary, wait_for_phrases
-from client.errors import CheckFailedError
+from client.concept_records import ConceptSetVersion
+from client.errors import CheckFailedError, ConfigurationError, NotFoundError
 from client.iis_client import IISClient
 from client.packing import content_digest, file_digest
 from client.records import Dataset, Model
@@ -31,6 +32,7 @@ class Registered:
         self._client = client
         self._models = _Remembered(client.models())
         self._datasets = _Remembered(client.datasets())
+        self._by_id: dict[str, Row] = {}
         self._sent: dict[str, str] = {}
         self._local: dict[Path, str] = {}
 
@@ -39,15 +41,13 @@ class Registered:
 
         Raises
         ------
-        NotFoundError
-            When the file names an id that is not there.
+        ConfigurationError
+            When the file names an id that is not there; the text says where.
         """
-        if isinstance(source, ModelSource):
-            if source.id is not None:
-                return self._client.model(source.id)
-            return next((row for row in self._models if self._is_model(source, row)), None)
         if source.id is not None:
-            return self._client.dataset(source.id)
+            return self._named(source, source.id)
+        if isinstance(source, ModelSource):
+            return next((row for row in self._models if self._is_model(source, row)), None)
         return next((row for row in self._datasets if self._is_dataset(source, row)), None)
 
     def add_model(self, model: Model) -> None:
@@ -57,6 +57,14 @@ class Registered:
     def add_dataset(self, dataset: Dataset) -> None:
         """Remember one that was registered just now."""
         self._datasets.add(dataset)
+
+    def _named(self, source: Source, name: str) -> Row:
+        if name not in self._by_id:
+            try:
+                self._by_id[name] = self._client.model(name) if isinstance(source, ModelSource) else self._client.dataset(name)
+            except NotFoundError as error:
+                raise ConfigurationError(f"{source.at}: {error}") from error
+        return self._by_id[name]
 
     def _is_model(self, source: ModelSource, row: Model) -> bool:
         told = {name: getattr(source, name) for name in ("role", "architecture", "pretrained", "initial_seed", "layer", "arguments")}
@@ -73,7 +81,8 @@ class Registered:
         hub = {name: value for name, value in (row["hub"] or {}).items() if value is not None}
         return (
             row["state"] != "failed"
-            and (row["kind"], row["server_path"], hub) == (source.kind, source.server_path, source.hub or {})
+            and (row["kind"], hub) == (source.kind, source.hub or {})
+            and _same_place(row["server_path"], source.server_path)
             and (row["test_share"], row["split_seed"]) == (source.test_share, source.split_seed)
             and source.name in (None, row["name"])
             and self._holds(row["upload"], source.path)
@@ -107,34 +116,63 @@ class _Remembered(Generic[OneRow]):
         self._read.append(row)
 
 
-def provide(client: IISClient, terminal: Terminal, sources: Iterable[Source]) -> dict[str, Row]:
+def provide(client: IISClient, terminal: Terminal, sources: Sequence[Source], registered: Registered) -> dict[str, Row]:
     """The rows of all sources, ready, by where the file names them; only what the service has not got is sent.
 
     Raises
     ------
+    ConfigurationError
+        When the file names an id that is not there, before anything is sent.
     CheckFailedError
         When a worker refuses one; the text says where the file names it.
     """
-    registered = Registered(client)
+    for source in sources:
+        if source.id is not None and (row := registered.find(source)) is not None and row["state"] == "failed":
+            _ready(client, source.at, row)  # says why
     found = {source.at: registered.find(source) or _register(client, terminal, source, registered) for source in sources}
     with terminal.busy("A worker looks at models and data sets"):
         return {at: _ready(client, at, row) for at, row in found.items()}
 
 
-def provide_phrases(client: IISClient, terminal: Terminal, study: StudyFile, rows: dict[str, Row]) -> str | None:
-    """The vocabulary as a study names it, its phrases ready; a file or the names of classes become a concept set once."""
+def require_one_scored(study: StudyFile, scored: Sequence[str], registered: Registered) -> None:
+    """Refuse phrases of class names for an extended study that scores several data sets, before anything is sent.
+
+    Parameters
+    ----------
+    scored : ids of the data sets that the study scores already
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if study.vocabulary is None or not study.vocabulary.from_classes:
+        return
+    rows = [registered.find(source) for source in study.datasets]
+    if len({*scored, *(row["id"] if row is not None else "" for row in rows)}) > 1:
+        raise ConfigurationError(
+            f"{study.path.name}: vocabulary: from-classes takes the classes of one data set, and the study would have several;"
+            " name a concept set or a file of phrases."
+        )
+
+
+def provide_phrases(client: IISClient, terminal: Terminal, study: StudyFile, dataset: str) -> str | None:
+    """The vocabulary as a study names it, its phrases ready; a file or the names of classes become a concept set once.
+
+    Parameters
+    ----------
+    dataset : id of the one whose classes are meant, where the file says from-classes
+    """
     source = study.vocabulary
     if source is None:
         return None
-    dataset = rows[study.datasets[0].at]["id"] if study.datasets else ""
     if source.concept_set is not None:
         return provide_vocabulary(client, terminal, source, dataset)
     name = _name_of(source, dataset)
-    made = next((each for each in client.concept_sets() if each["name"] == name), None)
-    if made is None:
-        made = client.create_concept_set(source.file, from_classes=dataset if source.file is None else None, name=name)
-    version = wait_for_phrases(client, terminal, client.concept_set_version(made["id"], 1))
-    return f"{made['id']}@{version['number']}"
+    version = _made(client, name)
+    if version is None:
+        version = client.create_concept_set(source.file, from_classes=dataset if source.from_classes else None, name=name)["version"]
+    version = wait_for_phrases(client, terminal, version)
+    return f"{version['concept_set']}@{version['number']}"
 
 
 def known_phrases(client: IISClient, study: StudyFile, rows: Mapping[str, Row]) -> str | None:
@@ -148,9 +186,15 @@ def known_phrases(client: IISClient, study: StudyFile, rows: Mapping[str, Row]) 
     dataset = rows.get(study.datasets[0].at)
     if source.file is None and dataset is None:
         return None
-    name = _name_of(source, dataset["id"] if dataset is not None else "")
-    made = next((each for each in client.concept_sets() if each["name"] == name), None)
-    return f"{made['id']}@1" if made is not None else None
+    version = _made(client, _name_of(source, dataset["id"] if dataset is not None else ""))
+    return f"{version['concept_set']}@{version['number']}" if version is not None else None
+
+
+def _made(client: IISClient, name: str) -> ConceptSetVersion | None:
+    """The phrases that were made under a name, if there are any that were not refused: what failed once is made again."""
+    named = (each for each in client.concept_sets() if each["name"] == name)
+    versions = (client.concept_set_version(each["id"], 1) for each in named)
+    return next((version for version in versions if version["state"] != "failed"), None)
 
 
 def _name_of(source: VocabularySource, dataset: str) -> str:
@@ -158,6 +202,11 @@ def _name_of(source: VocabularySource, dataset: str) -> str:
     if source.file is None:
         return f"classes of {dataset}"
     return f"{source.file.name} {file_digest(source.file)[:16]}"
+
+
+def _same_place(one: str | None, other: str | None) -> bool:
+    """Whether two paths on the server are written alike, but for slashes and dots that say nothing; `..` says something after a link."""
+    return one == other or (one is not None and other is not None and PurePosixPath(one) == PurePosixPath(other))
 
 
 def _register(client: IISClient, terminal: Terminal, source: Source, registered: Registered) -> Row:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn, cast
 
+from client.cli.studies.architectures import read_architecture, read_arguments, read_preprocessing, require_alike, require_two_towers
 from client.cli.studies.fields import Fields
+from client.cli.studies.limits import (
+    HUB_NAME,
+    HUB_REVISION,
+    MAX_ID,
+    MAX_LAYER,
+    MAX_NAME,
+    MAX_SEED,
+    MAX_SERVER_PATH,
+    PLAIN_NAME,
+    TAG,
+)
 from client.errors import ConfigurationError, LocalFileError
 from client.records import Role
 
-MAX_SEED = 2**31 - 1
 MODEL_SOURCES = ("path", "pretrained", "initial_seed", "id")
 DATASET_SOURCES = ("path", "features", "server_path", "hub", "id")
 TEST_SHARE, SPLIT_SEED = 0.2, 0  # what the service takes unless told
@@ -82,6 +93,16 @@ class DatasetSource:
         )
 
 
+def said_by_model(source: ModelSource) -> str:
+    """What says which model it is: all but where it stands and what is only told of it."""
+    return repr(replace(source, at="", label=None, family=None, accuracy=None, epoch=None))
+
+
+def said_by_dataset(source: DatasetSource | None) -> str:
+    """The same of a data set; None is the scored one."""
+    return repr(source and replace(source, at=""))
+
+
 def read_model_defaults(value: object, at: str) -> ModelDefaults:
     """What `model_defaults` says.
 
@@ -91,11 +112,11 @@ def read_model_defaults(value: object, at: str) -> ModelDefaults:
     """
     fields = Fields(value, at, "model_defaults")
     defaults = ModelDefaults(
-        fields.text("architecture"),
-        fields.mapping("arguments") or {},
-        fields.mapping("preprocessing"),
-        fields.text("layer"),
-        fields.text("family"),
+        read_architecture(fields),
+        read_arguments(fields),
+        read_preprocessing(fields),
+        fields.text("layer", MAX_LAYER),
+        fields.text("family", MAX_NAME),
     )
     fields.done()
     return defaults
@@ -114,18 +135,20 @@ def read_model(value: object, at: str, folder: Path, defaults: ModelDefaults) ->
     """
     fields = Fields({"id": value} if isinstance(value, str) else value, at, "a model")
     known: dict[str, Any] = {
-        "label": fields.text("label"),
-        "family": fields.text("family") or defaults.family,
+        "label": fields.text("label", MAX_NAME),
+        "family": fields.text("family", MAX_NAME) or defaults.family,
         "accuracy": fields.number("accuracy", 0, 1),
         "epoch": fields.number("epoch", 0),
     }
     source = _weights(fields, at, folder, ("path", "pretrained", "initial_seed", "id"))
     if source.get("id") is None:
-        source["architecture"] = fields.text("architecture") or defaults.architecture or _required(fields, "architecture", "timm:resnet18")
-        source["arguments"] = {**defaults.arguments, **(fields.mapping("arguments") or {})}
-        source["preprocessing"] = fields.mapping("preprocessing") or defaults.preprocessing
-        source["layer"] = fields.text("layer") or defaults.layer
-        known["label"] = known["label"] or _label(source)
+        source["architecture"] = read_architecture(fields) or defaults.architecture or _required(fields, "architecture", "timm:resnet18")
+        source["arguments"] = {**defaults.arguments, **read_arguments(fields)}
+        preprocessing = read_preprocessing(fields)
+        source["preprocessing"] = defaults.preprocessing if preprocessing is None else preprocessing
+        source["layer"] = fields.text("layer", MAX_LAYER) or defaults.layer
+        known["label"] = known["label"] or _label(source)[:MAX_NAME]
+        require_alike(fields, source)
     fields.done()
     return ModelSource(at, **source, **known)
 
@@ -140,12 +163,13 @@ def read_vlm(value: object, at: str, folder: Path) -> ModelSource:
     fields = Fields({"id": value} if isinstance(value, str) else value, at, "a vlm")
     source = _weights(fields, at, folder, ("path", "pretrained", "id"))
     if source.get("id") is None:
-        source["architecture"] = fields.text("architecture") or _required(fields, "architecture", "open_clip:ViT-B-16")
+        source["architecture"] = read_architecture(fields) or _required(fields, "architecture", "open_clip:ViT-B-16")
         text = fields.text("text_path")
         source["text_checkpoint"] = _file(folder, text) if text is not None else None
-        source["tokenizer"] = fields.text("tokenizer")
-        source["arguments"] = fields.mapping("arguments") or {}
-        source["preprocessing"] = fields.mapping("preprocessing")
+        source["tokenizer"] = fields.word("tokenizer", PLAIN_NAME, "the name of an open_clip architecture")
+        source["arguments"] = read_arguments(fields)
+        source["preprocessing"] = read_preprocessing(fields)
+        require_two_towers(fields, source)
     fields.done()
     return ModelSource(at, "vlm", **source)
 
@@ -162,22 +186,18 @@ def read_dataset(value: object, at: str, folder: Path) -> DatasetSource:
     fields = Fields(value, at, "a data set")
     given = _one_of(fields, at, "data set", DATASET_SOURCES)
     taken: dict[str, Any] = {}
-    if given == "hub":
-        hub = fields.mapping("hub") or {}
-        taken["hub"] = hub
-        if not isinstance(hub.get("name"), str) or not isinstance(hub.get("revision"), str):
-            raise ConfigurationError(f"{fields.where('hub')} needs a name and a revision, so that its images never change under a result.")
-    else:
-        text = fields.text(given)
-        taken = {
-            "id": {"id": text},
-            "path": {"path": _file(folder, text or "")},
-            "features": {"path": _file(folder, text or ""), "kind": "features"},
-            "server_path": {"server_path": text},
-        }[given]
+    match given:
+        case "hub":
+            taken["hub"] = _hub(fields)
+        case "id":
+            taken["id"] = fields.text("id", MAX_ID)
+        case "server_path":
+            taken["server_path"] = _server_path(fields)
+        case _:
+            taken |= {"path": _file(folder, fields.text(given) or ""), "kind": "features" if given == "features" else "images"}
     if given != "id":
-        taken["name"] = fields.text("name")
-        share = fields.number("test_share", 0.001, 0.999)
+        taken["name"] = fields.text("name", MAX_NAME)
+        share = fields.number("test_share", 0, 1, without=(0, 1))
         seed = fields.whole("split_seed", 0, MAX_SEED)
         taken |= {"test_share": TEST_SHARE if share is None else share, "split_seed": SPLIT_SEED if seed is None else seed}
     for name in DATASET_SOURCES:
@@ -209,11 +229,34 @@ def _weights(fields: Fields, at: str, folder: Path, sources: tuple[str, ...]) ->
             found: dict[str, Any] = {"checkpoint": _file(folder, fields.text("path") or "")}
         case "initial_seed":
             found = {"initial_seed": fields.whole("initial_seed", 0, MAX_SEED)}
+        case "pretrained":
+            found = {"pretrained": fields.word("pretrained", TAG, "a tag of letters, digits, '_', '-' and '.'")}
         case _:
-            found = {given: fields.text(given)}
+            found = {"id": fields.text("id", MAX_ID)}
     for name in sources:
         fields.take(name)
     return found
+
+
+def _hub(fields: Fields) -> dict[str, Any]:
+    hub = fields.mapping("hub") or {}
+    inner = Fields(hub, fields.where("hub"), "hub")
+    if not inner.has("name") or not inner.has("revision"):
+        raise ConfigurationError(f"{fields.where('hub')} needs a name and a revision, so that its images never change under a result.")
+    inner.word("name", HUB_NAME, "OWNER/NAME or NAME")
+    inner.word("revision", HUB_REVISION, "a commit, a tag or a branch")
+    inner.word("configuration", TAG, "the name of a configuration")
+    for column in ("image_column", "label_column"):
+        inner.text(column, MAX_NAME)
+    inner.done()
+    return hub
+
+
+def _server_path(fields: Fields) -> str | None:
+    given = fields.text("server_path", MAX_SERVER_PATH)
+    if given is None or PurePosixPath(given).is_absolute():
+        return given
+    raise fields.refusal("server_path", "a path on the server from its root, such as /data/imagenet", given)
 
 
 def _one_of(fields: Fields, at: str, noun: str, sources: tuple[str, ...]) -> str:

@@ -74,7 +74,7 @@ def findings(analysis: StudyAnalysis) -> Iterator[RenderableType]:
     for one in analysis["evolution"]:
         yield f"{setting_words(one)}: {one['sentence']}"
     for name, what in (("untrained", "trained against untrained"), ("transfer", "own library against that of other images")):
-        for one in _section(analysis, name):
+        for one in analysis[name]:
             yield f"{setting_words(one)}, {what}: {one['sentence']}"
     for one in analysis["agreement"]:
         for pair in one["pairs"]:
@@ -94,9 +94,8 @@ def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
     if board["board"] is None:
         yield "Nothing of yours was scored so; see what was with: iis jobs --state succeeded"
         return
-    table = Table(
-        "rank", "model", "IIS", "95 % interval", "accuracy", "gain over random", Column("job", no_wrap=True), title=_board(board["board"])
-    )
+    columns = ("rank", "model", "IIS", "95 % interval", "accuracy", "gain over random", Column("job", no_wrap=True))
+    table = Table(*columns, title=Text(_board(board["board"])))
     for entry in board["data"]:
         rank = "near chance" if entry["rank"] is None else f"{entry['rank']}{' =' if entry['tied'] else ''}"
         interval = _interval(entry["iis_low"], entry["iis_high"])
@@ -125,10 +124,6 @@ def setting_words(setting: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _section(analysis: StudyAnalysis, name: str) -> list[dict[str, Any]]:
-    return analysis["untrained"] if name == "untrained" else analysis["transfer"]
-
-
 def _relation(relations: Sequence[dict[str, Any]]) -> Table:
     headers = ("data set, library", "models", "Spearman's rho, IIS and accuracy", "Kendall's tau", "rho of the random control")
     table = Table(*headers, title="IIS against accuracy")
@@ -145,7 +140,8 @@ def _evolution(runs: Sequence[dict[str, Any]]) -> Iterator[Table]:
         own = [run for run in runs if run["dataset_name"] == dataset]
         without = [setting_words({**run, "dataset_name": ""}).removeprefix(", ") for run in own]
         place = "epoch" if own[0]["epochs_given"] else "place"
-        table = Table(place, "checkpoint", "accuracy", *(f"IIS, {name}" for name in without), title=f"Evolution on {dataset}")
+        columns = (place, "checkpoint", "accuracy", *(Column(Text(f"IIS, {name}")) for name in without))
+        table = Table(*columns, title=Text(f"Evolution on {dataset}"))
         by_epoch = [{point["epoch"]: point for point in run["points"]} for run in own]
         for epoch in dict.fromkeys(epoch for points in by_epoch for epoch in points):
             there = [points.get(epoch) for points in by_epoch]

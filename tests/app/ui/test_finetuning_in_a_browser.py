@@ -20,8 +20,8 @@ from sklearn.datasets import load_digits
 from client.address import Address
 from client.iis_client import IISClient
 
-CLASSES, IMAGES, PIXELS = 3, 90, 32
-EPOCHS = 4
+CLASSES, IMAGES, PIXELS = 3, 60, 32
+EPOCHS = 2
 SOON, LATER = 30_000, 200_000  # milliseconds
 
 
@@ -98,6 +98,15 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(
     expect(page.locator(".ytitle").last).to_have_text("Accuracy, the kept concepts")
     page.get_by_text("The same as a table").click()
     expect(page.get_by_role("table", name="Epochs of every run").get_by_role("row")).to_have_count(1 + 6 * EPOCHS)
+
+    visitor.expected_statuses.add(503)
+    busy = {"status": 503, "code": "unavailable", "detail": "The database is away.", "request_id": "req_1"}
+    page.route("**/v1/models/*", lambda route: route.fulfill(status=503, json=busy))
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("The database is away.", timeout=SOON)
+    expect(page.get_by_text("has been deleted")).to_have_count(0)
+    page.unroute("**/v1/models/*")
+    page.get_by_role("button", name="Try again").click()
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the checkpoint").click()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import yaml
 from PIL import Image
 
-from client.cli.studies.cost import Rate, local_cost
+from client import IISClient
+from client.cli.studies.cost import Rate, local_cost, measured_rate
 from client.cli.studies.counting import bytes_of, count_images
 from client.cli.studies.file import StudyFile, read_study
 from client.records import Dataset
+from client.transport import Transport
 from iis_engine.datasets import read_image_folder
+
+if TYPE_CHECKING:
+    from conftest import ScriptedService
 
 ROW = cast("Dataset", {"kind": "images", "info": {"counts": {"train": {"a": 30, "b": 4}, "test": {"a": 5, "b": 5}}}})
 
@@ -86,3 +92,35 @@ def test_without_a_rate_or_a_count_there_is_a_sentence_in_place_of_seconds(split
     unseen = local_cost(study_of(tmp_path), {}, 0, Rate(1, None, 2.0), "")
     assert unseen.seconds is None
     assert "how fast a network looks at images" in unseen.basis
+
+
+def stream_of(*stages: tuple[str, float, str | None]) -> str:
+    """The stream of a finished job: stages with their seconds, and of which data set where it is not the job's own."""
+    told = [{"stage": stage, "state": "finished", "seconds": seconds, **({"dataset": of} if of else {})} for stage, seconds, of in stages]
+    lines = [("stage", data) for data in told] + [("state", {"state": "succeeded"})]
+    events = [{"id": number, "type": kind, "data": data} for number, (kind, data) in enumerate(lines, 1)]
+    return "".join(f"id: {event['id']}\nevent: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
+def test_a_rate_counts_the_images_of_both_data_sets_and_leaves_out_what_is_gone(scripted: ScriptedService, impatient: Transport) -> None:
+    elements = {"kind": "patches", "images_per_class": 10}
+    of_job = {"kind": "score", "elements": elements}
+    jobs = [
+        {"id": f"job_{number}", "dataset": dataset, **of_job} for number, dataset in enumerate(("dst_gone", "dst_gone", "dst_1", "dst_1"))
+    ]
+    scripted.answer("GET /v1/jobs?limit=100&state=succeeded", (200, {"data": jobs, "has_more": False}))
+    missing = {"status": 404, "code": "not_found", "detail": "There is no data set dst_gone.", "request_id": "req_1", "errors": []}
+    scripted.answer("GET /v1/datasets/dst_gone", (404, missing))
+    for dataset in ("dst_1", "dst_2"):
+        scripted.answer(f"GET /v1/datasets/{dataset}", (200, ROW))
+    for gone in ("job_0", "job_1"):
+        scripted.answer(f"GET /v1/jobs/{gone}/events", (200, stream_of(("extract", 900.0, None), ("heads", 900.0, None))))
+    scripted.answer(
+        "GET /v1/jobs/job_2/events", (200, stream_of(("extract", 268.0, None), ("extract", 268.0, "dst_2"), ("heads", 2.0, None)))
+    )
+    scripted.answer("GET /v1/jobs/job_3/events", (200, stream_of(("heads", 4.0, None))))
+    with IISClient(transport=impatient) as client:
+        rate = measured_rate(client)
+    seen = 34 + 10 + (10 + 4) * 16
+    assert rate == Rate(2, pytest.approx(2 * 268.0 / (2 * seen)), 3.0)
+    assert scripted.times("GET /v1/datasets/dst_gone") == 1

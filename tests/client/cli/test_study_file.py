@@ -11,7 +11,7 @@ import yaml
 
 from client import ConfigurationError, LocalFileError
 from client.cli.studies.file import StudyFile, read_study, require_files
-from client.cli.studies.grid import count_jobs, require_whole
+from client.cli.studies.grid import count_jobs, require_addable, require_whole
 from client.cli.words import VocabularySource
 
 SHIPPED = Path(__file__).parents[3] / "docs" / "studies"
@@ -97,6 +97,15 @@ def test_models_share_what_model_defaults_say_unless_they_say_otherwise(folder: 
     assert (registered.id, registered.architecture, registered.label) == ("mdl_1", "", None)
 
 
+def test_an_empty_mapping_of_preprocessing_is_the_architectures_own_whatever_the_defaults_say(folder: Path) -> None:
+    study = study_in(
+        folder,
+        model_defaults={"architecture": "timm:resnet18", "preprocessing": {"input_size": 32}},
+        models=[{"initial_seed": 1}, {"initial_seed": 2, "preprocessing": {}}],
+    )
+    assert [model.preprocessing for model in study.models] == [{"input_size": 32}, {}]
+
+
 def test_data_sets_come_from_folders_files_of_features_servers_the_hub_and_ids(folder: Path) -> None:
     hub = {"name": "uoft-cs/cifar10", "revision": "abc"}
     sources = ["images", "dst_1", {"features": "features.npz"}, {"server_path": "/data", "name": "ImageNet"}, {"hub": hub}]
@@ -129,27 +138,52 @@ def test_only_libraries_cut_from_images_stand_once_for_each_data_set_they_are_cu
         ({"modles": []}, "study.yaml: modles is no key of a study; did you mean models?"),
         ({"models": [{"path": "a", "archtecture": "x"}]}, "study.yaml: models[0].architecture is missing; give it"),
         (
-            {"models": [{"path": "a", "architecture": "x", "acuracy": 1}]},
+            {"models": [{"path": "a", "architecture": "timm:x", "acuracy": 1}]},
             "study.yaml: models[0].acuracy is no key of a model; did you mean accuracy?",
         ),
         (
-            {"models": [{"path": "a", "architecture": "x", "accuracy": "high"}]},
+            {"models": [{"path": "a", "architecture": "timm:x", "accuracy": "high"}]},
             "study.yaml: models[0].accuracy must be a number from 0 to 1, not 'high'.",
         ),
         (
             {"models": [{"path": "a", "architecture": 18}]},
-            "models[0].architecture must be a text; a number needs quotes to be a text, not 18.",
+            "models[0].architecture must be a text of 1 to 250 characters; a number needs quotes to be a text, not 18.",
         ),
+        (
+            {"models": [{"path": "a", "architecture": "resnet18"}]},
+            "models[0].architecture must be one of timm:NAME, torchvision:NAME, open_clip:NAME, onnx, not 'resnet18'.",
+        ),
+        (
+            {"models": [{**SMALL["models"][0], "label": "x" * 201}]},
+            "study.yaml: models[0].label must be a text of 1 to 200 characters, not",
+        ),
+        ({"models": [{**SMALL["models"][0], "preprocessing": {"size": 3}}]}, "models[0].preprocessing.size is no key of preprocessing;"),
+        ({"models": SMALL["models"] * 2}, "study.yaml: models[1] says the same as study.yaml: models[0]; name each once."),
+        ({"deadline_seconds": 1_000_000}, "study.yaml: deadline_seconds must be a number above 0 and up to 604800, not 1000000."),
+        ({"seeds": [0, 1, 0]}, "study.yaml: seeds[2] says the same as study.yaml: seeds[0]; name each once."),
+        (
+            {"libraries": ["cluster", {"kind": "cluster", "concept_count": 200}]},
+            "study.yaml: libraries[1] says the same as study.yaml: libraries[0]; name each once.",
+        ),
+        (
+            {"libraries": [{"kind": "cluster", "concept_count": count} for count in range(2, 67)]},
+            "study.yaml: libraries has 65 items, and the most is 64; take some away.",
+        ),
+        ({"name": "x" * 201}, "study.yaml: name must be a text of 1 to 200 characters, not"),
+        ({"datasets": [{"server_path": "imagenet"}]}, "datasets[0].server_path must be a path on the server from its root,"),
         (
             {"models": [{"architecture": "x"}]},
             "models[0] must say where the model comes from by one of path, pretrained, initial_seed, id;",
         ),
         ({"models": [{"path": "a", "initial_seed": 0, "architecture": "x"}]}, "id; it has path and initial_seed."),
-        ({"models": [{"initial_seed": True, "architecture": "x"}]}, "models[0].initial_seed must be a whole number from 0 to 2147483647"),
+        (
+            {"models": [{"initial_seed": True, "architecture": "timm:x"}]},
+            "models[0].initial_seed must be a whole number from 0 to 2147483647",
+        ),
         ({"models": [7]}, "models[0] must be a mapping of keys to values, not 7."),
         ({"models": {}}, "study.yaml: models must be a list, not a mapping."),
         ({"datasets": [{"hub": {"name": "x"}}]}, "datasets[0].hub needs a name and a revision"),
-        ({"datasets": [{"path": "a", "test_share": 2}]}, "datasets[0].test_share must be a number from 0.001 to 0.999, not 2."),
+        ({"datasets": [{"path": "a", "test_share": 2}]}, "datasets[0].test_share must be a number above 0 and below 1, not 2."),
         ({"libraries": ["magic"]}, "libraries[0].kind must be one of prototype, cluster, end2end, text, random, combined, not 'magic'."),
         ({"libraries": [{"kind": "cluster", "native": True}]}, "libraries[0].native is of a text library alone"),
         ({"libraries": [{"kind": "combined", "parts": [{"kind": "text"}]}]}, "libraries[0] is combined, so it needs two or more parts"),
@@ -157,7 +191,7 @@ def test_only_libraries_cut_from_images_stand_once_for_each_data_set_they_are_cu
         ({"seeds": []}, "study.yaml: seeds is empty; leave it out, or name at least one."),
         ({"concept_counts": 50}, "concept_counts must be a list, not 50."),
         ({"seeds": [0, -1]}, "seeds[1] must be a whole number from 0 to 2147483647, not -1."),
-        ({"sparsity_grids": [[0.5, 0.1]]}, "sparsity_grids[0] must be two or more sparsities that ascend, not [0.5, 0.1]."),
+        ({"sparsity_grids": [[0.5, 0.1]]}, "sparsity_grids[0] must be 2 to 64 sparsities that ascend, not [0.5, 0.1]."),
         ({"sparsity_grids": [[0, 1.5]]}, "sparsity_grids[0][1] must be a number from 0 to 1, not 1.5."),
         ({"protocol": "fast"}, "protocol must be one of exact, reference, not 'fast'."),
         ({"elements": {"kind": "pixels"}}, "elements.kind must be one of patches, segments, not 'pixels'."),
@@ -182,7 +216,12 @@ CHECKPOINTS = [{"path": f"{name}.safetensors", "architecture": "timm:resnet18"} 
         ({"datasets": None}, "this grid is empty, for it names no data set"),
         ({"libraries": []}, "this grid is empty, for it names no library"),
         ({"models": None}, "this grid is empty, for no model reads its images"),
-        ({"seeds": list(range(10_001))}, "this grid asks for 10,001 jobs, and a study has at most 10,000"),
+        ({"seeds": list(range(5_001)), "concept_counts": [5, 6]}, "this grid asks for 10,002 jobs, and a study has at most 10,000"),
+        ({"datasets": [{"features": "features.npz"}], "models": None, "libraries": ["text"]}, "which are not compared with phrases"),
+        (
+            {"library_datasets": [{"features": "features.npz"}]},
+            "library_datasets[0] holds ready features, and a library is cut from images",
+        ),
         ({"libraries": ["text"]}, "a text library is made of phrases that a model knows; give vlm and vocabulary."),
         ({"vlm": "mdl_1", "vocabulary": "birds"}, "phrases make text libraries, and this grid has none"),
         ({"concept_counts": [10], "libraries": [{"kind": "cluster", "concept_count": 5}]}, "libraries[0].concept_count says again"),
@@ -207,10 +246,17 @@ def test_a_grid_that_the_service_would_refuse_is_refused_before_anything_is_sent
     assert sentence in str(refused.value)
 
 
+def test_what_is_added_to_a_study_need_not_be_whole_but_may_not_contradict_itself(folder: Path) -> None:
+    require_addable(study_in(folder, models=None, datasets=None, libraries=["text"], vlm="mdl_1"))
+    require_addable(study_in(folder, evolution=True, datasets=None, libraries=None))
+    with pytest.raises(ConfigurationError, match="says again what concept_counts says"):
+        require_addable(study_in(folder, concept_counts=[10], libraries=[{"kind": "cluster", "concept_count": 5}]))
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"models": [{"path": "c.safetensors", "architecture": "x"}]}, "study.yaml: models[0]: there is no file "),
+        ({"models": [{"path": "c.safetensors", "architecture": "timm:x"}]}, "study.yaml: models[0]: there is no file "),
         ({"datasets": ["missing"]}, "study.yaml: datasets[0]: there is nothing at "),
         ({"datasets": [{"features": "images"}]}, "name an npz or safetensors file."),
         ({"vocabulary": "missing.txt"}, "study.yaml: vocabulary: there is no file "),

@@ -68,6 +68,19 @@ def test_a_run_is_shown_by_epoch_with_what_is_near_chance_said_so() -> None:
     assert "digits [small], cluster, M = 20: IIS rises." in text
 
 
+def test_names_with_brackets_stand_as_they_are_in_titles_headers_and_cells() -> None:
+    odd = {**SETTING, "dataset_name": "digits [/b]", "library_dataset_name": "DTD [draft]"}
+    accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
+    point = {"epoch": 0.0, "label": "step [1]", "accuracy": accuracy, "iis": None, "near_chance": True}
+    text = findings_of(relation=[{**RELATION, **odd}], evolution=[{**odd, "points": [point], "sentence": "It rises."}])
+    assert "Evolution on digits [/b]" in text
+    assert "cut from DTD [draft]" in text.replace("│", "").split("step [1]")[0]
+    board = {"dataset": "d", "dataset_name": "digits [/b]", "library": "cluster", "concept_count": 20, "protocol": "exact", "models": 0}
+    assert "digits [/b], cluster" in printed(
+        *leaderboard_table(cast("Leaderboard", {"board": board, "data": [], "boards": [], "notes": []}))
+    )
+
+
 def test_comparisons_are_told_in_their_own_sentences() -> None:
     other = {**SETTING, "library_dataset_name": "DTD", "sentence": "No difference beyond noise."}
     alike = {**SETTING, "pairs": [{"a": "cluster", "b": "text", "n": 5, "spearman": RHO}]}
