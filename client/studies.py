@@ -176,11 +176,12 @@ class Studies(Connection):
     def leaderboard(
         self,
         *,
+        board: str | None = None,
         dataset: str | None = None,
         library: str | None = None,
         concept_count: int | None = None,
         protocol: Protocol | None = None,
     ) -> Leaderboard:
         """Your models that were scored alike, by IIS, with ties shown as ties; of those that fit, the board with most models."""
-        query = given({"dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol})
+        query = given({"board": board, "dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol})
         return cast("Leaderboard", self._transport.send("GET", "/v1/leaderboard", params=query).json())

@@ -118,13 +118,15 @@ class StudyAnalysis(TypedDict):
 
 
 class Board(TypedDict):
-    """What the models of a leaderboard were scored on and read through."""
+    """What the models of a leaderboard were scored on and read through; `details` is None where all the rest is as usual."""
 
+    board: str
     dataset: str
     dataset_name: str
     library: str
     concept_count: int
     protocol: str
+    details: str | None
     models: int
 
 

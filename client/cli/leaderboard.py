@@ -14,6 +14,7 @@ from client.terminal import Terminal
 
 
 def leaderboard(
+    board: Annotated[str | None, typer.Option(help="Which one, as another leaderboard names it.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Of which data set (dst_…).")] = None,
     library: Annotated[str | None, typer.Option(help="Through which library: a kind, or combined(…).")] = None,
     concepts: Annotated[int | None, typer.Option(help="M, how many concepts.", min=0)] = None,
@@ -23,13 +24,14 @@ def leaderboard(
     """Rank your models by IIS, those that were scored alike, with ties shown as ties."""
     terminal = Terminal()
     with IISClient() as client:
-        board = client.leaderboard(
+        found = client.leaderboard(
+            board=board,
             dataset=dataset,
             library=library,
             concept_count=concepts,
             protocol=protocol.value if protocol is not None else None,
         )
     if as_json:
-        terminal.json(board)
+        terminal.json(found)
         return
-    terminal.show(*leaderboard_table(board))
+    terminal.show(*leaderboard_table(found))

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { byId, el, empty, fill, say, table } from "./dom.js";
 import { counted, halfWidth, interval, missing, number, share, signed } from "./words.js";
 
-const FIELDS = ["dataset", "library", "concept_count", "protocol"];
+const FIELDS = ["board", "dataset", "library", "concept_count", "protocol"];
 
 await show();
 
@@ -22,12 +22,13 @@ function show() {
 }
 
 function addressOf(board) {
-  return new URLSearchParams(FIELDS.map((name) => [name, String(board[name])])).toString();
+  return new URLSearchParams({ board: board.board }).toString();
 }
 
 function boardWords(board) {
   const protocol = board.protocol === "reference" ? ", reference protocol" : "";
-  return `${board.dataset_name}, ${board.library}, ${board.concept_count} concepts${protocol} (${counted(board.models, "model")})`;
+  const details = board.details ? `, ${board.details}` : "";
+  return `${board.dataset_name}, ${board.library}, ${board.concept_count} concepts${protocol}${details} (${counted(board.models, "model")})`;
 }
 
 function choice({ board, boards }) {

@@ -107,9 +107,7 @@ def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
     if others:
         yield f"{len(others)} other board{'s' if len(others) > 1 else ''}:"
         for other in others:
-            where = f"--dataset {other['dataset']} --library {other['library']}"
-            flags = f"{where} --concepts {other['concept_count']} --protocol {other['protocol']}"
-            yield f"  {_board(other)} ({other['models']} models): {flags}"
+            yield f"  {_board(other)} ({other['models']} models): --board {other['board']}"
 
 
 def setting_words(setting: Mapping[str, Any]) -> str:
@@ -170,7 +168,8 @@ def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:
 
 
 def _board(board: Board) -> str:
-    return f"{board['dataset_name']}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
+    words = f"{board['dataset_name']}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
+    return words if board["details"] is None else f"{words}, {board['details']}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -76,6 +76,7 @@ def test_names_with_brackets_stand_as_they_are_in_titles_headers_and_cells() -> 
     assert "Evolution on digits [/b]" in text
     assert "cut from DTD [draft]" in text.replace("│", "").split("step [1]")[0]
     board = {"dataset": "d", "dataset_name": "digits [/b]", "library": "cluster", "concept_count": 20, "protocol": "exact", "models": 0}
+    board |= {"board": "5f2a90c1d3e8", "details": None}
     assert "digits [/b], cluster" in printed(
         *leaderboard_table(cast("Leaderboard", {"board": board, "data": [], "boards": [], "notes": []}))
     )
@@ -94,13 +95,15 @@ def test_comparisons_are_told_in_their_own_sentences() -> None:
 
 def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
     board = {"dataset": "dst_1", "dataset_name": "digits", "library": "cluster", "concept_count": 20, "protocol": "exact", "models": 3}
+    board |= {"board": "5f2a90c1d3e8", "details": None}
     entry: dict[str, Any] = {"job": "job_1", "iis_low": 0.8, "iis_high": 0.9, "accuracy": 0.9, "concept_gain": 0.1}
     entries = [
         {**entry, "rank": 1, "tied": True, "name": "[a]", "iis": 0.86},
         {**entry, "rank": 1, "tied": True, "name": "b", "iis": 0.85},
         {**entry, "rank": None, "tied": False, "name": "c", "iis": None, "iis_low": None, "iis_high": None, "concept_gain": None},
     ]
-    found = {"board": board, "data": entries, "boards": [board, {**board, "concept_count": 50}], "notes": ["Ties."], "links": {}}
+    other = {**board, "board": "0c1d3e85f2a9", "details": "cut otherwise"}
+    found = {"board": board, "data": entries, "boards": [board, other], "notes": ["Ties."], "links": {}}
     text = printed(*leaderboard_table(cast("Leaderboard", found)))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
     assert rows == [
@@ -108,7 +111,7 @@ def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
         ["1 =", "b", "0.850", "0.800 to 0.900", "0.900", "+0.100", "job_1"],
         ["near chance", "c", "withheld", "", "0.900", "withheld", "job_1"],
     ]
-    assert "--dataset dst_1 --library cluster --concepts 50 --protocol exact" in text
+    assert "exact, cut otherwise (3 models): --board 0c1d3e85f2a9" in text
 
 
 def test_of_many_failures_the_first_are_told_with_their_reasons() -> None:
