@@ -90,9 +90,8 @@ def finetune(
     sparsity. Two runs that differ in λ alone see the same batches and start from the same heads.
 
     Every finished epoch leaves a file in `folder`; a run that finds files there goes on behind the newest that can be read, and ends with
-    the numbers of a run that was never interrupted on the same machine, device and number of threads. On a GPU that holds where cuBLAS was
-    told to sum in one order, by CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment before torch began, and where torch does not warn of an
-    operation that it cannot repeat. Nothing is promised for several GPUs.
+    the numbers of a run that was never interrupted on the same machine, device and number of threads. On a GPU that holds where torch does not
+    warn of an operation that it cannot repeat. Nothing is promised for several GPUs.
 
     Parameters
     ----------
@@ -277,8 +276,8 @@ def _require_of(features: FeatureSet, dataset: ImageDataset) -> None:
 def _reproducible(device: torch.device) -> Generator[None]:
     """The same numbers every time on the same device, and torch's random state and settings as they were afterwards.
 
-    A CPU needs no more than its seed. On a GPU sums are taken in a fixed order wherever torch can do so; where it cannot, or cuBLAS was not
-    told to (CUBLAS_WORKSPACE_CONFIG), torch warns and goes on.
+    A CPU needs no more than its seed. On a GPU sums are taken in a fixed order wherever torch can do so; where it cannot, it
+    warns and goes on. Since release 2.10 torch gives cuBLAS a workspace of its own for each stream, so no environment variable is needed.
     """
     if device.type != "cuda":
         with torch.random.fork_rng(devices=[]):
