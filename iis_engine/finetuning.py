@@ -90,8 +90,8 @@ def finetune(
     sparsity. Two runs that differ in λ alone see the same batches and start from the same heads.
 
     Every finished epoch leaves a file in `folder`; a run that finds files there goes on behind the newest that can be read, and ends with
-    the numbers of a run that was never interrupted on the same machine, device and number of threads. On a GPU that holds where torch does not
-    warn of an operation that it cannot repeat. Nothing is promised for several GPUs.
+    the numbers of a run that was never interrupted on the same machine, device and number of threads. On a GPU that holds where torch warns
+    of no operation that it cannot repeat. Nothing is promised for several GPUs.
 
     Parameters
     ----------
