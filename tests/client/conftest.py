@@ -80,7 +80,7 @@ def start_iis(service: Address, tmp_path: Path) -> StartCommand:
     program = Path(sys.executable).parent / "iis"
 
     def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        words = ["env", "--default-signal=INT", str(program), *map(str, arguments)]  # tests in the background ignore it
+        words = ["/usr/bin/env", "--default-signal=INT", str(program), *map(str, arguments)]  # tests in the background ignore it
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(words, **pipes, text=True, env=os.environ | _to_reach(service) | environment, cwd=tmp_path)
 

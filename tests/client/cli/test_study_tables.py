@@ -72,7 +72,9 @@ def test_names_with_brackets_stand_as_they_are_in_titles_headers_and_cells() -> 
     odd = {**SETTING, "dataset_name": "digits [/b]", "library_dataset_name": "DTD [draft]"}
     accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
     point = {"epoch": 0.0, "label": "step [1]", "accuracy": accuracy, "iis": None, "near_chance": True}
-    text = findings_of(relation=[{**RELATION, **odd}], evolution=[{**odd, "points": [point], "sentence": "It rises."}])
+    text = findings_of(
+        relation=[{**RELATION, **odd}], evolution=[{**odd, "epochs_given": True, "points": [point], "sentence": "It rises."}]
+    )
     assert "Evolution on digits [/b]" in text
     assert "cut from DTD [draft]" in text.replace("│", "").split("step [1]")[0]
     board = {"dataset": "d", "dataset_name": "digits [/b]", "library": "cluster", "concept_count": 20, "protocol": "exact", "models": 0}
