@@ -88,7 +88,7 @@ async function tableOf(study) {
     { heading: "Gain", value: (row) => row.concept_gain, cell: (row) => [signed(row.concept_gain), missing(row.concept_gain_low) ? "" : ` (${interval(row.concept_gain_low, row.concept_gain_high)})`], kind: "number" },
     { heading: "IIS over log k", value: (row) => row.iis_log, cell: (row) => number(row.iis_log), kind: "number" },
   ].filter(Boolean);
-  const figures = data.length ? Object.entries(FIGURES).filter(([name]) => wanted(name, study.grid)).map(([name, words]) => el("li", {}, `${words}: `, ["png", "svg"].map((format, index) => [index ? ", " : "", el("a", { href: study.links[`figures/${name}.${format}`] }, format.toUpperCase())]))) : [];
+  const figures = data.length ? Object.entries(FIGURES).filter(([name]) => wanted(name, study.grid, data)).map(([name, words]) => el("li", {}, `${words}: `, ["png", "svg"].map((format, index) => [index ? ", " : "", el("a", { href: study.links[`figures/${name}.${format}`] }, format.toUpperCase())]))) : [];
   return [
     el("h2", {}, `Table of ${counted(data.length, "result")}`),
     el("ul", { class: "downloads" }, el("li", {}, el("a", { href: study.links["table.csv"], download: true }, "CSV")), el("li", {}, el("a", { href: study.links["table.parquet"], download: true }, "Parquet")), figures),
@@ -97,10 +97,16 @@ async function tableOf(study) {
   ];
 }
 
-function wanted(name, grid) {
+function wanted(name, grid, rows) {
   if (name === "evolution") return grid.evolution;
-  if (name === "concept_counts") return grid.concept_counts?.length > 1 || grid.libraries.length > 1;
+  if (name === "concept_counts") return haveSeveralSizes(rows);
   if (name === "sparsity_grids") return grid.sparsity_grids.length > 0;
   if (name === "agreement") return grid.libraries.length > 1;
   return true;
+}
+
+function haveSeveralSizes(rows) {
+  const sizes = new Map();
+  for (const { library, concept_count: size } of rows) sizes.set(library, (sizes.get(library) ?? new Set()).add(size));
+  return [...sizes.values()].some((own) => own.size > 1);
 }
