@@ -18,8 +18,9 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.db.checked_rows import refuse_checked_row
 from app.db.job_events import insert_event, notify_all, record_state, record_states
-from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
+from app.db.models import Job, Json
 
 WORKER_LOST: Json = {
     "code": "worker_lost",
@@ -148,7 +149,7 @@ def fail(session: Session, job_id: str, token: str, error: Json) -> None:
     """
     attempt = _fenced(session, job_id, token, state="failed", error=error, **_ended())
     record_state(session, job_id, "failed", attempt=attempt, error=error)
-    _refuse_checked_row(session, job_id, error)
+    refuse_checked_row(session, job_id, error)
 
 
 def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_attempts: int) -> str:
@@ -185,7 +186,7 @@ def request_cancel(session: Session, job: Job) -> str:
     state = row.state
     if state == "queued":
         _update(session, job.id, state="canceled", error=None, **_ended())
-        _refuse_checked_row(session, job.id, CANCELED)
+        refuse_checked_row(session, job.id, CANCELED)
         state = "canceled"
     elif state == "running":
         _update(session, job.id, state="canceling", canceling_at=func.now())
@@ -231,7 +232,7 @@ def finish_cancel(session: Session, job_id: str, token: str) -> None:
     if attempt is None:
         raise LeaseLost(job_id)
     record_state(session, job_id, "canceled", attempt=attempt)
-    _refuse_checked_row(session, job_id, CANCELED)
+    refuse_checked_row(session, job_id, CANCELED)
 
 
 def release_expired(session: Session, max_attempts: int) -> list[str]:
@@ -250,11 +251,11 @@ def release_expired(session: Session, max_attempts: int) -> list[str]:
         if state == "canceling":
             _update(session, job_id, state="canceled", **_ended())
             record_state(session, job_id, "canceled", attempt=attempt)
-            _refuse_checked_row(session, job_id, CANCELED)
+            refuse_checked_row(session, job_id, CANCELED)
         elif attempt >= max_attempts:
             _update(session, job_id, state="failed", error=WORKER_LOST, **_ended())
             record_state(session, job_id, "failed", attempt=attempt, error=WORKER_LOST)
-            _refuse_checked_row(session, job_id, WORKER_LOST)
+            refuse_checked_row(session, job_id, WORKER_LOST)
         else:
             _update(session, job_id, state="queued", queued_at=func.now(), **_unleased())
             record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped answering.")
@@ -296,23 +297,3 @@ def _ended() -> dict[str, Any]:
 
 def _from_now(seconds: float) -> Any:
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-
-
-def _refuse_checked_row(session: Session, job_id: str, error: Json) -> None:
-    """What a check that ended badly was about is `failed`, in the same transaction as the check."""
-    job = session.execute(select(Job.kind, Job.spec, Job.model_id, Job.dataset_id, Job.concept_set_id).where(Job.id == job_id)).one()
-    if job.kind == "check_model":
-        table, row = Model, [Model.id == job.model_id]
-    elif job.kind == "check_dataset":
-        table, row = Dataset, [Dataset.id == job.dataset_id]
-    elif job.kind == "check_concept_set":
-        table = ConceptSetVersion
-        row = [ConceptSetVersion.concept_set_id == job.concept_set_id, ConceptSetVersion.number == job.spec["version"]]
-    else:
-        return
-    session.execute(
-        update(table)
-        .where(*row, table.state == "pending")
-        .values(state="failed", error=error, checked_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
