@@ -493,6 +493,21 @@ def test_an_estimate_writes_nothing_and_says_where_its_seconds_come_from(client:
     assert (cost["reused"], cost["images"], cost["seconds"]) == (4, 0, 0)
 
 
+def test_an_estimate_knows_what_was_looked_at_for_a_library_cut_elsewhere(client: TestClient, rows: Any) -> None:
+    info = {"class_names": ["a", "b"], "counts": {"train": {"a": 20, "b": 5}, "test": {"a": 10, "b": 10}}}
+    home, other, new = (rows.dataset(info=info) for _ in range(3))
+    model = rows.model(info={"num_features": 512})
+    scored = client.post("/v1/jobs", json=rows.request(model=model, dataset=home, library_dataset=other)).json()["id"]
+    token = rows.claim(scored)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=28.5)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=57.0, dataset=other)
+    rows.succeed(scored, token)
+    body = {"models": [model], "libraries": [{"kind": "random"}]}
+    assert client.post("/v1/studies/estimate", json=body | {"datasets": [other]}).json()["images"] == 0
+    cost = client.post("/v1/studies/estimate", json=body | {"datasets": [new]}).json()
+    assert (cost["images"], cost["seconds"]) == (285, pytest.approx(0.15 * 285, abs=0.06))  # 85.5 s for 570 images and crops
+
+
 def test_a_name_with_a_nul_is_refused_as_everywhere(client: TestClient, rows: Any) -> None:
     assert client.post("/v1/studies", json=rows.study_request(models=["mdl_\0"])).status_code == 404
     assert json.loads(client.post("/v1/studies", json=rows.study_request(name="a\0")).text)["status"] == 422

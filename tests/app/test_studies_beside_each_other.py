@@ -49,7 +49,6 @@ def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Any)
 def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(client: TestClient, rows: Any, sessions: Any) -> None:
     body = rows.study_request(libraries=[{"kind": "cluster"}])
     with sessions.begin() as session:  # as a job is accepted: it holds what it names until it commits
-        session.execute(select(Job).limit(0))
         for table, row in (("models", body["models"][0]), ("datasets", body["datasets"][0])):
             session.connection().exec_driver_sql(f"SELECT 1 FROM {table} WHERE id = %s FOR SHARE", (row,))  # noqa: S608
         assert client.post("/v1/studies", json=body).status_code == 201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -137,20 +138,26 @@ def test_a_step_divided_into_small_batches_is_the_same_step(backbone: TorchBackb
     assert close(whole, parted, 1e-6)
 
 
-def test_a_step_that_runs_out_of_memory_is_taken_again_in_halves(
-    backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second failure comes when a first part has left gradients, which must not be counted twice."""
-    sizes, one = list[int](), learner(backbone)
-    losses = one.losses
+def make_memory_scarce(monkeypatch: pytest.MonkeyPatch, one: Learner, fails: Callable[[int, int], bool]) -> list[int]:
+    """Let a learner run out of memory at a part by which one it is, from 1, and how many images it has; the list grows with their sizes."""
+    sizes, losses = list[int](), one.losses
 
     def scarce(inputs: Tensor, labels: Tensor) -> object:
         sizes.append(len(labels))
-        if len(sizes) in {1, 3}:
+        if fails(len(sizes), len(labels)):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return losses(inputs, labels)
 
     monkeypatch.setattr(one, "losses", scarce)
+    return sizes
+
+
+def test_a_step_that_runs_out_of_memory_is_taken_again_in_halves(
+    backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second failure comes when a first part has left gradients, which must not be counted twice."""
+    one = learner(backbone)
+    sizes = make_memory_scarce(monkeypatch, one, lambda tries, _: tries in {1, 3})
     found, weights = gradients_of(one, images)
     expected, alike = gradients_of(learner(backbone, batch_size=1), images)
     assert sizes == [7, 2, 3, *[1] * 7]
@@ -171,19 +178,11 @@ def normalised() -> TorchBackbone:
 def test_batch_normalisation_never_gets_one_image_however_little_memory_there_is(
     normalised: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes, one = list[int](), learner(normalised)
-    losses = one.losses
-
-    def scarce(inputs: Tensor, labels: Tensor) -> object:
-        sizes.append(len(labels))
-        if len(labels) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return losses(inputs, labels)
-
-    monkeypatch.setattr(one, "losses", scarce)
+    one = learner(normalised)
+    sizes = make_memory_scarce(monkeypatch, one, lambda _, size: size > 3)
     one.step(step_of(images), 1e-2)
     assert sizes == [7, 2, 3, 2]
-    monkeypatch.setattr(one, "losses", lambda *_: scarce(torch.empty(0), torch.empty(9)))
+    make_memory_scarce(monkeypatch, one, lambda *_: True)
     with pytest.raises(OutOfMemory, match="Not even two images fit"):
         one.step(step_of(images), 1e-2)
 
