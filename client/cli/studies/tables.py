@@ -94,13 +94,15 @@ def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
     if board["board"] is None:
         yield "Nothing of yours was scored so; see what was with: iis jobs --state succeeded"
         return
-    columns = ("rank", "model", "IIS", "95 % interval", "accuracy", "gain over random", Column("job", no_wrap=True))
+    # Two lines a model, so that 80 columns cut neither a number nor an identifier.
+    columns = ("rank", Column("model and its best job", min_width=30), "IIS, 95 %", "accuracy", Column("gain", no_wrap=True))
     table = Table(*columns, title=Text(_board(board["board"])))
     for entry in board["data"]:
         rank = "near chance" if entry["rank"] is None else f"{entry['rank']}{' =' if entry['tied'] else ''}"
         interval = _interval(entry["iis_low"], entry["iis_high"])
         gain = shown(entry["concept_gain"], "+.3f")
-        table.add_row(rank, Text(entry["name"]), shown(entry["iis"]), interval, f"{entry['accuracy']:.3f}", gain, entry["job"])
+        iis = f"{shown(entry['iis'])}\n{interval}"
+        table.add_row(rank, Text(f"{entry['name']}\n{entry['job']}"), iis, f"{entry['accuracy']:.3f}", gain)
     yield table
     yield from board["notes"]
     others = [other for other in board["boards"] if other != board["board"]]

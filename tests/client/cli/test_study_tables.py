@@ -109,9 +109,12 @@ def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
     text = printed(*leaderboard_table(cast("Leaderboard", found)))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
     assert rows == [
-        ["1 =", "[a]", "0.860", "0.800 to 0.900", "0.900", "+0.100", "job_1"],
-        ["1 =", "b", "0.850", "0.800 to 0.900", "0.900", "+0.100", "job_1"],
-        ["near chance", "c", "withheld", "", "0.900", "withheld", "job_1"],
+        ["1 =", "[a]", "0.860", "0.900", "+0.100"],
+        ["", "job_1", "0.800 to 0.900", "", ""],
+        ["1 =", "b", "0.850", "0.900", "+0.100"],
+        ["", "job_1", "0.800 to 0.900", "", ""],
+        ["near chance", "c", "withheld", "0.900", "withheld"],
+        ["", "job_1", "", "", ""],
     ]
     assert "exact, cut otherwise (3 models): --board 0c1d3e85f2a9" in text
 
