@@ -4,14 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 ONCE ?=
+PARTS ?=
 WORKERS ?= 2
 
-.PHONY: help install demo up test lint bench lock clean
+.PHONY: help install demo up test torture lint bench lock clean
 
 help:
 	@echo "make demo     score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
 	@echo "make up       start the service alone"
 	@echo "make test     the whole suite, on PostgreSQL and Redis of its own"
+	@echo "make torture  try to break every promise: faults, load, hostile input, strangers (PARTS=faults: only that)"
 	@echo "make lint     style, types and the rule who imports whom"
 	@echo "make bench    our speed beside that of others, in one run"
 	@echo "make install  the virtual environment, which the others make by themselves"
@@ -36,6 +38,9 @@ up: install
 
 test: install
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+torture: install
+	PYTHONPATH=tests OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m torture $(PARTS)
 
 lint: install
 	$(BIN)/ruff check
