@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(default=64 * GIB, ge=1)
     small_upload_max_bytes: int = Field(default=16 * MIB, ge=1)
     upload_expiry_seconds: float = Field(default=24 * 3600, gt=0)
+    artifact_expiry_seconds: float = Field(default=30 * 24 * 3600, gt=0)  # since a stage's output, which no result needs, was last used
+    collect_seconds: float = Field(default=600, gt=0)
     idempotency_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     server_dataset_folders: list[Path] = Field(default_factory=list[Path])
     allow_hub: bool = True  # whether data sets and pretrained weights may be fetched by name from the network
@@ -84,6 +86,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _no_limit_for_zero(self) -> Self:
         self.child_memory_bytes = self.child_memory_bytes or None
+        return self
+
+    @model_validator(mode="after")
+    def _artifacts_outlive_jobs(self) -> Self:
+        if self.artifact_expiry_seconds <= self.job_deadline_seconds + 3600:
+            raise ValueError(
+                "IIS_ARTIFACT_EXPIRY_SECONDS must exceed IIS_JOB_DEADLINE_SECONDS by more than an hour: running jobs need them."
+            )
         return self
 
     @property

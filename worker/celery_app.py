@@ -15,6 +15,7 @@ from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.service import expire_uploads
 from worker.answering import Answerer
+from worker.collector import Collector
 from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
@@ -50,7 +51,7 @@ def runtime() -> Runtime:
 def sweeper() -> Sweeper:
     """This process's maintenance loop."""
     current = runtime()
-    return Sweeper(current, partial(keep_house, current))
+    return Sweeper(current, partial(keep_house, current, Collector(current)))
 
 
 @lru_cache(maxsize=1)
@@ -59,12 +60,14 @@ def answerer() -> Answerer:
     return Answerer(runtime())
 
 
-def keep_house(current: Runtime, session: Session) -> None:
-    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats."""
+def keep_house(current: Runtime, collector: Collector, session: Session) -> None:
+    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats,
+    and content that nothing refers to."""
     sweep_workspaces(session, current.work_folder)
     expire_uploads(session, current.store)
     expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
+    collector.collect_if_due(session)
 
 
 @setup_logging.connect

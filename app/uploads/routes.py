@@ -91,7 +91,7 @@ async def put_part(
 @router.post("/{upload_id}/complete", response_model=UploadView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def complete(upload_id: str, session: SessionDep, settings: SettingsDep, store: StoreDep, owner: OwnerDep) -> UploadView:
     """Join the parts and check size and sha256. When they differ the parts stay and can be sent again."""
-    upload = service.complete_upload(session, store, owner.owner_id, upload_id)
+    upload = service.complete_upload(session, store, owner.owner_id, upload_id, settings)
     return UploadView.of(upload, [], settings.upload_part_max_bytes)
 
 

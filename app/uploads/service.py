@@ -16,7 +16,7 @@ from app.errors import Conflict, InvalidInput, TooLarge
 from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
-from app.uploads.repository import UploadRepository, lock_one_expired, open_upload_ids
+from app.uploads.repository import UploadRepository, lock_one_expired, lock_one_unused, open_upload_ids
 from app.uploads.schemas import UploadCreate, bare_filename
 
 ABANDONED_WRITE_SECONDS = 24 * 3600.0
@@ -33,7 +33,7 @@ def create_upload(session: Session, owner_id: str, declared: UploadCreate, setti
     known = uploads.find_complete(declared.sha256, declared.size_bytes)
     upload = _new_upload(owner_id, declared.filename, declared.size_bytes, declared.sha256, settings)
     if known is not None:
-        _finish(upload)
+        _finish(upload, settings)
     return uploads.add(upload)
 
 
@@ -50,7 +50,7 @@ def create_small_upload(
     digest, size_bytes = store.put_chunks(_checked(chunks, sha256, settings.small_upload_max_bytes))
     _record_content(session, store, digest, size_bytes)
     upload = _new_upload(owner_id, bare_filename(filename), size_bytes, digest, settings)
-    _finish(upload)
+    _finish(upload, settings)
     return UploadRepository(session, owner_id).add(upload)
 
 
@@ -93,7 +93,7 @@ def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: 
     return part
 
 
-def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> Upload:
+def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, settings: Settings) -> Upload:
     """Put the parts together and check them against what was declared; completing twice changes nothing.
 
     Raises
@@ -121,7 +121,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
         raise _sha256_mismatch(mismatch.sha256, upload.sha256) from mismatch
     _record_content(session, store, upload.sha256, upload.size_bytes)
     uploads.delete_parts(upload)
-    _finish(upload)
+    _finish(upload, settings)
     session.flush()
     _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
     return upload
@@ -141,8 +141,8 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
 
 
 def require_complete(session: Session, owner_id: str, upload_id: str, param: str = "upload") -> Upload:
-    """The upload that something is made of; `param` is the field that names it."""
-    upload = UploadRepository(session, owner_id).get(upload_id)
+    """The upload that something is made of, held so that it does not expire before the commit; `param` is the field that names it."""
+    upload = UploadRepository(session, owner_id).hold(upload_id)
     if upload.state != "complete":
         raise Conflict(
             f"Upload {upload_id} is not complete; send its parts and POST to {upload_id}/complete first.",
@@ -166,6 +166,20 @@ def expire_uploads(session: Session, store: ArtifactStore) -> int:
     session.rollback()
     _remove_leftover_parts(session, store)
     store.sweep_temporary(ABANDONED_WRITE_SECONDS)
+    return gone
+
+
+def drop_unused_uploads(session: Session) -> int:
+    """Drop complete uploads whose time is over and that nothing was made of, one transaction each; returns how many went. Commits.
+
+    Their content goes with `app.storage.collecting`, unless something else refers to it.
+    """
+    gone = 0
+    while (upload := lock_one_unused(session, datetime.now(UTC))) is not None:
+        session.delete(upload)
+        session.commit()
+        gone += 1
+    session.rollback()
     return gone
 
 
@@ -213,9 +227,10 @@ def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, sett
     )
 
 
-def _finish(upload: Upload) -> None:
+def _finish(upload: Upload, settings: Settings) -> None:
     upload.state = "complete"
     upload.completed_at = datetime.now(UTC)
+    upload.expires_at = upload.completed_at + timedelta(seconds=settings.upload_expiry_seconds)
 
 
 def _require_whole(upload: Upload, parts: Sequence[UploadPart]) -> None:
