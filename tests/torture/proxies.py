@@ -17,6 +17,7 @@ class Proxy:
 
     Attributes
     ----------
+    passed_bytes : both ways, about
     delay_seconds : before each chunk is passed on
     stalled : nothing is passed on; connections are accepted and stay silent, as behind a cable that was pulled
     """
@@ -26,6 +27,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self.passed_bytes = 0
         self.delay_seconds = 0.0
         self.stalled = False
         self.port = int(self._listener.getsockname()[1])
@@ -74,6 +76,7 @@ class Proxy:
                 self._wait_while_stalled()
                 time.sleep(self.delay_seconds)
                 sink.sendall(chunk)
+                self.passed_bytes += len(chunk)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

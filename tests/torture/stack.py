@@ -42,9 +42,19 @@ class Stack:
     Parameters
     ----------
     traps : where armed traps lie (`torture.trapped`); None runs the programs as they are
+    settings : of the service, by the names of their environment variables
+    storage_bytes : the size of the file system that storage lies on; None for that of `folder`
     """
 
-    def __init__(self, folder: Path, *, workers: int = 1, traps: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        workers: int = 1,
+        traps: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        storage_bytes: int | None = STORAGE_BYTES,
+    ) -> None:
         self.folder = folder
         self.traps = traps
         self.postgres = EmbeddedPostgres(folder / "postgres")
@@ -53,6 +63,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.storage = folder / "storage"
         self.limited_storage = False
+        self._storage_bytes = storage_bytes
         self.supervised = False
         self._worker_names = [f"worker-{number}" for number in range(workers)]
         self._given = dict(settings or {})
@@ -207,8 +218,10 @@ class Stack:
     def _limit_storage(self) -> None:
         """Put storage on a file system that can be filled, where we may make one."""
         self.storage.mkdir(exist_ok=True)
+        if self._storage_bytes is None:
+            return
         made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={STORAGE_BYTES}", "tmpfs", str(self.storage)], check=False, capture_output=True
+            ["mount", "-t", "tmpfs", "-o", f"size={self._storage_bytes}", "tmpfs", str(self.storage)], check=False, capture_output=True
         )
         self.limited_storage = made.returncode == 0
 
