@@ -23,7 +23,7 @@ from app.storage import StorageUnavailable
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://iis.dev/problems/"
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +125,8 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
     refusal = cast("HTTPException", error)
     if isinstance(refusal.__cause__, ApiError):  # raised while the framework was reading the body
         return _api_error(request, refusal.__cause__)
+    if refusal.status_code == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is no JSON, or no form, at all
+        return _api_error(request, InvalidInput("The body cannot be read as what its Content-Type says.", param="body"))
     title = HTTPStatus(refusal.status_code).phrase
     code = CODES.get(refusal.status_code, title.lower().replace(" ", "_"))
     detail, headers = str(refusal.detail), dict(refusal.headers or {})
@@ -137,10 +139,19 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """The methods of every route at this path; the framework itself names only those of the first one."""
+    """The methods of every route at this path; the framework itself names only those of the first one.
+
+    Where the path is written out in a route, routes that would take its last word for an identifier are not meant.
+    """
     routes = cast("list[BaseRoute]", request.app.routes)
     wanted = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
-    return [method for method in METHODS if any(route.matches({**wanted, "method": method})[0] is Match.FULL for route in routes)]
+    taken: dict[bool, set[str]] = {True: set(), False: set()}  # by whether the path is written out
+    for method in METHODS:
+        for route in routes:
+            match, scope = route.matches({**wanted, "method": method})
+            if match is Match.FULL:
+                taken[not scope.get("path_params")].add(method)
+    return sorted(taken[True] or taken[False])
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -16,7 +16,7 @@ MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
 
 class ConceptLibrary(Base):
     __tablename__ = "concept_libraries"
-    __table_args__ = (Index("ix_concept_libraries_exemplars", text("(settings->'exemplars'->>'sha256')")),)
+    __table_args__ = (Index("ix_concept_libraries_exemplars", text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")),)
     id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
