@@ -141,17 +141,14 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
 def _allowed_methods(request: Request) -> list[str]:
     """The methods of every route at this path; the framework itself names only those of the first one.
 
-    Where the path is written out in a route, routes that would take its last word for an identifier are not meant.
+    Where the path is written out in the API's document, routes that would take its last word for an identifier are not meant.
     """
+    written_out: dict[str, Any] | None = request.app.openapi()["paths"].get(request.url.path)
+    if written_out is not None:
+        return sorted(method.upper() for method in written_out)
     routes = cast("list[BaseRoute]", request.app.routes)
     wanted = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
-    taken: dict[bool, set[str]] = {True: set(), False: set()}  # by whether the path is written out
-    for method in METHODS:
-        for route in routes:
-            match, scope = route.matches({**wanted, "method": method})
-            if match is Match.FULL:
-                taken[not scope.get("path_params")].add(method)
-    return sorted(taken[True] or taken[False])
+    return [method for method in METHODS if any(route.matches({**wanted, "method": method})[0] is Match.FULL for route in routes)]
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -29,7 +29,9 @@ def upgrade() -> None:
     op.add_column("stage_artifacts", sa.Column("used_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False))
     for table, column in INDEXES:
         op.create_index(f"ix_{table}_{column}", table, [column])
-    op.create_index("ix_concept_libraries_exemplars", "concept_libraries", [sa.text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")])
+    op.create_index(
+        "ix_concept_libraries_exemplars", "concept_libraries", [sa.text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")]
+    )
     op.execute("UPDATE models SET upload_id = NULL, text_upload_id = NULL WHERE deleted_at IS NOT NULL")
     op.execute("UPDATE datasets SET upload_id = NULL WHERE deleted_at IS NOT NULL")
     # What was complete before anybody told when it would go is given its time from now on.
