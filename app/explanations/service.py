@@ -227,7 +227,7 @@ def _require_predictors(session: Session, owner_id: str, job: Job) -> None:
 
 
 def _why_no_images(model: Model | None, dataset: Dataset) -> str | None:
-    if model is None:
+    if model is None or dataset.kind == "features":
         return FEATURES_NOTE
     deleted = next((noun for noun, row in (("model", model), ("data set", dataset)) if row.deleted_at is not None), None)
     return None if deleted is None else DELETED_NOTE.format(noun=deleted)
