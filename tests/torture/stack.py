@@ -15,8 +15,6 @@ from pathlib import Path
 import httpx
 import psutil
 
-from app.api_keys.service import create_key, create_owner
-from app.db.migrate import upgrade
 from app.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from app.settings import Settings, get_settings
 from torture.proxies import Proxy
@@ -43,6 +41,7 @@ class Stack:
     ----------
     traps : where armed traps lie (`torture.trapped`); None runs the programs as they are
     settings : of the service, by the names of their environment variables
+    code : the checkout that all programs are of at first; change `code[name]` before one is started again
     storage_bytes : the size of the file system that storage lies on; None for that of `folder`
     """
 
@@ -54,6 +53,7 @@ class Stack:
         traps: Path | None = None,
         settings: Mapping[str, str] | None = None,
         storage_bytes: int | None = STORAGE_BYTES,
+        code: Path = REPOSITORY,
     ) -> None:
         self.folder = folder
         self.traps = traps
@@ -67,6 +67,8 @@ class Stack:
         self.supervised = False
         self._worker_names = [f"worker-{number}" for number in range(workers)]
         self._given = dict(settings or {})
+        self.code = dict.fromkeys(self.programs, code)
+        self._schema = code
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -80,9 +82,7 @@ class Stack:
         self.postgres.ensure_database("iis")
         self.to_postgres = Proxy(str(self.postgres.socket_folder / ".s.PGSQL.5432"))
         self.to_redis = Proxy(("127.0.0.1", self.redis.port))
-        upgrade(self.postgres.url("iis"))
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("IIS_")} | {
-            "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests"))),
             "IIS_DATABASE_URL": f"postgresql+psycopg://postgres@127.0.0.1:{self.to_postgres.port}/iis",
             "IIS_REDIS_URL": f"redis://:{self.redis.password}@127.0.0.1:{self.to_redis.port}/0",
             "IIS_STORAGE_URL": self.storage.as_uri(),
@@ -90,6 +90,7 @@ class Stack:
             **QUICK,
             **self._given,
         }
+        self.migrate(self._schema, "upgrade", "head")
         self.runtime = self._open_runtime()
         self.start("api")
         for name in self._worker_names:
@@ -147,8 +148,15 @@ class Stack:
             else:
                 command = ["celery", "-A", "worker.celery_app", "worker", "--pool", "threads", "--concurrency", "1"]
                 command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-            environment = self._environment | {"IIS_DATA_FOLDER": str(self.folder / name)}
-            self._run(name, [*prefix, *command], cwd=REPOSITORY, env=environment)
+            code = self.code[name]
+            environment = self._with(code) | {"IIS_DATA_FOLDER": str(self.folder / name)}
+            self._run(name, [*prefix, *command], cwd=code, env=environment)
+
+    def migrate(self, code: Path, *command: str) -> None:
+        """Run Alembic as that checkout has it: `upgrade head`, or `downgrade` to a revision."""
+        environment = self._with(code) | {"IIS_DATABASE_URL": self.postgres.url("iis")}
+        subprocess.run([sys.executable, "-m", "alembic", *command], cwd=code, env=environment, check=True, capture_output=True)
+        self._schema = code
 
     def start_postgres(self) -> None:
         self.postgres.prepare()
@@ -179,10 +187,11 @@ class Stack:
         return False
 
     def add_owner(self, name: str) -> str:
-        """Another owner's API key."""
-        with self.runtime.sessions.begin() as session:
-            owner = create_owner(session, name)
-            return create_key(session, owner.id, "key", self.runtime.settings)[1]
+        """Another owner's API key, made as an operator does."""
+        environment = self._with(self._schema) | {"IIS_DATABASE_URL": self.postgres.url("iis")}
+        command = [sys.executable, "-m", "app.api_keys", name]
+        made = subprocess.run(command, cwd=self._schema, env=environment, check=True, capture_output=True, text=True)
+        return made.stdout.strip()
 
     def fill_storage(self) -> None:
         """Leave no byte of room in storage."""
@@ -204,6 +213,9 @@ class Stack:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def _with(self, code: Path) -> dict[str, str]:
+        return self._environment | {"PYTHONPATH": os.pathsep.join((str(code), str(REPOSITORY / "tests")))}
 
     def _run(self, name: str, command: list[str], **options: object) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
