@@ -9,7 +9,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from sqlalchemy.orm import Session
 
-from app.db.expiry import expire_idempotency_records, expire_posted_images
+from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
@@ -19,6 +19,7 @@ from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
+from worker.webhooks import WebhookSender
 from worker.workspaces import sweep_workspaces
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
@@ -59,12 +60,22 @@ def answerer() -> Answerer:
     return Answerer(runtime())
 
 
+@lru_cache(maxsize=1)
+def webhook_sender() -> WebhookSender:
+    """This process's thread for what webhooks are told."""
+    current = runtime()
+    return WebhookSender(current.settings, current.sessions)
+
+
 def keep_house(current: Runtime, session: Session) -> None:
-    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats."""
+    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats,
+    and what webhooks were told long ago.
+    """
     sweep_workspaces(session, current.work_folder)
     expire_uploads(session, current.store)
     expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
+    expire_webhook_deliveries(session)
 
 
 @setup_logging.connect
@@ -78,6 +89,8 @@ def _start(**_: Any) -> None:
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
     answerer().start()
+    if get_settings().api_key_secret:  # else it could sign nothing, and leaves that to workers that can
+        webhook_sender().start()
 
 
 @worker_shutting_down.connect
@@ -89,4 +102,5 @@ def _hand_back(**_: Any) -> None:
 def _close(**_: Any) -> None:
     sweeper().close()
     answerer().close()
+    webhook_sender().close()
     runtime().close()
