@@ -10,6 +10,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from sqlalchemy.orm import Session
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
+from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
@@ -68,9 +69,10 @@ def webhook_sender() -> WebhookSender:
 
 
 def keep_house(current: Runtime, session: Session) -> None:
-    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats,
-    and what webhooks were told long ago.
+    """Tell of studies that have ended, and remove what nobody will ask for again: workspaces of ended jobs, uploads never completed,
+    posted images, answers kept for repeats, and what webhooks were told long ago.
     """
+    announce_studies(session)
     sweep_workspaces(session, current.work_folder)
     expire_uploads(session, current.store)
     expire_posted_images(session)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any
 
 import httpcore
 
@@ -56,8 +56,8 @@ def post(url: str, body: str, headers: Mapping[str, str], limits: Limits, ssl_co
         return Outcome(None, "The receiver could not be connected to in time.")
     except httpcore.TimeoutException:
         return Outcome(None, f"The receiver did not answer within {limits.total_seconds:g} seconds.")
-    except httpcore.ConnectError as error:
-        return Outcome(None, _not_connected(error))
+    except httpcore.ConnectError:
+        return Outcome(None, "No connection to the receiver could be made.")
     except (httpcore.NetworkError, httpcore.ProtocolError):
         return Outcome(None, "The receiver ended the connection, or answered with something that is not HTTP.")
 
@@ -73,9 +73,11 @@ def _send(target: Target, body: bytes, headers: Mapping[str, str], backend: Pinn
         **headers,
     }
     url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
-    with httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=backend, max_connections=1, retries=0) as pool:
-        with pool.stream("POST", url, headers=list(sent.items()), content=body) as response:
-            return Outcome(response.status, _error_of(response.status), _excerpt(response))
+    with (
+        httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=backend, max_connections=1, retries=0) as pool,
+        pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+    ):
+        return Outcome(response.status, _error_of(response.status), _excerpt(response))
 
 
 def _error_of(status: int) -> str | None:
@@ -127,13 +129,11 @@ def _resolve(host: str, port: int, timeout_seconds: float) -> list[Address]:
     return list(found)
 
 
-def _not_connected(error: httpcore.ConnectError) -> str:
+def _without_trust(error: httpcore.ConnectError) -> Refused:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"The receiver's certificate was not accepted: {cause.verify_message}."
-    if isinstance(cause, ssl.SSLError):
-        return "The receiver does not speak TLS as it should."
-    return "No connection to the receiver could be made."
+        return Refused(f"The receiver's certificate was not accepted: {cause.verify_message.rstrip('.')}.")
+    return Refused("The receiver does not speak TLS as it should.")
 
 
 class PinnedBackend(httpcore.NetworkBackend):
@@ -192,11 +192,14 @@ class DeadlineStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """The same over TLS; the whole handshake counts as one step."""
-        secured = self._stream.start_tls(ssl_context, server_hostname, self._left(httpcore.ConnectTimeout))
+        try:
+            secured = self._stream.start_tls(ssl_context, server_hostname, self._left(httpcore.ConnectTimeout))
+        except httpcore.ConnectError as error:  # here, since httpcore's pool takes the cause off
+            raise _without_trust(error) from error
         return DeadlineStream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
-        return cast("Any", self._stream.get_extra_info(info))
+        return self._stream.get_extra_info(info)
 
     def _left(self, exceeded: type[httpcore.TimeoutException]) -> float:
         left = self._deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""The thread that sends what webhooks are to be told, several at once. One request is `worker.webhook_requests`, the rows `app.db.deliveries`.
+"""The thread that sends what webhooks are to be told, several at once. One request: `worker.webhook_requests`; rows: `app.db.deliveries`.
 
 At least once: a delivery is leased, sent without any row locked, and its end recorded under the lease. What dies in between is sent again.
 """

@@ -66,16 +66,15 @@ def claim_due(
     without_webhooks, without_owners : that have enough under way already
     """
     delivery, webhook = WebhookDelivery, Webhook
-    first = (
-        select(delivery.id, delivery.next_attempt_at)
+    turn = func.row_number().over(partition_by=delivery.owner_id, order_by=(delivery.next_attempt_at, delivery.id))
+    waiting = (
+        select(delivery.id, delivery.next_attempt_at, turn.label("turn"))
         .join(webhook, webhook.id == delivery.webhook_id)
         .where(delivery.state == "pending", delivery.next_attempt_at <= func.now(), webhook.enabled)
         .where(delivery.webhook_id.not_in(without_webhooks), delivery.owner_id.not_in(without_owners))
-        .distinct(delivery.owner_id)
-        .order_by(delivery.owner_id, delivery.next_attempt_at)
         .subquery()
     )
-    turns = select(first.columns.id).order_by(first.columns.next_attempt_at).limit(limit)
+    turns = select(waiting.columns.id).where(waiting.columns.turn == 1).order_by(waiting.columns.next_attempt_at).limit(limit)
     due = (
         select(delivery, webhook)
         .join(webhook, webhook.id == delivery.webhook_id)
@@ -83,8 +82,8 @@ def claim_due(
         .with_for_update(of=delivery, skip_locked=True)
     )
     now, claimed = datetime.now(UTC), list[Claimed]()
-    for row, hook in session.execute(due).tuples():
-        row.lease_token = secrets.token_hex(16)
+    for row, hook in session.execute(due):
+        row.lease_token = token = secrets.token_hex(16)
         row.attempts += 1
         row.last_attempt_at = func.clock_timestamp()
         row.next_attempt_at = func.clock_timestamp() + timedelta(seconds=lease_seconds)
@@ -92,7 +91,7 @@ def claim_due(
         claimed.append(
             Claimed(
                 id=row.id,
-                token=row.lease_token,
+                token=token,
                 webhook_id=hook.id,
                 owner_id=hook.owner_id,
                 event_id=row.event_id,
@@ -133,10 +132,10 @@ def record_outcome(session: Session, claimed: Claimed, outcome: Outcome) -> bool
 
 def _count_against(webhook: Webhook, outcome: Outcome, now: datetime) -> None:
     """A failure: the receiver may be gone for good."""
-    webhook.failing_since = webhook.failing_since or now
+    since = webhook.failing_since = webhook.failing_since or now
     if outcome.status == GONE:
         reason = "The receiver answered 410, which says that it is gone for good."
-    elif now - webhook.failing_since > PATIENCE:
+    elif now - since > PATIENCE:
         reason = f"Nothing could be delivered for {PATIENCE.days} days. The last attempt: {outcome.error}"
     else:
         return

@@ -110,7 +110,9 @@ def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -
     _require_enabled(webhook)
     now = datetime.now(UTC)
     if delivery.lease_token is not None and delivery.next_attempt_at is not None and delivery.next_attempt_at > now:
-        raise Conflict("This delivery is being sent just now; look at how that ends first.", code="delivery_in_flight", retry_after_seconds=5)
+        raise Conflict(
+            "This delivery is being sent just now; look at how that ends first.", code="delivery_in_flight", retry_after_seconds=5
+        )
     delivery.state, delivery.attempts, delivery.lease_token = "pending", 0, None
     delivery.next_attempt_at, delivery.finished_at = now, None
     session.flush()

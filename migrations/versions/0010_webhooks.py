@@ -1,4 +1,4 @@
-"""Webhooks and what was told to them."""
+"""Webhooks and what was told to them; studies remember that their end was told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ branch_labels = None
 depends_on = None
 
 
+# Nobody is to be told now of what ended long ago.
+TOLD = """
+    UPDATE studies SET end_told_at = now() WHERE NOT EXISTS (
+        SELECT FROM study_cells JOIN jobs ON jobs.id = study_cells.job_id
+        WHERE study_cells.study_id = studies.id AND jobs.state NOT IN ('succeeded', 'failed', 'canceled')
+    )
+"""
+
+
 def upgrade() -> None:
+    op.add_column("studies", sa.Column("end_told_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index("ix_studies_untold", "studies", ["id"], unique=False, postgresql_where=sa.text("end_told_at IS NULL"))
+    op.execute(TOLD)
     op.create_table(
         "webhooks",
         sa.Column("id", sa.Text(), nullable=False),
@@ -65,3 +77,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("webhook_deliveries")
     op.drop_table("webhooks")
+    op.drop_index("ix_studies_untold", table_name="studies")
+    op.drop_column("studies", "end_told_at")
