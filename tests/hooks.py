@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 
 from app.db.ids import new_id
 from app.db.models import Owner, Webhook, WebhookDelivery
@@ -89,7 +89,14 @@ class Hooks:
             time.sleep(0.02)
         raise AssertionError(f"Waited {timeout_seconds:g} s in vain for {len(delivery_ids)} deliveries to be tried.")
 
-    def attempt(self, sender: WebhookSender, url: str, **columns: Any) -> WebhookDelivery:
-        """What becomes of one event for a new webhook at this URL."""
-        webhook_id, _ = self.add(url, **columns)
-        return self.send(sender, *self.tell(webhook_id))[0]
+    def attempt(self, sender: WebhookSender, url: str) -> WebhookDelivery:
+        """What becomes of the first attempt to tell a new webhook at this URL; there is no second one."""
+        webhook_id, _ = self.add(url)
+        (delivery,) = self.send(sender, *self.tell(webhook_id))
+        self.disable(Webhook.id == webhook_id)
+        return delivery
+
+    def disable(self, *which: ColumnElement[bool]) -> None:
+        """Let nothing more be sent to these webhooks; to none at all unless they are named."""
+        with self.sessions.begin() as session:
+            session.execute(update(Webhook).where(*which).values(enabled=False))
