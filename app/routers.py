@@ -25,6 +25,7 @@ from app.results.routes import router as results
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
 from app.uploads.routes import router as uploads
+from app.webhooks.routes import router as webhooks
 
 ROUTERS: tuple[APIRouter, ...] = (
     uploads,
@@ -47,5 +48,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     study_answers,
     leaderboard,
     api_keys,
+    webhooks,
     health,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
     posted_image_max_bytes: int = Field(default=32 * MIB, ge=1)
     posted_images_max_bytes: int = Field(default=GIB, ge=1)  # of one owner together; the oldest go first
     posted_image_expiry_seconds: float = Field(default=24 * 3600, gt=0)
+    # Where webhooks may lead beside the public internet, as networks such as ["10.20.0.0/16"]; without https only if that is allowed, too.
+    webhook_allowed_networks: list[IPv4Network | IPv6Network] = Field(default_factory=list[IPv4Network | IPv6Network])
+    webhook_allow_http: bool = False
     worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -56,6 +56,7 @@ from client.study_records import (
     StudyEstimate,
     StudyGrid,
 )
+from client.webhook_records import Webhook, WebhookDelivery, WebhookWithSecret
 
 __all__ = [
     "BatchJob",
@@ -129,4 +130,7 @@ __all__ = [
     "Upload",
     "Verdict",
     "WaitTimeoutError",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookWithSecret",
 ]

@@ -11,9 +11,10 @@ from client.inputs import Inputs
 from client.jobs import Jobs
 from client.predictors import Predictors
 from client.studies import Studies
+from client.webhooks import Webhooks
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning, Studies):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning, Studies, Webhooks):
     """A connection to one service under one API key.
 
     Parameters

@@ -9,7 +9,8 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from sqlalchemy.orm import Session
 
-from app.db.expiry import expire_idempotency_records, expire_posted_images
+from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
+from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
@@ -20,6 +21,7 @@ from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
+from worker.webhooks import WebhookSender
 from worker.workspaces import sweep_workspaces
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
@@ -60,13 +62,23 @@ def answerer() -> Answerer:
     return Answerer(runtime())
 
 
+@lru_cache(maxsize=1)
+def webhook_sender() -> WebhookSender:
+    """This process's thread for what webhooks are told."""
+    current = runtime()
+    return WebhookSender(current.settings, current.sessions)
+
+
 def keep_house(current: Runtime, collector: Collector, session: Session) -> None:
-    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats,
-    and content that nothing refers to."""
+    """Tell of studies that have ended, and remove what nobody will ask for again: workspaces of ended jobs, uploads never completed,
+    posted images, answers kept for repeats, what webhooks were told long ago, and content that nothing refers to.
+    """
+    announce_studies(session)
     sweep_workspaces(session, current.work_folder)
     expire_uploads(session, current.store)
     expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
+    expire_webhook_deliveries(session)
     collector.collect_if_due(session)
 
 
@@ -81,6 +93,8 @@ def _start(**_: Any) -> None:
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
     answerer().start()
+    if get_settings().api_key_secret:  # else it could sign nothing, and leaves that to workers that can
+        webhook_sender().start()
 
 
 @worker_shutting_down.connect
@@ -92,4 +106,5 @@ def _hand_back(**_: Any) -> None:
 def _close(**_: Any) -> None:
     sweeper().close()
     answerer().close()
+    webhook_sender().close()
     runtime().close()

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std"]
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std", "whk", "dlv", "evt"]
 PREFIXES: dict[str, Prefix] = {
     "owner": "own",
     "api_key": "key",
@@ -20,6 +20,9 @@ PREFIXES: dict[str, Prefix] = {
     "predictor": "prd",
     "posted_image": "img",
     "study": "std",
+    "webhook": "whk",
+    "delivery": "dlv",
+    "event": "evt",
 }
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread

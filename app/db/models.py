@@ -24,6 +24,7 @@ from app.db.result_tables import (
     Result,
 )
 from app.db.study_tables import Study, StudyCell
+from app.db.webhook_tables import Webhook, WebhookDelivery
 
 __all__ = [
     "CHECK_STATES",
@@ -60,6 +61,8 @@ __all__ = [
     "StudyCell",
     "Upload",
     "UploadPart",
+    "Webhook",
+    "WebhookDelivery",
 ]
 
 JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")

@@ -94,7 +94,7 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
     studies.add_cells([_cell_row(study_id, number, one, made) for number, one in enumerate(news, len(known))])
     study.grid = grid.model_dump(mode="json")
     study.name = request.name or study.name
-    study.extended_at, study.canceled_at = datetime.now(UTC), None
+    study.extended_at, study.canceled_at, study.end_told_at = datetime.now(UTC), None, None
     session.flush()
     return study
 

@@ -20,6 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/jobs/{job_id}/explanations/{image}/interventions": {"json": {}},
     "/v1/predictors/{predictor_id}/predict": {"files": {"file": ("a.png", b"x")}},
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
+    "/v1/webhooks/{webhook_id}": {"json": {}},
 }
 
 
@@ -36,6 +37,7 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
     rows.explainable_job()
     upload = client.post("/v1/uploads", json={"filename": "a", "size_bytes": 1, "sha256": "0" * 64}).json()["id"]
     key = client.get("/v1/api-keys").json()["data"][0]["id"]
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}).json()
     return {
         "upload_id": upload,
         "number": "1",
@@ -56,6 +58,8 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "export_format": "onnx",
         "study_id": client.post("/v1/studies", json=rows.study_request()).json()["id"],
         "figure": "iis_accuracy",
+        "webhook_id": webhook["id"],
+        "delivery_id": client.post(webhook["links"]["test"]).json()["id"],
     }
 
 

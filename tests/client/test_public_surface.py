@@ -81,6 +81,9 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "Upload",
         "Verdict",
         "WaitTimeoutError",
+        "Webhook",
+        "WebhookDelivery",
+        "WebhookWithSecret",
     ]
     assert all(hasattr(client, name) for name in client.__all__)
 
