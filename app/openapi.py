@@ -7,9 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.browser import SAFE_METHODS
-from app.errors import Forbidden
-from app.problems import Problem, problem_responses
+from app.problems import Problem
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -31,9 +29,4 @@ def _build(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    refusals = {str(status): answer for status, answer in problem_responses(Forbidden).items()}
-    for methods in document["paths"].values():
-        for method, operation in methods.items():
-            if method.upper() not in SAFE_METHODS:  # of the page's cookie, which every route takes
-                operation["responses"].update(refusals)
     return document
