@@ -104,9 +104,7 @@ def _note_use(session: Session, key_id: str, now: datetime) -> None:
     """Write when the key was used, in a transaction of its own. Who meets another at it leaves it to the other and does not wait."""
     overdue = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - USE_NOTED_EVERY)
     free = select(ApiKey.id).where(ApiKey.id == key_id, overdue).with_for_update(skip_locked=True).scalar_subquery()
-    session.execute(
-        update(ApiKey).where(ApiKey.id == free).values(last_used_at=func.now()).execution_options(synchronize_session=False)
-    )
+    session.execute(update(ApiKey).where(ApiKey.id == free).values(last_used_at=func.now()).execution_options(synchronize_session=False))
     session.commit()
 
 

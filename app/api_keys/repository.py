@@ -38,7 +38,9 @@ class ApiKeyRepository(OwnedRepository[ApiKey]):
         secrets = RetiredSecret.key_id == key.id
         now = datetime.now(UTC)
         self.session.execute(delete(RetiredSecret).where(secrets, RetiredSecret.expires_at <= now))
-        self.session.execute(update(RetiredSecret).where(secrets, RetiredSecret.expires_at > retired_until).values(expires_at=retired_until))
+        self.session.execute(
+            update(RetiredSecret).where(secrets, RetiredSecret.expires_at > retired_until).values(expires_at=retired_until)
+        )
         self.session.add(RetiredSecret(digest=key.digest, key_id=key.id, hint=key.hint, expires_at=retired_until))
         key.digest, key.hint, key.rotated_at = digest, hint, now
         self.session.flush()

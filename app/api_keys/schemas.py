@@ -40,9 +40,12 @@ class ApiKeyCreate(BaseModel):
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
     scopes: Annotated[list[Scope], Field(min_length=1)] | None = Field(
-        default=None, description="What it may do: read, write (which does not include read) and admin; those of the asking key unless given"
+        default=None,
+        description="What it may do: read, write (which does not include read) and admin; those of the asking key unless given",
     )
-    expires_at: AwareDatetime | None = Field(default=None, description="When it ends, with an offset (2027-01-12T00:00:00Z); never unless given")
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="When it ends, with an offset (2027-01-12T00:00:00Z); never unless given"
+    )
 
 
 class ApiKeyRotate(BaseModel):
