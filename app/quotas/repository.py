@@ -64,7 +64,7 @@ class QuotaRepository:
     def _public(self) -> ColumnElement[bool]:
         return and_(Job.owner_id == self.owner_id, Job.kind.in_(PUBLIC_JOB_KINDS))
 
-    def _count(self, statement: Select[tuple[int]]) -> int:
+    def _count(self, statement: Select[int]) -> int:
         return self.session.scalar(statement) or 0
 
 

@@ -18,9 +18,10 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript as Script
 from redis.exceptions import RedisError
 
-TIMEOUT_SECONDS = 0.25
+TIMEOUT_SECONDS = 0.5
 REST_SECONDS = 5.0  # how long a Redis that did not answer is not asked again
 KNOWN_FOR_SECONDS = 24 * 3600  # since a key was last used
 CONNECTIONS = 64
@@ -96,13 +97,29 @@ class Verdict:
     tokens: float | None
 
 
+class _Connected:
+    """Connections of one event loop, and the scripts that go over them."""
+
+    def __init__(self, redis_url: str) -> None:
+        pool = BlockingConnectionPool.from_url(
+            redis_url,
+            max_connections=CONNECTIONS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 1),  # a connection may be from before a restart
+        )
+        self.redis: Redis = Redis.from_pool(cast("Any", pool))
+        self.admit: Script = self.redis.register_script(ADMIT)
+        self.fail: Script = self.redis.register_script(FAIL)
+
+
 class Buckets:
     """The buckets in one Redis."""
 
     def __init__(self, redis_url: str, key: Limit, address: Limit, failures: Limit) -> None:
         self.limits = {"key": key, "address": address, "failures": failures}
         self._redis_url = redis_url
-        self._connected: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()  # connections belong to a loop
+        self._connected: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connected] = WeakKeyDictionary()
         self._resting_until: float | None = None
 
     async def admit(self, key: str | None, address: str, *, failures_count: bool) -> Verdict | None:
@@ -119,7 +136,7 @@ class Buckets:
         names = [f"iis:rate:key:{key}", f"iis:rate:address:{address}", f"iis:rate:failures:{address}"]
         numbers = [int(key is not None), int(failures_count)]
         numbers += [number for limit in self.limits.values() for number in (limit.burst, limit.per_second)]
-        answer = await self._asked(lambda redis: redis.register_script(ADMIT)(keys=names, args=[*numbers, KNOWN_FOR_SECONDS]))
+        answer = await self._asked(lambda here: here.admit(keys=names, args=[*numbers, KNOWN_FOR_SECONDS]))
         if answer is None:
             return None
         bucket, passes, tokens = answer
@@ -128,9 +145,9 @@ class Buckets:
     async def know(self, key: str) -> None:
         """Give a key that has opened something a bucket of its own."""
 
-        async def remember(redis: Redis) -> None:
+        async def remember(here: _Connected) -> None:
             name = f"iis:rate:key:{key}"
-            pipeline = redis.pipeline(transaction=False)
+            pipeline = here.redis.pipeline(transaction=False)
             pipeline.hset(name, "known", "1")
             pipeline.expire(name, KNOWN_FOR_SECONDS)
             await pipeline.execute()
@@ -141,15 +158,15 @@ class Buckets:
         """Count a key that opened nothing against the address it came from."""
         names = [f"iis:rate:failures:{address}", f"iis:rate:key:{key}"]
         limit = self.limits["failures"]
-        await self._asked(lambda redis: redis.register_script(FAIL)(keys=names, args=[limit.burst, limit.per_second]))
+        await self._asked(lambda here: here.fail(keys=names, args=[limit.burst, limit.per_second]))
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
-        redis = self._connected.pop(asyncio.get_running_loop(), None)
-        if redis is not None:
-            await redis.aclose()
+        here = self._connected.pop(asyncio.get_running_loop(), None)
+        if here is not None:
+            await here.redis.aclose()
 
-    async def _asked(self, question: Callable[[Redis], Awaitable[Value]]) -> Value | None:
+    async def _asked(self, question: Callable[[_Connected], Awaitable[Value]]) -> Value | None:
         """The answer of Redis, or None; when it rested, one request alone finds out whether it is back."""
         now = time.monotonic()
         if self._resting_until is not None:
@@ -158,7 +175,7 @@ class Buckets:
             self._resting_until = now + REST_SECONDS
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                answer = await question(self._redis())
+                answer = await question(self._here())
         except (RedisError, OSError, TimeoutError) as error:
             self._resting_until = now + REST_SECONDS
             log.warning("rate_limits_suspended", seconds=REST_SECONDS, error=str(error) or type(error).__name__)
@@ -166,16 +183,9 @@ class Buckets:
         self._resting_until = None
         return answer
 
-    def _redis(self) -> Redis:
-        loop = asyncio.get_running_loop()
-        redis = self._connected.get(loop)
-        if redis is None:
-            pool = BlockingConnectionPool.from_url(
-                self._redis_url,
-                max_connections=CONNECTIONS,
-                socket_connect_timeout=TIMEOUT_SECONDS,
-                socket_timeout=TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 1),  # a connection may be from before a restart
-            )
-            redis = self._connected[loop] = Redis.from_pool(cast("Any", pool))
-        return redis
+    def _here(self) -> _Connected:
+        loop = asyncio.get_running_loop()  # connections belong to one
+        here = self._connected.get(loop)
+        if here is None:
+            here = self._connected[loop] = _Connected(self._redis_url)
+        return here
