@@ -24,6 +24,7 @@ PAGES = {
     "/studies": "studies.html",
     "/studies/{study_id}": "study.html",
     "/leaderboard": "leaderboard.html",
+    "/keys": "keys.html",
     "/jobs/{job_id}": "job.html",
     "/jobs/{job_id}/concepts": "concepts.html",
     "/jobs/{job_id}/concepts/{concept}": "concept.html",
