@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 TIMEOUT_SECONDS = 0.5
 REST_SECONDS = 5.0  # how long a Redis that did not answer is not asked again
 KNOWN_FOR_SECONDS = 24 * 3600  # since a key was last used
+FAILED_FOR_SECONDS = 600  # one key that is wrong is a mistake, however often it comes; many are guesses
 CONNECTIONS = 64
 
 TAKE = """
@@ -59,10 +60,14 @@ end
 local passes, tokens = take(KEYS[2], number[5], number[6], 0)
 return {{'address', passes, tokens}}
 """
-# KEYS: of the failures of an address, of the key that failed. ARGV: burst and rate of the former.
+# KEYS: of the failures of an address, of the key that failed, of the memory that it failed. ARGV: whether a key was sent, burst and rate
+# of failures, how long one key counts once.
 FAIL = f"""{TAKE}
-take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), 0)
-redis.call('HDEL', KEYS[2], 'known')
+if ARGV[1] == '1' then
+  redis.call('HDEL', KEYS[2], 'known')
+  if not redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[4]) then return end
+end
+take(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), 0)
 """
 
 Value = TypeVar("Value")
@@ -155,10 +160,11 @@ class Buckets:
         await self._asked(remember)
 
     async def fail(self, key: str | None, address: str) -> None:
-        """Count a key that opened nothing against the address it came from."""
-        names = [f"iis:rate:failures:{address}", f"iis:rate:key:{key}"]
+        """Count a key that opened nothing against the address it came from; the same key once in a while, each try by the form."""
+        names = [f"iis:rate:failures:{address}", f"iis:rate:key:{key}", f"iis:rate:failed:{key}"]
         limit = self.limits["failures"]
-        await self._asked(lambda here: here.fail(keys=names, args=[limit.burst, limit.per_second]))
+        numbers = [int(key is not None), limit.burst, limit.per_second, FAILED_FOR_SECONDS]
+        await self._asked(lambda here: here.fail(keys=names, args=numbers))
 
     async def close(self) -> None:
         """Close the connections of this event loop."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -92,13 +93,21 @@ def test_without_a_key_an_address_has_its_own_limit(start: Start, tenant: Any) -
 def test_who_guesses_keys_is_stopped_and_who_has_one_is_not(start: Start, tenant: Any, stranger: Any) -> None:
     client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NEVER)
     assert client.get("/v1/models", headers=tenant.headers).status_code == 200
-    guesses = [client.get("/v1/models", headers={"Authorization": f"Bearer iis_guess{number}"}) for number in range(4)]
+    guesses = [client.get("/v1/models", headers={"Authorization": f"Bearer iis_guess{secrets.token_hex(8)}"}) for _ in range(4)]
     assert [answer.status_code for answer in guesses] == [401, 401, 429, 429]
     assert "keys that open nothing came from your address" in guesses[2].json()["detail"]
     assert client.get("/v1/models", headers=stranger.headers).status_code == 429, "even a right guess"
     assert client.post("/sign-in", data={"key": "iis_guess"}, headers=HERE).status_code == 429, "nor by the form"
     assert client.get("/v1/models", headers=tenant.headers).status_code == 200
     assert client.get("/sign-in").status_code == 200
+
+
+def test_one_wrong_key_counts_once_however_often_it_comes(start: Start, tenant: Any) -> None:
+    """A robot whose key has ended must not lock out whoever shares its address."""
+    client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NEVER)
+    robot = {"Authorization": f"Bearer iis_ended{secrets.token_hex(8)}"}
+    assert {client.get("/v1/models", headers=robot).status_code for _ in range(4)} == {401}
+    assert client.get("/v1/models", headers=tenant.headers).status_code == 200
 
 
 def test_guesses_by_the_form_count_too(start: Start) -> None:

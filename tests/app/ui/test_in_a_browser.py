@@ -250,7 +250,7 @@ def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..
     page = visitor.page
     visitor.sign_in()
     of_job = [f"/jobs/{job}{rest}" for rest in ("", "/concepts", "/concepts/0", "/images", "/images/0", "/classes", "/classes/1")]
-    for path in ("/", "/submit", f"/compare?job={job}", *of_job):
+    for path in ("/", "/submit", "/keys", f"/compare?job={job}", *of_job):
         visitor.open(path)
         page.wait_for_function(READ, timeout=LATER)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
