@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from app.db.session import is_outage
-from app.errors import ApiError, Conflict, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
+from app.errors import ApiError, Conflict, Forbidden, InvalidInput, NotFound, TooLarge, TooManyRequests, Unauthorized, Unavailable
 from app.storage import StorageUnavailable
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -70,9 +70,9 @@ def problem_responses(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]
     return {error.status: {"description": error.title, "content": content} for error in errors}
 
 
-COMMON_RESPONSES = problem_responses(Unauthorized, InvalidInput, Unavailable)
-RESOURCE_RESPONSES = problem_responses(Unauthorized, NotFound, InvalidInput, Unavailable)
-CREATION_RESPONSES = problem_responses(Unauthorized, NotFound, Conflict, TooLarge, InvalidInput, Unavailable)
+COMMON_RESPONSES = problem_responses(Unauthorized, Forbidden, InvalidInput, TooManyRequests, Unavailable)
+RESOURCE_RESPONSES = {**COMMON_RESPONSES, **problem_responses(NotFound)}
+CREATION_RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict, TooLarge)}
 
 
 def problem_response(

@@ -21,6 +21,7 @@ from app.models.routes import router as models
 from app.plots.routes import router as plots
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
+from app.quotas.routes import router as quotas
 from app.results.routes import router as results
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
@@ -49,5 +50,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     leaderboard,
     api_keys,
     webhooks,
+    quotas,
     health,
 )

@@ -54,6 +54,18 @@ class Settings(BaseSettings):
     upload_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     artifact_expiry_seconds: float = Field(default=30 * 24 * 3600, gt=0)  # since a stage's output, which no result needs, was last used
     collect_seconds: float = Field(default=600, gt=0)
+    # How much one owner may have, for whom `python -m app.quotas` has set nothing else; 0 for no limit.
+    quota_stored_bytes: int = Field(default=4096 * GIB, ge=0)  # of complete uploads, and what open ones have declared
+    quota_open_uploads: int = Field(default=500, ge=0)
+    quota_unfinished_jobs: int = Field(default=50_000, ge=0)  # five of the largest studies
+    quota_jobs_per_day: int = Field(default=100_000, ge=0)
+    # How fast one may ask, and how many requests may come at once; 0 for no limit.
+    rate_limit_per_second: float = Field(default=500, ge=0)  # of one API key
+    rate_limit_burst: int = Field(default=2000, ge=1)
+    anonymous_rate_limit_per_second: float = Field(default=100, ge=0)  # of one address, without a key: pages, their scripts, the sign-in
+    anonymous_rate_limit_burst: int = Field(default=1000, ge=1)
+    failed_key_limit_per_second: float = Field(default=1, ge=0)  # of one address: keys that open nothing
+    failed_key_limit_burst: int = Field(default=100, ge=1)
     idempotency_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     server_dataset_folders: list[Path] = Field(default_factory=list[Path])
     allow_hub: bool = True  # whether data sets and pretrained weights may be fetched by name from the network

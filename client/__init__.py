@@ -18,6 +18,7 @@ from client.errors import (
     ConfigurationError,
     ConflictError,
     FieldError,
+    ForbiddenError,
     IISError,
     InvalidInputError,
     JobCanceledError,
@@ -27,6 +28,7 @@ from client.errors import (
     ServiceError,
     ServiceUnreachableError,
     TooLargeError,
+    TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
     WaitTimeoutError,
@@ -42,6 +44,7 @@ from client.finetune_records import (
     FinetuneRun,
 )
 from client.iis_client import IISClient
+from client.key_records import ApiKey, NewApiKey, Quota, Quotas
 from client.profile_records import ClassProfile, ClassSummary, ConceptProfile, ConceptUse, Prediction, Predictor
 from client.records import Curve, Dataset, Elements, Event, Job, Library, Lineage, Model, Point, Report, Result, Upload
 from client.study_records import (
@@ -59,6 +62,7 @@ from client.study_records import (
 from client.webhook_records import Webhook, WebhookDelivery, WebhookWithSecret
 
 __all__ = [
+    "ApiKey",
     "BatchJob",
     "BatchResult",
     "Board",
@@ -93,6 +97,7 @@ __all__ = [
     "FinetuneLibrary",
     "FinetuneResult",
     "FinetuneRun",
+    "ForbiddenError",
     "HeatMap",
     "IISClient",
     "IISError",
@@ -109,12 +114,15 @@ __all__ = [
     "LocalFileError",
     "Model",
     "ModelEntry",
+    "NewApiKey",
     "NotFoundError",
     "Outcome",
     "Phrase",
     "Point",
     "Prediction",
     "Predictor",
+    "Quota",
+    "Quotas",
     "Report",
     "Result",
     "ServiceError",
@@ -125,6 +133,7 @@ __all__ = [
     "StudyEstimate",
     "StudyGrid",
     "TooLargeError",
+    "TooManyRequestsError",
     "UnauthorizedError",
     "UnavailableError",
     "Upload",

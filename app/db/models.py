@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
+from app.db.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.result_tables import (
     MAX_DIMENSION,
     Concept,
@@ -56,6 +57,7 @@ __all__ = [
     "PostedImage",
     "Predictor",
     "Result",
+    "RetiredSecret",
     "StageArtifact",
     "Study",
     "StudyCell",
@@ -70,24 +72,6 @@ FINISHED_STATES = ("succeeded", "failed", "canceled")
 CHECK_STATES = ("pending", "ready", "failed")
 PUBLIC_JOB_KINDS = ("score", "explain", "finetune")
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
-
-
-class Owner(Base):
-    __tablename__ = "owners"
-    id: Mapped[str] = mapped_column(primary_key=True)  # own_…
-    name: Mapped[str]
-    created_at: Mapped[datetime] = created_at_column()
-
-
-class ApiKey(Base):
-    __tablename__ = "api_keys"
-    id: Mapped[str] = mapped_column(primary_key=True)  # key_…
-    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
-    name: Mapped[str]
-    digest: Mapped[str] = mapped_column(unique=True)  # HMAC-SHA256 of the secret, hex; the secret itself is never stored
-    hint: Mapped[str]  # last four characters, so that a person can tell keys apart
-    created_at: Mapped[datetime] = created_at_column()
-    revoked_at: Mapped[datetime | None]
 
 
 class IdempotencyRecord(Base):
@@ -226,6 +210,7 @@ class Job(Base):
         CheckConstraint("state IN ('queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled')", name="state"),
         Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first by id, which sorts by time
         Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # by which owners take turns
+        Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
         # What the sweeper reads every half minute: only what is not finished.
         Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
     )

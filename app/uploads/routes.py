@@ -43,7 +43,8 @@ def create_small(
     sha256: Annotated[Sha256 | None, Form()] = None,
 ) -> Response:
     """Send a small file in one multipart request."""
-    upload = service.create_small_upload(session, store, owner.owner_id, file.filename or "upload", _chunks(file), sha256, settings)
+    name, size_bytes = file.filename or "upload", file.size or 0
+    upload = service.create_small_upload(session, store, owner.owner_id, name, size_bytes, _chunks(file), sha256, settings)
     return _created(upload, settings)
 
 

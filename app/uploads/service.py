@@ -13,6 +13,7 @@ from app.db.ids import new_id
 from app.db.models import Upload, UploadPart
 from app.db.session import after_commit
 from app.errors import Conflict, InvalidInput, TooLarge
+from app.quotas.service import require_bytes, require_room_for_upload
 from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
@@ -26,11 +27,20 @@ log = structlog.get_logger(__name__)
 
 
 def create_upload(session: Session, owner_id: str, declared: UploadCreate, settings: Settings) -> Upload:
-    """Open an upload, or give a complete one at once when this owner has sent the same content before."""
+    """Open an upload, or give a complete one at once when this owner has sent the same content before.
+
+    Raises
+    ------
+    TooLarge
+    QuotaExceeded
+        When the owner has no room for it.
+    """
     if declared.size_bytes > settings.upload_max_bytes:
         raise TooLarge(f"An upload may have at most {settings.upload_max_bytes} bytes.", param="size_bytes")
     uploads = UploadRepository(session, owner_id)
     known = uploads.find_complete(declared.sha256, declared.size_bytes)
+    if known is None:
+        require_room_for_upload(session, owner_id, declared.size_bytes, settings, parts_to_come=True)
     upload = _new_upload(owner_id, declared.filename, declared.size_bytes, declared.sha256, settings)
     if known is not None:
         _finish(upload, settings)
@@ -38,7 +48,14 @@ def create_upload(session: Session, owner_id: str, declared: UploadCreate, setti
 
 
 def create_small_upload(
-    session: Session, store: ArtifactStore, owner_id: str, filename: str, chunks: Iterable[bytes], sha256: str | None, settings: Settings
+    session: Session,
+    store: ArtifactStore,
+    owner_id: str,
+    filename: str,
+    size_bytes: int,
+    chunks: Iterable[bytes],
+    sha256: str | None,
+    settings: Settings,
 ) -> Upload:
     """Take a small file in one go.
 
@@ -46,12 +63,19 @@ def create_small_upload(
     ------
     InvalidInput
         For an empty file, or when the content is not what `sha256` promised; nothing is kept.
+    QuotaExceeded
+        When the owner has no room for it.
     """
+    uploads = UploadRepository(session, owner_id)
+    if sha256 is None or uploads.find_complete(sha256, size_bytes) is None:
+        require_bytes(session, owner_id, size_bytes, settings)  # rather than store what nobody may keep
     digest, size_bytes = store.put_chunks(_checked(chunks, sha256, settings.small_upload_max_bytes))
+    if uploads.find_complete(digest, size_bytes) is None:
+        require_room_for_upload(session, owner_id, size_bytes, settings, parts_to_come=False)
     _record_content(session, store, digest, size_bytes)
     upload = _new_upload(owner_id, bare_filename(filename), size_bytes, digest, settings)
     _finish(upload, settings)
-    return UploadRepository(session, owner_id).add(upload)
+    return uploads.add(upload)
 
 
 def require_open(session: Session, owner_id: str, upload_id: str) -> Upload:
