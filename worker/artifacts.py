@@ -79,10 +79,8 @@ class OwnersArtifacts:
     def _used(self, session: Session, which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
         """Key, stage and content of what is held, and note that it is in use: what was not for long is dropped."""
         mine = (StageArtifact.owner_id == self.owner_id, which)
-        rows = session.execute(
-            select(StageArtifact.key, StageArtifact.stage, StageArtifact.blob_sha256, StageArtifact.used_at).where(*mine)
-        )
-        found = [tuple(row) for row in rows]
+        columns = select(StageArtifact.key, StageArtifact.stage, StageArtifact.blob_sha256, StageArtifact.used_at)
+        found = [(key, stage, sha256, used_at) for key, stage, sha256, used_at in session.execute(columns.where(*mine))]
         stale = sorted(key for key, _, _, used_at in found if used_at < datetime.now(UTC) - USE_NOTED_EVERY)
         if stale:
             old = (StageArtifact.owner_id == self.owner_id, StageArtifact.key.in_(stale))

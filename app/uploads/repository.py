@@ -62,6 +62,10 @@ class UploadRepository(OwnedRepository[Upload]):
         part = self.session.scalars(statement, execution_options={"populate_existing": True}).one()
         return part, before if before != sha256 else None
 
+    def is_used(self, upload: Upload) -> bool:
+        """Whether something is made of an upload. Ask with its row locked: whoever makes something of it holds the row first."""
+        return self.session.scalar(self.owned().where(Upload.id == upload.id, _is_used())) is not None
+
     def delete_parts(self, upload: Upload) -> None:
         self.session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
 

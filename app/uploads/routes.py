@@ -98,7 +98,7 @@ def complete(upload_id: str, session: SessionDep, settings: SettingsDep, store: 
 
 @router.delete("/{upload_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def abandon(upload_id: str, session: SessionDep, store: StoreDep, owner: OwnerDep) -> None:
-    """Give an open upload up and drop its parts."""
+    """Give an upload up that nothing was made of, whether it is complete or not."""
     service.abandon_upload(session, store, owner.owner_id, upload_id)
 
 

@@ -152,14 +152,23 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
 
 
 def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> None:
-    """Drop an open upload and its parts."""
+    """Drop an upload that nothing was made of, with its parts; complete content goes once nothing else refers to it.
+
+    Raises
+    ------
+    Conflict
+        When it is being completed, or something was made of it.
+    """
     uploads = UploadRepository(session, owner_id)
     uploads.get(upload_id)
     upload = uploads.lock(upload_id)
     if upload is None:
         raise _being_completed(upload_id)
-    if upload.state == "complete":
-        raise Conflict(f"Upload {upload_id} is complete; models and data sets may be made of it.", code="upload_complete")
+    if upload.state == "complete" and uploads.is_used(upload):
+        raise Conflict(
+            f"Something is made of upload {upload_id}, or an unfinished job reads it; delete the model or data set first.",
+            code="upload_in_use",
+        )
     uploads.delete(upload)
     _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
 
@@ -253,8 +262,9 @@ def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, sett
 
 def _finish(upload: Upload, settings: Settings) -> None:
     upload.state = "complete"
-    upload.completed_at = datetime.now(UTC)
-    upload.expires_at = upload.completed_at + timedelta(seconds=settings.upload_expiry_seconds)
+    now = datetime.now(UTC)
+    upload.completed_at = now
+    upload.expires_at = now + timedelta(seconds=settings.upload_expiry_seconds)
 
 
 def _require_whole(upload: Upload, parts: Sequence[UploadPart]) -> None:

@@ -129,7 +129,8 @@ def _poll(url: str, key: str, paths: list[str], per_second: int, seconds: float)
         connection = http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=60)
         for number in range(first, int(per_second * seconds), POLLING_THREADS):
             time.sleep(max(0.0, began + number / per_second - time.monotonic()))
-            asked = time.monotonic()
+            if (asked := time.monotonic()) > began + seconds:  # it cannot keep the pace; how many it managed is told
+                break
             try:
                 connection.request("GET", paths[number % len(paths)], headers={"Authorization": f"Bearer {key}"})
                 answer = connection.getresponse()
