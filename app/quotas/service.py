@@ -81,7 +81,7 @@ def _require_bytes(used: QuotaRepository, quotas: Quotas, size_bytes: int) -> No
     if quotas.stored_bytes is not None and (stored := used.stored_bytes()) + size_bytes > quotas.stored_bytes:
         raise QuotaExceeded(
             f"You store {stored} bytes, what open uploads have declared included, and send {size_bytes} more, but your quota is"
-            f" {quotas.stored_bytes}; delete open uploads that you do not need, or {OPERATOR}."
+            f" {quotas.stored_bytes}; delete uploads, models and data sets that you do not need, or {OPERATOR}."
         )
 
 
