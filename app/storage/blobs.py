@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import structlog
 from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.db.models import Base, Blob, ConceptLibrary, Upload
-from app.storage.store import ArtifactStore
+from app.db.session import after_commit
+from app.storage.store import ArtifactStore, StorageUnavailable
+
+log = structlog.get_logger(__name__)
 
 
 def record_blob(session: Session, sha256: str, size_bytes: int) -> None:
@@ -54,6 +58,15 @@ def drop_unreferenced(session: Session, store: ArtifactStore, sha256: str) -> bo
     # A statement of its own: it must see what was committed before the lock was ours.
     if session.scalar(select(Blob.sha256).where(Blob.sha256 == sha256, is_referred_to())) is not None:
         return False
-    store.delete(sha256)
+    aside = store.set_aside(sha256)
     session.execute(delete(Blob).where(Blob.sha256 == sha256))
+    if aside is not None:
+        after_commit(session, lambda: _drop(store, aside))  # no lock is held for as long as a large file takes
     return True
+
+
+def _drop(store: ArtifactStore, aside: str) -> None:
+    try:
+        store.drop(aside)
+    except StorageUnavailable as error:
+        log.warning("content_left_behind", name=aside, error=str(error))

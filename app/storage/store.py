@@ -117,6 +117,30 @@ class ArtifactStore:
         """Drop content; harmless when it is gone already."""
         self._remove(self._address(sha256))
 
+    def set_aside(self, sha256: str) -> str | None:
+        """Take content away at once, however large it is, and harmlessly when it is gone already.
+
+        Returns
+        -------
+        str or None
+            What to give to `drop` later; whatever is never given to it goes with `sweep_temporary`. None when nothing is left to drop.
+        """
+        if not self._local:
+            self.delete(sha256)
+            return None
+        aside = f"{self._root}/incoming/{uuid4().hex}"
+        try:
+            with _storage_errors():
+                self._files.makedirs(os.path.dirname(aside), exist_ok=True)
+                self._move(self._address(sha256), aside)
+        except ArtifactMissing:
+            return None
+        return aside
+
+    def drop(self, aside: str) -> None:
+        """Remove what was set aside; of a large file that may take seconds."""
+        self._remove(aside)
+
     def put_part(self, upload_id: str, number: int, path: Path, sha256: str) -> None:
         """Keep one part of an upload. Parts carry their hash in the name, so that two writers of one number never mix."""
         temporary = f"{self._root}/incoming/{uuid4().hex}"

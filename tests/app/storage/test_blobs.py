@@ -83,7 +83,22 @@ def test_a_row_outlives_a_file_that_cannot_be_removed(
         raise StorageUnavailable("It is away.")
 
     with monkeypatch.context() as storage:
-        storage.setattr(store, "delete", refuse)
+        storage.setattr(store, "set_aside", refuse)
         with pytest.raises(StorageUnavailable), sessions.begin() as session:
             drop_unreferenced(session, store, sha256)
     assert held(sessions, store, sha256) == (True, True)
+
+
+def test_what_cannot_be_removed_after_its_row_is_gone_is_swept_later(
+    sessions: SessionFactory, store: ArtifactStore, sha256: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_aside: str) -> None:
+        raise StorageUnavailable("It is away.")
+
+    with monkeypatch.context() as storage:
+        storage.setattr(store, "drop", refuse)
+        with sessions.begin() as session:
+            assert drop_unreferenced(session, store, sha256)
+    assert held(sessions, store, sha256) == (False, False)
+    assert store.sweep_temporary(0) == 1
+    assert [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == []
