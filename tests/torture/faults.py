@@ -53,7 +53,7 @@ def run(folder: Path, seed: int, *, jobs: int, injections: int, cancels: int) ->
     traps = folder / "traps"
     traps.mkdir()
     weights = checkpoint()
-    with Stack(folder / "stack", workers=2, traps=traps) as stack:
+    with Stack(folder / "stack", workers=2, proxied=True, traps=traps) as stack:
         undisturbed = Caller(stack.url, stack.add_owner("undisturbed"))
         wanted = list(requests(Inputs(undisturbed, weights)))[: max(1, jobs)]
         sent = [undisturbed.post("/v1/jobs", body)["id"] for body in wanted]

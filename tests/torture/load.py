@@ -53,7 +53,7 @@ def run(folder: Path, *, jobs: int, clients: int, listeners: int, polls_per_seco
         stop = threading.Event()
         memory: list[dict[str, int]] = []
         with ThreadPoolExecutor(listeners + 1) as pool, ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-            heard = [pool.submit(_listen, stack.url, key, ids[-1 - number % len(ids)], stop) for number in range(listeners)]
+            heard = [pool.submit(_listen, stack.url, key, ids[number * len(ids) // listeners], stop) for number in range(listeners)]
             sampling = pool.submit(_sample, stack, memory, stop)
             paths = [f"/v1/jobs/{job_id}" for job_id in ids]
             polls = apart.submit(_poll, stack.url, key, paths, polls_per_second, seconds).result()

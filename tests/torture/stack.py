@@ -1,4 +1,4 @@
-"""The service as processes that may be killed: PostgreSQL and Redis behind proxies, an API, workers, storage of a limited size."""
+"""The service as processes that may be killed: PostgreSQL and Redis, behind proxies or not, an API, workers, storage of a limited size."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Stack:
 
     Parameters
     ----------
+    proxied : whether the way to PostgreSQL and Redis leads through `to_postgres` and `to_redis`, which may be cut
     traps : where armed traps lie (`torture.trapped`); None runs the programs as they are
     settings : of the service, by the names of their environment variables
     code : the checkout that all programs are of at first; change `code[name]` before one is started again
@@ -50,6 +51,7 @@ class Stack:
         folder: Path,
         *,
         workers: int = 1,
+        proxied: bool = False,
         traps: Path | None = None,
         settings: Mapping[str, str] | None = None,
         storage_bytes: int | None = STORAGE_BYTES,
@@ -66,6 +68,7 @@ class Stack:
         self._storage_bytes = storage_bytes
         self.supervised = False
         self._worker_names = [f"worker-{number}" for number in range(workers)]
+        self._proxied = proxied
         self._given = dict(settings or {})
         self.code = dict.fromkeys(self.programs, code)
         self._schema = code
@@ -83,13 +86,16 @@ class Stack:
         self.to_postgres = Proxy(str(self.postgres.socket_folder / ".s.PGSQL.5432"))
         self.to_redis = Proxy(("127.0.0.1", self.redis.port))
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("IIS_")} | {
-            "IIS_DATABASE_URL": f"postgresql+psycopg://postgres@127.0.0.1:{self.to_postgres.port}/iis",
-            "IIS_REDIS_URL": f"redis://:{self.redis.password}@127.0.0.1:{self.to_redis.port}/0",
+            "IIS_DATABASE_URL": self.postgres.url("iis"),
+            "IIS_REDIS_URL": self.redis.url,
             "IIS_STORAGE_URL": self.storage.as_uri(),
             "IIS_API_KEY_SECRET": "a secret of these attacks alone",
             **QUICK,
             **self._given,
         }
+        if self._proxied:
+            self._environment["IIS_DATABASE_URL"] = f"postgresql+psycopg://postgres@127.0.0.1:{self.to_postgres.port}/iis"
+            self._environment["IIS_REDIS_URL"] = f"redis://:{self.redis.password}@127.0.0.1:{self.to_redis.port}/0"
         self.migrate(self._schema, "upgrade", "head")
         self.runtime = self._open_runtime()
         self.start("api")
