@@ -19,7 +19,6 @@ from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
-from worker.workspaces import sweep_workspaces
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -60,8 +59,7 @@ def answerer() -> Answerer:
 
 
 def keep_house(current: Runtime, session: Session) -> None:
-    """Remove what nobody will ask for again: workspaces of ended jobs, uploads never completed, posted images, answers kept for repeats."""
-    sweep_workspaces(session, current.work_folder)
+    """Remove what nobody will ask for again: uploads never completed, posted images, answers kept for repeats."""
     expire_uploads(session, current.store)
     expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
