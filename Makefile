@@ -7,7 +7,7 @@ ONCE ?=
 PARTS ?=
 WORKERS ?= 2
 
-.PHONY: help install demo up test torture lint bench lock clean
+.PHONY: help install demo up test torture lint audit bench lock clean
 
 help:
 	@echo "make demo     score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test     the whole suite, on PostgreSQL and Redis of its own"
 	@echo "make torture  try to break every promise: faults, load, hostile input, strangers (PARTS=faults: only that)"
 	@echo "make lint     style, types and the rule who imports whom"
+	@echo "make audit    known holes of the locked packages, from the advisory database of PyPI"
 	@echo "make bench    our speed beside that of others, in one run"
 	@echo "make install  the virtual environment, which the others make by themselves"
 	@echo "make lock     pin every dependency anew (requirements*.txt)"
@@ -47,6 +48,9 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+audit: install
+	PYTHONPATH=tests $(BIN)/python -m audit
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -10,11 +10,13 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from sqlalchemy.orm import Session
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images
+from app.floors import require_floors
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.service import expire_uploads
 from worker.answering import Answerer
+from worker.floors import WORKER_FLOORS
 from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
@@ -72,6 +74,7 @@ def _configure_logging(**_: Any) -> None:
 
 @worker_ready.connect
 def _start(**_: Any) -> None:
+    require_floors(WORKER_FLOORS)
     hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()

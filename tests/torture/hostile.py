@@ -78,7 +78,7 @@ class Range:
         began = time.monotonic()
         try:
             ends, words = self._read(sample, path, workspace)
-            return Outcome(ends, words, time.monotonic() - began, _peak_bytes(self.compute.pid))
+            return Outcome(ends, words, time.monotonic() - began, MEMORY_BYTES if "of memory" in words else _peak_bytes(self.compute.pid))
         finally:
             shutil.rmtree(workspace)
             self.starts += self.compute.pid != self._pid
@@ -178,7 +178,7 @@ def attack(folder: Path, seed: int) -> list[Promise]:
             promise = Promise(f"Hostile {group} are refused or handled with a sentence, in bounded time and memory")
             promises.append(_shoot_group(range_, promise, make, nothing_left))
         promises.append(_without_sandbox(range_))
-    nothing_left.tried(not any(range_.marks.glob("mark-*")) or _only_sources(range_.marks), "a mark was left")
+        nothing_left.tried(all(path.suffix for path in range_.marks.glob("mark-*")), "a gadget left its mark")
     return [*promises, nothing_left]
 
 
@@ -216,10 +216,6 @@ def _without_sandbox(range_: Range) -> Promise:
     return promise
 
 
-def _only_sources(marks: Path) -> bool:
-    return all(path.suffix for path in marks.glob("mark-*"))
-
-
 def _forget_peak(pid: int | None) -> None:
     """Begin to count the peak anew (Linux)."""
     if pid is not None and sys.platform == "linux":
@@ -228,9 +224,9 @@ def _forget_peak(pid: int | None) -> None:
 
 
 def _peak_bytes(pid: int | None) -> int:
-    """The peak of resident memory since `_forget_peak`; of a process that was killed, its limit."""
+    """The peak of resident memory since `_forget_peak`; 0 of a process that was killed."""
     if pid is None:
-        return MEMORY_BYTES
+        return 0
     if sys.platform != "linux":
         return psutil.Process(pid).memory_info().rss
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

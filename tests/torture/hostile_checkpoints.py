@@ -172,6 +172,7 @@ def _tiny_tensors() -> bytes:
     return _header(("{" + ",".join(entries) + "}").encode(), bytes(MANY_TENSORS))
 
 
+_ONE_BYTE = b'"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
 _SAFETENSORS: dict[str, Callable[[], bytes]] = {
     "header longer than any file": lambda: _header({}, length=(1 << 63) - 1),
     "header of all ones": lambda: _header({}, length=(1 << 64) - 1),
@@ -184,9 +185,7 @@ _SAFETENSORS: dict[str, Callable[[], bytes]] = {
     "shape that overflows": lambda: _header({"a": _tensor(1 << 62, 4, offsets=(0, 0))}),
     "shape unlike its bytes": lambda: _header({"a": _tensor(3, offsets=(0, 8))}, bytes(8)),
     "unknown type": lambda: _header({"a": _tensor(2, offsets=(0, 8), dtype="F7")}, bytes(8)),
-    "names twice in the header": lambda: _header(
-        b"{" + b",".join([b'"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'] * 2) + b"}", b"\0"
-    ),
+    "names twice in the header": lambda: _header(b"{" + b",".join([_ONE_BYTE] * 2) + b"}", b"\0"),
     "metadata of numbers": lambda: _header({"__metadata__": {"a": 1}}),
     "header of text": lambda: _header(b'"{"'),
     "bytes after the data": lambda: save(_weights()) + bytes(1000),
