@@ -22,6 +22,8 @@ from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
 
+require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
+
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
     task_default_queue=QUEUE,
@@ -74,7 +76,6 @@ def _configure_logging(**_: Any) -> None:
 
 @worker_ready.connect
 def _start(**_: Any) -> None:
-    require_floors(WORKER_FLOORS)
     hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()

@@ -17,10 +17,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-import iis_engine  # noqa: F401 (found now: later the folder that it lies in cannot be listed any more)
 from worker.isolation import Grant, confine, limit_processor_time
 
 
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> None:
     ----------
     arguments : the parent's process id, and what this process keeps, a Grant as JSON
     """
+    import_module("iis_engine")  # found now: later the folder that it lies in cannot be listed any more
     held = confine(int(arguments[0]), Grant(**json.loads(arguments[1])))
     requests, answers = _claim_pipes()
     inbox: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -13,25 +13,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import urlsplit
 
 import structlog
 
+from worker.child_environment import HTTPS_PORT, proxy_ports, scrubbed_environment
 from worker.isolation import Grant
 from worker.own_folders import OwnFolder
 from worker.weighing import Limits, Scales
 
-PASSED_ON = (
-    # What a numerical library needs to run; everything else, and with it every credential, stays behind.
-    "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
-    "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PATH", "PYTORCH_CUDA_ALLOC_CONF", "TZ",
-)  # fmt: skip
-PASSED_ON_FOR_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 START_TIMEOUT_SECONDS = 120
 WATCH_SECONDS = 0.25
 PUMP_SECONDS = 0.02
@@ -41,7 +35,6 @@ ANSWER_CHARACTERS = 256 * 1024**2
 ANSWERS_WAITING = 64
 LONGEST_SECONDS = 365 * 24 * 3600  # of a job without a deadline
 DOWNLOADS = "hub"
-HTTP_PORT, HTTPS_PORT = 80, 443
 
 Answers = queue.Queue[dict[str, Any] | None]
 
@@ -290,32 +283,6 @@ def _result(stage: str, answer: dict[str, Any]) -> dict[str, Any]:
     if answer["type"] != "done":
         raise ChildLost(f"The stage {stage} broke: {answer.get('message', 'it gave no answer')}.")
     return answer["result"]
-
-
-def scrubbed_environment(environment: Mapping[str, str], scratch: Path, downloads: Path, *, network: bool) -> dict[str, str]:
-    """The compute process's environment: an allow-list, a home of its own, and where our packages are."""
-    names = PASSED_ON + (PASSED_ON_FOR_NETWORK if network else ())
-    kept = {name: environment[name] for name in names if name in environment}
-    places = {"HOME": scratch, "TMPDIR": scratch, "HF_HOME": downloads, "TORCH_HOME": downloads, "MPLCONFIGDIR": scratch / "matplotlib"}
-    return (
-        kept
-        | {name: str(folder) for name, folder in places.items()}
-        | {
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "MPLBACKEND": "agg",
-            # Waiting threads sleep: spinning ones starve the database, the API and a second job on the same cores.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "HF_HUB_OFFLINE": "0" if network else "1",
-        }
-    )
-
-
-def proxy_ports(environment: Mapping[str, str]) -> tuple[int, ...]:
-    """The ports of the proxies that the environment names."""
-    given = [urlsplit(environment.get(name, "")) for name in ("HTTP_PROXY", "HTTPS_PROXY")]
-    return tuple(sorted({proxy.port or HTTP_PORT for proxy in given if proxy.hostname}))
 
 
 def _pump_answers(pipe: IO[str], answers: Answers, _: list[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
@@ -32,6 +35,19 @@ def test_an_old_package_is_refused_with_what_to_install() -> None:
     assert distribution("torch").version == "2.9.1"
     with pytest.raises(PackageTooOld, match=r"torch 2\.9\.1 has known holes .* run pip install 'torch>=2\.10\.0'\.$"):
         require_floors(WORKER_FLOORS)
+
+
+def test_neither_the_api_nor_a_worker_starts_beside_an_old_package(tmp_path: Path) -> None:
+    for name, program in (("starlette", "from app.main import create_app; create_app()"), ("torch", "import worker.celery_app")):
+        folder = tmp_path / f"{name}-0.1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
+        )
+        assert done.returncode != 0
+        assert f"PackageTooOld: {name} 0.1 has known holes" in done.stderr
 
 
 def test_versions_are_compared_as_versions() -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from worker.compute import ANSWERS_WAITING, Answers, _pump_answers, proxy_ports
+from worker.child_environment import proxy_ports
+from worker.compute import ANSWERS_WAITING, Answers, _pump_answers
 from worker.isolation import Grant
 from worker.own_folders import OwnFolder
 from worker.weighing import LimitExceeded, Limits, Scales

@@ -12,7 +12,8 @@ import pytest
 
 from app.db.models import Dataset, Model
 from worker.attempt import fetches_by_name
-from worker.compute import Compute, scrubbed_environment
+from worker.child_environment import scrubbed_environment
+from worker.compute import Compute
 from worker.own_folders import OwnFolder
 
 if TYPE_CHECKING:
