@@ -6,7 +6,6 @@ import json
 import math
 import os
 import queue
-import re
 import shutil
 import signal
 import subprocess
@@ -17,11 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import structlog
 
 from worker.child_environment import HTTPS_PORT, proxy_ports, scrubbed_environment
+from worker.hearing import new_answers, pump_answers, pump_errors
 from worker.isolation import Grant
 from worker.own_folders import OwnFolder
 from worker.weighing import Limits, Scales
@@ -29,14 +29,8 @@ from worker.weighing import Limits, Scales
 START_TIMEOUT_SECONDS = 120
 WATCH_SECONDS = 0.25
 PUMP_SECONDS = 0.02
-ERROR_LINES_KEPT = 40
-ERROR_CHARACTERS = 4096
-ANSWER_CHARACTERS = 256 * 1024**2
-ANSWERS_WAITING = 64
 LONGEST_SECONDS = 365 * 24 * 3600  # of a job without a deadline
 DOWNLOADS = "hub"
-
-Answers = queue.Queue[dict[str, Any] | None]
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +105,7 @@ class Compute:
         self._scales: Scales | None = None
         self._owner_id: str | None = None
         self._grant: Grant | None = None
-        self._answers = Answers(ANSWERS_WAITING)
+        self._answers = new_answers()
         self._pumps: list[threading.Thread] = []
         self._last_words: list[str] = []
 
@@ -213,7 +207,7 @@ class Compute:
         if self.pid is not None and self._owner_id == owner_id and self._grant is not None and self._grant.covers(grant):
             return
         self.kill()
-        self._owner_id, self._grant, self._answers, self._last_words = owner_id, grant, Answers(ANSWERS_WAITING), []
+        self._owner_id, self._grant, self._answers, self._last_words = owner_id, grant, new_answers(), []
         self._folder.claim()
         for folder in (self._home / DOWNLOADS, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
@@ -233,7 +227,7 @@ class Compute:
         pipes = self._process.stdout, self._process.stderr
         self._pumps = [
             threading.Thread(target=pump, args=(pipe, self._answers, self._last_words), name="compute-pipe", daemon=True)
-            for pipe, pump in zip(pipes, (_pump_answers, _pump_errors), strict=True)
+            for pipe, pump in zip(pipes, (pump_answers, pump_errors), strict=True)
         ]
         for thread in self._pumps:
             thread.start()
@@ -283,33 +277,6 @@ def _result(stage: str, answer: dict[str, Any]) -> dict[str, Any]:
     if answer["type"] != "done":
         raise ChildLost(f"The stage {stage} broke: {answer.get('message', 'it gave no answer')}.")
     return answer["result"]
-
-
-def _pump_answers(pipe: IO[str], answers: Answers, _: list[str]) -> None:
-    """Pass answers on, each bounded and few at a time: a hostile process must not fill our memory with what it says."""
-    try:
-        while line := pipe.readline(ANSWER_CHARACTERS):
-            answers.put(_storable(json.loads(line)))
-    except ValueError:
-        log.warning("compute_spoke_nonsense")
-    answers.put(None)
-
-
-def _storable(answer: Any) -> Any:
-    """The same answer with a mark in place of what PostgreSQL's text and JSON cannot hold: NUL and halves of surrogate pairs."""
-    if isinstance(answer, str):
-        return re.sub("[\0\ud800-\udfff]", "\ufffd", answer)
-    if isinstance(answer, list):
-        return [_storable(part) for part in cast("list[Any]", answer)]
-    if isinstance(answer, dict):
-        return {_storable(name): _storable(part) for name, part in cast("dict[str, Any]", answer).items()}
-    return answer
-
-
-def _pump_errors(pipe: IO[str], _: Answers, last_words: list[str]) -> None:
-    while line := pipe.readline(ERROR_CHARACTERS):
-        last_words.append(line)
-        del last_words[:-ERROR_LINES_KEPT]
 
 
 def _close(pipe: IO[str]) -> None:

@@ -37,13 +37,13 @@ MODEL_REQUEST: dict[str, Any] = {
 }
 DATASET_REQUEST: dict[str, Any] = {"server_path": None, "hub": None, "split_seed": 0, "test_share": 0.2, "digest": None}
 
-GROUPS: dict[str, Callable[[Path, Path], Samples]] = {
-    "pickles": hostile_pickles.pickles,
-    "checkpoints that lie": lambda folder, _: hostile_checkpoints.checkpoints(folder),
-    "ONNX graphs": lambda folder, _: hostile_graphs.graphs(folder),
-    "archives": lambda folder, _: hostile_archives.archives(folder),
-    "images": lambda folder, _: hostile_archives.images(folder),
-    "class names": lambda folder, _: hostile_archives.names(folder),
+GROUPS: dict[str, Callable[[Path, Path, bool], Samples]] = {
+    "pickles": lambda folder, marks, _: hostile_pickles.pickles(folder, marks),
+    "checkpoints that lie": lambda folder, _, bombs: hostile_checkpoints.checkpoints(folder, bombs=bombs),
+    "ONNX graphs": lambda folder, _, bombs: hostile_graphs.graphs(folder, bombs=bombs),
+    "archives": lambda folder, _, bombs: hostile_archives.archives(folder, bombs=bombs),
+    "images": lambda folder, *_: hostile_archives.images(folder),
+    "class names": lambda folder, *_: hostile_archives.names(folder),
 }
 
 
@@ -121,8 +121,7 @@ def _requests(sample: Sample, path: Path) -> Iterable[tuple[str, dict[str, Any]]
         yield "unpack", {"archive": str(path)}
         yield "represent", {"sources": sources, "shard_folder": "shards"}
     elif sample.kind == DATASET:
-        request = {name: value for name, value in sample.request.items() if name != "says"}
-        yield sample.kind, {"dataset": DATASET_REQUEST | {"file": str(path)} | request}
+        yield sample.kind, {"dataset": DATASET_REQUEST | {"file": str(path)} | sample.request}
     else:
         yield sample.kind, {"model": MODEL_REQUEST | {"checkpoint": str(path)} | sample.request}
 
@@ -147,8 +146,8 @@ def _unfit(words: str, sample: Sample, folder: Path) -> str | None:
         return "which tells of this machine"
     if not words.endswith(".") or not 20 < len(words) <= SENTENCE_CHARACTERS:
         return f"which is no sentence ({len(words)} characters)"
-    if (name := sample.request.get("says")) and name not in words:
-        return f"which does not name {name}"
+    if sample.says not in words:
+        return f"which does not say {sample.says!r}"
     return None
 
 
@@ -182,12 +181,12 @@ def attack(folder: Path, seed: int) -> list[Promise]:
     return [*promises, nothing_left]
 
 
-def _shoot_group(range_: Range, promise: Promise, make: Callable[[Path, Path], Samples], nothing_left: Promise) -> Promise:
+def _shoot_group(range_: Range, promise: Promise, make: Callable[[Path, Path, bool], Samples], nothing_left: Promise) -> Promise:
     made = range_.folder / "made"
     ends, slowest, largest = Counter[str](), ("", 0.0), ("", 0)
     made.mkdir()
     try:
-        for sample in make(made, range_.marks):
+        for sample in make(made, range_.marks, True):
             outcome = range_.shoot(sample)
             sample.path.unlink()
             fault = fault_of(sample, outcome, range_.folder)

@@ -51,13 +51,15 @@ def good_entries(classes: Iterable[str] = ("a", "b")) -> list[tuple[str, bytes]]
     return [(f"{name}/{number}.png", image(31 * place + number)) for place, name in enumerate(classes) for number in range(4)]
 
 
-def archives(folder: Path) -> Samples:
-    """Archives that must be refused, whatever else lies in them, and a few that are only odd."""
+def archives(folder: Path, *, bombs: bool) -> Samples:
+    """Archives that must be refused, whatever else lies in them, and a few that are only odd; bombs among them or not."""
     for makers, ends in ((_REFUSED, REFUSED), (_ODD, EITHER)):
         for name, make in makers.items():
+            if name in _BOMBS and not bombs:
+                continue
             path = folder / name
             make(path)
-            yield Sample(name, path, DATASET, ends, {"kind": "images"}, bomb=name in _BOMBS)
+            yield Sample(name, path, DATASET, ends, {"kind": "images"})
 
 
 def images(folder: Path) -> Samples:
@@ -65,7 +67,7 @@ def images(folder: Path) -> Samples:
     for name, make in hostile_images.REFUSED.items():
         path = folder / f"with-{name}.zip"
         _write_zip(path, [*good_entries(), (f"a/{name}", make())])
-        yield Sample(f"{name} in a class folder", path, DATASET, REFUSED, {"kind": "images", "says": name})
+        yield Sample(f"{name} in a class folder", path, DATASET, REFUSED, {"kind": "images"}, says=name)
     odd = [(f"{label}/{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
     path = folder / "odd-images.zip"
     _write_zip(path, [*good_entries(), *odd])

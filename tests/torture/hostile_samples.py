@@ -20,7 +20,7 @@ class Sample:
     kind : the stage that is asked to read it
     ends : `refused` with a sentence, `handled`, `either`, or `killed` by its deadline or memory limit
     request : what differs from the usual request of the kind
-    bomb : whether it takes seconds to make or to refuse, so that the suite leaves it to `make torture`
+    says : what the words of a refusal must hold
     """
 
     name: str
@@ -28,7 +28,7 @@ class Sample:
     kind: str
     ends: str = REFUSED
     request: dict[str, Any] = field(default_factory=dict[str, Any])
-    bomb: bool = False
+    says: str = ""
 
 
 Samples = Iterator[Sample]

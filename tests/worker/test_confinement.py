@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from worker.child_environment import proxy_ports
-from worker.compute import ANSWERS_WAITING, Answers, _pump_answers
+from worker.hearing import ANSWERS_WAITING, new_answers, pump_answers
 from worker.isolation import Grant
 from worker.own_folders import OwnFolder
 from worker.weighing import LimitExceeded, Limits, Scales
@@ -303,9 +303,9 @@ def weigh_until(scales: Scales, until: float) -> None:
 
 def test_a_process_that_talks_without_end_fills_no_memory_of_the_worker() -> None:
     read, write = os.pipe()
-    answers = Answers(ANSWERS_WAITING)
+    answers = new_answers()
     with os.fdopen(read, "r") as pipe, os.fdopen(write, "w") as speaker:
-        pump = threading.Thread(target=_pump_answers, args=(pipe, answers, []), daemon=True)
+        pump = threading.Thread(target=pump_answers, args=(pipe, answers, []), daemon=True)
         pump.start()
         talker = threading.Thread(target=_talk, args=(speaker,), daemon=True)
         talker.start()
