@@ -8,10 +8,10 @@ from fastapi import Request
 
 from app.dependencies import settings_of
 from app.errors import Forbidden
+from app.scopes import LOOKING
 
 KEY_COOKIE = "iis_key"
 PAGE_HEADER = "X-IIS-Page"
-SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def authorization_of(request: Request) -> str | None:
@@ -29,7 +29,7 @@ def authorization_of(request: Request) -> str | None:
     key = request.cookies.get(KEY_COOKIE)
     if given is not None or key is None:
         return given
-    if request.method not in SAFE_METHODS:
+    if request.method not in LOOKING:
         if PAGE_HEADER.lower() not in request.headers:
             raise Forbidden(f"A request that signs in by the page's cookie must carry the header {PAGE_HEADER}: 1.")
         if comes_from_elsewhere(request):

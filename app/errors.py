@@ -2,11 +2,13 @@
 
 ApiError
 ├── Unauthorized     401
-├── Forbidden        403
+├── Forbidden        403  the key may not do this, or the request comes from another site's page
 ├── NotFound         404  also for what belongs to another owner
 ├── Conflict         409
 ├── TooLarge         413
 ├── InvalidInput     422
+├── TooManyRequests  429  says when to try again
+│   └── QuotaExceeded     more than the owner may have at once, or in a day
 └── Unavailable      503  database or storage cannot be reached; says when to try again
 """
 
@@ -45,7 +47,7 @@ class Unauthorized(ApiError):
 class Forbidden(ApiError):
     status = 403
     code = "forbidden"
-    title = "This request is not taken from where it comes"
+    title = "This request is not allowed"
 
 
 class NotFound(ApiError):
@@ -70,6 +72,17 @@ class InvalidInput(ApiError):
     status = 422
     code = "invalid_input"
     title = "The request cannot be understood"
+
+
+class TooManyRequests(ApiError):
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests, or more than a quota allows"
+
+
+class QuotaExceeded(TooManyRequests):
+    code = "quota_exceeded"
+    title = "A quota is used up"
 
 
 class Unavailable(ApiError):

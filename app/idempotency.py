@@ -18,8 +18,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import Owner, authenticate
-from app.browser import authorization_of
+from app.auth import Owner, owner_of
 from app.db.models import IdempotencyRecord
 from app.dependencies import session_factory, settings_of
 from app.errors import Conflict, InvalidInput
@@ -70,7 +69,7 @@ async def _in_one_transaction(request: Request, key: str, original: Handler) -> 
     settings = settings_of(request)
     session = session_factory(request)()
     try:
-        owner = await run_in_threadpool(authenticate, session, authorization_of(request), settings.api_key_secret)
+        owner = await run_in_threadpool(owner_of, request, session, settings)
         digest = _request_digest(request, await request.body())
         kept = await run_in_threadpool(_claim, session, owner, key, digest, settings)
         if kept is not None:
@@ -107,14 +106,16 @@ def _require_key(key: str) -> None:
 
 def _claim_and_commit(request: Request, key: str, body: bytes) -> tuple[Owner, Response | None]:
     settings = settings_of(request)
-    with session_factory(request).begin() as session:
-        owner = authenticate(session, authorization_of(request), settings.api_key_secret)
+    with session_factory(request)() as session:
+        owner = owner_of(request, session, settings)
         record = session.get(IdempotencyRecord, (owner.owner_id, key))
         abandoned = datetime.now(UTC) - timedelta(seconds=LONGEST_WAITS * settings.answer_timeout_seconds)
         if record is not None and record.response_status is None and record.created_at < abandoned:
             session.delete(record)
             session.flush()
-        return owner, _claim(session, owner, key, _request_digest(request, body), settings)
+        kept = _claim(session, owner, key, _request_digest(request, body), settings)
+        session.commit()
+        return owner, kept
 
 
 def _release(request: Request, owner: Owner, key: str) -> None:

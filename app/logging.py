@@ -37,3 +37,4 @@ def configure_logging(level: str = "info") -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"  # our own request line says more
+    logging.getLogger("httpcore").setLevel(logging.WARNING)  # of a webhook's address and headers nothing belongs in a log

@@ -16,6 +16,7 @@ from app.metrics import JobsCollector, RequestMetrics
 from app.middleware import RequestMiddleware
 from app.openapi import install_openapi
 from app.problems import COMMON_RESPONSES, install_problem_handlers
+from app.rate_limits import Buckets, Limit, RateLimitMiddleware
 from app.routers import ROUTERS
 from app.settings import Settings, get_settings
 from app.storage import open_store
@@ -44,9 +45,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     registry = CollectorRegistry()
     registry.register(JobsCollector(factory))
 
+    buckets = Buckets(
+        settings.redis_url,
+        key=Limit(settings.rate_limit_per_second, settings.rate_limit_burst),
+        address=Limit(settings.anonymous_rate_limit_per_second, settings.anonymous_rate_limit_burst),
+        failures=Limit(settings.failed_key_limit_per_second, settings.failed_key_limit_burst),
+    )
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
+        await buckets.close()
         engine.dispose()
 
     app = FastAPI(
@@ -65,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.store = open_store(settings)
     app.state.metrics_registry = registry
     app.state.job_signals = JobSignals(engine)
+    app.add_middleware(RateLimitMiddleware, buckets=buckets, api_key_secret=settings.api_key_secret)
     app.add_middleware(RequestMiddleware, settings=settings, metrics=RequestMetrics(registry))
     install_problem_handlers(app)
     for router in ROUTERS:

@@ -1,4 +1,6 @@
-"""The OpenAPI 3.1 document: the problem schema that every refusal refers to. Examples live beside the schemas they show."""
+"""The OpenAPI 3.1 document: the problem schema that every refusal refers to, and the scope that each operation needs of a key.
+
+Examples live beside the schemas they show."""
 
 from __future__ import annotations
 
@@ -7,9 +9,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.browser import SAFE_METHODS
-from app.errors import Forbidden
-from app.problems import Problem, problem_responses
+from app.problems import Problem
+from app.scopes import needed_scope
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -31,9 +32,8 @@ def _build(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    refusals = {str(status): answer for status, answer in problem_responses(Forbidden).items()}
-    for methods in document["paths"].values():
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if method.upper() not in SAFE_METHODS:  # of the page's cookie, which every route takes
-                operation["responses"].update(refusals)
+            needed = needed_scope(method.upper(), path)
+            operation["security"] = [{scheme: [needed] for scheme in choice} for choice in operation.get("security", [])]
     return document

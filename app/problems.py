@@ -17,13 +17,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from app.db.session import is_outage
-from app.errors import ApiError, Conflict, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
+from app.errors import ApiError, Conflict, Forbidden, InvalidInput, NotFound, TooLarge, TooManyRequests, Unauthorized, Unavailable
 from app.storage import StorageUnavailable
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "https://iis.dev/problems/"
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +70,9 @@ def problem_responses(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]
     return {error.status: {"description": error.title, "content": content} for error in errors}
 
 
-COMMON_RESPONSES = problem_responses(Unauthorized, InvalidInput, Unavailable)
-RESOURCE_RESPONSES = problem_responses(Unauthorized, NotFound, InvalidInput, Unavailable)
-CREATION_RESPONSES = problem_responses(Unauthorized, NotFound, Conflict, TooLarge, InvalidInput, Unavailable)
+COMMON_RESPONSES = problem_responses(Unauthorized, Forbidden, InvalidInput, TooManyRequests, Unavailable)
+RESOURCE_RESPONSES = {**COMMON_RESPONSES, **problem_responses(NotFound)}
+CREATION_RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict, TooLarge)}
 
 
 def problem_response(
@@ -125,6 +125,8 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
     refusal = cast("HTTPException", error)
     if isinstance(refusal.__cause__, ApiError):  # raised while the framework was reading the body
         return _api_error(request, refusal.__cause__)
+    if refusal.status_code == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is no JSON, or no form, at all
+        return _api_error(request, InvalidInput("The body cannot be read as what its Content-Type says.", param="body"))
     title = HTTPStatus(refusal.status_code).phrase
     code = CODES.get(refusal.status_code, title.lower().replace(" ", "_"))
     detail, headers = str(refusal.detail), dict(refusal.headers or {})
@@ -137,7 +139,13 @@ def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """The methods of every route at this path; the framework itself names only those of the first one."""
+    """The methods of every route at this path; the framework itself names only those of the first one.
+
+    Where the path is written out in the API's document, routes that would take its last word for an identifier are not meant.
+    """
+    written_out: dict[str, Any] | None = request.app.openapi()["paths"].get(request.url.path)
+    if written_out is not None:
+        return sorted(method.upper() for method in written_out)
     routes = cast("list[BaseRoute]", request.app.routes)
     wanted = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
     return [method for method in METHODS if any(route.matches({**wanted, "method": method})[0] is Match.FULL for route in routes)]

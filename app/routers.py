@@ -21,10 +21,12 @@ from app.models.routes import router as models
 from app.plots.routes import router as plots
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
+from app.quotas.routes import router as quotas
 from app.results.routes import router as results
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
 from app.uploads.routes import router as uploads
+from app.webhooks.routes import router as webhooks
 
 ROUTERS: tuple[APIRouter, ...] = (
     uploads,
@@ -47,5 +49,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     study_answers,
     leaderboard,
     api_keys,
+    webhooks,
+    quotas,
     health,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -51,6 +52,20 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(default=64 * GIB, ge=1)
     small_upload_max_bytes: int = Field(default=16 * MIB, ge=1)
     upload_expiry_seconds: float = Field(default=24 * 3600, gt=0)
+    artifact_expiry_seconds: float = Field(default=30 * 24 * 3600, gt=0)  # since a stage's output, which no result needs, was last used
+    collect_seconds: float = Field(default=600, gt=0)
+    # How much one owner may have, for whom `python -m app.quotas` has set nothing else; 0 for no limit.
+    quota_stored_bytes: int = Field(default=4096 * GIB, ge=0)  # of complete uploads, and what open ones have declared
+    quota_open_uploads: int = Field(default=500, ge=0)
+    quota_unfinished_jobs: int = Field(default=50_000, ge=0)  # five of the largest studies
+    quota_jobs_per_day: int = Field(default=100_000, ge=0)
+    # How fast one may ask, and how many requests may come at once; 0 for no limit.
+    rate_limit_per_second: float = Field(default=500, ge=0)  # of one API key
+    rate_limit_burst: int = Field(default=2000, ge=1)
+    anonymous_rate_limit_per_second: float = Field(default=100, ge=0)  # of one address, without a key: pages, their scripts, the sign-in
+    anonymous_rate_limit_burst: int = Field(default=1000, ge=1)
+    failed_key_limit_per_second: float = Field(default=1, ge=0)  # of one address: keys that open nothing
+    failed_key_limit_burst: int = Field(default=100, ge=1)
     idempotency_expiry_seconds: float = Field(default=24 * 3600, gt=0)
     server_dataset_folders: list[Path] = Field(default_factory=list[Path])
     allow_hub: bool = True  # whether data sets and pretrained weights may be fetched by name from the network
@@ -74,6 +89,9 @@ class Settings(BaseSettings):
     posted_image_max_bytes: int = Field(default=32 * MIB, ge=1)
     posted_images_max_bytes: int = Field(default=GIB, ge=1)  # of one owner together; the oldest go first
     posted_image_expiry_seconds: float = Field(default=24 * 3600, gt=0)
+    # Where webhooks may lead beside the public internet, as networks such as ["10.20.0.0/16"]; without https only if that is allowed, too.
+    webhook_allowed_networks: list[IPv4Network | IPv6Network] = Field(default_factory=list[IPv4Network | IPv6Network])
+    webhook_allow_http: bool = False
     worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -88,6 +106,14 @@ class Settings(BaseSettings):
     def _no_limit_for_zero(self) -> Self:
         self.child_memory_bytes = self.child_memory_bytes or None
         self.child_disk_bytes = self.child_disk_bytes or None
+        return self
+
+    @model_validator(mode="after")
+    def _artifacts_outlive_jobs(self) -> Self:
+        if self.artifact_expiry_seconds <= self.job_deadline_seconds + 3600:
+            raise ValueError(
+                "IIS_ARTIFACT_EXPIRY_SECONDS must exceed IIS_JOB_DEADLINE_SECONDS by more than an hour: running jobs need them."
+            )
         return self
 
     @property

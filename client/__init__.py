@@ -18,6 +18,7 @@ from client.errors import (
     ConfigurationError,
     ConflictError,
     FieldError,
+    ForbiddenError,
     IISError,
     InvalidInputError,
     JobCanceledError,
@@ -27,6 +28,7 @@ from client.errors import (
     ServiceError,
     ServiceUnreachableError,
     TooLargeError,
+    TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
     WaitTimeoutError,
@@ -42,6 +44,7 @@ from client.finetune_records import (
     FinetuneRun,
 )
 from client.iis_client import IISClient
+from client.key_records import ApiKey, NewApiKey, Quota, Quotas
 from client.profile_records import ClassProfile, ClassSummary, ConceptProfile, ConceptUse, Prediction, Predictor
 from client.records import Curve, Dataset, Elements, Event, Job, Library, Lineage, Model, Point, Report, Result, Upload
 from client.study_records import (
@@ -56,8 +59,10 @@ from client.study_records import (
     StudyEstimate,
     StudyGrid,
 )
+from client.webhook_records import Webhook, WebhookDelivery, WebhookWithSecret
 
 __all__ = [
+    "ApiKey",
     "BatchJob",
     "BatchResult",
     "Board",
@@ -92,6 +97,7 @@ __all__ = [
     "FinetuneLibrary",
     "FinetuneResult",
     "FinetuneRun",
+    "ForbiddenError",
     "HeatMap",
     "IISClient",
     "IISError",
@@ -108,12 +114,15 @@ __all__ = [
     "LocalFileError",
     "Model",
     "ModelEntry",
+    "NewApiKey",
     "NotFoundError",
     "Outcome",
     "Phrase",
     "Point",
     "Prediction",
     "Predictor",
+    "Quota",
+    "Quotas",
     "Report",
     "Result",
     "ServiceError",
@@ -124,9 +133,13 @@ __all__ = [
     "StudyEstimate",
     "StudyGrid",
     "TooLargeError",
+    "TooManyRequestsError",
     "UnauthorizedError",
     "UnavailableError",
     "Upload",
     "Verdict",
     "WaitTimeoutError",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookWithSecret",
 ]

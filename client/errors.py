@@ -5,11 +5,13 @@ IISError                      whatever goes wrong; its text is one sentence for 
 ├── LocalFileError            a file or folder on this machine that cannot be sent
 ├── ServiceUnreachableError   no answer, after every retry
 ├── ServiceError              the service refused: status, code, detail, request_id, errors
-│   ├── UnauthorizedError     401  the key is missing, unknown or revoked
+│   ├── UnauthorizedError     401  the key is missing, unknown, revoked or expired
+│   ├── ForbiddenError        403  the key lacks a scope
 │   ├── NotFoundError         404  no such resource, or somebody else's
 │   ├── ConflictError         409  the resource's present state does not allow it
 │   ├── TooLargeError         413  too many bytes
 │   ├── InvalidInputError     422  the request cannot be understood
+│   ├── TooManyRequestsError  429  too fast, still so after every retry; or a quota is used up (code quota_exceeded)
 │   └── UnavailableError      503  database, storage or service is away; still so after every retry
 ├── CheckFailedError          a worker looked at a model, data set or concept set and refused it: resource, code, param
 ├── JobFailedError            a job ended without a result: job, code
@@ -59,19 +61,33 @@ class ServiceError(IISError):
     detail : the sentence for a person
     request_id : to be quoted when asking the people who run the service
     errors : one per field at fault
+    retry_after_seconds : when a later try may succeed, if the service said so
     """
 
-    def __init__(self, status: int, code: str, detail: str, request_id: str, errors: tuple[FieldError, ...] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        request_id: str,
+        errors: tuple[FieldError, ...] = (),
+        retry_after_seconds: int | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.request_id = request_id
         self.errors = errors
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnauthorizedError(ServiceError):
     """401."""
+
+
+class ForbiddenError(ServiceError):
+    """403."""
 
 
 class NotFoundError(ServiceError):
@@ -88,6 +104,10 @@ class TooLargeError(ServiceError):
 
 class InvalidInputError(ServiceError):
     """422."""
+
+
+class TooManyRequestsError(ServiceError):
+    """429."""
 
 
 class UnavailableError(ServiceError):
@@ -123,10 +143,12 @@ class WaitTimeoutError(IISError):
 
 BY_STATUS: dict[int, type[ServiceError]] = {
     401: UnauthorizedError,
+    403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
     413: TooLargeError,
     422: InvalidInputError,
+    429: TooManyRequestsError,
     503: UnavailableError,
 }
 
@@ -134,6 +156,8 @@ BY_STATUS: dict[int, type[ServiceError]] = {
 def service_error(response: httpx.Response) -> ServiceError:
     """The exception for a response that is not 2xx; a body that is no problem+json (a proxy's page) still gives a sentence."""
     kind = BY_STATUS.get(response.status_code, ServiceError)
+    given = response.headers.get("Retry-After", "")
+    retry_after_seconds = int(given) if given.isdecimal() else None
     try:
         body = response.json()
     except ValueError:
@@ -141,6 +165,8 @@ def service_error(response: httpx.Response) -> ServiceError:
     if not isinstance(body, dict) or "detail" not in body:
         request = response.request
         sentence = f"The service answered {response.status_code} {response.reason_phrase} to {request.method} {request.url.path}."
-        return kind(response.status_code, "no_problem_body", sentence, response.headers.get("X-Request-ID", ""))
+        request_id = response.headers.get("X-Request-ID", "")
+        return kind(response.status_code, "no_problem_body", sentence, request_id, retry_after_seconds=retry_after_seconds)
     found = [FieldError(str(one["param"]), str(one["message"]), str(one["code"])) for one in body.get("errors") or []]
-    return kind(response.status_code, str(body.get("code", "")), str(body["detail"]), str(body.get("request_id", "")), tuple(found))
+    code, request_id = str(body.get("code", "")), str(body.get("request_id", ""))
+    return kind(response.status_code, code, str(body["detail"]), request_id, tuple(found), retry_after_seconds)

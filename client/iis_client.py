@@ -9,11 +9,13 @@ from client.explanations import Explanations
 from client.finetuning import Finetuning
 from client.inputs import Inputs
 from client.jobs import Jobs
+from client.keys import Keys
 from client.predictors import Predictors
 from client.studies import Studies
+from client.webhooks import Webhooks
 
 
-class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning, Studies):
+class IISClient(Inputs, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning, Studies, Keys, Webhooks):
     """A connection to one service under one API key.
 
     Parameters

@@ -21,6 +21,7 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
 IN_FLIGHT_SECONDS = 600.0  # how long a repeated request waits for the answer to its first one; the read timeout where that is longer
 IN_FLIGHT_CODE = "idempotency_in_flight"
+QUOTA_CODE = "quota_exceeded"
 WITHOUT_PROXY: dict[str, httpx.BaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 
 Body = Callable[[], Iterator[bytes]]  # made anew for each attempt
@@ -96,15 +97,15 @@ class Transport:
                 continue
             if response.is_success:
                 return response
-            error, retry_after = service_error(response), response.headers.get("Retry-After")
+            error = service_error(response)
             if error.code == IN_FLIGHT_CODE:
                 in_flight_until = in_flight_until or time.monotonic() + max(IN_FLIGHT_SECONDS, read_timeout_seconds)
                 if time.monotonic() >= in_flight_until:
                     raise error
-                time.sleep(self._pause_seconds(1, retry_after))
+                time.sleep(self._pause_seconds(1, error))
                 continue
             attempt += 1
-            self.pause_or_give_up(attempt, error, retry_after)
+            self.pause_or_give_up(attempt, error)
 
     @contextmanager
     def stream(self, path: str, *, headers: Mapping[str, str] | None = None, read_timeout_seconds: float) -> Generator[httpx.Response]:
@@ -116,7 +117,7 @@ class Transport:
                 raise service_error(response)
             yield response
 
-    def pause_or_give_up(self, attempt: int, lost: httpx.TransportError | ServiceError, retry_after: str | None = None) -> None:
+    def pause_or_give_up(self, attempt: int, lost: httpx.TransportError | ServiceError) -> None:
         """Pause before the next attempt; after the last one, or when the answer is a refusal that stays one, raise.
 
         Raises
@@ -127,7 +128,7 @@ class Transport:
             When the connection was lost.
         """
         if attempt < self._attempts and _may_pass(lost):
-            time.sleep(self._pause_seconds(attempt, retry_after))
+            time.sleep(self._pause_seconds(attempt, lost))
             return
         if isinstance(lost, ServiceError):
             raise lost
@@ -136,14 +137,16 @@ class Transport:
             "start one with `iis up`, or set IIS_URL to the address of yours."
         ) from lost
 
-    def _pause_seconds(self, attempt: int, retry_after: str | None = None) -> float:
-        if retry_after is not None and retry_after.isdigit():
-            return min(float(retry_after), LONGEST_PAUSE_SECONDS)
+    def _pause_seconds(self, attempt: int, lost: httpx.TransportError | ServiceError) -> float:
+        if isinstance(lost, ServiceError) and lost.retry_after_seconds is not None:
+            return min(float(lost.retry_after_seconds), LONGEST_PAUSE_SECONDS)
         return min(self._first_pause_seconds * 2.0 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
 
 
 def _may_pass(lost: httpx.TransportError | ServiceError) -> bool:
-    """Whether the same request may be answered otherwise in a moment: lost connections, 5xx and 429."""
+    """Whether the same request may be answered otherwise in a moment: lost connections, 5xx, and 429 that is no used up quota."""
     if isinstance(lost, httpx.TransportError):
         return True
+    if lost.code == QUOTA_CODE:
+        return False
     return lost.status >= HTTPStatus.INTERNAL_SERVER_ERROR or lost.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,7 @@ from app.storage import ArtifactStore, record_blob
 from iis_engine import ENGINE_VERSION
 
 CHUNK_BYTES = 1 << 22
+USE_NOTED_EVERY = timedelta(hours=1)  # rather than at each look
 
 
 def digest_of(**everything_it_depends_on: Any) -> str:
@@ -66,22 +68,26 @@ class OwnersArtifacts:
     store: ArtifactStore
 
     def find(self, session: Session, keys: Iterable[str]) -> dict[str, str]:
-        """The sha256 of each key that is held."""
-        rows = session.execute(
-            select(StageArtifact.key, StageArtifact.blob_sha256).where(
-                StageArtifact.owner_id == self.owner_id, StageArtifact.key.in_(list(keys))
-            )
-        )
-        return {row.key: row.blob_sha256 for row in rows}
+        """The sha256 of each key that is held; from now on they were used."""
+        return {key: sha256 for key, _, sha256 in self._used(session, StageArtifact.key.in_(list(keys)))}
 
     def find_shards(self, session: Session, stage: str) -> dict[str, str]:
         """Shards of an unfinished stage: file name -> sha256. Their `stage` column is `<stage>/<file name>`."""
-        rows = session.execute(
-            select(StageArtifact.stage, StageArtifact.blob_sha256).where(
-                StageArtifact.owner_id == self.owner_id, StageArtifact.stage.startswith(f"{stage}/", autoescape=True)
-            )
-        )
-        return {name.removeprefix(f"{stage}/"): sha256 for name, sha256 in rows}
+        of_stage = StageArtifact.stage.startswith(f"{stage}/", autoescape=True)
+        return {name.removeprefix(f"{stage}/"): sha256 for _, name, sha256 in self._used(session, of_stage)}
+
+    def _used(self, session: Session, which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
+        """Key, stage and content of what is held, and note that it is in use: what was not for long is dropped."""
+        mine = (StageArtifact.owner_id == self.owner_id, which)
+        columns = select(StageArtifact.key, StageArtifact.stage, StageArtifact.blob_sha256, StageArtifact.used_at)
+        found = [(key, stage, sha256, used_at) for key, stage, sha256, used_at in session.execute(columns.where(*mine))]
+        stale = sorted(key for key, _, _, used_at in found if used_at < datetime.now(UTC) - USE_NOTED_EVERY)
+        if stale:
+            old = (StageArtifact.owner_id == self.owner_id, StageArtifact.key.in_(stale))
+            # In one order for all who note the same ones, so that two of them never wait for each other.
+            session.execute(select(StageArtifact.key).where(*old).order_by(StageArtifact.key).with_for_update())
+            session.execute(update(StageArtifact).where(*old).values(used_at=func.now()))
+        return [(key, stage, sha256) for key, stage, sha256, _ in found]
 
     def upload(self, key: str, stage: str, path: Path, check: Callable[[], None]) -> StoredFile:
         """Put a file into storage, calling `check` as it goes; `record` makes it known. Until then it is unreferenced content."""
@@ -99,7 +105,8 @@ class OwnersArtifacts:
         statement = insert(StageArtifact).values(**values)
         session.execute(
             statement.on_conflict_do_update(
-                index_elements=[StageArtifact.owner_id, StageArtifact.key], set_={"blob_sha256": statement.excluded.blob_sha256}
+                index_elements=[StageArtifact.owner_id, StageArtifact.key],
+                set_={"blob_sha256": statement.excluded.blob_sha256, "used_at": func.now()},
             )
         )
 

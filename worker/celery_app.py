@@ -9,18 +9,21 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 from sqlalchemy.orm import Session
 
-from app.db.expiry import expire_idempotency_records, expire_posted_images
+from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
+from app.db.webhook_events import announce_studies
 from app.floors import require_floors
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.service import expire_uploads
 from worker.answering import Answerer
+from worker.collector import Collector
 from worker.floors import WORKER_FLOORS
 from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
+from worker.webhooks import WebhookSender
 
 require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
 
@@ -53,7 +56,7 @@ def runtime() -> Runtime:
 def sweeper() -> Sweeper:
     """This process's maintenance loop."""
     current = runtime()
-    return Sweeper(current, partial(keep_house, current))
+    return Sweeper(current, partial(keep_house, current, Collector(current)))
 
 
 @lru_cache(maxsize=1)
@@ -62,11 +65,23 @@ def answerer() -> Answerer:
     return Answerer(runtime())
 
 
-def keep_house(current: Runtime, session: Session) -> None:
-    """Remove what nobody will ask for again: uploads never completed, posted images, answers kept for repeats."""
+@lru_cache(maxsize=1)
+def webhook_sender() -> WebhookSender:
+    """This process's thread for what webhooks are told."""
+    current = runtime()
+    return WebhookSender(current.settings, current.sessions)
+
+
+def keep_house(current: Runtime, collector: Collector, session: Session) -> None:
+    """Tell of studies that have ended, and remove what nobody will ask for again: uploads never completed, posted images,
+    answers kept for repeats, what webhooks were told long ago, and content that nothing refers to.
+    """
+    announce_studies(session)
     expire_uploads(session, current.store)
     expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
+    expire_webhook_deliveries(session)
+    collector.collect_if_due(session)
 
 
 @setup_logging.connect
@@ -80,6 +95,8 @@ def _start(**_: Any) -> None:
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
     answerer().start()
+    if get_settings().api_key_secret:  # else it could sign nothing, and leaves that to workers that can
+        webhook_sender().start()
 
 
 @worker_shutting_down.connect
@@ -91,4 +108,5 @@ def _hand_back(**_: Any) -> None:
 def _close(**_: Any) -> None:
     sweeper().close()
     answerer().close()
+    webhook_sender().close()
     runtime().close()

@@ -52,6 +52,13 @@ class JobQuestions:
 
     def answer(self, question: Question) -> dict[str, Any]:
         """The answer; see `worker.desk`."""
+        try:
+            return self._answer(question)
+        except ArtifactMissing:  # a model or data set was deleted since its rows were read
+            self._known.pop((question.owner_id, question.about["job"]), None)
+            raise
+
+    def _answer(self, question: Question) -> dict[str, Any]:
         settings, rows, posted = self._bench.runtime.settings, self._rows_of(question), _posted_ids(question)
         looks = bool(posted) or question.kind in LOOKING
         seen_by = rows.model if looks else None

@@ -18,6 +18,7 @@ QUESTION_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
 )
 JOBS_ENDED = Counter("iis_worker_jobs_ended", "Attempts by how they ended.", ["kind", "end"])
+WEBHOOK_ATTEMPTS = Counter("iis_worker_webhook_attempts", "Attempts to tell a webhook something, by how they ended.", ["end"])
 
 
 def serve_metrics(port: int | None) -> None:

@@ -75,6 +75,8 @@ def fetch_model(settings: Settings, model: Model, fetch_upload: Callable[[str], 
     """A network as a request to the compute process, its files fetched."""
     if model.pretrained is not None and not settings.allow_hub:
         raise StageRefused("hub_not_allowed", "This server fetches no weights by name; upload the checkpoint file instead.", "pretrained")
+    if model.upload_id is None and model.pretrained is None and model.initial_seed is None:
+        raise StageRefused("model_gone", "The model was deleted, and its weights with it.", None)
     return {
         "role": model.role,
         "architecture": model.architecture,
@@ -110,8 +112,10 @@ def describe_dataset(dataset: Dataset, settings: Settings) -> dict[str, Any]:
     Raises
     ------
     StageRefused
-        When its path on the server leads, by now, to where the operator allows no reading.
+        When it was deleted, or its path on the server leads, by now, to where the operator allows no reading.
     """
+    if dataset.upload_id is None and dataset.server_path is None and dataset.hub is None:
+        raise StageRefused("dataset_gone", "The data set was deleted, and its images with it.", None)
     return {
         "kind": dataset.kind,
         "server_path": None if dataset.server_path is None else _resolved(dataset.server_path, settings),

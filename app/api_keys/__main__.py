@@ -1,4 +1,4 @@
-"""`python -m app.api_keys OWNER`: whoever operates the service adds an owner and gets that owner's first key, shown this once."""
+"""`python -m app.api_keys OWNER`: whoever operates the service adds an owner, or names one, and gets a key that may do everything."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import sys
 from collections.abc import Sequence
 
 from app.api_keys.service import create_key, create_owner
+from app.db.models import Owner
 from app.db.session import make_engine, make_session_factory
 from app.settings import get_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the new key alone on standard output; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app.api_keys", description="Add an owner and print the owner's first API key.")
-    parser.add_argument("owner", help="a name for people to read; it need not be unique")
-    name = parser.parse_args(arguments).owner
+    parser = argparse.ArgumentParser(prog="python -m app.api_keys", description="Print a new API key, of a new owner or of one there is.")
+    parser.add_argument("owner", help="a name for people to read, which need not be unique; or the id of an owner (own_…)")
+    named = parser.parse_args(arguments).owner
     settings = get_settings()
     engine = make_engine(settings)
     try:
         with make_session_factory(engine)() as session:
-            owner = create_owner(session, name)
-            _, secret = create_key(session, owner.id, "first key", settings)
+            is_there = named.startswith("own_")
+            owner = session.get(Owner, named) if is_there else create_owner(session, named)
+            if owner is None:
+                parser.error(f"there is no owner {named}; python -m app.quotas lists them.")
+            _, secret = create_key(session, owner.id, "operator's key" if is_there else "first key", settings)
             session.commit()
     finally:
         engine.dispose()

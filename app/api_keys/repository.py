@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from app.db.models import ApiKey, Owner
+from app.db.models import ApiKey, Owner, RetiredSecret
 from app.db.repository import OwnedRepository
 
 FIRST_KEY_LOCK = 7_346_118_002  # any number; processes that start together make one first key
@@ -27,9 +27,25 @@ class ApiKeyRepository(OwnedRepository[ApiKey]):
             self.session.flush()
         return key
 
-    def lock_usable(self) -> int:
-        """How many keys of this owner still open the door; none of them changes before this transaction ends."""
-        return len(self.session.scalars(self.owned().where(ApiKey.revoked_at.is_(None)).order_by(ApiKey.id).with_for_update()).all())
+    def lock_lasting(self) -> list[str]:
+        """Ids of the keys by which this owner can manage keys for ever; none of them changes before this transaction ends."""
+        lasting = (ApiKey.revoked_at.is_(None), ApiKey.expires_at.is_(None), ApiKey.scopes.contains(["admin"]))
+        statement = select(ApiKey.id).where(ApiKey.owner_id == self.owner_id, *lasting).order_by(ApiKey.id).with_for_update()
+        return list(self.session.scalars(statement))
+
+    def replace_secret(self, key: ApiKey, digest: str, hint: str, retired_until: datetime) -> ApiKey:
+        """Give a key another secret; its present one and older ones open the door until `retired_until` at the latest."""
+        secrets = RetiredSecret.key_id == key.id
+        now = datetime.now(UTC)
+        self.session.execute(delete(RetiredSecret).where(secrets, RetiredSecret.expires_at <= now))
+        self.session.execute(
+            update(RetiredSecret).where(secrets, RetiredSecret.expires_at > retired_until).values(expires_at=retired_until)
+        )
+        self.session.add(RetiredSecret(digest=key.digest, key_id=key.id, hint=key.hint, expires_at=retired_until))
+        key.digest, key.hint, key.rotated_at = digest, hint, now
+        self.session.flush()
+        self.session.refresh(key)
+        return key
 
 
 def any_owner(session: Session) -> Owner | None:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request, Response
 
 from app.api_keys import service
 from app.api_keys.repository import ApiKeyRepository
-from app.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyView
+from app.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRotate, ApiKeyView
 from app.auth import OwnerDep
 from app.conditional import respond
+from app.db.models import ApiKey
 from app.dependencies import SessionDep, SettingsDep
 from app.errors import Conflict
 from app.idempotency import IdempotentRoute
@@ -21,12 +22,8 @@ router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=Idempot
 @router.post("", status_code=201, response_model=ApiKeyCreated, responses=CREATION_RESPONSES)
 def create(body: ApiKeyCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
     """Make another key. Its secret is in this answer and never again."""
-    key, secret = service.create_key(session, owner.owner_id, body.name, settings)
-    view = ApiKeyView.of(key)
-    created = ApiKeyCreated(**view.model_dump(), secret=secret)
-    request.state.replay_body = created.model_copy(update={"secret": None}).model_dump_json().encode()
-    headers = {"Location": view.links["self"], "Cache-Control": "no-store"}
-    return Response(created.model_dump_json(), 201, headers, media_type="application/json")
+    key, secret = service.create_key_by(session, owner, body, settings)
+    return _with_secret(request, key, secret, 201, {"Location": f"/v1/api-keys/{key.id}"})
 
 
 @router.get("", response_model=Page[ApiKeyView])
@@ -42,7 +39,23 @@ def show(key_id: str, request: Request, session: SessionDep, owner: OwnerDep) ->
     return respond(request, ApiKeyView.of(ApiKeyRepository(session, owner.owner_id).get(key_id)))
 
 
+@router.post("/{key_id}/rotate", response_model=ApiKeyCreated, responses=CREATION_RESPONSES)
+def rotate(
+    *, key_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep, body: ApiKeyRotate | None = None
+) -> Response:
+    """Give a key another secret, which is in this answer and never again. The old one works for a day, or as long as you say."""
+    key, secret = service.rotate_key(session, owner, key_id, (body or ApiKeyRotate()).grace_seconds, settings)
+    return _with_secret(request, key, secret, 200)
+
+
 @router.delete("/{key_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def revoke(key_id: str, session: SessionDep, owner: OwnerDep) -> None:
     """Revoke a key: it is refused from the next request on."""
     service.revoke_key(session, owner.owner_id, key_id)
+
+
+def _with_secret(request: Request, key: ApiKey, secret: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    """The only answer that shows the secret; what an Idempotency-Key keeps has none."""
+    created = ApiKeyCreated(**ApiKeyView.of(key).model_dump(), secret=secret)
+    request.state.replay_body = created.model_copy(update={"secret": None}).model_dump_json().encode()
+    return Response(created.model_dump_json(), status, {**(headers or {}), "Cache-Control": "no-store"}, media_type="application/json")

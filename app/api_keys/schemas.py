@@ -2,29 +2,67 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.db.models import ApiKey
+from app.scopes import Scope, in_order
 
+DAY_SECONDS = 24 * 3600
 KEY_EXAMPLE: dict[str, Any] = {
     "id": "key_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "name": "laptop",
     "hint": "x7Qd",
+    "scopes": ["read", "write"],
     "created_at": "2026-01-12T09:30:00Z",
+    "expires_at": "2027-01-12T00:00:00Z",
+    "rotated_at": "2026-06-01T08:00:00Z",
+    "retired_secrets": [{"hint": "k2Lp", "expires_at": "2026-06-02T08:00:00Z"}],
+    "last_used_at": "2026-06-01T08:14:00Z",
     "revoked_at": None,
-    "links": {"self": "/v1/api-keys/key_01jz3v8k2m4n6p8q0r2s4t6v8w", "list": "/v1/api-keys"},
+    "links": {
+        "self": "/v1/api-keys/key_01jz3v8k2m4n6p8q0r2s4t6v8w",
+        "rotate": "/v1/api-keys/key_01jz3v8k2m4n6p8q0r2s4t6v8w/rotate",
+        "list": "/v1/api-keys",
+    },
 }
 
 
 class ApiKeyCreate(BaseModel):
     """A request for another key of the same owner."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "laptop"}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "laptop", "scopes": ["read", "write"], "expires_at": "2027-01-12T00:00:00Z"}]},
+    )
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+    scopes: Annotated[list[Scope], Field(min_length=1)] | None = Field(
+        default=None,
+        description="What it may do: read, write (which does not include read) and admin; those of the asking key unless given",
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="When it ends, with an offset (2027-01-12T00:00:00Z); never unless given"
+    )
+
+
+class ApiKeyRotate(BaseModel):
+    """How a key gets another secret."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"grace_seconds": 3600}]})
+
+    grace_seconds: float = Field(
+        default=DAY_SECONDS, ge=0, le=30 * DAY_SECONDS, description="How long the old secret still works; 0 ends every old one at once"
+    )
+
+
+class RetiredSecretView(BaseModel):
+    """A secret that was replaced and still works."""
+
+    hint: str
+    expires_at: datetime
 
 
 class ApiKeyView(BaseModel):
@@ -35,25 +73,38 @@ class ApiKeyView(BaseModel):
     id: str
     name: str
     hint: str = Field(description="The secret's last four characters")
+    scopes: list[Scope]
     created_at: datetime
+    expires_at: datetime | None
+    rotated_at: datetime | None = Field(description="When it got its present secret, where that is not its first")
+    retired_secrets: list[RetiredSecretView] = Field(description="Secrets that were replaced and still work")
+    last_used_at: datetime | None = Field(description="To the minute")
     revoked_at: datetime | None
     links: dict[str, str]
 
     @classmethod
     def of(cls, key: ApiKey) -> ApiKeyView:
         """The view of a row."""
+        now = datetime.now(UTC)
+        at = f"/v1/api-keys/{key.id}"
+        retired = [one for one in key.retired_secrets if one.expires_at > now and key.revoked_at is None]
         return cls(
             id=key.id,
             name=key.name,
             hint=key.hint,
+            scopes=in_order(key.scopes),
             created_at=key.created_at,
+            expires_at=key.expires_at,
+            rotated_at=key.rotated_at,
+            retired_secrets=[RetiredSecretView(hint=one.hint, expires_at=one.expires_at) for one in retired],
+            last_used_at=key.last_used_at,
             revoked_at=key.revoked_at,
-            links={"self": f"/v1/api-keys/{key.id}", "list": "/v1/api-keys"},
+            links={"self": at, "rotate": f"{at}/rotate", "list": "/v1/api-keys"},
         )
 
 
 class ApiKeyCreated(ApiKeyView):
-    """A new key with its secret, shown this once; a replay under the same Idempotency-Key has null in its place."""
+    """A key with its new secret, shown this once; a replay under the same Idempotency-Key has null in its place."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**KEY_EXAMPLE, "secret": "iis_8vJk…x7Qd"}]})
 

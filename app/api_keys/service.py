@@ -1,16 +1,21 @@
-"""Making keys and revoking them. How a request is matched to a key is app.auth."""
+"""Making, rotating and revoking keys. How a request is matched to a key is app.auth."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from app.api_keys.repository import ApiKeyRepository, add_owner, any_owner
+from app.api_keys.schemas import ApiKeyCreate
 from app.auth import SECRET_PREFIX, digest_of
+from app.auth import Owner as Asking
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
-from app.errors import Conflict
+from app.errors import Conflict, Forbidden, InvalidInput
+from app.scopes import SCOPES, in_order
 from app.settings import Settings
 
 SECRET_BYTES = 32
@@ -22,17 +27,67 @@ def create_owner(session: Session, name: str) -> Owner:
     return add_owner(session, Owner(id=new_id("owner"), name=name))
 
 
-def create_key(session: Session, owner_id: str, name: str, settings: Settings) -> tuple[ApiKey, str]:
+def create_key(
+    session: Session,
+    owner_id: str,
+    name: str,
+    settings: Settings,
+    scopes: Collection[str] = SCOPES,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
     """Add a key and return it with its secret, which exists nowhere else from then on."""
-    secret = SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    secret = _new_secret()
     key = ApiKey(
         id=new_id("api_key"),
         owner_id=owner_id,
         name=name,
         digest=digest_of(secret, settings.api_key_secret),
         hint=secret[-HINT_CHARACTERS:],
+        scopes=list(in_order(scopes)),
+        expires_at=expires_at,
     )
     return ApiKeyRepository(session, owner_id).add(key), secret
+
+
+def create_key_by(session: Session, asking: Asking, request: ApiKeyCreate, settings: Settings) -> tuple[ApiKey, str]:
+    """Make a key for the owner who asks, with the scopes of the key that asks unless fewer are named.
+
+    Raises
+    ------
+    Forbidden
+        For a scope that the asking key lacks.
+    InvalidInput
+        When the new key would be expired already.
+    """
+    scopes = asking.scopes if request.scopes is None else frozenset(request.scopes)
+    _require_held(asking, scopes, param="scopes")
+    if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
+        raise InvalidInput("expires_at is in the past; give a moment to come, or leave it out.", param="expires_at")
+    return create_key(session, asking.owner_id, request.name, settings, scopes, request.expires_at)
+
+
+def rotate_key(session: Session, asking: Asking, key_id: str, grace_seconds: float, settings: Settings) -> tuple[ApiKey, str]:
+    """Give a key a new secret and return it; the old one, and those that were retired before, end after `grace_seconds` at the latest.
+
+    Raises
+    ------
+    NotFound
+    Forbidden
+        When the key may do what the asking one may not: its new secret would be a way around that.
+    Conflict
+        For a key that was revoked or has expired.
+    """
+    keys = ApiKeyRepository(session, asking.owner_id)
+    key = keys.get(key_id, for_update=True)
+    now = datetime.now(UTC)
+    if key.revoked_at is not None:
+        raise Conflict(f"API key {key_id} was revoked; make another one.", code="api_key_revoked")
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Conflict(f"API key {key_id} has expired, which a new secret would not change; make another key.", code="api_key_expired")
+    _require_held(asking, key.scopes)
+    secret = _new_secret()
+    digest = digest_of(secret, settings.api_key_secret)
+    return keys.replace_secret(key, digest, secret[-HINT_CHARACTERS:], now + timedelta(seconds=grace_seconds)), secret
 
 
 def revoke_key(session: Session, owner_id: str, key_id: str) -> None:
@@ -41,12 +96,14 @@ def revoke_key(session: Session, owner_id: str, key_id: str) -> None:
     Raises
     ------
     Conflict
-        For an owner's last usable key: nobody could make another.
+        For an owner's last key that can manage keys and never expires: one day nobody could make another.
     """
     keys = ApiKeyRepository(session, owner_id)
-    usable = keys.lock_usable()
-    if keys.get(key_id).revoked_at is None and usable == 1:
-        raise Conflict("This is your last usable API key; make another before you revoke it.", code="last_api_key")
+    if keys.lock_lasting() == [key_id]:
+        raise Conflict(
+            "This is your last API key that can manage keys and does not expire; make another such key before you revoke it.",
+            code="last_api_key",
+        )
     keys.revoke(key_id)
 
 
@@ -59,3 +116,17 @@ def ensure_first_key(session: Session, settings: Settings, owner_name: str = "ow
     _, secret = create_key(session, owner.id, "first key", settings)
     session.commit()
     return secret
+
+
+def _new_secret() -> str:
+    return SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def _require_held(asking: Asking, scopes: Collection[str], param: str | None = None) -> None:
+    lacking = in_order(set(scopes) - asking.scopes)
+    if lacking:
+        raise Forbidden(
+            f"A key gives no scope that it lacks itself, and this one lacks {' and '.join(lacking)}; ask with a key that has it.",
+            code="scope_missing",
+            param=param,
+        )

@@ -128,13 +128,8 @@ def _node(session: Session, owner_id: str, explained: Explained, request: Explai
 
 
 def _require_images(explained: Explained) -> None:
-    if not explained.has_images:
-        raise InvalidInput(
-            f"Job {explained.job_id} was scored on ready features, so there is no network to look at images with;"
-            " leave upload out and give split.",
-            code="no_images",
-            param="upload",
-        )
+    if explained.no_images is not None:
+        raise InvalidInput(f"{explained.no_images} Leave upload out and give split.", code="no_images", param="upload")
 
 
 def _require_class(dataset: Dataset, name: str) -> None:

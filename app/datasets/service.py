@@ -77,7 +77,7 @@ def allowed_server_path(given: str, settings: Settings) -> Path:
 
 
 def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
-    """Take a data set away from its owner; results of finished jobs stay readable.
+    """Take a data set away from its owner, and let go of its file; results of finished jobs stay readable.
 
     Raises
     ------
@@ -88,6 +88,7 @@ def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
     dataset = datasets.get(dataset_id, for_update=True)
     require_unneeded(dataset, datasets.unfinished_job(dataset), "dataset_in_use")
     dataset.deleted_at = datetime.now(UTC)
+    dataset.upload_id = None
     session.flush()
 
 

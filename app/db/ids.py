@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
+from datetime import datetime
 from typing import Literal
 
-Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std"]
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std", "whk", "dlv", "evt"]
 PREFIXES: dict[str, Prefix] = {
     "owner": "own",
     "api_key": "key",
@@ -20,6 +21,9 @@ PREFIXES: dict[str, Prefix] = {
     "predictor": "prd",
     "posted_image": "img",
     "study": "std",
+    "webhook": "whk",
+    "delivery": "dlv",
+    "event": "evt",
 }
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread
@@ -33,7 +37,15 @@ def new_id(kind: str) -> str:
     The 26 characters are 48 bits of milliseconds and 80 random bits, so that identifiers sort by time and nobody guesses one.
     `kind` is a word of `PREFIXES` or a prefix itself.
     """
-    prefix = PREFIXES.get(kind, kind)
-    number = (time.time_ns() // 1_000_000 << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
+    return _id(kind, time.time_ns() // 1_000_000, secrets.randbits(RANDOM_BITS))
+
+
+def first_id_at(kind: str, moment: datetime) -> str:
+    """The identifier before which everything was made that is older than `moment`, to the millisecond."""
+    return _id(kind, int(moment.timestamp() * 1000), 0)
+
+
+def _id(kind: str, milliseconds: int, random_bits: int) -> str:
+    number = milliseconds << RANDOM_BITS | random_bits
     digits = [ALPHABET[number >> 5 * place & 31] for place in reversed(range(CHARACTERS))]
-    return f"{prefix}_{''.join(digits)}"
+    return f"{PREFIXES.get(kind, kind)}_{''.join(digits)}"

@@ -1,4 +1,7 @@
-"""The rows that tell what happened to jobs, and the notifications of them. When to write which: `app.db.transitions`."""
+"""The rows that tell what happened to jobs, and the notifications of them. When to write which: `app.db.transitions`.
+
+Ends are told to webhooks too, in the same transaction (`app.db.webhook_events`).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from sqlalchemy import ARRAY, Text, cast, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from app.db.models import JobEvent, Json
+from app.db.webhook_events import announce_ends
 
 EVENTS_CHANNEL = "job_events"
 
 
 def record_state(session: Session, job_id: str, state: str, *, attempt: int, **more: Any) -> None:
     """Say that a job is in a state now."""
-    insert_event(session, job_id, "state", {"state": state, "attempt": attempt, **more})
+    data = {"state": state, "attempt": attempt, **more}
+    insert_event(session, job_id, "state", data)
+    announce_ends(session, {job_id: data})
 
 
 def record_states(session: Session, told: dict[str, Json]) -> None:
@@ -22,6 +28,7 @@ def record_states(session: Session, told: dict[str, Json]) -> None:
     if told:
         events = [{"job_id": job_id, "type": "state", "data": data} for job_id, data in told.items()]
         session.execute(insert(JobEvent).returning(JobEvent.id), events)
+        announce_ends(session, told)
 
 
 def insert_event(session: Session, job_id: str, kind: str, data: Json) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
+from app.db.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.result_tables import (
     MAX_DIMENSION,
     Concept,
@@ -24,6 +25,7 @@ from app.db.result_tables import (
     Result,
 )
 from app.db.study_tables import Study, StudyCell
+from app.db.webhook_tables import Webhook, WebhookDelivery
 
 __all__ = [
     "CHECK_STATES",
@@ -55,11 +57,14 @@ __all__ = [
     "PostedImage",
     "Predictor",
     "Result",
+    "RetiredSecret",
     "StageArtifact",
     "Study",
     "StudyCell",
     "Upload",
     "UploadPart",
+    "Webhook",
+    "WebhookDelivery",
 ]
 
 JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
@@ -67,24 +72,6 @@ FINISHED_STATES = ("succeeded", "failed", "canceled")
 CHECK_STATES = ("pending", "ready", "failed")
 PUBLIC_JOB_KINDS = ("score", "explain", "finetune")
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
-
-
-class Owner(Base):
-    __tablename__ = "owners"
-    id: Mapped[str] = mapped_column(primary_key=True)  # own_…
-    name: Mapped[str]
-    created_at: Mapped[datetime] = created_at_column()
-
-
-class ApiKey(Base):
-    __tablename__ = "api_keys"
-    id: Mapped[str] = mapped_column(primary_key=True)  # key_…
-    owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
-    name: Mapped[str]
-    digest: Mapped[str] = mapped_column(unique=True)  # HMAC-SHA256 of the secret, hex; the secret itself is never stored
-    hint: Mapped[str]  # last four characters, so that a person can tell keys apart
-    created_at: Mapped[datetime] = created_at_column()
-    revoked_at: Mapped[datetime | None]
 
 
 class IdempotencyRecord(Base):
@@ -111,7 +98,12 @@ class Blob(Base):
 
 class Upload(Base):
     __tablename__ = "uploads"
-    __table_args__ = (CheckConstraint("state IN ('open', 'complete')", name="state"), Index(None, "owner_id", "sha256"))
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'complete')", name="state"),
+        Index(None, "owner_id", "sha256"),
+        Index("ix_uploads_sha256", "sha256"),  # by which the collector knows what refers to content
+        Index("ix_uploads_expires_at", "expires_at"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)  # upl_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     filename: Mapped[str]
@@ -119,7 +111,7 @@ class Upload(Base):
     sha256: Mapped[str]  # declared by the client, checked against the content on completion
     state: Mapped[str] = mapped_column(default="open")
     created_at: Mapped[datetime] = created_at_column()
-    expires_at: Mapped[datetime]  # an open upload is swept after this
+    expires_at: Mapped[datetime]  # when it goes, unless it is complete and something was made of it
     completed_at: Mapped[datetime | None]
 
 
@@ -144,8 +136,8 @@ class Model(Base):
     role: Mapped[str] = mapped_column(default="backbone", server_default="backbone")  # backbone, or vlm: images and phrases in one space
     architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, onnx
     arguments: Mapped[Json]  # keyword arguments of the architecture
-    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))
-    text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))  # the text tower of an onnx pair
+    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
+    text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # the text tower of an onnx pair
     tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's own
     pretrained: Mapped[str | None]
     initial_seed: Mapped[int | None]  # no weights: the architecture as it is initialised from this seed
@@ -168,7 +160,7 @@ class Dataset(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
     kind: Mapped[str]  # images or features
-    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"))
+    upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     server_path: Mapped[str | None]
     hub: Mapped[Json | None]  # {name, revision, image_column, label_column}
     split_seed: Mapped[int] = mapped_column(default=0)
@@ -218,6 +210,7 @@ class Job(Base):
         CheckConstraint("state IN ('queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled')", name="state"),
         Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first by id, which sorts by time
         Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # by which owners take turns
+        Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
         # What the sweeper reads every half minute: only what is not finished.
         Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
     )
@@ -268,5 +261,6 @@ class StageArtifact(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     stage: Mapped[str]
-    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
     created_at: Mapped[datetime] = created_at_column()
+    used_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)  # to within an hour; what nobody uses goes

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
@@ -16,6 +16,7 @@ MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
 
 class ConceptLibrary(Base):
     __tablename__ = "concept_libraries"
+    __table_args__ = (Index("ix_concept_libraries_exemplars", text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")),)
     id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
@@ -86,7 +87,7 @@ class Plot(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)  # arr, accuracy
     format: Mapped[str] = mapped_column(primary_key=True)  # png, svg
-    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
 
 
 class Predictor(Base):
@@ -112,9 +113,11 @@ class ExplanationBatch(Base):
     __tablename__ = "explanation_batches"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     summary: Mapped[Json]  # count, failed, ignored, agreement, accuracies
-    jsonl_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
-    parquet_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
-    offsets_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))  # where each line of the JSON Lines file begins, and its end
+    jsonl_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
+    parquet_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
+    offsets_sha256: Mapped[str] = mapped_column(
+        ForeignKey("blobs.sha256"), index=True
+    )  # where each line of the JSON Lines file begins, and its end
     created_at: Mapped[datetime] = created_at_column()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
@@ -14,7 +14,10 @@ class Study(Base):
     """A grid of score jobs. Its state is that of its jobs, so none is written here."""
 
     __tablename__ = "studies"
-    __table_args__ = (Index("ix_studies_owner_id_id", "owner_id", "id"),)
+    __table_args__ = (
+        Index("ix_studies_owner_id_id", "owner_id", "id"),
+        Index("ix_studies_untold", "id", postgresql_where=text("end_told_at IS NULL")),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)  # std_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[str]
@@ -24,6 +27,7 @@ class Study(Base):
     created_at: Mapped[datetime] = created_at_column()
     extended_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]  # null again once it is extended
+    end_told_at: Mapped[datetime | None]  # when webhooks were told that every job has ended; null again once it is extended
 
 
 class StudyCell(Base):

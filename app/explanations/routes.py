@@ -92,8 +92,8 @@ async def explain_posted(
 ) -> Response:
     """Explain an image of your own. It is kept for a day, so that heat maps and interventions can be asked for."""
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
-    if not explained.has_images:
-        raise Conflict(service.NO_IMAGES_NOTE, code="no_images")
+    if explained.no_images is not None:
+        raise Conflict(explained.no_images, code="no_images")
     let_go(request, session)
     about = {"job": job_id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
     filename = file.filename or "image"

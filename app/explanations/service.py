@@ -28,7 +28,8 @@ LARGEST_INDEX = 2**31 - 1
 MAX_INDEX_DIGITS = len(str(LARGEST_INDEX))
 MOST_QUOTED = 80  # characters of an address
 POSTED_PREFIX = f"{PREFIXES['posted_image']}_"
-NO_IMAGES_NOTE = "The job was scored on ready features, so there is no image to point at."
+FEATURES_NOTE = "The job was scored on ready features, so there is no image to point at."
+DELETED_NOTE = "The job's {noun} was deleted, and what it was made of with it, so images can no longer be looked at."
 UNKNOWN_NOTE = "How exact heat maps are is said with each of them."
 EXACT_NOTE = "Exact: the network averages over places, and the mean of a map is the activation that the head reads."
 PROXY_NOTE = "An approximation: the network does not average over places; each heat map says how it was made."
@@ -50,14 +51,23 @@ class AskedImage:
 
 @dataclass(frozen=True)
 class Explained:
-    """A job that can be explained, as far as it concerns an explanation."""
+    """A job that can be explained, as far as it concerns an explanation.
+
+    Attributes
+    ----------
+    no_images : why no image can be looked at; None where that is possible
+    """
 
     job_id: str
     library_id: str
-    has_images: bool
+    no_images: str | None
     exemplars_sha256: str | None
     input_size: list[int] | None
     has_feature_map: bool | None
+
+    @property
+    def has_images(self) -> bool:
+        return self.no_images is None
 
     @property
     def at(self) -> str:
@@ -82,8 +92,9 @@ def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
     dataset = session.get_one(Dataset, job.dataset_id)
     model = session.get(Model, job.model_id) if job.model_id else None
     info = (model.info if model is not None else None) or {}
-    has_images = dataset.kind != "features"
-    return Explained(job.id, library_id, has_images, exemplars.get("sha256"), info.get("input_size"), info.get("feature_map"))
+    return Explained(
+        job.id, library_id, _why_no_images(model, dataset), exemplars.get("sha256"), info.get("input_size"), info.get("feature_map")
+    )
 
 
 def read_image(session: Session, owner_id: str, job_id: str, image: str) -> AskedImage:
@@ -215,9 +226,16 @@ def _require_predictors(session: Session, owner_id: str, job: Job) -> None:
     raise Conflict(f"Job {job.id} cannot be explained: {reason}.", code="no_predictor")
 
 
+def _why_no_images(model: Model | None, dataset: Dataset) -> str | None:
+    if model is None or dataset.kind == "features":
+        return FEATURES_NOTE
+    deleted = next((noun for noun, row in (("model", model), ("data set", dataset)) if row.deleted_at is not None), None)
+    return None if deleted is None else DELETED_NOTE.format(noun=deleted)
+
+
 def _heat_maps(explained: Explained) -> dict[str, Any]:
-    if not explained.has_images:
-        return {"available": False, "exact": None, "method": None, "note": NO_IMAGES_NOTE}
+    if explained.no_images is not None:
+        return {"available": False, "exact": None, "method": None, "note": explained.no_images}
     if explained.has_feature_map is None:
         return {"available": True, "exact": None, "method": None, "note": UNKNOWN_NOTE}
     if explained.has_feature_map:

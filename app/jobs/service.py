@@ -25,6 +25,7 @@ from app.jobs.views import JobView
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
 from app.queue import ring
+from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 
 RETRY_AFTER_SECONDS = 2
@@ -84,7 +85,14 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
 
 
 def accept(session: Session, job: Job, settings: Settings) -> Job:
-    """Queue a job: its row is the promise, and the broker is told once that row is committed."""
+    """Queue a job: its row is the promise, and the broker is told once that row is committed.
+
+    Raises
+    ------
+    QuotaExceeded
+        When the owner has too many unfinished ones, or made too many today.
+    """
+    require_room_for_jobs(session, job.owner_id, 1, settings)
     enqueue(session, job)
     after_commit(session, lambda: ring(job.id, settings.redis_url))
     return job

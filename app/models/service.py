@@ -99,7 +99,7 @@ def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
 
 
 def delete_model(session: Session, owner_id: str, model_id: str) -> None:
-    """Take a model away from its owner; results of finished jobs stay readable.
+    """Take a model away from its owner, and let go of its files; results of finished jobs stay readable.
 
     Raises
     ------
@@ -110,6 +110,7 @@ def delete_model(session: Session, owner_id: str, model_id: str) -> None:
     model = models.get(model_id, for_update=True)
     require_unneeded(model, models.unfinished_job(model), "model_in_use")
     model.deleted_at = datetime.now(UTC)
+    model.upload_id = model.text_upload_id = None
     session.flush()
 
 

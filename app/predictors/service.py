@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db.models import Job
+from app.db.models import Job, Model
 from app.errors import Conflict, InvalidInput, NotFound
 from app.explanations.dressing import ConceptNames, concepts_in
 from app.predictors.repository import PredictorRepository
@@ -22,7 +22,7 @@ class Found:
     """A predictor as questions name it."""
 
     view: PredictorView
-    has_images: bool
+    has_network: bool
     concept_names: list[str | None]
 
     @property
@@ -50,8 +50,10 @@ def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
     predictors = PredictorRepository(session, owner_id)
     row = predictors.get(predictor_id)
     library = predictors.libraries_of([row.job_id])[row.job_id]
-    has_images = session.get_one(Job, row.job_id).model_id is not None
-    return Found(PredictorView.of(row, library), has_images, predictors.concept_names(library.id))
+    model_id = session.get_one(Job, row.job_id).model_id
+    model = None if model_id is None else session.get_one(Model, model_id)
+    has_network = model is not None and model.deleted_at is None
+    return Found(PredictorView.of(row, library), has_network, predictors.concept_names(library.id))
 
 
 def require_predictable(found: Found, images: int) -> None:
@@ -60,12 +62,13 @@ def require_predictable(found: Found, images: int) -> None:
     Raises
     ------
     Conflict
-        When it belongs to ready features, and so to no network.
+        When it belongs to ready features, and so to no network, or its network was deleted.
     InvalidInput
         For too many images.
     """
-    if not found.has_images:
-        message = f"Predictor {found.view.id} was fitted to ready features, so no network reads images for it; export it and use your own."
+    if not found.has_network:
+        reason = "was fitted to ready features, or its model was deleted, so no network reads images for it"
+        message = f"Predictor {found.view.id} {reason}; export it and use your own."
         raise Conflict(message, code="no_images")
     if images > MAX_IMAGES:
         raise InvalidInput(f"{images} images were sent; {MAX_IMAGES} at once are allowed.", param="file")

@@ -19,6 +19,7 @@ from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
 S3_CLIENT = {"connect_timeout": 3, "read_timeout": 60, "retries": {"max_attempts": 1}}
+SHELVES = 256
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -138,6 +139,14 @@ class ArtifactStore:
     def uploads_with_parts(self) -> set[str]:
         """The identifiers of the uploads of which any part is held."""
         return {Path(entry["name"]).name for entry in self._entries("parts") if entry["type"] == "directory"}
+
+    def contents(self, shelf: int) -> Iterator[tuple[str, int, float]]:
+        """sha256, size in bytes and age in seconds of all content on one of the `SHELVES`, by the first byte of the sha256."""
+        now = datetime.now(UTC).timestamp()
+        for entry in self._entries(f"sha256/{shelf:02x}"):
+            name = Path(entry["name"]).name
+            if entry["type"] == "file" and SHA256_PATTERN.fullmatch(name):
+                yield name, int(entry["size"]), now - _modified(entry)
 
     def sweep_temporary(self, older_than_seconds: float) -> int:
         """Drop what writers that died left under temporary names; returns how many files went."""

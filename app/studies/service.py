@@ -17,6 +17,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.jobs.views import VocabularyView
 from app.models.service import ready_vlm
 from app.queue import ring
+from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.studies.extending import extended_grid, first_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
@@ -94,7 +95,7 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
     studies.add_cells([_cell_row(study_id, number, one, made) for number, one in enumerate(news, len(known))])
     study.grid = grid.model_dump(mode="json")
     study.name = request.name or study.name
-    study.extended_at, study.canceled_at = datetime.now(UTC), None
+    study.extended_at, study.canceled_at, study.end_told_at = datetime.now(UTC), None, None
     session.flush()
     return study
 
@@ -157,7 +158,14 @@ def require_rows(session: Session, owner_id: str, study_id: str) -> Study:
 def _queue(
     session: Session, owner_id: str, planned: Plan, cells: list[PlannedCell], settings: Settings, request_id: str | None
 ) -> dict[str, str]:
-    """Make the jobs of cells that have none, and wake a few workers after the commit; job ids by digest of the request."""
+    """Make the jobs of cells that have none, and wake a few workers after the commit; job ids by digest of the request.
+
+    Raises
+    ------
+    QuotaExceeded
+        When the owner may not have so many.
+    """
+    require_room_for_jobs(session, owner_id, len(cells), settings)
     vocabulary = planned.grid.vocabulary
     concept_set_id = vocabulary.id if vocabulary is not None and not is_shipped(vocabulary.id) else None
     ordered = breadth_first(cells)

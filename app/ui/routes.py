@@ -24,6 +24,7 @@ PAGES = {
     "/studies": "studies.html",
     "/studies/{study_id}": "study.html",
     "/leaderboard": "leaderboard.html",
+    "/keys": "keys.html",
     "/jobs/{job_id}": "job.html",
     "/jobs/{job_id}/concepts": "concepts.html",
     "/jobs/{job_id}/concepts/{concept}": "concept.html",
@@ -35,6 +36,7 @@ PAGES = {
 }
 SIGN_IN = "sign_in.html"
 OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")  # of this origin: one slash, and nothing that a browser would take for a host
+UNREADABLE = "This API key lacks the scope read, which these pages live by; sign in with one that has it."
 SITE_REFUSED = "This form was sent by another site, so it was not taken. Sign in here, on the service's own page."
 
 router = APIRouter(include_in_schema=False)
@@ -78,10 +80,12 @@ def sign_in(
         return render(SIGN_IN, 403, problem=SITE_REFUSED)
     secret = key.strip()
     try:
-        authenticate(session, f"Bearer {secret}", settings.api_key_secret)
+        owner = authenticate(session, f"Bearer {secret}", settings.api_key_secret)
     except Unauthorized as error:
         problem = error.detail if secret.startswith("iis_") else "An API key begins with iis_; paste the whole line of the key file."
         return render(SIGN_IN, 401, problem=problem)
+    if "read" not in owner.scopes:
+        return render(SIGN_IN, 403, problem=UNREADABLE)
     answer = RedirectResponse(following if OWN_PATH.fullmatch(following) else "/", 303)
     answer.set_cookie(KEY_COOKIE, secret, path="/", httponly=True, samesite="strict", secure=by_https(request))
     return answer

@@ -43,7 +43,8 @@ def create_small(
     sha256: Annotated[Sha256 | None, Form()] = None,
 ) -> Response:
     """Send a small file in one multipart request."""
-    upload = service.create_small_upload(session, store, owner.owner_id, file.filename or "upload", _chunks(file), sha256, settings)
+    name, size_bytes = file.filename or "upload", file.size or 0
+    upload = service.create_small_upload(session, store, owner.owner_id, name, size_bytes, _chunks(file), sha256, settings)
     return _created(upload, settings)
 
 
@@ -91,13 +92,13 @@ async def put_part(
 @router.post("/{upload_id}/complete", response_model=UploadView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def complete(upload_id: str, session: SessionDep, settings: SettingsDep, store: StoreDep, owner: OwnerDep) -> UploadView:
     """Join the parts and check size and sha256. When they differ the parts stay and can be sent again."""
-    upload = service.complete_upload(session, store, owner.owner_id, upload_id)
+    upload = service.complete_upload(session, store, owner.owner_id, upload_id, settings)
     return UploadView.of(upload, [], settings.upload_part_max_bytes)
 
 
 @router.delete("/{upload_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def abandon(upload_id: str, session: SessionDep, store: StoreDep, owner: OwnerDep) -> None:
-    """Give an open upload up and drop its parts."""
+    """Give an upload up that nothing was made of, whether it is complete or not."""
     service.abandon_upload(session, store, owner.owner_id, upload_id)
 
 

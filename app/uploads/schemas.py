@@ -87,7 +87,7 @@ class UploadView(BaseModel):
     parts: list[PartView] = Field(description="Which parts are there; empty once the upload is complete")
     part_max_bytes: int
     created_at: datetime
-    expires_at: datetime = Field(description="When an open upload and its parts are dropped")
+    expires_at: datetime = Field(description="When the upload is dropped, unless it is complete and a model or data set is made of it")
     completed_at: datetime | None
     links: dict[str, str]
 

@@ -13,10 +13,11 @@ from app.db.ids import new_id
 from app.db.models import Upload, UploadPart
 from app.db.session import after_commit
 from app.errors import Conflict, InvalidInput, TooLarge
+from app.quotas.service import require_bytes, require_room_for_upload
 from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
-from app.uploads.repository import UploadRepository, lock_one_expired, open_upload_ids
+from app.uploads.repository import UploadRepository, lock_one_expired, lock_one_unused, open_upload_ids
 from app.uploads.schemas import UploadCreate, bare_filename
 
 ABANDONED_WRITE_SECONDS = 24 * 3600.0
@@ -26,19 +27,35 @@ log = structlog.get_logger(__name__)
 
 
 def create_upload(session: Session, owner_id: str, declared: UploadCreate, settings: Settings) -> Upload:
-    """Open an upload, or give a complete one at once when this owner has sent the same content before."""
+    """Open an upload, or give a complete one at once when this owner has sent the same content before.
+
+    Raises
+    ------
+    TooLarge
+    QuotaExceeded
+        When the owner has no room for it.
+    """
     if declared.size_bytes > settings.upload_max_bytes:
         raise TooLarge(f"An upload may have at most {settings.upload_max_bytes} bytes.", param="size_bytes")
     uploads = UploadRepository(session, owner_id)
     known = uploads.find_complete(declared.sha256, declared.size_bytes)
+    if known is None:
+        require_room_for_upload(session, owner_id, declared.size_bytes, settings, parts_to_come=True)
     upload = _new_upload(owner_id, declared.filename, declared.size_bytes, declared.sha256, settings)
     if known is not None:
-        _finish(upload)
+        _finish(upload, settings)
     return uploads.add(upload)
 
 
 def create_small_upload(
-    session: Session, store: ArtifactStore, owner_id: str, filename: str, chunks: Iterable[bytes], sha256: str | None, settings: Settings
+    session: Session,
+    store: ArtifactStore,
+    owner_id: str,
+    filename: str,
+    size_bytes: int,
+    chunks: Iterable[bytes],
+    sha256: str | None,
+    settings: Settings,
 ) -> Upload:
     """Take a small file in one go.
 
@@ -46,12 +63,19 @@ def create_small_upload(
     ------
     InvalidInput
         For an empty file, or when the content is not what `sha256` promised; nothing is kept.
+    QuotaExceeded
+        When the owner has no room for it.
     """
+    uploads = UploadRepository(session, owner_id)
+    if sha256 is None or uploads.find_complete(sha256, size_bytes) is None:
+        require_bytes(session, owner_id, size_bytes, settings)  # rather than store what nobody may keep
     digest, size_bytes = store.put_chunks(_checked(chunks, sha256, settings.small_upload_max_bytes))
+    if uploads.find_complete(digest, size_bytes) is None:
+        require_room_for_upload(session, owner_id, size_bytes, settings, parts_to_come=False)
     _record_content(session, store, digest, size_bytes)
     upload = _new_upload(owner_id, bare_filename(filename), size_bytes, digest, settings)
-    _finish(upload)
-    return UploadRepository(session, owner_id).add(upload)
+    _finish(upload, settings)
+    return uploads.add(upload)
 
 
 def require_open(session: Session, owner_id: str, upload_id: str) -> Upload:
@@ -93,7 +117,7 @@ def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: 
     return part
 
 
-def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> Upload:
+def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, settings: Settings) -> Upload:
     """Put the parts together and check them against what was declared; completing twice changes nothing.
 
     Raises
@@ -121,28 +145,37 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
         raise _sha256_mismatch(mismatch.sha256, upload.sha256) from mismatch
     _record_content(session, store, upload.sha256, upload.size_bytes)
     uploads.delete_parts(upload)
-    _finish(upload)
+    _finish(upload, settings)
     session.flush()
     _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
     return upload
 
 
 def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> None:
-    """Drop an open upload and its parts."""
+    """Drop an upload that nothing was made of, with its parts; complete content goes once nothing else refers to it.
+
+    Raises
+    ------
+    Conflict
+        When it is being completed, or something was made of it.
+    """
     uploads = UploadRepository(session, owner_id)
     uploads.get(upload_id)
     upload = uploads.lock(upload_id)
     if upload is None:
         raise _being_completed(upload_id)
-    if upload.state == "complete":
-        raise Conflict(f"Upload {upload_id} is complete; models and data sets may be made of it.", code="upload_complete")
+    if upload.state == "complete" and uploads.is_used(upload):
+        raise Conflict(
+            f"Something is made of upload {upload_id}, or an unfinished job reads it; delete the model or data set first.",
+            code="upload_in_use",
+        )
     uploads.delete(upload)
     _remove_after_commit(session, upload_id, lambda: store.delete_parts(upload_id))
 
 
 def require_complete(session: Session, owner_id: str, upload_id: str, param: str = "upload") -> Upload:
-    """The upload that something is made of; `param` is the field that names it."""
-    upload = UploadRepository(session, owner_id).get(upload_id)
+    """The upload that something is made of, held so that it does not expire before the commit; `param` is the field that names it."""
+    upload = UploadRepository(session, owner_id).hold(upload_id)
     if upload.state != "complete":
         raise Conflict(
             f"Upload {upload_id} is not complete; send its parts and POST to {upload_id}/complete first.",
@@ -166,6 +199,20 @@ def expire_uploads(session: Session, store: ArtifactStore) -> int:
     session.rollback()
     _remove_leftover_parts(session, store)
     store.sweep_temporary(ABANDONED_WRITE_SECONDS)
+    return gone
+
+
+def drop_unused_uploads(session: Session) -> int:
+    """Drop complete uploads whose time is over and that nothing was made of, one transaction each; returns how many went. Commits.
+
+    Their content goes with `app.storage.collecting`, unless something else refers to it.
+    """
+    gone = 0
+    while (upload := lock_one_unused(session, datetime.now(UTC))) is not None:
+        session.delete(upload)
+        session.commit()
+        gone += 1
+    session.rollback()
     return gone
 
 
@@ -213,9 +260,11 @@ def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, sett
     )
 
 
-def _finish(upload: Upload) -> None:
+def _finish(upload: Upload, settings: Settings) -> None:
     upload.state = "complete"
-    upload.completed_at = datetime.now(UTC)
+    now = datetime.now(UTC)
+    upload.completed_at = now
+    upload.expires_at = now + timedelta(seconds=settings.upload_expiry_seconds)
 
 
 def _require_whole(upload: Upload, parts: Sequence[UploadPart]) -> None:

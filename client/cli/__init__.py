@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from client.cli import classes, concepts, explain, finetune, jobs, leaderboard, predict, score, up, vocabulary
+from client.cli import classes, concepts, explain, finetune, jobs, keys, leaderboard, predict, score, up, vocabulary
 from client.cli.studies import commands as studies
 from client.errors import IISError, ServiceError
 from client.terminal import Terminal
@@ -29,10 +29,12 @@ for command in (
     finetune.checkpoint,
     jobs.cancel,
     leaderboard.leaderboard,
+    keys.quotas,
 ):
     app.command()(command)
 app.add_typer(vocabulary.app)
 app.add_typer(studies.app)
+app.add_typer(keys.app)
 
 
 def main() -> None:

@@ -9,9 +9,10 @@ import secrets
 import struct
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -105,14 +106,22 @@ def store(app: FastAPI) -> ArtifactStore:
 
 
 def make_tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
-    secret = SECRET_PREFIX + secrets.token_urlsafe(24)
     owner_id = new_id("owner")
     with sessions.begin() as session:
         session.add(Owner(id=owner_id, name="A tenant"))
-        session.flush()
-        digest = digest_of(secret, settings.api_key_secret)
-        session.add(ApiKey(id=new_id("api_key"), owner_id=owner_id, name="first", digest=digest, hint=secret[-4:]))
-    return Tenant(owner_id, {"Authorization": f"Bearer {secret}"})
+    return Tenant(owner_id, make_key(sessions, settings, owner_id, "read", "write", "admin", name="first"))
+
+
+def make_key(sessions: SessionFactory, settings: Settings, owner_id: str, *scopes: str, **columns: Any) -> dict[str, str]:
+    """Another key of an owner, as the headers that carry it."""
+    secret = SECRET_PREFIX + secrets.token_urlsafe(24)
+    digest = digest_of(secret, settings.api_key_secret)
+    key = ApiKey(
+        id=new_id("api_key"), owner_id=owner_id, digest=digest, hint=secret[-4:], scopes=list(scopes), **{"name": "key", **columns}
+    )
+    with sessions.begin() as session:
+        session.add(key)
+    return {"Authorization": f"Bearer {secret}"}
 
 
 @pytest.fixture
@@ -124,6 +133,12 @@ def tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
 def stranger(sessions: SessionFactory, settings: Settings) -> Tenant:
     """Another owner, who must never see anything of `tenant`'s."""
     return make_tenant(sessions, settings)
+
+
+@pytest.fixture
+def key_for(sessions: SessionFactory, settings: Settings, tenant: Tenant) -> Callable[..., dict[str, str]]:
+    """`key_for("read", expires_at=…)`: the headers of another key of the tenant's with these scopes."""
+    return partial(make_key, sessions, settings, tenant.owner_id)
 
 
 @pytest.fixture

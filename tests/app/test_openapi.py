@@ -55,10 +55,20 @@ def test_every_operation_shows_an_example(document: dict[str, Any]) -> None:
 def test_every_operation_declares_its_refusals_as_problems(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         refusals = {status: answer for status, answer in operation["responses"].items() if status.startswith(("4", "5"))}
-        assert set(refusals) >= {"401", "422", "503"}, name
+        assert set(refusals) >= {"401", "403", "422", "429", "503"}, name
         assert "{" not in name or "404" in refusals, name
         for status, answer in refusals.items():
             assert list(answer["content"]) == ["application/problem+json"], f"{name} {status}"
+
+
+def test_every_operation_that_takes_a_key_names_the_scope_it_needs(document: dict[str, Any]) -> None:
+    needed = {name: operation["security"] for name, operation in operations(document)}
+    assert needed["GET /v1/jobs"] == needed["POST /v1/studies/estimate"] == [{"HTTPBearer": ["read"]}]
+    assert needed["POST /v1/jobs"] == [{"HTTPBearer": ["write"]}]
+    assert needed["GET /v1/api-keys"] == [{"HTTPBearer": ["admin"]}]
+    assert {name for name, choices in needed.items() if not choices} == {
+        f"GET /v1/{path}" for path in ("health/live", "health/ready", "metrics")
+    }
 
 
 def explore(operation: Any, checks: list[Any], headers: dict[str, str]) -> None:

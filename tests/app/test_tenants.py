@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +21,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/jobs/{job_id}/explanations/{image}/interventions": {"json": {}},
     "/v1/predictors/{predictor_id}/predict": {"files": {"file": ("a.png", b"x")}},
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
+    "/v1/webhooks/{webhook_id}": {"json": {}},
+}
+READING_POSTS = {
+    "/v1/concept-libraries/{library_id}/nearest",
+    "/v1/jobs/{job_id}/explanations",
+    "/v1/jobs/{job_id}/explanations/{image}/interventions",
+    "/v1/predictors/{predictor_id}/predict",
+    "/v1/studies/estimate",
 }
 
 
@@ -36,6 +45,7 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
     rows.explainable_job()
     upload = client.post("/v1/uploads", json={"filename": "a", "size_bytes": 1, "sha256": "0" * 64}).json()["id"]
     key = client.get("/v1/api-keys").json()["data"][0]["id"]
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}).json()
     return {
         "upload_id": upload,
         "number": "1",
@@ -56,6 +66,8 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
         "export_format": "onnx",
         "study_id": client.post("/v1/studies", json=rows.study_request()).json()["id"],
         "figure": "iis_accuracy",
+        "webhook_id": webhook["id"],
+        "delivery_id": client.post(webhook["links"]["test"]).json()["id"],
     }
 
 
@@ -93,6 +105,32 @@ def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, ow
         assert answer.status_code in {401, 422}, f"{method} {at}"
         if answer.status_code == 422:  # a form is read before the key is looked at
             assert path in {"/v1/uploads/small", "/v1/jobs/{job_id}/explanations", "/v1/predictors/{predictor_id}/predict"}
+
+
+def scope_of(method: str, path: str) -> str:
+    if path.startswith(("/v1/api-keys", "/v1/webhooks")):
+        return "admin"
+    return "read" if method == "GET" or path in READING_POSTS else "write"
+
+
+def test_a_key_is_refused_whatever_its_scopes_do_not_cover(
+    app: FastAPI, client: TestClient, owned: dict[str, str], key_for: Callable[..., dict[str, str]]
+) -> None:
+    keys = {held: key_for(*held) for held in (("read",), ("write",), ("admin",), ("read", "write"))}
+    refused = dict.fromkeys(keys, 0)
+    for (method, path), (held, headers) in itertools.product(operations(app), keys.items()):
+        needed = scope_of(method, path)
+        if path in OPEN_TO_ALL or needed in held:
+            continue
+        at = path.format(**{name: owned[name] for name in re.findall(r"{(\w+)}", path)})
+        body = BODIES.get(path) or ({"files": {"file": ("a", b"x")}} if path == "/v1/uploads/small" else {})
+        once = {"Idempotency-Key": "one"} if method == "POST" else {}
+        answer = client.request(method, at, headers=headers | once, **body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing"), f"{method} {at}"
+        assert f"needs a key with the scope {needed}; this one has {', '.join(held)} alone" in answer.json()["detail"]
+        refused[held] += 1
+    assert min(refused.values()) >= 5
+    assert {path for _, path in operations(app)} >= READING_POSTS
 
 
 def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any, strange_rows: Any) -> None:

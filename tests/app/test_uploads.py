@@ -228,6 +228,17 @@ def test_an_upload_may_be_given_up(client: TestClient, settings: Settings) -> No
     assert stored_files(settings) == []
 
 
+def test_a_complete_upload_may_be_given_up_as_long_as_nothing_is_made_of_it(client: TestClient) -> None:
+    upload = client.post("/v1/uploads/small", files={"file": ("net.safetensors", CONTENT)}).json()
+    model = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload["id"]})
+    assert model.status_code == 201
+    refused = client.delete(upload["links"]["self"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "upload_in_use")
+    unused = client.post("/v1/uploads/small", files={"file": ("other.safetensors", CONTENT + b"!")}).json()
+    assert client.delete(unused["links"]["self"]).status_code == 204
+    assert client.get(unused["links"]["self"]).status_code == 404
+
+
 def test_a_small_file_goes_up_in_one_request(client: TestClient, store: ArtifactStore, sessions: SessionFactory) -> None:
     sent = client.post("/v1/uploads/small", files={"file": ("../etc/net.npz", CONTENT)}, data={"sha256": SHA256})
     assert sent.status_code == 201

@@ -225,16 +225,17 @@ class ScriptedService:
         self.asked: list[str] = []
         self.keys: list[str | None] = []
         self.sizes: list[int] = []  # bytes of each body
-        self._answers: dict[str, list[tuple[int, str, bytes]]] = defaultdict(list)
+        self._answers: dict[str, list[tuple[int, str, bytes, dict[str, str]]]] = defaultdict(list)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def answer(self, request: str, *answers: tuple[int, Any]) -> None:
-        """Write down the answers to `request` ("GET /v1/jobs"): a status, and text of a stream or what becomes JSON."""
-        for status, body in answers:
+    def answer(self, request: str, *answers: tuple[int, Any] | tuple[int, Any, dict[str, str]]) -> None:
+        """Write down the answers to `request` ("GET /v1/jobs"): a status, text of a stream or what becomes JSON, and header fields."""
+        for status, body, *fields in answers:
             media_type = "text/event-stream" if isinstance(body, str) else "application/json"
-            self._answers[request].append((status, media_type, (body if isinstance(body, str) else json.dumps(body)).encode()))
+            content = (body if isinstance(body, str) else json.dumps(body)).encode()
+            self._answers[request].append((status, media_type, content, fields[0] if fields else {}))
 
     def times(self, request: str) -> int:
         return self.asked.count(request)
@@ -253,10 +254,12 @@ class ScriptedService:
                 service.asked.append(request)
                 service.keys.append(self.headers.get("Idempotency-Key"))
                 answers = service._answers[request]
-                status, media_type, body = answers.pop(0) if len(answers) > 1 else answers[0]
+                status, media_type, body, fields = answers.pop(0) if len(answers) > 1 else answers[0]
                 self.send_response(status)
                 self.send_header("Content-Type", media_type)
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in fields.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -10,6 +10,7 @@ import client
 
 def test_the_public_names_are_these_and_no_others() -> None:
     assert client.__all__ == [
+        "ApiKey",
         "BatchJob",
         "BatchResult",
         "Board",
@@ -44,6 +45,7 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "FinetuneLibrary",
         "FinetuneResult",
         "FinetuneRun",
+        "ForbiddenError",
         "HeatMap",
         "IISClient",
         "IISError",
@@ -60,12 +62,15 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "LocalFileError",
         "Model",
         "ModelEntry",
+        "NewApiKey",
         "NotFoundError",
         "Outcome",
         "Phrase",
         "Point",
         "Prediction",
         "Predictor",
+        "Quota",
+        "Quotas",
         "Report",
         "Result",
         "ServiceError",
@@ -76,11 +81,15 @@ def test_the_public_names_are_these_and_no_others() -> None:
         "StudyEstimate",
         "StudyGrid",
         "TooLargeError",
+        "TooManyRequestsError",
         "UnauthorizedError",
         "UnavailableError",
         "Upload",
         "Verdict",
         "WaitTimeoutError",
+        "Webhook",
+        "WebhookDelivery",
+        "WebhookWithSecret",
     ]
     assert all(hasattr(client, name) for name in client.__all__)
 

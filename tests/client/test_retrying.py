@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from client import ConflictError, NotFoundError, UnavailableError, transport, uploads
+from client import ConflictError, NotFoundError, TooManyRequestsError, UnavailableError, transport, uploads
 from client.events import follow
 from client.transport import READ_TIMEOUT_SECONDS, Transport
 
@@ -76,6 +76,26 @@ def test_the_larger_an_upload_the_longer_its_completion_is_waited_for(
         "/v1/uploads/upl_1/parts/1": READ_TIMEOUT_SECONDS,
         COMPLETE: READ_TIMEOUT_SECONDS + 300,
     }
+
+
+def test_who_is_too_fast_waits_as_long_as_the_service_says(
+    scripted: ScriptedService, impatient: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", pauses.append)
+    scripted.answer(f"GET {JOB}", (*problem(429, "rate_limited"), {"Retry-After": "7"}), (200, {"state": "running"}))
+    assert impatient.send("GET", JOB).json() == {"state": "running"}
+    scripted.answer(f"GET {EVENTS}", (*problem(429, "rate_limited"), {"Retry-After": "8"}), (200, event(2, "succeeded")))
+    assert [found["id"] for found in follow(impatient, "job_1")] == [2]
+    assert pauses == [7, 8]
+
+
+def test_a_quota_that_is_used_up_is_told_at_once(scripted: ScriptedService, impatient: Transport) -> None:
+    scripted.answer("POST /v1/jobs", problem(429, "quota_exceeded"))
+    with pytest.raises(TooManyRequestsError) as refused:
+        impatient.send("POST", "/v1/jobs", json={})
+    assert refused.value.code == "quota_exceeded"
+    assert scripted.times("POST /v1/jobs") == 1
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "unavailable"), (429, "too_many_requests")])

@@ -36,9 +36,7 @@ def golden() -> Path:
     ("representation", "kind", "tolerance"),
     [
         ("digits_trained", "prototype", 0.015),
-        ("digits_trained", "cluster", 0.015),
         ("digits_trained", "end2end", 0.03),
-        ("digits_ep1", "prototype", 0.015),
         ("digits_ep1", "cluster", 0.015),
         ("cifar_resnet20", "prototype", 0.015),
     ],

@@ -15,6 +15,7 @@ from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
 from app.db.transitions import CancelRequested, LeaseLost
 from app.db.turns import queued_jobs
+from worker.collector import Collector
 from worker.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service
     with service.runtime.sessions.begin() as session:
         for key, created_at in (("old", now - timedelta(hours=25)), ("young", now - timedelta(hours=23))):
             session.add(IdempotencyRecord(owner_id=service.owner_id, key=key, request_digest="0", created_at=created_at))
-    Sweeper(service.runtime, partial(keep_house, service.runtime)).sweep()
+    Sweeper(service.runtime, partial(keep_house, service.runtime, Collector(service.runtime))).sweep()
     with service.runtime.sessions() as session:
         assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.db.ids import PREFIXES, new_id
+from app.db.ids import PREFIXES, first_id_at, new_id
 
 
 @pytest.mark.parametrize(("kind", "prefix"), PREFIXES.items())
@@ -20,3 +21,10 @@ def test_identifiers_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("app.db.ids.time.time_ns", lambda now=milliseconds: now * 1_000_000)
         made.append(new_id("job"))
     assert made == sorted(made)
+
+
+def test_what_was_made_before_a_moment_is_told_by_its_identifier() -> None:
+    now = datetime.now(UTC)
+    made = new_id("job")
+    assert first_id_at("job", now - timedelta(milliseconds=1)) < made < first_id_at("job", now + timedelta(minutes=1))
+    assert len(first_id_at("job", now)) == len(made)

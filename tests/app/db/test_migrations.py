@@ -107,3 +107,25 @@ def test_going_back_fails_what_the_earlier_release_does_not_know(empty_database:
         states = connection.execute("SELECT id, state, error->>'code' FROM jobs ORDER BY id").fetchall()
         assert states == [("done", "succeeded", None), ("ordinary", "queued", None), ("waiting", "failed", "not_supported")]
         assert connection.execute("SELECT id, state FROM models ORDER BY id").fetchall() == [("trained", "ready"), ("untrained", "failed")]
+
+
+def test_keys_of_earlier_releases_keep_every_right_and_going_back_revokes_those_with_less(empty_database: str) -> None:
+    upgrade(empty_database, "0008")
+    with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'someone')")
+        connection.execute("INSERT INTO api_keys (id, owner_id, name, digest, hint) VALUES ('old', 'own_1', 'old', 'old', 'abcd')")
+        upgrade(empty_database)
+        assert connection.execute("SELECT scopes, expires_at FROM api_keys").fetchall() == [(["read", "write", "admin"], None)]
+        for key, scopes, expires_at in (
+            ("full", ["admin", "write", "read"], None),
+            ("reader", ["read"], None),
+            ("guest", ["read", "write", "admin"], "2999-01-01"),
+        ):
+            connection.execute(
+                "INSERT INTO api_keys (id, owner_id, name, digest, hint, scopes, expires_at)"
+                " VALUES (%s, 'own_1', 'key', %s, 'abcd', %s, %s)",
+                (key, key, scopes, expires_at),
+            )
+        downgrade(empty_database, "0008")
+        usable = connection.execute("SELECT id FROM api_keys WHERE revoked_at IS NULL ORDER BY id").fetchall()
+        assert usable == [("full",), ("old",)]

@@ -250,7 +250,7 @@ def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..
     page = visitor.page
     visitor.sign_in()
     of_job = [f"/jobs/{job}{rest}" for rest in ("", "/concepts", "/concepts/0", "/images", "/images/0", "/classes", "/classes/1")]
-    for path in ("/", "/submit", f"/compare?job={job}", *of_job):
+    for path in ("/", "/submit", "/keys", f"/compare?job={job}", *of_job):
         visitor.open(path)
         page.wait_for_function(READ, timeout=LATER)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the window"
@@ -386,3 +386,35 @@ def test_what_the_pages_say_follows_from_what_the_api_says(visit: Callable[..., 
     script = f"async (name) => (await import(name)).interventionBody(new Map({changes}), 5)"
     body = page.evaluate(script, static(page, "explanations.js"))
     assert body == {"kept": 5, "set": [{"concept": 4, "activation": 0}], "scale": [{"concept": 2, "factor": 2}], "suppress": [1]}
+
+
+def test_a_key_is_made_given_a_new_secret_and_revoked_by_clicks_alone(visit: Callable[..., Any]) -> None:
+    visitor = visit()
+    page: Page = visitor.page
+    visitor.sign_in()
+    page.get_by_role("link", name="Keys", exact=True).click()
+    expect(page.get_by_role("row", name="Unfinished jobs")).to_be_visible(timeout=SOON)
+    page.get_by_label("Name").fill("robot <b>")
+    page.get_by_label("Ends on").fill("2999-01-01")
+    page.get_by_role("button", name="Make a key").click()
+    secret = page.locator("#secret code")
+    expect(secret).to_have_text(re.compile("^iis_"), timeout=SOON)
+    first = secret.inner_text()
+    made = page.get_by_role("row", name="robot <b>")
+    expect(made).to_contain_text("read", timeout=SOON)
+    expect(made).to_contain_text("until")
+
+    made.get_by_role("button", name="New secret").click()
+    expect(secret).not_to_have_text(first, timeout=SOON)
+    expect(made).to_contain_text(f"…{first[-4:]} still works until", timeout=SOON)
+    statuses = [
+        httpx.get(visitor.address.url + path, headers={"Authorization": f"Bearer {key}"}).status_code
+        for path in ("/v1/jobs", "/v1/api-keys")
+        for key in (first, secret.inner_text())
+    ]
+    assert statuses == [200, 200, 403, 403]
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    made.get_by_role("button", name="Revoke").click()
+    expect(made).to_contain_text("revoked", timeout=SOON)
+    assert httpx.get(visitor.address.url + "/v1/jobs", headers={"Authorization": f"Bearer {first}"}).status_code == 401

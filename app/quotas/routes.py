@@ -1,0 +1,38 @@
+"""HTTP of quotas: to look at."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request, Response
+
+from app.api_keys.repository import ApiKeyRepository
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.dependencies import SessionDep, SettingsDep
+from app.quotas.repository import QuotaRepository
+from app.quotas.schemas import AskingKeyView, QuotasView, QuotaView, RateView
+from app.quotas.service import DAY, quotas_of
+from app.scopes import in_order
+
+router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
+
+
+@router.get("", response_model=QuotasView)
+def show(request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """What you may have and have: bytes, uploads and jobs; how fast a key may ask; and what the key that asks may do."""
+    limits, used = quotas_of(session, owner.owner_id, settings), QuotaRepository(session, owner.owner_id)
+    key = ApiKeyRepository(session, owner.owner_id).get(owner.key_id)
+    limited = settings.rate_limit_per_second > 0
+    view = QuotasView(
+        stored_bytes=QuotaView(limit=limits.stored_bytes, used=used.stored_bytes()),
+        open_uploads=QuotaView(limit=limits.open_uploads, used=used.open_uploads()),
+        unfinished_jobs=QuotaView(limit=limits.unfinished_jobs, used=used.unfinished_jobs()),
+        jobs_per_day=QuotaView(limit=limits.jobs_per_day, used=used.jobs_since(datetime.now(UTC) - DAY)),
+        requests=RateView(
+            per_second=settings.rate_limit_per_second if limited else None, burst=settings.rate_limit_burst if limited else None
+        ),
+        key=AskingKeyView(id=key.id, scopes=in_order(key.scopes), expires_at=key.expires_at),
+        links={"self": "/v1/quotas", "uploads": "/v1/uploads", "jobs": "/v1/jobs"},
+    )
+    return respond(request, view)

@@ -1,0 +1,150 @@
+"""Where webhooks may lead: which URLs are taken, and which addresses are ever connected to. Nothing is resolved or sent here.
+
+A URL is looked at when it is registered and again before each attempt; the address behind its name only then (`worker.webhook_requests`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+URL_MAX_CHARACTERS = 2000
+HOST_MAX_CHARACTERS = 253
+PORTS = {"http": 80, "https": 443}
+LOOPBACK = IPv4Address("127.0.0.1")
+
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # how some resolvers read a last label as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1
+
+# What no receiver on the internet has. `is_global` says so of most, but not the same in every release of Python.
+# https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry
+_NEVER: tuple[Network, ...] = tuple(
+    ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24"),
+        *("192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16"),
+        *("3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+    )
+)
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is the last 32 bits
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: the IPv4 address follows one of these
+
+
+class UnfitUrl(ValueError):
+    """A URL that webhooks are not sent to; the sentence says what to give instead."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL taken apart: nothing of it is parsed a second time, by another parser with other ideas."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def literal(self) -> Address | None:
+        """The address that the host is, unless it is a name."""
+        return _literal(self.host)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URL, and in the header Host."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def read_url(url: str, allowed: Sequence[Network], *, allow_http: bool) -> Target:
+    """Take a receiver's URL apart, or refuse it.
+
+    Parameters
+    ----------
+    allowed : networks that the operator lets webhooks reach beside the public internet
+    allow_http : whether the operator lets them go out unencrypted
+
+    Raises
+    ------
+    UnfitUrl
+        With a sentence for whoever gave the URL.
+    """
+    if len(url) > URL_MAX_CHARACTERS or not _PRINTABLE.fullmatch(url) or "\\" in url:
+        raise UnfitUrl(
+            f"A webhook's URL has at most {URL_MAX_CHARACTERS:,} printable ASCII characters and no backslash; "
+            "write other characters percent-encoded, and a host's name in its xn-- form."
+        )
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise UnfitUrl("This is no URL; give one such as https://example.org/hooks.") from None
+    scheme = parts.scheme.lower()
+    if scheme != "https" and not (allow_http and scheme == "http"):
+        raise UnfitUrl("A webhook's URL begins with https://.")
+    if "@" in parts.netloc:
+        raise UnfitUrl("A webhook's URL holds no user name or password; check the signature of what arrives instead.")
+    if "#" in url:
+        raise UnfitUrl("A webhook's URL has no fragment; leave out what follows the #.")
+    if port == 0:
+        raise UnfitUrl("Port 0 is no port that anybody listens on.")
+    bracketed = parts.netloc.startswith("[")
+    literal = _literal(host)
+    if bracketed != isinstance(literal, IPv6Address) or not (literal or _is_name(host)):
+        raise UnfitUrl(
+            "The URL's host is neither a name, such as example.org, nor an address in its usual form: four decimal numbers, "
+            "or IPv6 in brackets without a zone. Names end without a dot."
+        )
+    if literal is None and (host == "localhost" or host.endswith(".localhost")):
+        literal = LOOPBACK
+    if literal is not None and not is_reachable(literal, allowed):
+        raise UnfitUrl("The URL's host is not on the public internet; webhooks reach nothing else.")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(scheme, str(_literal(host) or host), port or PORTS[scheme], path)
+
+
+def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:
+    """Whether webhooks may connect to an address: a public one, or one in a network that the operator allows."""
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return False
+    return _within(address, allowed) or _is_public(address)
+
+
+def _is_public(address: Address) -> bool:
+    if _within(address, _NEVER):
+        return False
+    if isinstance(address, IPv6Address):
+        last = IPv4Address(int(address) & 0xFFFF_FFFF)
+        if address in _NAT64:
+            return _is_public(last)
+        if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _within(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return None if isinstance(address, IPv6Address) and address.scope_id is not None else address
+
+
+def _is_name(host: str) -> bool:
+    labels = host.split(".")
+    return len(host) <= HOST_MAX_CHARACTERS and all(map(_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])

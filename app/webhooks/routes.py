@@ -1,0 +1,92 @@
+"""Routes of webhooks and their deliveries: thin, the rules are in the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from app.auth import OwnerDep
+from app.conditional import respond
+from app.db.models import Webhook
+from app.dependencies import SessionDep, SettingsDep
+from app.idempotency import IdempotentRoute
+from app.pagination import Page, PageParams, page
+from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
+from app.webhooks import service
+from app.webhooks.repository import DeliveryRepository, WebhookRepository
+from app.webhooks.schemas import PATH, DeliveryView, WebhookCreate, WebhookUpdate, WebhookView, WebhookWithSecret
+
+DELIVERIES_AT = "/{webhook_id}/deliveries"
+DELIVERY_AT = DELIVERIES_AT + "/{delivery_id}"
+
+router = APIRouter(prefix=PATH, tags=["webhooks"], route_class=IdempotentRoute)
+
+
+@router.post("", status_code=201, response_model=WebhookWithSecret, responses=CREATION_RESPONSES)
+def create(body: WebhookCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Be told of events. The secret by which you know that a message is ours is in this answer and never again."""
+    return _with_secret(request, *service.create_webhook(session, owner.owner_id, body, settings), status=201)
+
+
+@router.get("", response_model=Page[WebhookView])
+def list_webhooks(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """Your webhooks, newest first."""
+    rows = WebhookRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
+    return respond(request, page([WebhookView.of(row) for row in rows], params, PATH))
+
+
+@router.get("/{webhook_id}", response_model=WebhookView, responses=RESOURCE_RESPONSES)
+def show(webhook_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """One webhook."""
+    return respond(request, WebhookView.of(WebhookRepository(session, owner.owner_id).get(webhook_id)))
+
+
+@router.patch("/{webhook_id}", response_model=WebhookView, responses=CREATION_RESPONSES)
+def update(webhook_id: str, body: WebhookUpdate, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> WebhookView:
+    """Change a webhook; what is left out stays. While it is disabled nothing new is noted for it, and what waits goes on waiting."""
+    return WebhookView.of(service.update_webhook(session, owner.owner_id, webhook_id, body, settings))
+
+
+@router.delete("/{webhook_id}", status_code=204, responses=RESOURCE_RESPONSES)
+def delete(webhook_id: str, session: SessionDep, owner: OwnerDep) -> None:
+    """Delete a webhook with everything that waits for it."""
+    WebhookRepository(session, owner.owner_id).delete(webhook_id)
+
+
+@router.post("/{webhook_id}/rotate-secret", response_model=WebhookWithSecret, responses=CREATION_RESPONSES)
+def rotate_secret(webhook_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Get another secret. For 24 hours messages are signed by both, so that a receiver can change over."""
+    return _with_secret(request, *service.rotate_secret(session, owner.owner_id, webhook_id, settings), status=200)
+
+
+@router.post("/{webhook_id}/test", status_code=201, response_model=DeliveryView, responses=CREATION_RESPONSES)
+def send_test(webhook_id: str, session: SessionDep, owner: OwnerDep) -> Response:
+    """Send a `webhook.test` event, whatever the filter. What became of it is in the delivery."""
+    view = DeliveryView.of(service.send_test(session, owner.owner_id, webhook_id))
+    return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
+
+
+@router.get(DELIVERIES_AT, response_model=Page[DeliveryView], responses=RESOURCE_RESPONSES)
+def list_deliveries(webhook_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """What a webhook was told in the last 30 days, newest first."""
+    rows = service.list_deliveries(session, owner.owner_id, webhook_id, params.after, params.limit)
+    return respond(request, page([DeliveryView.of(row) for row in rows], params, f"{PATH}/{webhook_id}/deliveries"))
+
+
+@router.get(DELIVERY_AT, response_model=DeliveryView, responses=RESOURCE_RESPONSES)
+def show_delivery(webhook_id: str, delivery_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """One delivery: how often it was tried, and how that ended last."""
+    return respond(request, DeliveryView.of(DeliveryRepository(session, owner.owner_id, webhook_id).get(delivery_id)))
+
+
+@router.post(f"{DELIVERY_AT}/replay", response_model=DeliveryView, responses=CREATION_RESPONSES)
+def replay(webhook_id: str, delivery_id: str, session: SessionDep, owner: OwnerDep) -> DeliveryView:
+    """Send a delivery again, under the same webhook-id."""
+    return DeliveryView.of(service.replay(session, owner.owner_id, webhook_id, delivery_id))
+
+
+def _with_secret(request: Request, webhook: Webhook, secret: str, *, status: int) -> Response:
+    view = WebhookView.of(webhook)
+    shown = WebhookWithSecret(**view.model_dump(), secret=secret)
+    request.state.replay_body = shown.model_copy(update={"secret": None}).model_dump_json().encode()
+    headers = {"Cache-Control": "no-store"} | ({"Location": view.links["self"]} if status == 201 else {})
+    return Response(shown.model_dump_json(), status, headers, media_type="application/json")

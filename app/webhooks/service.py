@@ -1,0 +1,138 @@
+"""The rules of webhooks: which there may be, when their secrets change, and when something is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from app.db.ids import new_id
+from app.db.models import Webhook, WebhookDelivery
+from app.db.webhook_events import TEST_EVENT, add_deliveries
+from app.errors import Conflict, InvalidInput
+from app.settings import Settings
+from app.webhooks.addresses import UnfitUrl, read_url
+from app.webhooks.repository import DeliveryRepository, WebhookRepository
+from app.webhooks.schemas import WebhookCreate, WebhookUpdate
+from app.webhooks.signing import digest_of, new_salt, secret_of
+
+MAX_WEBHOOKS = 20
+PREVIOUS_SECRET_SIGNS = timedelta(hours=24)
+
+
+def create_webhook(session: Session, owner_id: str, request: WebhookCreate, settings: Settings) -> tuple[Webhook, str]:
+    """Add a webhook; returns it with its secret, which nobody is shown again.
+
+    Raises
+    ------
+    InvalidInput
+        When the URL is none that webhooks are sent to.
+    Conflict
+        When the owner has as many as there may be.
+    """
+    webhook = Webhook(
+        id=new_id("webhook"),
+        owner_id=owner_id,
+        url=_checked(request.url, settings),
+        description=request.description,
+        events=request.events,
+        enabled=request.enabled,
+    )
+    secret = _renew_secret(webhook, settings)
+    webhooks = WebhookRepository(session, owner_id)
+    if webhooks.count_alone() >= MAX_WEBHOOKS:
+        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks, which is as many as there may be; delete one first.", code="too_many_webhooks")
+    return webhooks.add(webhook), secret
+
+
+def update_webhook(session: Session, owner_id: str, webhook_id: str, request: WebhookUpdate, settings: Settings) -> Webhook:
+    """Change what the request names. Enabled again, a webhook is as one that never failed.
+
+    Raises
+    ------
+    InvalidInput
+        When the URL is none that webhooks are sent to.
+    """
+    webhook = WebhookRepository(session, owner_id).get(webhook_id, for_update=True)
+    changes = request.model_dump(exclude_unset=True)
+    if "url" in changes:
+        changes["url"] = _checked(request.url, settings)
+    if changes.get("enabled"):
+        changes |= {"disabled_reason": None, "failing_since": None}
+    for name, value in changes.items():
+        setattr(webhook, name, value)
+    session.flush()
+    return webhook
+
+
+def rotate_secret(session: Session, owner_id: str, webhook_id: str, settings: Settings) -> tuple[Webhook, str]:
+    """Give a webhook another secret; the one before signs too for a day, so that the receiver can change over."""
+    webhook = WebhookRepository(session, owner_id).get(webhook_id, for_update=True)
+    webhook.previous_salt, webhook.previous_expires_at = webhook.secret_salt, datetime.now(UTC) + PREVIOUS_SECRET_SIGNS
+    secret = _renew_secret(webhook, settings)
+    session.flush()
+    return webhook, secret
+
+
+def send_test(session: Session, owner_id: str, webhook_id: str) -> WebhookDelivery:
+    """Tell a webhook something of no consequence, whatever its filter.
+
+    Raises
+    ------
+    Conflict
+        While it is disabled.
+    """
+    webhook = WebhookRepository(session, owner_id).hold(webhook_id)
+    _require_enabled(webhook)
+    data = {"id": webhook.id, "links": {"self": f"/v1/webhooks/{webhook.id}"}}
+    (delivery,) = add_deliveries(session, [webhook], TEST_EVENT, data)
+    session.refresh(delivery)
+    return delivery
+
+
+def list_deliveries(session: Session, owner_id: str, webhook_id: str, after: str | None, limit: int) -> Sequence[WebhookDelivery]:
+    """What a webhook was told, newest first, and one more than `limit`."""
+    WebhookRepository(session, owner_id).get(webhook_id)
+    return DeliveryRepository(session, owner_id, webhook_id).of_webhook(after=after, limit=limit)
+
+
+def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -> WebhookDelivery:
+    """Send a delivery again, now, whatever became of it; the receiver knows it by the same webhook-id.
+
+    Raises
+    ------
+    Conflict
+        While the webhook is disabled, or an attempt is under way.
+    """
+    webhook = WebhookRepository(session, owner_id).hold(webhook_id)
+    delivery = DeliveryRepository(session, owner_id, webhook_id).get(delivery_id, for_update=True)
+    _require_enabled(webhook)
+    now = datetime.now(UTC)
+    if delivery.lease_token is not None and delivery.next_attempt_at is not None and delivery.next_attempt_at > now:
+        raise Conflict(
+            "This delivery is being sent just now; look at how that ends first.", code="delivery_in_flight", retry_after_seconds=5
+        )
+    delivery.state, delivery.attempts, delivery.lease_token = "pending", 0, None
+    delivery.next_attempt_at, delivery.finished_at = now, None
+    session.flush()
+    return delivery
+
+
+def _checked(url: str, settings: Settings) -> str:
+    try:
+        return read_url(url, settings.webhook_allowed_networks, allow_http=settings.webhook_allow_http).url
+    except UnfitUrl as unfit:
+        raise InvalidInput(str(unfit), code="unfit_url", param="url") from unfit
+
+
+def _renew_secret(webhook: Webhook, settings: Settings) -> str:
+    webhook.secret_salt = new_salt()
+    secret = secret_of(webhook.secret_salt, settings)
+    webhook.secret_digest = digest_of(secret)
+    return secret
+
+
+def _require_enabled(webhook: Webhook) -> None:
+    if not webhook.enabled:
+        raise Conflict(f"Webhook {webhook.id} is disabled; enable it first.", code="webhook_disabled")

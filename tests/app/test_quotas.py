@@ -1,0 +1,181 @@
+"""Quotas: what an owner may have, counted so that requests at the same moment do not slip past, and said when it is too much."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select, update
+
+from app.db.ids import first_id_at
+from app.db.models import Job, Study
+from app.db.session import SessionFactory
+from app.quotas.__main__ import main as operate
+
+DAY = timedelta(days=1)
+TOGETHER = 8
+
+
+@pytest.fixture
+def limit(app: FastAPI) -> Callable[..., None]:
+    """`limit(unfinished_jobs=2)` sets the service's own quotas."""
+
+    def set_quotas(**quotas: int) -> None:
+        for name, number in quotas.items():
+            setattr(app.state.settings, f"quota_{name}", number)
+
+    return set_quotas
+
+
+def declared(content: bytes) -> dict[str, Any]:
+    return {"filename": "a.bin", "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def small(content: bytes) -> dict[str, Any]:
+    return {"file": ("a.bin", content)}
+
+
+def require_quota(answer: Any, *words: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (429, "quota_exceeded"), answer.text
+    for word in words:
+        assert word in answer.json()["detail"]
+
+
+def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Any, limit: Callable[..., None], key_for: Any) -> None:
+    limit(unfinished_jobs=7, jobs_per_day=0)
+    rows.succeeded_job()
+    rows.job()
+    before = client.get("/v1/quotas").json()
+    client.post("/v1/uploads/small", files=small(b"abc"))
+    client.post("/v1/uploads", json=declared(b"defgh"))
+    shown = client.get("/v1/quotas", headers=key_for("read")).json()
+    assert shown["unfinished_jobs"] == {"limit": 7, "used": 1}
+    assert shown["jobs_per_day"] == {"limit": None, "used": 2}
+    assert shown["open_uploads"]["used"] == 1
+    assert shown["stored_bytes"]["used"] - before["stored_bytes"]["used"] == 8
+    assert shown["key"]["scopes"] == ["read"]
+
+
+def test_a_job_too_many_is_refused_until_another_has_ended(client: TestClient, rows: Any, limit: Callable[..., None]) -> None:
+    limit(unfinished_jobs=2)
+    body = rows.request()
+    first = client.post("/v1/jobs", json=body)
+    assert [first.status_code, client.post("/v1/jobs", json=body).status_code] == [201, 201]
+    refused = client.post("/v1/jobs", json=body)
+    require_quota(refused, "You have 2 unfinished jobs and ask for one more", "your quota is 2 at once", "cancel some")
+    assert "Retry-After" not in refused.headers
+    assert client.post("/v1/models", json={"architecture": "timm:resnet18", "pretrained": "a1_in1k"}).status_code == 201, (
+        "a check is no job"
+    )
+    assert client.post(first.json()["links"]["cancel"]).status_code == 200
+    assert client.post("/v1/jobs", json=body).status_code == 201
+
+
+def test_jobs_of_a_day_ago_count_no_more(client: TestClient, rows: Any, sessions: SessionFactory, limit: Callable[..., None]) -> None:
+    limit(jobs_per_day=2)
+    for hours in (23, 25, 25):
+        job_id, made = rows.job(), datetime.now(UTC) - timedelta(hours=hours)
+        older = first_id_at("job", made)[:-8] + job_id[-8:]
+        with sessions.begin() as session:
+            session.connection().exec_driver_sql("DELETE FROM job_events WHERE job_id = %s", (job_id,))
+            session.execute(update(Job).where(Job.id == job_id).values(id=older, created_at=made))
+    body = rows.request()
+    assert client.post("/v1/jobs", json=body).status_code == 201
+    refused = client.post("/v1/jobs", json=body)
+    require_quota(refused, "You made 2 jobs in the last 24 hours", "your quota is 2 in 24 hours")
+    assert 3500 < int(refused.headers["Retry-After"]) <= 3600
+
+
+def test_a_study_counts_every_job_that_it_makes_and_is_taken_whole_or_not(
+    client: TestClient, rows: Any, sessions: SessionFactory, limit: Callable[..., None], tenant: Any
+) -> None:
+    limit(unfinished_jobs=5)
+    body = rows.study_request()  # four jobs
+    assert client.post("/v1/studies", json=body).status_code == 201
+    assert client.post("/v1/studies", json=body).status_code == 201, "it makes no job that is not there"
+    require_quota(client.post("/v1/studies", json=rows.study_request()), "You have 4 unfinished jobs and ask for 4 more")
+    with sessions() as session:
+        assert session.scalar(select(func.count()).where(Study.owner_id == tenant.owner_id)) == 2
+        assert session.scalar(select(func.count()).where(Job.owner_id == tenant.owner_id)) == 4
+
+
+def test_requests_at_the_same_moment_do_not_slip_past_a_quota(client: TestClient, rows: Any, limit: Callable[..., None]) -> None:
+    limit(unfinished_jobs=3, open_uploads=3, stored_bytes=40)
+    body = rows.request()
+
+    def all_at_once(send: Callable[[int], Any]) -> list[int]:
+        with ThreadPoolExecutor(TOGETHER) as pool:
+            return sorted(answer.status_code for answer in pool.map(send, range(TOGETHER)))
+
+    taken = [201] * 3 + [429] * (TOGETHER - 3)
+    assert all_at_once(lambda _: client.post("/v1/jobs", json=body)) == taken
+    assert all_at_once(lambda number: client.post("/v1/uploads", json=declared(b"12345678%d1" % number))) == taken
+    one_more = [201] + [429] * (TOGETHER - 1)
+    assert all_at_once(lambda number: client.post("/v1/uploads/small", files=small(b"abcdefgh%d2" % number))) == one_more
+
+
+def test_bytes_that_are_there_already_cost_nothing(client: TestClient, limit: Callable[..., None]) -> None:
+    limit(stored_bytes=10)
+    assert client.post("/v1/uploads/small", files=small(b"12345678")).status_code == 201
+    opened = client.post("/v1/uploads", json=declared(b"ab"))
+    assert opened.status_code == 201
+    for _ in range(2):
+        assert client.post("/v1/uploads", json=declared(b"12345678")).json()["state"] == "complete"
+    again = {"sha256": declared(b"12345678")["sha256"]}
+    assert client.post("/v1/uploads/small", files=small(b"12345678"), data=again).status_code == 201
+    for refused in (client.post("/v1/uploads/small", files=small(b"c")), client.post("/v1/uploads", json=declared(b"c"))):
+        require_quota(refused, "You store 10 bytes", "send 1 more", "your quota is 10")
+    assert client.delete(opened.json()["links"]["self"]).status_code == 204
+    assert client.post("/v1/uploads/small", files=small(b"c")).status_code == 201
+
+
+def test_an_upload_too_many_is_refused_until_another_is_complete(client: TestClient, limit: Callable[..., None]) -> None:
+    limit(open_uploads=1)
+    opened = client.post("/v1/uploads", json=declared(b"abc")).json()
+    require_quota(client.post("/v1/uploads", json=declared(b"def")), "You have 1 open uploads, and your quota is 1")
+    assert client.post("/v1/uploads/small", files=small(b"def")).status_code == 201, "it is never open"
+    client.put(f"{opened['links']['self']}/parts/1", content=b"abc")
+    assert client.post(f"{opened['links']['self']}/complete").status_code == 200
+    assert client.post("/v1/uploads", json=declared(b"ghi")).status_code == 201
+
+
+def test_one_owners_quota_is_nothing_to_another(client: TestClient, rows: Any, strange_rows: Any, stranger: Any, limit: Any) -> None:
+    limit(unfinished_jobs=1)
+    strange_rows.job()
+    assert client.post("/v1/jobs", json=rows.request()).status_code == 201
+    require_quota(client.post("/v1/jobs", json=strange_rows.request(), headers=stranger.headers))
+
+
+def test_an_operator_gives_an_owner_quotas_of_its_own(
+    client: TestClient, rows: Any, tenant: Any, limit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit(unfinished_jobs=0)
+    assert operate([tenant.owner_id, "--unfinished-jobs", "1", "--jobs-per-day", "0"]) == 0
+    rows.job()
+    assert "0 of 1, its own" in capsys.readouterr().out
+    require_quota(client.post("/v1/jobs", json=rows.request()), "your quota is 1 at once")
+    assert client.get("/v1/quotas").json()["jobs_per_day"]["limit"] is None
+    operate([tenant.owner_id, "--unfinished-jobs", "default"])
+    assert "jobs_per_day     1 no limit, its own" in capsys.readouterr().out
+    assert client.post("/v1/jobs", json=rows.request()).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["own_nobody"], "there is no owner own_nobody"),
+        (["own_nobody", "--open-uploads", "1"], "there is no owner own_nobody"),
+        (["--open-uploads", "1"], "say which owner's"),
+        (["own_nobody", "--open-uploads", "many"], "'many' is no whole number"),
+    ],
+)
+def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
+    with pytest.raises(SystemExit):
+        operate(arguments)
+    assert told in capsys.readouterr().err

@@ -1,0 +1,124 @@
+"""From the previous minor version to this one and back: jobs that are queued or in hand finish, results stay what they were."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from app.db.models import Job
+from torture.promises import Promise
+from torture.stack import REPOSITORY, Stack
+from torture.work import Caller, Inputs, checkpoint, numbers, requests
+
+WAITING = 4
+PATIENCE_SECONDS = 120
+
+
+def attack(folder: Path, _seed: int) -> list[Promise]:
+    """Upgrade with jobs in every state, with the old worker beside the new API for a while, and go back and forth once more."""
+    waiting = Promise("A job queued or in hand before an upgrade finishes after it, with the same numbers")
+    beside = Promise("A worker of the previous minor version serves a new API")
+    back = Promise("A filled database goes down to the previous version, and revision by revision to the first, and up again")
+    old = previous_minor(folder / "old")
+    with Stack(folder / "stack", code=old) as stack:
+        caller = Caller(stack.url, stack.add_owner("someone"))
+        inputs = Inputs(caller, checkpoint())
+        bodies = list(requests(inputs))
+        first = caller.post("/v1/jobs", bodies[-1])["id"]
+        caller.until_finished(first)
+        expected = numbers(caller, first)
+
+        accepted = [caller.post("/v1/jobs", body)["id"] for body in bodies[:WAITING]]
+        _until_running(stack, accepted)
+        stack.supervised = False
+        for name in stack.programs:
+            stack.kill(name)
+        stack.migrate(REPOSITORY, "upgrade", "head")
+        stack.code["api"] = REPOSITORY
+        stack.supervised = True
+        stack.wait_until_ready()
+
+        alongside = caller.post("/v1/jobs", bodies[WAITING])["id"]
+        state = caller.until_finished(alongside)["state"]
+        beside.tried(state == "succeeded", f"A job that the new API accepted {state} with the old worker.")
+
+        accepted += [caller.post("/v1/jobs", body)["id"] for body in bodies[WAITING + 1 : -1]]
+        _until_running(stack, accepted)
+        stack.code["worker-0"] = REPOSITORY
+        stack.kill("worker-0")
+        for job_id in accepted:
+            job = caller.until_finished(job_id)
+            waiting.tried(job["state"] == "succeeded", f"{job_id} {job['state']}: {job['error']}")
+        again = Caller(stack.url, stack.add_owner("who computes everything anew"))
+        others = Inputs(again, checkpoint())
+        for job_id, body in zip(accepted, [*bodies[:WAITING], *bodies[WAITING + 1 : -1]], strict=True):
+            own = body | {"dataset": others.images if "model" in body else others.features}
+            fresh = again.post("/v1/jobs", own | ({"model": others.model} if "model" in body else {}))["id"]
+            again.until_finished(fresh)
+            waiting.tried(numbers(again, fresh) == numbers(caller, job_id), f"{job_id} has other numbers than {fresh}.")
+
+        stack.supervised = False
+        for name in stack.programs:
+            stack.kill(name)
+        stack.migrate(REPOSITORY, "downgrade", _head(old))
+        stack.code = dict.fromkeys(stack.programs, old)
+        stack.supervised = True
+        stack.wait_until_ready()
+        back.tried(numbers(caller, first) == expected, "The previous version reads other numbers after the way back.")
+        last = caller.post("/v1/jobs", bodies[0] | {"seed": 5})["id"]
+        back.tried(caller.until_finished(last)["state"] == "succeeded", "The previous version cannot work after the way back.")
+        stack.supervised = False
+        for name in stack.programs:
+            stack.kill(name)
+        stack.migrate(REPOSITORY, "upgrade", "head")
+        for revision in reversed(_revisions(REPOSITORY)[:-1]):
+            stack.migrate(REPOSITORY, "downgrade", revision)
+            back.tried(True, "")
+        stack.migrate(REPOSITORY, "upgrade", "head")
+        stack.code = dict.fromkeys(stack.programs, REPOSITORY)
+        stack.supervised = True
+        stack.wait_until_ready()
+        back.tried(numbers(caller, first) == expected, "Other numbers after the way down to the first revision and up again.")
+    return [waiting, beside, back]
+
+
+def previous_minor(folder: Path) -> Path:
+    """This repository as it was before its version became the present minor one."""
+    found = re.search(r'^version = "(\d+)\.(\d+)\.\d+"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    if found is None:
+        raise ValueError("pyproject.toml tells no version.")
+    present = rf'^version = "{found[1]}\.{found[2]}\.'
+    became = _git("log", "--reverse", "--format=%H", f"-G{present}", "--", "pyproject.toml").split()
+    folder.mkdir()
+    content = subprocess.run(["git", "archive", f"{became[0]}~1"], cwd=REPOSITORY, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "x", "-C", str(folder)], input=content, check=True)
+    return folder
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+
+
+def _revisions(code: Path) -> list[str]:
+    """The schema's revisions, oldest first; their files are named by them."""
+    return sorted(path.name.partition("_")[0] for path in (code / "migrations" / "versions").glob("[0-9]*.py"))
+
+
+def _head(code: Path) -> str:
+    return _revisions(code)[-1]
+
+
+def _until_running(stack: Stack, job_ids: list[str]) -> None:
+    """Wait until a worker has one of these in hand while others wait."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        with stack.runtime.sessions() as session:
+            states = set(session.scalars(select(Job.state).where(Job.id.in_(job_ids))))
+        if {"running", "queued"} <= states:
+            return
+        time.sleep(0.05)
+    raise TimeoutError("No worker took one of the jobs in hand.")

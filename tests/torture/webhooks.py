@@ -1,0 +1,364 @@
+"""Attacks on webhooks: hosts that lead inside, receivers that hold on or never end, forged signatures, senders killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_network
+from pathlib import Path
+
+from hooks import LOOPBACK, Hooks
+from receiver import CERTIFICATE, NAME, Answer, Receiver, Resolver, Trap, drip, flood, status
+from sqlalchemy import select
+from standardwebhooks.webhooks import Webhook as Verifier
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from app.db.migrate import upgrade
+from app.db.models import WebhookDelivery
+from app.db.session import make_engine, make_session_factory
+from app.db.webhook_events import add_deliveries
+from app.embedded import EmbeddedPostgres
+from app.logging import configure_logging
+from app.settings import Settings
+from torture.promises import Promise
+
+SECRET = "the secret of a service under attack"
+INSIDE = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16"),
+    *("198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "::ffff:0:0/96", "64:ff9b::7f00:0/104", "64:ff9b::a00:0/104", "2002::/16"),
+    *("2001::/32", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+)
+LITERALS = (
+    *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "127.0.0.1.", "0", "0.0.0.0", "localhost"),
+    *("localhost.", "a.localhost", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
+    *("[fe80::1%25lo]", "169.254.169.254", "[fd00:ec2::254]", "１２７.0.0.1", "127。0。0。1", "example.org@127.0.0.1", "%31%32%37.0.0.1"),
+)
+RANDOM_TARGETS = 200
+REBINDINGS = 100
+MESSAGES = 100
+KILLS = 12
+TOTAL_SECONDS = 4.0
+QUICK_SECONDS = TOTAL_SECONDS / 2
+SENDER = """
+import time
+from app.db.session import make_engine, make_session_factory
+from app.logging import configure_logging
+from app.settings import get_settings
+from worker.webhooks import WebhookSender
+configure_logging("debug")
+settings = get_settings()
+WebhookSender(settings, make_session_factory(make_engine(settings)), lease_seconds=1).start()
+time.sleep(600)
+"""
+
+
+def attack(folder: Path, seed: int) -> list[Promise]:
+    """Every attack of this part, on a PostgreSQL of its own."""
+    chance = random.Random(seed)
+    configure_logging("error")
+    with postgres(folder / "postgres") as url:
+        settings = Settings(database_url=url, data_folder=folder / "data", api_key_secret=SECRET)
+        engine = make_engine(settings)
+        hooks = Hooks(make_session_factory(engine), settings)
+        try:
+            return list(_one_by_one(hooks, chance, folder))
+        finally:
+            engine.dispose()
+
+
+def _one_by_one(hooks: Hooks, chance: random.Random, folder: Path) -> Iterator[Promise]:
+    attacks: tuple[Callable[[], Promise], ...] = (
+        lambda: lead_inside(hooks, chance),
+        lambda: rebind(hooks),
+        lambda: redirect(hooks),
+        lambda: hold_on(hooks),
+        lambda: never_end(hooks),
+        lambda: forge(hooks, chance),
+        lambda: kill_in_the_middle(hooks, folder),
+        lambda: be_gone(hooks),
+    )
+    for one in attacks:
+        yield one()
+        hooks.disable()  # nothing of it is to be tried again in the middle of the next
+
+
+def lead_inside(hooks: Hooks, chance: random.Random) -> Promise:
+    """URLs and names that lead to this machine and its networks, where everything listens."""
+    promise = Promise("webhooks reach nothing that is not on the public internet")
+    traps = [Trap("0.0.0.0"), Trap("::1")]
+    port = traps[0].port
+    addresses = [_member(network, chance) for network in INSIDE]
+    addresses += [_member(chance.choice(INSIDE), chance) for _ in range(RANDOM_TARGETS)]
+    answers = {f"n{n}.test": [["8.8.8.8", address] if n % 3 == 0 else [address]] for n, address in enumerate(addresses)}
+    urls = [f"http://{host}:{port}/" for host in (*LITERALS, *answers)]
+    urls += [f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/" for address in addresses]
+    urls.append(f"http://[::1]:{traps[1].port}/")
+    with Resolver(answers).installed(), hooks.sender(allowed=(), connect_seconds=0.5, total_seconds=1) as sender:
+        for url in urls:
+            before = [trap.knocks for trap in traps]
+            delivery = hooks.attempt(sender, url)
+            refused = delivery.last_status is None and "connect" not in (delivery.last_error or "connect")
+            knocked = [trap.knocks for trap in traps] != before
+            promise.tried(refused and not knocked, f"{url}: {delivery.last_error}, {'reached' if knocked else 'not reached'}")
+    promise.measured = f"{sum(trap.knocks for trap in traps)} connections at {len(traps)} listening sockets"
+    for trap in traps:
+        trap.close()
+    return promise
+
+
+def rebind(hooks: Hooks) -> Promise:
+    """A name whose answers alternate between a receiver that may be reached and a socket at the same port that may not."""
+    promise = Promise("a name that changes its answer leads to the address that was checked, or nowhere")
+    with Receiver(host="::1") as receiver:
+        trap = Trap("127.0.0.1", receiver.port)
+        with hooks.sender(allowed=["::1/128"]) as sender:
+            for attempt in range(REBINDINGS):
+                good, bad = ["::1"], ["127.0.0.1"]
+                lists = [[good, bad], [bad, good], [good, bad, good, bad], [good + bad, good]][attempt % 4]
+                resolver = Resolver({"rebinding.test": lists})
+                before = len(receiver.heard)
+                with resolver.installed():
+                    delivery = hooks.attempt(sender, receiver.url(host="rebinding.test"))
+                expected = lists[0] == good
+                held = (delivery.state == "succeeded") == expected and len(receiver.heard) - before == expected and len(resolver.asked) == 1
+                promise.tried(
+                    held and not trap.knocks, f"answers {lists}: {delivery.state}, asked {len(resolver.asked)}, {trap.knocks} knocks"
+                )
+        trap.close()
+        promise.measured = f"{len(receiver.heard)} reached what was checked, {trap.knocks} the other"
+    return promise
+
+
+def redirect(hooks: Hooks) -> Promise:
+    """Receivers that send the sender elsewhere."""
+    promise = Promise("redirects are not followed")
+    trap = Trap()
+    with Receiver() as receiver, hooks.sender() as sender:
+        places = (
+            f"http://127.0.0.1:{trap.port}/",
+            f"//127.0.0.1:{trap.port}/",
+            "http://169.254.169.254/latest/",
+            "/elsewhere",
+            "file:///etc/passwd",
+        )
+        for code in (300, 301, 302, 303, 305, 307, 308):
+            for place in places:
+                receiver.answers["/"] = status(code, Location=place)
+                delivery = hooks.attempt(sender, receiver.url())
+                held = delivery.last_status == code and delivery.state == "pending" and not trap.knocks and not receiver.on("/elsewhere")
+                promise.tried(held, f"{code} to {place}: {delivery.state}, {trap.knocks} connections")
+    trap.close()
+    return promise
+
+
+def hold_on(hooks: Hooks) -> Promise:
+    """Receivers that answer byte by byte, or not at all, beside one that is quick."""
+    promise = Promise(f"no receiver holds a sender longer than its time ({TOTAL_SECONDS:g} s), and none holds up another owner's")
+    body = b"HTTP/1.1 500 No\r\nContent-Length: 9999\r\n\r\n"
+    answers: dict[str, Answer] = {
+        "/status": drip(60, b"HTTP/1.1 2"),
+        "/head": drip(60),
+        "/body": drip(60, body),
+        "/chunks": drip(60, b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n"),
+        "/continue": drip(60, b"HTTP/1.1 100 Continue\r\nX: "),
+        "/nothing": lambda _: time.sleep(60),
+    }
+    silent = Trap()
+    longest = slowest = 0.0
+    with Receiver(answers=answers) as receiver, hooks.sender(total_seconds=TOTAL_SECONDS) as sender:
+        urls = [receiver.url(path) for path in answers] + [f"https://127.0.0.1:{silent.port}/"]
+        for url in urls:
+            began = time.monotonic()
+            delivery = hooks.attempt(sender, url)
+            took = time.monotonic() - began
+            longest = max(longest, took)
+            promise.tried(took < TOTAL_SECONDS + 1 and delivery.state == "pending", f"{url}: {took:.1f} s, {delivery.state}")
+        for url in urls:
+            hooks.tell(hooks.add(url)[0], 20)
+        hooks.become_another_owner()
+        for _ in range(20):
+            began = time.monotonic()
+            delivery = hooks.attempt(sender, receiver.url("/quick"))
+            took = time.monotonic() - began
+            slowest = max(slowest, took)
+            promise.tried(took < QUICK_SECONDS and delivery.state == "succeeded", f"a quick receiver was told after {took:.1f} s")
+    silent.close()
+    promise.measured = f"longest {longest:.2f} s; a quick receiver beside them told within {slowest:.2f} s"
+    return promise
+
+
+def never_end(hooks: Hooks) -> Promise:
+    """Receivers that send a gigabyte where a line is wanted."""
+    promise = Promise("of an answer no more is read than a few kilobytes")
+    sent: list[int] = []
+    starts = {
+        "/body": b"HTTP/1.1 200 OK\r\n\r\n",
+        "/length": b"HTTP/1.1 500 No\r\nContent-Length: 1073741824\r\n\r\n",
+        "/chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n",
+        "/gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b",
+        "/header": b"HTTP/1.1 200 OK\r\nX: ",
+        "/status": b"HTTP/1.1 200 ",
+        "/headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        "/continues": b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000,
+    }
+    answers = {path: flood(sent, start) for path, start in starts.items()}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Receiver(answers=answers) as receiver, hooks.sender(total_seconds=TOTAL_SECONDS) as sender:
+        for path in answers:
+            count = len(sent)
+            began = time.monotonic()
+            delivery = hooks.attempt(sender, receiver.url(path))
+            took = time.monotonic() - began
+            while len(sent) == count and time.monotonic() - began < 10:
+                time.sleep(0.02)
+            taken = sum(sent[count:])
+            held = took < TOTAL_SECONDS + 1 and taken < 16 << 20 and len(delivery.response_excerpt or "") <= 500
+            promise.tried(held, f"{path}: {took:.1f} s, {taken:,} bytes left the receiver, excerpt {delivery.response_excerpt!r:.60}")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    promise.measured = f"at most {max(sent, default=0) / 2**20:.1f} MiB left a receiver; peak memory grew by {grown:.0f} MiB"
+    return promise
+
+
+def forge(hooks: Hooks, chance: random.Random) -> Promise:
+    """Messages with all kinds of text, over HTTPS, checked by the scheme's own library; then changed a little."""
+    promise = Promise("every message verifies under its secret, and none that was changed or is another's does")
+    os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)
+    with Receiver(tls=True) as receiver, Resolver({NAME: [["127.0.0.1"]]}).installed(), hooks.sender(allow_http=False) as sender:
+        webhook_id, secret = hooks.add(receiver.url(host=NAME))
+        other = hooks.add(receiver.url(host=NAME))[1]
+        for number in range(MESSAGES):
+            text = "".join(
+                chr(chance.choice([chance.randrange(32, 127), chance.randrange(0xA0, 0xD7FF), chance.randrange(0x1F300, 0x1F600)]))
+                for _ in range(50)
+            )
+            with hooks.sessions.begin() as session:
+                (row,) = add_deliveries(session, [hooks.webhook(webhook_id)], "job.failed", {"id": f"job_{number}", "text": text})
+            (delivery,) = hooks.send(sender, row.id)
+            heard = receiver.heard[-1]
+            held = delivery.state == "succeeded" and _verifies(secret, heard.body, heard.headers)
+            promise.tried(
+                held and json.loads(heard.body)["data"]["text"] == text, f"message {number} does not verify: {delivery.last_error}"
+            )
+            for body, headers, key in (
+                (heard.body.replace(f"job_{number}", f"job_{number + 1}"), heard.headers, secret),
+                (heard.body, heard.headers | {"webhook-id": "evt_another"}, secret),
+                (heard.body, heard.headers | {"webhook-timestamp": str(int(heard.headers["webhook-timestamp"]) + 1)}, secret),
+                (heard.body, heard.headers, other),
+            ):
+                promise.tried(not _verifies(key, body, headers), f"a changed message {number} verifies")
+    del os.environ["SSL_CERT_FILE"]
+    return promise
+
+
+def kill_in_the_middle(hooks: Hooks, folder: Path) -> Promise:
+    """Sender processes that are killed as soon as a request has arrived, before they note it."""
+    promise = Promise("what a killed sender did not note is sent again under the same id, and everything arrives")
+    log = folder / "senders.log"
+    environment = {
+        **os.environ,
+        "IIS_DATABASE_URL": hooks.settings.database_url,
+        "IIS_API_KEY_SECRET": SECRET,
+        "IIS_WEBHOOK_ALLOWED_NETWORKS": json.dumps(LOOPBACK),
+        "IIS_WEBHOOK_ALLOW_HTTP": "true",
+        "IIS_DATA_FOLDER": str(folder / "data"),
+    }
+    killed: list[str] = []
+    with Receiver(answers={"/": lambda handler: (time.sleep(0.3), status(200)(handler))[1]}) as receiver:
+        webhooks = [hooks.add(receiver.url()) for _ in range(4)]
+        deliveries = [each for webhook_id, _ in webhooks for each in hooks.tell(webhook_id, 10)]
+        for _ in range(KILLS + 1):
+            heard = len(receiver.heard)
+            with log.open("ab") as output:
+                process = subprocess.Popen([sys.executable, "-c", SENDER], env=environment, stdout=output, stderr=output)
+            try:
+                if len(killed) == KILLS:
+                    until = time.monotonic() + 60
+                    while _pending(hooks, deliveries) and time.monotonic() < until:
+                        time.sleep(0.1)
+                elif _pending(hooks, deliveries):
+                    receiver.wait_for(heard + 1, 30)
+            finally:
+                process.kill()
+                process.wait()
+            if len(killed) < KILLS:
+                killed.append(receiver.heard[-1].headers["webhook-id"])
+        times = Counter(heard.headers["webhook-id"] for heard in receiver.heard)
+        bodies = {heard.headers["webhook-id"]: {heard.body} for heard in receiver.heard}
+        for heard in receiver.heard:
+            bodies[heard.headers["webhook-id"]].add(heard.body)
+    for each in deliveries:
+        row = hooks.delivery(each)
+        held = row.state == "succeeded" and times[row.event_id] >= 1 and bodies[row.event_id] == {row.body}
+        promise.tried(held, f"{each} is {row.state}, was heard {times[row.event_id]} times")
+    written = log.read_text()
+    for _, secret in webhooks:
+        promise.tried(secret not in written and secret.removeprefix("whsec_") not in written, "a secret is in a sender's log")
+    again = sum(count - 1 for count in times.values())
+    promise.measured = f"{KILLS} senders killed in the middle of a request; {len(deliveries)} deliveries heard, {again} of them again"
+    return promise
+
+
+def be_gone(hooks: Hooks) -> Promise:
+    """Receivers that say they are gone, with much still to be told."""
+    promise = Promise("410 disables a webhook at once, and nothing more is sent to it")
+    with Receiver() as receiver, hooks.sender() as sender:
+        for number in range(20):
+            receiver.answers[f"/{number}"] = status(410)
+            webhook_id, _ = hooks.add(receiver.url(f"/{number}"))
+            first, *rest = hooks.tell(webhook_id, 5)
+            hooks.make_due(first)
+            with hooks.sessions.begin() as session:
+                for each in rest:
+                    session.get_one(WebhookDelivery, each).next_attempt_at = None
+            (delivery,) = hooks.send(sender, first)
+            hooks.make_due(*rest)
+            taken = sender.hand_out()
+            held = (
+                delivery.state == "failed" and not hooks.webhook(webhook_id).enabled and not taken and len(receiver.on(f"/{number}")) == 1
+            )
+            promise.tried(held, f"{delivery.state}, {taken} more taken, heard {len(receiver.on(f'/{number}'))} times")
+    return promise
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A PostgreSQL with every migration applied."""
+    server = EmbeddedPostgres(folder, (("fsync", "off"),))
+    server.prepare()
+    process = subprocess.Popen(server.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **server.identity)
+    try:
+        while not server.answers():
+            time.sleep(0.1)
+        server.ensure_database("iis")
+        upgrade(server.url("iis"))
+        yield server.url("iis")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _member(network: str, chance: random.Random) -> str:
+    inside = ip_network(network)
+    return str(inside[chance.randrange(inside.num_addresses)])
+
+
+def _pending(hooks: Hooks, deliveries: list[str]) -> bool:
+    with hooks.sessions() as session:
+        statement = select(WebhookDelivery.id).where(WebhookDelivery.id.in_(deliveries), WebhookDelivery.state == "pending").limit(1)
+        return session.scalar(statement) is not None
+
+
+def _verifies(secret: str, body: str, headers: dict[str, str]) -> bool:
+    try:
+        Verifier(secret).verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True

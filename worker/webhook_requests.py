@@ -1,0 +1,208 @@
+"""One HTTP request to a receiver nobody has reason to trust: where it may go, how long it may take, how much of the answer is read.
+
+The name is resolved once, every address behind it must be one that webhooks may reach, and the connection is made to those addresses
+alone; the name stays in the URL, in the header Host and in what the certificate is checked for. Redirects are not followed, and proxies
+of the environment are not asked: httpcore knows neither.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore
+
+from app.db.deliveries import Outcome
+from app.webhooks.addresses import Address, Network, Target, UnfitUrl, is_reachable, read_url
+
+MAX_ADDRESSES_TRIED = 4
+READ_MAX_BYTES = 4096
+EXCERPT_MAX_CHARACTERS = 500
+REDIRECTS = range(300, 400)
+SUCCESSES = range(200, 300)
+USER_AGENT = "iis-webhooks/1"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a receiver is given, and where it may be."""
+
+    connect_seconds: float = 5
+    total_seconds: float = 15  # from looking up the name to the end of what is read
+    allowed: Sequence[Network] = ()
+    allow_http: bool = False
+
+
+class Refused(Exception):
+    """Nothing was sent; the sentence says why."""
+
+
+def post(url: str, body: str, headers: Mapping[str, str], limits: Limits, ssl_context: ssl.SSLContext) -> Outcome:
+    """Send one body and say how that ended, within `limits.total_seconds`; raises nothing that a receiver could cause."""
+    deadline = time.monotonic() + limits.total_seconds
+    try:
+        target = read_url(url, limits.allowed, allow_http=limits.allow_http)
+        backend = PinnedBackend(target, _addresses(target, limits), limits.connect_seconds, deadline)
+        return _send(target, body.encode(), headers, backend, ssl_context)
+    except (UnfitUrl, Refused) as refused:
+        return Outcome(None, str(refused))
+    except httpcore.ConnectTimeout:
+        return Outcome(None, "The receiver could not be connected to in time.")
+    except httpcore.TimeoutException:
+        return Outcome(None, f"The receiver did not answer within {limits.total_seconds:g} seconds.")
+    except httpcore.ConnectError:
+        return Outcome(None, "No connection to the receiver could be made.")
+    except (httpcore.NetworkError, httpcore.ProtocolError):
+        return Outcome(None, "The receiver ended the connection, or answered with something that is not HTTP.")
+
+
+def _send(target: Target, body: bytes, headers: Mapping[str, str], backend: PinnedBackend, ssl_context: ssl.SSLContext) -> Outcome:
+    sent = {
+        "Host": target.authority,
+        "User-Agent": USER_AGENT,
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "Content-Type": "application/json; charset=utf-8",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+    with (
+        httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=backend, max_connections=1, retries=0) as pool,
+        pool.stream("POST", url, headers=list(sent.items()), content=body) as response,
+    ):
+        return Outcome(response.status, _error_of(response.status), _excerpt(response))
+
+
+def _error_of(status: int) -> str | None:
+    if status in SUCCESSES:
+        return None
+    if status in REDIRECTS:
+        return f"The receiver answered {status}, a redirect; webhooks follow none, so give the address that it leads to."
+    return f"The receiver answered {status}."
+
+
+def _excerpt(response: httpcore.Response) -> str | None:
+    """How the body begins, as far as it can be shown; what goes wrong on the way changes nothing of the answer's status."""
+    read = b""
+    try:
+        for chunk in response.iter_stream():
+            read += chunk
+            if len(read) >= READ_MAX_BYTES:
+                break
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        pass  # a status came, and nobody needs the rest
+    text = "".join(character if character.isprintable() else " " for character in read[:READ_MAX_BYTES].decode(errors="replace"))
+    return " ".join(text.split())[:EXCERPT_MAX_CHARACTERS] or None
+
+
+def _addresses(target: Target, limits: Limits) -> list[Address]:
+    """The addresses behind the host, all of them fit to be reached."""
+    addresses = [target.literal] if target.literal is not None else _resolve(target.host, target.port, limits.connect_seconds)
+    if not all(is_reachable(address, limits.allowed) for address in addresses):
+        raise Refused("The host's name leads to an address that is not on the public internet; webhooks reach nothing else.")
+    return addresses
+
+
+def _resolve(host: str, port: int, timeout_seconds: float) -> list[Address]:
+    """Ask the system's resolver, which knows no time limit of its own."""
+    found: list[Address] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        found.extend(dict.fromkeys(ip_address(str(answer[4][0])) for answer in answers))
+
+    asking = threading.Thread(target=ask, name="webhook-resolver", daemon=True)
+    asking.start()
+    asking.join(timeout_seconds)
+    if not found:
+        raise Refused("The host's name leads to no address.")
+    return list(found)
+
+
+def _without_trust(error: httpcore.ConnectError) -> Refused:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Refused(f"The receiver's certificate was not accepted: {cause.verify_message.rstrip('.')}.")
+    return Refused("The receiver does not speak TLS as it should.")
+
+
+class PinnedBackend(httpcore.NetworkBackend):
+    """Connects to addresses that were looked up and checked before, whatever the name means by now."""
+
+    def __init__(self, target: Target, addresses: Sequence[Address], connect_seconds: float, deadline: float) -> None:
+        self._target = target
+        self._addresses = addresses
+        self._connect_seconds = connect_seconds
+        self._deadline = deadline
+        self._sockets = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first address that takes us."""
+        if (host, port) != (self._target.host, self._target.port):
+            raise httpcore.ConnectError("Asked for another host than the one that was checked.")
+        until = min(self._deadline, time.monotonic() + self._connect_seconds)
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectTimeout()
+        for address in self._addresses[:MAX_ADDRESSES_TRIED]:
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                stream = self._sockets.connect_tcp(str(address), port, timeout=left, socket_options=socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+                continue
+            return DeadlineStream(stream, self._deadline)
+        raise failure
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """A connection all of whose steps end by one moment, however many bytes come one by one."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left(httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left(httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """The same over TLS; the whole handshake counts as one step."""
+        try:
+            secured = self._stream.start_tls(ssl_context, server_hostname, self._left(httpcore.ConnectTimeout))
+        except httpcore.ConnectError as error:  # here, since httpcore's pool takes the cause off
+            raise _without_trust(error) from error
+        return DeadlineStream(secured, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _left(self, exceeded: type[httpcore.TimeoutException]) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise exceeded
+        return left
