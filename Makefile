@@ -7,7 +7,7 @@ ONCE ?=
 PARTS ?=
 WORKERS ?= 2
 
-.PHONY: help install demo up test torture lint bench lock clean
+.PHONY: help install demo up test torture lint audit bench lock clean
 
 help:
 	@echo "make demo     score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test     the whole suite, on PostgreSQL and Redis of its own"
 	@echo "make torture  try to break every promise: faults, load, hostile input, strangers (PARTS=faults: only that)"
 	@echo "make lint     style, types and the rule who imports whom"
+	@echo "make audit    known holes of the locked packages, from the advisory database of PyPI"
 	@echo "make bench    our speed beside that of others, in one run"
 	@echo "make install  the virtual environment, which the others make by themselves"
 	@echo "make lock     pin every dependency anew (requirements*.txt)"
@@ -26,7 +27,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -47,6 +48,9 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+audit: install
+	PYTHONPATH=tests $(BIN)/python -m audit
 
 bench: install
 	$(BIN)/python -m benchmarks

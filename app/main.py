@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from app.db.session import make_engine, make_session_factory
 from app.events.signals import JobSignals
+from app.floors import API_FLOORS, require_floors
 from app.logging import configure_logging
 from app.metrics import JobsCollector, RequestMetrics
 from app.middleware import RequestMiddleware
@@ -31,7 +32,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ------
     ValueError
         Without a usable IIS_API_KEY_SECRET.
+    PackageTooOld
+        When an installed package has a known hole.
     """
+    require_floors(API_FLOORS)
     settings = settings or get_settings()
     if len(settings.api_key_secret) < MIN_SECRET_CHARACTERS:
         raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are digested with it.")

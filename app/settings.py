@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     retry_pause_seconds: float = Field(default=10, ge=0)  # before a job goes back to the queue because storage failed
     # Resident memory of a compute process with all it starts; most of this machine's, or its container's, unless given; 0 for no limit.
     child_memory_bytes: int | None = Field(default_factory=_default_child_memory_bytes, ge=0)
+    child_disk_bytes: int | None = Field(
+        default=256 * GIB, ge=0
+    )  # of the files that a compute process leaves in its folder; 0 for no limit
     answer_timeout_seconds: float = Field(default=60, gt=0)  # how long an explanation is waited for
     answer_cache_bytes: int = Field(default=20 * GIB, ge=0)  # of files that a worker keeps at hand to explain with
     warm_bytes: int = Field(default=4 * GIB, ge=0)  # of networks and heads that it keeps in memory for that
@@ -102,6 +105,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _no_limit_for_zero(self) -> Self:
         self.child_memory_bytes = self.child_memory_bytes or None
+        self.child_disk_bytes = self.child_disk_bytes or None
         return self
 
     @model_validator(mode="after")

@@ -160,6 +160,8 @@ def _write_all(
         if not IGNORED_NAMES.isdisjoint(parts) or (parts and parts[-1].startswith("._")):
             ignored_count += 1
             continue
+        if not parts and not entry.is_folder:
+            raise _refusal(archive, "holds a file without a name; pack it again")
         target = into.joinpath(*parts)
         try:
             if entry.is_folder:

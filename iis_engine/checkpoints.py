@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -32,6 +32,8 @@ DERIVED_KEYS = ("num_batches_tracked", "relative_position_index", "attn_mask", "
 
 SEND_INSTEAD = "send a safetensors file, or torch.save(model.state_dict(), path) of torch 1.6 or later"
 NAMED_AT_MOST = 4
+TENSORS_MAX = 100_000
+"""The largest networks have some thousands; a file of millions of tiny ones takes minutes to read."""
 _ARCHIVE_MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
 _TAR_MAGIC_OFFSET = 257
 _DAMAGE = (
@@ -134,6 +136,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     if 8 + header_bytes > path.stat().st_size:
         raise _truncated(path)
     try:
+        with safe_open(path, framework="pt") as file:
+            _refuse_too_many(len(file.keys()), path)
         return cast("dict[str, Any]", load_file(path))
     except SafetensorError as error:
         if "incomplete" in str(error).lower():
@@ -176,6 +180,7 @@ def _check_zip(path: Path) -> None:
             infos = archive.infolist()
     except zipfile.BadZipFile as error:
         raise _truncated(path) from error
+    _refuse_too_many(len(infos), path)
     members = {info.filename.partition("/")[2] or info.filename for info in infos}
     exported = {"archive_format", "serialized_exported_program.json", "serialized_state_dict.pt"}
     if exported & members or any(name.startswith("models/") for name in members):
@@ -191,6 +196,13 @@ def _check_zip(path: Path) -> None:
         raise _archive(path)
     if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
         raise CheckpointError(f"{path.name} was compressed after torch.save wrote it; send the file that torch.save wrote.")
+
+
+def _refuse_too_many(count: int, path: Path) -> None:
+    if count > TENSORS_MAX:
+        raise CheckpointError(
+            f"{path.name} holds {count:,} entries, and no network more than {TENSORS_MAX:,}; {SEND_INSTEAD}.", code="checkpoint_too_many"
+        )
 
 
 def _truncated(path: Path) -> CheckpointError:

@@ -119,7 +119,7 @@ def _parse(path: Path) -> ModelProto:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError, OSError) as error:
         raise CheckpointError(f"{path.name} is not a readable ONNX file; export the network again into a single .onnx file.") from error
-    for tensor in _all_tensors(model.graph):
+    for tensor in _all_tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL:
             raise CheckpointError(
                 f"{path.name} keeps {tensor.name or 'weights'} in another file; save it as a single file, "
@@ -139,8 +139,15 @@ def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
                 yield from _graphs(inner)
 
 
-def _all_tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    for part in _graphs(graph):
+def _whole(model: ModelProto) -> Iterator[GraphProto]:
+    """Every graph of a file: functions, which onnxruntime puts where they are called, as graphs without a name."""
+    yield from _graphs(model.graph)
+    for function in model.functions:
+        yield from _graphs(GraphProto(node=function.node))
+
+
+def _all_tensors(model: ModelProto) -> Iterator[TensorProto]:
+    for part in _whole(model):
         yield from part.initializer
         for sparse in part.sparse_initializer:
             yield from (sparse.values, sparse.indices)
@@ -149,12 +156,13 @@ def _all_tensors(graph: GraphProto) -> Iterator[TensorProto]:
                 yield from attribute.tensors
                 if attribute.HasField("t"):
                     yield attribute.t
+                for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                    yield from (sparse.values, sparse.indices)
 
 
 def _check_domains(model: ModelProto, path: Path) -> None:
     own = {function.domain for function in model.functions}
-    nodes = [node for part in _graphs(model.graph) for node in part.node]
-    nodes += [node for function in model.functions for node in function.node]
+    nodes = [node for part in _whole(model) for node in part.node]
     custom = sorted({f"{node.domain}::{node.op_type}" for node in nodes if node.domain not in KNOWN_DOMAINS | own})
     if custom:
         raise ArchitectureError(

@@ -16,12 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.questions import ANSWER_EXPIRY_SECONDS, ANSWER_PREFIX, QUESTIONS
 from app.storage import StorageUnavailable
-from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
+from worker.compute import ChildLost, DeadlinePassed, Interrupted, StageRefused, Stop
 from worker.desk import Desk
 from worker.metrics import QUESTION_SECONDS
 from worker.questions import Question
 from worker.runtime import Runtime
 from worker.unpacking import NotUnpacked
+from worker.weighing import LimitExceeded
 
 LISTEN_SECONDS = 1
 ASIDE_SECONDS = 0.1  # between looks at questions that were put aside
@@ -119,7 +120,7 @@ class Answerer:
         except NotUnpacked as later:
             self._aside.append((written, later.unpacked))
             return
-        except (ChildLost, MemoryExceeded, DeadlinePassed, StorageUnavailable, SQLAlchemyError) as error:
+        except (ChildLost, LimitExceeded, DeadlinePassed, StorageUnavailable, SQLAlchemyError) as error:
             log.warning("question_failed", kind=asked["kind"], error=str(error), kind_of_error=type(error).__name__)
             answer = FAILED
         except Exception:  # the boundary: whoever asks must not wait in vain for what nobody foresaw

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
 
 import structlog
+
+from worker.own_folders import OwnFolder
 
 log = structlog.get_logger(__name__)
 
@@ -25,12 +25,8 @@ class FilesAtHand:
     """
 
     def __init__(self, home: Path, name: str, limit_bytes: int) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        self._remove_orphans(home)
-        self.folder = home / name
-        self.folder.mkdir()
-        self._lock: IO[bytes] = (self.folder / "lock").open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._own = OwnFolder(home, name)
+        self.folder = self._own.claim()
         self._limit_bytes = limit_bytes
         self._used: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
@@ -67,18 +63,7 @@ class FilesAtHand:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
-
-    @staticmethod
-    def _remove_orphans(home: Path) -> None:
-        for folder in home.iterdir():
-            try:
-                with (folder / "lock").open("rb") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder, ignore_errors=True)
-            except OSError:
-                log.debug("folder_in_use", name=folder.name)
+        self._own.close()
 
 
 def _remove(path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +17,18 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.datasets.service import allowed_server_path
 from app.db import transitions
 from app.db.models import Dataset, Job, Model, Upload
 from app.db.session import is_outage
+from app.errors import InvalidInput
+from app.settings import Settings
 from worker.artifacts import OwnersArtifacts, safe_name
 from worker.compute import DeadlinePassed, Interrupted, Stop, Watch
 from worker.metrics import STAGE_SECONDS
+from worker.own_folders import workspace_name
 from worker.progress import Progress
 from worker.runtime import Runtime
-from worker.workspaces import workspace_name
 
 DATABASE_PAUSE_SECONDS = 0.5
 FETCHING_WEIGHTS = ("check_model", "extract", "represent", "finetune")
@@ -76,8 +79,8 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.job_id = job_id
         self.token = token
         self.stop = stop
-        self.workspace = runtime.work_folder / workspace_name(job_id, token)
-        self._watch = Watch(stop, math.inf, runtime.settings.child_memory_bytes)
+        self.workspace = runtime.compute.folder / workspace_name(job_id, token)
+        self._watch = Watch(stop, math.inf, runtime.limits)
         self.rows = self.write(self._read)
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
         self._watch = replace(self._watch, deadline=time.monotonic() + self.rows.seconds_left)
@@ -87,7 +90,8 @@ class Attempt(AbstractContextManager["Attempt"]):
 
     def make_workspace(self) -> None:
         """Make the folder that stages work in."""
-        self.workspace.mkdir(parents=True)
+        self.runtime.compute.claim_folder()
+        self.workspace.mkdir()
 
     @property
     def place(self) -> Place:
@@ -155,6 +159,8 @@ class Attempt(AbstractContextManager["Attempt"]):
             place.folder,
             arguments,
             self._watch,
+            owner_id=self.rows.job.owner_id,
+            reads=server_paths(self.runtime.settings, self.rows.dataset, self.rows.library_dataset),
             network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, place.dataset, self.rows.vlm),
             on_progress=Progress(lambda done, total, eta: self._report(stage, part, done, total, eta)),
             on_output=on_output or (lambda _name, _about: None),
@@ -202,6 +208,16 @@ class Attempt(AbstractContextManager["Attempt"]):
     def _transaction(self, action: Callable[[Session], Value]) -> Value:
         with self.runtime.sessions.begin() as session:
             return action(session)
+
+
+def server_paths(settings: Settings, *datasets: Dataset | None) -> tuple[Path, ...]:
+    """Where the data sets lie that are read on the server itself; of one that may no longer be read, nothing."""
+    found = list[Path]()
+    for dataset in datasets:
+        if dataset is not None and dataset.server_path is not None:
+            with suppress(InvalidInput):
+                found.append(allowed_server_path(dataset.server_path, settings))
+    return tuple(found)
 
 
 def part_of(part: str | None) -> dict[str, str]:

@@ -11,18 +11,21 @@ from sqlalchemy.orm import Session
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
+from app.floors import require_floors
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.service import expire_uploads
 from worker.answering import Answerer
 from worker.collector import Collector
+from worker.floors import WORKER_FLOORS
 from worker.isolation import hide_from_children
 from worker.metrics import serve_metrics
 from worker.runtime import Runtime, open_runtime
 from worker.sweeper import Sweeper
 from worker.webhooks import WebhookSender
-from worker.workspaces import sweep_workspaces
+
+require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -70,11 +73,10 @@ def webhook_sender() -> WebhookSender:
 
 
 def keep_house(current: Runtime, collector: Collector, session: Session) -> None:
-    """Tell of studies that have ended, and remove what nobody will ask for again: workspaces of ended jobs, uploads never completed,
-    posted images, answers kept for repeats, what webhooks were told long ago, and content that nothing refers to.
+    """Tell of studies that have ended, and remove what nobody will ask for again: uploads never completed, posted images,
+    answers kept for repeats, what webhooks were told long ago, and content that nothing refers to.
     """
     announce_studies(session)
-    sweep_workspaces(session, current.work_folder)
     expire_uploads(session, current.store)
     expire_posted_images(session)
     expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)

@@ -2,8 +2,8 @@
 
 It imports no part of the service. Standard input's end, or the parent's death, ends it. What a stage does lives in `worker.stages`.
 
-Requests:  {"stage", "workspace", "arguments"}, one at a time
-Answers:   {"type": "hello", "network"}, then for each request any number of {"type": "progress", "done", "total"} and
+Requests:  {"stage", "workspace", "arguments", "seconds"}, one at a time
+Answers:   {"type": "hello", "held"}, then for each request any number of {"type": "progress", "done", "total"} and
            {"type": "output", "name", "about"} (a file that is complete, and what is known of it), and at last {"type": "done", "result"},
            {"type": "refused", "code", "message", "param"} (the input's fault) or {"type": "crashed", "message"} (ours).
 """
@@ -17,10 +17,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from worker.isolation import die_with_parent, leave_network, limit_resources
+from worker.isolation import Grant, confine, limit_processor_time
 
 
 def main(arguments: list[str]) -> None:
@@ -28,21 +29,20 @@ def main(arguments: list[str]) -> None:
 
     Parameters
     ----------
-    arguments : the parent's process id, and `isolated` or `network`
+    arguments : the parent's process id, and what this process keeps, a Grant as JSON
     """
-    parent_pid, network = int(arguments[0]), arguments[1]
-    die_with_parent(parent_pid)
-    limit_resources()
-    isolated = network == "isolated" and leave_network()
+    import_module("iis_engine")  # found now: later the folder that it lies in cannot be listed any more
+    held = confine(int(arguments[0]), Grant(**json.loads(arguments[1])))
     requests, answers = _claim_pipes()
     inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_watch, args=(requests, inbox), name="parent-watch", daemon=True).start()
-    from worker.stages import STAGES, prepare  # torch comes in here, after the network is gone
+    from worker.stages import STAGES, prepare  # torch comes in here, after all that this process gives up is gone
 
     prepare()
     speak = _Voice(answers)
-    speak(type="hello", network="isolated" if isolated else "open")
+    speak(type="hello", held=held.to_dict())
     for request in _requests(inbox):
+        limit_processor_time(request["seconds"])
         try:
             result = STAGES[request["stage"]](Path(request["workspace"]), request["arguments"], speak)
             speak(type="done", result=result)
@@ -96,6 +96,9 @@ def _requests(inbox: queue.SimpleQueue[str]) -> Iterator[dict[str, Any]]:
 def _fault(error: Exception) -> dict[str, Any]:
     from iis_engine.errors import EngineError
 
+    if isinstance(error, MemoryError):  # another attempt would ask for as much
+        message = "The file or the job asks for more memory than this machine has; send a smaller one."
+        return {"type": "refused", "code": "memory_limit_exceeded", "message": message, "param": None}
     if isinstance(error, EngineError):
         return {"type": "refused", "code": error.code, "message": str(error), "param": error.param}
     traceback.print_exception(error, file=sys.stderr)

@@ -6,29 +6,31 @@ import json
 import math
 import os
 import queue
-import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
-import psutil
 import structlog
 
-PASSED_ON = (
-    # What a numerical library needs to run; everything else, and with it every credential, stays behind.
-    "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
-    "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PATH", "PYTORCH_CUDA_ALLOC_CONF", "TZ",
-)  # fmt: skip
-PASSED_ON_FOR_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+from worker.child_environment import HTTPS_PORT, proxy_ports, scrubbed_environment
+from worker.hearing import new_answers, pump_answers, pump_errors
+from worker.isolation import Grant
+from worker.own_folders import OwnFolder
+from worker.weighing import Limits, Scales
+
 START_TIMEOUT_SECONDS = 120
 WATCH_SECONDS = 0.25
-ERROR_LINES_KEPT = 40
+PUMP_SECONDS = 0.02
+LONGEST_SECONDS = 365 * 24 * 3600  # of a job without a deadline
+DOWNLOADS = "hub"
 
 log = structlog.get_logger(__name__)
 
@@ -43,10 +45,6 @@ class StageRefused(Exception):
 
 class ChildLost(Exception):
     """The compute process died or broke; another attempt may succeed. The message is a sentence."""
-
-
-class MemoryExceeded(Exception):
-    """The compute process grew over its limit and was killed."""
 
 
 class DeadlinePassed(Exception):
@@ -84,19 +82,40 @@ class Watch:
 
     stop: Stop
     deadline: float  # time.monotonic()
-    memory_bytes: int | None
+    limits: Limits
 
 
 class Compute:
-    """One compute process, started on first use, kept warm between jobs and replaced when it was killed."""
+    """One compute process, started on first use, kept warm between jobs of one owner and replaced when it was killed.
 
-    def __init__(self, home: Path) -> None:
+    What a hostile file may have made of the process ends with it: the next owner's job gets a fresh one.
+
+    Parameters
+    ----------
+    home : what all compute processes of this machine share, which is what they fetched by name
+    folder : for its own scratch files, and for workspaces
+    sees : the folder around it where that is all that it sees of the service's files; else it sees `folder` alone
+    """
+
+    def __init__(self, home: Path, folder: OwnFolder, *, sees: Path | None = None) -> None:
         self._home = home
+        self._folder = folder
+        self._sees = sees or folder.path
         self._process: subprocess.Popen[str] | None = None
-        self._network = False
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._scales: Scales | None = None
+        self._owner_id: str | None = None
+        self._grant: Grant | None = None
+        self._answers = new_answers()
+        self._pumps: list[threading.Thread] = []
         self._last_words: list[str] = []
-        self._weigh_at = 0.0
+
+    def claim_folder(self) -> Path:
+        """The folder that workspaces must lie in, made the first time."""
+        return self._folder.claim()
+
+    @property
+    def folder(self) -> Path:
+        return self._folder.path
 
     @property
     def pid(self) -> int | None:
@@ -109,21 +128,35 @@ class Compute:
         arguments: dict[str, Any],
         watch: Watch,
         *,
+        owner_id: str,
+        reads: tuple[Path, ...] = (),
         network: bool = False,
         on_progress: Callable[[int, int], None],
         on_output: Callable[[str, dict[str, Any] | None], None],
     ) -> dict[str, Any]:
         """Run one stage to its end and return its result.
 
+        Parameters
+        ----------
+        workspace : beneath the process's folder
+        owner_id : whose files it reads
+        reads : files and folders elsewhere that the stage reads
+
         Raises
         ------
-        StageRefused, ChildLost, MemoryExceeded, DeadlinePassed, Interrupted
+        StageRefused, ChildLost, LimitExceeded, DeadlinePassed, Interrupted
             After every one but the first the process is killed; the next run starts a fresh one.
         """
-        self._weigh_at = time.monotonic() + WATCH_SECONDS
         try:
-            self._start(watch, network=network)
-            self._send({"stage": stage, "workspace": str(workspace), "arguments": arguments})
+            self._start(watch, owner_id, self._grant_for(reads, network=network))
+            self._send(
+                {
+                    "stage": stage,
+                    "workspace": str(workspace),
+                    "arguments": arguments,
+                    "seconds": min(max(watch.deadline - time.monotonic(), 1), LONGEST_SECONDS),
+                }
+            )
             while (answer := self._receive(watch))["type"] in {"progress", "output"}:
                 if answer["type"] == "progress":
                     on_progress(answer["done"], answer["total"])
@@ -146,33 +179,61 @@ class Compute:
         except ProcessLookupError:
             log.debug("compute_already_gone", pid=process.pid)
         process.wait()
+        for pump in self._pumps:
+            while pump.is_alive():  # it may have more to say than waits to be heard
+                with suppress(queue.Empty):
+                    self._answers.get(timeout=PUMP_SECONDS)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 _close(pipe)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _start(self, watch: Watch, *, network: bool) -> None:
-        if self.pid is not None and self._network == network:
+    def close(self) -> None:
+        """End the process and remove the folder."""
+        self.kill()
+        self._folder.close()
+
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / "home"
+
+    def _grant_for(self, reads: tuple[Path, ...], *, network: bool) -> Grant:
+        downloads = str(self._home / DOWNLOADS)
+        writes = (str(self._sees), *((downloads,) if network else ()))
+        ports = (HTTPS_PORT, *proxy_ports(os.environ)) if network else ()
+        return Grant(network, writes, tuple(sorted({downloads, *map(str, reads)})), ports)
+
+    def _start(self, watch: Watch, owner_id: str, grant: Grant) -> None:
+        if self.pid is not None and self._owner_id == owner_id and self._grant is not None and self._grant.covers(grant):
             return
         self.kill()
-        self._network, self._answers, self._last_words = network, queue.SimpleQueue(), []
-        self._home.mkdir(parents=True, exist_ok=True)
+        self._owner_id, self._grant, self._answers, self._last_words = owner_id, grant, new_answers(), []
+        self._folder.claim()
+        for folder in (self._home / DOWNLOADS, self._scratch):
+            folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker.child", str(os.getpid()), "network" if network else "isolated"],
+            # Without the working folder (-P) and a home's own packages (-s): what one process leaves there, another would run.
+            [sys.executable, "-P", "-s", "-m", "worker.child", str(os.getpid()), json.dumps(grant.to_dict())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             errors="replace",
-            cwd=self._home,
-            env=scrubbed_environment(os.environ, self._home, network=network),
+            cwd=self._scratch,
+            env=scrubbed_environment(os.environ, self._scratch, self._home / DOWNLOADS, network=grant.network),
             start_new_session=True,
         )
         pipes = self._process.stdout, self._process.stderr
-        for pipe, pump in zip(pipes, (_pump_answers, _pump_errors), strict=True):
-            threading.Thread(target=pump, args=(pipe, self._answers, self._last_words), name="compute-pipe", daemon=True).start()
-        hello = self._receive(Watch(watch.stop, min(watch.deadline, time.monotonic() + START_TIMEOUT_SECONDS), watch.memory_bytes))
-        log.info("compute_started", pid=self._process.pid, network=hello["network"])
+        self._pumps = [
+            threading.Thread(target=pump, args=(pipe, self._answers, self._last_words), name="compute-pipe", daemon=True)
+            for pipe, pump in zip(pipes, (pump_answers, pump_errors), strict=True)
+        ]
+        for thread in self._pumps:
+            thread.start()
+        self._scales = Scales(self._process.pid, self._sees)
+        hello = self._receive(Watch(watch.stop, min(watch.deadline, time.monotonic() + START_TIMEOUT_SECONDS), watch.limits))
+        log.info("compute_started", pid=self._process.pid, **hello["held"])
 
     def _send(self, request: dict[str, Any]) -> None:
         process = self._process
@@ -189,9 +250,8 @@ class Compute:
             watch.stop.check()
             if time.monotonic() > watch.deadline:
                 raise DeadlinePassed
-            if time.monotonic() >= self._weigh_at:  # it costs milliseconds, which an answer to a question may be all done in
-                self._check_memory(watch.memory_bytes)
-                self._weigh_at = time.monotonic() + WATCH_SECONDS
+            if self._scales is not None:
+                self._scales.weigh(watch.limits)
             try:
                 message = self._answers.get(timeout=WATCH_SECONDS)
             except queue.Empty:
@@ -199,17 +259,6 @@ class Compute:
             if message is None:
                 raise ChildLost(self._obituary())
             return message
-
-    def _check_memory(self, limit_bytes: int | None) -> None:
-        if limit_bytes is None or self._process is None:
-            return
-        try:
-            process = psutil.Process(self._process.pid)
-            used = sum(part.memory_info().rss for part in (process, *process.children(recursive=True)))
-        except psutil.Error:
-            return  # it has just ended; the pipe will say so
-        if used > limit_bytes:
-            raise MemoryExceeded(f"The job used {used / 1e9:.1f} GB of memory; {limit_bytes / 1e9:.1f} GB are allowed.")
 
     def _obituary(self) -> str:
         process = self._process
@@ -228,51 +277,6 @@ def _result(stage: str, answer: dict[str, Any]) -> dict[str, Any]:
     if answer["type"] != "done":
         raise ChildLost(f"The stage {stage} broke: {answer.get('message', 'it gave no answer')}.")
     return answer["result"]
-
-
-def scrubbed_environment(environment: Mapping[str, str], home: Path, *, network: bool) -> dict[str, str]:
-    """The compute process's environment: an allow-list, a home of its own, and where our packages are."""
-    names = PASSED_ON + (PASSED_ON_FOR_NETWORK if network else ())
-    kept = {name: environment[name] for name in names if name in environment}
-    places = {"HOME": home, "TMPDIR": home, "HF_HOME": home / "hub", "TORCH_HOME": home / "hub", "MPLCONFIGDIR": home / "matplotlib"}
-    return (
-        kept
-        | {name: str(folder) for name, folder in places.items()}
-        | {
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-            "PYTHONUNBUFFERED": "1",
-            "MPLBACKEND": "agg",
-            # Waiting threads sleep: spinning ones starve the database, the API and a second job on the same cores.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "HF_HUB_OFFLINE": "0" if network else "1",
-        }
-    )
-
-
-def _pump_answers(pipe: IO[str], answers: queue.SimpleQueue[dict[str, Any] | None], _: list[str]) -> None:
-    try:
-        for line in pipe:
-            answers.put(_storable(json.loads(line)))
-    except ValueError:
-        log.warning("compute_spoke_nonsense")
-    answers.put(None)
-
-
-def _storable(answer: Any) -> Any:
-    """The same answer with a mark in place of what PostgreSQL's text and JSON cannot hold: NUL and halves of surrogate pairs."""
-    if isinstance(answer, str):
-        return re.sub("[\0\ud800-\udfff]", "\ufffd", answer)
-    if isinstance(answer, list):
-        return [_storable(part) for part in cast("list[Any]", answer)]
-    if isinstance(answer, dict):
-        return {_storable(name): _storable(part) for name, part in cast("dict[str, Any]", answer).items()}
-    return answer
-
-
-def _pump_errors(pipe: IO[str], _: queue.SimpleQueue[dict[str, Any] | None], last_words: list[str]) -> None:
-    for line in pipe:
-        last_words.append(line)
-        del last_words[:-ERROR_LINES_KEPT]
 
 
 def _close(pipe: IO[str]) -> None:

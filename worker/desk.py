@@ -28,7 +28,7 @@ class Desk:
             When the question is at fault.
         NotUnpacked
             When its data set must be unpacked first, which has begun.
-        ChildLost, MemoryExceeded, DeadlinePassed, Interrupted, ArtifactMissing
+        ChildLost, LimitExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
         try:
             return (self._studies if "study" in question.about else self._jobs).answer(question)

@@ -1,4 +1,4 @@
-"""What the compute process gives up before it parses anything: core dumps, privileges and the network. Nothing computes here."""
+"""What the compute process gives up before it parses anything, and what of that this platform grants. Nothing computes here."""
 
 from __future__ import annotations
 
@@ -7,14 +7,78 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from worker.file_view import see_only
+from worker.system_calls import refuse_system_calls
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_READ_SEARCH = 2
 OPEN_FILES = 4096
 FILE_SIZE_BYTES = 256 * 1024**3
+CPU_SLACK_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a compute process keeps.
+
+    Attributes
+    ----------
+    network : whether it may fetch by name
+    writes, reads : folders and files that it sees beside Python and the system's libraries
+    ports : that it may connect to; of no meaning without the network
+    """
+
+    network: bool
+    writes: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+
+    def covers(self, other: Grant) -> bool:
+        """Whether a process with this grant can do what needs the other: all of it, and as isolated."""
+        same = (self.network, self.writes, self.ports) == (other.network, other.writes, other.ports)
+        return same and set(other.reads) <= set(self.reads)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Protections:
+    """What holds on this platform; docs/security.md says what to make of it."""
+
+    network: str  # isolated (a name space of its own), refused (no sockets), open
+    files: str  # landlock and its version, or open
+    calls: str  # seccomp, or open
+    privileges: str  # none, or kept
+
+    def to_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def confine(parent_pid: int, grant: Grant) -> Protections:
+    """Give up everything but the grant, for good. Call it while the process has one thread, before torch is imported."""
+    limit_resources()
+    isolated = not grant.network and leave_network()
+    version = see_only(map(Path, grant.writes), map(Path, grant.reads), grant.ports if grant.network else ())
+    bare = drop_capabilities()
+    die_with_parent(parent_pid)
+    filtered = refuse_system_calls(network=grant.network)
+    return Protections(
+        network="isolated" if isolated else "refused" if filtered and not grant.network else "open",
+        files=f"landlock {version}" if version else "open",
+        calls="seccomp" if filtered else "open",
+        privileges="none" if bare else "kept",
+    )
 
 
 def hide_from_children() -> None:
@@ -44,11 +108,23 @@ def limit_resources() -> None:
         _libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
+def limit_processor_time(seconds: float) -> None:
+    """Let the kernel end this process once it has computed that much longer, on all its threads together.
+
+    The parent ends a job at its deadline. This holds where the parent cannot: while it is suspended its job may be another worker's.
+    The process stays warm from job to job, so the limit is set anew for each request, and only the soft one.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime + seconds * (os.cpu_count() or 1)) + CPU_SLACK_SECONDS
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
 def leave_network() -> bool:
     """Move into a network name space without any interface; False where the platform does not allow it.
 
-    Needs a process with one thread, so call it before torch is imported. Without the privilege to do it directly a user
-    name space is made first, in which this process keeps its own user id.
+    Needs a process with one thread. Without the privilege to do it directly a user name space is made first, in which this process
+    keeps its own user id.
     """
     if sys.platform != "linux":
         return False
@@ -62,6 +138,28 @@ def leave_network() -> bool:
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
     return True
+
+
+def drop_capabilities() -> bool:
+    """Give up what makes root more than a user, also in a user name space of our own; False where there are no capabilities.
+
+    Root keeps the right to read what belongs to others, for data sets on the server may; Landlock decides which.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = _libc()
+    kept = 1 << CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0
+    for capability in range(64):
+        if not kept >> capability & 1:
+            libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    held = (ctypes.c_uint32 * 6)()
+    if libc.capget(header, held) != 0:
+        return False
+    # Two times (effective, permitted, inheritable), for the lower and the upper 32: never more than is held.
+    lower = kept & held[1]
+    fewer = (ctypes.c_uint32 * 6)(lower, lower, 0, 0, 0, 0)
+    return libc.capset(header, fewer) == 0
 
 
 def _libc() -> ctypes.CDLL:

@@ -15,6 +15,7 @@ from app.db.models import Dataset, Job, Model, PostedImage, Predictor, Upload
 from app.storage import ArtifactMissing
 from iis_engine import ENGINE_VERSION
 from worker.artifacts import digest_of, safe_name
+from worker.attempt import server_paths
 from worker.compute import StageRefused
 from worker.datasets import READING
 from worker.questions import Bench, Question
@@ -80,14 +81,20 @@ class JobQuestions:
         try:
             if question.kind == "export":
                 return self._export(question, rows, arguments)
-            return self._bench.compute("answer", arguments, network=settings.allow_hub and _is_published(seen_by))
+            reads = server_paths(settings, rows.dataset)
+            network = settings.allow_hub and _is_published(seen_by)
+            return self._bench.compute(question.owner_id, "answer", arguments, reads=reads, network=network)
         finally:
-            self._bench.files.drop(posted)  # an image's own row says how long it may be looked at
+            self._bench.drop(question.owner_id, posted)  # an image's own row says how long it may be looked at
 
     def _export(self, question: Question, rows: _Rows, arguments: dict[str, Any]) -> dict[str, Any]:
         told = {name: question.about[name] for name in ("kept", "format", "concept_names")}
         key = digest_of(stage="export", engine=ENGINE_VERSION, predictors=rows.predictors, **told)
-        return {"sha256": self._bench.keep(question.owner_id, "export", key, lambda: self._bench.compute("answer", arguments)["file"])}
+        return {
+            "sha256": self._bench.keep(
+                question.owner_id, "export", key, lambda: self._bench.compute(question.owner_id, "answer", arguments)["file"]
+            )
+        }
 
     def _rows_of(self, question: Question) -> _Rows:
         """Rows of a finished job, which do not change: read once for many questions."""
@@ -134,7 +141,7 @@ class JobQuestions:
                 folder.mkdir()
                 (folder / (safe_name(posted.filename) or "image")).write_bytes(posted.content)
 
-        return next(self._bench.files.get(image_id, write).iterdir())
+        return next(self._bench.file(question.owner_id, image_id, write).iterdir())
 
     def _images(self, question: Question, rows: _Rows) -> Path:
         """The data set, unpacked the first time that one of its images is asked for."""
@@ -154,11 +161,19 @@ class JobQuestions:
                 with suppress(ArtifactMissing):
                     artifacts.fetch(rows.reading, folder / READING, stop.check)
             arguments = {"sources": {"dataset": source}}
-            self._bench.compute_apart("materialise", arguments, workspace=folder, seconds=UNPACKING_DEADLINE_SECONDS, network=by_name)
+            self._bench.compute_apart(
+                question.owner_id,
+                "materialise",
+                arguments,
+                workspace=folder,
+                seconds=UNPACKING_DEADLINE_SECONDS,
+                reads=server_paths(self._bench.runtime.settings, dataset),
+                network=by_name,
+            )
             if source["file"] is not None:
                 Path(source["file"]).unlink()
 
-        return self._unpacker.folder(dataset.id, fill)
+        return self._unpacker.folder(question.owner_id, dataset.id, fill)
 
 
 def _posted_ids(question: Question) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 from worker.artifacts import OwnersArtifacts
 from worker.at_hand import FilesAtHand
 from worker.compute import Compute, Stop, Watch
+from worker.own_folders import OwnFolder
 from worker.runtime import Runtime
 
 ANSWER_DEADLINE_SECONDS = 600
+WARM_PROCESSES = 4  # of as many owners; to change hands would cost each question seconds
+PROCESS_FOLDER = ".process"
 
 
 @dataclass(frozen=True)
@@ -40,26 +44,80 @@ class Bench:
         settings = runtime.settings
         home = settings.data_folder.absolute()
         self.files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
-        # A process that may use the network for weights by name is another one than that which parses uploads.
-        self._computes = {network: Compute(home / "compute") for network in (False, True)}
+        self._computes: OrderedDict[tuple[str, bool], Compute] = OrderedDict()
 
-    def compute(self, stage: str, arguments: dict[str, Any], *, network: bool = False) -> dict[str, Any]:
-        """Run a stage among the files at hand, in a process that stays warm, and return its result."""
-        return self._run(self._computes[network], stage, self.files.folder, arguments, ANSWER_DEADLINE_SECONDS, network=network)
+    def folder(self, owner_id: str) -> Path:
+        """Where an owner's files at hand lie, which no process for another owner sees."""
+        folder = self.files.folder / owner_id
+        folder.mkdir(exist_ok=True)
+        return folder
 
-    def compute_apart(self, stage: str, arguments: dict[str, Any], *, workspace: Path, seconds: float, network: bool) -> dict[str, Any]:
+    def file(self, owner_id: str, name: str, make: Callable[[Path], None]) -> Path:
+        """An owner's file or folder at hand; see `FilesAtHand.get`."""
+        self.folder(owner_id)
+        return self.files.get(f"{owner_id}/{name}", make)
+
+    def drop(self, owner_id: str, names: Iterable[str]) -> None:
+        """Remove files of an owner now."""
+        self.files.drop(f"{owner_id}/{name}" for name in names)
+
+    def compute(
+        self, owner_id: str, stage: str, arguments: dict[str, Any], *, reads: tuple[Path, ...] = (), network: bool = False
+    ) -> dict[str, Any]:
+        """Run a stage among the files at hand, in a process of this owner's that stays warm, and return its result."""
+        compute = self._compute_of(owner_id, network=network)
+        return self._run(compute, owner_id, stage, self.folder(owner_id), arguments, ANSWER_DEADLINE_SECONDS, reads, network=network)
+
+    def compute_apart(
+        self,
+        owner_id: str,
+        stage: str,
+        arguments: dict[str, Any],
+        *,
+        workspace: Path,
+        seconds: float,
+        reads: tuple[Path, ...] = (),
+        network: bool,
+    ) -> dict[str, Any]:
         """Run a stage in a process of its own that ends with it, from whichever thread."""
-        compute = Compute(self.runtime.settings.data_folder.absolute() / "compute")
+        compute = Compute(self.runtime.compute_home, OwnFolder(workspace, PROCESS_FOLDER), sees=workspace)
         try:
-            return self._run(compute, stage, workspace, arguments, seconds, network=network)
+            return self._run(compute, owner_id, stage, workspace, arguments, seconds, reads, network=network)
         finally:
-            compute.kill()
+            compute.close()
+
+    def _compute_of(self, owner_id: str, *, network: bool) -> Compute:
+        """The process for an owner; one that may fetch weights by name is another one than that which parses uploads."""
+        key = owner_id, network
+        if key not in self._computes:
+            while len(self._computes) >= WARM_PROCESSES:
+                self._computes.popitem(last=False)[1].close()
+            folder = OwnFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
+            self._computes[key] = Compute(self.runtime.compute_home, folder, sees=self.folder(owner_id))
+        self._computes.move_to_end(key)
+        return self._computes[key]
 
     def _run(
-        self, compute: Compute, stage: str, workspace: Path, arguments: dict[str, Any], seconds: float, *, network: bool
+        self,
+        compute: Compute,
+        owner_id: str,
+        stage: str,
+        workspace: Path,
+        arguments: dict[str, Any],
+        seconds: float,
+        reads: tuple[Path, ...],
+        *,
+        network: bool,
     ) -> dict[str, Any]:
-        watch = Watch(self.stop, time.monotonic() + seconds, self.runtime.settings.child_memory_bytes)
-        return compute.run(stage, workspace, arguments, watch, network=network, on_progress=_ignore, on_output=_ignore)
+        watch = Watch(self.stop, time.monotonic() + seconds, self.runtime.limits)
+        return compute.run(
+            *(stage, workspace, arguments, watch),
+            owner_id=owner_id,
+            reads=reads,
+            network=network,
+            on_progress=_ignore,
+            on_output=_ignore,
+        )
 
     def artifacts(self, owner_id: str) -> OwnersArtifacts:
         """What jobs and questions of an owner have left."""
@@ -68,7 +126,7 @@ class Bench:
     def artifact(self, owner_id: str, sha256: str, name: str | None = None) -> Path:
         """Stored content as a file at hand."""
         artifacts = self.artifacts(owner_id)
-        return self.files.get(name or sha256, lambda path: artifacts.fetch(sha256, path, self.stop.check))
+        return self.file(owner_id, name or sha256, lambda path: artifacts.fetch(sha256, path, self.stop.check))
 
     def keep(self, owner_id: str, stage: str, key: str, make: Callable[[], str]) -> str:
         """The sha256 of a file that answers a question, stored like any stage's output, so that its size passes through no message.
@@ -82,7 +140,7 @@ class Bench:
         with self.runtime.sessions() as session:
             held = artifacts.find(session, [key]).get(key)
         if held is None or not self.runtime.store.exists(held):
-            path = self.files.folder / Path(make()).name
+            path = self.folder(owner_id) / Path(make()).name
             stored = artifacts.upload(key, stage, path, self.stop.check)
             with self.runtime.sessions.begin() as session:
                 artifacts.record(session, stored)
@@ -93,7 +151,7 @@ class Bench:
     def close(self) -> None:
         """End the compute processes and remove the files."""
         for compute in self._computes.values():
-            compute.kill()
+            compute.close()
         self.files.close()
 
 

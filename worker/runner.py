@@ -17,13 +17,14 @@ from app.queue import ring
 from app.storage import StorageUnavailable
 from worker.attempt import Attempt
 from worker.checks import run_check_concept_set, run_check_dataset, run_check_model
-from worker.compute import ChildLost, DeadlinePassed, Interrupted, MemoryExceeded, StageRefused, Stop
+from worker.compute import ChildLost, DeadlinePassed, Interrupted, StageRefused, Stop
 from worker.explain_job import run_explain
 from worker.finetune_job import run_finetune
 from worker.lease import LeaseKeeper
 from worker.metrics import JOBS_ENDED
 from worker.runtime import Runtime
 from worker.score import run_score
+from worker.weighing import LimitExceeded
 
 KINDS: dict[str, Callable[[Attempt], None]] = {
     "score": run_score,
@@ -104,7 +105,7 @@ def _run_to_end(attempt: Attempt) -> str:
     try:
         attempt.make_workspace()
         KINDS[attempt.rows.job.kind](attempt)
-    except (StageRefused, MemoryExceeded, DeadlinePassed) as error:
+    except (StageRefused, LimitExceeded, DeadlinePassed) as error:
         return _fail(attempt, _final_error(attempt, error))
     except Interrupted:
         return _stop(attempt)
@@ -156,8 +157,8 @@ def _final_error(attempt: Attempt, error: Exception) -> Json:
     """Why another attempt would end the same."""
     if isinstance(error, StageRefused):
         return error.error
-    if isinstance(error, MemoryExceeded):
-        return _error("memory_limit_exceeded", f"{error} Use a smaller model, or fewer elements.")
+    if isinstance(error, LimitExceeded):
+        return _error(error.code, str(error))
     seconds = attempt.rows.job.deadline_seconds
     return _error("deadline_exceeded", f"The job was not done within its deadline of {seconds:g} seconds.")
 

@@ -18,6 +18,8 @@ from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.settings import Settings
 from app.storage import ArtifactStore, open_store
 from worker.compute import Compute, Stop
+from worker.own_folders import OwnFolder
+from worker.weighing import Limits
 
 
 @dataclass
@@ -36,14 +38,25 @@ class Runtime:
 
     @property
     def work_folder(self) -> Path:
+        """Where each compute process of jobs has a folder for its workspaces."""
         return self.settings.data_folder.absolute() / "work"
+
+    @property
+    def compute_home(self) -> Path:
+        return self.settings.data_folder.absolute() / "compute"
+
+    @property
+    def limits(self) -> Limits:
+        """What each compute process may take."""
+        return Limits(self.settings.child_memory_bytes, self.settings.child_disk_bytes)
 
     @property
     def compute(self) -> Compute:
         """The compute process of this thread; it is started when a stage first needs it."""
         compute: Compute | None = getattr(self._of_thread, "compute", None)
         if compute is None:
-            compute = self._of_thread.compute = Compute(self.settings.data_folder.absolute() / "compute")
+            folder = OwnFolder(self.work_folder, f"{self.name.replace(':', '-')}-{secrets.token_hex(3)}")
+            compute = self._of_thread.compute = Compute(self.compute_home, folder)
             with self._lock:
                 self._computes.append(compute)
         return compute
@@ -74,11 +87,11 @@ class Runtime:
                 stop.set("shutdown")
 
     def close(self) -> None:
-        """End the compute processes; call it when no job is in hand."""
+        """End the compute processes and remove their folders; call it when no job is in hand."""
         with self._lock:
             computes, self._computes = self._computes, []
         for compute in computes:
-            compute.kill()
+            compute.close()
 
 
 def open_runtime(settings: Settings) -> Runtime:

@@ -32,7 +32,7 @@ class StudyQuestions:
                 return {"sha256": self._kept(question.owner_id, question.kind, source, told)}
             return {"sha256": self._kept(question.owner_id, question.kind, rows, {})}
         finally:
-            self._bench.files.drop([rows.name])
+            self._bench.drop(question.owner_id, [rows.name])
 
     def _rows(self, question: Question) -> Path:
         """The study's grid and the rows of its finished jobs as a file whose name says its content."""
@@ -45,13 +45,13 @@ class StudyQuestions:
                 raise StageRefused("study_absent", str(error), None) from error
         # A study's name is in no answer, so another name makes none anew.
         content = json.dumps({"grid": {name: value for name, value in grid.items() if name != "name"}, "rows": rows}, sort_keys=True)
-        return self._bench.files.get(sha256(content.encode()).hexdigest(), lambda path: _write(path, content))
+        return self._bench.file(question.owner_id, sha256(content.encode()).hexdigest(), lambda path: _write(path, content))
 
     def _kept(self, owner_id: str, kind: str, source: Path, told: dict[str, Any]) -> str:
         """The answer made of a file that is named by its content."""
         key = digest_of(stage=kind, engine=ENGINE_VERSION, analysis=ANALYSIS_VERSION, source=source.name, **told)
         arguments = {"kind": kind, "source": str(source), "about": told}
-        return self._bench.keep(owner_id, kind, key, lambda: self._bench.compute("answer_study", arguments)["file"])
+        return self._bench.keep(owner_id, kind, key, lambda: self._bench.compute(owner_id, "answer_study", arguments)["file"])
 
 
 def _write(path: Path, content: str) -> None:

@@ -26,7 +26,7 @@ class Unpacker:
         self._thread = ThreadPoolExecutor(1, "unpacker")
         self._under_way: dict[str, Future[Path]] = {}
 
-    def folder(self, dataset_id: str, fill: Callable[[Path], None]) -> Path:
+    def folder(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
         """The folder of a data set among the files at hand.
 
         Parameters
@@ -44,20 +44,20 @@ class Unpacker:
         def take(folder: Path) -> None:
             unpacking = self._under_way.get(dataset_id)
             if unpacking is None:
-                unpacking = self._under_way[dataset_id] = self._thread.submit(self._unpack, dataset_id, fill)
+                unpacking = self._under_way[dataset_id] = self._thread.submit(self._unpack, owner_id, dataset_id, fill)
             if not unpacking.done():
                 raise NotUnpacked(unpacking)
             del self._under_way[dataset_id]
             unpacking.result().rename(folder)
 
-        return self._bench.files.get(dataset_id, take)
+        return self._bench.file(owner_id, dataset_id, take)
 
     def close(self) -> None:
         """Wait for what is under way, which ends by the same `Stop` as the answers; leave out what has not begun."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _unpack(self, dataset_id: str, fill: Callable[[Path], None]) -> Path:
-        folder = self._bench.files.folder / f"{dataset_id}.unpacking"
+    def _unpack(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
+        folder = self._bench.folder(owner_id) / f"{dataset_id}.unpacking"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         fill(folder)

@@ -30,10 +30,12 @@ from app.settings import Settings, get_settings
 from app.storage import record_blob
 from worker.compute import Compute
 from worker.datasets import digest_of_features, open_features
+from worker.own_folders import OwnFolder
 from worker.runner import run_job
 from worker.runtime import Runtime, open_runtime
 
 REPOSITORY = Path(__file__).parents[2]
+OWNER_ID = new_id("owner")  # of all tests, whose rows are not: each owner has a compute process of its own
 QUICK = {
     "IIS_LEASE_SECONDS": "3",
     "IIS_HEARTBEAT_SECONDS": "0.5",
@@ -62,10 +64,11 @@ def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_ur
 
 @pytest.fixture(scope="session")
 def warm_compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
-    """One compute process for all tests that do not kill it: importing torch takes seconds."""
-    compute = Compute(tmp_path_factory.mktemp("compute"))
+    """One compute process for all tests that do not kill it and belong to the same owner: importing torch takes seconds."""
+    folder = tmp_path_factory.mktemp("compute")
+    compute = Compute(folder / "home", OwnFolder(folder / "work", "tests"))
     yield compute
-    compute.kill()
+    compute.close()
 
 
 @dataclass
@@ -76,7 +79,7 @@ class Service:
     compute: Compute
     wait_until: Callable[..., Any]
     folder: Path
-    owner_id: str = field(default_factory=lambda: new_id("owner"))
+    owner_id: str = OWNER_ID
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
 

@@ -53,7 +53,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
 def test_a_folder_is_removed_when_its_worker_closes_and_when_its_worker_was_killed(tmp_path: Path) -> None:
     closed, killed, alive = (FilesAtHand(tmp_path, name, 1000) for name in ("closed", "killed", "alive"))
     closed.close()
-    killed._lock.close()  # what the kernel does for a process that dies
+    killed._own._lock.close()  # what the kernel does for a process that dies
     FilesAtHand(tmp_path, "next", 1000)
     assert {folder.name for folder in tmp_path.iterdir()} == {"alive", "next"}
     assert alive.get("x", writer("still here")).exists()

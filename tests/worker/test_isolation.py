@@ -12,7 +12,9 @@ import pytest
 
 from app.db.models import Dataset, Model
 from worker.attempt import fetches_by_name
-from worker.compute import Compute, scrubbed_environment
+from worker.child_environment import scrubbed_environment
+from worker.compute import Compute
+from worker.own_folders import OwnFolder
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -44,8 +46,8 @@ def test_the_compute_process_sees_no_network_interface_but_its_own_loopback(serv
 
 def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -> None:
     given = {"HTTPS_PROXY": "http://proxy", "IIS_DATABASE_URL": "secret", "PATH": "/bin"}
-    assert "HTTPS_PROXY" not in scrubbed_environment(given, tmp_path, network=False)
-    with_network = scrubbed_environment(given, tmp_path, network=True)
+    assert "HTTPS_PROXY" not in scrubbed_environment(given, tmp_path, tmp_path, network=False)
+    with_network = scrubbed_environment(given, tmp_path, tmp_path, network=True)
     assert with_network["HTTPS_PROXY"] == "http://proxy"
     assert "IIS_DATABASE_URL" not in with_network
 
@@ -108,7 +110,7 @@ def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:
 
 
 def test_killing_a_compute_process_that_never_started_is_harmless(tmp_path: Path) -> None:
-    Compute(tmp_path).kill()
+    Compute(tmp_path, OwnFolder(tmp_path / "work", "a")).kill()
 
 
 def run_program(program: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,6 @@ from app.db.transitions import CancelRequested, LeaseLost
 from app.db.turns import queued_jobs
 from worker.collector import Collector
 from worker.sweeper import Sweeper
-from worker.workspaces import sweep_workspaces, workspace_name
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -179,16 +178,3 @@ def test_owners_take_turns_and_whoever_was_served_longest_ago_is_next(service: S
     claim(service, one)
     with service.runtime.sessions() as session:
         assert list(queued_jobs(session, 10)) == many[1:]
-
-
-def test_folders_of_attempts_that_hold_no_lease_are_removed(service: Service) -> None:
-    job_id = service.add_check()
-    token = claim(service, job_id)
-    folder = service.runtime.work_folder
-    live, left = (folder / workspace_name(job_id, which) for which in (token, "of a killed worker"))
-    for path in (live, left):
-        path.mkdir(parents=True)
-    with service.runtime.sessions() as session:
-        assert sweep_workspaces(session, folder) == 1
-    assert live.exists()
-    assert not left.exists()

@@ -1,5 +1,7 @@
 // Draws with plotly.js in the page's own colours and types, again whenever the reader's colour scheme changes.
 
+import { legible } from "./dom.js";
+
 const drawn = new Map();
 const CONFIG = { displayModeBar: false, responsive: true, showTips: false };
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
@@ -116,5 +118,5 @@ export function banded(name, points, { x, y, low, high, hover }, style) {
 
 // plotly reads a few tags in its labels, and all but <br> it turns into style attributes; names of ours are to stand as they are.
 export function escapeLabel(text) {
-  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  return legible(String(text)).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,4 +1,21 @@
-// Builds what a page shows. Whatever the API says goes in as text, never as markup.
+// Builds what a page shows. Whatever the API says goes in as text, never as markup, and steers nothing around it.
+
+const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u;
+
+// Names come from strangers: what no one would see, or what turns the direction of writing, is written out as its number.
+export function legible(text) {
+  return text.replace(UNSEEN, (character) => `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+}
+
+function written(child) {
+  if (typeof child !== "string") return child;
+  const text = legible(child);
+  if (!RIGHT_TO_LEFT.test(text)) return text;
+  const isolated = document.createElement("bdi");
+  isolated.append(text);
+  return isolated;
+}
 
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -7,14 +24,14 @@ export function el(name, attributes = {}, ...children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else made.setAttribute(key, value === true ? "" : String(value));
   }
-  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map(written));
   return made;
 }
 
 export function svg(name, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  made.append(...children);
+  made.append(...children.map((child) => (typeof child === "string" ? legible(child) : child)));
   return made;
 }
 

@@ -1,11 +1,12 @@
 // What models and data sets are called, each asked for once a page.
 
 import { get } from "./api.js";
+import { legible } from "./dom.js";
 
 const known = new Map();
 
 function named(path) {
-  if (!known.has(path)) known.set(path, get(path).then((found) => found.name, () => null));
+  if (!known.has(path)) known.set(path, get(path).then((found) => legible(found.name), () => null));
   return known.get(path);
 }
 

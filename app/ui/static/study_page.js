@@ -1,7 +1,7 @@
 // One study: how far its jobs have come, its table at once, and the statistics when a worker has them.
 
 import { get } from "./api.js";
-import { byId, el, empty, fill, renew, say } from "./dom.js";
+import { byId, el, empty, fill, legible, renew, say } from "./dom.js";
 import { StudyProgress } from "./study_progress.js";
 import { sections } from "./study_sections.js";
 import { asItCame, sortable } from "./sortable.js";
@@ -22,8 +22,8 @@ let toldAt = 0;
 
 await fill(byId("progress"), "Reading the study …", async () => {
   const study = await get(address);
-  document.title = `${study.name} · ${document.title}`;
-  byId("study-title").textContent = study.name;
+  document.title = `${legible(study.name)} · ${document.title}`;
+  byId("study-title").textContent = legible(study.name);
   show(study);
   return progress.nodes;
 });
