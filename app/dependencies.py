@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, cast
 
+from anyio import CancelScope
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from app.db.session import SessionFactory
 from app.settings import Settings
@@ -38,7 +40,7 @@ async def _store(request: Request) -> ArtifactStore:
     return store_of(request)
 
 
-def _request_session(request: Request, factory: FactoryDep) -> Iterator[Session]:
+async def _request_session(request: Request, factory: FactoryDep) -> AsyncIterator[Session]:
     """One transaction per request, committed when the route's function has returned and before the response is sent.
 
     Services flush; they do not commit. An exception rolls back. Under an Idempotency-Key the session is the one in which
@@ -49,8 +51,18 @@ def _request_session(request: Request, factory: FactoryDep) -> Iterator[Session]
     if shared is not None:
         yield shared
         return
-    with factory() as session:
+    session = factory()  # connects when it is first used, so that only its end needs a thread
+    try:
         yield session
+    except BaseException:
+        with CancelScope(shield=True):  # whoever went away must not take the connection along
+            await run_in_threadpool(session.close)
+        raise
+    await run_in_threadpool(_commit_and_close, session)
+
+
+def _commit_and_close(session: Session) -> None:
+    with session:
         session.commit()
 
 
