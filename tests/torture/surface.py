@@ -49,7 +49,7 @@ def run(folder: Path, seed: int, *, examples: int) -> list[Promise]:
         key = stack.add_owner("someone")
         caller = Caller(stack.url, key)
         explorer = Explorer(stack, folder, examples, seed)
-        named = "[parameters]\n" + "\n".join(f'"path.{name}" = {json.dumps(value)}' for name, value in _something_of_each(caller).items())
+        named = "[parameters]\n" + "\n".join(f'"path.{name}" = {json.dumps(value)}' for name, value in something_of_each(caller).items())
         return [
             explorer.explore("what is there", named, "--exclude-method", "DELETE", key=key),  # or it would not be there for long
             explorer.explore("anything", key=key),
@@ -58,7 +58,7 @@ def run(folder: Path, seed: int, *, examples: int) -> list[Promise]:
         ]
 
 
-def _something_of_each(caller: Caller) -> dict[str, str | int]:
+def something_of_each(caller: Caller) -> dict[str, str | int]:
     """A scored job, a study, a phrase set, a webhook and what belongs to them, by the names of the parameters that stand for them."""
     inputs = Inputs(caller, checkpoint())
     job = caller.until_finished(caller.post("/v1/jobs", list(requests(inputs))[-1])["id"])
