@@ -49,12 +49,13 @@ def run(folder: Path, seed: int, *, examples: int) -> list[Promise]:
         key = stack.add_owner("someone")
         caller = Caller(stack.url, key)
         explorer = Explorer(stack, folder, examples, seed)
-        named = "[parameters]\n" + "\n".join(f'"path.{name}" = {json.dumps(value)}' for name, value in something_of_each(caller).items())
+        found = something_of_each(caller)
+        named = "[parameters]\n" + "\n".join(f'"path.{name}" = {json.dumps(value)}' for name, value in found.items())
         return [
+            _posted_together(stack, caller, found),
             explorer.explore("what is there", named, "--exclude-method", "DELETE", key=key),  # or it would not be there for long
             explorer.explore("anything", key=key),
             explorer.explore("anything without a key"),
-            _posted_together(stack, caller),
         ]
 
 
@@ -136,21 +137,39 @@ class Explorer:
         return Counter(f"{line['status'] // 100}xx" for line in lines)
 
 
-def _posted_together(stack: Stack, caller: Caller) -> Promise:
-    """Fifty identical requests at the same moment, under one Idempotency-Key."""
+def _posted_together(stack: Stack, caller: Caller, found: dict[str, Any]) -> Promise:
+    """Fifty identical requests at the same moment, under one Idempotency-Key, to everything that makes something."""
     promise = Promise("Identical POSTs at the same moment make one resource")
-    key, body = "posted together", {"filename": "net.safetensors", "size_bytes": 10, "sha256": "0" * 64}
-    headers = {"Idempotency-Key": key}
-    with ThreadPoolExecutor(REPEATS) as pool, httpx.Client(base_url=stack.url, headers=caller.http.headers, timeout=60) as http:
-        answers = list(pool.map(lambda _: http.post("/v1/uploads", json=body, headers=headers), range(REPEATS)))
-    made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
-    listed = [
-        row
-        for row in caller.get("/v1/uploads?limit=100")["data"]
-        if row["filename"] == body["filename"] and row["sha256"] == body["sha256"]
-    ]
-    for answer in answers:
-        promise.tried(answer.status_code in {201, 409}, f"One of them was answered with {answer.status_code}.")
-    promise.tried(len(made) == len(listed) == 1, f"{len(made)} were answered with, {len(listed)} are there.")
-    promise.measured = f"{sum(answer.status_code == 201 for answer in answers)} answered with it, the others told to wait"
+    score = {"kind": "score", "model": found["model_id"], "dataset": found["dataset_id"], "library": {"kind": "random"}}
+    bodies: dict[str, dict[str, Any]] = {
+        "uploads": {"json": {"filename": "net.safetensors", "size_bytes": 10, "sha256": "0" * 64}},
+        "uploads/small": {"files": {"file": ("a.bin", b"posted together")}},
+        "models": {"json": {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}},
+        "datasets": {"json": {"hub": {"name": "a/b", "revision": "c"}}},
+        "concept-sets": {"json": {"phrases": ["a corner", "a stripe"]}},
+        "jobs": {"json": score},
+        "studies": {"json": {"models": [found["model_id"]], "datasets": [found["dataset_id"]], "libraries": [{"kind": "random"}]}},
+        "api-keys": {"json": {"name": "posted together"}},
+        "webhooks": {"json": {"url": "https://example.org/together"}},
+    }
+    answered: Counter[int] = Counter()
+    headers = {"Authorization": caller.http.headers["Authorization"]}
+    with ThreadPoolExecutor(REPEATS) as pool, httpx.Client(base_url=stack.url, timeout=60, trust_env=False) as http:
+        for path, body in bodies.items():
+            kind = path.partition("/")[0]
+            own = headers | {"Idempotency-Key": f"posted together to {path}"}
+            before = _listed(caller, kind)
+            answers = list(pool.map(lambda _, p=path, b=body, h=own: http.post(f"/v1/{p}", headers=h, **b), range(REPEATS)))
+            made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+            new = _listed(caller, kind) - before
+            for answer in answers:
+                in_flight = answer.status_code == 409 and answer.json()["code"] == "idempotency_in_flight"
+                promise.tried(answer.status_code == 201 or in_flight, f"{path} was answered with {answer.status_code} {answer.text}.")
+            promise.tried(len(made) == 1 and made <= new and len(new) == 1, f"{path}: {made} were told, {new} are there.")
+            answered.update(answer.status_code for answer in answers)
+    promise.measured = f"{len(bodies)} kinds, {REPEATS} times each; {answered[201]} answered with the one, {answered[409]} told to wait"
     return promise
+
+
+def _listed(caller: Caller, kind: str) -> set[str]:
+    return {row["id"] for row in caller.get(f"/v1/{kind}?limit=100")["data"]}
