@@ -88,10 +88,18 @@ class Tenant:
     headers: dict[str, str] = field(repr=False)
 
 
+@pytest.fixture(scope="session")
+def documents() -> dict[str, Any]:
+    """The OpenAPI document, once some test has asked for it: building it takes seconds, and every app has the same."""
+    return {}
+
+
 @pytest.fixture
-def app(settings: Settings) -> Iterator[FastAPI]:
+def app(settings: Settings, documents: dict[str, Any]) -> Iterator[FastAPI]:
     api = create_app(settings)
+    api.openapi_schema = documents.get("openapi")
     yield api
+    documents["openapi"] = api.openapi_schema
     api.state.engine.dispose()
 
 
