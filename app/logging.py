@@ -8,6 +8,9 @@ from typing import Any
 
 import structlog
 
+TELLTALES = ("httpcore", "botocore", "aiobotocore", "s3fs")
+"""Libraries that log, at debug, what they send: headers with tokens, addresses with keys in them, the content itself."""
+
 
 def configure_logging(level: str = "info") -> None:
     """Send structlog's and every library's records through the same JSON renderer; call once per process."""
@@ -37,4 +40,5 @@ def configure_logging(level: str = "info") -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"  # our own request line says more
-    logging.getLogger("httpcore").setLevel(logging.WARNING)  # of a webhook's address and headers nothing belongs in a log
+    for name in TELLTALES:
+        logging.getLogger(name).setLevel(logging.WARNING)

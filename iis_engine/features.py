@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import lzma
 import math
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -29,7 +31,7 @@ ELEMENT_NAMES = ("concepts", "elements")  # either name may carry the element fe
 ROW_NAMES = ("train_rows", "test_rows")
 _READ_BYTES = 1 << 20
 _DAMAGE = (
-    *(SafetensorError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(SafetensorError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, OverflowError, RuntimeError),
 )
 
@@ -222,6 +224,8 @@ def _matrix(array: NDArray[Any], name: str) -> Tensor:
 def _labels(array: NDArray[Any], name: str) -> Tensor:
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise DataError(f"{name} must be one whole number per row; its shape is {array.shape}, its type {array.dtype}.")
+    if array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{name} holds the label {int(array.max())}; send labels of at most 63 bits.")
     return torch.from_numpy(array.astype(np.int64))
 
 

@@ -46,7 +46,7 @@ def shard_key(stage: str, name: str) -> str:
 
 def safe_name(filename: str) -> str:
     """A person's file name as one that is harmless on any disk."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", filename)[-100:].lstrip(".")
+    return re.sub(r"[^A-Za-z0-9._-]", "_", filename)[-100:].lstrip(".") or "file"
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class JobQuestions:
                 if posted is None or posted.job_id != question.about["job"]:
                     raise StageRefused("image_absent", f"There is no image {image_id}; it may have expired. Post it again.", None)
                 folder.mkdir()
-                (folder / (safe_name(posted.filename) or "image")).write_bytes(posted.content)
+                (folder / safe_name(posted.filename)).write_bytes(posted.content)
 
         return next(self._bench.file(question.owner_id, image_id, write).iterdir())
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
@@ -28,7 +28,7 @@ def psycopg_url(database_url: str) -> URL:
 
 def make_engine(settings: Settings) -> Engine:
     """An engine that connects on first use, checks each pooled connection before lending it and gives up quickly."""
-    return create_engine(
+    engine = create_engine(
         psycopg_url(settings.database_url),
         pool_pre_ping=True,
         hide_parameters=True,  # error messages go to the log; what a person sent does not
@@ -37,6 +37,17 @@ def make_engine(settings: Settings) -> Engine:
         pool_timeout=settings.database_connect_timeout_seconds,
         connect_args={"connect_timeout": settings.database_connect_timeout_seconds},
     )
+    event.listen(engine, "handle_error", _without_detail)
+    return engine
+
+
+def _without_detail(context: ExceptionContext) -> None:
+    """Leave of an error what the server calls its primary message: the detail may quote a row, with what a person sent in it."""
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    if isinstance(error, psycopg.Error) and (primary := error.diag.message_primary) is not None:
+        if wrapped is not None:
+            wrapped.args = tuple(str(argument).replace(str(error), primary) for argument in wrapped.args)
+        error.args = (primary,)
 
 
 def make_session_factory(engine: Engine) -> SessionFactory:

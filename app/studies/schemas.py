@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, field_serializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictBool, field_serializer
 from pydantic_core import PydanticCustomError
 
 from app.jobs.libraries import ConceptCount, LibraryChoice
@@ -135,7 +135,7 @@ class StudyCreate(_Choices):
     vocabulary: str | None = Field(
         default=None, pattern=VOCABULARY_PATTERN, description="The phrases of text libraries, as a job names them"
     )
-    evolution: bool = Field(default=False, description="The models are checkpoints of one training run, in order")
+    evolution: StrictBool = Field(default=False, description="The models are checkpoints of one training run, in order")
     deadline_seconds: Deadline = None
 
 
@@ -149,7 +149,7 @@ class StudyExtend(_Choices):
     elements: Elements | None = Field(default=None, description="As the study has them")
     vlm: Id | None = Field(default=None, description="As the study has it, or the first one")
     vocabulary: str | None = Field(default=None, pattern=VOCABULARY_PATTERN, description="As the study has it, or the first one")
-    evolution: bool | None = Field(default=None, description="As the study has it")
+    evolution: StrictBool | None = Field(default=None, description="As the study has it")
     deadline_seconds: Deadline = Field(default=None, description="Of the jobs that are added")
 
 

@@ -19,7 +19,8 @@ MAX_FILENAME_CHARACTERS = 255
 def bare_filename(name: str) -> str:
     """The last component of whatever path a client sent, without control characters."""
     last = PurePosixPath(name.replace("\\", "/")).name
-    return "".join(character for character in last if character.isprintable())[-MAX_FILENAME_CHARACTERS:] or "upload"
+    bare = "".join(character for character in last if character.isprintable())[-MAX_FILENAME_CHARACTERS:]
+    return "upload" if bare in {"", ".", ".."} else bare
 
 
 Filename = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(bare_filename)]

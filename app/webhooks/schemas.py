@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from app.db.models import Webhook, WebhookDelivery
 from app.db.webhook_events import EventType
@@ -74,7 +74,7 @@ class WebhookCreate(BaseModel):
     url: Url
     events: Filter = None
     description: Description = None
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class WebhookUpdate(BaseModel):
@@ -85,7 +85,7 @@ class WebhookUpdate(BaseModel):
     url: Url = ""
     events: Filter = None
     description: Description = None
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class WebhookView(BaseModel):

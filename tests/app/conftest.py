@@ -11,7 +11,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,7 @@ from app.db.models import (
     Model,
     Owner,
     Plot,
+    PostedImage,
     Predictor,
     Result,
     StageArtifact,
@@ -88,10 +89,18 @@ class Tenant:
     headers: dict[str, str] = field(repr=False)
 
 
+@pytest.fixture(scope="session")
+def documents() -> dict[str, Any]:
+    """The OpenAPI document, once some test has asked for it: building it takes seconds, and every app has the same."""
+    return {}
+
+
 @pytest.fixture
-def app(settings: Settings) -> Iterator[FastAPI]:
+def app(settings: Settings, documents: dict[str, Any]) -> Iterator[FastAPI]:
     api = create_app(settings)
+    api.openapi_schema = documents.get("openapi")
     yield api
+    documents["openapi"] = api.openapi_schema
     api.state.engine.dispose()
 
 
@@ -300,6 +309,12 @@ class Rows:
             for kept in nodes:
                 session.add(Predictor(id=new_id("predictor"), kept=kept, sparsity=1 - kept / 4, accuracy=0.9, arr=0.8, **columns))
         return job_id
+
+    def posted_image(self, job_id: str) -> str:
+        """An image of no meaning that was posted for a job."""
+        image = PostedImage(id=new_id("posted_image"), owner_id=self.owner_id, job_id=job_id, filename="a.png", content=PNG)
+        image.expires_at = datetime.now(UTC) + timedelta(days=1)
+        return self._insert(image)
 
     def explain_job(self, scored: str, **choices: Any) -> str:
         """A queued job that explains a scored one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,6 +90,33 @@ def test_while_the_first_call_is_in_flight_a_second_is_told_to_come_back(
     assert (busy.status_code, busy.json()["code"], busy.headers["Retry-After"]) == (409, "idempotency_in_flight", "1")
     assert answers[0].status_code == 201
     assert count(sessions, tenant.owner_id) == (1, 1)
+
+
+CREATED = ("uploads", "uploads/small", "models", "datasets", "concept-sets", "jobs", "studies", "api-keys", "webhooks")
+
+
+@pytest.mark.parametrize("path", CREATED)
+def test_identical_posts_at_the_same_moment_make_one_resource(live: httpx.Client, rows: Any, path: str) -> None:
+    bodies: dict[str, Callable[[], dict[str, Any]]] = {
+        "uploads": lambda: {"json": {"filename": "a", "size_bytes": 1, "sha256": "0" * 64}},
+        "uploads/small": lambda: {"files": {"file": ("a.bin", b"abc")}},
+        "models": lambda: {"json": {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}},
+        "datasets": lambda: {"json": BODY},
+        "concept-sets": lambda: {"json": {"phrases": ["a loop"]}},
+        "jobs": lambda: {"json": rows.request()},
+        "studies": lambda: {"json": rows.study_request()},
+        "api-keys": lambda: {"json": {"name": "another"}},
+        "webhooks": lambda: {"json": {"url": "https://example.org/"}},
+    }
+    body, listed = bodies[path](), f"/v1/{path.partition('/')[0]}"
+    before = {row["id"] for row in live.get(listed).json()["data"]}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: live.post(f"/v1/{path}", headers={"Idempotency-Key": "k"}, **body), range(8)))
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+    codes = {answer.json()["code"] for answer in answers if answer.status_code != 201}
+    assert codes <= {"idempotency_in_flight"}
+    assert {row["id"] for row in live.get(listed).json()["data"]} - before == made
+    assert len(made) == 1
 
 
 def test_a_failure_after_the_work_leaves_neither_row_nor_key(

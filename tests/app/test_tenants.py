@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -30,6 +30,13 @@ READING_POSTS = {
     "/v1/predictors/{predictor_id}/predict",
     "/v1/studies/estimate",
 }
+FILTERS = {
+    "/v1/jobs": {"model": "scored_model", "dataset": "scored_dataset"},
+    "/v1/predictors": {"job": "explainable"},
+    "/v1/concept-libraries": {"job": "job_id", "model": "scored_model"},
+    "/v1/leaderboard": {"dataset": "scored_dataset"},
+}
+"""Parameters of lists that name something, and which of `owned` it is."""
 
 
 def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
@@ -42,11 +49,14 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
 def owned(client: TestClient, rows: Any) -> dict[str, str]:
     """One thing of every kind that belongs to the tenant."""
     job_id, library_id = rows.succeeded_job()
-    rows.explainable_job()
+    job = client.get(f"/v1/jobs/{job_id}").json()
     upload = client.post("/v1/uploads", json={"filename": "a", "size_bytes": 1, "sha256": "0" * 64}).json()["id"]
     key = client.get("/v1/api-keys").json()["data"][0]["id"]
     webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}).json()
     return {
+        "explainable": rows.explainable_job(),
+        "scored_model": job["model"],
+        "scored_dataset": job["dataset"],
         "upload_id": upload,
         "number": "1",
         "model_id": rows.model(),
@@ -71,28 +81,91 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
     }
 
 
-def test_a_foreign_identifier_is_as_unknown_as_a_wrong_one(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any) -> None:
-    walked = 0
+def invented(identifier: str) -> str:
+    """An identifier like this one that nobody has."""
+    return identifier[:-1] + ("0" if identifier[-1] != "0" else "1")
+
+
+def require_alike(foreign: httpx.Response, absent: httpx.Response, names: Mapping[str, str]) -> None:
+    """Two answers are the same to the letter, but for the request's own number and `names`: of what is absent to what is foreign."""
+    texts = []
+    for answer in (foreign, absent):
+        told = {name: text for name, text in answer.headers.items() if name not in {"x-request-id", "etag"}}
+        text = f"{answer.status_code} {sorted(told.items())} {answer.text}".replace(answer.headers["x-request-id"], "")
+        for absent_name, foreign_name in names.items():
+            text = text.replace(absent_name, foreign_name)
+        texts.append(text)
+    assert texts[0] == texts[1]
+
+
+def test_a_foreign_identifier_is_as_unknown_as_one_that_never_was(
+    app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any
+) -> None:
+    walked = set()
     for method, path in operations(app):
         names = re.findall(r"{(\w+)}", path)
         if not any(name.endswith("_id") for name in names):
             continue
-        at = path.format(**{name: owned[name] for name in names})
-        answer = client.request(method, at, headers=stranger.headers, **BODIES.get(path, {}))
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), f"{method} {at}"
-        walked += 1
-    assert walked >= 20
-    resources = ("uploads", "models", "datasets", "concept-sets", "jobs")
-    for name, resource in zip(("upload_id", "model_id", "dataset_id", "concept_set_id", "job_id"), resources, strict=True):
+        absent = owned | {name: invented(owned[name]) for name in names if name.endswith("_id")}
+        foreign_answer, absent_answer = (
+            client.request(method, path.format(**{name: ids[name] for name in names}), headers=stranger.headers, **BODIES.get(path, {}))
+            for ids in (owned, absent)
+        )
+        assert (foreign_answer.status_code, foreign_answer.json()["code"]) == (404, "not_found"), f"{method} {path}"
+        require_alike(foreign_answer, absent_answer, {absent[name]: owned[name] for name in names})
+        walked.add((method, path))
+    by_identifier = {name for _, path in walked for name in re.findall(r"{(\w+_id)}", path)}
+    assert len(walked) >= 70
+    assert by_identifier == {name for name in owned if name.endswith("_id")}
+    resources = ("uploads", "models", "datasets", "concept-sets", "jobs", "predictors", "studies", "api-keys", "webhooks")
+    for resource in resources:
+        name = f"{resource.removesuffix('s').replace('-', '_').replace('api_', '').replace('studie', 'study')}_id"
         assert client.get(f"/v1/{resource}/{owned[name]}").status_code == 200
 
 
-def test_lists_show_ones_own_alone(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any) -> None:
+def test_a_foreign_part_of_ones_own_thing_is_as_unknown_as_one_that_never_was(
+    app: FastAPI, client: TestClient, owned: dict[str, str], rows: Any, strange_rows: Any, stranger: Any
+) -> None:
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers=stranger.headers).json()
+    mine = owned | {"webhook_id": webhook["id"], "job_id": strange_rows.explainable_job()}
+    mine["image"] = rows.posted_image(owned["explainable"])
+    walked = 0
     for method, path in operations(app):
-        if method == "GET" and "{" not in path and path not in OPEN_TO_ALL:
-            answer = client.get(path, headers=stranger.headers)
-            assert answer.status_code == 200, path
-            assert not any(identifier in answer.text for identifier in owned.values() if "_" in identifier), path
+        names = re.findall(r"{(\w+)}", path)
+        part = next((name for name in ("delivery_id", "image") if name in names), None)
+        if part is None:
+            continue
+        absent = mine | {part: invented(mine[part])}
+        foreign_answer, absent_answer = (
+            client.request(method, path.format(**{name: ids[name] for name in names}), headers=stranger.headers, **BODIES.get(path, {}))
+            for ids in (mine, absent)
+        )
+        assert foreign_answer.status_code == 404, f"{method} {path}"
+        require_alike(foreign_answer, absent_answer, {absent[part]: mine[part]})
+        walked += 1
+    assert walked >= 7
+
+
+def test_lists_and_counts_are_the_same_whatever_others_have(
+    app: FastAPI, client: TestClient, stranger: Any, request: pytest.FixtureRequest
+) -> None:
+    lists = [path for method, path in operations(app) if method == "GET" and "{" not in path and path not in OPEN_TO_ALL]
+
+    def told() -> list[tuple[int, str]]:
+        answers = [client.get(path, headers=stranger.headers) for path in lists]
+        return [(answer.status_code, answer.text) for answer in answers]
+
+    before = told()
+    assert {status for status, _ in before} == {200}
+    owned: dict[str, str] = request.getfixturevalue("owned")
+    assert told() == before
+    assert len(lists) >= 12
+    for path, filters in FILTERS.items():
+        for name, of in filters.items():
+            foreign, absent = owned[of], invented(owned[of])
+            answers = [client.get(path, params={name: named}, headers=stranger.headers) for named in (foreign, absent)]
+            require_alike(*answers, {absent: foreign})
+            assert client.get(path, params={name: foreign}).json()["data"]
 
 
 def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, owned: dict[str, str]) -> None:
@@ -214,8 +287,7 @@ def test_a_foreign_job_or_archive_is_as_absent_as_one_that_never_was(
 
 def require_absent(client: TestClient, path: str, foreign: str, body: Callable[[str], dict[str, Any]]) -> None:
     """A request that names a foreign row is answered word for word as one that names a row nobody has."""
-    invented = foreign[:-1] + ("0" if foreign[-1] != "0" else "1")
-    answers = [client.post(path, json=body(named)) for named in (foreign, invented)]
-    assert [answer.status_code for answer in answers] == [404, 404]
-    seen, expected = (answer.json() | {"request_id": ""} for answer in answers)
-    assert seen == json.loads(json.dumps(expected).replace(invented, foreign))
+    absent = invented(foreign)
+    foreign_answer, absent_answer = (client.post(path, json=body(named)) for named in (foreign, absent))
+    assert foreign_answer.status_code == 404
+    require_alike(foreign_answer, absent_answer, {absent: foreign})

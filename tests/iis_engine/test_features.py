@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from iis_engine.errors import DataError
 from iis_engine.features import read_features
@@ -147,3 +149,62 @@ def test_class_names_and_references_in_the_metadata_are_kept(arrays: Arrays, tmp
 )
 def test_metadata_that_does_not_fit_is_refused(header: object, sentence: str, arrays: Arrays, tmp_path: Path) -> None:
     assert sentence in refusal(write_header(tmp_path / "features.safetensors", arrays, header))
+
+
+# Whatever the bytes are
+
+
+integers = st.sampled_from(["i1", "u1", ">i2", "u4", "i8", "u8"])
+
+
+@st.composite
+def labels(draw: st.DrawFn) -> NDArray[Any]:
+    """Three labels or four of any integer type, its ends among them."""
+    dtype = np.dtype(draw(integers))
+    ends = np.iinfo(dtype)
+    values = draw(st.lists(st.sampled_from([int(ends.min), int(ends.max)]) | st.integers(0, 3), min_size=2, max_size=4, unique=True))
+    return np.array(values, dtype)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(y=labels(), write=st.sampled_from([np.savez, np.savez_compressed]))
+def test_labels_of_any_type_name_their_classes_unless_they_are_too_large(y: NDArray[Any], write: Any, tmp_path: Path) -> None:
+    X = np.eye(len(y), dtype=np.float32)
+    write(tmp_path / "f.npz", X_train=X, y_train=y, X_test=X, y_test=y)
+    if int(y.max()) >= 2**63:
+        assert f"the label {y.max()};" in refusal(tmp_path / "f.npz")
+        return
+    features = read_features(tmp_path / "f.npz")
+    assert [features.class_names[label] for label in features.y_train] == [str(value) for value in y.tolist()]
+
+
+COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    compression=st.none() | st.sampled_from(COMPRESSIONS),  # None for safetensors
+    edits=st.lists(st.tuples(st.integers(0, 5000), st.binary(min_size=1, max_size=4)), max_size=4),
+    end=st.none() | st.integers(0, 5000),
+)
+@example(compression=zipfile.ZIP_LZMA, edits=[(60, b"\xff\xff")], end=None)
+def test_no_damage_is_more_than_a_sentence(compression: int | None, edits: Any, end: int | None, arrays: Arrays, tmp_path: Path) -> None:
+    path = tmp_path / "features"
+    if compression is None:
+        path.write_bytes(save(arrays, {"iis": json.dumps({"class_names": ["cat", "dog"]})}))
+    else:
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for name, array in arrays.items():
+                archive.writestr(f"{name}.npy", npy(array))
+    content = bytearray(path.read_bytes())
+    for place, changed in edits:
+        start = place % len(content)
+        content[start : start + len(changed)] = changed
+    path.write_bytes(content[:end])
+    try:
+        features = read_features(path)
+    except DataError:
+        return
+    assert features.X_train.shape[1] == features.X_test.shape[1]
+    assert features.X_train.isfinite().all()
+    assert set(features.y_test.tolist()) == set(range(features.class_count))

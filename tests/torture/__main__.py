@@ -15,7 +15,7 @@ from rich.table import Table
 from torture.promises import Promise
 
 # Each is a module of this package with `attack(folder, seed) -> list[Promise]`: a scratch folder of its own, and where randomness starts.
-PARTS = ("faults", "load", "uploads", "hostile", "surface", "webhooks", "upgrades")
+PARTS = ("faults", "load", "uploads", "hostile", "surface", "tenants", "leaks", "webhooks", "upgrades")
 SHOWN_BREAKS = 20
 
 

@@ -23,6 +23,8 @@ from worker.runtime import Runtime, open_runtime
 REPOSITORY = Path(__file__).parents[2]
 START_TIMEOUT_SECONDS = 60
 STORAGE_BYTES = 512 << 20
+API_KEY_SECRET = "a-secret-of-these-attacks-alone"
+DATABASE_PASSWORD = "a-password-that-the-server-does-not-ask-for"
 QUICK = {
     "IIS_LEASE_SECONDS": "6",
     "IIS_HEARTBEAT_SECONDS": "1",
@@ -86,15 +88,17 @@ class Stack:
         self.to_postgres = Proxy(str(self.postgres.socket_folder / ".s.PGSQL.5432"))
         self.to_redis = Proxy(("127.0.0.1", self.redis.port))
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("IIS_")} | {
-            "IIS_DATABASE_URL": self.postgres.url("iis"),
+            "IIS_DATABASE_URL": self.postgres.url("iis").replace("postgres@", f"postgres:{DATABASE_PASSWORD}@"),
             "IIS_REDIS_URL": self.redis.url,
             "IIS_STORAGE_URL": self.storage.as_uri(),
-            "IIS_API_KEY_SECRET": "a secret of these attacks alone",
+            "IIS_API_KEY_SECRET": API_KEY_SECRET,
             **QUICK,
             **self._given,
         }
         if self._proxied:
-            self._environment["IIS_DATABASE_URL"] = f"postgresql+psycopg://postgres@127.0.0.1:{self.to_postgres.port}/iis"
+            self._environment["IIS_DATABASE_URL"] = (
+                f"postgresql+psycopg://postgres:{DATABASE_PASSWORD}@127.0.0.1:{self.to_postgres.port}/iis"
+            )
             self._environment["IIS_REDIS_URL"] = f"redis://:{self.redis.password}@127.0.0.1:{self.to_redis.port}/0"
         self.migrate(self._schema, "upgrade", "head")
         self.runtime = self._open_runtime()

@@ -1,0 +1,146 @@
+"""Secrets are in no log line and no answer, whatever goes wrong. `make torture` searches worker and pages as well."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app.db.session import SessionFactory
+from app.logging import configure_logging
+from app.main import create_app
+from app.models.repository import ModelRepository
+from app.settings import Settings
+
+IMAGE = b"the bytes of an image that nobody may see"
+PASSWORD = "a-password-nobody-may-see"
+HIDDEN = ("nobody-may-see", "nobody may see", base64.b64encode(IMAGE).decode().rstrip("="), IMAGE.hex())
+
+
+@pytest.fixture(autouse=True)
+def logged(settings: Settings, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """Everything is logged that anybody would log; what was, so far."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    settings.log_level = "debug"
+    yield lambda: capfd.readouterr().err
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def refusing_storage() -> Iterator[str]:
+    """An S3 server's address that takes what is sent and grants nothing."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # which knows that S3 clients ask before they send a body
+
+        def refuse(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD = do_PUT = do_POST = refuse  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def require_hidden(said: str, *more: str) -> None:
+    for hidden in (*HIDDEN, *more):
+        assert hidden not in said, said[max(0, said.index(hidden) - 300) :][:600]
+
+
+def test_what_is_shown_once_is_not_logged(client: TestClient, tenant: Any, logged: Callable[[], str]) -> None:
+    configure_logging("debug")
+    key = client.post("/v1/api-keys", json={"name": "another"}, headers={"Idempotency-Key": "k"}).json()["secret"]
+    hook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers={"Idempotency-Key": "w"}).json()
+    rotated = client.post(hook["links"]["rotate-secret"]).json()["secret"]
+    assert client.post("/v1/uploads/small", files={"file": ("a.png", IMAGE)}).status_code == 201
+    assert client.post("/sign-in", data={"key": key}, headers={"Origin": "http://testserver"}).status_code == 200
+    answers = [client.get(f"/v1/{listed}").text for listed in ("api-keys", "webhooks", "uploads", "metrics")]
+    answers += [
+        client.post("/v1/api-keys", json={"name": "another"}, headers={"Idempotency-Key": "k"}).text,
+        client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers={"Idempotency-Key": "w"}).text,
+        client.get("/v1/models", headers={"Authorization": f"Bearer {key}x"}).text,
+    ]
+    own = tenant.headers["Authorization"].removeprefix("Bearer ")
+    lines = logged()
+    assert '"event": "request"' in lines
+    require_hidden(lines + "".join(answers), key, hook["secret"], rotated, own)
+
+
+def test_an_outage_tells_no_password(settings: Settings, logged: Callable[[], str]) -> None:
+    settings.database_url = f"postgresql://iis:{PASSWORD}@127.0.0.1:1/iis"
+    settings.redis_url = f"redis://:{PASSWORD}@127.0.0.1:1/0"
+    settings.api_key_secret = PASSWORD
+    app = create_app(settings)
+    with TestClient(app, headers={"Authorization": "Bearer iis_nobody-may-see"}, raise_server_exceptions=False) as client:
+        answers = [client.get(f"/v1/{path}") for path in ("models", "health/ready", "metrics")]
+        answers.append(client.post("/v1/uploads/small", files={"file": ("a.png", IMAGE)}, headers={"Idempotency-Key": "k"}))
+    assert [answer.status_code for answer in answers] == [503, 503, 200, 503]
+    lines = logged()
+    assert "database_unavailable" in lines
+    require_hidden(lines + "".join(answer.text for answer in answers))
+
+
+def test_without_redis_its_password_is_not_told(client: TestClient, settings: Settings, rows: Any, logged: Callable[[], str]) -> None:
+    configure_logging("debug")
+    settings.redis_url = f"redis://:{PASSWORD}@127.0.0.1:1/0"
+    job_id = rows.explainable_job()
+    refused = client.post(f"/v1/jobs/{job_id}/explanations", files={"file": ("a.png", IMAGE)})
+    assert (refused.status_code, refused.json()["code"]) == (503, "broker_unavailable")
+    accepted = client.post("/v1/jobs", json=rows.request())
+    assert accepted.status_code == 201
+    require_hidden(logged() + refused.text + accepted.text)
+
+
+def test_a_storage_that_refuses_tells_neither_keys_nor_content(
+    settings: Settings, tenant: Any, refusing_storage: str, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-nobody-may-see")
+    settings.storage_url, settings.s3_endpoint_url = "s3://bucket/prefix", refusing_storage
+    with TestClient(create_app(settings), headers=tenant.headers, raise_server_exceptions=False) as client:
+        refused = client.post("/v1/uploads/small", files={"file": ("a.png", IMAGE)})
+    assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+    lines = logged()
+    assert "storage_unavailable" in lines
+    require_hidden(lines + refused.text)
+
+
+def test_a_row_that_the_database_refuses_is_not_quoted(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+) -> None:
+    def refused(repository: ModelRepository, **_: Any) -> None:
+        repository.session.execute(text("INSERT INTO owners (id, name) VALUES (NULL, :name)"), {"name": PASSWORD})
+
+    monkeypatch.setattr(ModelRepository, "list", refused)
+    configure_logging("debug")
+    answer = client.get("/v1/models")
+    assert answer.status_code == 500
+    lines = logged()
+    assert "null value in column" in lines
+    assert "request_failed" in lines
+    require_hidden(lines + answer.text)
+
+
+def test_a_repeated_value_is_not_quoted_either(sessions: SessionFactory) -> None:
+    twice = text("INSERT INTO owners (id, name) VALUES ('nobody-may-see', 'a'), ('nobody-may-see', 'b')")
+    with sessions() as session, pytest.raises(Exception, match="duplicate key value") as caught:
+        session.execute(twice, execution_options={"compiled_cache": None})
+    assert "already exists" not in f"{caught.value}"
