@@ -235,3 +235,11 @@ def test_a_receivers_url_is_refused_or_means_the_same_when_read_again(url: str) 
     with suppress(UnfitUrl):
         target = read_url(url, [], allow_http=False)
         assert read_url(target.url, [], allow_http=False) == target
+
+
+@pytest.mark.parametrize("said", [0, 1, "true", "no"])
+def test_yes_and_no_are_booleans_alone(client: TestClient, rows: Any, said: Any) -> None:
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/", "enabled": said})
+    study = client.post("/v1/studies", json=rows.study_request(evolution=said))
+    assert [answer.status_code for answer in (webhook, study)] == [422, 422]
+    assert [answer.json()["errors"][0]["param"] for answer in (webhook, study)] == ["enabled", "evolution"]
