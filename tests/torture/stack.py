@@ -34,6 +34,12 @@ QUICK = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
+# For attacks that ask faster than one key, or one address, may.
+UNLIMITED = {
+    "IIS_RATE_LIMIT_PER_SECOND": "0",
+    "IIS_ANONYMOUS_RATE_LIMIT_PER_SECOND": "0",
+    "IIS_FAILED_KEY_LIMIT_PER_SECOND": "0",
+}
 
 
 class Stack:

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 
 from torture.promises import Promise
-from torture.stack import Stack
+from torture.stack import UNLIMITED, Stack
 from torture.work import CLASSES, Caller, Inputs, checkpoint, requests
 
 EXAMPLES_PER_OPERATION = 12
 SEQUENCES_PER_EXAMPLE = 20
-SETTINGS = {"IIS_UPLOAD_MAX_BYTES": str(1 << 20), "IIS_LEASE_SECONDS": "90"}
+SETTINGS = {"IIS_UPLOAD_MAX_BYTES": str(1 << 20), "IIS_LEASE_SECONDS": "90", **UNLIMITED}
 STREAM = "/v1/jobs/{job_id}/events"  # it goes on for as long as its job does
 REPEATS = 50
 

@@ -15,7 +15,7 @@ from scipy.stats import norm, rankdata
 
 from app.db.ids import ALPHABET
 from torture.promises import Promise
-from torture.stack import Stack
+from torture.stack import UNLIMITED, Stack
 from torture.surface import something_of_each
 from torture.work import Caller
 
@@ -42,7 +42,7 @@ Ask = Callable[[httpx.Client, str], httpx.Response]
 
 def attack(folder: Path, seed: int) -> list[Promise]:
     """Ask for what another owner has, and for what nobody has, in turns."""
-    with Stack(folder / "stack") as stack:
+    with Stack(folder / "stack", settings=UNLIMITED) as stack:
         owner = Caller(stack.url, stack.add_owner("owner"))
         owned = {name: str(value) for name, value in something_of_each(owner).items()}
         while any(owner.get(f"/v1/jobs?state={state}")["data"] for state in ("queued", "running")):
