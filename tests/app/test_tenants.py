@@ -86,11 +86,14 @@ def invented(identifier: str) -> str:
     return identifier[:-1] + ("0" if identifier[-1] != "0" else "1")
 
 
+OF_THE_REQUEST = {"x-request-id", "etag", "ratelimit", "ratelimit-policy"}  # headers that tell of who asks how often
+
+
 def require_alike(foreign: httpx.Response, absent: httpx.Response, names: Mapping[str, str]) -> None:
     """Two answers are the same to the letter, but for the request's own number and `names`: of what is absent to what is foreign."""
     texts = []
     for answer in (foreign, absent):
-        told = {name: text for name, text in answer.headers.items() if name not in {"x-request-id", "etag"}}
+        told = {name: text for name, text in answer.headers.items() if name not in OF_THE_REQUEST}
         text = f"{answer.status_code} {sorted(told.items())} {answer.text}".replace(answer.headers["x-request-id"], "")
         for absent_name, foreign_name in names.items():
             text = text.replace(absent_name, foreign_name)
