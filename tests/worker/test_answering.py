@@ -123,7 +123,7 @@ def test_a_question_whose_answer_finds_no_broker_is_answered_when_that_is_back(
 
 def test_a_data_set_is_unpacked_while_others_are_answered(service: Service, answerer: Answerer, ask: Ask, broker: Redis) -> None:
     dataset = service.add_dataset(b"no archive at all", "images.zip", kind="images", state="ready", test_share=0.2, split_seed=0)
-    job = service.add_score(dataset, service.add_model("timm:resnet10t"))
+    job = service.add_score(dataset, service.add_model("timm:resnet10t", initial_seed=0))
     with service.runtime.sessions.begin() as session:
         for key in ("predictors", "tested"):
             sha256, size_bytes = service.runtime.store.put_bytes(key.encode())
