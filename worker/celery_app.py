@@ -15,7 +15,7 @@ from app.floors import require_floors
 from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
-from app.uploads.service import expire_uploads
+from app.uploads.expiry import expire_uploads
 from worker.answering import Answerer
 from worker.collector import Collector
 from worker.floors import WORKER_FLOORS

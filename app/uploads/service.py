@@ -1,4 +1,4 @@
-"""The rules of uploads: what is declared, which parts fit, when it is whole, when it expires."""
+"""The rules of uploads: what is declared, which parts fit, when it is whole, what may be made of it. How they go: `app.uploads.expiry`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from app.quotas.service import require_bytes, require_room_for_upload
 from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
-from app.uploads.repository import UploadRepository, lock_one_expired, lock_one_unused, open_upload_ids
+from app.uploads.repository import UploadRepository
 from app.uploads.schemas import UploadCreate, bare_filename
 
-ABANDONED_WRITE_SECONDS = 24 * 3600.0
 NAMED_NUMBERS = 5
 
 log = structlog.get_logger(__name__)
@@ -185,50 +184,8 @@ def require_complete(session: Session, owner_id: str, upload_id: str, param: str
     return upload
 
 
-def expire_uploads(session: Session, store: ArtifactStore) -> int:
-    """Drop open uploads whose time is over, parts first, one transaction each; returns how many went. Commits.
-
-    Also drops what else nobody needs: parts of uploads that are complete or gone, and files that were never finished.
-    """
-    gone = 0
-    while (upload := lock_one_expired(session, datetime.now(UTC))) is not None:
-        store.delete_parts(upload.id)
-        session.delete(upload)
-        session.commit()
-        gone += 1
-    session.rollback()
-    _remove_leftover_parts(session, store)
-    store.sweep_temporary(ABANDONED_WRITE_SECONDS)
-    return gone
-
-
-def drop_unused_uploads(session: Session) -> int:
-    """Drop complete uploads whose time is over and that nothing was made of, one transaction each; returns how many went. Commits.
-
-    Their content goes with `app.storage.collecting`, unless something else refers to it.
-    """
-    gone = 0
-    while (upload := lock_one_unused(session, datetime.now(UTC))) is not None:
-        session.delete(upload)
-        session.commit()
-        gone += 1
-    session.rollback()
-    return gone
-
-
-def _remove_leftover_parts(session: Session, store: ArtifactStore) -> None:
-    """Drop parts without an open upload. Storage is read before the rows: parts come after their upload, which never opens again."""
-    kept = store.uploads_with_parts()
-    if not kept:
-        return
-    needed = open_upload_ids(session)
-    session.rollback()
-    for upload_id in kept - needed:
-        store.delete_parts(upload_id)
-
-
 def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], None]) -> None:
-    """Remove parts once no row needs them. What storage fails to remove then undoes nothing: `expire_uploads` comes back for it."""
+    """Remove parts once no row needs them. What storage fails to remove then undoes nothing: `app.uploads.expiry` comes back for it."""
 
     def removed() -> None:
         try:

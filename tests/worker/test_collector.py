@@ -41,6 +41,17 @@ def age(service: Service) -> None:
         session.execute(update(StageArtifact).values(used_at=LONG_AGO))
 
 
+def with_old_output(service: Service, stage: str) -> OwnersArtifacts:
+    """Artifacts of which one, under `key`, was last used long ago."""
+    artifacts = OwnersArtifacts(service.owner_id, service.runtime.store)
+    path = service.folder / "output"
+    path.write_bytes(b"an output")
+    with service.runtime.sessions.begin() as session:
+        artifacts.record(session, artifacts.upload("key", stage, path, lambda: None))
+    age(service)
+    return artifacts
+
+
 def files(service: Service) -> set[str]:
     root = Path(service.runtime.settings.storage_url.removeprefix("file://")) / "sha256"
     return {path.name for path in root.rglob("*") if path.is_file()}
@@ -90,12 +101,7 @@ def test_stage_outputs_that_nobody_used_for_long_go_and_are_computed_again(servi
 
 
 def test_a_look_at_an_artifact_keeps_it(service: Service) -> None:
-    artifacts = OwnersArtifacts(service.owner_id, service.runtime.store)
-    path = service.folder / "output"
-    path.write_bytes(b"an output")
-    with service.runtime.sessions.begin() as session:
-        artifacts.record(session, artifacts.upload("key", "stage/shard", path, lambda: None))
-    age(service)
+    artifacts = with_old_output(service, "stage/shard")
     with service.runtime.sessions.begin() as session:
         assert artifacts.find_shards(session, "stage").keys() == {"shard"}
     collect(service)
@@ -103,12 +109,7 @@ def test_a_look_at_an_artifact_keeps_it(service: Service) -> None:
 
 
 def test_an_artifact_that_is_being_looked_up_is_not_dropped_meanwhile(service: Service) -> None:
-    artifacts = OwnersArtifacts(service.owner_id, service.runtime.store)
-    path = service.folder / "output"
-    path.write_bytes(b"an output")
-    with service.runtime.sessions.begin() as session:
-        artifacts.record(session, artifacts.upload("key", "heads", path, lambda: None))
-    age(service)
+    artifacts = with_old_output(service, "heads")
     with service.runtime.sessions.begin() as session:
         found = artifacts.find(session, ["key"])
         collect(service)  # passes the locked row over
