@@ -91,7 +91,6 @@ class Crowd:
     def __init__(self, stack: Stack, weights: bytes, expected: list[Any], jobs: int, cancels: int) -> None:
         self.stack = stack
         self.accepted: list[Accepted] = []
-        self.sent_twice = 0
         self._jobs, self._cancels = jobs, cancels
         self._expected = expected
         self._callers = [Caller(stack.url, stack.add_owner(f"owner {number}")) for number in range(-(-jobs // len(expected)))]
@@ -316,6 +315,14 @@ def judge(stack: Stack, crowd: Crowd, adversary: Adversary) -> list[Promise]:
             back = [each for each in states[1:] if each["state"] == "queued"]
             explained = all(each.get("reason") for each in back) and (job.state != "failed" or bool((job.error or {}).get("message")))
             attempts.tried(job.attempt <= 3 and explained, f"{told} took {job.attempt} attempts: {back}.")
+    kept = Promise("A POST that had to be repeated made one job, and no accepted one is lost")
+    for caller in {accepted.caller for accepted in crowd.accepted}:
+        with sessions() as session:
+            owner_id = session.get_one(Job, next(each.job_id for each in crowd.accepted if each.caller is caller)).owner_id
+            made = set(session.scalars(select(Job.id).where(Job.owner_id == owner_id, Job.kind == "score")))
+        known = {each.job_id for each in crowd.accepted if each.caller is caller}
+        kept.attempts += len(known)
+        kept.broken += [f"{job_id} is there but was never answered with, or the other way round." for job_id in made ^ known]
     stack.supervised = True
     stack.wait_until_ready()
     for accepted in crowd.accepted:
@@ -326,7 +333,7 @@ def judge(stack: Stack, crowd: Crowd, adversary: Adversary) -> list[Promise]:
     once.measured = f"{len(crowd.accepted)} jobs: " + ", ".join(f"{count} {state}" for state, count in sorted(ends.items()))
     missed = f", {adversary.missed.total()} traps nobody came to" if adversary.missed else ""
     attempts.measured = f"{adversary.done.total()} faults of {len(adversary.done)} kinds{missed}"
-    return [once, whole, same, events, attempts, _nothing_left(stack)]
+    return [once, kept, whole, same, events, attempts, _nothing_left(stack)]
 
 
 def _pairs(states: list[Any]) -> Iterator[tuple[str | None, Any]]:

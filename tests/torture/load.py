@@ -64,7 +64,7 @@ def run(folder: Path, *, jobs: int, clients: int, listeners: int, polls_per_seco
         statuses.update(status for status, _ in streams)
         for status, count in statuses.items():
             calm.attempts += count
-            calm.broken += [f"{count} answers with status {status}."] if status >= 500 or status == 0 else []
+            calm.broken += [f"An answer had status {status}."] * count if status >= 500 or status == 0 else []
         state = other.until_finished(lonely)["state"]
         before = _begun_before(stack, lonely)
         fair.tried(state == "succeeded" and before <= SERVED_BEFORE, f"{before} jobs of the crowd began before it, and it is {state}.")

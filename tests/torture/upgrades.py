@@ -76,8 +76,13 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
             stack.kill(name)
         stack.migrate(REPOSITORY, "upgrade", "head")
         for revision in reversed(_revisions(REPOSITORY)[:-1]):
-            stack.migrate(REPOSITORY, "downgrade", revision)
-            back.tried(True, "")
+            try:
+                stack.migrate(REPOSITORY, "downgrade", revision)
+                broken = ""
+            except subprocess.CalledProcessError as error:
+                broken = f"The way down to {revision} failed: {error.stderr.decode(errors='replace')[-1000:]}"
+            if not back.tried(not broken, broken):
+                return [waiting, beside, back]
         stack.migrate(REPOSITORY, "upgrade", "head")
         stack.code = dict.fromkeys(stack.programs, REPOSITORY)
         stack.supervised = True
