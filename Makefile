@@ -38,7 +38,7 @@ up: install
 	$(BIN)/iis up
 
 test: install
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 torture: install
 	PYTHONPATH=tests OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m torture $(PARTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,5 +57,11 @@ def sparsify_like_authors(activations: Tensor, dropped: int) -> Tensor:
     Shape (..., M); the threshold itself carries no gradient.
     """
     magnitudes = activations.detach().abs()
-    threshold = magnitudes.kthvalue(dropped + 1, dim=-1, keepdim=True).values
-    return torch.where(magnitudes > threshold, activations, torch.zeros_like(activations))
+    return torch.where(magnitudes > _at_place(magnitudes, dropped), activations, torch.zeros_like(activations))
+
+
+def _at_place(values: Tensor, place: int) -> Tensor:
+    """What is at a place in rising order, (..., M) -> (..., 1). On a CPU NumPy's vectorised sort is several times as fast as kthvalue."""
+    if values.device.type != "cpu":
+        return values.kthvalue(place + 1, dim=-1, keepdim=True).values
+    return torch.from_numpy(np.sort(values.numpy(), axis=-1)[..., place : place + 1])

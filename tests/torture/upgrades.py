@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from torture.promises import Promise
 from torture.stack import REPOSITORY, Stack
 from torture.work import Caller, Inputs, checkpoint, numbers, requests
 
+PREVIOUS_MINOR = "231c34e71455ab09f88c5660bc003b22d2b01ad7"  # the last commit of 0.1
 WAITING = 4
 PATIENCE_SECONDS = 120
 
@@ -92,20 +92,11 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
 
 
 def previous_minor(folder: Path) -> Path:
-    """This repository as it was before its version became the present minor one."""
-    found = re.search(r'^version = "(\d+)\.(\d+)\.\d+"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
-    if found is None:
-        raise ValueError("pyproject.toml tells no version.")
-    present = rf'^version = "{found[1]}\.{found[2]}\.'
-    became = _git("log", "--reverse", "--format=%H", f"-G{present}", "--", "pyproject.toml").split()
+    """This repository as the previous minor version left it; needs a clone that reaches back that far."""
     folder.mkdir()
-    content = subprocess.run(["git", "archive", f"{became[0]}~1"], cwd=REPOSITORY, check=True, capture_output=True).stdout
+    content = subprocess.run(["git", "archive", PREVIOUS_MINOR], cwd=REPOSITORY, check=True, capture_output=True).stdout
     subprocess.run(["tar", "x", "-C", str(folder)], input=content, check=True)
     return folder
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
 
 
 def _revisions(code: Path) -> list[str]:

@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
 from client.address import Address
 
-SOON, LATER = 20_000, 240_000  # milliseconds
+BRIEFLY, SOON, LATER = 2_000, 20_000, 240_000  # milliseconds
 REPRESENTATIONS = 2
 POLL = 3000  # milliseconds between two looks of the page at a study that runs
 
@@ -134,8 +135,14 @@ def test_what_the_reader_opened_stays_while_a_study_is_followed(visit: Callable[
     page.on("request", lambda request: asked.append(request.method) if (request.url, request.method) == (own, "GET") else None)
 
     def look() -> None:
-        with page.expect_response(lambda response: (response.url, response.request.method) == (own, "GET")):
-            page.clock.fast_forward(POLL)
+        while True:
+            try:
+                with page.expect_request(lambda request: (request.url, request.method) == (own, "GET"), timeout=BRIEFLY) as looking:
+                    page.clock.fast_forward(POLL)
+            except PlaywrightTimeout:
+                continue  # the page was not yet done with what it last read, and had set no time for the next look
+            looking.value.response()
+            return
 
     with page.expect_response("**/extend"):
         page.get_by_role("button", name="Try again what has no result").click()
