@@ -10,8 +10,8 @@ from packaging.version import Version
 API_FLOORS = {
     "h11": "0.16.0",
     "jinja2": "3.1.6",
-    "python-multipart": "0.0.22",
-    "starlette": "0.49.1",
+    "python-multipart": "0.0.31",
+    "starlette": "1.3.1",
 }
 
 

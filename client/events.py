@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from typing import cast
 
@@ -13,13 +14,14 @@ from client.records import FINISHED_STATES, Event
 from client.transport import Transport
 
 SILENCE_TIMEOUT_SECONDS = 60.0  # the service says something, if only that it lives, far more often
+WORDLESS_PAUSE_SECONDS = 1.0
 
 
 def follow(transport: Transport, job: str, last_event_id: int | None = None) -> Iterator[Event]:
     """Yield a job's events from the first (or from after `last_event_id`) until the one that ends it.
 
     A lost connection is opened again with `Last-Event-ID`: no event comes twice and none is missed. A service that answers 5xx or
-    429 is asked again after the same pauses, as often.
+    429 is asked again after the same pauses, as often; one that ends the stream without a word is asked again a second later.
 
     Raises
     ------
@@ -30,6 +32,7 @@ def follow(transport: Transport, job: str, last_event_id: int | None = None) -> 
     """
     attempt = 0
     while True:
+        heard = last_event_id
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
@@ -47,6 +50,8 @@ def follow(transport: Transport, job: str, last_event_id: int | None = None) -> 
             continue
         if transport.send("GET", f"/v1/jobs/{job}").json()["state"] in FINISHED_STATES:
             return
+        if last_event_id == heard:
+            time.sleep(WORDLESS_PAUSE_SECONDS)
 
 
 def parse(lines: Iterable[str]) -> Iterator[Event]:

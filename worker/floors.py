@@ -5,6 +5,6 @@ from __future__ import annotations
 WORKER_FLOORS = {
     "onnx": "1.21.0",
     "pillow": "13.0.0",
-    "pyarrow": "14.0.1",
+    "pyarrow": "23.0.1",
     "torch": "2.10.0",
 }
