@@ -164,7 +164,9 @@ def _train_end2end(
 
         def judge(done: int, total: int, model: Assignment = model, node: int = node) -> None:
             with torch.no_grad():
-                draws = [(model(X_test, concepts).argmax(dim=1) == y_test).float() for concepts in model.drawn_concepts(protocols.NOISE_DRAWS)]
+                draws = [
+                    (model(X_test, concepts).argmax(dim=1) == y_test).float() for concepts in model.drawn_concepts(protocols.NOISE_DRAWS)
+                ]
                 correct = torch.stack(draws).mean(dim=0)
                 if float(correct.mean()) > float(best.correct[node].mean()):
                     best.correct[node] = correct

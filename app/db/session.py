@@ -15,9 +15,9 @@ from app.settings import Settings
 
 SessionFactory = sessionmaker[Session]
 
-# Connection, resources, operator, system, and a transaction that had to give way to another.
+# Connection, resources, operator, system, a transaction that had to give way to another, and one that the server took for forgotten.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-OUTAGE_CLASSES = ("08", "53", "57", "58", "40")
+OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "25P03")
 
 
 def psycopg_url(database_url: str) -> URL:

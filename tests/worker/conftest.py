@@ -25,6 +25,7 @@ from app.checks import enqueue_check
 from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Base, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Owner, Upload
+from app.db.session import make_engine, make_session_factory
 from app.queue import ring
 from app.settings import Settings, get_settings
 from app.storage import record_blob
@@ -281,7 +282,9 @@ class Service:
 
 @pytest.fixture
 def service(quick_settings: Settings, warm_compute: Compute, wait_until: Callable[..., Any], tmp_path: Path) -> Iterator[Service]:
-    service = Service(open_runtime(quick_settings), warm_compute, wait_until, tmp_path)
+    runtime = open_runtime(quick_settings)
+    runtime.sessions = make_session_factory(make_engine(quick_settings))  # whose transactions a busy machine may hold up
+    service = Service(runtime, warm_compute, wait_until, tmp_path)
     with service.runtime.sessions.begin() as session:
         session.add(Owner(id=service.owner_id, name="tests"))
     yield service

@@ -17,6 +17,7 @@ from app.embedded import free_port
     ("sqlstate", "away"),
     [
         ("08006", True),  # connection_failure
+        ("25P03", True),  # idle_in_transaction_session_timeout
         ("40P01", True),  # deadlock_detected
         ("53300", True),  # too_many_connections
         ("57P01", True),  # admin_shutdown
