@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError
 from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
-S3_CLIENT = {"connect_timeout": 3, "read_timeout": 60, "retries": {"max_attempts": 1}}
 SHELVES = 256
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
@@ -50,11 +49,12 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str, *, endpoint_url: str | None = None) -> None:
-        options: dict[str, Any] = {}
         if url.startswith("s3://"):
-            # Other processes write here too, so listings are never remembered; s3fs itself tries five times.
-            options = {"endpoint_url": endpoint_url, "use_listings_cache": False, "config_kwargs": S3_CLIENT}
-        filesystem, root = cast("tuple[Any, str]", fsspec.url_to_fs(url, **options))
+            from app.storage.s3_requests import open_s3  # slow, and for S3 alone
+
+            filesystem, root = open_s3(url, endpoint_url)
+        else:
+            filesystem, root = cast("tuple[Any, str]", fsspec.url_to_fs(url))
         self._files = filesystem
         self._root = root.rstrip("/")
         self._local = url.startswith("file://") or "://" not in url

@@ -9,14 +9,17 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.embedded import free_port
-from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable
+from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, s3_requests
 
 REPOSITORY = Path(__file__).parents[3]
 RCLONE = Path(sysconfig.get_path("scripts")) / "rclone"
@@ -129,3 +132,30 @@ def test_a_server_that_is_away_is_reported_and_found_again(store: ArtifactStore,
     server.start()
     wait_until(server.answers, 20, "the S3 server to answer again")
     assert store.exists(SHA256)
+
+
+@pytest.mark.parametrize("stopped", ["before it reads", "after it said that the body may come"])
+def test_a_server_that_falls_silent_is_given_up(stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.setattr(s3_requests, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(s3_requests, "WRITE_SECONDS", 0.5)
+    kept: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    kept.append(silent.accept()[0])
+                    if stopped != "before it reads":
+                        kept[-1].recv(1 << 16)
+                        kept[-1].sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        store = ArtifactStore("s3://bucket/prefix", endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for asked in (lambda: store.put_bytes(b"bytes"), lambda: store.exists(SHA256), lambda: store.read_range(SHA256, 0, 9)):
+            began = time.monotonic()
+            with pytest.raises(StorageUnavailable, match=r"Storage did not answer: the server was silent for 0\.5 s\."):
+                asked()
+            assert time.monotonic() - began < 10
+        silent.shutdown(socket.SHUT_RDWR)
