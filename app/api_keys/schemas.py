@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.db.models import ApiKey
+from app.numbers import Number
 from app.scopes import Scope, in_order
 
 DAY_SECONDS = 24 * 3600
@@ -53,7 +54,7 @@ class ApiKeyRotate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"grace_seconds": 3600}]})
 
-    grace_seconds: float = Field(
+    grace_seconds: Number = Field(
         default=DAY_SECONDS, ge=0, le=30 * DAY_SECONDS, description="How long the old secret still works; 0 ends every old one at once"
     )
 

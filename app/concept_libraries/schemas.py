@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.concept_sets.schemas import PhraseReason
 from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary, DroppedConcept
+from app.numbers import Integer, Number
 
 DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "beyond_count"]
 
@@ -135,8 +136,8 @@ class NearestRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"vector": [0.12, -0.4, 0.9], "limit": 5}]})
 
-    vector: list[FiniteFloat] = Field(min_length=1, max_length=MAX_DIMENSION)
-    limit: int = Field(default=10, ge=1, le=100)
+    vector: list[Number] = Field(min_length=1, max_length=MAX_DIMENSION)
+    limit: Integer = Field(default=10, ge=1, le=100)
 
 
 class NearConcept(ConceptView):

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from app.checks import CheckError
 from app.db.models import Dataset
+from app.numbers import Integer, Number
 
 HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
 
@@ -49,8 +50,8 @@ class DatasetCreate(BaseModel):
         default=None, min_length=1, max_length=4096, description="A folder on the server that its operator allows"
     )
     hub: HubChoice | None = None
-    split_seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Of the stratified split, where the data have none of their own")
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    split_seed: Integer = Field(default=0, ge=0, le=2**31 - 1, description="Of the stratified split, where the data have none of their own")
+    test_share: Number = Field(default=0.2, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.explanations.schemas import AT, CLASS_EXAMPLE, ClassRef, VerdictView
+from app.numbers import Integer, Number
 
 MAX_CHANGES = 1000
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[Integer, Field(ge=0)]
 
 
 class SetConcept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     concept: Count
-    activation: FiniteFloat
+    activation: Number
 
 
 class ScaleConcept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     concept: Count
-    factor: FiniteFloat
+    factor: Number
 
 
 class InterventionRequest(BaseModel):
@@ -35,8 +36,8 @@ class InterventionRequest(BaseModel):
         json_schema_extra={"examples": [{"kept": 20, "suppress": [17], "scale": [{"concept": 4, "factor": 2}], "set": []}]},
     )
 
-    kept: int | None = None
-    sparsity: FiniteFloat | None = None
+    kept: Integer | None = None
+    sparsity: Number | None = None
     set: list[SetConcept] = Field(default_factory=list[SetConcept], max_length=MAX_CHANGES)
     scale: list[ScaleConcept] = Field(default_factory=list[ScaleConcept], max_length=MAX_CHANGES)
     suppress: list[Count] = Field(default_factory=list[int], max_length=MAX_CHANGES)
@@ -48,7 +49,7 @@ class ChangedProbability(ClassRef):
 
 
 class ChangedActivation(BaseModel):
-    concept: int
+    concept: Integer
     before: float
     after: float
 

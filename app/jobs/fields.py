@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.numbers import Integer, Number
 from iis_engine.specs import ElementKind
 
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
 
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Deadline = Annotated[float | None, Field(gt=0, le=MAX_DEADLINE_SECONDS, description="Of running time, over all attempts")]
+Seed = Annotated[Integer, Field(ge=0, le=MAX_SEED)]
+Deadline = Annotated[Number | None, Field(gt=0, le=MAX_DEADLINE_SECONDS, description="Of running time, over all attempts")]
 
 
 class Elements(BaseModel):
@@ -21,5 +22,5 @@ class Elements(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: ElementKind = "patches"
-    images_per_class: int = Field(default=10, ge=1, le=1000)
+    images_per_class: Integer = Field(default=10, ge=1, le=1000)
     seed: Seed = 0

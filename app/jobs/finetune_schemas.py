@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from app.jobs.fields import Deadline, Elements, Seed
 from app.jobs.libraries import ConceptCount
+from app.numbers import Integer, Number
 from iis_engine.specs import (
     FINETUNE_LIBRARY_KINDS,
     LIBRARY_KINDS,
@@ -147,25 +148,23 @@ class FinetuneCreate(BaseModel):
     dataset: str = Field(description="A ready data set of images")
     library: FinetuneLibrary
     elements: Elements = Field(default_factory=Elements)
-    sparsity: FiniteFloat = Field(default=DEFAULTS.sparsity, ge=0, lt=1, description="s: share of concepts zeroed while training")
-    weight: Annotated[FiniteFloat, AfterValidator(_weight)] = Field(
+    sparsity: Number = Field(default=DEFAULTS.sparsity, ge=0, lt=1, description="s: share of concepts zeroed while training")
+    weight: Annotated[Number, AfterValidator(_weight)] = Field(
         default=1.0,
         alias="lambda",
         description="Weight of the interpretation's loss, above 0; the control with 0 is run as well",
         json_schema_extra={"exclusiveMinimum": 0},
     )
-    epochs: Annotated[int, _whole("epochs", "how often the training images are passed over")] = Field(
+    epochs: Annotated[Integer, _whole("epochs", "how often the training images are passed over")] = Field(
         default=DEFAULTS.epochs, le=MAX_EPOCHS, json_schema_extra={"minimum": 1}
     )
     optimizer: OptimizerName = DEFAULTS.optimizer
-    learning_rate: FiniteFloat = Field(
-        default=DEFAULTS.learning_rate, gt=0, le=1000, description="At its highest, between warm-up and cosine"
-    )
-    weight_decay: FiniteFloat = Field(default=DEFAULTS.weight_decay, ge=0, le=1000)
-    batch_size: Annotated[int, _whole("batch_size", "how many images are seen at once")] = Field(
+    learning_rate: Number = Field(default=DEFAULTS.learning_rate, gt=0, le=1000, description="At its highest, between warm-up and cosine")
+    weight_decay: Number = Field(default=DEFAULTS.weight_decay, ge=0, le=1000)
+    batch_size: Annotated[Integer, _whole("batch_size", "how many images are seen at once")] = Field(
         default=DEFAULTS.batch_size, le=STEP_IMAGES_MAX, json_schema_extra={"minimum": 1}
     )
-    accumulation_steps: Annotated[int, _whole("accumulation_steps", "how many batches make one step"), AfterValidator(_of_one_step)] = (
+    accumulation_steps: Annotated[Integer, _whole("accumulation_steps", "how many batches make one step"), AfterValidator(_of_one_step)] = (
         Field(
             default=DEFAULTS.accumulation_steps,
             le=STEP_IMAGES_MAX,
@@ -173,14 +172,14 @@ class FinetuneCreate(BaseModel):
             description=f"Batches whose gradients make one step; times batch_size it is {STEP_IMAGES_MAX} images at most",
         )
     )
-    warmup_epochs: Annotated[int, AfterValidator(_within_epochs)] = Field(
+    warmup_epochs: Annotated[Integer, AfterValidator(_within_epochs)] = Field(
         default=DEFAULTS.warmup_epochs, validate_default=True, ge=0, le=MAX_EPOCHS
     )
     trains: TrainedPart = Field(default=DEFAULTS.trains, description="Which layers learn: heads alone, the last stage too, or all")
     rebuild_every: Annotated[
-        int | None, _whole("rebuild_every", "the number of epochs after which the library is built again (left out, it stays as it was)")
+        Integer | None, _whole("rebuild_every", "after how many epochs the library is built again (left out, it stays as it was)")
     ] = Field(default=None, le=MAX_EPOCHS, description="Epochs after which the library is built again; frozen unless given")
-    patience: Annotated[int | None, _whole("patience", "the number of epochs without a better validation accuracy that end a run")] = Field(
+    patience: Annotated[Integer | None, _whole("patience", "how many epochs without a better validation accuracy end a run")] = Field(
         default=None, le=MAX_EPOCHS, description="Stop a run after so many epochs without a better validation accuracy"
     )
     precision: PrecisionName = Field(default=DEFAULTS.precision, description="auto: mixed precision where the device has it")

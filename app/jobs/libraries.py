@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.numbers import Integer, Number
 from iis_engine.specs import LIBRARY_KINDS, LibraryKind, LibrarySpec
 
 MIN_CONCEPTS = 2
@@ -22,7 +23,7 @@ def _known_kind(value: object) -> object:
 
 
 Kind = Annotated[LibraryKind, BeforeValidator(_known_kind)]
-ConceptCount = Annotated[int, Field(ge=MIN_CONCEPTS, le=MAX_CONCEPTS, description="M, the number of concepts")]
+ConceptCount = Annotated[Integer, Field(ge=MIN_CONCEPTS, le=MAX_CONCEPTS, description="M, the number of concepts")]
 
 
 class TextOptions(BaseModel):
@@ -30,13 +31,13 @@ class TextOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    clip_cutoff: float | None = Field(
+    clip_cutoff: Number | None = Field(
         default=None,
         ge=-1,
         le=1,
         description=f"A phrase's mean of its five highest cosines with training images must reach it; {DEFAULTS.clip_cutoff} unless given",
     )
-    interpretability_cutoff: float | None = Field(
+    interpretability_cutoff: Number | None = Field(
         default=None,
         ge=-1,
         le=1,

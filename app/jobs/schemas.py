@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.db.models import PUBLIC_JOB_KINDS
@@ -12,6 +12,7 @@ from app.explanations.schemas import MAX_TOP
 from app.jobs.fields import Deadline, Elements, Seed
 from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.libraries import LibraryChoice
+from app.numbers import Integer, Number
 from iis_engine.specs import VISUAL_KINDS, ProtocolName
 
 DEFAULT_TOP = 8
@@ -140,11 +141,11 @@ class ExplainCreate(BaseModel):
     upload: str | None = Field(
         default=None, description="A tar or zip archive of images, in folders or not; nothing is known of their classes"
     )
-    kept: int | None = Field(
+    kept: Integer | None = Field(
         default=None, description="Concepts that are kept, a node of the job's curve; by default about a tenth of them"
     )
-    sparsity: FiniteFloat | None = Field(default=None, description="The same as a sparsity ratio")
-    top: int = Field(default=DEFAULT_TOP, ge=1, le=MAX_TOP, description="Concepts for and against that each row lists")
+    sparsity: Number | None = Field(default=None, description="The same as a sparsity ratio")
+    top: Integer = Field(default=DEFAULT_TOP, ge=1, le=MAX_TOP, description="Concepts for and against that each row lists")
     contrast: str | None = Field(
         default=None, description="A class that every prediction is set against; images that are predicted to be of it have no contrast"
     )

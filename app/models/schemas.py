@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from app.checks import CheckError
 from app.db.models import Model
+from app.numbers import Integer, Number
 from iis_engine.specs import ARCHITECTURE_FAMILIES
 
 ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")
@@ -50,11 +51,11 @@ class PreprocessingChoice(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    input_size: int | None = Field(default=None, ge=8, le=4096, description="Pixels, square")
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    input_size: Integer | None = Field(default=None, ge=8, le=4096, description="Pixels, square")
+    mean: tuple[Number, Number, Number] | None = None
+    std: tuple[Number, Number, Number] | None = None
     interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
-    crop_pct: float | None = Field(default=None, gt=0, le=1)
+    crop_pct: Number | None = Field(default=None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _deviations_are_positive(self) -> Self:
@@ -106,7 +107,7 @@ class ModelCreate(BaseModel):
     pretrained: str | None = Field(
         default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library"
     )
-    initial_seed: int | None = Field(
+    initial_seed: Integer | None = Field(
         default=None,
         ge=0,
         le=2**31 - 1,

@@ -6,12 +6,13 @@ import json
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StrictBool, field_serializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer
 from pydantic_core import PydanticCustomError
 
 from app.jobs.libraries import ConceptCount, LibraryChoice
 from app.jobs.schemas import Deadline, Elements, Seed
 from app.jobs.views import VocabularyView
+from app.numbers import Number
 from iis_engine.specs import ProtocolName
 
 MAX_JOBS = 10_000
@@ -21,7 +22,7 @@ MAX_SPARSITIES = 64
 VOCABULARY_PATTERN = r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$"
 
 Id = Annotated[str, Field(max_length=64)]
-Sparsity = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Sparsity = Annotated[Number, Field(ge=0, le=1)]
 
 
 class ModelEntry(BaseModel):
@@ -34,8 +35,8 @@ class ModelEntry(BaseModel):
         default=None, min_length=1, max_length=200, description="What it is called in tables and figures; its name unless given"
     )
     family: str | None = Field(default=None, min_length=1, max_length=200, description="Models of one family are left out together")
-    accuracy: FiniteFloat | None = Field(default=None, ge=0, le=1, description="Its accuracy as published, to set IIS against")
-    epoch: FiniteFloat | None = Field(default=None, ge=0, description="Of a checkpoint; its place in the list unless given")
+    accuracy: Number | None = Field(default=None, ge=0, le=1, description="Its accuracy as published, to set IIS against")
+    epoch: Number | None = Field(default=None, ge=0, description="Of a checkpoint; its place in the list unless given")
 
 
 def _entry(value: object) -> object:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.db.models import Upload, UploadPart
+from app.numbers import Integer
 
 SHA256_EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 MAX_PARTS = 10_000
@@ -55,7 +56,7 @@ class UploadCreate(BaseModel):
     )
 
     filename: Filename
-    size_bytes: int = Field(ge=1, le=2**62)
+    size_bytes: Integer = Field(ge=1, le=2**62)
     sha256: Sha256
 
 

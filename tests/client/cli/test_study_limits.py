@@ -60,7 +60,7 @@ def service_takes(content: dict[str, Any]) -> bool:
         {"name": "x" * 200},
         {"name": "x" * 201},
         *({"deadline_seconds": seconds} for seconds in (0, 0.5, 7 * DAY, 7 * DAY + 1, 30 * DAY)),
-        *({"seeds": seeds} for seeds in ([], [0, 0], [0, 1], [1.0], [1.5], [2**31 - 1], [2**31], list(range(10_001)))),
+        *({"seeds": seeds} for seeds in ([], [0, 0], [0, 1], [1.5], [2**31 - 1], [2**31], list(range(10_001)))),
         *({"concept_counts": counts} for counts in ([], [2, 2], [1], [20_000], [20_001], [5, 6])),
         *({"sparsity_grids": grids} for grids in ([], [[0, 1]], [[0.5]], [[1, 0]], [[0, 1], [0.0, 1.0]], [[0, 2]])),
         {"sparsity_grids": [[place / 100 for place in range(64)]]},
