@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from iis_engine.vision_language import load_vision_language_model
     from iis_engine.vocabulary import Phrase, shipped
 
-ENGINE_VERSION = "6"  # part of the key of everything computed: raise it when a number would change
+ENGINE_VERSION = "7"  # part of the key of everything computed: raise it when a number would change
 ANALYSIS_VERSION = "2"  # the same for what is made of a study's rows
 
 __all__ = [

@@ -9,6 +9,7 @@ from torch import Tensor
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements
 
 MOST_ELEMENTS = 20_000  # as the authors
+DECIMALS = 12  # of a centroid: what the order of threads leaves in the sixteenth must not reach the concepts, nor the sign of a zero
 
 
 def build_cluster(units: Tensor, numbers: Tensor, concept_count: int, seed: int) -> ConceptLibrary:
@@ -16,5 +17,5 @@ def build_cluster(units: Tensor, numbers: Tensor, concept_count: int, seed: int)
     units, numbers = units[:MOST_ELEMENTS], numbers[:MOST_ELEMENTS]
     clusters = KMeans(n_clusters=concept_count, random_state=seed)  # its default start: k-means++, once
     centroids = clusters.fit(units.double().numpy()).cluster_centers_
-    vectors = torch.nn.functional.normalize(torch.from_numpy(centroids).double(), dim=1).float()
+    vectors = torch.nn.functional.normalize(torch.from_numpy(centroids.round(DECIMALS) + 0.0), dim=1).float()
     return ConceptLibrary("cluster", vectors, ("cluster",) * concept_count, nearest_elements(vectors, units, numbers))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from iis_engine import protocols
 from iis_engine.__main__ import main
@@ -239,3 +240,13 @@ def test_the_terminal_reads_a_file_and_prints_the_report(tmp_path):
     refused = subprocess.run([*command[:-2], "500"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "only 150 visual elements" in refused.stderr
+
+
+def test_however_many_threads_add_up_a_cluster_is_the_same_to_the_last_bit():
+    elements = torch.relu(torch.randn(1600, 96, generator=torch.Generator().manual_seed(0)) - torch.linspace(0, 5, 96))
+    features = replace(blobs(dimension=96), elements=elements)
+    found = set[bytes]()
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            found.add(build_library(features, LibrarySpec("cluster", 50), 0, CPU).vectors.numpy().tobytes())
+    assert len(found) == 1
