@@ -10,6 +10,7 @@ from rich.text import Text
 
 from client.concept_records import Concept, ConceptSet, ConceptSetVersion, DroppedConcept, DroppedPhrase
 from client.explanation_records import ConceptRef
+from client.listing import Heading, Listing, minute
 
 UNNAMED = "unnamed"
 REASON_WORDS = {
@@ -60,17 +61,18 @@ def dropped_phrase_table(dropped: Sequence[DroppedPhrase]) -> Table:
     )
 
 
-def concept_set_table(concept_sets: Sequence[ConceptSet]) -> Table:
+def concept_set_table(concept_sets: Sequence[ConceptSet]) -> Listing:
     """A list of concept sets."""
-    return _table(
+    return Listing(
         "Vocabularies",
+        (Heading("id"), Heading("version"), Heading("name", folds=True), Heading("covers", folds=True)),
         [
-            {
-                "id": each["id"],
-                "version": str(each["latest_version"]),
-                "name": each["name"] if each["name"] != each["id"] else "",
-                "covers": each["description"] or "",
-            }
+            (
+                each["id"],
+                str(each["latest_version"]),
+                each["name"] if each["name"] != each["id"] else "",
+                each["description"] or "",
+            )
             for each in concept_sets
         ],
     )
@@ -86,7 +88,7 @@ def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
                 "state": each["state"],
                 "phrases": str(each["phrase_count"]),
                 "left out": str(each["dropped_count"]),
-                "created": (each["created_at"] or "")[:19],
+                "created": minute(each["created_at"]),
             }
             for each in versions
         ],
@@ -138,7 +140,7 @@ def _shown(value: object) -> str:
 def _table(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
     """A row for each; a column for whatever any of them says, in the order it is first said."""
     headers = list(dict.fromkeys(header for row in rows for header in row))
-    table = Table(*(Column(header, no_wrap=header == "id", overflow="fold") for header in headers), title=title)
+    table = Table(*(Column(header, overflow="fold") for header in headers), title=title)
     for row in rows:
         table.add_row(*(Text(row.get(header, "")) for header in headers))  # as Text, since phrases may have brackets
     return table

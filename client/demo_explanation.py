@@ -11,7 +11,7 @@ from client.explanation_records import Explanation
 from client.explanation_tables import contribution_table, counterfactual_sentence, faithfulness_sentence, heat_map_sentence, named
 from client.iis_client import IISClient
 
-CONCEPTS_LISTED = 4
+CONCEPTS_LISTED, LEAST_LISTED = 4, 0.005  # concepts in a sentence, and what two decimals can show of one
 
 
 def explain_two(client: IISClient, job: str, sheet: Path) -> Iterator[RenderableType]:
@@ -35,6 +35,7 @@ def explain_two(client: IISClient, job: str, sheet: Path) -> Iterator[Renderable
 def _why_wrong(explanation: Explanation) -> str:
     """What spoke for the wrong class rather than for the true one."""
     said, true = explanation["interpretation"], explanation["image"]["label"]
-    spoke = ", ".join(f"{named(one, opposite=one['activation'] < 0)} {one['contribution']:+.2f}" for one in explanation["supporting"])
+    visible = [one for one in explanation["supporting"] if one["contribution"] >= LEAST_LISTED]
+    spoke = ", ".join(f"{named(one, opposite=one['activation'] < 0)} {one['contribution']:+.2f}" for one in visible)
     taken = f"It takes {explanation['image']['name']} for {said['class']} ({said['probability']:.2f})."
-    return f"{taken} For {said['class']} rather than {true} speak: {spoke}."
+    return f"{taken} For {said['class']} rather than {true} speak: {spoke or 'no concepts visibly'}."

@@ -50,9 +50,9 @@ def contribution_table(explanation: Explanation) -> Table:
     columns = (
         "",
         "concept",
-        Column("activation", justify="right"),
-        Column("contribution", justify="right"),
-        Column("", min_width=BAR_CELLS),
+        Column("activation", justify="right", no_wrap=True),
+        Column("contribution", justify="right", no_wrap=True),
+        Column("", width=BAR_CELLS),
     )
     table = Table(*columns, title=Text(asked))
     for group in (explanation["supporting"], explanation["opposing"]):

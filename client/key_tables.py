@@ -8,16 +8,22 @@ from rich.console import RenderableType
 from rich.table import Column, Table
 
 from client.key_records import ApiKey, Quotas
+from client.listing import Heading, Listing, minute
 
-MINUTES = 16  # characters of a moment, to the minute
 
-
-def key_table(keys: Sequence[ApiKey]) -> Table:
-    """A row for each key."""
-    table = Table(Column("key", no_wrap=True), "name", "ends in", "may", "last used", "state")
-    for key in keys:
-        table.add_row(key["id"], key["name"], key["hint"], " ".join(key["scopes"]), _moment(key["last_used_at"]) or "never", _state(key))
-    return table
+def key_table(keys: Sequence[ApiKey]) -> Listing:
+    """A row for each key, and a line for each old secret that still works."""
+    headings = (Heading("key"), Heading("name", folds=True), Heading("state"), Heading("may"), Heading("ends in"), Heading("last used"))
+    rows = [
+        (key["id"], key["name"], _state(key), " ".join(key["scopes"]), key["hint"], minute(key["last_used_at"]) or "never") for key in keys
+    ]
+    old = [
+        f"{key['id']} also opens with its old secret, …{one['hint']} until {minute(one['expires_at'])}."
+        for key in keys
+        if key["revoked_at"] is None
+        for one in key["retired_secrets"]
+    ]
+    return Listing("", headings, rows, old)
 
 
 def quota_view(quotas: Quotas) -> Iterator[RenderableType]:
@@ -34,17 +40,11 @@ def quota_view(quotas: Quotas) -> Iterator[RenderableType]:
     rate, key = quotas["requests"], quotas["key"]
     if rate["per_second"] is not None:
         yield f"A key may send {rate['per_second']:g} requests a second in the long run, and {rate['burst']} at once."
-    until = _moment(key["expires_at"])
+    until = minute(key["expires_at"])
     yield f"This key, {key['id']}, may {', '.join(key['scopes'])}" + (f" until {until}." if until else ".")
 
 
 def _state(key: ApiKey) -> str:
     if key["revoked_at"] is not None:
-        return f"revoked {_moment(key['revoked_at'])}"
-    said = [f"until {_moment(key['expires_at'])}" if key["expires_at"] else "for ever"]
-    said += [f"…{one['hint']} until {_moment(one['expires_at'])}" for one in key["retired_secrets"]]
-    return "; ".join(said)
-
-
-def _moment(moment: str | None) -> str | None:
-    return None if moment is None else moment[:MINUTES].replace("T", " ")
+        return f"revoked {minute(key['revoked_at'])}"
+    return f"until {minute(key['expires_at'])}" if key["expires_at"] else "for ever"

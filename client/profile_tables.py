@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from rich.console import RenderableType
 from rich.table import Column, Table
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from client.concept_tables import known_as
 from client.explanation_tables import OPPOSITE
+from client.listing import Heading, Listing
 from client.profile_records import ClassProfile, ClassSummary, PredictedConcept, Prediction, Predictor
 
 CONCEPTS_SHOWN = 3
@@ -40,14 +42,21 @@ def class_view(profile: ClassProfile) -> Iterator[RenderableType]:
     yield f"Taken for: {confused}." if confused else "It is never taken for another class."
 
 
-def predictor_table(predictors: Sequence[Predictor]) -> Table:
-    """The predictors of a job."""
-    columns = (Column("predictor", no_wrap=True), "concepts kept", "sparsity", "accuracy", "ARR", Column("job", no_wrap=True))
-    table = Table(*columns, title="Predictors")
-    for one in predictors:
-        kept = f"{one['kept']} of {one['concept_count']}"
-        table.add_row(one["id"], kept, f"{one['sparsity']:.3f}", f"{one['accuracy']:.3f}", f"{one['arr']:.3f}", one["job"])
-    return table
+def predictor_tables(predictors: Sequence[Predictor]) -> Iterator[Listing]:
+    """The predictors of each job; those of one job stand together."""
+    headings = tuple(map(Heading, ("predictor", "concepts kept", "accuracy", "ARR", "sparsity")))
+    for job, found in groupby(predictors, key=lambda one: one["job"]):
+        rows = [
+            (
+                one["id"],
+                f"{one['kept']} of {one['concept_count']}",
+                f"{one['accuracy']:.3f}",
+                f"{one['arr']:.3f}",
+                f"{one['sparsity']:.3f}",
+            )
+            for one in found
+        ]
+        yield Listing(f"Predictors of {job}", headings, rows)
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> Table:

@@ -19,14 +19,14 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
-from rich.table import Column, Table
+from rich.table import Table
 
 from client.batch_records import BatchJob, BatchResult
 from client.concept_tables import counted
 from client.finetune_records import FinetuneJob, FinetuneResult
 from client.finetune_tables import epoch_line, finetune_view
+from client.job_tables import job_table
 from client.records import FINISHED_STATES, Event, Job, Report, Result, shown
-from client.records import Progress as StageProgress
 from client.study_records import Study
 from client.uploads import Progress as SendProgress
 
@@ -117,9 +117,9 @@ class Terminal:
                     return study
 
     def show(self, *things: RenderableType) -> None:
-        """Tables and lines."""
+        """Tables and lines, uncut where they are wider than the terminal."""
         for thing in things:
-            self.out.print(thing)
+            self.out.print(thing, crop=False)
 
     def json(self, value: Any) -> None:
         """What the service said, for programs."""
@@ -141,12 +141,7 @@ class Terminal:
         if as_json:
             self.json(jobs)
             return
-        table = Table(Column("job", no_wrap=True), "state", "library", "protocol", "model", "data set", "made", "stage or error")
-        for job in jobs:
-            progress, error = job["progress"], job["error"]
-            note = error["message"] if error else _stage(progress) if progress else ""
-            table.add_row(job["id"], job["state"], *_reads(job), job["model"] or "features", job["dataset"], job["created_at"][:19], note)
-        self.out.print(table)
+        self.show(job_table(jobs))
 
     def show_result(self, job: Job, result: Result, as_json: bool) -> None:
         """The numbers of a report, and its curve."""
@@ -217,16 +212,6 @@ def _plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
-def _reads(job: Job | BatchJob | FinetuneJob) -> tuple[str, str]:
-    """The library and the protocol of a job; of a batch, whose predictions it explains; of fine-tuning, what it trains by."""
-    if "library" not in job:
-        return f"explains {job['job']}", ""
-    if "seeds" in job:
-        return f"fine-tunes by {job['library']['kind']} {job['library'].get('concept_count', '')}", ""
-    library = job["library"]
-    return library.get("id") or f"{library.get('kind')} {library.get('concept_count')}", job["protocol"]
-
-
 def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     accuracy = f"{report['accuracy_representation_low']:.3f} to {report['accuracy_representation_high']:.3f}"
     yield "Accuracy of the representation", f"{report['accuracy_representation']:.3f}", accuracy
@@ -262,11 +247,6 @@ def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:
 
 def _left(eta_seconds: float | None) -> str:
     return "" if eta_seconds is None else f"{eta_seconds:.0f} s left"
-
-
-def _stage(progress: StageProgress) -> str:
-    stage = progress["stage"] if progress["part"] is None else f"{progress['stage']}, {progress['part']}"
-    return f"{stage} {progress['done']}/{progress['total']}" if progress["total"] else stage
 
 
 def _titled(stage: str, part: str | None) -> str:

@@ -11,7 +11,7 @@ from client.cli.options import JsonOption, KeptOption, SparsityOption, require_f
 from client.errors import ConfigurationError
 from client.iis_client import IISClient
 from client.predictors import export_format_of
-from client.profile_tables import prediction_table, predictor_table
+from client.profile_tables import prediction_table, predictor_tables
 from client.terminal import Terminal
 from client.waiting import require_success
 
@@ -31,8 +31,10 @@ def predictors(
             require_success(client.job(job))
     if as_json:
         terminal.json(found)
+    elif found:
+        terminal.show(*predictor_tables(found))
     else:
-        terminal.show(predictor_table(found) if found else "There are none: a job scored with protocol exact has them.")
+        terminal.show("There are none: a job scored with protocol exact has them.")
 
 
 def predict(

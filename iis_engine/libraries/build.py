@@ -55,7 +55,7 @@ def check_library(features: FeatureSet, spec: LibrarySpec, source: TextSource | 
     if spec.concept_count > available:
         raise LibraryError(
             f"M = {spec.concept_count} concepts were asked for but only {available} visual elements can be used; "
-            "ask for fewer concepts or cut elements from more images per class.",
+            f"{_advice_on_elements(features, available)}.",
             param="library.concept_count",
         )
 
@@ -105,3 +105,13 @@ def first_elements(features: FeatureSet, concept_count: int) -> ConceptLibrary:
     check_library(features, LibrarySpec("prototype", concept_count))
     units, numbers = unit_elements(features)
     return prototype_of(units[:concept_count], numbers[:concept_count])
+
+
+def _advice_on_elements(features: FeatureSet, available: int) -> str:
+    """What helps where there are fewer elements than concepts: others can be cut from images, and ready features hold those they hold."""
+    fewer = "ask for fewer concepts"
+    if available == MOST_ELEMENTS:
+        return fewer
+    if features.element_refs:
+        return f"{fewer} or cut elements from more images per class"
+    return f"{fewer} or give more rows in the file's array concepts, each of which is one element"

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 
 from client import ClassProfile, Explanation, Prediction, Predictor
 from client.explanation_tables import BAR_CELLS, contribution_table, counterfactual_sentence, faithfulness_sentence, verdict_table
-from client.profile_tables import class_view, prediction_table, predictor_table
+from client.profile_tables import class_view, prediction_table, predictor_tables
 
 CROP = {"image": "train/3/0041.png", "box": [0, 0, 8, 8]}
 
@@ -53,8 +53,8 @@ def explanation(**changes: Any) -> Explanation:
     return cast("Explanation", EXPLANATION | changes)
 
 
-def written(thing: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=160)
+def written(thing: RenderableType, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(thing)
     return cast("io.StringIO", console.file).getvalue()
 
@@ -89,6 +89,16 @@ def test_bars_are_as_long_as_contributions_are_large() -> None:
 
 def test_a_concept_without_a_name_is_shown_by_an_image() -> None:
     assert cells(contribution_table(explanation()), "unnamed")[1] == "unnamed, as in train/3/0041.png"
+
+
+def test_an_explanation_fits_in_80_columns_with_every_figure_and_its_bars_whole() -> None:
+    named = contribution(12, "a long and slightly curved stroke down the left side", 12.5)
+    text = written(contribution_table(explanation(supporting=[named], contrast={"class": "8", "index": 8})), width=80)
+    lines = text.splitlines()
+    assert {line[-1] for line in lines if line.startswith(("│", "├", "┃"))} == {"│", "┤", "┃"}
+    assert max(map(len, lines)) <= 80
+    for whole in ("activation", "contribution", "+12.500", "█" * BAR_CELLS):
+        assert whole in text
 
 
 @pytest.mark.parametrize(("remaining", "words"), [(1, "1 other"), (5, "5 others")])
@@ -156,7 +166,7 @@ def test_a_class_is_shown_with_what_it_is_taken_for() -> None:
 
 def test_predictors_and_predictions_are_tables() -> None:
     predictor = {"id": "prd_1", "job": "job_1", "kept": 7, "concept_count": 40, "sparsity": 0.825, "accuracy": 0.91, "arr": 0.93}
-    assert cells(predictor_table([cast("Predictor", predictor)]), "prd_1") == ["prd_1", "7 of 40", "0.825", "0.910", "0.930", "job_1"]
+    assert cells(next(predictor_tables([cast("Predictor", predictor)])), "prd_1") == ["prd_1", "7 of 40", "0.910", "0.930", "0.825"]
     concepts = [
         {"concept": n, "label": label, "activation": 0.5 - n, "contribution": 1.0 - n}
         for n, label in enumerate(["a loop", None, "a stem", "a hook"])

@@ -16,7 +16,7 @@ from iis_engine.__main__ import main
 from iis_engine.curve import trapezoid
 from iis_engine.errors import LibraryError, SettingError
 from iis_engine.exact import measure_exact
-from iis_engine.features import FeatureSet
+from iis_engine.features import ElementRef, FeatureSet
 from iis_engine.libraries.build import build_library
 from iis_engine.plots import save_plot
 from iis_engine.scoring import build_libraries, score
@@ -153,6 +153,15 @@ def test_combined_concepts_keep_their_origin_and_are_normalised_apart():
 def test_more_concepts_than_elements_are_refused_with_both_numbers():
     with pytest.raises(LibraryError, match=r"M = 151 .* only 150"):
         score(blobs(), ScoreSpec(LibrarySpec("cluster", 151)))
+
+
+def test_the_advice_on_too_few_elements_is_what_their_owner_can_follow():
+    ready = blobs()
+    with pytest.raises(LibraryError, match="give more rows in the file's array concepts"):
+        score(ready, ScoreSpec(LibrarySpec("cluster", 151)))
+    cut = replace(ready, element_refs=(ElementRef(0, (0, 0, 8, 8), "patch"),) * 150)
+    with pytest.raises(LibraryError, match="cut elements from more images per class"):
+        score(cut, ScoreSpec(LibrarySpec("cluster", 151)))
 
 
 def test_features_without_elements_take_random_directions_alone():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,22 +12,27 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from client.cli.studies.cost import Cost
+from client.listing import Heading, Listing, minute
 from client.records import shown
 from client.study_records import Board, Leaderboard, Study, StudyAnalysis, StudyCell, StudyEstimate
 
 FAILURES_SHOWN = 5
+LEFT_OUT_SHOWN = 5
 SECONDS_AS_MINUTES = 120
 MINUTES_AS_HOURS = 120
+NAME_CELLS = 30  # as wide as an identifier
 
 
-def study_table(studies: Sequence[Study]) -> Table:
+def study_table(studies: Sequence[Study]) -> Listing:
     """A list of studies."""
-    table = Table(Column("study", no_wrap=True), "name", "state", "jobs", "models", "data sets", "libraries", "made", title="Studies")
+    names = ("study", "state", "name", "made", "jobs", "models", "data sets", "libraries")
+    headings = [Heading(name, folds=name in ("name", "jobs")) for name in names]
+    rows = list[tuple[str, ...]]()
     for each in studies:
         grid = each["grid"]
         sizes = [str(len(items)) for items in (grid["models"] or grid["datasets"], grid["datasets"], grid["libraries"])]
-        table.add_row(each["id"], Text(each["name"]), each["state"], progress_words(each), *sizes, each["created_at"][:19])
-    return table
+        rows.append((each["id"], each["state"], each["name"], minute(each["created_at"]), progress_words(each), *sizes))
+    return Listing("Studies", headings, rows)
 
 
 def progress_words(study: Study) -> str:
@@ -71,6 +78,8 @@ def findings(analysis: StudyAnalysis) -> Iterator[RenderableType]:
             for against in ("accuracy", "given_accuracy"):
                 if one[against] is not None:
                     yield f"{setting_words(one)}: {one[against]['sentence']}"
+            for words in _left_out_words(one["left_out"]):
+                yield f"{setting_words(one)}: {words}"
     for one in analysis["evolution"]:
         yield f"{setting_words(one)}: {one['sentence']}"
     for name, what in (("untrained", "trained against untrained"), ("transfer", "own library against that of other images")):
@@ -94,22 +103,24 @@ def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
     if board["board"] is None:
         yield "Nothing of yours was scored so; see what was with: iis jobs --state succeeded"
         return
-    # Two lines a model, so that 80 columns cut neither a number nor an identifier.
-    columns = ("rank", Column("model and its best job", min_width=30), "IIS, 95 %", "accuracy", Column("gain", no_wrap=True))
-    table = Table(*columns, title=Text(_board(board["board"])))
+    titles = _board_titles([board["board"], *board["boards"]])
+    # Two lines a model and a rank without words, so that 80 columns cut neither a number nor an identifier.
+    headings = (Heading("rank"), Heading("model and its best job"), Heading("IIS, 95 %"), Heading("accuracy"), Heading("gain"))
+    rows = list[tuple[str, ...]]()
     for entry in board["data"]:
-        rank = "near chance" if entry["rank"] is None else f"{entry['rank']}{' =' if entry['tied'] else ''}"
-        interval = _interval(entry["iis_low"], entry["iis_high"])
+        rank = "–" if entry["rank"] is None else f"{entry['rank']}{' =' if entry['tied'] else ''}"
+        iis = [shown(entry["iis"]), _interval(entry["iis_low"], entry["iis_high"]), "near chance" if entry["rank"] is None else ""]
         gain = shown(entry["concept_gain"], "+.3f")
-        iis = f"{shown(entry['iis'])}\n{interval}"
-        table.add_row(rank, Text(f"{entry['name']}\n{entry['job']}"), iis, f"{entry['accuracy']:.3f}", gain)
-    yield table
+        name = fill(entry["name"], NAME_CELLS)
+        rows.append((rank, f"{name}\n{entry['job']}", "\n".join(filter(None, iis)), f"{entry['accuracy']:.3f}", gain))
+    yield Listing(titles[board["board"]["board"]], headings, rows)
     yield from board["notes"]
     others = [other for other in board["boards"] if other != board["board"]]
     if others:
         yield f"{len(others)} other board{'s' if len(others) > 1 else ''}:"
         for other in others:
-            yield f"  {_board(other)} ({other['models']} models): --board {other['board']}"
+            models = f"{other['models']} model{'' if other['models'] == 1 else 's'}"
+            yield f"  {titles[other['board']]} ({models}): --board {other['board']}"
 
 
 def setting_words(setting: Mapping[str, Any]) -> str:
@@ -132,6 +143,14 @@ def _relation(relations: Sequence[dict[str, Any]]) -> Table:
         control = _estimate(found["random_control"])
         table.add_row(Text(setting_words(one)), str(one["n"]), _estimate(found["spearman"]), _estimate(found["kendall"]), control)
     return table
+
+
+def _left_out_words(left_out: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Which models a correlation is not over, the first few each with its reason."""
+    for each in left_out[:LEFT_OUT_SHOWN]:
+        yield f"{each['label']} is left out: {each['reason'][0].lower()}{each['reason'][1:]}"
+    if len(left_out) > LEFT_OUT_SHOWN:
+        yield f"{len(left_out) - LEFT_OUT_SHOWN} more are left out."
 
 
 def _evolution(runs: Sequence[dict[str, Any]]) -> Iterator[Table]:
@@ -169,8 +188,19 @@ def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:
     return "" if low is None or high is None else f"{low:{form}} to {high:{form}}"
 
 
-def _board(board: Board) -> str:
-    words = f"{board['dataset_name']}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
+def _board_titles(boards: Sequence[Board]) -> dict[str, str]:
+    """What each board is called; those of data sets of one name are told apart by the data sets' ids."""
+    titles = {board["board"]: _board_words(board, board["dataset_name"]) for board in boards}
+    times = Counter(titles.values())
+    return titles | {
+        board["board"]: _board_words(board, f"{board['dataset_name']} ({board['dataset']})")
+        for board in boards
+        if times[titles[board["board"]]] > 1
+    }
+
+
+def _board_words(board: Board, dataset: str) -> str:
+    words = f"{dataset}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
     return words if board["details"] is None else f"{words}, {board['details']}"
 
 

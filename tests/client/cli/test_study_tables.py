@@ -26,6 +26,7 @@ UNDEFINED: dict[str, Any] = {"n": 3, "value": None, "low": None, "high": None, "
 RELATION: dict[str, Any] = {
     **SETTING,
     "n": 5,
+    "left_out": [],
     "accuracy": {"spearman": RHO, "kendall": RHO, "random_control": UNDEFINED, "sentence": "They rise together."},
     "given_accuracy": None,
 }
@@ -53,6 +54,15 @@ def test_a_relation_is_a_line_of_a_table_and_a_sentence() -> None:
     assert "undefined" in line
     assert "digits [small], cluster, M = 20: They rise together." in text
     assert "Warning: Not every cell has all seeds yet." in text
+
+
+def test_models_that_a_correlation_leaves_out_are_named_beneath_it_with_the_reason() -> None:
+    lost = {"model": "mdl_1", "label": "epoch 0", "reason": "Its representation is no better than chance."}
+    text = findings_of(relation=[{**RELATION, "left_out": [lost]}])
+    assert "digits [small], cluster, M = 20: epoch 0 is left out: its representation is no better than chance." in text
+    many = findings_of(relation=[{**RELATION, "left_out": [lost] * 7}])
+    assert many.count("epoch 0 is left out") == 5
+    assert "digits [small], cluster, M = 20: 2 more are left out." in many
 
 
 def test_a_run_is_shown_by_epoch_with_what_is_near_chance_said_so() -> None:
@@ -105,7 +115,8 @@ def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
         {**entry, "rank": None, "tied": False, "name": "c", "iis": None, "iis_low": None, "iis_high": None, "concept_gain": None},
     ]
     other = {**board, "board": "0c1d3e85f2a9", "details": "cut otherwise"}
-    found = {"board": board, "data": entries, "boards": [board, other], "notes": ["Ties."], "links": {}}
+    lone = {**board, "board": "77d3e85f2a90", "library": "text", "models": 1}
+    found = {"board": board, "data": entries, "boards": [board, other, lone], "notes": ["Ties."], "links": {}}
     text = printed(*leaderboard_table(cast("Leaderboard", found)))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
     assert rows == [
@@ -113,10 +124,22 @@ def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
         ["", "job_1", "0.800 to 0.900", "", ""],
         ["1 =", "b", "0.850", "0.900", "+0.100"],
         ["", "job_1", "0.800 to 0.900", "", ""],
-        ["near chance", "c", "withheld", "0.900", "withheld"],
-        ["", "job_1", "", "", ""],
+        ["–", "c", "withheld", "0.900", "withheld"],
+        ["", "job_1", "near chance", "", ""],
     ]
     assert "exact, cut otherwise (3 models): --board 0c1d3e85f2a9" in text
+    assert "digits, text, M = 20, exact (1 model): --board 77d3e85f2a90" in text
+
+
+def test_boards_of_data_sets_of_one_name_are_told_apart() -> None:
+    board = {"board": "a1", "dataset": "dst_1", "dataset_name": "digits", "library": "cluster", "concept_count": 20, "protocol": "exact"}
+    board |= {"details": None, "models": 2}
+    boards = [board, {**board, "board": "b2", "dataset": "dst_2"}, {**board, "board": "c3", "dataset": "dst_3", "concept_count": 40}]
+    found = {"board": board, "data": [], "boards": boards, "notes": [], "links": {}}
+    text = printed(*leaderboard_table(cast("Leaderboard", found)))
+    assert "digits (dst_1), cluster, M = 20, exact" in " ".join(text.split())
+    assert "  digits (dst_2), cluster, M = 20, exact (2 models): --board b2" in text
+    assert "  digits, cluster, M = 40, exact (2 models): --board c3" in text
 
 
 def test_of_many_failures_the_first_are_told_with_their_reasons() -> None:
