@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from app.api_keys.service import create_key, create_owner
 from app.db.models import Owner
-from app.db.session import make_engine, make_session_factory
+from app.operating import operators_session
 from app.settings import get_settings
 
 
@@ -18,17 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("owner", help="a name for people to read, which need not be unique; or the id of an owner (own_…)")
     named = parser.parse_args(arguments).owner
     settings = get_settings()
-    engine = make_engine(settings)
-    try:
-        with make_session_factory(engine)() as session:
-            is_there = named.startswith("own_")
-            owner = session.get(Owner, named) if is_there else create_owner(session, named)
-            if owner is None:
-                parser.error(f"there is no owner {named}; python -m app.quotas lists them.")
-            _, secret = create_key(session, owner.id, "operator's key" if is_there else "first key", settings)
-            session.commit()
-    finally:
-        engine.dispose()
+    with operators_session(settings) as session:
+        is_there = named.startswith("own_")
+        owner = session.get(Owner, named) if is_there else create_owner(session, named)
+        if owner is None:
+            parser.error(f"there is no owner {named}; python -m app.quotas lists them.")
+        _, secret = create_key(session, owner.id, "operator's key" if is_there else "first key", settings)
     print(secret)
     return 0
 

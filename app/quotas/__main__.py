@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.db.models import Owner
-from app.db.session import make_engine, make_session_factory
+from app.operating import operators_session
 from app.quotas.limits import NAMES
 from app.quotas.repository import QuotaRepository, all_owners, set_overrides
 from app.quotas.service import DAY, quotas_of
@@ -31,18 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options and owner_id is None:
         parser.error("say which owner's quotas to set; python -m app.quotas lists them.")
     settings = get_settings()
-    engine = make_engine(settings)
-    try:
-        with make_session_factory(engine).begin() as session:
-            if options and not set_overrides(session, owner_id, options):
-                parser.error(f"there is no owner {owner_id}; python -m app.quotas lists them.")
-            meant = [owner for owner in all_owners(session) if owner_id in (None, owner.id)]
-            if not meant:
-                parser.error(f"there is no owner {owner_id}; python -m app.quotas lists them.")
-            for owner in meant:
-                _print(session, owner, settings)
-    finally:
-        engine.dispose()
+    with operators_session(settings) as session:
+        if options and not set_overrides(session, owner_id, options):
+            parser.error(f"there is no owner {owner_id}; python -m app.quotas lists them.")
+        meant = [owner for owner in all_owners(session) if owner_id in (None, owner.id)]
+        if owner_id and not meant:
+            parser.error(f"there is no owner {owner_id}; python -m app.quotas lists them.")
+        for owner in meant:
+            _print(session, owner, settings)
     return 0
 
 

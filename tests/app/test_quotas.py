@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, update
+from sqlalchemy import func, make_url, select, update
 
+from app.api_keys.__main__ import main as add_owner
 from app.db.ids import first_id_at
 from app.db.models import Job, Study
 from app.db.session import SessionFactory
 from app.quotas.__main__ import main as operate
+from app.settings import Settings, get_settings
 
 DAY = timedelta(days=1)
 TOGETHER = 8
@@ -179,3 +182,17 @@ def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         operate(arguments)
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "not set up for this version")]
+)
+def test_an_operator_is_told_of_a_database_that_is_away_or_empty(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool, told: str
+) -> None:
+    empty = make_url(settings.database_url).set(database="postgres").render_as_string(hide_password=False)
+    monkeypatch.setenv("IIS_DATABASE_URL", "postgresql://iis:a-password@127.0.0.1:1/iis" if away else empty)
+    get_settings.cache_clear()
+    for command in (operate, add_owner):
+        with pytest.raises(SystemExit, match=re.escape(told)):
+            command(["somebody"])
