@@ -10,7 +10,7 @@ import { follow } from "./live.js";
 import { ProgressView } from "./progress_view.js";
 import { scaleMark } from "./scale.js";
 import { TrainingView } from "./training.js";
-import { FINISHED, counted, halfWidth, interval, missing, number, reportSentences, share, signed, stateWord, when } from "./words.js";
+import { FINISHED, counted, halfWidth, interval, missing, number, reportSentences, share, shareInterval, signed, stateWord, when } from "./words.js";
 
 const MOST_PREDICTORS = 100;
 const MOST_CLASSES = 20;
@@ -186,12 +186,14 @@ function figures(report) {
   const few = Object.entries(report.few_concepts ?? {}).map(([count, accuracy]) => [`Accuracy with ${count} effective concepts`, share(accuracy), ""]);
   const rows = [
     ["IIS", number(report.iis), interval(report.iis_low, report.iis_high)],
-    ["IIS of random directions", number(report.iis_random_mean), missing(report.iis_random_sd) ? "" : `sd ${number(report.iis_random_sd)}`],
+    ["IIS of random directions", number(report.iis_random_mean), ""],
+    ["Standard deviation of that over sets of directions", number(report.iis_random_sd), ""],
     ["Concept gain", signed(report.concept_gain), interval(report.concept_gain_low, report.concept_gain_high)],
     ["IIS, corrected for chance", number(report.iis_chance_corrected), ""],
-    ["IIS over the logarithm of concepts kept", number(report.iis_log), missing(report.iis_log_random) ? "" : `random ${number(report.iis_log_random)}`],
+    ["IIS over the logarithm of concepts kept", number(report.iis_log), ""],
+    ["The same of random directions", number(report.iis_log_random), ""],
     ["IIS by the authors' trapezoid", number(report.iis_authors), ""],
-    ["Accuracy of the representation", share(report.accuracy_representation), interval(report.accuracy_representation_low, report.accuracy_representation_high)],
+    ["Accuracy of the representation", share(report.accuracy_representation), shareInterval(report.accuracy_representation_low, report.accuracy_representation_high)],
     ...few,
   ].filter(([, value]) => value !== "–");
   const counts = missing(report.train_count) ? "" : `${counted(report.train_count, "training image")}, ${counted(report.test_count, "test image")}, ${counted(report.class_names.length, "class", "classes")}, representation of ${counted(report.dimension, "dimension")}.`;

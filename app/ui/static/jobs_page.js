@@ -14,6 +14,7 @@ const REFRESH_MILLISECONDS = 3000;
 const list = byId("jobs");
 const older = byId("older");
 const filter = byId("state");
+const underWay = byId("under-way");
 const rows = new Map();
 const followed = new Map();
 let next = null;
@@ -31,6 +32,7 @@ class Row {
     this.node = el("li", { class: "job" }, this.state, el("div", { class: "job-what" }, this.model, about), this.outcome, this.actions);
     modelName(job).then((name) => {
       this.model.textContent = name;
+      showUnderWay();
       this.cancel.setAttribute("aria-label", `Cancel ${name}, ${jobWords(job)}`);
     });
     datasetName(job).then((name) => (this.dataset.textContent = name));
@@ -48,6 +50,7 @@ class Row {
     else if (job.state === "failed") this.outcome.replaceChildren(el("p", { class: "job-error" }, job.error.message));
     else if (job.progress && !FINISHED.includes(job.state)) this.showProgress(job.progress);
     else this.outcome.replaceChildren();
+    showUnderWay();
   }
 
   showProgress(progress) {
@@ -91,6 +94,19 @@ class Row {
 
 const unfinished = () => [...rows.values()].filter((row) => !FINISHED.includes(row.job.state));
 
+// What runs stands below all that waits, as it was submitted earlier: it is named above the list.
+function showUnderWay() {
+  const running = unfinished().filter((row) => row.job.state === "running");
+  const queued = unfinished().filter((row) => row.job.state === "queued").length;
+  underWay.hidden = !running.length || !queued;
+  const named = running.map((row) => [row.job.id, row.model.textContent]);
+  const told = JSON.stringify([named, queued]);
+  if (underWay.hidden || underWay.dataset.told === told) return; // a link may have the focus
+  underWay.dataset.told = told;
+  const links = named.map(([id, name], index) => [index ? ", " : "", el("a", { href: `/jobs/${id}` }, name)]);
+  underWay.replaceChildren(`Listed below: ${running.length} running (`, ...links.flat(), `), ${queued} queued.`);
+}
+
 function followSome() {
   for (const row of unfinished()) {
     if (followed.size >= STREAMS) return;
@@ -115,6 +131,7 @@ function add(page) {
   for (const row of made) rows.set(row.job.id, row);
   next = page.links.next ?? null;
   older.hidden = next === null;
+  showUnderWay();
   followSome();
   return made;
 }
@@ -128,6 +145,7 @@ function show() {
   for (const stop of followed.values()) stop();
   followed.clear();
   rows.clear();
+  showUnderWay();
   older.hidden = true;
   return fill(list, "Reading your jobs …", async () => {
     const made = add(await get(address()));

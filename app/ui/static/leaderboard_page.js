@@ -50,7 +50,7 @@ function ranks({ board, data }) {
       ["Model", (row) => el("a", { href: `/jobs/${row.job}` }, row.name)],
       ["IIS", (row) => (row.near_chance ? "near chance" : `${number(row.iis)} ${halfWidth(row.iis_low, row.iis_high)}`), "number"],
       ["Accuracy", (row) => share(row.accuracy), "number"],
-      ["Gain over random", (row) => signed(row.concept_gain), "number"],
+      ["Gain over\u00a0random", (row) => signed(row.concept_gain), "number"],
       ["Its interval", (row) => interval(row.concept_gain_low, row.concept_gain_high), "number"],
       ["Jobs", (row) => row.jobs, "number"],
     ],

@@ -71,10 +71,13 @@ export function jobWords(job) {
 }
 
 export const missing = (value) => value === null || value === undefined;
-export const number = (value, digits = 3) => (missing(value) ? "–" : value.toFixed(digits).replace("-", "−"));
-export const signed = (value, digits = 3) => (missing(value) ? "–" : (value > 0 ? "+" : "") + number(value, digits));
+const ZERO = /^-?[0.]+$/; // what rounds to it has no sign
+const rounded = (value, digits) => value.toFixed(digits).replace(ZERO, (zero) => zero.replace("-", "")).replace("-", "−");
+export const number = (value, digits = 3) => (missing(value) ? "–" : rounded(value, digits));
+export const signed = (value, digits = 3) => (value > 0 && !ZERO.test(value.toFixed(digits)) ? "+" : "") + number(value, digits);
 export const share = (value) => (missing(value) ? "–" : `${(100 * value).toFixed(1)}\u202f%`);
 export const interval = (low, high) => (missing(low) || missing(high) ? "" : `${number(low)} to ${number(high)}`);
+export const shareInterval = (low, high) => (missing(low) || missing(high) ? "" : `${share(low)} to ${share(high)}`);
 export const halfWidth = (low, high) => (missing(low) || missing(high) ? "" : `± ${number((high - low) / 2)}`);
 export const counted = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 

@@ -259,6 +259,53 @@ def test_every_page_fits_the_window_and_its_words_can_be_read(visit: Callable[..
         assert min(contrast(ground, ink), contrast(ground, quiet)) >= 4.5
 
 
+def test_a_narrow_window_cuts_no_figure_unnoticed(visit: Callable[..., Any], job: str) -> None:
+    visitor = visit(390)
+    page = visitor.page
+    visitor.sign_in()
+    visitor.open(f"/jobs/{job}")
+    frame = page.get_by_role("region", name="Accuracy by class").locator(".table-frame")
+    expect(frame).to_be_visible(timeout=LATER)
+    assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth")
+    entries = page.locator(".masthead nav a")
+    assert len(set(entries.evaluate_all("links => links.map((link) => link.getBoundingClientRect().top)"))) == 1
+
+    page.get_by_text("The same as a table").click()
+    frame = page.get_by_role("region", name="Points of the curves")
+    hidden, moved = frame.evaluate("""frame => {
+      frame.scrollLeft = frame.scrollWidth;
+      const from = frame.getBoundingClientRect().left;
+      return [frame.scrollLeft, [...frame.querySelectorAll("tr > :first-child")].map((cell) => cell.getBoundingClientRect().left - from)];
+    }""")
+    assert hidden > 0
+    assert set(moved) == {0}
+    assert "local" in frame.evaluate("frame => getComputedStyle(frame).backgroundAttachment")
+
+    intervals = page.get_by_role("table", name="All figures of the report").locator("tbody td:nth-child(3)").all_inner_texts()
+    assert any("%" in text for text in intervals)
+    assert all(re.fullmatch(r"(\S+ to \S+)?|\S+\s% to \S+\s%", text) for text in intervals)
+
+
+def test_what_runs_is_named_above_what_waits(visit: Callable[..., Any], job: str) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    page.wait_for_function(READ, timeout=LATER)
+    expect(page.locator("#under-way")).to_be_hidden()
+    real = page.evaluate("job => fetch(`/v1/jobs/${job}`).then((answer) => answer.json())", job)
+    states = {"job_c": "queued", "job_b": "queued", "job_a": "running"}
+    listed = [
+        real | {"id": name, "state": state, "links": {key: f"/v1/jobs/{name}/{key}" for key in real["links"]}}
+        for name, state in states.items()
+    ]
+    page.route(re.compile(r"/v1/jobs\?"), lambda route: route.fulfill(json={"data": listed, "links": {}}))
+    page.route(re.compile(r"/v1/jobs/job_[abc]/"), lambda route: None)  # their events never come
+    visitor.open("/")
+    told = page.locator("#under-way")
+    expect(told).to_have_text(re.compile(r"1 running \(.+\), 2 queued"), timeout=SOON)
+    expect(told.get_by_role("link")).to_have_attribute("href", "/jobs/job_a")
+
+
 def contrast(one: str, other: str) -> float:
     """The ratio of WCAG 2 between two `rgb(…)` colours."""
 
@@ -381,6 +428,14 @@ def test_what_the_pages_say_follows_from_what_the_api_says(visit: Callable[..., 
     assert [(part["number"], part["start"], part["size"]) for part in parts] == [(1, 0, 500), (2, 500, 500), (3, 1000, 1)]
     assert len(call("uploading.js", "planParts", 10**12)) <= 10_000
     assert call("words.js", "number", -0.5, 2) == "−0.50"
+    assert call("words.js", "interval", -0.0004, 0.0094) == "0.000 to 0.009"
+    assert [call("words.js", "signed", value) for value in (-0.0004, 0.0004, -0.0006, 0.0006, None)] == [
+        "0.000",
+        "0.000",
+        "−0.001",
+        "+0.001",
+        "–",
+    ]
     assert call("charts.js", "escapeLabel", "<b>&") == "&lt;b&gt;&amp;"
     changes = "[[1, {factor: 0}], [2, {factor: 2}], [3, {factor: 1}], [4, {activation: 0}]]"
     script = f"async (name) => (await import(name)).interventionBody(new Map({changes}), 5)"

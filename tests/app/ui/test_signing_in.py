@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -44,6 +45,11 @@ def test_the_key_goes_into_a_cookie_that_no_script_and_no_other_site_gets(visito
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
     assert "Secure" not in cookie
     assert visitor.get("/v1/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("told", ["API key: …/api-key", "the key to sign in with is in …/api-key"])
+def test_the_hint_quotes_what_a_service_says_of_its_keys_file(visitor: TestClient, told: str) -> None:
+    assert told in re.sub("<[^>]+>", "", visitor.get("/sign-in").text)
 
 
 def test_over_https_the_cookie_is_for_https_alone(app: FastAPI, key: str) -> None:
