@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client import IISClient
+from client.listing import minute
 
 if TYPE_CHECKING:
     from conftest import RunCommand
@@ -70,7 +71,7 @@ def test_versions_are_listed_newest_first_with_what_became_of_their_phrases(iis:
     assert listed.returncode == 0, listed.stderr
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in listed.stdout.splitlines() if "│" in line]
     assert [row[:4] for row in rows] == [["2", "ready", "2", "0"], ["1", "ready", "1", "1"]]
-    assert rows[1][4] == (made["version"]["created_at"] or "")[:19] != ""
+    assert rows[1][4] == minute(made["version"]["created_at"]) != ""
     assert json.loads(iis("vocabulary", "versions", made["id"], "--json").stdout) == list(client.concept_set_versions(made["id"]))
     assert "ready" in iis("vocabulary", "versions", "birds").stdout
 
