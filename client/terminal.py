@@ -216,7 +216,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     accuracy = f"{report['accuracy_representation_low']:.3f} to {report['accuracy_representation_high']:.3f}"
     yield "Accuracy of the representation", f"{report['accuracy_representation']:.3f}", accuracy
     yield "IIS", shown(report["iis"]), _interval(report["iis_low"], report["iis_high"])
-    yield "IIS of random directions", shown(report["iis_random_mean"]), f"sd {shown(report['iis_random_sd'])}"
+    yield "IIS of random directions", shown(report["iis_random_mean"]), ""
+    yield "Its standard deviation", shown(report["iis_random_sd"]), ""
     yield "Concept gain", shown(report["concept_gain"], "+.3f"), _interval(report["concept_gain_low"], report["concept_gain_high"], "+.3f")
     yield "IIS, chance corrected", shown(report["iis_chance_corrected"]), ""
     yield "IIS over log k", shown(report["iis_log"]), ""
