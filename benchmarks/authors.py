@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from iis_engine.sparsify import sparsify_like_authors
+from iis_engine.heads.sparsify import sparsify_like_authors
 
 EPOCHS = 30
 BATCH = 1024

@@ -12,9 +12,9 @@ import statistics
 import torch
 
 from benchmarks.timing import timed
-from iis_engine.explain import Explanation, counterfactual, explain, faithfulness
+from iis_engine.explanations.explain import Explanation, counterfactual, explain, faithfulness
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.predictor import Predictor
+from iis_engine.scoring.predictor import Predictor
 
 CONCEPT_COUNT = 200  # M
 CLASS_COUNTS = (10, 1000)

@@ -20,10 +20,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
 
-from iis_engine.backbones import Backbone, load_backbone
-from iis_engine.datasets import ImageDataset, read_image_folder
-from iis_engine.extraction import default_batch_size, extract_features
-from iis_engine.images import load_image
+from iis_engine.backbones.backbone import Backbone
+from iis_engine.backbones.factory import load_backbone
+from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.images import load_image
+from iis_engine.features.extraction import default_batch_size, extract_features
 from iis_engine.specs import BackboneSpec
 
 ARCHITECTURE = "resnet18"

@@ -17,12 +17,13 @@ import torch
 from benchmarks.real_networks import DATA, MOBILENETS
 from benchmarks.timing import print_ratio, timed
 from iis_engine import compare_runs
-from iis_engine.backbones import Backbone, load_backbone
-from iis_engine.datasets import ImageDataset, read_image_folder
-from iis_engine.extraction import extract_features
-from iis_engine.features import FeatureSet
-from iis_engine.finetuning import FinetunedRun, finetune
-from iis_engine.scoring import score_features
+from iis_engine.backbones.backbone import Backbone
+from iis_engine.backbones.factory import load_backbone
+from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.features.extraction import extract_features
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.finetuning.run import FinetunedRun, finetune
+from iis_engine.scoring.score import score_features
 from iis_engine.specs import FINETUNE_LIBRARY_KINDS, TRAINED_PARTS, FinetuneSpec, LibrarySpec, ScoreSpec
 
 NETWORK = "imagenet_mobilenetv1_025"

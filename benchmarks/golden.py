@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from iis_engine.features import FeatureSet, read_features
+from iis_engine.features.feature_set import FeatureSet, read_features
 
 VARIABLE = "IIS_GOLDEN"
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "golden"

@@ -29,17 +29,17 @@ from benchmarks.authors import curve_like_authors
 from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import print_ratio, timed
 from iis_engine import protocols
-from iis_engine.blocks import Source
-from iis_engine.devices import choose_device
-from iis_engine.features import FeatureSet
-from iis_engine.heads import predict
+from iis_engine.backbones.devices import choose_device
+from iis_engine.features.canonical_order import in_canonical_order, validation_rows
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.heads.logistic import predict
+from iis_engine.heads.model_selection import ExactSettings, TrainingRows, solve_nodes
+from iis_engine.heads.sparse_blocks import Source
+from iis_engine.heads.sparsify import sparsify
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import kept_count
-from iis_engine.order import in_canonical_order, validation_rows
-from iis_engine.sparsify import sparsify
 from iis_engine.specs import LibrarySpec
-from iis_engine.strengths import ExactSettings, TrainingRows, solve_nodes
 
 CONCEPT_COUNT = 200  # M
 ROUNDS = 2  # of ours before and as many after theirs, which runs once; the median counts

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from benchmarks.timing import print_ratio, timed
 from iis_engine import protocols
-from iis_engine.libraries.imitation import cos_cubed, imitate
-from iis_engine.order import validation_rows
+from iis_engine.features.canonical_order import validation_rows
+from iis_engine.libraries.fitting import cos_cubed, imitate
 
 STEPS = 1000
 LOOK_EVERY = 50
@@ -51,11 +51,11 @@ def digits(folder: Path) -> tuple[Tensor, Tensor, Tensor]:
     from client.demo_checkpoints import ARCHITECTURE, SIDE_PIXELS, train_checkpoints, write_digits
     from client.demo_language import ARCHITECTURE as VLM
     from client.demo_language import ARGUMENTS, DIGIT_ATTRIBUTES, train_digit_language_model
-    from iis_engine.backbones import load_backbone
-    from iis_engine.datasets import read_image_folder
-    from iis_engine.extraction import extract_features
+    from iis_engine.backbones.factory import load_backbone
+    from iis_engine.data.datasets import read_image_folder
+    from iis_engine.features.extraction import extract_features
     from iis_engine.specs import BackboneSpec, Preprocessing, VisionLanguageSpec
-    from iis_engine.vision_language import load_vision_language_model
+    from iis_engine.vision_language.model import load_vision_language_model
 
     threads = torch.get_num_threads()
     write_digits(folder / "digits")

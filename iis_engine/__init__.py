@@ -10,19 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from iis_engine.backbones import load_backbone
-    from iis_engine.datasets import read_image_folder
+    from iis_engine.backbones.factory import load_backbone
+    from iis_engine.data.datasets import read_image_folder
     from iis_engine.errors import EngineError
-    from iis_engine.features import FeatureSet, read_features
-    from iis_engine.finetune_history import EpochRecord
-    from iis_engine.finetune_report import compare_runs
-    from iis_engine.finetuning import FinetunedRun, finetune
-    from iis_engine.predictor import Predictor
+    from iis_engine.features.feature_set import FeatureSet, read_features
+    from iis_engine.finetuning.history import EpochRecord
+    from iis_engine.finetuning.report import compare_runs
+    from iis_engine.finetuning.run import FinetunedRun, finetune
     from iis_engine.report import CurvePoint, IISReport
-    from iis_engine.scoring import fit_predictor, score
+    from iis_engine.scoring.predictor import Predictor
+    from iis_engine.scoring.score import fit_predictor, score
     from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
-    from iis_engine.vision_language import load_vision_language_model
-    from iis_engine.vocabulary import Phrase, shipped
+    from iis_engine.vision_language.model import load_vision_language_model
+    from iis_engine.vocabularies.phrases import Phrase, shipped
 
 ENGINE_VERSION = "7"  # part of the key of everything computed: raise it when a number would change
 ANALYSIS_VERSION = "2"  # the same for what is made of a study's rows
@@ -60,26 +60,26 @@ _HOMES = {
     "CurvePoint": "report",
     "ElementSpec": "specs",
     "EngineError": "errors",
-    "EpochRecord": "finetune_history",
-    "FeatureSet": "features",
+    "EpochRecord": "finetuning.history",
+    "FeatureSet": "features.feature_set",
     "FinetuneSpec": "specs",
-    "FinetunedRun": "finetuning",
+    "FinetunedRun": "finetuning.run",
     "IISReport": "report",
     "LibrarySpec": "specs",
-    "Phrase": "vocabulary",
-    "Predictor": "predictor",
+    "Phrase": "vocabularies.phrases",
+    "Predictor": "scoring.predictor",
     "Preprocessing": "specs",
     "ScoreSpec": "specs",
     "VisionLanguageSpec": "specs",
-    "compare_runs": "finetune_report",
-    "finetune": "finetuning",
-    "fit_predictor": "scoring",
-    "load_backbone": "backbones",
-    "load_vision_language_model": "vision_language",
-    "read_features": "features",
-    "read_image_folder": "datasets",
-    "score": "scoring",
-    "shipped": "vocabulary",
+    "compare_runs": "finetuning.report",
+    "finetune": "finetuning.run",
+    "fit_predictor": "scoring.score",
+    "load_backbone": "backbones.factory",
+    "load_vision_language_model": "vision_language.model",
+    "read_features": "features.feature_set",
+    "read_image_folder": "data.datasets",
+    "score": "scoring.score",
+    "shipped": "vocabularies.phrases",
 }
 
 

@@ -33,10 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from iis_engine.devices import choose_device
-    from iis_engine.features import read_features
-    from iis_engine.plots import PLOT_SUFFIXES, save_plot
-    from iis_engine.scoring import score
+    from iis_engine.backbones.devices import choose_device
+    from iis_engine.features.feature_set import read_features
+    from iis_engine.figures.report import PLOT_SUFFIXES, save_plot
+    from iis_engine.scoring.score import score
 
     # All that can be refused at once is, before the minutes that reading and scoring may take.
     spec = ScoreSpec(LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed)

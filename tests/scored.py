@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from sklearn.datasets import load_digits
 
-from iis_engine.exact import measure_exact
-from iis_engine.features import FeatureSet
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.heads.model_selection import ExactSettings
 from iis_engine.libraries.build import build_library
-from iis_engine.measurement import Measurement
-from iis_engine.predictor import PredictorFamily
+from iis_engine.scoring.exact import measure_exact
+from iis_engine.scoring.measurement import Measurement
+from iis_engine.scoring.predictor import PredictorFamily
 from iis_engine.specs import LibrarySpec
-from iis_engine.strengths import ExactSettings
 
 CPU = torch.device("cpu")
 

@@ -13,12 +13,13 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import normalize
 
 from client import demo_language
-from iis_engine.backbones import Backbone, load_backbone
-from iis_engine.datasets import read_image_folder
-from iis_engine.extraction import extract_features
-from iis_engine.features import FeatureSet
+from iis_engine.backbones.backbone import Backbone
+from iis_engine.backbones.factory import load_backbone
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.features.extraction import extract_features
+from iis_engine.features.feature_set import FeatureSet
 from iis_engine.specs import BackboneSpec, Preprocessing, VisionLanguageSpec
-from iis_engine.vision_language import load_vision_language_model
+from iis_engine.vision_language.model import load_vision_language_model
 
 
 def features_of(planted: Planted, backbone: Backbone, folder: Path) -> tuple[FeatureSet, np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -42,7 +42,7 @@ def export(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     named = replace(subject.predictor, concept_names=tuple(about["concept_names"]))
     path: Path = about["workspace"] / f"export.{about['format']}"
     if about["format"] == "onnx":
-        from iis_engine.onnx_export import export_onnx
+        from iis_engine.explanations.onnx_export import export_onnx
 
         export_onnx(named, path)
     else:

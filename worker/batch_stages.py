@@ -39,7 +39,7 @@ def unpack(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
 
 def represent(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """f of the archive's images -> represented.safetensors; finished shards are announced as they appear."""
-    from iis_engine.loose_images import represent
+    from iis_engine.features.unlabelled_images import represent
 
     sources = arguments["sources"]
     shards = Shards(workspace / arguments["shard_folder"], tell)
@@ -52,8 +52,8 @@ def represent(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
 
 def explain_rows(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Why the interpretation says what it says of each image -> rows.jsonl, rows.offsets, rows.parquet, summary.json."""
-    from iis_engine.explain import class_label
-    from iis_engine.predictor import PredictorFamily
+    from iis_engine.explanations.explain import class_label
+    from iis_engine.scoring.predictor import PredictorFamily
     from worker.row_files import RowFiles
 
     family = PredictorFamily.load(workspace / PREDICTORS)
@@ -100,7 +100,7 @@ class _Rows:
         return {"count": self._count, "failed": self._failed, "agreement": self._agreeing / read, **shares}
 
     def _explained(self, seen: Seen) -> tuple[Any, ...]:
-        import iis_engine.explain as why
+        import iis_engine.explanations.explain as why
 
         predictor, names, said = self._predictor, self._predictor.class_names, seen.representation
         found = why.explain(predictor, seen.activations)
@@ -163,7 +163,7 @@ Images = tuple[Iterator[Seen], int, Sequence[str]]
 
 def _test_images(workspace: Path, family: Any) -> Images:
     """What scoring the job has left of its test images; the network sees none of them again."""
-    from iis_engine.tested import TestedSplit
+    from iis_engine.explanations.test_set import TestedSplit
 
     tested = TestedSplit.load(workspace / TESTED)
 
@@ -176,8 +176,8 @@ def _test_images(workspace: Path, family: Any) -> Images:
 
 
 def _loose_images(workspace: Path, family: Any) -> Images:
-    from iis_engine.explain import verdict_of
-    from iis_engine.loose_images import LooseImages
+    from iis_engine.explanations.explain import verdict_of
+    from iis_engine.features.unlabelled_images import LooseImages
 
     loose = LooseImages.load(workspace / REPRESENTED)
 

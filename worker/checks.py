@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Json, Model
-from iis_engine.vocabulary import CONCEPT_CHARACTERS_MAX, Phrase, phrases_digest
+from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Phrase, phrases_digest
 from worker.attempt import Attempt
 from worker.compute import StageRefused
 from worker.datasets import READING

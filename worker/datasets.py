@@ -17,7 +17,7 @@ Progress = Callable[[int, int], None]
 
 def open_features(request: dict[str, Any]) -> Any:
     """The ready matrices of a `features` data set as a FeatureSet."""
-    from iis_engine.features import read_features
+    from iis_engine.features.feature_set import read_features
 
     return read_features(Path(request["file"] or request["server_path"]))
 
@@ -48,7 +48,7 @@ def read_images(workspace: Path, request: dict[str, Any], progress: Progress) ->
 
     A reading that lies there already, made from the same upload, spares the check.
     """
-    from iis_engine.datasets import ImageDataset, read_image_folder
+    from iis_engine.data.datasets import ImageDataset, read_image_folder
     from iis_engine.errors import DataError
 
     root = _root(workspace, request)
@@ -69,7 +69,7 @@ def read_images(workspace: Path, request: dict[str, Any], progress: Progress) ->
 
 def open_images(workspace: Path, request: dict[str, Any]) -> Any:
     """The ImageDataset that `read_images` left in the workspace."""
-    from iis_engine.datasets import ImageDataset
+    from iis_engine.data.datasets import ImageDataset
 
     return ImageDataset.load(workspace / READING, _root(workspace, request))
 
@@ -116,7 +116,7 @@ def _root(workspace: Path, request: dict[str, Any]) -> Path:
 
 def unpack_into(archive: Path, into: Path) -> None:
     """Unpack an archive into a new folder, which appears whole or not at all."""
-    from iis_engine.archives import unpack_archive
+    from iis_engine.data.archives import unpack_archive
 
     partial = into.with_name(f"{into.name}.partial")
     unpack_archive(archive, partial)
@@ -124,7 +124,7 @@ def unpack_into(archive: Path, into: Path) -> None:
 
 
 def _read_hub(into: Path, request: dict[str, Any], progress: Progress) -> Any:
-    from iis_engine.hub_datasets import read_hub_dataset
+    from iis_engine.data.hub_datasets import read_hub_dataset
 
     choice = request["hub"]
     return read_hub_dataset(

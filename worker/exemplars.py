@@ -66,7 +66,7 @@ def _crop_name(element: int) -> str:
 
 
 def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
-    from iis_engine.exemplars import exemplar_crops
+    from iis_engine.features.crops import exemplar_crops
 
     for members, crops in exemplar_crops(images, features, elements, progress):
         for element, crop in zip(members, crops, strict=True):

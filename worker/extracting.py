@@ -18,7 +18,7 @@ class Reporter(Protocol):
 
 def extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], elements: Any, tell: Reporter) -> Any:
     """f of a data set, in shards that are announced as they become complete."""
-    from iis_engine.extraction import extract_features
+    from iis_engine.features.extraction import extract_features
 
     shards = Shards(workspace / arguments["shard_folder"], tell)
     images = open_images(workspace, arguments["sources"]["dataset"])

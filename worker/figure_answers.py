@@ -1,4 +1,4 @@
-"""Figures for papers, drawn from answers that the API has dressed in names. The drawing itself: `iis_engine.explanation_figures`."""
+"""Figures for papers, drawn from answers that the API has dressed in names. The drawing itself: `iis_engine.figures.explanations`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MAPPED = 8  # concepts of a sheet whose heat maps may be drawn
 
 def sheet(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """One image explained: {figure}."""
-    from iis_engine.explanation_figures import explanation_sheet
-    from iis_engine.heatmaps import overlay
+    from iis_engine.explanations.heatmaps import overlay
+    from iis_engine.figures.explanations import explanation_sheet
 
     explanation, view, layers = about["explanation"], None, {}
     if subject.model is not None:
@@ -32,7 +32,7 @@ def sheet(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def class_figure(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """What a class is made of: {figure}."""
-    from iis_engine.explanation_figures import class_profile
+    from iis_engine.figures.explanations import class_profile
 
     profile = about["profile"]
     crops = _crops(subject, (*profile["supporting"], *profile["opposing"]))
@@ -41,7 +41,7 @@ def class_figure(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def gallery(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """Concepts side by side: {figure}."""
-    from iis_engine.explanation_figures import concept_gallery
+    from iis_engine.figures.explanations import concept_gallery
 
     crops = _crops(subject, about["concepts"])
     return _drawn(about, lambda path: concept_gallery(about["concepts"], crops, path))

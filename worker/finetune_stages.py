@@ -18,8 +18,8 @@ def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
     """One run -> its best weights, its head and its history. Each finished epoch is announced as a shard, with what is known of it."""
     from safetensors.torch import save_file
 
-    from iis_engine.features import FeatureSet
-    from iis_engine.finetuning import finetune as train
+    from iis_engine.features.feature_set import FeatureSet
+    from iis_engine.finetuning.run import finetune as train
 
     announced = workspace / arguments["shard_folder"]
     folder = announced / "run"  # the engine drops old files here, which the parent may not have stored yet
@@ -57,8 +57,8 @@ def evaluate(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
     """The score of a fine-tuned network under the exact protocol, its accuracy with its own head, its digest, and what it is."""
     from safetensors.torch import load_file
 
-    from iis_engine.finetune_start import head_accuracy
-    from iis_engine.scoring import score_features
+    from iis_engine.finetuning.start import head_accuracy
+    from iis_engine.scoring.score import score_features
     from iis_engine.specs import ElementSpec
 
     files, score = RunFiles(arguments["arm"], arguments["seed"]), arguments["score"]
@@ -80,7 +80,7 @@ def evaluate(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
 
 def compare(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """What sets the arms apart, over seeds -> comparison.json."""
-    from iis_engine.finetune_report import compare_runs
+    from iis_engine.finetuning.report import compare_runs
 
     def reports(arm: str) -> list[dict[str, Any]]:
         return [json.loads((workspace / RunFiles(arm, seed).report).read_text()) for seed in arguments["seeds"]]

@@ -11,7 +11,7 @@ from worker.subjects import WARM, Subject
 
 def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """The explanation of one image."""
-    import iis_engine.explain as why
+    import iis_engine.explanations.explain as why
 
     family, predictor, names = subject.family, subject.predictor, subject.family.class_names
     index = subject.index
@@ -47,7 +47,7 @@ def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def intervene(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """The prediction before and after changes to the activations."""
-    import iis_engine.explain as why
+    import iis_engine.explanations.explain as why
 
     predictor, names = subject.predictor, subject.family.class_names
     changes = why.Changes({int(c): v for c, v in about["set"]}, {int(c): v for c, v in about["scale"]})
@@ -69,7 +69,7 @@ def predict(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """The class, probabilities and weightiest concepts of posted images."""
     import torch
 
-    from iis_engine.explain import verdict_of
+    from iis_engine.explanations.explain import verdict_of
 
     predictor, names, data = subject.predictor, subject.family.class_names, list[dict[str, Any]]()
     for image in about["images"]:
@@ -90,15 +90,15 @@ def predict(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def picture(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """The image as the network sees it, as PNG."""
-    from iis_engine.heatmaps import png_bytes
+    from iis_engine.explanations.heatmaps import png_bytes
 
     return {"png": text_form(png_bytes(subject.view))}
 
 
 def heat_map(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """Where one concept is: numbers, and a layer to lay over the picture."""
-    from iis_engine.explain import require_concept
-    from iis_engine.heatmaps import overlay, png_bytes
+    from iis_engine.explanations.explain import require_concept
+    from iis_engine.explanations.heatmaps import overlay, png_bytes
 
     concept = about["concept"]
     present("concept", lambda: require_concept(len(subject.family.library), concept, "concept"))
@@ -122,7 +122,7 @@ def heat_maps_of(subject: Subject) -> tuple[Any, Any]:
 
     Computed together, since occlusion takes dozens of forward passes whatever the number of concepts.
     """
-    from iis_engine.heatmaps import heat_maps, normalised_maps
+    from iis_engine.explanations.heatmaps import heat_maps, normalised_maps
 
     def look() -> tuple[Any, Any]:
         library = subject.family.library

@@ -8,7 +8,7 @@ from typing import Any
 
 def open_backbone(request: dict[str, Any]) -> Any:
     """The Backbone that a model's row describes."""
-    from iis_engine.backbones import load_backbone
+    from iis_engine.backbones.factory import load_backbone
     from iis_engine.specs import BackboneSpec
 
     spec = BackboneSpec(
@@ -25,7 +25,7 @@ def open_backbone(request: dict[str, Any]) -> Any:
 def open_vision_language_model(request: dict[str, Any]) -> Any:
     """The VisionLanguageModel that a model's row of that role describes."""
     from iis_engine.specs import VisionLanguageSpec
-    from iis_engine.vision_language import load_vision_language_model
+    from iis_engine.vision_language.model import load_vision_language_model
 
     spec = VisionLanguageSpec(
         request["architecture"], request["arguments"], request["pretrained"], _preprocessing(request["preprocessing"]), request["tokenizer"]

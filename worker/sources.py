@@ -15,7 +15,7 @@ from app.db.models import ConceptSetVersion, Dataset, Job, Model
 from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage import ArtifactMissing
-from iis_engine.vocabulary import Phrase, phrases_digest, shipped
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
 from worker.artifacts import digest_of
 from worker.attempt import Attempt, Place
 from worker.compute import StageRefused

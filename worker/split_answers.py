@@ -16,7 +16,7 @@ def outcomes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """Test images behind index `after` that the filters let through, one more than `limit`."""
     import torch
 
-    from iis_engine.explain import class_label
+    from iis_engine.explanations.explain import class_label
 
     tested, found, names = subject.tested, subject.outcomes, subject.family.class_names
     wanted = torch.arange(len(tested)) > (-1 if about["after"] is None else about["after"])
@@ -45,7 +45,7 @@ def outcomes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def classes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """Test images and accuracies of every class."""
-    from iis_engine.tested import class_accuracies
+    from iis_engine.explanations.test_set import class_accuracies
 
     found = class_accuracies(subject.tested, subject.outcomes, len(subject.family.class_names))
     return {
@@ -59,8 +59,8 @@ def classes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def class_view(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """What one class is made of."""
-    from iis_engine.explain import class_label
-    from iis_engine.tested import class_profile
+    from iis_engine.explanations.explain import class_label
+    from iis_engine.explanations.test_set import class_profile
 
     names = subject.family.class_names
     label = present("class", lambda: class_label(names, about["class"], "class"))
@@ -95,7 +95,7 @@ def concepts(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 def concept_view(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """One concept: how it is used, which classes it serves, and the test images that activate it most."""
-    from iis_engine.explain import require_concept
+    from iis_engine.explanations.explain import require_concept
 
     concept, names, tested = about["concept"], subject.family.class_names, subject.tested
     present("concept", lambda: require_concept(len(subject.family.library), concept, "concept"))
@@ -122,7 +122,7 @@ def concept_view(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _concepts(subject: Subject, wanted: Sequence[int]) -> list[dict[str, Any]]:
-    from iis_engine.tested import concept_use, near_duplicates
+    from iis_engine.explanations.test_set import concept_use, near_duplicates
 
     use = WARM.get(
         ("use", *subject.scored, subject.predictor.kept),

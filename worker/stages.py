@@ -104,7 +104,7 @@ def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
 
 def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The concept library -> library.safetensors, and with the further seeds its interval needs -> ensemble.zip."""
-    from iis_engine.scoring import build_libraries
+    from iis_engine.scoring.score import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
     features, spec = _features(workspace), score_spec(arguments["score"])
@@ -120,7 +120,7 @@ def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
 def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The random control -> control.safetensors."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring import measure_control
+    from iis_engine.scoring.score import measure_control
 
     count, standardised = arguments["concept_count"], 0
     if count is None:  # what a text library keeps is known when it stands
@@ -134,7 +134,7 @@ def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
 
 def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Every head of every sparsity -> measurement.safetensors."""
-    from iis_engine.scoring import measure_library
+    from iis_engine.scoring.score import measure_library
 
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     measure_library(features, ensemble, spec, tell.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
@@ -143,9 +143,9 @@ def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
 
 def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The curve, its integral and their intervals -> report.json."""
-    from iis_engine.measurement import Measurement
-    from iis_engine.naming import load_names
-    from iis_engine.scoring import assemble
+    from iis_engine.libraries.naming import load_names
+    from iis_engine.scoring.measurement import Measurement
+    from iis_engine.scoring.score import assemble
 
     measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
     names = load_names(workspace / NAMES) if arguments["named"] else None
@@ -158,7 +158,7 @@ def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[st
 def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """What shows each concept, and what it is called -> concepts.json, left_out.json, vectors.npy, exemplars.zip."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.naming import load_names
+    from iis_engine.libraries.naming import load_names
     from worker.exemplars import show_concepts
 
     sources = arguments.get("sources")
@@ -170,10 +170,10 @@ def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
 
 def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """What explanations are read from -> predictors.safetensors, tested.safetensors."""
+    from iis_engine.explanations.test_set import TestedSplit
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.measurement import Measurement
-    from iis_engine.predictor import PredictorFamily
-    from iis_engine.tested import TestedSplit
+    from iis_engine.scoring.measurement import Measurement
+    from iis_engine.scoring.predictor import PredictorFamily
 
     features, names = _features(workspace), list[str]()
     if sources := arguments.get("sources"):
@@ -188,7 +188,7 @@ def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> di
 
 def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The figures -> arr.png, arr.svg, accuracy.png, accuracy.svg."""
-    from iis_engine.plots import save_plot
+    from iis_engine.figures.report import save_plot
 
     content = json.loads((workspace / REPORT).read_text())
     figures = sorted({figure for figure, _, _ in PLOTS})
@@ -211,7 +211,7 @@ STAGES: dict[str, Stage] = {
 
 
 def _features(workspace: Path) -> Any:
-    from iis_engine.features import FeatureSet
+    from iis_engine.features.feature_set import FeatureSet
 
     return FeatureSet.load(workspace / FEATURES)
 
@@ -219,7 +219,7 @@ def _features(workspace: Path) -> Any:
 def _ensemble(workspace: Path) -> Any:
     """The library with its further seeds; one fitted by an earlier job comes alone."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring import LibraryEnsemble
+    from iis_engine.scoring.score import LibraryEnsemble
 
     if not (workspace / ENSEMBLE).exists():
         return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY).on_other_images(),))

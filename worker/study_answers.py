@@ -22,7 +22,7 @@ def answer_study(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> 
 
 def study_analysis(source: Path, about: dict[str, Any], workspace: Path) -> str:
     """The study's statistics as JSON."""
-    from iis_engine.comparison import analyse
+    from iis_engine.studies.analysis import analyse
 
     study = json.loads(source.read_text())
     path = workspace / "analysis.json"
@@ -41,7 +41,7 @@ def study_table(source: Path, about: dict[str, Any], workspace: Path) -> str:
 
 def study_figure(source: Path, about: dict[str, Any], workspace: Path) -> str:
     """One figure, drawn from the study's statistics."""
-    from iis_engine.study_figures import save_study_figure
+    from iis_engine.figures.studies import save_study_figure
 
     path = workspace / f"study-figure.{about['format']}"
     save_study_figure(json.loads(source.read_text()), about["name"], path)

@@ -36,7 +36,7 @@ class Subject:
     @property
     def family(self) -> Any:
         """Every predictor of the job."""
-        from iis_engine.predictor import PredictorFamily
+        from iis_engine.scoring.predictor import PredictorFamily
 
         return self._loaded("predictors", PredictorFamily.load)
 
@@ -48,7 +48,7 @@ class Subject:
     @property
     def tested(self) -> Any:
         """What is known of the test images."""
-        from iis_engine.tested import TestedSplit
+        from iis_engine.explanations.test_set import TestedSplit
 
         return self._loaded("tested", TestedSplit.load)
 
@@ -84,7 +84,7 @@ class Subject:
     @property
     def view(self) -> Any:
         """The image as the network sees it: resized and cropped, a PIL image."""
-        from iis_engine.heatmaps import network_view
+        from iis_engine.explanations.heatmaps import network_view
 
         return WARM.get(("view", *self.image_key), lambda: network_view(self.backbone, self._picture()))
 
@@ -121,7 +121,7 @@ class Subject:
         return WARM.get((name, path), lambda: load(Path(path)))
 
     def _picture(self) -> Any:
-        from iis_engine.images import load_image
+        from iis_engine.data.images import load_image
         from worker.datasets import open_images
 
         index = self.index

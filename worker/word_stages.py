@@ -21,7 +21,7 @@ def embed_images(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> 
 
 def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Text embeddings of a vocabulary -> phrases.safetensors; they serve every data set."""
-    from iis_engine.phrase_embeddings import embed_phrases
+    from iis_engine.vision_language.phrase_embeddings import embed_phrases
 
     model = open_vision_language_model(arguments["sources"]["vlm"])
     embed_phrases(model, _vocabulary(workspace), tell.progress).save(workspace / PHRASES)
@@ -30,7 +30,7 @@ def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
 
 def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Text embeddings of class names -> classes.safetensors; they serve every vocabulary."""
-    from iis_engine.phrase_embeddings import embed_classes
+    from iis_engine.vision_language.phrase_embeddings import embed_classes
 
     model = open_vision_language_model(arguments["sources"]["vlm"])
     embed_classes(model, arguments["class_names"], tell.progress).save(workspace / CLASSES)
@@ -39,8 +39,8 @@ def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
 
 def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Phrases from what `classes` mean that hold none of them and of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
-    from iis_engine.from_classes import phrases_from_classes
-    from iis_engine.vocabulary import clean
+    from iis_engine.vocabularies.class_attributes import phrases_from_classes
+    from iis_engine.vocabularies.phrases import clean
 
     gathered, of_own_classes = phrases_from_classes(arguments["classes"])
     kept, of_others = clean(gathered, arguments["class_names"])
@@ -51,7 +51,7 @@ def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -
 
 def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Phrases that mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
-    from iis_engine.near_phrases import drop_near
+    from iis_engine.libraries.near_duplicates import drop_near
 
     kept, left_out = drop_near(_text_embeddings(workspace, classes=arguments["classes"]))
     dropped = [
@@ -62,10 +62,10 @@ def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
 
 def name(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The phrases nearest to each visual concept -> names.json."""
-    from iis_engine.features import FeatureSet
+    from iis_engine.features.feature_set import FeatureSet
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.naming import embed_exemplars, name_concepts, save_names
-    from iis_engine.phrase_embeddings import PhraseEmbeddings
+    from iis_engine.libraries.naming import embed_exemplars, name_concepts, save_names
+    from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 
     features, library = FeatureSet.load(workspace / FEATURES), ConceptLibrary.load(workspace / LIBRARY)
     tower = open_vision_language_model(arguments["sources"]["vlm"]).images
@@ -75,21 +75,21 @@ def name(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str
 
 
 def text_source(workspace: Path) -> Any:
-    from iis_engine.features import FeatureSet
+    from iis_engine.features.feature_set import FeatureSet
     from iis_engine.libraries.text import TextSource
 
     return TextSource(_text_embeddings(workspace, classes=True), FeatureSet.load(workspace / EMBEDDINGS))
 
 
 def _vocabulary(workspace: Path) -> list[Any]:
-    from iis_engine.vocabulary import Phrase
+    from iis_engine.vocabularies.phrases import Phrase
 
     return [Phrase(text, group) for text, group in json.loads((workspace / VOCABULARY).read_text())]
 
 
 def _text_embeddings(workspace: Path, *, classes: bool) -> Any:
     """The phrases, with the classes that they are kept away from where there are any."""
-    from iis_engine.phrase_embeddings import PhraseEmbeddings, join
+    from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings, join
 
     phrases = PhraseEmbeddings.load(workspace / PHRASES)
     return join(phrases, PhraseEmbeddings.load(workspace / CLASSES)) if classes else phrases

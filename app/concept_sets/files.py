@@ -1,4 +1,4 @@
-"""Phrases as files that the parsers of uploads read back unchanged. Reading is done by iis_engine.vocabulary."""
+"""Phrases as files that the parsers of uploads read back unchanged. Reading is done by iis_engine.vocabularies.phrases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from app.errors import InvalidInput
-from iis_engine.vocabulary import Phrase
+from iis_engine.vocabularies.phrases import Phrase
 
 FileFormat = Literal["txt", "json", "csv"]
 MEDIA_TYPES: dict[FileFormat, str] = {"txt": "text/plain; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8"}

@@ -28,7 +28,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.models.service import ready_vlm
 from app.settings import Settings
 from app.storage import ArtifactStore
-from iis_engine.vocabulary import Phrase, phrases_digest, shipped_names
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped_names
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from app.settings import MIB, Settings
 from app.storage import ArtifactStore
 from app.uploads.service import require_complete
 from iis_engine.errors import LibraryError
-from iis_engine.vocabulary import CONCEPT_CHARACTERS_MAX, Dropped, Phrase, clean, parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Dropped, Phrase, clean, parse_csv, parse_json, parse_txt
 
 PARSERS: dict[str, Callable[[bytes], tuple[Phrase, ...]]] = {".txt": parse_txt, ".json": parse_json, ".csv": parse_csv}
 

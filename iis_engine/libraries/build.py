@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from iis_engine.errors import LibraryError
-from iis_engine.features import FeatureSet
+from iis_engine.features.canonical_order import in_canonical_order
+from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.cluster import build_cluster
 from iis_engine.libraries.combined import combine
 from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
@@ -13,8 +14,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
 from iis_engine.libraries.text import TextSource, build_text, refit_text
-from iis_engine.libraries.units import settled_elements, unit_elements
-from iis_engine.order import in_canonical_order
+from iis_engine.libraries.unit_elements import settled_elements, unit_elements
 from iis_engine.specs import LIBRARY_KINDS, VISUAL_KINDS, LibrarySpec
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iis_engine.features import Progress, no_progress
+from iis_engine.heads.sparsify import sparsify_like_authors
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements
-from iis_engine.sparsify import sparsify_like_authors
+from iis_engine.progress import Progress, no_progress
 
 MOST_ELEMENTS = 20_000  # as the authors
 TEMPERATURE = 0.1

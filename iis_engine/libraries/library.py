@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iis_engine.libraries.findings import TextFindings
+from iis_engine.libraries.phrase_report import TextFindings
 
 EXEMPLARS_PER_CONCEPT = 5
 ROWS_AT_ONCE = 8192

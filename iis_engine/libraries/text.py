@@ -15,16 +15,16 @@ from torch.nn.functional import normalize
 
 from iis_engine import protocols
 from iis_engine.errors import LibraryError
-from iis_engine.features import FeatureSet
-from iis_engine.libraries.findings import LeftOut, TextConcept, TextFindings
-from iis_engine.libraries.imitation import Imitation, cos_cubed, imitate
+from iis_engine.features.canonical_order import canonical_order, validation_rows
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.libraries.fitting import Imitation, cos_cubed, imitate
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements, training_moments
-from iis_engine.libraries.units import unit_elements
-from iis_engine.near_phrases import drop_near
-from iis_engine.order import canonical_order, validation_rows
-from iis_engine.phrase_embeddings import PhraseEmbeddings
+from iis_engine.libraries.near_duplicates import drop_near
+from iis_engine.libraries.phrase_report import LeftOut, TextConcept, TextFindings
+from iis_engine.libraries.unit_elements import unit_elements
 from iis_engine.specs import LibrarySpec
-from iis_engine.vocabulary import clean_places
+from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
+from iis_engine.vocabularies.phrases import clean_places
 
 TOP_IMAGES = 5
 ENTRIES_AT_ONCE = 2**24

@@ -52,7 +52,7 @@ from app.finetuning.schemas import FINETUNE_EXAMPLE
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob
-from iis_engine.vocabulary import Phrase, phrases_digest
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 LEASE_SECONDS = 60
 PNG = b"\x89PNG\r\n\x1a\n a figure"

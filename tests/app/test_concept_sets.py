@@ -23,7 +23,7 @@ from app.db.session import SessionFactory
 from app.db.transitions import succeed
 from app.errors import InvalidInput
 from iis_engine.errors import LibraryError
-from iis_engine.vocabulary import Phrase, parse_csv, parse_json, parse_txt, phrases_digest, shipped, shipped_names
+from iis_engine.vocabularies.phrases import Phrase, parse_csv, parse_json, parse_txt, phrases_digest, shipped, shipped_names
 
 AT = "/v1/concept-sets"
 PARSERS = {"txt": parse_txt, "json": parse_json, "csv": parse_csv}

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from app.db.models import ConceptSet, Job, JobEvent, Model
 from app.main import create_app
-from iis_engine.vocabulary import Phrase, phrases_digest
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 
 def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, rows: Any, sessions: Any) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from app.db.models import Job, JobEvent, Study, StudyCell
 from app.studies.cells import study_grid, study_rows
 from app.studies.service import RINGS
-from iis_engine.comparison import analyse
+from iis_engine.studies.analysis import analyse
 
 
 def made(client: TestClient, body: dict[str, Any]) -> dict[str, Any]:

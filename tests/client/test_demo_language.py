@@ -26,7 +26,7 @@ from client.demo_language import (
     train_digit_language_model,
     write_vocabulary,
 )
-from iis_engine.vocabulary import clean, parse_txt
+from iis_engine.vocabularies.phrases import clean, parse_txt
 
 Cosines = Callable[[list[str]], np.ndarray[Any, Any]]
 UPPER, LOWER, LEFT, RIGHT, MIDDLE = slice(0, 3), slice(5, 8), slice(0, 3), slice(5, 8), slice(3, 5)

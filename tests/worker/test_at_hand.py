@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from iis_engine.heads import Heads
+from iis_engine.heads.logistic import Heads
 from worker.at_hand import FilesAtHand
 from worker.warm import Warm, size_bytes_of
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 
 from app.queue import ring
-from iis_engine.vocabulary import Phrase, phrases_digest
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 if TYPE_CHECKING:
     from app.db.models import ConceptSetVersion

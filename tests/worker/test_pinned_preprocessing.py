@@ -6,7 +6,7 @@ import pytest
 
 from app.db.models import Model
 from app.models.schemas import PreprocessingChoice
-from iis_engine.preprocessing import ImageTransform, override
+from iis_engine.backbones.preprocessing import ImageTransform, override
 from iis_engine.specs import Preprocessing
 from worker.finetune_job import pinned_preprocessing
 

@@ -16,10 +16,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from scored import Scored
 
-from iis_engine.features import FeatureSet
-from iis_engine.predictor import PredictorFamily
-from iis_engine.tested import TestedSplit
-from iis_engine.torch_backbone import TorchBackbone
+from iis_engine.backbones.torch_backbone import TorchBackbone
+from iis_engine.explanations.test_set import TestedSplit
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.scoring.predictor import PredictorFamily
 from worker.answers import answer
 from worker.datasets import read_images
 from worker.requests import open_backbone

@@ -18,7 +18,7 @@ from client.cli.studies.counting import bytes_of, count_images
 from client.cli.studies.file import StudyFile, read_study
 from client.records import Dataset
 from client.transport import Transport
-from iis_engine.datasets import read_image_folder
+from iis_engine.data.datasets import read_image_folder
 
 if TYPE_CHECKING:
     from conftest import ScriptedService

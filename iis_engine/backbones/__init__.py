@@ -1,0 +1,1 @@
+"""Networks: one interface, a factory, and how each family reads its checkpoint."""

@@ -1,0 +1,105 @@
+"""Data sets of the Hugging Face Hub by name, written as class folders. From there on they are like any other (datasets)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import datasets as hub
+from PIL import Image
+
+from iis_engine.data.datasets import TEST_NAMES, TRAIN_NAMES, ImageDataset, read_image_folder
+from iis_engine.errors import DataError
+from iis_engine.progress import Progress, no_progress
+
+_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+
+
+def read_hub_dataset(
+    name: str,
+    into: Path,
+    *,
+    configuration: str | None = None,
+    revision: str | None = None,
+    test_share: float = 0.2,
+    split_seed: int = 0,
+    progress: Progress = no_progress,
+) -> ImageDataset:
+    """Fetch a labelled image data set by its Hub name and write it below `into` as class folders.
+
+    Raises
+    ------
+    DataError
+        For a name that is not OWNER/NAME, a data set that cannot be fetched, or one without an image and a class column.
+    """
+    if not _NAME.fullmatch(name) or Path(name).exists():  # the Hub's client would read a local folder of that name
+        raise DataError(f"{name!r} is not the name of a Hub data set; write OWNER/NAME.", param="name")
+    try:
+        splits = hub.load_dataset(name, configuration, revision=revision)
+    except Exception as error:  # the Hub's client and its HTTP library share no exception below Exception
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(
+            f"The data set {name} could not be fetched from the Hub ({reason}); upload it as an archive of class folders.",
+            code="dataset_unavailable",
+            param="name",
+        ) from error
+    write_class_folders(cast("Mapping[str, Any]", splits), into)
+    return read_image_folder(into, test_share=test_share, split_seed=split_seed, progress=progress)
+
+
+def write_class_folders(splits: Mapping[str, Any], into: Path) -> None:
+    """Write `train` and, if there is one, `test` or `validation` as folders of images, bytes unchanged where the Hub has a file.
+
+    Raises
+    ------
+    DataError
+        For a data set without a train split, or without exactly the columns of an image and a class.
+    """
+    chosen = {
+        "train": next((split for split in TRAIN_NAMES if split in splits), None),
+        "test": next((split for split in TEST_NAMES if split in splits), None),
+    }
+    if chosen["train"] is None:
+        raise DataError(f"The data set has no train split; it has {', '.join(splits)}.")
+    for folder, split in chosen.items():
+        if split is None:
+            continue
+        rows = splits[split]
+        image_column = _column(rows, hub.Image, "image")
+        label_column = _column(rows, hub.ClassLabel, "class label")
+        names = [_folder_name(label) for label in cast("list[str]", rows.features[label_column].names)]
+        for label in names:
+            (into / folder / label).mkdir(parents=True, exist_ok=True)
+        for index, (stored, label) in enumerate(_rows(rows, image_column, label_column)):
+            _write_image(stored, into / folder / names[label] / f"{index:08d}")
+
+
+def _column(rows: Any, kind: type, title: str) -> str:
+    columns = [name for name, feature in rows.features.items() if isinstance(feature, kind)]
+    if len(columns) != 1:
+        raise DataError(f"The data set must have one {title} column; it has {', '.join(columns) or 'none'}.")
+    return columns[0]
+
+
+def _rows(rows: Any, image_column: str, label_column: str) -> Iterator[tuple[dict[str, Any], int]]:
+    undecoded = rows.select_columns([image_column, label_column]).cast_column(image_column, hub.Image(decode=False))
+    for row in undecoded:
+        if row[label_column] is not None and row[label_column] >= 0:  # -1: a test split whose labels are withheld
+            yield row[image_column], row[label_column]
+
+
+def _write_image(stored: dict[str, Any], stem: Path) -> None:
+    content = stored["bytes"] if stored["bytes"] is not None else Path(stored["path"]).read_bytes()
+    suffix = Path(stored["path"] or "").suffix.lower()
+    if not suffix:
+        with Image.open(io.BytesIO(content)) as image:
+            suffix = f".{(image.format or 'png').lower()}"
+    stem.with_suffix(suffix).write_bytes(content)
+
+
+def _folder_name(label: str) -> str:
+    """A class name that is one folder's name on every system."""
+    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", label).strip(". ") or "_"

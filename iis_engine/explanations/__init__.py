@@ -1,0 +1,1 @@
+"""Per-image explanations of a scored job: contributions, heat maps, and the ONNX export."""

@@ -1,0 +1,195 @@
+"""Where a concept is in an image: exact maps, token maps, occlusion, and their pictures. Which concepts count is decided elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from iis_engine.backbones.backbone import Backbone
+from iis_engine.backbones.batching import Batches
+from iis_engine.errors import DataError, LibraryError
+from iis_engine.libraries.library import RELATIVE_NOISE, ConceptLibrary
+
+Method = Literal["feature_map", "tokens", "occlusion"]
+OCCLUSION_CELLS = 7
+"""Cells along each side of the grid that is greyed out, one at a time; fewer in images of fewer pixels."""
+OCCLUSION_BATCH = 16
+POSITIVE_RGB = (214, 39, 40)
+NEGATIVE_RGB = (31, 95, 168)
+OVERLAY_ALPHA_MAX = 190
+"""Of 255, so that the image shows through at the strongest place."""
+
+_NOTES: dict[Method, str] = {
+    "feature_map": "Exact: the network averages over places, and the mean of these values is the activation that the head reads.",
+    "tokens": "An approximation: the network does not end in a mean over places; shown is what its last step makes of each place alone.",
+    "occlusion": "An approximation: the network offers no map of places; shown is how far the activation falls when a place is greyed out.",
+}
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Where each of m concepts is in one image.
+
+    Attributes
+    ----------
+    values : (m, h, w) float32; above 0 where the image speaks for the concept
+    activations : (m,) float64, raw ⟨f(x), c⟩, before any normalisation over concepts
+    method : feature_map, tokens or occlusion
+    exact : whether the mean of `values` over places is the activation
+    note : one sentence for people on how far the maps can be trusted
+    """
+
+    values: Tensor
+    activations: Tensor
+    method: Method
+    exact: bool
+    note: str
+
+
+def heat_maps(backbone: Backbone, vectors: Tensor, image: Tensor) -> HeatMaps:
+    """The heat maps of concepts over one image (METHOD §4).
+
+    Where the network averages its feature map F over places (u, v), the map is ⟨F(u, v), c⟩, whose mean is ⟨f(x), c⟩ since both are
+    linear: to 1e-5 of the map's largest magnitude on a CPU, and to 2e-2 of it on a GPU, where f is computed in half precision and F in
+    full. Other networks that pool over places have a token map, ⟨F(u, v), c⟩ with F the representation read at each place on its own.
+    The rest, those of a class token among them, have occlusion (Zeiler & Fergus 2014, section 4.2): each cell of a grid is set to the
+    mean colour, and the map is what the activation loses; that takes 50 forward passes.
+
+    Parameters
+    ----------
+    vectors : (m, d) concept vectors in the backbone's representation space
+    image : (1, channels, H, W) float32 from `Backbone.preprocess`
+
+    Raises
+    ------
+    LibraryError
+        For vectors of another width than the backbone's representation.
+    DataError
+        For another shape than one preprocessed image.
+    OutOfMemory
+        If not even one image fits.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != backbone.num_features:
+        raise LibraryError(
+            f"The concepts have shape {tuple(vectors.shape)}, but the network's representation has {backbone.num_features} numbers; "
+            "use concepts that were built with this network."
+        )
+    if image.shape != (1, backbone.transform.channels, *backbone.input_size):
+        raise DataError(
+            f"A heat map takes one preprocessed image of {backbone.transform.channels} x {backbone.input_size[0]} x "
+            f"{backbone.input_size[1]}; the shape is {tuple(image.shape)}."
+        )
+    concepts = vectors.cpu().double()
+    activations = (backbone.embed(image).cpu().double() @ concepts.T)[0]
+    method, places = _places(backbone, image)
+    values = torch.einsum("md,dhw->mhw", concepts, places)
+    return HeatMaps(values.float(), activations, method, method == "feature_map", _NOTES[method])
+
+
+def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
+    """The maps of a whole library on the scale of its activations g_𝒞, which is what a head reads.
+
+    g_𝒞 takes from each concept what all concepts of its block share, and so do these maps: without it, concepts of one image light up
+    in the same places. Both steps are linear, so the mean over places of an exact map is the activation itself.
+
+    Parameters
+    ----------
+    found : of every concept of `library`, in order
+
+    Returns
+    -------
+    (M, h, w) float32
+    """
+    raw, out = found.values.double(), torch.empty_like(found.values)
+    for block in library.blocks():
+        maps, activations = raw[block], found.activations[block]
+        moments = library.moments(block)
+        if moments is None:
+            shared, spread = maps.mean(dim=0), activations.std(correction=0).expand(len(maps))
+            spread = torch.where(spread > RELATIVE_NOISE * activations.abs().max(), spread, 0.0)
+        else:  # losses are differences, from which a mean is gone
+            shared = 0.0 if found.method == "occlusion" else moments[0].view(-1, 1, 1)
+            spread = moments[1]
+        scale = torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+        out[block] = ((maps - shared) * scale.view(-1, 1, 1)).float()
+    return out
+
+
+def overlay(values: NDArray[Any] | Tensor, size: tuple[int, int], scale: float | None = None) -> NDArray[np.uint8]:
+    """A heat map as a layer to lay over the image: red above 0, blue below, the more opaque the larger the magnitude.
+
+    Parameters
+    ----------
+    values : (h, w), brought to `size` bilinearly
+    size : height and width in pixels, as `Backbone.input_size`
+    scale : the magnitude at which the layer is most opaque, to compare maps by; None for the map's own largest one
+
+    Returns
+    -------
+    (H, W, 4) uint8, red, green, blue and alpha; fully transparent for a map of zeros
+    """
+    given = torch.as_tensor(values).detach().cpu().to(torch.float64)
+    full = float(given.abs().max()) if scale is None else scale
+    fine = interpolate(given[None, None], size, mode="bilinear", align_corners=False)[0, 0].numpy()
+    layer = np.empty((*size, 4), np.uint8)
+    layer[..., :3] = np.where(fine[..., None] > 0, POSITIVE_RGB, NEGATIVE_RGB)
+    strength = np.abs(fine) / full if full > 0 else np.zeros_like(fine)
+    layer[..., 3] = np.rint(OVERLAY_ALPHA_MAX * strength.clip(0, 1))
+    return layer
+
+
+def network_view(backbone: Backbone, image: Image.Image) -> Image.Image:
+    """The pixels of an upright RGB image that the network sees, resized and cropped: RGB of the input size, grey where it sees greys.
+
+    Raises
+    ------
+    DataError
+        For an image too long and thin to be resized.
+    """
+    pixels = backbone.transform.pixels(image)
+    return Image.fromarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels)
+
+
+def png_bytes(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
+    """A PNG file of (H, W, 3 or 4) pixels or of an image."""
+    buffer = BytesIO()
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _places(backbone: Backbone, image: Tensor) -> tuple[Method, Tensor]:
+    """How places are told apart, and (d, h, w) float64 whose inner product with a concept is its heat map."""
+    if (exact := backbone.feature_map(image)) is not None:
+        return "feature_map", exact[0].cpu().double()
+    if (tokens := backbone.token_map(image)) is not None:
+        return "tokens", tokens[0].cpu().double()
+    return "occlusion", _losses(backbone, image)
+
+
+def _losses(backbone: Backbone, image: Tensor) -> Tensor:
+    """(d, h, w) float64: what the representation loses when each cell of a grid is set to zero, the mean colour."""
+    height, width = image.shape[2:]
+    rows, columns = min(OCCLUSION_CELLS, height), min(OCCLUSION_CELLS, width)
+    above = [height * row // rows for row in range(rows + 1)]
+    left = [width * column // columns for column in range(columns + 1)]
+
+    def hidden(cells: slice) -> Tensor:
+        batch = [image]  # whole, so that both are rows of one batch: libraries round batches of other sizes differently
+        for cell in range(rows * columns)[cells]:
+            row, column = divmod(cell, columns)
+            one = image.clone()
+            one[:, :, above[row] : above[row + 1], left[column] : left[column + 1]] = 0
+            batch.append(one)
+        features = backbone.embed(torch.cat(batch)).cpu().double()
+        return features[:1] - features[1:]
+
+    batches = Batches(OCCLUSION_BATCH, "Not even one image fits into memory with this network; choose a smaller network or input size.")
+    return torch.cat(list(batches.each(hidden, rows * columns))).T.unflatten(1, (rows, columns))

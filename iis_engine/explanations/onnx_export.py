@@ -1,0 +1,113 @@
+"""A predictor as an ONNX graph that does what `Predictor` does, number by number. Graphs that come in are read in `onnx_graph`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from iis_engine.libraries.library import RELATIVE_NOISE
+from iis_engine.scoring.predictor import Predictor
+
+FORMAT = "iis-predictor-onnx/1"
+OPSET = 17
+IR_VERSION = 8
+
+
+def export_onnx(predictor: Predictor, path: Path) -> None:
+    """Write the graph from `features` (n, d) float32 to `logits`, `probabilities`, `label` and `activations`.
+
+    What the predictor computes in float64 the graph computes in float64: logits and probabilities (n, C) come out as such, and so labels
+    (n,) int64 are the same; activations (n, M) are float32 and sparse. Metadata: docs/predictors.md.
+    """
+    graph = _Graph()
+    exact = graph.add("Cast", "features", to=TensorProto.DOUBLE)
+    blocks = [_activations(graph, predictor, exact, block) for block in predictor.library.blocks()]
+    dense = graph.add("Cast", graph.add("Concat", *blocks, axis=1), to=TensorProto.FLOAT)
+    _keep_largest(graph, dense, predictor.kept)
+    _head(graph, predictor)
+    onnx.save(_model(graph, predictor), path)
+
+
+class _Graph:
+    """Nodes and constants in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self.nodes = list[NodeProto]()
+        self.constants = list[TensorProto]()
+
+    def add(self, operator: str, *inputs: str, to_output: str | None = None, outputs: int = 1, **attributes: Any) -> str:
+        """Add a node; the name of its last output."""
+        name = f"{operator}_{len(self.nodes)}"
+        names = [to_output or (name if i == outputs - 1 else f"{name}_{i}") for i in range(outputs)]
+        self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
+        return names[-1]
+
+    def constant(self, values: NDArray[Any] | float) -> str:
+        """Add a constant (float64 where a plain number is given); its name."""
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+
+def _activations(graph: _Graph, predictor: Predictor, features: str, block: slice) -> str:
+    """g_𝒞 of one block of concepts, float64."""
+    library = predictor.library
+    raw = graph.add("MatMul", features, graph.constant(library.vectors[block].double().T.contiguous().numpy()))
+    if (moments := library.moments(block)) is None:
+        return _standardised_rows(graph, raw)
+    means, deviations = (moment.unsqueeze(0).numpy() for moment in moments)
+    divisors = np.maximum(deviations, np.finfo(np.float64).tiny)
+    divided = graph.add("Div", graph.add("Sub", raw, graph.constant(means)), graph.constant(divisors))
+    return graph.add("Where", graph.constant(deviations > 0), divided, graph.constant(0.0))
+
+
+def _standardised_rows(graph: _Graph, raw: str) -> str:
+    centred = graph.add("Sub", raw, graph.add("ReduceMean", raw, axes=[1]))
+    spread = graph.add("Sqrt", graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[1]))
+    noise = graph.add("Mul", graph.add("ReduceMax", graph.add("Abs", raw), axes=[1]), graph.constant(RELATIVE_NOISE))
+    return graph.add("Where", graph.add("Greater", spread, noise), graph.add("Div", centred, spread), graph.constant(0.0))
+
+
+def _keep_largest(graph: _Graph, dense: str, kept: int) -> None:
+    """g_s: of equal magnitudes TopK takes the lower index first, as `sparsify` does."""
+    places = graph.add("TopK", graph.add("Abs", dense), graph.constant(np.array([kept])), outputs=2, axis=1)
+    nothing = graph.add("ConstantOfShape", graph.add("Shape", dense), value=numpy_helper.from_array(np.zeros(1, np.float32)))
+    strongest = graph.add("GatherElements", dense, places, axis=1)
+    graph.add("ScatterElements", nothing, places, strongest, axis=1, to_output="activations")
+
+
+def _head(graph: _Graph, predictor: Predictor) -> None:
+    weights, bias = graph.constant(predictor.weights.numpy()), graph.constant(predictor.bias.numpy())
+    product = graph.add("MatMul", graph.add("Cast", "activations", to=TensorProto.DOUBLE), weights)
+    graph.add("Add", product, bias, to_output="logits")
+    graph.add("Softmax", "logits", axis=1, to_output="probabilities")
+    graph.add("ArgMax", "logits", axis=1, keepdims=0, to_output="label")
+
+
+def _model(graph: _Graph, predictor: Predictor) -> onnx.ModelProto:
+    classes, concepts = len(predictor.class_names), len(predictor.library)
+    shapes: dict[str, tuple[int, list[str | int]]] = {
+        "logits": (TensorProto.DOUBLE, ["n", classes]),
+        "probabilities": (TensorProto.DOUBLE, ["n", classes]),
+        "label": (TensorProto.INT64, ["n"]),
+        "activations": (TensorProto.FLOAT, ["n", concepts]),
+    }
+    taken = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", predictor.num_features])
+    given = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in shapes.items()]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "predictor", [taken], given, graph.constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="iis_engine",
+    )
+    told = {"class_names": list(predictor.class_names), "concept_names": list(predictor.concept_names)}
+    texts = {"format": FORMAT, "kept": str(predictor.kept)} | {name: json.dumps(value) for name, value in told.items()}
+    helper.set_model_props(model, texts)
+    onnx.checker.check_model(model, full_check=True)
+    return model

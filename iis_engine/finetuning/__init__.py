@@ -1,0 +1,1 @@
+"""Fine-tuning by interpretability maximisation (eq. 8)."""

@@ -1,0 +1,153 @@
+"""Which images a step of training sees, in which order and how they are shifted; decoded ahead. No network lives here."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from iis_engine.backbones.preprocessing import ImageTransform
+from iis_engine.data.datasets import LabelledImage
+from iis_engine.data.images import load_image
+from iis_engine.features.decoding import computed_ahead
+from iis_engine.features.extraction import CHUNK_IMAGES
+
+SHIFT_SHARE = 1 / 16
+"""Of the side, how far an image is moved at most. Nothing else is changed: flipping makes another sign of a digit, a letter or a left
+hand, and random zooms and colours take away what some classes are told by."""
+CACHE_BYTES = 1 << 30
+"""Data sets whose network inputs take no more than this are decoded once; larger ones in every epoch."""
+
+
+class Images(NamedTuple):
+    """Decoded images."""
+
+    pixels: NDArray[np.uint8]  # (n, H, W, channels)
+    labels: Tensor  # (n,) int64
+
+
+class Step:
+    """The images of one step of the optimiser, in portions that are decoded while they are asked for.
+
+    A step may hold more images than memory does. Whoever breaks off and asks for the portions once more gets the same ones, decoded anew.
+    """
+
+    def __init__(self, image_count: int, ahead: Iterator[Images], again: Callable[[], AbstractContextManager[Iterator[Images]]]) -> None:
+        self.image_count = image_count
+        self._ahead: Iterator[Images] | None = ahead
+        self._again = again
+
+    def portions(self) -> Iterator[Images]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            yield from ahead
+            return
+        with self._again() as decoded:
+            yield from decoded
+
+
+class TrainingImages:
+    """Some images of a split as a network's inputs, in batches that depend on seed and epoch alone."""
+
+    def __init__(self, images: Sequence[LabelledImage], rows: Sequence[int], transform: ImageTransform, threads: int) -> None:
+        self._images = images
+        self._rows = list(rows)
+        self._transform = transform
+        self._threads = threads
+        height, width = transform.input_size
+        self._cache: dict[int, NDArray[np.uint8]] | None = None
+        if len(self._rows) * height * width * transform.channels <= CACHE_BYTES:
+            self._cache = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @contextmanager
+    def epoch(self, seed: int, epoch: int, batch_size: int, accumulation_steps: int) -> Generator[Iterator[Step]]:
+        """The steps of one epoch, in portions of a batch: every image once, in shuffled order, moved a little.
+
+        Steps are of nearly equal size, and so are their portions.
+        """
+        order = [self._rows[place] for place in np.random.default_rng((seed, epoch)).permutation(len(self)).tolist()]
+        planned = [
+            [order[step][portion] for portion in even_slices(step.stop - step.start, batch_size)]
+            for step in even_slices(len(order), batch_size * accumulation_steps)
+        ]
+
+        def moved(row: int) -> NDArray[np.uint8]:
+            return shifted(self._pixels(row), (seed, epoch, row))
+
+        def steps(decoded: Iterator[Images]) -> Iterator[Step]:
+            for portions in planned:
+                ahead = islice(decoded, len(portions))
+                yield Step(sum(map(len, portions)), ahead, partial(self._decoded, portions, moved))
+                deque(ahead, maxlen=0)  # drops what a step that was broken off has left
+
+        with self._decoded([portion for portions in planned for portion in portions], moved) as decoded:
+            yield steps(decoded)
+
+    @contextmanager
+    def in_order(self, batch_size: int) -> Generator[Iterator[Images]]:
+        """All images as they are, for evaluation."""
+        portions = [self._rows[start : start + batch_size] for start in range(0, len(self), batch_size)]
+        with self._decoded(portions, self._pixels) as decoded:
+            yield decoded
+
+    @contextmanager
+    def _decoded(self, portions: Sequence[Sequence[int]], pixels: Callable[[int], NDArray[np.uint8]]) -> Generator[Iterator[Images]]:
+        """Portions of images, each decoded by all threads, which are about one portion ahead of whoever reads."""
+        chunks = [[rows[start : start + CHUNK_IMAGES] for start in range(0, len(rows), CHUNK_IMAGES)] for rows in portions]
+
+        def read(rows: Sequence[int]) -> NDArray[np.uint8]:
+            return np.stack([pixels(row) for row in rows])
+
+        ahead = self._threads + max(map(len, chunks))
+        with computed_ahead([rows for each in chunks for rows in each], read, self._threads, ahead) as stream:
+            yield (
+                Images(np.concatenate(list(islice(stream, len(each)))), self._labels(rows))
+                for each, rows in zip(chunks, portions, strict=True)
+            )
+
+    def _pixels(self, row: int) -> NDArray[np.uint8]:
+        if self._cache is None:
+            return self._transform.pixels(load_image(self._images[row].path))
+        if row not in self._cache:
+            self._cache[row] = self._transform.pixels(load_image(self._images[row].path))
+        return self._cache[row]
+
+    def _labels(self, rows: Sequence[int]) -> Tensor:
+        return torch.tensor([self._images[row].label for row in rows])
+
+
+def even_slices(count: int, at_most: int) -> list[slice]:
+    """Slices of nearly equal length that cover 0..count-1, so that none is a small rest with bad batch statistics.
+
+    None is of one image unless `at_most` is 1, since one image can have no batch statistics at all; pairs take a third one in for that.
+
+    Examples
+    --------
+    >>> [part.stop - part.start for size in (1, 2, 4) for part in even_slices(5, size)]
+    [1, 1, 1, 1, 1, 2, 3, 2, 3]
+    """
+    parts = max(1, min(math.ceil(count / at_most), count // min(2, at_most)))
+    edges = np.linspace(0, count, parts + 1).round().astype(int).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def shifted(pixels: NDArray[np.uint8], key: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """(H, W, channels) moved by up to `SHIFT_SHARE` of each side, as `key` (seed, epoch, image) decides; its edge fills what comes in."""
+    height, width = pixels.shape[:2]
+    most_down, most_across = round(SHIFT_SHARE * height), round(SHIFT_SHARE * width)
+    down, across = np.random.default_rng(key).integers((-most_down, -most_across), (most_down + 1, most_across + 1)).tolist()
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - across, 0, width - 1)
+    return pixels[rows[:, None], columns[None, :]]

@@ -1,0 +1,1 @@
+"""Scores: protocols, the ARR curve, IIS and the predictor that is kept."""

@@ -1,0 +1,207 @@
+"""g_cls ∘ g_s ∘ g_𝒞 as an interpretable classifier of representations, and all those of one scored job. Why it says what: `explain`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from iis_engine.errors import DataError
+from iis_engine.heads.sparsify import sparsify
+from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.nodes import choose_node, sparsity_of
+from iis_engine.scoring.measurement import Measurement
+
+FORMAT = "iis-predictor/1"
+_MOMENTS = ("means", "deviations")
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A linear classifier of the `kept` strongest concept activations of a representation.
+
+    Attributes
+    ----------
+    library : M concept vectors and how their activations are normalised
+    kept : k, concepts that each sample keeps
+    head : (M + 1, C) float32, the last row being the bias
+    class_names : C names in label order
+    concept_names : M phrases or names; None for a concept without one
+    """
+
+    library: ConceptLibrary
+    kept: int
+    head: Tensor
+    class_names: tuple[str, ...]
+    concept_names: tuple[str | None, ...]
+
+    @property
+    def num_features(self) -> int:
+        """d of the representation."""
+        return self.library.vectors.shape[1]
+
+    @property
+    def sparsity(self) -> float:
+        """s = 1 - k/M."""
+        return sparsity_of(self.kept, len(self.library))
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """(M, C) float64, centred over the classes: softmax is invariant to what all classes share (METHOD §4)."""
+        exact = self.head[:-1].double()
+        return exact - exact.mean(dim=1, keepdim=True)
+
+    @cached_property
+    def bias(self) -> Tensor:
+        """(C,) float64, centred over the classes."""
+        exact = self.head[-1].double()
+        return exact - exact.mean()
+
+    def activations(self, X: Tensor) -> Tensor:
+        """g_s ∘ g_𝒞 of representations: (n, d) float32 -> (n, M) float32, k of each row not zeroed.
+
+        Raises
+        ------
+        DataError
+            When the representations have another width.
+        """
+        if X.ndim != 2 or X.shape[1] != self.num_features:
+            raise DataError(f"The representation must be (n, {self.num_features}); it is {tuple(X.shape)}.", param="X")
+        return sparsify(self.library.activations(X.float()), self.kept)
+
+    def logits(self, activations: Tensor) -> Tensor:
+        """Centred logits (n, C) float64 of sparse activations (n, M)."""
+        return activations.double() @ self.weights.to(activations.device) + self.bias.to(activations.device)
+
+    def predict_proba(self, X: Tensor) -> Tensor:
+        """Probabilities (n, C) float64 of representations (n, d)."""
+        return self.logits(self.activations(X)).softmax(dim=1)
+
+    def predict(self, X: Tensor) -> Tensor:
+        """Labels (n,) int64 of representations (n, d)."""
+        return self.logits(self.activations(X)).argmax(dim=1)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file; its schema is in docs/predictors.md."""
+        header = {
+            "format": FORMAT,
+            "kept": self.kept,
+            "origins": list(self.library.origins),
+            "class_names": list(self.class_names),
+            "concept_names": list(self.concept_names),
+        }
+        tensors = {"vectors": self.library.vectors, "weights": self.head[:-1], "bias": self.head[-1]} | _moments(self.library)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
+
+    @staticmethod
+    def load(path: Path) -> Predictor:
+        """Read a file written by `save`.
+
+        Raises
+        ------
+        DataError
+            When the file is no predictor.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {}).get("iis", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise DataError(f"{path.name} is not a readable safetensors file; send a predictor's export.") from error
+        if not isinstance(header, dict) or cast("dict[str, Any]", header).get("format") != FORMAT:
+            raise DataError(f"{path.name} is no predictor of the format {FORMAT}; send a predictor's export.")
+        try:
+            return _checked(tensors, cast("dict[str, Any]", header))
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"{path.name} is not whole: its tensors and its metadata do not fit each other; export it again.") from error
+
+
+@dataclass(frozen=True)
+class PredictorFamily:
+    """The predictors of one scored job, one for each node of its curve, beside h.
+
+    Attributes
+    ----------
+    nodes : K numbers of kept concepts, falling
+    heads : (K, M + 1, C) float32
+    baseline : (d + 1, C) float64, h
+    """
+
+    library: ConceptLibrary
+    nodes: tuple[int, ...]
+    heads: Tensor
+    baseline: Tensor
+    class_names: tuple[str, ...]
+
+    @staticmethod
+    def of(library: ConceptLibrary, measured: Measurement, class_names: tuple[str, ...]) -> PredictorFamily:
+        """The predictors that a measurement under the `exact` protocol leaves."""
+        shown = replace(library, exemplars=(), words=None)
+        return PredictorFamily(shown, measured.kept, measured.heads, measured.baseline, class_names)
+
+    def at(self, kept: int | None = None, *, sparsity: float | None = None) -> Predictor:
+        """The predictor at a node of the curve; without one the node nearest to a tenth of the concepts, at least five.
+
+        Raises
+        ------
+        SettingError
+            When the curve has no such node.
+        """
+        count = len(self.library)
+        kept = choose_node(self.nodes, count, kept, sparsity=sparsity)
+        head = self.heads[self.nodes.index(kept)]
+        return Predictor(self.library, kept, head, self.class_names, (None,) * count)
+
+    def baseline_logits(self, X: Tensor) -> Tensor:
+        """Logits (n, C) float64 of h on representations (n, d)."""
+        return X.double() @ self.baseline[:-1].to(X.device) + self.baseline[-1].to(X.device)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file."""
+        header = {"origins": list(self.library.origins), "nodes": list(self.nodes), "class_names": list(self.class_names)}
+        tensors = {"vectors": self.library.vectors, "heads": self.heads, "baseline": self.baseline} | _moments(self.library)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
+
+    @staticmethod
+    def load(path: Path) -> PredictorFamily:
+        """Read a file written by `save`."""
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["iis"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        library = _library(tensors, header["origins"])
+        return PredictorFamily(library, tuple(header["nodes"]), tensors["heads"], tensors["baseline"], tuple(header["class_names"]))
+
+
+def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
+    """The predictor in a file's content; raises ValueError, or whatever a missing part makes, where the shapes do not fit."""
+    library = _library(tensors, header["origins"])
+    predictor = Predictor(
+        library,
+        header["kept"],
+        torch.cat([tensors["weights"], tensors["bias"].unsqueeze(0)]),
+        tuple(header["class_names"]),
+        tuple(header["concept_names"]),
+    )
+    (concepts, _), classes = library.vectors.shape, len(predictor.class_names)
+    moments = [tensor.shape for tensor in _moments(library).values()]
+    sizes = predictor.head.shape == (concepts + 1, classes) and len(library.origins) == len(predictor.concept_names) == concepts
+    if not sizes or moments not in ([], [(concepts,)] * 2) or predictor.kept not in range(concepts + 1):
+        raise ValueError("The shapes of a predictor do not fit.")
+    return predictor
+
+
+def _moments(library: ConceptLibrary) -> dict[str, Tensor]:
+    return {name: tensor for name in _MOMENTS if (tensor := getattr(library, name)) is not None}
+
+
+def _library(tensors: dict[str, Tensor], origins: list[str]) -> ConceptLibrary:
+    kinds = dict.fromkeys(origins)
+    moments: dict[str, Any] = {name: tensors[name] for name in _MOMENTS if name in tensors}
+    return ConceptLibrary("combined" if len(kinds) > 1 else origins[0], tensors["vectors"], tuple(origins), (), **moments)

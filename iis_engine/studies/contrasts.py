@@ -1,0 +1,128 @@
+"""Two ways to score laid beside each other: library and library, own and other images for the library, trained and untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from iis_engine.protocols import CONFIDENCE
+from iis_engine.scoring.curve import mean_interval
+from iis_engine.studies.cells import Cell, Value, group, left_out, shared_iis
+from iis_engine.studies.rank_correlation import Pairs, as_values, same_order
+
+NO_IIS = "A representation that is no better than chance has no IIS to compare."
+
+
+def agreement(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """How alike the libraries order the models by IIS, two by two; only where there are several libraries."""
+    answers = list[dict[str, Any]]()
+    for setting, found in group(cells, lambda cell: replace(cell.setting, library="")).items():
+        libraries = group((cell for cell in found if cell.iis_compared is not None), lambda cell: cell.setting.library)
+        if len(libraries) < 2:
+            continue
+        answers.append(
+            {
+                **{name: value for name, value in setting.to_dict().items() if name != "library"},
+                "libraries": list(libraries),
+                "left_out": left_out(found),
+                "pairs": [{"a": a, "b": b, **_same_order(libraries[a], libraries[b], (a, b))} for a, b in combinations(libraries, 2)],
+            }
+        )
+    return answers
+
+
+def transfer(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """IIS with a library of the data set's own images minus IIS with one cut from another data set's, model by model."""
+    own = {(cell.model, cell.setting): cell for cell in cells if cell.setting.library_dataset is None}
+    answers = list[dict[str, Any]]()
+    for setting, found in group([cell for cell in cells if cell.setting.library_dataset is not None], lambda cell: cell.setting).items():
+        home = replace(setting, library_dataset=None, library_dataset_name=None)
+        both = [(own[cell.model, home], cell) for cell in found if (cell.model, home) in own]
+        if not both:
+            continue
+        compared = [one for ours, theirs in both if (one := _difference(ours, theirs)) is not None]
+        sides = [ours for ours, _ in both], [theirs for _, theirs in both]
+        answers.append(
+            {
+                **setting.to_dict(),
+                "models": compared,
+                "left_out": left_out(cell for pair in both for cell in pair),
+                **_over_models(compared),
+                **_same_order(*sides, ("own", "other")),
+            }
+        )
+    return answers
+
+
+def untrained(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """IIS of each trained network minus that of the same network untrained, the mean of its seeds of initialisation.
+
+    The same is one of the same architecture and arguments that is read at the same layer.
+    """
+    answers = list[dict[str, Any]]()
+    for setting, found in group(cells, lambda cell: cell.setting).items():
+        bare = group((cell for cell in found if cell.untrained), lambda cell: cell.network)
+        both = [(cell, bare[cell.network]) for cell in found if not cell.untrained and cell.network in bare]
+        if not both:
+            continue
+        compared = [_against_untrained(cell, others) for cell, others in both]
+        answers.append({**setting.to_dict(), "models": compared, **_over_models(compared)})
+    return answers
+
+
+def _same_order(a: Sequence[Cell], b: Sequence[Cell], names: tuple[str, str]) -> dict[str, Any]:
+    return same_order(Pairs.of(shared_iis(a, b), (f"IIS with the library {names[0]}", f"IIS with the library {names[1]}")))
+
+
+def _difference(own: Cell, other: Cell) -> dict[str, Any] | None:
+    """IIS of one minus the other; None of what is left out."""
+    if own.iis_compared is None or other.iis_compared is None:
+        return None
+    return own.named() | {
+        "own": own.iis_compared.to_dict(),
+        "own_concept_gain": own.gain and own.gain.to_dict(),
+        "other": other.iis_compared.to_dict(),
+        "other_concept_gain": other.gain and other.gain.to_dict(),
+        "difference": (own.iis_compared - other.iis_compared).to_dict(),
+    }
+
+
+def _against_untrained(cell: Cell, others: Sequence[Cell]) -> dict[str, Any]:
+    """Beside the mean of the untrained ones; their accuracies stand there too, since an IIS divides by them."""
+    answer: dict[str, Any] = cell.named() | {
+        "network": cell.network,
+        "untrained_models": [other.named() for other in others],
+        "accuracy": cell.accuracy.to_dict(),
+        "untrained_accuracy": _mean([other.accuracy for other in others]).to_dict(),
+        "trained": cell.iis and cell.iis.to_dict(),
+        "trained_concept_gain": cell.gain and cell.gain.to_dict(),
+        "untrained": None,
+        "untrained_concept_gain": None,
+        "difference": None,
+        "reason": NO_IIS,
+    }
+    values = [other.iis_read for other in others if other.iis_read is not None]
+    if cell.iis_read is None or len(values) < len(others):
+        return answer
+    gains = [other.gain for other in others if other.gain is not None]
+    answer |= {"untrained": _mean(values).to_dict(), "untrained_concept_gain": _mean(gains).to_dict() if gains else None}
+    return answer | {"difference": (cell.iis_read - _mean(values)).to_dict(), "reason": None}
+
+
+def _mean(values: Sequence[Value]) -> Value:
+    return Value(*(float(np.mean([getattr(value, end) for value in values])) for end in ("value", "low", "high")))
+
+
+def _over_models(compared: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean difference over models with Student's interval, and in words."""
+    found = as_values([one["difference"]["value"] for one in compared if one["difference"] is not None])
+    if len(found) < 2:
+        return {"mean_difference": None, "sentence": f"{len(found) or 'No'} model can be compared, too few for a mean with an interval."}
+    mean, low, high = mean_interval(found, CONFIDENCE)
+    numbers = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] over {len(found)} models"
+    told = "No difference beyond noise" if low <= 0 <= high else f"IIS is {'higher' if mean > 0 else 'lower'} by the first"
+    return {"mean_difference": Value(mean, low, high).to_dict(), "sentence": f"{told}: {numbers}."}

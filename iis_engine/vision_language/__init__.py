@@ -1,0 +1,1 @@
+"""Vision-language models: towers, tokenizers and phrase embeddings."""

@@ -1,0 +1,90 @@
+"""Phrases and class names as a vision-language model embeds them, and the file that keeps them. Libraries are made of them elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from iis_engine.progress import Progress, no_progress
+from iis_engine.vocabularies.phrases import Phrase, plain_class_name
+
+if TYPE_CHECKING:
+    from iis_engine.vision_language.model import VisionLanguageModel
+
+CLASS_PROMPTS = ("{}", "a photo of {}", "a photo of a {}")
+"""A class's embedding is the mean over these (prompt ensembling: Radford et al., ICML 2021, section 3.1.4)."""
+
+
+@dataclass(frozen=True)
+class PhraseEmbeddings:
+    """Text embeddings of one vision-language model.
+
+    Attributes
+    ----------
+    vectors : (P, e) float32, unit rows, one per phrase
+    class_vectors : (C, e) float32, unit rows, one per class in label order
+    """
+
+    phrases: tuple[Phrase, ...]
+    vectors: Tensor
+    class_names: tuple[str, ...]
+    class_vectors: Tensor
+
+    def only(self, places: Sequence[int]) -> PhraseEmbeddings:
+        """The phrases at some places, with all classes."""
+        phrases = tuple(self.phrases[place] for place in places)
+        return PhraseEmbeddings(phrases, self.vectors[list(places)], self.class_names, self.class_vectors)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file; the texts go into its header."""
+        header = {"phrases": [[phrase.text, phrase.group] for phrase in self.phrases], "class_names": list(self.class_names)}
+        tensors = {"vectors": self.vectors.contiguous(), "class_vectors": self.class_vectors.contiguous()}
+        save_file(tensors, path, metadata={"iis": json.dumps(header)})
+
+    @staticmethod
+    def load(path: Path) -> PhraseEmbeddings:
+        """Read a file written by `save`."""
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["iis"])
+            vectors, class_vectors = (file.get_tensor(name) for name in ("vectors", "class_vectors"))
+        phrases = tuple(Phrase(text, group) for text, group in header["phrases"])
+        return PhraseEmbeddings(phrases, vectors, tuple(header["class_names"]), class_vectors)
+
+
+def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: Progress = no_progress) -> PhraseEmbeddings:
+    """Embed each phrase as it is written; the classes are left empty, so that one vocabulary serves every data set.
+
+    Raises
+    ------
+    EngineError
+        When the text tower cannot.
+    """
+    vectors = model.embed_text([phrase.text for phrase in phrases], progress)
+    return PhraseEmbeddings(tuple(phrases), vectors, (), vectors[:0])
+
+
+def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: Progress = no_progress) -> PhraseEmbeddings:
+    """Embed each class name in a few prompts; the phrases are left empty.
+
+    Raises
+    ------
+    EngineError
+        When the text tower cannot.
+    """
+    prompts = [prompt.format(plain_class_name(name)) for name in class_names for prompt in CLASS_PROMPTS]
+    vectors = model.embed_text(prompts, progress)
+    by_class = vectors.view(len(class_names), len(CLASS_PROMPTS), vectors.shape[1])
+    return PhraseEmbeddings((), vectors[:0], tuple(class_names), normalize(by_class.mean(dim=1), dim=1))
+
+
+def join(phrases: PhraseEmbeddings, classes: PhraseEmbeddings) -> PhraseEmbeddings:
+    """The phrases of one and the classes of the other, both embedded by the same model."""
+    return PhraseEmbeddings(phrases.phrases, phrases.vectors, classes.class_names, classes.class_vectors)

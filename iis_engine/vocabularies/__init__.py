@@ -1,0 +1,1 @@
+"""Vocabularies of phrases, shipped and uploaded."""

@@ -1,0 +1,46 @@
+"""Rows are computed in batches that shrink when memory runs out, and only then."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from iis_engine.backbones.batching import Batches
+from iis_engine.errors import OutOfMemory
+
+
+def test_every_row_is_computed_once_in_order_whatever_fits() -> None:
+    sizes = list[int]()
+
+    def compute(rows: slice) -> torch.Tensor:
+        if rows.stop - rows.start > 3:
+            raise MemoryError
+        sizes.append(rows.stop - rows.start)
+        return torch.arange(10)[rows]
+
+    batches = Batches(8, "Not one row fits.")
+    assert torch.equal(torch.cat(list(batches.each(compute, 10))), torch.arange(10))
+    assert sizes == [2, 2, 2, 2, 2]  # 8, then 4, then 2, which stays
+    assert batches.size == 2
+
+
+def test_no_rows_are_no_batches() -> None:
+    assert list(Batches(8, "Not one row fits.").each(lambda _: torch.zeros(1), 0)) == []
+
+
+def test_the_callers_sentence_is_raised_where_not_one_row_fits() -> None:
+    def compute(rows: slice) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(OutOfMemory, match="Not one row fits"):
+        list(Batches(8, "Not one row fits.").each(compute, 10))
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+    def compute(rows: slice) -> torch.Tensor:
+        raise RuntimeError("shapes differ")
+
+    batches = Batches(8, "Not one row fits.")
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        list(batches.each(compute, 10))
+    assert batches.size == 8

@@ -1,0 +1,177 @@
+"""Folders of images become a data set that only contents and the seed decide."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.errors import DataError
+
+ImageFolder = Callable[..., Path]
+
+
+def contents(dataset: ImageDataset) -> dict[str, list[bytes]]:
+    return {split: [image.path.read_bytes() for image in getattr(dataset, split)] for split in ("train", "test")}
+
+
+def test_train_and_test_folders_are_the_splits(image_folder: ImageFolder) -> None:
+    image_folder({"cat": 4, "dog": 3}, under="train")
+    dataset = read_image_folder(image_folder({"dog": 2, "cat": 1}, under="test"))
+    assert dataset.class_names == ("cat", "dog")
+    assert Counter(label for _, label in dataset.train) == {0: 4, 1: 3}
+    assert Counter(label for _, label in dataset.test) == {0: 1, 1: 2}
+    assert dataset.counts == {"classes": 2, "train": 7, "test": 3, "corrupt": 0, "ignored": 0}
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Test"])
+def test_a_validation_folder_is_the_test_split(name: str, image_folder: ImageFolder) -> None:
+    image_folder({"cat": 4, "dog": 3}, under="train")
+    assert len(read_image_folder(image_folder({"cat": 1, "dog": 1}, under=name)).test) == 2
+
+
+def test_beside_a_test_folder_the_validation_folder_is_left_out_with_a_warning(image_folder: ImageFolder) -> None:
+    for under, count in (("train", 4), ("test", 2), ("val", 1)):
+        root = image_folder({"cat": count, "dog": count}, under=under)
+    dataset = read_image_folder(root)
+    assert len(dataset.test) == 4
+    assert "val was left out" in dataset.warnings[0]
+
+
+def test_plain_class_folders_are_split_by_class_in_the_share_asked_for(image_folder: ImageFolder) -> None:
+    dataset = read_image_folder(image_folder({"cat": 10, "dog": 30}), test_share=0.2)
+    assert Counter(label for _, label in dataset.test) == {0: 2, 1: 6}
+    assert len(dataset.train) == 32
+
+
+def test_a_wrapping_folder_and_a_lone_train_folder_are_entered(image_folder: ImageFolder) -> None:
+    dataset = read_image_folder(image_folder({"cat": 5, "dog": 5}, under="my-data/version-2/train"))
+    assert (len(dataset.train), len(dataset.test)) == (8, 2)
+
+
+def test_a_class_may_be_called_train(image_folder: ImageFolder) -> None:
+    dataset = read_image_folder(image_folder({"train": 5, "bus": 5}))
+    assert dataset.class_names == ("bus", "train")
+
+
+def test_renaming_and_shuffling_files_changes_neither_split_nor_order_nor_digest(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 12, "dog": 12})
+    renamed = root.parent / "renamed" / "inner"
+    for folder in root.iterdir():
+        files = sorted(folder.iterdir())
+        random.Random(1).shuffle(files)
+        for index, file in enumerate(files):
+            target = renamed / folder.name / f"part{index % 2}" / f"renamed-{index}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    first, second = read_image_folder(root, split_seed=3), read_image_folder(renamed.parent, split_seed=3)
+    assert contents(first) == contents(second)
+    assert first.digest == second.digest
+    assert first.train_digests == second.train_digests
+
+
+def test_another_seed_is_another_split_and_another_digest(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 20, "dog": 20})
+    first, second = read_image_folder(root, split_seed=0), read_image_folder(root, split_seed=1)
+    assert set(contents(first)["test"]) != set(contents(second)["test"])
+    assert first.digest != second.digest
+
+
+def test_the_digest_follows_contents_class_names_and_split(image_folder: ImageFolder) -> None:
+    image_folder({"cat": 3, "dog": 3}, under="train")
+    root = image_folder({"cat": 2, "dog": 2}, under="test")
+    digests = {read_image_folder(root).digest}
+    (root / "train" / "cat" / "0000.png").rename(root / "test" / "cat" / "moved.png")
+    digests.add(read_image_folder(root).digest)
+    for split in ("train", "test"):
+        (root / split / "cat").rename(root / split / "lion")
+    digests.add(read_image_folder(root).digest)
+    shutil.copy(root / "train" / "dog" / "0000.png", root / "train" / "lion" / "other.png")
+    digests.add(read_image_folder(root).digest)
+    assert len(digests) == 4
+
+
+def test_files_that_are_no_images_are_counted_and_links_out_of_the_folder_are_not_followed(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 5, "dog": 5})
+    (root / "cat" / "notes.txt").write_text("x")
+    (root / "labels.csv").write_text("x")
+    outside = root.parent / "outside.png"
+    shutil.copy(root / "cat" / "0000.png", outside)
+    (root / "dog" / "link.png").symlink_to(outside)
+    dataset = read_image_folder(root)
+    assert dataset.counts["ignored"] == 3
+    assert len(dataset.train) + len(dataset.test) == 10
+
+
+def test_a_corrupt_file_is_named_counted_and_left_out(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 60, "dog": 60}, size=8)
+    (root / "dog" / "0007.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    dataset = read_image_folder(root)
+    assert dataset.corrupt == ("dog/0007.png",)
+    assert len(dataset.train) + len(dataset.test) == 119
+    assert "1 of 120 images are corrupt" in dataset.warnings[0]
+    assert "dog/0007.png" in dataset.warnings[0]
+
+
+def test_three_percent_of_corrupt_files_are_too_many_and_the_first_are_named(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 50, "dog": 50}, size=8)
+    for index in (1, 2, 3):
+        (root / "cat" / f"000{index}.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"3 of 100 images cannot be decoded.*cat/0001\.png, cat/0002\.png") as caught:
+        read_image_folder(root)
+    assert caught.value.code == "dataset_corrupt"
+
+
+def test_one_class_is_refused(image_folder: ImageFolder) -> None:
+    with pytest.raises(DataError, match=r"one class \(cat\)"):
+        read_image_folder(image_folder({"cat": 5}))
+
+
+def test_a_folder_without_class_folders_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no images in class folders"):
+        read_image_folder(tmp_path)
+
+
+def test_a_class_without_a_test_image_is_refused_by_name(image_folder: ImageFolder) -> None:
+    image_folder({"cat": 5, "dog": 5, "emu": 5}, under="train")
+    with pytest.raises(DataError, match=r"1 of 3 classes have no test image: emu"):
+        read_image_folder(image_folder({"cat": 1, "dog": 1}, under="test"))
+
+
+def test_a_class_that_is_only_in_the_test_split_is_refused_by_name(image_folder: ImageFolder) -> None:
+    image_folder({"cat": 5, "dog": 5}, under="train")
+    with pytest.raises(DataError, match=r"1 of 3 classes have no train image: emu"):
+        read_image_folder(image_folder({"cat": 1, "dog": 1, "emu": 1}, under="test"))
+
+
+def test_a_class_of_one_image_cannot_be_split(image_folder: ImageFolder) -> None:
+    with pytest.raises(DataError, match="no test image: dog"):
+        read_image_folder(image_folder({"cat": 5, "dog": 1}))
+
+
+def test_images_in_both_splits_are_warned_about(image_folder: ImageFolder) -> None:
+    image_folder({"cat": 3, "dog": 3}, under="train")
+    root = image_folder({"cat": 1, "dog": 1}, under="test")
+    shutil.copy(root / "train" / "cat" / "0000.png", root / "test" / "cat" / "again.png")
+    assert "1 images of the test split are also in the train split" in read_image_folder(root).warnings[0]
+
+
+def test_a_saved_reading_is_the_same_data_set_under_another_root(image_folder: ImageFolder, tmp_path: Path) -> None:
+    root = image_folder({"cat": 5, "dog": 5})
+    (root / "cat" / "notes.txt").write_text("x")
+    dataset = read_image_folder(root)
+    dataset.save(tmp_path / "reading.json")
+    shutil.move(root, tmp_path / "elsewhere")
+    loaded = ImageDataset.load(tmp_path / "reading.json", tmp_path / "elsewhere")
+    assert loaded.train[0].path.is_file()
+    assert (loaded.digest, loaded.counts, loaded.train_digests) == (dataset.digest, dataset.counts, dataset.train_digests)
+
+
+def test_the_real_flowers_are_read_whole(shared_data: Path) -> None:
+    dataset = read_image_folder(shared_data / "flowers17")
+    assert dataset.counts == {"classes": 9, "train": 504, "test": 216, "corrupt": 0, "ignored": 0}

@@ -1,0 +1,59 @@
+"""Hub data sets are written as class folders; without a network the refusal says what to send instead."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import datasets as hub
+import numpy as np
+import pytest
+from PIL import Image
+
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.hub_datasets import read_hub_dataset, write_class_folders
+from iis_engine.errors import DataError
+
+
+def split(count: int, seed: int, names: list[str]) -> hub.Dataset:
+    files = list[dict[str, object]]()
+    for index in range(count):
+        buffer = io.BytesIO()
+        noise = np.random.default_rng((seed, index)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(buffer, "PNG")
+        files.append({"bytes": buffer.getvalue(), "path": None})
+    features = hub.Features({"picture": hub.Image(), "species": hub.ClassLabel(names=names), "id": hub.Value("int32")})
+    rows = {"picture": files, "species": [index % len(names) for index in range(count)], "id": list(range(count))}
+    return hub.Dataset.from_dict(rows, features=features)
+
+
+def test_a_labelled_image_data_set_becomes_class_folders(tmp_path: Path) -> None:
+    names = ["tabby/cat", "dog"]
+    write_class_folders({"train": split(10, 0, names), "validation": split(4, 1, names)}, tmp_path)
+    dataset = read_image_folder(tmp_path)
+    assert dataset.class_names == ("dog", "tabby_cat")
+    assert (len(dataset.train), len(dataset.test)) == (10, 4)
+
+
+def test_a_data_set_without_an_image_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="one image column; it has none"):
+        write_class_folders({"train": split(4, 0, ["a", "b"]).remove_columns("picture")}, tmp_path)
+
+
+def test_a_data_set_without_a_train_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no train split; it has test"):
+        write_class_folders({"test": split(4, 0, ["a", "b"])}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["/etc", "../secrets", "a/b/c", "hf://x", "."])
+def test_a_name_that_could_be_a_path_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not the name of a Hub data set"):
+        read_hub_dataset(name, tmp_path)
+
+
+def test_without_a_network_the_sentence_says_what_to_send_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match=r"could not be fetched from the Hub.*upload it as an archive") as caught:
+        read_hub_dataset("nobody/no-such-data-set", tmp_path)
+    assert caught.value.code == "dataset_unavailable"

@@ -1,0 +1,115 @@
+"""Each kind of image file arrives as the picture that a person sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iis_engine.data import images
+from iis_engine.data.images import load_image
+from iis_engine.errors import DataError
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (4, 2), BLUE)
+    image.putpixel((0, 0), RED)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 270 degrees to see it upright
+    image.save(tmp_path / "turned.png", exif=exif)
+    upright = load_image(tmp_path / "turned.png")
+    assert upright.size == (2, 4)
+    assert upright.getpixel((1, 0)) == RED
+
+
+def test_a_turned_grey_tiff_is_upright_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (4, 2), 9).save(tmp_path / "turned.tif", exif=exif)
+    assert load_image(tmp_path / "turned.tif").size == (2, 4)
+
+
+def test_greys_become_rgb(tmp_path: Path) -> None:
+    Image.new("L", (3, 3), 77).save(tmp_path / "grey.png")
+    assert load_image(tmp_path / "grey.png").getpixel((1, 1)) == (77, 77, 77)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_laid_on_white(mode: str, tmp_path: Path) -> None:
+    colour = (0, 255, 0, 0) if mode == "RGBA" else (0, 0)
+    image = Image.new(mode, (2, 1), colour)
+    image.putpixel((1, 0), (255, 0, 0, 255) if mode == "RGBA" else (10, 255))
+    image.save(tmp_path / "clear.png")
+    loaded = load_image(tmp_path / "clear.png")
+    assert loaded.getpixel((0, 0)) == WHITE
+    assert loaded.getpixel((1, 0)) == (RED if mode == "RGBA" else (10, 10, 10))
+
+
+def test_half_transparency_is_half_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (1, 1), (0, 0, 0, 128)).save(tmp_path / "half.png")
+    assert load_image(tmp_path / "half.png").getpixel((0, 0)) == pytest.approx((127, 127, 127), abs=1)
+
+
+def test_a_palette_with_a_transparent_entry_is_laid_on_white(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([*GREEN, *RED])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "palette.png", transparency=0)
+    loaded = load_image(tmp_path / "palette.png")
+    assert (loaded.getpixel((0, 0)), loaded.getpixel((1, 0))) == (WHITE, RED)
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 0, 0, 255)).save(tmp_path / "print.jpg")
+    loaded = load_image(tmp_path / "print.jpg")
+    assert loaded.mode == "RGB"
+    assert max(loaded.getpixel((4, 4))) < 40  # type: ignore[type-var, arg-type]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(suffix: str, tmp_path: Path) -> None:
+    values = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"deep.{suffix}")
+    loaded = np.asarray(load_image(tmp_path / f"deep.{suffix}"))
+    assert loaded[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert (loaded[..., 0] == loaded[..., 1]).all()
+
+
+def test_floating_point_pixels_are_refused_with_what_to_send(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((2, 2), np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float\.tif holds floating point pixels.*8 or 16 bits"):
+        load_image(tmp_path / "float.tif")
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "large.png")
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 399)
+    with pytest.raises(DataError, match=r"large\.png has 20 x 20 pixels"):
+        load_image(tmp_path / "large.png")
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(DataError, match=r"bomb\.png has more than"):
+        load_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "bmp"])
+def test_a_file_cut_short_is_refused_by_name(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=rf"cut\.{suffix} cannot be decoded"):
+        load_image(path)
+
+
+def test_files_that_would_start_other_programs_are_not_images(tmp_path: Path) -> None:
+    (tmp_path / "script.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+    with pytest.raises(DataError, match="is no image"):
+        load_image(tmp_path / "script.jpg")

@@ -1,0 +1,119 @@
+"""What is remembered of the test images is what was said of each, under its own name, and the summaries count it right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from scored import Scored
+from torch import Tensor
+
+from iis_engine.explanations.explain import TOP_CLASSES
+from iis_engine.explanations.test_set import TENSORS, TestedSplit, class_profile, concept_use, near_duplicates
+from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.scoring.predictor import Predictor
+
+# Centred weights [2 -1 -1], [-1 2 -1], [-1 -1 2], and no bias: each of three concepts speaks for its class.
+HEAD = torch.cat([3 * torch.eye(3), torch.zeros(1, 3)])
+ACTIVATIONS = torch.tensor([[3.0, 1, 0], [1, 2, 0], [0, 3, 1], [-4, 0, 1]])
+LABELS = torch.tensor([0, 0, 1, 2])
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    library = ConceptLibrary("random", torch.eye(3), ("random",) * 3, ())
+    return Predictor(library, 1, HEAD, ("a", "b", "c"), (None,) * 3)
+
+
+@pytest.fixture
+def tested() -> TestedSplit:
+    tops = torch.tensor([[0, 1, 2], [0, 2, 1], [2, 1, 0], [2, 1, 0]])
+    return TestedSplit(ACTIVATIONS, LABELS, torch.arange(4), tops, torch.tensor([[0.5, 0.3, 0.2]] * 4).double(), tuple("wxyz"))
+
+
+def test_each_row_keeps_the_name_of_its_image_where_images_are_missing(digits: Scored) -> None:
+    names = [f"{place:03d}.png" for place in range(10)]
+    features = replace(
+        digits.features,
+        X_test=digits.features.X_test[:6],
+        y_test=digits.features.y_test[:6],
+        test_rows=torch.tensor([9, 0, 3, 4, 5, 7]),
+    )
+    tested = TestedSplit.of(features, digits.family, names)
+    assert tested.names == ("009.png", "000.png", "003.png", "004.png", "005.png", "007.png")
+    assert tested.rows.tolist() == [9, 0, 3, 4, 5, 7]
+    assert torch.equal(tested.activations, digits.family.library.activations(features.X_test))
+
+
+def test_ready_matrices_count_their_own_rows_and_have_no_names(digits: Scored) -> None:
+    tested = TestedSplit.of(digits.features, digits.family)
+    assert tested.rows.tolist() == list(range(len(digits.features.y_test)))
+    assert tested.names == ()
+    assert torch.equal(tested.labels, digits.features.y_test)
+
+
+def test_what_is_remembered_of_an_image_is_what_both_heads_say_of_it(digits: Scored) -> None:
+    tested, X = TestedSplit.of(digits.features, digits.family), digits.features.X_test
+    probabilities = digits.family.baseline_logits(X).softmax(dim=1)
+    predictor = digits.family.at()
+    outcomes, expected = tested.outcomes(predictor), predictor.predict_proba(X).max(dim=1)
+    assert torch.equal(outcomes.labels, predictor.predict(X))
+    assert torch.allclose(outcomes.probabilities, expected.values, atol=1e-12)
+    for index in range(0, len(tested), 7):
+        verdict = tested.representation(index)
+        assert (verdict.label, verdict.probability) == (
+            int(probabilities[index].argmax()),
+            pytest.approx(float(probabilities[index].max())),
+        )
+        likeliest = probabilities[index].sort(descending=True).values[:TOP_CLASSES].tolist()
+        assert [probability for _, probability in verdict.top] == pytest.approx(likeliest)
+    right = float((tested.top_labels[:, 0] == tested.labels).double().mean())
+    assert right == pytest.approx(float(digits.measured.baseline_correct.mean()), abs=1 / len(tested) + 1e-6)
+
+
+def test_a_split_read_back_from_its_file_is_the_same(tested: TestedSplit, tmp_path: Path) -> None:
+    tested.save(tmp_path / "tested.safetensors")
+    read = TestedSplit.load(tmp_path / "tested.safetensors")
+    assert read.names == tuple("wxyz")
+    for name in TENSORS:
+        same: tuple[Tensor, Tensor] = getattr(read, name), getattr(tested, name)
+        assert torch.equal(*same)
+        assert same[0].dtype == same[1].dtype
+
+
+def test_the_profile_of_a_class_is_the_one_worked_out_by_hand(tested: TestedSplit, predictor: Predictor) -> None:
+    outcomes = tested.outcomes(predictor)
+    assert outcomes.labels.tolist() == [0, 1, 1, 1]  # -4 of the first concept speaks against a, and b comes before c
+    profile = class_profile(tested, outcomes, predictor, 0)
+    assert (profile.images, profile.baseline_accuracy, profile.accuracy, profile.bias) == (2, 1, 0.5, 0)
+    assert profile.weights.tolist() == [2, -1, -1]
+    assert profile.mean_contributions.tolist() == [3, -1, 0]  # kept alone: 3 of the first in one image, 2 of the second in the other
+    assert profile.confused_with == ((1, 1),)
+    other = class_profile(tested, outcomes, predictor, 1)
+    assert (other.images, other.baseline_accuracy, other.accuracy, other.confused_with) == (1, 0, 1, ())
+    assert other.mean_contributions.tolist() == [0, 6, 0]
+
+
+def test_confusions_are_told_in_falling_order_of_images(predictor: Predictor) -> None:
+    activations = torch.tensor([[0.0, 0, 2], [0, 2, 0], [0, 0, 3], [2, 0, 0]])
+    tops = torch.zeros(4, 3, dtype=torch.int64)
+    tested = TestedSplit(activations, torch.zeros(4, dtype=torch.int64), torch.arange(4), tops, torch.ones(4, 3).double())
+    assert class_profile(tested, tested.outcomes(predictor), predictor, 0).confused_with == ((2, 2), (1, 1))
+
+
+def test_how_often_concepts_fire_and_what_they_carry_is_counted_right(tested: TestedSplit, predictor: Predictor) -> None:
+    use = concept_use(tested, tested.outcomes(predictor), predictor)
+    assert use.firing_rates.tolist() == [0.5, 0.5, 0]
+    # Of the predicted classes a, b, b, b: 2 * 3, 2 * 2, 2 * 3 and -1 * -4.
+    assert use.importances.tolist() == [(6 + 4) / 4, (4 + 6) / 4, 0]
+
+
+def test_near_duplicates_are_told_nearest_first_and_never_a_concept_of_itself() -> None:
+    angles = torch.tensor([0.0, 0.3, 0.1, 1.5, 3.1])
+    vectors = torch.stack([angles.cos(), angles.sin()], dim=1)
+    predictor = Predictor(ConceptLibrary("random", vectors, ("random",) * 5, ()), 1, torch.zeros(6, 2), ("a", "b"), (None,) * 5)
+    near = near_duplicates(predictor, [0, 3, 1])
+    assert [[other for other, _ in row] for row in near] == [[2, 1], [], [2, 0]]
+    assert [cosine for _, cosine in near[0]] == pytest.approx([0.995004, 0.955336], abs=1e-5)

@@ -1,0 +1,210 @@
+"""A features file is read whole as plain numbers, or refused with a sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.numpy import save, save_file
+
+from iis_engine.errors import DataError
+from iis_engine.features.feature_set import read_features
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@pytest.fixture
+def arrays() -> Arrays:
+    generator = np.random.default_rng(0)
+    draw = {name: generator.normal(size=(rows, 3)).astype(np.float32) for name, rows in (("X_train", 8), ("X_test", 4), ("concepts", 5))}
+    return {**draw, "y_train": np.arange(8) % 2, "y_test": np.arange(4) % 2}
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read_features(path)
+    assert str(caught.value).endswith(".")
+    return str(caught.value)
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def write_members(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+def write_header(path: Path, arrays: Arrays, header: object) -> Path:
+    save_file(arrays, path, metadata={"iis": header if isinstance(header, str) else json.dumps(header)})
+    return path
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_numbers_of_any_layout_and_width_arrive_as_they_are(save: Any, arrays: Arrays, tmp_path: Path) -> None:
+    other = {**arrays, "X_train": np.asfortranarray(arrays["X_train"].astype(">f8")), "y_train": arrays["y_train"].astype(np.uint8) + 3}
+    save(tmp_path / "features.npz", **{**other, "y_test": arrays["y_test"] + 3})
+    features = read_features(tmp_path / "features.npz")
+    assert np.array_equal(features.X_train.numpy(), arrays["X_train"])
+    assert features.y_train.tolist() == arrays["y_train"].tolist()
+    assert features.class_names == ("3", "4")
+    assert features.elements is not None
+    assert np.array_equal(features.elements.numpy(), arrays["concepts"])
+
+
+def test_arrays_that_no_score_needs_are_not_read(arrays: Arrays, tmp_path: Path) -> None:
+    members = {name: npy(array) for name, array in arrays.items()}
+    write_members(tmp_path / "features.npz", {**members, "notes": b"no array", "elements": b"the other name of concepts"})
+    assert read_features(tmp_path / "features.npz").class_count == 2
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_no_damage_of_an_npz_is_more_than_a_sentence(save: Any, arrays: Arrays, tmp_path: Path) -> None:
+    save(tmp_path / "whole.npz", **arrays)
+    content = (tmp_path / "whole.npz").read_bytes()
+    generator, refused = np.random.default_rng(0), 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[generator.integers(len(content))] = generator.integers(256)
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        try:
+            read_features(tmp_path / "damaged.npz")
+        except DataError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_header_that_claims_terabytes_is_refused_before_they_are_reserved(arrays: Arrays, tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**7, 10**6)})
+    members = {name: npy(array) for name, array in arrays.items()}
+    write_members(tmp_path / "features.npz", {**members, "X_train": header.getvalue() + bytes(100)})
+    assert "X_train claims 40000000000000 bytes" in refusal(tmp_path / "features.npz")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"hello", b"", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4', \n", b"\x93NUMPY\x01\x00\x04\x00)(]\n", b"\x93NUMPY\x09\x00"],
+)
+def test_members_that_are_no_arrays_are_refused(content: bytes, arrays: Arrays, tmp_path: Path) -> None:
+    members = {name: npy(array) for name, array in arrays.items()}
+    write_members(tmp_path / "features.npz", {**members, "X_test": content})
+    assert "not a readable features file" in refusal(tmp_path / "features.npz")
+
+
+def test_pickled_and_structured_arrays_and_arrays_of_texts_are_refused(arrays: Arrays, tmp_path: Path) -> None:
+    for strange in (np.array([[{}]]), np.array([["a"]]), np.zeros((2, 2), "f4,i4"), np.zeros((0, 3)), np.ones((2, 2), complex)):
+        np.savez(tmp_path / "features.npz", **{**arrays, "X_train": strange})
+        refusal(tmp_path / "features.npz")
+
+
+def test_a_missing_array_is_named_beside_those_there_are(arrays: Arrays, tmp_path: Path) -> None:
+    del arrays["y_test"]
+    np.savez(tmp_path / "features.npz", **arrays)
+    save_file(arrays, tmp_path / "features.safetensors")
+    for name in ("features.npz", "features.safetensors"):
+        assert "lacks y_test; it holds X_test, X_train, concepts, y_train." in refusal(tmp_path / name)
+
+
+def test_class_names_and_references_in_the_metadata_are_kept(arrays: Arrays, tmp_path: Path) -> None:
+    refs = [[image, [0, 1, 2, 3], "patch"] for image in range(5)]
+    path = write_header(tmp_path / "f.safetensors", arrays, {"class_names": ["cat", "dog"], "element_refs": refs, "warnings": ["w"]})
+    features = read_features(path)
+    assert features.class_names == ("cat", "dog")
+    assert (features.element_refs[4].image, features.element_refs[4].box) == (4, (0, 1, 2, 3))
+    assert features.warnings == ("w",)
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ("[1]", "must be a JSON object"),
+        ("{", "not a readable features file"),
+        ("[" * 100_000, "not a readable features file"),
+        ({"class_names": ["cat"]}, "lists 1 names, but the labels name 2 classes"),
+        ({"class_names": ["cat", "dog", "eel"]}, "lists 3 names, but the labels name 2 classes"),
+        ({"class_names": "ab"}, "must be a list of texts"),
+        ({"class_names": [1, 2]}, "must be a list of texts"),
+        ({"class_names": ["cat", "\ud800"]}, "must be a list of texts"),
+        ({"class_names": ["cat", "\0"]}, "must be a list of texts"),
+        ({"warnings": [None]}, "must be a list of texts"),
+        ({"element_refs": 3}, "per element"),
+        ({"element_refs": [[0, [1, 2], "patch"]]}, "per element"),
+        ({"element_refs": [[float("inf"), [0, 1, 2, 3], "patch"]]}, "per element"),
+        ({"element_refs": [[0, [0, 1, 2, 3], "patch"]]}, "lists 1 elements, but the file holds 5"),
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(header: object, sentence: str, arrays: Arrays, tmp_path: Path) -> None:
+    assert sentence in refusal(write_header(tmp_path / "features.safetensors", arrays, header))
+
+
+# Whatever the bytes are
+
+
+integers = st.sampled_from(["i1", "u1", ">i2", "u4", "i8", "u8"])
+
+
+@st.composite
+def labels(draw: st.DrawFn) -> NDArray[Any]:
+    """Three labels or four of any integer type, its ends among them."""
+    dtype = np.dtype(draw(integers))
+    ends = np.iinfo(dtype)
+    values = draw(st.lists(st.sampled_from([int(ends.min), int(ends.max)]) | st.integers(0, 3), min_size=2, max_size=4, unique=True))
+    return np.array(values, dtype)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(y=labels(), write=st.sampled_from([np.savez, np.savez_compressed]))
+def test_labels_of_any_type_name_their_classes_unless_they_are_too_large(y: NDArray[Any], write: Any, tmp_path: Path) -> None:
+    X = np.eye(len(y), dtype=np.float32)
+    write(tmp_path / "f.npz", X_train=X, y_train=y, X_test=X, y_test=y)
+    if int(y.max()) >= 2**63:
+        assert f"the label {y.max()};" in refusal(tmp_path / "f.npz")
+        return
+    features = read_features(tmp_path / "f.npz")
+    assert [features.class_names[label] for label in features.y_train] == [str(value) for value in y.tolist()]
+
+
+COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    compression=st.none() | st.sampled_from(COMPRESSIONS),  # None for safetensors
+    edits=st.lists(st.tuples(st.integers(0, 5000), st.binary(min_size=1, max_size=4)), max_size=4),
+    end=st.none() | st.integers(0, 5000),
+)
+@example(compression=zipfile.ZIP_LZMA, edits=[(60, b"\xff\xff")], end=None)
+def test_no_damage_is_more_than_a_sentence(compression: int | None, edits: Any, end: int | None, arrays: Arrays, tmp_path: Path) -> None:
+    path = tmp_path / "features"
+    if compression is None:
+        path.write_bytes(save(arrays, {"iis": json.dumps({"class_names": ["cat", "dog"]})}))
+    else:
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for name, array in arrays.items():
+                archive.writestr(f"{name}.npy", npy(array))
+    content = bytearray(path.read_bytes())
+    for place, changed in edits:
+        start = place % len(content)
+        content[start : start + len(changed)] = changed
+    path.write_bytes(content[:end])
+    try:
+        features = read_features(path)
+    except DataError:
+        return
+    assert features.X_train.shape[1] == features.X_test.shape[1]
+    assert features.X_train.isfinite().all()
+    assert set(features.y_test.tolist()) == set(range(features.class_count))

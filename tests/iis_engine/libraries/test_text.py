@@ -1,0 +1,285 @@
+"""Text libraries from evidence made by hand: which phrases make concepts, what their activations say, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from iis_engine.errors import LibraryError
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.libraries.build import build_library
+from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.text import TextSource
+from iis_engine.scoring.score import build_libraries, fit_predictor, score_features
+from iis_engine.specs import LibrarySpec, ScoreSpec
+from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
+from iis_engine.vocabularies.phrases import Phrase
+
+CPU = torch.device("cpu")
+ATTRIBUTES = ("red", "round", "striped", "tall", "shiny", "furry")
+CLASSES = ("ball", "tie", "tower")
+HAS = {"ball": (0, 1, 4), "tie": (0, 2), "tower": (3, 4, 2)}  # what each class mostly shows; fur says nothing about a class
+DIRECTIONS = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(9))).Q  # one for each word
+TEXT = LibrarySpec("text")
+
+
+class World:
+    """Images that show attributes, a network that sees them, and a vision-language model that has words for them."""
+
+    def __init__(self, per_class: int = 120, seen: tuple[int, ...] = (0, 1, 2, 3, 4, 5), seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.y = torch.arange(3).repeat_interleave(per_class)
+        likely = torch.zeros(3, 6)
+        for label, name in enumerate(CLASSES):
+            likely[label, list(HAS[name])] = 0.9
+        likely[likely == 0] = 0.15
+        likely[:, 5] = 0.5
+        self.truth = (torch.rand(len(self.y), 6, generator=generator) < likely[self.y]).float()
+        mixing = torch.randn(6, 32, generator=torch.Generator().manual_seed(5))
+        blind = torch.zeros(6)
+        blind[list(seen)] = 1
+        self.X = torch.relu((self.truth * blind) @ mixing + 0.3 * torch.randn(len(self.y), 32, generator=generator))
+        noise = 0.1 * torch.randn(len(self.y), 24, generator=generator)
+        self.images = self.truth @ DIRECTIONS[:6] + noise + 0.2
+
+    def features(self) -> FeatureSet:
+        return split(self.X, self.y)
+
+    def source(self, phrases: list[tuple[str, Tensor]]) -> TextSource:
+        vectors = normalize(torch.stack([vector for _, vector in phrases]), dim=1)
+        classes = normalize(torch.stack([DIRECTIONS[list(HAS[name])].sum(dim=0) for name in CLASSES]), dim=1)
+        embeddings = PhraseEmbeddings(tuple(Phrase(text, "made up") for text, _ in phrases), vectors, CLASSES, classes)
+        return TextSource(embeddings, split(self.images, self.y))
+
+
+def split(X: Tensor, y: Tensor) -> FeatureSet:
+    """Even rows train, odd rows test."""
+    return FeatureSet(X[::2], y[::2], X[1::2], y[1::2], CLASSES, train_rows=torch.arange(len(y) // 2))
+
+
+def words(*extra: tuple[str, Tensor]) -> list[tuple[str, Tensor]]:
+    return [*((name, DIRECTIONS[place]) for place, name in enumerate(ATTRIBUTES)), *extra]
+
+
+def phrases_of(library: ConceptLibrary) -> list[str]:
+    assert library.words is not None
+    return [concept.phrase for concept in library.words.concepts]
+
+
+def reasons_of(library: ConceptLibrary) -> dict[str, str]:
+    assert library.words is not None
+    return {phrase.phrase: phrase.reason for phrase in library.words.left_out}
+
+
+def agreement(a: ConceptLibrary, b: ConceptLibrary, X: Tensor) -> Tensor:
+    """Correlation of each concept's activations: columns of X that repeat each other leave directions free."""
+    return torch.nn.functional.cosine_similarity(a.activations(X).T, b.activations(X).T, dim=1)
+
+
+def test_activations_rise_with_the_presence_of_what_the_phrase_says() -> None:
+    world = World()
+    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words()))
+    assert phrases_of(library) == list(ATTRIBUTES)
+    activations, truth = library.activations(world.X[1::2]), world.truth[1::2]
+    for place in range(6):
+        present = truth[:, place] == 1
+        assert activations[present, place].mean() > activations[~present, place].mean() + 1
+
+
+def test_activations_of_the_training_images_have_mean_zero_and_deviation_one_for_each_concept() -> None:
+    world = World()
+    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words()))
+    activations = library.activations(world.features().X_train).double()
+    assert torch.allclose(activations.mean(dim=0), torch.zeros(6).double(), atol=1e-5)
+    assert torch.allclose(activations.std(dim=0, correction=0), torch.ones(6).double(), atol=1e-5)
+
+
+def test_a_phrase_true_of_no_image_is_dropped_with_the_cosines_that_say_so() -> None:
+    world = World()
+    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words(("purple", -DIRECTIONS[:6].sum(dim=0)))))
+    assert reasons_of(library) == {"purple": "clip_cutoff"}
+    assert library.words is not None
+    assert library.words.left_out[0].details["clip_top5"] < 0.25  # type: ignore[operator]
+
+
+def test_a_phrase_that_the_network_is_blind_to_is_dropped_with_its_similarity() -> None:
+    world = World(seen=(0, 1, 2, 3, 4))
+    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words()))
+    assert library.words is not None
+    assert reasons_of(library) == {"furry": "interpretability_cutoff"}
+    assert set(library.words.left_out[0].details) == {"similarity", "clip_top5"}
+
+
+def test_wording_and_meaning_near_another_phrase_or_a_class_drop_a_phrase() -> None:
+    world = World()
+    near_round = DIRECTIONS[1] + 0.05 * DIRECTIONS[20]
+    near_ball = DIRECTIONS[list(HAS["ball"])].sum(dim=0)
+    source = world.source(
+        words(("The Reds", DIRECTIONS[0]), ("circular", near_round), ("a bouncy thing", near_ball), ("a ball", near_ball))
+    )
+    library = build_library(world.features(), TEXT, 0, CPU, source=source)
+    assert reasons_of(library) == {
+        "The Reds": "repeated",
+        "a ball": "class_name",
+        "circular": "near_phrase",
+        "a bouncy thing": "near_class",
+    }
+    assert library.words is not None
+    others = {phrase.phrase: phrase.details["other"] for phrase in library.words.left_out}
+    assert others["circular"] == "round"
+    assert others["a bouncy thing"] == "ball"
+
+
+def test_more_phrases_than_asked_for_keep_the_best_by_held_out_similarity() -> None:
+    world = World()
+    whole = build_library(world.features(), TEXT, 0, CPU, source=world.source(words())).words
+    capped = build_library(world.features(), LibrarySpec("text", 3), 0, CPU, source=world.source(words()))
+    assert whole is not None
+    best = sorted(whole.concepts, key=lambda concept: -concept.similarity)[:3]
+    assert set(phrases_of(capped)) == {concept.phrase for concept in best}
+    assert set(reasons_of(capped).values()) == {"beyond_count"}
+
+
+def test_when_nothing_is_left_the_sentence_names_the_cutoffs_and_what_was_reached() -> None:
+    world = World()
+    with pytest.raises(LibraryError, match=r"6 by clip_cutoff.*clip_cutoff is 0\.99: the best phrase reached 0\.\d+") as refused:
+        build_library(world.features(), LibrarySpec("text", clip_cutoff=0.99), 0, CPU, source=world.source(words()))
+    assert refused.value.code == "library_empty"
+    with pytest.raises(LibraryError, match=r"interpretability_cutoff is 0\.999: the best phrase reached 0\.\d+"):
+        build_library(world.features(), LibrarySpec("text", interpretability_cutoff=0.999), 0, CPU, source=world.source(words()))
+
+
+def test_a_native_library_takes_the_text_embeddings_as_they_are() -> None:
+    world = World()
+    own = split(world.images, world.y)
+    library = build_library(own, replace(TEXT, native=True), 0, CPU, source=world.source(words()))
+    assert torch.allclose(library.vectors, DIRECTIONS[:6], atol=1e-5)
+    assert library.words is not None
+    assert min(concept.similarity for concept in library.words.concepts) > 0.75
+
+
+def test_a_native_library_of_another_network_is_refused() -> None:
+    world = World()
+    for features in (world.features(), split(world.images + 0.1, world.y)):
+        with pytest.raises(LibraryError, match="own image tower"):
+            build_library(features, replace(TEXT, native=True), 0, CPU, source=world.source(words()))
+
+
+def test_further_seeds_keep_the_phrases_and_hold_out_other_images() -> None:
+    world = World()
+    ensemble = build_libraries(world.features(), ScoreSpec(LibrarySpec("text", 4)), source=world.source(words()), device="cpu")
+    first, *others = ensemble.libraries
+    assert len(others) == 2
+    for other in others:
+        assert phrases_of(other) == phrases_of(first)
+        assert not torch.equal(other.vectors, first.vectors)
+        assert agreement(other, first, world.X).min() > 0.8
+
+
+def test_rows_are_matched_by_image_whatever_their_order_and_whoever_is_missing() -> None:
+    world = World()
+    features, source = world.features(), world.source(words())
+    expected = build_library(features, TEXT, 0, CPU, source=source)
+    shuffled = torch.randperm(len(features.y_train), generator=torch.Generator().manual_seed(1))
+    embeddings = source.images
+    assert embeddings.train_rows is not None
+    other_order = replace(
+        embeddings,
+        X_train=embeddings.X_train[shuffled],
+        y_train=embeddings.y_train[shuffled],
+        train_rows=embeddings.train_rows[shuffled],
+    )
+    again = build_library(features, TEXT, 0, CPU, source=replace(source, images=other_order))
+    assert torch.equal(again.vectors, expected.vectors)
+    without_some = replace(
+        other_order, X_train=other_order.X_train[:-20], y_train=other_order.y_train[:-20], train_rows=other_order.train_rows[:-20]
+    )
+    fewer = build_library(features, TEXT, 0, CPU, source=replace(source, images=without_some))
+    assert agreement(fewer, expected, world.X).min() > 0.8
+
+
+def test_ready_features_have_no_images_for_a_text_library() -> None:
+    world = World()
+    with pytest.raises(LibraryError, match="needs the images themselves"):
+        build_library(replace(world.features(), train_rows=None), TEXT, 0, CPU, source=world.source(words()))
+    with pytest.raises(LibraryError, match="needs a vision-language model and a vocabulary"):
+        build_library(world.features(), TEXT, 0, CPU)
+
+
+def test_a_model_that_cannot_name_the_classes_is_warned_of() -> None:
+    world = World()
+    source = world.source(words())
+    blind = replace(source, phrases=replace(source.phrases, class_vectors=normalize(DIRECTIONS[10:13], dim=1)))
+    trusted = build_library(world.features(), TEXT, 0, CPU, source=source).words
+    doubted = build_library(world.features(), TEXT, 0, CPU, source=blind).words
+    assert trusted is not None
+    assert doubted is not None
+    assert len(trusted.warnings) == 1
+    assert "36 held-out images" in trusted.warnings[0]
+    assert trusted.zero_shot_low < trusted.zero_shot_accuracy < trusted.zero_shot_high
+    assert "no better than chance" in doubted.warnings[1]
+    assert doubted.on_other_images().warnings == trusted.warnings  # which are not of the images that the library is used on
+
+
+def test_a_library_read_back_from_its_file_is_the_same(tmp_path: Path) -> None:
+    world = World()
+    library = build_library(world.features(), LibrarySpec("text", 4), 0, CPU, source=world.source(words()))
+    library.save(tmp_path / "library.safetensors")
+    again = ConceptLibrary.load(tmp_path / "library.safetensors")
+    assert again.words == library.words
+    assert torch.equal(again.activations(world.X), library.activations(world.X))
+
+
+def test_a_predictor_calls_its_text_concepts_by_their_phrases_and_gives_others_no_name() -> None:
+    world = World()
+    spec = ScoreSpec(LibrarySpec("combined", parts=(LibrarySpec("random", 3), TEXT)))
+    predictor = fit_predictor(world.features(), spec, kept=9, words=world.source(words()), device="cpu")
+    assert predictor.concept_names == (None, None, None, *ATTRIBUTES)
+
+
+def test_beside_random_directions_each_block_is_normalised_in_its_own_way() -> None:
+    world = World()
+    spec = LibrarySpec("combined", parts=(LibrarySpec("random", 5), LibrarySpec("text", 4)))
+    library = build_library(world.features(), spec, 0, CPU, source=world.source(words()))
+    alone = build_library(world.features(), LibrarySpec("text", 4), 0, CPU, source=world.source(words()))
+    activations = library.activations(world.X)
+    assert library.origins == ("random",) * 5 + ("text",) * 4
+    assert torch.equal(activations[:, 5:], alone.activations(world.X))
+    assert torch.allclose(activations[:, :5].mean(dim=1), torch.zeros(len(world.X)), atol=1e-5)
+
+
+@pytest.mark.parametrize("protocol", ["exact", "reference"])
+def test_the_report_says_which_phrases_were_kept_and_how_good_they_are(protocol: str) -> None:
+    world = World(seen=(0, 1, 2, 3, 4))
+    spec = ScoreSpec(TEXT, protocol=protocol)  # type: ignore[arg-type]
+    report = score_features(world.features(), spec, words=world.source(words()), device="cpu")
+    text = report.library["text"]
+    assert report.library["concept_count"] == 5
+    assert (text["candidates"], text["kept"], text["dropped"]) == (6, 5, {"interpretability_cutoff": 1})
+    assert [concept["phrase"] for concept in text["concepts"]] == list(ATTRIBUTES[:5])
+    assert report.iis is not None
+    assert report.iis_random_mean is not None
+    assert report.iis > report.iis_random_mean  # five true attributes say more than five random directions
+
+
+def test_shuffled_pairs_of_images_and_cosines_score_no_better_than_random_directions() -> None:
+    world = World()
+    source = world.source(words())
+    shuffled = torch.randperm(len(source.images.y_train), generator=torch.Generator().manual_seed(1))
+    mixed_up = replace(source, images=replace(source.images, X_train=source.images.X_train[shuffled]))
+    with pytest.raises(LibraryError, match="by interpretability_cutoff"):
+        build_library(world.features(), TEXT, 0, CPU, source=mixed_up)
+    everything = LibrarySpec("text", interpretability_cutoff=-1)
+    true = score_features(world.features(), ScoreSpec(everything), words=source, device="cpu")
+    false = score_features(world.features(), ScoreSpec(everything), words=mixed_up, device="cpu")
+    assert false.iis is not None
+    assert false.iis_random_mean is not None
+    assert false.iis_random_sd is not None
+    assert true.iis is not None
+    assert false.iis <= false.iis_random_mean + 2 * false.iis_random_sd
+    assert true.iis > false.iis

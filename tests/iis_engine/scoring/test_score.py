@@ -1,0 +1,261 @@
+"""What a score promises: planted truths come out, and what must not matter does not."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+from iis_engine import protocols
+from iis_engine.__main__ import main
+from iis_engine.errors import LibraryError, SettingError
+from iis_engine.features.feature_set import ElementRef, FeatureSet
+from iis_engine.figures.report import save_plot
+from iis_engine.heads.model_selection import ExactSettings
+from iis_engine.libraries.build import build_library
+from iis_engine.scoring.curve import trapezoid
+from iis_engine.scoring.exact import measure_exact
+from iis_engine.scoring.score import build_libraries, score
+from iis_engine.specs import ElementSpec, LibrarySpec, ScoreSpec
+
+CPU = torch.device("cpu")
+torch.set_num_threads(1)
+
+
+def blobs(train: int = 400, test: int = 300, dimension: int = 16, classes: int = 5, noise: float = 1.0, seed: int = 0) -> FeatureSet:
+    generator = torch.Generator().manual_seed(seed)
+    centres = 2 * torch.randn(classes, dimension, generator=generator)
+
+    def draw(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        y = torch.arange(n) % classes
+        return (centres[y] + noise * torch.randn(n, dimension, generator=generator)).float(), y
+
+    X_train, y_train = draw(train)
+    X_test, y_test = draw(test)
+    elements, _ = draw(150)
+    return FeatureSet(X_train, y_train, X_test, y_test, tuple(f"class {i}" for i in range(classes)), elements)
+
+
+def measured(features: FeatureSet, kind: str = "prototype", settings: ExactSettings | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every decision of the sparse heads and of the baseline on the test images, in canonical order."""
+    libraries = [build_library(features, LibrarySpec(kind, 30), 0, CPU)]
+    found = measure_exact(features, libraries, settings or ExactSettings(), CPU)
+    return found.correct, found.baseline_correct
+
+
+@pytest.mark.parametrize("kind", ["prototype", "cluster", "end2end"])
+def test_neither_start_nor_scale_nor_order_changes_a_single_decision(kind):
+    features = blobs(noise=3.0)
+    plain = measured(features, kind)
+    started = measured(features, kind, ExactSettings(start_seed=7))
+    factor = 8 if kind == "end2end" else 10  # training a library amplifies rounding, and a power of two rounds nothing
+    scaled = replace(features, X_train=features.X_train * factor, X_test=features.X_test * factor, elements=features.elements * factor)
+    order, order_test = torch.randperm(400), torch.randperm(300)
+    shuffled = replace(
+        features,
+        X_train=features.X_train[order],
+        y_train=features.y_train[order],
+        X_test=features.X_test[order_test],
+        y_test=features.y_test[order_test],
+        elements=features.elements[torch.randperm(150)],
+    )
+    for other in (started, measured(scaled, kind), measured(shuffled, kind)):
+        assert all(float((a - b).abs().mean()) <= 1e-4 for a, b in zip(other, plain, strict=True))
+
+
+def test_the_order_of_concepts_does_not_matter():
+    features = blobs(noise=3.0)
+    library = build_library(features, LibrarySpec("prototype", 30), 0, CPU)
+    order = torch.randperm(30)
+    permuted = replace(library, vectors=library.vectors[order])
+    a, b = (measure_exact(features, [lib], ExactSettings(), CPU).correct for lib in (library, permuted))
+    assert float((a - b).abs().mean()) <= 1e-4
+
+
+def test_one_concept_a_class_keeps_all_accuracy_down_to_one_kept_concept():
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(n):
+        y = torch.arange(n) % 4
+        return 5 * torch.nn.functional.one_hot(y, 4).float() + 0.05 * torch.rand(n, 4, generator=generator), y
+
+    X_train, y_train = draw(200)
+    X_test, y_test = draw(100)
+    features = FeatureSet(X_train, y_train, X_test, y_test, ("a", "b", "c", "d"), torch.eye(4))
+    report = score(features, ScoreSpec(LibrarySpec("prototype", 4)))
+    assert {p.kept: p.arr for p in report.points if p.kept > 0} == {4: 1.0, 3: 1.0, 2: 1.0, 1: 1.0}
+    assert report.points[-1].kept == 0
+    assert report.points[-1].accuracy == pytest.approx(0.25)
+    assert report.iis == pytest.approx(1 - (1 - 0.25) / 2 / 4)
+    assert report.quadrature_error >= 1 - report.iis  # the steps lie that far above the straight lines
+
+
+def test_labels_independent_of_the_representation_are_called_chance_and_get_no_score():
+    features = blobs()
+    generator = torch.Generator().manual_seed(5)
+    features = replace(
+        features,
+        y_train=torch.randint(5, (400,), generator=generator),
+        y_test=torch.randint(5, (300,), generator=generator),
+    )
+    report = score(features, ScoreSpec(LibrarySpec("prototype", 30)))
+    divided_by_the_baseline = ("iis", "iis_authors", "iis_log", "iis_log_random", "iis_random_mean", "iis_random_sd", "concept_gain")
+    assert [getattr(report, name) for name in divided_by_the_baseline] == [None] * len(divided_by_the_baseline)
+    assert report.iis_by_seed == ()
+    assert report.iis_chance_corrected is None
+    assert any("no better than chance" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("concept_count", [2, 4, 15, 30])
+@pytest.mark.parametrize("protocol", ["exact", "reference"])
+def test_the_published_points_give_the_published_integral(protocol, concept_count):
+    report = score(blobs(), ScoreSpec(LibrarySpec("prototype", concept_count), protocol=protocol))
+    if protocol == "exact":
+        nodes = [(p.sparsity, p.arr) for p in report.points]
+        assert (nodes[0][0], nodes[-1][0]) == (0.0, 1.0)
+    else:
+        nodes = [(p.sparsity, p.arr) for p in report.points if p.sparsity in protocols.PAPER_SPARSITIES]
+        assert [s for s, _ in nodes] == list(protocols.PAPER_SPARSITIES)
+    sparsity, arr = np.array(nodes).T
+    assert report.iis == pytest.approx(float(trapezoid(arr, sparsity)))
+
+
+@pytest.mark.parametrize("kind", ["prototype", "cluster", "end2end", "random"])
+def test_each_library_gives_a_report_that_json_can_carry(kind, tmp_path):
+    report = score(blobs(), ScoreSpec(LibrarySpec(kind, 30))).to_dict()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["iis_low"] <= report["iis"] <= report["iis_high"]
+    assert report["concept_gain"] == pytest.approx(report["iis"] - report["iis_random_mean"])
+    sparsities = [point["sparsity"] for point in report["points"]]
+    assert sparsities == sorted(set(sparsities))
+    assert sparsities[-1] == 1.0
+    assert all(p["arr_low"] <= p["arr"] <= p["arr_high"] for p in report["points"])
+    save_plot(report, "arr", tmp_path / "arr.png")
+    save_plot(report, "accuracy", tmp_path / "accuracy.svg")
+    assert (tmp_path / "arr.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "accuracy.svg").read_bytes()
+
+
+def test_combined_concepts_keep_their_origin_and_are_normalised_apart():
+    features = blobs()
+    parts = (LibrarySpec("prototype", 10), LibrarySpec("random", 12))
+    library = build_library(features, LibrarySpec("combined", parts=parts), 0, CPU)
+    assert library.origins == ("prototype",) * 10 + ("random",) * 12
+    alone = build_library(features, parts[1], 0, CPU).activations(features.X_test)
+    torch.testing.assert_close(library.activations(features.X_test)[:, 10:], alone)
+
+
+def test_more_concepts_than_elements_are_refused_with_both_numbers():
+    with pytest.raises(LibraryError, match=r"M = 151 .* only 150"):
+        score(blobs(), ScoreSpec(LibrarySpec("cluster", 151)))
+
+
+def test_the_advice_on_too_few_elements_is_what_their_owner_can_follow():
+    ready = blobs()
+    with pytest.raises(LibraryError, match="give more rows in the file's array concepts"):
+        score(ready, ScoreSpec(LibrarySpec("cluster", 151)))
+    cut = replace(ready, element_refs=(ElementRef(0, (0, 0, 8, 8), "patch"),) * 150)
+    with pytest.raises(LibraryError, match="cut elements from more images per class"):
+        score(cut, ScoreSpec(LibrarySpec("cluster", 151)))
+
+
+def test_features_without_elements_take_random_directions_alone():
+    features = replace(blobs(), elements=None)
+    with pytest.raises(LibraryError, match="hold none"):
+        score(features, ScoreSpec(LibrarySpec("end2end", 20)))
+
+
+def test_a_frozen_assignment_shows_each_concept_by_its_own_elements():
+    features = blobs()
+    library = build_library(features, LibrarySpec("end2end", 20), 0, CPU)
+    shown = [index for row in library.exemplars for index, _ in row]
+    assert len(shown) == len(set(shown))
+    assert all(row for row in library.exemplars)
+    torch.testing.assert_close(library.vectors.norm(dim=1), torch.ones(20))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        (lambda: ScoreSpec(protocol="exat"), "protocol"),
+        (lambda: ScoreSpec(seed=-1), "seed"),
+        (lambda: ScoreSpec(seed=2**32), "seed"),
+        (lambda: ElementSpec(kind="pixels"), "elements.kind"),
+        (lambda: ElementSpec(seed=-1), "elements.seed"),
+        (lambda: score(blobs(), device="gpu"), "device"),
+    ],
+)
+def test_settings_that_do_not_exist_are_refused_before_any_work(wanted, param):
+    with pytest.raises(SettingError, match=r"\.$") as caught:
+        wanted()
+    assert caught.value.param == param
+
+
+def test_the_largest_seed_draws_three_libraries():
+    ensemble = build_libraries(blobs(), ScoreSpec(LibrarySpec("cluster", 5), seed=2**32 - 1), device="cpu")
+    assert len(ensemble.libraries) == 3
+
+
+def written(features: FeatureSet, path: Path) -> Path:
+    arrays = {name: getattr(features, name).numpy() for name in ("X_train", "y_train", "X_test", "y_test")}
+    np.savez(path, concepts=features.elements.numpy(), **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--device", "gpu"], "'gpu' is not a device; write auto, cpu or cuda."),
+        (["--seed", "-1"], "A seed is a whole number from 0 to 4294967295; seed is -1."),
+        (["--seed", "4294967296"], "seed is 4294967296."),
+        (["--plot", "nowhere/figure.png"], "The folder nowhere of the figure does not exist"),
+        (["--plot", "figure.xyz"], "A figure is saved as .png or .svg; figure.xyz is neither."),
+    ],
+)
+def test_the_terminal_refuses_options_before_it_scores(options, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("iis_engine.scoring.score.score", None)
+    assert main([str(written(blobs(), tmp_path / "features.npz")), *options]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_terminal_refuses_cuda_where_there_is_none(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["features.npz", "--device", "cuda"]) == 2
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_the_terminal_prints_the_report_even_if_the_figure_cannot_be_saved(tmp_path, capsys):
+    (tmp_path / "figure.png").mkdir()
+    features = written(blobs(train=100, test=50), tmp_path / "features.npz")
+    assert main([str(features), "--library", "random", "--concepts", "4", "--plot", str(tmp_path / "figure.png")]) == 2
+    printed = capsys.readouterr()
+    assert "concept gain" in printed.out
+    assert "The figure could not be saved" in printed.err
+
+
+def test_the_terminal_reads_a_file_and_prints_the_report(tmp_path):
+    features = written(blobs(train=150, test=100), tmp_path / "features.npz")
+    command = [sys.executable, "-m", "iis_engine", str(features), "--library", "cluster", "--concepts", "20", "--json"]
+    run = subprocess.run([*command, "--protocol", "reference", "--seed", "0"], capture_output=True, text=True, check=True)
+    report = json.loads(run.stdout)
+    assert report["optimistic"] is True
+    assert report["iis"] == report["iis_authors"]
+    refused = subprocess.run([*command[:-2], "500"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "only 150 visual elements" in refused.stderr
+
+
+def test_however_many_threads_add_up_a_cluster_is_the_same_to_the_last_bit():
+    elements = torch.relu(torch.randn(1600, 96, generator=torch.Generator().manual_seed(0)) - torch.linspace(0, 5, 96))
+    features = replace(blobs(dimension=96), elements=elements)
+    found = set[bytes]()
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads):
+            found.add(build_library(features, LibrarySpec("cluster", 50), 0, CPU).vectors.numpy().tobytes())
+    assert len(found) == 1
