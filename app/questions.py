@@ -36,7 +36,7 @@ async def ask(settings: Settings, owner_id: str, kind: str, about: dict[str, Any
 
     Parameters
     ----------
-    kind : of `worker.questions`
+    kind : of `worker.queries.context`
     about : JSON-ready; what the kind needs
 
     Raises

@@ -17,8 +17,8 @@ from app.db.session import SessionFactory
 from app.db.webhook_events import add_deliveries
 from app.settings import Settings
 from app.webhooks.signing import digest_of, new_salt, secret_of
-from worker.webhook_requests import Limits
-from worker.webhooks import WebhookSender
+from worker.webhooks.requests import Limits
+from worker.webhooks.sender import WebhookSender
 
 LOOPBACK = ("127.0.0.1/32",)
 

@@ -218,7 +218,9 @@ def test_settings_know_every_variable_of_compose() -> None:
                 assert variable.removeprefix("IIS_").lower() in Settings.model_fields, variable
 
 
-@pytest.mark.parametrize(("service", "modules"), [("api", "app.main, app.api_keys.__main__"), ("worker", "worker.tasks, worker.child")])
+@pytest.mark.parametrize(
+    ("service", "modules"), [("api", "app.main, app.api_keys.__main__"), ("worker", "worker.tasks, worker.child.__main__")]
+)
 def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: str, environment: dict[str, str], tmp_path: Path) -> None:
     script = f"import sys, {modules}\nfor name, one in sys.modules.items(): print(name, getattr(one, '__file__', None))"
     folder = working_folder(service, tmp_path)

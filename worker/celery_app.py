@@ -16,14 +16,14 @@ from app.logging import configure_logging
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.expiry import expire_uploads
-from worker.answering import Answerer
-from worker.collector import Collector
-from worker.floors import WORKER_FLOORS
-from worker.isolation import hide_from_children
+from worker.maintenance.garbage_collector import Collector
+from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
+from worker.minimum_versions import WORKER_FLOORS
+from worker.queries.server import Answerer
 from worker.runtime import Runtime, open_runtime
-from worker.sweeper import Sweeper
-from worker.webhooks import WebhookSender
+from worker.sandbox.confinement import hide_from_children
+from worker.webhooks.sender import WebhookSender
 
 require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
 

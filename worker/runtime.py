@@ -17,9 +17,9 @@ from sqlalchemy import Engine, event
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.settings import Settings
 from app.storage import ArtifactStore, open_store
-from worker.compute import Compute, Stop
-from worker.own_folders import OwnFolder
-from worker.weighing import Limits
+from worker.sandbox.process import Compute, Stop
+from worker.sandbox.resource_limits import Limits
+from worker.sandbox.scratch_folders import OwnFolder
 
 
 @dataclass

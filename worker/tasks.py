@@ -7,7 +7,7 @@ from celery import Task
 
 from app.queue import RUN_JOB
 from worker.celery_app import app, runtime
-from worker.runner import answer_bell
+from worker.jobs.runner import answer_bell
 
 log = structlog.get_logger(__name__)
 

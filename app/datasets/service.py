@@ -14,6 +14,7 @@ from app.db.ids import new_id
 from app.db.models import Dataset
 from app.errors import InvalidInput
 from app.settings import Settings
+from app.storage.server_folders import allowed_server_path
 from app.uploads.service import require_complete
 
 
@@ -47,33 +48,6 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
     DatasetRepository(session, owner_id).add(dataset)
     enqueue_check(session, dataset, owner_id, settings, request_id)
     return dataset
-
-
-def allowed_server_path(given: str, settings: Settings) -> Path:
-    """Where a path on the server leads to, links included; refused unless that lies in an allowed folder.
-
-    A row keeps the path as it was given, and a link may lead elsewhere tomorrow: whoever reads what lies there asks here first.
-
-    Raises
-    ------
-    InvalidInput
-        With the same sentence whether such a path exists or not: it must not tell what else lies on the server.
-    """
-    refusal = InvalidInput(
-        "This path is not inside a folder that the service may read; ask its operator, or upload an archive.",
-        code="server_path_not_allowed",
-        param="server_path",
-    )
-    if "\0" in given or not Path(given).is_absolute():
-        raise refusal
-    try:
-        path = Path(given).resolve()
-        allowed = [folder.resolve() for folder in settings.server_dataset_folders]
-    except (OSError, RuntimeError) as error:  # a loop of links
-        raise refusal from error
-    if not any(path.is_relative_to(folder) for folder in allowed):
-        raise refusal
-    return path
 
 
 def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:

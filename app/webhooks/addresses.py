@@ -1,6 +1,6 @@
 """Where webhooks may lead: which URLs are taken, and which addresses are ever connected to. Nothing is resolved or sent here.
 
-A URL is looked at when it is registered and again before each attempt; the address behind its name only then (`worker.webhook_requests`).
+A URL is looked at when it is registered and again before each attempt; the address behind its name only then (`worker.webhooks.requests`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from app.floors import API_FLOORS, PackageTooOld, require_floors
-from worker.floors import WORKER_FLOORS
+from worker.minimum_versions import WORKER_FLOORS
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from app.idempotency import _content
 from app.pagination import ID_PATTERN, number_cursor
 from app.uploads.schemas import MAX_FILENAME_CHARACTERS, bare_filename
 from app.webhooks.addresses import UnfitUrl, read_url
-from worker.artifacts import safe_name
+from worker.jobs.artifacts import safe_name
 
 over_http = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 quickly = settings(deadline=None, max_examples=100)

@@ -40,6 +40,8 @@ def test_the_public_names_are_these_and_all_exist() -> None:
 
 
 def test_importing_the_package_and_its_plain_types_loads_no_torch() -> None:
-    plain = ", ".join(f"iis_engine.{name}" for name in ("specs", "vocabulary", "report", "finetune_history", "finetune_report"))
+    plain = ", ".join(
+        f"iis_engine.{name}" for name in ("specs", "vocabularies.phrases", "report", "finetuning.history", "finetuning.report")
+    )
     program = f"import sys, {plain}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -22,9 +22,9 @@ import psutil
 from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, KILLED, REFUSED, Sample, Samples
 from torture.promises import Promise
-from worker.compute import ChildLost, Compute, DeadlinePassed, StageRefused, Stop, Watch
-from worker.own_folders import OwnFolder
-from worker.weighing import LimitExceeded, Limits
+from worker.sandbox.process import ChildLost, Compute, DeadlinePassed, StageRefused, Stop, Watch
+from worker.sandbox.resource_limits import LimitExceeded, Limits
+from worker.sandbox.scratch_folders import OwnFolder
 
 MEMORY_BYTES = 4 << 30
 DISK_BYTES = 8 << 30

@@ -91,9 +91,9 @@ def _set_traps(folder: Path, program: str) -> None:
     if program == "uvicorn":
         before(app.queue, "ring", "after_commit_before_publish")
         return
-    from worker import runner
-    from worker.artifacts import OwnersArtifacts
-    from worker.compute import Compute
+    from worker.jobs import runner
+    from worker.jobs.artifacts import OwnersArtifacts
+    from worker.sandbox.process import Compute
 
     before(runner, "_run_claimed", "after_claim")
     after(Compute, "_send", "in_a_stage")

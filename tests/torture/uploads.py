@@ -16,7 +16,7 @@ from client import IISClient
 from torture.promises import Promise
 from torture.proxies import Proxy
 from torture.stack import Stack
-from worker.collector import Collector
+from worker.maintenance.garbage_collector import Collector
 
 GIB = 1 << 30
 SIZE_BYTES, CUTS = 4 * GIB, 10

@@ -52,7 +52,7 @@ import time
 from app.db.session import make_engine, make_session_factory
 from app.logging import configure_logging
 from app.settings import get_settings
-from worker.webhooks import WebhookSender
+from worker.webhooks.sender import WebhookSender
 configure_logging("debug")
 settings = get_settings()
 WebhookSender(settings, make_session_factory(make_engine(settings)), lease_seconds=1).start()

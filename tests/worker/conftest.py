@@ -29,11 +29,11 @@ from app.db.session import make_engine, make_session_factory
 from app.queue import ring
 from app.settings import Settings, get_settings
 from app.storage import record_blob
-from worker.compute import Compute
-from worker.datasets import digest_of_features, open_features
-from worker.own_folders import OwnFolder
-from worker.runner import run_job
+from worker.jobs.runner import run_job
 from worker.runtime import Runtime, open_runtime
+from worker.sandbox.process import Compute
+from worker.sandbox.scratch_folders import OwnFolder
+from worker.stages.datasets import digest_of_features, open_features
 
 REPOSITORY = Path(__file__).parents[2]
 OWNER_ID = new_id("owner")  # of all tests, whose rows are not: each owner has a compute process of its own

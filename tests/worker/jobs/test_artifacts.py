@@ -1,0 +1,44 @@
+"""What stages leave, between storage and the rows that make it known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker.jobs.artifacts import OwnersArtifacts
+
+if TYPE_CHECKING:
+    from ..conftest import Service
+
+
+@pytest.fixture
+def artifacts(service: Service) -> OwnersArtifacts:
+    return OwnersArtifacts(service.owner_id, service.runtime.store)
+
+
+def test_content_that_was_dropped_between_its_upload_and_its_row_is_stored_again(service: Service, artifacts: OwnersArtifacts) -> None:
+    path = service.folder / "output"
+    path.write_bytes(b"an output")
+    stored = artifacts.upload("key", "heads", path, lambda: None)
+    artifacts.store.delete(stored.sha256)  # as whoever finds it unreferenced does
+    with service.runtime.sessions.begin() as session:
+        artifacts.record(session, stored)
+    assert artifacts.store.exists(stored.sha256)
+    with service.runtime.sessions() as session:
+        assert artifacts.find(session, ["key"]) == {"key": stored.sha256}
+
+
+def test_a_link_that_a_compute_process_leaves_is_never_followed(service: Service, artifacts: OwnersArtifacts) -> None:
+    secret, path = service.folder / "secret", service.folder / "output"
+    secret.write_bytes(b"what only the parent can read")
+    path.write_bytes(secret.read_bytes())
+    stored = artifacts.upload("key", "heads", path, lambda: None)
+    artifacts.store.delete(stored.sha256)
+    path.unlink()
+    path.symlink_to(secret)
+    with pytest.raises(OSError, match="symbolic links"):
+        artifacts.upload("key", "heads", path, lambda: None)
+    with pytest.raises(OSError, match="symbolic links"), service.runtime.sessions.begin() as session:
+        artifacts.record(session, stored)
+    assert not artifacts.store.exists(stored.sha256)

@@ -1,0 +1,153 @@
+"""The score job from stages to rows: what it leaves, what it resumes, and what the next job reuses."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Result, StageArtifact
+from worker.jobs.attempt import Attempt
+
+if TYPE_CHECKING:
+    from ..conftest import Service
+
+STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
+
+
+def stage_states(service: Service, job_id: str, state: str) -> list[str]:
+    return [event["stage"] for event in service.events(job_id, "stage") if event["state"] == state and event["stage"] != "materialise"]
+
+
+def test_a_score_leaves_report_curves_plots_and_library_together_with_its_success(service: Service) -> None:
+    job_id = service.add_score()
+    assert service.run(job_id) == "succeeded"
+    assert stage_states(service, job_id, "finished") == STAGES
+    with service.runtime.sessions() as session:
+        result = session.get_one(Result, job_id)
+        curves = {curve.name: curve for curve in session.scalars(select(Curve).where(Curve.job_id == job_id))}
+        points = session.scalars(select(CurvePoint).where(CurvePoint.curve_id == curves["library"].id)).all()
+        plots = session.scalars(select(Plot).where(Plot.job_id == job_id)).all()
+        library = session.get_one(ConceptLibrary, result.library_id)
+        concepts = session.scalars(select(Concept).where(Concept.library_id == library.id).order_by(Concept.index)).all()
+    assert 0 < result.report["iis"] <= 1.05
+    assert set(curves) == {"library", "random_control"}
+    assert {point.kept for point in points} == {point["kept"] for point in result.report["points"]}
+    assert {(plot.name, plot.format) for plot in plots} == {(name, kind) for name in ("arr", "accuracy") for kind in ("png", "svg")}
+    assert (library.kind, library.concept_count, library.dimension, len(concepts)) == ("prototype", 8, 6, 8)
+    assert np.allclose([np.linalg.norm(concept.vector) for concept in concepts], 1, atol=1e-4)
+
+
+def test_a_second_job_on_the_same_data_computes_nothing_again(service: Service) -> None:
+    first = service.add_score()
+    service.run(first)
+    second = service.add_score(dataset_id=service.job(first).dataset_id)
+    assert service.run(second) == "succeeded"
+    assert stage_states(service, second, "reused") == STAGES
+    with service.runtime.sessions() as session:
+        assert session.get_one(Result, first).report == session.get_one(Result, second).report
+
+
+def test_what_another_job_finishes_meanwhile_is_not_computed_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = service.add_score()
+    second = service.add_score(dataset_id=service.job(first).dataset_id)
+    compute = Attempt.compute
+
+    def overtaken(attempt: Attempt, stage: str, *given: Any, **named: Any) -> dict[str, Any]:
+        if attempt.job_id == first and service.job(second).state == "queued":
+            assert service.run(second) == "succeeded"
+        return compute(attempt, stage, *given, **named)
+
+    monkeypatch.setattr(Attempt, "compute", overtaken)
+    assert service.run(first) == "succeeded"
+    assert stage_states(service, second, "finished") == STAGES
+    assert stage_states(service, first, "finished") == STAGES[:1]
+    assert stage_states(service, first, "reused") == STAGES[1:]
+
+
+def test_another_library_on_the_same_data_reuses_the_features_and_the_control(service: Service) -> None:
+    first = service.add_score()
+    service.run(first)
+    second = service.add_score(dataset_id=service.job(first).dataset_id, library={"kind": "cluster", "concept_count": 8, "parts": []})
+    assert service.run(second) == "succeeded"
+    assert stage_states(service, second, "reused") == ["extract", "control"]
+
+
+def test_another_owner_on_the_same_content_computes_everything(service: Service) -> None:
+    first = service.add_score()
+    service.run(first)
+    digest = service.dataset(service.job(first).dataset_id).digest
+    service.become_another_owner()
+    job_id = service.add_score(dataset_id=service.add_dataset(service.features(), state="ready", digest=digest))
+    assert service.run(job_id) == "succeeded"
+    assert stage_states(service, job_id, "finished") == STAGES
+
+
+def test_a_library_fitted_before_is_used_as_it_is(service: Service) -> None:
+    first = service.add_score()
+    service.run(first)
+    with service.runtime.sessions() as session:
+        library_id = session.get_one(Result, first).library_id
+    second = service.add_score(dataset_id=service.job(first).dataset_id, library={"id": library_id}, seed=1)
+    assert service.run(second) == "succeeded"
+    assert "libraries" not in stage_states(service, second, "finished")
+    with service.runtime.sessions() as session:
+        assert session.get_one(Result, second).library_id == library_id
+
+
+def test_an_artifact_that_storage_has_lost_is_computed_again(service: Service) -> None:
+    first = service.add_score()
+    service.run(first)
+    with service.runtime.sessions() as session:
+        features = session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "extract")).one()
+    service.runtime.store.delete(features)
+    second = service.add_score(dataset_id=service.job(first).dataset_id, library={"kind": "cluster", "concept_count": 8, "parts": []})
+    assert service.run(second) == "succeeded"
+    assert service.runtime.store.exists(features)
+
+
+def test_more_concepts_than_elements_fail_at_once_with_the_engines_sentence(service: Service) -> None:
+    job_id = service.add_score(library={"kind": "prototype", "concept_count": 5000, "parts": []})
+    assert service.run(job_id) == "failed"
+    job = service.job(job_id)
+    assert (job.attempt, job.error["code"]) == (1, "library_invalid")
+
+
+def test_a_network_on_images_is_scored_and_its_concepts_have_crops(service: Service) -> None:
+    model_id = service.add_tiny_model()
+    dataset_id = service.add_dataset(images_zip(), "squares.zip", "images")
+    for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
+        assert service.run(check) == "succeeded", service.job(check).error
+    job_id = service.add_score(dataset_id=dataset_id, model_id=model_id)
+    assert service.run(job_id) == "succeeded", service.job(job_id).error
+    with service.runtime.sessions() as session:
+        library = session.get_one(ConceptLibrary, session.get_one(Result, job_id).library_id)
+        concept = session.get_one(Concept, (library.id, 0))
+        shards = session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all()
+    with (
+        service.runtime.store.open(library.settings["exemplars"]["sha256"]) as content,
+        zipfile.ZipFile(io.BytesIO(content.read())) as crops,
+    ):
+        crop = Image.open(io.BytesIO(crops.read(concept.exemplars[0]["crop"])))
+    assert max(crop.size) == 96
+    assert concept.exemplars[0]["image"].endswith(".png")
+    assert shards == []
+
+
+def images_zip(per_class: int = 12) -> bytes:
+    """Class folders of noisy dark and bright squares."""
+    generator = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for label, level in (("bright", 200), ("dark", 40)):
+            for index in range(per_class):
+                pixels = np.clip(generator.normal(level, 20, (24, 24, 3)), 0, 255).astype(np.uint8)
+                png = io.BytesIO()
+                Image.fromarray(pixels).save(png, "PNG")
+                archive.writestr(f"{label}/{index}.png", png.getvalue())
+    return buffer.getvalue()

@@ -1,0 +1,180 @@
+"""The rules of job states, on the rows themselves."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from sqlalchemy import select, update
+
+from app.db import transitions
+from app.db.models import IdempotencyRecord, Job
+from app.db.transitions import CancelRequested, LeaseLost
+from app.db.turns import queued_jobs
+from worker.maintenance.garbage_collector import Collector
+from worker.maintenance.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from ..conftest import Service
+
+
+def claim(service: Service, job_id: str, lease_seconds: float = 60) -> str:
+    with service.runtime.sessions.begin() as session:
+        token = transitions.claim(session, job_id, "a worker", lease_seconds)
+    assert token is not None
+    return token
+
+
+def let_lease_end(service: Service, job_id: str) -> None:
+    with service.runtime.sessions.begin() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(lease_expires_at=Job.queued_at))
+
+
+def test_every_write_under_an_old_lease_is_refused_and_leaves_no_trace(service: Service) -> None:
+    job_id = service.add_check()
+    old = claim(service, job_id)
+    let_lease_end(service, job_id)
+    Sweeper(service.runtime).sweep()
+    new = claim(service, job_id)
+    error = {"code": "x", "message": "x", "param": None}
+    writes = (
+        lambda session: transitions.succeed(session, job_id, old),
+        lambda session: transitions.fail(session, job_id, old, error),
+        lambda session: transitions.report_progress(session, job_id, old, stage="heads", done=1, total=2, eta_seconds=None),
+        lambda session: transitions.add_event(session, job_id, old, "warning", {}),
+        lambda session: transitions.give_up_attempt(session, job_id, old, error, 3),
+        lambda session: transitions.hand_back(session, job_id, old),
+        lambda session: transitions.finish_cancel(session, job_id, old),
+    )
+    for write in writes:
+        with pytest.raises(LeaseLost), service.runtime.sessions.begin() as session:
+            write(session)
+    with service.runtime.sessions.begin() as session:
+        assert transitions.renew(session, job_id, old, 60) is None
+        assert transitions.renew(session, job_id, new, 60) == "running"
+    job = service.job(job_id)
+    assert (job.state, job.attempt, job.progress) == ("running", 2, None)
+    assert service.states(job_id) == ["queued", "running", "queued", "running"]
+
+
+def test_a_job_whose_worker_is_lost_three_times_fails_and_so_does_what_it_checked(service: Service) -> None:
+    job_id = service.add_check()
+    for _ in range(3):
+        claim(service, job_id)
+        let_lease_end(service, job_id)
+        Sweeper(service.runtime).sweep()
+    job = service.job(job_id)
+    assert (job.state, job.attempt, job.error["code"]) == ("failed", 3, "worker_lost")
+    assert service.dataset(job.dataset_id).error["code"] == "worker_lost"
+
+
+def test_a_canceling_job_whose_worker_is_lost_is_canceled(service: Service) -> None:
+    job_id = service.add_check()
+    claim(service, job_id)
+    with service.runtime.sessions.begin() as session:
+        assert transitions.request_cancel(session, session.get_one(Job, job_id)) == "canceling"
+    let_lease_end(service, job_id)
+    Sweeper(service.runtime).sweep()
+    assert service.job(job_id).state == "canceled"
+
+
+def test_a_result_that_comes_after_a_cancel_was_asked_for_is_not_written(service: Service) -> None:
+    job_id = service.add_check()
+    token = claim(service, job_id)
+    with service.runtime.sessions.begin() as session:
+        transitions.request_cancel(session, session.get_one(Job, job_id))
+    with pytest.raises(CancelRequested), service.runtime.sessions.begin() as session:
+        transitions.succeed(session, job_id, token)
+    assert service.job(job_id).state == "canceling"
+
+
+def test_a_live_lease_is_left_alone_by_the_sweeper(service: Service) -> None:
+    job_id = service.add_check()
+    claim(service, job_id)
+    swept = Sweeper(service.runtime).sweep()
+    assert swept is not None
+    assert swept.released == 0
+    assert service.job(job_id).state == "running"
+
+
+def test_only_one_worker_sweeps_at_a_time(service: Service) -> None:
+    sweeper = Sweeper(service.runtime)
+    address = service.runtime.settings.database_url.replace("+psycopg", "")
+    with psycopg.connect(address) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (0x1155,))
+        assert sweeper.sweep() is None
+    assert sweeper.sweep() is not None
+
+
+def test_the_sweeper_does_not_ring_again_while_the_bells_still_wait(service: Service) -> None:
+    sweeper = Sweeper(service.runtime)
+    service.add_check()
+    service.add_check()
+    assert [swept.rung for swept in (sweeper.sweep(), sweeper.sweep()) if swept] == [2, 0]
+
+
+def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service) -> None:
+    from worker.celery_app import keep_house
+
+    now = datetime.now(UTC)
+    with service.runtime.sessions.begin() as session:
+        for key, created_at in (("old", now - timedelta(hours=25)), ("young", now - timedelta(hours=23))):
+            session.add(IdempotencyRecord(owner_id=service.owner_id, key=key, request_digest="0", created_at=created_at))
+    Sweeper(service.runtime, partial(keep_house, service.runtime, Collector(service.runtime))).sweep()
+    with service.runtime.sessions() as session:
+        assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
+
+
+def test_the_sweeper_goes_on_after_a_sweep_that_broke(service: Service) -> None:
+    broken = threading.Event()
+
+    def break_once(_: object) -> None:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("a fault of our own")
+
+    sweeper = Sweeper(service.runtime, break_once)
+    sweeper.start()
+    try:
+        service.wait_until(broken.is_set, 10, "the first sweep")
+        job_id = service.add_check()
+        claim(service, job_id)
+        let_lease_end(service, job_id)
+        service.wait_until(lambda: service.job(job_id).state == "queued", 10, "another sweep")
+    finally:
+        sweeper.close()
+
+
+def test_listeners_are_told_of_every_change(service: Service) -> None:
+    address = service.runtime.settings.database_url.replace("+psycopg", "")
+    with psycopg.connect(address, autocommit=True) as listener:
+        listener.execute("LISTEN job_events")
+        job_id = service.add_check()
+        claim(service, job_id)
+        heard = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
+    assert heard == [job_id, job_id]
+
+
+def test_checks_are_taken_before_scores_that_were_queued_earlier(service: Service) -> None:
+    score, check = service.add_score(), service.add_check()
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 10)) == [check, score]
+
+
+def test_owners_take_turns_and_whoever_was_served_longest_ago_is_next(service: Service) -> None:
+    dataset = service.add_dataset(None, state="ready", digest="d")
+    many = [service.add_score(dataset) for _ in range(4)]
+    service.become_another_owner()
+    one = service.add_score(service.add_dataset(None, state="ready", digest="e"))
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 10)) == [many[0], one, *many[1:]]
+    claim(service, many[0])  # a turn of the first owner
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 2)) == [one, many[1]]
+    claim(service, one)
+    with service.runtime.sessions() as session:
+        assert list(queued_jobs(session, 10)) == many[1:]

@@ -1,0 +1,77 @@
+"""Files kept at hand to answer from: whole or absent, bounded, and gone with their worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from iis_engine.heads.logistic import Heads
+from worker.handlers.model_cache import Warm, size_bytes_of
+from worker.queries.file_cache import FilesAtHand
+
+
+def writer(text: str, made: list[str] | None = None) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_text(text)
+        if made is not None:
+            made.append(text)
+
+    return write
+
+
+def test_a_file_is_made_once_and_read_again(tmp_path: Path) -> None:
+    files, made = FilesAtHand(tmp_path, "a", 1000), list[str]()
+    for _ in range(2):
+        assert files.get("x", writer("content", made)).read_text() == "content"
+    assert made == ["content"]
+
+
+def test_a_file_whose_making_broke_off_is_not_there(tmp_path: Path) -> None:
+    files = FilesAtHand(tmp_path, "a", 1000)
+
+    def half(path: Path) -> None:
+        path.write_text("ha")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        files.get("x", half)
+    assert files.get("x", writer("whole")).read_text() == "whole"
+
+
+def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
+    files = FilesAtHand(tmp_path, "a", 25)
+    for name in ("x", "y", "z"):
+        files.get(name, writer("0123456789"))
+    files.get("x", writer("never written"))
+    files.shrink()
+    assert {path.name for path in files.folder.iterdir()} == {"lock", "x", "z"}
+
+
+def test_a_folder_is_removed_when_its_worker_closes_and_when_its_worker_was_killed(tmp_path: Path) -> None:
+    closed, killed, alive = (FilesAtHand(tmp_path, name, 1000) for name in ("closed", "killed", "alive"))
+    closed.close()
+    killed._own._lock.close()  # what the kernel does for a process that dies
+    FilesAtHand(tmp_path, "next", 1000)
+    assert {folder.name for folder in tmp_path.iterdir()} == {"alive", "next"}
+    assert alive.get("x", writer("still here")).exists()
+
+
+def test_loaded_values_are_bounded_and_the_newest_is_kept_whatever_its_size() -> None:
+    warm = Warm()
+    warm.limit_bytes = 100
+    warm.get("a", lambda: torch.zeros(10))
+    warm.get("b", lambda: torch.zeros(10))
+    warm.get("a", lambda: pytest.fail("it is loaded"))
+    warm.get("c", lambda: torch.zeros(10))
+    assert ["a" in warm, "b" in warm, "c" in warm] == [True, False, True]
+    warm.get("d", lambda: torch.zeros(1000))
+    assert ["a" in warm, "c" in warm, "d" in warm] == [False, False, True]
+
+
+def test_sizes_count_the_tensors_of_what_is_held() -> None:
+    heads = Heads((), torch.zeros(3, 4), torch.zeros(2), torch.zeros(2), 7)
+    assert size_bytes_of(heads) == 4 * (12 + 2 + 2)
+    assert size_bytes_of((heads, torch.zeros(2).double())) == 64 + 16

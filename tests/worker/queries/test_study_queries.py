@@ -1,0 +1,155 @@
+"""Questions about a study: its statistics, figures and table are made once for each state of it, and kept."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from sqlalchemy import func, select
+
+from app.db.ids import new_id
+from app.db.models import Job, StageArtifact, Study, StudyCell
+from app.studies.cells import REPORTED, study_rows
+from worker.jobs.results import add_results
+from worker.queries.context import Question
+from worker.queries.dispatcher import Desk
+from worker.sandbox.process import StageRefused, Stop
+
+if TYPE_CHECKING:
+    from ..conftest import Service
+
+GRID: dict[str, Any] = {
+    "models": [],
+    "libraries": [{"kind": "prototype", "parts": []}, {"kind": "cluster", "parts": []}],
+    "sparsity_grids": [[0, 0.5, 1]],
+    "evolution": False,
+}
+ENDS = (("", 0.0), ("_low", -0.01), ("_high", 0.01))
+
+
+@pytest.fixture
+def desk(service: Service) -> Iterator[Desk]:
+    desk = Desk(service.runtime, Stop())
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def study_id(service: Service) -> str:
+    """Four representations of ready features through two libraries, all scored."""
+    study = Study(id=new_id("study"), owner_id=service.owner_id, name="four sets", grid=GRID)
+    with service.runtime.sessions.begin() as session:
+        session.add(study)
+    for number in range(4):
+        add_cells(service, study.id, number)
+    return study.id
+
+
+def add_cells(service: Service, study_id: str, number: int) -> None:
+    """One more representation: a better one with a higher IIS than those before, through each library of the study."""
+    dataset_id = service.add_dataset(service.features(), state="ready", digest=new_id("dataset"))
+    for place in range(2):
+        job_id = service.add_score(dataset_id, library=GRID["libraries"][place] | {"concept_count": 8})
+        report = service.folder / f"{job_id}.json"
+        report.write_text(json.dumps(report_of(0.5 + 0.05 * number, 0.6 + 0.04 * number + 0.01 * place)))
+        cell = StudyCell(
+            study_id=study_id,
+            number=2 * number + place,
+            job_id=job_id,
+            created=True,
+            request_digest=job_id,
+            dataset_id=dataset_id,
+            library=place,
+            concept_count=8,
+            seed=0,
+        )
+        with service.runtime.sessions.begin() as session:
+            job = session.get_one(Job, job_id)
+            add_results(session, job, report=report, plots=[], library_id=None, predictors=None)
+            job.state = "succeeded"
+            session.add(cell)
+
+
+def report_of(accuracy: float, iis: float) -> dict[str, Any]:
+    """What a score leaves, as far as a study reads it, with a curve of three points."""
+    numbers = dict.fromkeys(REPORTED.values(), 0.4)
+    intervals = {
+        f"{name}{end}": value + shift for name, value in (("accuracy_representation", accuracy), ("iis", iis)) for end, shift in ENDS
+    }
+    bounds = {f"{name}_{end}": 0.5 for name in ("accuracy", "arr") for end in ("low", "high")}
+    points = [bounds | {"kept": k, "sparsity": 1 - k / 8, "accuracy": accuracy * k / 8, "arr": k / 8} for k in (8, 4, 0)]
+    return numbers | intervals | {"chance": 0.1, "points": points}
+
+
+def ask(service: Service, desk: Desk, kind: str, study_id: str, **about: Any) -> bytes:
+    answer = desk.answer(Question(service.owner_id, kind, {"study": study_id, **about}))
+    with service.runtime.store.open(answer["sha256"]) as content:
+        return content.read()
+
+
+def kept(service: Service, kind: str) -> int:
+    with service.runtime.sessions() as session:
+        return session.scalar(select(func.count()).where(StageArtifact.stage == kind)) or 0
+
+
+def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(service: Service, desk: Desk, study_id: str) -> None:
+    first = ask(service, desk, "study_analysis", study_id)
+    analysis = json.loads(first)
+    with service.runtime.sessions() as session:
+        rows = study_rows(session, service.owner_id, study_id)
+    assert analysis["rows"] == len(rows) == 8
+    found = {relation["library"]: relation for relation in analysis["relation"]}
+    assert {library: relation["n"] for library, relation in found.items()} == {"prototype": 4, "cluster": 4}
+    assert [point["iis"]["value"] for point in found["cluster"]["points"]] == [row["iis"] for row in rows if row["library"] == "cluster"]
+    assert found["cluster"]["accuracy"]["spearman"]["value"] == pytest.approx(1)
+    assert analysis["agreement"][0]["libraries"] == ["prototype", "cluster"]
+    assert analysis["sparsity_grids"][0]["grids"][0]["models"][0]["area"] == pytest.approx(0.5)
+
+    with service.runtime.sessions.begin() as session:
+        session.get_one(Study, study_id).name = "another name"
+    assert ask(service, desk, "study_analysis", study_id) == first
+    assert kept(service, "study_analysis") == 1
+
+    with service.runtime.sessions() as session:
+        sha256 = session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "study_analysis")).one()
+    service.runtime.store.delete(sha256)
+    assert ask(service, desk, "study_analysis", study_id) == first  # what storage has lost is made again
+
+    add_cells(service, study_id, 4)
+    assert json.loads(ask(service, desk, "study_analysis", study_id))["rows"] == 10
+    assert kept(service, "study_analysis") == 2
+
+
+def test_figures_are_drawn_from_the_kept_statistics_where_the_grid_has_something_for_them(
+    service: Service, desk: Desk, study_id: str
+) -> None:
+    png = ask(service, desk, "study_figure", study_id, name="iis_accuracy", format="png")
+    assert Image.open(io.BytesIO(png)).width > 500
+    assert ask(service, desk, "study_figure", study_id, name="agreement", format="svg").startswith(b"<?xml")
+    assert (kept(service, "study_analysis"), kept(service, "study_figure")) == (1, 2)
+    with pytest.raises(StageRefused, match="is no evolution") as refused:
+        ask(service, desk, "study_figure", study_id, name="evolution", format="png")
+    assert refused.value.error["code"] == "figure_absent"
+
+
+def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, desk: Desk, study_id: str) -> None:
+    table = pq.read_table(io.BytesIO(ask(service, desk, "study_table", study_id))).to_pylist()
+    with service.runtime.sessions() as session:
+        rows = study_rows(session, service.owner_id, study_id)
+    assert set(table[0]) == set(rows[0])
+    for written, row in zip(table, rows, strict=True):
+        points = [list(point.values()) for point in written.pop("points")]
+        assert points == row.pop("points")
+        assert written == row
+
+
+def test_another_owners_study_is_not_there(service: Service, desk: Desk, study_id: str) -> None:
+    service.become_another_owner()
+    with pytest.raises(StageRefused, match="no study") as refused:
+        ask(service, desk, "study_analysis", study_id)
+    assert refused.value.error["code"] == "study_absent"

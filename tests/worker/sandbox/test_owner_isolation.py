@@ -1,0 +1,118 @@
+"""The compute process parses strangers' files: it holds no credentials, sees no network, and cannot corrupt what it says to the parent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from app.db.models import Dataset, Model
+from worker.jobs.access import fetches_by_name
+from worker.sandbox.environment import scrubbed_environment
+from worker.sandbox.process import Compute
+from worker.sandbox.scratch_folders import OwnFolder
+
+if TYPE_CHECKING:
+    from ..conftest import Service
+
+CREDENTIALS = ("IIS_", "AWS_", "PG", "DATABASE", "REDIS", "SECRET", "TOKEN", "KEY", "PASSWORD")
+
+
+def test_no_credential_reaches_the_compute_process(service: Service) -> None:
+    assert service.run(service.add_check()) == "succeeded"
+    environment = psutil.Process(service.compute.pid).environ()
+    assert environment
+    assert [name for name in environment if any(part in name for part in CREDENTIALS)] == []
+    assert service.runtime.settings.database_url not in "".join(environment.values())
+
+
+def test_no_connection_of_the_service_reaches_the_compute_process(service: Service) -> None:
+    assert service.run(service.add_check()) == "succeeded"
+    assert psutil.Process(service.compute.pid).net_connections() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network name spaces are Linux's")
+def test_the_compute_process_sees_no_network_interface_but_its_own_loopback(service: Service) -> None:
+    if run_program("from worker.sandbox.confinement import leave_network; print(leave_network())").stdout != "True\n":
+        pytest.skip("this platform lets no process leave the network")
+    assert service.run(service.add_check()) == "succeeded"
+    interfaces = Path(f"/proc/{service.compute.pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+
+
+def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -> None:
+    given = {"HTTPS_PROXY": "http://proxy", "IIS_DATABASE_URL": "secret", "PATH": "/bin"}
+    assert "HTTPS_PROXY" not in scrubbed_environment(given, tmp_path, tmp_path, network=False)
+    with_network = scrubbed_environment(given, tmp_path, tmp_path, network=True)
+    assert with_network["HTTPS_PROXY"] == "http://proxy"
+    assert "IIS_DATABASE_URL" not in with_network
+
+
+def test_only_what_is_fetched_by_name_has_the_network() -> None:
+    published, uploaded = Model(pretrained="default"), Model(upload_id="upl_1")
+    on_hub, archive = Dataset(hub={"name": "a/b"}), Dataset(upload_id="upl_2")
+    stages = (
+        "check_model",
+        "check_dataset",
+        "materialise",
+        "extract",
+        "embed_images",
+        "embed_phrases",
+        "embed_classes",
+        "libraries",
+        "name",
+        "heads",
+    )
+    assert [stage for stage in stages if fetches_by_name(stage, published, archive, None)] == ["check_model", "extract"]
+    assert [stage for stage in stages if fetches_by_name(stage, uploaded, on_hub, None)] == ["check_dataset", "materialise"]
+    words = ["embed_images", "embed_phrases", "embed_classes", "name"]
+    assert [stage for stage in stages if fetches_by_name(stage, uploaded, archive, published)] == words
+    assert not any(fetches_by_name(stage, uploaded, archive, uploaded) for stage in stages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process folders are Linux's")
+def test_a_hidden_process_keeps_its_environment_from_others_of_the_same_user() -> None:
+    """As an unprivileged user, since root may read everything."""
+    program = (
+        "import ctypes, os, sys\n"
+        "from worker.sandbox.confinement import hide_from_children\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # a process that has changed its user is hidden from the start
+        "def child_reads():\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        try: open(f'/proc/{os.getppid()}/environ', 'rb').read()\n"
+        "        except OSError: os._exit(1)\n"
+        "        os._exit(0)\n"
+        "    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0\n"
+        "before = child_reads()\n"
+        "hide_from_children()\n"
+        "print(before, child_reads())\n"
+    )
+    assert run_program(program).stdout == "True False\n"
+
+
+def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:
+    program = (
+        "import os, sys\n"
+        "from worker.child.__main__ import _claim_pipes\n"
+        "requests, answers = _claim_pipes()\n"
+        "print('chatter'); os.system('echo chatter'); sys.stdout.write('chatter')\n"
+        "answers.write('the answer'); answers.flush()\n"
+    )
+    done = run_program(program)
+    assert done.stdout == "the answer"
+    assert done.stderr.count("chatter") == 3
+
+
+def test_killing_a_compute_process_that_never_started_is_harmless(tmp_path: Path) -> None:
+    Compute(tmp_path, OwnFolder(tmp_path / "work", "a")).kill()
+
+
+def run_program(program: str) -> subprocess.CompletedProcess[str]:
+    """What a process of its own printed, after it ended well."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

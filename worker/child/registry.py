@@ -1,0 +1,38 @@
+"""Every stage and query of the confined process, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from worker.handlers.dispatch import answer
+from worker.handlers.study import answer_study
+from worker.stages.batch_explanation import explain_rows, represent, unpack
+from worker.stages.extraction import extract, materialise
+from worker.stages.finetuning import compare, evaluate, finetune
+from worker.stages.reporter import Reporter
+from worker.stages.scoring import control, curve, explain, heads, libraries, predictors, report
+from worker.stages.text import clean_phrases, embed_classes, embed_images, embed_phrases, gather_phrases, name
+from worker.stages.validation import check_dataset, check_model
+
+Stage = Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]
+
+
+def prepare() -> None:
+    """Import what every stage needs, once for all jobs of this process."""
+    import torch
+
+    torch.set_grad_enabled(True)
+
+
+STAGES: dict[str, Stage] = {
+    stage.__name__: stage
+    for stage in (
+        *(check_model, check_dataset, gather_phrases, clean_phrases),
+        *(materialise, extract, embed_images, embed_phrases, embed_classes),
+        *(libraries, name, control, heads, curve, explain, predictors, report, answer, answer_study),
+        *(unpack, represent, explain_rows),
+        *(finetune, evaluate, compare),
+    )
+}

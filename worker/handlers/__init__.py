@@ -1,0 +1,1 @@
+"""Query handlers of the confined process: explanations, predictions, figures and study statistics."""

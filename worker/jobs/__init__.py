@@ -1,0 +1,1 @@
+"""Jobs in the parent: claim, attempt, pipeline, artifacts and results."""

@@ -1,0 +1,68 @@
+"""Keeps a job's lease while it runs, and stops the job when the lease is lost or someone asked for it to be canceled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db import transitions
+from app.db.session import SessionFactory
+from app.settings import Settings
+from worker.sandbox.process import Stop
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseKeeper:
+    """A thread that renews the lease and reads the job's state; used as a context around the work.
+
+    When the database cannot be reached the work goes on until the lease must have run out (`Stop.lease_until`): from
+    then on another worker may hold the job, so this one stops. The same holds after the process was suspended.
+    """
+
+    def __init__(self, sessions: SessionFactory, settings: Settings, job_id: str, token: str, stop: Stop) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._job_id = job_id
+        self._token = token
+        self._stop = stop
+        self._done = threading.Event()
+        stop.lease_until = time.monotonic() + settings.lease_seconds
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{job_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        renew_at = time.monotonic() + self._settings.heartbeat_seconds
+        while not self._done.wait(self._settings.cancel_poll_seconds):
+            asked_at = time.monotonic()
+            try:
+                with self._sessions.begin() as session:
+                    if asked_at >= renew_at:
+                        state = transitions.renew(session, self._job_id, self._token, self._settings.lease_seconds)
+                    else:
+                        state = transitions.state_under_lease(session, self._job_id, self._token)
+            except SQLAlchemyError as error:
+                log.warning("lease_not_renewed", job_id=self._job_id, error=str(error))
+                continue
+            if asked_at >= renew_at:
+                self._stop.lease_until = asked_at + self._settings.lease_seconds
+                renew_at = asked_at + self._settings.heartbeat_seconds
+            if self._done.is_set():
+                return
+            if state is None:
+                self._stop.set("lease_lost")
+                return
+            if state == "canceling":
+                self._stop.set("canceling")

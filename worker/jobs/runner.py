@@ -1,0 +1,176 @@
+"""A job's way through one attempt: claim it, run it, and end it in exactly one way. What the kinds of jobs do lives beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.db import transitions
+from app.db.models import Json
+from app.db.session import is_outage
+from app.db.transitions import CancelRequested, LeaseLost
+from app.db.turns import queued_jobs
+from app.queue import ring
+from app.storage import StorageUnavailable
+from worker.jobs.attempt import Attempt
+from worker.jobs.explain import run_explain
+from worker.jobs.finetune import run_finetune
+from worker.jobs.lease import LeaseKeeper
+from worker.jobs.score import run_score
+from worker.jobs.validation import run_check_concept_set, run_check_dataset, run_check_model
+from worker.metrics import JOBS_ENDED
+from worker.runtime import Runtime
+from worker.sandbox.process import ChildLost, DeadlinePassed, Interrupted, StageRefused, Stop
+from worker.sandbox.resource_limits import LimitExceeded
+
+KINDS: dict[str, Callable[[Attempt], None]] = {
+    "score": run_score,
+    "explain": run_explain,
+    "finetune": run_finetune,
+    "check_model": run_check_model,
+    "check_dataset": run_check_dataset,
+    "check_concept_set": run_check_concept_set,
+}
+
+PAUSE_GROWTH = 4
+
+log = structlog.get_logger(__name__)
+
+
+def answer_bell(runtime: Runtime) -> None:
+    """Run whatever is queued, each owner in turn, until nothing is; so no queued job waits for a message of its own."""
+    while not runtime.shutting_down.is_set() and (job_id := _next_queued(runtime)) is not None:
+        run_job(runtime, job_id)
+
+
+def _next_queued(runtime: Runtime) -> str | None:
+    try:
+        with runtime.sessions.begin() as session:
+            return next(iter(queued_jobs(session, 1)), None)
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        log.warning("database_away", error=str(error))
+        return None
+
+
+def run_job(runtime: Runtime, job_id: str) -> str | None:
+    """Run one attempt at a queued job; returns how it ended, or None when there was nothing to take.
+
+    Harmless for any id at any time: a finished, running or unknown job is left alone.
+    """
+    try:
+        with runtime.sessions.begin() as session:
+            token = transitions.claim(session, job_id, runtime.name, runtime.settings.lease_seconds)
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        log.warning("database_away", job_id=job_id, error=str(error))
+        return None
+    if token is None:
+        return None
+    with structlog.contextvars.bound_contextvars(job_id=job_id), runtime.in_hand() as stop:
+        with LeaseKeeper(runtime.sessions, runtime.settings, job_id, token, stop):
+            try:
+                kind, end = _run_claimed(runtime, job_id, token, stop)
+            except (LeaseLost, Interrupted, SQLAlchemyError) as error:  # the sweeper gives the job to another worker
+                if isinstance(error, SQLAlchemyError) and not is_outage(error):
+                    raise
+                runtime.compute.kill()
+                kind, end = "unknown", "lease_lost"
+                log.warning("lease_lost", error=str(error))
+        JOBS_ENDED.labels(kind, end).inc()
+        log.info("attempt_ended", end=end)
+    return end
+
+
+def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple[str, str]:
+    attempt = Attempt(runtime, job_id, token, stop)
+    kind = attempt.rows.job.kind
+    try:
+        with attempt:
+            log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+            end = _run_to_end(attempt)
+    except CancelRequested:
+        runtime.compute.kill()
+        attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))
+        end = "canceled"
+    return kind, end
+
+
+def _run_to_end(attempt: Attempt) -> str:
+    try:
+        attempt.make_workspace()
+        KINDS[attempt.rows.job.kind](attempt)
+    except (StageRefused, LimitExceeded, DeadlinePassed) as error:
+        return _fail(attempt, _final_error(attempt, error))
+    except Interrupted:
+        return _stop(attempt)
+    except (LeaseLost, CancelRequested):
+        raise
+    except Exception as error:
+        if isinstance(error, SQLAlchemyError) and is_outage(error):
+            raise
+        return _try_again(attempt, error)
+    return "succeeded"
+
+
+def _stop(attempt: Attempt) -> str:
+    reason = attempt.stop.reason
+    if reason == "canceling":
+        raise CancelRequested(attempt.job_id)
+    if reason != "shutdown":
+        raise LeaseLost(attempt.job_id)
+
+    def hand_back(session: Session) -> None:
+        transitions.hand_back(session, attempt.job_id, attempt.token)
+
+    attempt.end(hand_back)
+    ring(attempt.job_id, attempt.runtime.settings.redis_url)
+    return "handed_back"
+
+
+def _fail(attempt: Attempt, error: Json) -> str:
+    attempt.end(lambda session: transitions.fail(session, attempt.job_id, attempt.token, error))
+    return "failed"
+
+
+def _try_again(attempt: Attempt, error: Exception) -> str:
+    settings = attempt.runtime.settings
+    log.warning("attempt_lost", error=str(error), exc_info=not isinstance(error, ChildLost))
+    number = attempt.rows.job.attempt
+    if isinstance(error, StorageUnavailable | OSError) and number < settings.max_attempts:
+        attempt.stop.event.wait(settings.retry_pause_seconds * PAUSE_GROWTH ** (number - 1))  # a restart of the storage fits in
+    sentence = _passing_error(error)
+    state = attempt.end(
+        lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, sentence, settings.max_attempts)
+    )
+    if state == "queued":
+        ring(attempt.job_id, settings.redis_url)
+    return state
+
+
+def _final_error(attempt: Attempt, error: Exception) -> Json:
+    """Why another attempt would end the same."""
+    if isinstance(error, StageRefused):
+        return error.error
+    if isinstance(error, LimitExceeded):
+        return _error(error.code, str(error))
+    seconds = attempt.rows.job.deadline_seconds
+    return _error("deadline_exceeded", f"The job was not done within its deadline of {seconds:g} seconds.")
+
+
+def _passing_error(error: Exception) -> Json:
+    """Why the attempt was lost though another may succeed; a person reads it when the last one was lost too."""
+    if isinstance(error, ChildLost):
+        return _error("compute_lost", f"{error} It was tried as often as allowed.")
+    if isinstance(error, StorageUnavailable | OSError):
+        return _error("storage_unavailable", f"The service's storage failed on every attempt. {error}")
+    return _error("internal_error", "The service made a mistake of its own; its log says which.")
+
+
+def _error(code: str, message: str) -> Json:
+    return {"code": code, "message": message, "param": None}

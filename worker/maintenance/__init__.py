@@ -1,0 +1,1 @@
+"""Maintenance: sweep, expire and collect garbage."""

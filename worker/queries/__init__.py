@@ -1,0 +1,1 @@
+"""Queries in the parent: receive, dispatch to a confined process, answer."""

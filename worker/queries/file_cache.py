@@ -1,0 +1,79 @@
+"""Files that questions are answered from, kept on this machine; the least recently used go first. Reads no database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+
+from worker.sandbox.scratch_folders import OwnFolder
+
+log = structlog.get_logger(__name__)
+
+
+class FilesAtHand:
+    """A folder of this worker's own, removed when it closes, or by the next worker when this one was killed.
+
+    Parameters
+    ----------
+    home : the folder that all workers of this machine keep theirs in
+    limit_bytes : how much may lie there after `shrink`
+    """
+
+    def __init__(self, home: Path, name: str, limit_bytes: int) -> None:
+        self._own = OwnFolder(home, name)
+        self.folder = self._own.claim()
+        self._limit_bytes = limit_bytes
+        self._used: dict[str, float] = {}
+        self._sizes: dict[str, int] = {}
+
+    def get(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The file or folder `name`; where it is not there, `make` writes it, and it appears whole or not at all."""
+        path = self.folder / name
+        if name not in self._used:
+            partial = self.folder / f"{name}.partial"
+            _remove(partial)
+            try:
+                make(partial)
+                partial.replace(path)
+            finally:
+                _remove(partial)
+            self._sizes[name] = _size_bytes(path)
+        self._used[name] = time.monotonic()
+        return path
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove these now."""
+        for name in names:
+            if self._used.pop(name, None) is not None:
+                _remove(self.folder / name)
+                del self._sizes[name]
+
+    def shrink(self) -> None:
+        """Drop what was used longest ago until the rest fits; call it when nothing is in use."""
+        for name in sorted(self._used, key=self._used.__getitem__):
+            if sum(self._sizes.values()) <= self._limit_bytes:
+                return
+            self.drop([name])
+            log.info("file_at_hand_dropped", name=name)
+
+    def close(self) -> None:
+        """Remove everything."""
+        self._own.close()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _size_bytes(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)

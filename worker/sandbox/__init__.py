@@ -1,0 +1,1 @@
+"""The wall around the confined process: Landlock, seccomp, resource limits, pipes."""

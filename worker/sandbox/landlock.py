@@ -1,0 +1,139 @@
+"""Which files the compute process still sees, through Landlock, the kernel's own means for processes to give up rights.
+
+There is no well-kept library for it; the three calls and their structures are those of linux/landlock.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import site
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
+_ASK_VERSION = 1
+_RULE_PATH_BENEATH, _RULE_PORT = 1, 2
+
+_WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 1, 1 << 2, 1 << 3
+_MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12
+"""Devices, sockets, pipes, and links, which would lead the parent to what only it may read."""
+_MOVE, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
+_FIRST_VERSION_WITH = {_MOVE: 2, _TRUNCATE: 3, _IOCTL: 5}
+_EVERYTHING = (1 << 16) - 1
+_EXECUTE = 1
+_OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
+_READ = _READ_FILE | _READ_FOLDER
+_USE_DEVICE = _READ | _WRITE_FILE | _IOCTL
+_WRITE = _EVERYTHING & ~(_EXECUTE | _MAKE_SPECIAL | _IOCTL)
+
+OLDEST_VERSION = 2
+"""Landlock of Linux 5.19: the one before forbids every move of a file to another folder."""
+VERSION_WITH_PORTS, VERSION_WITH_SCOPES = 4, 6
+_BIND, _CONNECT = 1, 2
+_ABSTRACT_SOCKETS, _SIGNALS = 1, 2
+
+SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sys", "/proc", "/opt/rocm", "/nix/store", "/run/opengl-driver")
+SYSTEM_FILES = (
+    # Of /etc what libraries look things up in; it also holds what root may read and a stranger may not.
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "nsswitch.conf", "passwd", "group", "hosts", "host.conf"),
+    *("resolv.conf", "gai.conf", "services", "protocols", "ssl", "pki", "ca-certificates", "fonts", "mime.types", "nvidia", "alternatives"),
+)
+DEVICES = (
+    *("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"),
+    *("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/dxg"),
+)
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 (it is opened here, not written to)
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("ports", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+
+
+class _PathRule(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+
+class _PortRule(ctypes.Structure):
+    _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
+def see_only(writes: Iterable[Path], reads: Iterable[Path], ports: Iterable[int]) -> int:
+    """See from now on nothing but the system's libraries, Python's, our own and the given folders and files.
+
+    Binding ports, connecting to others than the given ones, signals to others and their abstract sockets go too, where the kernel's
+    version has that. Call it while the process has one thread, and after `no new privileges`.
+
+    Returns
+    -------
+    The version of Landlock that holds; 0 where the kernel has none or too old a one.
+    """
+    version = _version()
+    if version < OLDEST_VERSION:
+        return 0
+    libc = _libc()
+    handled = _EVERYTHING & ~sum(right for right, first in _FIRST_VERSION_WITH.items() if version < first)
+    with_ports, with_scopes = version >= VERSION_WITH_PORTS, version >= VERSION_WITH_SCOPES
+    ruleset = _Ruleset(handled, (_BIND | _CONNECT) * with_ports, (_ABSTRACT_SOCKETS | _SIGNALS) * with_scopes)
+    size = 8 * (1 + with_ports + with_scopes)
+    descriptor = libc.syscall(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    if descriptor < 0:
+        return 0
+    try:
+        for path, rights in _rights(writes, reads):
+            _allow(libc, descriptor, path, rights & handled)
+        for port in ports if with_ports else ():
+            rule = _PortRule(_CONNECT, port)
+            libc.syscall(_ADD_RULE, descriptor, _RULE_PORT, ctypes.byref(rule), ctypes.c_uint32(0))
+        return version if libc.syscall(_RESTRICT_SELF, descriptor, ctypes.c_uint32(0)) == 0 else 0
+    finally:
+        os.close(descriptor)
+
+
+def _rights(writes: Iterable[Path], reads: Iterable[Path]) -> Iterator[tuple[str, int]]:
+    for path in (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *_code(), *map(str, reads)):
+        yield path, _READ
+    for pattern in DEVICES:
+        for path in glob.glob(pattern):
+            yield path, _USE_DEVICE
+    for path in (SHARED_MEMORY, *map(str, writes)):
+        yield path, _WRITE
+    yield f"/proc/{os.getpid()}", _READ | _WRITE_FILE  # threads name themselves there
+
+
+def _code() -> Iterator[str]:
+    """Python's folders and our own packages; not the folder around these, which may hold anything."""
+    yield from {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()}
+    packages = Path(__file__).parents[2]
+    yield from (str(packages / "worker"), str(packages / "iis_engine"))
+    for name in ("LD_LIBRARY_PATH", "CUDA_HOME"):
+        yield from filter(None, os.environ.get(name, "").split(os.pathsep))
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
+    """Allow what lies at a path, and beneath it; nothing where there is nothing."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            rights &= _OF_A_FILE
+        rule = _PathRule(rights, descriptor)
+        libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0))
+    finally:
+        os.close(descriptor)
+
+
+def _version() -> int:
+    if sys.platform != "linux":
+        return 0
+    return _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,1 @@
+"""Stages of jobs in the confined process: files in, files out."""
