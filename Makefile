@@ -32,7 +32,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 demo: install
-	$(BIN)/python -m client.demo $(if $(ONCE),--once)
+	$(BIN)/python -m demo $(if $(ONCE),--once)
 
 up: install
 	$(BIN)/iis up

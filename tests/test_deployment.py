@@ -227,7 +227,7 @@ def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: 
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    ours = {name: path for name, path in loaded.items() if name.partition(".")[0] in ("app", "worker", "iis_engine", "client")}
+    ours = {name: path for name, path in loaded.items() if name.partition(".")[0] in ("app", "worker", "iis_engine", "iis_client")}
     assert {name: path for name, path in ours.items() if path != "None" and not path.startswith(str(folder))} == {}
     assert service == "worker" or "torch" not in loaded
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from app.db.models import Upload
-from client import IISClient
+from iis_client import IISClient
 from torture.promises import Promise
 from torture.proxies import Proxy
 from torture.stack import Stack

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app.db.ids import new_id
 from app.db.models import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion, DroppedConcept, Model, Result
-from client import demo_language
+from demo import language_model as demo_language
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
 
 if TYPE_CHECKING:
