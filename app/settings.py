@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, HttpUrl, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.memory import memory_bytes
+from app.memory_limit import memory_bytes
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -15,7 +15,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from app.embedded import EmbeddedPostgres, EmbeddedRedis
+from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import yaml
 
-from app.embedded import EmbeddedPostgres, free_port
+from app.local.servers import EmbeddedPostgres, free_port
 
 if TYPE_CHECKING:
     from conftest import ServerProcess

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
-from app.floors import require_floors
 from app.logging import configure_logging
+from app.minimum_versions import require_floors
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.expiry import expire_uploads

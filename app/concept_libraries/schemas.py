@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.concept_sets.schemas import PhraseReason
 from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary, DroppedConcept
-from app.numbers import Integer, Number
+from app.http.strict_numbers import Integer, Number
 
 DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "beyond_count"]
 

@@ -9,7 +9,6 @@ from pathlib import PurePath
 
 from sqlalchemy.orm import Session
 
-from app.checks import require_ready
 from app.concept_sets.schemas import ConceptSetVersionCreate, PhraseChoice
 from app.datasets.repository import DatasetRepository
 from app.db.models import Dataset, Upload
@@ -17,6 +16,7 @@ from app.errors import InvalidInput
 from app.settings import MIB, Settings
 from app.storage import ArtifactStore
 from app.uploads.service import require_complete
+from app.validation import require_ready
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Dropped, Phrase, clean, parse_csv, parse_json, parse_txt
 

@@ -10,11 +10,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.auth import digest_of, secret_in
-from app.browser import KEY_COOKIE
 from app.errors import TooManyRequests
-from app.middleware import QUIET_ROUTES
-from app.problems import api_error_response
+from app.http.auth import digest_of, secret_in
+from app.http.middleware import QUIET_ROUTES
+from app.http.page_cookie import KEY_COOKIE
+from app.http.problems import api_error_response
 from app.rate_limits.buckets import Buckets, Verdict
 
 SIGN_IN_PATH = "/sign-in"
@@ -82,7 +82,7 @@ class RateLimitMiddleware:
 
 
 def _has_opened(scope: Scope) -> bool:
-    """Whether app.auth has found an owner by the request's key."""
+    """Whether app.http.auth has found an owner by the request's key."""
     state: dict[str, Any] = scope.get("state", {})
     return "authenticated" in state
 

@@ -22,7 +22,6 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from app.auth import SECRET_PREFIX, digest_of
 from app.db.ids import new_id
 from app.db.models import (
     ApiKey,
@@ -49,6 +48,7 @@ from app.db.models import (
 from app.db.session import SessionFactory
 from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
 from app.finetuning.schemas import FINETUNE_EXAMPLE
+from app.http.auth import SECRET_PREFIX, digest_of
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.memory import memory_bytes
+from app.memory_limit import memory_bytes
 from app.settings import GIB, MIB, Settings
 
 

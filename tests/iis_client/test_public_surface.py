@@ -96,7 +96,7 @@ def test_the_public_names_are_these_and_no_others() -> None:
 
 def test_importing_the_client_imports_nothing_of_the_service_and_no_torch() -> None:
     script = (
-        "import sys, client, iis_client.cli\n"
+        "import sys, iis_client, iis_client.cli\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "print(sorted({'app', 'worker', 'iis_engine', 'torch', 'numpy', 'fastapi', 'sqlalchemy'} & loaded))"
     )

@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 from app.db.models import Blob, Curve, Job, JobEvent, Result
 from app.queue import ring
 from app.storage import is_referred_to
-from app.storage.collecting import drop_unknown_files, drop_unreferenced_content
+from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
 from app.storage.store import SHELVES
 from torture.promises import Promise
 from torture.stack import QUICK, Stack

@@ -21,7 +21,6 @@ import pytest
 import redis
 from sqlalchemy import select, text
 
-from app.checks import enqueue_check
 from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Base, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Owner, Upload
@@ -29,6 +28,7 @@ from app.db.session import make_engine, make_session_factory
 from app.queue import ring
 from app.settings import Settings, get_settings
 from app.storage import record_blob
+from app.validation import enqueue_check
 from worker.jobs.runner import run_job
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.process import Compute

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import Json
+from app.db.scheduling import queued_jobs
 from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
-from app.db.turns import queued_jobs
 from app.queue import ring
 from app.storage import StorageUnavailable
 from worker.jobs.attempt import Attempt

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.turns import queued_jobs
+from app.db.scheduling import queued_jobs
 from app.queue import QUEUE, ring
 from app.storage import StorageUnavailable
 from worker.runtime import Runtime

@@ -14,8 +14,8 @@ import redis
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.questions import ANSWER_EXPIRY_SECONDS, ANSWER_PREFIX, QUESTIONS
 from app.storage import StorageUnavailable
+from app.worker_queries import ANSWER_EXPIRY_SECONDS, ANSWER_PREFIX, QUESTIONS
 from worker.metrics import QUESTION_SECONDS
 from worker.queries.context import Question
 from worker.queries.dataset_cache import NotUnpacked

@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from app.db.study_rows import study_grid, study_rows
 from app.errors import NotFound
-from app.studies.cells import study_grid, study_rows
 from iis_engine import ANALYSIS_VERSION, ENGINE_VERSION
 from worker.jobs.artifacts import digest_of
 from worker.queries.context import Bench, Question

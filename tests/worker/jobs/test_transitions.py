@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 
 from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
+from app.db.scheduling import queued_jobs
 from app.db.transitions import CancelRequested, LeaseLost
-from app.db.turns import queued_jobs
 from worker.maintenance.garbage_collector import Collector
 from worker.maintenance.sweeper import Sweeper
 

@@ -14,8 +14,8 @@ from redis import Redis
 
 from app.db.ids import new_id
 from app.db.models import Predictor, StageArtifact
-from app.questions import ANSWER_PREFIX, QUESTIONS
 from app.storage import record_blob
+from app.worker_queries import ANSWER_PREFIX, QUESTIONS
 from worker.queries import server as answering
 from worker.queries.context import Question
 from worker.queries.dataset_cache import NotUnpacked

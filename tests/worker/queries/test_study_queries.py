@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from app.db.ids import new_id
 from app.db.models import Job, StageArtifact, Study, StudyCell
-from app.studies.cells import REPORTED, study_rows
+from app.db.study_rows import REPORTED, study_rows
 from worker.jobs.results import add_results
 from worker.queries.context import Question
 from worker.queries.dispatcher import Desk
