@@ -11,7 +11,7 @@ from app.db.models import INTERNAL_JOB_KINDS, ConceptSet, ConceptSetVersion, Dat
 from app.db.session import after_commit
 from app.db.transitions import enqueue
 from app.errors import Conflict, InvalidInput
-from app.queue import ring
+from app.queue import wake_worker
 from app.settings import Settings
 
 RETRY_AFTER_SECONDS = 2
@@ -49,7 +49,7 @@ def enqueue_check(
         job.spec = {"concept_set": row.concept_set_id, "version": row.number, "from_classes": from_classes is not None}
         job.concept_set_id, job.vlm_id, job.dataset_id = row.concept_set_id, row.vlm_id, from_classes or row.dataset_id
     enqueue(session, job)
-    after_commit(session, lambda: ring(job.id, settings.redis_url))
+    after_commit(session, lambda: wake_worker(job.id, settings.redis_url))
 
 
 def require_ready(row: Model | Dataset, param: str) -> None:

@@ -23,7 +23,7 @@ from app.jobs.signals import JobSignals
 from app.jobs.views import JobView
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
-from app.queue import ring
+from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.validation import require_ready
@@ -94,7 +94,7 @@ def accept(session: Session, job: Job, settings: Settings) -> Job:
     """
     require_room_for_jobs(session, job.owner_id, 1, settings)
     enqueue(session, job)
-    after_commit(session, lambda: ring(job.id, settings.redis_url))
+    after_commit(session, lambda: wake_worker(job.id, settings.redis_url))
     return job
 
 

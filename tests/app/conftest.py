@@ -32,7 +32,7 @@ from app.db.models import (
     Curve,
     CurvePoint,
     Dataset,
-    DroppedConcept,
+    DroppedPhrase,
     ExplanationBatch,
     FinetuneResult,
     Job,
@@ -399,7 +399,7 @@ class Rows:
             session.add(concept)
         for index, (text, top5) in enumerate(LEFT_OUT if kind == "text" else ()):
             figures = {"clip_top5": top5}
-            session.add(DroppedConcept(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
+            session.add(DroppedPhrase(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
         session.add(Result(job_id=job.id, library_id=library_id, report=report))
         for name in ("library", "random_control"):
             self._curve(session, job.id, name)

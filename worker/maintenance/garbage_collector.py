@@ -17,7 +17,7 @@ SHELVES_TOGETHER = 8  # looked through at a time; all of them take some hours
 log = structlog.get_logger(__name__)
 
 
-class Collector:
+class GarbageCollector:
     """Collects every `collect_seconds`, however often it is asked."""
 
     def __init__(self, runtime: Runtime) -> None:
