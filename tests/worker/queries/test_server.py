@@ -64,7 +64,7 @@ def answered(broker: Redis, where: str, seconds: float = 20) -> dict[str, Any]:
 def test_whoever_asks_what_breaks_the_answerer_is_told_at_once(
     query_server: QueryServer, ask: Ask, broker: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_desk: QueryDispatcher, _question: Query) -> dict[str, Any]:
+    def broken(_dispatcher: QueryDispatcher, _question: Query) -> dict[str, Any]:
         raise LookupError("nobody foresaw this")
 
     monkeypatch.setattr(QueryDispatcher, "answer", broken)
@@ -84,7 +84,7 @@ def test_a_dispatcher_that_cannot_be_set_up_is_tried_again(
             raise OSError("No space left on device")
         return QueryDispatcher(*given)
 
-    monkeypatch.setattr(answering, "Desk", full_at_first)
+    monkeypatch.setattr(answering, "QueryDispatcher", full_at_first)
     monkeypatch.setattr(answering, "AWAY_SECONDS", 0.1)
     query_server.start()
     assert answered(broker, ask("outcomes", job="job_none"))["refused"]["code"] == "artifact_gone"
@@ -104,7 +104,7 @@ def test_a_question_whose_answer_finds_no_broker_is_answered_when_that_is_back(
     asked, unpacked = list[Query](), Future[Path]()
     unpacked.set_result(Path())
 
-    def answer(_desk: QueryDispatcher, question: Query) -> dict[str, Any]:
+    def answer(_dispatcher: QueryDispatcher, question: Query) -> dict[str, Any]:
         asked.append(question)
         if aside and len(asked) == 1:
             raise DatasetNotReady(unpacked)
