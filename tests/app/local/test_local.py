@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -24,11 +25,12 @@ START_SECONDS = 90
 class Stack:
     """A running `python -m app.local up`."""
 
-    def __init__(self, folder: Path, wait_until: Callable[..., Any]) -> None:
+    def __init__(self, folder: Path, wait_until: Callable[..., Any], checkout: Path = REPOSITORY) -> None:
         self.folder = folder
         self.ready_file = folder / "ready.json"
         self.wait_until = wait_until
         environment = {name: value for name, value in os.environ.items() if not name.startswith("IIS_")}
+        environment["PYTHONPATH"] = str(checkout)
         environment |= {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # the stack talks to itself directly whatever proxy there is
         command = [
             sys.executable,
@@ -43,7 +45,7 @@ class Stack:
             str(self.ready_file),
         ]
         with (folder / "stack.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def await_ready(self) -> dict[str, Any]:
         def ready() -> bool:
@@ -124,3 +126,14 @@ def test_a_second_stack_on_the_same_data_says_so_and_leaves_the_first_alone(stac
     assert "another stack is running" in second.stderr
     assert time.monotonic() - began < 30
     assert jobs_status(ready) == 200
+
+
+def test_a_checkout_under_a_path_with_a_percent_sign_migrates_and_answers(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+    checkout = tmp_path / "100%d"  # what configparser would take for an interpolation
+    for package in ("app", "iis_engine", "migrations", "worker"):
+        shutil.copytree(REPOSITORY / package, checkout / package, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    stack = Stack(tmp_path, wait_until, checkout)
+    try:
+        assert jobs_status(stack.await_ready()) == 200
+    finally:
+        assert stack.stop() == 0
