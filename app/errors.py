@@ -1,4 +1,4 @@
-"""The service's refusals as exceptions. No HTTP framework here, so the worker may import it; app.problems turns them into responses.
+"""The service's refusals as exceptions. No HTTP framework here, so the worker may import it; app.http.problems turns them into responses.
 
 ApiError
 ├── Unauthorized     401

@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.db.session import make_engine, make_session_factory
-from app.events.signals import JobSignals
-from app.floors import API_FLOORS, require_floors
+from app.http.middleware import RequestMiddleware
+from app.http.openapi import install_openapi
+from app.http.problems import COMMON_RESPONSES, install_problem_handlers
+from app.jobs.signals import JobSignals
 from app.logging import configure_logging
 from app.metrics import JobsCollector, RequestMetrics
-from app.middleware import RequestMiddleware
-from app.openapi import install_openapi
-from app.problems import COMMON_RESPONSES, install_problem_handlers
+from app.minimum_versions import API_FLOORS, require_floors
 from app.rate_limits import Buckets, Limit, RateLimitMiddleware
 from app.routers import ROUTERS
 from app.settings import Settings, get_settings

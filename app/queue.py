@@ -17,7 +17,7 @@ ANSWER_TIMEOUT_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-def ring(job_id: str, redis_url: str | None = None) -> bool:
+def wake_worker(job_id: str, redis_url: str | None = None) -> bool:
     """Tell a worker that `job_id` is queued; False when the broker does not answer within a second.
 
     Call it after the commit that queued the job. A lost ring is harmless: the sweeper rings again for every queued row.

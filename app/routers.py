@@ -8,23 +8,23 @@ from app.api_keys.routes import router as api_keys
 from app.batches.routes import router as batches
 from app.concept_libraries.routes import router as concept_libraries
 from app.concept_sets.routes import router as concept_sets
-from app.curves.routes import router as curves
 from app.datasets.routes import router as datasets
 from app.events.routes import router as events
 from app.explanations.routes import posting as posted_explanations
 from app.explanations.routes import router as explanations
 from app.figures.routes import router as figures
 from app.health.routes import router as health
-from app.jobs.routes import router as jobs
 from app.leaderboard.routes import router as leaderboard
 from app.models.routes import router as models
-from app.plots.routes import router as plots
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.quotas.routes import router as quotas
+from app.results.curve_routes import router as curves
+from app.results.plot_routes import router as plots
 from app.results.routes import router as results
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
+from app.submission.routes import router as jobs
 from app.uploads.routes import router as uploads
 from app.webhooks.routes import router as webhooks
 

@@ -46,7 +46,7 @@ def print_milliseconds(classes: int, kept: int) -> None:
         spent, found = timed(lambda row=row: explained_whole(predictor, row))
         whole.append(spent.wall)
         processor.append(spent.cpu)
-        label = found.verdict.label
+        label = found.prediction.label
         curves.append(timed(lambda f=found, c=label: faithfulness(predictor, f.activations, c, f.contributions))[0].wall)
         removals.append(timed(lambda f=found, c=label: counterfactual(predictor, f.activations, c))[0].wall)
     all_of_it, cpu, faithful, counter = (1e3 * statistics.median(times) for times in (whole, processor, curves, removals))

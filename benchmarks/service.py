@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import leave_by_exception_when_stopped, print_ratio, timed
-from client import IISClient, Library
-from client.address import Address
-from client.local_stack import LocalStack
-from client.records import FINISHED_STATES
+from iis_client import IISClient, Library
+from iis_client.cli.local_stack import LocalStack
+from iis_client.transport.address import Address
+from iis_client.types.scores import FINISHED_STATES
 
 POLL_THREADS = 4
 POLL_SECONDS = 10.0

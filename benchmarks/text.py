@@ -48,9 +48,9 @@ def adam(X: Tensor, P: Tensor, held_out: Tensor, rate: float) -> Tensor:
 
 def digits(folder: Path) -> tuple[Tensor, Tensor, Tensor]:
     """A small network's representation of the digits, cosines with the attributes that a small vision-language model knows, and labels."""
-    from client.demo_checkpoints import ARCHITECTURE, SIDE_PIXELS, train_checkpoints, write_digits
-    from client.demo_language import ARCHITECTURE as VLM
-    from client.demo_language import ARGUMENTS, DIGIT_ATTRIBUTES, train_digit_language_model
+    from demo.checkpoints import ARCHITECTURE, SIDE_PIXELS, train_checkpoints, write_digits
+    from demo.language_model import ARCHITECTURE as VLM
+    from demo.language_model import ARGUMENTS, DIGIT_ATTRIBUTES, train_digit_language_model
     from iis_engine.backbones.factory import load_backbone
     from iis_engine.data.datasets import read_image_folder
     from iis_engine.features.extraction import extract_features

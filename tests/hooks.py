@@ -17,7 +17,7 @@ from app.db.session import SessionFactory
 from app.db.webhook_events import add_deliveries
 from app.settings import Settings
 from app.webhooks.signing import digest_of, new_salt, secret_of
-from worker.webhooks.requests import Limits
+from worker.webhooks.requests import RequestLimits
 from worker.webhooks.sender import WebhookSender
 
 LOOPBACK = ("127.0.0.1/32",)
@@ -70,7 +70,7 @@ class Hooks:
     @contextmanager
     def sender(self, *, allowed: Sequence[str] = LOOPBACK, lease_seconds: float = 60, **limits: Any) -> Iterator[WebhookSender]:
         """A sender that may go to these networks, without https."""
-        given = Limits(allowed=[ip_network(each) for each in allowed], **{"allow_http": True, **limits})
+        given = RequestLimits(allowed=[ip_network(each) for each in allowed], **{"allow_http": True, **limits})
         sender = WebhookSender(self.settings, self.sessions, given, lease_seconds)
         try:
             yield sender

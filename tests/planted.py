@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from client.demo_language import train_language_model
+from demo.language_model import train_language_model
 
 SIDE_PIXELS = 32
 COLOURS = {"red": (230, 40, 40), "yellow": (230, 220, 40), "green": (40, 200, 60), "blue": (50, 80, 240)}
@@ -70,7 +70,7 @@ class Planted:
     Attributes
     ----------
     images : class folders in train/ and test/, of images that neither model was trained on
-    language : checkpoint of the vision-language model (architecture and arguments: client.demo_language)
+    language : checkpoint of the vision-language model (architecture and arguments: demo.language_model)
     backbone : checkpoint of the backbone (`ARCHITECTURE`, `ARGUMENTS`, `PREPROCESSING`)
     """
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import yaml
 
-from app.embedded import EmbeddedPostgres, free_port
+from app.local.servers import EmbeddedPostgres, free_port
 
 if TYPE_CHECKING:
     from conftest import ServerProcess
@@ -227,7 +227,7 @@ def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: 
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    ours = {name: path for name, path in loaded.items() if name.partition(".")[0] in ("app", "worker", "iis_engine", "client")}
+    ours = {name: path for name, path in loaded.items() if name.partition(".")[0] in ("app", "worker", "iis_engine", "iis_client")}
     assert {name: path for name, path in ours.items() if path != "None" and not path.startswith(str(folder))} == {}
     assert service == "worker" or "torch" not in loaded
 
@@ -235,7 +235,7 @@ def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: 
 def test_docker_itself_accepts_the_compose_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("docker compose is not installed here")
+        pytest.skip("OPTIONAL: docker compose is not installed here")
     given = os.environ | dict.fromkeys(required_variables(), "x")
     checked = subprocess.run(
         [docker, "compose", "config", "--quiet"], cwd=REPOSITORY, env=given, capture_output=True, text=True, check=False

@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from client.demo_checkpoints import ARCHITECTURE, digit_images, split_rows, train_checkpoints
-from client.local_stack import LocalStack
+from demo.checkpoints import ARCHITECTURE, digit_images, split_rows, train_checkpoints
+from iis_client.cli.local_stack import LocalStack
 from iis_engine import BackboneSpec, Predictor, Preprocessing, load_backbone
 
 PIXELS = 64  # twice the digits' size, so that the network's last map has more than one place

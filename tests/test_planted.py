@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import normalize
 
-from client import demo_language
+from demo import language_model as demo_language
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import read_image_folder

@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
-from app.floors import require_floors
 from app.logging import configure_logging
+from app.minimum_versions import require_floors
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.expiry import expire_uploads
-from worker.maintenance.garbage_collector import Collector
+from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
 from worker.minimum_versions import WORKER_FLOORS
-from worker.queries.server import Answerer
+from worker.queries.server import QueryServer
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
 from worker.webhooks.sender import WebhookSender
@@ -56,13 +56,13 @@ def runtime() -> Runtime:
 def sweeper() -> Sweeper:
     """This process's maintenance loop."""
     current = runtime()
-    return Sweeper(current, partial(keep_house, current, Collector(current)))
+    return Sweeper(current, partial(run_maintenance, current, GarbageCollector(current)))
 
 
 @lru_cache(maxsize=1)
-def answerer() -> Answerer:
+def query_server() -> QueryServer:
     """This process's thread for questions."""
-    return Answerer(runtime())
+    return QueryServer(runtime())
 
 
 @lru_cache(maxsize=1)
@@ -72,7 +72,7 @@ def webhook_sender() -> WebhookSender:
     return WebhookSender(current.settings, current.sessions)
 
 
-def keep_house(current: Runtime, collector: Collector, session: Session) -> None:
+def run_maintenance(current: Runtime, collector: GarbageCollector, session: Session) -> None:
     """Tell of studies that have ended, and remove what nobody will ask for again: uploads never completed, posted images,
     answers kept for repeats, what webhooks were told long ago, and content that nothing refers to.
     """
@@ -94,7 +94,7 @@ def _start(**_: Any) -> None:
     hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
-    answerer().start()
+    query_server().start()
     if get_settings().api_key_secret:  # else it could sign nothing, and leaves that to workers that can
         webhook_sender().start()
 
@@ -107,6 +107,6 @@ def _hand_back(**_: Any) -> None:
 @worker_shutdown.connect
 def _close(**_: Any) -> None:
     sweeper().close()
-    answerer().close()
+    query_server().close()
     webhook_sender().close()
     runtime().close()

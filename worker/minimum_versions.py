@@ -1,4 +1,4 @@
-"""The oldest versions of packages that the compute process parses strangers' files with; what is done about older ones: `app.floors`."""
+"""Lowest safe versions of the packages with which the confined process parses uploaded files; `app.minimum_versions` enforces them."""
 
 from __future__ import annotations
 

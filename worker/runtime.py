@@ -17,9 +17,9 @@ from sqlalchemy import Engine, event
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.settings import Settings
 from app.storage import ArtifactStore, open_store
-from worker.sandbox.process import Compute, Stop
-from worker.sandbox.resource_limits import Limits
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.process import ChildProcess, Stop
+from worker.sandbox.resource_limits import ResourceLimits
+from worker.sandbox.scratch_folders import LockedFolder
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Runtime:
     name: str
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _active: dict[int, Stop] = field(default_factory=dict[int, Stop])
-    _computes: list[Compute] = field(default_factory=list[Compute])
+    _computes: list[ChildProcess] = field(default_factory=list[ChildProcess])
     _of_thread: threading.local = field(default_factory=threading.local)
     shutting_down: threading.Event = field(default_factory=threading.Event)
 
@@ -46,22 +46,22 @@ class Runtime:
         return self.settings.data_folder.absolute() / "compute"
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ResourceLimits:
         """What each compute process may take."""
-        return Limits(self.settings.child_memory_bytes, self.settings.child_disk_bytes)
+        return ResourceLimits(self.settings.child_memory_bytes, self.settings.child_disk_bytes)
 
     @property
-    def compute(self) -> Compute:
+    def compute(self) -> ChildProcess:
         """The compute process of this thread; it is started when a stage first needs it."""
-        compute: Compute | None = getattr(self._of_thread, "compute", None)
+        compute: ChildProcess | None = getattr(self._of_thread, "compute", None)
         if compute is None:
-            folder = OwnFolder(self.work_folder, f"{self.name.replace(':', '-')}-{secrets.token_hex(3)}")
-            compute = self._of_thread.compute = Compute(self.compute_home, folder)
+            folder = LockedFolder(self.work_folder, f"{self.name.replace(':', '-')}-{secrets.token_hex(3)}")
+            compute = self._of_thread.compute = ChildProcess(self.compute_home, folder)
             with self._lock:
                 self._computes.append(compute)
         return compute
 
-    def lend(self, compute: Compute) -> None:
+    def use_compute(self, compute: ChildProcess) -> None:
         """Let this thread use a compute process that someone else closes."""
         self._of_thread.compute = compute
 

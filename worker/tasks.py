@@ -7,7 +7,7 @@ from celery import Task
 
 from app.queue import RUN_JOB
 from worker.celery_app import app, runtime
-from worker.jobs.runner import answer_bell
+from worker.jobs.runner import run_queued_jobs
 
 log = structlog.get_logger(__name__)
 
@@ -16,4 +16,4 @@ log = structlog.get_logger(__name__)
 def run(_: Task[[str], None], job_id: str) -> None:
     """Work until nothing is queued. A message heard twice, late, or for a job that is done does nothing more."""
     log.debug("bell_heard", job_id=job_id)  # whose turn it is, the table says
-    answer_bell(runtime())
+    run_queued_jobs(runtime())

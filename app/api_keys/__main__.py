@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from app.api_keys.service import create_key, create_owner
 from app.db.models import Owner
-from app.operating import operators_session
+from app.operator_session import operators_session
 from app.settings import get_settings
 
 

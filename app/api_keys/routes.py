@@ -7,14 +7,14 @@ from fastapi import APIRouter, Request, Response
 from app.api_keys import service
 from app.api_keys.repository import ApiKeyRepository
 from app.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRotate, ApiKeyView
-from app.auth import OwnerDep
-from app.conditional import respond
 from app.db.models import ApiKey
-from app.dependencies import SessionDep, SettingsDep
 from app.errors import Conflict
-from app.idempotency import IdempotentRoute
-from app.pagination import Page, PageParams, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, SettingsDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import Page, PageParams, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 
 router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=IdempotentRoute)
 

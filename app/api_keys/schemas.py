@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.db.models import ApiKey
-from app.numbers import Number
-from app.scopes import Scope, in_order
+from app.http.scopes import Scope, in_order
+from app.http.strict_numbers import Number
 
 DAY_SECONDS = 24 * 3600
 KEY_EXAMPLE: dict[str, Any] = {

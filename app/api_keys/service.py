@@ -1,4 +1,4 @@
-"""Making, rotating and revoking keys. How a request is matched to a key is app.auth."""
+"""Making, rotating and revoking keys. How a request is matched to a key is app.http.auth."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.api_keys.repository import ApiKeyRepository, add_owner, any_owner
 from app.api_keys.schemas import ApiKeyCreate
-from app.auth import SECRET_PREFIX, digest_of
-from app.auth import Owner as Asking
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
 from app.errors import Conflict, Forbidden, InvalidInput
-from app.scopes import SCOPES, in_order
+from app.http.auth import SECRET_PREFIX, digest_of
+from app.http.auth import Owner as Asking
+from app.http.scopes import SCOPES, in_order
 from app.settings import Settings
 
 SECRET_BYTES = 32

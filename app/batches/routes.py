@@ -6,15 +6,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth import OwnerDep
 from app.batches import service
 from app.batches.schemas import ExplainedRow
-from app.conditional import respond
-from app.delivery import deliver
-from app.dependencies import SessionDep, StoreDep
 from app.errors import Conflict
-from app.pagination import Page, PageParams, number_cursor, page
-from app.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, StoreDep
+from app.http.pagination import Page, PageParams, number_cursor, page
+from app.http.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.streaming import deliver
 
 JSON_LINES = "application/jsonl"
 PARQUET = "application/vnd.apache.parquet"

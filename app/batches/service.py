@@ -16,9 +16,9 @@ from app.db.models import Dataset, ExplanationBatch, Job
 from app.errors import ApiError, InvalidInput
 from app.explanations.service import Explained, explainable_job
 from app.jobs.repository import JobRepository
+from app.jobs.result_repository import ResultRepository
 from app.jobs.schemas import ExplainCreate
 from app.jobs.service import accept, succeeded_job
-from app.results.repository import ResultRepository
 from app.settings import Settings
 from app.storage import ArtifactStore
 from app.uploads.service import require_complete

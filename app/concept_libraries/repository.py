@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import defer
 
-from app.db.models import Blob, Concept, ConceptLibrary, DroppedConcept, StageArtifact
+from app.db.models import Blob, Concept, ConceptLibrary, DroppedPhrase, StageArtifact
 from app.db.repository import OwnedRepository
 
 
@@ -32,15 +32,15 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         rows = self.session.scalars(self._concepts(library_id).where(Concept.index.in_(indexes)).options(defer(Concept.vector)))
         return {row.index: row for row in rows}
 
-    def dropped(self, library_id: str, *, after: int | None, limit: int) -> Sequence[DroppedConcept]:
+    def dropped(self, library_id: str, *, after: int | None, limit: int) -> Sequence[DroppedPhrase]:
         """Phrases that were left out behind index `after`, and one more than `limit`."""
         statement = (
-            select(DroppedConcept)
-            .join(ConceptLibrary, ConceptLibrary.id == DroppedConcept.library_id)
-            .where(ConceptLibrary.owner_id == self.owner_id, DroppedConcept.library_id == library_id)
-            .where(DroppedConcept.index > (-1 if after is None else after))
+            select(DroppedPhrase)
+            .join(ConceptLibrary, ConceptLibrary.id == DroppedPhrase.library_id)
+            .where(ConceptLibrary.owner_id == self.owner_id, DroppedPhrase.library_id == library_id)
+            .where(DroppedPhrase.index > (-1 if after is None else after))
         )
-        return self.session.scalars(statement.order_by(DroppedConcept.index).limit(limit + 1)).all()
+        return self.session.scalars(statement.order_by(DroppedPhrase.index).limit(limit + 1)).all()
 
     def nearest(self, library_id: str, vector: list[float], limit: int) -> Sequence[Row[Concept, float]]:
         """Concepts by growing cosine distance from `vector`, with that distance.

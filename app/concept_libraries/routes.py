@@ -7,16 +7,16 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.auth import OwnerDep
 from app.concept_libraries import service
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.schemas import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
-from app.conditional import respond
-from app.delivery import deliver
-from app.dependencies import SessionDep, StoreDep
-from app.idempotency import IdempotentRoute
-from app.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, StoreDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
+from app.http.streaming import deliver
 
 PATH = "/v1/concept-libraries"
 SAFETENSORS = "application/octet-stream"

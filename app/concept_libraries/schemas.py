@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.concept_sets.schemas import PhraseReason
-from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary, DroppedConcept
-from app.numbers import Integer, Number
+from app.db.models import MAX_DIMENSION, Concept, ConceptLibrary, DroppedPhrase
+from app.http.strict_numbers import Integer, Number
 
 DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "beyond_count"]
 
@@ -125,7 +125,7 @@ class DroppedConceptView(BaseModel):
     details: dict[str, Any] = Field(description="The figures behind the reason")
 
     @classmethod
-    def of(cls, dropped: DroppedConcept) -> DroppedConceptView:
+    def of(cls, dropped: DroppedPhrase) -> DroppedConceptView:
         """The view of a row."""
         values = {"index": dropped.index, "text": dropped.text, "reason": dropped.reason, "details": dropped.details}
         return cls.model_validate(values)

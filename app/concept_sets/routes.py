@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.checks import RETRY_AFTER_SECONDS
 from app.concept_sets import service, shipped
 from app.concept_sets.files import MEDIA_TYPES, FileFormat
 from app.concept_sets.schemas import (
@@ -21,12 +19,14 @@ from app.concept_sets.schemas import (
     DroppedPhraseView,
     PhraseView,
 )
-from app.conditional import WaitSeconds, poll, respond
-from app.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
 from app.errors import Conflict
-from app.idempotency import IdempotentRoute
-from app.pagination import LARGEST_NUMBER, MAX_LIMIT, Page, PageParams, PageRequest, number_cursor, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.http.auth import OwnerDep
+from app.http.caching import WaitSeconds, poll, respond
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import LARGEST_NUMBER, MAX_LIMIT, Page, PageParams, PageRequest, number_cursor, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.validation import RETRY_AFTER_SECONDS
 
 VERSION_AT = "/{concept_set_id}/versions/{number}"
 FINAL_RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.checks import CheckError
 from app.concept_sets.repository import VersionSummary
 from app.db.models import ConceptSet
+from app.validation import CheckError
 from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, UPLOAD_CHARACTERS_MAX, UPLOAD_PHRASES_MAX
 
 PATH = "/v1/concept-sets"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from app.checks import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
 from app.concept_sets import files, shipped
 from app.concept_sets.repository import ALL, ConceptSetRepository, VersionSummary
 from app.concept_sets.schemas import (
@@ -28,6 +27,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.models.service import ready_vlm
 from app.settings import Settings
 from app.storage import ArtifactStore
+from app.validation import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped_names
 
 

@@ -9,7 +9,6 @@ from pathlib import PurePath
 
 from sqlalchemy.orm import Session
 
-from app.checks import require_ready
 from app.concept_sets.schemas import ConceptSetVersionCreate, PhraseChoice
 from app.datasets.repository import DatasetRepository
 from app.db.models import Dataset, Upload
@@ -17,8 +16,9 @@ from app.errors import InvalidInput
 from app.settings import MIB, Settings
 from app.storage import ArtifactStore
 from app.uploads.service import require_complete
+from app.validation import require_ready
 from iis_engine.errors import LibraryError
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Dropped, Phrase, clean, parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, DroppedPhrase, Phrase, clean, parse_csv, parse_json, parse_txt
 
 PARSERS: dict[str, Callable[[bytes], tuple[Phrase, ...]]] = {".txt": parse_txt, ".json": parse_json, ".csv": parse_csv}
 
@@ -32,7 +32,7 @@ class Gathered:
 
     name: str
     kept: tuple[Phrase, ...]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[DroppedPhrase, ...]
     dataset: str | None
 
 
@@ -104,7 +104,7 @@ def _ready_dataset(session: Session, owner_id: str, dataset_id: str, param: str)
     return dataset
 
 
-def _nothing_left(dropped: Sequence[Dropped]) -> InvalidInput:
+def _nothing_left(dropped: Sequence[DroppedPhrase]) -> InvalidInput:
     long = sum(phrase.reason == "too_long" for phrase in dropped)
     reasons = {
         f"{long} with more than {CONCEPT_CHARACTERS_MAX} characters": long,

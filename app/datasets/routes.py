@@ -5,17 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.checks import RETRY_AFTER_SECONDS
-from app.conditional import WaitSeconds, poll, respond
 from app.datasets import service
 from app.datasets.repository import DatasetRepository
 from app.datasets.schemas import DatasetCreate, DatasetView
-from app.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.errors import Conflict
-from app.idempotency import IdempotentRoute
-from app.pagination import Page, PageParams, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.http.auth import OwnerDep
+from app.http.caching import WaitSeconds, poll, respond
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import Page, PageParams, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.validation import RETRY_AFTER_SECONDS
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=IdempotentRoute)
 

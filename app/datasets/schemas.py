@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.checks import CheckError
 from app.db.models import Dataset
-from app.numbers import Integer, Number
+from app.http.strict_numbers import Integer, Number
+from app.validation import CheckError
 
 HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
 

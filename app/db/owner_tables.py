@@ -1,4 +1,4 @@
-"""The tables of owners and the keys that open their doors. What a key may do is said in app.scopes, how it is matched in app.auth."""
+"""Tables of owners and API keys. Scopes are defined in app.http.scopes, keys are matched in app.http.auth."""
 
 from __future__ import annotations
 

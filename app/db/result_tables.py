@@ -41,7 +41,7 @@ class Concept(Base):
     details: Mapped[Json | None]  # text: group, similarity, clip_top5; a named visual concept: names, margin, named
 
 
-class DroppedConcept(Base):
+class DroppedPhrase(Base):
     """A phrase that was left out when a text library was fitted."""
 
     __tablename__ = "dropped_concepts"

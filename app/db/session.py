@@ -1,4 +1,4 @@
-"""The one kind of database session, for API and worker alike. The API's per-request session is `SessionDep` in app.dependencies."""
+"""The one kind of database session, for API and worker alike. The API's per-request session is `SessionDep` in app.http.dependencies."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.db.checked_rows import refuse_checked_row
 from app.db.job_events import insert_event, notify_all, record_state, record_states
 from app.db.models import Job, Json
+from app.db.validation import refuse_checked_row
 
 WORKER_LOST: Json = {
     "code": "worker_lost",

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import FactoryDep, SessionDep
 from app.events import service
 from app.events.schemas import EVENT_EXAMPLE, EventView
-from app.events.signals import SignalsDep
-from app.pagination import Page, PageParams, page
-from app.problems import RESOURCE_RESPONSES
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import FactoryDep, SessionDep
+from app.http.pagination import Page, PageParams, page
+from app.http.problems import RESOURCE_RESPONSES
+from app.jobs.signals import SignalsDep
 
 HEARTBEAT_SECONDS = 15
 RECONNECT_MILLISECONDS = 2000

@@ -15,8 +15,8 @@ from app.db.session import SessionFactory
 from app.errors import InvalidInput
 from app.events.repository import EventRepository
 from app.events.schemas import EventView
-from app.events.signals import JobSignals
 from app.jobs.repository import JobRepository
+from app.jobs.signals import JobSignals
 
 BATCH_EVENTS = 100
 RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed

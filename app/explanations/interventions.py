@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.explanations.schemas import AT, CLASS_EXAMPLE, ClassRef, VerdictView
-from app.numbers import Integer, Number
+from app.http.strict_numbers import Integer, Number
 
 MAX_CHANGES = 1000
 

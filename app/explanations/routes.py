@@ -9,18 +9,18 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import FactoryDep, SessionDep, SettingsDep, let_go
 from app.errors import ApiError, Conflict
 from app.explanations import service
 from app.explanations.interventions import InterventionRequest, InterventionView
 from app.explanations.schemas import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
 from app.explanations.service import AskedImage, Explained
-from app.idempotency import WaitingIdempotentRoute
-from app.pagination import Page, PageParams, number_cursor, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
-from app.questions import ask
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, let_go
+from app.http.idempotency import WaitingIdempotentRoute
+from app.http.pagination import Page, PageParams, number_cursor, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.worker_queries import ask
 
 Kept = Annotated[int | None, Query(description="Concepts that are kept, a node of the curve; by default about a tenth of them")]
 Sparsity = Annotated[float | None, Query(description="The same as a sparsity ratio")]

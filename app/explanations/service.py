@@ -19,8 +19,8 @@ from app.explanations.dressing import ConceptNames, concepts_in
 from app.explanations.interventions import MAX_CHANGES, InterventionRequest
 from app.explanations.repository import PostedImageRepository
 from app.explanations.schemas import ExplanationView
+from app.jobs.result_repository import ResultRepository
 from app.jobs.service import succeeded_job
-from app.results.repository import ResultRepository
 from app.settings import Settings
 
 FIGURE_FORMATS = ("png", "svg")

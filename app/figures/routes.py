@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import SessionDep, SettingsDep, let_go
 from app.explanations.routes import RESPONSES, Contrast, Kept, Sparsity, Top, asked_about
 from app.explanations.service import Explained, dress_explanation, explainable_job, require_one_node
-from app.plots.routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.profiles.service import dress_class, dress_concepts
-from app.questions import ask
+from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
+from app.worker_queries import ask
 
 GALLERY_CONCEPTS = 100
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from app.checks import require_ready
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, Job, Model
@@ -15,6 +14,7 @@ from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.service import accept
 from app.models.repository import ModelRepository
 from app.settings import Settings
+from app.validation import require_ready
 
 
 def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, settings: Settings, request_id: str | None) -> Job:

@@ -7,11 +7,11 @@ from typing import cast
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from app.dependencies import FactoryDep, SettingsDep, StoreDep
 from app.errors import Unavailable
 from app.health.schemas import Live, Ready
 from app.health.service import readiness
-from app.problems import problem_responses
+from app.http.dependencies import FactoryDep, SettingsDep, StoreDep
+from app.http.problems import problem_responses
 
 router = APIRouter(prefix="/v1", tags=["health"])
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.numbers import Integer, Number
+from app.http.strict_numbers import Integer, Number
 from iis_engine.specs import ElementKind
 
 MAX_SEED = 2**31 - 1

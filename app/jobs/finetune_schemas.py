@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from app.http.strict_numbers import Integer, Number
 from app.jobs.fields import Deadline, Elements, Seed
 from app.jobs.libraries import ConceptCount
-from app.numbers import Integer, Number
 from iis_engine.specs import (
     FINETUNE_LIBRARY_KINDS,
     LIBRARY_KINDS,

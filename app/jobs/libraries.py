@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.numbers import Integer, Number
+from app.http.strict_numbers import Integer, Number
 from iis_engine.specs import LIBRARY_KINDS, LibraryKind, LibrarySpec
 
 MIN_CONCEPTS = 2

@@ -9,10 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from app.db.models import PUBLIC_JOB_KINDS
 from app.explanations.schemas import MAX_TOP
+from app.http.strict_numbers import Integer, Number
 from app.jobs.fields import Deadline, Elements, Seed
 from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.libraries import LibraryChoice
-from app.numbers import Integer, Number
 from iis_engine.specs import VISUAL_KINDS, ProtocolName
 
 DEFAULT_TOP = 8

@@ -8,7 +8,6 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from app.checks import require_ready
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_sets.service import require_vocabulary
 from app.concept_sets.shipped import is_shipped
@@ -18,15 +17,16 @@ from app.db.models import FINISHED_STATES, Dataset, Job, Model
 from app.db.session import SessionFactory, after_commit
 from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
-from app.events.signals import JobSignals
 from app.jobs.repository import JobRepository
 from app.jobs.schemas import ScoreCreate
+from app.jobs.signals import JobSignals
 from app.jobs.views import JobView
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
-from app.queue import ring
+from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
+from app.validation import require_ready
 
 RETRY_AFTER_SECONDS = 2
 RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
@@ -94,7 +94,7 @@ def accept(session: Session, job: Job, settings: Settings) -> Job:
     """
     require_room_for_jobs(session, job.owner_id, 1, settings)
     enqueue(session, job)
-    after_commit(session, lambda: ring(job.id, settings.redis_url))
+    after_commit(session, lambda: wake_worker(job.id, settings.redis_url))
     return job
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Job, Json, Model, Result
-from app.studies.cells import reported
+from app.db.study_rows import reported
 
 _ASKED = tuple(Job.spec[name].label(name) for name in ("library", "elements", "vlm", "vocabulary", "protocol"))
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import SessionDep
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep
+from app.http.pagination import ID_PATTERN
+from app.http.problems import COMMON_RESPONSES
 from app.jobs.libraries import MAX_CONCEPTS
 from app.leaderboard.schemas import LeaderboardView
 from app.leaderboard.service import read_leaderboard
-from app.pagination import ID_PATTERN
-from app.problems import COMMON_RESPONSES
 from iis_engine.specs import ProtocolName
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])

@@ -8,18 +8,18 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.checks import RETRY_AFTER_SECONDS
-from app.conditional import WaitSeconds, poll, respond
-from app.delivery import deliver
-from app.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
 from app.errors import Conflict
-from app.idempotency import IdempotentRoute
+from app.http.auth import OwnerDep
+from app.http.caching import WaitSeconds, poll, respond
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import Page, PageParams, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.http.streaming import deliver
 from app.models import service
 from app.models.repository import ModelRepository
 from app.models.schemas import ModelCreate, ModelView
-from app.pagination import Page, PageParams, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.validation import RETRY_AFTER_SECONDS
 
 PLAIN_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}$")
 CHECKPOINT = "application/octet-stream"

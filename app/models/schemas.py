@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.checks import CheckError
 from app.db.models import Model
-from app.numbers import Integer, Number
+from app.http.strict_numbers import Integer, Number
+from app.validation import CheckError
 from iis_engine.specs import ARCHITECTURE_FAMILIES
 
 ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from app.checks import enqueue_check, require_ready, require_unneeded
 from app.db.ids import new_id
 from app.db.models import Model, Upload
 from app.errors import Conflict, InvalidInput
@@ -15,6 +14,7 @@ from app.models.schemas import ModelCreate
 from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
+from app.validation import enqueue_check, require_ready, require_unneeded
 
 
 def create_model(session: Session, owner_id: str, request: ModelCreate, settings: Settings, request_id: str | None) -> Model:

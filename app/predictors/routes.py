@@ -8,18 +8,18 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.delivery import deliver
-from app.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep, let_go
 from app.errors import Conflict
 from app.explanations.schemas import MAX_TOP
 from app.explanations.service import drop_images, keep_image
-from app.pagination import ID_PATTERN, Page, PageParams, page
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep, let_go
+from app.http.pagination import ID_PATTERN, Page, PageParams, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.http.streaming import deliver
 from app.predictors import service
 from app.predictors.schemas import PATH, PredictionsView, PredictorView
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
-from app.questions import ask
+from app.worker_queries import ask
 
 MEDIA_TYPE = "application/octet-stream"
 EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -8,16 +8,16 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import SessionDep, SettingsDep, let_go
 from app.explanations.routes import RESPONSES, Kept, Sparsity
 from app.explanations.schemas import MAX_TOP
 from app.explanations.service import explainable_job, require_one_node
-from app.pagination import Page, PageParams, number_cursor, page
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, SettingsDep, let_go
+from app.http.pagination import Page, PageParams, number_cursor, page
 from app.profiles import service
 from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
-from app.questions import ask
+from app.worker_queries import ask
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"])
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.db.models import Owner
-from app.operating import operators_session
+from app.operator_session import operators_session
 from app.quotas.limits import NAMES
 from app.quotas.repository import QuotaRepository, all_owners, set_overrides
 from app.quotas.service import DAY, quotas_of

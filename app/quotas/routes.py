@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from app.api_keys.repository import ApiKeyRepository
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import SessionDep, SettingsDep
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, SettingsDep
+from app.http.scopes import in_order
 from app.quotas.repository import QuotaRepository
 from app.quotas.schemas import AskingKeyView, QuotasView, QuotaView, RateView
 from app.quotas.service import DAY, quotas_of
-from app.scopes import in_order
 
 router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
 

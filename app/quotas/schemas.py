@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.scopes import Scope
+from app.http.scopes import Scope
 
 QUOTAS_EXAMPLE: dict[str, Any] = {
     "stored_bytes": {"limit": 4398046511104, "used": 18253611008},

@@ -88,7 +88,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Admission:
     """What became of a request.
 
     Parameters
@@ -127,7 +127,7 @@ class Buckets:
         self._connected: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connected] = WeakKeyDictionary()
         self._resting_until: float | None = None
 
-    async def admit(self, key: str | None, address: str, *, failures_count: bool) -> Verdict | None:
+    async def admit(self, key: str | None, address: str, *, failures_count: bool) -> Admission | None:
         """Take a token for a request; None when Redis does not say.
 
         A key that has opened something within a day has a bucket of its own. For others, so that made-up keys get no buckets, that of
@@ -145,7 +145,7 @@ class Buckets:
         if answer is None:
             return None
         bucket, passes, tokens = answer
-        return Verdict(bucket.decode(), passes == 1, float(tokens) if tokens else None)
+        return Admission(bucket.decode(), passes == 1, float(tokens) if tokens else None)
 
     async def know(self, key: str) -> None:
         """Give a key that has opened something a bucket of its own."""

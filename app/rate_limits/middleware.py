@@ -10,12 +10,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.auth import digest_of, secret_in
-from app.browser import KEY_COOKIE
 from app.errors import TooManyRequests
-from app.middleware import QUIET_ROUTES
-from app.problems import api_error_response
-from app.rate_limits.buckets import Buckets, Verdict
+from app.http.auth import digest_of, secret_in
+from app.http.middleware import QUIET_ROUTES
+from app.http.page_cookie import KEY_COOKIE
+from app.http.problems import api_error_response
+from app.rate_limits.buckets import Admission, Buckets
 
 SIGN_IN_PATH = "/sign-in"
 UNAUTHORIZED = 401
@@ -60,7 +60,7 @@ class RateLimitMiddleware:
         secret = secret_in(f"Bearer {cookie}" if given is None and cookie is not None else given)
         return None if secret is None else digest_of(secret, self.api_key_secret)
 
-    def _fields(self, verdict: Verdict) -> dict[str, str]:
+    def _fields(self, verdict: Admission) -> dict[str, str]:
         """RateLimit and RateLimit-Policy. https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/"""
         limit = self.buckets.limits[verdict.bucket]
         if verdict.tokens is None:
@@ -69,7 +69,7 @@ class RateLimitMiddleware:
         policy = f'"{verdict.bucket}";q={limit.burst};w={limit.seconds_until(limit.burst, 0)}'
         return {"RateLimit-Policy": policy, "RateLimit": f'"{verdict.bucket}";r={left};t={full_in}'}
 
-    def _refusal(self, verdict: Verdict) -> TooManyRequests:
+    def _refusal(self, verdict: Admission) -> TooManyRequests:
         limit = self.buckets.limits[verdict.bucket]
         seconds = max(1, limit.seconds_until(1, verdict.tokens or 0))
         allowed = f"{limit.burst} requests at once and {limit.per_second:g} a second in the long run"
@@ -82,7 +82,7 @@ class RateLimitMiddleware:
 
 
 def _has_opened(scope: Scope) -> bool:
-    """Whether app.auth has found an owner by the request's key."""
+    """Whether app.http.auth has found an owner by the request's key."""
     state: dict[str, Any] = scope.get("state", {})
     return "authenticated" in state
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth import OwnerDep
-from app.conditional import respond
-from app.dependencies import SessionDep
 from app.errors import Conflict
-from app.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep
+from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.results import service
 from app.results.schemas import AnyResult
 

@@ -9,8 +9,8 @@ from app.batches.service import show_batch
 from app.finetuning.schemas import FinetuneView
 from app.finetuning.service import show_finetune
 from app.jobs.repository import JobRepository
+from app.jobs.result_repository import ResultRepository
 from app.jobs.service import require_succeeded
-from app.results.repository import ResultRepository
 from app.results.schemas import ResultView
 
 

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
 from app.batches.routes import PARQUET_RESPONSE
-from app.delivery import deliver
-from app.dependencies import SessionDep, SettingsDep, StoreDep, let_go
 from app.errors import Conflict
-from app.plots.routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
-from app.problems import RESOURCE_RESPONSES, problem_responses
-from app.questions import ask
+from app.http.auth import OwnerDep
+from app.http.dependencies import SessionDep, SettingsDep, StoreDep, let_go
+from app.http.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.streaming import deliver
+from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.studies.service import require_rows
 from app.studies.views import AnalysisView
+from app.worker_queries import ask
 
 PARQUET = "application/vnd.apache.parquet"
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}

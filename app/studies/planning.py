@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from app.checks import require_ready
 from app.db.models import Dataset, Json, Model
 from app.errors import NotFound
 from app.jobs.service import require_fitting, require_native
@@ -14,6 +13,7 @@ from app.studies.grid import Cell, expand, job_spec, request_digest
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from app.studies.rules import require_fitting_grid, require_whole
 from app.studies.schemas import StudyGrid
+from app.validation import require_ready
 
 
 @dataclass(frozen=True)

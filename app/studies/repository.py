@@ -1,4 +1,4 @@
-"""All SQL of studies: their rows, their cells, the jobs behind them, and what a grid names. Results are read by `app.studies.cells`."""
+"""All SQL of studies: their rows, their cells, the jobs behind them, and what a grid names. Results are read by `app.db.study_rows`."""
 
 from __future__ import annotations
 

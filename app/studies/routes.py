@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.conditional import WaitSeconds, poll, respond
-from app.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.errors import Conflict
-from app.idempotency import IdempotentRoute
-from app.pagination import Page, PageParams, number_cursor, page
-from app.problems import COMMON_RESPONSES, CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
+from app.http.auth import OwnerDep
+from app.http.caching import WaitSeconds, poll, respond
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import Page, PageParams, number_cursor, page
+from app.http.problems import COMMON_RESPONSES, CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
 from app.studies import service
 from app.studies.estimating import estimate_study
 from app.studies.repository import StudyRepository

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer
 from pydantic_core import PydanticCustomError
 
+from app.http.strict_numbers import Number
 from app.jobs.libraries import ConceptCount, LibraryChoice
 from app.jobs.schemas import Deadline, Elements, Seed
 from app.jobs.views import VocabularyView
-from app.numbers import Number
 from iis_engine.specs import ProtocolName
 
 MAX_JOBS = 10_000

@@ -16,7 +16,7 @@ from app.db.transitions import enqueue_all, request_cancel_all
 from app.errors import Conflict, InvalidInput, NotFound
 from app.jobs.views import VocabularyView
 from app.models.service import ready_vlm
-from app.queue import ring
+from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.studies.extending import extended_grid, first_grid, same_vocabulary
@@ -187,7 +187,7 @@ def _queue(
         for job_id, one in zip(ids, ordered, strict=True)
     ]
     enqueue_all(session, jobs)
-    after_commit(session, lambda: [ring(job_id, settings.redis_url) for job_id in ids[:RINGS]])
+    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:RINGS]])
     return {one.digest: job_id for job_id, one in zip(ids, ordered, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""A study's cells and rows as its owner reads them: pages, JSON and CSV. The numbers come from `app.studies.cells`."""
+"""A study's cells and rows as its owner reads them: pages, JSON and CSV. The numbers come from `app.db.study_rows`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import cast
 from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Model
+from app.db.study_rows import READY_FEATURES, READY_FEATURES_NAME, library_labels, study_rows
 from app.jobs.views import JobError, JobState
-from app.studies.cells import READY_FEATURES, READY_FEATURES_NAME, library_labels, study_rows
 from app.studies.repository import StudyRepository
 from app.studies.views import CellView, TableRow, TableView
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, FastAPI, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from app.auth import authenticate
-from app.browser import KEY_COOKIE, by_https, comes_from_here
-from app.dependencies import SessionDep, SettingsDep
 from app.errors import NotFound, Unauthorized
+from app.http.auth import authenticate
+from app.http.dependencies import SessionDep, SettingsDep
+from app.http.page_cookie import KEY_COOKIE, by_https, comes_from_here
 from app.ui.pages import render
 from app.ui.statics import respond_static, static_files
 

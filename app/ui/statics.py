@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import Request, Response
 
-from app.conditional import etag_of, matches
+from app.http.caching import etag_of, matches
 
 FOLDER = Path(__file__).parent / "static"
 BUNDLED = {

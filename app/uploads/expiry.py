@@ -32,7 +32,7 @@ def expire_uploads(session: Session, store: ArtifactStore) -> int:
 def drop_unused_uploads(session: Session) -> int:
     """Drop complete uploads whose time is over and that nothing was made of, one transaction each; returns how many went. Commits.
 
-    Their content goes with `app.storage.collecting`, unless something else refers to it.
+    Their content goes with `app.storage.garbage_collection`, unless something else refers to it.
     """
     gone = 0
     while (upload := lock_one_unused(session, datetime.now(UTC))) is not None:

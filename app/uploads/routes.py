@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
-from app.auth import OwnerDep
-from app.conditional import respond
 from app.db.models import Upload
-from app.dependencies import SessionDep, SettingsDep, StoreDep
 from app.errors import Conflict, TooLarge
-from app.idempotency import IdempotentRoute
-from app.pagination import Page, PageParams, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, SettingsDep, StoreDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import Page, PageParams, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.settings import MIB, Settings
 from app.uploads import service
 from app.uploads.receiving import received_body

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth import OwnerDep
-from app.conditional import respond
 from app.db.models import Webhook
-from app.dependencies import SessionDep, SettingsDep
-from app.idempotency import IdempotentRoute
-from app.pagination import Page, PageParams, page
-from app.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
+from app.http.auth import OwnerDep
+from app.http.caching import respond
+from app.http.dependencies import SessionDep, SettingsDep
+from app.http.idempotency import IdempotentRoute
+from app.http.pagination import Page, PageParams, page
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 from app.webhooks import service
 from app.webhooks.repository import DeliveryRepository, WebhookRepository
 from app.webhooks.schemas import PATH, DeliveryView, WebhookCreate, WebhookUpdate, WebhookView, WebhookWithSecret

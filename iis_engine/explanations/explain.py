@@ -23,7 +23,7 @@ ROUNDING = 1e-12  # of sums of logits: what lies within it may be a tie
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Prediction:
     """What a head says of one sample.
 
     Attributes
@@ -78,7 +78,7 @@ class Explanation:
     """
 
     predictor: Predictor
-    verdict: Verdict
+    prediction: Prediction
     contrast: int | None
     activations: Tensor
     contributions: Tensor
@@ -88,12 +88,12 @@ class Explanation:
     @cached_property
     def faithfulness(self) -> Faithfulness:
         """How the prediction's probability depends on the concepts that carry it."""
-        return faithfulness(self.predictor, self.activations, self.verdict.label, self.contributions)
+        return faithfulness(self.predictor, self.activations, self.prediction.label, self.contributions)
 
     @cached_property
     def counterfactual(self) -> Counterfactual | None:
         """The fewest concepts without which another class would be predicted."""
-        return counterfactual(self.predictor, self.activations, self.verdict.label)
+        return counterfactual(self.predictor, self.activations, self.prediction.label)
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class Changes:
     scale: Mapping[int, float]
 
 
-def verdict_of(probabilities: Tensor) -> Verdict:
+def prediction_of(probabilities: Tensor) -> Prediction:
     """The verdict that probabilities (C,) amount to; equal ones go to the lower label."""
     found = torch.argsort(probabilities, descending=True, stable=True)[:TOP_CLASSES].tolist()
     top = tuple((label, float(probabilities[label])) for label in found)
-    return Verdict(*top[0], top)
+    return Prediction(*top[0], top)
 
 
 def explain(predictor: Predictor, activations: Tensor, *, contrast: int | None = None) -> Explanation:
@@ -129,13 +129,13 @@ def explain(predictor: Predictor, activations: Tensor, *, contrast: int | None =
     """
     sparse = _kept_only(predictor, activations)
     logits = predictor.logits(sparse.unsqueeze(0))[0]
-    verdict = verdict_of(logits.softmax(dim=0))
-    weights, bias = predictor.weights[:, verdict.label], predictor.bias[verdict.label]
+    prediction = prediction_of(logits.softmax(dim=0))
+    weights, bias = predictor.weights[:, prediction.label], predictor.bias[prediction.label]
     if contrast is not None:
-        _require_other(predictor, verdict.label, contrast)
+        _require_other(predictor, prediction.label, contrast)
         weights, bias = weights - predictor.weights[:, contrast], bias - predictor.bias[contrast]
     contributions = weights * sparse
-    return Explanation(predictor, verdict, contrast, sparse, contributions, float(bias), float(contributions.sum() + bias))
+    return Explanation(predictor, prediction, contrast, sparse, contributions, float(bias), float(contributions.sum() + bias))
 
 
 def faithfulness(predictor: Predictor, sparse: Tensor, label: int, contributions: Tensor) -> Faithfulness:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iis_engine.explanations.explain import TOP_CLASSES, Verdict
+from iis_engine.explanations.explain import TOP_CLASSES, Prediction
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.sparsify import sparsify
 from iis_engine.scoring.predictor import Predictor, PredictorFamily
@@ -23,7 +23,7 @@ TENSORS = ("activations", "labels", "rows", "top_labels", "top_probabilities")
 
 
 @dataclass(frozen=True)
-class TestedSplit:
+class TestSet:
     """The test images of a scored job, in the order of the data set.
 
     Attributes
@@ -48,7 +48,7 @@ class TestedSplit:
         return len(self.labels)
 
     @staticmethod
-    def of(features: FeatureSet, family: PredictorFamily, names: Sequence[str] = ()) -> TestedSplit:
+    def of(features: FeatureSet, family: PredictorFamily, names: Sequence[str] = ()) -> TestSet:
         """Look at every test image once.
 
         Parameters
@@ -61,7 +61,7 @@ class TestedSplit:
             probabilities = family.baseline_logits(X).softmax(dim=1)
             order = torch.argsort(probabilities, dim=1, descending=True, stable=True)[:, :TOP_CLASSES]
             tops.append((order, probabilities.gather(1, order)))
-        return TestedSplit(
+        return TestSet(
             family.library.activations(features.X_test),
             features.y_test,
             rows,
@@ -70,10 +70,10 @@ class TestedSplit:
             tuple(str(names[row]) for row in rows.tolist()) if names else (),
         )
 
-    def representation(self, index: int) -> Verdict:
+    def representation(self, index: int) -> Prediction:
         """What h says of an image."""
         top = tuple(zip(self.top_labels[index].tolist(), self.top_probabilities[index].tolist(), strict=True))
-        return Verdict(*top[0], top)
+        return Prediction(*top[0], top)
 
     def outcomes(self, predictor: Predictor) -> Outcomes:
         """What the predictor says of every image."""
@@ -90,11 +90,11 @@ class TestedSplit:
         save_file(tensors, path, metadata={"iis": json.dumps({"names": list(self.names)})})
 
     @staticmethod
-    def load(path: Path) -> TestedSplit:
+    def load(path: Path) -> TestSet:
         """Read a file written by `save`."""
         with safe_open(path, framework="pt") as file:
             names = tuple(json.loads(file.metadata()["iis"])["names"])
-            return TestedSplit(**{name: file.get_tensor(name) for name in TENSORS}, names=names)
+            return TestSet(**{name: file.get_tensor(name) for name in TENSORS}, names=names)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class ConceptUse:
     importances: Tensor
 
 
-def class_profile(tested: TestedSplit, outcomes: Outcomes, predictor: Predictor, label: int) -> ClassProfile:
+def class_profile(tested: TestSet, outcomes: Outcomes, predictor: Predictor, label: int) -> ClassProfile:
     """The profile of one class."""
     own = tested.labels == label
     predicted = outcomes.labels[own]
@@ -164,7 +164,7 @@ def class_profile(tested: TestedSplit, outcomes: Outcomes, predictor: Predictor,
     )
 
 
-def class_accuracies(tested: TestedSplit, outcomes: Outcomes, class_count: int) -> list[tuple[int, float, float]]:
+def class_accuracies(tested: TestSet, outcomes: Outcomes, class_count: int) -> list[tuple[int, float, float]]:
     """For each class its test images, and the accuracies of h and of the predictor on them."""
     images = torch.bincount(tested.labels, minlength=class_count)
     right = [
@@ -174,7 +174,7 @@ def class_accuracies(tested: TestedSplit, outcomes: Outcomes, class_count: int) 
     return list(zip(images.tolist(), *shares, strict=True))
 
 
-def concept_use(tested: TestedSplit, outcomes: Outcomes, predictor: Predictor) -> ConceptUse:
+def concept_use(tested: TestSet, outcomes: Outcomes, predictor: Predictor) -> ConceptUse:
     """How often concepts fire and how much they carry."""
     fired = torch.zeros(len(predictor.library), dtype=torch.float64)
     carried = torch.zeros_like(fired)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from iis_engine.libraries.phrase_report import LeftOut
+from iis_engine.libraries.phrase_report import DroppedPhrase
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 
 NEAR_CLASS = 0.85
@@ -18,7 +18,7 @@ EQUAL = 0.9999
 ROWS_AT_ONCE = 1024
 
 
-def drop_near(embeddings: PhraseEmbeddings) -> tuple[list[int], list[LeftOut]]:
+def drop_near(embeddings: PhraseEmbeddings) -> tuple[list[int], list[DroppedPhrase]]:
     """Leave out phrases near a class name and phrases near one that comes before them.
 
     Label-free CBM (Oikarinen et al., ICLR 2023, section 3) does so at cosines of 0.85 and 0.9, averaged over two text models. A
@@ -32,7 +32,7 @@ def drop_near(embeddings: PhraseEmbeddings) -> tuple[list[int], list[LeftOut]]:
     mean = embeddings.vectors.double().mean(dim=0)
     phrases, classes = _Directions.of(embeddings.vectors, mean), _Directions.of(embeddings.class_vectors, mean)
     texts = [phrase.text for phrase in embeddings.phrases]
-    left_out: list[LeftOut] = []
+    left_out: list[DroppedPhrase] = []
     stays = torch.zeros(len(texts), dtype=torch.bool)
     for start in range(0, len(texts), ROWS_AT_ONCE):
         rows = phrases.part(start, start + ROWS_AT_ONCE)
@@ -70,6 +70,6 @@ class _Directions:
         return torch.where(bare > EQUAL, bare, self.centred @ other.centred.T)
 
 
-def _near(text: str, reason: str, cosines: Tensor, others: Sequence[str]) -> LeftOut:
+def _near(text: str, reason: str, cosines: Tensor, others: Sequence[str]) -> DroppedPhrase:
     nearest = int(cosines.argmax())
-    return LeftOut(text, reason, {"cosine": round(float(cosines[nearest]), 4), "other": others[nearest]})
+    return DroppedPhrase(text, reason, {"cosine": round(float(cosines[nearest]), 4), "other": others[nearest]})

@@ -21,7 +21,7 @@ class TextConcept:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class DroppedPhrase:
     """A phrase that did not, and the figures that decided it.
 
     `reason` is too_long, class_name or repeated (by its words); near_class or near_phrase (by its embedding); clip_cutoff,
@@ -42,7 +42,7 @@ class TextFindings:
     """
 
     concepts: tuple[TextConcept, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[DroppedPhrase, ...]
     clip_cutoff: float
     interpretability_cutoff: float
     native: bool
@@ -92,5 +92,5 @@ class TextFindings:
         """The inverse of `to_dict`."""
         fields = dict(values)
         fields["concepts"] = tuple(TextConcept(**concept) for concept in values["concepts"])
-        fields["left_out"] = tuple(LeftOut(**phrase) for phrase in values["left_out"])
+        fields["left_out"] = tuple(DroppedPhrase(**phrase) for phrase in values["left_out"])
         return TextFindings(**fields)

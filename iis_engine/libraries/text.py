@@ -20,7 +20,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.fitting import Imitation, cos_cubed, imitate
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements, training_moments
 from iis_engine.libraries.near_duplicates import drop_near
-from iis_engine.libraries.phrase_report import LeftOut, TextConcept, TextFindings
+from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextFindings
 from iis_engine.libraries.unit_elements import unit_elements
 from iis_engine.specs import LibrarySpec
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
@@ -85,7 +85,7 @@ def build_text(features: FeatureSet, source: TextSource, spec: LibrarySpec, seed
     reached = top5 >= spec.clip_cutoff
     for place, value in zip(places, top5.tolist(), strict=True):
         if value < spec.clip_cutoff:
-            left_out.append(LeftOut(source.phrases.phrases[place].text, "clip_cutoff", {"clip_top5": round(value, 4)}))
+            left_out.append(DroppedPhrase(source.phrases.phrases[place].text, "clip_cutoff", {"clip_top5": round(value, 4)}))
     best_top5 = float(top5.max()) if len(top5) else None
     places, top5 = [place for place, stays in zip(places, reached.tolist(), strict=True) if stays], top5[reached]
     if not places:
@@ -98,7 +98,7 @@ def build_text(features: FeatureSet, source: TextSource, spec: LibrarySpec, seed
         if number >= min(len(passing), spec.concept_count):
             reason = "interpretability_cutoff" if number >= len(passing) else "beyond_count"
             figures: dict[str, float | str] = {"similarity": round(float(fitted.similarity[i]), 4), "clip_top5": round(float(top5[i]), 4)}
-            left_out.append(LeftOut(source.phrases.phrases[places[i]].text, reason, figures))
+            left_out.append(DroppedPhrase(source.phrases.phrases[places[i]].text, reason, figures))
     if len(chosen) < 2:
         raise _nothing_left(spec, left_out, best_top5, float(fitted.similarity.max()))
     concepts = tuple(
@@ -132,10 +132,10 @@ def _evidence(features: FeatureSet, source: TextSource) -> _Evidence:
     return _Evidence(X[order], y[order], normalize(source.images.X_train[others], dim=1)[order])
 
 
-def _worth_fitting(embeddings: PhraseEmbeddings) -> tuple[list[int], list[LeftOut]]:
+def _worth_fitting(embeddings: PhraseEmbeddings) -> tuple[list[int], list[DroppedPhrase]]:
     """Places of the phrases that wording and meaning leave, and what they leave out."""
     places, dropped = clean_places(embeddings.phrases, embeddings.class_names)
-    left_out = [LeftOut(one.text, one.reason, {} if one.other is None else {"other": one.other}) for one in dropped]
+    left_out = [DroppedPhrase(one.text, one.reason, {} if one.other is None else {"other": one.other}) for one in dropped]
     near_kept, near = drop_near(embeddings.only(places))
     return [places[i] for i in near_kept], left_out + near
 
@@ -170,7 +170,7 @@ def _library(features: FeatureSet, directions: Tensor, findings: TextFindings) -
 
 
 def _findings(
-    concepts: tuple[TextConcept, ...], left_out: list[LeftOut], source: TextSource, spec: LibrarySpec, held_out_count: int
+    concepts: tuple[TextConcept, ...], left_out: list[DroppedPhrase], source: TextSource, spec: LibrarySpec, held_out_count: int
 ) -> TextFindings:
     y = source.images.y_test
     named = (normalize(source.images.X_test, dim=1) @ source.phrases.class_vectors.T).argmax(dim=1)
@@ -201,7 +201,7 @@ def _require_native(evidence: _Evidence, source: TextSource) -> None:
         )
 
 
-def _nothing_left(spec: LibrarySpec, left_out: list[LeftOut], best_top5: float | None, best_similarity: float | None) -> LibraryError:
+def _nothing_left(spec: LibrarySpec, left_out: list[DroppedPhrase], best_top5: float | None, best_similarity: float | None) -> LibraryError:
     counts = Counter(phrase.reason for phrase in left_out)
     reasons = ", ".join(f"{count} by {reason}" for reason, count in counts.items())
     top5 = "none was left to try" if best_top5 is None else f"the best phrase reached {best_top5:.3f}"

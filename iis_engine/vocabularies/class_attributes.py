@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.definitions import Definition, look_up
-from iis_engine.vocabularies.phrases import Dropped, Phrase, clean
+from iis_engine.vocabularies.phrases import DroppedPhrase, Phrase, clean
 
 _FOLDER_NUMBER = re.compile(r"^\s*\d+\.(?!\d)")  # as in 001.Black_footed_Albatross
 _WORDNET_NUMBER = re.compile(r"^\s*(n\d{8})(?:[\s_]+|$)")  # as in n01443537_goldfish
@@ -15,7 +15,7 @@ _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # as in ColtsFoot
 _NAMED_AT_MOST = 5
 
 
-def phrases_from_classes(class_names: Iterable[str]) -> tuple[tuple[Phrase, ...], tuple[Dropped, ...]]:
+def phrases_from_classes(class_names: Iterable[str]) -> tuple[tuple[Phrase, ...], tuple[DroppedPhrase, ...]]:
     """Gather attributes of the classes: what they look like, what they have, and what kind of thing they are, one and two levels up.
 
     Each class is looked up by its name, by each of its synonyms between commas, or else by the end of its name: a Laysan albatross is

@@ -47,7 +47,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DroppedPhrase:
     """A phrase that `clean` left out. `other` is the kept phrase or the class name that it matches; None where it is too long."""
 
     text: str
@@ -142,14 +142,14 @@ def parse_csv(data: bytes) -> tuple[Phrase, ...]:
         raise _refusal(f"The CSV is malformed at line {reader.line_num} ({error}); save it again as comma-separated values.") from error
 
 
-def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[tuple[Phrase, ...], tuple[Dropped, ...]]:
+def clean(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[tuple[Phrase, ...], tuple[DroppedPhrase, ...]]:
     """`clean_places` with the phrases that stay in place of where they stand."""
     given = tuple(phrases)
     places, dropped = clean_places(given, class_names)
     return tuple(given[place] for place in places), dropped
 
 
-def clean_places(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[list[int], tuple[Dropped, ...]]:
+def clean_places(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> tuple[list[int], tuple[DroppedPhrase, ...]]:
     """Leave out what makes no concept: long phrases, class names, and repetitions of a phrase kept before.
 
     Label-free CBM (Oikarinen et al., ICLR 2023, section 3) filters likewise, with a limit of 30 characters. Phrases are compared
@@ -159,16 +159,16 @@ def clean_places(phrases: Iterable[Phrase], class_names: Iterable[str] = ()) -> 
     classes = {key(_FOLDER_NUMBER.sub("", synonym)): name for name in class_names for synonym in name.split(",") if synonym.strip()}
     kept: dict[str, str] = {}
     places: list[int] = []
-    dropped: list[Dropped] = []
+    dropped: list[DroppedPhrase] = []
     for place, phrase in enumerate(phrases):
         if len(phrase.text) > CONCEPT_CHARACTERS_MAX:
-            dropped.append(Dropped(phrase.text, "too_long"))
+            dropped.append(DroppedPhrase(phrase.text, "too_long"))
             continue
         said = keys(phrase.text) if classes else [key(phrase.text)]
         if (given := next(filter(classes.__contains__, said), None)) is not None:
-            dropped.append(Dropped(phrase.text, "class_name", classes[given]))
+            dropped.append(DroppedPhrase(phrase.text, "class_name", classes[given]))
         elif said[0] in kept:
-            dropped.append(Dropped(phrase.text, "repeated", kept[said[0]]))
+            dropped.append(DroppedPhrase(phrase.text, "repeated", kept[said[0]]))
         else:
             kept[said[0]] = phrase.text
             places.append(place)

@@ -22,7 +22,6 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from app.auth import SECRET_PREFIX, digest_of
 from app.db.ids import new_id
 from app.db.models import (
     ApiKey,
@@ -33,7 +32,7 @@ from app.db.models import (
     Curve,
     CurvePoint,
     Dataset,
-    DroppedConcept,
+    DroppedPhrase,
     ExplanationBatch,
     FinetuneResult,
     Job,
@@ -49,6 +48,7 @@ from app.db.models import (
 from app.db.session import SessionFactory
 from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
 from app.finetuning.schemas import FINETUNE_EXAMPLE
+from app.http.auth import SECRET_PREFIX, digest_of
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob
@@ -399,7 +399,7 @@ class Rows:
             session.add(concept)
         for index, (text, top5) in enumerate(LEFT_OUT if kind == "text" else ()):
             figures = {"clip_top5": top5}
-            session.add(DroppedConcept(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
+            session.add(DroppedPhrase(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
         session.add(Result(job_id=job.id, library_id=library_id, report=report))
         for name in ("library", "random_control"):
             self._curve(session, job.id, name)

@@ -11,7 +11,7 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 
-HEAVY = ("torch", "torchvision", "timm", "open_clip", "onnxruntime", "sklearn", "worker", "client")
+HEAVY = ("torch", "torchvision", "timm", "open_clip", "onnxruntime", "sklearn", "worker", "iis_client")
 
 
 def test_the_api_imports_nothing_that_computes() -> None:

@@ -22,9 +22,9 @@ import redis
 from sqlalchemy import func, select
 
 from app.db.models import Blob, Curve, Job, JobEvent, Result
-from app.queue import ring
+from app.queue import wake_worker
 from app.storage import is_referred_to
-from app.storage.collecting import drop_unknown_files, drop_unreferenced_content
+from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
 from app.storage.store import SHELVES
 from torture.promises import Promise
 from torture.stack import QUICK, Stack
@@ -278,7 +278,7 @@ class Adversary:
     def _deliver_fifty_times(self) -> None:
         for job in self.crowd.accepted[-1:]:
             for _ in range(50):
-                ring(job.job_id, self.stack.redis.url)
+                wake_worker(job.job_id, self.stack.redis.url)
 
     def _mend(self) -> None:
         """Wait until the API answers again; what died is started by the stack."""

@@ -22,9 +22,9 @@ import psutil
 from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, KILLED, REFUSED, Sample, Samples
 from torture.promises import Promise
-from worker.sandbox.process import ChildLost, Compute, DeadlinePassed, StageRefused, Stop, Watch
-from worker.sandbox.resource_limits import LimitExceeded, Limits
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.process import ChildLost, ChildProcess, DeadlinePassed, StageRefused, Stop, Watch
+from worker.sandbox.resource_limits import LimitExceeded, ResourceLimits
+from worker.sandbox.scratch_folders import LockedFolder
 
 MEMORY_BYTES = 4 << 30
 DISK_BYTES = 8 << 30
@@ -64,7 +64,7 @@ class Range:
         self.folder = folder
         self.marks = folder / "marks"
         self.marks.mkdir()
-        self.compute = Compute(folder / "home", OwnFolder(folder / "work", "range"))
+        self.compute = ChildProcess(folder / "home", LockedFolder(folder / "work", "range"))
         self.starts = 0
         self._pid: int | None = None
 
@@ -92,7 +92,7 @@ class Range:
 
     def _read(self, sample: Sample, path: Path, workspace: Path) -> tuple[str, str]:
         seconds = ENDLESS_SECONDS if sample.ends == KILLED else DEADLINE_SECONDS
-        watch = Watch(Stop(), time.monotonic() + seconds, Limits(MEMORY_BYTES, DISK_BYTES))
+        watch = Watch(Stop(), time.monotonic() + seconds, ResourceLimits(MEMORY_BYTES, DISK_BYTES))
         try:
             for stage, arguments in _requests(sample, path):
                 self.compute.run(stage, workspace, arguments, watch, owner_id="range", on_progress=_ignore, on_output=_ignore)

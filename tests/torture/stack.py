@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from app.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from app.local.servers import EmbeddedPostgres, EmbeddedRedis, free_port
 from app.settings import Settings, get_settings
 from torture.proxies import Proxy
 from worker.runtime import Runtime, open_runtime

@@ -89,14 +89,14 @@ def _set_traps(folder: Path, program: str) -> None:
         setattr(owner, name, trapped)
 
     if program == "uvicorn":
-        before(app.queue, "ring", "after_commit_before_publish")
+        before(app.queue, "wake_worker", "after_commit_before_publish")
         return
     from worker.jobs import runner
     from worker.jobs.artifacts import OwnersArtifacts
-    from worker.sandbox.process import Compute
+    from worker.sandbox.process import ChildProcess
 
     before(runner, "_run_claimed", "after_claim")
-    after(Compute, "_send", "in_a_stage")
+    after(ChildProcess, "_send", "in_a_stage")
     after(OwnersArtifacts, "upload", "between_artifact_and_row")
     after(transitions, "succeed", "in_the_final_transaction")
     before(transitions, "finish_cancel", "during_cancel")

@@ -12,11 +12,11 @@ from pathlib import Path
 from sqlalchemy import update
 
 from app.db.models import Upload
-from client import IISClient
+from iis_client import IISClient
 from torture.promises import Promise
 from torture.proxies import Proxy
 from torture.stack import Stack
-from worker.maintenance.garbage_collector import Collector
+from worker.maintenance.garbage_collector import GarbageCollector
 
 GIB = 1 << 30
 SIZE_BYTES, CUTS = 4 * GIB, 10
@@ -70,7 +70,7 @@ def run(folder: Path, seed: int, *, size_bytes: int, cuts: int) -> list[Promise]
         until = time.monotonic() + PATIENCE_SECONDS
         while (left := _size_bytes(stack.storage)) >= SLICE_BYTES and time.monotonic() < until:
             with stack.runtime.sessions() as session:
-                Collector(stack.runtime).collect(session)
+                GarbageCollector(stack.runtime).collect(session)
             time.sleep(1)  # a request that was cut may still be removing parts
         returned.tried(kept >= size_bytes and left < SLICE_BYTES, f"{left} of {kept} bytes are still there.")
         returned.measured = f"{kept / GIB:.2f} GiB, then {left} bytes"

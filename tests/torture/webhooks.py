@@ -25,7 +25,7 @@ from app.db.migrate import upgrade
 from app.db.models import WebhookDelivery
 from app.db.session import make_engine, make_session_factory
 from app.db.webhook_events import add_deliveries
-from app.embedded import EmbeddedPostgres
+from app.local.servers import EmbeddedPostgres
 from app.logging import configure_logging
 from app.settings import Settings
 from torture.promises import Promise

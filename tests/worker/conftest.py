@@ -21,18 +21,18 @@ import pytest
 import redis
 from sqlalchemy import select, text
 
-from app.checks import enqueue_check
 from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Base, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Owner, Upload
 from app.db.session import make_engine, make_session_factory
-from app.queue import ring
+from app.queue import wake_worker
 from app.settings import Settings, get_settings
 from app.storage import record_blob
+from app.validation import enqueue_check
 from worker.jobs.runner import run_job
 from worker.runtime import Runtime, open_runtime
-from worker.sandbox.process import Compute
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.process import ChildProcess
+from worker.sandbox.scratch_folders import LockedFolder
 from worker.stages.datasets import digest_of_features, open_features
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,10 +64,10 @@ def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_ur
 
 
 @pytest.fixture(scope="session")
-def warm_compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compute]:
+def warm_compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildProcess]:
     """One compute process for all tests that do not kill it and belong to the same owner: importing torch takes seconds."""
     folder = tmp_path_factory.mktemp("compute")
-    compute = Compute(folder / "home", OwnFolder(folder / "work", "tests"))
+    compute = ChildProcess(folder / "home", LockedFolder(folder / "work", "tests"))
     yield compute
     compute.close()
 
@@ -77,7 +77,7 @@ class Service:
     """What a test does with the service, without HTTP."""
 
     runtime: Runtime
-    compute: Compute
+    compute: ChildProcess
     wait_until: Callable[..., Any]
     folder: Path
     owner_id: str = OWNER_ID
@@ -197,7 +197,7 @@ class Service:
 
     def run(self, job_id: str) -> str | None:
         """One attempt in this thread, in the warm compute process."""
-        self.runtime.lend(self.compute)
+        self.runtime.use_compute(self.compute)
         return run_job(self.runtime, job_id)
 
     def run_aside(self, job_id: str) -> Future[str | None]:
@@ -264,7 +264,7 @@ class Service:
         """A worker whose compute process is warm and suspended."""
         worker = self.start_worker()
         first = self.add_check()
-        ring(first)
+        wake_worker(first)
         self.await_state(first, "succeeded")
         (compute,) = psutil.Process(worker.pid).children()
         compute.suspend()
@@ -281,7 +281,7 @@ class Service:
 
 
 @pytest.fixture
-def service(quick_settings: Settings, warm_compute: Compute, wait_until: Callable[..., Any], tmp_path: Path) -> Iterator[Service]:
+def service(quick_settings: Settings, warm_compute: ChildProcess, wait_until: Callable[..., Any], tmp_path: Path) -> Iterator[Service]:
     runtime = open_runtime(quick_settings)
     runtime.sessions = make_session_factory(make_engine(quick_settings))  # whose transactions a busy machine may hold up
     service = Service(runtime, warm_compute, wait_until, tmp_path)

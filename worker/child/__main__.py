@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     from worker.child.registry import STAGES, prepare
 
     prepare()
-    speak = _Voice(answers)
+    speak = ReplyWriter(answers)
     speak(type="hello", held=held.to_dict())
     for request in _requests(inbox):
         limit_processor_time(request["seconds"])
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
             speak(**_fault(error))
 
 
-class _Voice:
+class ReplyWriter:
     """Writes answers; also the `Reporter` that stages are given."""
 
     def __init__(self, answers: IO[str]) -> None:

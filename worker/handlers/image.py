@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from worker.handlers.subject import WARM, Subject, node_form, present
-from worker.stages.serialisation import class_form, contributions_form, counterfactual_form, text_form, verdict_form
+from worker.stages.serialisation import class_form, contributions_form, counterfactual_form, prediction_form, text_form
 
 
 def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
@@ -18,11 +18,13 @@ def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     contrast = None if about["contrast"] is None else why.class_label(names, about["contrast"], "contrast")
     found = why.explain(predictor, subject.activations, contrast=contrast)
     if index is None:
-        representation = why.verdict_of(family.baseline_logits(subject.representation)[0].softmax(dim=0))
+        representation = why.prediction_of(family.baseline_logits(subject.representation)[0].softmax(dim=0))
     else:
         representation = subject.tested.representation(index)
     label = None if index is None else int(subject.tested.labels[index])
-    correct = None if label is None else {"representation": representation.label == label, "interpretation": found.verdict.label == label}
+    correct = (
+        None if label is None else {"representation": representation.label == label, "interpretation": found.prediction.label == label}
+    )
     return {
         "image": {
             "index": index,
@@ -31,11 +33,11 @@ def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
         },
         **node_form(subject),
         "class_names": list(names),
-        "representation": verdict_form(names, representation),
-        "interpretation": verdict_form(names, found.verdict),
-        "agree": representation.label == found.verdict.label,
+        "representation": prediction_form(names, representation),
+        "interpretation": prediction_form(names, found.prediction),
+        "agree": representation.label == found.prediction.label,
         "correct": correct,
-        "explained": {"class": names[found.verdict.label], "index": found.verdict.label},
+        "explained": {"class": names[found.prediction.label], "index": found.prediction.label},
         "contrast": None if contrast is None else {"class": names[contrast], "index": contrast},
         "logit": found.logit,
         "bias": found.bias,
@@ -53,12 +55,12 @@ def intervene(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     changes = why.Changes({int(c): v for c, v in about["set"]}, {int(c): v for c, v in about["scale"]})
     before, after = why.intervene(predictor, subject.activations, changes)
     was, becomes = (predictor.logits(a.unsqueeze(0))[0].softmax(dim=0) for a in (before, after))
-    verdicts = why.verdict_of(was), why.verdict_of(becomes)
+    verdicts = why.prediction_of(was), why.prediction_of(becomes)
     changed = sorted({*changes.set, *changes.scale})
     return {
         **node_form(subject),
-        "before": verdict_form(names, verdicts[0]),
-        "after": verdict_form(names, verdicts[1]),
+        "before": prediction_form(names, verdicts[0]),
+        "after": prediction_form(names, verdicts[1]),
         "changed": verdicts[0].label != verdicts[1].label,
         "probabilities": [{"class": name, "index": i, "before": float(was[i]), "after": float(becomes[i])} for i, name in enumerate(names)],
         "activations": [{"concept": c, "before": float(before[c]), "after": float(after[c])} for c in changed],
@@ -69,18 +71,18 @@ def predict(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     """The class, probabilities and weightiest concepts of posted images."""
     import torch
 
-    from iis_engine.explanations.explain import verdict_of
+    from iis_engine.explanations.explain import prediction_of
 
     predictor, names, data = subject.predictor, subject.family.class_names, list[dict[str, Any]]()
     for image in about["images"]:
         sparse = predictor.activations(replace(subject, image=image).representation)
         probabilities = predictor.logits(sparse)[0].softmax(dim=0)
-        verdict = verdict_of(probabilities)
-        shares = predictor.weights[:, verdict.label] * sparse[0].double()
+        prediction = prediction_of(probabilities)
+        shares = predictor.weights[:, prediction.label] * sparse[0].double()
         weightiest = [i for i in torch.argsort(shares.abs(), descending=True, stable=True)[: about["top"]].tolist() if shares[i] != 0]
         data.append(
             {
-                **class_form(names, verdict.label, verdict.probability),
+                **class_form(names, prediction.label, prediction.probability),
                 "probabilities": [class_form(names, label, float(probabilities[label])) for label in range(len(names))],
                 "concepts": [{"concept": i, "activation": float(sparse[0, i]), "contribution": float(shares[i])} for i in weightiest],
             }

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 
-class Warm:
+class ModelCache:
     """Loaded values by key, up to about `limit_bytes` together; the newest one is kept whatever its size."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A study's rows as a Parquet table, one a finished job. Which rows there are is read in `app.studies.cells`."""
+"""A study's rows as a Parquet table, one a finished job. Which rows there are is read in `app.db.study_rows`."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.handlers.model_cache import Warm
+from worker.handlers.model_cache import ModelCache
 from worker.stages.specs import open_backbone
 
-WARM = Warm()
+WARM = ModelCache()
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Subject:
     @property
     def tested(self) -> Any:
         """What is known of the test images."""
-        from iis_engine.explanations.test_set import TestedSplit
+        from iis_engine.explanations.test_set import TestSet
 
-        return self._loaded("tested", TestedSplit.load)
+        return self._loaded("tested", TestSet.load)
 
     @property
     def outcomes(self) -> Any:

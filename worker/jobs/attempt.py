@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class StageWorkspace:
     """Where stages work, and on which images.
 
     Attributes
@@ -89,15 +89,15 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.workspace.mkdir()
 
     @property
-    def place(self) -> Place:
+    def place(self) -> StageWorkspace:
         """Where the job's own data set is worked on."""
-        return Place(self.workspace, self.rows.dataset)
+        return StageWorkspace(self.workspace, self.rows.dataset)
 
-    def library_place(self) -> Place:
+    def library_place(self) -> StageWorkspace:
         """A folder of its own for the data set that the library is cut from, whose files have the same names."""
         folder = self.workspace / "library"
         folder.mkdir(exist_ok=True)
-        return Place(folder, self.rows.library_dataset, of_library=True)
+        return StageWorkspace(folder, self.rows.library_dataset, of_library=True)
 
     def write(self, action: Callable[[Session], Value]) -> Value:
         """Run `action` in one transaction; while the database is away, wait for it as long as the lease may still be ours.
@@ -137,7 +137,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         arguments: dict[str, Any],
         *,
         part: str | None = None,
-        place: Place | None = None,
+        place: StageWorkspace | None = None,
         on_output: Callable[[str, dict[str, Any] | None], None] | None = None,
     ) -> dict[str, Any]:
         """Run a stage in the compute process, with its events and progress; returns its result.
@@ -165,7 +165,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
 
-    def stage_event(self, stage: str, state: str, *, part: str | None = None, place: Place | None = None) -> None:
+    def stage_event(self, stage: str, state: str, *, part: str | None = None, place: StageWorkspace | None = None) -> None:
         """Tell listeners that a stage was started, finished, or reused."""
         event = {"stage": stage, **part_of(part), "state": state, **(place.told if place is not None else {})}
         self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", event))

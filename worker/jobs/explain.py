@@ -16,7 +16,7 @@ from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import fetch_model
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.sandbox.process import StageRefused
-from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TESTED
+from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET
 
 ROW_FILES = (ROWS, OFFSETS, TABLE, SUMMARY)
 
@@ -25,7 +25,7 @@ def run_explain(attempt: Attempt) -> None:
     """Run the stages that are not held already, then write the batch and `succeeded` together."""
     job = attempt.rows.job
     scored = attempt.write(lambda session: _read_scored(session, attempt, job))
-    given = {PREDICTORS: scored.predictors_key, TESTED: scored.tested_key}
+    given = {PREDICTORS: scored.predictors_key, TEST_SET: scored.tested_key}
     stages = explain_stages(attempt, scored)
     pipeline = Pipeline(attempt, stages, given=given, fetch=_Sources(attempt, scored.concepts).fetch)
     pipeline.run()
@@ -59,7 +59,7 @@ def explain_stages(attempt: Attempt, scored: Scored) -> list[Stage]:
     """The stages of an explain job, each under the digest of everything its output depends on."""
     spec, model = attempt.rows.job.spec, attempt.rows.model
     asked = {name: spec[name] for name in ("kept", "top", "contrast")}
-    before, images = list[Stage](), (TESTED, scored.tested_key)
+    before, images = list[Stage](), (TEST_SET, scored.tested_key)
     if spec["upload"] is not None:
         if model is None:
             raise StageRefused(
@@ -73,7 +73,7 @@ def explain_stages(attempt: Attempt, scored: Scored) -> list[Stage]:
     key = stage_key(
         "explain_rows", predictors=scored.predictors_key, images=images_key, concepts=digest_of(concepts=scored.concepts), **asked
     )
-    arguments = {**asked, "tested": file == TESTED}
+    arguments = {**asked, "tested": file == TEST_SET}
     return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments, ("concepts",))]
 
 

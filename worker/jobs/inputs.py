@@ -17,7 +17,7 @@ from app.storage import ArtifactMissing
 from app.storage.server_folders import allowed_server_path
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
 from worker.jobs.artifacts import digest_of
-from worker.jobs.attempt import Attempt, Place
+from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.sandbox.process import StageRefused
 from worker.stages.files import READING, VOCABULARY
 
@@ -31,7 +31,7 @@ class Sources:
     `model` and `vlm` are networks, `dataset` the images or features, `vocabulary` the phrases that `read_phrases` finds.
     """
 
-    def __init__(self, attempt: Attempt, read_phrases: Callable[[Session, Job], Phrases], place: Place | None = None) -> None:
+    def __init__(self, attempt: Attempt, read_phrases: Callable[[Session, Job], Phrases], place: StageWorkspace | None = None) -> None:
         self._attempt = attempt
         self._place = place or attempt.place
         self._read_phrases = read_phrases

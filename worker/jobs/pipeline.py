@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
-from worker.jobs.attempt import Attempt, Place, part_of
+from worker.jobs.attempt import Attempt, StageWorkspace, part_of
 from worker.metrics import STAGES_REUSED
 from worker.stages.files import epoch_of
 
@@ -75,7 +75,7 @@ class Pipeline:
         *,
         given: dict[str, str],
         fetch: Fetch,
-        place: Place | None = None,
+        place: StageWorkspace | None = None,
         elsewhere: Pipeline | None = None,
     ) -> None:
         self._attempt = attempt

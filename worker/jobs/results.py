@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
-from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedConcept, Job, Plot, Predictor, Result
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Plot, Predictor, Result
 
 CONCEPTS_AT_ONCE = 500
 CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # what the compute process may say of a concept
@@ -100,7 +100,7 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
             {name: phrase[name] for name in DROPPED_COLUMNS} | {"library_id": row.id, "index": start + offset}
             for offset, phrase in enumerate(left_out[start : start + CONCEPTS_AT_ONCE])
         ]
-        session.execute(insert(DroppedConcept), dropped)
+        session.execute(insert(DroppedPhrase), dropped)
     return row.id
 
 

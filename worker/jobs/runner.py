@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import Json
+from app.db.scheduling import queued_jobs
 from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
-from app.db.turns import queued_jobs
-from app.queue import ring
+from app.queue import wake_worker
 from app.storage import StorageUnavailable
 from worker.jobs.attempt import Attempt
 from worker.jobs.explain import run_explain
@@ -40,7 +40,7 @@ PAUSE_GROWTH = 4
 log = structlog.get_logger(__name__)
 
 
-def answer_bell(runtime: Runtime) -> None:
+def run_queued_jobs(runtime: Runtime) -> None:
     """Run whatever is queued, each owner in turn, until nothing is; so no queued job waits for a message of its own."""
     while not runtime.shutting_down.is_set() and (job_id := _next_queued(runtime)) is not None:
         run_job(runtime, job_id)
@@ -129,7 +129,7 @@ def _stop(attempt: Attempt) -> str:
         transitions.hand_back(session, attempt.job_id, attempt.token)
 
     attempt.end(hand_back)
-    ring(attempt.job_id, attempt.runtime.settings.redis_url)
+    wake_worker(attempt.job_id, attempt.runtime.settings.redis_url)
     return "handed_back"
 
 
@@ -149,7 +149,7 @@ def _try_again(attempt: Attempt, error: Exception) -> str:
         lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, sentence, settings.max_attempts)
     )
     if state == "queued":
-        ring(attempt.job_id, settings.redis_url)
+        wake_worker(attempt.job_id, settings.redis_url)
     return state
 
 

@@ -33,7 +33,7 @@ from worker.stages.files import (
     PLOTS,
     PREDICTORS,
     REPORT,
-    TESTED,
+    TEST_SET,
     VECTORS,
 )
 
@@ -68,7 +68,7 @@ def run_score(attempt: Attempt) -> None:
         files = (fitting.file(name) for name in (CONCEPTS, LEFT_OUT, VECTORS))
         fitted = FittedLibrary(settings, fitting.key(LIBRARY), *files, exemplars_sha256=crops)
 
-    keys = (pipeline.key(name) for name in (PREDICTORS, TESTED))
+    keys = (pipeline.key(name) for name in (PREDICTORS, TEST_SET))
     predictors = KeptPredictors(*keys) if job.spec["protocol"] == "exact" else None
 
     def finish(session: Session) -> None:
@@ -167,7 +167,9 @@ def score_stages(asked: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     if protocol == "exact":  # the heads of `reference` are kept by nobody
         names_of = {"dataset": asked.dataset.id} if images else None  # another data set may hold the same images under other names
         kept = stage_key("predictors", heads=heads, names_of=names_of)
-        stages.append(Stage("predictors", kept, (FEATURES, LIBRARY, MEASUREMENT), (PREDICTORS, TESTED), {}, ("dataset",) if images else ()))
+        stages.append(
+            Stage("predictors", kept, (FEATURES, LIBRARY, MEASUREMENT), (PREDICTORS, TEST_SET), {}, ("dataset",) if images else ())
+        )
     return [*stages, Stage("report", stage_key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 

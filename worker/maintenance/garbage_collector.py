@@ -1,4 +1,4 @@
-"""When disk is given back, by each worker beside its sweeps. What goes, and why nothing in use does: `app.storage.collecting`."""
+"""When disk is given back, by each worker beside its sweeps. What goes, and why nothing in use does: `app.storage.garbage_collection`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import structlog
 from sqlalchemy.orm import Session
 
-from app.storage.collecting import drop_unknown_files, drop_unreferenced_content, drop_unused_artifacts
+from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content, drop_unused_artifacts
 from app.storage.store import SHELVES
 from app.uploads.expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
 from worker.runtime import Runtime
@@ -17,7 +17,7 @@ SHELVES_TOGETHER = 8  # looked through at a time; all of them take some hours
 log = structlog.get_logger(__name__)
 
 
-class Collector:
+class GarbageCollector:
     """Collects every `collect_seconds`, however often it is asked."""
 
     def __init__(self, runtime: Runtime) -> None:

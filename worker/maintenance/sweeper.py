@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.turns import queued_jobs
-from app.queue import QUEUE, ring
+from app.db.scheduling import queued_jobs
+from app.queue import QUEUE, wake_worker
 from app.storage import StorageUnavailable
 from worker.runtime import Runtime
 
@@ -93,7 +93,7 @@ class Sweeper:
             return 0
         if int(waiting) >= len(queued):  # pyright: ignore[reportArgumentType] (redis types llen for its async client too)
             return 0
-        return sum(ring(job_id, self._runtime.settings.redis_url) for job_id in queued)
+        return sum(wake_worker(job_id, self._runtime.settings.redis_url) for job_id in queued)
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from worker.jobs.artifacts import OwnersArtifacts
-from worker.queries.file_cache import FilesAtHand
+from worker.queries.file_cache import FileCache
 from worker.runtime import Runtime
-from worker.sandbox.process import Compute, Stop, Watch
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.process import ChildProcess, Stop, Watch
+from worker.sandbox.scratch_folders import LockedFolder
 
 ANSWER_DEADLINE_SECONDS = 600
 WARM_PROCESSES = 4  # of as many owners; to change hands would cost each question seconds
@@ -21,7 +21,7 @@ PROCESS_FOLDER = ".process"
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """What was asked.
 
     Attributes
@@ -35,7 +35,7 @@ class Question:
     about: dict[str, Any]
 
 
-class Bench:
+class QueryContext:
     """Compute processes and files of the questions of one worker."""
 
     def __init__(self, runtime: Runtime, stop: Stop) -> None:
@@ -43,8 +43,8 @@ class Bench:
         self.stop = stop
         settings = runtime.settings
         home = settings.data_folder.absolute()
-        self.files = FilesAtHand(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
-        self._computes: OrderedDict[tuple[str, bool], Compute] = OrderedDict()
+        self.files = FileCache(home / "answering", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
+        self._computes: OrderedDict[tuple[str, bool], ChildProcess] = OrderedDict()
 
     def folder(self, owner_id: str) -> Path:
         """Where an owner's files at hand lie, which no process for another owner sees."""
@@ -53,7 +53,7 @@ class Bench:
         return folder
 
     def file(self, owner_id: str, name: str, make: Callable[[Path], None]) -> Path:
-        """An owner's file or folder at hand; see `FilesAtHand.get`."""
+        """An owner's file or folder at hand; see `FileCache.get`."""
         self.folder(owner_id)
         return self.files.get(f"{owner_id}/{name}", make)
 
@@ -80,26 +80,26 @@ class Bench:
         network: bool,
     ) -> dict[str, Any]:
         """Run a stage in a process of its own that ends with it, from whichever thread."""
-        compute = Compute(self.runtime.compute_home, OwnFolder(workspace, PROCESS_FOLDER), sees=workspace)
+        compute = ChildProcess(self.runtime.compute_home, LockedFolder(workspace, PROCESS_FOLDER), sees=workspace)
         try:
             return self._run(compute, owner_id, stage, workspace, arguments, seconds, reads, network=network)
         finally:
             compute.close()
 
-    def _compute_of(self, owner_id: str, *, network: bool) -> Compute:
+    def _compute_of(self, owner_id: str, *, network: bool) -> ChildProcess:
         """The process for an owner; one that may fetch weights by name is another one than that which parses uploads."""
         key = owner_id, network
         if key not in self._computes:
             while len(self._computes) >= WARM_PROCESSES:
                 self._computes.popitem(last=False)[1].close()
-            folder = OwnFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
-            self._computes[key] = Compute(self.runtime.compute_home, folder, sees=self.folder(owner_id))
+            folder = LockedFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
+            self._computes[key] = ChildProcess(self.runtime.compute_home, folder, sees=self.folder(owner_id))
         self._computes.move_to_end(key)
         return self._computes[key]
 
     def _run(
         self,
-        compute: Compute,
+        compute: ChildProcess,
         owner_id: str,
         stage: str,
         workspace: Path,

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from worker.queries.context import Bench
+from worker.queries.context import QueryContext
 
 
-class NotUnpacked(Exception):
+class DatasetNotReady(Exception):
     """The question is about images of a data set that is being unpacked; it can be answered, or refused, when `unpacked` is done."""
 
     def __init__(self, unpacked: Future[Path]) -> None:
@@ -18,11 +18,11 @@ class NotUnpacked(Exception):
         self.unpacked = unpacked
 
 
-class Unpacker:
+class DatasetCache:
     """One thread that unpacks one data set after another."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, context: QueryContext) -> None:
+        self._bench = context
         self._thread = ThreadPoolExecutor(1, "unpacker")
         self._under_way: dict[str, Future[Path]] = {}
 
@@ -46,7 +46,7 @@ class Unpacker:
             if unpacking is None:
                 unpacking = self._under_way[dataset_id] = self._thread.submit(self._unpack, owner_id, dataset_id, fill)
             if not unpacking.done():
-                raise NotUnpacked(unpacking)
+                raise DatasetNotReady(unpacking)
             del self._under_way[dataset_id]
             unpacking.result().rename(folder)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.queries.context import Bench, Question
+from worker.queries.context import Query, QueryContext
 from worker.queries.job_queries import JobQuestions
 from worker.queries.study_queries import StudyQuestions
 from worker.runtime import Runtime
 from worker.sandbox.process import Stop
 
 
-class Desk:
+class QueryDispatcher:
     """Answers one question after another, with its own compute processes and files at hand."""
 
     def __init__(self, runtime: Runtime, stop: Stop) -> None:
-        self._bench = Bench(runtime, stop)
+        self._bench = QueryContext(runtime, stop)
         self._jobs = JobQuestions(self._bench)
         self._studies = StudyQuestions(self._bench)
 
-    def answer(self, question: Question) -> dict[str, Any]:
+    def answer(self, question: Query) -> dict[str, Any]:
         """The answer.
 
         Raises

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import structlog
 
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.scratch_folders import LockedFolder
 
 log = structlog.get_logger(__name__)
 
 
-class FilesAtHand:
+class FileCache:
     """A folder of this worker's own, removed when it closes, or by the next worker when this one was killed.
 
     Parameters
@@ -25,7 +25,7 @@ class FilesAtHand:
     """
 
     def __init__(self, home: Path, name: str, limit_bytes: int) -> None:
-        self._own = OwnFolder(home, name)
+        self._own = LockedFolder(home, name)
         self.folder = self._own.claim()
         self._limit_bytes = limit_bytes
         self._used: dict[str, float] = {}

@@ -17,8 +17,8 @@ from iis_engine import ENGINE_VERSION
 from worker.jobs.access import server_paths
 from worker.jobs.artifacts import digest_of, safe_name
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
-from worker.queries.context import Bench, Question
-from worker.queries.dataset_cache import Unpacker
+from worker.queries.context import Query, QueryContext
+from worker.queries.dataset_cache import DatasetCache
 from worker.sandbox.process import StageRefused
 from worker.stages.files import READING
 
@@ -41,16 +41,16 @@ class _Rows:
 class JobQuestions:
     """Answers questions about scored jobs."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, context: QueryContext) -> None:
+        self._bench = context
         self._known: dict[tuple[str, str], _Rows] = {}
-        self._unpacker = Unpacker(bench)
+        self._unpacker = DatasetCache(context)
 
     def close(self) -> None:
         """End the unpacking of data sets."""
         self._unpacker.close()
 
-    def answer(self, question: Question) -> dict[str, Any]:
+    def answer(self, question: Query) -> dict[str, Any]:
         """The answer; see `worker.queries.dispatcher`."""
         try:
             return self._answer(question)
@@ -58,7 +58,7 @@ class JobQuestions:
             self._known.pop((question.owner_id, question.about["job"]), None)
             raise
 
-    def _answer(self, question: Question) -> dict[str, Any]:
+    def _answer(self, question: Query) -> dict[str, Any]:
         settings, rows, posted = self._bench.runtime.settings, self._rows_of(question), _posted_ids(question)
         looks = bool(posted) or question.kind in LOOKING
         seen_by = rows.model if looks else None
@@ -87,7 +87,7 @@ class JobQuestions:
         finally:
             self._bench.drop(question.owner_id, posted)  # an image's own row says how long it may be looked at
 
-    def _export(self, question: Question, rows: _Rows, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _export(self, question: Query, rows: _Rows, arguments: dict[str, Any]) -> dict[str, Any]:
         told = {name: question.about[name] for name in ("kept", "format", "concept_names")}
         key = digest_of(stage="export", engine=ENGINE_VERSION, predictors=rows.predictors, **told)
         return {
@@ -96,7 +96,7 @@ class JobQuestions:
             )
         }
 
-    def _rows_of(self, question: Question) -> _Rows:
+    def _rows_of(self, question: Query) -> _Rows:
         """Rows of a finished job, which do not change: read once for many questions."""
         key = question.owner_id, question.about["job"]
         if key not in self._known:
@@ -106,7 +106,7 @@ class JobQuestions:
                 self._known[key] = self._read(session, question)
         return self._known[key]
 
-    def _read(self, session: Session, question: Question) -> _Rows:
+    def _read(self, session: Session, question: Query) -> _Rows:
         owner_id, job_id = question.owner_id, question.about["job"]
         predictor = session.scalars(select(Predictor).where(Predictor.job_id == job_id, Predictor.owner_id == owner_id).limit(1)).first()
         if predictor is None:
@@ -122,14 +122,14 @@ class JobQuestions:
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(ids)))}
         return _Rows(found[keys[0]], found[keys[1]], model, dataset, uploads, found.get(keys[2]))
 
-    def _upload(self, question: Question, rows: _Rows) -> Callable[[str], Path]:
+    def _upload(self, question: Query, rows: _Rows) -> Callable[[str], Path]:
         def fetch(upload_id: str) -> Path:
             upload = rows.uploads[upload_id]
             return self._bench.artifact(question.owner_id, upload.sha256, f"{upload.id}-{safe_name(upload.filename)}")
 
         return fetch
 
-    def _posted(self, question: Question, image_id: str) -> Path:
+    def _posted(self, question: Query, image_id: str) -> Path:
         """The posted image, in a folder of its own so that refusals can name it as its sender does."""
 
         def write(folder: Path) -> None:
@@ -143,7 +143,7 @@ class JobQuestions:
 
         return next(self._bench.file(question.owner_id, image_id, write).iterdir())
 
-    def _images(self, question: Question, rows: _Rows) -> Path:
+    def _images(self, question: Query, rows: _Rows) -> Path:
         """The data set, unpacked the first time that one of its images is asked for."""
         dataset, artifacts, stop = rows.dataset, self._bench.artifacts(question.owner_id), self._bench.stop
         by_name = dataset.hub is not None
@@ -176,7 +176,7 @@ class JobQuestions:
         return self._unpacker.folder(question.owner_id, dataset.id, fill)
 
 
-def _posted_ids(question: Question) -> list[str]:
+def _posted_ids(question: Query) -> list[str]:
     """The ids of the posted images that a question is about."""
     image = question.about.get("image")
     return [image] if isinstance(image, str) else question.about.get("images", [])

@@ -14,12 +14,12 @@ import redis
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.questions import ANSWER_EXPIRY_SECONDS, ANSWER_PREFIX, QUESTIONS
 from app.storage import StorageUnavailable
+from app.worker_queries import ANSWER_EXPIRY_SECONDS, ANSWER_PREFIX, QUESTIONS
 from worker.metrics import QUESTION_SECONDS
-from worker.queries.context import Question
-from worker.queries.dataset_cache import NotUnpacked
-from worker.queries.dispatcher import Desk
+from worker.queries.context import Query
+from worker.queries.dataset_cache import DatasetNotReady
+from worker.queries.dispatcher import QueryDispatcher
 from worker.runtime import Runtime
 from worker.sandbox.process import ChildLost, DeadlinePassed, Interrupted, StageRefused, Stop
 from worker.sandbox.resource_limits import LimitExceeded
@@ -35,7 +35,7 @@ FAILED: dict[str, Any] = {
 log = structlog.get_logger(__name__)
 
 
-class Answerer:
+class QueryServer:
     """Answers questions one at a time, beside the jobs of the same worker, in compute processes of its own."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -63,23 +63,23 @@ class Answerer:
                 self._stop.event.wait(AWAY_SECONDS)
 
     def _serve(self) -> None:
-        with closing(Desk(self._runtime, self._stop)) as desk:
+        with closing(QueryDispatcher(self._runtime, self._stop)) as dispatcher:
             # BRPOP holds the connection up to `LISTEN_SECONDS`; the socket's own patience must be longer.
             url = self._runtime.settings.redis_url
             with redis.Redis.from_url(url, socket_connect_timeout=LISTEN_SECONDS, socket_timeout=10 * LISTEN_SECONDS) as broker:
                 while not self._stop.event.is_set():
-                    self._listen(broker, desk)
+                    self._listen(broker, dispatcher)
                 self._hand_back(broker)
 
-    def _listen(self, broker: redis.Redis, desk: Desk) -> None:
+    def _listen(self, broker: redis.Redis, dispatcher: QueryDispatcher) -> None:
         try:
             for aside in [each for each in self._aside if each[1] is None or each[1].done()]:
                 self._aside.remove(aside)
-                self._take_or_keep(broker, desk, aside[0])
+                self._take_or_keep(broker, dispatcher, aside[0])
             pause = ASIDE_SECONDS if self._aside else LISTEN_SECONDS
             heard = cast("tuple[bytes, bytes] | None", broker.brpop([QUESTIONS], timeout=pause))
             if heard is not None:
-                self._take_or_keep(broker, desk, heard[1])
+                self._take_or_keep(broker, dispatcher, heard[1])
         except redis.RedisError as error:
             log.warning("broker_unreachable", error=str(error))
             self._stop.event.wait(AWAY_SECONDS)
@@ -96,28 +96,28 @@ class Answerer:
                 log.warning("broker_unreachable", error=str(error))
                 time.sleep(AWAY_SECONDS)
 
-    def _take_or_keep(self, broker: redis.Redis, desk: Desk, written: bytes) -> None:
+    def _take_or_keep(self, broker: redis.Redis, dispatcher: QueryDispatcher, written: bytes) -> None:
         """Take a question out of the broker's hands; when its answer does not get there, it is put aside to be tried again."""
         try:
-            self._take(broker, desk, written)
+            self._take(broker, dispatcher, written)
         except redis.RedisError:
             self._aside.append((written, None))
             raise
 
-    def _take(self, broker: redis.Redis, desk: Desk, written: bytes) -> None:
+    def _take(self, broker: redis.Redis, dispatcher: QueryDispatcher, written: bytes) -> None:
         asked = json.loads(written)
         if time.time() > asked["expires_at"]:
             log.info("question_expired", kind=asked["kind"])
             return
         began = time.monotonic()
         try:
-            answer: dict[str, Any] = {"result": desk.answer(Question(asked["owner"], asked["kind"], asked["about"]))}
+            answer: dict[str, Any] = {"result": dispatcher.answer(Query(asked["owner"], asked["kind"], asked["about"]))}
         except StageRefused as error:
             answer = {"refused": error.error}
         except Interrupted:
             broker.rpush(QUESTIONS, written)
             return
-        except NotUnpacked as later:
+        except DatasetNotReady as later:
             self._aside.append((written, later.unpacked))
             return
         except (ChildLost, LimitExceeded, DeadlinePassed, StorageUnavailable, SQLAlchemyError) as error:

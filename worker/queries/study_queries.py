@@ -7,21 +7,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from app.db.study_rows import study_grid, study_rows
 from app.errors import NotFound
-from app.studies.cells import study_grid, study_rows
 from iis_engine import ANALYSIS_VERSION, ENGINE_VERSION
 from worker.jobs.artifacts import digest_of
-from worker.queries.context import Bench, Question
+from worker.queries.context import Query, QueryContext
 from worker.sandbox.process import StageRefused
 
 
 class StudyQuestions:
     """Answers questions about studies. Each answer is {sha256} of a file, kept under the digest of the rows that it was made from."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, context: QueryContext) -> None:
+        self._bench = context
 
-    def answer(self, question: Question) -> dict[str, Any]:
+    def answer(self, question: Query) -> dict[str, Any]:
         """The answer; see `worker.queries.dispatcher`."""
         rows = self._rows(question)
         try:
@@ -34,7 +34,7 @@ class StudyQuestions:
         finally:
             self._bench.drop(question.owner_id, [rows.name])
 
-    def _rows(self, question: Question) -> Path:
+    def _rows(self, question: Query) -> Path:
         """The study's grid and the rows of its finished jobs as a file whose name says its content."""
         study_id = question.about["study"]
         with self._bench.runtime.sessions() as session:

@@ -23,8 +23,8 @@ import structlog
 from worker.sandbox.confinement import Grant
 from worker.sandbox.environment import HTTPS_PORT, proxy_ports, scrubbed_environment
 from worker.sandbox.pipes import new_answers, pump_answers, pump_errors
-from worker.sandbox.resource_limits import Limits, Scales
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
+from worker.sandbox.scratch_folders import LockedFolder
 
 START_TIMEOUT_SECONDS = 120
 WATCH_SECONDS = 0.25
@@ -82,10 +82,10 @@ class Watch:
 
     stop: Stop
     deadline: float  # time.monotonic()
-    limits: Limits
+    limits: ResourceLimits
 
 
-class Compute:
+class ChildProcess:
     """One compute process, started on first use, kept warm between jobs of one owner and replaced when it was killed.
 
     What a hostile file may have made of the process ends with it: the next owner's job gets a fresh one.
@@ -97,12 +97,12 @@ class Compute:
     sees : the folder around it where that is all that it sees of the service's files; else it sees `folder` alone
     """
 
-    def __init__(self, home: Path, folder: OwnFolder, *, sees: Path | None = None) -> None:
+    def __init__(self, home: Path, folder: LockedFolder, *, sees: Path | None = None) -> None:
         self._home = home
         self._folder = folder
         self._sees = sees or folder.path
         self._process: subprocess.Popen[str] | None = None
-        self._scales: Scales | None = None
+        self._scales: ResourceMonitor | None = None
         self._owner_id: str | None = None
         self._grant: Grant | None = None
         self._answers = new_answers()
@@ -231,7 +231,7 @@ class Compute:
         ]
         for thread in self._pumps:
             thread.start()
-        self._scales = Scales(self._process.pid, self._sees)
+        self._scales = ResourceMonitor(self._process.pid, self._sees)
         hello = self._receive(Watch(watch.stop, min(watch.deadline, time.monotonic() + START_TIMEOUT_SECONDS), watch.limits))
         log.info("compute_started", pid=self._process.pid, **hello["held"])
 
@@ -251,7 +251,7 @@ class Compute:
             if time.monotonic() > watch.deadline:
                 raise DeadlinePassed
             if self._scales is not None:
-                self._scales.weigh(watch.limits)
+                self._scales.check(watch.limits)
             try:
                 message = self._answers.get(timeout=WATCH_SECONDS)
             except queue.Empty:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-WEIGH_SECONDS = 0.25
+CHECK_SECONDS = 0.25
 DISK_SECONDS = 2.0  # between one walk through the folder and the next
 DISK_LOOK_SECONDS = 0.05  # of a walk at a time: what the process says must not wait for it
 THREADS_PER_CORE = 32  # of numerical libraries, decoders and CUDA together
@@ -29,33 +29,33 @@ class LimitExceeded(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResourceLimits:
     """What a compute process with all that it starts may take; None for no limit."""
 
     memory_bytes: int | None = None
     disk_bytes: int | None = None
 
 
-class Scales:
+class ResourceMonitor:
     """Weighs one process and the folder that it writes to."""
 
     def __init__(self, pid: int, folder: Path) -> None:
         self._pid = pid
         self._folder = folder
-        self._weigh_at = time.monotonic() + WEIGH_SECONDS
+        self._weigh_at = time.monotonic() + CHECK_SECONDS
         self._walk_at = self._weigh_at
         self._walk: Generator[int] | None = None
 
-    def weigh(self, limits: Limits) -> None:
+    def check(self, limits: ResourceLimits) -> None:
         """Raise `LimitExceeded` if more is taken than allowed. It costs milliseconds, so most calls look at the clock only."""
         if time.monotonic() < self._weigh_at:
             return
-        self._weigh_processes(limits.memory_bytes)
+        self._check_processes(limits.memory_bytes)
         if limits.disk_bytes is not None:
-            self._weigh_disk(limits.disk_bytes)
-        self._weigh_at = time.monotonic() + WEIGH_SECONDS
+            self._check_disk(limits.disk_bytes)
+        self._weigh_at = time.monotonic() + CHECK_SECONDS
 
-    def _weigh_processes(self, limit_bytes: int | None) -> None:
+    def _check_processes(self, limit_bytes: int | None) -> None:
         try:
             process = psutil.Process(self._pid)
             parts = (process, *process.children(recursive=True))
@@ -70,7 +70,7 @@ class Scales:
             message = f"The job used {used / 1e9:.1f} GB of memory; {limit_bytes / 1e9:.1f} GB are allowed."
             raise LimitExceeded("memory_limit_exceeded", f"{message} Use a smaller model, or fewer elements.")
 
-    def _weigh_disk(self, limit_bytes: int) -> None:
+    def _check_disk(self, limit_bytes: int) -> None:
         if self._walk is None:
             if time.monotonic() < self._walk_at:
                 return

@@ -19,7 +19,7 @@ def workspace_name(job_id: str, token: str) -> str:
     return f"{job_id}-{token[:TOKEN_CHARACTERS]}"
 
 
-class OwnFolder:
+class LockedFolder:
     """A folder whose lock this process holds from `claim` on; the kernel drops the lock when the process dies in whatever way.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import Any
 
 from worker.stages.datasets import unpack_into
 from worker.stages.extraction import Shards
-from worker.stages.files import CONCEPT_NAMES, LOOSE_FOLDER, PREDICTORS, REPRESENTED, SUMMARY, TESTED
+from worker.stages.files import CONCEPT_NAMES, LOOSE_FOLDER, PREDICTORS, REPRESENTED, SUMMARY, TEST_SET
 from worker.stages.reporter import Reporter
 from worker.stages.serialisation import contributions_form, counterfactual_form
 from worker.stages.specs import open_backbone
@@ -105,8 +105,8 @@ class _Rows:
 
         predictor, names, said = self._predictor, self._predictor.class_names, seen.representation
         found = why.explain(predictor, seen.activations)
-        verdict, contrast = found.verdict, self._contrast
-        if contrast == verdict.label:
+        prediction, contrast = found.prediction, self._contrast
+        if contrast == prediction.label:
             contrast = None
         elif contrast is not None:
             found = why.explain(predictor, seen.activations, contrast=contrast)
@@ -115,10 +115,10 @@ class _Rows:
         return (
             names[said.label],
             said.probability,
-            names[verdict.label],
-            verdict.probability,
-            self._agree(said.label, verdict.label),
-            *self._correct(seen.label, said.label, verdict.label),
+            names[prediction.label],
+            prediction.probability,
+            self._agree(said.label, prediction.label),
+            *self._correct(seen.label, said.label, prediction.label),
             None if contrast is None else names[contrast],
             found.logit,
             found.bias,
@@ -164,9 +164,9 @@ Images = tuple[Iterator[Seen], int, Sequence[str]]
 
 def _test_images(workspace: Path, family: Any) -> Images:
     """What scoring the job has left of its test images; the network sees none of them again."""
-    from iis_engine.explanations.test_set import TestedSplit
+    from iis_engine.explanations.test_set import TestSet
 
-    tested = TestedSplit.load(workspace / TESTED)
+    tested = TestSet.load(workspace / TEST_SET)
 
     def images() -> Iterator[Seen]:
         for index in range(len(tested)):
@@ -177,7 +177,7 @@ def _test_images(workspace: Path, family: Any) -> Images:
 
 
 def _loose_images(workspace: Path, family: Any) -> Images:
-    from iis_engine.explanations.explain import verdict_of
+    from iis_engine.explanations.explain import prediction_of
     from iis_engine.features.unlabelled_images import LooseImages
 
     loose = LooseImages.load(workspace / REPRESENTED)
@@ -186,7 +186,7 @@ def _loose_images(workspace: Path, family: Any) -> Images:
         for rows, features in zip(loose.rows.split(IMAGES_AT_ONCE), loose.features.split(IMAGES_AT_ONCE), strict=True):
             activations, probabilities = family.library.activations(features), family.baseline_logits(features).softmax(dim=1)
             for place, index in enumerate(rows.tolist()):
-                yield Seen(index, loose.names[index], None, activations[place], verdict_of(probabilities[place]))
+                yield Seen(index, loose.names[index], None, activations[place], prediction_of(probabilities[place]))
 
     def images() -> Iterator[Seen]:
         readable = read()

@@ -15,7 +15,7 @@ REPORT = "report.json"
 CONCEPTS, VECTORS, EXEMPLARS = "concepts.json", "vectors.npy", "exemplars.zip"
 LEFT_OUT = "left_out.json"
 # Every sparse head with h, and what they make of the test images: what explanations are read from.
-PREDICTORS, TESTED = "predictors.safetensors", "tested.safetensors"
+PREDICTORS, TEST_SET = "predictors.safetensors", "tested.safetensors"
 PLOTS = tuple((name, suffix, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg"))
 # Many images explained: f of an archive's, names of concepts that the parent leaves, and a row for each image.
 LOOSE_FOLDER, REPRESENTED = "loose", "represented.safetensors"

@@ -10,7 +10,7 @@ from typing import Any
 from worker.stages.datasets import (
     open_images,
 )
-from worker.stages.files import CONTROL, ENSEMBLE, FEATURES, LIBRARY, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TESTED
+from worker.stages.files import CONTROL, ENSEMBLE, FEATURES, LIBRARY, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
 from worker.stages.reporter import Reporter
 from worker.stages.specs import score_spec
 from worker.stages.text import text_source
@@ -84,7 +84,7 @@ def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
 
 def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """What explanations are read from -> predictors.safetensors, tested.safetensors."""
-    from iis_engine.explanations.test_set import TestedSplit
+    from iis_engine.explanations.test_set import TestSet
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.scoring.measurement import Measurement
     from iis_engine.scoring.predictor import PredictorFamily
@@ -95,7 +95,7 @@ def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> di
         names = [image.path.relative_to(images.root).as_posix() for image in images.test]
     family = PredictorFamily.of(ConceptLibrary.load(workspace / LIBRARY), Measurement.load(workspace / MEASUREMENT), features.class_names)
     family.save(workspace / PREDICTORS)
-    TestedSplit.of(features, family, names).save(workspace / TESTED)
+    TestSet.of(features, family, names).save(workspace / TEST_SET)
     tell.progress(1, 1)
     return {}
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def verdict_form(names: Sequence[str], verdict: Any) -> dict[str, Any]:
-    return {**class_form(names, verdict.label, verdict.probability), "top": [class_form(names, *each) for each in verdict.top]}
+def prediction_form(names: Sequence[str], prediction: Any) -> dict[str, Any]:
+    return {**class_form(names, prediction.label, prediction.probability), "top": [class_form(names, *each) for each in prediction.top]}
 
 
 def class_form(names: Sequence[str], label: int, probability: float) -> dict[str, Any]:

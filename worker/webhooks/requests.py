@@ -30,7 +30,7 @@ USER_AGENT = "iis-webhooks/1"
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What a receiver is given, and where it may be."""
 
     connect_seconds: float = 5
@@ -43,7 +43,7 @@ class Refused(Exception):
     """Nothing was sent; the sentence says why."""
 
 
-def post(url: str, body: str, headers: Mapping[str, str], limits: Limits, ssl_context: ssl.SSLContext) -> Outcome:
+def post(url: str, body: str, headers: Mapping[str, str], limits: RequestLimits, ssl_context: ssl.SSLContext) -> Outcome:
     """Send one body and say how that ended, within `limits.total_seconds`; raises nothing that a receiver could cause."""
     deadline = time.monotonic() + limits.total_seconds
     try:
@@ -102,7 +102,7 @@ def _excerpt(response: httpcore.Response) -> str | None:
     return " ".join(text.split())[:EXCERPT_MAX_CHARACTERS] or None
 
 
-def _addresses(target: Target, limits: Limits) -> list[Address]:
+def _addresses(target: Target, limits: RequestLimits) -> list[Address]:
     """The addresses behind the host, all of them fit to be reached."""
     addresses = [target.literal] if target.literal is not None else _resolve(target.host, target.port, limits.connect_seconds)
     if not all(is_reachable(address, limits.allowed) for address in addresses):

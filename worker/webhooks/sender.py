@@ -19,7 +19,7 @@ from app.db.session import SessionFactory
 from app.settings import Settings
 from app.webhooks.signing import digest_of, secret_of, signed_headers
 from worker.metrics import WEBHOOK_ATTEMPTS
-from worker.webhooks.requests import Limits, post
+from worker.webhooks.requests import RequestLimits, post
 
 POLL_SECONDS = 1.0
 LEASE_SECONDS = 60.0  # of which a request takes at most a third
@@ -41,11 +41,11 @@ class WebhookSender:
     """
 
     def __init__(
-        self, settings: Settings, sessions: SessionFactory, limits: Limits | None = None, lease_seconds: float = LEASE_SECONDS
+        self, settings: Settings, sessions: SessionFactory, limits: RequestLimits | None = None, lease_seconds: float = LEASE_SECONDS
     ) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._limits = limits or Limits(allowed=settings.webhook_allowed_networks, allow_http=settings.webhook_allow_http)
+        self._limits = limits or RequestLimits(allowed=settings.webhook_allowed_networks, allow_http=settings.webhook_allow_http)
         self._lease_seconds = lease_seconds
         self._ssl_context = httpcore.default_ssl_context()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")

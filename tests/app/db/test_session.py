@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Program
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.db.session import is_outage, psycopg_url
-from app.embedded import free_port
+from app.local.servers import free_port
 
 
 @pytest.mark.parametrize(

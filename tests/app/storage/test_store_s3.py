@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from app.embedded import free_port
+from app.local.servers import free_port
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, s3_requests
 
 REPOSITORY = Path(__file__).parents[3]

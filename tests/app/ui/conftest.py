@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from client.address import Address
-from client.local_stack import LocalStack
+from iis_client.cli.local_stack import LocalStack
+from iis_client.transport.address import Address
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

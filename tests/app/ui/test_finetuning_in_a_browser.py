@@ -17,8 +17,8 @@ from playwright.sync_api import Page, expect
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
-from client.address import Address
-from client.iis_client import IISClient
+from iis_client.client import IISClient
+from iis_client.transport.address import Address
 
 CLASSES, IMAGES, PIXELS = 3, 60, 32
 EPOCHS = 2

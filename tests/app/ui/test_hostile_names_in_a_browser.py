@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 from safetensors.numpy import save_file
 from torture.hostile_archives import CLASS_NAMES
 
-from client.address import Address
-from client.iis_client import IISClient
+from iis_client.client import IISClient
+from iis_client.transport.address import Address
 
 from .conftest import Visit
 

@@ -22,9 +22,9 @@ from playwright.sync_api import Page, Route, expect
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
-from client.address import Address
-from client.errors import ConflictError
-from client.iis_client import IISClient
+from iis_client.client import IISClient
+from iis_client.errors import ConflictError
+from iis_client.transport.address import Address
 
 CLASSES, IMAGES, PIXELS = 3, 150, 32
 COLOURS = """() => {

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import HttpUrl
 
-from app.browser import KEY_COOKIE, PAGE_HEADER
+from app.http.page_cookie import KEY_COOKIE, PAGE_HEADER
 from app.main import create_app
 from app.settings import Settings
 from app.ui.routes import OWN_PATH

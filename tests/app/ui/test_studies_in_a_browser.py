@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
-from client.address import Address
+from iis_client.transport.address import Address
 
 BRIEFLY, SOON, LATER = 2_000, 20_000, 240_000  # milliseconds
 REPRESENTATIONS = 2

@@ -18,7 +18,16 @@ from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.errors import SettingError
 from iis_engine.explanations import explain as module
-from iis_engine.explanations.explain import MOST_COUNTS, RANDOM_ORDERS, Changes, class_label, counterfactual, explain, intervene, verdict_of
+from iis_engine.explanations.explain import (
+    MOST_COUNTS,
+    RANDOM_ORDERS,
+    Changes,
+    class_label,
+    counterfactual,
+    explain,
+    intervene,
+    prediction_of,
+)
 from iis_engine.features.extraction import extract_features
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
@@ -52,10 +61,10 @@ def test_contributions_bias_and_logit_are_those_worked_out_by_hand(by_hand: Pred
     assert found.contributions.tolist() == pytest.approx([4, 1, 0])
     assert (found.bias, found.logit, found.contrast) == (pytest.approx(0.5), pytest.approx(5.5), None)
     probabilities = LOGITS.softmax(dim=0).tolist()
-    assert found.verdict.label == 0
-    assert found.verdict.probability == pytest.approx(probabilities[0])
-    assert [label for label, _ in found.verdict.top] == [0, 2, 1]
-    assert [probability for _, probability in found.verdict.top] == pytest.approx([probabilities[0], probabilities[2], probabilities[1]])
+    assert found.prediction.label == 0
+    assert found.prediction.probability == pytest.approx(probabilities[0])
+    assert [label for label, _ in found.prediction.top] == [0, 2, 1]
+    assert [probability for _, probability in found.prediction.top] == pytest.approx([probabilities[0], probabilities[2], probabilities[1]])
 
 
 def test_against_another_class_they_are_those_of_the_difference(by_hand: Predictor) -> None:
@@ -79,7 +88,7 @@ def test_the_curves_of_two_kept_concepts_are_those_worked_out_by_hand(by_hand: P
 
 
 def test_equal_probabilities_go_to_the_lower_label_and_at_most_five_classes_are_named() -> None:
-    assert verdict_of(torch.full((7,), 1 / 7)).top == tuple((label, pytest.approx(1 / 7)) for label in range(5))
+    assert prediction_of(torch.full((7,), 1 / 7)).top == tuple((label, pytest.approx(1 / 7)) for label in range(5))
 
 
 def test_a_contrast_with_the_predicted_class_or_with_none_is_refused(by_hand: Predictor) -> None:
@@ -106,7 +115,7 @@ def require_additive(scored: Scored) -> None:
         raw = predictor.activations(features.X_test).double() @ predictor.head[:-1].double() + predictor.head[-1].double()
         for activations, logits in zip(dense, raw, strict=True):
             found = explain(predictor, activations)
-            label, runner_up = (label for label, _ in found.verdict.top[:2])
+            label, runner_up = (label for label, _ in found.prediction.top[:2])
             against = explain(predictor, activations, contrast=runner_up)
             for one, logit in ((found, logits[label] - logits.mean()), (against, logits[label] - logits[runner_up])):
                 assert one.logit == pytest.approx(float(logit), abs=1e-5)
@@ -140,7 +149,7 @@ def test_what_all_classes_share_changes_no_contribution(data: st.DataObject) -> 
     logits = plain.logits(plain_kept(activations, kept).unsqueeze(0))[0].sort(descending=True).values
     assume(float(logits[0] - logits[1]) > 1e-9)  # where two classes tie, rounding may name either
     one, other = explain(plain, activations), explain(shifted, activations)
-    assert other.verdict.label == one.verdict.label
+    assert other.prediction.label == one.prediction.label
     assert torch.allclose(other.contributions, one.contributions, atol=1e-9)
     assert other.logit == pytest.approx(one.logit, abs=1e-9)
     assert other.faithfulness.deletion == pytest.approx(one.faithfulness.deletion, abs=1e-9)
@@ -158,7 +167,7 @@ def test_curves_begin_and_end_at_the_prediction_and_at_the_bias_alone(seed: int,
     generator = torch.Generator().manual_seed(seed)
     predictor = predictor_of(torch.randn(concepts + 1, classes, generator=generator), kept=concepts)
     found = explain(predictor, torch.randn(concepts, generator=generator))
-    p, nothing = found.verdict.probability, float(predictor.bias.softmax(dim=0)[found.verdict.label])
+    p, nothing = found.prediction.probability, float(predictor.bias.softmax(dim=0)[found.prediction.label])
     curves = found.faithfulness
     assert (curves.deletion[0], curves.sufficiency[0]) == (pytest.approx(p), pytest.approx(nothing))
     assert (curves.deletion[-1], curves.sufficiency[-1]) == (pytest.approx(nothing), pytest.approx(p))
@@ -176,7 +185,7 @@ def test_each_point_of_a_curve_is_what_the_predictor_says_without_these_concepts
             deleted, alone = found.activations.clone(), torch.zeros_like(found.activations)
             deleted[order[:count]] = 0
             alone[order[:count]] = found.activations[order[:count]]
-            said = predictor.logits(torch.stack([deleted, alone])).softmax(dim=1)[:, found.verdict.label].tolist()
+            said = predictor.logits(torch.stack([deleted, alone])).softmax(dim=1)[:, found.prediction.label].tolist()
             assert (found.faithfulness.deletion[place], found.faithfulness.sufficiency[place]) == pytest.approx(tuple(said), abs=1e-9)
 
 
@@ -189,7 +198,7 @@ def test_many_kept_concepts_are_shown_at_few_counts_and_none_at_one() -> None:
     assert list(counts) == sorted(set(counts))
     found = explain(predictor, torch.zeros(200))
     assert found.faithfulness.counts == (0,)
-    assert found.faithfulness.deletion == (pytest.approx(found.verdict.probability),)
+    assert found.faithfulness.deletion == (pytest.approx(found.prediction.probability),)
     assert found.counterfactual is None
 
 

@@ -11,7 +11,7 @@ from scored import Scored
 from torch import Tensor
 
 from iis_engine.explanations.explain import TOP_CLASSES
-from iis_engine.explanations.test_set import TENSORS, TestedSplit, class_profile, concept_use, near_duplicates
+from iis_engine.explanations.test_set import TENSORS, TestSet, class_profile, concept_use, near_duplicates
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
 
@@ -28,9 +28,9 @@ def predictor() -> Predictor:
 
 
 @pytest.fixture
-def tested() -> TestedSplit:
+def tested() -> TestSet:
     tops = torch.tensor([[0, 1, 2], [0, 2, 1], [2, 1, 0], [2, 1, 0]])
-    return TestedSplit(ACTIVATIONS, LABELS, torch.arange(4), tops, torch.tensor([[0.5, 0.3, 0.2]] * 4).double(), tuple("wxyz"))
+    return TestSet(ACTIVATIONS, LABELS, torch.arange(4), tops, torch.tensor([[0.5, 0.3, 0.2]] * 4).double(), tuple("wxyz"))
 
 
 def test_each_row_keeps_the_name_of_its_image_where_images_are_missing(digits: Scored) -> None:
@@ -41,41 +41,41 @@ def test_each_row_keeps_the_name_of_its_image_where_images_are_missing(digits: S
         y_test=digits.features.y_test[:6],
         test_rows=torch.tensor([9, 0, 3, 4, 5, 7]),
     )
-    tested = TestedSplit.of(features, digits.family, names)
+    tested = TestSet.of(features, digits.family, names)
     assert tested.names == ("009.png", "000.png", "003.png", "004.png", "005.png", "007.png")
     assert tested.rows.tolist() == [9, 0, 3, 4, 5, 7]
     assert torch.equal(tested.activations, digits.family.library.activations(features.X_test))
 
 
 def test_ready_matrices_count_their_own_rows_and_have_no_names(digits: Scored) -> None:
-    tested = TestedSplit.of(digits.features, digits.family)
+    tested = TestSet.of(digits.features, digits.family)
     assert tested.rows.tolist() == list(range(len(digits.features.y_test)))
     assert tested.names == ()
     assert torch.equal(tested.labels, digits.features.y_test)
 
 
 def test_what_is_remembered_of_an_image_is_what_both_heads_say_of_it(digits: Scored) -> None:
-    tested, X = TestedSplit.of(digits.features, digits.family), digits.features.X_test
+    tested, X = TestSet.of(digits.features, digits.family), digits.features.X_test
     probabilities = digits.family.baseline_logits(X).softmax(dim=1)
     predictor = digits.family.at()
     outcomes, expected = tested.outcomes(predictor), predictor.predict_proba(X).max(dim=1)
     assert torch.equal(outcomes.labels, predictor.predict(X))
     assert torch.allclose(outcomes.probabilities, expected.values, atol=1e-12)
     for index in range(0, len(tested), 7):
-        verdict = tested.representation(index)
-        assert (verdict.label, verdict.probability) == (
+        prediction = tested.representation(index)
+        assert (prediction.label, prediction.probability) == (
             int(probabilities[index].argmax()),
             pytest.approx(float(probabilities[index].max())),
         )
         likeliest = probabilities[index].sort(descending=True).values[:TOP_CLASSES].tolist()
-        assert [probability for _, probability in verdict.top] == pytest.approx(likeliest)
+        assert [probability for _, probability in prediction.top] == pytest.approx(likeliest)
     right = float((tested.top_labels[:, 0] == tested.labels).double().mean())
     assert right == pytest.approx(float(digits.measured.baseline_correct.mean()), abs=1 / len(tested) + 1e-6)
 
 
-def test_a_split_read_back_from_its_file_is_the_same(tested: TestedSplit, tmp_path: Path) -> None:
+def test_a_split_read_back_from_its_file_is_the_same(tested: TestSet, tmp_path: Path) -> None:
     tested.save(tmp_path / "tested.safetensors")
-    read = TestedSplit.load(tmp_path / "tested.safetensors")
+    read = TestSet.load(tmp_path / "tested.safetensors")
     assert read.names == tuple("wxyz")
     for name in TENSORS:
         same: tuple[Tensor, Tensor] = getattr(read, name), getattr(tested, name)
@@ -83,7 +83,7 @@ def test_a_split_read_back_from_its_file_is_the_same(tested: TestedSplit, tmp_pa
         assert same[0].dtype == same[1].dtype
 
 
-def test_the_profile_of_a_class_is_the_one_worked_out_by_hand(tested: TestedSplit, predictor: Predictor) -> None:
+def test_the_profile_of_a_class_is_the_one_worked_out_by_hand(tested: TestSet, predictor: Predictor) -> None:
     outcomes = tested.outcomes(predictor)
     assert outcomes.labels.tolist() == [0, 1, 1, 1]  # -4 of the first concept speaks against a, and b comes before c
     profile = class_profile(tested, outcomes, predictor, 0)
@@ -99,11 +99,11 @@ def test_the_profile_of_a_class_is_the_one_worked_out_by_hand(tested: TestedSpli
 def test_confusions_are_told_in_falling_order_of_images(predictor: Predictor) -> None:
     activations = torch.tensor([[0.0, 0, 2], [0, 2, 0], [0, 0, 3], [2, 0, 0]])
     tops = torch.zeros(4, 3, dtype=torch.int64)
-    tested = TestedSplit(activations, torch.zeros(4, dtype=torch.int64), torch.arange(4), tops, torch.ones(4, 3).double())
+    tested = TestSet(activations, torch.zeros(4, dtype=torch.int64), torch.arange(4), tops, torch.ones(4, 3).double())
     assert class_profile(tested, tested.outcomes(predictor), predictor, 0).confused_with == ((2, 2), (1, 1))
 
 
-def test_how_often_concepts_fire_and_what_they_carry_is_counted_right(tested: TestedSplit, predictor: Predictor) -> None:
+def test_how_often_concepts_fire_and_what_they_carry_is_counted_right(tested: TestSet, predictor: Predictor) -> None:
     use = concept_use(tested, tested.outcomes(predictor), predictor)
     assert use.firing_rates.tolist() == [0.5, 0.5, 0]
     # Of the predicted classes a, b, b, b: 2 * 3, 2 * 2, 2 * 3 and -1 * -4.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from planted import ARCHITECTURE, ARGUMENTS, DECOYS, PHRASES, PREPROCESSING, Planted
 
-from client import demo_language
+from demo import language_model as demo_language
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.features.extraction import extract_features

@@ -9,7 +9,7 @@ import torch
 from planted import DECOYS, PHRASES, Planted
 from torch.nn.functional import normalize
 
-from client import demo_language
+from demo import language_model as demo_language
 from iis_engine.specs import VisionLanguageSpec
 from iis_engine.vision_language.model import VisionLanguageModel, load_vision_language_model
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings, embed_classes, embed_phrases, join

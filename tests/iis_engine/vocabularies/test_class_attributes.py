@@ -6,7 +6,7 @@ import pytest
 
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.class_attributes import phrases_from_classes
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Dropped, Phrase
+from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, DroppedPhrase, Phrase
 
 
 def texts(*class_names: str) -> list[str]:
@@ -57,9 +57,9 @@ def test_no_phrase_says_the_name_of_a_class() -> None:
 
 def test_what_is_left_out_is_told_with_its_reason_even_if_nothing_stays() -> None:
     kept, dropped = phrases_from_classes(["n02058221_albatross", "bird"])
-    assert {Dropped("bird", "class_name", "bird"), Dropped("large web-footed bird", "class_name", "bird")} <= set(dropped)
+    assert {DroppedPhrase("bird", "class_name", "bird"), DroppedPhrase("large web-footed bird", "class_name", "bird")} <= set(dropped)
     assert not {one.text for one in dropped} & {phrase.text for phrase in kept}
-    assert phrases_from_classes(["ruff"]) == ((), (Dropped("erectile neck ruff", "class_name", "ruff"),))
+    assert phrases_from_classes(["ruff"]) == ((), (DroppedPhrase("erectile neck ruff", "class_name", "ruff"),))
 
 
 def test_a_phrase_appears_once_in_the_group_of_the_first_class_that_has_it() -> None:

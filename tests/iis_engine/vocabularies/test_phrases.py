@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.normalisation import keys, singular, words
-from iis_engine.vocabularies.phrases import Dropped, Phrase, clean, parse_csv, parse_json, parse_txt, shipped, shipped_names
+from iis_engine.vocabularies.phrases import DroppedPhrase, Phrase, clean, parse_csv, parse_json, parse_txt, shipped, shipped_names
 
 Parser = Callable[[bytes], tuple[Phrase, ...]]
 
@@ -39,7 +39,7 @@ def refusal(parse: Parser, data: bytes) -> str:
     return str(caught.value)
 
 
-def dropped(*texts: str, class_names: tuple[str, ...] = ()) -> list[Dropped]:
+def dropped(*texts: str, class_names: tuple[str, ...] = ()) -> list[DroppedPhrase]:
     return list(clean([Phrase(text) for text in texts], class_names)[1])
 
 
@@ -230,17 +230,20 @@ def test_any_bytes_are_phrases_or_a_refusal(parse: Parser, data: bytes) -> None:
 
 
 def test_long_phrases_are_dropped() -> None:
-    assert dropped("x" * 60, "y" * 61) == [Dropped("y" * 61, "too_long")]
+    assert dropped("x" * 60, "y" * 61) == [DroppedPhrase("y" * 61, "too_long")]
 
 
 @pytest.mark.parametrize("again", ["A Striped Wing", "striped wing", "striped  wings", "the striped-wing", "Stripedwings"])
 def test_a_phrase_that_differs_in_case_spacing_article_or_plural_is_a_repetition(again: str) -> None:
-    assert dropped("a striped wing", "a spotted wing", again) == [Dropped(again, "repeated", "a striped wing")]
+    assert dropped("a striped wing", "a spotted wing", again) == [DroppedPhrase(again, "repeated", "a striped wing")]
 
 
 def test_the_first_of_equal_phrases_is_kept_with_its_group() -> None:
     first, second = Phrase("a wing", "parts"), Phrase("wings", "birds")
-    assert clean([first, second, first]) == ((first,), (Dropped("wings", "repeated", "a wing"), Dropped("a wing", "repeated", "a wing")))
+    assert clean([first, second, first]) == (
+        (first,),
+        (DroppedPhrase("wings", "repeated", "a wing"), DroppedPhrase("a wing", "repeated", "a wing")),
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,7 +258,7 @@ def test_the_first_of_equal_phrases_is_kept_with_its_group() -> None:
     ],
 )
 def test_a_phrase_that_is_or_contains_a_class_name_is_dropped(text: str, name: str) -> None:
-    assert dropped(text, "a long tail", class_names=("zebra", name)) == [Dropped(text, "class_name", name)]
+    assert dropped(text, "a long tail", class_names=("zebra", name)) == [DroppedPhrase(text, "class_name", name)]
 
 
 def test_a_class_name_inside_a_longer_word_or_of_no_letters_drops_nothing() -> None:
@@ -278,4 +281,4 @@ def test_cleaning_accounts_for_every_phrase_and_is_done_once(phrases: list[Phras
 @settings(deadline=None)
 @given(shipped_phrases, st.sampled_from([str.upper, str.title, lambda text: f"the  {text}", lambda text: text.replace(" ", "_")]))
 def test_a_shipped_phrase_written_otherwise_is_recognised(phrase: Phrase, otherwise: Callable[[str], str]) -> None:
-    assert dropped(phrase.text, otherwise(phrase.text)) == [Dropped(otherwise(phrase.text), "repeated", phrase.text)]
+    assert dropped(phrase.text, otherwise(phrase.text)) == [DroppedPhrase(otherwise(phrase.text), "repeated", phrase.text)]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from scored import Scored
 
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.explanations.test_set import TestedSplit
+from iis_engine.explanations.test_set import TestSet
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.scoring.predictor import PredictorFamily
 from worker.handlers.dispatch import answer
@@ -105,7 +105,7 @@ def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked
     Image.open(sets[0].test[0].path).save(tmp_path / "posted.png")
     jobs = list[Asked]()
     for name, found in zip(("one", "other"), sets, strict=True):
-        TestedSplit.of(replace(features, X_test=embedded(found.test)), family).save(tmp_path / f"tested-{name}")
+        TestSet.of(replace(features, X_test=embedded(found.test)), family).save(tmp_path / f"tested-{name}")
         jobs.append(Asked(tmp_path, model, tmp_path / "predictors", tmp_path / f"tested-{name}", tmp_path / name, found.test[0].path))
     return jobs[0], jobs[1]
 

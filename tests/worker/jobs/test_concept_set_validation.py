@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 
-from app.queue import ring
+from app.queue import wake_worker
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def test_gathered_phrases_are_compared_by_a_model_too(service: Service) -> None:
 def test_a_version_stays_pending_when_its_worker_is_killed_and_another_finishes_it_once(service: Service) -> None:
     worker, _ = service.start_worker_with_frozen_compute()
     job_id = service.add_concept_set(from_classes=add_classes(service, *FLOWERS_AND_A_BIRD))
-    ring(job_id)
+    wake_worker(job_id)
     service.await_request(job_id)
     worker.kill()
     worker.wait()

@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from app.db import transitions
 from app.db.models import Blob, FinetuneResult, Job, Model, StageArtifact, Upload
-from app.queue import ring
+from app.queue import wake_worker
 from app.storage import is_referred_to
 from worker.jobs.artifacts import OwnersArtifacts, StoredFile, shard_key
 from worker.stages.files import epoch_file, epoch_of
@@ -112,7 +112,7 @@ def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_s
     service.become_another_owner()  # who finds nothing finished
     job_id = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     worker = service.start_worker()
-    ring(job_id)
+    wake_worker(job_id)
     service.wait_until(lambda: len(epochs_of(service, job_id)) >= 1, 120, "an epoch of the first run")
     (compute,) = psutil.Process(worker.pid).children()
     compute.kill()

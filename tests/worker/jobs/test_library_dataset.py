@@ -13,8 +13,8 @@ from PIL import Image
 from sqlalchemy import select
 
 from app.db.models import Concept, ConceptLibrary, Predictor, Result, StageArtifact
-from worker.queries.context import Question
-from worker.queries.dispatcher import Desk
+from worker.queries.context import Query
+from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import Stop
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ CLUSTER = {"kind": "cluster", "concept_count": 8, "parts": []}
 
 
 @pytest.fixture
-def desk(service: Service) -> Iterator[Desk]:
-    desk = Desk(service.runtime, Stop())
-    yield desk
-    desk.close()
+def dispatcher(service: Service) -> Iterator[QueryDispatcher]:
+    dispatcher = QueryDispatcher(service.runtime, Stop())
+    yield dispatcher
+    dispatcher.close()
 
 
 def squares(levels: dict[str, int], seed: int, per_class: int = 12) -> bytes:
@@ -59,7 +59,7 @@ def stages(service: Service, job_id: str, state: str, dataset: str | None) -> li
     return [event["stage"] for event in found if event.get("dataset") == dataset]
 
 
-def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one(service: Service, desk: Desk) -> None:
+def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one(service: Service, dispatcher: QueryDispatcher) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"
     home = checked(service, {"bright": 200, "dark": 40}, seed=0)
@@ -94,7 +94,7 @@ def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one
     assert {exemplar["image"].split("/")[0] for concept in concepts for exemplar in concept.exemplars} <= {"black", "grey", "white"}
 
     assert predictors
-    said = desk.answer(Question(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False}))
+    said = dispatcher.answer(Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False}))
     assert said["interpretation"]["class"] in {"bright", "dark"}
 
 

@@ -11,7 +11,7 @@ import redis
 
 from app.db import transitions
 from app.db.models import Job
-from app.queue import ring
+from app.queue import wake_worker
 from worker.jobs.runner import run_job
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_a_message_delivered_fifty_times_runs_its_job_once(service: Service) -> 
     service.start_worker()
     job_id = service.add_check()
     for _ in range(50):
-        assert ring(job_id)
+        assert wake_worker(job_id)
     service.await_state(job_id, "succeeded")
     with ThreadPoolExecutor(8) as pool:  # and late ones, to many workers at the same moment
         assert set(pool.map(lambda _: run_job(service.runtime, job_id), range(50))) == {None}
@@ -74,7 +74,7 @@ def test_a_job_that_loses_its_compute_process_on_every_attempt_fails_with_a_sent
 def test_another_worker_finishes_the_job_of_a_killed_one(service: Service) -> None:
     worker, compute = service.start_worker_with_frozen_compute()
     job_id = service.add_check()
-    ring(job_id)
+    wake_worker(job_id)
     service.await_state(job_id, "running")
     worker.kill()
     worker.wait()
@@ -87,7 +87,7 @@ def test_another_worker_finishes_the_job_of_a_killed_one(service: Service) -> No
 def test_a_suspended_worker_cannot_write_once_its_lease_is_over(service: Service) -> None:
     worker, compute = service.start_worker_with_frozen_compute()
     job_id = service.add_check()
-    ring(job_id)
+    wake_worker(job_id)
     service.await_state(job_id, "running")
     psutil.Process(worker.pid).suspend()
     other = service.start_worker()
@@ -103,7 +103,7 @@ def test_a_suspended_worker_cannot_write_once_its_lease_is_over(service: Service
 
 def test_a_job_is_found_again_after_the_broker_forgot_everything(service: Service) -> None:
     job_id = service.add_check()
-    ring(job_id)
+    wake_worker(job_id)
     with redis.Redis.from_url(service.runtime.settings.redis_url) as broker:
         broker.flushall()
     service.start_worker()
@@ -126,13 +126,13 @@ def test_many_workers_that_hear_one_message_run_the_job_once(service: Service) -
 def test_a_job_accepted_while_the_broker_is_down_runs_when_it_returns(service: Service, redis_server: Any) -> None:
     service.start_worker()
     warm = service.add_check()
-    ring(warm)
+    wake_worker(warm)
     service.await_state(warm, "succeeded")
     redis_server.stop()
     try:
         job_id = service.add_check()
         began = time.monotonic()
-        assert not ring(job_id)
+        assert not wake_worker(job_id)
         assert time.monotonic() - began < 2
         assert service.job(job_id).state == "queued"
     finally:
@@ -155,7 +155,7 @@ def test_a_job_survives_a_restart_of_the_database(service: Service, postgres_ser
 def test_a_worker_that_is_told_to_stop_hands_its_job_back_without_counting_the_attempt(service: Service) -> None:
     worker, _ = service.start_worker_with_frozen_compute()
     job_id = service.add_check()
-    ring(job_id)
+    wake_worker(job_id)
     service.await_request(job_id)
     worker.terminate()
     assert worker.wait(30) == 0

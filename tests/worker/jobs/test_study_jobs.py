@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.db.session import SessionFactory
-from app.studies.cells import study_rows
+from app.db.study_rows import study_rows
 from app.studies.repository import StudyRepository
 from app.studies.schemas import StudyCreate
 from app.studies.service import create_study

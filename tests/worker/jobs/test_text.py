@@ -12,8 +12,8 @@ from planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPR
 from sqlalchemy import select
 
 from app.db.ids import new_id
-from app.db.models import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion, DroppedConcept, Model, Result
-from client import demo_language
+from app.db.models import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion, DroppedPhrase, Model, Result
+from demo import language_model as demo_language
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ class Words:
     def stages(self, job_id: str, state: str) -> list[str]:
         return [event["stage"] for event in self.service.events(job_id, "stage") if event["state"] == state]
 
-    def found(self, job_id: str) -> tuple[dict[str, Any], list[Concept], list[DroppedConcept]]:
+    def found(self, job_id: str) -> tuple[dict[str, Any], list[Concept], list[DroppedPhrase]]:
         """Report, concepts and what was left out."""
         assert self.service.job(job_id).state == "succeeded", self.service.job(job_id).error
         with self.service.runtime.sessions() as session:
             result = session.get_one(Result, job_id)
             of = result.library_id
             concepts = session.scalars(select(Concept).where(Concept.library_id == of).order_by(Concept.index)).all()
-            dropped = session.scalars(select(DroppedConcept).where(DroppedConcept.library_id == of).order_by(DroppedConcept.index)).all()
+            dropped = session.scalars(select(DroppedPhrase).where(DroppedPhrase.library_id == of).order_by(DroppedPhrase.index)).all()
             return result.report, list(concepts), list(dropped)
 
 

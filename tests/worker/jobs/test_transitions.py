@@ -13,9 +13,9 @@ from sqlalchemy import select, update
 
 from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
+from app.db.scheduling import queued_jobs
 from app.db.transitions import CancelRequested, LeaseLost
-from app.db.turns import queued_jobs
-from worker.maintenance.garbage_collector import Collector
+from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def test_the_sweeper_does_not_ring_again_while_the_bells_still_wait(service: Ser
 
 
 def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service) -> None:
-    from worker.celery_app import keep_house
+    from worker.celery_app import run_maintenance
 
     now = datetime.now(UTC)
     with service.runtime.sessions.begin() as session:
         for key, created_at in (("old", now - timedelta(hours=25)), ("young", now - timedelta(hours=23))):
             session.add(IdempotencyRecord(owner_id=service.owner_id, key=key, request_digest="0", created_at=created_at))
-    Sweeper(service.runtime, partial(keep_house, service.runtime, Collector(service.runtime))).sweep()
+    Sweeper(service.runtime, partial(run_maintenance, service.runtime, GarbageCollector(service.runtime))).sweep()
     with service.runtime.sessions() as session:
         assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
 

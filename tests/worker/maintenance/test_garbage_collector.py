@@ -16,12 +16,12 @@ from app.db.models import Blob, StageArtifact, Upload
 from app.errors import NotFound
 from app.models.schemas import ModelCreate
 from app.models.service import create_model, delete_model
-from app.storage.collecting import drop_unknown_files, drop_unreferenced_content
+from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
 from app.storage.store import SHELVES
 from app.uploads.schemas import UploadCreate
 from app.uploads.service import create_upload, require_complete
 from worker.jobs.artifacts import OwnersArtifacts
-from worker.maintenance.garbage_collector import Collector
+from worker.maintenance.garbage_collector import GarbageCollector
 
 if TYPE_CHECKING:
     from ..conftest import Service
@@ -31,7 +31,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=400)
 
 def collect(service: Service) -> None:
     with service.runtime.sessions() as session:
-        Collector(service.runtime).collect(session)
+        GarbageCollector(service.runtime).collect(session)
 
 
 def age(service: Service) -> None:

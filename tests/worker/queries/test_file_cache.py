@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from iis_engine.heads.logistic import Heads
-from worker.handlers.model_cache import Warm, size_bytes_of
-from worker.queries.file_cache import FilesAtHand
+from worker.handlers.model_cache import ModelCache, size_bytes_of
+from worker.queries.file_cache import FileCache
 
 
 def writer(text: str, made: list[str] | None = None) -> Callable[[Path], None]:
@@ -23,14 +23,14 @@ def writer(text: str, made: list[str] | None = None) -> Callable[[Path], None]:
 
 
 def test_a_file_is_made_once_and_read_again(tmp_path: Path) -> None:
-    files, made = FilesAtHand(tmp_path, "a", 1000), list[str]()
+    files, made = FileCache(tmp_path, "a", 1000), list[str]()
     for _ in range(2):
         assert files.get("x", writer("content", made)).read_text() == "content"
     assert made == ["content"]
 
 
 def test_a_file_whose_making_broke_off_is_not_there(tmp_path: Path) -> None:
-    files = FilesAtHand(tmp_path, "a", 1000)
+    files = FileCache(tmp_path, "a", 1000)
 
     def half(path: Path) -> None:
         path.write_text("ha")
@@ -42,7 +42,7 @@ def test_a_file_whose_making_broke_off_is_not_there(tmp_path: Path) -> None:
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
-    files = FilesAtHand(tmp_path, "a", 25)
+    files = FileCache(tmp_path, "a", 25)
     for name in ("x", "y", "z"):
         files.get(name, writer("0123456789"))
     files.get("x", writer("never written"))
@@ -51,16 +51,16 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_removed_when_its_worker_closes_and_when_its_worker_was_killed(tmp_path: Path) -> None:
-    closed, killed, alive = (FilesAtHand(tmp_path, name, 1000) for name in ("closed", "killed", "alive"))
+    closed, killed, alive = (FileCache(tmp_path, name, 1000) for name in ("closed", "killed", "alive"))
     closed.close()
     killed._own._lock.close()  # what the kernel does for a process that dies
-    FilesAtHand(tmp_path, "next", 1000)
+    FileCache(tmp_path, "next", 1000)
     assert {folder.name for folder in tmp_path.iterdir()} == {"alive", "next"}
     assert alive.get("x", writer("still here")).exists()
 
 
 def test_loaded_values_are_bounded_and_the_newest_is_kept_whatever_its_size() -> None:
-    warm = Warm()
+    warm = ModelCache()
     warm.limit_bytes = 100
     warm.get("a", lambda: torch.zeros(10))
     warm.get("b", lambda: torch.zeros(10))

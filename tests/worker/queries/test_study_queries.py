@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 
 from app.db.ids import new_id
 from app.db.models import Job, StageArtifact, Study, StudyCell
-from app.studies.cells import REPORTED, study_rows
+from app.db.study_rows import REPORTED, study_rows
 from worker.jobs.results import add_results
-from worker.queries.context import Question
-from worker.queries.dispatcher import Desk
+from worker.queries.context import Query
+from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import StageRefused, Stop
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ ENDS = (("", 0.0), ("_low", -0.01), ("_high", 0.01))
 
 
 @pytest.fixture
-def desk(service: Service) -> Iterator[Desk]:
-    desk = Desk(service.runtime, Stop())
-    yield desk
-    desk.close()
+def dispatcher(service: Service) -> Iterator[QueryDispatcher]:
+    dispatcher = QueryDispatcher(service.runtime, Stop())
+    yield dispatcher
+    dispatcher.close()
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def report_of(accuracy: float, iis: float) -> dict[str, Any]:
     return numbers | intervals | {"chance": 0.1, "points": points}
 
 
-def ask(service: Service, desk: Desk, kind: str, study_id: str, **about: Any) -> bytes:
-    answer = desk.answer(Question(service.owner_id, kind, {"study": study_id, **about}))
+def ask(service: Service, dispatcher: QueryDispatcher, kind: str, study_id: str, **about: Any) -> bytes:
+    answer = dispatcher.answer(Query(service.owner_id, kind, {"study": study_id, **about}))
     with service.runtime.store.open(answer["sha256"]) as content:
         return content.read()
 
@@ -97,8 +97,10 @@ def kept(service: Service, kind: str) -> int:
         return session.scalar(select(func.count()).where(StageArtifact.stage == kind)) or 0
 
 
-def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(service: Service, desk: Desk, study_id: str) -> None:
-    first = ask(service, desk, "study_analysis", study_id)
+def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(
+    service: Service, dispatcher: QueryDispatcher, study_id: str
+) -> None:
+    first = ask(service, dispatcher, "study_analysis", study_id)
     analysis = json.loads(first)
     with service.runtime.sessions() as session:
         rows = study_rows(session, service.owner_id, study_id)
@@ -112,33 +114,33 @@ def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(
 
     with service.runtime.sessions.begin() as session:
         session.get_one(Study, study_id).name = "another name"
-    assert ask(service, desk, "study_analysis", study_id) == first
+    assert ask(service, dispatcher, "study_analysis", study_id) == first
     assert kept(service, "study_analysis") == 1
 
     with service.runtime.sessions() as session:
         sha256 = session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "study_analysis")).one()
     service.runtime.store.delete(sha256)
-    assert ask(service, desk, "study_analysis", study_id) == first  # what storage has lost is made again
+    assert ask(service, dispatcher, "study_analysis", study_id) == first  # what storage has lost is made again
 
     add_cells(service, study_id, 4)
-    assert json.loads(ask(service, desk, "study_analysis", study_id))["rows"] == 10
+    assert json.loads(ask(service, dispatcher, "study_analysis", study_id))["rows"] == 10
     assert kept(service, "study_analysis") == 2
 
 
 def test_figures_are_drawn_from_the_kept_statistics_where_the_grid_has_something_for_them(
-    service: Service, desk: Desk, study_id: str
+    service: Service, dispatcher: QueryDispatcher, study_id: str
 ) -> None:
-    png = ask(service, desk, "study_figure", study_id, name="iis_accuracy", format="png")
+    png = ask(service, dispatcher, "study_figure", study_id, name="iis_accuracy", format="png")
     assert Image.open(io.BytesIO(png)).width > 500
-    assert ask(service, desk, "study_figure", study_id, name="agreement", format="svg").startswith(b"<?xml")
+    assert ask(service, dispatcher, "study_figure", study_id, name="agreement", format="svg").startswith(b"<?xml")
     assert (kept(service, "study_analysis"), kept(service, "study_figure")) == (1, 2)
     with pytest.raises(StageRefused, match="is no evolution") as refused:
-        ask(service, desk, "study_figure", study_id, name="evolution", format="png")
+        ask(service, dispatcher, "study_figure", study_id, name="evolution", format="png")
     assert refused.value.error["code"] == "figure_absent"
 
 
-def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, desk: Desk, study_id: str) -> None:
-    table = pq.read_table(io.BytesIO(ask(service, desk, "study_table", study_id))).to_pylist()
+def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
+    table = pq.read_table(io.BytesIO(ask(service, dispatcher, "study_table", study_id))).to_pylist()
     with service.runtime.sessions() as session:
         rows = study_rows(session, service.owner_id, study_id)
     assert set(table[0]) == set(rows[0])
@@ -148,8 +150,8 @@ def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, desk
         assert written == row
 
 
-def test_another_owners_study_is_not_there(service: Service, desk: Desk, study_id: str) -> None:
+def test_another_owners_study_is_not_there(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     service.become_another_owner()
     with pytest.raises(StageRefused, match="no study") as refused:
-        ask(service, desk, "study_analysis", study_id)
+        ask(service, dispatcher, "study_analysis", study_id)
     assert refused.value.error["code"] == "study_absent"

@@ -20,8 +20,8 @@ import pytest
 from worker.sandbox.confinement import Grant
 from worker.sandbox.environment import proxy_ports
 from worker.sandbox.pipes import ANSWERS_WAITING, new_answers, pump_answers
-from worker.sandbox.resource_limits import LimitExceeded, Limits, Scales
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.resource_limits import LimitExceeded, ResourceLimits, ResourceMonitor
+from worker.sandbox.scratch_folders import LockedFolder
 
 if TYPE_CHECKING:
     from ...conftest import ServerProcess
@@ -286,18 +286,18 @@ def test_a_job_that_fills_the_disk_is_ended_with_a_sentence(service: Service) ->
 def test_a_process_of_too_many_threads_is_told(tmp_path: Path) -> None:
     program = "import threading, time\nfor _ in range(1100): threading.Thread(target=time.sleep, args=(60,)).start()"
     with subprocess.Popen([sys.executable, "-c", program]) as process:
-        scales, until = Scales(process.pid, tmp_path), time.monotonic() + 30
+        monitor, until = ResourceMonitor(process.pid, tmp_path), time.monotonic() + 30
         try:
             with pytest.raises(LimitExceeded, match="threads") as caught:
-                weigh_until(scales, until)
+                weigh_until(monitor, until)
         finally:
             process.kill()
     assert caught.value.code == "process_limit_exceeded"
 
 
-def weigh_until(scales: Scales, until: float) -> None:
+def weigh_until(monitor: ResourceMonitor, until: float) -> None:
     while time.monotonic() < until:
-        scales.weigh(Limits())
+        monitor.check(ResourceLimits())
         time.sleep(0.05)
 
 
@@ -327,12 +327,12 @@ def _talk(speaker: Any) -> None:
 
 
 def test_the_folder_of_a_killed_worker_is_removed_by_the_next(tmp_path: Path) -> None:
-    killed, alive = OwnFolder(tmp_path, "killed"), OwnFolder(tmp_path, "alive")
+    killed, alive = LockedFolder(tmp_path, "killed"), LockedFolder(tmp_path, "alive")
     for folder in (killed, alive):
         (folder.claim() / "weights").write_text("x")
     assert killed._lock is not None
     killed._lock.close()  # what the kernel does for a process that dies
-    OwnFolder(tmp_path, "next").claim()
+    LockedFolder(tmp_path, "next").claim()
     assert {folder.name for folder in tmp_path.iterdir()} == {"alive", "next"}
     assert (alive.claim() / "weights").exists()
 

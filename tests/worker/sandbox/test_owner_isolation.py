@@ -13,8 +13,8 @@ import pytest
 from app.db.models import Dataset, Model
 from worker.jobs.access import fetches_by_name
 from worker.sandbox.environment import scrubbed_environment
-from worker.sandbox.process import Compute
-from worker.sandbox.scratch_folders import OwnFolder
+from worker.sandbox.process import ChildProcess
+from worker.sandbox.scratch_folders import LockedFolder
 
 if TYPE_CHECKING:
     from ..conftest import Service
@@ -110,7 +110,7 @@ def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:
 
 
 def test_killing_a_compute_process_that_never_started_is_harmless(tmp_path: Path) -> None:
-    Compute(tmp_path, OwnFolder(tmp_path / "work", "a")).kill()
+    ChildProcess(tmp_path, LockedFolder(tmp_path / "work", "a")).kill()
 
 
 def run_program(program: str) -> subprocess.CompletedProcess[str]:

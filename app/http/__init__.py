@@ -1,0 +1,1 @@
+"""Everything each request passes: authentication, limits, idempotency, caching, problems, pagination."""

@@ -1,0 +1,180 @@
+"""`Idempotency-Key` on POST: the first answer is kept for a day and given again. Use `route_class=IdempotentRoute` in a router.
+
+Claim, work and stored response are one transaction: a crash at any moment leaves either all three or none. A route that waits for
+somebody else commits its claim first, so that it holds no connection meanwhile (`WaitingIdempotentRoute`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from python_multipart.multipart import parse_options_header
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from app.db.models import IdempotencyRecord
+from app.errors import Conflict, InvalidInput
+from app.http.auth import Owner, owner_of
+from app.http.dependencies import session_factory, settings_of
+from app.settings import Settings
+
+MAX_KEY_CHARACTERS = 255
+KEPT_HEADERS = ("content-type", "location", "etag", "retry-after")
+REPLAYED_HEADER = "Idempotency-Replayed"
+LONGEST_WAITS = 2  # answer timeouts after which nobody works on a claimed request any more
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class IdempotentRoute(APIRoute):
+    """A route whose POSTs honour `Idempotency-Key`; everything else passes through.
+
+    Only 2xx answers are kept: a refused request may be corrected and sent again under the same key.
+    A route that answers with a secret puts what may be stored instead into `request.state.replay_body` (bytes).
+    """
+
+    def get_route_handler(self) -> Handler:
+        original = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            key = request.headers.get("idempotency-key")
+            if request.method != "POST" or key is None:
+                return await original(request)
+            return await self._once(request, key, original)
+
+        return handler
+
+    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+        return await _in_one_transaction(request, key, original)
+
+
+class WaitingIdempotentRoute(IdempotentRoute):
+    """The same for a route that waits for a worker's answer: the key is claimed and committed before, released by a refusal.
+
+    A crash in between leaves the key claimed, as in flight, until the longest wait is over.
+    """
+
+    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+        return await _around_a_wait(request, key, original)
+
+
+async def _in_one_transaction(request: Request, key: str, original: Handler) -> Response:
+    _require_key(key)
+    settings = settings_of(request)
+    session = session_factory(request)()
+    try:
+        owner = await run_in_threadpool(owner_of, request, session, settings)
+        digest = _request_digest(request, await request.body())
+        kept = await run_in_threadpool(_claim, session, owner, key, digest, settings)
+        if kept is not None:
+            return kept
+        request.state.session, request.state.owner = session, owner
+        response = await original(request)
+        body: bytes = getattr(request.state, "replay_body", None) or bytes(response.body)
+        await run_in_threadpool(_keep, session, owner, key, response, body)
+        return response
+    finally:
+        await run_in_threadpool(session.close)
+
+
+async def _around_a_wait(request: Request, key: str, original: Handler) -> Response:
+    _require_key(key)
+    body = await request.body()
+    owner, kept = await run_in_threadpool(_claim_and_commit, request, key, body)
+    if kept is not None:
+        return kept
+    try:
+        response = await original(request)
+    except Exception:
+        await run_in_threadpool(_release, request, owner, key)
+        raise
+    with session_factory(request)() as session:
+        await run_in_threadpool(_keep, session, owner, key, response, bytes(response.body))
+    return response
+
+
+def _require_key(key: str) -> None:
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidInput(f"Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters.", param="Idempotency-Key")
+
+
+def _claim_and_commit(request: Request, key: str, body: bytes) -> tuple[Owner, Response | None]:
+    settings = settings_of(request)
+    with session_factory(request)() as session:
+        owner = owner_of(request, session, settings)
+        record = session.get(IdempotencyRecord, (owner.owner_id, key))
+        abandoned = datetime.now(UTC) - timedelta(seconds=LONGEST_WAITS * settings.answer_timeout_seconds)
+        if record is not None and record.response_status is None and record.created_at < abandoned:
+            session.delete(record)
+            session.flush()
+        kept = _claim(session, owner, key, _request_digest(request, body), settings)
+        session.commit()
+        return owner, kept
+
+
+def _release(request: Request, owner: Owner, key: str) -> None:
+    with session_factory(request).begin() as session:
+        record = session.get(IdempotencyRecord, (owner.owner_id, key))
+        if record is not None:
+            session.delete(record)
+
+
+def _request_digest(request: Request, body: bytes) -> str:
+    content = _content(request.headers.get("content-type"), body)
+    parts = (request.method.encode(), request.url.path.encode(), request.url.query.encode(), content)
+    return sha256(b"\0".join(parts)).hexdigest()
+
+
+def _content(content_type: str | None, body: bytes) -> bytes:
+    """What a body says. A form is cut at its boundary, which senders draw anew each time, and each piece stands as its own hash."""
+    media_type, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not media_type.startswith(b"multipart/") or not boundary:
+        return body
+    return b"".join(sha256(piece).digest() for piece in body.split(b"--" + boundary))
+
+
+def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Settings) -> Response | None:
+    """Reserve the key within this transaction, or give the answer that was kept for it."""
+    lock = func.hashtextextended(f"idempotency {owner.owner_id} {key}", 0)
+    if not session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
+        raise _in_flight()
+    record = session.get(IdempotencyRecord, (owner.owner_id, key))
+    oldest = datetime.now(UTC) - timedelta(seconds=settings.idempotency_expiry_seconds)
+    if record is not None and record.created_at < oldest:
+        session.delete(record)
+        session.flush()
+        record = None
+    if record is None:
+        session.add(IdempotencyRecord(owner_id=owner.owner_id, key=key, request_digest=digest))
+        session.flush()
+        return None
+    if record.request_digest != digest:
+        raise InvalidInput(
+            "This Idempotency-Key was used for another request; use a new key for a new request.",
+            code="idempotency_key_reused",
+            param="Idempotency-Key",
+        )
+    if record.response_status is None:
+        raise _in_flight()
+    headers = {str(name): str(value) for name, value in (record.response_headers or {}).items()}
+    return Response((record.response_body or "").encode(), record.response_status, {**headers, REPLAYED_HEADER: "true"})
+
+
+def _keep(session: Session, owner: Owner, key: str, response: Response, body: bytes) -> None:
+    record = session.get(IdempotencyRecord, (owner.owner_id, key))
+    if record is not None:
+        record.response_status = response.status_code
+        record.response_headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        record.response_body = body.decode()
+    session.commit()
+
+
+def _in_flight() -> Conflict:
+    return Conflict("A request with this Idempotency-Key is still being answered.", code="idempotency_in_flight", retry_after_seconds=1)

@@ -1,0 +1,93 @@
+"""Around every request: its id, its body limit, its log line and metrics, and a bare 500 for what nobody foresaw."""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.db.ids import new_id
+from app.errors import TooLarge
+from app.http.body_limits import body_limit_bytes, check_declared_length, limited
+from app.http.problems import api_error_response, problem_response
+from app.metrics import RequestMetrics
+from app.settings import Settings
+
+REQUEST_ID_HEADER = "X-Request-Id"
+ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
+QUIET_ROUTES = ("/v1/health/live", "/v1/health/ready", "/v1/metrics")
+
+log = structlog.get_logger(__name__)
+
+
+class RequestMiddleware:
+    """Pure ASGI, so that streams pass through untouched."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: RequestMetrics) -> None:
+        self.app = app
+        self.settings = settings
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = given if ACCEPTED_REQUEST_ID.fullmatch(given) else new_id("req")
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+        started = perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._answer(scope, receive, send_with_id, request_id)
+            except ClientDisconnect:
+                status = 499
+            except Exception:
+                log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if status:  # part of an answer is out already; breaking off is all that is left
+                    raise
+                await problem_response(
+                    request_id,
+                    500,
+                    "internal_error",
+                    "Internal error",
+                    f"Something went wrong on our side; please report request {request_id}.",
+                )(scope, receive, send_with_id)
+            finally:
+                self._record(scope, status, perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        limit_bytes = body_limit_bytes(scope["method"], scope["path"], self.settings)
+        try:
+            check_declared_length(scope, limit_bytes)
+        except TooLarge as error:
+            await api_error_response(request_id, error)(scope, receive, send)
+            return
+        await self.app(scope, limited(receive, limit_bytes), send)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = _route_template(scope)
+        self.metrics.observe(scope["method"], route, status, seconds)
+        level = log.debug if route in QUIET_ROUTES else log.info
+        level("request", method=scope["method"], path=scope["path"], route=route, status=status, milliseconds=round(1000 * seconds, 2))
+
+
+def _route_template(scope: Scope) -> str:
+    """The route's own path, so that metrics have one series a route and not one an identifier."""
+    route: Any = scope.get("route")
+    return str(getattr(route, "path", "unmatched"))

@@ -1,0 +1,175 @@
+"""Every refusal as application/problem+json (RFC 9457). The refusals themselves are in app.errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+from app.db.session import is_outage
+from app.errors import ApiError, Conflict, Forbidden, InvalidInput, NotFound, TooLarge, TooManyRequests, Unauthorized, Unavailable
+from app.storage import StorageUnavailable
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "https://iis.dev/problems/"
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+log = structlog.get_logger(__name__)
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with one field."""
+
+    param: str
+    message: str
+    code: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": TYPE_PREFIX + "not_found",
+                    "title": "Not found",
+                    "status": 404,
+                    "detail": "There is no job job_01k9zzzzzzzzzzzzzzzzzzzzzz.",
+                    "code": "not_found",
+                    "request_id": "req_01k9zzzzzzzzzzzzzzzzzzzzzz",
+                    "errors": [],
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError]
+
+
+def problem_responses(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
+    """What a route declares in `responses=` for the refusals it may answer with."""
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {error.status: {"description": error.title, "content": content} for error in errors}
+
+
+COMMON_RESPONSES = problem_responses(Unauthorized, Forbidden, InvalidInput, TooManyRequests, Unavailable)
+RESOURCE_RESPONSES = {**COMMON_RESPONSES, **problem_responses(NotFound)}
+CREATION_RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict, TooLarge)}
+
+
+def problem_response(
+    request_id: str,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Build one problem response."""
+    problem = Problem(
+        type=TYPE_PREFIX + code, title=title, status=status, detail=detail, code=code, request_id=request_id, errors=errors or []
+    )
+    return JSONResponse(problem.model_dump(), status, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer with a problem whatever is raised; what nobody foresaw becomes a bare 500 in app.http.middleware."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(StorageUnavailable, _storage_error)
+    app.add_exception_handler(PoolTimeout, _database_error)
+    app.add_exception_handler(DBAPIError, _database_error)
+
+
+def request_id_of(request: Request) -> str:
+    return cast("str", getattr(request.state, "request_id", ""))
+
+
+def api_error_response(request_id: str, error: ApiError) -> JSONResponse:
+    """The response for one of our own refusals."""
+    headers: dict[str, str] = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    errors = [FieldError(param=error.param, message=error.detail, code=error.code)] if error.param else []
+    return problem_response(request_id, error.status, error.code, error.title, error.detail, errors=errors, headers=headers)
+
+
+def _api_error(request: Request, error: Exception) -> JSONResponse:
+    return api_error_response(request_id_of(request), cast("ApiError", error))
+
+
+def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    refusal = cast("HTTPException", error)
+    if isinstance(refusal.__cause__, ApiError):  # raised while the framework was reading the body
+        return _api_error(request, refusal.__cause__)
+    if refusal.status_code == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is no JSON, or no form, at all
+        return _api_error(request, InvalidInput("The body cannot be read as what its Content-Type says.", param="body"))
+    title = HTTPStatus(refusal.status_code).phrase
+    code = CODES.get(refusal.status_code, title.lower().replace(" ", "_"))
+    detail, headers = str(refusal.detail), dict(refusal.headers or {})
+    if refusal.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"There is nothing at {request.url.path}."
+    elif refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.url.path} does not take {request.method}."
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    return problem_response(request_id_of(request), refusal.status_code, code, title, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """The methods of every route at this path; the framework itself names only those of the first one.
+
+    Where the path is written out in the API's document, routes that would take its last word for an identifier are not meant.
+    """
+    written_out: dict[str, Any] | None = request.app.openapi()["paths"].get(request.url.path)
+    if written_out is not None:
+        return sorted(method.upper() for method in written_out)
+    routes = cast("list[BaseRoute]", request.app.routes)
+    wanted = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    return [method for method in METHODS if any(route.matches({**wanted, "method": method})[0] is Match.FULL for route in routes)]
+
+
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    errors = [
+        FieldError(param=".".join(str(part) for part in found["loc"] if part != "body") or "body", message=found["msg"], code=found["type"])
+        for found in cast("RequestValidationError", error).errors()
+    ]
+    detail = "; ".join(f"{one.param}: {one.message}" for one in errors[:3])
+    return problem_response(request_id_of(request), 422, InvalidInput.code, InvalidInput.title, detail, errors=errors)
+
+
+def _storage_error(request: Request, error: Exception) -> JSONResponse:
+    log.error("storage_unavailable", error=str(error))
+    return _api_error(request, Unavailable("Artifact storage does not answer; try again shortly.", code="storage_unavailable"))
+
+
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DataError):
+        detail = "The request holds a character or a number that cannot be stored, such as a NUL character."
+        return _api_error(request, InvalidInput(detail))
+    if not is_outage(error):
+        raise error
+    log.error("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", error)))
+    return _api_error(request, Unavailable("The database does not answer; try again shortly.", code="database_unavailable"))

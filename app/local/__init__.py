@@ -1,0 +1,1 @@
+"""The whole service on one machine: PostgreSQL and Redis from wheels, migrations, API and workers."""

@@ -1,0 +1,201 @@
+"""The embedded stack: `python -m app.local up`. Starts servers, API and worker as processes; imports no worker code."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from app.api_keys.repository import any_owner
+from app.api_keys.service import create_key, ensure_first_key
+from app.db.migrate import upgrade
+from app.db.session import make_engine, make_session_factory
+from app.local.servers import LOOPBACK, EmbeddedPostgres, EmbeddedRedis, EmbeddedServerError, free_port
+from app.local.supervisor import Program, SupervisionError, Supervisor
+from app.logging import configure_logging
+from app.settings import Settings, get_settings
+
+CODE_FOLDER = Path(__file__).parents[2]
+DATABASE = "iis"
+HEALTH_TIMEOUT_SECONDS = 5
+GRACEFUL_SECONDS = 5
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads back to this machine
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m app.local", description="The whole service on one machine, for this user alone.")
+    up = parser.add_subparsers(dest="action", required=True).add_parser("up", help="start everything and stay until Ctrl-C")
+    up.add_argument("--data-folder", type=Path, default=Path(".iis"), help="databases, artifacts, logs and keys lie here")
+    up.add_argument("--port", type=int, default=8000, help="of the API on 127.0.0.1; 0 takes a free one")
+    up.add_argument("--worker-concurrency", type=int, default=1, help="jobs that run at the same time")
+    up.add_argument("--ready-file", type=Path, default=None, help="written (JSON: url, api_key_file, pid) once the service answers")
+    options = parser.parse_args(arguments)
+    configure_logging("warning")
+    stop = threading.Event()
+
+    def on_signal(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    folder = options.data_folder.absolute()
+    try:
+        with _only_one(folder):
+            return _up(folder, options.port or free_port(), options.worker_concurrency, options.ready_file, stop)
+    except (SupervisionError, EmbeddedServerError) as error:
+        print(f"The stack has stopped: {error}", file=sys.stderr)
+        return 1
+
+
+def _up(folder: Path, port: int, concurrency: int, ready_file: Path | None, stop: threading.Event) -> int:
+    supervisor = Supervisor(folder, stop.is_set)
+    supervisor.end_leftovers()
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    try:
+        environment = _start_servers(supervisor, folder, os.environ)
+        settings = _settings(environment)
+        upgrade(settings.database_url)
+        key_file = _first_key(settings, folder)
+        url = f"http://{LOOPBACK}:{port}"
+        supervisor.start(_api(port, environment))
+        supervisor.start(_worker(concurrency, environment))
+        if not stop.is_set():
+            if ready_file is not None:
+                _write_private(ready_file, json.dumps({"url": url, "api_key_file": str(key_file), "pid": os.getpid()}))
+            page = f"Its web page is {url}/, to sign in to with the key in that file."
+            print(f"The service answers on {url}\nAPI key: {key_file}\n{page}\nLogs: {folder / 'logs'}\nCtrl-C stops it.", flush=True)
+        supervisor.keep_alive()
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+        supervisor.stop()
+    return 0
+
+
+def _start_servers(supervisor: Supervisor, folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Start the servers that the environment does not name; returns the environment of API and worker."""
+    environment = dict(given) | {"PYTHONPATH": os.pathsep.join(filter(None, (str(CODE_FOLDER), given.get("PYTHONPATH"))))}
+    environment["IIS_DATA_FOLDER"] = str(folder)
+    environment.setdefault("IIS_API_KEY_SECRET", _secret(folder / "api-key-secret"))
+    if not environment.get("IIS_DATABASE_URL"):
+        postgres = EmbeddedPostgres(folder / "postgres")
+        postgres.prepare()
+        _drop_stale_pid(postgres)
+        supervisor.start(
+            Program("postgres", postgres.command, given, postgres.answers, signal.SIGINT, identity=postgres.identity, folder=Path("/"))
+        )
+        postgres.ensure_database(DATABASE)
+        environment["IIS_DATABASE_URL"] = postgres.url(DATABASE)
+    if not environment.get("IIS_REDIS_URL"):
+        redis = EmbeddedRedis(folder / "redis")
+        redis.prepare()
+        supervisor.start(Program("redis", redis.command, given, redis.answers))
+        environment["IIS_REDIS_URL"] = redis.url
+    return environment
+
+
+def _api(port: int, environment: Mapping[str, str]) -> Program:
+    arguments = ["app.main:create_app", "--factory", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
+    arguments += ["--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
+    command_line = [sys.executable, "-m", "uvicorn", *arguments]
+    return Program("api", command_line, environment, lambda: _is_ready(port), folder=CODE_FOLDER)
+
+
+def _worker(concurrency: int, environment: Mapping[str, str]) -> Program:
+    arguments = ["--pool", "threads", "--concurrency", str(concurrency), "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return Program(
+        "worker", [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", *arguments], environment, folder=CODE_FOLDER
+    )
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with _DIRECTLY.open(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _settings(environment: Mapping[str, str]) -> Settings:
+    """The settings as API and worker will read them from the same environment."""
+    os.environ.update(environment)
+    get_settings.cache_clear()
+    return get_settings()
+
+
+def _first_key(settings: Settings, folder: Path) -> Path:
+    """The file that holds this user's API key; another key is made when the file was lost."""
+    path = folder / "api-key"
+    engine = make_engine(settings)
+    try:
+        with make_session_factory(engine)() as session:
+            secret = ensure_first_key(session, settings)
+            owner = any_owner(session)
+            if secret is None and owner is not None and not path.exists():
+                _, secret = create_key(session, owner.id, "local key", settings)
+                session.commit()
+    finally:
+        engine.dispose()
+    if secret is not None:
+        _write_private(path, secret)
+    return path
+
+
+def _secret(path: Path) -> str:
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(32))
+    return path.read_text()
+
+
+def _write_private(path: Path, content: str) -> None:
+    """Write a file that only this user may read; it appears whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def _drop_stale_pid(postgres: EmbeddedPostgres) -> None:
+    """Remove the lock of a killed server: its process number may belong to something else by now, and PostgreSQL would refuse."""
+    lock = postgres.data_folder / "postmaster.pid"
+    if not lock.exists():
+        return
+    pid = int(lock.read_text().split(maxsplit=1)[0])
+    try:
+        holder = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        holder = []
+    if str(postgres.data_folder) not in holder:
+        lock.unlink()
+
+
+@contextmanager
+def _only_one(folder: Path) -> Generator[None]:
+    """One stack for a data folder; the kernel drops the lock when its holder dies in whatever way."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SupervisionError(f"another stack is running in {folder}.") from error
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""POST /v1/jobs: accept a job of any kind."""

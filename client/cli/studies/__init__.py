@@ -1,1 +1,0 @@
-"""Studies in files and on the command line. The calls that they come to are in client.studies."""

@@ -1,0 +1,1 @@
+"""Demonstrations that train small networks and score them over REST (`make demo`)."""

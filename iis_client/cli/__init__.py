@@ -1,0 +1,52 @@
+"""The `iis` command: arguments in, calls of IISClient, tables out."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from iis_client.cli import classes, concepts, explain, finetune, jobs, keys, leaderboard, predict, score, up, vocabulary
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.studies import commands as studies
+from iis_client.errors import IISError, ServiceError
+
+app = typer.Typer(
+    name="iis", help="How interpretable is what a vision model has learned?", no_args_is_help=True, pretty_exceptions_enable=False
+)
+for command in (
+    up.up,
+    score.score,
+    jobs.jobs,
+    jobs.result,
+    concepts.concepts,
+    explain.explain,
+    classes.classes,
+    predict.predictors,
+    predict.predict,
+    predict.export,
+    finetune.finetune,
+    finetune.checkpoint,
+    jobs.cancel,
+    leaderboard.leaderboard,
+    keys.quotas,
+):
+    app.command()(command)
+app.add_typer(vocabulary.app)
+app.add_typer(studies.app)
+app.add_typer(keys.app)
+
+
+def main() -> None:
+    """Run the command; whatever goes wrong is one sentence and exit code 1."""
+    try:
+        app()
+    except ServiceError as error:
+        Terminal().error(f"{error}", f"request {error.request_id}" if error.request_id else None)
+        sys.exit(1)
+    except IISError as error:
+        Terminal().error(f"{error}")
+        sys.exit(1)
+    except OSError as error:  # of this machine's files; what the network does is an IISError by now
+        Terminal().error(f"{error.filename}: {error.strerror}." if error.filename and error.strerror else f"{error}.")
+        sys.exit(1)

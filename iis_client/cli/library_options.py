@@ -1,0 +1,71 @@
+"""Which concept library --library, --part and the settings of text libraries ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from iis_client.errors import ConfigurationError
+from iis_client.types.scores import Library, LibraryKind
+
+KIND: LibraryKind = "cluster"
+CONCEPT_COUNT = 200
+PART_KINDS: tuple[LibraryKind, ...] = tuple(kind for kind in get_args(LibraryKind) if kind != "combined")
+
+
+def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | None, native: bool) -> Library:
+    """What was said about text libraries; the service has defaults for the rest."""
+    settings: Library = {}
+    if clip_cutoff is not None:
+        settings["clip_cutoff"] = clip_cutoff
+    if interpretability_cutoff is not None:
+        settings["interpretability_cutoff"] = interpretability_cutoff
+    if native:
+        settings["native"] = True
+    return settings
+
+
+def read_library(kind: LibraryKind | None, concept_count: int | None, parts: Sequence[str], settings: Library) -> Library:
+    """The library that a job is to read through.
+
+    Parameters
+    ----------
+    kind, concept_count : of a plain library; None where nothing was said
+    parts : `kind:M` of the parts of a combined one, in place of these
+    settings : of every text library in it
+
+    Raises
+    ------
+    ConfigurationError
+        When a part is written in no way that is known, parts come beside a kind or a count, or the settings are for a text library
+        and there is none.
+    """
+    if parts and (kind is not None or concept_count is not None):
+        raise ConfigurationError("Each --part says its own kind and count (text:100); leave out --library and --concepts, or --part.")
+    if parts:
+        library: Library = {"kind": "combined", "parts": [_part(part, settings) for part in parts]}
+    else:
+        kind = kind or KIND
+        library = {"kind": kind, "concept_count": concept_count or CONCEPT_COUNT, **_of(kind, settings)}
+    if settings and not has_text(library):
+        raise ConfigurationError(
+            "--clip-cutoff, --interpretability-cutoff and --native are of text libraries; add --library text or --part text:M."
+        )
+    return library
+
+
+def has_text(library: Library) -> bool:
+    """Whether a library or a part of it is made of phrases."""
+    return any(one.get("kind") == "text" for one in (library, *library.get("parts", [])))
+
+
+def _part(written: str, settings: Library) -> Library:
+    kind, _, count = written.partition(":")
+    if kind not in PART_KINDS or not count.isdigit():
+        known = ", ".join(PART_KINDS)
+        raise ConfigurationError(f"--part takes kind:M, for example --part cluster:100 --part text:100, not {written!r}; kinds: {known}.")
+    return {"kind": kind, "concept_count": int(count), **_of(kind, settings)}
+
+
+def _of(kind: LibraryKind, settings: Library) -> Library:
+    return settings if kind == "text" else {}

@@ -1,0 +1,1 @@
+"""Terminal output: tables and figures in text."""

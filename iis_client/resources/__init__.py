@@ -1,0 +1,1 @@
+"""Calls of the API, one module a resource."""

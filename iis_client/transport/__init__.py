@@ -1,0 +1,1 @@
+"""HTTP to the service: connection, retries, polling, server-sent events, uploads."""

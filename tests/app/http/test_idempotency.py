@@ -1,0 +1,150 @@
+"""Idempotency keys: one effect, one answer, whatever a client repeats."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import func, select, update
+
+from app.db.expiry import expire_idempotency_records
+from app.db.models import Dataset, IdempotencyRecord, Job
+from app.db.session import SessionFactory
+from app.settings import Settings
+
+BODY = {"hub": {"name": "a/b", "revision": "c"}, "name": "idempotent"}
+
+
+def count(sessions: SessionFactory, owner_id: str) -> tuple[int, int]:
+    with sessions() as session:
+        data_sets = session.scalar(select(func.count()).select_from(Dataset).where(Dataset.owner_id == owner_id))
+        jobs = session.scalar(select(func.count()).select_from(Job).where(Job.owner_id == owner_id))
+    return data_sets or 0, jobs or 0
+
+
+def test_a_repeated_post_makes_one_row_and_gives_the_same_answer(client: TestClient, sessions: SessionFactory, tenant: Any) -> None:
+    first, second = (client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.content == first.content
+    assert second.headers["Location"] == first.headers["Location"]
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.headers["X-Request-Id"] != first.headers["X-Request-Id"]
+    assert count(sessions, tenant.owner_id) == (1, 1)
+
+
+def test_another_body_under_the_same_key_is_refused(client: TestClient) -> None:
+    client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
+    refused = client.post("/v1/datasets", json=BODY | {"name": "other"}, headers={"Idempotency-Key": "k"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_keys_of_two_owners_do_not_meet(client: TestClient, stranger: Any) -> None:
+    first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
+    second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k", **stranger.headers})
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_a_refused_request_may_be_corrected_under_its_key(client: TestClient) -> None:
+    assert client.post("/v1/datasets", json={}, headers={"Idempotency-Key": "k"}).status_code == 422
+    assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_a_key_of_no_or_too_many_characters_is_refused(client: TestClient, key: str) -> None:
+    assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": key}).status_code == 422
+
+
+def test_a_key_needs_an_owner(client: TestClient) -> None:
+    client.headers.pop("Authorization")
+    assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).status_code == 401
+
+
+def test_while_the_first_call_is_in_flight_a_second_is_told_to_come_back(
+    app: FastAPI, live: httpx.Client, sessions: SessionFactory, tenant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    from app.datasets import service
+
+    create = service.create_dataset
+
+    def slow(*arguments: Any) -> Dataset:
+        entered.set()
+        assert go_on.wait(20)
+        return create(*arguments)
+
+    monkeypatch.setattr(service, "create_dataset", slow)
+    answers: list[httpx.Response] = []
+    first = threading.Thread(target=lambda: answers.append(live.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})))
+    first.start()
+    assert entered.wait(20)
+    busy = live.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
+    go_on.set()
+    first.join()
+    assert (busy.status_code, busy.json()["code"], busy.headers["Retry-After"]) == (409, "idempotency_in_flight", "1")
+    assert answers[0].status_code == 201
+    assert count(sessions, tenant.owner_id) == (1, 1)
+
+
+CREATED = ("uploads", "uploads/small", "models", "datasets", "concept-sets", "jobs", "studies", "api-keys", "webhooks")
+
+
+@pytest.mark.parametrize("path", CREATED)
+def test_identical_posts_at_the_same_moment_make_one_resource(live: httpx.Client, rows: Any, path: str) -> None:
+    bodies: dict[str, Callable[[], dict[str, Any]]] = {
+        "uploads": lambda: {"json": {"filename": "a", "size_bytes": 1, "sha256": "0" * 64}},
+        "uploads/small": lambda: {"files": {"file": ("a.bin", b"abc")}},
+        "models": lambda: {"json": {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}},
+        "datasets": lambda: {"json": BODY},
+        "concept-sets": lambda: {"json": {"phrases": ["a loop"]}},
+        "jobs": lambda: {"json": rows.request()},
+        "studies": lambda: {"json": rows.study_request()},
+        "api-keys": lambda: {"json": {"name": "another"}},
+        "webhooks": lambda: {"json": {"url": "https://example.org/"}},
+    }
+    body, listed = bodies[path](), f"/v1/{path.partition('/')[0]}"
+    before = {row["id"] for row in live.get(listed).json()["data"]}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: live.post(f"/v1/{path}", headers={"Idempotency-Key": "k"}, **body), range(8)))
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+    codes = {answer.json()["code"] for answer in answers if answer.status_code != 201}
+    assert codes <= {"idempotency_in_flight"}
+    assert {row["id"] for row in live.get(listed).json()["data"]} - before == made
+    assert len(made) == 1
+
+
+def test_a_failure_after_the_work_leaves_neither_row_nor_key(
+    client: TestClient, sessions: SessionFactory, tenant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import app.http.idempotency as module
+
+    def crash(*_: Any) -> None:
+        raise RuntimeError("the process died before the commit")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_keep", crash)
+        failed = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
+        assert (failed.status_code, failed.json()["code"]) == (500, "internal_error")
+        assert "died" not in failed.text
+    assert count(sessions, tenant.owner_id) == (0, 0)
+    assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).status_code == 201
+    assert count(sessions, tenant.owner_id) == (1, 1)
+
+
+def test_after_a_day_the_key_is_free_again(client: TestClient, sessions: SessionFactory, tenant: Any, settings: Settings) -> None:
+    first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).json()
+    long_ago = datetime.now(UTC) - timedelta(hours=25)
+    with sessions.begin() as session:
+        session.execute(update(IdempotencyRecord).where(IdempotencyRecord.owner_id == tenant.owner_id).values(created_at=long_ago))
+    second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).json()
+    assert second["id"] != first["id"]
+    with sessions.begin() as session:
+        session.execute(update(IdempotencyRecord).where(IdempotencyRecord.owner_id == tenant.owner_id).values(created_at=long_ago))
+    with sessions() as session:
+        assert expire_idempotency_records(session, settings.idempotency_expiry_seconds) >= 1

@@ -1,0 +1,245 @@
+"""Whatever strangers send in headers, cursors, forms, file names and URLs is read as what it says, or refused as the document declares."""
+
+from __future__ import annotations
+
+import string
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from app.errors import InvalidInput
+from app.events.service import parse_cursor
+from app.http.caching import MAX_WAIT_SECONDS, parse_wait
+from app.http.idempotency import _content
+from app.http.pagination import ID_PATTERN, number_cursor
+from app.uploads.schemas import MAX_FILENAME_CHARACTERS, bare_filename
+from app.webhooks.addresses import UnfitUrl, read_url
+from worker.jobs.artifacts import safe_name
+
+over_http = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(deadline=None, max_examples=100)
+
+header_texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=40)
+digits = st.integers(0, 2**70).map(str)
+
+READ_HEADERS: dict[str, st.SearchStrategy[str]] = {
+    "Prefer": header_texts | digits.map(lambda number: f"respond-async, wait={number}"),
+    "Last-Event-ID": header_texts | digits,
+    "If-None-Match": header_texts | st.lists(header_texts).map(lambda tags: ", ".join(f'"{tag}"' for tag in tags)),
+    "Range": header_texts | st.tuples(digits, digits).map(lambda ends: f"bytes={ends[0]}-{ends[1]}"),
+    "If-Modified-Since": header_texts,
+    "Accept": header_texts | st.just("text/event-stream"),
+    "Accept-Encoding": header_texts,
+    "Authorization": header_texts | header_texts.map(lambda key: f"Bearer iis_{key}"),
+    "Cookie": header_texts | header_texts.map(lambda key: f"iis_key={key}"),
+    "X-Request-Id": header_texts,
+    "Sec-Fetch-Site": header_texts,
+}
+
+
+@pytest.fixture
+def read_at(client: TestClient, rows: Any) -> dict[str, str]:
+    """Addresses that read headers, each by its path in the document."""
+    job_id, library_id = rows.succeeded_job()
+    return {
+        "/v1/jobs": "/v1/jobs",
+        "/v1/jobs/{job_id}": f"/v1/jobs/{job_id}",
+        "/v1/jobs/{job_id}/events": f"/v1/jobs/{job_id}/events",
+        "/v1/jobs/{job_id}/curves": f"/v1/jobs/{job_id}/curves",
+        "/v1/jobs/{job_id}/plots/{name}.{plot_format}": f"/v1/jobs/{job_id}/plots/arr.png",
+        "/v1/concept-libraries/{library_id}/download": f"/v1/concept-libraries/{library_id}/download",
+    }
+
+
+def require_declared(app: FastAPI, answer: Any, method: str, path: str) -> None:
+    """The answer is one that the document has for this operation; a refusal is a problem."""
+    declared = app.openapi()["paths"][path][method]["responses"]
+    assert str(answer.status_code) in {*declared, "304"}, answer.text
+    if answer.is_error:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+
+
+@over_http
+@given(data=st.data())
+def test_whatever_headers_say_the_answer_is_a_declared_one(
+    app: FastAPI, client: TestClient, read_at: dict[str, str], data: st.DataObject
+) -> None:
+    path = data.draw(st.sampled_from(sorted(read_at)))
+    given = {name: data.draw(READ_HEADERS[name]) for name in data.draw(st.sets(st.sampled_from(sorted(READ_HEADERS)), min_size=1))}
+    answer = client.get(read_at[path], headers={name: text.encode("latin-1") for name, text in given.items()})
+    require_declared(app, answer, "get", path)
+    if answer.status_code == 200 and "Range" in given and not answer.headers["content-type"].startswith("text/event-stream"):
+        assert (
+            answer.content == client.get(read_at[path]).content
+        )  # a Range is not understood, which RFC 9110 allows, rather than misunderstood
+
+
+@over_http
+@given(before=st.lists(header_texts.map(lambda text: text.replace(",", " "))), after=st.lists(header_texts))
+def test_a_tag_is_found_among_others_whatever_they_are(
+    client: TestClient, read_at: dict[str, str], before: list[str], after: list[str]
+) -> None:
+    at = read_at["/v1/jobs/{job_id}/curves"]
+    tag = client.get(at).headers["etag"]
+    given = ", ".join((*before, tag, *after))
+    assert client.get(at, headers={"If-None-Match": given.encode("latin-1")}).status_code == 304
+
+
+@quickly
+@given(st.text())
+@example("wait=²")
+def test_a_wait_is_never_longer_than_a_minute(prefer: str) -> None:
+    assert 0 <= parse_wait(prefer) <= MAX_WAIT_SECONDS
+
+
+@quickly
+@given(
+    st.integers(0, 999_999), st.sampled_from(["", "respond-async, ", "foo; ", "handling=lenient,"]), st.sampled_from(["", ", foo", ";x"])
+)
+def test_a_wait_is_found_among_other_wishes(seconds: int, before: str, after: str) -> None:
+    assert parse_wait(f"{before}wait={seconds}{after}") == min(seconds, MAX_WAIT_SECONDS)
+
+
+@quickly
+@given(st.text() | digits | st.from_regex(ID_PATTERN))
+@example("9223372036854775807")
+@example("9223372036854775808")
+@example("٣")
+def test_a_cursor_of_events_is_a_number_that_fits_or_is_refused(text: str) -> None:
+    with suppress(InvalidInput):
+        assert parse_cursor(text, "after") == (int(text) if text else 0) < 2**63
+
+
+@quickly
+@given(st.text() | digits | st.from_regex(ID_PATTERN))
+@example("2147483648")
+def test_a_cursor_of_numbered_things_is_a_number_that_fits_or_is_refused(text: str) -> None:
+    with suppress(InvalidInput):
+        assert number_cursor(text) == int(text) < 2**31
+
+
+@over_http
+@given(name=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+@example("arr.png")
+@example("../result")
+@example("arr.png\0")
+@example("img_\0")
+def test_any_name_of_a_figure_or_an_image_is_one_that_is_there_or_is_not_found(
+    app: FastAPI, client: TestClient, read_at: Any, name: str
+) -> None:
+    job = read_at["/v1/jobs/{job_id}"]
+    written = quote(name, safe="")
+    figure = client.get(f"{job}/plots/x{written}.png")
+    require_declared(app, figure, "get", "/v1/jobs/{job_id}/plots/{name}.{plot_format}")
+    assert figure.status_code != 200
+    posted = client.get(f"{job}/explanations/img_{written.replace('%2F', '_')}/image.png")
+    require_declared(app, posted, "get", "/v1/jobs/{job_id}/explanations/{image}/image.png")
+    assert posted.status_code != 200
+
+
+@quickly
+@given(st.text() | st.text("./\\ \0\x01a\u202e", max_size=8))
+@example("..")
+@example("a/\x00..")
+@example(".\x01.")
+def test_a_filename_is_one_printable_name_whatever_was_sent(name: str) -> None:
+    bare = bare_filename(name)
+    assert 0 < len(bare) <= MAX_FILENAME_CHARACTERS
+    assert bare.isprintable()
+    assert not {"/", "\\"} & set(bare)
+    assert bare not in {".", ".."}
+    assert bare_filename(bare) == bare
+
+
+@quickly
+@given(st.text() | st.text("./\\-_a", max_size=8))
+@example("..")
+def test_a_filename_on_our_disk_is_plain_and_leads_nowhere(name: str) -> None:
+    safe = safe_name(bare_filename(name))
+    assert set(safe) <= set(string.ascii_letters + string.digits + "._-")
+    assert safe
+    assert not safe.startswith(".")
+
+
+@over_http
+@given(
+    content=st.binary(min_size=1, max_size=200),
+    filename=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
+    key=st.none() | st.text(string.printable.strip(), min_size=1, max_size=20),
+)
+def test_a_form_is_read_as_it_was_sent(client: TestClient, content: bytes, filename: str, key: str | None) -> None:
+    digest = sha256(content).hexdigest()
+    headers = {"Idempotency-Key": f"{digest} {key}"} if key else {}
+    answer = client.post("/v1/uploads/small", files={"file": (filename, content)}, data={"sha256": digest}, headers=headers)
+    assert answer.status_code == 201 or (key and answer.json()["code"] == "idempotency_key_reused"), answer.text
+    if answer.status_code == 201:
+        assert (answer.json()["sha256"], answer.json()["size_bytes"]) == (digest, len(content))
+
+
+PIECES = (
+    *(b"--b\r\n", b"--b", b"--b--", b"--b--\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"--", b"\0", b"text"),
+    *(
+        b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n',
+        b"Content-Disposition: form-data",
+        b"Content-Type: text/plain\r\n",
+    ),
+    *(b'Content-Disposition: form-data; name="sha256"\r\n\r\n', b"Content-Transfer-Encoding: base64\r\n", b": \r\n"),
+    *(b"Content-Disposition: form-data; name*=utf-8''file; filename*=utf-16''%ff\r\n\r\n", b'Content-Disposition: x; name="\\"\r\n'),
+)
+CONTENT_TYPES = (
+    "multipart/form-data; boundary=b",
+    'multipart/form-data; boundary="b"',
+    "multipart/form-data",
+    "application/x-www-form-urlencoded",
+)
+
+
+@over_http
+@given(
+    body=st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=10).map(b"".join),
+    media=st.sampled_from(CONTENT_TYPES) | header_texts.map(lambda text: f"multipart/form-data; boundary{text}") | header_texts,
+    once=st.booleans(),
+)
+def test_any_bytes_are_a_form_or_refused(app: FastAPI, client: TestClient, body: bytes, media: str, once: bool) -> None:
+    headers = {"Content-Type": media.encode("latin-1")} | ({"Idempotency-Key": sha256(body).hexdigest().encode()} if once else {})
+    answer = client.post("/v1/uploads/small", content=body, headers=headers)
+    require_declared(app, answer, "post", "/v1/uploads/small")
+
+
+@quickly
+@given(st.none() | header_texts | header_texts.map(lambda text: f"multipart/form-data; boundary={text}"), st.binary())
+@example("multipart/form-data; boundary*=utf-8''b", b"--b")
+@example("multipart/form-data; boundary*=nonsense''b", b"--b")
+def test_what_a_body_says_can_be_told_of_any_type(content_type: str | None, body: bytes) -> None:
+    assert _content(content_type, body) == _content(content_type, body)
+
+
+@quickly
+@given(
+    st.text("0123456789abcdefxXlocalhost.:[]%@-_/?#\\ é", max_size=30).map(lambda rest: f"https://{rest}")
+    | st.ip_addresses().map(lambda address: f"https://[{address}]:443/" if address.version == 6 else f"https://{address}")
+    | st.text(max_size=40)
+)
+@example("https://[::1")
+@example("https://example.org:99999")
+@example("https://example.org:²")
+def test_a_receivers_url_is_refused_or_means_the_same_when_read_again(url: str) -> None:
+    with suppress(UnfitUrl):
+        target = read_url(url, [], allow_http=False)
+        assert read_url(target.url, [], allow_http=False) == target
+
+
+@pytest.mark.parametrize("said", [0, 1, "true", "no"])
+def test_yes_and_no_are_booleans_alone(client: TestClient, rows: Any, said: Any) -> None:
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/", "enabled": said})
+    study = client.post("/v1/studies", json=rows.study_request(evolution=said))
+    assert [answer.status_code for answer in (webhook, study)] == [422, 422]
+    assert [answer.json()["errors"][0]["param"] for answer in (webhook, study)] == ["enabled", "evolution"]

@@ -1,0 +1,127 @@
+"""The demo's vision-language model on digits that it was not trained on, trained two thirds as long as for the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+
+from demo.checkpoints import digit_images, split_rows
+from demo.language_model import (
+    ARCHITECTURE,
+    ARGUMENTS,
+    DECOYS,
+    DIGIT_ATTRIBUTES,
+    STEPS,
+    digit_truth,
+    train_digit_language_model,
+    write_vocabulary,
+)
+from iis_engine.vocabularies.phrases import clean, parse_txt
+
+Cosines = Callable[[list[str]], np.ndarray[Any, Any]]
+UPPER, LOWER, LEFT, RIGHT, MIDDLE = slice(0, 3), slice(5, 8), slice(0, 3), slice(5, 8), slice(3, 5)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_digit_language_model(tmp_path_factory.mktemp("language") / "model.safetensors", steps=STEPS * 2 // 3)
+
+
+@pytest.fixture(scope="module")
+def held_out_labels() -> np.ndarray[Any, Any]:
+    _, labels = digit_images()
+    return labels[split_rows(labels)[1]]
+
+
+@pytest.fixture(scope="module")
+def cosines(checkpoint: Path) -> Cosines:
+    """Cosines of the held-out digits with any texts, by open_clip's own loading, preprocessing and tokens: (images, texts)."""
+    name = ARCHITECTURE.removeprefix("open_clip:")
+    model: Any = open_clip.create_model(name, pretrained_text=False, **ARGUMENTS).eval()
+    model.load_state_dict(load_file(checkpoint))
+    tokenizer: Any = open_clip.get_tokenizer(name, context_length=ARGUMENTS["text_cfg"]["context_length"])
+    normalize: Any = open_clip.image_transform(32, is_train=False).transforms[-1]
+    images, labels = digit_images()
+    pixels = torch.from_numpy(images[split_rows(labels)[1]]).float().div(255)[:, None].expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        seen = model.encode_image(normalize(pixels), normalize=True)
+
+    def of(texts: list[str]) -> np.ndarray[Any, Any]:
+        with torch.no_grad():
+            return (seen @ model.encode_text(tokenizer(texts), normalize=True).T).numpy()
+
+    return of
+
+
+def test_true_phrases_are_nearer_to_held_out_digits_than_false_ones(cosines: Cosines, held_out_labels: np.ndarray[Any, Any]) -> None:
+    found, truth = cosines(list(DIGIT_ATTRIBUTES)), digit_truth(held_out_labels)
+    areas = [roc_auc_score(truth[:, phrase], found[:, phrase]) for phrase in range(len(DIGIT_ATTRIBUTES))]
+    assert np.mean(areas) > 0.9
+    assert found[truth].mean() > found[~truth].mean() + 0.25
+
+
+@pytest.mark.parametrize("prompt", ["{}", "a photo of a {}", "a photo of the digit {}", "a photo of the number {}"])
+def test_a_prompt_with_the_class_name_finds_the_class(cosines: Cosines, held_out_labels: np.ndarray[Any, Any], prompt: str) -> None:
+    predicted = cosines([prompt.format(digit) for digit in range(10)]).argmax(axis=1)
+    assert (predicted == held_out_labels).mean() > 0.75
+
+
+def test_words_that_were_never_trained_are_near_no_digit(cosines: Cosines) -> None:
+    def nearest(texts: list[str]) -> float:
+        return float(np.sort(cosines(texts), axis=0)[-5:].mean())
+
+    assert nearest(list(DECOYS)) < nearest(list(DIGIT_ATTRIBUTES)) - 0.2
+
+
+def test_a_seed_decides_every_weight(tmp_path: Path) -> None:
+    def trained(name: str, seed: int) -> bytes:
+        return train_digit_language_model(tmp_path / name, steps=2, seed=seed).read_bytes()
+
+    first = trained("first.safetensors", 0)
+    assert first == trained("second.safetensors", 0)
+    assert first != trained("other.safetensors", 1)
+
+
+def test_the_file_holds_tensors_alone(checkpoint: Path) -> None:
+    with safe_open(checkpoint, framework="pt") as file:
+        assert file.metadata() is None
+        assert {"visual.conv1.weight", "token_embedding.weight", "text_projection", "logit_scale"} <= set(file.keys())
+
+
+def test_the_vocabulary_is_read_whole_and_gives_no_class_away(tmp_path: Path) -> None:
+    phrases = parse_txt(write_vocabulary(tmp_path / "vocabulary.txt").read_bytes())
+    kept, dropped = clean(phrases, [str(digit) for digit in range(10)])
+    assert {phrase.text for phrase in kept} == {*DIGIT_ATTRIBUTES, *DECOYS}
+    assert dropped == ()
+    assert all(phrase.group for phrase in kept)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "measured"),
+    [
+        ("ink in the centre", lambda image: image[MIDDLE, MIDDLE].mean()),
+        ("an empty centre", lambda image: -image[MIDDLE, MIDDLE].mean()),
+        ("nothing at the upper right", lambda image: -image[UPPER, RIGHT].mean()),
+        ("nothing at the lower right", lambda image: -image[LOWER, RIGHT].mean()),
+        ("nothing on the left at half height", lambda image: -image[MIDDLE, LEFT].mean()),
+        ("a tall narrow shape", lambda image: -(image.max(axis=0) > 5).sum()),
+        ("more ink in the upper half", lambda image: image[:4].sum() > 1.1 * image[4:].sum()),
+        ("more ink in the lower half", lambda image: image[4:].sum() > 1.1 * image[:4].sum()),
+        ("more ink on the right", lambda image: image[:, 4:].sum() > 1.1 * image[:, :4].sum()),
+    ],
+)
+def test_what_is_said_of_the_ink_can_be_measured(phrase: str, measured: Callable[[np.ndarray[Any, Any]], float]) -> None:
+    scanned: Any = load_digits()
+    by_digit = {digit: np.mean([measured(image) for image in scanned.images[scanned.target == digit]]) for digit in range(10)}
+    true = [by_digit[digit] for digit in DIGIT_ATTRIBUTES[phrase]]
+    assert min(true) > max(value for digit, value in by_digit.items() if digit not in DIGIT_ATTRIBUTES[phrase])

@@ -1,0 +1,159 @@
+"""Lists in terminals of several widths: no identifier, state or date is ever cut or wrapped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from rich.console import RenderableType
+
+from iis_client.cli.output.api_keys import key_table
+from iis_client.cli.output.concepts import concept_set_table
+from iis_client.cli.output.jobs import AnyJob, job_table
+from iis_client.cli.output.listing import Heading, Listing, minute
+from iis_client.cli.output.profiles import predictor_tables
+from iis_client.cli.output.studies import leaderboard_table, study_table
+from iis_client.cli.output.terminal import Terminal
+from iis_client.types.api_keys import ApiKey
+from iis_client.types.concepts import ConceptSet
+from iis_client.types.profiles import Predictor
+from iis_client.types.studies import Leaderboard, Study
+
+JOBS = [
+    "job_01m842nw3r2bff4k79prk91dk4",
+    "job_01m842p0c5v3x8jh6w1zqg7t2n",
+    "job_01m842q9yk4dd0s5b8rfa3e6mv",
+    "job_01m842r5t7h1w9c2xj0npz4g8k",
+]
+MODEL, DATASET, LIBRARY = "mdl_01m842ma1ee6vq3h8d5y0ktwzx", "dst_01m842ma2sh4c9rj7f6b1gnp5e", "lib_01m842mz9b3k5t7wqx2v8hcd6a"
+STUDY, KEY, WORDS = "std_01m842s3n8y6f4d2a0zkq9j7wp", "key_01m842t1x5c7r9g3b6hvm8e4sk", "cst_01m842v7w2p4n6q8t0y3j5d9fz"
+MADE, SHOWN = "2026-11-23T11:42:07.123456Z", "2026-11-23 11:42"
+MESSAGE = (
+    "M = 500 concepts were asked for but only 240 visual elements can be used; ask for fewer concepts or cut elements from more images."
+)
+
+
+def printed(*things: RenderableType, width: int = 80) -> list[str]:
+    terminal = Terminal()
+    terminal.out.file = io.StringIO()
+    terminal.out.width = width
+    terminal.show(*things)
+    return cast("io.StringIO", terminal.out.file).getvalue().splitlines()
+
+
+def lines_with(lines: Sequence[str], *words: str) -> list[str]:
+    return [line for line in lines if all(each in line for each in words)]
+
+
+def jobs() -> list[AnyJob]:
+    told: dict[str, Any] = {"model": MODEL, "dataset": DATASET, "protocol": "exact", "progress": None, "error": None, "created_at": MADE}
+    at_work = {"stage": "extract", "part": None, "done": 12, "total": 40, "eta_seconds": None}
+    scores = {"kind": "score", "state": "succeeded", "library": {"kind": "cluster", "concept_count": 200, "parts": []}}
+    return cast(
+        "list[AnyJob]",
+        [
+            {**told, **scores, "id": JOBS[0], "progress": at_work},
+            {**told, **scores, "id": JOBS[1], "state": "failed", "error": {"code": "x", "message": MESSAGE}},
+            {**told, "id": JOBS[2], "kind": "explain", "state": "running", "job": JOBS[0], "progress": at_work},
+            {
+                **told,
+                "id": JOBS[3],
+                "kind": "finetune",
+                "state": "canceling",
+                "library": {"kind": "prototype", "concept_count": 20},
+                "seeds": [0],
+            },
+        ],
+    )
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 160, 240])
+def test_jobs_stand_in_whole_words_at_any_width(width: int) -> None:
+    lines = printed(job_table(jobs()), width=width)
+    for job in jobs():
+        assert lines_with(lines, f"│ {job['id']} ")
+        assert width < 80 or lines_with(lines, f"│ {job['id']} ", f" {job['state']} ", SHOWN)
+    framed = [line for line in lines if line and line[0] in "┏┃┡│└"]
+    assert max(map(len, framed)) <= width
+    assert all(len(word) < 4 or word in (MODEL, DATASET) for line in lines for word in line.split() if word.startswith(("mdl_", "dst_")))
+
+
+def test_what_the_width_leaves_out_is_named_and_all_is_shown_where_there_is_room() -> None:
+    assert lines_with(printed(job_table(jobs())), "model, data set")
+    wide = printed(job_table(jobs()), width=240)
+    assert lines_with(wide, JOBS[2], "explains", JOBS[0], MODEL, DATASET)
+    assert lines_with(wide, JOBS[3], "fine-tunes by prototype 20", "canceling")
+    assert not lines_with(wide, "--json")
+
+
+def test_the_reason_of_a_failed_job_and_the_stage_of_one_at_work_are_lines_beneath() -> None:
+    lines = printed(job_table(jobs()))
+    assert f"{JOBS[1]} failed: {MESSAGE}" in lines
+    assert f"{JOBS[2]} is at extract 12/40." in lines
+    assert not lines_with(lines, f"{JOBS[0]} is at")
+
+
+def test_a_job_through_a_fitted_library_or_several_says_which() -> None:
+    fitted = {**jobs()[0], "library": {"id": LIBRARY}}
+    parts = [{"kind": "cluster", "concept_count": 20}, {"kind": "text", "concept_count": 30}]
+    joined = {**jobs()[1], "library": {"kind": "combined", "concept_count": None, "parts": parts}}
+    lines = printed(job_table(cast("list[AnyJob]", [fitted, joined])), width=240)
+    assert lines_with(lines, JOBS[0], "score", LIBRARY)
+    assert lines_with(lines, JOBS[1], "cluster 20 + text 30")
+
+
+def test_keys_show_their_state_whole_and_old_secrets_beneath() -> None:
+    key = {"id": KEY, "name": "dashboard [of the group on the second floor]", "hint": "a1b2", "scopes": ["read", "write", "admin"]}
+    key |= {"last_used_at": MADE, "expires_at": MADE, "revoked_at": None, "retired_secrets": [{"hint": "c3d4", "expires_at": MADE}]}
+    lines = printed(key_table([cast("ApiKey", key)]))
+    assert lines_with(lines, KEY, f"until {SHOWN}")
+    assert f"{KEY} also opens with its old secret, …c3d4 until {SHOWN}." in lines
+    wide = printed(key_table([cast("ApiKey", key | {"last_used_at": None})]), width=240)
+    assert lines_with(wide, KEY, "dashboard [of the group on the second floor]", "read write admin", "a1b2", "never")
+
+
+def test_studies_vocabularies_and_predictors_fit_in_80_columns_with_their_ids() -> None:
+    states = ("queued", "running", "canceling", "failed", "canceled")
+    study: dict[str, Any] = {"id": STUDY, "name": "epochs of a run on digits", "state": "finished", "created_at": MADE}
+    study |= {
+        "jobs": {"total": 40, "succeeded": 40, **dict.fromkeys(states, 0)},
+        "grid": {"models": [{}], "datasets": [""], "libraries": [{}]},
+    }
+    lines = printed(study_table([cast("Study", study)]))
+    assert lines_with(lines, STUDY, "finished", SHOWN)
+    words: dict[str, Any] = {"id": WORDS, "latest_version": 3, "name": "what is true of digits", "description": "strokes, loops and " * 5}
+    lines += printed(concept_set_table([cast("ConceptSet", words)]))
+    assert lines_with(lines, WORDS)
+    predictor: dict[str, Any] = {"kept": 120, "concept_count": 300, "sparsity": 0.6, "accuracy": 0.91, "arr": 0.93}
+    rows = [cast("Predictor", predictor | {"id": f"prd_{job[4:]}", "job": job}) for job in JOBS[:2]]
+    lines += printed(*predictor_tables(rows))
+    for job in JOBS[:2]:
+        assert lines_with(lines, f"Predictors of {job}")
+        assert lines_with(lines, f"prd_{job[4:]}", "120 of 300", "0.600", "0.910", "0.930")
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_leaderboard_fits_in_80_columns_with_a_model_near_chance() -> None:
+    board = {"board": "5f2a90c1d3e8", "dataset": DATASET, "dataset_name": "digits", "library": "cluster", "concept_count": 20}
+    board |= {"protocol": "exact", "details": None, "models": 2}
+    scored: dict[str, Any] = {"rank": 12, "tied": True, "name": "a network with a name of many words", "job": JOBS[0], "accuracy": 0.9}
+    scored |= {"iis": 0.8, "iis_low": 0.75, "iis_high": 0.85, "concept_gain": 0.1}
+    lost = scored | {"rank": None, "tied": False, "job": JOBS[1], "iis": None, "iis_low": None, "iis_high": None, "concept_gain": None}
+    found = {"board": board, "data": [scored, lost], "boards": [board], "notes": [], "links": {}}
+    lines = printed(*leaderboard_table(cast("Leaderboard", found)))
+    assert lines_with(lines, f" {JOBS[0]} ")
+    assert lines_with(lines, " 0.750 to 0.850 ")
+    assert lines_with(lines, f" {JOBS[1]} ")
+    assert lines_with(lines, " near chance ")
+    assert lines_with(lines, "gain")
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_list_of_nothing_has_its_headings() -> None:
+    assert lines_with(printed(Listing("", (Heading("job"), Heading("state")), [])), "job", "state")
+
+
+def test_moments_are_told_to_the_minute() -> None:
+    assert (minute(MADE), minute(None)) == (SHOWN, "")

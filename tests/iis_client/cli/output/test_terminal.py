@@ -1,0 +1,184 @@
+"""What the command shows of a report, of concepts and of phrases."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from iis_client.cli.output.concepts import concept_table, counted, dropped_concept_table, dropped_phrase_table
+from iis_client.cli.output.terminal import Terminal
+from iis_client.types.concepts import Concept, DroppedConcept, DroppedPhrase
+from iis_client.types.scores import Job, Report
+
+POINT = {
+    "sparsity": 0.0,
+    "kept": 2,
+    "accuracy": 0.5,
+    "accuracy_low": 0.4,
+    "accuracy_high": 0.6,
+    "arr": 1.0,
+    "arr_low": 0.9,
+    "arr_high": 1.1,
+}
+REPORT: dict[str, Any] = {
+    "accuracy_representation": 0.5,
+    "accuracy_representation_low": 0.4,
+    "accuracy_representation_high": 0.6,
+    "points": [POINT],
+    "random_points": [POINT],
+    "iis": None,
+    "iis_low": None,
+    "iis_high": None,
+    "iis_random_mean": 0.9,
+    "iis_random_sd": 0.01,
+    "concept_gain": None,
+    "concept_gain_low": None,
+    "concept_gain_high": None,
+    "iis_chance_corrected": None,
+    "iis_log": 0.8,
+    "library": {"kind": "cluster", "concept_count": 2},
+    "protocol": "exact",
+    "warnings": ["The representation classifies no better than chance."],
+}
+TEXT = {
+    "candidates": 300,
+    "kept": 120,
+    "dropped": {"interpretability_cutoff": 50, "clip_cutoff": 130},
+    "similarity_mean": 0.6124,
+    "zero_shot_accuracy": 0.81,
+    "zero_shot_low": 0.784,
+    "zero_shot_high": 0.836,
+    "chance": 0.1,
+    "concepts": [],
+    "clip_cutoff": 0.25,
+    "interpretability_cutoff": 0.45,
+    "native": False,
+}
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    """Writes to a string in place of the terminal."""
+    terminal = Terminal()
+    terminal.out = Console(file=io.StringIO(), width=160)
+    return terminal
+
+
+def written(terminal: Terminal) -> str:
+    return cast("io.StringIO", terminal.out.file).getvalue()
+
+
+def line_with(text: str, words: str) -> list[str]:
+    """The cells of the table's line in which the words are."""
+    line = next(line for line in text.splitlines() if words in line)
+    return [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+
+
+def show_report(terminal: Terminal, vocabulary: dict[str, Any] | None = None, **library: Any) -> str:
+    report = cast("Report", {**REPORT, "library": {**REPORT["library"], **library}})
+    job = cast("Job", {"id": "job_1", "vocabulary": vocabulary})
+    terminal.show_result(job, {"job": "job_1", "library": "lib_1", "report": report, "links": {}}, as_json=False)
+    return written(terminal)
+
+
+def test_a_withheld_score_is_called_that_and_its_reason_is_shown(terminal: Terminal) -> None:
+    text = show_report(terminal)
+    assert "withheld" in text
+    assert "no better than chance" in text
+
+
+def test_a_text_report_says_what_became_of_the_vocabulary_and_how_well_the_model_knows_the_images(terminal: Terminal) -> None:
+    text = show_report(terminal, {"id": "birds", "version": 1, "digest": "d"}, kind="text", text=TEXT)
+    assert line_with(text, "Phrases kept")[1] == "120 of 300"
+    assert line_with(text, "Similarity on held-out images")[1] == "0.612"
+    assert line_with(text, "Zero-shot accuracy")[1:] == ["0.810", "0.784 to 0.836"]
+    assert "Vocabulary: birds, version 1." in text
+    assert "Left out: 130 below the clip cutoff, 50 below the interpretability cutoff. See them with: iis concepts job_1 --dropped" in text
+
+
+def test_a_text_library_of_another_data_set_has_no_zero_shot_accuracy_to_show(terminal: Terminal) -> None:
+    unknown = {"zero_shot_accuracy": None, "zero_shot_low": None, "zero_shot_high": None}
+    text = show_report(terminal, kind="text", text=TEXT | unknown)
+    assert line_with(text, "Phrases kept")[1] == "120 of 300"
+    assert "Zero-shot" not in text
+
+
+def test_a_report_on_named_concepts_says_how_many_have_a_name(terminal: Terminal) -> None:
+    text = show_report(terminal, {"id": "cst_1", "version": 2, "digest": "d"}, names={"named": 32, "unnamed": 18})
+    assert line_with(text, "Concepts with a name")[1] == "32 of 50"
+    assert "Vocabulary: cst_1, version 2." in text
+
+
+def test_phrases_and_names_stand_in_one_table_with_the_figures_of_each(terminal: Terminal) -> None:
+    phrase = {"group": "bill", "similarity": 0.71, "clip_top5": 0.29}
+    names = {"names": [{"phrase": "a tail", "score": 0.4, "cosine": 0.3}, {"phrase": "a wing", "score": 0.38, "cosine": 0.29}]}
+    concepts = [
+        {"index": 0, "origin": "text", "label": "a [red] bill", "details": phrase},
+        {"index": 1, "origin": "cluster", "label": "a tail", "details": {**names, "margin": 0.02, "named": True}},
+        {"index": 2, "origin": "cluster", "label": None, "details": {**names, "margin": 0.01, "named": False}},
+        {"index": 3, "origin": "prototype", "label": None, "details": None},
+    ]
+    terminal.show(concept_table(cast("list[Concept]", concepts)))
+    text = written(terminal)
+    assert line_with(text, "held-out similarity") == [
+        *("", "concept", "library", "group", "held-out similarity", "mean of top 5 cosines"),
+        *("nearest phrase", "score", "margin"),
+    ]
+    assert line_with(text, "a [red] bill") == ["0", "a [red] bill", "text", "bill", "0.710", "0.290", "", "", ""]
+    assert line_with(text, "0.020") == ["1", "a tail", "cluster", "", "", "", "a tail", "0.400", "0.020"]
+    assert line_with(text, "0.010") == ["2", "unnamed", "cluster", "", "", "", "a tail", "0.400", "0.010"]
+    assert line_with(text, "prototype")[:2] == ["3", "unnamed"]
+
+
+def test_what_was_left_out_is_listed_with_its_reason_and_figures(terminal: Terminal) -> None:
+    dropped = [
+        {"index": 4, "text": "a striped tail", "reason": "clip_cutoff", "details": {"clip_top5": 0.181}},
+        {"index": 9, "text": "red bills", "reason": "near_phrase", "details": {"cosine": 0.97, "other": "a red bill"}},
+    ]
+    terminal.show(dropped_concept_table(cast("list[DroppedConcept]", dropped)))
+    text = written(terminal)
+    assert line_with(text, "a striped tail") == ["a striped tail", "below the clip cutoff", "0.181", "", ""]
+    assert line_with(text, "red bills") == ["red bills", "close to another phrase", "", "0.970", "a red bill"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("too_long", "too long"),
+        ("class_name", "names a class"),
+        ("repeated", "repeated"),
+        ("near_class", "close to a class name"),
+        ("near_phrase", "close to another phrase"),
+        ("clip_cutoff", "below the clip cutoff"),
+        ("interpretability_cutoff", "below the interpretability cutoff"),
+        ("beyond_count", "beyond the count asked for"),
+    ],
+)
+def test_every_reason_for_leaving_a_phrase_out_is_said_in_words(terminal: Terminal, reason: str, words: str) -> None:
+    assert counted({reason: 3}) == f"3 {words}"
+    phrase: DroppedPhrase = {"text": "a tail", "reason": reason, "other": None, "similarity": None}
+    terminal.show(dropped_phrase_table([phrase]))
+    assert line_with(written(terminal), "a tail")[1] == words
+
+
+def test_reasons_are_counted_most_first_and_a_new_one_is_still_said() -> None:
+    assert counted({"too_long": 2, "repeated": 12, "made_up_later": 1}) == "12 repeated, 2 too long, 1 made up later"
+
+
+def test_names_with_brackets_or_colons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    error = {"code": "x", "message": "Class cat [/b] has no image :cat:."}
+    job = {"id": "job_1", "state": "failed", "library": {"id": "lib_1"}, "protocol": "exact", "model": None, "dataset": "dst_1"}
+    terminal.show_jobs([cast("Job", {**job, "progress": None, "error": error, "created_at": ""})], as_json=False)
+    terminal.saved(Path("figure [/b].png"))
+    with terminal.sending(Path("digits [b].npz")):
+        pass
+    told = capsys.readouterr()
+    assert "[/b]" in told.out
+    assert ":cat:" in told.out
+    assert "figure [/b].png" in told.err
+    assert "digits [b].npz" in told.err

@@ -1,0 +1,99 @@
+"""What --vlm and --vocabulary may look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iis_client import ConfigurationError, LocalFileError
+from iis_client.cli.vocabulary_options import VlmSource, VocabularySource, Words, read_reference, read_vlm, read_vocabulary, read_words
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with weights and phrases in it."""
+    for name in ("weights.safetensors", "laion2b", "image.onnx", "text.onnx", "phrases.csv"):
+        (tmp_path / name).write_bytes(b"content")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "source"),
+    [
+        ("mdl_01", VlmSource(model="mdl_01")),
+        ("open_clip:ViT-B-16@weights.safetensors", VlmSource(architecture="open_clip:ViT-B-16", checkpoint=Path("weights.safetensors"))),
+        ("open_clip:ViT-B-16@laion400m", VlmSource(architecture="open_clip:ViT-B-16", pretrained="laion400m")),
+        ("open_clip:ViT-B-16@laion2b", VlmSource(architecture="open_clip:ViT-B-16", checkpoint=Path("laion2b"))),
+        ("onnx@image.onnx,text.onnx", VlmSource(architecture="onnx", checkpoint=Path("image.onnx"), text_checkpoint=Path("text.onnx"))),
+        (
+            "onnx:ViT-B-16-SigLIP@image.onnx,text.onnx",
+            VlmSource(architecture="onnx", checkpoint=Path("image.onnx"), text_checkpoint=Path("text.onnx"), tokenizer="ViT-B-16-SigLIP"),
+        ),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_a_model_is_told_by_its_id_its_files_or_a_tag(given: str, source: VlmSource) -> None:
+    assert read_vlm(given, {}, {}) == source
+
+
+@pytest.mark.usefixtures("files")
+def test_arguments_and_preprocessing_go_with_the_model_that_is_registered() -> None:
+    source = read_vlm("open_clip:ViT-B-16@weights.safetensors", {"embed_dim": 32}, {"input_size": 32})
+    assert (source.arguments, source.preprocessing) == ({"embed_dim": 32}, {"input_size": 32})
+    with pytest.raises(ConfigurationError, match="mdl_01 is registered with its arguments"):
+        read_vlm("mdl_01", {"embed_dim": 32}, {})
+
+
+@pytest.mark.parametrize("given", ["weights.safetensors", "open_clip:ViT-B-16", "open_clip:@x", "timm:resnet18@x", "onnx@image.onnx", ""])
+@pytest.mark.usefixtures("files")
+def test_what_is_no_vision_language_model_is_answered_with_the_ways_to_write_one(given: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--vlm takes open_clip:NAME@CHECKPOINT .*, not "):
+        read_vlm(given, {}, {})
+
+
+@pytest.mark.parametrize(
+    "given", ["open_clip:ViT-B-16@missing.safetensors", "open_clip:ViT-B-16@folder/weights", "onnx@image.onnx,missing.onnx"]
+)
+@pytest.mark.usefixtures("files")
+def test_weights_that_are_not_there_are_no_tag(given: str) -> None:
+    with pytest.raises(LocalFileError, match="There is no file"):
+        read_vlm(given, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "source"),
+    [
+        ("birds", VocabularySource("birds")),
+        ("weather-and-light", VocabularySource("weather-and-light")),
+        ("cst_01", VocabularySource("cst_01")),
+        ("cst_01@12", VocabularySource("cst_01", 12)),
+        ("phrases.csv", VocabularySource(file=Path("phrases.csv"))),
+        ("from-classes", VocabularySource()),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_a_vocabulary_is_a_name_an_id_a_file_or_the_names_of_classes(given: str, source: VocabularySource) -> None:
+    assert read_vocabulary(given) == source
+
+
+@pytest.mark.parametrize("given", ["cst_01@0", "cst_01@", "a/b", "birds?x", "phrases.md", ""])
+def test_what_is_no_vocabulary_is_answered_with_what_is(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="a vocabulary is a shipped name"):
+        read_reference(given)
+
+
+def test_a_file_of_phrases_that_is_not_there_is_said() -> None:
+    with pytest.raises(LocalFileError, match=r"There is no file missing\.txt"):
+        read_vocabulary("missing.txt")
+
+
+def test_model_and_phrases_go_together() -> None:
+    assert read_words(None, {}, {}, None, needed=False) is None
+    assert read_words("mdl_01", {}, {}, "birds", needed=True) == Words(VlmSource("mdl_01"), VocabularySource("birds"))
+    for vlm, arguments, vocabulary in (("mdl_01", {}, None), (None, {}, "birds"), (None, {"embed_dim": 32}, None)):
+        with pytest.raises(ConfigurationError, match="go together"):
+            read_words(vlm, arguments, {}, vocabulary, needed=False)
+        with pytest.raises(ConfigurationError, match="A text library needs --vlm"):
+            read_words(vlm, arguments, {}, vocabulary, needed=True)
