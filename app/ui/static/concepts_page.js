@@ -119,7 +119,9 @@ function details({ details: values }) {
  * @param {NonNullable<LibraryConcept["details"]>} details
  * @returns {details is ConceptNames}
  */
-const hasNames = (details) => Array.isArray(details.names);
+function hasNames(details) {
+  return Array.isArray(details.names);
+}
 
 /** @param {ConceptNames} details */
 function nearestPhrases({ names, margin, named }) {
@@ -161,7 +163,9 @@ async function showDropped(library) {
 }
 
 /** @param {string} name */
-const statisticName = (name) => STATISTICS[name] ?? name.replaceAll("_", " ");
+function statisticName(name) {
+  return STATISTICS[name] ?? name.replaceAll("_", " ");
+}
 
 /** @param {Statistic | undefined} value */
 function formatStatistic(value) {

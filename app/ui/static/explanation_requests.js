@@ -57,7 +57,7 @@ export const getFromWorker = (path) => retryWhileBusy(() => get(path));
 export const postToWorker = (path, options) => retryWhileBusy(async () => (await request("POST", path, options)).json());
 
 /**
- * The request for changed concepts; a factor of 1 is no change.
+ * The request for changed concepts; a factor of 1 is not a change.
  * @param {Map<number, ConceptChange>} changes by concept
  * @param {number} kept
  * @returns {InterventionRequest}

@@ -1,14 +1,13 @@
 // Page of one explained image: predictions, concept contributions, heat maps, interventions, counterfactual, faithfulness.
 
 import { bar, maxMagnitude } from "./bars.js";
-import { conceptName } from "./concept_names.js";
-import { crops } from "./crops.js";
+import { ContributionItems } from "./contribution_items.js";
 import { announce, byId, downloadItem, downloadList, el, errorNotice, loadInto, section } from "./dom.js";
 import { asPageError } from "./errors.js";
 import { describeAgreement, describeCorrectness, describeCounterfactual, describeLogit, describeNode } from "./explanation_formatting.js";
 import { explanationPath, getFromWorker } from "./explanation_requests.js";
 import { faithfulnessSection } from "./faithfulness.js";
-import { formatNumber, formatPercent, formatSigned } from "./formatting.js";
+import { formatPercent, formatSigned } from "./formatting.js";
 import { ImageFigure } from "./image_figure.js";
 import { Interventions } from "./interventions.js";
 import { loadJob, pathParts } from "./job_heading.js";
@@ -170,7 +169,10 @@ function contributions(explanation, figure, interventions) {
   const { supporting, opposing, explained } = explanation;
   const all = [...supporting, ...opposing];
   const largest = maxMagnitude(all.map(({ contribution }) => contribution));
-  const items = new ContributionItems(figure, interventions, largest);
+  const items = new ContributionItems(`/jobs/${jobId}/concepts`, largest, selectedConcept, (contribution) => {
+    selectedConcept = contribution.concept;
+    figure.show(contribution);
+  });
   /**
    * @param {string} id
    * @param {string} title
@@ -178,7 +180,7 @@ function contributions(explanation, figure, interventions) {
    */
   const list = (id, title, concepts) => {
     const content = concepts.length
-      ? el("ol", { class: "contributions", "aria-labelledby": id }, concepts.map((concept) => items.item(concept)))
+      ? el("ol", { class: "contributions", "aria-labelledby": id }, concepts.map((concept) => items.item(concept, interventions.control(concept))))
       : el("p", { class: "help" }, "None.");
     return el("div", {}, el("h3", { id }, title), content);
   };
@@ -199,59 +201,6 @@ function contributions(explanation, figure, interventions) {
     ),
     explanation.remaining > 0 && options.top < MAX_LISTED ? more : null,
   );
-}
-
-/** List items of contributions; one concept at a time is selected and shown as a heat map. */
-class ContributionItems {
-  /**
-   * @param {ImageFigure} figure
-   * @param {Interventions} interventions
-   * @param {number} largest magnitude of all contributions
-   */
-  constructor(figure, interventions, largest) {
-    this.figure = figure;
-    this.interventions = interventions;
-    this.largest = largest;
-    /** @type {HTMLButtonElement[]} */
-    this.buttons = [];
-  }
-
-  /** @param {Contribution} contribution */
-  item(contribution) {
-    const name = conceptName(contribution);
-    const address = `/jobs/${jobId}/concepts/${contribution.concept}`;
-    const link = el("a", { href: address, class: "help", "aria-label": `Details of ${name}` }, "details");
-    const activation = el("span", { class: "help" }, `activation ${formatNumber(contribution.activation, 2)} `, link);
-    const value = el("span", { class: "number" }, formatSigned(contribution.contribution, 2));
-    return el(
-      "li",
-      {},
-      el("div", { class: "contribution" }, this.button(contribution, name), bar(contribution.contribution, this.largest), value),
-      el("div", { class: "contribution-details" }, crops(contribution.exemplars, null, 4), activation),
-      this.interventions.control(contribution),
-    );
-  }
-
-  /**
-   * @param {Contribution} contribution
-   * @param {string} name
-   */
-  button(contribution, name) {
-    const button = el("button", { type: "button", class: "concept-choice", "aria-pressed": String(selectedConcept === contribution.concept) }, name);
-    button.addEventListener("click", () => {
-      selectedConcept = contribution.concept;
-      for (const other of this.buttons) other.setAttribute("aria-pressed", String(other === button));
-      this.figure.show(contribution);
-    });
-    button.addEventListener("keydown", (event) => {
-      const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
-      if (!step) return;
-      event.preventDefault();
-      this.buttons[this.buttons.indexOf(button) + step]?.focus();
-    });
-    this.buttons.push(button);
-    return button;
-  }
 }
 
 /** @param {Explanation} explanation */

@@ -26,7 +26,9 @@ function show() {
 }
 
 /** @param {Board} board */
-const boardQuery = ({ board }) => new URLSearchParams({ board }).toString();
+function boardQuery({ board }) {
+  return new URLSearchParams({ board }).toString();
+}
 
 /** @param {Board} board */
 function describeBoard(board) {
