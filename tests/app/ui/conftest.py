@@ -14,15 +14,10 @@ from typing import Literal, Protocol
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-<<<<<<< HEAD
-from iis_client.cli.local_stack import LocalStack
-from iis_client.transport.address import Address
-=======
 from app.local.servers import EmbeddedPostgres
-from client.address import Address
-from client.iis_client import IISClient
-from client.local_stack import LocalStack
->>>>>>> refs/heads/ui
+from iis_client.cli.local_stack import LocalStack
+from iis_client.client import IISClient
+from iis_client.transport.address import Address
 
 from .digits import ARCHITECTURE, CLASSES, PIXELS, write_checkpoint, write_digits
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from client.address import Address
-from client.errors import ConflictError
-from client.iis_client import IISClient
 from playwright.sync_api import expect
+
+from iis_client.client import IISClient
+from iis_client.errors import ConflictError
+from iis_client.transport.address import Address
 
 from .conftest import OpenWindow, ScoredJob
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import httpx
-from client.address import Address
 from playwright.sync_api import expect
+
+from iis_client.transport.address import Address
 
 from .conftest import OpenWindow
 

@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from client.address import Address
 from playwright.sync_api import expect
+
+from iis_client.transport.address import Address
 
 from .conftest import OpenWindow, Scheme, ScoredJob
 

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from client.address import Address
 from playwright.sync_api import Page, expect
+
+from iis_client.transport.address import Address
 
 from .conftest import CONCEPTS, OpenWindow
 from .digits import ARCHITECTURE, CLASSES, PIXELS

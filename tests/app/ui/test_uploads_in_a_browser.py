@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import httpx
-from client.address import Address
 from playwright.sync_api import Route
+
+from iis_client.transport.address import Address
 
 from .conftest import OpenWindow
 
