@@ -12,7 +12,7 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.results import curve_service as service
-from app.results.curve_schemas import CSV_EXAMPLE, CurvesView
+from iis_schemas.curves import CSV_EXAMPLE, CurvesView
 
 CSV = "text/csv"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.jobs.service import succeeded_job
 from app.results.curve_repository import CurveRepository
-from app.results.curve_schemas import CurvesView, CurveView, PointView
+from iis_schemas.curves import CurvesView, CurveView, PointView
 
 
 def read_curves(session: Session, owner_id: str, job_id: str) -> CurvesView:

@@ -13,7 +13,7 @@ from app.http.dependencies import SessionDep, StoreDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
 from app.results import plot_service as service
-from app.results.plot_schemas import PlotsView
+from iis_schemas.plots import PlotsView
 
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 # A figure opened on its own address may draw itself and nothing more.

@@ -8,7 +8,7 @@ from app.db.models import Plot
 from app.errors import NotFound
 from app.jobs.service import succeeded_job
 from app.results.plot_repository import PlotRepository
-from app.results.plot_schemas import PlotsView, PlotView
+from iis_schemas.plots import PlotsView, PlotView
 
 
 def list_plots(session: Session, owner_id: str, job_id: str) -> PlotsView:

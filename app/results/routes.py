@@ -10,7 +10,7 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.results import service
-from app.results.schemas import AnyResult
+from iis_schemas.results import AnyResult
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"])
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from app.batches.schemas import BatchView
 from app.batches.service import show_batch
-from app.finetuning.schemas import FinetuneView
 from app.finetuning.service import show_finetune
 from app.jobs.repository import JobRepository
 from app.jobs.result_repository import ResultRepository
 from app.jobs.service import require_succeeded
-from app.results.schemas import ResultView
+from iis_schemas.batches import BatchView
+from iis_schemas.finetune_results import FinetuneView
+from iis_schemas.reports import Report
+from iis_schemas.results import ResultView
 
 
 def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView | FinetuneView:
@@ -34,4 +35,6 @@ def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | Ba
     links = {"self": f"{at}/result", "job": at, "curves": f"{at}/curves", "plots": f"{at}/plots"}
     if result.library_id is not None:
         links["library"] = f"/v1/concept-libraries/{result.library_id}"
-    return ResultView(job=job.id, library=result.library_id, report=result.report, created_at=result.created_at, links=links)
+    return ResultView(
+        job=job.id, library=result.library_id, report=Report.model_validate(result.report), created_at=result.created_at, links=links
+    )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from app.errors import InvalidInput
-from app.jobs.libraries import LibraryChoice
-from app.jobs.views import VocabularyView
-from app.studies.schemas import ModelEntry, StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.libraries import LibraryChoice
+from iis_schemas.studies import ModelEntry, StudyCreate, StudyExtend, StudyGrid
 
 DEFAULT_CONCEPTS = 200
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from app.studies.schemas import StudyGrid
-from iis_engine.specs import VISUAL_KINDS
+from iis_schemas.names import VISUAL_KINDS
+from iis_schemas.studies import StudyGrid
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from app.jobs.service import require_fitting, require_native
 from app.studies.grid import Cell, expand, job_spec, request_digest
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from app.studies.rules import require_fitting_grid, require_whole
-from app.studies.schemas import StudyGrid
 from app.validation import require_ready
+from iis_schemas.studies import StudyGrid
 
 
 @dataclass(frozen=True)

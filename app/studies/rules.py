@@ -8,7 +8,7 @@ from itertools import pairwise
 from app.db.models import Dataset, Model
 from app.errors import InvalidInput
 from app.studies.grid import count_cells
-from app.studies.schemas import MAX_ENTRIES, MAX_JOBS, MAX_LIBRARIES, ModelEntry, StudyGrid
+from iis_schemas.studies import MAX_ENTRIES, MAX_JOBS, MAX_LIBRARIES, ModelEntry, StudyGrid
 
 NAMED = 3  # classes that a refusal names
 

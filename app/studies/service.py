@@ -14,7 +14,6 @@ from app.db.models import FINISHED_STATES, Json, Model, Study
 from app.db.session import after_commit
 from app.db.transitions import enqueue_all, request_cancel_all
 from app.errors import Conflict, InvalidInput, NotFound
-from app.jobs.views import VocabularyView
 from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
@@ -22,7 +21,8 @@ from app.settings import Settings
 from app.studies.extending import extended_grid, first_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
-from app.studies.schemas import StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.studies import StudyCreate, StudyExtend, StudyGrid
 
 RINGS = 16  # workers that are woken; each goes on until nothing is queued
 RETRY_AFTER_SECONDS = 5
