@@ -12,6 +12,8 @@ jobs, job_views    a job as it is requested; a job as it is shown
 finetuning         a fine-tuning job as it is requested; its result: finetune_results
 results, reports, curves, plots, batches, explanations, interventions, profiles, predictors
 studies, study_views, study_analyses, leaderboard
+study_grids, study_rules       the cells of a study's grid; rules that need no database
+study_file, study_sources      the YAML file of a study; faults: a ValidationError as sentences
 api_keys, quotas, webhooks, events, health
 
 Requests forbid unknown fields. Answers of a newer service may have more fields than are known here: read them with

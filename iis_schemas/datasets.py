@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from iis_schemas.fields import FailureReason
+from iis_schemas.fields import FailureReason, Seed
 from iis_schemas.names import CheckState, DatasetKind
-from iis_schemas.numbers import Integer, Number
+from iis_schemas.numbers import Number
 from iis_schemas.stored import StoredModel
 
 HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
+
+
+ServerPath = Annotated[str, Field(min_length=1, max_length=4096, description="A folder on the server that its operator allows")]
+SplitSeed = Annotated[Seed, Field(description="Of the stratified split, where the data have none of their own")]
+TestShare = Annotated[Number, Field(gt=0, lt=1, description="Of the stratified split, where the data have none of their own")]
+DEFAULT_TEST_SHARE = 0.2
 
 
 class HubChoice(BaseModel):
@@ -47,12 +53,10 @@ class DatasetCreate(BaseModel):
     upload: str | None = Field(
         default=None, max_length=64, description="A complete upload: an archive of class folders, or an npz or safetensors file of features"
     )
-    server_path: str | None = Field(
-        default=None, min_length=1, max_length=4096, description="A folder on the server that its operator allows"
-    )
+    server_path: ServerPath | None = None
     hub: HubChoice | None = None
-    split_seed: Integer = Field(default=0, ge=0, le=2**31 - 1, description="Of the stratified split, where the data have none of their own")
-    test_share: Number = Field(default=0.2, gt=0, lt=1)
+    split_seed: SplitSeed = 0
+    test_share: TestShare = DEFAULT_TEST_SHARE
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from iis_schemas.fields import FailureReason
+from iis_schemas.fields import FailureReason, Seed
 from iis_schemas.names import ARCHITECTURE_FAMILIES, CheckState, Interpolation, Role
 from iis_schemas.numbers import Integer, Number
 from iis_schemas.stored import StoredModel
@@ -42,6 +42,30 @@ def known_architecture(value: str) -> str:
 Architecture = Annotated[
     str, Field(max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME or onnx"), AfterValidator(known_architecture)
 ]
+
+
+Arguments = Annotated[dict[str, JsonValue], Field(max_length=MAX_ARGUMENTS, description="Keyword arguments of the architecture")]
+TokenizerName = Annotated[
+    str,
+    Field(
+        max_length=200,
+        pattern=rf"^{ARCHITECTURE_NAME.pattern}$",
+        description="Of an onnx pair: the open_clip NAME whose tokens the text tower takes; CLIP's own unless given",
+    ),
+]
+PretrainedTag = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library")
+]
+InitialSeed = Annotated[Seed, Field(description="No weights: the architecture untrained, initialised from this seed")]
+Layer = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        description="The name of a module or of an ONNX output; without it the pooled penultimate representation",
+    ),
+]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class PreprocessingChoice(BaseModel):
@@ -81,42 +105,23 @@ class ModelCreate(BaseModel):
         },
     )
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
+    name: Name | None = None
     role: Role = Field(
         default="backbone",
         description="vlm for a vision-language model, by which phrases become concepts; a backbone is what is scored",
     )
     architecture: Architecture
-    arguments: dict[str, JsonValue] = Field(
-        default_factory=dict[str, JsonValue], max_length=MAX_ARGUMENTS, description="Keyword arguments of the architecture"
-    )
+    arguments: Arguments = Field(default_factory=dict[str, JsonValue])
     upload: str | None = Field(
         default=None, max_length=64, description="A complete upload with the checkpoint: safetensors, a torch zip of plain tensors, or ONNX"
     )
     text_upload: str | None = Field(
         default=None, max_length=64, description="Of an onnx pair: a complete upload with the text tower; upload has the image tower"
     )
-    tokenizer: str | None = Field(
-        default=None,
-        max_length=200,
-        pattern=rf"^{ARCHITECTURE_NAME.pattern}$",
-        description="Of an onnx pair: the open_clip NAME whose tokens the text tower takes; CLIP's own unless given",
-    )
-    pretrained: str | None = Field(
-        default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library"
-    )
-    initial_seed: Integer | None = Field(
-        default=None,
-        ge=0,
-        le=2**31 - 1,
-        description="No weights: the architecture untrained, as it is initialised from this seed",
-    )
-    layer: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=500,
-        description="A module's or an ONNX output's name; without it the pooled penultimate representation",
-    )
+    tokenizer: TokenizerName | None = None
+    pretrained: PretrainedTag | None = None
+    initial_seed: InitialSeed | None = None
+    layer: Layer | None = None
     preprocessing: PreprocessingChoice | None = None
 
     @model_validator(mode="after")

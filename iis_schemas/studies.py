@@ -25,18 +25,23 @@ Id = Annotated[str, Field(max_length=64)]
 Sparsity = Annotated[Number, Field(ge=0, le=1)]
 
 
-class ModelEntry(BaseModel):
+class ModelFacts(BaseModel):
+    """What the owner knows about a model of a study."""
+
+    label: str | None = Field(
+        default=None, min_length=1, max_length=200, description="Its name in tables and figures; the model's own name unless given"
+    )
+    family: str | None = Field(default=None, min_length=1, max_length=200, description="Models of one family are left out together")
+    accuracy: Number | None = Field(default=None, ge=0, le=1, description="Its accuracy as published, to set IIS against")
+    epoch: Number | None = Field(default=None, ge=0, description="Of a checkpoint; its place in the list unless given")
+
+
+class ModelEntry(ModelFacts):
     """A model of a study, and what its owner knows about it."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: Id
-    label: str | None = Field(
-        default=None, min_length=1, max_length=200, description="What it is called in tables and figures; its name unless given"
-    )
-    family: str | None = Field(default=None, min_length=1, max_length=200, description="Models of one family are left out together")
-    accuracy: Number | None = Field(default=None, ge=0, le=1, description="Its accuracy as published, to set IIS against")
-    epoch: Number | None = Field(default=None, ge=0, description="Of a checkpoint; its place in the list unless given")
 
 
 def _entry(value: object) -> object:
@@ -101,27 +106,32 @@ STUDY_BODY: dict[str, Any] = {
 }
 
 
-class _Choices(BaseModel):
-    """What each list of a study must be, whether it begins one or adds to it."""
+class GridLists(BaseModel):
+    """The lists of a grid that name nothing registered."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    models: Models = Field(default_factory=list[ModelEntry], description="A model's id, or what is known of it besides")
-    datasets: Ids = Field(default_factory=list[str])
     libraries: Libraries = Field(
         default_factory=list[LibraryChoice], description="Libraries to fit; one fitted before is used by a job of its own"
     )
     concept_counts: ConceptCounts | None = Field(
         default=None, description="M of every library; what each says, or 200, unless given. A combined library says its own"
     )
-    library_datasets: Origins | None = Field(
-        default=None,
-        description="Data sets that the libraries of visual elements are cut from; null is the scored one, which is all unless given",
-    )
     sparsity_grids: SparsityGrids = Field(
         default_factory=list[list[float]], description="Ascending sparsities, over each of which retention is integrated besides"
     )
     seeds: Seeds | None = Field(default=None, description="One job for each; [0] unless given")
+
+
+class _Choices(GridLists):
+    """The lists of a grid, whether a request begins one or adds to it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: Models = Field(default_factory=list[ModelEntry], description="A model's id, or what is known of it besides")
+    datasets: Ids = Field(default_factory=list[str])
+    library_datasets: Origins | None = Field(
+        default=None,
+        description="Data sets that the libraries of visual elements are cut from; null is the scored one, which is all unless given",
+    )
 
 
 class StudyCreate(_Choices):

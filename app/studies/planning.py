@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from app.db.models import Dataset, Json, Model
 from app.errors import NotFound
 from app.jobs.service import require_fitting, require_native
-from app.studies.grid import Cell, expand, job_spec, request_digest
+from app.studies.job_specs import job_spec, request_digest
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from app.studies.rules import require_fitting_grid, require_whole
 from app.validation import require_ready
 from iis_schemas.studies import StudyGrid
+from iis_schemas.study_grids import Cell, expand
 
 
 @dataclass(frozen=True)

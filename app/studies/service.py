@@ -18,11 +18,12 @@ from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
-from app.studies.extending import extended_grid, first_grid, same_vocabulary
+from app.studies.extending import extended_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from iis_schemas.job_views import VocabularyView
 from iis_schemas.studies import StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.study_grids import first_grid
 
 RINGS = 16  # workers that are woken; each goes on until nothing is queued
 RETRY_AFTER_SECONDS = 5

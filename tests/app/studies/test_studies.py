@@ -347,7 +347,7 @@ def refusal(client: TestClient, body: dict[str, Any], status: int = 422) -> dict
 def test_an_empty_grid_is_refused(client: TestClient, rows: Any, missing: str) -> None:
     problem = refusal(client, rows.study_request(**{missing: []}))
     assert (problem["code"], problem["errors"][0]["param"]) == ("empty_grid", missing)
-    assert "This grid is empty" in problem["detail"]
+    assert "The grid is empty" in problem["detail"]
 
 
 def test_ten_thousand_and_one_jobs_are_refused(client: TestClient, rows: Any, sessions: Any, tenant: Any) -> None:

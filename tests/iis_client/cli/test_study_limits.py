@@ -12,7 +12,6 @@ import yaml
 from pydantic import ValidationError
 
 from app.errors import InvalidInput
-from app.studies.extending import first_grid
 from app.studies.rules import require_whole as require_whole_of_service
 from iis_client import ConfigurationError
 from iis_client.cli.studies import limits
@@ -25,6 +24,7 @@ from iis_schemas.datasets import DatasetCreate
 from iis_schemas.libraries import DEFAULT_CONCEPT_COUNT, TEXT_DEFAULTS
 from iis_schemas.models import ModelCreate
 from iis_schemas.studies import MAX_JOBS, StudyCreate
+from iis_schemas.study_grids import first_grid
 
 GRID: dict[str, Any] = {"models": ["mdl_1"], "datasets": ["dst_1"], "libraries": ["cluster"]}
 DAY = 86_400

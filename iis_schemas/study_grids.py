@@ -1,14 +1,31 @@
-"""From a study's grid to its cells and the jobs they ask for. Pure: it looks at no row and writes none."""
+"""A study's grid and its cells."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
 
+from iis_schemas.job_views import VocabularyView
 from iis_schemas.names import VISUAL_KINDS
-from iis_schemas.studies import StudyGrid
+from iis_schemas.studies import StudyCreate, StudyGrid
+
+
+def first_grid(request: StudyCreate, vocabulary: VocabularyView | None) -> StudyGrid:
+    """The grid that a request asks for."""
+    return StudyGrid(
+        models=request.models,
+        datasets=request.datasets,
+        libraries=request.libraries,
+        concept_counts=request.concept_counts,
+        library_datasets=request.library_datasets or [None],
+        sparsity_grids=request.sparsity_grids,
+        seeds=request.seeds or [0],
+        protocol=request.protocol,
+        elements=request.elements,
+        vlm=request.vlm,
+        vocabulary=vocabulary,
+        evolution=request.evolution,
+        deadline_seconds=request.deadline_seconds,
+    )
 
 
 @dataclass(frozen=True)
@@ -60,29 +77,6 @@ def expand(grid: StudyGrid) -> list[Cell]:
         for origin in _origins(grid, library, dataset)
         for seed in grid.seeds
     ]
-
-
-def job_spec(grid: StudyGrid, cell: Cell) -> dict[str, Any]:
-    """The request of a cell's job, as the row of a score job keeps it."""
-    choice = grid.libraries[cell.library]
-    has_text = "text" in choice.kinds
-    return {
-        "model": cell.model,
-        "dataset": cell.dataset,
-        "library": choice.model_copy(update={"concept_count": cell.concept_count}).to_spec(),
-        "library_dataset": cell.library_dataset,
-        "elements": grid.elements.model_dump(),
-        "protocol": grid.protocol,
-        "seed": cell.seed,
-        "vlm": grid.vlm if has_text else None,
-        "vocabulary": grid.vocabulary.model_dump() if has_text and grid.vocabulary is not None else None,
-    }
-
-
-def request_digest(spec: dict[str, Any]) -> str:
-    """The same for two jobs that ask for the same; a field that says nothing counts as one that is not there."""
-    said = {name: value for name, value in spec.items() if value is not None}
-    return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _concept_counts(grid: StudyGrid, library: int) -> list[int]:
