@@ -12,8 +12,8 @@ from pydantic_core import PydanticCustomError
 from iis_schemas.job_views import VocabularyView
 from iis_schemas.jobs import Deadline, Elements, Seed
 from iis_schemas.libraries import ConceptCount, LibraryChoice
-from iis_schemas.names import ProtocolName
-from iis_schemas.numbers import Number
+from iis_schemas.names import DatasetKind, ProtocolName
+from iis_schemas.numbers import Integer, Number
 
 MAX_JOBS = 10_000
 MAX_ENTRIES = MAX_JOBS  # of one list; more could not stand in a grid
@@ -148,6 +148,49 @@ class StudyCreate(_Choices):
     )
     evolution: StrictBool = Field(default=False, description="The models are checkpoints of one training run, in order")
     deadline_seconds: Deadline = None
+
+
+class CountedDataset(BaseModel):
+    """A data set that is not registered yet, by its number of images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: DatasetKind = "images"
+    images: Integer | None = Field(default=None, ge=0, description="In train and test together; null where they cannot be counted")
+    elements_images: Integer = Field(
+        default=0, ge=0, description="Training images that visual elements are cut from: up to elements.images_per_class of each class"
+    )
+
+
+class Unregistered(BaseModel):
+    """Names in a grid that are not ids, because what they stand for is not registered yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: Ids = Field(default_factory=list[str], description="Names of models; that of the vlm too")
+    datasets: dict[Id, CountedDataset] = Field(
+        default_factory=dict[str, CountedDataset], max_length=MAX_ENTRIES, description="Data sets by name"
+    )
+    vocabulary: StrictBool = Field(default=False, description="Whether the phrases are not registered yet")
+
+
+class StudyEstimateCreate(StudyCreate):
+    """A grid to estimate. What is not registered yet may stand in it under any name that `unregistered` explains."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    **STUDY_BODY,
+                    "datasets": ["datasets[0]"],
+                    "unregistered": {"datasets": {"datasets[0]": {"images": 1797, "elements_images": 100}}},
+                }
+            ]
+        },
+    )
+
+    unregistered: Unregistered = Field(default_factory=Unregistered)
 
 
 class StudyExtend(_Choices):

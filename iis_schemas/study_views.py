@@ -207,7 +207,7 @@ class EstimateView(BaseModel):
 
     jobs: int = Field(description="Cells of the grid")
     reused: int = Field(description="Of them, those that a job of yours stands for already")
-    images: int = Field(description="Images and crops that networks have to see")
-    bytes: int = Field(description="Of features that are kept of them")
+    images: int | None = Field(description="Images and crops that networks have to see; null where a data set is not counted")
+    bytes: int | None = Field(description="Of the features that are kept; null while a model is not registered, whose width is unknown")
     seconds: float | None = Field(description="On one worker; null before a job of yours was measured")
     basis: str = Field(description="Where the seconds come from, in a sentence")

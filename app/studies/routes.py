@@ -19,7 +19,7 @@ from app.studies.estimating import estimate_study
 from app.studies.repository import StudyRepository
 from app.studies.tables import read_cells, read_table, to_csv
 from app.studies.views import view_of
-from iis_schemas.studies import StudyCreate, StudyExtend
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend
 from iis_schemas.study_views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
@@ -39,9 +39,10 @@ def create(body: StudyCreate, request: Request, session: SessionDep, owner: Owne
 
 
 @router.post("/estimate", response_model=EstimateView, responses=CREATION_RESPONSES)
-def estimate(body: StudyCreate, session: SessionDep, owner: OwnerDep) -> EstimateView:
-    """What a study would cost, by what your jobs have measured so far; nothing is written."""
-    return estimate_study(session, owner.owner_id, service.plan_study(session, owner.owner_id, body))
+def estimate(body: StudyEstimateCreate, session: SessionDep, owner: OwnerDep) -> EstimateView:
+    """Estimate what a study would cost from the durations of your finished jobs; nothing is written. Models and data sets need not be
+    registered yet."""
+    return estimate_study(session, owner.owner_id, service.plan_estimate(session, owner.owner_id, body))
 
 
 @router.get("", response_model=Page[StudyView], responses=COMMON_RESPONSES)

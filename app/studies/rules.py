@@ -26,18 +26,21 @@ def require_whole(grid: StudyGrid) -> None:
         raise _refusal(fault) from fault
 
 
-def require_fitting_grid(grid: StudyGrid, models: Mapping[str, Model], datasets: Mapping[str, Dataset]) -> None:
+def require_fitting_grid(
+    grid: StudyGrid, models: Mapping[str, Model], datasets: Mapping[str, Dataset], other_kinds: Mapping[str, str]
+) -> None:
     """Refuse models, data sets and libraries that do not go together.
 
     Parameters
     ----------
-    models, datasets : by id, all that the grid names
+    models, datasets : by id, all registered ones that the grid names
+    other_kinds : of the data sets that are not registered yet, by their names in the grid
 
     Raises
     ------
     InvalidInput
     """
-    kinds = {dataset.id: dataset.kind for dataset in datasets.values()}
+    kinds = {dataset.id: dataset.kind for dataset in datasets.values()} | dict(other_kinds)
     try:
         require_kinds_together(grid, kinds)
         require_models(grid, kinds)
@@ -46,7 +49,7 @@ def require_fitting_grid(grid: StudyGrid, models: Mapping[str, Model], datasets:
             require_checkpoints(grid.models, networks)
     except GridFault as fault:
         raise _refusal(fault) from fault
-    _require_same_classes([datasets[dataset] for dataset in grid.datasets if kinds.get(dataset) == "features"])
+    _require_same_classes([datasets[name] for name in grid.datasets if name in datasets and kinds[name] == "features"])
 
 
 def _refusal(fault: GridFault) -> InvalidInput:

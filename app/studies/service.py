@@ -22,7 +22,7 @@ from app.studies.extending import extended_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from iis_schemas.job_views import VocabularyView
-from iis_schemas.studies import StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
 from iis_schemas.study_grids import first_grid
 
 RINGS = 16  # workers that are woken; each goes on until nothing is queued
@@ -41,6 +41,23 @@ def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
     vocabulary = _vocabulary(session, owner_id, request.vocabulary)
     vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None else None
     return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm)
+
+
+def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate) -> Plan:
+    """What a grid asks for, some of whose models, data sets and phrases may not be registered yet.
+
+    Raises
+    ------
+    NotFound, Conflict, InvalidInput
+        As `plan_study` does.
+    """
+    new = request.unregistered
+    if new.vocabulary and request.vocabulary is not None:
+        vocabulary = VocabularyView(id=request.vocabulary, version=1, digest="")
+    else:
+        vocabulary = _vocabulary(session, owner_id, request.vocabulary)
+    vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None and request.vlm not in new.models else None
+    return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm, new)
 
 
 def create_study(session: Session, owner_id: str, request: StudyCreate, settings: Settings, request_id: str | None) -> Study:
