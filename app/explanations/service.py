@@ -16,12 +16,12 @@ from app.db.models import Dataset, Job, Model, PostedImage
 from app.db.session import SessionFactory
 from app.errors import Conflict, InvalidInput, NotFound
 from app.explanations.dressing import ConceptNames, concepts_in
-from app.explanations.interventions import MAX_CHANGES, InterventionRequest
 from app.explanations.repository import PostedImageRepository
-from app.explanations.schemas import ExplanationView
 from app.jobs.result_repository import ResultRepository
 from app.jobs.service import succeeded_job
 from app.settings import Settings
+from iis_schemas.explanations import ExplanationView
+from iis_schemas.interventions import MAX_CHANGES, InterventionRequest
 
 FIGURE_FORMATS = ("png", "svg")
 LARGEST_INDEX = 2**31 - 1

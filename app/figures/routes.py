@@ -14,7 +14,7 @@ from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.profiles.service import dress_class, dress_concepts
-from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.worker_queries import ask
 
 GALLERY_CONCEPTS = 100

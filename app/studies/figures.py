@@ -13,10 +13,10 @@ from app.http.auth import OwnerDep
 from app.http.dependencies import SessionDep, SettingsDep, StoreDep, let_go
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
-from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.studies.service import require_rows
-from app.studies.views import AnalysisView
 from app.worker_queries import ask
+from iis_schemas.study_analyses import AnalysisView
 
 PARQUET = "application/vnd.apache.parquet"
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}

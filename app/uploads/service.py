@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
 from app.uploads.repository import UploadRepository
-from app.uploads.schemas import UploadCreate, bare_filename
+from iis_schemas.uploads import UploadCreate, bare_filename
 
 NAMED_NUMBERS = 5
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from iis_schemas.webhooks import URL_MAX_CHARACTERS
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-URL_MAX_CHARACTERS = 2000
 HOST_MAX_CHARACTERS = 253
 PORTS = {"http": 80, "https": 443}
 LOOPBACK = IPv4Address("127.0.0.1")

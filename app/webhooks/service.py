@@ -14,8 +14,8 @@ from app.errors import Conflict, InvalidInput
 from app.settings import Settings
 from app.webhooks.addresses import UnfitUrl, read_url
 from app.webhooks.repository import DeliveryRepository, WebhookRepository
-from app.webhooks.schemas import WebhookCreate, WebhookUpdate
 from app.webhooks.signing import digest_of, new_salt, secret_of
+from iis_schemas.webhooks import WebhookCreate, WebhookUpdate
 
 MAX_WEBHOOKS = 20
 PREVIOUS_SECRET_SIGNS = timedelta(hours=24)

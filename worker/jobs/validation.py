@@ -10,8 +10,9 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Json, Model
+from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
 from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Phrase, phrases_digest
+from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Phrases, Sources, describe_dataset, fetch_dataset, fetch_model, reading_key
 from worker.jobs.pipeline import Pipeline

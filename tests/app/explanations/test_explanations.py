@@ -18,11 +18,11 @@ from sqlalchemy import select, update
 from app.db.expiry import expire_posted_images
 from app.db.models import IdempotencyRecord, PostedImage
 from app.db.session import SessionFactory
-from app.explanations.schemas import EXPLANATION_EXAMPLE
 from app.explanations.service import keep_image
 from app.main import create_app
 from app.settings import Settings
 from app.worker_queries import ANSWER_PREFIX, QUESTIONS
+from iis_schemas.explanations import EXPLANATION_EXAMPLE
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 

@@ -19,8 +19,8 @@ from app.events.service import parse_cursor
 from app.http.caching import MAX_WAIT_SECONDS, parse_wait
 from app.http.idempotency import _content
 from app.http.pagination import ID_PATTERN, number_cursor
-from app.uploads.schemas import MAX_FILENAME_CHARACTERS, bare_filename
 from app.webhooks.addresses import UnfitUrl, read_url
+from iis_schemas.uploads import MAX_FILENAME_CHARACTERS, bare_filename
 from worker.jobs.artifacts import safe_name
 
 over_http = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

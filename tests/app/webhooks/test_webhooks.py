@@ -16,11 +16,12 @@ from app.db.ids import new_id
 from app.db.models import Base, Job, Webhook, WebhookDelivery
 from app.db.session import SessionFactory
 from app.db.transitions import claim, enqueue, fail, succeed
-from app.db.webhook_events import EventType, announce_studies
+from app.db.webhook_events import announce_studies
 from app.settings import Settings
 from app.webhooks.addresses import UnfitUrl, is_reachable, read_url
 from app.webhooks.service import MAX_WEBHOOKS
 from app.webhooks.signing import secret_of
+from iis_schemas.names import EventType
 
 URL = "https://example.org/hooks"
 NEVER_REACHED = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.db.models import Model
-from app.models.schemas import PreprocessingChoice
 from iis_engine.backbones.preprocessing import ImageTransform, override
 from iis_engine.specs import Preprocessing
+from iis_schemas.models import PreprocessingChoice
 from worker.jobs.finetune import pinned_preprocessing
 
 ARCHITECTURES_OWN = ImageTransform((224, 224), (235, 235), interpolation="bicubic")

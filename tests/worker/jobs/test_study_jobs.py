@@ -10,8 +10,8 @@ import pytest
 from app.db.session import SessionFactory
 from app.db.study_rows import study_rows
 from app.studies.repository import StudyRepository
-from app.studies.schemas import StudyCreate
 from app.studies.service import create_study
+from iis_schemas.studies import StudyCreate
 from worker.stages.datasets import describe_features, digest_of_features, open_features
 
 from ..conftest import features_file

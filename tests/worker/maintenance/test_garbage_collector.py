@@ -14,12 +14,12 @@ from sqlalchemy import func, select, update
 
 from app.db.models import Blob, StageArtifact, Upload
 from app.errors import NotFound
-from app.models.schemas import ModelCreate
 from app.models.service import create_model, delete_model
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
 from app.storage.store import SHELVES
-from app.uploads.schemas import UploadCreate
 from app.uploads.service import create_upload, require_complete
+from iis_schemas.models import ModelCreate
+from iis_schemas.uploads import UploadCreate
 from worker.jobs.artifacts import OwnersArtifacts
 from worker.maintenance.garbage_collector import GarbageCollector
 
