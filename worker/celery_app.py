@@ -19,13 +19,13 @@ from app.uploads.expiry import expire_uploads
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
-from worker.minimum_versions import WORKER_FLOORS
+from worker.minimum_versions import WORKER_MINIMUM_VERSIONS
 from worker.queries.server import QueryServer
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
 from worker.webhooks.sender import WebhookSender
 
-require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
+require_floors(WORKER_MINIMUM_VERSIONS)  # here, for Celery only logs what the receivers of its signals raise
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(

@@ -168,8 +168,8 @@ def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_
     return "queued"
 
 
-def hand_back(session: Session, job_id: str, token: str) -> None:
-    """A worker that is shutting down returns its job to the queue; the attempt does not count.
+def requeue(session: Session, job_id: str, token: str) -> None:
+    """Return a job to the queue when its worker shuts down; the attempt does not count.
 
     Raises
     ------

@@ -34,6 +34,7 @@ from worker.runtime import Runtime, open_runtime
 from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
 from worker.stages.datasets import digest_of_features, open_features
+from worker.stages.specs import DatasetRequest
 
 REPOSITORY = Path(__file__).parents[2]
 OWNER_ID = new_id("owner")  # of all tests, whose rows are not: each owner has a compute process of its own
@@ -72,6 +73,16 @@ def warm_compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildProc
     compute.close()
 
 
+class WarmRuntime(Runtime):
+    """A runtime whose threads share one warm child process, which the fixture `warm_compute` closes."""
+
+    warm: ChildProcess
+
+    @property
+    def child(self) -> ChildProcess:
+        return self.warm
+
+
 @dataclass
 class Service:
     """What a test does with the service, without HTTP."""
@@ -83,6 +94,10 @@ class Service:
     owner_id: str = OWNER_ID
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
+
+    def __post_init__(self) -> None:
+        self.warm_runtime = WarmRuntime(self.runtime.settings, self.runtime.sessions, self.runtime.store, self.runtime.name)
+        self.warm_runtime.warm = self.compute
 
     def add_upload(self, content: bytes, filename: str) -> str:
         sha256, size_bytes = self.runtime.store.put_bytes(content)
@@ -110,7 +125,7 @@ class Service:
 
     def add_server_features(self, path: Path) -> str:
         """A checked data set of a features file that lies on the server."""
-        request = {"file": None, "server_path": str(path)}
+        request = DatasetRequest("features", split_seed=0, test_share=0.2, server_path=str(path))
         digest = digest_of_features(open_features(request))
         return self.add_dataset(None, server_path=str(path), state="ready", digest=digest)
 
@@ -196,9 +211,8 @@ class Service:
             session.add(Owner(id=self.owner_id, name="another"))
 
     def run(self, job_id: str) -> str | None:
-        """One attempt in this thread, in the warm compute process."""
-        self.runtime.use_compute(self.compute)
-        return run_job(self.runtime, job_id)
+        """One attempt in this thread, in the warm child process."""
+        return run_job(self.warm_runtime, job_id)
 
     def run_aside(self, job_id: str) -> Future[str | None]:
         return self.pool.submit(self.run, job_id)

@@ -94,7 +94,7 @@ def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one
     assert {exemplar["image"].split("/")[0] for concept in concepts for exemplar in concept.exemplars} <= {"black", "grey", "white"}
 
     assert predictors
-    said = dispatcher.answer(Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False}))
+    said = dispatcher.run(Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False}))
     assert said["interpretation"]["class"] in {"bright", "dark"}
 
 

@@ -56,14 +56,14 @@ def test_a_second_job_on_the_same_data_computes_nothing_again(service: Service) 
 def test_what_another_job_finishes_meanwhile_is_not_computed_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     first = service.add_score()
     second = service.add_score(dataset_id=service.job(first).dataset_id)
-    compute = Attempt.compute
+    run_stage = Attempt.run_stage
 
     def overtaken(attempt: Attempt, stage: str, *given: Any, **named: Any) -> dict[str, Any]:
         if attempt.job_id == first and service.job(second).state == "queued":
             assert service.run(second) == "succeeded"
-        return compute(attempt, stage, *given, **named)
+        return run_stage(attempt, stage, *given, **named)
 
-    monkeypatch.setattr(Attempt, "compute", overtaken)
+    monkeypatch.setattr(Attempt, "run_stage", overtaken)
     assert service.run(first) == "succeeded"
     assert stage_states(service, second, "finished") == STAGES
     assert stage_states(service, first, "finished") == STAGES[:1]

@@ -13,6 +13,7 @@ from app.studies.repository import StudyRepository
 from app.studies.schemas import StudyCreate
 from app.studies.service import create_study
 from worker.stages.datasets import describe_features, digest_of_features, open_features
+from worker.stages.specs import DatasetRequest
 
 from ..conftest import features_file
 
@@ -85,7 +86,7 @@ def create(service: Service, body: dict[str, Any]) -> str:
 def add_features(service: Service, seed: int) -> str:
     path = service.folder / f"features-{seed}.npz"
     path.write_bytes(features_file(seed=seed))
-    features = open_features({"file": None, "server_path": str(path)})
+    features = open_features(DatasetRequest("features", split_seed=0, test_share=0.2, server_path=str(path)))
     described = {"digest": digest_of_features(features), "info": describe_features(features)}
     return service.add_dataset(path.read_bytes(), state="ready", **described)
 

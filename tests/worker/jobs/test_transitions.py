@@ -47,7 +47,7 @@ def test_every_write_under_an_old_lease_is_refused_and_leaves_no_trace(service: 
         lambda session: transitions.report_progress(session, job_id, old, stage="heads", done=1, total=2, eta_seconds=None),
         lambda session: transitions.add_event(session, job_id, old, "warning", {}),
         lambda session: transitions.give_up_attempt(session, job_id, old, error, 3),
-        lambda session: transitions.hand_back(session, job_id, old),
+        lambda session: transitions.requeue(session, job_id, old),
         lambda session: transitions.finish_cancel(session, job_id, old),
     )
     for write in writes:

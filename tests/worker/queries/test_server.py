@@ -15,7 +15,7 @@ from redis import Redis
 from app.db.ids import new_id
 from app.db.models import Predictor, StageArtifact
 from app.storage import record_blob
-from app.worker_queries import ANSWER_PREFIX, QUESTIONS
+from app.worker_queries import QUERY_QUEUE, REPLY_PREFIX
 from worker.queries import server as answering
 from worker.queries.context import Query
 from worker.queries.dataset_cache import DatasetNotReady
@@ -42,8 +42,8 @@ def ask(service: Service, broker: Redis) -> Ask:
     def put(kind: str, **about: Any) -> str:
         number = new_id("job")
         question = {"id": number, "owner": service.owner_id, "kind": kind, "about": about, "expires_at": time.time() + 200}
-        broker.lpush(QUESTIONS, json.dumps(question))
-        return ANSWER_PREFIX + number
+        broker.lpush(QUERY_QUEUE, json.dumps(question))
+        return REPLY_PREFIX + number
 
     return put
 
@@ -67,7 +67,7 @@ def test_whoever_asks_what_breaks_the_answerer_is_told_at_once(
     def broken(_dispatcher: QueryDispatcher, _question: Query) -> dict[str, Any]:
         raise LookupError("nobody foresaw this")
 
-    monkeypatch.setattr(QueryDispatcher, "answer", broken)
+    monkeypatch.setattr(QueryDispatcher, "run", broken)
     query_server.start()
     for _ in range(2):
         assert answered(broker, ask("outcomes", job="job_any"))["refused"]["code"] == "worker_failed"
@@ -85,7 +85,7 @@ def test_a_dispatcher_that_cannot_be_set_up_is_tried_again(
         return QueryDispatcher(*given)
 
     monkeypatch.setattr(answering, "QueryDispatcher", full_at_first)
-    monkeypatch.setattr(answering, "AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(answering, "RETRY_SECONDS", 0.1)
     query_server.start()
     assert answered(broker, ask("outcomes", job="job_none"))["refused"]["code"] == "artifact_gone"
 
@@ -112,8 +112,8 @@ def test_a_question_whose_answer_finds_no_broker_is_answered_when_that_is_back(
             redis_server.stop()
         return {"times": len(asked)}
 
-    monkeypatch.setattr(QueryDispatcher, "answer", answer)
-    monkeypatch.setattr(answering, "AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(QueryDispatcher, "run", answer)
+    monkeypatch.setattr(answering, "RETRY_SECONDS", 0.1)
     query_server.start()
     where = ask("outcomes", job="job_any")
     try:

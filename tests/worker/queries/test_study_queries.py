@@ -87,7 +87,7 @@ def report_of(accuracy: float, iis: float) -> dict[str, Any]:
 
 
 def ask(service: Service, dispatcher: QueryDispatcher, kind: str, study_id: str, **about: Any) -> bytes:
-    answer = dispatcher.answer(Query(service.owner_id, kind, {"study": study_id, **about}))
+    answer = dispatcher.run(Query(service.owner_id, kind, {"study": study_id, **about}))
     with service.runtime.store.open(answer["sha256"]) as content:
         return content.read()
 

@@ -1,21 +1,28 @@
-"""Golden digests of stage keys. A changed key makes every stored output unreachable, so a refactoring must leave them as they are."""
+"""Stages of jobs: golden digests of their keys, their use of the network, and which outputs are stored.
+
+A changed key makes every stored output unreachable, so a refactoring must not change any.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.db.models import Dataset, Model, Upload
+from app.db.models import Dataset, Model
 from worker.jobs import artifacts
-from worker.jobs.explain import Scored, explain_stages
+from worker.jobs.attempt import Attempt
+from worker.jobs.explain import ScoredJob, explain_stages
 from worker.jobs.finetune import finetune_stages
 from worker.jobs.inputs import reading_key
 from worker.jobs.pipeline import Stage
 from worker.jobs.score import ScoreRequest, score_stages
+from worker.sandbox.process import StageRefused
+
+if TYPE_CHECKING:
+    from ..conftest import Service
 
 GOLDEN = Path(__file__).with_name("stage_keys.json")
 ELEMENTS = {"kind": "patches", "images_per_class": 10, "seed": 0}
@@ -76,17 +83,14 @@ FINETUNE = {
 EXPLAIN = {"kept": 4, "top": 8, "contrast": None}
 
 
-def explained(upload: str | None) -> list[Stage]:
-    rows = SimpleNamespace(
-        job=SimpleNamespace(spec={**EXPLAIN, "upload": upload}), model=NETWORK, uploads={"upload_3": Upload(sha256="9" * 64)}
-    )
-    scored = Scored("2" * 64, "3" * 64, [["red", "text"], [None, "cluster"]])
-    return explain_stages(SimpleNamespace(rows=rows), scored)  # pyright: ignore[reportArgumentType]
+def explained(archive_sha256: str | None) -> list[Stage]:
+    scored = ScoredJob("2" * 64, "3" * 64, [["red", "text"], [None, "cluster"]])
+    return explain_stages(EXPLAIN, scored, NETWORK, archive_sha256)
 
 
 def keys(stages: list[Stage]) -> list[str]:
-    """Stage and the beginning of its key, one a line."""
-    return [f"{stage.name} {stage.key[:16]}" for stage in stages]
+    """Name and the beginning of the key of each stored stage."""
+    return [f"{stage.name} {stage.key[:16]}" for stage in stages if stage.stored]
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +104,7 @@ def test_every_stage_keeps_its_key() -> None:
         "score, library data set, fitting": keys(score_stages(SCORES["library data set"].fitting)),
         "finetune": keys(finetune_stages(FINETUNE, NETWORK, IMAGES, uploaded="8" * 64)),
         "explain, test set": keys(explained(None)),
-        "explain, archive": keys(explained("upload_3")),
+        "explain, archive": keys(explained("9" * 64)),
     }
     assert found == json.loads(GOLDEN.read_text())
 
@@ -109,3 +113,48 @@ def test_every_stored_file_keeps_its_key() -> None:
     assert artifacts.output_key("4" * 64, "report.json") == "a275c0bacf2f53f54712b07215e19bc395a0ba71bc4e98e44ab49f57acacfe7b"
     assert artifacts.shard_key("4" * 64, "0.safetensors") == "2f91c1e43404a629c713cf22e53fb47737a24a8083a6b8589b0f90c12507f00e"
     assert reading_key(IMAGES) == "421659144379f631d092a4683a4dac0e1fdbf3017c1e162a36122d8eaa58db01"
+
+
+def test_only_stages_that_download_by_name_may_use_the_network() -> None:
+    published, uploaded = ({"pretrained": "default"}, {"upload_id": "upload_1"})
+    on_hub, archive = ({"hub": {"name": "a/b"}}, {"upload_id": "upload_2"})
+    model_stages, text_stages = {"extract"}, {"embed_images", "embed_phrases", "embed_classes", "name"}
+    for model, dataset, vlm, expected in (
+        (published, archive, uploaded, model_stages),
+        (uploaded, on_hub, uploaded, {"materialise"}),
+        (uploaded, archive, published, text_stages),
+        (uploaded, archive, uploaded, set[str]()),
+        (published, on_hub, published, model_stages | text_stages | {"materialise"}),
+    ):
+        images = Dataset(kind="images", digest="c" * 64, info={"class_names": ["cat"]}, **dataset)
+        stages = score_stages(ScoreRequest(score(COMBINED), Model(**model), images, Model(**vlm)))
+        assert {stage.name for stage in stages if stage.network} == expected
+    represent = {stage.name for stage in explained("9" * 64) if stage.network}
+    training = {stage.name for stage in finetune_stages(FINETUNE, NETWORK, IMAGES, uploaded=None) if stage.network}
+    assert (represent, training) == ({"represent"}, {"extract", "finetune"})
+
+
+def test_only_stages_of_images_and_archives_leave_their_outputs_unstored() -> None:
+    for stages, expected in (
+        (score_stages(SCORES["images"]), ["materialise"]),
+        (score_stages(SCORES["features"]), []),
+        (explained("9" * 64), ["unpack"]),
+        (explained(None), []),
+    ):
+        assert [stage.name for stage in stages if not stage.stored] == expected
+
+
+def test_validation_uses_the_network_only_for_downloads(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested: list[tuple[str, bool]] = []
+
+    def refuse(_: Attempt, stage: str, _arguments: object, *, network: bool) -> None:
+        requested.append((stage, network))
+        raise StageRefused("not_run", "This test runs no stage.", None)
+
+    monkeypatch.setattr(Attempt, "run_stage", refuse)
+    service.runtime.settings.allow_hub = True
+    for source in ({"pretrained": "default"}, {"initial_seed": 0}):
+        service.run(service.add_job("check_model", None, model_id=service.add_model("timm:resnet10t", **source)))
+    for source in ({"hub": {"name": "a/b"}}, {"server_path": str(service.folder)}):
+        service.run(service.add_job("check_dataset", service.add_dataset(None, kind="images", **source)))
+    assert requested == [("check_model", True), ("check_model", False), ("check_dataset", True), ("check_dataset", False)]
