@@ -15,7 +15,7 @@ from app.logging import configure_logging
 from app.minimum_versions import require_floors
 from app.queue import QUEUE
 from app.settings import get_settings
-from app.uploads.expiry import expire_uploads
+from app.storage.upload_expiry import expire_uploads
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics

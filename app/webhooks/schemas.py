@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from app.db.models import Webhook, WebhookDelivery
 from app.db.webhook_events import EventType
-from app.webhooks.addresses import URL_MAX_CHARACTERS
+from app.webhook_security.addresses import URL_MAX_CHARACTERS
 
 PATH = "/v1/webhooks"
 PATTERN = r"^[^\x00]*$"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content, drop_unused_artifacts
 from app.storage.store import SHELVES
-from app.uploads.expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
+from app.storage.upload_expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
 from worker.runtime import Runtime
 
 SHELVES_TOGETHER = 8  # looked through at a time; all of them take some hours

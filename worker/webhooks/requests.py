@@ -19,7 +19,7 @@ from typing import Any
 import httpcore
 
 from app.db.deliveries import Outcome
-from app.webhooks.addresses import Address, Network, Target, UnfitUrl, is_reachable, read_url
+from app.webhook_security.addresses import Address, InvalidUrl, Network, Target, is_reachable, read_url
 
 MAX_ADDRESSES_TRIED = 4
 READ_MAX_BYTES = 4096
@@ -50,7 +50,7 @@ def post(url: str, body: str, headers: Mapping[str, str], limits: RequestLimits,
         target = read_url(url, limits.allowed, allow_http=limits.allow_http)
         backend = PinnedBackend(target, _addresses(target, limits), limits.connect_seconds, deadline)
         return _send(target, body.encode(), headers, backend, ssl_context)
-    except (UnfitUrl, Refused) as refused:
+    except (InvalidUrl, Refused) as refused:
         return Outcome(None, str(refused))
     except httpcore.ConnectTimeout:
         return Outcome(None, "The receiver could not be connected to in time.")

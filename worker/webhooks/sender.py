@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db.deliveries import Claimed, Outcome, claim_due, record_outcome
 from app.db.session import SessionFactory
 from app.settings import Settings
-from app.webhooks.signing import digest_of, secret_of, signed_headers
+from app.webhook_security.signing import secret_digest, secret_of, signed_headers
 from worker.metrics import WEBHOOK_ATTEMPTS
 from worker.webhooks.requests import RequestLimits, post
 
@@ -104,7 +104,7 @@ class WebhookSender:
 
     def _attempt(self, claimed: Claimed) -> Outcome:
         secret = secret_of(claimed.secret_salt, self._settings)
-        if digest_of(secret) != claimed.secret_digest:
+        if secret_digest(secret) != claimed.secret_digest:
             return Outcome(None, FOREIGN_SECRET)
         secrets = [secret] if claimed.previous_salt is None else [secret, secret_of(claimed.previous_salt, self._settings)]
         headers = signed_headers(claimed.event_id, datetime.now(UTC), claimed.body, secrets)

@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.db.deliveries import PAUSES_SECONDS, Outcome, claim_due, record_outcome
-from app.webhooks.signing import new_salt, secret_of
+from app.webhook_security.signing import new_salt, secret_of
 from worker.webhooks.requests import EXCERPT_MAX_CHARACTERS
 from worker.webhooks.sender import AT_ONCE_OF_OWNER, AT_ONCE_OF_WEBHOOK, FOREIGN_SECRET
 
