@@ -82,7 +82,7 @@ class Hooks:
         before = {each: self.delivery(each).attempts for each in delivery_ids}
         until = time.monotonic() + timeout_seconds
         while time.monotonic() < until:
-            sender.hand_out()
+            sender.send_due()
             now = [self.delivery(each) for each in delivery_ids]
             if all(each.attempts > before[each.id] and each.lease_token is None for each in now):
                 return now

@@ -24,7 +24,7 @@ from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from app.studies.schemas import StudyCreate, StudyExtend, StudyGrid
 
-RINGS = 16  # workers that are woken; each goes on until nothing is queued
+WAKE_UPS = 16  # messages for a new study; each worker runs jobs until none is queued
 RETRY_AFTER_SECONDS = 5
 DEFAULT_NAME = "A study"
 
@@ -187,7 +187,7 @@ def _queue(
         for job_id, one in zip(ids, ordered, strict=True)
     ]
     enqueue_all(session, jobs)
-    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:RINGS]])
+    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:WAKE_UPS]])
     return {one.digest: job_id for job_id, one in zip(ids, ordered, strict=True)}
 
 

@@ -114,7 +114,7 @@ def test_the_sweeper_does_not_ring_again_while_the_bells_still_wait(service: Ser
     sweeper = Sweeper(service.runtime)
     service.add_check()
     service.add_check()
-    assert [swept.rung for swept in (sweeper.sweep(), sweeper.sweep()) if swept] == [2, 0]
+    assert [swept.wake_ups for swept in (sweeper.sweep(), sweeper.sweep()) if swept] == [2, 0]
 
 
 def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service) -> None:

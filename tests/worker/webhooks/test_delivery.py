@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from app.db.deliveries import PAUSES_SECONDS, Outcome, claim_due, record_outcome
 from app.webhook_security.signing import new_salt, secret_of
 from worker.webhooks.requests import EXCERPT_MAX_CHARACTERS
-from worker.webhooks.sender import AT_ONCE_OF_OWNER, AT_ONCE_OF_WEBHOOK, FOREIGN_SECRET
+from worker.webhooks.sender import PARALLEL_PER_OWNER, PARALLEL_PER_WEBHOOK, SECRET_CHANGED
 
 if TYPE_CHECKING:
     from ..conftest import Service
@@ -89,7 +89,7 @@ def test_a_receiver_that_is_gone_is_not_told_again(hooks: Hooks, receiver: Recei
     with hooks.sender() as sender:
         assert hooks.send(sender, *hooks.tell(webhook_id))[0].state == "failed"
         hooks.tell(webhook_id)
-        assert sender.hand_out() == 0
+        assert sender.send_due() == 0
     webhook = hooks.webhook(webhook_id)
     assert not webhook.enabled
     assert "410" in (webhook.disabled_reason or "")
@@ -134,7 +134,7 @@ def test_a_name_that_leads_inside_is_refused_whatever_else_it_leads_to(hooks: Ho
         for name in (*resolver.answers, "unknown.test"):
             delivery = hooks.attempt(sender, f"http://{name}:{traps[name == 'six.test'].port}/")
             assert (delivery.state, delivery.last_status) == ("pending", None)
-            assert "leads to" in (delivery.last_error or "")
+            assert "resolve" in (delivery.last_error or "")
         for host in ("127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost", "localhost."):
             delivery = hooks.attempt(sender, f"http://{host}:{traps[0].port}/")
             assert delivery.last_status is None
@@ -168,7 +168,7 @@ def test_over_https_the_certificate_is_checked_for_the_name(hooks: Hooks, monkey
             known = hooks.attempt(sender, receiver.url(host=NAME))
             misnamed = hooks.attempt(sender, receiver.url(host="other.test"))
     assert "certificate was not accepted" in (unknown.last_error or "")
-    assert "begins with https" in (unencrypted.last_error or "")
+    assert "must begin with https" in (unencrypted.last_error or "")
     assert known.state == "succeeded"
     assert "not valid for 'other.test'" in (misnamed.last_error or "")
     assert len(receiver.heard) == 1
@@ -209,9 +209,9 @@ def test_nobody_has_more_under_way_than_a_share(hooks: Hooks, receiver: Receiver
     for _ in range(6):
         hooks.tell(hooks.add(receiver.url("/hang"))[0], 5)
     with hooks.sender(total_seconds=2) as sender:
-        assert sender.hand_out() == AT_ONCE_OF_OWNER
-        assert max(sender._of_webhook.values()) <= AT_ONCE_OF_WEBHOOK
-        assert sender.hand_out() == 0
+        assert sender.send_due() == PARALLEL_PER_OWNER
+        assert max(sender._of_webhook.values()) <= PARALLEL_PER_WEBHOOK
+        assert sender.send_due() == 0
 
 
 def test_what_is_lost_between_sending_and_noting_is_sent_again_under_the_same_id(hooks: Hooks, receiver: Receiver) -> None:
@@ -219,7 +219,7 @@ def test_what_is_lost_between_sending_and_noting_is_sent_again_under_the_same_id
     with hooks.sessions.begin() as session:
         (lost,) = claim_due(session, 1, lease_seconds=60)  # its sender dies now, sent or not
     with hooks.sender() as sender:
-        assert sender.hand_out() == 0
+        assert sender.send_due() == 0
         hooks.make_due(delivery_id)  # the lease is over
         (delivery,) = hooks.send(sender, delivery_id)
     assert (delivery.state, delivery.attempts) == ("succeeded", 2)
@@ -245,7 +245,7 @@ def test_a_changed_service_secret_is_named_and_signs_nothing(hooks: Hooks, recei
     hooks.settings = hooks.settings.model_copy(update={"api_key_secret": "another secret of the service"})
     with hooks.sender() as sender:
         (delivery,) = hooks.send(sender, *hooks.tell(webhook_id))
-    assert delivery.last_error == FOREIGN_SECRET
+    assert delivery.last_error == SECRET_CHANGED
     assert receiver.heard == []
 
 
