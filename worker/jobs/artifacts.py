@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -24,12 +24,12 @@ CHUNK_BYTES = 1 << 22
 USED_AT_RESOLUTION = timedelta(hours=1)  # `used_at` is not updated more often
 
 
-def artifact_key(**dependencies: Any) -> str:
+def artifact_key(**dependencies: object) -> str:
     """The sha256 of the canonical JSON of everything that an artifact depends on."""
     return hashlib.sha256(json.dumps(dependencies, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def stage_key(stage: str, **dependencies: Any) -> str:
+def stage_key(stage: str, **dependencies: object) -> str:
     """The key of a stage: the digest of everything that its outputs depend on, including the engine's version."""
     return artifact_key(stage=stage, engine=ENGINE_VERSION, **dependencies)
 

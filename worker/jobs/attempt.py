@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import Dataset, Job, Model, Upload
+from app.db.models import Dataset, Job, Json, Model, Upload
 from app.db.session import is_outage
 from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
@@ -140,13 +140,13 @@ class Attempt(AbstractContextManager["Attempt"]):
     def run_stage(
         self,
         stage: str,
-        arguments: dict[str, Any],
+        arguments: Json,
         *,
         network: bool = False,
         part: str | None = None,
         workspace: StageWorkspace | None = None,
-        on_output: Callable[[str, dict[str, Any] | None], None] | None = None,
-    ) -> dict[str, Any]:
+        on_output: Callable[[str, Json | None], None] | None = None,
+    ) -> Json:
         """Run a stage in the child process and record its events and progress; returns its result.
 
         Parameters

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -45,11 +45,11 @@ def run_finetune(attempt: Attempt) -> None:
     findings: Json = {
         **_compared(json.loads(pipeline.file(COMPARISON).read_text())),
         "probe": json.loads(pipeline.file(REPORT).read_text()),
-        **{arm: [run["shown"] for run in runs[arm]] for arm in ARMS},
-        "history": [{"arm": arm, "seed": run["shown"]["seed"], "epochs": run["history"]} for arm in ARMS for run in runs[arm]],
+        **{arm: [run.summary for run in runs[arm]] for arm in ARMS},
+        "history": [{"arm": arm, "seed": run.summary["seed"], "epochs": run.epochs} for arm in ARMS for run in runs[arm]],
     }
     findings["warnings"] = _warnings(findings)
-    best = max(runs["treatment"], key=lambda run: run["shown"]["validation_accuracy"] or 0.0)["shown"]
+    best = max((run.summary for run in runs["treatment"]), key=lambda run: run["validation_accuracy"] or 0.0)
     files = RunFiles("treatment", best["seed"])
     checked, weights = json.loads(pipeline.file(files.checked).read_text()), pipeline.sha256(files.weights)
     lineage = {"job": job.id, "parent": model.id, "seed": best["seed"], "epoch": best["best_epoch"], "weight": job.spec["lambda"]}
@@ -63,7 +63,7 @@ def run_finetune(attempt: Attempt) -> None:
     attempt.write(finish)
 
 
-def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, uploaded: str | None, device: str = "auto") -> list[Stage]:
+def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str | None, device: str = "auto") -> list[Stage]:
     """The stages of a finetune job, each with the digest of everything that its outputs depend on; no key depends on the device.
 
     The probe, the network before training, is scored by the stages of a score job, with the same keys.
@@ -105,7 +105,7 @@ def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, upl
                     network=downloads,
                     sharded=True,
                     part=part,
-                    epochs_of=run,
+                    run=files,
                 ),
                 Stage(
                     "evaluate",
@@ -166,13 +166,20 @@ def _tuned_request(model: Model, device: str) -> ModelRequest:
     )
 
 
-def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
-    """One run: its entry in the result, and its epochs."""
+@dataclass(frozen=True)
+class _Run:
+    """One training run: its summary in the result, and its epochs."""
+
+    summary: Json
+    epochs: list[Json]
+
+
+def _read_run(pipeline: Pipeline, files: RunFiles) -> _Run:
     trained, report = (json.loads(pipeline.file(name).read_text()) for name in (files.history, files.report))
     epochs, best = trained["epochs"], trained["best_epoch"]
     report["warnings"] = [*trained["warnings"], *report["warnings"]]
     validation = next((epoch["validation_accuracy"] for epoch in epochs if epoch["epoch"] == best), None)
-    shown = {
+    summary: Json = {
         "seed": files.seed,
         "best_epoch": best,
         "epochs": len(epochs),
@@ -180,10 +187,10 @@ def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
         "validation_accuracy": validation,
         "report": report,
     }
-    return {"shown": shown, "history": epochs}
+    return _Run(summary, epochs)
 
 
-def _compared(found: dict[str, Any]) -> Json:
+def _compared(found: Json) -> Json:
     """The output of `compare`, regrouped into means, differences, and the differences in words, treatment against control first."""
     measured = [name for name in MEASURES if name in found]
     differences = {name: found[name]["differences"] for name in measured}
@@ -202,7 +209,7 @@ def _warnings(findings: Json) -> list[str]:
     return [f"{text} ({'all networks' if len(which) == everything else '; '.join(which)})" for text, which in about.items()]
 
 
-def _register(session: Session, parent: Model, weights: str, checked: dict[str, Any], lineage: Json) -> str:
+def _register(session: Session, parent: Model, weights: str, checked: Json, lineage: Json) -> str:
     """Add the fine-tuned network as a ready model; returns its id."""
     now = datetime.now(UTC)
     name = f"{parent.name}, fine-tuned"

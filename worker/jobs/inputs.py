@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -45,7 +44,7 @@ class Sources:
         self._fetchers = {"model": self._model, "vlm": self._vlm, "dataset": self._dataset, **further}
         self._fetched: dict[str, Json | None] = {}
 
-    def fetch(self, names: tuple[str, ...]) -> dict[str, Any]:
+    def fetch(self, names: tuple[str, ...]) -> Json:
         """Put the named sources into the workspace; return what stages need to find them."""
         for name in names:
             if name not in self._fetched:

@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.db import transitions
+from app.db.models import Json
 from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.metrics import STAGES_REUSED
-from worker.stages.files import epoch_of
+from worker.stages.files import RunFiles, epoch_of
 
-FetchSources = Callable[[tuple[str, ...]], dict[str, Any]]
+FetchSources = Callable[[tuple[str, ...]], Json]
 """Put the named sources into the workspace; return what stages need to find them."""
 
 log = structlog.get_logger(__name__)
@@ -42,20 +42,20 @@ class Stage:
     network : whether the stage downloads weights or images by name; no other stage may use the network
     sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
     part : which of several runs of the stage in one job this is, for people
-    epochs_of : arm and seed of a training run. Its shards are epochs: each has an event and replaces the epoch before
+    run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
     """
 
     name: str
     key: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    arguments: Json = field(default_factory=Json)
     sources: tuple[str, ...] = ()
     stored: bool = True
     network: bool = False
     sharded: bool = False
     part: str | None = None
-    epochs_of: dict[str, Any] | None = None
+    run: RunFiles | None = None
 
     @property
     def shard_folder(self) -> str:
@@ -91,7 +91,7 @@ class Pipeline:
         self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items() if stage.stored} | given
         self._stored: dict[str, str] = {}  # file name -> sha256
         self._unstored: set[str] = set()  # names of outputs in the workspace that do not go to storage
-        self._pending_epochs: list[dict[str, Any]] = []  # events of epochs that were not stored
+        self._pending_epochs: list[Json] = []  # events of epochs that were not stored
 
     def run(self) -> None:
         """Bring every output that is to be stored into storage."""
@@ -193,13 +193,13 @@ class Pipeline:
                     lost.add(sha256)
                     complete = False
 
-    def _store_output(self, stage: Stage, name: str, about: dict[str, Any] | None) -> None:
+    def _store_output(self, stage: Stage, name: str, about: Json | None) -> None:
         """Store a shard that a stage reports. The child process is not trusted: only the last part of the name is used."""
         path = self._workspace.folder / stage.shard_folder / Path(name).name
-        if stage.epochs_of is None:
+        if stage.run is None:
             self._store_shard(stage, path)
         else:
-            self._store_epoch(stage, path, {**stage.epochs_of, **(about or {})})
+            self._store_epoch(stage, path, {"arm": stage.run.arm, "seed": stage.run.seed, **(about or {})})
 
     def _store_shard(self, stage: Stage, path: Path) -> None:
         """Store a finished shard and add its event, in one transaction."""
@@ -212,7 +212,7 @@ class Pipeline:
 
         self._attempt.write(record)
 
-    def _store_epoch(self, stage: Stage, path: Path, event: dict[str, Any]) -> None:
+    def _store_epoch(self, stage: Stage, path: Path, event: Json) -> None:
         """Store a finished epoch in place of earlier ones and add its event, in one transaction.
 
         An epoch is not stored when a newer one is already finished, since a run resumes from the newest; its event is then added

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import ConceptLibrary, Dataset, Model
+from app.db.models import ConceptLibrary, Dataset, Json, Model
 from iis_engine.specs import VISUAL_KINDS
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import stage_key
@@ -94,7 +93,7 @@ class ScoreRequest:
     library_dataset : the data set that a library is cut from and fitted on; None for the scored one
     """
 
-    spec: dict[str, Any]
+    spec: Json
     model: Model | None
     dataset: Dataset
     vlm: Model | None = None
@@ -190,7 +189,7 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     return [*stages, Stage("report", stage_key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 
-def backbone_of(model: Model) -> dict[str, Any]:
+def backbone_of(model: Model) -> Json:
     """Everything that a network's representation depends on."""
     return {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
 
@@ -207,7 +206,7 @@ def _fit_on_library_dataset(attempt: Attempt, request: ScoreRequest) -> Pipeline
     return pipeline
 
 
-def data_of(dataset: Dataset) -> dict[str, Any]:
+def data_of(dataset: Dataset) -> Json:
     """Everything that a data set's images and their split depend on."""
     return {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
 
@@ -230,7 +229,7 @@ def classes_stage(vlm: Model, class_names: list[str]) -> Stage:
     return Stage("embed_classes", key, (), (CLASSES,), {"class_names": class_names}, ("vlm",), network=is_downloaded(vlm))
 
 
-def _text_stages(request: ScoreRequest, data: dict[str, Any]) -> list[Stage]:
+def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
     """Stages of a vision-language model: embeddings of phrases, and of images and classes where text concepts are fitted."""
     vlm = request.vlm
     if vlm is None or not (request.has_words or request.has_names):
@@ -244,7 +243,7 @@ def _text_stages(request: ScoreRequest, data: dict[str, Any]) -> list[Stage]:
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
 
 
-def _reused_library(session: Session, owner_id: str, choice: dict[str, Any]) -> ConceptLibrary | None:
+def _reused_library(session: Session, owner_id: str, choice: Json) -> ConceptLibrary | None:
     """The library that a job names by id; the API has checked that it belongs to the model."""
     if "id" not in choice:
         return None

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from app.db.models import Json
 from worker.jobs.artifacts import OwnersArtifacts
 from worker.queries.file_cache import FileCache
 from worker.runtime import Runtime
@@ -32,7 +32,7 @@ class Query:
 
     owner_id: str
     kind: str
-    about: dict[str, Any]
+    about: Json
 
 
 class QueryContext:
@@ -61,9 +61,7 @@ class QueryContext:
         """Remove cached files of an owner."""
         self.files.drop(f"{owner_id}/{name}" for name in names)
 
-    def run_stage(
-        self, owner_id: str, stage: str, arguments: dict[str, Any], *, reads: tuple[Path, ...] = (), network: bool = False
-    ) -> dict[str, Any]:
+    def run_stage(self, owner_id: str, stage: str, arguments: Json, *, reads: tuple[Path, ...] = (), network: bool = False) -> Json:
         """Run a stage in the folder of the owner's cached files, in a process of this owner that stays warm; returns its result."""
         child = self._child_of(owner_id, network=network)
         return self._run(child, owner_id, stage, self.folder(owner_id), arguments, QUERY_DEADLINE_SECONDS, reads, network=network)
@@ -72,13 +70,13 @@ class QueryContext:
         self,
         owner_id: str,
         stage: str,
-        arguments: dict[str, Any],
+        arguments: Json,
         *,
         workspace: Path,
         seconds: float,
         reads: tuple[Path, ...] = (),
         network: bool,
-    ) -> dict[str, Any]:
+    ) -> Json:
         """Run a stage in a new process that ends with it; callable from any thread."""
         child = ChildProcess(self.runtime.child_home, LockedFolder(workspace, PROCESS_FOLDER), sees=workspace)
         try:
@@ -103,12 +101,12 @@ class QueryContext:
         owner_id: str,
         stage: str,
         workspace: Path,
-        arguments: dict[str, Any],
+        arguments: Json,
         seconds: float,
         reads: tuple[Path, ...],
         *,
         network: bool,
-    ) -> dict[str, Any]:
+    ) -> Json:
         watch = Watch(self.stop, time.monotonic() + seconds, self.runtime.limits)
         return child.run(
             *(stage, workspace, arguments, watch),

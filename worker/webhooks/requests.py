@@ -105,9 +105,7 @@ def _addresses(target: Target, limits: RequestLimits) -> list[Address]:
     """The addresses of the host, all of which webhooks may reach."""
     addresses = [target.literal] if target.literal is not None else _resolve(target.host, target.port, limits.connect_seconds)
     if not all(is_reachable(address, limits.allowed) for address in addresses):
-        raise RequestRefused(
-            "The host name resolves to an address outside the public internet, which webhooks cannot reach."
-        )
+        raise RequestRefused("The host name resolves to an address outside the public internet, which webhooks cannot reach.")
     return addresses
 
 
