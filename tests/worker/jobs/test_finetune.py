@@ -1,4 +1,4 @@
-"""The finetune job from stages to a registered model: what it finds, and that it finds the same whatever is killed on the way."""
+"""The finetune job: results, the registered model, and the same numbers when processes are killed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLOURS = {"red": (150, 90, 90), "green": (90, 150, 90), "blue": (90, 90, 150)}
 PER_CLASS = 20
 
 
-def test_a_job_finds_what_its_three_arms_are_worth_and_registers_the_best_treatment(service: Service) -> None:
+def test_a_finetune_job_compares_its_arms_and_registers_the_best_treatment_run(service: Service) -> None:
     job_id = add_finetune(service, *inputs(service))
     assert service.run(job_id) == "succeeded", service.job(job_id).error
     findings, made = result_of(service, job_id)
@@ -92,7 +92,7 @@ def assert_shared(service: Service, job_id: str) -> None:
     assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"][:1]
 
 
-def test_what_differs_from_a_network_in_its_classifier_alone_shares_its_scores_and_none_of_its_runs(service: Service) -> None:
+def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(service: Service) -> None:
     model_id, dataset_id = inputs(service)
     quick = {"trains": "head", "seeds": [0], "epochs": 1, "rebuild_every": None}
     first = add_finetune(service, model_id, dataset_id, **quick)
@@ -106,7 +106,7 @@ def test_what_differs_from_a_network_in_its_classifier_alone_shares_its_scores_a
     assert epochs_of(service, second) == [("treatment", 0, 1), ("control", 0, 1)]
 
 
-def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_same_numbers(service: Service) -> None:
+def test_a_job_whose_child_and_worker_are_killed_has_the_same_numbers(service: Service) -> None:
     undisturbed = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
     service.become_another_owner()  # who finds nothing finished
@@ -130,7 +130,7 @@ def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_s
     assert made.digest == like.digest
 
 
-def test_epochs_that_come_faster_than_they_are_stored_are_passed_over_but_told_until_the_job_is_canceled(
+def test_epochs_that_finish_faster_than_they_are_stored_have_events_but_are_not_all_stored(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, upload = list[int](), OwnersArtifacts.upload
@@ -170,7 +170,7 @@ def test_epochs_that_come_faster_than_they_are_stored_are_passed_over_but_told_u
         ({"learning_rate": 1000.0, "optimizer": "sgd"}, "finite"),
     ],
 )
-def test_what_cannot_be_trained_fails_at_once_with_the_engines_sentence(service: Service, changes: dict[str, Any], words: str) -> None:
+def test_invalid_training_settings_fail_without_retry(service: Service, changes: dict[str, Any], words: str) -> None:
     job_id = add_finetune(service, *inputs(service), **changes)
     assert service.run(job_id) == "failed"
     job = service.job(job_id)

@@ -1,4 +1,4 @@
-"""Libraries cut from another data set than the scored one: whose stages they share, what their concepts show, and how they are told."""
+"""Libraries cut from another data set than the scored one: shared stages, exemplars, and reports."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def stages(service: Service, job_id: str, state: str, dataset: str | None) -> li
     return [event["stage"] for event in found if event.get("dataset") == dataset]
 
 
-def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one(service: Service, dispatcher: QueryDispatcher) -> None:
+def test_a_library_from_another_data_set_is_shared_with_jobs_on_that_data_set(service: Service, dispatcher: QueryDispatcher) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"
     home = checked(service, {"bright": 200, "dark": 40}, seed=0)
@@ -98,7 +98,7 @@ def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one
     assert said["interpretation"]["class"] in {"bright", "dark"}
 
 
-def test_a_library_that_nobody_has_cut_yet_is_cut_first_and_kept_for_later(service: Service) -> None:
+def test_a_library_from_another_data_set_is_fitted_once_and_reused(service: Service) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"
     home, other = checked(service, {"bright": 200, "dark": 40}, seed=0), checked(service, {"black": 10, "white": 250}, seed=1)

@@ -1,4 +1,4 @@
-"""A study's jobs through a worker that is killed on the way: the same numbers, and nothing that was finished is computed twice."""
+"""Jobs of a study whose worker is killed: the same numbers, and no finished stage is computed twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENT_SECONDS = 300
 
 
 @pytest.mark.timeout(1800)
-def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS
     spared = start_study(service)
     for job in sorted(jobs_of(service, spared)):
@@ -60,7 +60,7 @@ def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service
     assert extractions == DATASETS  # one for each data set, however many jobs read it
 
 
-def test_a_study_that_another_one_contains_is_not_computed_again(service: Service) -> None:
+def test_a_study_contained_in_another_study_reuses_its_stages(service: Service) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS
     dataset = add_features(service, 0)
     body: dict[str, Any] = {"datasets": [dataset], "libraries": [{"kind": "prototype"}], "concept_counts": [8]}

@@ -1,4 +1,4 @@
-"""The thread that answers questions: nobody waits in vain for what broke, and nobody for another's data set."""
+"""The query server: replies after errors, retries when the broker fails, and data sets unpacked in parallel."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def answered(broker: Redis, where: str, seconds: float = 20) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def test_whoever_asks_what_breaks_the_answerer_is_told_at_once(
+def test_a_query_that_crashes_the_handler_gets_a_reply_at_once(
     query_server: QueryServer, ask: Ask, broker: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_dispatcher: QueryDispatcher, _question: Query) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_whoever_asks_what_breaks_the_answerer_is_told_at_once(
         assert answered(broker, ask("outcomes", job="job_any"))["refused"]["code"] == "worker_failed"
 
 
-def test_a_dispatcher_that_cannot_be_set_up_is_tried_again(
+def test_a_dispatcher_that_fails_to_start_is_retried(
     query_server: QueryServer, ask: Ask, broker: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
@@ -91,7 +91,7 @@ def test_a_dispatcher_that_cannot_be_set_up_is_tried_again(
 
 
 @pytest.mark.parametrize("aside", [False, True])
-def test_a_question_whose_answer_finds_no_broker_is_answered_when_that_is_back(
+def test_a_query_is_repeated_when_the_broker_fails_before_its_reply(
     *,
     query_server: QueryServer,
     ask: Ask,
@@ -123,7 +123,7 @@ def test_a_question_whose_answer_finds_no_broker_is_answered_when_that_is_back(
     assert answered(broker, where, 60)["result"]["times"] > 1 + aside
 
 
-def test_a_data_set_is_unpacked_while_others_are_answered(service: Service, query_server: QueryServer, ask: Ask, broker: Redis) -> None:
+def test_a_data_set_is_unpacked_while_other_queries_run(service: Service, query_server: QueryServer, ask: Ask, broker: Redis) -> None:
     dataset = service.add_dataset(b"no archive at all", "images.zip", kind="images", state="ready", test_share=0.2, split_seed=0)
     job = service.add_score(dataset, service.add_model("timm:resnet10t", initial_seed=0))
     with service.runtime.sessions.begin() as session:

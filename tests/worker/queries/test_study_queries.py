@@ -1,4 +1,4 @@
-"""Questions about a study: its statistics, figures and table are made once for each state of it, and kept."""
+"""Queries about a study: analysis, figures and table are computed once for each state of its jobs."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ def kept(service: Service, kind: str) -> int:
         return session.scalar(select(func.count()).where(StageArtifact.stage == kind)) or 0
 
 
-def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(
-    service: Service, dispatcher: QueryDispatcher, study_id: str
-) -> None:
+def test_a_study_is_analysed_once_for_each_state_of_its_jobs(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     first = ask(service, dispatcher, "study_analysis", study_id)
     analysis = json.loads(first)
     with service.runtime.sessions() as session:
@@ -127,9 +125,7 @@ def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(
     assert kept(service, "study_analysis") == 2
 
 
-def test_figures_are_drawn_from_the_kept_statistics_where_the_grid_has_something_for_them(
-    service: Service, dispatcher: QueryDispatcher, study_id: str
-) -> None:
+def test_figures_are_drawn_from_the_stored_analysis(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     png = ask(service, dispatcher, "study_figure", study_id, name="iis_accuracy", format="png")
     assert Image.open(io.BytesIO(png)).width > 500
     assert ask(service, dispatcher, "study_figure", study_id, name="agreement", format="svg").startswith(b"<?xml")
@@ -139,7 +135,7 @@ def test_figures_are_drawn_from_the_kept_statistics_where_the_grid_has_something
     assert refused.value.error["code"] == "figure_absent"
 
 
-def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
+def test_the_table_has_a_row_with_a_curve_for_each_cell(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     table = pq.read_table(io.BytesIO(ask(service, dispatcher, "study_table", study_id))).to_pylist()
     with service.runtime.sessions() as session:
         rows = study_rows(session, service.owner_id, study_id)
@@ -150,7 +146,7 @@ def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, disp
         assert written == row
 
 
-def test_another_owners_study_is_not_there(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
+def test_a_study_of_another_owner_is_not_found(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     service.become_another_owner()
     with pytest.raises(StageRefused, match="no study") as refused:
         ask(service, dispatcher, "study_analysis", study_id)
