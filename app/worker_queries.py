@@ -23,9 +23,9 @@ REPLY_EXPIRY_SECONDS = 60
 RETRY_AFTER_SECONDS = 2
 SOCKET_MARGIN_SECONDS = 5
 
-ABSENT = frozenset({"image_absent", "concept_absent", "class_absent", "study_absent", "figure_absent"})
+NOT_FOUND_CODES = frozenset({"image_absent", "concept_absent", "class_absent", "study_absent", "figure_absent"})
 """Codes that become 404: the URL names something that does not exist."""
-GONE = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_images"})
+CONFLICT_CODES = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_images"})
 """Codes that become 409: the job has no such data, or no longer."""
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ async def ask(settings: Settings, owner_id: str, kind: str, about: dict[str, Any
         raise Unavailable("The workers cannot be reached; try again shortly.", code="broker_unavailable") from error
     if received is None:
         raise Unavailable(
-            f"No worker answered within {timeout_seconds:g} seconds; it may still be loading the model. Ask again.",
+            f"No worker answered within {timeout_seconds:g} seconds; it may still be loading the model. Try again.",
             code="worker_busy",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
@@ -74,7 +74,7 @@ def _refusal(refused: dict[str, Any]) -> ApiError:
     code, message, param = refused["code"], refused["message"], refused["param"]
     if code == "worker_failed":
         return Unavailable(message, code=code, retry_after_seconds=RETRY_AFTER_SECONDS)
-    if code in ABSENT:
+    if code in NOT_FOUND_CODES:
         return NotFound(message, code=code)
-    kind = Conflict if code in GONE else InvalidInput
+    kind = Conflict if code in CONFLICT_CODES else InvalidInput
     return kind(message, code=code, param=param)

@@ -21,7 +21,7 @@ def test_content_deleted_between_upload_and_row_is_uploaded_again(service: Servi
     path = service.folder / "output"
     path.write_bytes(b"an output")
     stored = artifacts.upload("key", "heads", path, lambda: None)
-    artifacts.store.delete(stored.sha256)  # as whoever finds it unreferenced does
+    artifacts.store.delete(stored.sha256)  # as the garbage collector does with unreferenced content
     with service.runtime.sessions.begin() as session:
         artifacts.record(session, stored)
     assert artifacts.store.exists(stored.sha256)
@@ -31,7 +31,7 @@ def test_content_deleted_between_upload_and_row_is_uploaded_again(service: Servi
 
 def test_a_symbolic_link_in_the_workspace_is_not_followed(service: Service, artifacts: OwnersArtifacts) -> None:
     secret, path = service.folder / "secret", service.folder / "output"
-    secret.write_bytes(b"what only the parent can read")
+    secret.write_bytes(b"readable for the parent only")
     path.write_bytes(secret.read_bytes())
     stored = artifacts.upload("key", "heads", path, lambda: None)
     artifacts.store.delete(stored.sha256)

@@ -28,7 +28,7 @@ TEST_IMAGES = 90
 
 
 class Quiet:
-    """A stage's reporter that nobody listens to."""
+    """A reporter that discards every report."""
 
     def progress(self, done: int, total: int) -> None: ...
 
@@ -283,7 +283,7 @@ def artifacts_of(service: Service, scored_id: str) -> dict[str, str]:
 
 
 def interactive(files: dict[str, str], **about: Any) -> dict[str, Any]:
-    """The answer to a question about one image."""
+    """The result of a query about one image."""
     asked = {"kept": 4, "sparsity": None, **about}
     arguments = {"kind": "explain", "about": asked, "files": files, "posted": {}, "model": None, "dataset": None, "dataset_folder": None}
     return answer(Path(), arguments | {"warm_bytes": 0}, Quiet())

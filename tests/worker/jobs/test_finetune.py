@@ -109,7 +109,7 @@ def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(
 def test_a_job_whose_child_and_worker_are_killed_has_the_same_numbers(service: Service) -> None:
     undisturbed = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
-    service.become_another_owner()  # who finds nothing finished
+    service.become_another_owner()  # so that no stage is reused
     job_id = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     worker = service.start_worker()
     wake_worker(job_id)
@@ -154,10 +154,10 @@ def test_epochs_that_finish_faster_than_they_are_stored_have_events_but_are_not_
     assert running.result(10) == "canceled"
     assert begun[0] == 1
     assert begun[1] >= 4
-    told = [epoch for _, _, epoch in epochs_of(service, job_id)]
-    assert told == list(range(1, len(told) + 1))
+    epochs = [epoch for _, _, epoch in epochs_of(service, job_id)]
+    assert epochs == list(range(1, len(epochs) + 1))
     kept = sorted(shards(service))
-    assert kept == [told[-1], 1999]  # the run's newest, and what another job has of a later one
+    assert kept == [epochs[-1], 1999]  # the newest epoch of this run, and a later one of another job
     with service.runtime.sessions() as session:
         assert session.get(FinetuneResult, job_id) is None
         assert session.scalar(select(func.count()).where(Model.lineage.is_not(None))) == 0
@@ -184,7 +184,7 @@ ELEMENTS = {"kind": "patches", "images_per_class": 5, "seed": 0}
 
 
 def inputs(service: Service) -> tuple[str, str]:
-    """A checked network of a few thousand weights and checked images of three colours that are not always told apart."""
+    """A checked network of a few thousand weights and validated images of three colours that overlap."""
     import torch
 
     torch.manual_seed(0)
@@ -250,14 +250,14 @@ def shards(service: Service) -> dict[int, str]:
 
 
 def add_later_epoch(service: Service, stage: str, sha256: str) -> None:
-    """What another job in the same run would have stored."""
+    """Store an epoch as another job with the same run would."""
     name = epoch_file(1999)
     with service.runtime.sessions.begin() as session:
         session.add(StageArtifact(owner_id=service.owner_id, key=shard_key(stage, name), stage=f"{stage}/{name}", blob_sha256=sha256))
 
 
 def epochs_of(service: Service, job_id: str) -> list[tuple[str, int, int]]:
-    """Arm, seed and number of each epoch that a job has told, in order."""
+    """Arm, seed and number of each epoch event of a job, in order."""
     return [(event["arm"], event["seed"], event["epoch"]) for event in service.events(job_id, "epoch")]
 
 

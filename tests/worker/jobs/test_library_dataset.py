@@ -94,8 +94,10 @@ def test_a_library_from_another_data_set_is_shared_with_jobs_on_that_data_set(se
     assert {exemplar["image"].split("/")[0] for concept in concepts for exemplar in concept.exemplars} <= {"black", "grey", "white"}
 
     assert predictors
-    said = dispatcher.run(Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False}))
-    assert said["interpretation"]["class"] in {"bright", "dark"}
+    explanation = dispatcher.run(
+        Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False})
+    )
+    assert explanation["interpretation"]["class"] in {"bright", "dark"}
 
 
 def test_a_library_from_another_data_set_is_fitted_once_and_reused(service: Service) -> None:
@@ -121,6 +123,6 @@ def test_a_library_from_another_data_set_is_fitted_once_and_reused(service: Serv
 
 
 def libraries(service: Service) -> list[str]:
-    """The sha256 of what fitting the library has left."""
+    """The sha256 of the outputs of the stage that fits the library."""
     with service.runtime.sessions() as session:
         return list(session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "libraries")))

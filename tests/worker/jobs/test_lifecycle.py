@@ -92,7 +92,7 @@ def test_a_suspended_worker_cannot_write_after_its_lease_has_expired(service: Se
     psutil.Process(worker.pid).suspend()
     other = service.start_worker()
     assert service.await_state(job_id, "succeeded").attempt == 2
-    compute.resume()  # its answer now waits in the pipe of the suspended worker
+    compute.resume()  # its result now waits in the pipe of the suspended worker
     other.kill()
     other.wait()
     late = service.add_check()

@@ -33,7 +33,7 @@ def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Serv
     expected = numbers(service, spared)
     assert len(expected) == JOBS
 
-    monkeypatch.setenv("IIS_LEASE_SECONDS", "8")  # a busy machine must not take what is in hand for lost
+    monkeypatch.setenv("IIS_LEASE_SECONDS", "8")  # so that a busy machine does not lose running jobs
     monkeypatch.setenv("IIS_MAX_ATTEMPTS", "6")
     service.become_another_owner()
     study = start_study(service)
@@ -42,7 +42,7 @@ def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Serv
         service.wait_until(
             lambda ended=ended: states(service, study)["succeeded"] >= ended and in_the_middle(service, study),
             PATIENT_SECONDS,
-            "a job in hand",
+            "a running job",
         )
         worker.kill()
         worker.wait()
@@ -51,7 +51,7 @@ def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Serv
 
     assert numbers(service, study) == expected
     jobs = [row["job"] for row in rows_of(service, study)]
-    assert sum(service.job(job).attempt for job in jobs) > JOBS  # the kills hit jobs in hand
+    assert sum(service.job(job).attempt for job in jobs) > JOBS  # the kills hit running jobs
     extractions = 0
     for job in jobs:
         finished = Counter(finished_for_good(service, job))
@@ -129,5 +129,5 @@ def rows_of(service: Service, study: str) -> list[dict[str, Any]]:
 
 
 def numbers(service: Service, study: str) -> list[dict[str, Any]]:
-    """The rows without what names jobs and data sets."""
+    """The rows without ids of jobs and data sets."""
     return [{name: value for name, value in row.items() if name not in ("job", "model")} for row in rows_of(service, study)]

@@ -35,7 +35,7 @@ class Words:
     vlm: str
 
     def add_vocabulary(self, *phrases: str) -> dict[str, Any]:
-        """A concept set of one version; returns what a job's spec says of it."""
+        """A concept set of one version; returns its entry in the specification of a job."""
         concept_set = ConceptSet(id=new_id("concept_set"), owner_id=self.service.owner_id, name="set")
         digest = phrases_digest(Phrase(text) for text in phrases)
         version = ConceptSetVersion(
@@ -56,7 +56,7 @@ class Words:
             "dataset": self.dataset,
             "library": library,
             "elements": {"kind": "patches", "images_per_class": 3, "seed": 0},
-            "protocol": "reference",  # fewer fits: what is scored is not the point here
+            "protocol": "reference",  # fewer fits, since the scores are not tested here
             "seed": 0,
             "vlm": self.vlm,
             "vocabulary": chosen,
@@ -70,7 +70,7 @@ class Words:
         return [event["stage"] for event in self.service.events(job_id, "stage") if event["state"] == state]
 
     def found(self, job_id: str) -> tuple[dict[str, Any], list[Concept], list[DroppedPhrase]]:
-        """Report, concepts and what was left out."""
+        """Report, concepts and dropped phrases."""
         assert self.service.job(job_id).state == "succeeded", self.service.job(job_id).error
         with self.service.runtime.sessions() as session:
             result = session.get_one(Result, job_id)
@@ -160,7 +160,7 @@ def test_a_job_reuses_the_phrase_embeddings_of_its_concept_sets_validation(words
     check = words.service.add_concept_set(*PHRASES, vlm_id=words.vlm, dataset_id=words.dataset)
     assert words.service.run(check) == "succeeded", words.service.job(check).error
     version = words.service.checked_version(check)
-    assert version.dropped == []  # what would leave other phrases to embed
+    assert version.dropped == []  # otherwise other phrases would be embedded
     job_id = words.score(TEXT, vocabulary={"id": version.concept_set_id, "version": 1, "digest": version.digest})
     assert words.found(job_id)[1]
     assert words.stages(job_id, "reused") == ["embed_phrases", "embed_classes"]
@@ -187,7 +187,7 @@ def test_visual_concepts_are_named_and_counted_in_the_report(words: Words) -> No
     for concept in concepts:
         assert concept.label == (concept.details["names"][0]["phrase"] if concept.details["named"] else None)
         assert len(concept.details["names"]) == 5
-    assert not {"embed_images", "embed_classes"} & set(words.stages(job_id, "finished"))  # of the images only crops are looked at
+    assert not {"embed_images", "embed_classes"} & set(words.stages(job_id, "finished"))  # only crops are embedded
     plain = words.service.add_score(words.dataset, words.backbone, library=CLUSTER, protocol="reference")
     assert words.service.run(plain) == "succeeded"
     assert all(concept.details is None for concept in words.found(plain)[1])

@@ -135,7 +135,7 @@ def test_the_sweeper_continues_after_an_error(service: Service) -> None:
     def break_once(_: object) -> None:
         if not broken.is_set():
             broken.set()
-            raise RuntimeError("a fault of our own")
+            raise RuntimeError("an error in maintenance")
 
     sweeper = Sweeper(service.runtime, break_once)
     sweeper.start()
@@ -155,8 +155,8 @@ def test_listeners_are_notified_of_every_state_change(service: Service) -> None:
         listener.execute("LISTEN job_events")
         job_id = service.add_check()
         claim(service, job_id)
-        heard = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
-    assert heard == [job_id, job_id]
+        received = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
+    assert received == [job_id, job_id]
 
 
 def test_validations_are_claimed_before_scores_that_were_queued_earlier(service: Service) -> None:
@@ -172,7 +172,7 @@ def test_owners_take_turns_starting_with_the_least_recently_served(service: Serv
     one = service.add_score(service.add_dataset(None, state="ready", digest="e"))
     with service.runtime.sessions() as session:
         assert list(queued_jobs(session, 10)) == [many[0], one, *many[1:]]
-    claim(service, many[0])  # a turn of the first owner
+    claim(service, many[0])  # the first owner is served
     with service.runtime.sessions() as session:
         assert list(queued_jobs(session, 2)) == [one, many[1]]
     claim(service, one)

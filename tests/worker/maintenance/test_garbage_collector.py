@@ -35,14 +35,14 @@ def collect(service: Service) -> None:
 
 
 def age(service: Service) -> None:
-    """Let every time be over."""
+    """Let uploads and artifacts expire."""
     with service.runtime.sessions.begin() as session:
         session.execute(update(Upload).values(expires_at=LONG_AGO))
         session.execute(update(StageArtifact).values(used_at=LONG_AGO))
 
 
 def with_old_output(service: Service, stage: str) -> OwnersArtifacts:
-    """Artifacts of which one, under `key`, was last used long ago."""
+    """Artifacts with one, under `key`, that was last used long ago."""
     artifacts = OwnersArtifacts(service.owner_id, service.runtime.store)
     path = service.folder / "output"
     path.write_bytes(b"an output")
@@ -112,7 +112,7 @@ def test_an_artifact_found_by_an_open_transaction_is_not_deleted(service: Servic
     artifacts = with_old_output(service, "heads")
     with service.runtime.sessions.begin() as session:
         found = artifacts.find(session, ["key"])
-        collect(service)  # passes the locked row over
+        collect(service)  # skips the locked row
     collect(service)
     assert files(service) == set(found.values())
 
@@ -188,8 +188,8 @@ def test_old_files_without_a_row_are_deleted(service: Service) -> None:
     path = next(Path(service.runtime.settings.storage_url.removeprefix("file://")).rglob(old))
     os.utime(path, (time.time() - 7200,) * 2)
     with service.runtime.sessions() as session:
-        gone = [drop_unknown_files(session, service.runtime.store, prefix, 3600) for prefix in range(CONTENT_PREFIXES)]
-    assert sum(gone) == 1
+        deleted = [drop_unknown_files(session, service.runtime.store, prefix, 3600) for prefix in range(CONTENT_PREFIXES)]
+    assert sum(deleted) == 1
     assert files(service) == {young}
     assert rows(service) == set()
 
@@ -201,6 +201,6 @@ def test_parallel_collectors_delete_everything_once(service: Service) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: collect(service), range(4)))
     with service.runtime.sessions() as session:
-        drop_unreferenced_content(session, service.runtime.store)  # what one passed over as another had it locked
+        drop_unreferenced_content(session, service.runtime.store)  # content that one collector skipped while another held its lock
         assert session.scalar(select(func.count()).select_from(Upload)) == 0
     assert files(service) == rows(service) == set()

@@ -76,7 +76,7 @@ def add_cells(service: Service, study_id: str, number: int) -> None:
 
 
 def report_of(accuracy: float, iis: float) -> dict[str, Any]:
-    """What a score leaves, as far as a study reads it, with a curve of three points."""
+    """The report of a score job, as far as a study reads it, with a curve of three points."""
     numbers = dict.fromkeys(REPORTED.values(), 0.4)
     intervals = {
         f"{name}{end}": value + shift for name, value in (("accuracy_representation", accuracy), ("iis", iis)) for end, shift in ENDS
@@ -87,8 +87,8 @@ def report_of(accuracy: float, iis: float) -> dict[str, Any]:
 
 
 def ask(service: Service, dispatcher: QueryDispatcher, kind: str, study_id: str, **about: Any) -> bytes:
-    answer = dispatcher.run(Query(service.owner_id, kind, {"study": study_id, **about}))
-    with service.runtime.store.open(answer["sha256"]) as content:
+    result = dispatcher.run(Query(service.owner_id, kind, {"study": study_id, **about}))
+    with service.runtime.store.open(result["sha256"]) as content:
         return content.read()
 
 
@@ -118,7 +118,7 @@ def test_a_study_is_analysed_once_for_each_state_of_its_jobs(service: Service, d
     with service.runtime.sessions() as session:
         sha256 = session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "study_analysis")).one()
     service.runtime.store.delete(sha256)
-    assert ask(service, dispatcher, "study_analysis", study_id) == first  # what storage has lost is made again
+    assert ask(service, dispatcher, "study_analysis", study_id) == first  # a result missing from storage is computed again
 
     add_cells(service, study_id, 4)
     assert json.loads(ask(service, dispatcher, "study_analysis", study_id))["rows"] == 10

@@ -143,7 +143,7 @@ def test_a_host_name_with_any_internal_address_is_refused(hooks: Hooks) -> None:
 
 
 def test_a_host_name_is_resolved_only_once(hooks: Hooks) -> None:
-    """The name is looked up once; whoever asked again would be led to the trap, which listens at the same port."""
+    """A second resolution would lead to the trap, which listens on the same port."""
     with Receiver(host="::1") as receiver:
         trap = Trap(port=receiver.port)
         resolver = Resolver({"rebinding.test": [["::1"], ["127.0.0.1"]]})
@@ -198,7 +198,7 @@ def test_slow_and_endless_responses_end_in_time_and_delay_no_other_delivery(hook
         endless = hooks.attempt(sender, receiver.url("/flood"))
     assert endless.last_status == 200
     assert endless.response_excerpt == "y" * EXCERPT_MAX_CHARACTERS
-    assert sent[0] < 16 << 20  # what the sockets' buffers take
+    assert sent[0] < 16 << 20  # the size of the sockets' buffers
     head_only, body_too, hung = (hooks.delivery(each[0]) for each in slow)
     assert (head_only.last_status, body_too.last_status, hung.last_status) == (None, 500, None)
     assert head_only.last_error == hung.last_error == "The receiver did not answer within 1.5 seconds."
@@ -217,14 +217,14 @@ def test_parallel_deliveries_are_limited_by_owner_and_webhook(hooks: Hooks, rece
 def test_a_delivery_lost_before_its_outcome_is_recorded_is_sent_again_with_the_same_id(hooks: Hooks, receiver: Receiver) -> None:
     (delivery_id,) = hooks.tell(hooks.add(receiver.url())[0])
     with hooks.sessions.begin() as session:
-        (lost,) = claim_due(session, 1, lease_seconds=60)  # its sender dies now, sent or not
+        (lost,) = claim_due(session, 1, lease_seconds=60)  # its sender is lost now, before or after sending
     with hooks.sender() as sender:
         assert sender.send_due() == 0
-        hooks.make_due(delivery_id)  # the lease is over
+        hooks.make_due(delivery_id)  # the lease has expired
         (delivery,) = hooks.send(sender, delivery_id)
     assert (delivery.state, delivery.attempts) == ("succeeded", 2)
     assert receiver.heard[0].headers["webhook-id"] == lost.event_id
-    with hooks.sessions.begin() as session:  # and if it was not dead, it has nothing to say any more
+    with hooks.sessions.begin() as session:  # a late outcome of the lost sender is ignored
         assert not record_outcome(session, lost, Outcome(500, "The receiver answered 500."))
     assert hooks.delivery(delivery_id).state == "succeeded"
 
