@@ -77,15 +77,22 @@ def explain_stages(spec: Json, scored: ScoredJob, model: Model | None, archive_s
             raise StageRefused("no_images", "The job was scored on ready features, so it has no network to read images with.", "upload")
         file, images_key = REPRESENTED, stage_key("represent", model=backbone_of(model), archive=archive_sha256)
         unpacked = stage_key("unpack", archive=archive_sha256)
-        sources = ("model", "archive")
         before = [
-            Stage("unpack", unpacked, (), (LOOSE_FOLDER,), {}, ("archive",), stored=False),
-            Stage("represent", images_key, (LOOSE_FOLDER,), (REPRESENTED,), {}, sources, network=is_downloaded(model), sharded=True),
+            Stage("unpack", unpacked, (), (LOOSE_FOLDER,), sources=("archive",), stored=False),
+            Stage(
+                "represent",
+                images_key,
+                (LOOSE_FOLDER,),
+                (REPRESENTED,),
+                sources=("model", "archive"),
+                network=is_downloaded(model),
+                sharded=True,
+            ),
         ]
     concepts = artifact_key(concepts=scored.concepts)
     key = stage_key("explain_rows", predictors=scored.predictors_key, images=images_key, concepts=concepts, **choices)
     arguments = {**choices, "tested": file == TEST_SET}
-    return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments, ("concepts",))]
+    return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments=arguments, sources=("concepts",))]
 
 
 def _fetch_archive(attempt: Attempt, archive: Upload, _: Path) -> Json:

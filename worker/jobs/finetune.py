@@ -100,8 +100,8 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
                     trained,
                     (FEATURES, IMAGES_FOLDER),
                     (files.weights, files.head, files.history),
-                    train,
-                    ("model", "dataset"),
+                    arguments=train,
+                    sources=("model", "dataset"),
                     network=downloads,
                     sharded=True,
                     part=part,
@@ -112,8 +112,8 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
                     scored,
                     (files.weights, files.head, IMAGES_FOLDER),
                     (files.report, files.checked),
-                    measure,
-                    ("dataset",),
+                    arguments=measure,
+                    sources=("dataset",),
                     sharded=True,
                     part=part,
                 ),
@@ -123,7 +123,7 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
     return [
         *probe,
         *runs,
-        Stage("compare", compared, (REPORT, *reports), (COMPARISON,), {"seeds": spec["seeds"], "trains": spec["trains"]}),
+        Stage("compare", compared, (REPORT, *reports), (COMPARISON,), arguments={"seeds": spec["seeds"], "trains": spec["trains"]}),
     ]
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import structlog
@@ -49,6 +49,7 @@ class Stage:
     key: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    _: KW_ONLY
     arguments: Json = field(default_factory=Json)
     sources: tuple[str, ...] = ()
     stored: bool = True

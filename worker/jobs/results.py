@@ -26,7 +26,7 @@ class FittedLibrary:
     settings: Json
     artifact_key: str
     concepts: Path  # JSON: [{origin, label, details, exemplars}]
-    left_out: Path  # JSON: [{text, reason, details}]
+    dropped: Path  # phrases as JSON: [{text, reason, details}]
     vectors: Path  # (M, d) npy
     exemplars_sha256: str | None  # a zip of crops, named in the exemplars of each concept; None without images
 
@@ -93,13 +93,13 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
             for offset, concept in enumerate(described[start : start + ROWS_PER_INSERT])
         ]
         session.execute(insert(Concept), rows)
-    left_out = json.loads(library.left_out.read_text())
-    for start in range(0, len(left_out), ROWS_PER_INSERT):
-        dropped = [
+    dropped = json.loads(library.dropped.read_text())
+    for start in range(0, len(dropped), ROWS_PER_INSERT):
+        rows = [
             {name: phrase[name] for name in DROPPED_COLUMNS} | {"library_id": row.id, "index": start + offset}
-            for offset, phrase in enumerate(left_out[start : start + ROWS_PER_INSERT])
+            for offset, phrase in enumerate(dropped[start : start + ROWS_PER_INSERT])
         ]
-        session.execute(insert(DroppedPhrase), dropped)
+        session.execute(insert(DroppedPhrase), rows)
     return row.id
 
 

@@ -52,7 +52,12 @@ def run_score(attempt: Attempt) -> None:
     reused = attempt.write(lambda session: _reused_library(session, job.owner_id, job.spec["library"]))
     settings = job.spec["library"] if reused is None else reused.settings | {"concept_count": reused.concept_count}
     request = ScoreRequest(
-        job.spec | {"library": settings}, rows.model, dataset, rows.vlm, reused and reused.artifact_key, rows.library_dataset
+        spec=job.spec | {"library": settings},
+        model=rows.model,
+        dataset=dataset,
+        vlm=rows.vlm,
+        library_key=reused and reused.artifact_key,
+        library_dataset=rows.library_dataset,
     )
     library_pipeline = _fit_on_library_dataset(attempt, request)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
@@ -68,11 +73,17 @@ def run_score(attempt: Attempt) -> None:
     if reused is None:
         fitting = library_pipeline or pipeline
         crops = fitting.sha256(EXEMPLARS) if dataset.kind != "features" else None
-        files = (fitting.file(name) for name in (CONCEPTS, LEFT_OUT, VECTORS))
-        fitted = FittedLibrary(settings, fitting.key(LIBRARY), *files, exemplars_sha256=crops)
-
-    keys = (pipeline.key(name) for name in (PREDICTORS, TEST_SET))
-    predictors = StoredPredictors(*keys) if job.spec["protocol"] == "exact" else None
+        fitted = FittedLibrary(
+            settings=settings,
+            artifact_key=fitting.key(LIBRARY),
+            concepts=fitting.file(CONCEPTS),
+            dropped=fitting.file(LEFT_OUT),
+            vectors=fitting.file(VECTORS),
+            exemplars_sha256=crops,
+        )
+    predictors = None
+    if job.spec["protocol"] == "exact":
+        predictors = StoredPredictors(predictors_key=pipeline.key(PREDICTORS), test_set_key=pipeline.key(TEST_SET))
 
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id
@@ -160,32 +171,32 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
             features,
             images,
             (FEATURES,),
-            {"elements": spec["elements"]},
-            ("model", "dataset"),
+            arguments={"elements": spec["elements"]},
+            sources=("model", "dataset"),
             network=is_downloaded(model),
             sharded=bool(images),
         )
     )
     if fits:
         stages += text_stages
-        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), measure | {"words": request.has_words}))
+        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=measure | {"words": request.has_words}))
     if fits and request.has_names:
         named_from = (FEATURES, LIBRARY, PHRASES, *images)
-        stages.append(Stage("name", name, named_from, (NAMES,), {}, ("vlm", "dataset"), network=is_downloaded(request.vlm)))
+        stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
     sized = (LIBRARY,) if count is None else ()
     stages += [
-        Stage("control", control, (FEATURES, *sized), (CONTROL,), measure | {"concept_count": count}),
-        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), measure),
-        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL, *names), (REPORT,), measure | named),
+        Stage("control", control, (FEATURES, *sized), (CONTROL,), arguments=measure | {"concept_count": count}),
+        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure),
+        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL, *names), (REPORT,), arguments=measure | named),
     ]
     if fits:
         shown = (CONCEPTS, LEFT_OUT, VECTORS, EXEMPLARS)
-        stages.append(Stage("explain", show, (FEATURES, LIBRARY, *names, *images), shown, named, image_source))
+        stages.append(Stage("explain", show, (FEATURES, LIBRARY, *names, *images), shown, arguments=named, sources=image_source))
     if protocol == "exact":  # `reference` stores no heads
         names_of = {"dataset": dataset.id} if images else None  # another data set may hold the same images under other names
         kept = stage_key("predictors", heads=heads, names_of=names_of)
         read = (FEATURES, LIBRARY, MEASUREMENT, *images)
-        stages.append(Stage("predictors", kept, read, (PREDICTORS, TEST_SET), {}, image_source))
+        stages.append(Stage("predictors", kept, read, (PREDICTORS, TEST_SET), sources=image_source))
     return [*stages, Stage("report", stage_key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 
@@ -214,19 +225,20 @@ def data_of(dataset: Dataset) -> Json:
 def materialise_stage(dataset: Dataset) -> Stage:
     """Unpack or download the images of a data set."""
     key = stage_key("materialise", dataset=data_of(dataset))
-    return Stage("materialise", key, (), (IMAGES_FOLDER,), {}, ("dataset",), stored=False, network=is_downloaded(dataset))
+    return Stage("materialise", key, (), (IMAGES_FOLDER,), sources=("dataset",), stored=False, network=is_downloaded(dataset))
 
 
 def phrases_stage(vlm: Model, vocabulary_digest: str) -> Stage:
     """Text embeddings of a vocabulary. They depend on no data set: validating a concept set computes them for all jobs."""
     key = stage_key("embed_phrases", vlm=vlm.digest, vocabulary=vocabulary_digest)
-    return Stage("embed_phrases", key, (), (PHRASES,), {}, ("vlm", "vocabulary"), network=is_downloaded(vlm))
+    return Stage("embed_phrases", key, (), (PHRASES,), sources=("vlm", "vocabulary"), network=is_downloaded(vlm))
 
 
 def classes_stage(vlm: Model, class_names: list[str]) -> Stage:
     """Text embeddings of class names; they depend on no vocabulary."""
     key = stage_key("embed_classes", vlm=vlm.digest, class_names=class_names)
-    return Stage("embed_classes", key, (), (CLASSES,), {"class_names": class_names}, ("vlm",), network=is_downloaded(vlm))
+    names = {"class_names": class_names}
+    return Stage("embed_classes", key, (), (CLASSES,), arguments=names, sources=("vlm",), network=is_downloaded(vlm))
 
 
 def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
@@ -239,7 +251,7 @@ def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
         return [phrases]
     key = stage_key("embed_images", vlm=vlm.digest, dataset=data)
     downloads, sources = is_downloaded(vlm), ("vlm", "dataset")
-    images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), {}, sources, network=downloads, sharded=True)
+    images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True)
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
 
 
