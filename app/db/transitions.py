@@ -39,7 +39,7 @@ class CancelRequested(Exception):
 
 
 def enqueue(session: Session, job: Job) -> None:
-    """Insert an accepted job as `queued`. Ring `app.queue.ring(job.id)` after the commit."""
+    """Insert an accepted job as `queued`. Call `app.queue.wake_worker(job.id)` after the commit."""
     job.state = "queued"
     session.add(job)
     session.flush()
@@ -47,10 +47,10 @@ def enqueue(session: Session, job: Job) -> None:
 
 
 def enqueue_all(session: Session, jobs: Sequence[Json]) -> None:
-    """Insert many accepted jobs as `queued`, each with its event, in a few statements. Ring for some of them after the commit.
+    """Insert many accepted jobs as `queued`, each with its event, in a few statements. Wake workers for some of them after the commit.
 
-    Nobody is notified, for nobody can be listening yet to a job that is not committed. Who works until nothing is queued, as every
-    worker does, needs no bell for each.
+    Listeners are not notified, since no client can listen to an uncommitted job. One message wakes a worker for many jobs, since it runs
+    queued jobs until none is left.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_
     return "queued"
 
 
-def hand_back(session: Session, job_id: str, token: str) -> None:
-    """A worker that is shutting down returns its job to the queue; the attempt does not count.
+def requeue(session: Session, job_id: str, token: str) -> None:
+    """Return a job to the queue when its worker shuts down; the attempt does not count.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def finish_cancel(session: Session, job_id: str, token: str) -> None:
 def release_expired(session: Session, max_attempts: int) -> list[str]:
     """Take jobs from workers that stopped renewing: queued again, `failed: worker_lost`, or canceled if that was asked.
 
-    Returns the ids that are queued again, for the caller to ring after the commit.
+    Returns the ids that are queued again; call `app.queue.wake_worker` for them after the commit.
     """
     expired = session.execute(
         select(Job.id, Job.state, Job.attempt)

@@ -12,7 +12,7 @@ from app.db.base import Base, created_at_column
 
 
 class Webhook(Base):
-    """An address that is told of events. Its secret is not here: it is derived from a salt (`app.webhooks.signing`)."""
+    """An address that is told of events. Its secret is not here: it is derived from a salt (`app.webhook_security.signing`)."""
 
     __tablename__ = "webhooks"
     __table_args__ = (Index("ix_webhooks_owner_id_id", "owner_id", "id"),)

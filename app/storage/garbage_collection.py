@@ -63,21 +63,21 @@ def drop_unreferenced_content(session: Session, store: ArtifactStore) -> int:
     return gone
 
 
-def drop_unknown_files(session: Session, store: ArtifactStore, shelf: int, older_than_seconds: float) -> int:
-    """Drop the files of one shelf that no row knows, which writers that died between file and row have left. Commits.
+def drop_unknown_files(session: Session, store: ArtifactStore, prefix: int, older_than_seconds: float) -> int:
+    """Delete the files under one prefix that have no row, left by writers that died before they inserted it. Commits.
 
     Each is made known first: from then on whoever stores the same content waits for us, and looks whether it is still there.
 
     Parameters
     ----------
-    shelf : 0 to `SHELVES` - 1
+    prefix : the first byte of the sha256, 0 to `CONTENT_PREFIXES` - 1
     older_than_seconds : younger ones are left to their writers
 
     Raises
     ------
     StorageUnavailable
     """
-    old = {sha256: size_bytes for sha256, size_bytes, age_seconds in store.contents(shelf) if age_seconds > older_than_seconds}
+    old = {sha256: size_bytes for sha256, size_bytes, age_seconds in store.contents(prefix) if age_seconds > older_than_seconds}
     if not old:
         return 0
     known = set(session.scalars(select(Blob.sha256).where(Blob.sha256.in_(list(old)))))

@@ -1,4 +1,4 @@
-"""Paths on the server that data sets may be read from."""
+"""Check that a data set's path on the server lies in a folder that the operator allows."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from pathlib import Path
 from app.errors import InvalidInput
 from app.settings import Settings
 
+NOT_ALLOWED = "This path is not inside a folder that the service may read; ask its operator, or upload an archive."
+
 
 def allowed_server_path(given: str, settings: Settings) -> Path:
-    """Where a path on the server leads to, links included; refused unless that lies in an allowed folder.
+    """Resolve a path on the server, symbolic links included, and require that it lies in an allowed folder.
 
-    A row keeps the path as it was given, and a link may lead elsewhere tomorrow: whoever reads what lies there asks here first.
+    The database keeps the path as it was sent, and a link may change its target: resolve it again for each read.
 
     Raises
     ------
     InvalidInput
-        With the same sentence whether such a path exists or not: it must not tell what else lies on the server.
+        With the same sentence whether the path exists or not, so that it reveals nothing about other files.
     """
-    refusal = InvalidInput(
-        "This path is not inside a folder that the service may read; ask its operator, or upload an archive.",
-        code="server_path_not_allowed",
-        param="server_path",
-    )
+    refusal = InvalidInput(NOT_ALLOWED, code="server_path_not_allowed", param="server_path")
     if "\0" in given or not Path(given).is_absolute():
         raise refusal
     try:

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
-SHELVES = 256
+CONTENT_PREFIXES = 256  # folders of content, one a value of the first byte of its sha256
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -164,10 +164,10 @@ class ArtifactStore:
         """The identifiers of the uploads of which any part is held."""
         return {Path(entry["name"]).name for entry in self._entries("parts") if entry["type"] == "directory"}
 
-    def contents(self, shelf: int) -> Iterator[tuple[str, int, float]]:
-        """sha256, size in bytes and age in seconds of all content on one of the `SHELVES`, by the first byte of the sha256."""
+    def contents(self, prefix: int) -> Iterator[tuple[str, int, float]]:
+        """sha256, size in bytes and age in seconds of all content whose sha256 begins with the byte `prefix`."""
         now = datetime.now(UTC).timestamp()
-        for entry in self._entries(f"sha256/{shelf:02x}"):
+        for entry in self._entries(f"sha256/{prefix:02x}"):
             name = Path(entry["name"]).name
             if entry["type"] == "file" and SHA256_PATTERN.fullmatch(name):
                 yield name, int(entry["size"]), now - _modified(entry)

@@ -19,7 +19,7 @@ from app.events.service import parse_cursor
 from app.http.caching import MAX_WAIT_SECONDS, parse_wait
 from app.http.idempotency import _content
 from app.http.pagination import ID_PATTERN, number_cursor
-from app.webhooks.addresses import UnfitUrl, read_url
+from app.webhook_security.addresses import InvalidUrl, read_url
 from iis_schemas.uploads import MAX_FILENAME_CHARACTERS, bare_filename
 from worker.jobs.artifacts import safe_name
 
@@ -232,7 +232,7 @@ def test_what_a_body_says_can_be_told_of_any_type(content_type: str | None, body
 @example("https://example.org:99999")
 @example("https://example.org:²")
 def test_a_receivers_url_is_refused_or_means_the_same_when_read_again(url: str) -> None:
-    with suppress(UnfitUrl):
+    with suppress(InvalidUrl):
         target = read_url(url, [], allow_http=False)
         assert read_url(target.url, [], allow_http=False) == target
 

@@ -1,6 +1,6 @@
-"""Where webhooks may lead: which URLs are taken, and which addresses are ever connected to. Nothing is resolved or sent here.
+"""Validate URLs of webhooks, and decide which addresses deliveries may connect to. Nothing is resolved or sent here.
 
-A URL is looked at when it is registered and again before each attempt; the address behind its name only then (`worker.webhooks.requests`).
+A URL is validated when it is registered and before each delivery; host names are resolved only then (`worker.webhooks.requests`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LOOPBACK = IPv4Address("127.0.0.1")
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # how some resolvers read a last label as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # last labels that some resolvers read as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1
 
-# What no receiver on the internet has. `is_global` says so of most, but not the same in every release of Python.
+# Networks without receivers on the internet. `is_global` covers most of them, but differs between releases of Python.
 # https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry
-_NEVER: tuple[Network, ...] = tuple(
+_NOT_PUBLIC: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24"),
@@ -39,13 +39,13 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the IPv4 address is the last 3
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: the IPv4 address follows one of these
 
 
-class UnfitUrl(ValueError):
-    """A URL that webhooks are not sent to; the sentence says what to give instead."""
+class InvalidUrl(ValueError):
+    """A URL that webhooks cannot use; the message says what to give instead."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL taken apart: nothing of it is parsed a second time, by another parser with other ideas."""
+    """A parsed URL, so that no second parser can interpret it differently."""
 
     scheme: str
     host: str
@@ -54,12 +54,12 @@ class Target:
 
     @property
     def literal(self) -> Address | None:
-        """The address that the host is, unless it is a name."""
+        """The host as an address; None when it is a name."""
         return _literal(self.host)
 
     @property
     def authority(self) -> str:
-        """Host and port as they stand in a URL, and in the header Host."""
+        """Host and port as in a URL and in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -69,48 +69,48 @@ class Target:
 
 
 def read_url(url: str, allowed: Sequence[Network], *, allow_http: bool) -> Target:
-    """Take a receiver's URL apart, or refuse it.
+    """Parse and validate a receiver's URL.
 
     Parameters
     ----------
-    allowed : networks that the operator lets webhooks reach beside the public internet
-    allow_http : whether the operator lets them go out unencrypted
+    allowed : networks that the operator allows in addition to the public internet
+    allow_http : whether the operator allows unencrypted deliveries
 
     Raises
     ------
-    UnfitUrl
-        With a sentence for whoever gave the URL.
+    InvalidUrl
+        When webhooks cannot use the URL.
     """
     if len(url) > URL_MAX_CHARACTERS or not _PRINTABLE.fullmatch(url) or "\\" in url:
-        raise UnfitUrl(
-            f"A webhook's URL has at most {URL_MAX_CHARACTERS:,} printable ASCII characters and no backslash; "
+        raise InvalidUrl(
+            f"A webhook's URL may have at most {URL_MAX_CHARACTERS:,} printable ASCII characters and no backslash; "
             "write other characters percent-encoded, and a host's name in its xn-- form."
         )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise UnfitUrl("This is no URL; give one such as https://example.org/hooks.") from None
+        raise InvalidUrl("This is not a URL; give one such as https://example.org/hooks.") from None
     scheme = parts.scheme.lower()
     if scheme != "https" and not (allow_http and scheme == "http"):
-        raise UnfitUrl("A webhook's URL begins with https://.")
+        raise InvalidUrl("A webhook's URL must begin with https://.")
     if "@" in parts.netloc:
-        raise UnfitUrl("A webhook's URL holds no user name or password; check the signature of what arrives instead.")
+        raise InvalidUrl("A webhook's URL must not contain a user name or password; verify the signature of deliveries instead.")
     if "#" in url:
-        raise UnfitUrl("A webhook's URL has no fragment; leave out what follows the #.")
+        raise InvalidUrl("A webhook's URL must not have a fragment; remove the part from # on.")
     if port == 0:
-        raise UnfitUrl("Port 0 is no port that anybody listens on.")
+        raise InvalidUrl("Port 0 is not a valid port.")
     bracketed = parts.netloc.startswith("[")
     literal = _literal(host)
     if bracketed != isinstance(literal, IPv6Address) or not (literal or _is_name(host)):
-        raise UnfitUrl(
-            "The URL's host is neither a name, such as example.org, nor an address in its usual form: four decimal numbers, "
-            "or IPv6 in brackets without a zone. Names end without a dot."
+        raise InvalidUrl(
+            "The URL's host must be a name, such as example.org, without a dot at its end, or an address in its usual form: "
+            "four decimal numbers, or IPv6 in brackets without a zone."
         )
     if literal is None and (host == "localhost" or host.endswith(".localhost")):
         literal = LOOPBACK
     if literal is not None and not is_reachable(literal, allowed):
-        raise UnfitUrl("The URL's host is not on the public internet; webhooks reach nothing else.")
+        raise InvalidUrl("The URL's host is not on the public internet; webhooks cannot reach other hosts.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(scheme, str(_literal(host) or host), port or PORTS[scheme], path)
 
@@ -123,7 +123,7 @@ def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:
 
 
 def _is_public(address: Address) -> bool:
-    if _within(address, _NEVER):
+    if _within(address, _NOT_PUBLIC):
         return False
     if isinstance(address, IPv6Address):
         last = IPv4Address(int(address) & 0xFFFF_FFFF)
