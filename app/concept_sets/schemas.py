@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from app.concept_sets.repository import VersionSummary
 from app.db.models import ConceptSet
 from app.validation import CheckError
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, UPLOAD_CHARACTERS_MAX, UPLOAD_PHRASES_MAX
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX
+from iis_engine.vocabularies.parsing import UPLOAD_CHARACTERS_MAX, UPLOAD_PHRASES_MAX
 
 PATH = "/v1/concept-sets"
 SOURCES = ("phrases", "upload", "from_classes")

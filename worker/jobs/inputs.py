@@ -15,7 +15,8 @@ from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage import ArtifactMissing
 from app.storage.server_folders import allowed_server_path
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped
 from worker.jobs.artifacts import digest_of
 from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.sandbox.process import StageRefused

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import MAX_DIMENSION, ConceptSetVersion, Dataset, Job, Json, Model
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Phrase, phrases_digest
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Phrases, Sources, describe_dataset, fetch_dataset, fetch_model, reading_key
 from worker.jobs.pipeline import Pipeline

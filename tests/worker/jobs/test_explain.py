@@ -172,7 +172,11 @@ def test_an_image_of_the_test_split_is_explained_alike_when_it_comes_in_an_archi
     ("files", "code", "words"),
     [
         ({"notes.txt": b"no image"}, "images_absent", "only notes.txt"),
-        ({"a.png": b"no image", "b.png": b"neither"}, "images_unreadable", "None of the 2 images can be read. The image a.png is no image"),
+        (
+            {"a.png": b"no image", "b.png": b"neither"},
+            "images_unreadable",
+            "None of the 2 images can be read. The image a.png is not an image",
+        ),
     ],
 )
 def test_an_archive_without_a_readable_image_fails_at_once(
