@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from iis_engine.data.images import SUFFIXES, load_image
 from iis_engine.errors import DataError
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 CORRUPT_SHARE_MAX = 0.01
 NAMED_AT_MOST = 5
@@ -116,7 +116,7 @@ def read_image_folder(
     *,
     test_share: float = 0.2,
     split_seed: int = 0,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
     """Read class folders, with or without train/ and test/ (or val/) above them; a single wrapping folder is entered.
 
@@ -225,7 +225,7 @@ def _find(top: Path, root: Path) -> tuple[list[_Found], int, list[str]]:
     return found, ignored_count, warnings
 
 
-def _check(found: list[_Found], progress: Progress) -> list[_Checked]:
+def _check(found: list[_Found], progress: ProgressCallback) -> list[_Checked]:
     checked = list[_Checked]()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(found), _CHECKED_TOGETHER):

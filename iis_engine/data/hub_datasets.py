@@ -13,7 +13,7 @@ from PIL import Image
 
 from iis_engine.data.datasets import TEST_NAMES, TRAIN_NAMES, ImageDataset, read_image_folder
 from iis_engine.errors import DataError
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -26,7 +26,7 @@ def read_hub_dataset(
     revision: str | None = None,
     test_share: float = 0.2,
     split_seed: int = 0,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
     """Fetch a labelled image data set by its Hub name and write it below `into` as class folders.
 

@@ -31,7 +31,7 @@ from iis_engine.features.extraction import (
     default_decode_threads,
 )
 from iis_engine.features.shards import Shard, ShardPlan, read_shard, write_shard
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 NAMED_AT_MOST = 5
 
@@ -98,7 +98,7 @@ def represent(
     digest: str,
     *,
     shard_folder: Path,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
     shard_size: int = SHARD_IMAGES,
 ) -> LooseImages:
     """f of every image in a folder.

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from iis_engine.heads.sparsify import sparsify_like_authors
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 MOST_ELEMENTS = 20_000  # as the authors
 TEMPERATURE = 0.1
@@ -71,7 +71,7 @@ def small_normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return 0.02 * torch.randn(shape, generator=generator)
 
 
-def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: float, after_epoch: Progress = no_progress) -> None:
+def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: float, after_epoch: ProgressCallback = no_progress) -> None:
     """Adam with exponential decay over shuffled batches, 30 epochs; `after_epoch(done, total)` sees every epoch end."""
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma=DECAY_PER_EPOCH)
@@ -86,7 +86,14 @@ def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: flo
 
 
 def build_end2end(
-    units: Tensor, numbers: Tensor, concept_count: int, X: Tensor, y: Tensor, class_count: int, seed: int, progress: Progress = no_progress
+    units: Tensor,
+    numbers: Tensor,
+    concept_count: int,
+    X: Tensor,
+    y: Tensor,
+    class_count: int,
+    seed: int,
+    progress: ProgressCallback = no_progress,
 ) -> ConceptLibrary:
     """Learn which elements (E, d) belong together so that their normalised sums classify X (n, d), then freeze it.
 

@@ -21,7 +21,7 @@ from iis_engine.features.extraction import Batcher, default_batch_size
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.near_duplicates import drop_near
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, clean_places
 
@@ -59,7 +59,7 @@ class ConceptName:
 
 
 def embed_exemplars(
-    tower: Backbone, images: ImageDataset, features: FeatureSet, library: ConceptLibrary, progress: Progress = no_progress
+    tower: Backbone, images: ImageDataset, features: FeatureSet, library: ConceptLibrary, progress: ProgressCallback = no_progress
 ) -> dict[int, Tensor]:
     """Unit image embeddings (e,) of every element that shows a concept, cut out of its image as it was for the library.
 

@@ -15,7 +15,7 @@ from iis_engine.heads.logistic import predict
 from iis_engine.heads.model_selection import ExactSettings, TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.curve import worst_panels
 from iis_engine.scoring.measurement import Measurement, constant_prediction
 
@@ -26,7 +26,7 @@ def measure_exact(
     settings: ExactSettings,
     device: torch.device,
     *,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> Measurement:
     """Measure h and g_cls ∘ g_s ∘ g_𝒞 over the nodes of the paper, few concepts, and where the curve bends.
 

@@ -19,7 +19,7 @@ from iis_engine.heads.sparsify import sparsify_like_authors
 from iis_engine.libraries.end2end import MOST_ELEMENTS, Assignment, small_normal, train_assignment
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.unit_elements import unit_elements
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.measurement import Measurement, constant_prediction
 
 
@@ -35,7 +35,12 @@ class _Best:
 
 
 def measure_reference(
-    features: FeatureSet, libraries: Sequence[ConceptLibrary], kind: str, seed: int, device: torch.device, progress: Progress = no_progress
+    features: FeatureSet,
+    libraries: Sequence[ConceptLibrary],
+    kind: str,
+    seed: int,
+    device: torch.device,
+    progress: ProgressCallback = no_progress,
 ) -> Measurement:
     """Train h and every g_cls as the authors do, at the paper's nodes and at few concepts.
 

@@ -18,7 +18,7 @@ from iis_engine.libraries.build import build_library, check_library, first_eleme
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.report import IISReport
 from iis_engine.scoring.exact import measure_exact
 from iis_engine.scoring.measurement import Measurement
@@ -59,7 +59,12 @@ class LibraryEnsemble:
 
 
 def build_libraries(
-    features: FeatureSet, spec: ScoreSpec, progress: Progress = no_progress, *, source: TextSource | None = None, device: str = "auto"
+    features: FeatureSet,
+    spec: ScoreSpec,
+    progress: ProgressCallback = no_progress,
+    *,
+    source: TextSource | None = None,
+    device: str = "auto",
 ) -> LibraryEnsemble:
     """Build the library with as many seeds as the protocol wants.
 
@@ -88,7 +93,7 @@ def build_libraries(
 
 
 def measure_library(
-    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto"
+    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: ProgressCallback = no_progress, *, device: str = "auto"
 ) -> Measurement:
     """Measure the curve of an ensemble under the protocol of `spec`."""
     where = choose_device(device)
@@ -101,7 +106,7 @@ def measure_control(
     features: FeatureSet,
     concept_count: int,
     spec: ScoreSpec,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
     *,
     standardised: int = 0,
     device: str = "auto",
@@ -153,7 +158,7 @@ def score(
     vlm: VisionLanguageModel | None = None,
     vocabulary: Sequence[Phrase] = (),
     device: str = "auto",
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> IISReport:
     """Score a representation: ready features, or a backbone together with a data set.
 
@@ -200,7 +205,12 @@ def score(
 
 
 def score_features(
-    features: FeatureSet, spec: ScoreSpec, *, words: TextSource | None = None, device: str = "auto", progress: Progress = no_progress
+    features: FeatureSet,
+    spec: ScoreSpec,
+    *,
+    words: TextSource | None = None,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
 ) -> IISReport:
     """The part of `score` that needs no network: library, heads, control and report from features and, for text concepts, embeddings."""
     return _measured(features, build_libraries(features, spec, source=words, device=device), spec, None, device, progress)
@@ -214,7 +224,7 @@ def fit_predictor(
     sparsity: float | None = None,
     words: TextSource | None = None,
     device: str = "auto",
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> Predictor:
     """The classifier behind one point of the curve that `score` reports for the same features and settings.
 
@@ -245,7 +255,7 @@ def _measured(
     spec: ScoreSpec,
     names: Sequence[ConceptName | None] | None,
     device: str,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> IISReport:
     measured = measure_library(features, ensemble, spec, progress, device=device)
     primary = ensemble.primary
@@ -253,7 +263,7 @@ def _measured(
     return assemble(features, ensemble, measured, control, spec, names)
 
 
-def _extracted(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: Progress) -> FeatureSet:
+def _extracted(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: ProgressCallback) -> FeatureSet:
     from iis_engine.features.extraction import extract_features
 
     with tempfile.TemporaryDirectory() as folder:

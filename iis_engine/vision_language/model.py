@@ -21,7 +21,7 @@ from iis_engine.backbones.devices import choose_device
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.errors import ArchitectureError
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import BackboneSpec, VisionLanguageSpec
 from iis_engine.vision_language.onnx_towers import image_output, read_text_graph
 from iis_engine.vision_language.text_towers import OnnxTextTower, TextTower, TorchTextTower
@@ -59,7 +59,7 @@ class VisionLanguageModel:
         }
         self.digest = representation_digest(text.weights(), settings)
 
-    def embed_text(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
+    def embed_text(self, texts: Sequence[str], progress: ProgressCallback = no_progress) -> Tensor:
         """Phrases -> (P, e) float32 unit rows on the CPU; a phrase longer than the context length is cut.
 
         Raises

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.vocabularies.phrases import Phrase, plain_class_name
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class PhraseEmbeddings:
         return PhraseEmbeddings(phrases, vectors, tuple(header["class_names"]), class_vectors)
 
 
-def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: Progress = no_progress) -> PhraseEmbeddings:
+def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: ProgressCallback = no_progress) -> PhraseEmbeddings:
     """Embed each phrase as it is written; the classes are left empty, so that one vocabulary serves every data set.
 
     Raises
@@ -71,7 +71,7 @@ def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progres
     return PhraseEmbeddings(tuple(phrases), vectors, (), vectors[:0])
 
 
-def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: Progress = no_progress) -> PhraseEmbeddings:
+def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: ProgressCallback = no_progress) -> PhraseEmbeddings:
     """Embed each class name in a few prompts; the phrases are left empty.
 
     Raises

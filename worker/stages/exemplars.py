@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from iis_engine.progress import ProgressCallback
 
 EXEMPLARS_PER_CONCEPT = 5
 CROP_PIXELS = 96  # longer side; small crops are enlarged so that a page can show them
 
 
 def show_concepts(
-    features: Any, library: Any, images: Any | None, names: Sequence[Any] | None, workspace: Path, progress: Callable[[int, int], None]
+    features: Any, library: Any, images: Any | None, names: Sequence[Any] | None, workspace: Path, progress: ProgressCallback
 ) -> None:
     """Write vectors.npy (M, d), concepts.json, left_out.json and exemplars.zip: what `worker.jobs.results` adds to the database.
 
@@ -65,7 +67,7 @@ def _crop_name(element: int) -> str:
     return f"{element}.png"
 
 
-def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
+def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: ProgressCallback) -> None:
     from iis_engine.features.crops import exemplar_crops
 
     for members, crops in exemplar_crops(images, features, elements, progress):
