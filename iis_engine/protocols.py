@@ -11,7 +11,7 @@ CONTROL_SEEDS = 5
 CONTROL_SEED_OFFSET = 10_000  # so that a random library is never its own control
 
 # exact
-STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
+L2_STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
 VALIDATION_SHARE = 0.1
 LIBRARY_SEEDS = 3
 TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they choose and judge the directions of text concepts

@@ -42,14 +42,6 @@ def sparsify(activations: Tensor, kept: int) -> Tensor:
     return torch.where(magnitude_ranks(activations) < kept, activations, torch.zeros_like(activations))
 
 
-def soft_sparsify(activations: Tensor, kept: int) -> Tensor:
-    """Equation 4 as printed: what is kept also shrinks by the threshold, the largest dropped magnitude. For ablation studies."""
-    ranks = magnitude_ranks(activations)
-    dropped = torch.where(ranks < kept, torch.zeros_like(activations), activations.abs())
-    threshold = dropped.amax(dim=1, keepdim=True)
-    return torch.where(ranks < kept, activations.sign() * (activations.abs() - threshold), torch.zeros_like(activations))
-
-
 def sparsify_like_authors(activations: Tensor, dropped: int) -> Tensor:
     """The released code's rule: zero every magnitude up to and including the one at place `dropped` in rising order.
 

@@ -13,7 +13,6 @@ from iis_engine import protocols
 from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.heads.model_selection import ExactSettings
 from iis_engine.libraries.build import build_library, check_library, first_elements
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_control
@@ -98,7 +97,7 @@ def measure_library(
     """Measure the curve of an ensemble under the protocol of `spec`."""
     where = choose_device(device)
     if spec.protocol == "exact":
-        return measure_exact(features, ensemble.libraries, ExactSettings(spec.seed), where, progress=progress)
+        return measure_exact(features, ensemble.libraries, spec.seed, where, progress=progress)
     return measure_reference(features, ensemble.libraries, spec.library.kind, spec.seed, where, progress)
 
 
@@ -123,7 +122,7 @@ def measure_control(
     first = spec.seed + protocols.CONTROL_SEED_OFFSET
     libraries = [build_control(features.X_train, concept_count, standardised, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
-        return measure_exact(features, libraries, ExactSettings(spec.seed), where, progress=progress)
+        return measure_exact(features, libraries, spec.seed, where, progress=progress)
     return measure_reference(features, libraries, "random", spec.seed, where, progress)
 
 
