@@ -10,7 +10,6 @@ from torch import Tensor
 
 from iis_engine import protocols
 from iis_engine.heads.logistic import fit_heads, predict
-from iis_engine.heads.solver import SolverSettings
 from iis_engine.heads.sparse_blocks import Group, Source
 
 STACK_BYTES = 1 << 30  # of solver state at once; larger stacks are solved in parts
@@ -108,7 +107,7 @@ def _solve_stack(source: Source, nodes: Sequence[int], data: TrainingRows, start
         groups,
         data.y[~data.validation],
         data.class_count,
-        SolverSettings(tolerance=tolerances.selection),
+        tolerances.selection,
         start=torch.zeros(shape, device=data.y.device) if start is None else start.repeat_interleave(len(l2_strengths), dim=0),
         drop=path.drop,
     )
@@ -119,7 +118,7 @@ def _solve_stack(source: Source, nodes: Sequence[int], data: TrainingRows, start
         [Group(0, kept, (l2_strengths[place],)) for kept, place in zip(nodes, selected, strict=True)],
         data.y,
         data.class_count,
-        SolverSettings(tolerance=tolerances.final),
+        tolerances.final,
         start=candidates.weights[rows],
     )
     return SolvedHeads(

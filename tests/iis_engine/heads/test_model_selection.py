@@ -10,10 +10,10 @@ import torch
 from iis_engine import protocols
 from iis_engine.heads.logistic import fit_heads, predict
 from iis_engine.heads.model_selection import SolvedHeads, TrainingRows, solve_nodes
-from iis_engine.heads.solver import SolverSettings
 from iis_engine.heads.sparse_blocks import Group, Source
 
 NODES = (20, 10, 3)
+TOLERANCE = 1e-6
 
 
 def noisy_problem(seed: int = 3) -> tuple[Source, TrainingRows]:
@@ -41,9 +41,7 @@ def test_the_selected_strength_has_the_first_local_minimum_of_the_validation_los
     solved = solve_nodes(source, NODES, data)
     fit, validation = source.where(~data.validation), source.where(data.validation)
     for kept, selected in zip(NODES, solved.l2_strengths.tolist(), strict=True):
-        heads = fit_heads(
-            [fit], [Group(0, kept, protocols.L2_STRENGTHS)], data.y[~data.validation], 4, SolverSettings(tolerance=1e-6)
-        ).weights
+        heads = fit_heads([fit], [Group(0, kept, protocols.L2_STRENGTHS)], data.y[~data.validation], 4, TOLERANCE).weights
         logits = predict(validation, kept, heads)
         losses = [float(torch.nn.functional.cross_entropy(logits[:, i], data.y[data.validation])) for i in range(len(heads))]
         gains = [weaker <= stronger * (1 - protocols.SMALLEST_GAIN) for stronger, weaker in pairwise(losses)]
