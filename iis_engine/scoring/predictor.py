@@ -144,7 +144,7 @@ class PredictorFamily:
     def of(library: ConceptLibrary, measured: Measurement, class_names: tuple[str, ...]) -> PredictorFamily:
         """The predictors of a measurement under the `exact` protocol."""
         return PredictorFamily(
-            library=replace(library, exemplars=(), words=None),
+            library=replace(library, exemplars=(), text_report=None),
             nodes=measured.kept,
             heads=measured.heads,
             baseline=measured.baseline,

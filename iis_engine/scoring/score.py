@@ -13,7 +13,7 @@ from iis_engine import protocols
 from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.libraries.build import build_library, check_library, first_elements
+from iis_engine.libraries.build import authors_prototype, build_library, check_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
@@ -62,31 +62,31 @@ def build_libraries(
     spec: ScoreSpec,
     progress: ProgressCallback = no_progress,
     *,
-    source: TextSource | None = None,
+    text_source: TextSource | None = None,
     device: str = "auto",
 ) -> LibraryEnsemble:
     """Build the library with each seed of the protocol: three under `exact`, one under `reference`.
 
     Parameters
     ----------
-    source : embeddings for text concepts; the first seed selects the phrases, further seeds keep them
+    text_source : embeddings for text concepts; the first seed selects the phrases, further seeds keep them
 
     Raises
     ------
     LibraryError
         When it cannot be built from these features and this source.
     """
-    check_library(features, spec.library, source)
+    check_library(features, spec.library, text_source)
     where = choose_device(device)
     if spec.protocol == "reference" and spec.library.kind == "prototype":
-        return LibraryEnsemble((first_elements(features, spec.library.concept_count),))
+        return LibraryEnsemble((authors_prototype(features, spec.library.concept_count),))
     seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1
     libraries: list[ConceptLibrary] = []
     for number in range(seeds):
         progress(number, seeds)
         seed = (spec.seed + number) % len(SEEDS)  # scikit-learn accepts no larger seed
         like = libraries[0] if libraries else None
-        libraries.append(build_library(features, spec.library, seed, where, source=source, like=like))
+        libraries.append(build_library(features, spec.library, seed, where, text_source=text_source, like=like))
     progress(seeds, seeds)
     return LibraryEnsemble(tuple(libraries))
 
@@ -145,14 +145,14 @@ def assemble(
     library: dict[str, Any] = {"kind": primary.kind, "concept_count": len(primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
         library["parts"] = [{"kind": kind, "concept_count": count} for kind, count in Counter(primary.origins).items()]
-    if primary.words is not None:
-        library["text"] = primary.words.summary()
+    if primary.text_report is not None:
+        library["text"] = primary.text_report.summary()
     if names is not None:
         nameable = [name for name in names if name is not None]
         named = sum(name.named for name in nameable)
         library["names"] = {"named": named, "unnamed": len(nameable) - named}
     report = summarise(features, measured, control, spec.protocol, library)
-    return report if primary.words is None else replace(report, warnings=(*report.warnings, *primary.words.warnings))
+    return report if primary.text_report is None else replace(report, warnings=(*report.warnings, *primary.text_report.warnings))
 
 
 def score(
@@ -196,11 +196,11 @@ def score(
     from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 
     kinds = {part.kind for part in spec.library.parts or (spec.library,)}
-    phrases, words = embed_phrases(vlm, vocabulary), None
+    phrases, text_source = embed_phrases(vlm, vocabulary), None
     if "text" in kinds:
         with_classes = join(phrases, embed_classes(vlm, features.class_names))
-        words = TextSource(with_classes, _extract(vlm.images, dataset, None, progress))
-    ensemble = build_libraries(features, spec, source=words, device=device)
+        text_source = TextSource(with_classes, _extract(vlm.images, dataset, None, progress))
+    ensemble = build_libraries(features, spec, text_source=text_source, device=device)
     names = None
     if kinds & set(VISUAL_KINDS):
         from iis_engine.libraries.naming import embed_exemplars, name_concepts
@@ -213,7 +213,7 @@ def score_features(
     features: FeatureSet,
     spec: ScoreSpec,
     *,
-    words: TextSource | None = None,
+    text_source: TextSource | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -221,9 +221,9 @@ def score_features(
 
     Parameters
     ----------
-    words : embeddings for text concepts
+    text_source : embeddings for text concepts
     """
-    return _score_ensemble(features, build_libraries(features, spec, source=words, device=device), spec, None, device, progress)
+    return _score_ensemble(features, build_libraries(features, spec, text_source=text_source, device=device), spec, None, device, progress)
 
 
 def fit_predictor(
@@ -232,7 +232,7 @@ def fit_predictor(
     *,
     kept: int | None = None,
     sparsity: float | None = None,
-    words: TextSource | None = None,
+    text_source: TextSource | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> Predictor:
@@ -241,7 +241,7 @@ def fit_predictor(
     Parameters
     ----------
     kept, sparsity : the node by k or by s; without either the node nearest to max(5, M/10)
-    words : embeddings for text concepts; their phrases become concept names of the predictor
+    text_source : embeddings for text concepts; their phrases become concept names of the predictor
 
     Raises
     ------
@@ -251,10 +251,10 @@ def fit_predictor(
     spec = spec or ScoreSpec()
     if spec.protocol != "exact":
         raise SettingError("The reference protocol stores no heads; fit a predictor with protocol exact.", param="protocol")
-    ensemble = build_libraries(features, spec, source=words, device=device)
+    ensemble = build_libraries(features, spec, text_source=text_source, device=device)
     measured = measure_library(features, ensemble, spec, progress, device=device)
     library = ensemble.primary
-    phrases = iter(library.words.concepts if library.words is not None else ())
+    phrases = iter(library.text_report.concepts if library.text_report is not None else ())
     names = tuple(next(phrases).phrase if origin == "text" else None for origin in library.origins)
     return replace(PredictorFamily.of(library, measured, features.class_names).at(kept, sparsity=sparsity), concept_names=names)
 

@@ -34,7 +34,7 @@ def show_concepts(
     np.save(workspace / "vectors.npy", np.asarray(library.vectors, dtype=np.float32))
     concepts: list[dict[str, Any]] = []
     shown: set[int] = set()
-    phrases = iter(library.words.concepts if library.words is not None else ())
+    phrases = iter(library.text_report.concepts if library.text_report is not None else ())
     for place, (origin, exemplars) in enumerate(zip(library.origins, library.exemplars, strict=True)):
         name = names[place] if names is not None else None
         label, details = _words_of(next(phrases)) if origin == "text" else (name and name.label, name and name.to_dict())
@@ -43,7 +43,7 @@ def show_concepts(
         shown_by = [_exemplar(features, images, *each) for each in nearest]
         concepts.append({"origin": origin, "label": label, "details": details, "exemplars": shown_by})
     (workspace / "concepts.json").write_text(json.dumps(concepts, allow_nan=False))
-    left_out = library.words.left_out if library.words is not None else ()
+    left_out = library.text_report.left_out if library.text_report is not None else ()
     dropped = [{"text": one.phrase, "reason": one.reason, "details": one.details} for one in left_out]
     (workspace / "left_out.json").write_text(json.dumps(dropped, allow_nan=False))
     with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:

@@ -75,8 +75,8 @@ def seeded_features() -> tuple[FeatureSet, TextSource]:
 
 def report_of(name: str) -> IISReport:
     library, protocol = LIBRARIES[name]
-    features, words = seeded_features()
-    return score_features(features, ScoreSpec(library, protocol=protocol), words=words, device="cpu")
+    features, text_source = seeded_features()
+    return score_features(features, ScoreSpec(library, protocol=protocol), text_source=text_source, device="cpu")
 
 
 def numbers_of(report: IISReport) -> dict[str, Any]:
