@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from iis_engine.vocabularies.phrases import Phrase, shipped
 
 ENGINE_VERSION = "7"  # part of the key of everything computed: raise it when a number would change
-ANALYSIS_VERSION = "2"  # the same for what is made of a study's rows
+ANALYSIS_VERSION = "3"  # the same for what is made of a study's rows
 
 __all__ = [
     "ENGINE_VERSION",

@@ -31,15 +31,15 @@ def test_a_component_common_to_all_phrases_makes_no_two_of_them_near_duplicates(
 
 
 def test_of_two_near_duplicates_the_first_is_kept() -> None:
-    kept, left_out = drop_near(embeddings(MEANINGS))
+    kept, dropped = drop_near(embeddings(MEANINGS))
     assert kept == [0, 2, 3, 4]
-    assert [(one.phrase, one.reason, one.details["other"]) for one in left_out] == [("crimson", "near_phrase", "red")]
+    assert [(one.phrase, one.reason, one.details["other"]) for one in dropped] == [("crimson", "near_phrase", "red")]
 
 
-def test_a_phrase_near_a_class_name_is_dropped_and_its_own_near_duplicate_kept() -> None:
-    kept, left_out = drop_near(embeddings(MEANINGS, classes=torch.tensor([[0, 0, 0, 1.0, 0]])))
+def test_a_phrase_near_a_class_name_is_dropped() -> None:
+    kept, dropped = drop_near(embeddings(MEANINGS, classes=torch.tensor([[0, 0, 0, 1.0, 0]])))
     assert kept == [0, 2, 4]
-    assert {one.phrase: one.reason for one in left_out} == {"crimson": "near_phrase", "tall": "near_class"}
+    assert {one.phrase: one.reason for one in dropped} == {"crimson": "near_phrase", "tall": "near_class"}
 
 
 def test_many_phrases_are_compared_in_parts_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +53,6 @@ def test_a_single_phrase_is_kept() -> None:
 
 
 def test_phrases_with_equal_embeddings_are_near_duplicates_also_without_other_phrases() -> None:
-    kept, left_out = drop_near(embeddings(MEANINGS[[0, 0]]))
+    kept, dropped = drop_near(embeddings(MEANINGS[[0, 0]]))
     assert kept == [0]
-    assert [(one.phrase, one.details) for one in left_out] == [("crimson", {"cosine": 1.0, "other": "red"})]
+    assert [(one.phrase, one.details) for one in dropped] == [("crimson", {"cosine": 1.0, "other": "red"})]
