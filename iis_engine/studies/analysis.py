@@ -11,7 +11,10 @@ from iis_engine.studies.cells import Cell, by_setting, read_cells
 from iis_engine.studies.contrasts import agreement, transfer, untrained
 from iis_engine.studies.evolution import evolution
 
-NOT_INDEPENDENT = "The checkpoints of one run are not independent, so a correlation over them describes this run alone, and its interval and p are too narrow."
+NOT_INDEPENDENT = (
+    "The checkpoints of one run are not independent: a correlation over them describes this run alone, and its interval and p overstate "
+    "how certain it is."
+)
 
 
 def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, Any]:
