@@ -1,4 +1,4 @@
-"""Every slice's router, by name: what is not listed here is not served. A router carries its whole path (`prefix="/v1/models"`)."""
+"""Routers of all resources; a router not listed here is not served. Each carries its full path (`prefix="/v1/models"`)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     explanations,
     posted_explanations,
     batches,
-    figures,  # before profiles: a class may be named like a file
+    figures,  # before profiles: a class name may look like a file name
     profiles,
     predictors,
     concept_libraries,

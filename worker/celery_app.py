@@ -12,20 +12,20 @@ from sqlalchemy.orm import Session
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
-from app.minimum_versions import require_floors
+from app.minimum_versions import require_minimum_versions
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.uploads.expiry import expire_uploads
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
-from worker.minimum_versions import WORKER_FLOORS
+from worker.minimum_versions import WORKER_MINIMUM_VERSIONS
 from worker.queries.server import QueryServer
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
 from worker.webhooks.sender import WebhookSender
 
-require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
+require_minimum_versions(WORKER_MINIMUM_VERSIONS)  # here, for Celery only logs what the receivers of its signals raise
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WORKER_FLOORS = {
+WORKER_MINIMUM_VERSIONS = {
     "onnx": "1.21.0",
     "pillow": "13.0.0",
     "pyarrow": "23.0.1",

@@ -1,4 +1,4 @@
-"""Numbers of request bodies: JSON's own, and finite. Pydantic by itself would take false for 0 and "7" for 7."""
+"""Strict number types of request bodies: finite JSON numbers. Pydantic's defaults accept false as 0 and "7" as 7."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Annotated
 
 from pydantic import FiniteFloat, Strict
 
-Integer = Annotated[int, Strict()]  # written without a point
+Integer = Annotated[int, Strict()]  # without a decimal point
 Number = Annotated[FiniteFloat, Strict()]

@@ -429,7 +429,7 @@ class Rows:
             )
 
     def _blob(self, session: Session, content: bytes) -> str:
-        sha256, size_bytes = self.store.put_bytes(content)
+        sha256, size_bytes = self.store.put_chunks([content])
         record_blob(session, sha256, size_bytes)
         session.flush()
         return sha256

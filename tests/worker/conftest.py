@@ -85,7 +85,7 @@ class Service:
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
 
     def add_upload(self, content: bytes, filename: str) -> str:
-        sha256, size_bytes = self.runtime.store.put_bytes(content)
+        sha256, size_bytes = self.runtime.store.put_chunks([content])
         upload = Upload(
             id=new_id("upload"),
             owner_id=self.owner_id,

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content, drop_unused_artifacts
-from app.storage.store import SHELVES
+from app.storage.store import PREFIX_COUNT
 from app.uploads.expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
 from worker.runtime import Runtime
 
@@ -40,6 +40,6 @@ class GarbageCollector:
         files = 0
         for _ in range(SHELVES_TOGETHER):
             files += drop_unknown_files(session, store, self._shelf, ABANDONED_WRITE_SECONDS)
-            self._shelf = (self._shelf + 1) % SHELVES
+            self._shelf = (self._shelf + 1) % PREFIX_COUNT
         if uploads or artifacts or contents or files:
             log.info("collected", uploads=uploads, artifacts=artifacts, contents=contents, files=files)

@@ -197,7 +197,7 @@ def test_a_redis_that_hangs_is_asked_once_and_then_left_alone(start: Start, tena
 
 
 def test_limits_are_back_soon_after_redis_is(start: Start, tenant: Any, redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buckets, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(buckets, "CIRCUIT_BREAKER_SECONDS", 0.0)
     client = start(rate_limit_burst=2, rate_limit_per_second=NEVER)
     for _ in range(2):
         client.get("/v1/models", headers=tenant.headers)

@@ -17,7 +17,7 @@ from app.storage import ArtifactStore, StorageUnavailable, drop_unreferenced, re
 @pytest.fixture
 def sha256(sessions: SessionFactory, store: ArtifactStore) -> str:
     """Content of this test alone that nothing refers to."""
-    sha256, size_bytes = store.put_bytes(new_id("job").encode())
+    sha256, size_bytes = store.put_chunks([new_id("job").encode()])
     with sessions.begin() as session:
         record_blob(session, sha256, size_bytes)
     return sha256
@@ -83,7 +83,7 @@ def test_a_row_outlives_a_file_that_cannot_be_removed(
         raise StorageUnavailable("It is away.")
 
     with monkeypatch.context() as storage:
-        storage.setattr(store, "set_aside", refuse)
+        storage.setattr(store, "move_to_temporary", refuse)
         with pytest.raises(StorageUnavailable), sessions.begin() as session:
             drop_unreferenced(session, store, sha256)
     assert held(sessions, store, sha256) == (True, True)
@@ -96,7 +96,7 @@ def test_what_cannot_be_removed_after_its_row_is_gone_is_swept_later(
         raise StorageUnavailable("It is away.")
 
     with monkeypatch.context() as storage:
-        storage.setattr(store, "drop", refuse)
+        storage.setattr(store, "delete_temporary", refuse)
         with sessions.begin() as session:
             assert drop_unreferenced(session, store, sha256)
     assert held(sessions, store, sha256) == (False, False)

@@ -33,7 +33,7 @@ def files(folder: Path) -> list[str]:
 def test_content_lies_under_its_hash(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
-    assert store.put(source) == store.put_bytes(CONTENT) == (SHA256, len(CONTENT))
+    assert store.put(source) == store.put_chunks([CONTENT]) == (SHA256, len(CONTENT))
     assert files(folder) == [f"sha256/{SHA256[:2]}/{SHA256}"]
     assert store.exists(SHA256)
     with store.open(SHA256) as file:
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_written_is_reported(folder: Path, store: Artifa
     with pytest.raises(StorageUnavailable):
         store.check()
     with pytest.raises(StorageUnavailable):
-        store.put_bytes(CONTENT)
+        store.put_chunks([CONTENT])
 
 
 def test_a_full_disk_is_reported_and_leaves_nothing(folder: Path, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,5 +116,5 @@ def test_a_full_disk_is_reported_and_leaves_nothing(folder: Path, store: Artifac
 
     monkeypatch.setattr("app.storage.store.os.fsync", full)
     with pytest.raises(StorageUnavailable, match="No space left"):
-        store.put_bytes(CONTENT)
+        store.put_chunks([CONTENT])
     assert files(folder) == []

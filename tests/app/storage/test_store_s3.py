@@ -80,7 +80,7 @@ def test_content_lies_under_its_hash(store: ArtifactStore, server: S3Server, tmp
     store.check()
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
-    assert store.put(source) == store.put_bytes(CONTENT) == (SHA256, len(CONTENT))
+    assert store.put(source) == store.put_chunks([CONTENT]) == (SHA256, len(CONTENT))
     assert server.files() == [f"bucket/prefix/sha256/{SHA256[:2]}/{SHA256}"]
     assert store.exists(SHA256)
     store.fetch(SHA256, tmp_path / "fetched")
@@ -125,7 +125,7 @@ def test_what_a_dead_writer_left_is_swept(store: ArtifactStore, server: S3Server
 
 
 def test_a_server_that_is_away_is_reported_and_found_again(store: ArtifactStore, server: S3Server, wait_until: Callable[..., Any]) -> None:
-    store.put_bytes(CONTENT)
+    store.put_chunks([CONTENT])
     server.stop()
     with pytest.raises(StorageUnavailable):
         store.exists(SHA256)
@@ -138,8 +138,8 @@ def test_a_server_that_is_away_is_reported_and_found_again(store: ArtifactStore,
 def test_a_server_that_falls_silent_is_given_up(stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
-    monkeypatch.setattr(s3_requests, "READ_SECONDS", 0.5)
-    monkeypatch.setattr(s3_requests, "WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(s3_requests, "READ_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(s3_requests, "WRITE_TIMEOUT_SECONDS", 0.5)
     kept: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
 
@@ -153,7 +153,7 @@ def test_a_server_that_falls_silent_is_given_up(stopped: str, monkeypatch: pytes
 
         threading.Thread(target=serve, daemon=True).start()
         store = ArtifactStore("s3://bucket/prefix", endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        for asked in (lambda: store.put_bytes(b"bytes"), lambda: store.exists(SHA256), lambda: store.read_range(SHA256, 0, 9)):
+        for asked in (lambda: store.put_chunks([b"bytes"]), lambda: store.exists(SHA256), lambda: store.read_range(SHA256, 0, 9)):
             began = time.monotonic()
             with pytest.raises(StorageUnavailable, match=r"Storage did not answer: the server was silent for 0\.5 s\."):
                 asked()

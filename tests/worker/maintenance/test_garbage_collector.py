@@ -17,7 +17,7 @@ from app.errors import NotFound
 from app.models.schemas import ModelCreate
 from app.models.service import create_model, delete_model
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
-from app.storage.store import SHELVES
+from app.storage.store import PREFIX_COUNT
 from app.uploads.schemas import UploadCreate
 from app.uploads.service import create_upload, require_complete
 from worker.jobs.artifacts import OwnersArtifacts
@@ -183,12 +183,12 @@ def test_the_archive_that_an_unfinished_job_explains_stays(service: Service) -> 
 
 
 def test_files_that_no_row_knows_go_once_they_are_old(service: Service) -> None:
-    old, _ = service.runtime.store.put_bytes(b"its writer died long ago")
-    young, _ = service.runtime.store.put_bytes(b"its writer is about to make it known")
+    old, _ = service.runtime.store.put_chunks([b"its writer died long ago"])
+    young, _ = service.runtime.store.put_chunks([b"its writer is about to make it known"])
     path = next(Path(service.runtime.settings.storage_url.removeprefix("file://")).rglob(old))
     os.utime(path, (time.time() - 7200,) * 2)
     with service.runtime.sessions() as session:
-        gone = [drop_unknown_files(session, service.runtime.store, shelf, 3600) for shelf in range(SHELVES)]
+        gone = [drop_unknown_files(session, service.runtime.store, prefix, 3600) for prefix in range(PREFIX_COUNT)]
     assert sum(gone) == 1
     assert files(service) == {young}
     assert rows(service) == set()
