@@ -52,7 +52,7 @@ class IdempotentRoute(APIRoute):
 
         return handler
 
-    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+    async def _handle_once(self, request: Request, key: str, original: Handler) -> Response:
         return await _in_one_transaction(request, key, original)
 
 
@@ -62,7 +62,7 @@ class WaitingIdempotentRoute(IdempotentRoute):
     After a crash during the wait the key stays claimed (409) until the claim expires.
     """
 
-    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+    async def _handle_once(self, request: Request, key: str, original: Handler) -> Response:
         return await _with_committed_claim(request, key, original)
 
 
