@@ -221,9 +221,8 @@ class Job(Base):
     spec: Mapped[Json]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
-    library_dataset_id: Mapped[str | None] = mapped_column(
-        ForeignKey("datasets.id"), index=True
-    )  # source of the library's images; null for the scored data set
+    # Data set of the library's images; null for the scored data set.
+    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     concept_set_id: Mapped[str | None] = mapped_column(ForeignKey("concept_sets.id"), index=True)  # the version is in the spec
     state: Mapped[str] = mapped_column(default="queued")

@@ -45,9 +45,8 @@ def comes_from_elsewhere(request: Request) -> bool:
     public = settings_of(request).public_origin
     if public is not None:
         return origin is not None and origin != public
-    return origin is not None and urlsplit(origin).netloc != request.headers.get(
-        "host"
-    )  # compare hosts only: behind a proxy the schemes may differ
+    # Compare without the scheme, which a proxy may change.
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def by_https(request: Request) -> bool:
