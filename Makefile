@@ -62,7 +62,7 @@ scripts:
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 		npm install --prefix app/ui --no-package-lock --no-audit --no-fund --silent && \
 		app/ui/node_modules/.bin/tsc --project app/ui/jsconfig.json && \
-		node --test app/ui/tests/; \
+		node --test app/ui/tests/*.test.js; \
 	else \
 		echo "NOT CHECKED: the page's scripts; node and npm are not installed here" >&2; \
 		[ -z "$(CI)" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; \

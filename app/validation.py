@@ -3,7 +3,6 @@ what follows for requests that name such a row is said here."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
@@ -15,14 +14,6 @@ from app.queue import wake_worker
 from app.settings import Settings
 
 RETRY_AFTER_SECONDS = 2
-
-
-class CheckError(BaseModel):
-    """Why a check refused it, in one sentence."""
-
-    code: str
-    message: str
-    param: str | None = None
 
 
 def enqueue_check(

@@ -1,4 +1,4 @@
-"""Lowest safe versions of the packages with which the confined process parses uploaded files; `app.minimum_versions` enforces them."""
+"""Minimum versions of packages that parse uploaded files, because of known vulnerabilities; `app.minimum_versions` enforces them."""
 
 from __future__ import annotations
 

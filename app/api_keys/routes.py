@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api_keys import service
 from app.api_keys.repository import ApiKeyRepository
-from app.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRotate, ApiKeyView
+from app.api_keys.views import view_of
 from app.db.models import ApiKey
 from app.errors import Conflict
 from app.http.auth import OwnerDep
@@ -15,6 +15,7 @@ from app.http.dependencies import SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
 from app.http.pagination import Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from iis_schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyRotate, ApiKeyView
 
 router = APIRouter(prefix="/v1/api-keys", tags=["api-keys"], route_class=IdempotentRoute)
 
@@ -30,13 +31,13 @@ def create(body: ApiKeyCreate, request: Request, session: SessionDep, settings: 
 def list_keys(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
     """Your keys, newest first, revoked ones too."""
     rows = ApiKeyRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
-    return respond(request, page([ApiKeyView.of(row) for row in rows], params, "/v1/api-keys"))
+    return respond(request, page([view_of(row) for row in rows], params, "/v1/api-keys"))
 
 
 @router.get("/{key_id}", response_model=ApiKeyView, responses=RESOURCE_RESPONSES)
 def show(key_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
     """One key."""
-    return respond(request, ApiKeyView.of(ApiKeyRepository(session, owner.owner_id).get(key_id)))
+    return respond(request, view_of(ApiKeyRepository(session, owner.owner_id).get(key_id)))
 
 
 @router.post("/{key_id}/rotate", response_model=ApiKeyCreated, responses=CREATION_RESPONSES)
@@ -56,6 +57,6 @@ def revoke(key_id: str, session: SessionDep, owner: OwnerDep) -> None:
 
 def _with_secret(request: Request, key: ApiKey, secret: str, status: int, headers: dict[str, str] | None = None) -> Response:
     """The only answer that shows the secret; what an Idempotency-Key keeps has none."""
-    created = ApiKeyCreated(**ApiKeyView.of(key).model_dump(), secret=secret)
+    created = ApiKeyCreated(**view_of(key).model_dump(), secret=secret)
     request.state.replay_body = created.model_copy(update={"secret": None}).model_dump_json().encode()
     return Response(created.model_dump_json(), status, {**(headers or {}), "Cache-Control": "no-store"}, media_type="application/json")

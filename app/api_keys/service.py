@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from app.api_keys.repository import ApiKeyRepository, add_owner, any_owner
-from app.api_keys.schemas import ApiKeyCreate
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
 from app.errors import Conflict, Forbidden, InvalidInput
@@ -17,6 +16,7 @@ from app.http.auth import SECRET_PREFIX, digest_of
 from app.http.auth import Owner as Asking
 from app.http.scopes import SCOPES, in_order
 from app.settings import Settings
+from iis_schemas.api_keys import ApiKeyCreate
 
 SECRET_BYTES = 32
 HINT_CHARACTERS = 4

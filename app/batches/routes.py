@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.batches import service
-from app.batches.schemas import ExplainedRow
 from app.errors import Conflict
 from app.http.auth import OwnerDep
 from app.http.caching import respond
@@ -15,6 +14,7 @@ from app.http.dependencies import SessionDep, StoreDep
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
+from iis_schemas.batches import ExplainedRow
 
 JSON_LINES = "application/jsonl"
 PARQUET = "application/vnd.apache.parquet"

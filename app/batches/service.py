@@ -9,7 +9,6 @@ from itertools import pairwise
 from sqlalchemy.orm import Session
 
 from app.batches.repository import BatchRepository
-from app.batches.schemas import BatchSummary, BatchView, ExplainedRow
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, ExplanationBatch, Job
@@ -17,13 +16,14 @@ from app.errors import ApiError, InvalidInput
 from app.explanations.service import Explained, explainable_job
 from app.jobs.repository import JobRepository
 from app.jobs.result_repository import ResultRepository
-from app.jobs.schemas import ExplainCreate
 from app.jobs.service import accept, succeeded_job
 from app.settings import Settings
 from app.storage import ArtifactStore
 from app.uploads.service import require_complete
 from iis_engine.errors import SettingError
 from iis_engine.nodes import choose_node, sparsity_of
+from iis_schemas.batches import BatchSummary, BatchView, ExplainedRow
+from iis_schemas.jobs import ExplainCreate
 
 OFFSET = struct.Struct("<Q")
 NAMED_CLASSES = 5

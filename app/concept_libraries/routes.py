@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.concept_libraries import service
 from app.concept_libraries.repository import ConceptLibraryRepository
-from app.concept_libraries.schemas import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
+from app.concept_libraries.views import concept_view, dropped_view, library_view
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, StoreDep
@@ -17,6 +17,7 @@ from app.http.idempotency import IdempotentRoute
 from app.http.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 from app.http.streaming import deliver
+from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
 
 PATH = "/v1/concept-libraries"
 SAFETENSORS = "application/octet-stream"
@@ -48,14 +49,14 @@ def list_libraries(
     rows = ConceptLibraryRepository(session, owner.owner_id).page(model=model, job=job, after=params.after, limit=params.limit)
     filters = {name: value for name, value in (("model", model), ("job", job)) if value is not None}
     path = PATH + (f"?{urlencode(filters)}" if filters else "")
-    return respond(request, page([ConceptLibraryView.of(library) for library in rows], params, path))
+    return respond(request, page([library_view(library) for library in rows], params, path))
 
 
 @router.get("/{library_id}", response_model=ConceptLibraryView, responses=RESOURCE_RESPONSES)
 def get(library_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
     """One concept library."""
     library = ConceptLibraryRepository(session, owner.owner_id).get(library_id)
-    return respond(request, ConceptLibraryView.of(library), immutable=True)
+    return respond(request, library_view(library), immutable=True)
 
 
 @router.get("/{library_id}/concepts", response_model=Page[ConceptView], responses=RESOURCE_RESPONSES)
@@ -64,7 +65,7 @@ def concepts(library_id: str, request: Request, session: SessionDep, owner: Owne
     libraries = ConceptLibraryRepository(session, owner.owner_id)
     libraries.get(library_id)
     rows = libraries.concepts(library_id, after=number_cursor(params.after), limit=params.limit)
-    found = page([ConceptView.of(row) for row in rows], params, f"{PATH}/{library_id}/concepts", cursors=[row.index for row in rows])
+    found = page([concept_view(row) for row in rows], params, f"{PATH}/{library_id}/concepts", cursors=[row.index for row in rows])
     return respond(request, found, immutable=True)
 
 
@@ -74,7 +75,7 @@ def dropped(library_id: str, request: Request, session: SessionDep, owner: Owner
     libraries = ConceptLibraryRepository(session, owner.owner_id)
     libraries.get(library_id)
     rows = libraries.dropped(library_id, after=number_cursor(params.after), limit=params.limit)
-    views = [DroppedConceptView.of(row) for row in rows]
+    views = [dropped_view(row) for row in rows]
     found = page(views, params, f"{PATH}/{library_id}/dropped", cursors=[row.index for row in rows])
     return respond(request, found, immutable=True)
 

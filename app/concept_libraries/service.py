@@ -8,9 +8,10 @@ from zipfile import ZipFile
 from sqlalchemy.orm import Session
 
 from app.concept_libraries.repository import ConceptLibraryRepository
-from app.concept_libraries.schemas import ConceptView, NearConcept, NearestRequest, NearestView
+from app.concept_libraries.views import concept_view
 from app.errors import InvalidInput, NotFound
 from app.storage import ArtifactStore
+from iis_schemas.concept_libraries import NearConcept, NearestRequest, NearestView
 
 
 def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:
@@ -77,7 +78,7 @@ def nearest_concepts(session: Session, owner_id: str, library_id: str, request: 
             param="vector",
         )
     near = libraries.nearest(library.id, _unit(request.vector), request.limit)
-    data = [NearConcept(**ConceptView.of(concept).model_dump(), similarity=1 - distance) for concept, distance in near]
+    data = [NearConcept(**concept_view(concept).model_dump(), similarity=1 - distance) for concept, distance in near]
     return NearestView(library=library.id, data=data, links={"library": f"/v1/concept-libraries/{library.id}"})
 
 

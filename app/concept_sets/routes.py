@@ -9,16 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.concept_sets import service, shipped
 from app.concept_sets.files import MEDIA_TYPES, FileFormat
-from app.concept_sets.schemas import (
-    PATH,
-    ConceptSetCreate,
-    ConceptSetCreated,
-    ConceptSetVersionCreate,
-    ConceptSetVersionView,
-    ConceptSetView,
-    DroppedPhraseView,
-    PhraseView,
-)
+from app.concept_sets.views import PATH
 from app.errors import Conflict
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, poll, respond
@@ -27,6 +18,15 @@ from app.http.idempotency import IdempotentRoute
 from app.http.pagination import LARGEST_NUMBER, MAX_LIMIT, Page, PageParams, PageRequest, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
 from app.validation import RETRY_AFTER_SECONDS
+from iis_schemas.concept_sets import (
+    ConceptSetCreate,
+    ConceptSetCreated,
+    ConceptSetVersionCreate,
+    ConceptSetVersionView,
+    ConceptSetView,
+    DroppedPhraseView,
+    PhraseView,
+)
 
 VERSION_AT = "/{concept_set_id}/versions/{number}"
 FINAL_RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}

@@ -10,16 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.concept_sets import files, shipped
 from app.concept_sets.repository import ALL, ConceptSetRepository, VersionSummary
-from app.concept_sets.schemas import (
-    ConceptSetCreate,
-    ConceptSetCreated,
-    ConceptSetVersionCreate,
-    ConceptSetVersionView,
-    ConceptSetView,
-    DroppedPhraseView,
-    PhraseView,
-)
 from app.concept_sets.sources import Gathered, gather
+from app.concept_sets.views import set_view, version_view
 from app.datasets.repository import DatasetRepository
 from app.db.ids import PREFIXES, new_id
 from app.db.models import ConceptSet, ConceptSetVersion
@@ -29,6 +21,15 @@ from app.settings import Settings
 from app.storage import ArtifactStore
 from app.validation import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped_names
+from iis_schemas.concept_sets import (
+    ConceptSetCreate,
+    ConceptSetCreated,
+    ConceptSetVersionCreate,
+    ConceptSetVersionView,
+    ConceptSetView,
+    DroppedPhraseView,
+    PhraseView,
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def list_sets(session: Session, owner_id: str, after: str | None, limit: int) ->
     sets = ConceptSetRepository(session, owner_id)
     rows = sets.list(after=after, limit=limit)
     latest = sets.latest_versions(rows)
-    return [ConceptSetView.of(row, latest[row.id]) for row in rows]
+    return [set_view(row, latest[row.id]) for row in rows]
 
 
 def show_set(session: Session, owner_id: str, concept_set_id: str) -> ConceptSetView:
@@ -100,7 +101,7 @@ def show_set(session: Session, owner_id: str, concept_set_id: str) -> ConceptSet
         return shipped.view(concept_set_id)
     sets = ConceptSetRepository(session, owner_id)
     concept_set = sets.get(concept_set_id)
-    return ConceptSetView.of(concept_set, sets.latest_version(concept_set))
+    return set_view(concept_set, sets.latest_version(concept_set))
 
 
 def list_versions(session: Session, owner_id: str, concept_set_id: str, after: int | None, limit: int) -> list[ConceptSetVersionView]:
@@ -111,12 +112,12 @@ def list_versions(session: Session, owner_id: str, concept_set_id: str, after: i
         sets = ConceptSetRepository(session, owner_id)
         sets.get(concept_set_id)
         found = sets.versions(concept_set_id, after=after, limit=limit)
-    return [ConceptSetVersionView.of(version) for version in found]
+    return [version_view(version) for version in found]
 
 
 def show_version(session: Session, owner_id: str, concept_set_id: str, number: int) -> ConceptSetVersionView:
     """One version of a set, shipped or the owner's."""
-    return ConceptSetVersionView.of(_version(session, owner_id, concept_set_id, number))
+    return version_view(_version(session, owner_id, concept_set_id, number))
 
 
 def list_phrases(session: Session, owner_id: str, concept_set_id: str, number: int, first: int, count: int) -> list[PhraseView]:
@@ -251,8 +252,8 @@ def _add_version(
     if pending:
         enqueue_check(session, version, concept_set.owner_id, settings, request_id, from_classes=request.from_classes)
     session.refresh(concept_set)
-    whole = ConceptSetVersionView.of(sets.version(concept_set.id, number, dropped_shown=ALL))
-    return ConceptSetCreated(**ConceptSetView.of(concept_set, number).model_dump(), version=whole)
+    whole = version_view(sets.version(concept_set.id, number, dropped_shown=ALL))
+    return ConceptSetCreated(**set_view(concept_set, number).model_dump(), version=whole)
 
 
 def _version(session: Session, owner_id: str, concept_set_id: str, number: int) -> VersionSummary:

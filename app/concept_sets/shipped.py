@@ -6,9 +6,10 @@ They are the same for every owner, and as the installed package has them: an upg
 from __future__ import annotations
 
 from app.concept_sets.repository import VersionSummary, no_such_version
-from app.concept_sets.schemas import ConceptSetView, links_of_set
+from app.concept_sets.views import links_of_set
 from app.errors import Conflict
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped, shipped_names
+from iis_schemas.concept_sets import ConceptSetView
 
 VERSION = 1
 

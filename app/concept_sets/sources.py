@@ -9,7 +9,6 @@ from pathlib import PurePath
 
 from sqlalchemy.orm import Session
 
-from app.concept_sets.schemas import ConceptSetVersionCreate, PhraseChoice
 from app.datasets.repository import DatasetRepository
 from app.db.models import Dataset, Upload
 from app.errors import InvalidInput
@@ -19,6 +18,7 @@ from app.uploads.service import require_complete
 from app.validation import require_ready
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, DroppedPhrase, Phrase, clean, parse_csv, parse_json, parse_txt
+from iis_schemas.concept_sets import ConceptSetVersionCreate, PhraseChoice
 
 PARSERS: dict[str, Callable[[bytes], tuple[Phrase, ...]]] = {".txt": parse_txt, ".json": parse_json, ".csv": parse_csv}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.datasets.repository import DatasetRepository
-from app.datasets.schemas import DatasetCreate
 from app.db.ids import new_id
 from app.db.models import Dataset
 from app.errors import InvalidInput
@@ -16,6 +15,7 @@ from app.settings import Settings
 from app.storage.server_folders import allowed_server_path
 from app.uploads.service import require_complete
 from app.validation import enqueue_check, require_unneeded
+from iis_schemas.datasets import DatasetCreate
 
 
 def create_dataset(session: Session, owner_id: str, request: DatasetCreate, settings: Settings, request_id: str | None) -> Dataset:

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.base import Base, Json, created_at_column
 from app.db.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.result_tables import (
-    MAX_DIMENSION,
     Concept,
     ConceptLibrary,
     Curve,
@@ -26,12 +25,12 @@ from app.db.result_tables import (
 )
 from app.db.study_tables import Study, StudyCell
 from app.db.webhook_tables import Webhook, WebhookDelivery
+from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
 
 __all__ = [
     "FINISHED_STATES",
     "INTERNAL_JOB_KINDS",
     "JOB_STATES",
-    "MAX_DIMENSION",
     "PUBLIC_JOB_KINDS",
     "ApiKey",
     "Base",
@@ -65,10 +64,7 @@ __all__ = [
     "Webhook",
     "WebhookDelivery",
 ]
-
-JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
-FINISHED_STATES = ("succeeded", "failed", "canceled")
-PUBLIC_JOB_KINDS = ("score", "explain", "finetune")
+PUBLIC_JOB_KINDS = JOB_KINDS
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 
 

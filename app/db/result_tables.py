@@ -11,8 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
 
-MAX_DIMENSION = 16_000  # of a concept vector; limit of pgvector
-
 
 class ConceptLibrary(Base):
     __tablename__ = "concept_libraries"

@@ -39,7 +39,7 @@ class CancelRequested(Exception):
 
 
 def enqueue(session: Session, job: Job) -> None:
-    """Insert an accepted job as `queued`. Call `app.queue.wake_worker` after the commit."""
+    """Insert an accepted job as `queued`. Call `app.queue.wake_worker(job.id)` after the commit."""
     job.state = "queued"
     session.add(job)
     session.flush()
@@ -168,8 +168,8 @@ def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_
     return "queued"
 
 
-def hand_back(session: Session, job_id: str, token: str) -> None:
-    """Queue the job of a worker that is shutting down again; the attempt does not count.
+def requeue(session: Session, job_id: str, token: str) -> None:
+    """Return a job to the queue when its worker shuts down; the attempt does not count.
 
     Raises
     ------

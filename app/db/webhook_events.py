@@ -9,26 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Job, Json, Study, StudyCell, Webhook, WebhookDelivery
+from iis_schemas.names import EventType
 
-EventType = Literal[
-    "job.succeeded",
-    "job.failed",
-    "job.canceled",
-    "model.ready",
-    "model.failed",
-    "dataset.ready",
-    "dataset.failed",
-    "concept_set.ready",
-    "concept_set.failed",
-    "study.finished",
-]
 BATCH_STUDIES = 100  # per transaction
 TEST_EVENT = "webhook.test"
 RESOURCE_BY_CHECK = {"check_model": "model", "check_dataset": "dataset", "check_concept_set": "concept_set"}

@@ -12,7 +12,7 @@ from app.db.base import Base, created_at_column
 
 
 class Webhook(Base):
-    """Webhook endpoint. Its secret is not stored but derived from a salt (`app.webhooks.signing`)."""
+    """Webhook endpoint. Its secret is not stored but derived from a salt (`app.webhook_security.signing`)."""
 
     __tablename__ = "webhooks"
     __table_args__ = (Index("ix_webhooks_owner_id_id", "owner_id", "id"),)

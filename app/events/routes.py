@@ -9,13 +9,13 @@ from fastapi import APIRouter, Header, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.events import service
-from app.events.schemas import EVENT_EXAMPLE, EventView
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import FactoryDep, SessionDep
 from app.http.pagination import Page, PageParams, page
 from app.http.problems import RESOURCE_RESPONSES
 from app.jobs.signals import SignalsDep
+from iis_schemas.events import EVENT_EXAMPLE, EventView
 
 HEARTBEAT_SECONDS = 15
 RECONNECT_MILLISECONDS = 2000

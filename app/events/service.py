@@ -14,9 +14,10 @@ from app.db.models import FINISHED_STATES
 from app.db.session import SessionFactory
 from app.errors import InvalidInput
 from app.events.repository import EventRepository
-from app.events.schemas import EventView
+from app.events.views import view_of
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
+from iis_schemas.events import EventView
 
 BATCH_EVENTS = 100
 RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
@@ -56,7 +57,7 @@ def read_batch(session: Session, owner_id: str, job_id: str, after: int, limit: 
         When the owner has no such job.
     """
     job = JobRepository(session, owner_id).get(job_id)
-    events = [EventView.of(event) for event in EventRepository(session, owner_id).behind(job_id, after, limit)]
+    events = [view_of(event) for event in EventRepository(session, owner_id).behind(job_id, after, limit)]
     return Batch(events, job.state in FINISHED_STATES and len(events) < limit)
 
 

@@ -11,8 +11,6 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import ApiError, Conflict
 from app.explanations import service
-from app.explanations.interventions import InterventionRequest, InterventionView
-from app.explanations.schemas import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
 from app.explanations.service import AskedImage, Explained
 from app.http.auth import OwnerDep
 from app.http.caching import respond
@@ -21,6 +19,8 @@ from app.http.idempotency import WaitingIdempotentRoute
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.worker_queries import ask
+from iis_schemas.explanations import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.interventions import InterventionRequest, InterventionView
 
 Kept = Annotated[int | None, Query(description="Concepts that are kept, a node of the curve; by default about a tenth of them")]
 Sparsity = Annotated[float | None, Query(description="The same as a sparsity ratio")]

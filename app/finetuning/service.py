@@ -9,12 +9,12 @@ from app.db.ids import new_id
 from app.db.models import Dataset, Job, Model
 from app.errors import InvalidInput
 from app.finetuning.repository import FinetuneRepository
-from app.finetuning.schemas import FinetuneView
-from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.service import accept
 from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.validation import require_ready
+from iis_schemas.finetune_results import FinetuneView
+from iis_schemas.finetuning import FinetuneCreate
 
 
 def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, settings: Settings, request_id: str | None) -> Job:

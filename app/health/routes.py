@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from app.errors import Unavailable
-from app.health.schemas import Live, Ready
 from app.health.service import readiness
 from app.http.dependencies import FactoryDep, SettingsDep, StoreDep
 from app.http.problems import problem_responses
+from iis_schemas.health import Live, Ready
 
 router = APIRouter(prefix="/v1", tags=["health"])
 

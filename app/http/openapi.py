@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.http.problems import Problem
 from app.http.scopes import needed_scope
+from iis_schemas.problems import Problem
 
 
 def install_openapi(app: FastAPI) -> None:

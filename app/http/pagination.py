@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from app.errors import InvalidInput
+from iis_schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Item, Page
 
-Item = TypeVar("Item", bound=BaseModel)
-MAX_LIMIT = 100
-DEFAULT_LIMIT = 20
 LARGEST_NUMBER = 2**31 - 1
 ID_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 
@@ -52,24 +47,6 @@ def number_cursor(after: str | None) -> int | None:
     if not after.isdecimal() or len(after) > 10 or int(after) > LARGEST_NUMBER:
         raise InvalidInput(f"after is the number of the last item of the previous page, an integer; {after!r} is not valid.", param="after")
     return int(after)
-
-
-class Page(BaseModel, Generic[Item]):
-    """One page of a list."""
-
-    data: list[Item]
-    has_more: bool
-    after: str | None
-    links: dict[str, str]
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        arguments = cls.__pydantic_generic_metadata__["args"]
-        extra = cast("dict[str, Any]", arguments[0].model_config.get("json_schema_extra") or {}) if arguments else {}
-        items = [] if not extra.get("examples") else [extra["examples"][0]]
-        schema["examples"] = [{"data": items, "has_more": False, "after": None, "links": {"self": "?limit=20"}}]
-        return schema
 
 
 def page(items: Sequence[Item], params: PageRequest, path: str, cursors: Sequence[str | int] | None = None) -> Page[Item]:

@@ -10,7 +10,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -19,49 +18,12 @@ from starlette.routing import BaseRoute, Match
 from app.db.session import is_outage
 from app.errors import ApiError, Conflict, Forbidden, InvalidInput, NotFound, TooLarge, TooManyRequests, Unauthorized, Unavailable
 from app.storage import StorageUnavailable
+from iis_schemas.problems import PROBLEM_MEDIA_TYPE, TYPE_PREFIX, FieldError, Problem
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "https://iis.dev/problems/"
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 log = structlog.get_logger(__name__)
-
-
-class FieldError(BaseModel):
-    """One error of one field."""
-
-    param: str
-    message: str
-    code: str
-
-
-class Problem(BaseModel):
-    """Problem details of a refused request."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": TYPE_PREFIX + "not_found",
-                    "title": "Not found",
-                    "status": 404,
-                    "detail": "There is no job job_01k9zzzzzzzzzzzzzzzzzzzzzz.",
-                    "code": "not_found",
-                    "request_id": "req_01k9zzzzzzzzzzzzzzzzzzzzzz",
-                    "errors": [],
-                }
-            ]
-        }
-    )
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[FieldError]
 
 
 def problem_responses(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:

@@ -9,12 +9,10 @@ admin  list, create, rotate and revoke API keys; manage webhooks
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Literal
 
 from app.errors import Forbidden
+from iis_schemas.names import SCOPES, Scope
 
-Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 QUERY_ROUTES = frozenset(
     (

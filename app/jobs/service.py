@@ -18,15 +18,16 @@ from app.db.session import SessionFactory, after_commit
 from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
 from app.jobs.repository import JobRepository
-from app.jobs.schemas import ScoreCreate
 from app.jobs.signals import JobSignals
-from app.jobs.views import JobView
+from app.jobs.views import view_of
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.validation import require_ready
+from iis_schemas.job_views import JobView
+from iis_schemas.jobs import ScoreCreate
 
 RETRY_AFTER_SECONDS = 2
 RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
@@ -155,7 +156,7 @@ async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, own
 
     def read() -> JobView:
         with sessions() as session:
-            return JobView.of(JobRepository(session, owner_id).get(job_id))
+            return view_of(JobRepository(session, owner_id).get(job_id))
 
     until = monotonic() + wait_seconds
     with signals.watch(job_id) as waiter:

@@ -11,10 +11,10 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep
 from app.http.pagination import ID_PATTERN
 from app.http.problems import COMMON_RESPONSES
-from app.jobs.libraries import MAX_CONCEPTS
-from app.leaderboard.schemas import LeaderboardView
 from app.leaderboard.service import read_leaderboard
-from iis_engine.specs import ProtocolName
+from iis_schemas.leaderboard import LeaderboardView
+from iis_schemas.libraries import MAX_CONCEPTS
+from iis_schemas.names import ProtocolName
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
 

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from app.db.study_rows import REPORTED, is_near_chance, library_labels
-from app.jobs.fields import Elements
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
-from app.leaderboard.schemas import BoardView, EntryView, LeaderboardView
-from iis_engine.specs import VISUAL_KINDS, ProtocolName
+from iis_schemas.fields import Elements
+from iis_schemas.leaderboard import BoardView, EntryView, LeaderboardView
+from iis_schemas.names import VISUAL_KINDS, ProtocolName
 
 BEST_OF = "Each model stands here with the best of its jobs, so its place is a little too good where it has many."
 TIES = (

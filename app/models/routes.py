@@ -18,8 +18,9 @@ from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_re
 from app.http.streaming import deliver
 from app.models import service
 from app.models.repository import ModelRepository
-from app.models.schemas import ModelCreate, ModelView
+from app.models.views import view_of
 from app.validation import RETRY_AFTER_SECONDS
+from iis_schemas.models import ModelCreate, ModelView
 
 PLAIN_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}$")
 CHECKPOINT = "application/octet-stream"
@@ -34,7 +35,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IdempotentR
 @router.post("", status_code=201, response_model=ModelView, responses=CREATION_RESPONSES)
 def create(body: ModelCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
     """Add a model. It is pending until a worker has loaded it and run it once."""
-    view = ModelView.of(service.create_model(session, owner.owner_id, body, settings, request_id_of(request)))
+    view = view_of(service.create_model(session, owner.owner_id, body, settings, request_id_of(request)))
     headers = {"Location": view.links["self"], "Retry-After": str(RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 201, headers, media_type="application/json")
 
@@ -43,7 +44,7 @@ def create(body: ModelCreate, request: Request, session: SessionDep, settings: S
 def list_models(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
     """Your models, newest first."""
     rows = ModelRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
-    return respond(request, page([ModelView.of(row) for row in rows], params, "/v1/models"))
+    return respond(request, page([view_of(row) for row in rows], params, "/v1/models"))
 
 
 @router.get("/{model_id}", response_model=ModelView, responses=RESOURCE_RESPONSES)
@@ -54,9 +55,9 @@ async def show(
 
     def read() -> ModelView:
         with factory() as reading:
-            return ModelView.of(ModelRepository(reading, owner.owner_id).get(model_id))
+            return view_of(ModelRepository(reading, owner.owner_id).get(model_id))
 
-    view = await run_in_threadpool(lambda: ModelView.of(ModelRepository(session, owner.owner_id).get(model_id)))
+    view = await run_in_threadpool(lambda: view_of(ModelRepository(session, owner.owner_id).get(model_id)))
     if wait_seconds and view.state == "pending":
         await run_in_threadpool(session.close)  # whoever waits holds no connection
         view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)

@@ -10,11 +10,11 @@ from app.db.ids import new_id
 from app.db.models import Model, Upload
 from app.errors import Conflict, InvalidInput
 from app.models.repository import ModelRepository
-from app.models.schemas import ModelCreate
 from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
 from app.validation import enqueue_check, require_ready, require_unneeded
+from iis_schemas.models import ModelCreate
 
 
 def create_model(session: Session, owner_id: str, request: ModelCreate, settings: Settings, request_id: str | None) -> Model:

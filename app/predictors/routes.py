@@ -9,7 +9,6 @@ from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.errors import Conflict
-from app.explanations.schemas import MAX_TOP
 from app.explanations.service import drop_images, keep_image
 from app.http.auth import OwnerDep
 from app.http.caching import respond
@@ -18,8 +17,10 @@ from app.http.pagination import ID_PATTERN, Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
 from app.predictors import service
-from app.predictors.schemas import PATH, PredictionsView, PredictorView
+from app.predictors.views import PATH
 from app.worker_queries import ask
+from iis_schemas.explanations import MAX_TOP
+from iis_schemas.predictors import PredictionsView, PredictorView
 
 MEDIA_TYPE = "application/octet-stream"
 EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {

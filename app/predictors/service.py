@@ -12,7 +12,8 @@ from app.db.models import Job, Model
 from app.errors import Conflict, InvalidInput, NotFound
 from app.explanations.dressing import ConceptNames, concepts_in
 from app.predictors.repository import PredictorRepository
-from app.predictors.schemas import PATH, PredictionsView, PredictorView
+from app.predictors.views import PATH, view_of
+from iis_schemas.predictors import PredictionsView, PredictorView
 
 MAX_IMAGES = 64
 
@@ -36,7 +37,7 @@ def list_predictors(session: Session, owner_id: str, *, job: str | None, after: 
     predictors = PredictorRepository(session, owner_id)
     rows = predictors.page(job=job, after=after, limit=limit)
     libraries = predictors.libraries_of([row.job_id for row in rows])
-    return [PredictorView.of(row, libraries[row.job_id]) for row in rows]
+    return [view_of(row, libraries[row.job_id]) for row in rows]
 
 
 def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
@@ -53,7 +54,7 @@ def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
     model_id = session.get_one(Job, row.job_id).model_id
     model = None if model_id is None else session.get_one(Model, model_id)
     has_network = model is not None and model.deleted_at is None
-    return Found(PredictorView.of(row, library), has_network, predictors.concept_names(library.id))
+    return Found(view_of(row, library), has_network, predictors.concept_names(library.id))
 
 
 def require_predictable(found: Found, images: int) -> None:

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.explanations.routes import RESPONSES, Kept, Sparsity
-from app.explanations.schemas import MAX_TOP
 from app.explanations.service import explainable_job, require_one_node
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.profiles import service
-from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 from app.worker_queries import ask
+from iis_schemas.explanations import MAX_TOP
+from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"])
 

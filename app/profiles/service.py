@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.explanations.dressing import ConceptNames, concepts_in
 from app.explanations.service import FIGURE_FORMATS, Explained
-from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
 
 def dress_classes(explained: Explained, answer: dict[str, Any]) -> ClassesView:

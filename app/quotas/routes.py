@@ -12,8 +12,8 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep
 from app.http.scopes import in_order
 from app.quotas.repository import QuotaRepository
-from app.quotas.schemas import AskingKeyView, QuotasView, QuotaView, RateView
 from app.quotas.service import DAY, quotas_of
+from iis_schemas.quotas import AskingKeyView, QuotasView, QuotaView, RateView
 
 router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
 

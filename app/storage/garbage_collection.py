@@ -70,7 +70,7 @@ def drop_unknown_files(session: Session, store: ArtifactStore, prefix: int, olde
 
     Parameters
     ----------
-    prefix : first byte of the sha256, 0 to `PREFIX_COUNT` - 1
+    prefix : first byte of the sha256, 0 to `CONTENT_PREFIXES` - 1
     older_than_seconds : minimum age; younger files may still get their row
 
     Raises

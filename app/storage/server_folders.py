@@ -7,6 +7,8 @@ from pathlib import Path
 from app.errors import InvalidInput
 from app.settings import Settings
 
+NOT_ALLOWED = "This path is not inside a folder that the service may read; ask its operator, or upload an archive."
+
 
 def allowed_server_path(given: str, settings: Settings) -> Path:
     """Resolve a path on the server, symbolic links included, and check that it is inside an allowed folder.
@@ -18,11 +20,7 @@ def allowed_server_path(given: str, settings: Settings) -> Path:
     InvalidInput
         If the path is outside the allowed folders; the same message whether it exists or not, so that nothing about the server leaks.
     """
-    refusal = InvalidInput(
-        "This path is not inside a folder that the service may read; ask its administrator to allow the folder, or upload an archive.",
-        code="server_path_not_allowed",
-        param="server_path",
-    )
+    refusal = InvalidInput(NOT_ALLOWED, code="server_path_not_allowed", param="server_path")
     if "\0" in given or not Path(given).is_absolute():
         raise refusal
     try:

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
-PREFIX_COUNT = 256  # values of the first byte of a sha256, one folder each
+CONTENT_PREFIXES = 256  # values of the first byte of a sha256, one folder each
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
@@ -162,7 +162,7 @@ class ArtifactStore:
         return {Path(entry["name"]).name for entry in self._entries("parts") if entry["type"] == "directory"}
 
     def contents(self, prefix: int) -> Iterator[tuple[str, int, float]]:
-        """sha256, size in bytes and age in seconds of all content whose sha256 starts with the byte `prefix`, 0 to `PREFIX_COUNT` - 1."""
+        """sha256, size in bytes and age in seconds of all content whose sha256 begins with the byte `prefix`."""
         now = datetime.now(UTC).timestamp()
         for entry in self._entries(f"sha256/{prefix:02x}"):
             name = Path(entry["name"]).name

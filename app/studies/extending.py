@@ -1,4 +1,4 @@
-"""The grid of a study and what is asked for besides, as one grid. Pure; which rows there are is looked at elsewhere."""
+"""The union of a study's grid and an extension. It reads no rows."""
 
 from __future__ import annotations
 
@@ -6,32 +6,13 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from app.errors import InvalidInput
-from app.jobs.libraries import LibraryChoice
-from app.jobs.views import VocabularyView
-from app.studies.schemas import ModelEntry, StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.libraries import LibraryChoice
+from iis_schemas.studies import ModelEntry, StudyExtend, StudyGrid
 
 DEFAULT_CONCEPTS = 200
 
 Value = TypeVar("Value")
-
-
-def first_grid(request: StudyCreate, vocabulary: VocabularyView | None) -> StudyGrid:
-    """The grid that a request asks for."""
-    return StudyGrid(
-        models=request.models,
-        datasets=request.datasets,
-        libraries=request.libraries,
-        concept_counts=request.concept_counts,
-        library_datasets=request.library_datasets or [None],
-        sparsity_grids=request.sparsity_grids,
-        seeds=request.seeds or [0],
-        protocol=request.protocol,
-        elements=request.elements,
-        vlm=request.vlm,
-        vocabulary=vocabulary,
-        evolution=request.evolution,
-        deadline_seconds=request.deadline_seconds,
-    )
 
 
 def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyView | None) -> StudyGrid:

@@ -9,14 +9,14 @@ from starlette.concurrency import run_in_threadpool
 
 from app.batches.routes import PARQUET_RESPONSE
 from app.errors import Conflict
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.dependencies import SessionDep, SettingsDep, StoreDep, let_go
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
-from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.studies.service import require_rows
-from app.studies.views import AnalysisView
 from app.worker_queries import ask
+from iis_schemas.study_analyses import AnalysisView
 
 PARQUET = "application/vnd.apache.parquet"
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}

@@ -17,9 +17,10 @@ from app.http.problems import COMMON_RESPONSES, CREATION_RESPONSES, RESOURCE_RES
 from app.studies import service
 from app.studies.estimating import estimate_study
 from app.studies.repository import StudyRepository
-from app.studies.schemas import StudyCreate, StudyExtend
 from app.studies.tables import read_cells, read_table, to_csv
-from app.studies.views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
+from app.studies.views import view_of
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend
+from iis_schemas.study_views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The table", "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}
@@ -38,9 +39,10 @@ def create(body: StudyCreate, request: Request, session: SessionDep, owner: Owne
 
 
 @router.post("/estimate", response_model=EstimateView, responses=CREATION_RESPONSES)
-def estimate(body: StudyCreate, session: SessionDep, owner: OwnerDep) -> EstimateView:
-    """What a study would cost, by what your jobs have measured so far; nothing is written."""
-    return estimate_study(session, owner.owner_id, service.plan_study(session, owner.owner_id, body))
+def estimate(body: StudyEstimateCreate, session: SessionDep, owner: OwnerDep) -> EstimateView:
+    """Estimate what a study would cost from the durations of your finished jobs; nothing is written. Models and data sets need not be
+    registered yet."""
+    return estimate_study(session, owner.owner_id, service.plan_estimate(session, owner.owner_id, body))
 
 
 @router.get("", response_model=Page[StudyView], responses=COMMON_RESPONSES)
@@ -49,7 +51,7 @@ def list_studies(request: Request, session: SessionDep, owner: OwnerDep, params:
     studies = StudyRepository(session, owner.owner_id)
     rows = studies.list(after=params.after, limit=params.limit)
     states = studies.states([row.id for row in rows])
-    return respond(request, page([StudyView.of(row, states[row.id]) for row in rows], params, "/v1/studies"))
+    return respond(request, page([view_of(row, states[row.id]) for row in rows], params, "/v1/studies"))
 
 
 @router.get("/{study_id}", response_model=StudyView, responses=RESOURCE_RESPONSES)
@@ -117,7 +119,7 @@ def table_csv(study_id: str, request: Request, session: SessionDep, owner: Owner
 def _view(session: Any, owner_id: str, study_id: str) -> StudyView:
     studies = StudyRepository(session, owner_id)
     study = studies.get(study_id)
-    return StudyView.of(study, studies.states([study_id])[study_id])
+    return view_of(study, studies.states([study_id])[study_id])
 
 
 def _retry_after(view: StudyView) -> dict[str, str]:

@@ -14,17 +14,18 @@ from app.db.models import FINISHED_STATES, Json, Model, Study
 from app.db.session import after_commit
 from app.db.transitions import enqueue_all, request_cancel_all
 from app.errors import Conflict, InvalidInput, NotFound
-from app.jobs.views import VocabularyView
 from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
-from app.studies.extending import extended_grid, first_grid, same_vocabulary
+from app.studies.extending import extended_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
-from app.studies.schemas import StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
+from iis_schemas.study_grids import first_grid
 
-RINGS = 16  # workers that are woken; each goes on until nothing is queued
+WAKE_UPS = 16  # messages for a new study; each worker runs jobs until none is queued
 RETRY_AFTER_SECONDS = 5
 DEFAULT_NAME = "A study"
 
@@ -40,6 +41,23 @@ def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
     vocabulary = _vocabulary(session, owner_id, request.vocabulary)
     vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None else None
     return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm)
+
+
+def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate) -> Plan:
+    """What a grid asks for, some of whose models, data sets and phrases may not be registered yet.
+
+    Raises
+    ------
+    NotFound, Conflict, InvalidInput
+        As `plan_study` does.
+    """
+    new = request.unregistered
+    if new.vocabulary and request.vocabulary is not None:
+        vocabulary = VocabularyView(id=request.vocabulary, version=1, digest="")
+    else:
+        vocabulary = _vocabulary(session, owner_id, request.vocabulary)
+    vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None and request.vlm not in new.models else None
+    return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm, new)
 
 
 def create_study(session: Session, owner_id: str, request: StudyCreate, settings: Settings, request_id: str | None) -> Study:
@@ -187,7 +205,7 @@ def _queue(
         for job_id, one in zip(ids, ordered, strict=True)
     ]
     enqueue_all(session, jobs)
-    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:RINGS]])
+    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:WAKE_UPS]])
     return {one.digest: job_id for job_id, one in zip(ids, ordered, strict=True)}
 
 

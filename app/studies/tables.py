@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Model
 from app.db.study_rows import READY_FEATURES, READY_FEATURES_NAME, library_labels, study_rows
-from app.jobs.views import JobError, JobState
 from app.studies.repository import StudyRepository
-from app.studies.views import CellView, TableRow, TableView
+from iis_schemas.fields import FailureReason
+from iis_schemas.names import JobState
+from iis_schemas.study_views import CellView, TableRow, TableView
 
 
 def read_cells(session: Session, owner_id: str, study_id: str, after: int | None, limit: int) -> list[CellView]:
@@ -35,7 +36,7 @@ def read_cells(session: Session, owner_id: str, study_id: str, after: int | None
             number=cell.number,
             job=cell.job_id,
             state=cast("JobState", state),
-            error=JobError.model_validate(error) if error is not None else None,
+            error=FailureReason.model_validate(error) if error is not None else None,
             created=cell.created,
             model=cell.model_id or cell.dataset_id,
             label=(told[cell.model_id] or models[cell.model_id]) if cell.model_id is not None else datasets[cell.dataset_id],

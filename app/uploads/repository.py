@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
-from app.db.models import FINISHED_STATES, Base, Job, Upload, UploadPart
+from app.db.models import Upload, UploadPart
 from app.db.repository import OwnedRepository
+from app.storage.upload_expiry import is_used
 
 
 class UploadRepository(OwnedRepository[Upload]):
@@ -64,7 +63,7 @@ class UploadRepository(OwnedRepository[Upload]):
 
     def is_used(self, upload: Upload) -> bool:
         """Whether something is made of an upload. Ask with its row locked: whoever makes something of it holds the row first."""
-        return self.session.scalar(self.owned().where(Upload.id == upload.id, _is_used())) is not None
+        return self.session.scalar(self.owned().where(Upload.id == upload.id, is_used())) is not None
 
     def delete_parts(self, upload: Upload) -> None:
         self.session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
@@ -73,37 +72,3 @@ class UploadRepository(OwnedRepository[Upload]):
         """Drop an upload and the rows of its parts."""
         self.session.delete(upload)
         self.session.flush()
-
-
-def lock_one_expired(session: Session, now: datetime) -> Upload | None:
-    """An open upload whose time is over, of any owner; for the sweeper alone."""
-    overdue = select(Upload).where(Upload.state == "open", Upload.expires_at < now)
-    return session.scalar(overdue.limit(1).with_for_update(skip_locked=True))
-
-
-def lock_one_unused(session: Session, now: datetime) -> Upload | None:
-    """A complete upload whose time is over and that nothing was made of, of any owner; for the collector alone.
-
-    Whoever makes something of an upload holds its row first, so the lock keeps them out until the end of the transaction.
-    """
-    while True:
-        unused = select(Upload).where(Upload.state == "complete", Upload.expires_at < now, ~_is_used())
-        upload = session.scalar(unused.limit(1).with_for_update(skip_locked=True))
-        if upload is None:
-            return None
-        # A statement of its own: it sees what was committed before the lock was ours.
-        if session.scalar(select(Upload.id).where(Upload.id == upload.id, ~_is_used())) is not None:
-            return upload
-
-
-def _is_used() -> ColumnElement[bool]:
-    """Whether something is made of an upload: every foreign key to it counts, and the archive that an unfinished job explains."""
-    columns = [column for table in Base.metadata.tables.values() if table is not UploadPart.__table__ for column in table.columns]
-    keys = [column for column in columns if any(key.target_fullname == "uploads.id" for key in column.foreign_keys)]
-    explained = exists().where(Job.spec["upload"].astext == Upload.id, Job.state.not_in(FINISHED_STATES))
-    return or_(*(exists().where(column == Upload.id) for column in keys), explained)
-
-
-def open_upload_ids(session: Session) -> set[str]:
-    """The open uploads of all owners; for the sweeper alone."""
-    return set(session.scalars(select(Upload.id).where(Upload.state == "open")))

@@ -20,7 +20,8 @@ from app.settings import MIB, Settings
 from app.uploads import service
 from app.uploads.receiving import received_body
 from app.uploads.repository import UploadRepository
-from app.uploads.schemas import MAX_PARTS, PartView, Sha256, UploadCreate, UploadView
+from app.uploads.views import part_view, upload_view
+from iis_schemas.uploads import MAX_PARTS, PartView, Sha256, UploadCreate, UploadView
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=IdempotentRoute)
 
@@ -54,7 +55,7 @@ def list_uploads(request: Request, session: SessionDep, settings: SettingsDep, o
     uploads = UploadRepository(session, owner.owner_id)
     rows = uploads.list(after=params.after, limit=params.limit)
     parts = uploads.parts_of_each(rows)
-    views = [UploadView.of(row, parts.get(row.id, []), settings.upload_part_max_bytes) for row in rows]
+    views = [upload_view(row, parts.get(row.id, []), settings.upload_part_max_bytes) for row in rows]
     return respond(request, page(views, params, "/v1/uploads"))
 
 
@@ -63,7 +64,7 @@ def show(upload_id: str, request: Request, session: SessionDep, settings: Settin
     """One upload and which of its parts are there; a client that was cut off goes on from here."""
     uploads = UploadRepository(session, owner.owner_id)
     upload = uploads.get(upload_id)
-    return respond(request, UploadView.of(upload, uploads.parts(upload), settings.upload_part_max_bytes))
+    return respond(request, upload_view(upload, uploads.parts(upload), settings.upload_part_max_bytes))
 
 
 @router.put(
@@ -86,14 +87,14 @@ async def put_part(
     await run_in_threadpool(session.close)  # a slow sender holds no database connection
     async with received_body(request, settings.scratch_folder) as received:
         part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received)
-    return PartView.of(part)
+    return part_view(part)
 
 
 @router.post("/{upload_id}/complete", response_model=UploadView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
 def complete(upload_id: str, session: SessionDep, settings: SettingsDep, store: StoreDep, owner: OwnerDep) -> UploadView:
     """Join the parts and check size and sha256. When they differ the parts stay and can be sent again."""
     upload = service.complete_upload(session, store, owner.owner_id, upload_id, settings)
-    return UploadView.of(upload, [], settings.upload_part_max_bytes)
+    return upload_view(upload, [], settings.upload_part_max_bytes)
 
 
 @router.delete("/{upload_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
@@ -103,7 +104,7 @@ def abandon(upload_id: str, session: SessionDep, store: StoreDep, owner: OwnerDe
 
 
 def _created(upload: Upload, settings: Settings) -> Response:
-    view = UploadView.of(upload, [], settings.upload_part_max_bytes)
+    view = upload_view(upload, [], settings.upload_part_max_bytes)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""The rules of uploads: what is declared, which parts fit, when it is whole, what may be made of it. How they go: `app.uploads.expiry`."""
+"""Rules of uploads: declaration, parts, completion and use. `app.storage.upload_expiry` deletes expired uploads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
 from app.uploads.repository import UploadRepository
-from app.uploads.schemas import UploadCreate, bare_filename
+from iis_schemas.uploads import UploadCreate, bare_filename
 
 NAMED_NUMBERS = 5
 
@@ -185,7 +185,7 @@ def require_complete(session: Session, owner_id: str, upload_id: str, param: str
 
 
 def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], None]) -> None:
-    """Remove parts once no row needs them. What storage fails to remove then undoes nothing: `app.uploads.expiry` comes back for it."""
+    """Remove parts that no row refers to. `app.storage.upload_expiry` removes later what storage fails to remove now."""
 
     def removed() -> None:
         try:

@@ -49,13 +49,13 @@ from app.db.models import (
 )
 from app.db.session import SessionFactory
 from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
-from app.finetuning.schemas import FINETUNE_EXAMPLE
 from app.http.auth import SECRET_PREFIX, digest_of
 from app.jobs.signals import Waiter
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_schemas.finetune_results import FINETUNE_EXAMPLE
 
 LEASE_SECONDS = 60
 PNG = b"\x89PNG\r\n\x1a\n a figure"
@@ -69,6 +69,9 @@ DROPPED_PHRASES = (("a striped tail", 0.18), ("a beak", 0.21))  # with their cli
 WEIGHTS = b"the weights of a network"
 FINDINGS = ("probe", "treatment", "control", "means", "differences", "history", "words", "warnings")
 REPORT = {
+    "protocol": "exact",
+    "library": {"kind": "prototype", "concept_count": 4, "seeds": 3},
+    "points": [],
     "accuracy_representation": 0.9,
     "accuracy_representation_low": 0.88,
     "accuracy_representation_high": 0.92,

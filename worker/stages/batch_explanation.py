@@ -13,7 +13,7 @@ from worker.stages.extraction import Shards
 from worker.stages.files import CONCEPT_NAMES, LOOSE_FOLDER, PREDICTORS, REPRESENTED, SUMMARY, TEST_SET
 from worker.stages.reporter import Reporter
 from worker.stages.serialisation import contributions_form, counterfactual_form
-from worker.stages.specs import open_backbone
+from worker.stages.specs import ModelRequest, open_backbone
 
 IMAGES_AT_ONCE = 256
 ROWS_BETWEEN_REPORTS = 64
@@ -34,7 +34,7 @@ class Seen:
 
 def unpack(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The archive's files in a folder."""
-    unpack_into(Path(arguments["archive"]), workspace / LOOSE_FOLDER)
+    unpack_into(Path(arguments["sources"]["archive"]["file"]), workspace / LOOSE_FOLDER)
     return {}
 
 
@@ -44,7 +44,7 @@ def represent(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
 
     sources = arguments["sources"]
     shards = Shards(workspace / arguments["shard_folder"], tell)
-    backbone, digest = open_backbone(sources["model"]), sources["archive"]["sha256"]
+    backbone, digest = open_backbone(ModelRequest.from_json(sources["model"])), sources["archive"]["sha256"]
     found = represent(backbone, workspace / LOOSE_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
     found.save(workspace / REPRESENTED)
     unread = f"{len(found.failures)} of {len(found.names)} images could not be read; their rows say why."

@@ -19,8 +19,8 @@ from app.events.service import parse_cursor
 from app.http.caching import MAX_WAIT_SECONDS, parse_wait
 from app.http.idempotency import canonical_content
 from app.http.pagination import ID_PATTERN, number_cursor
-from app.uploads.schemas import MAX_FILENAME_CHARACTERS, bare_filename
-from app.webhooks.addresses import UnfitUrl, read_url
+from app.webhook_security.addresses import InvalidUrl, read_url
+from iis_schemas.uploads import MAX_FILENAME_CHARACTERS, bare_filename
 from worker.jobs.artifacts import safe_name
 
 over_http = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -226,7 +226,7 @@ def test_any_content_type_and_body_have_canonical_content(content_type: str | No
 @example("https://example.org:99999")
 @example("https://example.org:²")
 def test_a_webhook_url_is_refused_or_parses_to_itself(url: str) -> None:
-    with suppress(UnfitUrl):
+    with suppress(InvalidUrl):
         target = read_url(url, [], allow_http=False)
         assert read_url(target.url, [], allow_http=False) == target
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from app.db.models import Job, JobEvent, Study, StudyCell
 from app.db.study_rows import study_grid, study_rows
-from app.studies.service import RINGS
+from app.studies.service import WAKE_UPS
 from iis_engine.studies.analysis import analyse
 
 
@@ -73,7 +73,7 @@ def test_a_few_workers_are_woken_however_many_jobs_there_are(client: TestClient,
     with Redis.from_url(redis_url) as broker:
         broker.delete("iis")
         made(client, rows.study_request(seeds=list(range(20))))
-        assert broker.llen("iis") == RINGS
+        assert broker.llen("iis") == WAKE_UPS
 
 
 def test_workers_begin_with_one_job_of_each_model(client: TestClient, rows: Any, sessions: Any) -> None:
@@ -347,7 +347,7 @@ def refusal(client: TestClient, body: dict[str, Any], status: int = 422) -> dict
 def test_an_empty_grid_is_refused(client: TestClient, rows: Any, missing: str) -> None:
     problem = refusal(client, rows.study_request(**{missing: []}))
     assert (problem["code"], problem["errors"][0]["param"]) == ("empty_grid", missing)
-    assert "This grid is empty" in problem["detail"]
+    assert "The grid is empty" in problem["detail"]
 
 
 def test_ten_thousand_and_one_jobs_are_refused(client: TestClient, rows: Any, sessions: Any, tenant: Any) -> None:
@@ -397,7 +397,7 @@ def test_representations_that_differ_in_their_classes_are_not_compared(client: T
     assert "'dog' is in" in problem["detail"]
     assert "'cow' is in" in problem["detail"]
     turned = refusal(client, body | {"datasets": [rows.features("cat", "dog"), rows.features("dog", "cat")]})
-    assert "another order" in turned["detail"]
+    assert "their order differs" in turned["detail"]
 
 
 @pytest.mark.parametrize(
@@ -469,7 +469,7 @@ def test_an_estimate_writes_nothing_and_says_where_its_seconds_come_from(client:
     looked_at = 2 * (45 + (10 + 5) * 16)
     assert (cost["jobs"], cost["reused"], cost["images"], cost["bytes"]) == (4, 0, looked_at, looked_at * 512 * 4)
     assert cost["seconds"] is None
-    assert "No job of yours has measured anything" in cost["basis"]
+    assert "No job of yours has finished yet" in cost["basis"]
     assert client.get("/v1/studies").json()["data"] == []
 
     scored = client.post("/v1/jobs", json={"kind": "score", "model": models[0], "dataset": dataset, "library": {"kind": "random"}}).json()[
@@ -484,7 +484,7 @@ def test_an_estimate_writes_nothing_and_says_where_its_seconds_come_from(client:
     assert cost["images"] == looked_at / 2  # what the first model sees has been kept
     assert cost["seconds"] == pytest.approx(28.5 + 4 * 3)
     assert "0.1 seconds for an image or crop and 3 seconds for the rest" in cost["basis"]
-    assert "1 of the models was never measured" in cost["basis"]
+    assert "1 of the models has no finished job" in cost["basis"]
 
     study = made(client, body)
     for cell in cells_of(client, study):
@@ -506,6 +506,32 @@ def test_an_estimate_knows_what_was_looked_at_for_a_library_cut_elsewhere(client
     assert client.post("/v1/studies/estimate", json=body | {"datasets": [other]}).json()["images"] == 0
     cost = client.post("/v1/studies/estimate", json=body | {"datasets": [new]}).json()
     assert (cost["images"], cost["seconds"]) == (285, pytest.approx(0.15 * 285, abs=0.06))  # 85.5 s for 570 images and crops
+
+
+def test_an_estimate_counts_what_is_not_registered_yet(client: TestClient, rows: Any) -> None:
+    info = {"class_names": ["a", "b"], "counts": {"train": {"a": 20, "b": 5}, "test": {"a": 10, "b": 10}}}
+    model, dataset = rows.model(info={"num_features": 512}), rows.dataset(info=info)
+    scored = client.post("/v1/jobs", json=rows.request(model=model, dataset=dataset)).json()["id"]
+    token = rows.claim(scored)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=28.5)
+    rows.succeed(scored, token)
+    unregistered = {"models": ["models[0]"], "datasets": {"datasets[0]": {"images": 45, "elements_images": 15}}}
+    body = {"models": ["models[0]", model], "datasets": ["datasets[0]", dataset], "libraries": [{"kind": "random"}]}
+
+    cost = client.post("/v1/studies/estimate", json={**body, "unregistered": unregistered}).json()
+    assert (cost["jobs"], cost["images"], cost["bytes"]) == (4, 3 * 285, None)
+    assert cost["seconds"] == pytest.approx(3 * 28.5)
+
+    uncounted = {**unregistered, "datasets": {"datasets[0]": {}}}
+    cost = client.post("/v1/studies/estimate", json={**body, "unregistered": uncounted}).json()
+    assert (cost["jobs"], cost["images"], cost["seconds"]) == (4, None, None)
+
+    text = {**body, "libraries": [{"kind": "text"}], "vlm": "vlm", "vocabulary": "words"}
+    known = {**unregistered, "models": ["models[0]", "vlm"], "vocabulary": True}
+    assert client.post("/v1/studies/estimate", json={**text, "unregistered": known}).json()["jobs"] == 4
+    features = {**unregistered, "datasets": {"datasets[0]": {"kind": "features", "images": 45}}}
+    refused = client.post("/v1/studies/estimate", json={**body, "unregistered": features})
+    assert (refused.status_code, refused.json()["code"]) == (422, "kinds_differ")
 
 
 def test_a_name_with_a_nul_is_refused_as_everywhere(client: TestClient, rows: Any) -> None:
