@@ -100,7 +100,7 @@ class Service:
         self.warm_runtime.warm = self.compute
 
     def add_upload(self, content: bytes, filename: str) -> str:
-        sha256, size_bytes = self.runtime.store.put_bytes(content)
+        sha256, size_bytes = self.runtime.store.put_chunks([content])
         upload = Upload(
             id=new_id("upload"),
             owner_id=self.owner_id,
