@@ -25,7 +25,10 @@ REPOSITORY = Path(__file__).parents[1]
 START_TIMEOUT_SECONDS = 60
 THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
 # Files are given out in order, and the longest must not end last.
-LONGEST = ("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "cli/test_studies.py")
+LONGEST = (
+    *("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "cli/test_studies.py"),
+    *("ui/test_studies_in_a_browser.py", "ui/test_scoring_in_a_browser.py", "scoring/test_score.py", "jobs/test_explain.py"),
+)
 REQUIRE_ALL = "IIS_TESTS_REQUIRE_ALL"
 OPTIONAL = "OPTIONAL: "  # starts the reason of a skip that is fine everywhere
 

@@ -243,6 +243,7 @@ def test_docker_itself_accepts_the_compose_file() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_the_containers_commands_migrate_answer_and_take_a_job(
     environment: dict[str, str], start: Callable[..., dict[str, str]], wait_until: WaitUntil, tmp_path: Path
 ) -> None:

@@ -24,6 +24,8 @@ PIXELS = 64  # twice the digits' size, so that the network's last map has more t
 TRAIN, TEST = 300, 80
 STEPS = 40
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Scored:

@@ -151,6 +151,7 @@ def test_a_finished_job_cannot_be_canceled(client: IISClient, scored: str) -> No
         client.cancel(scored)
 
 
+@pytest.mark.slow
 def test_a_stream_that_breaks_is_taken_up_where_it_broke(
     client: IISClient, through_proxy: IISClient, proxy: BreakingProxy, digits_features: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_the_stack_answers_with_its_first_key_restarts_what_dies_and_leaves_noth
     assert not stack.ready_file.exists()
 
 
+@pytest.mark.slow
 def test_a_stack_that_was_killed_starts_again_on_the_same_data(stack: Stack, tmp_path: Path, wait_until: Callable[..., Any]) -> None:
     key = Path(stack.await_ready()["api_key_file"]).read_text()
     stack.process.kill()
@@ -117,6 +118,7 @@ def test_a_stack_that_was_killed_starts_again_on_the_same_data(stack: Stack, tmp
         assert again.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_second_stack_on_the_same_data_says_so_and_leaves_the_first_alone(stack: Stack, tmp_path: Path) -> None:
     ready = stack.await_ready()
     command = [sys.executable, "-m", "app.local", "up", "--data-folder", str(tmp_path / "data"), "--port", "0"]
@@ -128,6 +130,7 @@ def test_a_second_stack_on_the_same_data_says_so_and_leaves_the_first_alone(stac
     assert jobs_status(ready) == 200
 
 
+@pytest.mark.slow
 def test_a_checkout_under_a_path_with_a_percent_sign_migrates_and_answers(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
     checkout = tmp_path / "100%d"  # what configparser would take for an interpolation
     for package in ("app", "iis_engine", "migrations", "worker"):

@@ -32,6 +32,7 @@ def model_and_dataset(account: Address, checkpoint: Path, tmp_path: Path) -> tup
         return client.wait_until_ready(model)["id"], client.wait_until_ready(dataset)["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("model_and_dataset")
 def test_a_model_is_fine_tuned_from_the_form_to_the_download(open_window: OpenWindow, account: Address, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def job(account: Address, features: Path) -> str:
         return client.wait(submitted["id"])["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_hostile_names_are_shown_as_text(open_window: OpenWindow, account: Address, job: str) -> None:
     window = open_window(account)

@@ -91,6 +91,7 @@ def failing_study(account: Address) -> Iterator[dict[str, Any]]:
         api.post(view["links"]["cancel"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_study_is_followed_from_its_progress_to_its_statistics(open_window: OpenWindow, account: Address, study: dict[str, Any]) -> None:
     window = open_window(account)
@@ -121,6 +122,7 @@ def test_a_study_is_followed_from_its_progress_to_its_statistics(open_window: Op
         assert page.request.get(f"{account.url}{link}").ok, name
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_study_page_fits_the_window(
@@ -165,6 +167,7 @@ class StudyClock:
         self.updates += (url, method) == (self.address, "GET")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_updates_of_a_study_keep_focus_messages_and_opened_reasons(
     open_window: OpenWindow, account: Address, failing_study: dict[str, Any]

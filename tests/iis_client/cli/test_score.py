@@ -86,6 +86,7 @@ def line_with(text: str, words: str) -> str:
     return next(line for line in text.splitlines() if words in line)
 
 
+@pytest.mark.slow
 def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have_a_name(
     iis: RunCommand, client: IISClient, checkpoint: Path, images: Path, phrases: Path
 ) -> None:

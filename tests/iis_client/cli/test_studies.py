@@ -64,6 +64,7 @@ def features_file(folder: Path, seed: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     iis: RunCommand, client: IISClient, proxy: BreakingProxy, planted: Planted, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     assert "Your last " in estimated
 
 
+@pytest.mark.slow
 def test_features_are_studied_without_a_model_and_whatever_is_there_is_used_again(
     iis: RunCommand, client: IISClient, tmp_path: Path
 ) -> None:

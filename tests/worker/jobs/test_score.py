@@ -88,6 +88,7 @@ def test_another_owner_with_the_same_content_reuses_no_stage(service: Service) -
     assert stage_states(service, job_id, "finished") == STAGES
 
 
+@pytest.mark.slow
 def test_a_library_of_an_earlier_job_is_not_fitted_again(service: Service) -> None:
     first = service.add_score()
     service.run(first)

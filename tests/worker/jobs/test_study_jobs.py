@@ -24,6 +24,7 @@ DATASETS, JOBS = 2, 4
 PATIENT_SECONDS = 300
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS

@@ -135,6 +135,7 @@ def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_rea
     )
 
 
+@pytest.mark.slow
 def test_image_embeddings_are_reused_for_every_vocabulary_and_backbone(words: Words) -> None:
     words.score(TEXT)
     fewer = words.score(TEXT, vocabulary=words.add_vocabulary(*PHRASES[:8]))
@@ -146,6 +147,7 @@ def test_image_embeddings_are_reused_for_every_vocabulary_and_backbone(words: Wo
     assert words.found(other)[0]["library"]["text"]["native"]
 
 
+@pytest.mark.slow
 def test_phrases_are_embedded_once_for_all_data_sets(words: Words, planted: Planted) -> None:
     vocabulary = words.add_vocabulary(*VOCABULARY)
     words.score(TEXT, vocabulary=vocabulary)
@@ -203,6 +205,7 @@ def test_a_combined_library_stores_the_origin_of_each_concept(words: Words) -> N
     assert report["library"]["names"]["named"] + report["library"]["names"]["unnamed"] == 5
 
 
+@pytest.mark.slow
 def test_a_text_library_of_an_earlier_job_needs_no_vision_language_model(words: Words) -> None:
     first = words.score(TEXT)
     with words.service.runtime.sessions() as session:

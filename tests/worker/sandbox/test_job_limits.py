@@ -88,6 +88,7 @@ def test_a_job_whose_outputs_find_a_full_disk_is_tried_again_fails_with_a_senten
     assert list(service.compute.folder.glob("job_*")) == []
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
     job_id = service.add_score(add_large_dataset(service))
     with full_disk():
