@@ -19,7 +19,7 @@ from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from planted import Planted
+    from support.planted import Planted
 
 REPOSITORY = Path(__file__).parents[1]
 START_TIMEOUT_SECONDS = 60
@@ -96,7 +96,7 @@ def wait_until() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     """Images of known attributes and two models that have learnt them, made once for all test processes."""
-    from planted import Planted, make
+    from support.planted import Planted, make
 
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "planted"

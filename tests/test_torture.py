@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from torture import load, uploads
 from torture.promises import Promise
 

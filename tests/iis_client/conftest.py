@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -28,6 +27,7 @@ from iis_client.cli import main
 from iis_client.cli.local_stack import LocalStack
 from iis_client.transport.address import Address
 from iis_client.transport.http import Transport
+from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 StartCommand = Callable[..., subprocess.Popen[str]]

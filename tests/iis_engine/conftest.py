@@ -13,7 +13,8 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from scored import Scored, digit_features
+
+from support.scored import Scored, digit_features
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))  # the CIFAR ResNet is written once, where the benchmarks run it

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import yaml
-from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 from iis_client import IISClient
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies.file import read_study
 from iis_client.cli.studies.inputs import Registered, Row, known_phrases, provide_phrases
 from iis_client.types.scores import Library
+from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 if TYPE_CHECKING:
     from conftest import BreakingProxy, RunCommand, ScriptedService

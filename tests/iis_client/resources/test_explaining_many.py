@@ -14,7 +14,7 @@ from iis_client.transport.address import Address
 
 if TYPE_CHECKING:
     from conftest import RunCommand
-    from planted import Planted
+    from support.planted import Planted
 
 KEPT = 5
 

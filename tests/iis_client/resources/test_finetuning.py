@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 from safetensors.torch import load_file
 
 from iis_client import ConflictError, FinetuneJob, IISClient, InvalidInputError, NotFoundError
 from iis_client.transport.address import Address
+from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 
 if TYPE_CHECKING:
     from conftest import RunCommand, ScriptedService, StartCommand
-    from planted import Planted
+    from support.planted import Planted
 
 EPOCHS = 2
 

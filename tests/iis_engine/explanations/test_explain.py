@@ -11,7 +11,6 @@ import torch
 from cifar_resnet import export_onnx, load_cifar_resnet
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scored import Scored
 from torch import Tensor
 
 from iis_engine.backbones.factory import load_backbone
@@ -32,6 +31,7 @@ from iis_engine.features.extraction import extract_features
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
 from iis_engine.specs import BackboneSpec, ElementSpec, Preprocessing
+from support.scored import Scored
 
 REAL_NETWORKS = ("cifar10_resnet20", "imagenet_mobilenetv1_025")
 CONCEPT_COUNT = 40

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from torture import hostile_pickles
 from torture.hostile import GROUPS, Range, bare_reading, fault_of, shooting_range
 from torture.hostile_samples import Sample
