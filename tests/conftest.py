@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +14,12 @@ from alembic.config import Config
 
 from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
+from support.servers import ServerProcess, poll
 
 if TYPE_CHECKING:
     from support.planted import Planted
 
 REPOSITORY = Path(__file__).parents[1]
-START_TIMEOUT_SECONDS = 60
 THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
 # Files are given out in order, and the longest must not end last.
 LONGEST = (
@@ -47,44 +44,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if forbidden := sorted(reason for reason in reasons if not reason.startswith(OPTIONAL)):
         reporter.write_line(f"\n{REQUIRE_ALL} is set, and tests were skipped: {'; '.join(forbidden)}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def poll(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:
-    """Poll `condition` until it returns something true; fail with a sentence when it does not in time."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() > deadline:
-            pytest.fail(f"Waited {timeout_seconds:g} s in vain for {what}.")
-        time.sleep(0.02)
-
-
-class ServerProcess:
-    """One embedded server that a test may stop, kill and start again under the same address."""
-
-    def __init__(self, server: EmbeddedPostgres | EmbeddedRedis, log: Path) -> None:
-        self.server = server
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return self.server.url("iis") if isinstance(self.server, EmbeddedPostgres) else self.server.url
-
-    def start(self) -> None:
-        self.server.prepare()
-        identity = self.server.identity if isinstance(self.server, EmbeddedPostgres) else {}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity)
-        poll(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")
-
-    def stop(self) -> None:
-        """End it as an administrator would; PostgreSQL's SIGINT drops open connections, Redis's saves."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(START_TIMEOUT_SECONDS)
-            self.process = None
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.db.deliveries import PAUSES_SECONDS, Outcome, claim_due, record_outcome
 from app.webhook_security.signing import new_salt, secret_of
+from support.receiver import CERTIFICATE, NAME, Receiver, Resolver, Trap, drip, flood, status
+from support.webhooks import Hooks
 from worker.webhooks.requests import EXCERPT_MAX_CHARACTERS
 from worker.webhooks.sender import PARALLEL_PER_OWNER, PARALLEL_PER_WEBHOOK, SECRET_CHANGED
 
