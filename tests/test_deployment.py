@@ -24,7 +24,7 @@ import yaml
 from app.local.servers import EmbeddedPostgres, free_port
 
 if TYPE_CHECKING:
-    from conftest import ServerProcess
+    from support.servers import ServerProcess
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())

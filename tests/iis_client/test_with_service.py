@@ -25,7 +25,8 @@ from iis_client.transport.packing import file_digest
 from iis_client.transport.uploads import PART_BYTES
 
 if TYPE_CHECKING:
-    from conftest import BreakingProxy, RunCommand
+    from support.breaking_proxy import BreakingProxy
+    from support.iis_command import RunCommand
 
 PARTS = 3
 MIB = 1024 * 1024

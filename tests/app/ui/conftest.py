@@ -13,13 +13,12 @@ from typing import Literal, Protocol
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from support.digits import ARCHITECTURE, CLASSES, PIXELS, write_checkpoint, write_digits
 
 from app.local.servers import EmbeddedPostgres
 from iis_client.cli.local_stack import LocalStack
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
-
-from .digits import ARCHITECTURE, CLASSES, PIXELS, write_checkpoint, write_digits
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

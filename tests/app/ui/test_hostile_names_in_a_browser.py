@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from safetensors.numpy import save_file
+from support.browser import OpenWindow
 
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
 from torture.hostile_archives import CLASS_NAMES
-
-from .conftest import OpenWindow
 
 NAME = "<img src=x onerror='window.hacked=1'>\u202etxt.exe"
 HEBREW = "\u05e9\u05dc\u05d5\u05dd"

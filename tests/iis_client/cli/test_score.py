@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from iis_client import IISClient
 
 if TYPE_CHECKING:
-    from conftest import BreakingProxy, RunCommand
+    from support.breaking_proxy import BreakingProxy
+    from support.iis_command import RunCommand
 
 ARCHITECTURE = "open_clip:ViT-B-32"
 ARGUMENTS: dict[str, Any] = {

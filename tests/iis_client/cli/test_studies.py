@@ -19,7 +19,9 @@ from iis_client.types.scores import Library
 from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 if TYPE_CHECKING:
-    from conftest import BreakingProxy, RunCommand, ScriptedService
+    from support.breaking_proxy import BreakingProxy
+    from support.iis_command import RunCommand
+    from support.scripted_service import ScriptedService
 
 LIBRARY: Library = {"kind": "prototype", "concept_count": 6}
 

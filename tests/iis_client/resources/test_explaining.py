@@ -15,7 +15,9 @@ from iis_client.transport.address import Address
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService, StartCommand
+    from support.iis_command import RunCommand, StartCommand
+    from support.scripted_service import ScriptedService
+
     from iis_client.transport.http import Transport
     from support.planted import Planted
 

@@ -17,7 +17,9 @@ from iis_client.transport.address import Address
 from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService, StartCommand
+    from support.iis_command import RunCommand, StartCommand
+    from support.scripted_service import ScriptedService
+
     from support.planted import Planted
 
 EPOCHS = 2

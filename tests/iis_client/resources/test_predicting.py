@@ -17,7 +17,9 @@ from iis_client.resources import predictors
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService
+    from support.iis_command import RunCommand
+    from support.scripted_service import ScriptedService
+
     from iis_client.transport.http import Transport
     from support.planted import Planted
 

@@ -158,6 +158,7 @@ def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path
     assert rejected.hit < rates.hit - 0.2
 
 
+@pytest.mark.slow
 def test_a_real_networks_maps_point_at_the_photo_that_a_class_comes_from(shared_data: Path) -> None:
     """Montages of four photos of four kinds of flowers; a concept is a kind's mean direction among other photos."""
     size = 192

@@ -17,8 +17,7 @@ from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 if TYPE_CHECKING:
     from app.db.models import ConceptSetVersion
-
-    from ..conftest import Service
+    from support.worker_service import Service
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 VISION = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}

@@ -27,7 +27,7 @@ from worker.jobs.artifacts import OwnersArtifacts, StoredFile, shard_key
 from worker.stages.files import epoch_file, epoch_of
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 SEEDS = [0, 1, 2]
 EPOCHS = 3

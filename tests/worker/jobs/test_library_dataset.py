@@ -18,7 +18,7 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import Stop
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 CLUSTER = {"kind": "cluster", "concept_count": 8, "parts": []}
 

@@ -16,7 +16,7 @@ from app.queue import wake_worker
 from worker.jobs.runner import run_job
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def test_a_validated_data_set_becomes_ready(service: Service) -> None:

@@ -15,7 +15,7 @@ from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Resu
 from worker.jobs.attempt import Attempt
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
 

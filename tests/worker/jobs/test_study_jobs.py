@@ -15,10 +15,8 @@ from iis_schemas.studies import StudyCreate
 from worker.stages.datasets import describe_features, digest_of_features, open_features
 from worker.stages.specs import DatasetRequest
 
-from ..conftest import features_file
-
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 DATASETS, JOBS = 2, 4
 PATIENT_SECONDS = 300

@@ -17,7 +17,7 @@ from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
 from support.planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 VOCABULARY = (*PHRASES, *DECOYS)
 TEXT = {"kind": "text", "concept_count": 200, "parts": [], "clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}

@@ -20,7 +20,7 @@ from worker.jobs.runner import run_job
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def cancel(service: Service, job_id: str) -> str:

@@ -20,7 +20,7 @@ from worker.webhooks.requests import EXCERPT_MAX_CHARACTERS
 from worker.webhooks.sender import PARALLEL_PER_OWNER, PARALLEL_PER_WEBHOOK, SECRET_CHANGED
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 @pytest.fixture
