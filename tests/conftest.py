@@ -15,6 +15,7 @@ from alembic.config import Config
 from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
 from support.servers import ServerProcess, poll
+from support.stacks import RunningStack, run_stack
 
 if TYPE_CHECKING:
     from support.planted import Planted
@@ -66,6 +67,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
             make(partial)
             partial.rename(folder)
     return Planted.within(folder)
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole service, started once for each test process; tests that change what others read take an account of their own."""
+    with run_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from demo.checkpoints import ARCHITECTURE, digit_images, split_rows, train_checkpoints
-from iis_client.cli.local_stack import LocalStack
 from iis_engine import BackboneSpec, Predictor, Preprocessing, load_backbone
+from support.stacks import RunningStack
 
 PIXELS = 64  # twice the digits' size, so that the network's last map has more than one place
 TRAIN, TEST = 300, 80
@@ -70,18 +70,11 @@ def upload(api: httpx.Client, name: str, content: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL"):
-            environment.delenv(name, raising=False)
-        stack = LocalStack(tmp_path_factory.mktemp("service"))
-        try:
-            address = stack.wait_until_ready()
-            headers = {"Authorization": f"Bearer {address.api_key}"}
-            with httpx.Client(base_url=address.url, headers=headers, timeout=120) as client:
-                yield client
-        finally:
-            stack.stop()
+def api(running_stack: RunningStack) -> Iterator[httpx.Client]:
+    account = running_stack.new_account()
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    with httpx.Client(base_url=account.url, headers=headers, timeout=120) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Route, expect
+
 from support.browser import CONCEPTS, OpenWindow, ScoredJob
 from support.digits import CLASSES
 

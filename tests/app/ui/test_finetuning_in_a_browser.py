@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from safetensors.torch import load_file
-from support.browser import OpenWindow, Scheme
-from support.digits import ARCHITECTURE, CLASSES, PIXELS, write_digits
 
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
+from support.browser import OpenWindow, Scheme
+from support.digits import ARCHITECTURE, CLASSES, PIXELS, write_digits
 
 IMAGES = 60
 EPOCHS = 2

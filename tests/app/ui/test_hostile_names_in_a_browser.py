@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from safetensors.numpy import save_file
-from support.browser import OpenWindow
 
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
+from support.browser import OpenWindow
 from torture.hostile_archives import CLASS_NAMES
 
 NAME = "<img src=x onerror='window.hacked=1'>\u202etxt.exe"

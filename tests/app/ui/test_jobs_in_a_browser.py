@@ -7,11 +7,11 @@ from contextlib import suppress
 
 import pytest
 from playwright.sync_api import expect
-from support.browser import OpenWindow, ScoredJob
 
 from iis_client.client import IISClient
 from iis_client.errors import ConflictError
 from iis_client.transport.address import Address
+from support.browser import OpenWindow, ScoredJob
 
 SOON, LATER = 10_000, 90_000  # milliseconds
 JOBS = 6

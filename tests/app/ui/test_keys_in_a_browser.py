@@ -6,9 +6,9 @@ import re
 
 import httpx
 from playwright.sync_api import expect
-from support.browser import OpenWindow
 
 from iis_client.transport.address import Address
+from support.browser import OpenWindow
 
 SOON = 10_000  # milliseconds
 

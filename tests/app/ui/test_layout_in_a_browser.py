@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from support.browser import OpenWindow, Scheme, ScoredJob
 
 from iis_client.transport.address import Address
+from support.browser import OpenWindow, Scheme, ScoredJob
 
 LATER = 90_000  # milliseconds
 COLOURS = """() => {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.browser import CONCEPTS, OpenWindow
-from support.digits import ARCHITECTURE, CLASSES, PIXELS
 
 from iis_client.transport.address import Address
+from support.browser import CONCEPTS, OpenWindow
+from support.digits import ARCHITECTURE, CLASSES, PIXELS
 
 SOON, LATER = 10_000, 90_000  # milliseconds
 LOADED = "image => image.complete && image.naturalWidth > 0"

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
-from support.browser import OpenWindow, Scheme, Window
 
 from iis_client.transport.address import Address
+from support.browser import OpenWindow, Scheme, Window
 
 BRIEFLY, SOON, LATER = 2_000, 20_000, 240_000  # milliseconds
 REPRESENTATIONS = 2

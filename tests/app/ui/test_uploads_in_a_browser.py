@@ -6,9 +6,9 @@ import hashlib
 
 import httpx
 from playwright.sync_api import Route
-from support.browser import OpenWindow
 
 from iis_client.transport.address import Address
+from support.browser import OpenWindow
 
 SIZE_BYTES, PART_BYTES, VALUE = 1000, 200, 7
 UPLOAD = """async ([sizeBytes, partBytes, value]) => {

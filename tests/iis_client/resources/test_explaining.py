@@ -15,11 +15,10 @@ from iis_client.transport.address import Address
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from support.iis_command import RunCommand, StartCommand
-    from support.scripted_service import ScriptedService
-
     from iis_client.transport.http import Transport
+    from support.iis_command import RunCommand, StartCommand
     from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 CONCEPTS, KEPT = 50, 5
 PNG = b"\x89PNG"

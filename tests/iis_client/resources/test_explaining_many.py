@@ -14,7 +14,6 @@ from iis_client.transport.address import Address
 
 if TYPE_CHECKING:
     from support.iis_command import RunCommand
-
     from support.planted import Planted
 
 KEPT = 5

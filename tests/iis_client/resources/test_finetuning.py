@@ -18,9 +18,8 @@ from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 
 if TYPE_CHECKING:
     from support.iis_command import RunCommand, StartCommand
-    from support.scripted_service import ScriptedService
-
     from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 EPOCHS = 2
 

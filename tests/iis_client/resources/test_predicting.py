@@ -17,11 +17,10 @@ from iis_client.resources import predictors
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from support.iis_command import RunCommand
-    from support.scripted_service import ScriptedService
-
     from iis_client.transport.http import Transport
+    from support.iis_command import RunCommand
     from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 KEPT = 5
 
