@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
@@ -14,7 +14,7 @@ from alembic.config import Config
 
 from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
-from support.servers import ServerProcess, poll
+from support.servers import ServerProcess, WaitUntil, poll
 from support.stacks import RunningStack, run_stack
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def wait_until() -> Callable[..., Any]:
+def wait_until() -> WaitUntil:
     """`wait_until(condition, timeout_seconds, what)` for tests that wait for another process."""
     return poll
 

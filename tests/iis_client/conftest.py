@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,11 +49,11 @@ def start_iis(service: Address, tmp_path: Path) -> StartCommand:
 @pytest.fixture(scope="session")
 def digits_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pixels of scikit-learn's digits as ready features, with images of the training split as elements."""
-    pixels, labels = load_digits(return_X_y=True)
+    digits: Any = load_digits()
+    pixels, labels = digits.data.astype(np.float32), digits.target
     train, test, train_labels, test_labels = train_test_split(pixels, labels, test_size=0.25, stratify=labels, random_state=0)
     path = tmp_path_factory.mktemp("features") / "digits.npz"
-    arrays = {"X_train": train, "X_test": test, "concepts": train[:300]}
-    np.savez(path, y_train=train_labels, y_test=test_labels, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    np.savez(path, X_train=train, y_train=train_labels, X_test=test, y_test=test_labels, concepts=train[:300])
     return path
 
 

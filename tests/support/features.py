@@ -17,7 +17,7 @@ def features_file(*, per_class: int = 30, classes: int = 3, dimension: int = 6, 
     def sample() -> np.ndarray[Any, Any]:
         return (centres[labels] + generator.normal(size=(len(labels), dimension))).astype(np.float32)
 
-    arrays = {"X_train": sample(), "y_train": labels, "X_test": sample(), "y_test": labels, "concepts": sample()[:60]}
+    arrays: dict[str, Any] = {"X_train": sample(), "y_train": labels, "X_test": sample(), "y_test": labels, "concepts": sample()[:60]}
     buffer = BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()

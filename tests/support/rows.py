@@ -67,7 +67,8 @@ class Rows:
 
     def vlm(self, state: str = "ready", **columns: Any) -> str:
         info = {"embedding_dimension": 512, "context_length": 77}
-        return self.model(state, **{"name": "clip", "role": "vlm", "architecture": "open_clip:ViT-B-16", "info": info, **columns})
+        columns = {"name": "clip", "role": "vlm", "architecture": "open_clip:ViT-B-16", "info": info, **columns}
+        return self.model(state, **columns)
 
     def dataset(self, state: str = "ready", kind: str = "images", **columns: Any) -> str:
         columns = {"name": "digits", **columns}
@@ -77,8 +78,8 @@ class Rows:
         """A ready data set of precomputed features."""
         classes = list(class_names or ("cat", "dog"))
         counts = {split: dict.fromkeys(classes, 10) for split in ("train", "test")}
-        info = {"class_names": classes, "num_features": 3, "counts": counts}
-        return self.dataset(kind="features", **{"name": "features", "info": info, **columns})
+        columns = {"name": "features", "info": {"class_names": classes, "num_features": 3, "counts": counts}, **columns}
+        return self.dataset(kind="features", **columns)
 
     def concept_set(self, *texts: str, state: str = "ready", **columns: Any) -> str:
         """A concept set with one version of these phrases."""

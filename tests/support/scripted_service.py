@@ -56,7 +56,7 @@ class ScriptedService:
 
             do_GET = do_POST = do_PUT = answer  # noqa: N815 (http.server looks for these names)
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
                 return
 
         return Handler

@@ -7,16 +7,23 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
 from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 
+T = TypeVar("T")
 START_TIMEOUT_SECONDS = 60
 
 
-def poll(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:
+class WaitUntil(Protocol):
+    """Polls a condition until it returns something true; returns that."""
+
+    def __call__(self, condition: Callable[[], T | None], timeout_seconds: float = 30, what: str = "the condition") -> T: ...
+
+
+def poll(condition: Callable[[], T | None], timeout_seconds: float = 30, what: str = "the condition") -> T:
     """Poll `condition` until it returns something true; fail with a sentence when it does not in time."""
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -41,7 +48,7 @@ class ServerProcess:
 
     def start(self) -> None:
         self.server.prepare()
-        identity = self.server.identity if isinstance(self.server, EmbeddedPostgres) else {}
+        identity: dict[str, Any] = dict(self.server.identity) if isinstance(self.server, EmbeddedPostgres) else {}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity)
         poll(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")

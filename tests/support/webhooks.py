@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -67,7 +67,7 @@ class Hooks:
             session.execute(changed.values(next_attempt_at=datetime.now(UTC), **columns))
 
     @contextmanager
-    def sender(self, *, allowed: Sequence[str] = LOOPBACK, lease_seconds: float = 60, **limits: Any) -> Iterator[WebhookSender]:
+    def sender(self, *, allowed: Sequence[str] = LOOPBACK, lease_seconds: float = 60, **limits: Any) -> Generator[WebhookSender]:
         """A sender that may go to these networks, without https."""
         given = RequestLimits(allowed=[ip_network(each) for each in allowed], **{"allow_http": True, **limits})
         sender = WebhookSender(self.settings, self.sessions, given, lease_seconds)
