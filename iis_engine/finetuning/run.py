@@ -21,7 +21,8 @@ from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.data.datasets import ImageDataset
 from iis_engine.errors import ArchitectureError, DataError, SettingError
-from iis_engine.features.extraction import default_decode_threads, extract_features
+from iis_engine.features.embedding import default_decode_threads
+from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.finetuning.checkpoint import Checkpoint, into_place, newest_checkpoint, write_checkpoint
 from iis_engine.finetuning.history import EpochRecord, best_epoch, is_stalled

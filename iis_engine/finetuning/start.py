@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from iis_engine import protocols
-from iis_engine.backbones.architectures import Network
+from iis_engine.backbones.network import Network
 from iis_engine.errors import DataError
 from iis_engine.features.canonical_order import validation_rows
 from iis_engine.features.feature_set import FeatureSet

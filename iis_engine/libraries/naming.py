@@ -17,13 +17,13 @@ from iis_engine import protocols
 from iis_engine.data.datasets import ImageDataset
 from iis_engine.errors import DataError, LibraryError
 from iis_engine.features.crops import exemplar_crops
-from iis_engine.features.extraction import Batcher, default_batch_size
+from iis_engine.features.embedding import BatchEmbedder, default_batch_size
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.near_duplicates import drop_near
 from iis_engine.progress import Progress, no_progress
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, clean_places
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX, clean_indices
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
@@ -70,12 +70,12 @@ def embed_exemplars(
     """
     if not features.element_refs:
         raise DataError("Concepts are named by the crops that show them, and these features do not say where theirs were cut.")
-    batcher = Batcher(tower, default_batch_size(tower))
+    embedder = BatchEmbedder(tower, default_batch_size(tower))
     found: dict[int, Tensor] = {}
     shown = {element for row in library.exemplars for element, _ in row}
     for elements, crops in exemplar_crops(images, features, shown, progress):
-        pixels = np.stack([tower.transform.whole_pixels(crop) for crop in crops])
-        found.update(zip(elements, normalize(batcher.embed(pixels).cpu(), dim=1), strict=True))
+        pixels = np.stack([tower.transform.uncropped_pixels(crop) for crop in crops])
+        found.update(zip(elements, normalize(embedder.embed(pixels).cpu(), dim=1), strict=True))
     return found
 
 
@@ -162,14 +162,14 @@ def load_names(path: Path) -> list[ConceptName | None]:
 
 def _distinct(embeddings: PhraseEmbeddings) -> PhraseEmbeddings:
     phrases = PhraseEmbeddings(embeddings.phrases, embeddings.vectors, (), embeddings.class_vectors[:0])
-    phrases = phrases.only(clean_places(phrases.phrases)[0])
+    phrases = phrases.select(clean_indices(phrases.phrases)[0])
     if not phrases.phrases:
         raise LibraryError(
             f"No phrase of the vocabulary can be a name: all are longer than {CONCEPT_CHARACTERS_MAX} characters; send shorter ones.",
             code="vocabulary_empty",
             param="vocabulary",
         )
-    return phrases.only(drop_near(phrases)[0])
+    return phrases.select(drop_near(phrases)[0])
 
 
 def _name(score: Tensor, cosine: Tensor, phrases: PhraseEmbeddings, limits: tuple[float, float]) -> ConceptName:

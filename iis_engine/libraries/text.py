@@ -24,7 +24,7 @@ from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextF
 from iis_engine.libraries.unit_elements import unit_elements
 from iis_engine.specs import LibrarySpec
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
-from iis_engine.vocabularies.phrases import clean_places
+from iis_engine.vocabularies.cleaning import clean_indices
 
 TOP_IMAGES = 5
 ENTRIES_AT_ONCE = 2**24
@@ -134,9 +134,9 @@ def _evidence(features: FeatureSet, source: TextSource) -> _Evidence:
 
 def _worth_fitting(embeddings: PhraseEmbeddings) -> tuple[list[int], list[DroppedPhrase]]:
     """Places of the phrases that wording and meaning leave, and what they leave out."""
-    places, dropped = clean_places(embeddings.phrases, embeddings.class_names)
+    places, dropped = clean_indices(embeddings.phrases, embeddings.class_names)
     left_out = [DroppedPhrase(one.text, one.reason, {} if one.other is None else {"other": one.other}) for one in dropped]
-    near_kept, near = drop_near(embeddings.only(places))
+    near_kept, near = drop_near(embeddings.select(places))
     return [places[i] for i in near_kept], left_out + near
 
 

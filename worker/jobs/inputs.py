@@ -14,7 +14,8 @@ from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
 from app.settings import Settings
 from app.storage import ArtifactMissing
 from app.storage.server_folders import NOT_ALLOWED
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped
 from worker.jobs.artifacts import artifact_key
 from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.sandbox.process import StageRefused

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, Phrase, phrases_digest
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.access import is_downloaded
 from worker.jobs.attempt import Attempt

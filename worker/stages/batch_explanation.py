@@ -40,12 +40,12 @@ def unpack(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
 
 def represent(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """f of the archive's images -> represented.safetensors; finished shards are announced as they appear."""
-    from iis_engine.features.unlabelled_images import represent
+    from iis_engine.features.unlabelled_images import extract_unlabelled
 
     sources = arguments["sources"]
     shards = Shards(workspace / arguments["shard_folder"], tell)
     backbone, digest = open_backbone(ModelRequest.from_json(sources["model"])), sources["archive"]["sha256"]
-    found = represent(backbone, workspace / LOOSE_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
+    found = extract_unlabelled(backbone, workspace / LOOSE_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
     found.save(workspace / REPRESENTED)
     unread = f"{len(found.failures)} of {len(found.names)} images could not be read; their rows say why."
     return {"warnings": [unread] if found.failures else []}
@@ -178,9 +178,9 @@ def _test_images(workspace: Path, family: Any) -> Images:
 
 def _loose_images(workspace: Path, family: Any) -> Images:
     from iis_engine.explanations.explain import prediction_of
-    from iis_engine.features.unlabelled_images import LooseImages
+    from iis_engine.features.unlabelled_images import UnlabelledImages
 
-    loose = LooseImages.load(workspace / REPRESENTED)
+    loose = UnlabelledImages.load(workspace / REPRESENTED)
 
     def read() -> Iterator[Seen]:
         for rows, features in zip(loose.rows.split(IMAGES_AT_ONCE), loose.features.split(IMAGES_AT_ONCE), strict=True):

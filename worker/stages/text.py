@@ -41,7 +41,7 @@ def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
 def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Phrases from what `classes` mean that hold none of them and of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
     from iis_engine.vocabularies.class_attributes import phrases_from_classes
-    from iis_engine.vocabularies.phrases import clean
+    from iis_engine.vocabularies.cleaning import clean
 
     gathered, of_own_classes = phrases_from_classes(arguments["classes"])
     kept, of_others = clean(gathered, arguments["class_names"])

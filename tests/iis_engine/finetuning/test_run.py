@@ -415,7 +415,7 @@ def test_torchs_random_state_is_left_as_it_was(backbone: TorchBackbone, dataset:
 
 
 def test_an_onnx_network_is_refused_with_what_to_send_instead(dataset: ImageDataset, tmp_path: Path) -> None:
-    from cifar_resnet import CifarResNet, export_onnx
+    from benchmarks.cifar_resnet import CifarResNet, export_onnx
 
     export_onnx(CifarResNet(8), tmp_path / "a.onnx")
     network = load_backbone(BackboneSpec("onnx"), tmp_path / "a.onnx", device="cpu")

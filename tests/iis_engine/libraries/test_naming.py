@@ -83,7 +83,7 @@ def test_text_concepts_and_bare_directions_keep_what_they_are_called() -> None:
 
 
 def test_one_phrase_alone_is_compared_with_nothing_but_the_other_crops() -> None:
-    one = phrases().only([0])
+    one = phrases().select([0])
     (name, other) = name_concepts(library((0, 1), (2, 3)), crops(0, 0, 1, 1), one)
     assert name is not None
     assert other is not None

@@ -211,10 +211,10 @@ def written(features: FeatureSet, path: Path) -> Path:
     ("options", "sentence"),
     [
         (["--device", "gpu"], "'gpu' is not a device; write auto, cpu or cuda."),
-        (["--seed", "-1"], "A seed is a whole number from 0 to 4294967295; seed is -1."),
+        (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295; it is -1."),
         (["--seed", "4294967296"], "seed is 4294967296."),
         (["--plot", "nowhere/figure.png"], "The folder nowhere of the figure does not exist"),
-        (["--plot", "figure.xyz"], "A figure is saved as .png or .svg; figure.xyz is neither."),
+        (["--plot", "figure.xyz"], "A figure must be a .png or .svg file; figure.xyz is not."),
     ],
 )
 def test_the_terminal_refuses_options_before_it_scores(options, sentence, tmp_path, monkeypatch, capsys):

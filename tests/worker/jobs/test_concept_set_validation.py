@@ -125,9 +125,9 @@ def test_a_valid_vision_language_model_becomes_ready_with_its_description(servic
 @pytest.mark.parametrize(
     ("add", "values", "code", "sentence"),
     [
-        (add_clip, {"proj_type": "none"}, "towers_disagree", "images become 24 numbers and phrases 32; send the two towers of one model."),
-        (add_pair, {"dimension": 7}, "towers_disagree", "images become 24 numbers and phrases 7; send the two towers of one model."),
-        (add_clip, {"vocab_size": 64}, "tokenizer_misfit", "has a vocabulary of 64; make the text tower with the vocabulary of its"),
+        (add_clip, {"proj_type": "none"}, "towers_disagree", "24 for images, 32 for phrases; send the two towers of one model."),
+        (add_pair, {"dimension": 7}, "towers_disagree", "24 for images, 7 for phrases; send the two towers of one model."),
+        (add_clip, {"vocab_size": 64}, "tokenizer_misfit", "has a vocabulary of 64; use a text tower with the vocabulary of its"),
         (add_pair, {"ids": 1000}, "tokenizer_misfit", "with ids up to 49,407"),
     ],
 )
@@ -240,7 +240,9 @@ def test_class_names_missing_from_the_dictionary_fail_the_version(service: Servi
     assert (job.attempt, version.state, version.phrases, version.digest) == (1, "failed", [], None)
     assert version.error == job.error
     assert (job.error["code"], job.error["param"]) == ("classes_unknown", "from_classes")
-    assert job.error["message"].startswith("The dictionary says nothing of the classes 0, 1, 2, 3, 4, …. Name the classes by things")
+    assert job.error["message"].startswith(
+        "The dictionary has no entry for the classes 0, 1, 2, 3, 4 and 5 more. Name the classes after visible things"
+    )
 
 
 def test_phrases_from_one_data_sets_classes_are_dropped_for_class_names_of_another(service: Service) -> None:

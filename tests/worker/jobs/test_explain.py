@@ -172,7 +172,11 @@ def test_a_test_image_has_the_same_explanation_when_it_comes_from_an_archive(ser
     ("files", "code", "words"),
     [
         ({"notes.txt": b"no image"}, "images_absent", "only notes.txt"),
-        ({"a.png": b"no image", "b.png": b"neither"}, "images_unreadable", "None of the 2 images can be read. The image a.png is no image"),
+        (
+            {"a.png": b"no image", "b.png": b"neither"},
+            "images_unreadable",
+            "None of the 2 images can be read. The image a.png is not an image",
+        ),
     ],
 )
 def test_an_archive_without_a_readable_image_fails_without_retry(

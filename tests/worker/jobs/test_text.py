@@ -13,7 +13,8 @@ from sqlalchemy import select
 from app.db.ids import new_id
 from app.db.models import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion, DroppedPhrase, Model, Result
 from demo import language_model as demo_language
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped
 from support.planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Networks that no library has: the ONNX file is cut at its representation, or refused with a sentence."""
+"""ONNX backbones: the graph is cut at its representation, or the file is refused."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import timm
 import torch
-from cifar_resnet import CifarResNet, export_onnx, load_cifar_resnet
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
-from torch import nn
 
+from benchmarks.cifar_resnet import CifarResNet, export_onnx, load_cifar_resnet
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.images import load_image
 from iis_engine.errors import ArchitectureError, CheckpointError, EngineError
@@ -44,7 +44,7 @@ def batch() -> torch.Tensor:
 
 
 def graph_of(nodes: list[Any], weights: dict[str, np.ndarray[Any, Any]], shape: list[Any], output: str, **options: Any) -> onnx.ModelProto:
-    """A small graph from `images` of a shape to `output`."""
+    """A small graph from the input `images` to `output`."""
     graph = helper.make_graph(
         nodes,
         "graph",
@@ -57,7 +57,7 @@ def graph_of(nodes: list[Any], weights: dict[str, np.ndarray[Any, Any]], shape: 
 
 
 def pooled_linear(shape: list[Any]) -> onnx.ModelProto:
-    """Mean over space, then MatMul and a bias."""
+    """Mean over space, MatMul, bias, softmax."""
     weights = {"W": np.ones((3, 2), np.float32), "b": np.zeros(2, np.float32)}
     nodes = [
         helper.make_node("Relu", ["images"], ["map"]),
@@ -86,21 +86,23 @@ def test_the_map_before_the_final_pooling_averages_to_the_representation(onnx_fi
 
 
 @pytest.mark.parametrize("fixed", [1, 3])
-def test_a_fixed_batch_is_filled_up(fixed: int, network: CifarResNet, tmp_path: Path, batch: torch.Tensor) -> None:
+def test_batches_are_padded_to_a_fixed_batch_size(fixed: int, network: CifarResNet, tmp_path: Path, batch: torch.Tensor) -> None:
     export_onnx(network, tmp_path / "fixed.onnx", batch_size=fixed)
     with torch.no_grad():
         assert torch.allclose(load_backbone(SPEC, tmp_path / "fixed.onnx").embed(batch), network.represent(batch), atol=1e-5)
 
 
-def test_a_matmul_with_a_bias_and_a_softmax_after_it_is_a_linear_layer(tmp_path: Path) -> None:
+def test_a_matmul_followed_by_a_bias_and_a_softmax_is_a_linear_layer(tmp_path: Path) -> None:
     onnx.save(pooled_linear(["n", 3, 8, 8]), tmp_path / "a.onnx")
     images = torch.rand(2, 3, 8, 8)
     backbone = load_backbone(SPEC, tmp_path / "a.onnx")
+    maps = backbone.feature_map(images)
+    assert maps is not None
     assert torch.allclose(backbone.embed(images), images.mean((2, 3)), atol=1e-6)
-    assert torch.allclose(backbone.feature_map(images), images)  # type: ignore[arg-type]
+    assert torch.allclose(maps, images)
 
 
-def test_a_named_value_is_the_representation_and_maps_are_pooled(tmp_path: Path) -> None:
+def test_a_named_value_is_the_representation_and_maps_are_averaged(tmp_path: Path) -> None:
     onnx.save(pooled_linear(["n", 3, 8, 8]), tmp_path / "a.onnx")
     images = torch.rand(2, 3, 8, 8)
     assert torch.allclose(
@@ -109,7 +111,7 @@ def test_a_named_value_is_the_representation_and_maps_are_pooled(tmp_path: Path)
     assert load_backbone(BackboneSpec("onnx", layer="logits"), tmp_path / "a.onnx").num_features == 2
 
 
-def test_images_with_channels_last_are_turned(tmp_path: Path) -> None:
+def test_a_channels_last_input_is_transposed(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["pooled"], axes=[1, 2], keepdims=0),
         helper.make_node("MatMul", ["pooled", "W"], ["logits"]),
@@ -121,7 +123,7 @@ def test_images_with_channels_last_are_turned(tmp_path: Path) -> None:
     assert torch.allclose(backbone.embed(images), images.mean((2, 3)), atol=1e-6)
 
 
-def test_what_the_file_does_not_state_is_said_to_be_assumed(tmp_path: Path) -> None:
+def test_assumed_settings_are_noted(tmp_path: Path) -> None:
     onnx.save(pooled_linear(["n", 3, "h", "w"]), tmp_path / "a.onnx")
     assumed = " ".join(load_backbone(SPEC, tmp_path / "a.onnx").describe()["notes"])
     assert "224 pixels were assumed" in assumed
@@ -134,7 +136,7 @@ def test_what_the_file_does_not_state_is_said_to_be_assumed(tmp_path: Path) -> N
     assert torch.allclose(backbone.preprocess(white), torch.ones(3, 16, 16), atol=1e-6)
 
 
-def test_the_digest_follows_the_file_and_the_layer(network: CifarResNet, onnx_file: Path, tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_file_and_the_layer(network: CifarResNet, onnx_file: Path, tmp_path: Path) -> None:
     torch.manual_seed(9)
     export_onnx(CifarResNet(8).eval(), tmp_path / "other.onnx")
     named = BackboneSpec("onnx", layer="logits")
@@ -150,7 +152,7 @@ def refusal(path: Path, spec: BackboneSpec = SPEC) -> EngineError:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a protobuf", b"\x89PNG\r\n\x1a\n" + bytes(50), b"PK\x03\x04" + bytes(50)])
-def test_a_file_that_is_no_network_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
     assert isinstance(refusal(tmp_path / "a.onnx"), CheckpointError)
 
@@ -162,7 +164,7 @@ def test_a_truncated_file_is_refused(share: float, onnx_file: Path, tmp_path: Pa
     assert "export the network again" in str(refusal(tmp_path / "a.onnx"))
 
 
-def test_weights_in_another_file_are_refused_with_what_to_send(onnx_file: Path, tmp_path: Path) -> None:
+def test_external_weights_are_refused(onnx_file: Path, tmp_path: Path) -> None:
     onnx.save(onnx.load(onnx_file), tmp_path / "a.onnx", save_as_external_data=True, location="a.bin", size_threshold=0)
     error = refusal(tmp_path / "a.onnx")
     assert error.code == "onnx_external_data"
@@ -190,7 +192,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(onnx_file: Path, tmp_pa
 
 
 @pytest.mark.parametrize("dims", [(5, 2), (0, 2), (3, -2), (1 << 40, 1 << 20)])
-def test_weights_that_do_not_hold_what_their_shape_says_are_refused_by_name(dims: tuple[int, int], tmp_path: Path) -> None:
+def test_weights_that_do_not_match_their_shape_are_refused_by_name(dims: tuple[int, int], tmp_path: Path) -> None:
     model = pooled_linear(["n", 3, 8, 8])
     weights = next(weights for weights in model.graph.initializer if len(weights.dims) == 2)
     weights.dims[:] = dims
@@ -209,7 +211,7 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         load_backbone(BackboneSpec("onnx", layer="features"), tmp_path / "a.onnx")
 
 
-def test_an_error_of_onnxruntimes_own_python_is_a_sentence(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoding_error_of_onnxruntime_is_a_checkpoint_error(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         b"\xfe".decode()
 
@@ -217,20 +219,20 @@ def test_an_error_of_onnxruntimes_own_python_is_a_sentence(onnx_file: Path, monk
     assert isinstance(refusal(onnx_file), CheckpointError)
 
 
-def test_a_graph_that_goes_in_circles_is_refused(tmp_path: Path) -> None:
+def test_a_cyclic_graph_is_refused(tmp_path: Path) -> None:
     nodes = [helper.make_node("Relu", ["b"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
     onnx.save(graph_of(nodes, {}, ["n", 3, 8, 8], "b"), tmp_path / "a.onnx")
-    assert "before it computes it" in str(refusal(tmp_path / "a.onnx"))
+    assert "before computing it" in str(refusal(tmp_path / "a.onnx"))
 
 
-def test_an_operator_set_of_the_future_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_operator_set_version_is_refused(tmp_path: Path) -> None:
     model = pooled_linear(["n", 3, 8, 8])
     model.opset_import[0].version = 999
     onnx.save(model, tmp_path / "a.onnx")
     refusal(tmp_path / "a.onnx")
 
 
-def test_a_network_that_does_not_end_in_a_linear_layer_asks_for_a_layer(tmp_path: Path) -> None:
+def test_a_network_without_a_final_linear_layer_requires_a_layer(tmp_path: Path) -> None:
     nodes = [helper.make_node("Relu", ["images"], ["features"])]
     onnx.save(graph_of(nodes, {}, ["n", 3, 8, 8], "features"), tmp_path / "a.onnx")
     error = refusal(tmp_path / "a.onnx")
@@ -238,7 +240,7 @@ def test_a_network_that_does_not_end_in_a_linear_layer_asks_for_a_layer(tmp_path
     assert load_backbone(BackboneSpec("onnx", layer="features"), tmp_path / "a.onnx").num_features == 3
 
 
-def test_an_unknown_layer_is_answered_with_what_there_is(onnx_file: Path) -> None:
+def test_an_unknown_layer_is_refused_with_similar_ones(onnx_file: Path) -> None:
     error = refusal(onnx_file, BackboneSpec("onnx", layer="flatten"))
     assert error.code == "layer_unknown"
     assert "/Flatten_output_0" in str(error)
@@ -247,7 +249,7 @@ def test_an_unknown_layer_is_answered_with_what_there_is(onnx_file: Path) -> Non
 @pytest.mark.parametrize(
     ("shape", "kind"), [(["n", 7, 8, 8], TensorProto.FLOAT), (["n", 3], TensorProto.FLOAT), (["n", 3, 8, 8], TensorProto.UINT8)]
 )
-def test_an_input_that_is_no_batch_of_float_images_is_refused(shape: list[Any], kind: int, tmp_path: Path) -> None:
+def test_an_input_that_is_not_a_batch_of_float_images_is_refused(shape: list[Any], kind: int, tmp_path: Path) -> None:
     nodes = [helper.make_node("Cast", ["images"], ["out"], to=TensorProto.FLOAT)]
     onnx.save(graph_of(nodes, {}, shape, "out", type=kind), tmp_path / "a.onnx")
     refusal(tmp_path / "a.onnx")
@@ -258,7 +260,7 @@ def test_arguments_and_another_input_size_are_refused(onnx_file: Path) -> None:
     assert refusal(onnx_file, BackboneSpec("onnx", preprocessing=Preprocessing(input_size=64))).param == "preprocessing"
 
 
-def test_a_checkpoint_of_torch_is_no_onnx_file(tiny_checkpoint: Path) -> None:
+def test_a_torch_checkpoint_is_not_an_onnx_file(tiny_checkpoint: Path) -> None:
     with pytest.raises((CheckpointError, ArchitectureError)):
         load_backbone(SPEC, tiny_checkpoint)
 
@@ -276,20 +278,17 @@ def probe_accuracy(embed: Callable[[torch.Tensor], torch.Tensor], backbone: Any,
     return float(probe.score(features["test"], labels["test"]))
 
 
-def test_a_real_cifar_resnet_has_a_representation_that_a_linear_probe_reads(shared_data: Path, tmp_path: Path) -> None:
+def test_a_linear_probe_classifies_the_representation_of_a_real_cifar_resnet(shared_data: Path, tmp_path: Path) -> None:
     network = load_cifar_resnet(shared_data / "weights" / "cifar10_resnet20.safetensors", 20)
     export_onnx(network, tmp_path / "resnet20.onnx")
     backbone = load_backbone(SPEC, tmp_path / "resnet20.onnx")
     assert probe_accuracy(backbone.embed, backbone, shared_data / "cifar10") > 0.75
 
 
-def test_a_transformers_head_is_found_in_its_exported_graph(tmp_path: Path) -> None:
-    import timm
-
-    module = timm.create_model("test_vit", exportable=True).eval()
+def test_the_head_of_a_transformer_is_found_in_its_exported_graph(tmp_path: Path) -> None:
+    module: Any = timm.create_model("test_vit", exportable=True).eval()
     images = torch.randn(2, 3, 160, 160)
     torch.onnx.export(module, (images,), tmp_path / "vit.onnx", opset_version=17, dynamo=False)
     with torch.no_grad():
-        expected = module.forward_head(module.forward_features(images), pre_logits=True)  # type: ignore[operator]
+        expected = module.forward_head(module.forward_features(images), pre_logits=True)
     assert torch.allclose(load_backbone(SPEC, tmp_path / "vit.onnx").embed(images), expected, atol=1e-4)
-    assert isinstance(module, nn.Module)

@@ -1,4 +1,4 @@
-"""onnxruntime sessions over graphs that were checked. Which values go in and come out is decided by the caller."""
+"""Run a checked ONNX graph with onnxruntime and translate its errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnx import ModelProto
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # pyright: ignore[reportAttributeAccessIssue]  (compiled)
 from torch import Tensor
 
-from iis_engine.errors import ArchitectureError, CheckpointError
+from iis_engine.errors import ArchitectureError, CheckpointError, first_line
 
 _ORT_ERROR_NAMES = (
     *("EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph"),
@@ -22,12 +22,24 @@ _ORT_ERROR_NAMES = (
 _ORT_ERRORS: tuple[type[Exception], ...] = tuple(getattr(ort_errors, name) for name in _ORT_ERROR_NAMES)
 
 
-class InputRefused(Exception):
-    """What onnxruntime says of an input that the graph cannot compute with; the caller makes a sentence of it."""
+class OnnxInputError(Exception):
+    """onnxruntime rejected an input. The caller adds the input's name and raises an EngineError."""
 
 
 class OnnxSession:
-    """A graph ready to run on the CPU, or on the GPU where onnxruntime can; `notes` says where it could not."""
+    """An onnxruntime session on the CPU, or on the GPU where onnxruntime supports it.
+
+    Attributes
+    ----------
+    notes : remarks for the user, one sentence each: whether the CPU was used although a GPU was requested
+
+    Raises
+    ------
+    ArchitectureError
+        If onnxruntime cannot load the graph.
+    CheckpointError
+        If the file is damaged.
+    """
 
     def __init__(self, model: ModelProto, device: torch.device) -> None:
         on_gpu = device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -37,7 +49,9 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the decoders' cores
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # idle threads would occupy the cores of the image decoders
         try:
             self._session = onnxruntime.InferenceSession(
                 model.SerializeToString(),
@@ -45,17 +59,26 @@ class OnnxSession:
                 providers=["CUDAExecutionProvider", "CPUExecutionProvider"] if on_gpu else ["CPUExecutionProvider"],
             )
         except _ORT_ERRORS as error:
-            raise ArchitectureError(f"onnxruntime cannot load the network: {_reason(error)}.") from error
-        except ValueError as error:  # of names that are not UTF-8, for one
-            raise CheckpointError(f"The ONNX file is damaged ({_reason(error)}); export the network again.") from error
+            raise ArchitectureError(f"onnxruntime cannot load the network: {first_line(error)}.") from error
+        except ValueError as error:  # for example names that are not UTF-8
+            raise CheckpointError(f"The ONNX file is damaged ({first_line(error)}); export the network again.") from error
 
     def run(self, inputs: Mapping[str, NDArray[Any]], output: str, *, fixed_batch: int | None) -> Tensor:
-        """The value `output` for arrays of n rows each, as float32; a graph of a fixed batch gets its batches filled up with zeros.
+        """Compute the value `output` for arrays of n rows each.
+
+        Parameters
+        ----------
+        fixed_batch : batch size fixed by the graph, or None; batches are padded with zeros to it
+
+        Returns
+        -------
+        Tensor
+            n rows, float32.
 
         Raises
         ------
-        InputRefused
-            If the graph cannot compute with these inputs.
+        OnnxInputError
+            If onnxruntime rejects the inputs.
         MemoryError
             If memory runs out.
         """
@@ -74,9 +97,5 @@ class OnnxSession:
         except _ORT_ERRORS as error:
             if "allocate" in str(error) or "out of memory" in str(error).lower():
                 raise MemoryError(str(error)) from error
-            raise InputRefused(_reason(error)) from error
+            raise OnnxInputError(first_line(error)) from error
         return torch.from_numpy(cast(NDArray[Any], values)).float()
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -1,4 +1,4 @@
-"""Backbones that onnxruntime computes, from a single ONNX file. Graph surgery is in onnx_graph."""
+"""Backbone computed by onnxruntime from a single ONNX file."""
 
 from __future__ import annotations
 
@@ -11,45 +11,44 @@ from torch import Tensor
 
 from iis_engine.backbones.backbone import Backbone, representation_digest
 from iis_engine.backbones.hooks import pooled
-from iis_engine.backbones.onnx_graph import OnnxGraph, read_graph
-from iis_engine.backbones.onnx_session import InputRefused, OnnxSession
+from iis_engine.backbones.onnx.graph import OnnxGraph, read_graph
+from iis_engine.backbones.onnx.session import OnnxInputError, OnnxSession
 from iis_engine.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, for_channels, override, scaled_size
 from iis_engine.errors import ArchitectureError
 from iis_engine.specs import BackboneSpec
 
-DEFAULT_INPUT_SIZE = 224
-DEFAULT_CROP_PCT = 0.875
-SMALL_INPUT = 96
-"""Networks of inputs up to this many pixels see the whole image by default; larger ones a crop of `DEFAULT_CROP_PCT`."""
+_DEFAULT_INPUT_SIZE = 224
+_DEFAULT_CROP_PCT = 0.875
+_UNCROPPED_INPUT_SIZE_MAX = 96
+"""Inputs up to this many pixels are not cropped by default; larger ones are a centre crop of `_DEFAULT_CROP_PCT`."""
 
-_DRY_IMAGES = 2
+_DRY_RUN_IMAGES = 2
 
 
 class OnnxBackbone(Backbone):
-    """A network from an ONNX file; see `load_backbone`."""
+    """An ONNX network as a backbone; see `load_backbone`."""
 
     def __init__(self, spec: BackboneSpec, graph: OnnxGraph, file_bytes: bytes, device: torch.device) -> None:
         self._spec = spec
         self._graph = graph
         self.transform, self._notes = _transform(spec, graph)
-        self.device = torch.device("cpu")  # arrays pass through host memory, wherever the session computes
+        self.device = torch.device("cpu")  # onnxruntime returns its outputs in host memory
         self._session = OnnxSession(graph.model, device)
         self._notes += self._session.notes
         self._map_name: str | None = None
-        dry = self._dry_forward()
-        self.num_features = dry.shape[1]
+        self.num_features = self._dry_run().shape[1]
         self.digest = representation_digest([file_bytes], self._settings())
 
     def embed(self, batch: Tensor) -> Tensor:
-        """f of preprocessed images, pooled over positions where the tapped value has any."""
+        """Compute f of preprocessed images, averaged over positions if the representation has any."""
         return pooled(self._run(batch, self._graph.representation))
 
     def feature_map(self, batch: Tensor) -> Tensor | None:
-        """(n, d, h, w) before the final average pooling, checked when the network was loaded; else None."""
+        """Compute the map (n, d, h, w) before the final average pooling; None if loading found none."""
         return None if self._map_name is None else self._run(batch, self._map_name)
 
     def describe(self) -> dict[str, Any]:
-        """Sizes and preprocessing; `notes` says which of them the file does not state and were assumed."""
+        """Return JSON-ready values; `notes` lists the settings that the file does not contain and that were assumed."""
         return {
             **self._settings(),
             "num_features": self.num_features,
@@ -75,53 +74,56 @@ class OnnxBackbone(Backbone):
             images = images.transpose(0, 2, 3, 1)
         try:
             return self._session.run({self._graph.input_name: images}, output, fixed_batch=self._graph.sizes[0])
-        except InputRefused as error:
-            raise ArchitectureError(f"The network refuses an input of {images.shape}: {error}.", param="preprocessing") from error
+        except OnnxInputError as error:
+            raise ArchitectureError(f"The network rejects an input of shape {images.shape}: {error}.", param="preprocessing") from error
 
-    def _dry_forward(self) -> Tensor:
+    def _dry_run(self) -> Tensor:
         height, width = self.input_size
-        noise = np.random.default_rng(0).integers(0, 256, (_DRY_IMAGES, height, width, self.transform.channels), dtype=np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (_DRY_RUN_IMAGES, height, width, self.transform.channels), dtype=np.uint8)
         batch = torch.stack([self.normalize(pixels) for pixels in noise])
         features = self.embed(batch)
-        if features.ndim != 2 or len(features) != _DRY_IMAGES:
+        if features.ndim != 2 or len(features) != _DRY_RUN_IMAGES:
             raise ArchitectureError(
-                f"The value {self._graph.representation!r} has shape {tuple(features.shape)} for {_DRY_IMAGES} images; "
-                "name a layer with one vector or map per image.",
+                f"The value {self._graph.representation!r} has shape {tuple(features.shape)} for {_DRY_RUN_IMAGES} images; "
+                "name a layer whose output is one vector or map per image.",
                 param="layer",
             )
         if not bool(torch.isfinite(features).all()):
-            raise ArchitectureError("The network yields values that are not finite.", code="representation_not_finite")
+            raise ArchitectureError(
+                "The output of the network is not finite; send other weights or preprocessing.", code="representation_not_finite"
+            )
         if self._graph.map_candidate is not None:
             maps = self._run(batch, self._graph.map_candidate)
-            same = maps.ndim == 4 and maps.shape[:2] == features.shape
-            if same and float((maps.mean((2, 3)) - features).abs().max()) <= 1e-4 * float(features.abs().max()):
+            same_shape = maps.ndim == 4 and maps.shape[:2] == features.shape
+            if same_shape and float((maps.mean((2, 3)) - features).abs().max()) <= 1e-4 * float(features.abs().max()):
                 self._map_name = self._graph.map_candidate
         return features
 
 
 def load_onnx_backbone(spec: BackboneSpec, checkpoint: Path, device: torch.device) -> OnnxBackbone:
-    """Read the file, cut it at the representation, and try it; see `load_backbone`."""
+    """Read the file, cut the graph at its representation and run it once; see `load_backbone`."""
     if spec.arguments:
-        raise ArchitectureError("An onnx network takes no arguments: its file is the whole network.", param="arguments")
+        raise ArchitectureError("An onnx network has no arguments: its file is the whole network. Leave them out.", param="arguments")
     graph = read_graph(checkpoint, spec.layer)
     return OnnxBackbone(spec, graph, checkpoint.read_bytes(), device)
 
 
 def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, list[str]]:
     _, channels, height, width = graph.sizes
-    wanted, notes = spec.preprocessing, list[str]()
-    if wanted.input_size is not None and {height, width} - {None, wanted.input_size}:
+    requested, notes = spec.preprocessing, list[str]()
+    if requested.input_size is not None and {height, width} - {None, requested.input_size}:
         raise ArchitectureError(
-            f"The network takes images of {height} x {width}; input_size asks for {wanted.input_size}.", param="preprocessing"
+            f"The network's input is {height} x {width}, but input_size is {requested.input_size}; leave input_size out.",
+            param="preprocessing",
         )
     if height is None or width is None:
-        height = width = wanted.input_size or height or width or DEFAULT_INPUT_SIZE
-        if wanted.input_size is None:
-            notes.append(f"the file leaves its input size open; {height} pixels were assumed")
-    if wanted.mean is None or wanted.std is None:
-        notes.append("an ONNX file states no preprocessing; the ImageNet mean and deviation were assumed")
-    crop_pct = 1.0 if max(height, width) <= SMALL_INPUT else DEFAULT_CROP_PCT
-    if wanted.crop_pct is None and crop_pct < 1:
+        height = width = requested.input_size or height or width or _DEFAULT_INPUT_SIZE
+        if requested.input_size is None:
+            notes.append(f"the file does not fix the input size; {height} pixels were assumed")
+    if requested.mean is None or requested.std is None:
+        notes.append("an ONNX file contains no preprocessing; the ImageNet mean and standard deviation were assumed")
+    crop_pct = 1.0 if max(height, width) <= _UNCROPPED_INPUT_SIZE_MAX else _DEFAULT_CROP_PCT
+    if requested.crop_pct is None and crop_pct < 1:
         notes.append(f"a centre crop of {crop_pct:g} of each side was assumed")
     own = ImageTransform(
         input_size=(height, width),
@@ -130,4 +132,4 @@ def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, li
         std=for_channels(IMAGENET_STD, channels),
         channels=channels,
     )
-    return override(own, wanted), notes
+    return override(own, requested), notes
