@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ from PIL import Image
 from safetensors.torch import save
 from sklearn.datasets import load_digits
 
+from support.servers import WaitUntil
+
 REPOSITORY = Path(__file__).parents[1]
 IMAGES = 300
 PIXELS = 32
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., Any]) -> Iterator[httpx.Client]:
+def api(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> Iterator[httpx.Client]:
     """The embedded stack on a folder of its own, as `python -m app.local up` starts it."""
     folder = tmp_path_factory.mktemp("stack")
     ready_file = folder / "ready.json"
@@ -67,7 +69,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., Any]
 
 def digits_zip() -> bytes:
     """Handwritten digits as class folders of PNG files."""
-    digits = load_digits()
+    digits: Any = load_digits()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for index, (pixels, label) in enumerate(zip(digits.images[:IMAGES], digits.target[:IMAGES], strict=True)):
@@ -96,7 +98,7 @@ def upload(api: httpx.Client, content: bytes, filename: str) -> str:
     return completed.json()["id"]
 
 
-def finished(api: httpx.Client, path: str, wait_until: Callable[..., Any], *states: str) -> dict[str, Any]:
+def finished(api: httpx.Client, path: str, wait_until: WaitUntil, *states: str) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
         body = api.get(path, headers={"Prefer": "wait=10"}).json()
         return body if body["state"] in states else None
@@ -105,9 +107,7 @@ def finished(api: httpx.Client, path: str, wait_until: Callable[..., Any], *stat
 
 
 @pytest.mark.timeout(600)
-def test_a_checkpoint_and_images_sent_over_rest_come_back_as_score_curves_and_figures(
-    api: httpx.Client, wait_until: Callable[..., Any]
-) -> None:
+def test_a_checkpoint_and_images_sent_over_rest_come_back_as_score_curves_and_figures(api: httpx.Client, wait_until: WaitUntil) -> None:
     dataset = api.post("/v1/datasets", json={"name": "digits", "kind": "images", "upload": upload(api, digits_zip(), "digits.zip")})
     assert dataset.status_code == 201, dataset.text
     model = api.post(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ import torch
 from PIL import Image
 
 from demo.checkpoints import ARCHITECTURE, digit_images, split_rows, train_checkpoints
-from iis_client.cli.local_stack import LocalStack
 from iis_engine import BackboneSpec, Predictor, Preprocessing, load_backbone
+from support.servers import WaitUntil
+from support.stacks import RunningStack
 
 PIXELS = 64  # twice the digits' size, so that the network's last map has more than one place
 TRAIN, TEST = 300, 80
 STEPS = 40
+
+pytestmark = pytest.mark.slow
 
 
 @dataclass
@@ -53,7 +56,7 @@ def said(answer: httpx.Response) -> tuple[int, str, str]:
     return answer.status_code, problem["code"], problem["detail"]
 
 
-def succeeded(api: httpx.Client, path: str, wait_until: Callable[..., Any]) -> dict[str, Any]:
+def succeeded(api: httpx.Client, path: str, wait_until: WaitUntil) -> dict[str, Any]:
     def done() -> dict[str, Any] | None:
         found = api.get(path).json()
         return None if found["state"] in {"pending", "queued", "running"} else found
@@ -68,22 +71,15 @@ def upload(api: httpx.Client, name: str, content: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL"):
-            environment.delenv(name, raising=False)
-        stack = LocalStack(tmp_path_factory.mktemp("service"))
-        try:
-            address = stack.wait_until_ready()
-            headers = {"Authorization": f"Bearer {address.api_key}"}
-            with httpx.Client(base_url=address.url, headers=headers, timeout=120) as client:
-                yield client
-        finally:
-            stack.stop()
+def api(running_stack: RunningStack) -> Iterator[httpx.Client]:
+    account = running_stack.new_account()
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    with httpx.Client(base_url=account.url, headers=headers, timeout=120) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def scored(api: httpx.Client, tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., Any]) -> Scored:
+def scored(api: httpx.Client, tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> Scored:
     folder = tmp_path_factory.mktemp("digits")
     checkpoint = next(kept.path for kept in train_checkpoints(folder / "checkpoints") if kept.step == STEPS)
     images, labels = digit_images()
@@ -251,7 +247,7 @@ def test_a_predictor_classifies_as_it_explains_and_its_files_do_the_same(scored:
     loaded = Predictor.load(tmp_path / "p.safetensors")
     assert [loaded.class_names[label] for label in loaded.predict(X).tolist()] == [one["class"] for one in predicted]
     session = onnxruntime.InferenceSession(tmp_path / "p.onnx")
-    probabilities = session.run(["probabilities"], {"features": X.numpy()})[0]
+    probabilities = np.asarray(session.run(["probabilities"], {"features": X.numpy()})[0])
     for row, one in zip(probabilities, predicted, strict=True):
         assert row[one["index"]] == pytest.approx(one["probability"], abs=1e-4)
 
@@ -321,7 +317,7 @@ def test_interventions_that_make_no_sense_are_refused(scored: Scored, body: dict
     assert (status, found) == (422, code)
 
 
-def test_ready_features_are_explained_without_pictures(scored: Scored, wait_until: Callable[..., Any]) -> None:
+def test_ready_features_are_explained_without_pictures(scored: Scored, wait_until: WaitUntil) -> None:
     generator = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 30)
     centres = 3 * generator.normal(size=(3, 6))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, IMAGES_PER_CLASS, PHRASES, PREPROCESSING, Planted, draw
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import normalize
@@ -20,6 +19,7 @@ from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.specs import BackboneSpec, Preprocessing, VisionLanguageSpec
 from iis_engine.vision_language.model import load_vision_language_model
+from support.planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, IMAGES_PER_CLASS, PHRASES, PREPROCESSING, Planted, draw
 
 
 def features_of(planted: Planted, backbone: Backbone, folder: Path) -> tuple[FeatureSet, np.ndarray[Any, Any], np.ndarray[Any, Any]]:

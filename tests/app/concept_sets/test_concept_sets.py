@@ -349,8 +349,12 @@ def test_a_new_version_leaves_those_before_as_they_are(client: TestClient) -> No
 
 def test_versions_that_are_made_at_once_get_numbers_of_their_own(live: httpx.Client) -> None:
     at = live.post(AT, json={"phrases": ["a loop"]}).json()["links"]["versions"]
+
+    def post(number: int) -> httpx.Response:
+        return live.post(at, json={"phrases": [f"{number} loops"]})
+
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda number: live.post(at, json={"phrases": [f"{number} loops"]}), range(2, 6)))
+        answers = list(pool.map(post, range(2, 6)))
     assert {answer.status_code for answer in answers} == {201}
     assert sorted(answer.json()["version"]["number"] for answer in answers) == [2, 3, 4, 5]
 

@@ -147,11 +147,12 @@ def test_whoever_waits_for_a_worker_holds_no_connection_whatever_the_key(narrow:
     job = rows.explainable_job(dataset=rows.dataset())
     predictor = narrow.get("/v1/predictors").json()["data"][0]["id"]
     once, file = {"Idempotency-Key": "once"}, {"file": ("a.png", PNG)}
-    for path, asked in (
+    requests: tuple[tuple[str, dict[str, Any]], ...] = (
         (f"/v1/jobs/{job}/explanations", {"files": file}),
         (f"/v1/predictors/{predictor}/predict", {"files": file}),
         (f"/v1/jobs/{job}/explanations/3/interventions", {"json": {"suppress": [1]}}),
-    ):
+    )
+    for path, asked in requests:
         for _ in range(2):  # what was refused may be sent again under its key
             assert narrow.post(path, headers=once, **asked).json()["code"] == "worker_busy", path
 

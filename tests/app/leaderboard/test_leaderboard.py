@@ -26,7 +26,7 @@ def scored_as(client: TestClient, rows: Any, request: dict[str, Any], **report: 
     return job
 
 
-def iis(value: float, half: float = 0.01) -> dict[str, float]:
+def iis(value: float, half: float = 0.01) -> dict[str, Any]:
     return {"iis": value, "iis_low": value - half, "iis_high": value + half}
 
 

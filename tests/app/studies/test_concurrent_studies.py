@@ -18,7 +18,8 @@ def cells_of(client: Any, study: dict[str, Any]) -> list[dict[str, Any]]:
 def test_two_alike_that_are_asked_for_at_once_make_each_job_once(live: Any, rows: Any, sessions: Any, tenant: Any) -> None:
     body = rows.study_request(seeds=list(range(10)))
     with ThreadPoolExecutor(4) as pool:
-        studies = [answer.json() for answer in pool.map(lambda _: live.post("/v1/studies", json=body), range(4))]
+        posts = [pool.submit(live.post, "/v1/studies", json=body) for _ in range(4)]
+    studies = [post.result().json() for post in posts]
     jobs = [[cell["job"] for cell in cells_of(live, study)] for study in studies]
     assert all(one == jobs[0] for one in jobs)
     with sessions() as session:

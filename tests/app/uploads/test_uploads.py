@@ -65,8 +65,8 @@ def test_parts_may_be_sent_side_by_side(live: httpx.Client) -> None:
     pieces = [CONTENT[start : start + 20_000] for start in range(0, len(CONTENT), 20_000)]
     upload = declare(live).json()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda pair: send(live, upload, pair[0], pair[1]).status_code, enumerate(pieces, start=1)))
-    assert set(answers) == {200}
+        sent = [pool.submit(send, live, upload, number, piece) for number, piece in enumerate(pieces, start=1)]
+    assert {part.result().status_code for part in sent} == {200}
     assert live.post(upload["links"]["complete"]).json()["state"] == "complete"
 
 

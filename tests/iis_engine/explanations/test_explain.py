@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scored import Scored
 from torch import Tensor
 
 from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
@@ -32,6 +31,7 @@ from iis_engine.features.extraction import extract_features
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
 from iis_engine.specs import BackboneSpec, ElementSpec, Preprocessing
+from support.scored import Scored
 
 REAL_NETWORKS = ("cifar10_resnet20", "imagenet_mobilenetv1_025")
 CONCEPT_COUNT = 40
@@ -312,11 +312,13 @@ MOBILENET_PREPROCESSING = Preprocessing(input_size=128, mean=HALF, std=HALF, int
 CIFAR_PREPROCESSING = Preprocessing(input_size=32, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("contributions_alone")
 def test_of_real_images_contributions_add_up_at_every_node(real: Scored) -> None:
     require_additive(real)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [4, 12, 20])
 def test_of_real_images_the_top_concepts_are_what_the_prediction_rests_on(kept: int, real: Scored, request: pytest.FixtureRequest) -> None:
     predictor = real.family.at(kept)

@@ -40,7 +40,7 @@ def analysis() -> dict[str, Any]:
     return analyse(rows, GRID | {"evolution": True, "sparsity_grids": [[0, 0.5, 1]]})
 
 
-@pytest.mark.parametrize("name", STUDY_FIGURES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "agreement" else pytest.mark.slow) for name in STUDY_FIGURES])
 def test_each_figure_is_saved_the_same_way_twice(name: str, analysis: dict[str, Any], tmp_path: Path) -> None:
     for suffix in ("png", "svg"):
         first, again = tmp_path / f"first.{suffix}", tmp_path / f"again.{suffix}"

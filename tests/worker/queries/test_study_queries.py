@@ -21,7 +21,7 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import StageRefused, Stop
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 GRID: dict[str, Any] = {
     "models": [],
