@@ -70,7 +70,7 @@ class Range:
 
     def shoot(self, sample: Sample) -> Outcome:
         """Let the sample be read in a workspace of its own, which is then removed, as an attempt's is."""
-        workspace = self.compute.claim_folder() / "job"
+        workspace = self.compute.create_folder() / "job"
         workspace.mkdir()
         path = workspace / sample.path.name
         shutil.copyfile(sample.path, path)

@@ -1,37 +1,39 @@
-"""What the compute process keeps loaded between questions; the least recently used goes first. Loads nothing itself."""
+"""Least-recently-used cache of loaded models and arrays, bounded by their size. Loads nothing itself."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TypeVar, cast
+
+Value = TypeVar("Value")
 
 
 class ModelCache:
-    """Loaded values by key, up to about `limit_bytes` together; the newest one is kept whatever its size."""
+    """Loaded values by key, of about `limit_bytes` in total; the newest value is kept whatever its size."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
         self.limit_bytes = 0
 
-    def get(self, key: Hashable, load: Callable[[], Any]) -> Any:
-        """The value under `key`, loaded where it is not there."""
-        if key in self._held:
-            self._held.move_to_end(key)
-            return self._held[key][0]
+    def get(self, key: Hashable, load: Callable[[], Value]) -> Value:
+        """The value under `key`, loaded where it is missing."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return cast("Value", self._entries[key][0])
         value = load()
-        self._held[key] = value, size_bytes_of(value)
-        while len(self._held) > 1 and sum(size for _, size in self._held.values()) > self.limit_bytes:
-            self._held.popitem(last=False)
+        self._entries[key] = value, size_bytes_of(value)
+        while len(self._entries) > 1 and sum(size for _, size in self._entries.values()) > self.limit_bytes:
+            self._entries.popitem(last=False)
         return value
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._held
+        return key in self._entries
 
 
-def size_bytes_of(value: Any) -> int:
-    """About how many bytes of tensors and pictures a value holds."""
+def size_bytes_of(value: object) -> int:
+    """Approximate size of the tensors and images in a value."""
     import torch
     from PIL import Image
 
@@ -44,5 +46,6 @@ def size_bytes_of(value: Any) -> int:
     if is_dataclass(value):
         return sum(size_bytes_of(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, (tuple, list)):
-        return sum(size_bytes_of(part) for part in value if not isinstance(part, (str, int, float)))
+        parts = cast("tuple[object, ...] | list[object]", value)
+        return sum(size_bytes_of(part) for part in parts if not isinstance(part, (str, int, float)))
     return 0

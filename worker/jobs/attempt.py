@@ -85,7 +85,7 @@ class Attempt(AbstractContextManager["Attempt"]):
 
     def make_workspace(self) -> None:
         """Make the folder that stages work in."""
-        self.runtime.compute.claim_folder()
+        self.runtime.compute.create_folder()
         self.workspace.mkdir()
 
     @property

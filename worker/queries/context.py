@@ -26,7 +26,7 @@ class Query:
 
     Attributes
     ----------
-    kind : of `worker.handlers.dispatch.KINDS` about a scored job, or of `worker.handlers.study.KINDS` about a study
+    kind : of `worker.handlers.dispatch.HANDLERS` about a scored job, or of `worker.handlers.study.HANDLERS` about a study
     about : the question's own fields; `job` or `study` among them
     """
 
@@ -80,7 +80,7 @@ class QueryContext:
         network: bool,
     ) -> dict[str, Any]:
         """Run a stage in a process of its own that ends with it, from whichever thread."""
-        compute = ChildProcess(self.runtime.compute_home, LockedFolder(workspace, PROCESS_FOLDER), sees=workspace)
+        compute = ChildProcess(self.runtime.compute_home, LockedFolder(workspace, PROCESS_FOLDER), visible_folder=workspace)
         try:
             return self._run(compute, owner_id, stage, workspace, arguments, seconds, reads, network=network)
         finally:
@@ -93,7 +93,7 @@ class QueryContext:
             while len(self._computes) >= WARM_PROCESSES:
                 self._computes.popitem(last=False)[1].close()
             folder = LockedFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
-            self._computes[key] = ChildProcess(self.runtime.compute_home, folder, sees=self.folder(owner_id))
+            self._computes[key] = ChildProcess(self.runtime.compute_home, folder, visible_folder=self.folder(owner_id))
         self._computes.move_to_end(key)
         return self._computes[key]
 

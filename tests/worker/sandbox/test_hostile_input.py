@@ -1,4 +1,4 @@
-"""Hostile files through the doors of the engine, in a compute process: the short version of what `make torture PARTS=hostile` does."""
+"""Malicious files read in a compute process. `make torture PARTS=hostile` tries more of them."""
 
 from __future__ import annotations
 
