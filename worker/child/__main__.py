@@ -98,7 +98,7 @@ def _error_reply(error: Exception) -> JsonObject:
     from iis_engine.errors import EngineError
 
     if isinstance(error, MemoryError):  # another attempt would need as much
-        message = "The file or the job asks for more memory than this machine has; send a smaller one."
+        message = "The file or the job needs more memory than this machine has; send a smaller one."
         return {"type": "refused", "code": "memory_limit_exceeded", "message": message, "param": None}
     if isinstance(error, EngineError):
         return {"type": "refused", "code": error.code, "message": str(error), "param": error.param}

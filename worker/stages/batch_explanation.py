@@ -39,7 +39,7 @@ def represent(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
     backbone, digest = open_backbone(sources["model"]), sources["archive"]["sha256"]
     images = represent(backbone, workspace / UNPACKED_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
     images.save(workspace / REPRESENTED)
-    unread = f"{len(images.failures)} of {len(images.names)} images could not be read; their rows say why."
+    unread = f"{len(images.failures)} of {len(images.names)} images could not be read; see the field error of their rows."
     return {"warnings": [unread] if images.failures else []}
 
 

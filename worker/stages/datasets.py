@@ -13,6 +13,7 @@ from worker.stages.files import READING
 
 if TYPE_CHECKING:
     from iis_engine.data.datasets import ImageDataset, LabelledImage
+    from iis_engine.errors import DataError
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.progress import Progress
 
@@ -35,11 +36,9 @@ def open_unchanged_features(request: JsonObject) -> FeatureSet:
     DataError
         With code `dataset_changed`.
     """
-    from iis_engine.errors import DataError
-
     features = open_features(request)
     if request["server_path"] is not None and request["digest"] != digest_of_features(features):
-        raise DataError("The features have changed since the data set was made; make a new data set of them.", code="dataset_changed")
+        raise _changed("features")
     return features
 
 
@@ -65,7 +64,6 @@ def read_images(workspace: Path, request: JsonObject, progress: Progress) -> Ima
         With code `dataset_changed` where the images are not those that were validated.
     """
     from iis_engine.data.datasets import ImageDataset, read_image_folder
-    from iis_engine.errors import DataError
 
     root = _root(workspace, request)
     checked = (workspace / READING).exists()
@@ -78,7 +76,7 @@ def read_images(workspace: Path, request: JsonObject, progress: Progress) -> Ima
             return ImageDataset.load(workspace / READING, root)
         dataset = read_image_folder(root, test_share=request["test_share"], split_seed=request["split_seed"], progress=progress)
     if request["digest"] not in (None, dataset.digest):
-        raise DataError("The images have changed since the data set was made; make a new data set of them.", code="dataset_changed")
+        raise _changed("images")
     dataset.save(workspace / READING)
     return dataset
 
@@ -124,6 +122,14 @@ def _splits(dataset: ImageDataset) -> list[tuple[str, Sequence[LabelledImage]]]:
 def _per_class(labels: Iterable[int], class_names: Sequence[str]) -> dict[str, int]:
     counts = Counter(labels)
     return {name: counts[label] for label, name in enumerate(class_names)}
+
+
+def _changed(content: str) -> DataError:
+    from iis_engine.errors import DataError
+
+    return DataError(
+        f"The {content} have changed since the data set was validated; create a new data set from them.", code="dataset_changed"
+    )
 
 
 def _root(workspace: Path, request: JsonObject) -> Path:

@@ -75,8 +75,8 @@ def evaluate(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Json
     warnings = list[str]()
     if info["preprocessing"] != arguments["preprocessing"]:
         warnings.append(
-            "The published weights come with a preprocessing of their own that cannot be written as overrides of the architecture's, so the"
-            " fine-tuned network is read, and registered, with a slightly different one; see the preprocessing of both models."
+            "The preprocessing of the published weights cannot be expressed as overrides of the architecture's default, so the fine-tuned"
+            " network is read and registered with a slightly different one; compare the preprocessing of both models."
         )
     (workspace / files.report).write_text(json.dumps(report, allow_nan=False))
     (workspace / files.checked).write_text(json.dumps({"digest": backbone.digest, "info": info}))

@@ -152,7 +152,7 @@ def test_an_archive_of_images_has_a_row_for_each_image_and_a_sentence_for_a_corr
         "accuracy_representation": None,
         "accuracy_interpretation": None,
     }
-    assert service.events(job_id, "warning") == [{"message": "1 of 8 images could not be read; their rows say why."}]
+    assert service.events(job_id, "warning") == [{"message": "1 of 8 images could not be read; see the field error of their rows."}]
 
 
 def test_an_image_of_the_test_split_is_explained_alike_when_it_comes_in_an_archive(service: Service, scored_on_images: str) -> None:
