@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…]`: all benchmarks, or those whose names begin as given, each in a process of its own."""
+"""`python -m benchmarks [NAME…]`: run all benchmarks, or those whose names start with NAME, each in its own process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is imported, here and in every process below
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch is imported, here and in child processes
 
-from benchmarks.timing import leave_by_exception_when_stopped, machine
+from benchmarks.timing import exit_on_signals, machine
 
 BENCHMARKS = {
     "heads_digits": ["benchmarks.heads", "digits_trained"],
@@ -24,16 +24,16 @@ BENCHMARKS = {
 
 
 def main() -> int:
-    """Run what was asked for; the exit status is 1 when any of it failed."""
+    """Run the benchmarks; the exit status is 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Prints `BENCH name ours_seconds theirs_seconds ratio`.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}, or how several of them begin")
-    asked: list[str] = parser.parse_args().names
-    unknown = [name for name in asked if not any(known.startswith(name) for known in BENCHMARKS)]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}, or a common beginning of their names")
+    names: list[str] = parser.parse_args().names
+    unknown = [name for name in names if not any(known.startswith(name) for known in BENCHMARKS)]
     if unknown:
-        parser.error(f"there is no benchmark {', '.join(unknown)}; choose among {', '.join(BENCHMARKS)}")
-    leave_by_exception_when_stopped()
+        parser.error(f"unknown benchmark: {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
+    exit_on_signals()
     print(machine(), flush=True)
-    failed = [name for name in BENCHMARKS if not asked or name.startswith(tuple(asked)) if not _run(name)]
+    failed = [name for name in BENCHMARKS if not names or name.startswith(tuple(names)) if not _run(name)]
     if failed:
         print(f"Failed: {', '.join(failed)}.", file=sys.stderr)
     return int(bool(failed))

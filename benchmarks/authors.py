@@ -1,6 +1,6 @@
-"""The authors' procedure for one curve as METHOD describes it: a model per sparsity and learning rate, batches from a data loader.
+"""The authors' procedure for one curve (METHOD §3): a model per sparsity and learning rate, batches from a data loader.
 
-Only a yardstick for time. The engine's `reference` protocol computes the same thing as one stack.
+A baseline for time only; the engine's `reference` protocol computes the same in one stack.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from iis_engine.heads.sparsify import sparsify_like_authors
 
 EPOCHS = 30
-BATCH = 1024
+BATCH_SIZE = 1024
 DECAY_PER_EPOCH = 0.99
-FIRST_DEVIATION = 0.02  # of the head's weights
+INITIAL_DEVIATION = 0.02  # of the head's weights
 
 
-class SparseReading(nn.Module):
+class SparseClassifier(nn.Module):
     """g_cls ∘ g_s ∘ g_𝒞: projection, LayerNorm with its affine, threshold, linear head."""
 
     def __init__(self, concepts: Tensor, dropped: int, class_count: int) -> None:
@@ -29,7 +29,7 @@ class SparseReading(nn.Module):
         self.dropped = dropped
         self.norm = nn.LayerNorm(len(concepts))
         self.head = nn.Linear(len(concepts), class_count)
-        nn.init.normal_(self.head.weight, std=FIRST_DEVIATION)
+        nn.init.normal_(self.head.weight, std=INITIAL_DEVIATION)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, X: Tensor) -> Tensor:
@@ -40,19 +40,20 @@ class SparseReading(nn.Module):
 def curve_like_authors(
     train: TensorDataset, test: TensorDataset, concepts: Tensor, sparsities: Sequence[float], rates: Sequence[float], class_count: int
 ) -> list[float]:
-    """Accuracy at every sparsity, the best over epochs and rates on the test set (their choice, METHOD §3)."""
+    """Test accuracy at every sparsity, the maximum over epochs and learning rates as the authors choose it (METHOD §3)."""
     torch.manual_seed(0)
+    dropped_counts = [int(len(concepts) * s) for s in sparsities]
     return [
-        max(_train(train, test, SparseReading(concepts, int(len(concepts) * s), class_count).to(concepts.device), rate) for rate in rates)
-        for s in sparsities
+        max(_train(train, test, SparseClassifier(concepts, dropped, class_count).to(concepts.device), rate) for rate in rates)
+        for dropped in dropped_counts
     ]
 
 
-def _train(train: TensorDataset, test: TensorDataset, model: SparseReading, rate: float) -> float:
+def _train(train: TensorDataset, test: TensorDataset, model: SparseClassifier, rate: float) -> float:
     device = model.head.weight.device
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma=DECAY_PER_EPOCH)
-    batches, test_batches = DataLoader(train, BATCH, shuffle=True), DataLoader(test, BATCH)
+    batches, test_batches = DataLoader(train, BATCH_SIZE, shuffle=True), DataLoader(test, BATCH_SIZE)
     best = 0.0
     for _ in range(EPOCHS):
         for X, y in batches:

@@ -1,6 +1,6 @@
-"""The CIFAR ResNets of He et al. 2015 (section 4.2), whose shortcuts have no parameters (option A), and their export to ONNX.
+"""CIFAR ResNets of He et al. 2015 (section 4.2) with parameter-free shortcuts (option A), and their export to ONNX.
 
-No library ships this architecture, so it reaches the engine the way any such network does: as an ONNX file.
+No library has this architecture, so the engine reads it as an ONNX file.
 Module names are those of common checkpoints: conv1, bn1, layer{1,2,3}.N.{conv1,bn1,conv2,bn2}, linear.
 """
 
@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 IMAGE_SIZE = 32
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-DEPTHS = (20, 32, 44, 56, 110)
 
 
 class Block(nn.Module):
@@ -68,14 +65,14 @@ class CifarResNet(nn.Module):
 
 
 def load_cifar_resnet(checkpoint: Path, depth: int) -> CifarResNet:
-    """The network with weights from a safetensors file."""
+    """Load the network's weights from a safetensors file."""
     network = CifarResNet(depth)
     network.load_state_dict(load_file(checkpoint))
     return network.eval()
 
 
 def export_onnx(network: nn.Module, path: Path, *, batch_size: int | None = None) -> None:
-    """Write the network as one ONNX file; with an open batch dimension unless `batch_size` fixes it."""
+    """Write the network as one ONNX file, with a dynamic batch dimension unless `batch_size` is given."""
     torch.onnx.export(
         network,
         (torch.zeros(batch_size or 2, 3, IMAGE_SIZE, IMAGE_SIZE),),

@@ -1,7 +1,7 @@
-"""Extraction from image files beside a bare forward loop over the same images, decoded beforehand. Prints a BENCH line.
+"""Extraction from image files against a bare forward loop over the same images, decoded beforehand. Prints a BENCH line.
 
-Both use the same batches and threads; the bare loop reads no file, so the ratio is what decoding costs after overlapping.
-On a CPU, decoding takes cores from the network: the smaller the network, the lower the ratio that can be reached.
+Both use the same batches and threads. The bare loop reads no file, so the ratio shows the cost of decoding beside the forward passes.
+On a CPU decoding takes cores from the network, so the ratio is lower for a small network.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Time both in turn, `ROUNDS` times, and print the medians."""
+    """Time both alternately, `ROUNDS` times, and print the medians."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         backbone, dataset = _make_backbone(folder), _make_dataset(folder / "images")
@@ -46,7 +46,7 @@ def main() -> None:
             for _ in range(ROUNDS + 1)
         ][1:]  # the first round warms up
     ours, bare = (statistics.median(times) for times in zip(*rounds, strict=True))
-    ratio = statistics.median(theirs / mine for mine, theirs in rounds)
+    ratio = statistics.median(bare_seconds / our_seconds for our_seconds, bare_seconds in rounds)
     print(f"BENCH extraction_{ARCHITECTURE}_{backbone.device.type} {ours:.3f} {bare:.3f} {ratio:.3f}")
 
 
@@ -57,7 +57,7 @@ def _make_backbone(folder: Path) -> Backbone:
 
 
 def _make_dataset(root: Path) -> ImageDataset:
-    """Crops of the two photographs that scikit-learn ships, one class each, as JPEG files."""
+    """Crops of scikit-learn's two sample photographs as JPEG files, one class each."""
     random = np.random.default_rng(0)
     for label, photo in enumerate(load_sample_images().images):
         folder = root / f"class{label}"

@@ -1,7 +1,7 @@
-"""Fine-tuning with and without the term for interpretability, on a real network: what it costs, and what it changes. Prints a BENCH line.
+"""Fine-tuning of a real network with and without the interpretability term: time and scores. Prints a BENCH line.
 
-Each seed trains the network twice on the same batches, with λ and with λ = 0; every network that comes out, and the one that went in, is
-scored in the `exact` protocol. The ratio is the control's seconds per epoch over those with the term.
+Each seed trains the network twice on the same batches, with λ and with λ = 0. The original and every tuned network are scored in the
+`exact` protocol. The ratio is seconds per epoch of the control over those with the term.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NETWORK = "imagenet_mobilenetv1_025"
 
 
 class Comparison:
-    """One network and data set: trained and scored in a folder, in which an interrupted run goes on."""
+    """One network and data set, trained and scored in a folder, from which an interrupted run resumes."""
 
     def __init__(self, checkpoint: Path, images: Path, spec: FinetuneSpec, folder: Path) -> None:
         self.dataset: ImageDataset = read_image_folder(images)
@@ -44,7 +44,7 @@ class Comparison:
             self.backbone, self.dataset, self.spec, seed=seed, weight=weight, folder=self._folder(seed, weight), features=self.features
         )
 
-    def score_unchanged(self) -> dict[str, Any]:
+    def score_original(self) -> dict[str, Any]:
         return self._report(self.features)
 
     def score(self, run: FinetunedRun, seed: int, weight: float) -> dict[str, Any]:
@@ -65,10 +65,10 @@ class Comparison:
 
 
 def main() -> None:
-    """Train and score both arms of every seed, then print the table, the differences and the BENCH line."""
+    """Train and score both arms of every seed; print the table, the differences and the BENCH line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.finetune", description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of weights and images")
-    parser.add_argument("--images", default="flowers17", help="the folder of images within it")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of weights and images")
+    parser.add_argument("--images", default="flowers17", help="folder of images within it")
     parser.add_argument("--library", choices=FINETUNE_LIBRARY_KINDS, default="prototype")
     parser.add_argument("--concepts", type=int, default=200, help="M")
     parser.add_argument("--weight", type=float, default=1.0, help="λ of the treatment")
@@ -77,29 +77,29 @@ def main() -> None:
     parser.add_argument("--trains", choices=TRAINED_PARTS, default="all")
     parser.add_argument("--rebuild-every", type=int)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, help="where runs are kept, so that an interrupted one goes on; by default nowhere")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads that torch computes with")
-    chosen = parser.parse_args()
-    checkpoint = chosen.data / "weights" / f"{NETWORK}.safetensors"
+    parser.add_argument("--folder", type=Path, help="folder for runs, so that an interrupted one can resume; temporary by default")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    options = parser.parse_args()
+    checkpoint = options.data / "weights" / f"{NETWORK}.safetensors"
     if not checkpoint.is_file():
-        print(f"finetune is left out: {checkpoint.name} is missing under {chosen.data}; set IIS_SHARED_DATA to its folder.")
+        print(f"SKIPPED finetune: {checkpoint.name} is missing in {options.data}; set IIS_SHARED_DATA to its folder.")
         return
-    torch.set_num_threads(chosen.threads)
+    torch.set_num_threads(options.threads)
     spec = FinetuneSpec(
-        LibrarySpec(chosen.library, chosen.concepts),
-        epochs=chosen.epochs,
-        learning_rate=chosen.learning_rate,
-        trains=chosen.trains,
-        rebuild_every=chosen.rebuild_every,
+        LibrarySpec(options.library, options.concepts),
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        trains=options.trains,
+        rebuild_every=options.rebuild_every,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        comparison = Comparison(checkpoint, chosen.data / chosen.images, spec, chosen.folder or Path(temporary))
-        _compare(comparison, chosen.seeds, chosen.weight)
+        comparison = Comparison(checkpoint, options.data / options.images, spec, options.folder or Path(temporary))
+        _compare(comparison, options.seeds, options.weight)
 
 
 def _compare(comparison: Comparison, seeds: list[int], weight: float) -> None:
-    spent, probe = timed(comparison.score_unchanged)
-    print(f"unchanged: {_line(probe)}, scored in {spent.wall:.0f} s", flush=True)
+    elapsed, probe = timed(comparison.score_original)
+    print(f"original: {_describe(probe)}, scored in {elapsed.wall:.0f} s", flush=True)
     reports: dict[float, list[dict[str, Any]]] = {weight: [], 0.0: []}
     seconds: dict[float, list[float]] = {weight: [], 0.0: []}
     for seed in seeds:
@@ -109,7 +109,7 @@ def _compare(comparison: Comparison, seeds: list[int], weight: float) -> None:
             seconds[arm] += [record.seconds for record in run.history]
             last, best = run.history[-1], run.history[run.best_epoch - 1]
             print(
-                f"seed {seed} λ {arm:g}: {_line(reports[arm][-1])}, best epoch {run.best_epoch}, "
+                f"seed {seed} λ {arm:g}: {_describe(reports[arm][-1])}, best epoch {run.best_epoch}, "
                 f"validation {best.validation_accuracy:.3f} and {best.validation_accuracy_interpretation:.3f}, "
                 f"losses {run.history[0].loss_representation:.3f} -> {last.loss_representation:.3f} "
                 f"and {run.history[0].loss_interpretation:.3f} -> {last.loss_interpretation:.3f}",
@@ -121,7 +121,7 @@ def _compare(comparison: Comparison, seeds: list[int], weight: float) -> None:
 
 
 def _print_table(compared: dict[str, Any]) -> None:
-    print("\n| measure | unchanged | λ > 0, mean | λ = 0, mean | difference, 95 % interval |\n| --- | --- | --- | --- | --- |")
+    print("\n| measure | original | λ > 0, mean | λ = 0, mean | difference, 95 % interval |\n| --- | --- | --- | --- | --- |")
     for measure in ("accuracy", "iis", "accuracy_trained"):
         part = cast("dict[str, Any]", compared[measure])
         difference = part["differences"]["treatment_minus_control"]
@@ -134,7 +134,7 @@ def _print_table(compared: dict[str, Any]) -> None:
             print(difference["sentence"])
 
 
-def _line(report: dict[str, Any]) -> str:
+def _describe(report: dict[str, Any]) -> str:
     iis = "withheld" if report["iis"] is None else f"{report['iis']:.4f} ({report['iis_low']:.4f} to {report['iis_high']:.4f})"
     gain = "" if report["concept_gain"] is None else f", gain {report['concept_gain']:+.4f}"
     return f"accuracy {report['accuracy_representation']:.4f}, IIS {iis}{gain}"

@@ -1,4 +1,4 @@
-"""The features that benchmarks run on: the golden arrays where they are at hand, else scikit-learn's digits. Nothing is timed here."""
+"""Features for benchmarks: the golden arrays where they are available, else scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from sklearn.model_selection import train_test_split
 
 from iis_engine.features.feature_set import FeatureSet, read_features
 
-VARIABLE = "IIS_GOLDEN"
+FOLDER_VARIABLE = "IIS_GOLDEN"
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "golden"
 
 
 def golden_features(name: str) -> FeatureSet | None:
-    """The golden representation `name`; None, and a sentence on the terminal, where it is missing."""
-    path = Path(os.environ.get(VARIABLE, DEFAULT_FOLDER)) / f"{name}.npz"
+    """Read the golden representation `name`; print a notice and return None where it is missing."""
+    path = Path(os.environ.get(FOLDER_VARIABLE, DEFAULT_FOLDER)) / f"{name}.npz"
     if path.is_file():
         return read_features(path)
-    print(f"The golden features {path.name} are not at hand; {VARIABLE} names the folder that holds them.")
+    print(f"SKIPPED {name}: the golden features are missing at {path}; set {FOLDER_VARIABLE} to their folder.")
     return None
 
 
 def digit_pixels() -> FeatureSet:
-    """Scikit-learn's digits with their 64 pixels as representation, and the training images as elements."""
+    """Scikit-learn's digits with 64 pixels as representation, and training images as elements."""
     images, labels = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(images.astype("float32"), labels, test_size=0.3, stratify=labels, random_state=0)
     X = torch.from_numpy(X_train)

@@ -1,10 +1,10 @@
-"""A whole curve: the stacked exact solver beside scikit-learn and beside the authors' procedure, on the same features and threads.
+"""A whole curve by the stacked exact solver, by scikit-learn, and by the authors' procedure, on the same features and threads.
 
 Each starts from the features f(x) and M = 200 unit concepts and ends with test accuracies at the paper's eight sparsities.
-Ours and scikit-learn's choose the L2 strength on the same validation rows, then fit again on all training rows; scikit-learn is
-timed at our tolerances (its `tol` bounds the same quantity, the largest gradient entry of the mean loss) and at its own.
-Building the library and the baseline head h are in nobody's time. A CPU line beside each BENCH line counts processor seconds, which
-say more where other programs share the cores.
+Ours and scikit-learn choose the L2 strength on the same validation rows, then fit again on all training rows. scikit-learn is timed at
+our tolerances (its `tol` bounds the same quantity, the largest gradient entry of the mean loss) and at its default.
+No time includes the library or the baseline head h. A CPU line after each BENCH line has processor seconds, which are more reliable where
+other programs share the cores.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ from iis_engine.nodes import kept_count
 from iis_engine.specs import LibrarySpec
 
 CONCEPT_COUNT = 200  # M
-ROUNDS = 2  # of ours before and as many after theirs, which runs once; the median counts
-MOST_ITERATIONS = 10_000
+ROUNDS = 2  # of ours before and as many after the rival, which runs once; medians are printed
+ITERATIONS_MAX = 10_000
 TRIAL_ITERATIONS = 30
-OWN_TOLERANCE = 1e-4  # scikit-learn's default
+SKLEARN_TOLERANCE = 1e-4  # scikit-learn's default
 ONE_RATE = (1e-2,)
 NODES = [kept_count(CONCEPT_COUNT, s) for s in protocols.PAPER_SPARSITIES]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What all three are given."""
+    """Inputs of all three."""
 
     features: FeatureSet  # in canonical order
     library: ConceptLibrary
@@ -61,17 +61,22 @@ class Problem:
 
 
 def main(names: Sequence[str]) -> None:
-    """Time every named representation; without a name both of them."""
+    """Time the given representations, or both."""
     for name in names or ("digits_trained", "cifar_resnet20"):
         features = golden_features(name)
         if features is None and name.startswith("digits"):
-            name, features = "digits_pixels", digit_pixels()  # noqa: PLW2901 (what is timed is what the line names)
+            name, features = "digits_pixels", digit_pixels()  # noqa: PLW2901 (the printed line must name what is timed)
         if features is not None:
             compare(name, features, protocols.LEARNING_RATES if name.startswith("digits") else ONE_RATE)
 
 
 def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
-    """Print the lines of one representation; `rates` are the authors' learning rates that are tried, and the line names them."""
+    """Print the lines of one representation.
+
+    Parameters
+    ----------
+    rates : learning rates of the authors' procedure, which the line names
+    """
     device = choose_device()
     features = in_canonical_order(features)
     library = build_library(features, LibrarySpec("prototype", CONCEPT_COUNT), 0, device)
@@ -80,7 +85,7 @@ def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
     vectors = library.vectors.to(device)
     threads = torch.get_num_threads()
     with threadpool_limits(threads):
-        sklearn_threads = threads_that_suit_sklearn(problem, threads)
+        sklearn_threads = fastest_sklearn_threads(problem, threads)
         print(
             f"THREADS {name} ours {threads} authors {threads} scikit-learn {sklearn_threads}, the faster of 1 and {threads} in a trial",
             flush=True,
@@ -89,7 +94,7 @@ def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
             "sklearn_at_our_tolerance": lambda: with_sklearn(
                 problem, protocols.SELECTION_TOLERANCE, protocols.FINAL_TOLERANCE, sklearn_threads
             ),
-            "sklearn_at_its_own_tolerance": lambda: with_sklearn(problem, OWN_TOLERANCE, OWN_TOLERANCE, sklearn_threads),
+            "sklearn_at_its_own_tolerance": lambda: with_sklearn(problem, SKLEARN_TOLERANCE, SKLEARN_TOLERANCE, sklearn_threads),
             f"authors_at_rate{'s' * (len(rates) > 1)}_{'_'.join(f'{rate:g}' for rate in rates)}": lambda: curve_like_authors(
                 train, test, vectors, protocols.PAPER_SPARSITIES, rates, features.class_count
             ),
@@ -97,16 +102,16 @@ def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
         print_accuracies(name, "ours", with_stack(problem))  # warms up
         for rival, work in rivals.items():
             before = [timed(lambda: with_stack(problem))[0] for _ in range(ROUNDS)]
-            theirs, accuracies = timed(work)
+            rival_time, accuracies = timed(work)
             ours = [*before, *(timed(lambda: with_stack(problem))[0] for _ in range(ROUNDS))]
             line = f"heads_{name}_{device.type}_against_{rival}"
-            print_ratio(line, statistics.median(one.wall for one in ours), theirs.wall)
-            print_ratio(line, statistics.median(one.cpu for one in ours), theirs.cpu, kind="CPU")
+            print_ratio(line, statistics.median(one.wall for one in ours), rival_time.wall)
+            print_ratio(line, statistics.median(one.cpu for one in ours), rival_time.cpu, kind="CPU")
             print_accuracies(name, rival, accuracies)
 
 
 def with_stack(problem: Problem) -> list[float]:
-    """Test accuracy at every sparsity, all sparsities and strengths in one stack."""
+    """Test accuracy at every sparsity, with all sparsities and strengths in one stack."""
     features, device = problem.features, problem.device
     y, validation = features.y_train.to(device), problem.validation.to(device)
     data = TrainingRows(y, validation, features.class_count)
@@ -116,22 +121,22 @@ def with_stack(problem: Problem) -> list[float]:
     return [float((labels == features.y_test).float().mean()) for labels in predicted]
 
 
-def threads_that_suit_sklearn(problem: Problem, threads: int) -> int:
+def fastest_sklearn_threads(problem: Problem, threads: int) -> int:
     """All threads, or one where that is faster.
 
-    OpenBLAS waits actively: on cores that others use too, two of its threads have taken sixteen times as long as one.
+    OpenBLAS threads spin while they wait: on shared cores two threads have taken sixteen times as long as one.
     """
     A, y = problem.library.activations(problem.features.X_train).numpy(), problem.features.y_train.numpy()
     seconds: dict[int, float] = {}
     for count in {1, threads}:
         with threadpool_limits(count), catch_warnings():
             simplefilter("ignore", ConvergenceWarning)
-            seconds[count] = timed(lambda: _fit(A, y, protocols.L2_STRENGTHS[0], OWN_TOLERANCE, TRIAL_ITERATIONS))[0].wall
+            seconds[count] = timed(lambda: _fit(A, y, protocols.L2_STRENGTHS[0], SKLEARN_TOLERANCE, TRIAL_ITERATIONS))[0].wall
     return min(seconds, key=seconds.__getitem__)
 
 
 def with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance: float, threads: int) -> list[float]:
-    """The same accuracies, one LogisticRegression per sparsity and strength and one more on all training rows."""
+    """Test accuracy at every sparsity: one LogisticRegression per strength, and one more on all training rows."""
     with threadpool_limits(threads):
         return _with_sklearn(problem, selection_tolerance, final_tolerance)
 
@@ -153,15 +158,15 @@ def _with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance:
 
 
 def _fit(
-    A: NDArray[np.float32], y: NDArray[np.int64], strength: float, tolerance: float, iterations: int = MOST_ITERATIONS
+    A: NDArray[np.float32], y: NDArray[np.int64], strength: float, tolerance: float, iterations: int = ITERATIONS_MAX
 ) -> LogisticRegression:
-    """Mean cross-entropy + strength/2 ‖W‖² in scikit-learn's words: C = 1 / (n · strength)."""
+    """Minimise mean cross-entropy + strength/2 ‖W‖², which in scikit-learn is C = 1 / (n · strength)."""
     return LogisticRegression(C=1 / (len(y) * strength), tol=tolerance, max_iter=iterations).fit(A, y)
 
 
-def print_accuracies(name: str, who: str, accuracies: Sequence[float]) -> None:
-    """What the seconds bought, so that no line compares unlike answers unseen."""
-    print(f"ACCURACY {name} {who} {' '.join(f'{accuracy:.4f}' for accuracy in accuracies)}", flush=True)
+def print_accuracies(name: str, solver: str, accuracies: Sequence[float]) -> None:
+    """Print accuracies, which show whether the timed solvers reach the same result."""
+    print(f"ACCURACY {name} {solver} {' '.join(f'{accuracy:.4f}' for accuracy in accuracies)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The real pre-trained networks and images that are measured here: where they are, and how each network is asked for.
+"""Real pre-trained networks and image sets: their paths, and the specification of each network.
 
-Run as `python -m benchmarks.real_networks`, it lays them out as docs/studies/real_networks.yaml names them.
+`python -m benchmarks.real_networks` links and exports them into the folder that docs/studies/real_networks.yaml names.
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ CIFAR_RESNET_DEPTHS = {"cifar10_resnet20": 20, "cifar10_resnet32": 32, "cifar10_
 
 @dataclass(frozen=True)
 class MobileNet:
-    """An ImageNet network of timm's: its width, if not the whole, and the side of its images in pixels."""
+    """An ImageNet network of timm.
+
+    Attributes
+    ----------
+    width : channel multiplier, None for 1
+    input_size : side of its images in pixels
+    """
 
     architecture: str
     width: float | None
     input_size: int
 
     def spec(self) -> BackboneSpec:
-        """How the engine is asked for it."""
+        """The engine's specification of the network."""
         arguments: dict[str, Any] = {"pad_type": "same"} if self.width is None else {"channel_multiplier": self.width, "pad_type": "same"}
         half = (0.5, 0.5, 0.5)
-        wanted = Preprocessing(input_size=self.input_size, mean=half, std=half, interpolation="bicubic", crop_pct=0.875)
-        return BackboneSpec(self.architecture, arguments, preprocessing=wanted)
+        preprocessing = Preprocessing(input_size=self.input_size, mean=half, std=half, interpolation="bicubic", crop_pct=0.875)
+        return BackboneSpec(self.architecture, arguments, preprocessing=preprocessing)
 
 
 MOBILENETS = {
@@ -45,8 +51,8 @@ MOBILENETS = {
 }
 
 
-def lay_out(folder: Path) -> None:
-    """Link images and weights into a folder, and export the CIFAR ResNets, which no library builds, to ONNX there."""
+def create_study_folder(folder: Path) -> None:
+    """Link images and weights into a folder, and export the CIFAR ResNets to ONNX there."""
     folder.mkdir(parents=True, exist_ok=True)
     for target in (*(DATA / name for name in DATASETS), *(DATA / "weights" / f"{name}.safetensors" for name in MOBILENETS)):
         link = folder / target.name
@@ -57,11 +63,11 @@ def lay_out(folder: Path) -> None:
 
 
 def main() -> None:
-    """Lay everything out for the study."""
+    """Create the study's folder."""
     if not (DATA / "weights" / "weights.json").is_file():
         sys.exit(f"The images and weights are missing at {DATA}; set IIS_SHARED_DATA to their folder.")
-    lay_out(STUDY_FOLDER)
-    print(f"Laid {len(DATASETS)} sets of images and {len(CIFAR_RESNET_DEPTHS) + len(MOBILENETS)} networks out in {STUDY_FOLDER}.")
+    create_study_folder(STUDY_FOLDER)
+    print(f"{len(DATASETS)} image sets and {len(CIFAR_RESNET_DEPTHS) + len(MOBILENETS)} networks are in {STUDY_FOLDER}.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The service on loopback: a second job beside the first on the same data, and polls of a job's state while a job runs.
+"""The service on loopback: a second job on the same data against the first, and polls of a running job's state.
 
-A stack of its own starts in a temporary folder. Each job is timed from its submission until the client knows that it has ended.
-The data are ready features, so a second job saves the random control (another library) or everything (the same request).
+Starts its own stack in a temporary folder. A job is timed from its submission until the client receives its final state.
+The data are ready features, so a second job reuses the random control (another library) or everything (the same request).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 
 from benchmarks.golden import digit_pixels, golden_features
-from benchmarks.timing import leave_by_exception_when_stopped, print_ratio, timed
+from benchmarks.timing import exit_on_signals, print_ratio, timed
 from iis_client import IISClient, Library
 from iis_client.cli.local_stack import LocalStack
 from iis_client.transport.address import Address
@@ -31,21 +31,28 @@ JOB_TIMEOUT_SECONDS = 900.0
 CONCEPT_COUNT = 50  # enough for ten classes, as in the demo
 PROTOTYPE: Library = {"kind": "prototype", "concept_count": CONCEPT_COUNT}
 CLUSTER: Library = {"kind": "cluster", "concept_count": CONCEPT_COUNT}
-SERVERS = ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL", "IIS_S3_ENDPOINT_URL")  # of a real service, which must not be touched
+SERVERS = ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL", "IIS_S3_ENDPOINT_URL")
+"""Variables of a real service, which the benchmark must not use."""
 
 
 @dataclass(frozen=True)
 class Polls:
-    """What one thread saw while the job was unfinished."""
+    """Polls of one thread while the job was unfinished.
 
-    latencies: list[float]  # seconds
-    errors: int  # answers that were refusals
+    Attributes
+    ----------
+    latencies : seconds
+    errors : number of answers that were not 2xx
+    """
+
+    latencies: list[float]
+    errors: int
     seconds: float
 
 
 def main() -> None:
-    """Start the stack, time, stop it."""
-    leave_by_exception_when_stopped()
+    """Start the stack, run the benchmark, stop the stack."""
+    exit_on_signals()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for name in SERVERS:
         os.environ.pop(name, None)
@@ -61,7 +68,7 @@ def main() -> None:
 
 
 def measure(client: IISClient, address: Address, folder: Path) -> None:
-    """Print the lines of jobs and polls."""
+    """Time jobs and polls."""
     uploaded = client.create_dataset(write_features(folder / "features.npz"), kind="features")
     dataset = client.wait_until_ready(uploaded, JOB_TIMEOUT_SECONDS)["id"]
     first, _ = timed(lambda: run_job(client, dataset, PROTOTYPE))
@@ -73,67 +80,67 @@ def measure(client: IISClient, address: Address, folder: Path) -> None:
 
 
 def write_features(path: Path) -> Path:
-    """The data of all jobs, as a person would upload them."""
+    """Write the features of all jobs as a file to upload."""
     features = golden_features("digits_trained") or digit_pixels()
     if features.elements is None:
-        raise ValueError("The golden digits hold no element features; the libraries need them.")
+        raise ValueError("The golden digits have no features of elements, which the libraries need.")
     arrays = {name: getattr(features, name).numpy() for name in ("X_train", "y_train", "X_test", "y_test")}
     np.savez(path, concepts=features.elements.numpy(), **arrays)
     return path
 
 
 def run_job(client: IISClient, dataset: str, library: Library) -> None:
-    """Submit one job and wait for its end."""
+    """Submit a job and wait for its end."""
     client.wait(client.score(None, dataset, library)["id"], JOB_TIMEOUT_SECONDS)
 
 
 def measure_polls(client: IISClient, address: Address, dataset: str) -> None:
-    """Poll GET /v1/jobs/{id} from several threads, each on one connection, as long as the job runs and at most `POLL_SECONDS`."""
-    job = client.score(None, dataset, PROTOTYPE, seed=1)["id"]  # another seed, so that nothing of it is there already
+    """Poll GET /v1/jobs/{id} from several threads, one connection each, until the job ends or for `POLL_SECONDS`."""
+    job = client.score(None, dataset, PROTOTYPE, seed=1)["id"]  # another seed, so that no result is reused
     wait_until_running(client, job)
     with ThreadPoolExecutor(POLL_THREADS) as threads:
-        seen = [future.result() for future in [threads.submit(poll, address, job) for _ in range(POLL_THREADS)]]
-    seconds = max(one.seconds for one in seen)
-    latencies = [latency for one in seen for latency in one.latencies]
+        polls = [future.result() for future in [threads.submit(poll, address, job) for _ in range(POLL_THREADS)]]
+    seconds = max(one.seconds for one in polls)
+    latencies = [latency for one in polls for latency in one.latencies]
     fields = {
         "polls_per_second": f"{len(latencies) / seconds:.0f}",
         "p99_ms": f"{1000 * float(np.percentile(latencies, 99)):.1f}",
         "p50_ms": f"{1000 * float(np.median(latencies)):.1f}",
         "threads": POLL_THREADS,
         "seconds": f"{seconds:.1f}",
-        "errors": sum(one.errors for one in seen),
+        "errors": sum(one.errors for one in polls),
     }
     print("BENCH api_polls", *(f"{name}={value}" for name, value in fields.items()), flush=True)
 
 
 def wait_until_running(client: IISClient, job: str) -> None:
-    """Wait until a worker has taken the job.
+    """Wait until a worker has claimed the job.
 
     Raises
     ------
     RuntimeError
-        When it ends before it could be polled, or stays queued.
+        When the job ends before it could be polled, or stays queued.
     """
     until = time.monotonic() + STATE_TIMEOUT_SECONDS
     while (state := client.job(job)["state"]) != "running":
         if state in FINISHED_STATES or time.monotonic() > until:
-            raise RuntimeError(f"Job {job} is {state}; polls are only timed while it runs.")
+            raise RuntimeError(f"Job {job} is {state}; polls are timed only while it runs.")
         time.sleep(STATE_PAUSE_SECONDS)
 
 
 def poll(address: Address, job: str) -> Polls:
-    """Ask again and again until the time is over or the job has ended."""
+    """Poll until `POLL_SECONDS` have passed or the job has ended."""
     latencies: list[float] = []
     errors = 0
     with httpx.Client(base_url=address.url, headers={"Authorization": f"Bearer {address.api_key}"}) as connection:
         began = time.perf_counter()
         while time.perf_counter() - began < POLL_SECONDS:
-            spent, answer = timed(lambda: connection.get(f"/v1/jobs/{job}"))
+            elapsed, answer = timed(lambda: connection.get(f"/v1/jobs/{job}"))
             if not answer.is_success:
                 errors += 1
             elif answer.json()["state"] in FINISHED_STATES:
                 break
-            latencies.append(spent.wall)
+            latencies.append(elapsed.wall)
         return Polls(latencies, errors, time.perf_counter() - began)
 
 

@@ -1,8 +1,8 @@
-"""Fitting W_c: ridge start and L-BFGS beside 1,000 steps of Adam on the same cubed cosine, on the same rows and threads.
+"""Fitting W_c: ridge start and L-BFGS against 1,000 steps of Adam on the same cubed cosine, on the same rows and threads.
 
-Adam's loop is that of Label-free CBM (Oikarinen et al., ICLR 2023, appendix): whole training set in a batch, learning rate 1e-3, the
-weights kept that did best on the held-out rows, looked at every 50 steps. Here it is given centred features of unit variance, larger
-rates too, and the best of the looks for each concept by itself, as ours has it; its time is that of one rate.
+Adam's loop is that of Label-free CBM (Oikarinen et al., ICLR 2023, appendix): the whole training set in a batch, learning rate 1e-3, the
+best weights on the held-out rows, evaluated every 50 steps. Here it also gets centred features of unit variance, larger rates, and the best
+evaluation per concept, as ours does; its time is that of one rate.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from iis_engine.features.canonical_order import validation_rows
 from iis_engine.libraries.fitting import cos_cubed, imitate
 
 STEPS = 1000
-LOOK_EVERY = 50
+EVALUATION_STEPS = 50
 RATES = (1e-3, 1e-2, 1e-1)
-ROUNDS = 3  # of ours; the median counts
+ROUNDS = 3  # of ours; the median is printed
 
 
 def adam(X: Tensor, P: Tensor, held_out: Tensor, rate: float) -> Tensor:
-    """Held-out similarity (M,) of each concept at its best look."""
+    """(M,) held-out similarity of each concept at its best evaluation."""
     scaled = X - X[~held_out].mean(dim=0)
     scaled = scaled / scaled[~held_out].square().mean().sqrt()
-    fitted, judged = scaled[~held_out], scaled[held_out]
+    fit_rows, held_out_rows = scaled[~held_out], scaled[held_out]
     torch.manual_seed(0)
     projection = torch.nn.Linear(X.shape[1], P.shape[1], bias=False)
     optimiser = torch.optim.Adam(projection.parameters(), lr=rate)
     best = torch.full((P.shape[1],), -1.0)
     for step in range(1, STEPS + 1):
-        loss = -cos_cubed(projection(fitted), P[~held_out]).mean()
+        loss = -cos_cubed(projection(fit_rows), P[~held_out]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step % LOOK_EVERY == 0:
+        if step % EVALUATION_STEPS == 0:
             with torch.no_grad():
-                best = torch.maximum(best, cos_cubed(projection(judged), P[held_out]))
+                best = torch.maximum(best, cos_cubed(projection(held_out_rows), P[held_out]))
     return best
 
 
 def digits(folder: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """A small network's representation of the digits, cosines with the attributes that a small vision-language model knows, and labels."""
+    """A small network's representation of the digits, a small vision-language model's cosines with attributes, and labels."""
     from demo.checkpoints import ARCHITECTURE, SIDE_PIXELS, train_checkpoints, write_digits
     from demo.language_model import ARCHITECTURE as VLM
     from demo.language_model import ARGUMENTS, DIGIT_ATTRIBUTES, train_digit_language_model
@@ -61,17 +61,17 @@ def digits(folder: Path) -> tuple[Tensor, Tensor, Tensor]:
     write_digits(folder / "digits")
     checkpoint = train_checkpoints(folder / "checkpoints")[-1].path
     vlm = load_vision_language_model(VisionLanguageSpec(VLM, ARGUMENTS), train_digit_language_model(folder / "vlm.safetensors"))
-    torch.set_num_threads(threads)  # the trainings take one
-    own = BackboneSpec(f"timm:{ARCHITECTURE}", {"num_classes": 10}, preprocessing=Preprocessing(input_size=SIDE_PIXELS, crop_pct=1.0))
+    torch.set_num_threads(threads)  # training sets it to one
+    spec = BackboneSpec(f"timm:{ARCHITECTURE}", {"num_classes": 10}, preprocessing=Preprocessing(input_size=SIDE_PIXELS, crop_pct=1.0))
     images = read_image_folder(folder / "digits")
-    features = extract_features(load_backbone(own, checkpoint), images, None, shard_folder=folder / "features")
+    features = extract_features(load_backbone(spec, checkpoint), images, None, shard_folder=folder / "features")
     embeddings = extract_features(vlm.images, images, None, shard_folder=folder / "embeddings")
     P = torch.nn.functional.normalize(embeddings.X_train, dim=1) @ vlm.embed_text(list(DIGIT_ATTRIBUTES)).T
     return features.X_train, P, features.y_train
 
 
-def latent(n: int, d: int, M: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Made-up data of a larger size: 32 factors of falling strength, seen by a rectified layer with noise and otherwise by the cosines."""
+def synthetic(n: int, d: int, M: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Synthetic data: 32 factors of decreasing strength, through a noisy rectified layer (X) and as cosines (P)."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
@@ -85,25 +85,27 @@ def latent(n: int, d: int, M: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def compare(name: str, X: Tensor, P: Tensor, y: Tensor) -> None:
-    """Print seconds and similarities of both."""
+    """Print times and similarities of both."""
     held_out = validation_rows(y, protocols.TEXT_HELD_OUT_SHARE, 0)
     columns = torch.eye(P.shape[1])
     ours = [timed(lambda: imitate(X, P, columns, held_out)) for _ in range(ROUNDS)]
     theirs = [timed(lambda rate=rate: adam(X, P, held_out, rate)) for rate in RATES]
-    print_ratio(name, statistics.median(spent.wall for spent, _ in ours), statistics.median(spent.wall for spent, _ in theirs))
-    print_ratio(name, statistics.median(spent.cpu for spent, _ in ours), statistics.median(spent.cpu for spent, _ in theirs), kind="CPU")
-    reached = "; ".join(f"Adam at {rate:g} {float(found.mean()):.4f}" for rate, (_, found) in zip(RATES, theirs, strict=True))
+    our_times, adam_times = [elapsed for elapsed, _ in ours], [elapsed for elapsed, _ in theirs]
+    print_ratio(name, statistics.median(each.wall for each in our_times), statistics.median(each.wall for each in adam_times))
+    print_ratio(name, statistics.median(each.cpu for each in our_times), statistics.median(each.cpu for each in adam_times), kind="CPU")
+    similarities = "; ".join(f"Adam at {rate:g} {float(found.mean()):.4f}" for rate, (_, found) in zip(RATES, theirs, strict=True))
     print(
-        f"SIMILARITY {name} n {len(X)} d {X.shape[1]} M {P.shape[1]}: ours {float(ours[0][1].similarity.mean()):.4f}; {reached}", flush=True
+        f"SIMILARITY {name} n {len(X)} d {X.shape[1]} M {P.shape[1]}: ours {float(ours[0][1].similarity.mean()):.4f}; {similarities}",
+        flush=True,
     )
 
 
 def main() -> int:
-    """Digits with a real, small vision-language model, then two made-up sizes."""
+    """Compare on digits with a small vision-language model, then on synthetic data of two sizes."""
     with tempfile.TemporaryDirectory() as folder:
         compare("text_digits", *digits(Path(folder)))
-    compare("text_latent_1000x768x200", *latent(1000, 768, 200))
-    compare("text_latent_2000x512x300", *latent(2000, 512, 300))
+    compare("text_latent_1000x768x200", *synthetic(1000, 768, 200))
+    compare("text_latent_2000x512x300", *synthetic(2000, 512, 300))
     return 0
 
 

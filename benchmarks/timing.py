@@ -1,4 +1,4 @@
-"""What all benchmarks share: how seconds are taken, how lines read, and how a run is stopped. What is timed lives in the benchmarks."""
+"""Measure time, print result lines, and stop on signals; shared by all benchmarks."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from typing import TypeVar
 
 import torch
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What one piece of work took: seconds on the wall, and seconds of processor time over all threads of this process."""
+class Elapsed:
+    """Time of one call in seconds: wall time, and processor time of all threads of this process."""
 
     wall: float
     cpu: float
 
 
-def timed(work: Callable[[], Answer]) -> tuple[Spent, Answer]:
-    """What the work took, and what it returned."""
+def timed(work: Callable[[], Result]) -> tuple[Elapsed, Result]:
+    """Call `work`; returns its time and its result."""
     wall, cpu = time.perf_counter(), time.process_time()
-    answer = work()
-    return Spent(time.perf_counter() - wall, time.process_time() - cpu), answer
+    result = work()
+    return Elapsed(time.perf_counter() - wall, time.process_time() - cpu), result
 
 
 def print_ratio(name: str, ours_seconds: float, theirs_seconds: float, *, kind: str = "BENCH") -> None:
-    """One line; a ratio above 1 says that ours is faster."""
+    """Print one line; ours is faster if the ratio is above 1."""
     print(f"{kind} {name} {ours_seconds:.3f} {theirs_seconds:.3f} {theirs_seconds / ours_seconds:.3f}", flush=True)
 
 
 def machine() -> str:
-    """This machine in one line: processor, cores this process may use, PyTorch's threads and version, accelerator, and how busy it is."""
+    """One line on this machine: processor, usable cores, PyTorch's threads and version, accelerator, and load."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     parts = {
@@ -47,22 +47,22 @@ def machine() -> str:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "accelerator": accelerator,
-        "load": f"{os.getloadavg()[0]:.1f}",  # runnable processes over the last minute; well above 0 means others share the cores
+        "load": f"{os.getloadavg()[0]:.1f}",  # runnable processes over the last minute; far above 0, other programs share the cores
     }
     return "MACHINE " + "; ".join(f"{name} {value}" for name, value in parts.items())
 
 
-def leave_by_exception_when_stopped() -> None:
-    """Turn the first request to stop into SystemExit, so that what was started is stopped on the way out; ignore the next ones."""
+def exit_on_signals() -> None:
+    """Raise SystemExit on the first signal to stop, so that `finally` blocks stop child processes; ignore further ones."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def leave(number: int, _: FrameType | None) -> None:
+    def exit_once(number: int, _: FrameType | None) -> None:
         for other in signals:
             signal.signal(other, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     for number in signals:
-        signal.signal(number, leave)
+        signal.signal(number, exit_once)
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: one transaction for all migrations, one process at a time."""
+"""Alembic environment: run all migrations in one transaction, under an advisory lock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.db.models import Base
 from app.db.session import psycopg_url
 from app.settings import get_settings
 
-LOCK_KEY = 7_346_118_001  # any number; two processes that start together queue up behind it
+LOCK_KEY = 7_346_118_001  # arbitrary; makes processes that migrate at the same time wait for each other
 
 
 def _migrate_online() -> None:

@@ -1,7 +1,7 @@
-"""`python -m audit`: the locked packages against the known holes of the advisory database. A hole fails; no answer is said loudly.
+"""`python -m audit`: check the locked packages for known vulnerabilities; exit with 1 if there are any.
 
-pip-audit ends with success where the database knows none of the packages, as behind a mirror of PyPI that has no advisories: that nothing
-was found then says nothing. `judge` tells the two apart.
+pip-audit succeeds where the advisory database has none of the packages, as behind a mirror of PyPI without advisories. `parse_audit`
+distinguishes that from an audit without findings, and `main` prints a loud notice.
 """
 
 from __future__ import annotations
@@ -15,66 +15,64 @@ from typing import Any
 
 LOCK = Path(__file__).parents[1] / "requirements.txt"
 TIMEOUT_SECONDS = 180
-LOUD = "=" * 80
+RULE = "=" * 80
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What an audit found.
+class AuditResult:
+    """Result of an audit.
 
     Attributes
     ----------
-    holes : a sentence for each package with known ones
-    unknown : packages that the database could not be asked about
-    asked : how many it was asked about
+    vulnerabilities : a sentence for each package with known ones
+    not_audited : packages that the database does not have
+    audited_count : number of packages that were audited
     """
 
-    holes: tuple[str, ...]
-    unknown: tuple[str, ...]
-    asked: int
+    vulnerabilities: tuple[str, ...]
+    not_audited: tuple[str, ...]
+    audited_count: int
 
 
-def judge(written: str) -> Verdict | None:
-    """The verdict that pip-audit's JSON tells; None where it wrote none, for it did not get that far."""
+def parse_audit(output: str) -> AuditResult | None:
+    """Parse pip-audit's JSON; None where the output is not JSON because pip-audit failed."""
     try:
-        packages: list[dict[str, Any]] = json.loads(written)["dependencies"]
+        packages: list[dict[str, Any]] = json.loads(output)["dependencies"]
     except (ValueError, KeyError, TypeError):
         return None
     audited = [package for package in packages if "skip_reason" not in package]
-    return Verdict(
-        holes=tuple(_sentence(package) for package in audited if package["vulns"]),
-        unknown=tuple(package["name"] for package in packages if "skip_reason" in package),
-        asked=len(audited),
+    return AuditResult(
+        vulnerabilities=tuple(_sentence(package) for package in audited if package["vulns"]),
+        not_audited=tuple(package["name"] for package in packages if "skip_reason" in package),
+        audited_count=len(audited),
     )
 
 
 def _sentence(package: dict[str, Any]) -> str:
-    fixed = sorted({version for hole in package["vulns"] for version in hole["fix_versions"]})
-    ids = ", ".join(hole["id"] for hole in package["vulns"])
+    fixed = sorted({version for vulnerability in package["vulns"] for version in vulnerability["fix_versions"]})
+    ids = ", ".join(vulnerability["id"] for vulnerability in package["vulns"])
     return f"{package['name']} {package['version']} has {ids}; " + (f"fixed in {', '.join(fixed)}." if fixed else "not fixed yet.")
 
 
 def main() -> int:
-    """0 unless a hole is known."""
+    """Run pip-audit; the exit status is 1 if a vulnerability is known."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--disable-pip", "--require-hashes"]
     command += ["--format", "json", "--progress-spinner", "off", "--timeout", "10"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
-        verdict, said = judge(done.stdout), (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        result, reason = parse_audit(done.stdout), (done.stderr.strip().splitlines() or ["no output"])[-1]
     except subprocess.TimeoutExpired:
-        verdict, said = None, f"no answer within {TIMEOUT_SECONDS} s"
-    if verdict is None or verdict.asked == 0:
-        reason = said if verdict is None else "it knows none of the packages"
-        print(
-            f"{LOUD}\nSKIPPED: the packages were NOT audited, for the advisory database is out of reach: {reason}\n{LOUD}", file=sys.stderr
-        )
+        result, reason = None, f"no answer within {TIMEOUT_SECONDS} s"
+    if result is None or result.audited_count == 0:
+        reason = reason if result is None else "it has none of the packages"
+        print(f"{RULE}\nSKIPPED: the packages were not audited, because the advisory database failed: {reason}\n{RULE}", file=sys.stderr)
         return 0
-    if verdict.unknown:
-        print(f"{LOUD}\nNOT audited: {', '.join(verdict.unknown)}\n{LOUD}", file=sys.stderr)
-    for hole in verdict.holes:
-        print(hole)
-    print(f"{verdict.asked} packages audited, {len(verdict.holes)} with known holes.")
-    return 1 if verdict.holes else 0
+    if result.not_audited:
+        print(f"{RULE}\nSKIPPED: these packages were not audited: {', '.join(result.not_audited)}\n{RULE}", file=sys.stderr)
+    for sentence in result.vulnerabilities:
+        print(sentence)
+    print(f"{result.audited_count} packages audited, {len(result.vulnerabilities)} with known vulnerabilities.")
+    return 1 if result.vulnerabilities else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Dockerfile and docker-compose.yml stay true: what they run is run here as processes, under the same variables, on the suite's servers."""
+"""Dockerfile and docker-compose.yml: their commands run here as processes, with the same variables, on the test suite's servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WaitUntil = Callable[..., Any]
 
 @dataclass
 class Image:
-    """One target of the Dockerfile with what it inherits."""
+    """One target of the Dockerfile, with what it inherits."""
 
     environment: dict[str, str] = field(default_factory=dict[str, str])
     command: list[str] = field(default_factory=list[str])
@@ -68,7 +68,7 @@ def read_dockerfile() -> dict[str, Image]:
             case "HEALTHCHECK":
                 current.healthcheck = json.loads(rest[rest.index("[") :])
             case _:
-                assert word in ("", "#", "RUN", "WORKDIR", "EXPOSE"), f"{word} is not looked at here"
+                assert word in ("", "#", "RUN", "WORKDIR", "EXPOSE"), f"read_dockerfile does not handle {word}"
     return images
 
 
@@ -76,10 +76,10 @@ IMAGES = read_dockerfile()
 
 
 def interpolate(value: str, given: dict[str, str]) -> str:
-    """Fill `${NAME:?why}` and `${NAME:-else}` in as compose does; `$$` is a dollar."""
+    """Interpolate `${NAME:?message}` and `${NAME:-default}` as compose does; `$$` is a dollar sign."""
 
-    def fill(found: re.Match[str]) -> str:
-        name, operator, rest = found.group("name"), found.group("operator"), found.group("rest")
+    def fill(match: re.Match[str]) -> str:
+        name, operator, rest = match.group("name"), match.group("operator"), match.group("rest")
         if name is None:
             return "$"
         if operator == ":?":
@@ -95,7 +95,7 @@ def required_variables() -> set[str]:
 
 @pytest.fixture
 def environment(postgres_server: ServerProcess, redis_url: str, tmp_path: Path) -> dict[str, str]:
-    """Every variable that compose gives our services, with values that hold on this machine; the databases are new and empty."""
+    """Variables of our services in compose, with values for this machine and new, empty databases."""
     assert isinstance(postgres_server.server, EmbeddedPostgres)
     database = f"iis_{token_hex(8)}"
     postgres_server.server.ensure_database(database)
@@ -122,7 +122,7 @@ def command_of(service: str) -> list[str]:
 
 
 def working_folder(service: str, into: Path) -> Path:
-    """A folder that holds what the service's image copies and nothing else."""
+    """A folder with the files that the service's image copies."""
     folder = into / service
     folder.mkdir()
     for name in IMAGES[SERVICES[service]["build"]["target"]].copied:
@@ -132,7 +132,7 @@ def working_folder(service: str, into: Path) -> Path:
 
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., dict[str, str]]]:
-    """Starts a service's own command in the folders its image has; returns the environment it runs under."""
+    """Start a service's command in a folder as in its image; returns its environment."""
     running: list[subprocess.Popen[bytes]] = []
 
     def run(service: str, **ports: str) -> dict[str, str]:
@@ -155,7 +155,7 @@ def healthy(service: str, environment: dict[str, str]) -> bool:
     return subprocess.run([sys.executable, *check[1:]], env=environment, capture_output=True, check=False, timeout=30).returncode == 0
 
 
-def test_the_images_have_no_torch_where_none_is_needed_and_nobody_is_root() -> None:
+def test_the_api_image_has_no_torch_and_no_image_runs_as_root() -> None:
     assert {"api", "worker"} <= set(IMAGES)
     assert "requirements-api.txt" in IMAGES["api"].copied
     assert not re.search(r"^(torch|timm|nvidia)", (REPOSITORY / "requirements-api.txt").read_text(), re.MULTILINE)
@@ -166,7 +166,7 @@ def test_the_images_have_no_torch_where_none_is_needed_and_nobody_is_root() -> N
         assert all((REPOSITORY / path).exists() for path in IMAGES[name].copied)
 
 
-def test_the_lock_files_agree_and_are_hashed() -> None:
+def test_lock_files_agree_and_have_hashes() -> None:
     def pins(name: str) -> dict[str, str]:
         return dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", (REPOSITORY / name).read_text(), re.MULTILINE))
 
@@ -177,7 +177,7 @@ def test_the_lock_files_agree_and_are_hashed() -> None:
         assert "://" not in (REPOSITORY / name).read_text()
 
 
-def test_compose_pins_every_image_and_holds_no_secret() -> None:
+def test_compose_pins_every_image_and_contains_no_secret() -> None:
     for name, service in SERVICES.items():
         if "build" in service:
             assert service["build"]["target"] in IMAGES
@@ -186,29 +186,29 @@ def test_compose_pins_every_image_and_holds_no_secret() -> None:
             assert ":" in service["image"], name
         for variable, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|KEY|AUTH", variable):
-                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), f"{name} has {variable} in the open"
+                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), f"{name} contains the value of {variable}"
     assert required_variables() == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "IIS_API_KEY_SECRET"}
 
 
-def test_compose_starts_things_in_an_order_that_works() -> None:
+def test_compose_starts_each_service_after_those_it_depends_on() -> None:
     for name, service in SERVICES.items():
-        for other, wish in service.get("depends_on", {}).items():
+        for other, dependency in service.get("depends_on", {}).items():
             assert other in SERVICES, f"{name} waits for {other}"
             one_shot = SERVICES[other].get("restart") == "no"
-            assert wish["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
+            assert dependency["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
             assert one_shot or "healthcheck" in SERVICES[other]
         for volume in service.get("volumes", []):
             assert volume.partition(":")[0] in COMPOSE["volumes"]
     assert SERVICES["worker"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
 
 
-def test_redis_keeps_what_it_is_told() -> None:
+def test_redis_is_persistent_and_evicts_no_key() -> None:
     words = SERVICES["redis"]["command"]
     assert words[words.index("--appendonly") + 1] == "yes"
     assert words[words.index("--maxmemory-policy") + 1] == "noeviction"
 
 
-def test_settings_know_every_variable_of_compose() -> None:
+def test_every_variable_of_compose_is_a_setting() -> None:
     from app.settings import Settings
 
     for name in OURS:
@@ -221,7 +221,7 @@ def test_settings_know_every_variable_of_compose() -> None:
 @pytest.mark.parametrize(
     ("service", "modules"), [("api", "app.main, app.api_keys.__main__"), ("worker", "worker.tasks, worker.child.__main__")]
 )
-def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: str, environment: dict[str, str], tmp_path: Path) -> None:
+def test_an_image_copies_all_our_modules_that_it_imports(service: str, modules: str, environment: dict[str, str], tmp_path: Path) -> None:
     script = f"import sys, {modules}\nfor name, one in sys.modules.items(): print(name, getattr(one, '__file__', None))"
     folder = working_folder(service, tmp_path)
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -232,10 +232,10 @@ def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: 
     assert service == "worker" or "torch" not in loaded
 
 
-def test_docker_itself_accepts_the_compose_file() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("OPTIONAL: docker compose is not installed here")
+        pytest.skip("OPTIONAL: docker compose is not installed")
     given = os.environ | dict.fromkeys(required_variables(), "x")
     checked = subprocess.run(
         [docker, "compose", "config", "--quiet"], cwd=REPOSITORY, env=given, capture_output=True, text=True, check=False
@@ -244,7 +244,7 @@ def test_docker_itself_accepts_the_compose_file() -> None:
 
 
 @pytest.mark.slow
-def test_the_containers_commands_migrate_answer_and_take_a_job(
+def test_the_commands_of_the_containers_migrate_answer_and_validate_a_data_set(
     environment: dict[str, str], start: Callable[..., dict[str, str]], wait_until: WaitUntil, tmp_path: Path
 ) -> None:
     migrated = subprocess.run(
@@ -278,7 +278,7 @@ def test_the_containers_commands_migrate_answer_and_take_a_job(
 
 
 def features(folder: Path) -> Path:
-    """Two classes that a line tells apart."""
+    """Two linearly separable classes."""
     path = folder / "features.npz"
     labels = np.arange(80) % 2
     points = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32) + 5 * labels[:, None].astype(np.float32)

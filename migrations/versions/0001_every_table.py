@@ -1,4 +1,4 @@
-"""Every table of the first release, and pgvector."""
+"""Create all tables of the first release, and the pgvector extension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time that earlier attempts at a job ran, so that a deadline counts running time alone."""
+"""Record the running time of earlier attempts at a job, so that a deadline counts running time only."""
 
 from __future__ import annotations
 

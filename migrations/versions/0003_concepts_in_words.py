@@ -1,4 +1,4 @@
-"""Concepts in words: sets of phrases, vision-language models, and what is known of each concept of a library."""
+"""Text concepts: concept sets, vision-language models, details of each concept, and dropped phrases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictors of scored jobs, and images posted to be explained."""
+"""Create tables of predictors of scored jobs and of posted images."""
 
 from __future__ import annotations
 

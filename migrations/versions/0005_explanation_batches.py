@@ -1,4 +1,4 @@
-"""What jobs of kind explain leave."""
+"""Create the table of results of explain jobs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Studies and their cells, models without weights, and libraries cut from another data set.
+"""Studies and their cells, untrained models (initial_seed), and libraries built from another data set.
 
-Down, studies go and their jobs stay; models without weights, and jobs that wait for what is taken away, are failed with a sentence.
+The downgrade drops studies and keeps their jobs. Untrained models, and unfinished jobs on them or on another library data set, fail.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_study_cells_job_id"), "study_cells", ["job_id"], unique=False)
 
 
-FAIL_WHAT_IS_NOT_KNOWN_THEN = """
+FAIL_UNSUPPORTED_ROWS = """
     CREATE TEMPORARY TABLE refusal ON COMMIT DROP AS SELECT jsonb_build_object(
         'code', 'not_supported', 'message', 'The service was taken back to a release that knows no such thing.', 'param', NULL
     ) AS error;
@@ -68,7 +68,7 @@ FAIL_WHAT_IS_NOT_KNOWN_THEN = """
 
 
 def downgrade() -> None:
-    op.execute(FAIL_WHAT_IS_NOT_KNOWN_THEN)
+    op.execute(FAIL_UNSUPPORTED_ROWS)
     op.drop_table("study_cells")
     op.drop_table("studies")
     op.drop_column("jobs", "library_dataset_id")

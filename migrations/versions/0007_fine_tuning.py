@@ -1,4 +1,4 @@
-"""Where a fine-tuned model comes from, and what jobs of kind finetune leave. Down, such jobs go, and the models that they made stay."""
+"""Lineage of fine-tuned models, and results of finetune jobs. The downgrade deletes these jobs and keeps their models."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("finetune_results")
-    op.execute("DELETE FROM jobs WHERE kind = 'finetune'")  # their events go with them
+    op.execute("DELETE FROM jobs WHERE kind = 'finetune'")  # cascades to their events
     op.drop_column("models", "lineage")

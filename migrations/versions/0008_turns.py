@@ -1,4 +1,4 @@
-"""Owners take turns, by when each was served last; studies remember that they were canceled."""
+"""Index for scheduling by the time of each owner's last claim; time of cancellation of studies."""
 
 from __future__ import annotations
 

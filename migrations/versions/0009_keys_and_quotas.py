@@ -1,4 +1,4 @@
-"""What a key may do and for how long, secrets that were replaced, and quotas of single owners. Down, keys with less than every right go."""
+"""Scopes and expiry of API keys, retired secrets, and quotas per owner. The downgrade revokes keys with restricted scopes or an expiry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.add_column("owners", sa.Column("quota_stored_bytes", sa.BigInteger(), nullable=True))
     for name in QUOTAS:
         op.add_column("owners", sa.Column(name, sa.Integer(), nullable=True))
-    # Keys of earlier releases could do everything; new ones say what they may.
+    # Keys of earlier releases have all scopes; new keys must state theirs, hence no default.
     op.add_column("api_keys", sa.Column("scopes", sa.ARRAY(sa.Text()), server_default="{read,write,admin}", nullable=False))
     op.alter_column("api_keys", "scopes", server_default=None)
     op.create_check_constraint(
@@ -43,7 +43,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_jobs_owner_id_unfinished", table_name="jobs")
     op.drop_table("retired_secrets")
-    # An earlier release would take them for keys that may do everything for ever.
+    # An earlier release would accept these keys with all scopes and without expiry.
     op.execute(
         "UPDATE api_keys SET revoked_at = now() WHERE revoked_at IS NULL"
         " AND (expires_at IS NOT NULL OR NOT scopes @> ARRAY['read', 'write', 'admin'])"

@@ -1,4 +1,4 @@
-"""Webhooks and what was told to them; studies remember that their end was told."""
+"""Webhooks and their deliveries; time at which the end of a study was reported."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ branch_labels = None
 depends_on = None
 
 
-# Nobody is to be told now of what ended long ago.
-TOLD = """
+# Studies that have already ended must not be reported now.
+MARK_ENDED_STUDIES = """
     UPDATE studies SET end_told_at = now() WHERE NOT EXISTS (
         SELECT FROM study_cells JOIN jobs ON jobs.id = study_cells.job_id
         WHERE study_cells.study_id = studies.id AND jobs.state NOT IN ('succeeded', 'failed', 'canceled')
@@ -24,7 +24,7 @@ TOLD = """
 def upgrade() -> None:
     op.add_column("studies", sa.Column("end_told_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index("ix_studies_untold", "studies", ["id"], unique=False, postgresql_where=sa.text("end_told_at IS NULL"))
-    op.execute(TOLD)
+    op.execute(MARK_ENDED_STUDIES)
     op.create_table(
         "webhooks",
         sa.Column("id", sa.Text(), nullable=False),

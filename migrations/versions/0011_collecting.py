@@ -1,4 +1,4 @@
-"""Stage outputs know when they were last used, content knows quickly who refers to it, deleted rows let go of their uploads."""
+"""For garbage collection: last use of stage outputs, indexes on references to content, and no uploads on deleted models and data sets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     op.execute("UPDATE models SET upload_id = NULL, text_upload_id = NULL WHERE deleted_at IS NOT NULL")
     op.execute("UPDATE datasets SET upload_id = NULL WHERE deleted_at IS NOT NULL")
-    # What was complete before anybody told when it would go is given its time from now on.
+    # Complete uploads had no expiry before; theirs starts now.
     op.execute("UPDATE uploads SET expires_at = now() + interval '1 day' WHERE state = 'complete'")
 
 

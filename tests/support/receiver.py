@@ -1,4 +1,4 @@
-"""Receivers of webhooks on real sockets, addresses where nobody may ever knock, and a resolver whose answers a test decides."""
+"""Webhook receivers on real sockets, servers that must not be connected to, and a resolver with answers set by the test."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-CERTIFICATE = Path(__file__).with_name("receiver.pem")  # of receiver.test, with its key; signed by itself, valid for a century
+CERTIFICATE = Path(__file__).with_name("receiver.pem")  # self-signed, for receiver.test, with its key
 NAME = "receiver.test"
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @dataclass(frozen=True)
-class Heard:
-    """One request as it arrived."""
+class ReceivedRequest:
+    """A request as it arrived."""
 
     path: str
     headers: dict[str, str]
@@ -32,15 +32,15 @@ class Heard:
 
 
 class Receiver:
-    """An HTTP or HTTPS server that remembers what it heard and answers as the path says, else 200.
+    """An HTTP or HTTPS server that records requests and answers by path, with 200 by default.
 
     Parameters
     ----------
-    answers : by path without its query, what to do instead of answering 200
+    answers : by path without query, in place of 200
     """
 
     def __init__(self, *, tls: bool = False, answers: dict[str, Answer] | None = None, host: str = "127.0.0.1") -> None:
-        self.heard: list[Heard] = []
+        self.requests: list[ReceivedRequest] = []
         self.answers: dict[str, Answer] = answers or {}
         self.arrived = threading.Condition()
         self.scheme, self.host = ("https" if tls else "http"), host
@@ -52,7 +52,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 with receiver.arrived:
-                    receiver.heard.append(Heard(self.path, dict(self.headers.items()), body, time.monotonic()))
+                    receiver.requests.append(ReceivedRequest(self.path, dict(self.headers.items()), body, time.monotonic()))
                     receiver.arrived.notify_all()
                 with suppress(OSError):
                     receiver.answers.get(self.path.partition("?")[0], status(200))(self)
@@ -65,7 +65,7 @@ class Receiver:
             daemon_threads = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                pass  # senders that hang up are what some tests are about
+                pass  # some tests are about senders that close the connection
 
         self.server = Server((host, 0), Handler)
         if tls:
@@ -82,12 +82,13 @@ class Receiver:
         named = host or (f"[{self.host}]" if ":" in self.host else self.host)
         return f"{self.scheme}://{named}:{self.port}{path}"
 
-    def on(self, path: str) -> list[Heard]:
-        return [heard for heard in self.heard if heard.path == path]
+    def on(self, path: str) -> list[ReceivedRequest]:
+        return [request for request in self.requests if request.path == path]
 
     def wait_for(self, count: int, timeout_seconds: float = 10) -> None:
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.heard) >= count, timeout_seconds), f"{len(self.heard)} of {count} requests came."
+            arrived = self.arrived.wait_for(lambda: len(self.requests) >= count, timeout_seconds)
+            assert arrived, f"{len(self.requests)} of {count} requests arrived."
 
     def close(self) -> None:
         self.server.shutdown()
@@ -100,11 +101,11 @@ class Receiver:
         self.close()
 
 
-class Trap:
-    """A listening socket at which nobody may ever knock."""
+class ForbiddenServer:
+    """A listening socket that must not be connected to; counts connections."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.knocks = 0
+        self.connections = 0
         self.socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -119,25 +120,25 @@ class Trap:
         with suppress(OSError):
             while True:
                 self.socket.accept()[0].close()
-                self.knocks += 1
+                self.connections += 1
 
 
 class Resolver:
-    """Answers for names: each look-up gets the next list of addresses, the last one for ever."""
+    """Answers DNS queries: each query for a name gets the next list of addresses, and the last list repeats."""
 
     def __init__(self, answers: Mapping[str, Sequence[Sequence[str]]]) -> None:
         self.answers = {name: list(lists) for name, lists in answers.items()}
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     @contextmanager
     def installed(self) -> Generator[Resolver]:
-        """In place of the system's resolver; addresses as such go to the system."""
+        """Replace the system's resolver for names; addresses still go to the system."""
         real = socket.getaddrinfo
 
         def getaddrinfo(host: str | None, port: Any, *arguments: Any, **options: Any) -> Any:
             if host is None or _is_address(host):
                 return real(host, port, *arguments, **options)
-            self.asked.append(host)
+            self.queries.append(host)
             lists = self.answers.get(host)
             if not lists:
                 raise socket.gaierror(socket.EAI_NONAME, "no such name")
@@ -166,7 +167,7 @@ def status(code: int, body: bytes = b"", **headers: str) -> Answer:
 
 
 def drip(seconds: float, start: bytes = b"HTTP/1.1 200 OK\r\nX-Slow: ") -> Answer:
-    """Send a beginning, and then a byte every tenth of a second."""
+    """Send `start`, then a byte every tenth of a second."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(start)
@@ -181,7 +182,7 @@ def drip(seconds: float, start: bytes = b"HTTP/1.1 200 OK\r\nX-Slow: ") -> Answe
 
 
 def flood(sent: list[int], start: bytes = b"HTTP/1.1 200 OK\r\n\r\n", *, most: int = 1 << 30) -> Answer:
-    """Send as much as is taken; `sent` gets the number of bytes."""
+    """Send until the connection closes, at most `most` bytes; append the number of bytes to `sent`."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True

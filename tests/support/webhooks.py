@@ -1,4 +1,4 @@
-"""Webhooks and deliveries as rows, and the real sender at work on them. The servers that receive them are in `receiver`."""
+"""Create rows of webhooks and deliveries, and run the real sender on them. Its receivers are in `receiver`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.1/32",)
 
 
 class Hooks:
-    """What is told to whom, for one owner unless `become_another_owner` is called."""
+    """Webhooks and deliveries of one owner, or of another after `become_another_owner`."""
 
     def __init__(self, sessions: SessionFactory, settings: Settings) -> None:
         self.sessions = sessions
@@ -36,7 +36,7 @@ class Hooks:
         self.owner_id = add_owner(self.sessions)
 
     def add(self, url: str, **columns: Any) -> tuple[str, str]:
-        """A webhook, whatever its URL; returns its id and its secret."""
+        """Add a webhook without checking its URL; returns its id and secret."""
         salt = new_salt()
         secret = secret_of(salt, self.settings)
         webhook = Webhook(
@@ -46,8 +46,8 @@ class Hooks:
             session.add(webhook)
         return webhook.id, secret
 
-    def tell(self, webhook_id: str, count: int = 1) -> list[str]:
-        """Write events down for a webhook; returns the deliveries' ids."""
+    def add_deliveries(self, webhook_id: str, count: int = 1) -> list[str]:
+        """Add events for a webhook; returns the ids of their deliveries."""
         with self.sessions.begin() as session:
             webhook = session.get_one(Webhook, webhook_id)
             return [add_deliveries(session, [webhook], "job.succeeded", {"id": f"job_{n}"})[0].id for n in range(count)]
@@ -61,14 +61,14 @@ class Hooks:
             return session.get_one(Webhook, webhook_id)
 
     def make_due(self, *delivery_ids: str, **columns: Any) -> None:
-        """Let the pause before the next attempt be over."""
+        """End the pause before the next attempt."""
         with self.sessions.begin() as session:
             changed = update(WebhookDelivery).where(WebhookDelivery.id.in_(delivery_ids))
             session.execute(changed.values(next_attempt_at=datetime.now(UTC), **columns))
 
     @contextmanager
     def sender(self, *, allowed: Sequence[str] = LOOPBACK, lease_seconds: float = 60, **limits: Any) -> Generator[WebhookSender]:
-        """A sender that may go to these networks, without https."""
+        """A sender that may connect to these networks, also by HTTP."""
         given = RequestLimits(allowed=[ip_network(each) for each in allowed], **{"allow_http": True, **limits})
         sender = WebhookSender(self.settings, self.sessions, given, lease_seconds)
         try:
@@ -77,7 +77,7 @@ class Hooks:
             sender.close()
 
     def send(self, sender: WebhookSender, *delivery_ids: str, timeout_seconds: float = 30) -> list[WebhookDelivery]:
-        """Let the sender try each of these once more, and wait until it has; returns what they are then."""
+        """Have the sender attempt each delivery once more; returns the deliveries after that."""
         before = {each: self.delivery(each).attempts for each in delivery_ids}
         until = time.monotonic() + timeout_seconds
         while time.monotonic() < until:
@@ -86,16 +86,16 @@ class Hooks:
             if all(each.attempts > before[each.id] and each.lease_token is None for each in now):
                 return now
             time.sleep(0.02)
-        raise AssertionError(f"Waited {timeout_seconds:g} s in vain for {len(delivery_ids)} deliveries to be tried.")
+        raise AssertionError(f"{len(delivery_ids)} deliveries were not attempted within {timeout_seconds:g} s.")
 
     def attempt(self, sender: WebhookSender, url: str) -> WebhookDelivery:
-        """What becomes of the first attempt to tell a new webhook at this URL; there is no second one."""
+        """The delivery to a new webhook at this URL after its first attempt; there is no second."""
         webhook_id, _ = self.add(url)
-        (delivery,) = self.send(sender, *self.tell(webhook_id))
+        (delivery,) = self.send(sender, *self.add_deliveries(webhook_id))
         self.disable(Webhook.id == webhook_id)
         return delivery
 
     def disable(self, *which: ColumnElement[bool]) -> None:
-        """Let nothing more be sent to these webhooks; to none at all unless they are named."""
+        """Disable these webhooks; all of them by default."""
         with self.sessions.begin() as session:
             session.execute(update(Webhook).where(*which).values(enabled=False))

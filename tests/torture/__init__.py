@@ -1,1 +1,1 @@
-"""Attacks on what the service promises, with real processes, servers and bytes: `make torture`. The suite keeps a short version of each."""
+"""Attacks on the service's promises, with real processes and servers (`make torture`). The test suite has a short version of each."""

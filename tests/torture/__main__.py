@@ -1,4 +1,4 @@
-"""`python -m torture [PART …]`: run the attacks, print promise, attempts and survived, and exit with 1 when one was broken."""
+"""`python -m torture [PART …]`: run the attacks, print a table of promises, and exit with 1 if one was broken."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rich.table import Table
 
 from torture.promises import Promise
 
-# Each is a module of this package with `attack(folder, seed) -> list[Promise]`: a scratch folder of its own, and where randomness starts.
+# Modules of this package with `attack(scratch_folder, seed) -> list[Promise]`.
 PARTS = ("faults", "load", "uploads", "hostile", "surface", "tenants", "leaks", "webhooks", "upgrades")
-SHOWN_BREAKS = 20
+FAILURES_SHOWN = 20
 
 
 def main() -> int:
-    """Run the named parts, or all."""
-    parser = argparse.ArgumentParser(prog="python -m torture", description="Try to break what the service promises.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all unless named")
+    """Run the given parts, or all."""
+    parser = argparse.ArgumentParser(prog="python -m torture", description="Attack the promises of the service.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; all by default")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+        parser.error(f"unknown part: {', '.join(sorted(unknown))}")
     console = Console()
     table = Table("promise", "attempts", "survived", "measured", title="Promises under attack")
     broken: list[str] = []
@@ -37,11 +37,11 @@ def main() -> int:
         console.print(f"{part}: {len(promises)} promises in {time.monotonic() - began:.0f} s")
         for promise in promises:
             table.add_row(promise.sentence, str(promise.attempts), str(promise.survived), promise.measured)
-            broken += [f"{promise.sentence}: {what}" for what in promise.broken]
+            broken += [f"{promise.sentence}: {failure}" for failure in promise.broken]
         table.add_section()
     console.print(table)
-    for what in broken[:SHOWN_BREAKS]:
-        console.print(what, style="red", markup=False)
+    for failure in broken[:FAILURES_SHOWN]:
+        console.print(failure, style="red", markup=False)
     return 1 if broken else 0
 
 

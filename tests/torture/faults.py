@@ -1,4 +1,4 @@
-"""Processes, servers, connections and storage fail under running jobs, at named points and at random: each job ends once, and right."""
+"""Attack `faults`: processes, servers, connections and storage fail while jobs run; each job must end once, with the right numbers."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from app.queue import wake_worker
 from app.storage import is_referred_to
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
 from app.storage.store import CONTENT_PREFIXES
+from torture.breakpoints import POINTS, arm, disarm, reached
 from torture.promises import Promise
-from torture.stack import QUICK, Stack
-from torture.trapped import POINTS, arm, disarm, reached
-from torture.work import FINISHED, Caller, Inputs, checkpoint, numbers, requests
+from torture.stack import FAST_SETTINGS, Stack
+from torture.work import FINISHED, OwnerClient, OwnerInputs, checkpoint, curve_values, score_requests
 
 JOBS, INJECTIONS, CANCELS = 60, 200, 8
 UNFINISHED_AT_ONCE = 5
-TRAP_PATIENCE_SECONDS = 12.0
-LEASE_SECONDS = float(QUICK["IIS_LEASE_SECONDS"])
-NEXT = {
+BREAKPOINT_TIMEOUT_SECONDS = 12.0
+LEASE_SECONDS = float(FAST_SETTINGS["IIS_LEASE_SECONDS"])
+NEXT_STATES = {
     None: {"queued"},
     "queued": {"running", "canceled"},
     "running": {"queued", "canceling", "succeeded", "failed"},
@@ -49,53 +49,53 @@ def attack(folder: Path, seed: int) -> list[Promise]:
 
 
 def run(folder: Path, seed: int, *, jobs: int, injections: int, cancels: int) -> list[Promise]:
-    """As `attack`, of any length."""
-    traps = folder / "traps"
-    traps.mkdir()
+    """The attack with any number of jobs and faults."""
+    breakpoints = folder / "breakpoints"
+    breakpoints.mkdir()
     weights = checkpoint()
-    with Stack(folder / "stack", workers=2, proxied=True, traps=traps) as stack:
-        undisturbed = Caller(stack.url, stack.add_owner("undisturbed"))
-        wanted = list(requests(Inputs(undisturbed, weights)))[: max(1, jobs)]
+    with Stack(folder / "stack", workers=2, proxied=True, breakpoints=breakpoints) as stack:
+        undisturbed = OwnerClient(stack.url, stack.add_owner("undisturbed"))
+        wanted = list(score_requests(OwnerInputs(undisturbed, weights)))[: max(1, jobs)]
         sent = [undisturbed.post("/v1/jobs", body)["id"] for body in wanted]
         expected = []
         for job_id in sent:
             if (job := undisturbed.until_finished(job_id))["state"] != "succeeded":
                 raise AssertionError(f"An undisturbed job ended as {job['state']}: {job['error']}")
-            expected.append(numbers(undisturbed, job_id))
-        crowd = Crowd(stack, weights, expected, jobs, cancels)
-        adversary = Adversary(stack, traps, crowd, random.Random(seed))
-        crowd.start()
-        adversary.strike(injections)
-        crowd.enough()
-        crowd.wait()
+            expected.append(curve_values(undisturbed, job_id))
+        clients = Clients(stack, weights, expected, jobs, cancels)
+        injector = FaultInjector(stack, breakpoints, clients, random.Random(seed))
+        clients.start()
+        injector.inject(injections)
+        clients.stop_sending()
+        clients.wait()
         stack.supervised = False
         for name in stack.programs:
             stack.kill(name, signal.SIGTERM)
-        return judge(stack, crowd, adversary)
+        return check_promises(stack, clients, injector)
 
 
 @dataclass
-class Accepted:
-    """One job that the service has accepted."""
+class AcceptedJob:
+    """A job that the service has accepted, and what its client received."""
 
     job_id: str
-    caller: Caller
+    owner: OwnerClient
     expected: Any
     canceled: bool = False
-    heard: list[int] = field(default_factory=list[int])  # ids of the events that the live stream told
+    streamed_ids: list[int] = field(default_factory=list[int])  # ids of events from the live stream
 
 
-class Crowd:
-    """Owners who send jobs, listen to them, and cancel some; they go on until they sent enough and nobody strikes any more."""
+class Clients:
+    """Owners that send jobs, read their live streams, and cancel some, until all faults are injected."""
 
     def __init__(self, stack: Stack, weights: bytes, expected: list[Any], jobs: int, cancels: int) -> None:
         self.stack = stack
-        self.accepted: list[Accepted] = []
+        self.accepted: list[AcceptedJob] = []
         self._jobs, self._cancels = jobs, cancels
         self._expected = expected
-        self._callers = [Caller(stack.url, stack.add_owner(f"owner {number}")) for number in range(-(-jobs // len(expected)))]
-        self._inputs = [Inputs(caller, weights) for caller in self._callers]
-        self._enough = threading.Event()
+        self._owners = [OwnerClient(stack.url, stack.add_owner(f"owner {number}")) for number in range(-(-jobs // len(expected)))]
+        self._inputs = [OwnerInputs(owner, weights) for owner in self._owners]
+        self._stop_sending = threading.Event()
         self._pool = ThreadPoolExecutor(64)
         self._futures: list[Any] = []
         self._sender = threading.Thread(target=self._send_all, daemon=True)
@@ -103,9 +103,9 @@ class Crowd:
     def start(self) -> None:
         self._sender.start()
 
-    def enough(self) -> None:
-        """Nobody strikes any more: whatever was accepted may finish."""
-        self._enough.set()
+    def stop_sending(self) -> None:
+        """Send no further jobs once the wanted number was sent."""
+        self._stop_sending.set()
 
     def wait(self) -> None:
         self._sender.join()
@@ -115,126 +115,126 @@ class Crowd:
 
     def _send_all(self) -> None:
         wanted = [
-            (caller, body, self._expected[number])
-            for caller, inputs in zip(self._callers, self._inputs, strict=True)
-            for number, body in enumerate(list(requests(inputs))[: len(self._expected)])
+            (owner, body, self._expected[number])
+            for owner, inputs in zip(self._owners, self._inputs, strict=True)
+            for number, body in enumerate(list(score_requests(inputs))[: len(self._expected)])
         ]
-        for number, (caller, body, expected) in enumerate(self._endless(wanted)):
+        for number, (owner, body, expected) in enumerate(self._endless(wanted)):
             cancel = number >= self._jobs if number < self._jobs + self._cancels else number % 4 == 0
             while sum(not future.done() for future in self._futures) >= UNFINISHED_AT_ONCE:
                 time.sleep(0.1)
-            if self._enough.is_set() and number >= self._jobs + self._cancels:
+            if self._stop_sending.is_set() and number >= self._jobs + self._cancels:
                 return
-            job = Accepted(caller.post("/v1/jobs", body)["id"], caller, expected, cancel)
+            job = AcceptedJob(owner.post("/v1/jobs", body)["id"], owner, expected, cancel)
             self.accepted.append(job)
             self._futures.append(self._pool.submit(self._follow, job))
 
     def _endless(self, wanted: list[Any]) -> Iterator[Any]:
-        """What was wanted, and then the same again with another seed of the elements, which must run anew; its numbers are not known."""
+        """The wanted jobs, then the same with other seeds, which reuse no result and whose numbers are not known."""
         yield from wanted[: self._jobs]
-        for number, (caller, body, _) in enumerate(cycle(wanted)):
-            yield caller, body | {"elements": {"kind": "patches", "images_per_class": 6, "seed": 1 + number}, "seed": 1 + number}, None
+        for number, (owner, body, _) in enumerate(cycle(wanted)):
+            yield owner, body | {"elements": {"kind": "patches", "images_per_class": 6, "seed": 1 + number}, "seed": 1 + number}, None
 
-    def _follow(self, job: Accepted) -> None:
-        """Listen to a job until it has ended, going on behind the last event heard after each break."""
+    def _follow(self, job: AcceptedJob) -> None:
+        """Read a job's live stream to its end, resuming after the last event when the connection breaks."""
         if job.canceled:
-            threading.Timer(random.uniform(0, 4), lambda: job.caller.post(f"/v1/jobs/{job.job_id}/cancel")).start()
+            threading.Timer(random.uniform(0, 4), lambda: job.owner.post(f"/v1/jobs/{job.job_id}/cancel")).start()
         while True:
-            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(job.heard[-1])} if job.heard else {})
+            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(job.streamed_ids[-1])} if job.streamed_ids else {})
             with suppress(httpx.HTTPError):
                 if self._listen(job, headers):
                     return
             time.sleep(0.3)
 
-    def _listen(self, job: Accepted, headers: dict[str, str]) -> bool:
-        """Hear what the live stream tells until it breaks off or the job has ended; returns whether it has."""
-        with job.caller.http.stream("GET", f"/v1/jobs/{job.job_id}/events", headers=headers, timeout=20) as stream:
+    def _listen(self, job: AcceptedJob, headers: dict[str, str]) -> bool:
+        """Read the live stream until it breaks or the job ends; returns whether the job has ended."""
+        with job.owner.http.stream("GET", f"/v1/jobs/{job.job_id}/events", headers=headers, timeout=20) as stream:
             message: dict[str, str] = {}
             for line in stream.iter_lines():
                 name, _, value = line.partition(": ")
                 if line:
                     message[name] = value
                 elif "id" in message:
-                    job.heard.append(int(message["id"]))
-                    if _ends(message["data"]):
+                    job.streamed_ids.append(int(message["id"]))
+                    if _is_last(message["data"]):
                         return True
                     message = {}
         return False
 
 
-def _ends(data: str) -> bool:
+def _is_last(data: str) -> bool:
     event = json.loads(data)
     return event["type"] == "state" and event["data"]["state"] in FINISHED
 
 
-class Adversary:
-    """Who breaks things, one at a time, and lets them be mended as an operator's supervisor would."""
+class FaultInjector:
+    """Injects faults, one at a time, and waits after each until the service is ready again."""
 
-    def __init__(self, stack: Stack, traps: Path, crowd: Crowd, dice: random.Random) -> None:
-        self.stack, self.traps, self.crowd, self.dice = stack, traps, crowd, dice
+    def __init__(self, stack: Stack, breakpoints: Path, clients: Clients, rng: random.Random) -> None:
+        self.stack, self.breakpoints, self.clients, self.rng = stack, breakpoints, clients, rng
         self.done: Counter[str] = Counter()
-        self.missed: Counter[str] = Counter()  # traps that nobody came to in time
+        self.missed: Counter[str] = Counter()  # breakpoints that no process reached in time
 
-    def strike(self, injections: int) -> None:
-        """Every fault at every point that it can hit, over and over, between faults at random moments."""
-        at_points = [(point, fault) for point in POINTS for fault in self._of_point(point)]
-        anywhere = list(self._anywhere())
-        self.dice.shuffle(at_points)
-        pointed, loose = cycle(at_points), cycle(anywhere)
-        while self.done.total() < injections:
-            if self.dice.random() < 0.6:
-                self._at(*next(pointed))
+    def inject(self, count: int) -> None:
+        """Inject every fault at every breakpoint in turn, mixed with faults at random moments."""
+        at_points = [(point, fault) for point in POINTS for fault in self._faults_at(point)]
+        at_random = list(self._faults_at_random())
+        self.rng.shuffle(at_points)
+        next_at_point, next_at_random = cycle(at_points), cycle(at_random)
+        while self.done.total() < count:
+            if self.rng.random() < 0.6:
+                self._inject_at(*next(next_at_point))
             else:
-                time.sleep(self.dice.uniform(0, 2))
-                name, fault = next(loose)
+                time.sleep(self.rng.uniform(0, 2))
+                name, fault = next(next_at_random)
                 fault()
                 self.done[f"at random: {name}"] += 1
-            self._mend()
+            self.stack.wait_until_ready()
 
-    def _at(self, point: str, fault: tuple[str, Callable[[int, int | None], None]]) -> None:
+    def _inject_at(self, point: str, fault: tuple[str, Callable[[int, int | None], None]]) -> None:
         name, action = fault
-        arm(self.traps, point)
-        until = time.monotonic() + TRAP_PATIENCE_SECONDS
-        while (held := reached(self.traps, point)) is None and time.monotonic() < until:
+        arm(self.breakpoints, point)
+        until = time.monotonic() + BREAKPOINT_TIMEOUT_SECONDS
+        while (halted := reached(self.breakpoints, point)) is None and time.monotonic() < until:
             time.sleep(0.01)
-        if held is None:
+        if halted is None:
             self.missed[point] += 1
         else:
-            action(int(held["pid"]), held["child"])
+            action(int(halted["pid"]), halted["child"])
             self.done[f"{point}: {name}"] += 1
-        disarm(self.traps, point)
+        disarm(self.breakpoints, point)
 
-    def _of_point(self, point: str) -> list[tuple[str, Callable[[int, int | None], None]]]:
+    def _faults_at(self, point: str) -> list[tuple[str, Callable[[int, int | None], None]]]:
         if point == "after_commit_before_publish":
             return [("kill the API", lambda pid, _: os.kill(pid, signal.SIGKILL)), ("stop Redis", lambda *_: self._restart_redis())]
         faults: list[tuple[str, Callable[[int, int | None], None]]] = [
             ("kill the worker", lambda pid, _: os.kill(pid, signal.SIGKILL)),
             ("suspend the worker past its lease", self._suspend),
-            ("stop PostgreSQL at once", lambda *_: self._restart_postgres()),
-            ("cut the way to PostgreSQL", lambda *_: self.stack.to_postgres.cut()),
-            ("stall the way to PostgreSQL", lambda *_: self._stall(self.stack.to_postgres)),
+            ("stop PostgreSQL immediately", lambda *_: self._restart_postgres()),
+            ("cut connections to PostgreSQL", lambda *_: self.stack.to_postgres.cut()),
+            ("stall connections to PostgreSQL", lambda *_: self._stall(self.stack.to_postgres)),
             ("fill the storage", lambda *_: self._fill()),
         ]
         if point == "in_a_stage":
             faults += [("kill the child", self._kill_child)] * 3
         return faults
 
-    def _anywhere(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        yield "kill a child", lambda: self._kill_child(0, self.stack.child(self.dice.choice(self.stack.programs[1:])))
-        yield "forget everything in Redis", self._flush
+    def _faults_at_random(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "kill a child", lambda: self._kill_child(0, self.stack.child(self.rng.choice(self.stack.programs[1:])))
+        yield "empty Redis", self._flush
         yield "kill the API", lambda: self.stack.kill("api")
         yield "deliver a message fifty times", self._deliver_fifty_times
-        yield "cut the way to Redis", self.stack.to_redis.cut
-        yield "kill a worker", lambda: self.stack.kill(self.dice.choice(self.stack.programs[1:]))
+        yield "cut connections to Redis", self.stack.to_redis.cut
+        yield "kill a worker", lambda: self.stack.kill(self.rng.choice(self.stack.programs[1:]))
         yield "restart Redis", self._restart_redis
-        yield "stall the way to Redis", lambda: self._stall(self.stack.to_redis)
-        yield "delay the way to PostgreSQL", lambda: self._delay(self.stack.to_postgres)
-        yield "stop PostgreSQL at once", self._restart_postgres
+        yield "stall connections to Redis", lambda: self._stall(self.stack.to_redis)
+        yield "delay connections to PostgreSQL", lambda: self._delay(self.stack.to_postgres)
+        yield "stop PostgreSQL immediately", self._restart_postgres
         yield "fill the storage", self._fill
-        yield "cut the way to PostgreSQL", self.stack.to_postgres.cut
+        yield "cut connections to PostgreSQL", self.stack.to_postgres.cut
 
     def _suspend(self, pid: int, _: int | None) -> None:
-        """Suspend a process until its lease is over and another may hold its job; what it writes then must be refused."""
+        """Suspend a process past its lease, when another worker may have claimed its job; its later writes must be refused."""
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
             time.sleep(LEASE_SECONDS + 2)
@@ -246,13 +246,13 @@ class Adversary:
                 os.kill(child, signal.SIGKILL)
 
     def _restart_postgres(self) -> None:
-        self.stack.kill("postgres", signal.SIGQUIT)  # immediate shutdown: what was committed must come back from the log
-        time.sleep(self.dice.uniform(0, 2))
+        self.stack.kill("postgres", signal.SIGQUIT)  # immediate shutdown; PostgreSQL recovers committed data from its log
+        time.sleep(self.rng.uniform(0, 2))
         self.stack.start_postgres()
 
     def _restart_redis(self) -> None:
         self.stack.kill("redis")
-        time.sleep(self.dice.uniform(0, 2))
+        time.sleep(self.rng.uniform(0, 2))
         self.stack.start_redis()
 
     def _flush(self) -> None:
@@ -261,7 +261,7 @@ class Adversary:
 
     def _stall(self, proxy: Any) -> None:
         proxy.stalled = True
-        time.sleep(self.dice.uniform(1, LEASE_SECONDS))
+        time.sleep(self.rng.uniform(1, LEASE_SECONDS))
         proxy.stalled = False
 
     def _delay(self, proxy: Any) -> None:
@@ -272,80 +272,76 @@ class Adversary:
     def _fill(self) -> None:
         if self.stack.limited_storage:
             self.stack.fill_storage()
-            time.sleep(self.dice.uniform(0.5, 2))
+            time.sleep(self.rng.uniform(0.5, 2))
             self.stack.empty_storage()
 
     def _deliver_fifty_times(self) -> None:
-        for job in self.crowd.accepted[-1:]:
+        for job in self.clients.accepted[-1:]:
             for _ in range(50):
                 wake_worker(job.job_id, self.stack.redis.url)
 
-    def _mend(self) -> None:
-        """Wait until the API answers again; what died is started by the stack."""
-        self.stack.wait_until_ready()
 
-
-def judge(stack: Stack, crowd: Crowd, adversary: Adversary) -> list[Promise]:
-    """What must be true of every accepted job, whatever was done to it."""
-    once = Promise("Every accepted job reaches exactly one end")
-    whole = Promise("A job that succeeded has one result set, any other none")
-    same = Promise("The numbers equal those of an undisturbed run, to the last digit")
-    events = Promise("Events are in order, without gaps, and the live stream told each of them once")
-    attempts = Promise("At most three attempts, and a reason for each that was lost")
+def check_promises(stack: Stack, clients: Clients, injector: FaultInjector) -> list[Promise]:
+    """Check every accepted job against the promises."""
+    once = Promise("Every accepted job ends exactly once")
+    whole = Promise("A job that succeeded has one result set; any other job has none")
+    same = Promise("The numbers equal those of an undisturbed run to the last digit")
+    events = Promise("Events are in order and without gaps, and the live stream has each of them once")
+    attempts = Promise("A job has at most three attempts, and a reason for each that was lost")
     sessions = stack.runtime.sessions
     ends: Counter[str] = Counter()
     with sessions() as session:
-        for accepted in crowd.accepted:
+        for accepted in clients.accepted:
             job = session.get_one(Job, accepted.job_id)
             rows = session.execute(
                 select(JobEvent.id, JobEvent.type, JobEvent.data).where(JobEvent.job_id == job.id).order_by(JobEvent.id)
             ).all()
             states = [row.data for row in rows if row.type == "state"]
-            told = f"{job.id} ({[each['state'] for each in states]})"
+            described = f"{job.id} ({[each['state'] for each in states]})"
             ends[job.state] += 1
             finals = [each["state"] for each in states if each["state"] in FINISHED]
-            once.tried(finals == [job.state], f"{told} is {job.state}.")
+            once.record(finals == [job.state], f"{described} is {job.state}.")
             results = session.scalar(select(func.count()).select_from(Result).where(Result.job_id == job.id))
             curves = session.scalar(select(func.count()).select_from(Curve).where(Curve.job_id == job.id))
             fits = (results, curves) == ((1, 2) if job.state == "succeeded" else (0, 0))
-            whole.tried(fits, f"{told} has {results} results and {curves} curves.")
-            legal = all(after["state"] in NEXT[before] for before, after in _pairs(states))
+            whole.record(fits, f"{described} has {results} results and {curves} curves.")
+            legal = all(after["state"] in NEXT_STATES[before] for before, after in _transitions(states))
             ids = [row.id for row in rows]
-            events.tried(legal and accepted.heard == ids, f"{told}: the stream told {accepted.heard} of {ids}.")
+            events.record(legal and accepted.streamed_ids == ids, f"{described}: the stream had events {accepted.streamed_ids} of {ids}.")
             back = [each for each in states[1:] if each["state"] == "queued"]
             explained = all(each.get("reason") for each in back) and (job.state != "failed" or bool((job.error or {}).get("message")))
-            attempts.tried(job.attempt <= 3 and explained, f"{told} took {job.attempt} attempts: {back}.")
-    kept = Promise("A POST that had to be repeated made one job, and no accepted one is lost")
-    for caller in {accepted.caller for accepted in crowd.accepted}:
+            attempts.record(job.attempt <= 3 and explained, f"{described} took {job.attempt} attempts: {back}.")
+    kept = Promise("A repeated POST creates one job, and no accepted job is lost")
+    for owner in {accepted.owner for accepted in clients.accepted}:
         with sessions() as session:
-            owner_id = session.get_one(Job, next(each.job_id for each in crowd.accepted if each.caller is caller)).owner_id
+            owner_id = session.get_one(Job, next(each.job_id for each in clients.accepted if each.owner is owner)).owner_id
             made = set(session.scalars(select(Job.id).where(Job.owner_id == owner_id, Job.kind == "score")))
-        known = {each.job_id for each in crowd.accepted if each.caller is caller}
+        known = {each.job_id for each in clients.accepted if each.owner is owner}
         kept.attempts += len(known)
-        kept.broken += [f"{job_id} is there but was never answered with, or the other way round." for job_id in made ^ known]
+        kept.broken += [f"{job_id} exists but no answer named it, or the reverse." for job_id in made ^ known]
     stack.supervised = True
     stack.wait_until_ready()
-    for accepted in crowd.accepted:
-        job = accepted.caller.get(f"/v1/jobs/{accepted.job_id}")
+    for accepted in clients.accepted:
+        job = accepted.owner.get(f"/v1/jobs/{accepted.job_id}")
         if job["state"] == "succeeded" and accepted.expected is not None:
-            same.tried(numbers(accepted.caller, accepted.job_id) == accepted.expected, f"{accepted.job_id} has other numbers.")
+            same.record(curve_values(accepted.owner, accepted.job_id) == accepted.expected, f"{accepted.job_id} has other numbers.")
     stack.supervised = False
-    once.measured = f"{len(crowd.accepted)} jobs: " + ", ".join(f"{count} {state}" for state, count in sorted(ends.items()))
-    missed = f", {adversary.missed.total()} traps nobody came to" if adversary.missed else ""
-    attempts.measured = f"{adversary.done.total()} faults of {len(adversary.done)} kinds{missed}"
-    return [once, kept, whole, same, events, attempts, _nothing_left(stack)]
+    once.measured = f"{len(clients.accepted)} jobs: " + ", ".join(f"{count} {state}" for state, count in sorted(ends.items()))
+    missed = f", {injector.missed.total()} breakpoints not reached in time" if injector.missed else ""
+    attempts.measured = f"{injector.done.total()} faults of {len(injector.done)} kinds{missed}"
+    return [once, kept, whole, same, events, attempts, _check_storage(stack)]
 
 
-def _pairs(states: list[Any]) -> Iterator[tuple[str | None, Any]]:
+def _transitions(states: list[Any]) -> Iterator[tuple[str | None, Any]]:
     before = None
     for each in states:
         yield before, each
         before = each["state"]
 
 
-def _nothing_left(stack: Stack) -> Promise:
-    """Whether files and rows agree once the collector has passed."""
-    promise = Promise("No file without a row, no row without a file, and no workspace outlives the collector")
+def _check_storage(stack: Stack) -> Promise:
+    """Compare files and rows after garbage collection."""
+    promise = Promise("After garbage collection no file is without a row, no row without a file, and no partial file is left")
     store = stack.runtime.store
     with stack.runtime.sessions() as session:
         drop_unreferenced_content(session, store)
@@ -356,10 +352,10 @@ def _nothing_left(stack: Stack) -> Promise:
         unneeded = set(session.scalars(select(Blob.sha256).where(~is_referred_to())))
     files = {path.name for path in (stack.storage / "sha256").rglob("*") if path.is_file()}
     for sha256 in files | rows:
-        promise.tried(sha256 in files and sha256 in rows, f"{sha256} has {'a file' if sha256 in files else 'a row'} alone.")
+        promise.record(sha256 in files and sha256 in rows, f"{sha256} has only {'a file' if sha256 in files else 'a row'}.")
     for sha256 in unneeded:
-        promise.tried(False, f"{sha256} is kept though nothing refers to it.")
+        promise.record(False, f"{sha256} is kept though nothing refers to it.")
     incoming = stack.storage / "incoming"
     left = [path.name for path in incoming.iterdir()] if incoming.exists() else []
-    promise.tried(not left, f"{left} were left half-written.")
+    promise.record(not left, f"{left} are left partially written.")
     return promise

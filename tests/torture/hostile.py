@@ -1,6 +1,6 @@
-"""Hostile files through the engine's own doors, in a real compute process: each refused or handled, within bounds, leaving nothing.
+"""Attack `hostile`: malicious files read in a compute process. Each must be refused or handled within limits, and leave no file.
 
-The files come from the `hostile_…` modules beside. What the suite proper tries of them is in tests/worker/test_hostile_input.py.
+The modules `hostile_…` make the files. tests/worker/sandbox/test_hostile_input.py reads some of them in the test suite.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from worker.sandbox.scratch_folders import LockedFolder
 MEMORY_BYTES = 4 << 30
 DISK_BYTES = 8 << 30
 DEADLINE_SECONDS = 240.0
-ENDLESS_SECONDS = 6.0
+ENDLESS_DEADLINE_SECONDS = 6.0  # for samples whose work never ends
 SENTENCE_CHARACTERS = 2500
 MODEL_REQUEST: dict[str, Any] = {
     **{"role": "backbone", "architecture": "timm:resnet10t", "arguments": {}, "pretrained": None, "initial_seed": None, "layer": None},
@@ -39,7 +39,7 @@ DATASET_REQUEST: dict[str, Any] = {"server_path": None, "hub": None, "split_seed
 
 GROUPS: dict[str, Callable[[Path, Path, bool], Samples]] = {
     "pickles": lambda folder, marks, _: hostile_pickles.pickles(folder, marks),
-    "checkpoints that lie": lambda folder, _, bombs: hostile_checkpoints.checkpoints(folder, bombs=bombs),
+    "malformed checkpoints": lambda folder, _, bombs: hostile_checkpoints.checkpoints(folder, bombs=bombs),
     "ONNX graphs": lambda folder, _, bombs: hostile_graphs.graphs(folder, bombs=bombs),
     "archives": lambda folder, _, bombs: hostile_archives.archives(folder, bombs=bombs),
     "images": lambda folder, *_: hostile_archives.images(folder),
@@ -49,53 +49,60 @@ GROUPS: dict[str, Callable[[Path, Path, bool], Samples]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sample ended: as one of the ends that samples expect or `crashed`, in whose words, after what time, at what peak of memory."""
+    """Result of reading a sample.
 
-    ends: str
-    words: str
+    Attributes
+    ----------
+    end : `refused`, `handled`, `killed` or `crashed`
+    message : of the refusal or error, empty where the sample was handled
+    """
+
+    end: str
+    message: str
     seconds: float
     peak_bytes: int
 
 
-class Range:
-    """A compute process with limits, for one sample after another; everything is made and read within `folder`."""
+class SampleReader:
+    """Reads one sample after another in a compute process with limits; all files are under `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.marks = folder / "marks"
         self.marks.mkdir()
-        self.compute = ChildProcess(folder / "home", LockedFolder(folder / "work", "range"))
+        self.compute = ChildProcess(folder / "home", LockedFolder(folder / "work", "samples"))
         self.starts = 0
         self._pid: int | None = None
 
-    def shoot(self, sample: Sample) -> Outcome:
-        """Let the sample be read in a workspace of its own, which is then removed, as an attempt's is."""
-        workspace = self.compute.claim_folder() / "job"
+    def read(self, sample: Sample) -> Outcome:
+        """Read the sample in a workspace, which is removed afterwards."""
+        workspace = self.compute.create_folder() / "job"
         workspace.mkdir()
         path = workspace / sample.path.name
         shutil.copyfile(sample.path, path)
-        _forget_peak(self.compute.pid)
+        _reset_peak(self.compute.pid)
         began = time.monotonic()
         try:
-            ends, words = self._read(sample, path, workspace)
-            return Outcome(ends, words, time.monotonic() - began, MEMORY_BYTES if "of memory" in words else _peak_bytes(self.compute.pid))
+            end, message = self._read(sample, path, workspace)
+            peak_bytes = MEMORY_BYTES if "of memory" in message else _peak_bytes(self.compute.pid)
+            return Outcome(end, message, time.monotonic() - began, peak_bytes)
         finally:
             shutil.rmtree(workspace)
             self.starts += self.compute.pid != self._pid
             self._pid = self.compute.pid
 
-    def left(self) -> list[str]:
-        """What lies about that no sample may have left."""
+    def leftover_files(self) -> list[str]:
+        """Files that a sample left in the folder or elsewhere."""
         inside = [path.name for path in self.compute.folder.iterdir() if path.name not in {"lock", "home"}]
         outside = [str(path) for path in (Path("/tmp/evil"), Path("/tmp/evil.png"), self.folder / "evil.png") if path.exists()]  # noqa: S108
         return inside + outside
 
     def _read(self, sample: Sample, path: Path, workspace: Path) -> tuple[str, str]:
-        seconds = ENDLESS_SECONDS if sample.ends == KILLED else DEADLINE_SECONDS
+        seconds = ENDLESS_DEADLINE_SECONDS if sample.expected == KILLED else DEADLINE_SECONDS
         watch = Watch(Stop(), time.monotonic() + seconds, ResourceLimits(MEMORY_BYTES, DISK_BYTES))
         try:
             for stage, arguments in _requests(sample, path):
-                self.compute.run(stage, workspace, arguments, watch, owner_id="range", on_progress=_ignore, on_output=_ignore)
+                self.compute.run(stage, workspace, arguments, watch, owner_id="samples", on_progress=_ignore, on_output=_ignore)
         except StageRefused as refused:
             return REFUSED, refused.error["message"]
         except (LimitExceeded, DeadlinePassed) as error:
@@ -106,9 +113,9 @@ class Range:
 
 
 @contextmanager
-def shooting_range(folder: Path) -> Iterator[Range]:
-    """A range that is closed at the end."""
-    opened = Range(folder)
+def sample_reader(folder: Path) -> Iterator[SampleReader]:
+    """A reader that is closed at the end."""
+    opened = SampleReader(folder)
     try:
         yield opened
     finally:
@@ -116,43 +123,43 @@ def shooting_range(folder: Path) -> Iterator[Range]:
 
 
 def _requests(sample: Sample, path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    if sample.kind == BATCH:
+    if sample.stage == BATCH:
         sources = {"model": MODEL_REQUEST | {"initial_seed": 0}, "archive": {"file": str(path), "sha256": "0" * 64}}
         yield "unpack", {"sources": sources}
         yield "represent", {"sources": sources, "shard_folder": "shards"}
-    elif sample.kind == DATASET:
-        yield sample.kind, {"dataset": DATASET_REQUEST | {"file": str(path)} | sample.request}
+    elif sample.stage == DATASET:
+        yield sample.stage, {"dataset": DATASET_REQUEST | {"file": str(path)} | sample.request}
     else:
-        yield sample.kind, {"model": MODEL_REQUEST | {"checkpoint": str(path)} | sample.request}
+        yield sample.stage, {"model": MODEL_REQUEST | {"checkpoint": str(path)} | sample.request}
 
 
-def fault_of(sample: Sample, outcome: Outcome, folder: Path) -> str | None:
-    """What is wrong with how a sample ended, as a sentence; None where all is well."""
-    told = f"{sample.name}: {outcome.ends} after {outcome.seconds:.1f} s: {outcome.words[:300]!r}"
-    allowed = {EITHER: {REFUSED, HANDLED, KILLED}, KILLED: {KILLED}}.get(sample.ends, {sample.ends})
-    if outcome.ends not in allowed:
-        return f"{told}, not {sample.ends}"
-    if outcome.ends == REFUSED and (reason := _unfit(outcome.words, sample, folder)):
-        return f"{told}, {reason}"
+def defect_of(sample: Sample, outcome: Outcome, folder: Path) -> str | None:
+    """A sentence on what is wrong with an outcome; None where it is as expected."""
+    described = f"{sample.name}: {outcome.end} after {outcome.seconds:.1f} s: {outcome.message[:300]!r}"
+    allowed = {EITHER: {REFUSED, HANDLED, KILLED}, KILLED: {KILLED}}.get(sample.expected, {sample.expected})
+    if outcome.end not in allowed:
+        return f"{described}, not {sample.expected}"
+    if outcome.end == REFUSED and (reason := _defect_of_message(outcome.message, sample, folder)):
+        return f"{described}, {reason}"
     return None
 
 
-def _unfit(words: str, sample: Sample, folder: Path) -> str | None:
-    """Why the words of a refusal are no sentence for the person who sent the file."""
-    odd = next((character for character in words if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"}), None)
-    if odd is not None:
-        return f"which holds the raw character {odd!r}"
-    if str(folder) in words or "Traceback" in words:
-        return "which tells of this machine"
-    if not words.endswith(".") or not 20 < len(words) <= SENTENCE_CHARACTERS:
-        return f"which is no sentence ({len(words)} characters)"
-    if sample.says not in words:
-        return f"which does not say {sample.says!r}"
+def _defect_of_message(message: str, sample: Sample, folder: Path) -> str | None:
+    """Why a refusal's message is not a sentence for the person who sent the file; None where it is one."""
+    control = next((character for character in message if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"}), None)
+    if control is not None:
+        return f"which contains the control character {control!r}"
+    if str(folder) in message or "Traceback" in message:
+        return "which reveals paths or code of this machine"
+    if not message.endswith(".") or not 20 < len(message) <= SENTENCE_CHARACTERS:
+        return f"which is not a sentence ({len(message)} characters)"
+    if sample.message_part not in message:
+        return f"which does not contain {sample.message_part!r}"
     return None
 
 
-def bare_reading(paths: list[Path]) -> subprocess.CompletedProcess[str]:
-    """Read checkpoints through the engine's door without any sandbox: what holds here holds on every platform."""
+def read_unconfined(paths: list[Path]) -> subprocess.CompletedProcess[str]:
+    """Read checkpoints without confinement and print those that are accepted: protection by the engine alone, on every platform."""
     program = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -168,32 +175,32 @@ def bare_reading(paths: list[Path]) -> subprocess.CompletedProcess[str]:
 
 
 def attack(folder: Path, seed: int) -> list[Promise]:
-    """Shoot everything there is. `seed` is not needed: the samples are what they are."""
+    """Read every sample. `seed` is unused: samples are not random."""
     del seed
-    nothing_left = Promise("A hostile file leaves nothing: no mark of executed code, no file in a workspace or outside")
+    nothing_left = Promise("A malicious file leaves no sign of executed code and no file in a workspace or elsewhere")
     promises = list[Promise]()
-    with shooting_range(folder) as range_:
+    with sample_reader(folder) as reader:
         for group, make in GROUPS.items():
-            promise = Promise(f"Hostile {group} are refused or handled with a sentence, in bounded time and memory")
-            promises.append(_shoot_group(range_, promise, make, nothing_left))
-        promises.append(_without_sandbox(range_))
-        nothing_left.tried(all(path.suffix for path in range_.marks.glob("mark-*")), "a gadget left its mark")
+            promise = Promise(f"Malicious {group} are refused with a sentence or handled, within limits of time and memory")
+            promises.append(_read_group(reader, promise, make, nothing_left))
+        promises.append(_read_pickles_unconfined(reader))
+        nothing_left.record(all(path.suffix for path in reader.marks.glob("mark-*")), "a pickle ran code")
     return [*promises, nothing_left]
 
 
-def _shoot_group(range_: Range, promise: Promise, make: Callable[[Path, Path, bool], Samples], nothing_left: Promise) -> Promise:
-    made = range_.folder / "made"
+def _read_group(reader: SampleReader, promise: Promise, make: Callable[[Path, Path, bool], Samples], nothing_left: Promise) -> Promise:
+    made = reader.folder / "made"
     ends, slowest, largest = Counter[str](), ("", 0.0), ("", 0)
     made.mkdir()
     try:
-        for sample in make(made, range_.marks, True):
-            outcome = range_.shoot(sample)
+        for sample in make(made, reader.marks, True):
+            outcome = reader.read(sample)
             sample.path.unlink()
-            fault = fault_of(sample, outcome, range_.folder)
-            promise.tried(fault is None, fault or "")
-            left = range_.left()
-            nothing_left.tried(not left, f"{sample.name} left {', '.join(left)}")
-            ends[outcome.ends] += 1
+            defect = defect_of(sample, outcome, reader.folder)
+            promise.record(defect is None, defect or "")
+            leftover = reader.leftover_files()
+            nothing_left.record(not leftover, f"{sample.name} left {', '.join(leftover)}")
+            ends[outcome.end] += 1
             slowest = max(slowest, (sample.name, outcome.seconds), key=lambda pair: pair[1])
             largest = max(largest, (sample.name, outcome.peak_bytes), key=lambda pair: pair[1])
     finally:
@@ -203,27 +210,27 @@ def _shoot_group(range_: Range, promise: Promise, make: Callable[[Path, Path, bo
     return promise
 
 
-def _without_sandbox(range_: Range) -> Promise:
-    promise = Promise("No pickle runs code when it is read, even without the sandbox")
-    made = range_.folder / "bare"
+def _read_pickles_unconfined(reader: SampleReader) -> Promise:
+    promise = Promise("A pickle runs no code when it is read, even without confinement")
+    made = reader.folder / "bare"
     made.mkdir()
-    samples = list(hostile_pickles.pickles(made, range_.marks))
-    accepted = bare_reading([sample.path for sample in samples]).stdout.splitlines()
+    samples = list(hostile_pickles.pickles(made, reader.marks))
+    accepted = read_unconfined([sample.path for sample in samples]).stdout.splitlines()
     for number, gadget in enumerate(hostile_pickles.GADGETS):
-        promise.tried(not (range_.marks / f"mark-{number}").exists(), f"{gadget} left its mark")
-    promise.tried(not accepted, f"accepted: {', '.join(accepted)}")
+        promise.record(not (reader.marks / f"mark-{number}").exists(), f"{gadget} ran code")
+    promise.record(not accepted, f"accepted: {', '.join(accepted)}")
     return promise
 
 
-def _forget_peak(pid: int | None) -> None:
-    """Begin to count the peak anew (Linux)."""
+def _reset_peak(pid: int | None) -> None:
+    """Reset the peak of resident memory (Linux)."""
     if pid is not None and sys.platform == "linux":
         with open(f"/proc/{pid}/clear_refs", "w") as file:
             file.write("5")
 
 
 def _peak_bytes(pid: int | None) -> int:
-    """The peak of resident memory since `_forget_peak`; 0 of a process that was killed."""
+    """Peak of resident memory since `_reset_peak`; 0 for a killed process."""
     if pid is None:
         return 0
     if sys.platform != "linux":
@@ -235,4 +242,4 @@ def _peak_bytes(pid: int | None) -> int:
 
 
 def _ignore(*_: object) -> None:
-    """Samples show no progress."""
+    """Discard progress and outputs."""

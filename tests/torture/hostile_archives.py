@@ -1,4 +1,4 @@
-"""Archives that attack: names that leave, links, devices, bombs, lies, too many files; and class names that a page must survive."""
+"""Malicious archives: path traversal, links, devices, bombs, false sizes, too many files; class names with markup."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLASS_NAMES = (
 
 
 def image(seed: int = 0) -> bytes:
-    """A small image like no other's."""
+    """A small PNG, different for each seed."""
     buffer = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -47,38 +47,38 @@ def image(seed: int = 0) -> bytes:
 
 
 def good_entries(classes: Iterable[str] = ("a", "b")) -> list[tuple[str, bytes]]:
-    """Class folders that make a data set."""
+    """Class folders of a valid data set."""
     return [(f"{name}/{number}.png", image(31 * place + number)) for place, name in enumerate(classes) for number in range(4)]
 
 
 def archives(folder: Path, *, bombs: bool) -> Samples:
-    """Archives that must be refused, whatever else lies in them, and a few that are only odd; bombs among them or not."""
-    for makers, ends in ((_REFUSED, REFUSED), (_ODD, EITHER)):
+    """Archives that must be refused, and unusual ones that may be read; bombs only if `bombs`."""
+    for makers, expected in ((_REFUSED, REFUSED), (_UNUSUAL, EITHER)):
         for name, make in makers.items():
             if name in _BOMBS and not bombs:
                 continue
             path = folder / name
             make(path)
-            yield Sample(name, path, DATASET, ends, {"kind": "images"})
+            yield Sample(name, path, DATASET, expected, {"kind": "images"})
 
 
 def images(folder: Path) -> Samples:
-    """Each hostile image among good ones, all odd ones together, and a batch of hostile ones to explain."""
+    """Each malicious image among valid ones, all unusual ones together, and a batch of malicious ones to explain."""
     for name, make in hostile_images.REFUSED.items():
         path = folder / f"with-{name}.zip"
         _write_zip(path, [*good_entries(), (f"a/{name}", make())])
-        yield Sample(f"{name} in a class folder", path, DATASET, REFUSED, {"kind": "images"}, says=name)
-    odd = [(f"{label}/{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
-    path = folder / "odd-images.zip"
-    _write_zip(path, [*good_entries(), *odd])
-    yield Sample("odd images", path, DATASET, HANDLED, {"kind": "images"})
+        yield Sample(f"{name} in a class folder", path, DATASET, REFUSED, {"kind": "images"}, message_part=name)
+    unusual = [(f"{label}/{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
+    path = folder / "unusual-images.zip"
+    _write_zip(path, [*good_entries(), *unusual])
+    yield Sample("unusual images", path, DATASET, HANDLED, {"kind": "images"})
     path = folder / "batch.zip"
     _write_zip(path, [*((name, make()) for name, make in hostile_images.REFUSED.items()), ("good.png", image())])
-    yield Sample("a batch of hostile images", path, BATCH, HANDLED, {})
+    yield Sample("a batch of malicious images", path, BATCH, HANDLED, {})
 
 
 def names(folder: Path) -> Samples:
-    """Class names as metadata of ready features, where each is allowed, and as folders, where a file system must take them."""
+    """Class names in the metadata of ready features, where all are allowed, and as folders, where the file system must allow them."""
     path = folder / "names.safetensors"
     labels = np.repeat(np.arange(len(CLASS_NAMES)), 3)
     matrix = np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32)
@@ -140,7 +140,7 @@ def _zip_device(path: Path) -> None:
 
 
 def _nested(path: Path) -> None:
-    """Archives of archives, each of ten: opened all the way they would be petabytes."""
+    """Six levels of archives of ten archives each, petabytes when fully extracted."""
     content = bytes(1_000_000)
     for level in range(6):
         buffer = io.BytesIO()
@@ -160,7 +160,7 @@ def _zip_bomb(path: Path) -> None:
 
 
 def _overlapping(path: Path) -> None:
-    """A thousand entries of one and the same compressed content."""
+    """A thousand entries that share one compressed content."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     plain = bytes(10_000_000)
     packed = packer.compress(plain) + packer.flush()
@@ -173,8 +173,8 @@ def _overlapping(path: Path) -> None:
     path.write_bytes(local + entries + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 1000, 1000, len(entries), len(local), 0))
 
 
-def _lying_sizes(path: Path) -> None:
-    """The directory says one byte each."""
+def _false_sizes(path: Path) -> None:
+    """The central directory states a size of one byte for each entry."""
     _write_zip(path, good_entries())
     content = bytearray(path.read_bytes())
     start = 0
@@ -194,7 +194,7 @@ def _gzip_bomb(path: Path) -> None:
 
 
 def _sparse(path: Path) -> None:
-    """A terabyte of nothing, by a header that GNU tar writes for files with holes."""
+    """A sparse file of a terabyte, in GNU tar's format."""
     info = tarfile.TarInfo("a/holes.png")
     header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
     header[156:157] = b"S"
@@ -207,14 +207,14 @@ def _sparse(path: Path) -> None:
 
 
 def _pax(path: Path) -> None:
-    """A header of headers that claims gigabytes."""
+    """A pax extended header with a stated size of 6 GiB."""
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, 6 << 30
     path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + b"30 path=../../../tmp/evil\n" + bytes(2048))
 
 
 def _many_zip(path: Path) -> None:
-    """A million files that are no images: as many as a large data set has, so no limit of number refuses them."""
+    """A million files that are not images; large data sets have as many files, so their number is not refused."""
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(MANY_FILES):
             archive.writestr(f"a/{number}.txt", b"")
@@ -240,25 +240,25 @@ def _damaged(path: Path) -> None:
 
 
 _REFUSED: dict[str, Callable[[Path], None]] = {
-    "leaves.zip": _zip_named("../../evil.png"),
-    "leaves-inside.zip": _zip_named("a/../../../evil.png"),
+    "traversal.zip": _zip_named("../../evil.png"),
+    "traversal-inside.zip": _zip_named("a/../../../evil.png"),
     "absolute.zip": _zip_named("/tmp/evil.png"),  # noqa: S108
     "backslashes.zip": _zip_named("..\\..\\evil.png"),
     "drive.zip": _zip_named("C:\\evil.png"),
     "link.zip": _zip_link,
     "device.zip": _zip_device,
-    "twice.zip": lambda path: _write_zip(path, [*good_entries(), *good_entries()]),
+    "duplicate-names.zip": lambda path: _write_zip(path, [*good_entries(), *good_entries()]),
     "file-as-folder.zip": _zip_named("a/0.png/evil.png"),
     "long-name.zip": _zip_named("a/" + "n" * 300 + ".png"),
     "long-path.zip": _zip_named("/".join(["n" * 100] * 100) + ".png"),
     "nested-archives.zip": _nested,
     "bomb.zip": _zip_bomb,
     "overlapping.zip": _overlapping,
-    "lying-sizes.zip": _lying_sizes,
+    "false-sizes.zip": _false_sizes,
     "encrypted.zip": _encrypted,
     "damaged.zip": _damaged,
     "truncated.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(path.read_bytes()[:-30]))[0],
-    "leaves.tar": _tar_named("../../evil.png"),
+    "traversal.tar": _tar_named("../../evil.png"),
     "absolute.tar": _tar_named("/tmp/evil.png"),  # noqa: S108
     "link.tar": _tar_of(tarfile.SYMTYPE, "/etc"),
     "link-then-write.tar": _tar_of(tarfile.SYMTYPE, "/tmp", then="a/special/evil.png"),  # noqa: S108
@@ -266,18 +266,18 @@ _REFUSED: dict[str, Callable[[Path], None]] = {
     "device.tar": _tar_of(tarfile.BLKTYPE),
     "character-device.tar": _tar_of(tarfile.CHRTYPE),
     "pipe.tar": _tar_of(tarfile.FIFOTYPE),
-    "holes.tar": _sparse,
+    "sparse.tar": _sparse,
     "pax.tar": _pax,
     "bomb.tar.gz": _gzip_bomb,
     "empty.zip": lambda path: _write_zip(path, []),
-    "nothing.zip": lambda path: path.write_bytes(b"") and None,
-    "no-archive.tar": lambda path: path.write_bytes(bytes(range(256)) * 100) and None,
+    "zero-bytes.zip": lambda path: path.write_bytes(b"") and None,
+    "not-an-archive.tar": lambda path: path.write_bytes(bytes(range(256)) * 100) and None,
     "one-class.zip": lambda path: _write_zip(path, good_entries(("a",))),
     "svg-only.zip": lambda path: _write_zip(path, [("a/1.svg", hostile_images.SVG), ("b/1.svg", hostile_images.SVG)]),
 }
-_ODD: dict[str, Callable[[Path], None]] = {
-    "many-files.zip": _many_zip,  # read and refused, or ended by its deadline on a slow disk
-    "litter.zip": lambda path: _write_zip(path, [*good_entries(), ("__MACOSX/a/._0.png", b"x"), ("a/.DS_Store", b"x")]),
+_UNUSUAL: dict[str, Callable[[Path], None]] = {
+    "many-files.zip": _many_zip,  # refused after reading, or killed at its deadline on a slow disk
+    "macos-metadata.zip": lambda path: _write_zip(path, [*good_entries(), ("__MACOSX/a/._0.png", b"x"), ("a/.DS_Store", b"x")]),
     "prefixed.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(b"#!/bin/sh\nexit\n" + path.read_bytes()))[0],
 }
 _BOMBS = {"bomb.zip", "bomb.tar.gz", "many-files.zip", "nested-archives.zip"}

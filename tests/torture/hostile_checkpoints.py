@@ -1,4 +1,4 @@
-"""Checkpoints without a gadget that attack the readers: torch zips and safetensors that lie about sizes, names and shapes."""
+"""Malformed checkpoints without code: torch zips and safetensors with false sizes, names and shapes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from torture.hostile_samples import MODEL, Sample, Samples
 
 MANY_ENTRIES = 100_001
 MANY_TENSORS = 1_000_000
-DEEP = 100_000
+NESTING = 100_000
 
 
 def checkpoints(folder: Path, *, bombs: bool) -> Samples:
-    """All of them, or all that take no seconds to make and to refuse."""
+    """All of them; those that take seconds only if `bombs`."""
     for name, make in {**_TORCH, **_SAFETENSORS}.items():
         if name in _BOMBS and not bombs:
             continue
@@ -55,8 +55,8 @@ def _pickled_as(content: bytes) -> bytes:
     return _rewritten(lambda entries: [(name, content if name.endswith("data.pkl") else old) for name, old in entries])
 
 
-def _lying_directory() -> bytes:
-    """Each size in the central directory is four billion bytes."""
+def _false_directory() -> bytes:
+    """Every size in the central directory is four billion bytes."""
     content = bytearray(_saved())
     start = 0
     while (start := content.find(b"PK\x01\x02", start)) >= 0:
@@ -65,7 +65,7 @@ def _lying_directory() -> bytes:
     return bytes(content)
 
 
-def _lying_local_headers() -> bytes:
+def _false_local_headers() -> bytes:
     content = bytearray(_saved())
     start = 0
     while (start := content.find(b"PK\x03\x04", start)) >= 0:
@@ -75,7 +75,7 @@ def _lying_local_headers() -> bytes:
     return bytes(content)
 
 
-def _far_offsets() -> bytes:
+def _offsets_out_of_range() -> bytes:
     content = bytearray(_saved())
     start = 0
     while (start := content.find(b"PK\x01\x02", start)) >= 0:
@@ -84,12 +84,12 @@ def _far_offsets() -> bytes:
     return bytes(content)
 
 
-def _twice(entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+def _duplicated(entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     return [*entries, *((name, b"\0" * len(content)) for name, content in entries)]
 
 
 def _rebuilt(storage_count: int, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
-    """A tensor over the first storage of the file, of whatever shape it claims."""
+    """A tensor of any stated shape over the first storage of the file."""
 
     class Tensor:
         def __reduce__(self) -> Any:
@@ -109,12 +109,12 @@ def _rebuilt(storage_count: int, offset: int, size: tuple[int, ...], stride: tup
     return _pickled_as(buffer.getvalue())
 
 
-def _deep() -> bytes:
-    return _pickled_as(b"\x80\x02" + b"(" * DEEP + b"t" * DEEP + b".")
+def _nested() -> bytes:
+    return _pickled_as(b"\x80\x02" + b"(" * NESTING + b"t" * NESTING + b".")
 
 
-def _laughs() -> bytes:
-    """Lists of lists: three lines that would be a billion entries written out."""
+def _billion_laughs() -> bytes:
+    """Forty levels of lists of ten references each (the billion laughs attack)."""
     inner: list[Any] = ["x"] * 10
     for _ in range(40):
         inner = [inner] * 10
@@ -122,7 +122,7 @@ def _laughs() -> bytes:
 
 
 def _allocation(name: bytes) -> bytes:
-    """A call that is allowed, of a terabyte."""
+    """An allowed constructor, called with a size of a terabyte."""
     return _pickled_as(b"\x80\x02c__builtin__\n" + name + b"\n" + b"\x8a\x06" + (1 << 40).to_bytes(6, "little") + b"\x85R.")
 
 
@@ -131,32 +131,32 @@ _TORCH: dict[str, Callable[[], bytes]] = {
     "a bomb among the entries": lambda: _rewritten(
         lambda entries: [*entries, ("archive/data/9", bytes(300_000_000))], zipfile.ZIP_DEFLATED
     ),
-    "lying central directory": _lying_directory,
-    "lying local headers": _lying_local_headers,
-    "offsets beyond the file": _far_offsets,
-    "names twice": lambda: _rewritten(_twice),
+    "false sizes in the central directory": _false_directory,
+    "false sizes in local headers": _false_local_headers,
+    "offsets beyond the file": _offsets_out_of_range,
+    "duplicate names": lambda: _rewritten(_duplicated),
     "many entries": lambda: _rewritten(lambda entries: [*entries, *((f"archive/data/x{n}", b"") for n in range(MANY_ENTRIES))]),
-    "names that leave": lambda: _rewritten(lambda entries: [*entries, ("../../../../tmp/evil", b"x")]),
+    "path traversal": lambda: _rewritten(lambda entries: [*entries, ("../../../../tmp/evil", b"x")]),
     "truncated": lambda: _saved()[:-100],
     "truncated in the middle": lambda: _saved()[: len(_saved()) // 2],
     "only an end record": lambda: b"PK\x05\x06" + bytes(18),
-    "no folder": lambda: _rewritten(lambda entries: [(name.partition("/")[2], content) for name, content in entries]),
+    "no top folder": lambda: _rewritten(lambda entries: [(name.partition("/")[2], content) for name, content in entries]),
     "larger than its storage": lambda: _rebuilt(108, 0, (1 << 20, 1 << 20), (1 << 20, 1)),
     "overflowing shape": lambda: _rebuilt(108, 0, (1 << 40, 1 << 40), (1, 1)),
     "negative shape": lambda: _rebuilt(108, 0, (-4, 3), (3, 1)),
     "before its storage": lambda: _rebuilt(108, -1000, (4,), (1,)),
     "one value a billion times": lambda: _rebuilt(108, 0, (1 << 30,), (0,)),
     "storage larger than its entry": lambda: _rebuilt(1 << 40, 0, (4,), (1,)),
-    "deep": _deep,
-    "lists of lists": _laughs,
+    "deeply nested": _nested,
+    "lists of lists": _billion_laughs,
     "bytearray of a terabyte": lambda: _allocation(b"bytearray"),
     "list of a terabyte": lambda: _allocation(b"list"),
     "string of an exabyte": lambda: _pickled_as(b"\x80\x04\x8d" + (1 << 60).to_bytes(8, "little") + b"abc."),
     "memo of a billion": lambda: _pickled_as(b"\x80\x02]r" + (0x7FFFFFFF).to_bytes(4, "little") + b"."),
-    "a number of megabytes": lambda: _pickled_as(b"\x80\x02\x8b" + (8_000_000).to_bytes(4, "little") + b"\x7f" * 8_000_000 + b"."),
-    "no pickle": lambda: _pickled_as(b""),
-    "noise for a pickle": lambda: _pickled_as(bytes(range(256)) * 64),
-    "a number": lambda: _pickled_as(pickle.dumps(7, 2)),
+    "an integer of megabytes": lambda: _pickled_as(b"\x80\x02\x8b" + (8_000_000).to_bytes(4, "little") + b"\x7f" * 8_000_000 + b"."),
+    "empty pickle": lambda: _pickled_as(b""),
+    "noise in place of a pickle": lambda: _pickled_as(bytes(range(256)) * 64),
+    "a number in place of weights": lambda: _pickled_as(pickle.dumps(7, 2)),
 }
 
 
@@ -179,7 +179,7 @@ _SAFETENSORS: dict[str, Callable[[], bytes]] = {
     "header longer than any file": lambda: _header({}, length=(1 << 63) - 1),
     "header of all ones": lambda: _header({}, length=(1 << 64) - 1),
     "header of a gigabyte": lambda: _header(b"{" + b" " * 200_000_000 + b"}"),
-    "nested header": lambda: _header(b'{"a":' * DEEP + b"1" + b"}" * DEEP),
+    "nested header": lambda: _header(b'{"a":' * NESTING + b"1" + b"}" * NESTING),
     "overlapping offsets": lambda: _header({"a": _tensor(2, offsets=(0, 8)), "b": _tensor(2, offsets=(4, 12))}, bytes(12)),
     "offsets out of range": lambda: _header({"a": _tensor(2, offsets=(1000, 1008))}, bytes(8)),
     "offsets backwards": lambda: _header({"a": _tensor(2, offsets=(8, 0))}, bytes(8)),
@@ -187,15 +187,15 @@ _SAFETENSORS: dict[str, Callable[[], bytes]] = {
     "shape that overflows": lambda: _header({"a": _tensor(1 << 62, 4, offsets=(0, 0))}),
     "shape unlike its bytes": lambda: _header({"a": _tensor(3, offsets=(0, 8))}, bytes(8)),
     "unknown type": lambda: _header({"a": _tensor(2, offsets=(0, 8), dtype="F7")}, bytes(8)),
-    "names twice in the header": lambda: _header(b"{" + b",".join([_ONE_BYTE] * 2) + b"}", b"\0"),
+    "duplicate names in the header": lambda: _header(b"{" + b",".join([_ONE_BYTE] * 2) + b"}", b"\0"),
     "metadata of numbers": lambda: _header({"__metadata__": {"a": 1}}),
     "header of text": lambda: _header(b'"{"'),
     "bytes after the data": lambda: save(_weights()) + bytes(1000),
     "not UTF-8": lambda: _header(b'{"\xff\xfe": 1}'),
-    "hostile names": lambda: save({"<script>alert(1)</script>\u202e\x1b[2J" + "x" * 10_000: torch.ones(2)}),
+    "names with markup": lambda: save({"<script>alert(1)</script>\u202e\x1b[2J" + "x" * 10_000: torch.ones(2)}),
     "a million tensors": _tiny_tensors,
-    "nothing": lambda: _header({}),
+    "no tensors": lambda: _header({}),
     "empty tensors": lambda: save({f"e{n}": torch.zeros(0) for n in range(10)}),
 }
 
-_BOMBS = {"many entries", "a million tensors", "header of a gigabyte", "a bomb among the entries", "a number of megabytes"}
+_BOMBS = {"many entries", "a million tensors", "header of a gigabyte", "a bomb among the entries", "an integer of megabytes"}

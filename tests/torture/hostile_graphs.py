@@ -1,4 +1,4 @@
-"""ONNX files that attack: weights in other people's files, operators of their own, absurd shapes, and work that never ends."""
+"""Malicious ONNX files: weights in other files, custom operators, absurd shapes, endless loops."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from torture.hostile_samples import EITHER, KILLED, MODEL, REFUSED, Sample, Samples
 
 OUTSIDE = ("/etc/passwd", "../../../../../../etc/passwd", "file:///etc/passwd", "\0/etc/passwd")
-DEEP = 5_000
-WIDE = 100_000
-ENDLESS = (1 << 63) - 1
+NESTING = 5_000
+CHAIN_LENGTH = 100_000
+LOOP_COUNT = (1 << 63) - 1
 
 
 def graphs(folder: Path, *, bombs: bool) -> Samples:
-    """All of them, or all that take no seconds to make and to refuse."""
+    """All of them; those that take seconds only if `bombs`."""
     makers = {**_REFUSED, **_EITHER, **_ENDLESS}
     for name, make in makers.items():
         if name in _BOMBS and not bombs:
@@ -25,14 +25,14 @@ def graphs(folder: Path, *, bombs: bool) -> Samples:
         path = folder / f"{name.replace(' ', '-')}.onnx"
         content = make()
         path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
-        ends = REFUSED if name in _REFUSED else EITHER if name in _EITHER else KILLED
-        says = next((words for beginning, words in _SAYS.items() if name.startswith(beginning)), "")
+        expected = REFUSED if name in _REFUSED else EITHER if name in _EITHER else KILLED
+        message_part = next((part for beginning, part in _MESSAGE_PARTS.items() if name.startswith(beginning)), "")
         request = {"architecture": "onnx", "preprocessing": {}}
-        yield Sample(name, path, MODEL, ends, request, says)
+        yield Sample(name, path, MODEL, expected, request, message_part)
 
 
 def _network(nodes: list[NodeProto], weights: list[TensorProto], *, domains: tuple[str, ...] = ()) -> ModelProto:
-    """A network whose last layer is linear, as a checked one must be, with hostile nodes before it: they read x and write y."""
+    """A network that passes validation (its last layer is linear), with malicious nodes that read x and write y before that."""
     linear = numpy_helper.from_array(np.ones((12, 2), np.float32), "linear")
     nodes = [*nodes, helper.make_node("Flatten", ["y"], ["flat"]), helper.make_node("MatMul", ["flat", "linear"], ["scores"])]
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 2, 2])
@@ -42,7 +42,7 @@ def _network(nodes: list[NodeProto], weights: list[TensorProto], *, domains: tup
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def _same() -> list[NodeProto]:
+def _identity() -> list[NodeProto]:
     return [helper.make_node("Identity", ["x"], ["y"])]
 
 
@@ -82,7 +82,7 @@ def _scalar(name: str, value: object, kind: type) -> TensorProto:
 
 
 def _filled(*shape: int) -> ModelProto:
-    """As large as the shape says, from a few bytes."""
+    """A tensor of zeros of any shape."""
     nodes = [
         helper.make_node("ConstantOfShape", ["shape"], ["huge"]),
         helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0),
@@ -119,11 +119,11 @@ def _body(*, condition: str) -> GraphProto:
 
 def _endless() -> ModelProto:
     loop = helper.make_node("Loop", ["turns", "true", "x"], ["y"], body=_body(condition="more"))
-    return _network([loop], [_scalar("turns", ENDLESS, np.int64), _scalar("true", True, np.bool_)])
+    return _network([loop], [_scalar("turns", LOOP_COUNT, np.int64), _scalar("true", True, np.bool_)])
 
 
-def _deep() -> ModelProto:
-    """A choice inside a choice inside a choice."""
+def _nested_branches() -> ModelProto:
+    """`If` nodes nested 13 deep, with two branches each."""
     value = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["out"])], "leaf", [], [value])
     for _ in range(12):
@@ -134,9 +134,9 @@ def _deep() -> ModelProto:
 
 
 def _nested_bytes() -> bytes:
-    """A message within a message, deeper than any stack."""
+    """Protobuf messages nested deeper than a stack."""
     content = b""
-    for _ in range(DEEP):
+    for _ in range(NESTING):
         size, length = len(content), b""
         while size > 0x7F:
             length += bytes([size & 0x7F | 0x80])
@@ -146,19 +146,19 @@ def _nested_bytes() -> bytes:
 
 
 def _chain() -> ModelProto:
-    nodes = [helper.make_node("Identity", ["x" if n == 0 else f"v{n}"], [f"v{n + 1}"]) for n in range(WIDE)]
-    return _network([*nodes, helper.make_node("Identity", [f"v{WIDE}"], ["y"])], [])
+    nodes = [helper.make_node("Identity", ["x" if n == 0 else f"v{n}"], [f"v{n + 1}"]) for n in range(CHAIN_LENGTH)]
+    return _network([*nodes, helper.make_node("Identity", [f"v{CHAIN_LENGTH}"], ["y"])], [])
 
 
 def _cycle() -> ModelProto:
-    return _network([helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Add", ["a", "x"], ["b"]), *_same()], [])
+    return _network([helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Add", ["a", "x"], ["b"]), *_identity()], [])
 
 
-def _lying(dims: list[int], content: bytes) -> ModelProto:
+def _weights_of(dims: list[int], content: bytes) -> ModelProto:
     return _added(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=content))
 
 
-def _odd_names() -> ModelProto:
+def _names_with_markup() -> ModelProto:
     model = _network([helper.make_node("Identity", ["x"], ["<script>\u202e\x1b[2J"]), helper.make_node("Identity", ["x"], ["y"])], [])
     model.producer_name = "<b>" * 1000
     return model
@@ -167,31 +167,35 @@ def _odd_names() -> ModelProto:
 _REFUSED: dict[str, Callable[[], ModelProto | bytes]] = {
     **{f"weights in another file {number}": (lambda place=place: _added(_external(place))) for number, place in enumerate(OUTSIDE)},
     "weights in another file within a function": _external_in_function,
-    "operator of its own": lambda: _network([helper.make_node("Evil", ["x"], ["y"], domain="evil")], [], domains=("evil",)),
-    "operator that no one has": lambda: _network([helper.make_node("Evil", ["x"], ["y"])], []),
+    "custom operator": lambda: _network([helper.make_node("Evil", ["x"], ["y"], domain="evil")], [], domains=("evil",)),
+    "unknown operator": lambda: _network([helper.make_node("Evil", ["x"], ["y"])], []),
     "python operator": lambda: _network(
         [helper.make_node("PyOp", ["x"], ["y"], domain="ai.onnx.contrib")], [], domains=("ai.onnx.contrib",)
     ),
     "function that calls itself": _recursive_function,
     "exabytes of zeros": lambda: _filled(1 << 30, 1 << 30),
     "negative shape": lambda: _filled(-5, 4),
-    "weights of another shape": lambda: _lying([1 << 40, 1 << 40], bytes(48)),
-    "weights of negative shape": lambda: _lying([-3, 2, 2], bytes(48)),
-    "weights without numbers": lambda: _lying([3, 2, 2], b""),
-    "nested beyond any stack": _nested_bytes,
-    "values in a circle": _cycle,
+    "weights of another shape": lambda: _weights_of([1 << 40, 1 << 40], bytes(48)),
+    "weights of negative shape": lambda: _weights_of([-3, 2, 2], bytes(48)),
+    "weights without numbers": lambda: _weights_of([3, 2, 2], b""),
+    "deeply nested messages": _nested_bytes,
+    "cyclic values": _cycle,
     "noise": lambda: bytes(range(256)) * 100,
-    "nothing": lambda: b"",
+    "zero bytes": lambda: b"",
     "an empty graph": lambda: ModelProto(ir_version=8),
 }
 _EITHER: dict[str, Callable[[], ModelProto | bytes]] = {
     "gigabytes of zeros": lambda: _filled(40_000, 40_000),
     "expanded to gigabytes": _expanded,
     "resized to gigabytes": _resized,
-    "choices in choices": _deep,
+    "nested branches": _nested_branches,
     "a hundred thousand nodes": _chain,
-    "odd names": _odd_names,
+    "names with markup": _names_with_markup,
 }
 _ENDLESS: dict[str, Callable[[], ModelProto | bytes]] = {"a loop that never ends": _endless}
-_SAYS = {"weights in another file": "save it as a single file", "operator of its own": "standard operators", "python operator": "custom"}
-_BOMBS = {"gigabytes of zeros", "expanded to gigabytes", "resized to gigabytes", "a hundred thousand nodes", "choices in choices"}
+_MESSAGE_PARTS = {
+    "weights in another file": "save it as a single file",
+    "custom operator": "standard operators",
+    "python operator": "custom",
+}
+_BOMBS = {"gigabytes of zeros", "expanded to gigabytes", "resized to gigabytes", "a hundred thousand nodes", "nested branches"}

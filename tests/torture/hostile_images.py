@@ -1,4 +1,4 @@
-"""Image files that attack, or that are only odd: bombs, other formats in disguise, and all the ways in which pixels may lie."""
+"""Malicious and unusual image files: bombs, other formats under an image's name, false sizes, polyglots."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _png(width: int, height: int, *extra: bytes, pixels: bytes | None = None, de
 
 
 def _tiff(width: int, height: int, *, next_directory: int = 0, strips: int = 8) -> bytes:
-    """A little-endian TIFF of one strip, of whatever size it claims."""
+    """A little-endian TIFF of one strip, with any stated size."""
     entries = [
         *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)),
         *((273, 4, 1, strips), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, 64)),
@@ -98,7 +98,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "nothing.png": lambda: b"",
     "noise.gif": lambda: bytes(range(256)) * 20,
 }
-"""What must be refused, each by its name."""
+"""Images that must be refused, with the file's name in the message."""
 
 HANDLED: dict[str, Callable[[], bytes]] = {
     "sixteen-bits.png": lambda: _encoded(Image.effect_noise((24, 24), 60).convert("I;16"), "PNG"),
@@ -115,4 +115,4 @@ HANDLED: dict[str, Callable[[], bytes]] = {
     "polyglot-php.jpg": lambda: _encoded(_picture(), "JPEG", comment=b"<?php system($_GET['c']); ?>"),
     "circle-of-pages.tif": lambda: _tiff(8, 8, next_directory=8),
 }
-"""What is odd and still an image."""
+"""Unusual but valid images."""

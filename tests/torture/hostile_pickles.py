@@ -1,7 +1,7 @@
-"""Pickles that run code when they are unpickled naïvely: each would leave a mark, an empty file, and none may.
+"""Pickles that run code when they are loaded with `pickle.load`; each creates a file, its mark, as a sign that it ran.
 
-Every gadget is wrapped in every container that a checkpoint may come in. `without_mark` unpickles each in the naïve way, which shows that
-the gadgets work where nothing stops them.
+Each gadget is put into each container of a checkpoint. `ineffective_gadgets` loads them with `pickle.load`, to show that they do run code
+there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LEGACY_PROTOCOL = 1001
 
 
 class Call:
-    """Pickles as a call: whoever unpickles it makes the call."""
+    """An object that is pickled as a function call, which unpickling makes."""
 
     def __init__(self, function: Any, *arguments: Any, state: Any = None) -> None:
         self.reduced = (function, arguments) if state is None else (function, arguments, state)
@@ -44,7 +44,7 @@ class Call:
         return self.reduced
 
     def __call__(self) -> None:
-        """What makes pickle take the result of one call for the function of another."""
+        """Makes the object callable, so that pickle accepts one call as the function of another."""
 
 
 def _touch(mark: Path) -> str:
@@ -79,7 +79,7 @@ def _torch_again(mark: Path) -> Call:
 
 
 def _numpy_object(mark: Path) -> Any:
-    """An array of objects: NumPy's own reconstruction unpickles what lies in it."""
+    """An object array; NumPy's reconstruction unpickles its elements."""
     import numpy as np
 
     array = np.empty(1, dtype=object)
@@ -97,19 +97,19 @@ def _numpy_load(mark: Path) -> Call:
 
 def _function_of_bytes(mark: Path) -> Call:
     code = marshal.dumps(compile(_code(mark), "gadget", "exec"))
-    function = Call(getattr, Call(importlib.import_module, "types"), "FunctionType")  # pickle would look for it under another name
+    function = Call(getattr, Call(importlib.import_module, "types"), "FunctionType")  # pickle would look up FunctionType under another name
     return Call(Call(function, Call(marshal.loads, code), {}))
 
 
 def _tensor_of_call(mark: Path) -> Call:
-    """Torch's own reconstruction of a tensor, an allowed function, with a call where its storage should be."""
+    """Torch's reconstruction of a tensor, an allowed function, with a call in place of the storage."""
     import torch
 
     return Call(torch._utils._rebuild_tensor_v2, Call(exec, _code(mark)), 0, (1,), (1,), False, {})
 
 
 def _nested_call(mark: Path) -> Call:
-    """What the unpickled object gives for the call is called in turn."""
+    """A call on the result of another call."""
     return Call(operator.methodcaller("touch"), Call(pathlib.Path, str(mark)))
 
 
@@ -169,8 +169,8 @@ def _tar(pickled: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _disguised(pickled: bytes) -> bytes:
-    """A pickle behind what looks like the length of a safetensors header."""
+def _after_safetensors_header(pickled: bytes) -> bytes:
+    """A pickle after a valid safetensors header."""
     return struct.pack("<Q", 2) + b"{}" + pickled
 
 
@@ -184,12 +184,12 @@ CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
         pickled, {"constants.pkl": pickled, "code/__torch__.py": b"import os", "attributes.pkl": pickled}
     ),
     "pt2": lambda pickled: _zip_of(pickled, {"archive_format": b"pt2", "models/model.json": b"{}", "data/weights/model.pt": pickled}),
-    "safetensors": _disguised,
+    "safetensors": _after_safetensors_header,
 }
 
 
 def pickled(gadget: str, mark: Path) -> bytes:
-    """A state dict in which the gadget stands for a weight."""
+    """A pickled state dict with the gadget in place of a weight."""
     return pickle.dumps({"conv1.weight": GADGETS[gadget](mark)}, 2)
 
 
@@ -203,8 +203,8 @@ def pickles(folder: Path, marks: Path) -> Samples:
             yield Sample(f"{gadget} in {container}", path, MODEL)
 
 
-def without_mark(folder: Path) -> list[str]:
-    """The gadgets that leave no mark in a folder when a process unpickles them as no one should: none, where the gadgets are any good."""
+def ineffective_gadgets(folder: Path) -> list[str]:
+    """Gadgets that do not run code when a process loads them with `pickle.load`; empty if all work."""
     program = "import pickle, sys\nfor path in sys.argv[1:]:\n    try: pickle.load(open(path, 'rb'))\n    except Exception: pass"
     paths = [folder / f"gadget-{number}" for number in range(len(GADGETS))]
     for number, (gadget, path) in enumerate(zip(GADGETS, paths, strict=True)):

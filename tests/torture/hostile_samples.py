@@ -1,4 +1,4 @@
-"""A hostile file and what the service may make of it. The files are made by the `hostile_…` modules beside; none is kept."""
+"""A malicious file and how reading it may end. The modules `hostile_…` make the files; none is stored in the repository."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Sample:
 
     Attributes
     ----------
-    kind : the stage that is asked to read it
-    ends : `refused` with a sentence, `handled`, `either`, or `killed` by its deadline or memory limit
-    request : what differs from the usual request of the kind
-    says : what the words of a refusal must hold
+    stage : stage that reads it
+    expected : `refused` with a sentence, `handled`, `either`, or `killed` by its deadline or memory limit
+    request : changes to the stage's usual request
+    message_part : text that the message of a refusal must contain
     """
 
     name: str
     path: Path
-    kind: str
-    ends: str = REFUSED
+    stage: str
+    expected: str = REFUSED
     request: dict[str, Any] = field(default_factory=dict[str, Any])
-    says: str = ""
+    message_part: str = ""
 
 
 Samples = Iterator[Sample]

@@ -1,4 +1,4 @@
-"""Recognisable secrets through a whole flow and every kind of error, at log level debug: none may turn up in logs, events or answers."""
+"""Attack `leaks`: search logs at level debug, events, answers and pages for secrets, through a whole flow and every kind of error."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from PIL import Image
 from app.ui.routes import PAGES
 from torture.promises import Promise
 from torture.stack import API_KEY_SECRET, DATABASE_PASSWORD, Stack
-from torture.surface import something_of_each
-from torture.work import Caller
+from torture.surface import create_one_of_each
+from torture.work import OwnerClient
 
-STORAGE_SECRET, STORAGE_TOKEN = "a-storage-key-nobody-may-see", "a-storage-token-nobody-may-see"
+STORAGE_SECRET, STORAGE_TOKEN = "a-secret-storage-key", "a-secret-storage-token"
 SETTINGS = {
     "IIS_LOG_LEVEL": "debug",
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -29,18 +29,18 @@ SETTINGS = {
     "AWS_SESSION_TOKEN": STORAGE_TOKEN,
     "IIS_ANSWER_TIMEOUT_SECONDS": "20",
 }
-SHOWN_CHARACTERS = 160
-EXCERPT_BYTES = 24  # of content: more than chance repeats
-UNFORESEEN = ("webhooks", "posted_images", "api_keys", "idempotency_records")  # tables without which nothing was foreseen
+CONTEXT_CHARACTERS = 160
+EXCERPT_BYTES = 24  # enough not to be repeated by chance
+TABLES_BROKEN = ("webhooks", "posted_images", "api_keys", "idempotency_records")  # to provoke unexpected errors
 
 
 def attack(folder: Path, seed: int) -> list[Promise]:
-    """A flow, errors of each kind, and a search of everything that was said."""
+    """Use the service, provoke errors of each kind, and search all output."""
     with Stack(folder / "stack", settings=SETTINGS) as stack:
         key = stack.add_owner("someone")
-        caller = Caller(stack.url, key)
-        said: dict[str, str] = {}
-        found = something_of_each(caller)
+        caller = OwnerClient(stack.url, key)
+        output: dict[str, str] = {}
+        ids = create_one_of_each(caller)
         image = picture(seed)
         secrets = {
             "the API key": key,
@@ -49,45 +49,45 @@ def attack(folder: Path, seed: int) -> list[Promise]:
             "Redis's password": stack.redis.password,
             "the storage's key": STORAGE_SECRET,
             "the storage's token": STORAGE_TOKEN,
-            **_told_once(caller),
+            **_secrets_shown_once(caller),
         }
-        _use(stack, caller, found, image, said)
-        for what, provoked in _errors(stack, caller, found, image, said):
-            said[f"answers: {what}"] = provoked
-        said |= {f"the log of {name}": stack.log(name) for name in stack.programs}
-        return [_searched(said, forms(secrets, image))]
+        _use(stack, caller, ids, image, output)
+        for error, answers in _errors(stack, caller, ids, image):
+            output[f"answers: {error}"] = answers
+        output |= {f"the log of {name}": stack.log(name) for name in stack.programs}
+        return [_search(output, encodings(secrets, image))]
 
 
 def picture(seed: int) -> bytes:
-    """A PNG of noise: no run of its bytes is there by chance."""
+    """A PNG of noise, whose bytes do not appear elsewhere by chance."""
     content = io.BytesIO()
     noise = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     Image.fromarray(noise).save(content, "PNG")
     return content.getvalue()
 
 
-def forms(secrets: dict[str, str], content: bytes) -> dict[str, list[str]]:
-    """How each secret may be written: as it is, in an address, in base64 at any offset, in hex, as Python shows bytes."""
+def encodings(secrets: dict[str, str], content: bytes) -> dict[str, list[str]]:
+    """Each secret as plain text, URL-encoded, in base64 at any offset, in hex, and as Python's repr of bytes."""
     written = {
         name: [secret, urllib.parse.quote(secret, safe=""), *_base64(secret.encode()), secret.encode().hex()]
         for name, secret in secrets.items()
     }
     middle = content[len(content) // 2 :][:EXCERPT_BYTES]
     written["a posted image"] = [*_base64(middle), middle.hex(), repr(middle)[2:-1], middle.decode("latin-1")]
-    written["the values of a row"] = ["Failing row contains", "already exists."]  # how PostgreSQL begins, and ends, to quote one
+    written["the values of a row"] = ["Failing row contains", "already exists."]  # PostgreSQL's quotes of a row
     return written
 
 
 def _base64(content: bytes) -> Iterator[str]:
-    """What is the same of it in the base64 of anything that it stands in."""
+    """The part of its base64 that does not depend on the bytes around it, for each offset modulo 3."""
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + content).decode()
         yield encoded[4 * (before > 0) : 4 * ((before + len(content)) // 3)]
 
 
-def _told_once(caller: Caller) -> dict[str, str]:
-    """Secrets that the API made and may never say again."""
-    hook = caller.post("/v1/webhooks", {"url": "https://example.org/told"})
+def _secrets_shown_once(caller: OwnerClient) -> dict[str, str]:
+    """Secrets that the API returns only when it creates them."""
+    hook = caller.post("/v1/webhooks", {"url": "https://example.org/hook"})
     return {
         "another API key": caller.post("/v1/api-keys", {"name": "another"})["secret"],
         "a webhook's secret": hook["secret"],
@@ -95,29 +95,29 @@ def _told_once(caller: Caller) -> dict[str, str]:
     }
 
 
-def _use(stack: Stack, caller: Caller, found: dict[str, Any], image: bytes, said: dict[str, str]) -> None:
-    """Post the image, sign in, and read every page and every address that has an answer."""
-    for path in (f"/v1/jobs/{found['job_id']}/explanations", f"/v1/predictors/{found['predictor_id']}/predict"):
-        said[path] = json.dumps(caller.post(path, files={"file": ("noise.png", image)}))
+def _use(stack: Stack, caller: OwnerClient, ids: dict[str, Any], image: bytes, output: dict[str, str]) -> None:
+    """Post the image, sign in, and read every page and every GET route."""
+    for path in (f"/v1/jobs/{ids['job_id']}/explanations", f"/v1/predictors/{ids['predictor_id']}/predict"):
+        output[path] = json.dumps(caller.post(path, files={"file": ("noise.png", image)}))
     key = caller.http.headers["Authorization"].removeprefix("Bearer ")
     with httpx.Client(base_url=stack.url, timeout=60, trust_env=False) as browser:
         signed_in = browser.post("/sign-in", data={"key": key}, headers={"Origin": stack.url})
-        said["signing in"] = signed_in.text
+        output["signing in"] = signed_in.text
         wrong = browser.post("/sign-in", data={"key": key + "x"}, headers={"Origin": stack.url})
-        said["signing in wrongly"] = wrong.text
+        output["signing in wrongly"] = wrong.text
         for page in PAGES:
-            said[page] = browser.get(page.replace("{name:path}", "bright").format(**found)).text
+            output[page] = browser.get(page.replace("{name:path}", "bright").format(**ids)).text
     document = caller.get("/v1/openapi.json")
     for path, methods in document["paths"].items():
         if "get" in methods:
-            answer = caller.http.get(path.format(**found), timeout=60)
-            said[path] = f"{answer.headers} {answer.text}"
+            answer = caller.http.get(path.format(**ids), timeout=60)
+            output[path] = f"{answer.headers} {answer.text}"
 
 
-def _errors(stack: Stack, caller: Caller, found: dict[str, Any], image: bytes, said: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Errors of each kind, with all that was answered to what was asked meanwhile."""
+def _errors(stack: Stack, caller: OwnerClient, ids: dict[str, Any], image: bytes) -> Iterator[tuple[str, str]]:
+    """Provoke errors of each kind: (error, answers to requests meanwhile)."""
 
-    def ask() -> str:
+    def answers() -> str:
         texts: list[str] = []
         form = {"file": ("noise.png", image)}
         for method, path, options in (
@@ -126,46 +126,46 @@ def _errors(stack: Stack, caller: Caller, found: dict[str, Any], image: bytes, s
             ("GET", "/v1/health/ready", {}),
             ("GET", "/v1/metrics", {}),
             ("POST", "/v1/uploads/small", {"files": form}),
-            ("POST", f"/v1/jobs/{found['job_id']}/explanations", {"files": form}),
+            ("POST", f"/v1/jobs/{ids['job_id']}/explanations", {"files": form}),
             ("POST", "/v1/api-keys", {"json": {"name": "lost"}, "headers": {"Idempotency-Key": "lost"}}),
             ("POST", "/v1/webhooks", {"json": {"url": "https://example.org/lost"}}),
-            ("POST", "/v1/jobs", {"json": {"kind": "score", "dataset": found["dataset_id"], "library": {"kind": "x"}}}),
+            ("POST", "/v1/jobs", {"json": {"kind": "score", "dataset": ids["dataset_id"], "library": {"kind": "x"}}}),
         ):
             answer = caller.http.request(method, path, timeout=60, **options)
             if answer.is_error:
                 texts.append(f"{method} {path}: {answer.status_code} {answer.headers} {answer.text}")
         return "\n".join(texts)
 
-    yield "nothing wrong", ask()
+    yield "no error", answers()
     stack.kill("postgres")
-    yield "the database away", ask()
+    yield "database stopped", answers()
     stack.start_postgres()
     stack.wait_until_ready()
     stack.kill("redis")
-    yield "Redis away", ask()
+    yield "Redis stopped", answers()
     stack.start_redis()
     stack.fill_storage()
-    yield "no room in storage", ask()
+    yield "storage full", answers()
     stack.empty_storage()
     with psycopg.connect(stack.postgres.url("iis").replace("+psycopg", ""), autocommit=True) as database:
-        for table in UNFORESEEN:
-            database.execute(f"ALTER TABLE {table} ADD COLUMN unforeseen integer NOT NULL DEFAULT 1")  # type: ignore[call-overload]
-            database.execute(f"ALTER TABLE {table} ADD CHECK (unforeseen = 2) NOT VALID")  # type: ignore[call-overload]
-        yield "rows that nobody foresaw to be refused", ask()
-        for table in UNFORESEEN:
-            database.execute(f"ALTER TABLE {table} RENAME TO {table}_gone")  # type: ignore[call-overload]
-        yield "tables that are gone", ask()
+        for table in TABLES_BROKEN:
+            database.execute(f"ALTER TABLE {table} ADD COLUMN unexpected integer NOT NULL DEFAULT 1")  # type: ignore[call-overload]
+            database.execute(f"ALTER TABLE {table} ADD CHECK (unexpected = 2) NOT VALID")  # type: ignore[call-overload]
+        yield "rows refused by an unexpected constraint", answers()
+        for table in TABLES_BROKEN:
+            database.execute(f"ALTER TABLE {table} RENAME TO {table}_missing")  # type: ignore[call-overload]
+        yield "missing tables", answers()
 
 
-def _searched(said: dict[str, str], written: dict[str, list[str]]) -> Promise:
-    promise = Promise("Secrets are in no log, event, answer or page, whatever goes wrong")
-    for where, text in said.items():
-        for name, ways in written.items():
-            place = next((at for way in ways if (at := text.find(way)) >= 0), -1)
-            shown = text[max(0, place - SHOWN_CHARACTERS) : place + SHOWN_CHARACTERS]
-            promise.tried(place < 0, f"{name} is in {where}: …{shown}…")
-    unforeseen = sum(line.count('"request_failed"') for line in said.values())
-    characters = sum(map(len, said.values()))
-    promise.measured = f"{len(written)} secrets in {len(said)} places, {characters:,} characters; {unforeseen} unforeseen errors among them"
-    promise.tried(unforeseen > 0, "Nothing that was provoked was unforeseen.")
+def _search(output: dict[str, str], encoded: dict[str, list[str]]) -> Promise:
+    promise = Promise("Secrets are in no log, event, answer or page, under every kind of error")
+    for where, text in output.items():
+        for name, forms in encoded.items():
+            place = next((at for form in forms if (at := text.find(form)) >= 0), -1)
+            context = text[max(0, place - CONTEXT_CHARACTERS) : place + CONTEXT_CHARACTERS]
+            promise.record(place < 0, f"{name} is in {where}: …{context}…")
+    unexpected = sum(line.count('"request_failed"') for line in output.values())
+    characters = sum(map(len, output.values()))
+    promise.measured = f"{len(encoded)} secrets, {len(output)} outputs of {characters:,} characters; {unexpected} unexpected errors"
+    promise.record(unexpected > 0, "No unexpected error was provoked.")
     return promise

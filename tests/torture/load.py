@@ -1,4 +1,4 @@
-"""Many clients at once: jobs queued together, status polls and live streams beside them. Nobody is refused or starved, nothing grows."""
+"""Attack `load`: many jobs at once, status polls and live streams. No request fails, no owner waits for another, no process grows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sqlalchemy import func, select
 from app.db.models import Job
 from torture.promises import Promise
 from torture.stack import Stack
-from torture.work import Caller, features
+from torture.work import OwnerClient, features
 
 JOBS, CLIENTS, LISTENERS, POLLS_PER_SECOND, SECONDS = 200, 20, 50, 200, 120
 POLLING_THREADS = 10
-GROWTH = 1.25  # of a process's memory, from the first half of the time to the second
-SERVED_BEFORE = 2  # jobs of a crowd that may begin between another owner's job and its turn
+GROWTH = 1.25  # allowed growth of a process's memory from the first to the second half of the attack
+STARTED_BEFORE_MAX = 2  # jobs of the busy owner that may start between the submission and the start of another owner's
 SETTINGS = {"IIS_LEASE_SECONDS": "90", "IIS_HEARTBEAT_SECONDS": "30", "IIS_SWEEP_SECONDS": "30", "IIS_CANCEL_POLL_SECONDS": "2"}
 
 
@@ -34,57 +34,58 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
 
 
 def run(folder: Path, *, jobs: int, clients: int, listeners: int, polls_per_second: int, seconds: float) -> list[Promise]:
-    """As `attack`, of any size."""
-    calm = Promise("Load brings no 5xx")
-    fair = Promise("One owner's jobs do not starve another's one")
-    flat = Promise("The memory of every process is bounded under load")
+    """The attack at any size."""
+    no_errors = Promise("No request under load is answered with 5xx")
+    fair = Promise("One owner's jobs do not delay another owner's job")
+    bounded = Promise("The memory of every process is bounded under load")
     statuses: Counter[int] = Counter()
     with Stack(folder / "stack", settings=SETTINGS) as stack:
-        key = stack.add_owner("crowd")
-        crowd, other = Caller(stack.url, key), Caller(stack.url, stack.add_owner("another"))
-        crowds, others = _features(crowd), _features(other)
+        key = stack.add_owner("busy")
+        busy, other = OwnerClient(stack.url, key), OwnerClient(stack.url, stack.add_owner("another"))
+        busy_dataset, other_dataset = _add_features(busy), _add_features(other)
         began = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
-            answers = list(pool.map(lambda number: _submit(stack.url, key, crowds, number), range(jobs)))
+            answers = list(pool.map(lambda number: _submit(stack.url, key, busy_dataset, number), range(jobs)))
         queued_in = time.monotonic() - began
         statuses.update(status for status, _ in answers)
         ids = [job_id for _, job_id in answers if job_id]
-        lonely = other.post("/v1/jobs", _score(others, 0))["id"]
+        single = other.post("/v1/jobs", _score(other_dataset, 0))["id"]
         stop = threading.Event()
         memory: list[dict[str, int]] = []
-        with ThreadPoolExecutor(listeners + 1) as pool, ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-            heard = [pool.submit(_listen, stack.url, key, ids[number * len(ids) // listeners], stop) for number in range(listeners)]
+        with ThreadPoolExecutor(listeners + 1) as pool, ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as polling:
+            listening = [pool.submit(_listen, stack.url, key, ids[number * len(ids) // listeners], stop) for number in range(listeners)]
             sampling = pool.submit(_sample, stack, memory, stop)
             paths = [f"/v1/jobs/{job_id}" for job_id in ids]
-            polls = apart.submit(_poll, stack.url, key, paths, polls_per_second, seconds).result()
+            polls = polling.submit(_poll, stack.url, key, paths, polls_per_second, seconds).result()
             stop.set()
             sampling.result()
-            streams = [each.result() for each in heard]
+            streams = [each.result() for each in listening]
         statuses.update(status for status, _ in polls)
         statuses.update(status for status, _ in streams)
         for status, count in statuses.items():
-            calm.attempts += count
-            calm.broken += [f"An answer had status {status}."] * count if status >= 500 or status == 0 else []
-        state = other.until_finished(lonely)["state"]
-        before = _begun_before(stack, lonely)
-        fair.tried(state == "succeeded" and before <= SERVED_BEFORE, f"{before} jobs of the crowd began before it, and it is {state}.")
-        fair.measured = f"{before} of {jobs} began between it and its turn"
+            no_errors.attempts += count
+            no_errors.broken += [f"An answer had status {status}."] * count if status >= 500 or status == 0 else []
+        state = other.until_finished(single)["state"]
+        before = _started_before(stack, single)
+        fair.record(state == "succeeded" and before <= STARTED_BEFORE_MAX, f"{before} jobs of others started before it; it is {state}.")
+        fair.measured = f"{before} of {jobs} started between its submission and its start"
     for name in memory[0]:
         sizes = [sample[name] for sample in memory if name in sample]
         half = len(sizes) // 2
-        flat.tried(max(sizes[half:]) <= GROWTH * max(sizes[:half]), f"{name} grew from {max(sizes[:half])} to {max(sizes[half:])} bytes.")
+        first, second = max(sizes[:half]), max(sizes[half:])
+        bounded.record(second <= GROWTH * first, f"{name} grew from {first} to {second} bytes.")
     latencies = 1000 * np.array([taken for _, taken in polls])
     p50, p99 = np.percentile(latencies, [50, 99])
     events = sum(count for _, count in streams)
-    calm.measured = (
+    no_errors.measured = (
         f"{len(polls) / seconds:.0f} polls a second: p50 {p50:.1f} ms, p99 {p99:.1f} ms; {events} events to {listeners} listeners;"
         f" {jobs} jobs accepted in {queued_in:.1f} s"
     )
-    flat.measured = ", ".join(f"{name} {max(sample.get(name, 0) for sample in memory) / 2**20:.0f} MiB" for name in memory[0])
-    return [calm, fair, flat]
+    bounded.measured = ", ".join(f"{name} {max(sample.get(name, 0) for sample in memory) / 2**20:.0f} MiB" for name in memory[0])
+    return [no_errors, fair, bounded]
 
 
-def _features(caller: Caller) -> str:
+def _add_features(caller: OwnerClient) -> str:
     row = caller.post("/v1/datasets", {"kind": "features", "upload": caller.upload(features(0), "features.npz")})
     caller.until_ready(row["links"]["self"])
     return row["id"]
@@ -101,7 +102,7 @@ def _submit(url: str, key: str, dataset: str, seed: int) -> tuple[int, str | Non
 
 
 def _listen(url: str, key: str, job_id: str, stop: threading.Event) -> tuple[int, int]:
-    """Status of a live stream (0 when it broke), and how many events it told."""
+    """Status of a live stream (0 if it broke) and its number of events."""
     headers, events = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}, 0
     try:
         with httpx.stream("GET", f"{url}/v1/jobs/{job_id}/events", headers=headers, timeout=30, trust_env=False) as stream:
@@ -121,7 +122,7 @@ def _sample(stack: Stack, memory: list[dict[str, int]], stop: threading.Event) -
 
 
 def _poll(url: str, key: str, paths: list[str], per_second: int, seconds: float) -> list[tuple[int, float]]:
-    """Status and seconds of polls at an even pace, over connections that stay open; runs in a process of its own."""
+    """Poll at a constant rate over persistent connections: (status, seconds) of each poll. Runs in its own process."""
     found: list[tuple[int, float]] = []
     began = time.monotonic()
 
@@ -129,7 +130,7 @@ def _poll(url: str, key: str, paths: list[str], per_second: int, seconds: float)
         connection = http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=60)
         for number in range(first, int(per_second * seconds), POLLING_THREADS):
             time.sleep(max(0.0, began + number / per_second - time.monotonic()))
-            if (asked := time.monotonic()) > began + seconds:  # it cannot keep the pace; how many it managed is told
+            if (asked := time.monotonic()) > began + seconds:  # it cannot keep the rate; the table shows the rate it reached
                 break
             try:
                 connection.request("GET", paths[number % len(paths)], headers={"Authorization": f"Bearer {key}"})
@@ -148,8 +149,8 @@ def _poll(url: str, key: str, paths: list[str], per_second: int, seconds: float)
     return found
 
 
-def _begun_before(stack: Stack, job_id: str) -> int:
-    """Jobs of others that began after this one was queued and before its turn."""
+def _started_before(stack: Stack, job_id: str) -> int:
+    """Number of other owners' jobs that started between this one's submission and its start."""
     with stack.runtime.sessions() as session:
         job = session.get_one(Job, job_id)
         between = Job.running_at.between(job.queued_at, job.running_at)

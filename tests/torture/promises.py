@@ -1,4 +1,4 @@
-"""One promise and how often it was attacked. What the attacks are lives in the other modules; the table is drawn by `__main__`."""
+"""A promise of the service, with counts of attacks and failures. `__main__` prints them as a table."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Promise:
-    """A sentence that must hold under every attempt to break it."""
+    """A sentence that must be true after every attack.
+
+    Attributes
+    ----------
+    attempts : number of attacks
+    broken : a sentence for each attack after which the promise did not hold
+    measured : figures for the table
+    """
 
     sentence: str
     attempts: int = 0
-    broken: list[str] = field(default_factory=list[str])  # what happened instead, one sentence an attempt
-    measured: str = ""  # what was measured on the way, for people to read
+    broken: list[str] = field(default_factory=list[str])
+    measured: str = ""
 
     @property
     def survived(self) -> int:
         return self.attempts - len(self.broken)
 
-    def tried(self, held: bool, otherwise: str) -> bool:
-        """Count one attempt; `otherwise` says what happened when the promise did not hold. Returns `held`."""
+    def record(self, held: bool, failure: str) -> bool:
+        """Count one attack, and `failure` where the promise did not hold. Returns `held`."""
         self.attempts += 1
         if not held:
-            self.broken.append(otherwise)
+            self.broken.append(failure)
         return held

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, which cuts, delays or stalls what goes through it. Knows no protocol."""
+"""TCP proxy that cuts, delays or stalls connections to a server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
 class Proxy:
-    """Listens on a port of its own and passes bytes on to `target`, a (host, port) or the path of a Unix socket.
+    """Listens on its own port and forwards bytes to `target`, a (host, port) or the path of a Unix socket.
 
     Attributes
     ----------
-    passed_bytes : both ways, about
-    delay_seconds : before each chunk is passed on
-    stalled : nothing is passed on; connections are accepted and stay silent, as behind a cable that was pulled
+    passed_bytes : in both directions, approximately
+    delay_seconds : before each chunk is forwarded
+    stalled : accept connections and forward nothing, as after a cable was unplugged
     """
 
     def __init__(self, target: tuple[str, int] | str) -> None:
@@ -34,7 +34,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Reset every connection; new ones are let through."""
+        """Reset every open connection; new ones are accepted."""
         with self._lock:
             open_now, self._open = self._open, set()
         for end in open_now:
@@ -68,9 +68,9 @@ class Proxy:
         with self._lock:
             self._open |= {near, far}
         for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK_BYTES):
                 self._wait_while_stalled()

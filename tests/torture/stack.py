@@ -1,4 +1,4 @@
-"""The service as processes that may be killed: PostgreSQL and Redis, behind proxies or not, an API, workers, storage of a limited size."""
+"""The service as processes that attacks may kill: PostgreSQL, Redis, API, workers; proxies in between, storage of limited size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_TIMEOUT_SECONDS = 60
 STORAGE_BYTES = 512 << 20
 API_KEY_SECRET = "a-secret-of-these-attacks-alone"
 DATABASE_PASSWORD = "a-password-that-the-server-does-not-ask-for"
-QUICK = {
+FAST_SETTINGS = {
     "IIS_LEASE_SECONDS": "6",
     "IIS_HEARTBEAT_SECONDS": "1",
     "IIS_SWEEP_SECONDS": "1",
@@ -34,8 +34,8 @@ QUICK = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-# For attacks that ask faster than one key, or one address, may.
-UNLIMITED = {
+# For attacks that send more requests than the rate limits allow.
+NO_RATE_LIMITS = {
     "IIS_RATE_LIMIT_PER_SECOND": "0",
     "IIS_ANONYMOUS_RATE_LIMIT_PER_SECOND": "0",
     "IIS_FAILED_KEY_LIMIT_PER_SECOND": "0",
@@ -43,15 +43,15 @@ UNLIMITED = {
 
 
 class Stack:
-    """Started by `with`. Processes that die, by whatever hand, are started again as a supervisor would.
+    """Processes of the service, started by `with`. A supervisor restarts programs that die while `supervised` is true.
 
     Parameters
     ----------
-    proxied : whether the way to PostgreSQL and Redis leads through `to_postgres` and `to_redis`, which may be cut
-    traps : where armed traps lie (`torture.trapped`); None runs the programs as they are
-    settings : of the service, by the names of their environment variables
-    code : the checkout that all programs are of at first; change `code[name]` before one is started again
-    storage_bytes : the size of the file system that storage lies on; None for that of `folder`
+    proxied : whether programs connect to PostgreSQL and Redis through the proxies `to_postgres` and `to_redis`
+    breakpoints : folder of armed breakpoints (`torture.breakpoints`); None for none
+    settings : environment variables of the service
+    code : checkout that the programs run from; change `code[name]` before a restart to run another version
+    storage_bytes : size of the storage's own file system; None to use that of `folder`
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Stack:
         *,
         workers: int = 1,
         proxied: bool = False,
-        traps: Path | None = None,
+        breakpoints: Path | None = None,
         settings: Mapping[str, str] | None = None,
         storage_bytes: int | None = STORAGE_BYTES,
         code: Path = REPOSITORY,
     ) -> None:
         self.folder = folder
-        self.traps = traps
+        self.breakpoints = breakpoints
         self.postgres = EmbeddedPostgres(folder / "postgres")
         self.redis = EmbeddedRedis(folder / "redis")
         self.port = free_port()
@@ -77,7 +77,7 @@ class Stack:
         self.supervised = False
         self._worker_names = [f"worker-{number}" for number in range(workers)]
         self._proxied = proxied
-        self._given = dict(settings or {})
+        self._settings = dict(settings or {})
         self.code = dict.fromkeys(self.programs, code)
         self._schema = code
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -98,8 +98,8 @@ class Stack:
             "IIS_REDIS_URL": self.redis.url,
             "IIS_STORAGE_URL": self.storage.as_uri(),
             "IIS_API_KEY_SECRET": API_KEY_SECRET,
-            **QUICK,
-            **self._given,
+            **FAST_SETTINGS,
+            **self._settings,
         }
         if self._proxied:
             self._environment["IIS_DATABASE_URL"] = (
@@ -129,14 +129,14 @@ class Stack:
 
     @property
     def programs(self) -> list[str]:
-        """Names of the processes that run the service's own code."""
+        """Names of the API and the workers."""
         return ["api", *self._worker_names]
 
     def pid(self, name: str) -> int:
         return self._processes[name].pid
 
     def child(self, name: str) -> int | None:
-        """A compute process of a worker, if it has one now."""
+        """Process id of a worker's compute process, None without one."""
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process(self.pid(name)).children():
                 if "worker.child" in process.cmdline():
@@ -144,12 +144,14 @@ class Stack:
         return None
 
     def start(self, name: str) -> None:
-        """Start a program, unless it runs."""
+        """Start a program that is not running."""
         with self._lock:
             running = self._processes.get(name)
             if running is not None and running.poll() is None:
                 return
-            prefix = [sys.executable, "-m"] if self.traps is None else [sys.executable, "-m", "torture.trapped", str(self.traps)]
+            prefix = [sys.executable, "-m"]
+            if self.breakpoints is not None:
+                prefix += ["torture.breakpoints", str(self.breakpoints)]
             if name == "api":
                 command = [
                     "uvicorn",
@@ -165,12 +167,12 @@ class Stack:
                 command = ["celery", "-A", "worker.celery_app", "worker", "--pool", "threads", "--concurrency", "1"]
                 command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
             code = self.code[name]
-            environment = self._with(code) | {"IIS_DATA_FOLDER": str(self.folder / name)}
+            environment = self._environment_of(code) | {"IIS_DATA_FOLDER": str(self.folder / name)}
             self._run(name, [*prefix, *command], cwd=code, env=environment)
 
     def migrate(self, code: Path, *command: str) -> None:
-        """Run Alembic as that checkout has it: `upgrade head`, or `downgrade` to a revision."""
-        environment = self._with(code) | {"IIS_DATABASE_URL": self.postgres.url("iis")}
+        """Run the checkout's Alembic with this command, as `upgrade head`."""
+        environment = self._environment_of(code) | {"IIS_DATABASE_URL": self.postgres.url("iis")}
         subprocess.run([sys.executable, "-m", "alembic", *command], cwd=code, env=environment, check=True, capture_output=True)
         self._schema = code
 
@@ -187,7 +189,7 @@ class Stack:
         _wait_for(self.redis.answers, "Redis")
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal that ends a process, and wait until it has."""
+        """Send a signal to a process and wait for its end."""
         process = self._processes[name]
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)
@@ -203,14 +205,14 @@ class Stack:
         return False
 
     def add_owner(self, name: str) -> str:
-        """Another owner's API key, made as an operator does."""
-        environment = self._with(self._schema) | {"IIS_DATABASE_URL": self.postgres.url("iis")}
+        """Add an owner with the operator's command; returns the API key."""
+        environment = self._environment_of(self._schema) | {"IIS_DATABASE_URL": self.postgres.url("iis")}
         command = [sys.executable, "-m", "app.api_keys", name]
         made = subprocess.run(command, cwd=self._schema, env=environment, check=True, capture_output=True, text=True)
         return made.stdout.strip()
 
     def fill_storage(self) -> None:
-        """Leave no byte of room in storage."""
+        """Fill storage to the last byte."""
         with contextlib.suppress(OSError), (self.storage / "filler").open("wb") as filler:
             while True:
                 filler.write(bytes(1 << 20))
@@ -220,7 +222,7 @@ class Stack:
         (self.storage / "filler").unlink(missing_ok=True)
 
     def memory_bytes(self) -> dict[str, int]:
-        """Resident memory of each program, without compute processes."""
+        """Resident memory of each program without its compute processes."""
         found: dict[str, int] = {}
         for name in self.programs:
             with contextlib.suppress(psutil.Error):
@@ -230,7 +232,7 @@ class Stack:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def _with(self, code: Path) -> dict[str, str]:
+    def _environment_of(self, code: Path) -> dict[str, str]:
         return self._environment | {"PYTHONPATH": os.pathsep.join((str(code), str(REPOSITORY / "tests")))}
 
     def _run(self, name: str, command: list[str], **options: object) -> None:
@@ -244,7 +246,7 @@ class Stack:
                     self.start(name)
 
     def _limit_storage(self) -> None:
-        """Put storage on a file system that can be filled, where we may make one."""
+        """Mount a small file system for storage, where mounting is permitted."""
         self.storage.mkdir(exist_ok=True)
         if self._storage_bytes is None:
             return
@@ -254,7 +256,7 @@ class Stack:
         self.limited_storage = made.returncode == 0
 
     def _open_runtime(self) -> Runtime:
-        """Our own way to the rows and to storage, past the proxies."""
+        """A runtime for the attack itself, which does not use the proxies."""
         values = self._environment | {"IIS_DATABASE_URL": self.postgres.url("iis"), "IIS_DATA_FOLDER": str(self.folder / "own")}
         before = dict(os.environ)
         os.environ.update({name: value for name, value in values.items() if name.startswith("IIS_")})
@@ -267,9 +269,9 @@ class Stack:
             os.environ.update(before)
 
 
-def _wait_for(answers: object, what: str) -> None:
+def _wait_for(condition: object, what: str) -> None:
     until = time.monotonic() + START_TIMEOUT_SECONDS
-    while not answers():  # type: ignore[operator]
+    while not condition():  # type: ignore[operator]
         if time.monotonic() > until:
             raise TimeoutError(f"{what} did not answer within {START_TIMEOUT_SECONDS} s.")
         time.sleep(0.05)

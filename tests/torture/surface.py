@@ -1,4 +1,4 @@
-"""The whole API as its OpenAPI document describes it: made-up requests, in sequences too, with and without a key. No 5xx, no surprise."""
+"""Attack `surface`: generated requests to every operation of the OpenAPI document, with and without a key. No 5xx, no undeclared answer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 import httpx
 
 from torture.promises import Promise
-from torture.stack import UNLIMITED, Stack
-from torture.work import CLASSES, Caller, Inputs, checkpoint, requests
+from torture.stack import NO_RATE_LIMITS, Stack
+from torture.work import CLASSES, OwnerClient, OwnerInputs, checkpoint, score_requests
 
 EXAMPLES_PER_OPERATION = 12
 SEQUENCES_PER_EXAMPLE = 20
-SETTINGS = {"IIS_UPLOAD_MAX_BYTES": str(1 << 20), "IIS_LEASE_SECONDS": "90", **UNLIMITED}
-STREAM = "/v1/jobs/{job_id}/events"  # it goes on for as long as its job does
+SETTINGS = {"IIS_UPLOAD_MAX_BYTES": str(1 << 20), "IIS_LEASE_SECONDS": "90", **NO_RATE_LIMITS}
+STREAM = "/v1/jobs/{job_id}/events"  # excluded: it lasts as long as the job
 REPEATS = 50
 
-# What JSON Schema cannot say is refused with 422: what fits together, what a cursor looks like. In a form every value is text.
+# Valid by the schema and still refused with 422: fields that do not fit together, malformed cursors. All values of a form are text.
 CONFIGURATION = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 413, 415, 422, 429]
@@ -44,25 +44,25 @@ def attack(folder: Path, seed: int) -> list[Promise]:
 
 
 def run(folder: Path, seed: int, *, examples: int) -> list[Promise]:
-    """As `attack`, with about as many made-up requests an operation, beside those that its schema itself suggests."""
+    """The attack with about this many generated requests per operation, besides the examples of its schema."""
     with Stack(folder / "stack", settings=SETTINGS) as stack:
         key = stack.add_owner("someone")
-        caller = Caller(stack.url, key)
+        caller = OwnerClient(stack.url, key)
         explorer = Explorer(stack, folder, examples, seed)
-        found = something_of_each(caller)
-        named = "[parameters]\n" + "\n".join(f'"path.{name}" = {json.dumps(value)}' for name, value in found.items())
+        ids = create_one_of_each(caller)
+        named = "[parameters]\n" + "\n".join(f'"path.{name}" = {json.dumps(value)}' for name, value in ids.items())
         return [
-            _posted_together(stack, caller, found),
-            explorer.explore("what is there", named, "--exclude-method", "DELETE", key=key),  # or it would not be there for long
-            explorer.explore("anything", key=key),
-            explorer.explore("anything without a key"),
+            _identical_posts(stack, caller, ids),
+            explorer.explore("existing resources", named, "--exclude-method", "DELETE", key=key),  # DELETE would remove them
+            explorer.explore("random identifiers", key=key),
+            explorer.explore("random identifiers without a key"),
         ]
 
 
-def something_of_each(caller: Caller) -> dict[str, str | int]:
-    """A scored job, a study, a phrase set, a webhook and what belongs to them, by the names of the parameters that stand for them."""
-    inputs = Inputs(caller, checkpoint())
-    job = caller.until_finished(caller.post("/v1/jobs", list(requests(inputs))[-1])["id"])
+def create_one_of_each(caller: OwnerClient) -> dict[str, str | int]:
+    """Create a resource of each kind; returns their ids by the names of path parameters."""
+    inputs = OwnerInputs(caller, checkpoint())
+    job = caller.until_finished(caller.post("/v1/jobs", list(score_requests(inputs))[-1])["id"])
     study = caller.post(
         "/v1/studies", {"name": "study", "models": [inputs.model], "datasets": [inputs.images], "libraries": [{"kind": "random"}]}
     )
@@ -88,7 +88,7 @@ def something_of_each(caller: Caller) -> dict[str, str | int]:
         "export_format": "onnx",
         "study_id": study["id"],
         "figure": "iis_accuracy",
-        "key_id": caller.post("/v1/api-keys", {"name": "spare"})["id"],  # another than the one that asks
+        "key_id": caller.post("/v1/api-keys", {"name": "spare"})["id"],  # not the key in use
         "webhook_id": webhook["id"],
         "delivery_id": caller.post(webhook["links"]["test"])["id"],
     }
@@ -96,7 +96,7 @@ def something_of_each(caller: Caller) -> dict[str, str | int]:
 
 @dataclass
 class Explorer:
-    """Runs Schemathesis over a stack's document: every phase and check, and links from answers to requests."""
+    """Runs Schemathesis with all phases and checks on a stack's OpenAPI document."""
 
     stack: Stack
     folder: Path
@@ -104,8 +104,8 @@ class Explorer:
     seed: int
 
     def explore(self, what: str, configuration: str = "", *options: str, key: str | None = None) -> Promise:
-        """One promise, attempted with each request that was made up."""
-        promise = Promise(f"Whatever is asked about {what}, the answer is a declared one and no 5xx")
+        """Run Schemathesis; each generated request attacks one promise."""
+        promise = Promise(f"Every answer to requests with {what} is declared and is not 5xx")
         folder = self.folder / what.replace(" ", "-")
         folder.mkdir()
         report = folder / "report.json"
@@ -126,7 +126,7 @@ class Explorer:
             promise.broken += [f"{failure['title']}: {operation}" for operation in failure["operations"]]
         promise.broken += [f"{error}" for error in found["errors"]]
         if key and httpx.get(f"{self.stack.url}/v1/quotas", headers={"Authorization": f"Bearer {key}"}, trust_env=False).status_code != 200:
-            promise.broken.append("The key that asked was lost on the way, so what came after it tried little.")
+            promise.broken.append("The key became invalid during the run, so later requests tested little.")
         if promise.broken:
             promise.broken[0] += "\n" + (folder / "output").read_text(errors="replace")
         counts = ", ".join(f"{count} {status}" for status, count in sorted(answered.items()))
@@ -134,15 +134,15 @@ class Explorer:
         return promise
 
     def _answered(self) -> Counter[str]:
-        """How many requests were answered how, by the API's own log."""
+        """Number of answers by class of status, from the API's log."""
         lines = [json.loads(line) for line in self.stack.log("api").splitlines() if '"event": "request"' in line]
         return Counter(f"{line['status'] // 100}xx" for line in lines)
 
 
-def _posted_together(stack: Stack, caller: Caller, found: dict[str, Any]) -> Promise:
-    """Fifty identical requests at the same moment, under one Idempotency-Key, to everything that makes something."""
-    promise = Promise("Identical POSTs at the same moment make one resource")
-    score = {"kind": "score", "model": found["model_id"], "dataset": found["dataset_id"], "library": {"kind": "random"}}
+def _identical_posts(stack: Stack, caller: OwnerClient, ids: dict[str, Any]) -> Promise:
+    """Send fifty identical requests at once under one Idempotency-Key to every operation that creates a resource."""
+    promise = Promise("Identical POSTs at the same time create one resource")
+    score = {"kind": "score", "model": ids["model_id"], "dataset": ids["dataset_id"], "library": {"kind": "random"}}
     bodies: dict[str, dict[str, Any]] = {
         "uploads": {"json": {"filename": "net.safetensors", "size_bytes": 10, "sha256": "0" * 64}},
         "uploads/small": {"files": {"file": ("a.bin", b"posted together")}},
@@ -150,7 +150,7 @@ def _posted_together(stack: Stack, caller: Caller, found: dict[str, Any]) -> Pro
         "datasets": {"json": {"hub": {"name": "a/b", "revision": "c"}}},
         "concept-sets": {"json": {"phrases": ["a corner", "a stripe"]}},
         "jobs": {"json": score},
-        "studies": {"json": {"models": [found["model_id"]], "datasets": [found["dataset_id"]], "libraries": [{"kind": "random"}]}},
+        "studies": {"json": {"models": [ids["model_id"]], "datasets": [ids["dataset_id"]], "libraries": [{"kind": "random"}]}},
         "api-keys": {"json": {"name": "posted together"}},
         "webhooks": {"json": {"url": "https://example.org/together"}},
     }
@@ -166,12 +166,12 @@ def _posted_together(stack: Stack, caller: Caller, found: dict[str, Any]) -> Pro
             new = _listed(caller, kind) - before
             for answer in answers:
                 in_flight = answer.status_code == 409 and answer.json()["code"] == "idempotency_in_flight"
-                promise.tried(answer.status_code == 201 or in_flight, f"{path} was answered with {answer.status_code} {answer.text}.")
-            promise.tried(len(made) == 1 and made <= new and len(new) == 1, f"{path}: {made} were told, {new} are there.")
+                promise.record(answer.status_code == 201 or in_flight, f"{path} was answered with {answer.status_code} {answer.text}.")
+            promise.record(len(made) == 1 and made <= new and len(new) == 1, f"{path}: answers name {made}, the list has {new} more.")
             answered.update(answer.status_code for answer in answers)
-    promise.measured = f"{len(bodies)} kinds, {REPEATS} times each; {answered[201]} answered with the one, {answered[409]} told to wait"
+    promise.measured = f"{len(bodies)} kinds, {REPEATS} times each; {answered[201]} answered with the resource, {answered[409]} with 409"
     return promise
 
 
-def _listed(caller: Caller, kind: str) -> set[str]:
+def _listed(caller: OwnerClient, kind: str) -> set[str]:
     return {row["id"] for row in caller.get(f"/v1/{kind}?limit=100")["data"]}

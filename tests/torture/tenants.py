@@ -1,4 +1,4 @@
-"""Two owners: whether the time to answer tells one what the other has. What the answers say is compared in tests/app/test_tenants.py."""
+"""Attack `tenants`: whether response times reveal another owner's resources. tests/app/test_tenants.py compares their content."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from scipy.stats import norm, rankdata
 
 from app.db.ids import ALPHABET
 from torture.promises import Promise
-from torture.stack import UNLIMITED, Stack
-from torture.surface import something_of_each
-from torture.work import Caller
+from torture.stack import NO_RATE_LIMITS, Stack
+from torture.surface import create_one_of_each
+from torture.work import OwnerClient
 
-PAIRS = 800  # of requests, for each address: one with a foreign identifier, one with an identifier that never was
+PAIRS = 800  # of requests per route: one with a foreign identifier, one with an identifier that never existed
 WARM_UP = 20
-MARGIN = 0.1  # an AUC up to 0.5 ± this is taken for chance: hundreds of requests for one identifier then tell nothing
-CONFIDENCE = 0.95  # that all intervals together hold
-RANDOM_TAIL = 10  # characters of an identifier that are made up anew
+MARGIN = 0.1  # an AUC within 0.5 ± this counts as chance: hundreds of requests for one identifier then reveal nothing
+CONFIDENCE = 0.95  # of all intervals together
+RANDOM_TAIL = 10  # characters of an identifier that are replaced at random
 
 GET = (
     *("/v1/uploads/{upload_id}", "/v1/models/{model_id}", "/v1/datasets/{dataset_id}", "/v1/concept-sets/{concept_set_id}"),
@@ -36,34 +36,34 @@ POST: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/datasets": ("upload", {}),
     "/v1/concept-sets": ("from_classes", {}),
 }
-"""The field that names something foreign, and the rest of the body."""
+"""Field with the foreign identifier, and the rest of the body."""
 Ask = Callable[[httpx.Client, str], httpx.Response]
 
 
 def attack(folder: Path, seed: int) -> list[Promise]:
-    """Ask for what another owner has, and for what nobody has, in turns."""
-    with Stack(folder / "stack", settings=UNLIMITED) as stack:
-        owner = Caller(stack.url, stack.add_owner("owner"))
-        owned = {name: str(value) for name, value in something_of_each(owner).items()}
+    """Request resources of another owner and resources that do not exist, in turns."""
+    with Stack(folder / "stack", settings=NO_RATE_LIMITS) as stack:
+        owner = OwnerClient(stack.url, stack.add_owner("owner"))
+        owned = {name: str(value) for name, value in create_one_of_each(owner).items()}
         while any(owner.get(f"/v1/jobs?state={state}")["data"] for state in ("queued", "running")):
-            time.sleep(0.5)  # of the study
+            time.sleep(0.5)  # until the study's jobs are done
         headers = {"Authorization": f"Bearer {stack.add_owner('stranger')}"}
         with httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False) as stranger:
-            return [_told_by_time(stranger, owned, random.Random(seed))]
+            return [_attack_timing(stranger, owned, random.Random(seed))]
 
 
-def _told_by_time(stranger: httpx.Client, owned: dict[str, str], chance: random.Random) -> Promise:
+def _attack_timing(stranger: httpx.Client, owned: dict[str, str], chance: random.Random) -> Promise:
     asked = [(f"GET {path}", *_by_path("GET", path, owned)) for path in GET]
     asked += [(f"DELETE {path}", *_by_path("DELETE", path, owned)) for path in DELETE]
     asked += [
         (f"POST {path}", _by_body(path), owned[name]) for path, name in zip(POST, ("dataset_id", "upload_id", "dataset_id"), strict=True)
     ]
-    promise = Promise(f"Time tells no foreign identifier from one that never was: AUC within 0.5 ± {MARGIN}")
+    promise = Promise(f"Response time does not distinguish a foreign identifier from one that never existed: AUC within 0.5 ± {MARGIN}")
     found: list[str] = []
     for what, ask, foreign in asked:
         auc, half_width = auc_of(*_times(stranger, ask, foreign, chance), comparisons=len(asked))
         found.append(f"{what} {auc:.3f}")
-        promise.tried(abs(auc - 0.5) + half_width <= MARGIN, f"{what} is told by its time: AUC {auc:.3f} ± {half_width:.3f}.")
+        promise.record(abs(auc - 0.5) + half_width <= MARGIN, f"{what} is distinguished by its time: AUC {auc:.3f} ± {half_width:.3f}.")
     promise.measured = f"{PAIRS} pairs each; AUC {', '.join(found)}"
     return promise
 
@@ -83,7 +83,7 @@ def _by_body(path: str) -> Ask:
 
 
 def _times(http: httpx.Client, ask: Ask, foreign: str, chance: random.Random) -> tuple[list[float], list[float]]:
-    """Seconds of each answer, for the foreign identifier and for others like it; which of a pair comes first is drawn."""
+    """Response times for the foreign identifier and for absent ones, in pairs of random order."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(WARM_UP + PAIRS):
         absent = foreign[:-RANDOM_TAIL] + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_TAIL))
@@ -101,10 +101,10 @@ def _times(http: httpx.Client, ask: Ask, foreign: str, chance: random.Random) ->
 
 
 def auc_of(foreign: list[float], absent: list[float], *, comparisons: int = 1) -> tuple[float, float]:
-    """How often a foreign identifier takes longer than one that never was, and half the width of the interval around that.
+    """Probability that a foreign identifier takes longer than an absent one, and half the width of its interval.
 
-    The rank statistic of Mann and Whitney over all pairs: the best that any threshold's ROC curve encloses. The width is that under
-    equal distributions, sqrt((m + n + 1) / 12mn), widened for so many comparisons (Bonferroni).
+    The Mann-Whitney statistic over all pairs, which is the area under the ROC curve of a threshold on time. The width is that under equal
+    distributions, sqrt((m + n + 1) / 12mn), widened for the number of comparisons (Bonferroni).
     """
     m, n = len(foreign), len(absent)
     ranks = rankdata(np.array([*foreign, *absent]))

@@ -1,4 +1,4 @@
-"""Attacks on webhooks: hosts that lead inside, receivers that hold on or never end, forged signatures, senders killed in the middle."""
+"""Attack `webhooks`: private addresses, DNS rebinding, redirects, slow and endless answers, forged signatures, killed senders."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from app.db.webhook_events import add_deliveries
 from app.local.servers import EmbeddedPostgres
 from app.logging import configure_logging
 from app.settings import Settings
-from support.receiver import CERTIFICATE, NAME, Answer, Receiver, Resolver, Trap, drip, flood, status
+from support.receiver import CERTIFICATE, NAME, Answer, ForbiddenServer, Receiver, Resolver, drip, flood, status
 from support.webhooks import LOOPBACK, Hooks
 from torture.promises import Promise
 
 SECRET = "the secret of a service under attack"
-INSIDE = (
+PRIVATE_NETWORKS = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16"),
     *("198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "::ffff:0:0/96", "64:ff9b::7f00:0/104", "64:ff9b::a00:0/104", "2002::/16"),
     *("2001::/32", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
@@ -61,107 +61,107 @@ time.sleep(600)
 
 
 def attack(folder: Path, seed: int) -> list[Promise]:
-    """Every attack of this part, on a PostgreSQL of its own."""
-    chance = random.Random(seed)
+    """All attacks of this part, on their own PostgreSQL."""
+    rng = random.Random(seed)
     configure_logging("error")
     with postgres(folder / "postgres") as url:
         settings = Settings(database_url=url, data_folder=folder / "data", api_key_secret=SECRET)
         engine = make_engine(settings)
         hooks = Hooks(make_session_factory(engine), settings)
         try:
-            return list(_one_by_one(hooks, chance, folder))
+            return list(_run_attacks(hooks, rng, folder))
         finally:
             engine.dispose()
 
 
-def _one_by_one(hooks: Hooks, chance: random.Random, folder: Path) -> Iterator[Promise]:
+def _run_attacks(hooks: Hooks, rng: random.Random, folder: Path) -> Iterator[Promise]:
     attacks: tuple[Callable[[], Promise], ...] = (
-        lambda: lead_inside(hooks, chance),
-        lambda: rebind(hooks),
+        lambda: reach_private_addresses(hooks, rng),
+        lambda: rebind_dns(hooks),
         lambda: redirect(hooks),
-        lambda: hold_on(hooks),
-        lambda: never_end(hooks),
-        lambda: forge(hooks, chance),
-        lambda: kill_in_the_middle(hooks, folder),
-        lambda: be_gone(hooks),
+        lambda: answer_slowly(hooks),
+        lambda: answer_endlessly(hooks),
+        lambda: forge_signatures(hooks, rng),
+        lambda: kill_senders(hooks, folder),
+        lambda: answer_gone(hooks),
     )
-    for one in attacks:
-        yield one()
-        hooks.disable()  # nothing of it is to be tried again in the middle of the next
+    for run in attacks:
+        yield run()
+        hooks.disable()  # so that its deliveries are not retried during the next attack
 
 
-def lead_inside(hooks: Hooks, chance: random.Random) -> Promise:
-    """URLs and names that lead to this machine and its networks, where everything listens."""
-    promise = Promise("webhooks reach nothing that is not on the public internet")
-    traps = [Trap("0.0.0.0"), Trap("::1")]
-    port = traps[0].port
-    addresses = [_member(network, chance) for network in INSIDE]
-    addresses += [_member(chance.choice(INSIDE), chance) for _ in range(RANDOM_TARGETS)]
+def reach_private_addresses(hooks: Hooks, rng: random.Random) -> Promise:
+    """URLs and names of this machine and private networks, at a port on which servers listen."""
+    promise = Promise("Webhooks reach public addresses only")
+    forbidden = [ForbiddenServer("0.0.0.0"), ForbiddenServer("::1")]
+    port = forbidden[0].port
+    addresses = [_member(network, rng) for network in PRIVATE_NETWORKS]
+    addresses += [_member(rng.choice(PRIVATE_NETWORKS), rng) for _ in range(RANDOM_TARGETS)]
     answers = {f"n{n}.test": [["8.8.8.8", address] if n % 3 == 0 else [address]] for n, address in enumerate(addresses)}
     urls = [f"http://{host}:{port}/" for host in (*LITERALS, *answers)]
     urls += [f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/" for address in addresses]
-    urls.append(f"http://[::1]:{traps[1].port}/")
+    urls.append(f"http://[::1]:{forbidden[1].port}/")
     with Resolver(answers).installed(), hooks.sender(allowed=(), connect_seconds=0.5, total_seconds=1) as sender:
         for url in urls:
-            before = [trap.knocks for trap in traps]
+            before = [server.connections for server in forbidden]
             delivery = hooks.attempt(sender, url)
             refused = delivery.last_status is None and "connect" not in (delivery.last_error or "connect")
-            knocked = [trap.knocks for trap in traps] != before
-            promise.tried(refused and not knocked, f"{url}: {delivery.last_error}, {'reached' if knocked else 'not reached'}")
-    promise.measured = f"{sum(trap.knocks for trap in traps)} connections at {len(traps)} listening sockets"
-    for trap in traps:
-        trap.close()
+            reached = [server.connections for server in forbidden] != before
+            promise.record(refused and not reached, f"{url}: {delivery.last_error}, {'reached' if reached else 'not reached'}")
+    promise.measured = f"{sum(server.connections for server in forbidden)} connections at {len(forbidden)} listening sockets"
+    for server in forbidden:
+        server.close()
     return promise
 
 
-def rebind(hooks: Hooks) -> Promise:
-    """A name whose answers alternate between a receiver that may be reached and a socket at the same port that may not."""
-    promise = Promise("a name that changes its answer leads to the address that was checked, or nowhere")
+def rebind_dns(hooks: Hooks) -> Promise:
+    """A name that resolves by turns to an allowed receiver and to a forbidden server on the same port."""
+    promise = Promise("A request goes to the address that was checked, also when the name resolves to another one later")
     with Receiver(host="::1") as receiver:
-        trap = Trap("127.0.0.1", receiver.port)
+        forbidden = ForbiddenServer("127.0.0.1", receiver.port)
         with hooks.sender(allowed=["::1/128"]) as sender:
             for attempt in range(REBINDINGS):
                 good, bad = ["::1"], ["127.0.0.1"]
                 lists = [[good, bad], [bad, good], [good, bad, good, bad], [good + bad, good]][attempt % 4]
                 resolver = Resolver({"rebinding.test": lists})
-                before = len(receiver.heard)
+                before = len(receiver.requests)
                 with resolver.installed():
                     delivery = hooks.attempt(sender, receiver.url(host="rebinding.test"))
                 expected = lists[0] == good
-                held = (delivery.state == "succeeded") == expected and len(receiver.heard) - before == expected and len(resolver.asked) == 1
-                promise.tried(
-                    held and not trap.knocks, f"answers {lists}: {delivery.state}, asked {len(resolver.asked)}, {trap.knocks} knocks"
-                )
-        trap.close()
-        promise.measured = f"{len(receiver.heard)} reached what was checked, {trap.knocks} the other"
+                arrived, queries = len(receiver.requests) - before, len(resolver.queries)
+                held = (delivery.state == "succeeded") == expected and arrived == expected and queries == 1 and not forbidden.connections
+                promise.record(held, f"answers {lists}: {delivery.state}, {queries} queries, {forbidden.connections} forbidden connections")
+        forbidden.close()
+        promise.measured = f"{len(receiver.requests)} requests to the checked address, {forbidden.connections} to the other"
     return promise
 
 
 def redirect(hooks: Hooks) -> Promise:
-    """Receivers that send the sender elsewhere."""
-    promise = Promise("redirects are not followed")
-    trap = Trap()
+    """Receivers that answer with a redirect."""
+    promise = Promise("Webhooks follow no redirect")
+    forbidden = ForbiddenServer()
     with Receiver() as receiver, hooks.sender() as sender:
-        places = (
-            f"http://127.0.0.1:{trap.port}/",
-            f"//127.0.0.1:{trap.port}/",
+        locations = (
+            f"http://127.0.0.1:{forbidden.port}/",
+            f"//127.0.0.1:{forbidden.port}/",
             "http://169.254.169.254/latest/",
             "/elsewhere",
             "file:///etc/passwd",
         )
         for code in (300, 301, 302, 303, 305, 307, 308):
-            for place in places:
-                receiver.answers["/"] = status(code, Location=place)
+            for location in locations:
+                receiver.answers["/"] = status(code, Location=location)
                 delivery = hooks.attempt(sender, receiver.url())
-                held = delivery.last_status == code and delivery.state == "pending" and not trap.knocks and not receiver.on("/elsewhere")
-                promise.tried(held, f"{code} to {place}: {delivery.state}, {trap.knocks} connections")
-    trap.close()
+                followed = forbidden.connections or receiver.on("/elsewhere")
+                held = delivery.last_status == code and delivery.state == "pending" and not followed
+                promise.record(held, f"{code} to {location}: {delivery.state}, {forbidden.connections} connections")
+    forbidden.close()
     return promise
 
 
-def hold_on(hooks: Hooks) -> Promise:
-    """Receivers that answer byte by byte, or not at all, beside one that is quick."""
-    promise = Promise(f"no receiver holds a sender longer than its time ({TOTAL_SECONDS:g} s), and none holds up another owner's")
+def answer_slowly(hooks: Hooks) -> Promise:
+    """Receivers that answer byte by byte or not at all, and one that answers at once."""
+    promise = Promise(f"No receiver occupies a sender for more than {TOTAL_SECONDS:g} s, and none delays another owner's deliveries")
     body = b"HTTP/1.1 500 No\r\nContent-Length: 9999\r\n\r\n"
     answers: dict[str, Answer] = {
         "/status": drip(60, b"HTTP/1.1 2"),
@@ -171,33 +171,33 @@ def hold_on(hooks: Hooks) -> Promise:
         "/continue": drip(60, b"HTTP/1.1 100 Continue\r\nX: "),
         "/nothing": lambda _: time.sleep(60),
     }
-    silent = Trap()
+    silent_server = ForbiddenServer()
     longest = slowest = 0.0
     with Receiver(answers=answers) as receiver, hooks.sender(total_seconds=TOTAL_SECONDS) as sender:
-        urls = [receiver.url(path) for path in answers] + [f"https://127.0.0.1:{silent.port}/"]
+        urls = [receiver.url(path) for path in answers] + [f"https://127.0.0.1:{silent_server.port}/"]
         for url in urls:
             began = time.monotonic()
             delivery = hooks.attempt(sender, url)
             took = time.monotonic() - began
             longest = max(longest, took)
-            promise.tried(took < TOTAL_SECONDS + 1 and delivery.state == "pending", f"{url}: {took:.1f} s, {delivery.state}")
+            promise.record(took < TOTAL_SECONDS + 1 and delivery.state == "pending", f"{url}: {took:.1f} s, {delivery.state}")
         for url in urls:
-            hooks.tell(hooks.add(url)[0], 20)
+            hooks.add_deliveries(hooks.add(url)[0], 20)
         hooks.become_another_owner()
         for _ in range(20):
             began = time.monotonic()
             delivery = hooks.attempt(sender, receiver.url("/quick"))
             took = time.monotonic() - began
             slowest = max(slowest, took)
-            promise.tried(took < QUICK_SECONDS and delivery.state == "succeeded", f"a quick receiver was told after {took:.1f} s")
-    silent.close()
-    promise.measured = f"longest {longest:.2f} s; a quick receiver beside them told within {slowest:.2f} s"
+            promise.record(took < QUICK_SECONDS and delivery.state == "succeeded", f"a delivery to a quick receiver took {took:.1f} s")
+    silent_server.close()
+    promise.measured = f"longest {longest:.2f} s; deliveries to a quick receiver within {slowest:.2f} s"
     return promise
 
 
-def never_end(hooks: Hooks) -> Promise:
-    """Receivers that send a gigabyte where a line is wanted."""
-    promise = Promise("of an answer no more is read than a few kilobytes")
+def answer_endlessly(hooks: Hooks) -> Promise:
+    """Receivers that answer with a gigabyte."""
+    promise = Promise("At most a few kilobytes of an answer are read")
     sent: list[int] = []
     starts = {
         "/body": b"HTTP/1.1 200 OK\r\n\r\n",
@@ -221,46 +221,45 @@ def never_end(hooks: Hooks) -> Promise:
                 time.sleep(0.02)
             taken = sum(sent[count:])
             held = took < TOTAL_SECONDS + 1 and taken < 16 << 20 and len(delivery.response_excerpt or "") <= 500
-            promise.tried(held, f"{path}: {took:.1f} s, {taken:,} bytes left the receiver, excerpt {delivery.response_excerpt!r:.60}")
+            promise.record(held, f"{path}: {took:.1f} s, {taken:,} bytes left the receiver, excerpt {delivery.response_excerpt!r:.60}")
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     promise.measured = f"at most {max(sent, default=0) / 2**20:.1f} MiB left a receiver; peak memory grew by {grown:.0f} MiB"
     return promise
 
 
-def forge(hooks: Hooks, chance: random.Random) -> Promise:
-    """Messages with all kinds of text, over HTTPS, checked by the scheme's own library; then changed a little."""
-    promise = Promise("every message verifies under its secret, and none that was changed or is another's does")
+def forge_signatures(hooks: Hooks, rng: random.Random) -> Promise:
+    """Verify messages with all kinds of text over HTTPS by the scheme's library, then the same messages with changes."""
+    promise = Promise("Every message verifies under its secret; no changed message and no other secret does")
     os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)
     with Receiver(tls=True) as receiver, Resolver({NAME: [["127.0.0.1"]]}).installed(), hooks.sender(allow_http=False) as sender:
         webhook_id, secret = hooks.add(receiver.url(host=NAME))
         other = hooks.add(receiver.url(host=NAME))[1]
         for number in range(MESSAGES):
             text = "".join(
-                chr(chance.choice([chance.randrange(32, 127), chance.randrange(0xA0, 0xD7FF), chance.randrange(0x1F300, 0x1F600)]))
-                for _ in range(50)
+                chr(rng.choice([rng.randrange(32, 127), rng.randrange(0xA0, 0xD7FF), rng.randrange(0x1F300, 0x1F600)])) for _ in range(50)
             )
             with hooks.sessions.begin() as session:
                 (row,) = add_deliveries(session, [hooks.webhook(webhook_id)], "job.failed", {"id": f"job_{number}", "text": text})
             (delivery,) = hooks.send(sender, row.id)
-            heard = receiver.heard[-1]
-            held = delivery.state == "succeeded" and _verifies(secret, heard.body, heard.headers)
-            promise.tried(
-                held and json.loads(heard.body)["data"]["text"] == text, f"message {number} does not verify: {delivery.last_error}"
+            received = receiver.requests[-1]
+            held = delivery.state == "succeeded" and _verifies(secret, received.body, received.headers)
+            promise.record(
+                held and json.loads(received.body)["data"]["text"] == text, f"message {number} does not verify: {delivery.last_error}"
             )
             for body, headers, key in (
-                (heard.body.replace(f"job_{number}", f"job_{number + 1}"), heard.headers, secret),
-                (heard.body, heard.headers | {"webhook-id": "evt_another"}, secret),
-                (heard.body, heard.headers | {"webhook-timestamp": str(int(heard.headers["webhook-timestamp"]) + 1)}, secret),
-                (heard.body, heard.headers, other),
+                (received.body.replace(f"job_{number}", f"job_{number + 1}"), received.headers, secret),
+                (received.body, received.headers | {"webhook-id": "evt_another"}, secret),
+                (received.body, received.headers | {"webhook-timestamp": str(int(received.headers["webhook-timestamp"]) + 1)}, secret),
+                (received.body, received.headers, other),
             ):
-                promise.tried(not _verifies(key, body, headers), f"a changed message {number} verifies")
+                promise.record(not _verifies(key, body, headers), f"a changed message {number} verifies")
     del os.environ["SSL_CERT_FILE"]
     return promise
 
 
-def kill_in_the_middle(hooks: Hooks, folder: Path) -> Promise:
-    """Sender processes that are killed as soon as a request has arrived, before they note it."""
-    promise = Promise("what a killed sender did not note is sent again under the same id, and everything arrives")
+def kill_senders(hooks: Hooks, folder: Path) -> Promise:
+    """Kill sender processes when a request has arrived, before they record it."""
+    promise = Promise("A delivery that a killed sender did not record is sent again under the same id, and every delivery arrives")
     log = folder / "senders.log"
     environment = {
         **os.environ,
@@ -273,9 +272,9 @@ def kill_in_the_middle(hooks: Hooks, folder: Path) -> Promise:
     killed: list[str] = []
     with Receiver(answers={"/": lambda handler: (time.sleep(0.3), status(200)(handler))[1]}) as receiver:
         webhooks = [hooks.add(receiver.url()) for _ in range(4)]
-        deliveries = [each for webhook_id, _ in webhooks for each in hooks.tell(webhook_id, 10)]
+        deliveries = [each for webhook_id, _ in webhooks for each in hooks.add_deliveries(webhook_id, 10)]
         for _ in range(KILLS + 1):
-            heard = len(receiver.heard)
+            received = len(receiver.requests)
             with log.open("ab") as output:
                 process = subprocess.Popen([sys.executable, "-c", SENDER], env=environment, stdout=output, stderr=output)
             try:
@@ -284,36 +283,36 @@ def kill_in_the_middle(hooks: Hooks, folder: Path) -> Promise:
                     while _pending(hooks, deliveries) and time.monotonic() < until:
                         time.sleep(0.1)
                 elif _pending(hooks, deliveries):
-                    receiver.wait_for(heard + 1, 30)
+                    receiver.wait_for(received + 1, 30)
             finally:
                 process.kill()
                 process.wait()
             if len(killed) < KILLS:
-                killed.append(receiver.heard[-1].headers["webhook-id"])
-        times = Counter(heard.headers["webhook-id"] for heard in receiver.heard)
-        bodies = {heard.headers["webhook-id"]: {heard.body} for heard in receiver.heard}
-        for heard in receiver.heard:
-            bodies[heard.headers["webhook-id"]].add(heard.body)
+                killed.append(receiver.requests[-1].headers["webhook-id"])
+        times = Counter(received.headers["webhook-id"] for received in receiver.requests)
+        bodies = {received.headers["webhook-id"]: {received.body} for received in receiver.requests}
+        for received in receiver.requests:
+            bodies[received.headers["webhook-id"]].add(received.body)
     for each in deliveries:
         row = hooks.delivery(each)
         held = row.state == "succeeded" and times[row.event_id] >= 1 and bodies[row.event_id] == {row.body}
-        promise.tried(held, f"{each} is {row.state}, was heard {times[row.event_id]} times")
+        promise.record(held, f"{each} is {row.state}, arrived {times[row.event_id]} times")
     written = log.read_text()
     for _, secret in webhooks:
-        promise.tried(secret not in written and secret.removeprefix("whsec_") not in written, "a secret is in a sender's log")
+        promise.record(secret not in written and secret.removeprefix("whsec_") not in written, "a secret is in a sender's log")
     again = sum(count - 1 for count in times.values())
-    promise.measured = f"{KILLS} senders killed in the middle of a request; {len(deliveries)} deliveries heard, {again} of them again"
+    promise.measured = f"{KILLS} senders killed in the middle of a request; {len(deliveries)} deliveries arrived, {again} of them again"
     return promise
 
 
-def be_gone(hooks: Hooks) -> Promise:
-    """Receivers that say they are gone, with much still to be told."""
-    promise = Promise("410 disables a webhook at once, and nothing more is sent to it")
+def answer_gone(hooks: Hooks) -> Promise:
+    """Receivers that answer 410 while more deliveries are pending."""
+    promise = Promise("An answer 410 disables a webhook at once, and nothing more is sent to it")
     with Receiver() as receiver, hooks.sender() as sender:
         for number in range(20):
             receiver.answers[f"/{number}"] = status(410)
             webhook_id, _ = hooks.add(receiver.url(f"/{number}"))
-            first, *rest = hooks.tell(webhook_id, 5)
+            first, *rest = hooks.add_deliveries(webhook_id, 5)
             hooks.make_due(first)
             with hooks.sessions.begin() as session:
                 for each in rest:
@@ -324,7 +323,7 @@ def be_gone(hooks: Hooks) -> Promise:
             held = (
                 delivery.state == "failed" and not hooks.webhook(webhook_id).enabled and not taken and len(receiver.on(f"/{number}")) == 1
             )
-            promise.tried(held, f"{delivery.state}, {taken} more taken, heard {len(receiver.on(f'/{number}'))} times")
+            promise.record(held, f"{delivery.state}, {taken} more handed out, {len(receiver.on(f'/{number}'))} requests")
     return promise
 
 
@@ -345,9 +344,9 @@ def postgres(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def _member(network: str, chance: random.Random) -> str:
+def _member(network: str, rng: random.Random) -> str:
     inside = ip_network(network)
-    return str(inside[chance.randrange(inside.num_addresses)])
+    return str(inside[rng.randrange(inside.num_addresses)])
 
 
 def _pending(hooks: Hooks, deliveries: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Small jobs of every kind that an attack needs: how they are sent, and what of their results must always be the same."""
+"""Small jobs for attacks: clients that send them, their inputs, and the part of their results that must not vary."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from PIL import Image
 CLASSES = ("bright", "dark", "grey")
 PER_CLASS = 12
 FINISHED = {"succeeded", "failed", "canceled"}
-PATIENCE_SECONDS = 600
+TIMEOUT_SECONDS = 600
 
 
-class Caller:
-    """One owner's calls, each repeated under its own Idempotency-Key until the service has answered it."""
+class OwnerClient:
+    """One owner's requests, each repeated under its own Idempotency-Key until the service answers."""
 
     def __init__(self, url: str, key: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
@@ -33,7 +33,7 @@ class Caller:
         return self._until_answered("GET", path)
 
     def _until_answered(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < until:
             try:
                 answer = self.http.request(method, path, **options)
@@ -46,7 +46,7 @@ class Caller:
             if answer.is_error:
                 raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
             return answer.json()
-        raise TimeoutError(f"{method} {path} was not answered within {PATIENCE_SECONDS} s.")
+        raise TimeoutError(f"{method} {path} was not answered within {TIMEOUT_SECONDS} s.")
 
     def upload(self, content: bytes, filename: str) -> str:
         form = {"file": (filename, content), "sha256": (None, hashlib.sha256(content).hexdigest())}
@@ -57,19 +57,19 @@ class Caller:
             time.sleep(0.5)
         return job
 
-    def until_ready(self, at: str) -> str:
-        """Wait for the check of a model or data set; returns how it ended."""
-        until = time.monotonic() + PATIENCE_SECONDS
+    def until_ready(self, path: str) -> str:
+        """Wait for the validation of a model or data set; returns its state."""
+        until = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < until:
-            row = self.get(at)
+            row = self.get(path)
             if row["state"] != "pending":
                 return row["state"]
             time.sleep(0.3)
-        raise TimeoutError(f"{at} was not checked within {PATIENCE_SECONDS} s.")
+        raise TimeoutError(f"{path} was not validated within {TIMEOUT_SECONDS} s.")
 
 
 def images(seed: int) -> bytes:
-    """An archive of class folders, blocks of three brightnesses."""
+    """An archive of class folders with images of random blocks, one brightness per class."""
     generator = np.random.default_rng(seed)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -94,7 +94,7 @@ def features(seed: int) -> bytes:
 
 
 def checkpoint() -> bytes:
-    """A small network's weights, the same each time."""
+    """Weights of a small network, always the same."""
     import timm
     import torch
     from safetensors.torch import save
@@ -107,10 +107,10 @@ def checkpoint() -> bytes:
 MODEL = {"architecture": "timm:test_resnet", "arguments": {"num_classes": len(CLASSES)}, "preprocessing": {"input_size": 32}}
 
 
-class Inputs:
-    """What one owner scores: a model on images, and ready features."""
+class OwnerInputs:
+    """One owner's model, images and ready features."""
 
-    def __init__(self, caller: Caller, weights: bytes) -> None:
+    def __init__(self, caller: OwnerClient, weights: bytes) -> None:
         self.caller = caller
         self.model = self._ready("models", MODEL | {"upload": caller.upload(weights, "net.safetensors")})
         self.images = self._ready("datasets", {"kind": "images", "upload": caller.upload(images(0), "images.zip")})
@@ -123,8 +123,8 @@ class Inputs:
                 return row["id"]
 
 
-def requests(inputs: Inputs) -> Iterator[dict[str, Any]]:
-    """Ten score jobs that differ in what they compute."""
+def score_requests(inputs: OwnerInputs) -> Iterator[dict[str, Any]]:
+    """Ten different score jobs."""
     patches = {"kind": "patches", "images_per_class": 6}
     for count in (6, 9, 12, 15):
         yield {"kind": "score", "dataset": inputs.features, "library": {"kind": "prototype", "concept_count": count}}
@@ -134,8 +134,8 @@ def requests(inputs: Inputs) -> Iterator[dict[str, Any]]:
             yield {"kind": "score", "model": inputs.model, "dataset": inputs.images, "library": library, "elements": patches}
 
 
-def numbers(caller: Caller, job_id: str) -> Any:
-    """What a job found, to the last digit, without whatever tells one run from another."""
+def curve_values(caller: OwnerClient, job_id: str) -> Any:
+    """A job's curves without the fields that identify the run."""
     found = caller.get(f"/v1/jobs/{job_id}/curves")
     return [
         {name: value for name, value in curve.items() if name not in {"id", "job", "links"}}

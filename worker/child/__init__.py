@@ -1,0 +1,1 @@
+"""The confined process: request loop and registry of stages."""

@@ -1,11 +1,7 @@
-"""The compute process (`python -m worker.child`): takes stage requests as JSON lines, answers with JSON lines, holds no credentials.
+"""Compute process (`python -m worker.child`): confine itself, then run one requested stage after another.
 
-It imports no part of the service. Standard input's end, or the parent's death, ends it. What a stage does lives in `worker.stages`.
-
-Requests:  {"stage", "workspace", "arguments", "seconds"}, one at a time
-Answers:   {"type": "hello", "held"}, then for each request any number of {"type": "progress", "done", "total"} and
-           {"type": "output", "name", "about"} (a file that is complete, and what is known of it), and at last {"type": "done", "result"},
-           {"type": "refused", "code", "message", "param"} (the input's fault) or {"type": "crashed", "message"} (ours).
+It holds no credentials and imports no part of the service. It ends when standard input closes or the parent dies.
+`worker.sandbox.messages` describes requests and replies.
 """
 
 from __future__ import annotations
@@ -19,85 +15,90 @@ import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from worker.sandbox.confinement import Grant, confine, limit_processor_time
+from worker.sandbox.messages import JsonObject
 
 
 def main(arguments: list[str]) -> None:
-    """Serve requests until the parent closes our input.
+    """Serve requests until the parent closes standard input.
 
     Parameters
     ----------
-    arguments : the parent's process id, and what this process keeps, a Grant as JSON
+    arguments : the parent's process id, and a `Grant` as JSON
     """
-    import_module("iis_engine")  # found now: later the folder that it lies in cannot be listed any more
-    held = confine(int(arguments[0]), Grant(**json.loads(arguments[1])))
-    requests, answers = _claim_pipes()
-    inbox: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_watch, args=(requests, inbox), name="parent-watch", daemon=True).start()
+    import_module("iis_engine")  # before confinement, after which the folder around the package cannot be listed
+    protections = confine(int(arguments[0]), Grant(**json.loads(arguments[1])))
+    requests, replies = _take_pipes()
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests, lines), name="requests", daemon=True).start()
     from worker.child.registry import STAGES, prepare
 
     prepare()
-    speak = ReplyWriter(answers)
-    speak(type="hello", held=held.to_dict())
-    for request in _requests(inbox):
+    writer = ReplyWriter(replies)
+    writer.send(type="hello", protections=protections.to_dict())
+    for request in _parse_requests(lines):
         limit_processor_time(request["seconds"])
         try:
-            result = STAGES[request["stage"]](Path(request["workspace"]), request["arguments"], speak)
-            speak(type="done", result=result)
-        except Exception as error:  # the boundary: every fault must reach the parent as a message
-            speak(**_fault(error))
+            result = STAGES[request["stage"]](Path(request["workspace"]), request["arguments"], writer)
+            writer.send(type="done", result=result)
+        except Exception as error:  # every error must reach the parent as a message
+            writer.send(**_error_reply(error))
 
 
 class ReplyWriter:
-    """Writes answers; also the `Reporter` that stages are given."""
+    """Write replies to the parent, one JSON line each; the `Reporter` of every stage."""
 
-    def __init__(self, answers: IO[str]) -> None:
-        self._answers = answers
+    def __init__(self, replies: IO[str]) -> None:
+        self._replies = replies
         self._lock = threading.Lock()
 
-    def __call__(self, **message: Any) -> None:
+    def send(self, **message: object) -> None:
+        """Write one reply."""
         line = json.dumps(message)
         with self._lock:
-            self._answers.write(line + "\n")
-            self._answers.flush()
+            self._replies.write(line + "\n")
+            self._replies.flush()
 
     def progress(self, done: int, total: int) -> None:
-        self(type="progress", done=int(done), total=int(total))
+        """Report progress of the stage."""
+        self.send(type="progress", done=int(done), total=int(total))
 
-    def output(self, name: str, about: dict[str, Any] | None = None) -> None:
-        self(type="output", name=name, about=about)
+    def output(self, name: str, details: JsonObject | None = None) -> None:
+        """Announce a finished file."""
+        self.send(type="output", name=name, details=details)
 
 
-def _claim_pipes() -> tuple[IO[str], IO[str]]:
-    """Keep the pipes for ourselves: libraries that print reach standard error, libraries that read get nothing."""
+def _take_pipes() -> tuple[IO[str], IO[str]]:
+    """Duplicate stdin and stdout for messages; redirect stdin to /dev/null and stdout to stderr, so that libraries cannot interfere."""
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    return requests, answers
+    return requests, replies
 
 
-def _watch(requests: IO[str], inbox: queue.SimpleQueue[str]) -> None:
+def _read_requests(requests: IO[str], lines: queue.SimpleQueue[str]) -> None:
+    """Queue request lines; end the process at once when the pipe closes, because the parent is gone and no result is wanted."""
     for line in requests:
-        inbox.put(line)
-    os._exit(0)  # the parent is gone; whatever is being computed is void
+        lines.put(line)
+    os._exit(0)
 
 
-def _requests(inbox: queue.SimpleQueue[str]) -> Iterator[dict[str, Any]]:
+def _parse_requests(lines: queue.SimpleQueue[str]) -> Iterator[JsonObject]:
     while True:
-        yield json.loads(inbox.get())
+        yield json.loads(lines.get())
 
 
-def _fault(error: Exception) -> dict[str, Any]:
+def _error_reply(error: Exception) -> JsonObject:
     from iis_engine.errors import EngineError
 
-    if isinstance(error, MemoryError):  # another attempt would ask for as much
-        message = "The file or the job asks for more memory than this machine has; send a smaller one."
+    if isinstance(error, MemoryError):  # another attempt would need as much
+        message = "The file or the job needs more memory than this machine has; send a smaller one."
         return {"type": "refused", "code": "memory_limit_exceeded", "message": message, "param": None}
     if isinstance(error, EngineError):
         return {"type": "refused", "code": error.code, "message": str(error), "param": error.param}

@@ -1,13 +1,13 @@
-"""Every stage and query of the confined process, by name."""
+"""Registry of stages and queries by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from worker.handlers.dispatch import answer
 from worker.handlers.study import answer_study
+from worker.sandbox.messages import JsonObject
 from worker.stages.batch_explanation import explain_rows, represent, unpack
 from worker.stages.extraction import extract, materialise
 from worker.stages.finetuning import compare, evaluate, finetune
@@ -16,17 +16,18 @@ from worker.stages.scoring import control, curve, explain, heads, libraries, pre
 from worker.stages.text import clean_phrases, embed_classes, embed_images, embed_phrases, gather_phrases, name
 from worker.stages.validation import check_dataset, check_model
 
-Stage = Callable[[Path, dict[str, Any], Reporter], dict[str, Any]]
+StageFunction = Callable[[Path, JsonObject, Reporter], JsonObject]
+"""A stage: (workspace, arguments, reporter) -> result. Files go in and out through the workspace."""
 
 
 def prepare() -> None:
-    """Import what every stage needs, once for all jobs of this process."""
+    """Import torch, which every stage needs, before the first request."""
     import torch
 
     torch.set_grad_enabled(True)
 
 
-STAGES: dict[str, Stage] = {
+STAGES: dict[str, StageFunction] = {
     stage.__name__: stage
     for stage in (
         *(check_model, check_dataset, gather_phrases, clean_phrases),

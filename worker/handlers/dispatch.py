@@ -1,7 +1,6 @@
-"""Questions about a scored job, answered in the compute process from files at hand. What the parent fetches: `worker.queries.job_queries`.
+"""Run a query about a scored job by its kind. The worker fetches the files that it needs: `worker.queries.job_queries`.
 
-Each kind takes a `Subject`, what is asked about, and the question's own fields; it returns JSON. Numbers of concepts, not their names:
-names and crops are rows of the database, which the API adds.
+Handlers return concepts by number; the API adds names and crops from the database.
 """
 
 from __future__ import annotations
@@ -9,51 +8,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from worker.handlers.figures import class_figure, gallery, sheet
 from worker.handlers.image import explain, heat_map, intervene, picture, predict
-from worker.handlers.subject import WARM, Subject
+from worker.handlers.scored_job import CACHE, ScoredJob
 from worker.handlers.test_set import class_view, classes, concept_view, concepts, outcomes
+from worker.sandbox.messages import JsonObject
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest
 
-Kind = Callable[[Subject, dict[str, Any]], dict[str, Any]]
+JobQueryHandler = Callable[[ScoredJob, JsonObject], JsonObject]
+"""(scored job, fields of the query) -> answer."""
 
 
-def answer(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The stage: one question of the kind that `arguments` names."""
-    WARM.limit_bytes = arguments["warm_bytes"]
-    about = arguments["about"]
-    subject = Subject(
-        arguments["files"],
-        arguments["posted"],
-        None if arguments["model"] is None else ModelRequest.from_json(arguments["model"]),
-        arguments["dataset_folder"],
-        None if arguments["dataset"] is None else DatasetRequest.from_json(arguments["dataset"]),
-        about.get("kept"),
-        about.get("sparsity"),
-        about.get("image"),
+def answer(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: run the handler of the query's kind."""
+    CACHE.limit_bytes = arguments["warm_bytes"]
+    query = arguments["about"]
+    job = ScoredJob(
+        files=arguments["files"],
+        posted=arguments["posted"],
+        model=None if arguments["model"] is None else ModelRequest.from_json(arguments["model"]),
+        dataset_folder=arguments["dataset_folder"],
+        dataset=None if arguments["dataset"] is None else DatasetRequest.from_json(arguments["dataset"]),
+        kept=query.get("kept"),
+        sparsity=query.get("sparsity"),
+        image=query.get("image"),
     )
-    return KINDS[arguments["kind"]](subject, about | {"workspace": workspace})
+    return HANDLERS[arguments["kind"]](job, query | {"workspace": workspace})
 
 
-def export(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """The predictor as a file in the workspace, its concepts named: {file}."""
-    named = replace(subject.predictor, concept_names=tuple(about["concept_names"]))
-    path: Path = about["workspace"] / f"export.{about['format']}"
-    if about["format"] == "onnx":
+def export(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """Write the predictor with named concepts to a file in the workspace: {file}."""
+    predictor = replace(job.predictor, concept_names=tuple(query["concept_names"]))
+    path: Path = query["workspace"] / f"export.{query['format']}"
+    if query["format"] == "onnx":
         from iis_engine.explanations.onnx_export import export_onnx
 
-        export_onnx(named, path)
+        export_onnx(predictor, path)
     else:
-        named.save(path)
+        predictor.save(path)
     return {"file": path.name}
 
 
-KINDS: dict[str, Kind] = {
-    kind.__name__: kind
-    for kind in (
+HANDLERS: dict[str, JobQueryHandler] = {
+    handler.__name__: handler
+    for handler in (
         *(outcomes, classes, class_view, concepts, concept_view),
         *(explain, intervene, picture, heat_map, predict),
         *(sheet, class_figure, gallery, export),

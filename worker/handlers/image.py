@@ -1,134 +1,150 @@
-"""Questions about one image, or a few posted ones. Each takes what is asked about and the question's own fields; it returns JSON."""
+"""Queries about one image, or several posted images: explanation, intervention, prediction, heat map."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
-from worker.handlers.subject import WARM, Subject, node_form, present
-from worker.stages.serialisation import class_form, contributions_form, counterfactual_form, prediction_form, text_form
+from worker.handlers.scored_job import CACHE, ScoredJob, with_absent_code
+from worker.sandbox.messages import JsonObject
+from worker.stages.serialisation import (
+    bytes_to_base64,
+    class_to_json,
+    contributions_to_json,
+    counterfactual_to_json,
+    node_to_json,
+    prediction_to_json,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from iis_engine.explanations.heatmaps import HeatMaps
 
 
-def explain(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
+def explain(job: ScoredJob, query: JsonObject) -> JsonObject:
     """The explanation of one image."""
-    import iis_engine.explanations.explain as why
+    import iis_engine.explanations.explain as explanations
 
-    family, predictor, names = subject.family, subject.predictor, subject.family.class_names
-    index = subject.index
-    contrast = None if about["contrast"] is None else why.class_label(names, about["contrast"], "contrast")
-    found = why.explain(predictor, subject.activations, contrast=contrast)
+    family, predictor, names = job.family, job.predictor, job.family.class_names
+    index = job.index
+    contrast = None if query["contrast"] is None else explanations.class_label(names, query["contrast"], "contrast")
+    explanation = explanations.explain(predictor, job.activations, contrast=contrast)
+    prediction = explanation.prediction
     if index is None:
-        representation = why.prediction_of(family.baseline_logits(subject.representation)[0].softmax(dim=0))
+        representation = explanations.prediction_of(family.baseline_logits(job.representation)[0].softmax(dim=0))
     else:
-        representation = subject.tested.representation(index)
-    label = None if index is None else int(subject.tested.labels[index])
-    correct = (
-        None if label is None else {"representation": representation.label == label, "interpretation": found.prediction.label == label}
-    )
+        representation = job.test_set.representation(index)
+    label = None if index is None else int(job.test_set.labels[index])
+    correct = None if label is None else {"representation": representation.label == label, "interpretation": prediction.label == label}
     return {
         "image": {
             "index": index,
-            "name": None if index is None or not subject.tested.names else subject.tested.names[index],
+            "name": None if index is None or not job.test_set.names else job.test_set.names[index],
             "label": None if label is None else names[label],
         },
-        **node_form(subject),
+        **node_to_json(family, predictor),
         "class_names": list(names),
-        "representation": prediction_form(names, representation),
-        "interpretation": prediction_form(names, found.prediction),
-        "agree": representation.label == found.prediction.label,
+        "representation": prediction_to_json(names, representation),
+        "interpretation": prediction_to_json(names, prediction),
+        "agree": representation.label == prediction.label,
         "correct": correct,
-        "explained": {"class": names[found.prediction.label], "index": found.prediction.label},
+        "explained": {"class": names[prediction.label], "index": prediction.label},
         "contrast": None if contrast is None else {"class": names[contrast], "index": contrast},
-        "logit": found.logit,
-        "bias": found.bias,
-        **contributions_form(found, about["top"]),
-        "faithfulness": {name: list(getattr(found.faithfulness, name)) for name in found.faithfulness.__dataclass_fields__},
-        "counterfactual": counterfactual_form(names, found),
+        "logit": explanation.logit,
+        "bias": explanation.bias,
+        **contributions_to_json(explanation, query["top"]),
+        "faithfulness": {name: list(getattr(explanation.faithfulness, name)) for name in explanation.faithfulness.__dataclass_fields__},
+        "counterfactual": counterfactual_to_json(names, explanation),
     }
 
 
-def intervene(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
+def intervene(job: ScoredJob, query: JsonObject) -> JsonObject:
     """The prediction before and after changes to the activations."""
-    import iis_engine.explanations.explain as why
+    import iis_engine.explanations.explain as explanations
 
-    predictor, names = subject.predictor, subject.family.class_names
-    changes = why.Changes({int(c): v for c, v in about["set"]}, {int(c): v for c, v in about["scale"]})
-    before, after = why.intervene(predictor, subject.activations, changes)
-    was, becomes = (predictor.logits(a.unsqueeze(0))[0].softmax(dim=0) for a in (before, after))
-    verdicts = why.prediction_of(was), why.prediction_of(becomes)
+    family, predictor, names = job.family, job.predictor, job.family.class_names
+    changes = explanations.Changes({int(c): v for c, v in query["set"]}, {int(c): v for c, v in query["scale"]})
+    before, after = explanations.intervene(predictor, job.activations, changes)
+    probabilities_before, probabilities_after = (predictor.logits(a.unsqueeze(0))[0].softmax(dim=0) for a in (before, after))
+    prediction_before, prediction_after = map(explanations.prediction_of, (probabilities_before, probabilities_after))
     changed = sorted({*changes.set, *changes.scale})
     return {
-        **node_form(subject),
-        "before": prediction_form(names, verdicts[0]),
-        "after": prediction_form(names, verdicts[1]),
-        "changed": verdicts[0].label != verdicts[1].label,
-        "probabilities": [{"class": name, "index": i, "before": float(was[i]), "after": float(becomes[i])} for i, name in enumerate(names)],
+        **node_to_json(family, predictor),
+        "before": prediction_to_json(names, prediction_before),
+        "after": prediction_to_json(names, prediction_after),
+        "changed": prediction_before.label != prediction_after.label,
+        "probabilities": [
+            {"class": name, "index": i, "before": float(probabilities_before[i]), "after": float(probabilities_after[i])}
+            for i, name in enumerate(names)
+        ],
         "activations": [{"concept": c, "before": float(before[c]), "after": float(after[c])} for c in changed],
     }
 
 
-def predict(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """The class, probabilities and weightiest concepts of posted images."""
+def predict(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """The class, probabilities and largest contributions of posted images."""
     import torch
 
     from iis_engine.explanations.explain import prediction_of
 
-    predictor, names, data = subject.predictor, subject.family.class_names, list[dict[str, Any]]()
-    for image in about["images"]:
-        sparse = predictor.activations(replace(subject, image=image).representation)
+    predictor, names, data = job.predictor, job.family.class_names, list[JsonObject]()
+    for image in query["images"]:
+        sparse = predictor.activations(replace(job, image=image).representation)
         probabilities = predictor.logits(sparse)[0].softmax(dim=0)
         prediction = prediction_of(probabilities)
-        shares = predictor.weights[:, prediction.label] * sparse[0].double()
-        weightiest = [i for i in torch.argsort(shares.abs(), descending=True, stable=True)[: about["top"]].tolist() if shares[i] != 0]
+        contributions = predictor.weights[:, prediction.label] * sparse[0].double()
+        order = torch.argsort(contributions.abs(), descending=True, stable=True)[: query["top"]].tolist()
+        largest = [i for i in order if contributions[i] != 0]
         data.append(
             {
-                **class_form(names, prediction.label, prediction.probability),
-                "probabilities": [class_form(names, label, float(probabilities[label])) for label in range(len(names))],
-                "concepts": [{"concept": i, "activation": float(sparse[0, i]), "contribution": float(shares[i])} for i in weightiest],
+                **class_to_json(names, prediction.label, prediction.probability),
+                "probabilities": [class_to_json(names, label, float(probabilities[label])) for label in range(len(names))],
+                "concepts": [{"concept": i, "activation": float(sparse[0, i]), "contribution": float(contributions[i])} for i in largest],
             }
         )
     return {"data": data}
 
 
-def picture(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
+def picture(job: ScoredJob, query: JsonObject) -> JsonObject:
     """The image as the network sees it, as PNG."""
     from iis_engine.explanations.heatmaps import png_bytes
 
-    return {"png": text_form(png_bytes(subject.view))}
+    return {"png": bytes_to_base64(png_bytes(job.view))}
 
 
-def heat_map(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """Where one concept is: numbers, and a layer to lay over the picture."""
+def heat_map(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """The heat map of one concept: numbers, and a transparent PNG to show over the image."""
     from iis_engine.explanations.explain import require_concept
     from iis_engine.explanations.heatmaps import overlay, png_bytes
 
-    concept = about["concept"]
-    present("concept", lambda: require_concept(len(subject.family.library), concept, "concept"))
-    found, values = heat_maps_of(subject)
+    concept = query["concept"]
+    with_absent_code("concept", lambda: require_concept(len(job.family.library), concept, "concept"))
+    maps, values = heat_maps_of(job)
     return {
         "concept": concept,
-        "exact": found.exact,
-        "method": found.method,
-        "note": found.note,
+        "exact": maps.exact,
+        "method": maps.method,
+        "note": maps.note,
         "values": values[concept].tolist(),
         "mean": float(values[concept].double().mean()),
-        "activation": float(subject.activations[concept]),
-        "raw_mean": float(found.values[concept].double().mean()),
-        "raw_activation": float(found.activations[concept]),
-        "png": text_form(png_bytes(overlay(values[concept], subject.backbone.input_size))),
+        "activation": float(job.activations[concept]),
+        "raw_mean": float(maps.values[concept].double().mean()),
+        "raw_activation": float(maps.activations[concept]),
+        "png": bytes_to_base64(png_bytes(overlay(values[concept], job.backbone.input_size))),
     }
 
 
-def heat_maps_of(subject: Subject) -> tuple[Any, Any]:
-    """The heat maps of every concept, raw and on the scale of activations: (HeatMaps, (M, h, w)).
+def heat_maps_of(job: ScoredJob) -> tuple[HeatMaps, Tensor]:
+    """Heat maps of every concept: raw, and (M, h, w) normalised to the scale of activations.
 
-    Computed together, since occlusion takes dozens of forward passes whatever the number of concepts.
+    All are computed together because occlusion takes the same forward passes for one concept as for all.
     """
     from iis_engine.explanations.heatmaps import heat_maps, normalised_maps
 
-    def look() -> tuple[Any, Any]:
-        library = subject.family.library
-        found = heat_maps(subject.backbone, library.vectors, subject.batch)
-        return found, normalised_maps(found, library)
+    def compute() -> tuple[HeatMaps, Tensor]:
+        library = job.family.library
+        maps = heat_maps(job.backbone, library.vectors, job.batch)
+        return maps, normalised_maps(maps, library)
 
-    return WARM.get(("maps", subject.files["predictors"], *subject.image_key), look)
+    return CACHE.get(("maps", job.files["predictors"], *job.image_key), compute)

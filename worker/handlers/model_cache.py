@@ -1,37 +1,41 @@
-"""What the compute process keeps loaded between questions; the least recently used goes first. Loads nothing itself."""
+"""Least-recently-used cache of loaded models and arrays, bounded by their size. Loads nothing itself."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TypeVar, cast
+
+from cachetools import LRUCache
+
+Value = TypeVar("Value")
 
 
 class ModelCache:
-    """Loaded values by key, up to about `limit_bytes` together; the newest one is kept whatever its size."""
+    """Loaded values by key, of about `limit_bytes` in total; the newest value is kept whatever its size."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        # No `maxsize`: cachetools refuses a value above it, but a network larger than the limit must still be usable.
+        self._values: LRUCache[Hashable, object] = LRUCache(math.inf, size_bytes_of)
         self.limit_bytes = 0
 
-    def get(self, key: Hashable, load: Callable[[], Any]) -> Any:
-        """The value under `key`, loaded where it is not there."""
-        if key in self._held:
-            self._held.move_to_end(key)
-            return self._held[key][0]
+    def get(self, key: Hashable, load: Callable[[], Value]) -> Value:
+        """The value under `key`, loaded where it is missing."""
+        if key in self._values:
+            return cast("Value", self._values[key])
         value = load()
-        self._held[key] = value, size_bytes_of(value)
-        while len(self._held) > 1 and sum(size for _, size in self._held.values()) > self.limit_bytes:
-            self._held.popitem(last=False)
+        self._values[key] = value
+        while len(self._values) > 1 and self._values.currsize > self.limit_bytes:
+            self._values.popitem()
         return value
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._held
+        return key in self._values
 
 
-def size_bytes_of(value: Any) -> int:
-    """About how many bytes of tensors and pictures a value holds."""
+def size_bytes_of(value: object) -> int:
+    """Approximate size of the tensors and images in a value."""
     import torch
     from PIL import Image
 
@@ -44,5 +48,6 @@ def size_bytes_of(value: Any) -> int:
     if is_dataclass(value):
         return sum(size_bytes_of(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, (tuple, list)):
-        return sum(size_bytes_of(part) for part in value if not isinstance(part, (str, int, float)))
+        parts = cast("tuple[object, ...] | list[object]", value)
+        return sum(size_bytes_of(part) for part in parts if not isinstance(part, (str, int, float)))
     return 0

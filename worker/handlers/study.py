@@ -1,26 +1,24 @@
-"""Questions about a study, answered in the compute process from a file of its rows. What the parent does: `worker.queries.study_queries`.
-
-Each kind takes the file, the question's own fields and the workspace; it leaves a file there and returns its name.
-"""
+"""Run a query about a study by its kind, on a file of the study's rows. The worker writes that file: `worker.queries.study_queries`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from worker.sandbox.messages import JsonObject
 from worker.stages.reporter import Reporter
 
-Kind = Callable[[Path, dict[str, Any], Path], str]
+StudyQueryHandler = Callable[[Path, JsonObject, Path], str]
+"""(file to read, fields of the query, workspace) -> name of the file that it wrote to the workspace."""
 
 
-def answer_study(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The stage: one question of the kind that `arguments` names: {file}."""
-    return {"file": KINDS[arguments["kind"]](Path(arguments["source"]), arguments["about"], workspace)}
+def answer_study(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: run the handler of the query's kind: {file}."""
+    return {"file": HANDLERS[arguments["kind"]](Path(arguments["source"]), arguments["about"], workspace)}
 
 
-def study_analysis(source: Path, about: dict[str, Any], workspace: Path) -> str:
+def study_analysis(source: Path, query: JsonObject, workspace: Path) -> str:
     """The study's statistics as JSON."""
     from iis_engine.studies.analysis import analyse
 
@@ -30,7 +28,7 @@ def study_analysis(source: Path, about: dict[str, Any], workspace: Path) -> str:
     return path.name
 
 
-def study_table(source: Path, about: dict[str, Any], workspace: Path) -> str:
+def study_table(source: Path, query: JsonObject, workspace: Path) -> str:
     """The study's rows as a Parquet table."""
     from worker.handlers.study_table import write_study_table
 
@@ -39,13 +37,13 @@ def study_table(source: Path, about: dict[str, Any], workspace: Path) -> str:
     return path.name
 
 
-def study_figure(source: Path, about: dict[str, Any], workspace: Path) -> str:
+def study_figure(source: Path, query: JsonObject, workspace: Path) -> str:
     """One figure, drawn from the study's statistics."""
     from iis_engine.figures.studies import save_study_figure
 
-    path = workspace / f"study-figure.{about['format']}"
-    save_study_figure(json.loads(source.read_text()), about["name"], path)
+    path = workspace / f"study-figure.{query['format']}"
+    save_study_figure(json.loads(source.read_text()), query["name"], path)
     return path.name
 
 
-KINDS: dict[str, Kind] = {kind.__name__: kind for kind in (study_analysis, study_table, study_figure)}
+HANDLERS: dict[str, StudyQueryHandler] = {handler.__name__: handler for handler in (study_analysis, study_table, study_figure)}

@@ -1,13 +1,14 @@
-"""A study's rows as a Parquet table, one a finished job. Which rows there are is read in `app.db.study_rows`."""
+"""Write a study's rows, one per finished job, as a Parquet table. `app.db.study_rows` reads them from the database."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from worker.sandbox.messages import JsonObject
 
 _POINT = pa.struct([("sparsity", pa.float64()), ("kept", pa.int32()), ("accuracy", pa.float64()), ("arr", pa.float64())])
 _NUMBERS = (
@@ -34,8 +35,8 @@ SCHEMA = pa.schema(
 )
 
 
-def write_study_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the rows in their order; the points of each curve are a list of structures in one column."""
+def write_study_table(rows: Sequence[JsonObject], path: Path) -> None:
+    """Write the rows in their order; the column `points` has each curve as a list of structures."""
     names = [field.name for field in _POINT]
-    told = [row | {"points": [dict(zip(names, point, strict=True)) for point in row["points"]]} for row in rows]
-    pq.write_table(pa.Table.from_pylist(told, schema=SCHEMA), path, compression="zstd")
+    table_rows = [row | {"points": [dict(zip(names, point, strict=True)) for point in row["points"]]} for row in rows]
+    pq.write_table(pa.Table.from_pylist(table_rows, schema=SCHEMA), path, compression="zstd")

@@ -1,119 +1,119 @@
-"""Questions about all test images: outcomes, classes and concepts. Each takes what is asked about and the question's own fields."""
+"""Queries about all test images: outcomes, classes and concepts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from worker.handlers.subject import WARM, Subject, node_form, present
-from worker.stages.serialisation import class_form
+from worker.handlers.scored_job import CACHE, ScoredJob, with_absent_code
+from worker.sandbox.messages import JsonObject
+from worker.stages.serialisation import class_to_json, node_to_json
 
-SERVED = 5
+TOP_CLASSES = 5
 TOP_IMAGES = 8
 
 
-def outcomes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """Test images behind index `after` that the filters let through, one more than `limit`."""
+def outcomes(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """Test images after index `after` that match the filters, up to one more than `limit`."""
     import torch
 
     from iis_engine.explanations.explain import class_label
 
-    tested, found, names = subject.tested, subject.outcomes, subject.family.class_names
-    wanted = torch.arange(len(tested)) > (-1 if about["after"] is None else about["after"])
-    if about["wrong"]:
-        wanted &= found.labels != tested.labels
-    if about["disagree"]:
-        wanted &= found.labels != tested.top_labels[:, 0]
-    for field, labels in (("class", tested.labels), ("predicted", found.labels)):
-        if about[field] is not None:
-            wanted &= labels == class_label(names, about[field], field)
-    rows = wanted.nonzero().flatten()[: about["limit"] + 1].tolist()
+    test_set, predicted, names = job.test_set, job.outcomes, job.family.class_names
+    matching = torch.arange(len(test_set)) > (-1 if query["after"] is None else query["after"])
+    if query["wrong"]:
+        matching &= predicted.labels != test_set.labels
+    if query["disagree"]:
+        matching &= predicted.labels != test_set.top_labels[:, 0]
+    for field, labels in (("class", test_set.labels), ("predicted", predicted.labels)):
+        if query[field] is not None:
+            matching &= labels == class_label(names, query[field], field)
+    rows = matching.nonzero().flatten()[: query["limit"] + 1].tolist()
     return {
         "data": [
             {
                 "index": row,
-                "name": tested.names[row] if tested.names else None,
-                "label": names[int(tested.labels[row])],
-                "representation": class_form(names, int(tested.top_labels[row, 0]), float(tested.top_probabilities[row, 0])),
-                "interpretation": class_form(names, int(found.labels[row]), float(found.probabilities[row])),
+                "name": test_set.names[row] if test_set.names else None,
+                "label": names[int(test_set.labels[row])],
+                "representation": class_to_json(names, int(test_set.top_labels[row, 0]), float(test_set.top_probabilities[row, 0])),
+                "interpretation": class_to_json(names, int(predicted.labels[row]), float(predicted.probabilities[row])),
             }
             for row in rows
         ],
-        "total": int(wanted.sum()),
+        "total": int(matching.sum()),
     }
 
 
-def classes(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """Test images and accuracies of every class."""
+def classes(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """Number of test images and accuracies of every class."""
     from iis_engine.explanations.test_set import class_accuracies
 
-    found = class_accuracies(subject.tested, subject.outcomes, len(subject.family.class_names))
+    accuracies = class_accuracies(job.test_set, job.outcomes, len(job.family.class_names))
     return {
-        **node_form(subject),
+        **node_to_json(job.family, job.predictor),
         "data": [
-            {"class": name, "index": label, "test_images": images, "accuracy": {"representation": theirs, "interpretation": ours}}
-            for label, (name, (images, theirs, ours)) in enumerate(zip(subject.family.class_names, found, strict=True))
+            {"class": name, "index": label, "test_images": images, "accuracy": {"representation": baseline, "interpretation": accuracy}}
+            for label, (name, (images, baseline, accuracy)) in enumerate(zip(job.family.class_names, accuracies, strict=True))
         ],
     }
 
 
-def class_view(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """What one class is made of."""
+def class_view(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """Weights and mean contributions of the concepts of one class, its accuracies, and the classes it is confused with."""
     from iis_engine.explanations.explain import class_label
     from iis_engine.explanations.test_set import class_profile
 
-    names = subject.family.class_names
-    label = present("class", lambda: class_label(names, about["class"], "class"))
-    found = class_profile(subject.tested, subject.outcomes, subject.predictor, label)
-    weighed = [(i, float(w), float(c)) for i, (w, c) in enumerate(zip(found.weights, found.mean_contributions, strict=True))]
-    signs = {"supporting": sorted(weighed, key=lambda one: -one[1]), "opposing": sorted(weighed, key=lambda one: one[1])}
+    names = job.family.class_names
+    label = with_absent_code("class", lambda: class_label(names, query["class"], "class"))
+    profile = class_profile(job.test_set, job.outcomes, job.predictor, label)
+    weights = [(i, float(w), float(c)) for i, (w, c) in enumerate(zip(profile.weights, profile.mean_contributions, strict=True))]
+    signs = {"supporting": sorted(weights, key=lambda entry: -entry[1]), "opposing": sorted(weights, key=lambda entry: entry[1])}
     return {
-        **node_form(subject),
+        **node_to_json(job.family, job.predictor),
         "class": names[label],
         "index": label,
-        "test_images": found.images,
-        "accuracy": {"representation": found.baseline_accuracy, "interpretation": found.accuracy},
-        "bias": found.bias,
+        "test_images": profile.images,
+        "accuracy": {"representation": profile.baseline_accuracy, "interpretation": profile.accuracy},
+        "bias": profile.bias,
         **{
             sign: [
                 {"concept": i, "weight": weight, "mean_contribution": mean}
-                for i, weight, mean in ordered[: about["top"]]
+                for i, weight, mean in ordered[: query["top"]]
                 if (weight > 0) == (sign == "supporting") and weight != 0
             ]
             for sign, ordered in signs.items()
         },
-        "confused_with": [{"class": names[other], "index": other, "count": count} for other, count in found.confused_with],
+        "confused_with": [{"class": names[other], "index": other, "count": count} for other, count in profile.confused_with],
     }
 
 
-def concepts(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """How the concepts behind index `after` are used, one more than `limit` of them."""
-    first = 0 if about["after"] is None else about["after"] + 1
-    count = len(subject.family.library)
-    return {**node_form(subject), "data": _concepts(subject, range(first, min(first + about["limit"] + 1, count)))}
+def concepts(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """Use of the concepts after index `after`, up to one more than `limit`."""
+    first = 0 if query["after"] is None else query["after"] + 1
+    count = len(job.family.library)
+    return {**node_to_json(job.family, job.predictor), "data": _concept_uses(job, range(first, min(first + query["limit"] + 1, count)))}
 
 
-def concept_view(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
-    """One concept: how it is used, which classes it serves, and the test images that activate it most."""
+def concept_view(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """One concept: its use, the classes it supports and opposes most, and the test images that activate it most."""
     from iis_engine.explanations.explain import require_concept
 
-    concept, names, tested = about["concept"], subject.family.class_names, subject.tested
-    present("concept", lambda: require_concept(len(subject.family.library), concept, "concept"))
-    weights = subject.predictor.weights[concept]
+    concept, names, test_set = query["concept"], job.family.class_names, job.test_set
+    with_absent_code("concept", lambda: require_concept(len(job.family.library), concept, "concept"))
+    weights = job.predictor.weights[concept]
     order = weights.argsort(descending=True, stable=True).tolist()
-    served = [{"class": names[label], "index": label, "weight": float(weights[label])} for label in order]
-    column = tested.activations[:, concept]
+    by_class = [{"class": names[label], "index": label, "weight": float(weights[label])} for label in order]
+    column = test_set.activations[:, concept]
     top = column.argsort(descending=True, stable=True)[:TOP_IMAGES].tolist()
     return {
-        **node_form(subject),
-        **_concepts(subject, [concept])[0],
-        "serves": [one for one in served[:SERVED] if one["weight"] > 0],
-        "hinders": [one for one in served[::-1][:SERVED] if one["weight"] < 0],
+        **node_to_json(job.family, job.predictor),
+        **_concept_uses(job, [concept])[0],
+        "serves": [one for one in by_class[:TOP_CLASSES] if one["weight"] > 0],
+        "hinders": [one for one in by_class[::-1][:TOP_CLASSES] if one["weight"] < 0],
         "top_images": [
             {
                 "index": i,
-                "name": tested.names[i] if tested.names else None,
-                "label": names[int(tested.labels[i])],
+                "name": test_set.names[i] if test_set.names else None,
+                "label": names[int(test_set.labels[i])],
                 "activation": float(column[i]),
             }
             for i in top
@@ -121,12 +121,12 @@ def concept_view(subject: Subject, about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _concepts(subject: Subject, wanted: Sequence[int]) -> list[dict[str, Any]]:
+def _concept_uses(job: ScoredJob, concepts: Sequence[int]) -> list[JsonObject]:
     from iis_engine.explanations.test_set import concept_use, near_duplicates
 
-    use = WARM.get(
-        ("use", *subject.scored, subject.predictor.kept),
-        lambda: concept_use(subject.tested, subject.outcomes, subject.predictor),
+    use = CACHE.get(
+        ("use", *job.scored_files, job.predictor.kept),
+        lambda: concept_use(job.test_set, job.outcomes, job.predictor),
     )
     return [
         {
@@ -136,5 +136,5 @@ def _concepts(subject: Subject, wanted: Sequence[int]) -> list[dict[str, Any]]:
             "importance": float(use.importances[concept]),
             "duplicates": [{"concept": other, "cosine": cosine} for other, cosine in near],
         }
-        for concept, near in zip(wanted, near_duplicates(subject.predictor, wanted), strict=True)
+        for concept, near in zip(concepts, near_duplicates(job.predictor, concepts), strict=True)
     ]

@@ -87,7 +87,7 @@ class Attempt(AbstractContextManager["Attempt"]):
 
     def make_folder(self) -> None:
         """Make the folder that stages work in."""
-        self.runtime.child.claim_folder()
+        self.runtime.child.create_folder()
         self.folder.mkdir()
 
     @property

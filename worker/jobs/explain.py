@@ -19,7 +19,7 @@ from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.score import backbone_of
 from worker.sandbox.process import StageRefused
-from worker.stages.files import CONCEPT_NAMES, LOOSE_FOLDER, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET
+from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET, UNPACKED_FOLDER
 
 ROW_FILES = (ROWS, OFFSETS, TABLE, SUMMARY)
 
@@ -78,11 +78,11 @@ def explain_stages(spec: Json, scored: ScoredJob, model: Model | None, archive_s
         file, images_key = REPRESENTED, stage_key("represent", model=backbone_of(model), archive=archive_sha256)
         unpacked = stage_key("unpack", archive=archive_sha256)
         before = [
-            Stage("unpack", unpacked, (), (LOOSE_FOLDER,), sources=("archive",), stored=False),
+            Stage("unpack", unpacked, (), (UNPACKED_FOLDER,), sources=("archive",), stored=False),
             Stage(
                 "represent",
                 images_key,
-                (LOOSE_FOLDER,),
+                (UNPACKED_FOLDER,),
                 (REPRESENTED,),
                 sources=("model", "archive"),
                 network=is_downloaded(model),

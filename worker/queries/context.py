@@ -26,7 +26,7 @@ class Query:
 
     Attributes
     ----------
-    kind : a key of `worker.handlers.dispatch.KINDS` for jobs, or of `worker.handlers.study.KINDS` for studies
+    kind : a key of `worker.handlers.dispatch.HANDLERS` for jobs, or of `worker.handlers.study.HANDLERS` for studies
     about : the fields of the kind, including `job` or `study`
     """
 
@@ -78,7 +78,7 @@ class QueryContext:
         network: bool,
     ) -> Json:
         """Run a stage in a new process that ends with it; callable from any thread."""
-        child = ChildProcess(self.runtime.child_home, LockedFolder(workspace, PROCESS_FOLDER), sees=workspace)
+        child = ChildProcess(self.runtime.child_home, LockedFolder(workspace, PROCESS_FOLDER), visible_folder=workspace)
         try:
             return self._run(child, owner_id, stage, workspace, arguments, seconds, reads, network=network)
         finally:
@@ -91,7 +91,7 @@ class QueryContext:
             while len(self._children) >= WARM_PROCESSES:
                 self._children.popitem(last=False)[1].close()
             folder = LockedFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
-            self._children[key] = ChildProcess(self.runtime.child_home, folder, sees=self.folder(owner_id))
+            self._children[key] = ChildProcess(self.runtime.child_home, folder, visible_folder=self.folder(owner_id))
         self._children.move_to_end(key)
         return self._children[key]
 

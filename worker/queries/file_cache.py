@@ -26,7 +26,7 @@ class FileCache:
 
     def __init__(self, home: Path, name: str, limit_bytes: int) -> None:
         self._own = LockedFolder(home, name)
-        self.folder = self._own.claim()
+        self.folder = self._own.create()
         self._limit_bytes = limit_bytes
         self._used: dict[str, float] = {}
         self._sizes: dict[str, int] = {}

@@ -1,1 +1,1 @@
-"""The wall around the confined process: Landlock, seccomp, resource limits, pipes."""
+"""Start, confine, limit and kill the compute process: Landlock, seccomp, resource limits, pipes."""

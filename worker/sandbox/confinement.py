@@ -1,4 +1,7 @@
-"""What the compute process gives up before it parses anything, and what of that this platform grants. Nothing computes here."""
+"""Confine the compute process: Landlock, seccomp, network name space, capabilities, kernel resource limits.
+
+libc is called directly because Python 3.11 wraps neither prctl, unshare nor capset.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from worker.sandbox.landlock import see_only
+from worker.sandbox.landlock import restrict_files
+from worker.sandbox.messages import JsonObject
 from worker.sandbox.seccomp import refuse_system_calls
 
 PR_SET_PDEATHSIG = 1
@@ -29,35 +32,35 @@ CPU_SLACK_SECONDS = 60
 
 @dataclass(frozen=True)
 class Grant:
-    """What a compute process keeps.
+    """Access that a compute process keeps.
 
     Attributes
     ----------
-    network : whether it may fetch by name
-    writes, reads : folders and files that it sees beside Python and the system's libraries
-    ports : that it may connect to; of no meaning without the network
+    network : whether it may download by name
+    writable, readable : folders and files it may access besides Python and the system's libraries
+    ports : TCP ports it may connect to; without effect where `network` is false
     """
 
     network: bool
-    writes: tuple[str, ...]
-    reads: tuple[str, ...] = ()
+    writable: tuple[str, ...]
+    readable: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
 
     def covers(self, other: Grant) -> bool:
-        """Whether a process with this grant can do what needs the other: all of it, and as isolated."""
-        same = (self.network, self.writes, self.ports) == (other.network, other.writes, other.ports)
-        return same and set(other.reads) <= set(self.reads)
+        """Whether a process with this grant can run a stage that needs the other one, with no more than its files to read besides."""
+        same = (self.network, self.writable, self.ports) == (other.network, other.writable, other.ports)
+        return same and set(other.readable) <= set(self.readable)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Protections:
-    """What holds on this platform; docs/security.md says what to make of it."""
+    """Protections in force on this platform; docs/security.md explains each."""
 
-    network: str  # isolated (a name space of its own), refused (no sockets), open
-    files: str  # landlock and its version, or open
+    network: str  # isolated (own name space), refused (no sockets), open
+    files: str  # landlock with its version, or open
     calls: str  # seccomp, or open
     privileges: str  # none, or kept
 
@@ -66,40 +69,40 @@ class Protections:
 
 
 def confine(parent_pid: int, grant: Grant) -> Protections:
-    """Give up everything but the grant, for good. Call it while the process has one thread, before torch is imported."""
+    """Give up all access but the grant, irrevocably. Call it while the process has one thread, before torch is imported."""
     limit_resources()
     isolated = not grant.network and leave_network()
-    version = see_only(map(Path, grant.writes), map(Path, grant.reads), grant.ports if grant.network else ())
-    bare = drop_capabilities()
+    version = restrict_files(map(Path, grant.writable), map(Path, grant.readable), grant.ports if grant.network else ())
+    unprivileged = drop_capabilities()
     die_with_parent(parent_pid)
     filtered = refuse_system_calls(network=grant.network)
     return Protections(
         network="isolated" if isolated else "refused" if filtered and not grant.network else "open",
         files=f"landlock {version}" if version else "open",
         calls="seccomp" if filtered else "open",
-        privileges="none" if bare else "kept",
+        privileges="none" if unprivileged else "kept",
     )
 
 
 def hide_from_children() -> None:
-    """Keep this process's memory and environment, which hold credentials, from other processes of the same user (Linux).
+    """Hide this process's memory and environment, which hold credentials, from other processes of the same user (Linux).
 
-    A child that could not get a user name space of its own would otherwise read /proc/<parent>/environ.
+    Otherwise a child without its own user name space could read /proc/<parent>/environ.
     """
     if sys.platform == "linux":
         _libc().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Be killed when the parent dies. Elsewhere than on Linux the end of standard input does the same a little later."""
+    """Ask the kernel to kill this process when the parent dies (Linux). Elsewhere the end of standard input ends it, a little later."""
     if sys.platform == "linux":
         _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it died before we asked
+    if os.getppid() != parent_pid:  # it died before the call
         raise SystemExit(1)
 
 
 def limit_resources() -> None:
-    """No core dumps (they would hold the weights), bounded descriptors and file sizes, no way to gain privileges."""
+    """Forbid core dumps (they would contain weights) and new privileges; bound open files and file sizes."""
     for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, OPEN_FILES), (resource.RLIMIT_FSIZE, FILE_SIZE_BYTES)):
         _, hard = resource.getrlimit(kind)
         bounded = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -109,10 +112,10 @@ def limit_resources() -> None:
 
 
 def limit_processor_time(seconds: float) -> None:
-    """Let the kernel end this process once it has computed that much longer, on all its threads together.
+    """Let the kernel kill this process after `seconds` more of processor time on every core.
 
-    The parent ends a job at its deadline. This holds where the parent cannot: while it is suspended its job may be another worker's.
-    The process stays warm from job to job, so the limit is set anew for each request, and only the soft one.
+    The parent kills a job at its deadline; this limit holds while the parent is suspended and another worker may run the job.
+    The process serves many requests, so each request sets the soft limit again and leaves the hard one.
     """
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime + seconds * (os.cpu_count() or 1)) + CPU_SLACK_SECONDS
@@ -121,10 +124,9 @@ def limit_processor_time(seconds: float) -> None:
 
 
 def leave_network() -> bool:
-    """Move into a network name space without any interface; False where the platform does not allow it.
+    """Move into a network name space without interfaces; False where the platform does not allow it.
 
-    Needs a process with one thread. Without the privilege to do it directly a user name space is made first, in which this process
-    keeps its own user id.
+    Needs a process with one thread. An unprivileged process creates a user name space as well, in which it keeps its user id.
     """
     if sys.platform != "linux":
         return False
@@ -141,9 +143,9 @@ def leave_network() -> bool:
 
 
 def drop_capabilities() -> bool:
-    """Give up what makes root more than a user, also in a user name space of our own; False where there are no capabilities.
+    """Drop all capabilities, in the user name space too; False where the platform has none.
 
-    Root keeps the right to read what belongs to others, for data sets on the server may; Landlock decides which.
+    Root keeps CAP_DAC_READ_SEARCH because data sets on the server may belong to other users; Landlock decides which are readable.
     """
     if sys.platform != "linux":
         return False
@@ -153,13 +155,13 @@ def drop_capabilities() -> bool:
         if not kept >> capability & 1:
             libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    held = (ctypes.c_uint32 * 6)()
-    if libc.capget(header, held) != 0:
+    current = (ctypes.c_uint32 * 6)()
+    if libc.capget(header, current) != 0:
         return False
-    # Two times (effective, permitted, inheritable), for the lower and the upper 32: never more than is held.
-    lower = kept & held[1]
-    fewer = (ctypes.c_uint32 * 6)(lower, lower, 0, 0, 0, 0)
-    return libc.capset(header, fewer) == 0
+    # (effective, permitted, inheritable) of capabilities 0 to 31, then of 32 to 63; a process cannot add to what is permitted.
+    lower = kept & current[1]
+    reduced = (ctypes.c_uint32 * 6)(lower, lower, 0, 0, 0, 0)
+    return libc.capset(header, reduced) == 0
 
 
 def _libc() -> ctypes.CDLL:

@@ -1,4 +1,4 @@
-"""What of the worker's environment a compute process is given: nothing by default."""
+"""Environment variables of the compute process: an allow-list, so that no credential is passed on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PASSED_ON = (
-    # What a numerical library needs to run; everything else, and with it every credential, stays behind.
+    # Variables that numerical libraries need.
     "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
     "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PATH", "PYTORCH_CUDA_ALLOC_CONF", "TZ",
 )  # fmt: skip
@@ -16,19 +16,27 @@ HTTP_PORT, HTTPS_PORT = 80, 443
 
 
 def scrubbed_environment(environment: Mapping[str, str], scratch: Path, downloads: Path, *, network: bool) -> dict[str, str]:
-    """The compute process's environment: an allow-list, a home of its own, and where our packages are."""
+    """Environment of the compute process: allowed variables, its own home and temporary folder, and the path of our packages.
+
+    Parameters
+    ----------
+    environment : the worker's
+    scratch : folder for HOME and TMPDIR
+    downloads : folder of downloaded weights and data sets
+    network : whether the process may download; adds proxies and certificates
+    """
     names = PASSED_ON + (PASSED_ON_FOR_NETWORK if network else ())
     kept = {name: environment[name] for name in names if name in environment}
-    places = {"HOME": scratch, "TMPDIR": scratch, "HF_HOME": downloads, "TORCH_HOME": downloads, "MPLCONFIGDIR": scratch / "matplotlib"}
+    folders = {"HOME": scratch, "TMPDIR": scratch, "HF_HOME": downloads, "TORCH_HOME": downloads, "MPLCONFIGDIR": scratch / "matplotlib"}
     return (
         kept
-        | {name: str(folder) for name, folder in places.items()}
+        | {name: str(folder) for name, folder in folders.items()}
         | {
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "MPLBACKEND": "agg",
-            # Waiting threads sleep: spinning ones starve the database, the API and a second job on the same cores.
+            # Waiting threads sleep, because spinning ones take cores from the database, the API and a second job.
             "OMP_WAIT_POLICY": "PASSIVE",
             "HF_HUB_OFFLINE": "0" if network else "1",
         }
@@ -36,6 +44,6 @@ def scrubbed_environment(environment: Mapping[str, str], scratch: Path, download
 
 
 def proxy_ports(environment: Mapping[str, str]) -> tuple[int, ...]:
-    """The ports of the proxies that the environment names."""
-    given = [urlsplit(environment.get(name, "")) for name in ("HTTP_PROXY", "HTTPS_PROXY")]
-    return tuple(sorted({proxy.port or HTTP_PORT for proxy in given if proxy.hostname}))
+    """Ports of the HTTP proxies in the environment."""
+    proxies = [urlsplit(environment.get(name, "")) for name in ("HTTP_PROXY", "HTTPS_PROXY")]
+    return tuple(sorted({proxy.port or HTTP_PORT for proxy in proxies if proxy.hostname}))

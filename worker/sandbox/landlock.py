@@ -1,6 +1,6 @@
-"""Which files the compute process still sees, through Landlock, the kernel's own means for processes to give up rights.
+"""Landlock: restrict the compute process to the files and TCP ports that it needs.
 
-There is no well-kept library for it; the three calls and their structures are those of linux/landlock.h.
+The three system calls and structures of linux/landlock.h are called directly because no established Python library wraps them.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _RULE_PATH_BENEATH, _RULE_PORT = 1, 2
 
 _WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 1, 1 << 2, 1 << 3
 _MAKE_SPECIAL = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12
-"""Devices, sockets, pipes, and links, which would lead the parent to what only it may read."""
+"""Creation of devices, sockets, pipes and symbolic links; the parent could follow a link to a file that only it may read."""
 _MOVE, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
 _FIRST_VERSION_WITH = {_MOVE: 2, _TRUNCATE: 3, _IOCTL: 5}
 _EVERYTHING = (1 << 16) - 1
 _EXECUTE = 1
-_OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
+_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 _READ = _READ_FILE | _READ_FOLDER
 _USE_DEVICE = _READ | _WRITE_FILE | _IOCTL
 _WRITE = _EVERYTHING & ~(_EXECUTE | _MAKE_SPECIAL | _IOCTL)
 
 OLDEST_VERSION = 2
-"""Landlock of Linux 5.19: the one before forbids every move of a file to another folder."""
+"""Landlock of Linux 5.19: version 1 forbids every move of a file to another folder."""
 VERSION_WITH_PORTS, VERSION_WITH_SCOPES = 4, 6
 _BIND, _CONNECT = 1, 2
 _ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sys", "/proc", "/opt/rocm", "/nix/store", "/run/opengl-driver")
 SYSTEM_FILES = (
-    # Of /etc what libraries look things up in; it also holds what root may read and a stranger may not.
+    # Files of /etc that libraries read. The whole folder is not allowed: it has files that only root may read.
     *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "nsswitch.conf", "passwd", "group", "hosts", "host.conf"),
     *("resolv.conf", "gai.conf", "services", "protocols", "ssl", "pki", "ca-certificates", "fonts", "mime.types", "nvidia", "alternatives"),
 )
@@ -46,7 +46,7 @@ DEVICES = (
     *("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"),
     *("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/dxg"),
 )
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 (it is opened here, not written to)
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a Landlock rule, no file is written here)
 
 
 class _Ruleset(ctypes.Structure):
@@ -62,15 +62,15 @@ class _PortRule(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
 
 
-def see_only(writes: Iterable[Path], reads: Iterable[Path], ports: Iterable[int]) -> int:
-    """See from now on nothing but the system's libraries, Python's, our own and the given folders and files.
+def restrict_files(writable: Iterable[Path], readable: Iterable[Path], ports: Iterable[int]) -> int:
+    """Deny access to all files but system libraries, Python, our packages and the given folders and files.
 
-    Binding ports, connecting to others than the given ones, signals to others and their abstract sockets go too, where the kernel's
-    version has that. Call it while the process has one thread, and after `no new privileges`.
+    Where the kernel's version can, this also denies binding ports, connecting to ports not given, and signals and abstract sockets to
+    processes outside. Call it while the process has one thread, after PR_SET_NO_NEW_PRIVS.
 
     Returns
     -------
-    The version of Landlock that holds; 0 where the kernel has none or too old a one.
+    The version of Landlock in force; 0 where the kernel has none or one that is too old.
     """
     version = _version()
     if version < OLDEST_VERSION:
@@ -84,7 +84,7 @@ def see_only(writes: Iterable[Path], reads: Iterable[Path], ports: Iterable[int]
     if descriptor < 0:
         return 0
     try:
-        for path, rights in _rights(writes, reads):
+        for path, rights in _rights(writable, readable):
             _allow(libc, descriptor, path, rights & handled)
         for port in ports if with_ports else ():
             rule = _PortRule(_CONNECT, port)
@@ -94,19 +94,20 @@ def see_only(writes: Iterable[Path], reads: Iterable[Path], ports: Iterable[int]
         os.close(descriptor)
 
 
-def _rights(writes: Iterable[Path], reads: Iterable[Path]) -> Iterator[tuple[str, int]]:
-    for path in (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *_code(), *map(str, reads)):
+def _rights(writable: Iterable[Path], readable: Iterable[Path]) -> Iterator[tuple[str, int]]:
+    """Paths and the rights on each."""
+    for path in (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *_code_folders(), *map(str, readable)):
         yield path, _READ
     for pattern in DEVICES:
         for path in glob.glob(pattern):
             yield path, _USE_DEVICE
-    for path in (SHARED_MEMORY, *map(str, writes)):
+    for path in (SHARED_MEMORY, *map(str, writable)):
         yield path, _WRITE
-    yield f"/proc/{os.getpid()}", _READ | _WRITE_FILE  # threads name themselves there
+    yield f"/proc/{os.getpid()}", _READ | _WRITE_FILE  # threads write their names there
 
 
-def _code() -> Iterator[str]:
-    """Python's folders and our own packages; not the folder around these, which may hold anything."""
+def _code_folders() -> Iterator[str]:
+    """Python's folders and our packages; not the parent folder of our packages, which may contain anything."""
     yield from {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()}
     packages = Path(__file__).parents[2]
     yield from (str(packages / "worker"), str(packages / "iis_engine"))
@@ -115,14 +116,14 @@ def _code() -> Iterator[str]:
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
-    """Allow what lies at a path, and beneath it; nothing where there is nothing."""
+    """Allow rights on a path and everything under it; a path that does not exist is skipped."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            rights &= _OF_A_FILE
+            rights &= _FILE_RIGHTS
         rule = _PathRule(rights, descriptor)
         libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0))
     finally:

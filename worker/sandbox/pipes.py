@@ -1,51 +1,57 @@
-"""What a compute process says, as the parent hears it: bounded, and in words that a database takes."""
+"""Read the compute process's stdout and stderr; bound the size of messages and replace characters that PostgreSQL cannot store."""
 
 from __future__ import annotations
 
 import json
 import queue
 import re
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import structlog
 
-ERROR_LINES_KEPT = 40
-ERROR_CHARACTERS = 4096
-ANSWER_CHARACTERS = 256 * 1024**2
-ANSWERS_WAITING = 64
+from worker.sandbox.messages import JsonObject
 
-Answers = queue.Queue[dict[str, Any] | None]
+STDERR_LINES_KEPT = 40
+STDERR_LINE_CHARACTERS = 4096
+REPLY_CHARACTERS = 256 * 1024**2
+REPLIES_QUEUED = 64
+
+ReplyQueue = queue.Queue[JsonObject | None]
 
 log = structlog.get_logger(__name__)
 
 
-def new_answers() -> Answers:
-    """An empty queue; None in it is the end."""
-    return Answers(ANSWERS_WAITING)
+def new_reply_queue() -> ReplyQueue:
+    """An empty bounded queue of replies; None marks their end."""
+    return ReplyQueue(REPLIES_QUEUED)
 
 
-def pump_answers(pipe: IO[str], answers: Answers, _: list[str]) -> None:
-    """Pass answers on, each bounded and few at a time: a hostile process must not fill our memory with what it says."""
+def read_replies(stdout: IO[str], replies: ReplyQueue) -> None:
+    """Queue replies until stdout ends or a line is not JSON.
+
+    Both the length of a line and of the queue are bounded, so that a malicious process cannot fill the worker's memory.
+    """
     try:
-        while line := pipe.readline(ANSWER_CHARACTERS):
-            answers.put(_storable(json.loads(line)))
+        while line := stdout.readline(REPLY_CHARACTERS):
+            replies.put(cast("JsonObject", _storable(json.loads(line))))
     except ValueError:
-        log.warning("compute_spoke_nonsense")
-    answers.put(None)
+        log.warning("compute_reply_malformed")
+    replies.put(None)
 
 
-def _storable(answer: Any) -> Any:
-    """The same answer with a mark in place of what PostgreSQL's text and JSON cannot hold: NUL and halves of surrogate pairs."""
-    if isinstance(answer, str):
-        return re.sub("[\0\ud800-\udfff]", "\ufffd", answer)
-    if isinstance(answer, list):
-        return [_storable(part) for part in cast("list[Any]", answer)]
-    if isinstance(answer, dict):
-        return {_storable(name): _storable(part) for name, part in cast("dict[str, Any]", answer).items()}
-    return answer
+def read_stderr(stderr: IO[str], lines: list[str]) -> None:
+    """Keep the last lines of stderr, for the log entry about a process that ended unexpectedly."""
+    while line := stderr.readline(STDERR_LINE_CHARACTERS):
+        lines.append(line)
+        del lines[:-STDERR_LINES_KEPT]
 
 
-def pump_errors(pipe: IO[str], _: Answers, last_words: list[str]) -> None:
-    while line := pipe.readline(ERROR_CHARACTERS):
-        last_words.append(line)
-        del last_words[:-ERROR_LINES_KEPT]
+def _storable(value: object) -> object:
+    """Replace NUL and lone surrogates, which PostgreSQL's text and JSON types reject, by U+FFFD."""
+    if isinstance(value, str):
+        return re.sub("[\0\ud800-\udfff]", "\ufffd", value)
+    if isinstance(value, list):
+        return [_storable(part) for part in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(part) for name, part in cast("dict[object, object]", value).items()}
+    return value

@@ -1,4 +1,4 @@
-"""The parent's handle on the compute process: start it bare, ask for a stage, watch it, kill it. Knows no job and no database."""
+"""Start the compute process, run stages in it, watch its limits, kill it. No job or database here."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import structlog
 
 from worker.sandbox.confinement import Grant
 from worker.sandbox.environment import HTTPS_PORT, proxy_ports, scrubbed_environment
-from worker.sandbox.pipes import new_answers, pump_answers, pump_errors
+from worker.sandbox.messages import JsonObject
+from worker.sandbox.pipes import new_reply_queue, read_replies, read_stderr
 from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
 from worker.sandbox.scratch_folders import LockedFolder
 
 START_TIMEOUT_SECONDS = 120
-WATCH_SECONDS = 0.25
-PUMP_SECONDS = 0.02
-LONGEST_SECONDS = 365 * 24 * 3600  # of a job without a deadline
+POLL_SECONDS = 0.25
+DRAIN_SECONDS = 0.02
+LONGEST_SECONDS = 365 * 24 * 3600  # for a job without a deadline
 DOWNLOADS = "hub"
 
 log = structlog.get_logger(__name__)
 
 
 class StageRefused(Exception):
-    """The input is at fault; another attempt would end the same."""
+    """The stage refused its input; another attempt would fail in the same way."""
 
     def __init__(self, code: str, message: str, param: str | None) -> None:
         super().__init__(message)
@@ -44,24 +45,24 @@ class StageRefused(Exception):
 
 
 class ChildLost(Exception):
-    """The compute process died or broke; another attempt may succeed. The message is a sentence."""
+    """The compute process died or crashed; another attempt may succeed. The message is a sentence."""
 
 
 class DeadlinePassed(Exception):
-    """The job's time was over before the stage was."""
+    """The job's deadline passed before the stage ended."""
 
 
 class Interrupted(Exception):
-    """The job must stop now: see `Stop.reason`."""
+    """The job must stop now, for the reason in `Stop.reason`."""
 
 
 @dataclass
 class Stop:
-    """Set from another thread to stop the job; the first reason stays."""
+    """A request to stop the job, set by another thread; the first reason is kept."""
 
     event: threading.Event = field(default_factory=threading.Event)
     reason: str | None = None  # lease_lost, canceling or shutdown
-    lease_until: float = math.inf  # time.monotonic() after which the job may be another worker's
+    lease_until: float = math.inf  # time.monotonic() after which another worker may claim the job
 
     def set(self, reason: str) -> None:
         if not self.event.is_set():
@@ -78,7 +79,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Watch:
-    """What bounds one job while its stages run."""
+    """Stop request, deadline and resource limits of one job while its stages run."""
 
     stop: Stop
     deadline: float  # time.monotonic()
@@ -86,32 +87,32 @@ class Watch:
 
 
 class ChildProcess:
-    """One compute process, started on first use, kept warm between jobs of one owner and replaced when it was killed.
+    """A compute process, started on first use, reused for jobs of the same owner, and restarted for another owner or after a kill.
 
-    What a hostile file may have made of the process ends with it: the next owner's job gets a fresh one.
+    A new owner gets a fresh process because a malicious file may have taken control of the old one.
 
     Parameters
     ----------
-    home : what all compute processes of this machine share, which is what they fetched by name
-    folder : for its own scratch files, and for workspaces
-    sees : the folder around it where that is all that it sees of the service's files; else it sees `folder` alone
+    home : downloads that all compute processes of this machine share
+    folder : scratch files and workspaces of this process
+    visible_folder : the only folder of the service that the process may access, around `folder`; `folder` itself by default
     """
 
-    def __init__(self, home: Path, folder: LockedFolder, *, sees: Path | None = None) -> None:
+    def __init__(self, home: Path, folder: LockedFolder, *, visible_folder: Path | None = None) -> None:
         self._home = home
         self._folder = folder
-        self._sees = sees or folder.path
+        self._visible_folder = visible_folder or folder.path
         self._process: subprocess.Popen[str] | None = None
-        self._scales: ResourceMonitor | None = None
+        self._monitor: ResourceMonitor | None = None
         self._owner_id: str | None = None
         self._grant: Grant | None = None
-        self._answers = new_answers()
-        self._pumps: list[threading.Thread] = []
-        self._last_words: list[str] = []
+        self._replies = new_reply_queue()
+        self._readers: list[threading.Thread] = []
+        self._stderr_lines: list[str] = []
 
-    def claim_folder(self) -> Path:
-        """The folder that workspaces must lie in, made the first time."""
-        return self._folder.claim()
+    def create_folder(self) -> Path:
+        """Create the folder for workspaces unless it exists; returns its path."""
+        return self._folder.create()
 
     @property
     def folder(self) -> Path:
@@ -125,27 +126,30 @@ class ChildProcess:
         self,
         stage: str,
         workspace: Path,
-        arguments: dict[str, Any],
+        arguments: JsonObject,
         watch: Watch,
         *,
         owner_id: str,
         reads: tuple[Path, ...] = (),
         network: bool = False,
         on_progress: Callable[[int, int], None],
-        on_output: Callable[[str, dict[str, Any] | None], None],
-    ) -> dict[str, Any]:
+        on_output: Callable[[str, JsonObject | None], None],
+    ) -> JsonObject:
         """Run one stage to its end and return its result.
 
         Parameters
         ----------
-        workspace : beneath the process's folder
-        owner_id : whose files it reads
+        workspace : a folder under the process's own
+        owner_id : owner of the files that the stage reads
         reads : files and folders elsewhere that the stage reads
+        network : whether the stage downloads by name
+        on_progress : called with (done, total)
+        on_output : called with a finished file's name in the workspace and its details
 
         Raises
         ------
         StageRefused, ChildLost, LimitExceeded, DeadlinePassed, Interrupted
-            After every one but the first the process is killed; the next run starts a fresh one.
+            All but the first kill the process; the next run starts a fresh one.
         """
         try:
             self._start(watch, owner_id, self._grant_for(reads, network=network))
@@ -157,12 +161,12 @@ class ChildProcess:
                     "seconds": min(max(watch.deadline - time.monotonic(), 1), LONGEST_SECONDS),
                 }
             )
-            while (answer := self._receive(watch))["type"] in {"progress", "output"}:
-                if answer["type"] == "progress":
-                    on_progress(answer["done"], answer["total"])
+            while (reply := self._receive(watch))["type"] in {"progress", "output"}:
+                if reply["type"] == "progress":
+                    on_progress(reply["done"], reply["total"])
                 else:
-                    on_output(answer["name"], answer["about"])
-            return _result(stage, answer)
+                    on_output(reply["name"], reply["details"])
+            return _result(stage, reply)
         except StageRefused:
             raise
         except BaseException:
@@ -170,7 +174,7 @@ class ChildProcess:
             raise
 
     def kill(self) -> None:
-        """End the process and everything it started, at once."""
+        """Kill the process and everything it started, and remove its scratch files."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -179,17 +183,17 @@ class ChildProcess:
         except ProcessLookupError:
             log.debug("compute_already_gone", pid=process.pid)
         process.wait()
-        for pump in self._pumps:
-            while pump.is_alive():  # it may have more to say than waits to be heard
+        for reader in self._readers:
+            while reader.is_alive():  # it may block on a full queue
                 with suppress(queue.Empty):
-                    self._answers.get(timeout=PUMP_SECONDS)
+                    self._replies.get(timeout=DRAIN_SECONDS)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 _close(pipe)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def close(self) -> None:
-        """End the process and remove the folder."""
+        """Kill the process and remove its folder."""
         self.kill()
         self._folder.close()
 
@@ -199,20 +203,20 @@ class ChildProcess:
 
     def _grant_for(self, reads: tuple[Path, ...], *, network: bool) -> Grant:
         downloads = str(self._home / DOWNLOADS)
-        writes = (str(self._sees), *((downloads,) if network else ()))
+        writable = (str(self._visible_folder), *((downloads,) if network else ()))
         ports = (HTTPS_PORT, *proxy_ports(os.environ)) if network else ()
-        return Grant(network, writes, tuple(sorted({downloads, *map(str, reads)})), ports)
+        return Grant(network, writable, tuple(sorted({downloads, *map(str, reads)})), ports)
 
     def _start(self, watch: Watch, owner_id: str, grant: Grant) -> None:
         if self.pid is not None and self._owner_id == owner_id and self._grant is not None and self._grant.covers(grant):
             return
         self.kill()
-        self._owner_id, self._grant, self._answers, self._last_words = owner_id, grant, new_answers(), []
-        self._folder.claim()
+        self._owner_id, self._grant, self._replies, self._stderr_lines = owner_id, grant, new_reply_queue(), []
+        self._folder.create()
         for folder in (self._home / DOWNLOADS, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            # Without the working folder (-P) and a home's own packages (-s): what one process leaves there, another would run.
+            # -P and -s: import nothing from the working folder or from HOME, where an earlier process may have left files.
             [sys.executable, "-P", "-s", "-m", "worker.child", str(os.getpid()), json.dumps(grant.to_dict())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -224,63 +228,64 @@ class ChildProcess:
             env=scrubbed_environment(os.environ, self._scratch, self._home / DOWNLOADS, network=grant.network),
             start_new_session=True,
         )
-        pipes = self._process.stdout, self._process.stderr
-        self._pumps = [
-            threading.Thread(target=pump, args=(pipe, self._answers, self._last_words), name="compute-pipe", daemon=True)
-            for pipe, pump in zip(pipes, (pump_answers, pump_errors), strict=True)
+        stdout, stderr = self._process.stdout, self._process.stderr
+        self._readers = [
+            threading.Thread(target=read_replies, args=(stdout, self._replies), name="compute-stdout", daemon=True),
+            threading.Thread(target=read_stderr, args=(stderr, self._stderr_lines), name="compute-stderr", daemon=True),
         ]
-        for thread in self._pumps:
+        for thread in self._readers:
             thread.start()
-        self._scales = ResourceMonitor(self._process.pid, self._sees)
+        self._monitor = ResourceMonitor(self._process.pid, self._visible_folder)
         hello = self._receive(Watch(watch.stop, min(watch.deadline, time.monotonic() + START_TIMEOUT_SECONDS), watch.limits))
-        log.info("compute_started", pid=self._process.pid, **hello["held"])
+        log.info("compute_started", pid=self._process.pid, **hello["protections"])
 
-    def _send(self, request: dict[str, Any]) -> None:
+    def _send(self, request: JsonObject) -> None:
         process = self._process
         if process is None or process.stdin is None:
-            raise ChildLost(self._obituary())
+            raise ChildLost(self._describe_end())
         try:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
         except OSError as error:
-            raise ChildLost(self._obituary()) from error
+            raise ChildLost(self._describe_end()) from error
 
-    def _receive(self, watch: Watch) -> dict[str, Any]:
+    def _receive(self, watch: Watch) -> JsonObject:
         while True:
             watch.stop.check()
             if time.monotonic() > watch.deadline:
                 raise DeadlinePassed
-            if self._scales is not None:
-                self._scales.check(watch.limits)
+            if self._monitor is not None:
+                self._monitor.check(watch.limits)
             try:
-                message = self._answers.get(timeout=WATCH_SECONDS)
+                message = self._replies.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
             if message is None:
-                raise ChildLost(self._obituary())
+                raise ChildLost(self._describe_end())
             return message
 
-    def _obituary(self) -> str:
+    def _describe_end(self) -> str:
+        """A sentence on how the process ended; its last lines of stderr go to the log."""
         process = self._process
         code = process.wait(START_TIMEOUT_SECONDS) if process is not None else None
         if code is not None and code < 0:
-            how = f"was killed by {signal.Signals(-code).name}" + (" (often a lack of memory)" if code == -signal.SIGKILL else "")
+            end = f"was killed by {signal.Signals(-code).name}" + (" (often because memory ran out)" if code == -signal.SIGKILL else "")
         else:
-            how = f"ended with status {code}"
-        log.warning("compute_lost", status=code, last_words="".join(self._last_words))
-        return f"The compute process {how}."
+            end = f"ended with status {code}"
+        log.warning("compute_lost", status=code, stderr="".join(self._stderr_lines))
+        return f"The compute process {end}."
 
 
-def _result(stage: str, answer: dict[str, Any]) -> dict[str, Any]:
-    if answer["type"] == "refused":
-        raise StageRefused(answer["code"], answer["message"], answer["param"])
-    if answer["type"] != "done":
-        raise ChildLost(f"The stage {stage} broke: {answer.get('message', 'it gave no answer')}.")
-    return answer["result"]
+def _result(stage: str, reply: JsonObject) -> JsonObject:
+    if reply["type"] == "refused":
+        raise StageRefused(reply["code"], reply["message"], reply["param"])
+    if reply["type"] != "done":
+        raise ChildLost(f"The stage {stage} crashed: {reply.get('message', 'it sent no message')}.")
+    return reply["result"]
 
 
 def _close(pipe: IO[str]) -> None:
     try:
         pipe.close()
     except BrokenPipeError:
-        log.debug("compute_input_unread")
+        log.debug("compute_input_not_read")

@@ -1,4 +1,4 @@
-"""Folders of one worker among those of others on the machine: removed when it closes, or by another worker when it was killed."""
+"""Locked scratch folders of a worker; folders of a killed worker are removed by the next worker that starts on the machine."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ log = structlog.get_logger(__name__)
 
 
 def workspace_name(job_id: str, token: str) -> str:
-    """The folder of one attempt: job and beginning of the lease token."""
+    """Folder name of one attempt at a job: job id and the beginning of the lease token."""
     return f"{job_id}-{token[:TOKEN_CHARACTERS]}"
 
 
 class LockedFolder:
-    """A folder whose lock this process holds from `claim` on; the kernel drops the lock when the process dies in whatever way.
+    """A folder with a lock file that this process holds; the kernel releases the lock when the process dies.
 
     Parameters
     ----------
-    home : the folder that all workers of this machine keep theirs in
-    name : like no other's
+    parent : folder of the scratch folders of all workers on this machine
+    name : unique among them
     """
 
-    def __init__(self, home: Path, name: str) -> None:
-        self.path = home / name
+    def __init__(self, parent: Path, name: str) -> None:
+        self.path = parent / name
         self._lock: IO[bytes] | None = None
 
-    def claim(self) -> Path:
-        """Make it, the first time, after the folders of killed workers have gone; returns the path."""
+    def create(self) -> Path:
+        """Create and lock the folder unless that is done, after removing the folders of killed workers; returns the path."""
         if self._lock is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _remove_orphans(self.path.parent)
@@ -43,15 +43,15 @@ class LockedFolder:
         return self.path
 
     def close(self) -> None:
-        """Remove it with all that lies there."""
+        """Remove the folder with its content."""
         if self._lock is not None:
             shutil.rmtree(self.path, ignore_errors=True)
             self._lock.close()
             self._lock = None
 
 
-def _remove_orphans(home: Path) -> None:
-    for folder in home.iterdir():
+def _remove_orphans(parent: Path) -> None:
+    for folder in parent.iterdir():
         try:
             with (folder / "lock").open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

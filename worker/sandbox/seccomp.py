@@ -1,7 +1,7 @@
-"""Which system calls the compute process gives up, through libseccomp. When that happens is decided in `worker.sandbox.confinement`.
+"""seccomp: refuse system calls that no computation needs.
 
-A list of what is refused, not of what is allowed: a numerical library with CUDA below it makes nearly every ordinary call there is, and the
-list of those changes with each driver. What stands here is what none of them needs and what a stranger's code would want.
+This is a deny-list because numerical libraries and CUDA make nearly every ordinary call, and the set changes with each driver.
+libseccomp is called through ctypes because its own Python binding is not on PyPI; without libseccomp no filter is installed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import sys
 LIBRARY = "libseccomp.so.2"
 
 _NEVER = (
-    # Other programs, and other processes by any way of making them but threads (clone is below).
+    # Running programs and creating processes; clone, which also creates threads, is filtered by its flags below.
     *("execve", "execveat", "fork", "vfork"),
     # Other processes' memory and descriptors.
     *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "kcmp"),
     *("rt_sigqueueinfo", "rt_tgsigqueueinfo", "tkill", "perf_event_open"),
-    # Another view of files, of the network or of users.
+    # Mounts and name spaces of files, network and users.
     *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "mount_setattr", "open_tree", "move_mount"),
     *("fsopen", "fsconfig", "fsmount", "fspick", "name_to_handle_at", "open_by_handle_at", "mknod", "mknodat"),
-    # The kernel's keys, programs, modules, clocks and other machinery; io_uring would open sockets past this filter.
+    # The kernel's keys, programs, modules and clocks; io_uring would open sockets past this filter.
     *("add_key", "request_key", "keyctl", "bpf", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
     *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff"),
     *("acct", "quotactl", "quotactl_fd", "iopl", "ioperm", "syslog", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex"),
@@ -38,20 +38,20 @@ _SOCKET_TYPE_MASK = 0xF
 
 
 class _Comparison(ctypes.Structure):
-    """`struct scmp_arg_cmp`: the argument's place, the operator, and one or two values."""
+    """`struct scmp_arg_cmp`: index of the argument, operator, and one or two values."""
 
-    _fields_ = (("place", ctypes.c_uint), ("operator", ctypes.c_int), ("first", ctypes.c_uint64), ("second", ctypes.c_uint64))
+    _fields_ = (("argument", ctypes.c_uint), ("operator", ctypes.c_int), ("first", ctypes.c_uint64), ("second", ctypes.c_uint64))
 
 
 def refuse_system_calls(*, network: bool) -> bool:
-    """Refuse, for good and for all threads to come, what no computation needs; False where libseccomp or the kernel does not allow it.
+    """Install the filter, irrevocably and for all later threads; False where libseccomp or the kernel does not support it.
 
     Call it while the process has one thread.
 
     Parameters
     ----------
-    network : whether sockets of the internet may still be opened. Of Unix sockets only those are left that CUDA's driver names itself
-        by; PostgreSQL, Docker and the like listen on another type.
+    network : whether internet sockets may be opened. Unix sockets are limited to SOCK_SEQPACKET, which CUDA's driver needs; PostgreSQL,
+        Docker and other services listen on SOCK_STREAM.
     """
     library = _library()
     if library is None:
@@ -63,7 +63,7 @@ def refuse_system_calls(*, network: bool) -> bool:
         refused = [(name, errno.EPERM, ()) for name in _NEVER] + _refused_by_argument(network=network)
         for name, code, comparisons in refused:
             number = library.seccomp_syscall_resolve_name(name.encode())
-            if number < 0:  # not one of this architecture's, or younger than the library
+            if number < 0:  # unknown to this architecture or to this version of libseccomp
                 continue
             array = (_Comparison * len(comparisons))(*(_Comparison(*comparison) for comparison in comparisons))
             if library.seccomp_rule_add_array(context, _ERRNO | code, number, len(comparisons), array) != 0:
@@ -74,10 +74,11 @@ def refuse_system_calls(*, network: bool) -> bool:
 
 
 def _refused_by_argument(*, network: bool) -> list[tuple[str, int, tuple[tuple[int, ...], ...]]]:
+    """(system call, errno, comparisons of arguments) of calls that are refused for some arguments only."""
     own = os.getpid()
     refused = [
         ("clone", errno.EPERM, ((0, _MASKED_EQUAL, _CLONE_THREAD, 0),)),
-        ("clone3", errno.ENOSYS, ()),  # its flags lie in memory, out of a filter's sight; the C library then takes clone
+        ("clone3", errno.ENOSYS, ()),  # its flags are in memory, which a filter cannot read; on ENOSYS the C library falls back to clone
         ("kill", errno.EPERM, ((0, _NOT_EQUAL, own, 0),)),
         ("tgkill", errno.EPERM, ((0, _NOT_EQUAL, own, 0),)),
         ("prlimit64", errno.EPERM, ((0, _GREATER, 0, 0),)),
@@ -88,8 +89,8 @@ def _refused_by_argument(*, network: bool) -> list[tuple[str, int, tuple[tuple[i
         ("socket", errno.EACCES, ((0, _EQUAL, socket.AF_UNIX, 0), (1, _MASKED_EQUAL, _SOCKET_TYPE_MASK, int(kind)))) for kind in kinds
     ]
     highest = socket.AF_NETLINK
-    usable = {socket.AF_UNIX, *((socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK) if network else ())}
-    refused += [("socket", errno.EACCES, ((0, _EQUAL, family, 0),)) for family in range(highest + 1) if family not in usable]
+    allowed = {socket.AF_UNIX, *((socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK) if network else ())}
+    refused += [("socket", errno.EACCES, ((0, _EQUAL, family, 0),)) for family in range(highest + 1) if family not in allowed]
     refused += [("socket", errno.EACCES, ((0, _GREATER, highest, 0),))]
     return refused
 

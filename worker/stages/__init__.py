@@ -1,1 +1,1 @@
-"""Stages of jobs in the confined process: files in, files out."""
+"""Stages of jobs, run in the confined process: each reads and writes files in a workspace."""

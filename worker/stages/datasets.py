@@ -1,21 +1,28 @@
-"""Data sets inside the compute process: from a file, a server folder or the Hub to what the engine reads. No service here."""
+"""Open data sets from an upload, a server folder or the Hub, and describe them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from iis_engine.progress import ProgressCallback
+from worker.sandbox.messages import JsonObject
 from worker.stages.files import IMAGES_FOLDER, READING
 from worker.stages.specs import DatasetRequest
 
-NAMED_CORRUPT = 100
+if TYPE_CHECKING:
+    from iis_engine.data.datasets import ImageDataset, LabelledImage
+    from iis_engine.errors import DataError
+    from iis_engine.features.feature_set import FeatureSet
+    from iis_engine.progress import ProgressCallback
+
+CORRUPT_NAMES_LISTED = 100
 
 
-def open_features(request: DatasetRequest) -> Any:
-    """The ready matrices of a `features` data set as a FeatureSet."""
+def open_features(request: DatasetRequest) -> FeatureSet:
+    """Read the ready matrices of a `features` data set."""
     from iis_engine.features.feature_set import read_features
 
     path = request.file or request.server_path
@@ -24,18 +31,22 @@ def open_features(request: DatasetRequest) -> Any:
     return read_features(Path(path))
 
 
-def open_unchanged_features(request: DatasetRequest) -> Any:
-    """The same for a job, which must score what was checked: a file on the server may have been replaced since, an upload cannot."""
-    from iis_engine.errors import DataError
+def open_unchanged_features(request: DatasetRequest) -> FeatureSet:
+    """Read ready matrices for a job; refuse a file on the server that was replaced since its validation.
 
+    Raises
+    ------
+    DataError
+        With code `dataset_changed`.
+    """
     features = open_features(request)
     if request.server_path is not None and request.digest != digest_of_features(features):
-        raise DataError("The features have changed since the data set was made; make a new data set of them.", code="dataset_changed")
+        raise _changed("features")
     return features
 
 
-def digest_of_features(features: Any) -> str:
-    """sha256 over names and numbers."""
+def digest_of_features(features: FeatureSet) -> str:
+    """sha256 over class names, shapes and values."""
     digest = hashlib.sha256("\n".join(features.class_names).encode())
     for name in ("X_train", "y_train", "X_test", "y_test", "elements"):
         tensor = getattr(features, name)
@@ -45,53 +56,57 @@ def digest_of_features(features: Any) -> str:
     return digest.hexdigest()
 
 
-def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCallback) -> Any:
-    """Unpack and check every image, and leave the reading in the workspace; returns the ImageDataset.
+def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCallback) -> ImageDataset:
+    """Unpack the images, check each, and write dataset.json to the workspace.
 
-    A reading that lies there already, made from the same upload, spares the check.
+    Where dataset.json of the same upload is in the workspace, images are not checked again.
+
+    Raises
+    ------
+    DataError
+        With code `dataset_changed` where the images are not those that were validated.
     """
     from iis_engine.data.datasets import ImageDataset, read_image_folder
-    from iis_engine.errors import DataError
 
     root = _root(workspace, request)
-    known = (workspace / READING).exists()
+    checked = (workspace / READING).exists()
     if request.hub is not None:
         dataset = _read_hub(root, request.hub, request, progress)
     else:
         if request.file is not None and not root.exists():
             unpack_into(Path(request.file), root)
-        if known:
+        if checked:
             return ImageDataset.load(workspace / READING, root)
         dataset = read_image_folder(root, test_share=request.test_share, split_seed=request.split_seed, progress=progress)
     if request.digest not in (None, dataset.digest):
-        raise DataError("The images have changed since the data set was made; make a new data set of them.", code="dataset_changed")
+        raise _changed("images")
     dataset.save(workspace / READING)
     return dataset
 
 
-def open_images(workspace: Path, request: DatasetRequest) -> Any:
-    """The ImageDataset that `read_images` left in the workspace."""
+def open_images(workspace: Path, request: DatasetRequest) -> ImageDataset:
+    """Open the images that `read_images` unpacked in the workspace."""
     from iis_engine.data.datasets import ImageDataset
 
     return ImageDataset.load(workspace / READING, _root(workspace, request))
 
 
-def describe_images(dataset: Any) -> dict[str, Any]:
-    """What a person should know about a data set of images."""
+def describe_images(dataset: ImageDataset) -> JsonObject:
+    """Classes, counts, corrupt files and warnings, as the API returns them."""
     counts = {split: _per_class((image.label for image in images), dataset.class_names) for split, images in _splits(dataset)}
     return {
         "class_names": list(dataset.class_names),
         **{split: len(images) for split, images in _splits(dataset)},
         "counts": counts,
         "corrupt_count": len(dataset.corrupt),
-        "corrupt": list(dataset.corrupt[:NAMED_CORRUPT]),
+        "corrupt": list(dataset.corrupt[:CORRUPT_NAMES_LISTED]),
         "ignored_count": dataset.ignored_count,
         "warnings": list(dataset.warnings),
     }
 
 
-def describe_features(features: Any) -> dict[str, Any]:
-    """What a person should know about ready matrices."""
+def describe_features(features: FeatureSet) -> JsonObject:
+    """Classes, counts, width and warnings, as the API returns them."""
     labels = {"train": features.y_train.tolist(), "test": features.y_test.tolist()}
     return {
         "class_names": list(features.class_names),
@@ -103,13 +118,21 @@ def describe_features(features: Any) -> dict[str, Any]:
     }
 
 
-def _splits(dataset: Any) -> list[tuple[str, Any]]:
+def _splits(dataset: ImageDataset) -> list[tuple[str, Sequence[LabelledImage]]]:
     return [("train", dataset.train), ("test", dataset.test)]
 
 
-def _per_class(labels: Any, class_names: Any) -> dict[str, int]:
-    found = Counter(labels)
-    return {name: found[label] for label, name in enumerate(class_names)}
+def _per_class(labels: Iterable[int], class_names: Sequence[str]) -> dict[str, int]:
+    counts = Counter(labels)
+    return {name: counts[label] for label, name in enumerate(class_names)}
+
+
+def _changed(content: str) -> DataError:
+    from iis_engine.errors import DataError
+
+    return DataError(
+        f"The {content} have changed since the data set was validated; create a new data set from them.", code="dataset_changed"
+    )
 
 
 def _root(workspace: Path, request: DatasetRequest) -> Path:
@@ -117,7 +140,7 @@ def _root(workspace: Path, request: DatasetRequest) -> Path:
 
 
 def unpack_into(archive: Path, into: Path) -> None:
-    """Unpack an archive into a new folder, which appears whole or not at all."""
+    """Unpack an archive into a new folder; on failure the folder does not appear."""
     from iis_engine.data.archives import unpack_archive
 
     partial = into.with_name(f"{into.name}.partial")
@@ -125,7 +148,7 @@ def unpack_into(archive: Path, into: Path) -> None:
     partial.rename(into)
 
 
-def _read_hub(into: Path, choice: dict[str, Any], request: DatasetRequest, progress: ProgressCallback) -> Any:
+def _read_hub(into: Path, choice: JsonObject, request: DatasetRequest, progress: ProgressCallback) -> ImageDataset:
     from iis_engine.data.hub_datasets import read_hub_dataset
 
     return read_hub_dataset(

@@ -1,76 +1,141 @@
-"""Rows of explanations written as they come: JSON Lines, where each line begins, and the same rows as a Parquet table."""
+"""Build the rows of a batch of explanations, one per image, and their summary. `worker.stages.explanation_files` writes them."""
 
 from __future__ import annotations
 
-import json
-import struct
-from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from worker.sandbox.messages import JsonObject
+from worker.stages.serialisation import contributions_to_json, counterfactual_to_json
 
-from worker.stages.files import OFFSETS, ROWS, TABLE
+if TYPE_CHECKING:
+    from torch import Tensor
 
-ROWS_TOGETHER = 512  # a row group of the table; this many rows are in memory at once
-OFFSET = struct.Struct("<Q")
+    from iis_engine.explanations.explain import Explanation, Prediction
+    from iis_engine.scoring.predictor import Predictor
 
-_REMOVED = pa.struct([("concept", pa.int32()), ("label", pa.string()), ("contribution", pa.float64())])
-_CONCEPT = pa.struct(
-    [("concept", pa.int32()), ("label", pa.string()), ("origin", pa.string()), ("activation", pa.float64()), ("contribution", pa.float64())]
-)
-SCHEMA = pa.schema(
-    [
-        ("index", pa.int64()),
-        ("name", pa.string()),
-        ("label", pa.string()),
-        ("error", pa.string()),
-        ("representation", pa.string()),
-        ("representation_probability", pa.float64()),
-        ("interpretation", pa.string()),
-        ("interpretation_probability", pa.float64()),
-        ("agree", pa.bool_()),
-        ("representation_correct", pa.bool_()),
-        ("interpretation_correct", pa.bool_()),
-        ("contrast", pa.string()),
-        ("logit", pa.float64()),
-        ("bias", pa.float64()),
-        ("concepts", pa.list_(_CONCEPT)),
-        ("remainder", pa.float64()),
-        ("remaining", pa.int32()),
-        ("counterfactual", pa.struct([("removed", pa.list_(_REMOVED)), ("class", pa.string()), ("probability", pa.float64())])),
-    ]
+EXPLANATION_FIELDS = (
+    *("representation", "representation_probability", "interpretation", "interpretation_probability"),
+    *("agree", "representation_correct", "interpretation_correct", "contrast"),
+    *("logit", "bias", "concepts", "remainder", "remaining", "counterfactual"),
 )
 
 
-class RowFiles(AbstractContextManager["RowFiles"]):
-    """Takes one row after another, each with all fields of `SCHEMA` in their order."""
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """A readable image, ready to be explained.
 
-    def __init__(self, folder: Path) -> None:
-        self._open = ExitStack()
-        self._lines = self._open.enter_context((folder / ROWS).open("wb"))
-        self._offsets = self._open.enter_context((folder / OFFSETS).open("wb"))
-        self._table = self._open.enter_context(pq.ParquetWriter(folder / TABLE, SCHEMA, compression="zstd"))
-        self._waiting: list[dict[str, Any]] = []
-        self._end = 0
-        self._offsets.write(OFFSET.pack(0))
+    Attributes
+    ----------
+    label : the true class, None where it is unknown
+    activations : (M,) float32, dense
+    representation : the prediction of the network's own head h
+    """
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self._flush()
-        self._open.close()
+    index: int
+    name: str | None
+    label: int | None
+    activations: Tensor
+    representation: Prediction
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Write one row."""
-        self._end += self._lines.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-        self._offsets.write(OFFSET.pack(self._end))
-        self._waiting.append(row)
-        if len(self._waiting) == ROWS_TOGETHER:
-            self._flush()
 
-    def _flush(self) -> None:
-        if self._waiting:
-            self._table.write_table(pa.Table.from_pylist(self._waiting, schema=SCHEMA))
-            self._waiting = []
+@dataclass(frozen=True)
+class UnreadableImage:
+    """An image that could not be read, with the reason."""
+
+    index: int
+    name: str
+    error: str
+
+
+class RowBuilder:
+    """Builds rows and counts what their summary reports.
+
+    Parameters
+    ----------
+    contrast : explain each prediction against this class where it differs; None explains it alone
+    top : number of supporting and of opposing concepts in a row
+    concepts : (label, origin) of each concept
+    """
+
+    def __init__(self, predictor: Predictor, contrast: int | None, top: int, concepts: Sequence[Sequence[str | None]]) -> None:
+        self._predictor, self._contrast, self._top, self._concepts = predictor, contrast, top, concepts
+        self._count = self._failed = self._agreeing = self._labelled = 0
+        self._correct = {"representation": 0, "interpretation": 0}
+
+    def row(self, image: EmbeddedImage | UnreadableImage) -> JsonObject:
+        """The row of one image, with all fields of `explanation_files.SCHEMA` in their order."""
+        self._count += 1
+        if isinstance(image, UnreadableImage):
+            self._failed += 1
+            head = {"index": image.index, "name": as_utf8(image.name), "label": None, "error": image.error}
+            return head | dict.fromkeys(EXPLANATION_FIELDS) | {"concepts": []}
+        name = None if image.name is None else as_utf8(image.name)
+        label = None if image.label is None else self._predictor.class_names[image.label]
+        head = {"index": image.index, "name": name, "label": label, "error": None}
+        return head | dict(zip(EXPLANATION_FIELDS, self._explain(image), strict=True))
+
+    def summary(self) -> JsonObject:
+        """Counts, agreement and accuracies over all rows so far."""
+        accuracies = {f"accuracy_{which}": count / self._labelled if self._labelled else None for which, count in self._correct.items()}
+        readable = self._count - self._failed
+        return {"count": self._count, "failed": self._failed, "agreement": self._agreeing / readable, **accuracies}
+
+    def _explain(self, image: EmbeddedImage) -> tuple[object, ...]:
+        """Values of `EXPLANATION_FIELDS`."""
+        from iis_engine.explanations.explain import explain
+
+        predictor, names, representation = self._predictor, self._predictor.class_names, image.representation
+        explanation = explain(predictor, image.activations)
+        prediction, contrast = explanation.prediction, self._contrast
+        if contrast == prediction.label:
+            contrast = None
+        elif contrast is not None:
+            explanation = explain(predictor, image.activations, contrast=contrast)
+        contributions = contributions_to_json(explanation, self._top)
+        largest = sorted(
+            [*contributions["supporting"], *contributions["opposing"]], key=lambda contribution: -abs(contribution["contribution"])
+        )
+        agree = representation.label == prediction.label
+        self._agreeing += agree
+        return (
+            names[representation.label],
+            representation.probability,
+            names[prediction.label],
+            prediction.probability,
+            agree,
+            *self._compare(image.label, representation.label, prediction.label),
+            None if contrast is None else names[contrast],
+            explanation.logit,
+            explanation.bias,
+            [self._named(contribution) for contribution in largest],
+            contributions["remainder"],
+            contributions["remaining"],
+            self._counterfactual(explanation),
+        )
+
+    def _compare(self, label: int | None, representation: int, interpretation: int) -> tuple[bool | None, bool | None]:
+        """Whether each prediction is correct, None without a label."""
+        if label is None:
+            return None, None
+        self._labelled += 1
+        self._correct["representation"] += representation == label
+        self._correct["interpretation"] += interpretation == label
+        return representation == label, interpretation == label
+
+    def _named(self, contribution: JsonObject) -> JsonObject:
+        label, origin = self._concepts[contribution["concept"]]
+        return {"concept": contribution["concept"], "label": label, "origin": origin} | contribution
+
+    def _counterfactual(self, explanation: Explanation) -> JsonObject | None:
+        found = counterfactual_to_json(self._predictor.class_names, explanation)
+        if found is None:
+            return None
+        removed = [{"concept": one["concept"], "label": self._concepts[one["concept"]][0]} | one for one in found["removed"]]
+        return {"removed": removed, "class": found["class"], "probability": found["probability"]}
+
+
+def as_utf8(name: str) -> str:
+    """A file name with the bytes that are not UTF-8 replaced."""
+    return name.encode(errors="replace").decode()

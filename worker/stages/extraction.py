@@ -1,67 +1,70 @@
-"""f of a data set in the compute process, in shards that are announced as they become complete; and how a stage reports at all."""
+"""Stages that unpack a data set and extract its features f(x), in shards that are reported as soon as they are complete."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from worker.stages.datasets import (
-    open_images,
-    open_unchanged_features,
-    read_images,
-)
+from worker.sandbox.messages import JsonObject
+from worker.stages.datasets import open_images, open_unchanged_features, read_images
 from worker.stages.files import FEATURES
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 
+if TYPE_CHECKING:
+    from iis_engine.backbones.backbone import Backbone
+    from iis_engine.features.feature_set import FeatureSet
+    from iis_engine.specs import ElementSpec
 
-def extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], elements: Any, tell: Reporter) -> Any:
-    """f of a data set, in shards that are announced as they become complete."""
+
+def extract_dataset(
+    backbone: Backbone, workspace: Path, arguments: JsonObject, elements: ElementSpec | None, reporter: Reporter
+) -> FeatureSet:
+    """Extract features of the images in the workspace, and report each shard as soon as it is complete."""
     from iis_engine.features.extraction import extract_features
 
-    shards = Shards(workspace / arguments["shard_folder"], tell)
+    shards = ShardReporter(workspace / arguments["shard_folder"], reporter)
     images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
     return extract_features(backbone, images, elements, shard_folder=shards.folder, progress=shards.progress)
 
 
-class Shards:
-    """Announces shard files as they become complete; unfinished ones have another suffix."""
+class ShardReporter:
+    """Progress callback that also reports new shard files; the engine writes unfinished ones under another suffix."""
 
-    def __init__(self, folder: Path, tell: Reporter) -> None:
+    def __init__(self, folder: Path, reporter: Reporter) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self._tell = tell
-        self._known = self._present()
+        self._reporter = reporter
+        self._reported = self._complete()
 
     def progress(self, done: int, total: int) -> None:
-        fresh = self._present() - self._known
-        for name in sorted(fresh):
-            self._tell.output(name)
-        self._known |= fresh
-        self._tell.progress(done, total)
+        """Report new shards, then the progress."""
+        new = self._complete() - self._reported
+        for name in sorted(new):
+            self._reporter.output(name)
+        self._reported |= new
+        self._reporter.progress(done, total)
 
-    def _present(self) -> set[str]:
+    def _complete(self) -> set[str]:
         return {path.name for path in self.folder.glob("*.safetensors")}
 
 
-def materialise(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Unpack the images where later stages look for them."""
-    read_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]), tell.progress)
+def materialise(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: unpack and check the images in the workspace, for later stages."""
+    read_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]), reporter.progress)
     return {}
 
 
-def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Features of both splits and of the elements -> features.safetensors; finished shards are announced as they appear."""
+def extract(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: features of both splits and of the elements -> features.safetensors; reports each finished shard."""
     sources = arguments["sources"]
     dataset = DatasetRequest.from_json(sources["dataset"])
     if dataset.kind == "features":
-        ready = open_unchanged_features(dataset)
-        ready.save(workspace / FEATURES)
+        open_unchanged_features(dataset).save(workspace / FEATURES)
         return {}
     from iis_engine.specs import ElementSpec
 
-    features = extracted(
-        open_backbone(ModelRequest.from_json(sources["model"])), workspace, arguments, ElementSpec(**arguments["elements"]), tell
-    )
+    backbone = open_backbone(ModelRequest.from_json(sources["model"]))
+    features = extract_dataset(backbone, workspace, arguments, ElementSpec(**arguments["elements"]), reporter)
     features.save(workspace / FEATURES)
     return {"warnings": list(features.warnings)}

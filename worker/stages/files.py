@@ -1,4 +1,4 @@
-"""Names of the files that stages leave in the workspace, and what the names say. Nothing is read or written here."""
+"""Names of the files in a workspace. Stored artifacts have these names too, so they must not change."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import re
 from dataclasses import dataclass
 
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
-# What a vision-language model makes of images, phrases and class names.
+# Embeddings of images, phrases and class names by a vision-language model.
 EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
 IMAGES_FOLDER = "images"  # an unpacked data set
-VOCABULARY = "vocabulary.json"  # phrases that the parent leaves for `embed_phrases`: [[text, group], …]
+VOCABULARY = "vocabulary.json"  # phrases that the worker writes for `embed_phrases`: [[text, group], …]
 NAMES = "names.json"
 ENSEMBLE = "ensemble.zip"
 REPORT = "report.json"
 CONCEPTS, VECTORS, EXEMPLARS = "concepts.json", "vectors.npy", "exemplars.zip"
 LEFT_OUT = "left_out.json"
-# Every sparse head with h, and what they make of the test images: what explanations are read from.
+# For explanations: all sparse heads with h, and activations and predictions of the test images.
 PREDICTORS, TEST_SET = "predictors.safetensors", "tested.safetensors"
 PLOTS = tuple((name, suffix, f"{name}.{suffix}") for name in ("arr", "accuracy") for suffix in ("png", "svg"))
-# Many images explained: f of an archive's, names of concepts that the parent leaves, and a row for each image.
-LOOSE_FOLDER, REPRESENTED = "loose", "represented.safetensors"
-CONCEPT_NAMES = "concept_names.json"  # [[label, origin], …]
+# For explanations of many images: the unpacked archive, f of its images, names of concepts, and a row for each image.
+UNPACKED_FOLDER, REPRESENTED = "loose", "represented.safetensors"
+CONCEPT_NAMES = "concept_names.json"  # written by the worker: [[label, origin], …]
 ROWS, OFFSETS, TABLE, SUMMARY = "rows.jsonl", "rows.offsets", "rows.parquet", "summary.json"
-# What sets fine-tuned networks apart from their controls.
+# Differences between fine-tuned networks and their controls.
 COMPARISON = "comparison.json"
 
 
 def epoch_file(epoch: int) -> str:
-    """What a training run leaves after an epoch, under the name that the engine gives it."""
+    """File name of the engine's checkpoint after an epoch."""
     return f"epoch-{epoch:03d}.safetensors"
 
 
 def epoch_of(name: str) -> int:
-    """The epoch that a file name says, 0 where it says none."""
+    """The epoch in a checkpoint's file name; 0 for other files."""
     found = re.fullmatch(r"epoch-(\d+)\.safetensors", name)
     return int(found[1]) if found else 0
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What one fine-tuning run leaves."""
+    """File names of one fine-tuning run."""
 
     arm: str
     seed: int
@@ -68,4 +68,4 @@ class RunFiles:
         return f"{what}-{self.arm}-{self.seed}.{suffix}"
 
 
-READING = "dataset.json"  # what reading the images found, so that they need not all be decoded again
+READING = "dataset.json"  # result of reading the images, so that later jobs need not decode them all again

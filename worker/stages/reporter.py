@@ -1,13 +1,15 @@
-"""The interface through which a stage reports progress and finished files."""
+"""Interface through which a stage reports progress and finished files."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
+
+from worker.sandbox.messages import JsonObject
 
 
 class Reporter(Protocol):
-    """How a stage tells the parent how far it is."""
+    """Sends a stage's progress and finished files to the worker."""
 
     def progress(self, done: int, total: int) -> None: ...
 
-    def output(self, name: str, about: dict[str, Any] | None = None) -> None: ...
+    def output(self, name: str, details: JsonObject | None = None) -> None: ...

@@ -1,28 +1,31 @@
-"""The stages as they run in the compute process: files in the workspace to files in the workspace, through iis_engine. No service here."""
+"""Stages of scoring: libraries, control, heads, curve, exemplars, predictors and report."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from worker.stages.datasets import (
-    open_images,
-)
+from worker.sandbox.messages import JsonObject
+from worker.stages.datasets import open_images
 from worker.stages.files import CONTROL, ENSEMBLE, FEATURES, LIBRARY, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, score_spec
 from worker.stages.text import text_source
 
+if TYPE_CHECKING:
+    from iis_engine.features.feature_set import FeatureSet
+    from iis_engine.scoring.score import LibraryEnsemble
 
-def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The concept library -> library.safetensors, and with the further seeds its interval needs -> ensemble.zip."""
+
+def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: the concept library -> library.safetensors; all seeds for the interval -> ensemble.zip."""
     from iis_engine.scoring.score import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
     features, spec = _features(workspace), score_spec(arguments["score"])
-    ensemble = build_libraries(features, spec, tell.progress, text_source=source, device=arguments["device"])
+    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     ensemble.save(workspace / "ensemble")
     with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
@@ -31,59 +34,59 @@ def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
     return {}
 
 
-def control(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The random control -> control.safetensors."""
+def control(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: curve of the random control -> control.safetensors."""
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.scoring.score import measure_control
 
     count, standardised = arguments["concept_count"], 0
-    if count is None:  # what a text library keeps is known when it stands
+    if count is None:  # the size of a text library is known once it is built
         library = ConceptLibrary.load(workspace / LIBRARY)
         count, standardised = len(library), library.origins.count("text")
     features, spec = _features(workspace), score_spec(arguments["score"])
-    measured = measure_control(features, count, spec, tell.progress, standardised=standardised, device=arguments["device"])
+    measured = measure_control(features, count, spec, reporter.progress, standardised=standardised, device=arguments["device"])
     measured.save(workspace / CONTROL)
     return {}
 
 
-def heads(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Every head of every sparsity -> measurement.safetensors."""
+def heads(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: sparse heads at every node -> measurement.safetensors."""
     from iis_engine.scoring.score import measure_library
 
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
-    measure_library(features, ensemble, spec, tell.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
+    measure_library(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
     return {}
 
 
-def curve(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The curve, its integral and their intervals -> report.json."""
+def curve(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: the curve, the IIS and their intervals -> report.json."""
     from iis_engine.libraries.naming import load_names
     from iis_engine.scoring.measurement import Measurement
     from iis_engine.scoring.score import assemble
 
     measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
     names = load_names(workspace / NAMES) if arguments["named"] else None
-    found = assemble(_features(workspace), _ensemble(workspace), measured, random, score_spec(arguments["score"]), names).to_dict()
-    (workspace / REPORT).write_text(json.dumps(found, allow_nan=False))
-    tell.progress(1, 1)
-    return {"warnings": found["warnings"]}
+    report = assemble(_features(workspace), _ensemble(workspace), measured, random, score_spec(arguments["score"]), names).to_dict()
+    (workspace / REPORT).write_text(json.dumps(report, allow_nan=False))
+    reporter.progress(1, 1)
+    return {"warnings": report["warnings"]}
 
 
-def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """What shows each concept, and what it is called -> concepts.json, left_out.json, vectors.npy, exemplars.zip."""
+def explain(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: concepts with names and exemplars -> concepts.json, left_out.json, vectors.npy, exemplars.zip."""
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.libraries.naming import load_names
-    from worker.stages.exemplars import show_concepts
+    from worker.stages.exemplars import write_concepts
 
     sources = arguments.get("sources")
     images = open_images(workspace, DatasetRequest.from_json(sources["dataset"])) if sources else None
     names = load_names(workspace / NAMES) if arguments["named"] else None
-    show_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, names, workspace, tell.progress)
+    write_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, names, workspace, reporter.progress)
     return {}
 
 
-def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """What explanations are read from -> predictors.safetensors, tested.safetensors."""
+def predictors(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: predictors and test set, for explanations -> predictors.safetensors, tested.safetensors."""
     from iis_engine.explanations.test_set import TestSet
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.scoring.measurement import Measurement
@@ -96,30 +99,30 @@ def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> di
     family = PredictorFamily.of(ConceptLibrary.load(workspace / LIBRARY), Measurement.load(workspace / MEASUREMENT), features.class_names)
     family.save(workspace / PREDICTORS)
     TestSet.of(features, family, names).save(workspace / TEST_SET)
-    tell.progress(1, 1)
+    reporter.progress(1, 1)
     return {}
 
 
-def report(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The figures -> arr.png, arr.svg, accuracy.png, accuracy.svg."""
+def report(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: figures of the report -> arr.png, arr.svg, accuracy.png, accuracy.svg."""
     from iis_engine.figures.report import save_plot
 
     content = json.loads((workspace / REPORT).read_text())
     figures = sorted({figure for figure, _, _ in PLOTS})
     for done, figure in enumerate(figures, start=1):
         save_plot(content, figure, *(workspace / file for name, _, file in PLOTS if name == figure))
-        tell.progress(done, len(figures))
+        reporter.progress(done, len(figures))
     return {}
 
 
-def _features(workspace: Path) -> Any:
+def _features(workspace: Path) -> FeatureSet:
     from iis_engine.features.feature_set import FeatureSet
 
     return FeatureSet.load(workspace / FEATURES)
 
 
-def _ensemble(workspace: Path) -> Any:
-    """The library with its further seeds; one fitted by an earlier job comes alone."""
+def _ensemble(workspace: Path) -> LibraryEnsemble:
+    """The libraries of all seeds; one alone where an earlier job fitted the library."""
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.scoring.score import LibraryEnsemble
 

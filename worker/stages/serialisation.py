@@ -1,47 +1,66 @@
-"""How answers are written: classes, verdicts, nodes of the curve and bytes as JSON. Computes nothing."""
+"""JSON forms of predictions, explanations and bytes, shared by stages and query handlers. Computes nothing."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+from worker.sandbox.messages import JsonObject
+
+if TYPE_CHECKING:
+    from iis_engine.explanations.explain import Explanation, Prediction
+    from iis_engine.scoring.predictor import Predictor, PredictorFamily
 
 
-def prediction_form(names: Sequence[str], prediction: Any) -> dict[str, Any]:
-    return {**class_form(names, prediction.label, prediction.probability), "top": [class_form(names, *each) for each in prediction.top]}
-
-
-def class_form(names: Sequence[str], label: int, probability: float) -> dict[str, Any]:
+def class_to_json(names: Sequence[str], label: int, probability: float) -> JsonObject:
+    """A class by name and index, with its probability."""
     return {"class": names[label], "index": label, "probability": probability}
 
 
-def text_form(content: bytes) -> str:
-    return base64.b64encode(content).decode()
+def prediction_to_json(names: Sequence[str], prediction: Prediction) -> JsonObject:
+    """The predicted class, and the most probable classes under `top`."""
+    top = [class_to_json(names, *each) for each in prediction.top]
+    return {**class_to_json(names, prediction.label, prediction.probability), "top": top}
 
 
-def contributions_form(found: Any, top: int) -> dict[str, Any]:
-    """Up to `top` contributions for and as many against, largest first, and the sum and number of those that are not listed."""
-    values: list[float] = found.contributions.tolist()
-    listed = [i for i in found.contributions.abs().argsort(descending=True, stable=True).tolist() if values[i] != 0]
-    shown = {
-        "supporting": [i for i in listed if values[i] > 0][:top],
-        "opposing": [i for i in listed if values[i] < 0][:top],
+def node_to_json(family: PredictorFamily, predictor: Predictor) -> JsonObject:
+    """The predictor's node of the curve, and all nodes of its family."""
+    from iis_engine.nodes import sparsity_of
+
+    concept_count = len(family.library)
+    nodes = [{"kept": kept, "sparsity": sparsity_of(kept, concept_count)} for kept in family.nodes]
+    return {"kept": predictor.kept, "sparsity": predictor.sparsity, "concept_count": concept_count, "nodes": nodes}
+
+
+def contributions_to_json(explanation: Explanation, top: int) -> JsonObject:
+    """Up to `top` supporting and as many opposing contributions, largest first, and the sum and number of the others."""
+    values: list[float] = explanation.contributions.tolist()
+    ordered = [i for i in explanation.contributions.abs().argsort(descending=True, stable=True).tolist() if values[i] != 0]
+    listed = {
+        "supporting": [i for i in ordered if values[i] > 0][:top],
+        "opposing": [i for i in ordered if values[i] < 0][:top],
     }
-    named = {i for members in shown.values() for i in members}
+    listed_concepts = {i for concepts in listed.values() for i in concepts}
     return {
         **{
-            sign: [{"concept": i, "activation": float(found.activations[i]), "contribution": values[i]} for i in members]
-            for sign, members in shown.items()
+            sign: [{"concept": i, "activation": float(explanation.activations[i]), "contribution": values[i]} for i in concepts]
+            for sign, concepts in listed.items()
         },
-        "remainder": float(sum(values[i] for i in listed if i not in named)),
-        "remaining": len(listed) - len(named),
+        "remainder": float(sum(values[i] for i in ordered if i not in listed_concepts)),
+        "remaining": len(ordered) - len(listed_concepts),
     }
 
 
-def counterfactual_form(names: Sequence[str], found: Any) -> dict[str, Any] | None:
-    """The fewest concepts whose removal changes the prediction, and to what."""
-    if found.counterfactual is None:
+def counterfactual_to_json(names: Sequence[str], explanation: Explanation) -> JsonObject | None:
+    """The fewest concepts whose removal changes the prediction, and the new prediction; None where no removal changes it."""
+    counterfactual = explanation.counterfactual
+    if counterfactual is None:
         return None
-    other = found.counterfactual
-    removed = [{"concept": i, "contribution": float(found.contributions[i])} for i in other.removed]
-    return {"removed": removed, **class_form(names, other.label, other.probability)}
+    removed = [{"concept": i, "contribution": float(explanation.contributions[i])} for i in counterfactual.removed]
+    return {"removed": removed, **class_to_json(names, counterfactual.label, counterfactual.probability)}
+
+
+def bytes_to_base64(content: bytes) -> str:
+    """Bytes as base64 text."""
+    return base64.b64encode(content).decode()

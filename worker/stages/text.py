@@ -1,57 +1,66 @@
-"""The stages that a vision-language model computes, and those that read phrases. Beside them: `worker.stages.scoring`."""
+"""Stages on phrases and with a vision-language model: embeddings, cleaning of vocabularies, names of visual concepts."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images
-from worker.stages.extraction import extracted
+from worker.stages.extraction import extract_dataset
 from worker.stages.files import CLASSES, EMBEDDINGS, FEATURES, LIBRARY, NAMES, PHRASES, VOCABULARY
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest, open_vision_language_model
 
+if TYPE_CHECKING:
+    from iis_engine.libraries.text import TextSource
+    from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
+    from iis_engine.vocabularies.phrases import Phrase
 
-def embed_images(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Image embeddings of both splits -> embeddings.safetensors; one pass serves every backbone and every vocabulary."""
-    tower = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
-    extracted(tower, workspace, arguments, None, tell).save(workspace / EMBEDDINGS)
+
+def embed_images(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: image embeddings of both splits -> embeddings.safetensors, used with every backbone and vocabulary."""
+    image_encoder = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
+    extract_dataset(image_encoder, workspace, arguments, None, reporter).save(workspace / EMBEDDINGS)
     return {}
 
 
-def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Text embeddings of a vocabulary -> phrases.safetensors; they serve every data set."""
+def embed_phrases(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: text embeddings of a vocabulary -> phrases.safetensors, used with every data set."""
     from iis_engine.vision_language.phrase_embeddings import embed_phrases
 
     model = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"]))
-    embed_phrases(model, _vocabulary(workspace), tell.progress).save(workspace / PHRASES)
+    embed_phrases(model, _vocabulary(workspace), reporter.progress).save(workspace / PHRASES)
     return {}
 
 
-def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Text embeddings of class names -> classes.safetensors; they serve every vocabulary."""
+def embed_classes(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: text embeddings of class names -> classes.safetensors, used with every vocabulary."""
     from iis_engine.vision_language.phrase_embeddings import embed_classes
 
     model = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"]))
-    embed_classes(model, arguments["class_names"], tell.progress).save(workspace / CLASSES)
+    embed_classes(model, arguments["class_names"], reporter.progress).save(workspace / CLASSES)
     return {}
 
 
-def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Phrases from what `classes` mean that hold none of them and of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
+def gather_phrases(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: attributes of `classes` as phrases: {phrases: [[text, group], …], dropped: [{text, reason, other, similarity}, …]}.
+
+    Phrases that contain one of `classes` or `class_names` are dropped.
+    """
     from iis_engine.vocabularies.class_attributes import phrases_from_classes
     from iis_engine.vocabularies.cleaning import clean
 
-    gathered, of_own_classes = phrases_from_classes(arguments["classes"])
-    kept, of_others = clean(gathered, arguments["class_names"])
-    left_out = (*of_own_classes, *of_others)
+    phrases, dropped_by_classes = phrases_from_classes(arguments["classes"])
+    kept, dropped_by_names = clean(phrases, arguments["class_names"])
+    left_out = (*dropped_by_classes, *dropped_by_names)
     dropped = [{"text": one.text, "reason": one.reason, "other": one.other, "similarity": None} for one in left_out]
     return {"phrases": [[phrase.text, phrase.group] for phrase in kept], "dropped": dropped}
 
 
-def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Phrases that mean nearly the same, or nearly a class: {kept: places, dropped: [{text, reason, other, similarity}]}."""
+def clean_phrases(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: drop phrases near another phrase or a class: {kept: [index, …], dropped: [{text, reason, other, similarity}, …]}."""
     from iis_engine.libraries.near_duplicates import drop_near
 
     kept, left_out = drop_near(_text_embeddings(workspace, classes=arguments["classes"]))
@@ -61,37 +70,37 @@ def clean_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
     return {"kept": kept, "dropped": dropped}
 
 
-def name(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """The phrases nearest to each visual concept -> names.json."""
+def name(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: nearest phrases of each visual concept -> names.json."""
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.libraries.naming import embed_exemplars, name_concepts, save_names
     from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 
     features, library = FeatureSet.load(workspace / FEATURES), ConceptLibrary.load(workspace / LIBRARY)
-    tower = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
-    crops = embed_exemplars(
-        tower, open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"])), features, library, tell.progress
-    )
+    image_encoder = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
+    images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
+    crops = embed_exemplars(image_encoder, images, features, library, reporter.progress)
     save_names(name_concepts(library, crops, PhraseEmbeddings.load(workspace / PHRASES)), workspace / NAMES)
     return {}
 
 
-def text_source(workspace: Path) -> Any:
+def text_source(workspace: Path) -> TextSource:
+    """Embeddings in the workspace, from which a text library is built."""
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.libraries.text import TextSource
 
     return TextSource(_text_embeddings(workspace, classes=True), FeatureSet.load(workspace / EMBEDDINGS))
 
 
-def _vocabulary(workspace: Path) -> list[Any]:
+def _vocabulary(workspace: Path) -> list[Phrase]:
     from iis_engine.vocabularies.phrases import Phrase
 
     return [Phrase(text, group) for text, group in json.loads((workspace / VOCABULARY).read_text())]
 
 
-def _text_embeddings(workspace: Path, *, classes: bool) -> Any:
-    """The phrases, with the classes that they are kept away from where there are any."""
+def _text_embeddings(workspace: Path, *, classes: bool) -> PhraseEmbeddings:
+    """Embeddings of the phrases, with those of the class names if `classes`."""
     from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings, join
 
     phrases = PhraseEmbeddings.load(workspace / PHRASES)

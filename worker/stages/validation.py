@@ -1,23 +1,17 @@
-"""Stages that check a new model or data set before it may be used."""
+"""Stages that validate a new model or data set."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from worker.stages.datasets import (
-    describe_features,
-    describe_images,
-    digest_of_features,
-    open_features,
-    read_images,
-)
+from worker.sandbox.messages import JsonObject
+from worker.stages.datasets import describe_features, describe_images, digest_of_features, open_features, read_images
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone, open_vision_language_model
 
 
-def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Load the network and run a dry forward: {digest, info}."""
+def check_model(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: load the network and run one forward pass: {digest, info}."""
     import torch
     from PIL import Image
 
@@ -30,22 +24,22 @@ def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> d
     else:
         backbone = open_backbone(request)
         digest, info = backbone.digest, backbone.describe()
-    tell.progress(1, 2)
+    reporter.progress(1, 2)
     height, width = backbone.input_size
     image = Image.effect_noise((width, height), 64).convert("RGB")
     with torch.inference_mode():
         representation = backbone.embed(backbone.preprocess(image)[None])
     if not torch.isfinite(representation).all():
         raise CheckpointError("The network's representation of an image is not finite; its weights are damaged.", param="checkpoint")
-    tell.progress(2, 2)
+    reporter.progress(2, 2)
     return {"digest": digest, "info": info}
 
 
-def check_dataset(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
-    """Read a data set whole: {digest, info}; of images also the reading, for jobs to come."""
+def check_dataset(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: read the whole data set: {digest, info}; for images also dataset.json, which later jobs reuse."""
     request = DatasetRequest.from_json(arguments["dataset"])
     if request.kind == "features":
         features = open_features(request)
         return {"digest": digest_of_features(features), "info": describe_features(features)}
-    dataset = read_images(workspace, request, tell.progress)
+    dataset = read_images(workspace, request, reporter.progress)
     return {"digest": dataset.digest, "info": describe_images(dataset)}

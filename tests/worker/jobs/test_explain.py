@@ -20,6 +20,7 @@ from app.batches.service import read_rows
 from app.db.models import Concept, ExplanationBatch, Job, Predictor, Result, StageArtifact
 from worker.handlers.dispatch import answer
 from worker.jobs.artifacts import OwnersArtifacts
+from worker.sandbox.messages import JsonObject
 
 if TYPE_CHECKING:
     from support.worker_service import Service
@@ -32,7 +33,7 @@ class Quiet:
 
     def progress(self, done: int, total: int) -> None: ...
 
-    def output(self, name: str) -> None: ...
+    def output(self, name: str, details: JsonObject | None = None) -> None: ...
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_an_archive_has_a_row_for_each_image_and_an_error_for_a_corrupt_image(se
         "accuracy_representation": None,
         "accuracy_interpretation": None,
     }
-    assert service.events(job_id, "warning") == [{"message": "1 of 8 images could not be read; their rows say why."}]
+    assert service.events(job_id, "warning") == [{"message": "1 of 8 images could not be read; see the field error of their rows."}]
 
 
 def test_a_test_image_has_the_same_explanation_when_it_comes_from_an_archive(service: Service, scored_on_images: str) -> None:

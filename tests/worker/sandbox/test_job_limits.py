@@ -1,4 +1,4 @@
-"""What ends a job before it is done: cancel, deadline, memory, storage. Each once, with a sentence, leaving nothing half-written."""
+"""Cancellation, deadline, memory limit and full disk: each ends a job once, with a sentence, and leaves no partial file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_queued_job_is_canceled_at_once_and_never_runs(service: Service) -> No
     assert service.dataset(service.job(job_id).dataset_id).state == "failed"
 
 
-def test_a_running_job_is_canceled_within_ten_seconds_and_its_compute_process_is_gone(service: Service) -> None:
+def test_a_running_job_is_canceled_within_ten_seconds_and_its_compute_process_is_killed(service: Service) -> None:
     with service.frozen_compute() as compute:
         job_id = service.add_check()
         attempt = service.run_aside(job_id)
@@ -65,7 +65,7 @@ def test_a_job_fails_when_its_deadline_has_passed(service: Service) -> None:
     assert "1 seconds" in error["message"]
 
 
-def test_a_job_whose_compute_process_grows_too_large_fails_with_both_sizes(service: Service) -> None:
+def test_a_job_that_exceeds_its_memory_limit_fails_and_names_both_sizes(service: Service) -> None:
     service.runtime.settings.child_memory_bytes = 20_000_000
     job_id = service.add_check()
     assert service.run(job_id) == "failed"
@@ -75,7 +75,7 @@ def test_a_job_whose_compute_process_grows_too_large_fails_with_both_sizes(servi
     assert service.compute.pid is None
 
 
-def test_a_job_whose_outputs_find_a_full_disk_is_tried_again_fails_with_a_sentence_and_leaves_nothing(service: Service) -> None:
+def test_a_job_is_retried_when_the_disk_is_full_then_fails_with_a_sentence_and_leaves_no_file(service: Service) -> None:
     job_id = service.add_score(add_large_dataset(service))
     service.runtime.settings.max_attempts = 2
     with full_disk():
@@ -89,7 +89,7 @@ def test_a_job_whose_outputs_find_a_full_disk_is_tried_again_fails_with_a_senten
 
 
 @pytest.mark.slow
-def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
+def test_a_job_succeeds_on_retry_once_the_disk_has_room(service: Service) -> None:
     job_id = service.add_score(add_large_dataset(service))
     with full_disk():
         assert service.run(job_id) == "queued"
@@ -97,15 +97,15 @@ def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> 
     assert service.states(job_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
-def test_an_unwritable_work_folder_costs_attempts_and_says_so(service: Service) -> None:
+def test_an_unwritable_work_folder_fails_the_job_after_three_attempts(service: Service) -> None:
     service.runtime.work_folder.parent.mkdir(parents=True, exist_ok=True)
-    service.runtime.work_folder.write_text("a file where the folder should be")
+    service.runtime.work_folder.write_text("a file in place of the folder")
     job_id = service.add_check()
     assert [run_job(service.runtime, job_id) for _ in range(3)] == ["queued", "queued", "failed"]
     assert service.job(job_id).error["code"] == "storage_unavailable"
 
 
-def test_a_deadline_counts_the_time_that_a_job_ran_and_no_waiting(service: Service) -> None:
+def test_a_deadline_counts_running_time_and_not_waiting_time(service: Service) -> None:
     job_id = service.add_check(deadline_seconds=60)
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     with service.runtime.sessions.begin() as session:
@@ -127,7 +127,7 @@ def test_earlier_attempts_count_against_the_deadline(service: Service) -> None:
     assert service.job(job_id).error["code"] == "deadline_exceeded"
 
 
-def test_a_representation_wider_than_a_vector_column_is_refused_when_it_is_checked(service: Service) -> None:
+def test_validation_refuses_a_representation_wider_than_a_vector_column(service: Service) -> None:
     job_id = service.add_check(service.features(per_class=2, dimension=16_001))
     assert service.run(job_id) == "failed"
     error = service.job(job_id).error
@@ -135,7 +135,7 @@ def test_a_representation_wider_than_a_vector_column_is_refused_when_it_is_check
     assert "16,001 dimensions" in error["message"]
 
 
-def test_features_replaced_on_the_server_are_not_scored_as_those_that_were_checked(service: Service) -> None:
+def test_features_replaced_on_the_server_after_validation_are_refused(service: Service) -> None:
     path = service.folder / "features.npz"
     path.write_bytes(service.features())
     dataset_id = service.add_server_features(path)
@@ -145,7 +145,7 @@ def test_features_replaced_on_the_server_are_not_scored_as_those_that_were_check
     assert service.job(job_id).error["code"] == "dataset_changed"
 
 
-def test_a_link_on_the_server_is_read_where_it_leads_to_and_only_while_that_is_allowed(service: Service) -> None:
+def test_a_link_on_the_server_is_followed_only_into_allowed_folders(service: Service) -> None:
     link = service.folder / "link.npz"
     (service.folder / "features.npz").write_bytes(service.features())
     link.symlink_to(service.folder / "features.npz")
@@ -158,7 +158,7 @@ def test_a_link_on_the_server_is_read_where_it_leads_to_and_only_while_that_is_a
     assert service.job(job_id).error["code"] == "server_path_not_allowed"
 
 
-def test_a_name_that_no_database_can_hold_still_ends_in_a_sentence(service: Service) -> None:
+def test_a_name_that_postgresql_cannot_store_is_escaped_in_the_error(service: Service) -> None:
     weights = {"a\0b": np.zeros(3, dtype=np.float32), "c": np.zeros(3, dtype=np.float32)}
     model_id = service.add_model("timm:resnet10t", upload_id=service.add_upload(save(weights), "strange.safetensors"))
     job_id = service.add_job("check_model", None, model_id=model_id)
@@ -167,7 +167,7 @@ def test_a_name_that_no_database_can_hold_still_ends_in_a_sentence(service: Serv
 
 
 def add_large_dataset(service: Service) -> str:
-    """A server folder's features, larger than the disk will have room for."""
+    """Features in a server folder, larger than `full_disk` allows."""
     path = service.folder / "large.npz"
     path.write_bytes(service.features(per_class=200, dimension=512))
     return service.add_server_features(path)
@@ -175,7 +175,7 @@ def add_large_dataset(service: Service) -> str:
 
 @contextmanager
 def full_disk() -> Generator[None]:
-    """Let no file of this process grow beyond a megabyte: writes fail as they do on a full disk, and the test's own log still fits."""
+    """Limit files of this process to a megabyte: larger writes fail as on a full disk, and the test's log still fits."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:

@@ -1,4 +1,4 @@
-"""The compute process parses strangers' files: it holds no credentials, sees no network, and cannot corrupt what it says to the parent."""
+"""Isolation of the compute process: no credentials, no network, and messages that libraries cannot corrupt."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from support.confinement import NOT_TESTED
 from worker.sandbox.environment import scrubbed_environment
 from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 CREDENTIALS = ("IIS_", "AWS_", "PG", "DATABASE", "REDIS", "SECRET", "TOKEN", "KEY", "PASSWORD")
 
 
-def test_no_credential_reaches_the_compute_process(service: Service) -> None:
+def test_the_compute_process_has_no_credential_in_its_environment(service: Service) -> None:
     assert service.run(service.add_check()) == "succeeded"
     environment = psutil.Process(service.compute.pid).environ()
     assert environment
@@ -28,21 +29,21 @@ def test_no_credential_reaches_the_compute_process(service: Service) -> None:
     assert service.runtime.settings.database_url not in "".join(environment.values())
 
 
-def test_no_connection_of_the_service_reaches_the_compute_process(service: Service) -> None:
+def test_the_compute_process_has_no_open_connection(service: Service) -> None:
     assert service.run(service.add_check()) == "succeeded"
     assert psutil.Process(service.compute.pid).net_connections() == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="network name spaces are Linux's")
-def test_the_compute_process_sees_no_network_interface_but_its_own_loopback(service: Service) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason=f"{NOT_TESTED}: network name spaces are Linux's.")
+def test_the_compute_process_sees_its_own_loopback_interface_alone(service: Service) -> None:
     if run_program("from worker.sandbox.confinement import leave_network; print(leave_network())").stdout != "True\n":
-        pytest.skip("this platform lets no process leave the network")
+        pytest.skip(f"{NOT_TESTED}: this platform does not allow network name spaces.")
     assert service.run(service.add_check()) == "succeeded"
     interfaces = Path(f"/proc/{service.compute.pid}/net/dev").read_text().splitlines()[2:]
     assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
 
 
-def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -> None:
+def test_proxies_are_passed_on_only_with_the_network(tmp_path: Path) -> None:
     given = {"HTTPS_PROXY": "http://proxy", "IIS_DATABASE_URL": "secret", "PATH": "/bin"}
     assert "HTTPS_PROXY" not in scrubbed_environment(given, tmp_path, tmp_path, network=False)
     with_network = scrubbed_environment(given, tmp_path, tmp_path, network=True)
@@ -50,9 +51,9 @@ def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -
     assert "IIS_DATABASE_URL" not in with_network
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="process folders are Linux's")
-def test_a_hidden_process_keeps_its_environment_from_others_of_the_same_user() -> None:
-    """As an unprivileged user, since root may read everything."""
+@pytest.mark.skipif(sys.platform != "linux", reason=f"{NOT_TESTED}: /proc is Linux's.")
+def test_other_processes_of_the_same_user_cannot_read_a_hidden_environment() -> None:
+    """Runs as an unprivileged user, because root may read everything."""
     program = (
         "import ctypes, os, sys\n"
         "from worker.sandbox.confinement import hide_from_children\n"
@@ -72,23 +73,23 @@ def test_a_hidden_process_keeps_its_environment_from_others_of_the_same_user() -
     assert run_program(program).stdout == "True False\n"
 
 
-def test_a_library_that_prints_does_not_corrupt_the_protocol() -> None:
+def test_output_of_a_library_does_not_reach_the_replies() -> None:
     program = (
         "import os, sys\n"
-        "from worker.child.__main__ import _claim_pipes\n"
-        "requests, answers = _claim_pipes()\n"
+        "from worker.child.__main__ import _take_pipes\n"
+        "requests, replies = _take_pipes()\n"
         "print('chatter'); os.system('echo chatter'); sys.stdout.write('chatter')\n"
-        "answers.write('the answer'); answers.flush()\n"
+        "replies.write('the reply'); replies.flush()\n"
     )
     done = run_program(program)
-    assert done.stdout == "the answer"
+    assert done.stdout == "the reply"
     assert done.stderr.count("chatter") == 3
 
 
-def test_killing_a_compute_process_that_never_started_is_harmless(tmp_path: Path) -> None:
+def test_killing_a_compute_process_that_was_not_started_does_nothing(tmp_path: Path) -> None:
     ChildProcess(tmp_path, LockedFolder(tmp_path / "work", "a")).kill()
 
 
 def run_program(program: str) -> subprocess.CompletedProcess[str]:
-    """What a process of its own printed, after it ended well."""
+    """Run a Python program that must succeed."""
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.db.deliveries import RETRY_DELAYS_SECONDS, Outcome, claim_due, record_outcome
 from app.webhook_security.signing import new_salt, secret_of
-from support.receiver import CERTIFICATE, NAME, Receiver, Resolver, Trap, drip, flood, status
+from support.receiver import CERTIFICATE, NAME, ForbiddenServer, Receiver, Resolver, drip, flood, status
 from support.webhooks import Hooks
 from worker.webhooks.requests import EXCERPT_MAX_CHARACTERS
 from worker.webhooks.sender import PARALLEL_PER_OWNER, PARALLEL_PER_WEBHOOK, SECRET_CHANGED
@@ -37,17 +37,17 @@ def receiver() -> Iterator[Receiver]:
 def test_a_delivery_is_signed_and_its_outcome_recorded(hooks: Hooks, receiver: Receiver) -> None:
     webhook_id, secret = hooks.add(receiver.url("/hooks?a=b"))
     with hooks.sender() as sender:
-        (delivery,) = hooks.send(sender, *hooks.tell(webhook_id))
+        (delivery,) = hooks.send(sender, *hooks.add_deliveries(webhook_id))
     assert (delivery.state, delivery.attempts, delivery.last_status, delivery.last_error) == ("succeeded", 1, 200, None)
     assert delivery.next_attempt_at is None
-    (heard,) = receiver.heard
-    assert (heard.path, heard.body, heard.headers["webhook-id"]) == ("/hooks?a=b", delivery.body, delivery.event_id)
-    assert heard.headers["Host"] == f"127.0.0.1:{receiver.port}"
-    assert heard.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert Verifier(secret).verify(heard.body, heard.headers)["type"] == "job.succeeded"
+    (request,) = receiver.requests
+    assert (request.path, request.body, request.headers["webhook-id"]) == ("/hooks?a=b", delivery.body, delivery.event_id)
+    assert request.headers["Host"] == f"127.0.0.1:{receiver.port}"
+    assert request.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert Verifier(secret).verify(request.body, request.headers)["type"] == "job.succeeded"
     with pytest.raises(WebhookVerificationError):
-        Verifier(secret).verify(heard.body.replace("job_0", "job_1"), heard.headers)
-    assert secret not in json.dumps(heard.headers) + heard.body
+        Verifier(secret).verify(request.body.replace("job_0", "job_1"), request.headers)
+    assert secret not in json.dumps(request.headers) + request.body
 
 
 def test_both_secrets_sign_until_the_earlier_secret_expires(hooks: Hooks, receiver: Receiver) -> None:
@@ -57,16 +57,16 @@ def test_both_secrets_sign_until_the_earlier_secret_expires(hooks: Hooks, receiv
         for hours, signatures in ((1, 2), (-1, 1)):
             expiry = datetime.now(UTC) + timedelta(hours=hours)
             webhook_id, secret = hooks.add(receiver.url(f"/{hours}"), previous_salt=earlier, previous_expires_at=expiry)
-            hooks.send(sender, *hooks.tell(webhook_id))
-            (heard,) = receiver.on(f"/{hours}")
-            assert len(heard.headers["webhook-signature"].split()) == signatures
+            hooks.send(sender, *hooks.add_deliveries(webhook_id))
+            (request,) = receiver.on(f"/{hours}")
+            assert len(request.headers["webhook-signature"].split()) == signatures
             for each in [secret, *secrets][:signatures]:
-                Verifier(each).verify(heard.body, heard.headers)
+                Verifier(each).verify(request.body, request.headers)
 
 
 def test_a_failed_delivery_is_retried_with_growing_pauses_for_three_days(hooks: Hooks, receiver: Receiver) -> None:
     receiver.answers["/"] = status(503, b"try\x00 later\n")
-    (delivery_id,) = hooks.tell(hooks.add(receiver.url())[0])
+    (delivery_id,) = hooks.add_deliveries(hooks.add(receiver.url())[0])
     assert timedelta(days=3) < timedelta(seconds=sum(RETRY_DELAYS_SECONDS)) < timedelta(days=4)
     with hooks.sender() as sender:
         for attempt, pause in enumerate(RETRY_DELAYS_SECONDS, 1):
@@ -79,21 +79,21 @@ def test_a_failed_delivery_is_retried_with_growing_pauses_for_three_days(hooks: 
             hooks.make_due(delivery_id)
         (delivery,) = hooks.send(sender, delivery_id)
     assert (delivery.state, delivery.attempts, delivery.next_attempt_at) == ("failed", 10, None)
-    assert {heard.headers["webhook-id"] for heard in receiver.heard} == {delivery.event_id}
-    assert len(receiver.heard) == 10
+    assert {request.headers["webhook-id"] for request in receiver.requests} == {delivery.event_id}
+    assert len(receiver.requests) == 10
 
 
 def test_a_receiver_that_answers_410_is_disabled(hooks: Hooks, receiver: Receiver) -> None:
     receiver.answers["/"] = status(410)
     webhook_id, _ = hooks.add(receiver.url())
     with hooks.sender() as sender:
-        assert hooks.send(sender, *hooks.tell(webhook_id))[0].state == "failed"
-        hooks.tell(webhook_id)
+        assert hooks.send(sender, *hooks.add_deliveries(webhook_id))[0].state == "failed"
+        hooks.add_deliveries(webhook_id)
         assert sender.send_due() == 0
     webhook = hooks.webhook(webhook_id)
     assert not webhook.enabled
     assert "410" in (webhook.disabled_reason or "")
-    assert len(receiver.heard) == 1
+    assert len(receiver.requests) == 1
 
 
 def test_five_days_of_failures_disable_a_webhook_unless_a_delivery_succeeds(hooks: Hooks, receiver: Receiver) -> None:
@@ -103,7 +103,7 @@ def test_five_days_of_failures_disable_a_webhook_unless_a_delivery_succeeds(hook
     forgiven, _ = hooks.add(receiver.url("/well"), failing_since=long_ago)
     recent, _ = hooks.add(receiver.url())
     with hooks.sender() as sender:
-        hooks.send(sender, *(hooks.tell(each)[0] for each in (failing, forgiven, recent)))
+        hooks.send(sender, *(hooks.add_deliveries(each)[0] for each in (failing, forgiven, recent)))
     assert not hooks.webhook(failing).enabled
     assert "for 5 days" in (hooks.webhook(failing).disabled_reason or "")
     assert (hooks.webhook(forgiven).enabled, hooks.webhook(forgiven).failing_since) == (True, None)
@@ -122,7 +122,7 @@ def test_redirects_are_failures(hooks: Hooks, receiver: Receiver) -> None:
 
 
 def test_a_host_name_with_any_internal_address_is_refused(hooks: Hooks) -> None:
-    traps = [Trap(), Trap("::1")]
+    forbidden = [ForbiddenServer(), ForbiddenServer("::1")]
     answers = {
         "inside.test": [["127.0.0.1"]],
         "six.test": [["::1"]],
@@ -132,29 +132,29 @@ def test_a_host_name_with_any_internal_address_is_refused(hooks: Hooks) -> None:
     resolver = Resolver({**answers, "metadata.test": [["169.254.169.254"]], "nat.test": [["64:ff9b::7f00:1"]]})
     with resolver.installed(), hooks.sender(allowed=()) as sender:
         for name in (*resolver.answers, "unknown.test"):
-            delivery = hooks.attempt(sender, f"http://{name}:{traps[name == 'six.test'].port}/")
+            delivery = hooks.attempt(sender, f"http://{name}:{forbidden[name == 'six.test'].port}/")
             assert (delivery.state, delivery.last_status) == ("pending", None)
             assert "resolve" in (delivery.last_error or "")
         for host in ("127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost", "localhost."):
-            delivery = hooks.attempt(sender, f"http://{host}:{traps[0].port}/")
+            delivery = hooks.attempt(sender, f"http://{host}:{forbidden[0].port}/")
             assert delivery.last_status is None
             assert delivery.last_error
-    assert [trap.knocks for trap in traps] == [0, 0]
+    assert [server.connections for server in forbidden] == [0, 0]
 
 
 def test_a_host_name_is_resolved_only_once(hooks: Hooks) -> None:
-    """A second resolution would lead to the trap, which listens on the same port."""
+    """A second resolution would lead to the forbidden server, which listens on the same port."""
     with Receiver(host="::1") as receiver:
-        trap = Trap(port=receiver.port)
+        server = ForbiddenServer(port=receiver.port)
         resolver = Resolver({"rebinding.test": [["::1"], ["127.0.0.1"]]})
         with resolver.installed(), hooks.sender(allowed=["::1/128"]) as sender:
             delivery = hooks.attempt(sender, receiver.url(host="rebinding.test"))
             assert delivery.state == "succeeded"
-            assert resolver.asked == ["rebinding.test"]
+            assert resolver.queries == ["rebinding.test"]
             again = hooks.attempt(sender, receiver.url(host="rebinding.test"))
         assert again.last_status is None
-        assert trap.knocks == 0
-        assert receiver.heard[0].headers["Host"] == f"rebinding.test:{receiver.port}"
+        assert server.connections == 0
+        assert receiver.requests[0].headers["Host"] == f"rebinding.test:{receiver.port}"
 
 
 def test_the_certificate_is_verified_for_the_host_name(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,17 +171,17 @@ def test_the_certificate_is_verified_for_the_host_name(hooks: Hooks, monkeypatch
     assert "must begin with https" in (unencrypted.last_error or "")
     assert known.state == "succeeded"
     assert "not valid for 'other.test'" in (misnamed.last_error or "")
-    assert len(receiver.heard) == 1
+    assert len(receiver.requests) == 1
 
 
 def test_proxies_of_the_environment_are_not_used(hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    trap = Trap()
+    server = ForbiddenServer()
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
-        monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{trap.port}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.port}")
+        monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{server.port}")
     with hooks.sender() as sender:
         assert hooks.attempt(sender, receiver.url()).state == "succeeded"
-    assert trap.knocks == 0
+    assert server.connections == 0
 
 
 def test_slow_and_endless_responses_end_in_time_and_delay_no_other_delivery(hooks: Hooks, receiver: Receiver) -> None:
@@ -189,9 +189,9 @@ def test_slow_and_endless_responses_end_in_time_and_delay_no_other_delivery(hook
     head = b"HTTP/1.1 500 No\r\nContent-Length: 999\r\n\r\n"
     receiver.answers |= {"/head": drip(30), "/body": drip(30, head), "/flood": flood(sent), "/hang": lambda _: time.sleep(30)}
     with hooks.sender(total_seconds=1.5) as sender:
-        slow = [hooks.tell(hooks.add(receiver.url(path))[0], 4) for path in ("/head", "/body", "/hang")]
+        slow = [hooks.add_deliveries(hooks.add(receiver.url(path))[0], 4) for path in ("/head", "/body", "/hang")]
         hooks.become_another_owner()
-        quick = hooks.tell(hooks.add(receiver.url("/quick"))[0])
+        quick = hooks.add_deliveries(hooks.add(receiver.url("/quick"))[0])
         began = time.monotonic()
         assert hooks.send(sender, *quick)[0].state == "succeeded"
         assert time.monotonic() - began < 1.0
@@ -207,7 +207,7 @@ def test_slow_and_endless_responses_end_in_time_and_delay_no_other_delivery(hook
 def test_parallel_deliveries_are_limited_by_owner_and_webhook(hooks: Hooks, receiver: Receiver) -> None:
     receiver.answers["/hang"] = lambda _: time.sleep(1)
     for _ in range(6):
-        hooks.tell(hooks.add(receiver.url("/hang"))[0], 5)
+        hooks.add_deliveries(hooks.add(receiver.url("/hang"))[0], 5)
     with hooks.sender(total_seconds=2) as sender:
         assert sender.send_due() == PARALLEL_PER_OWNER
         assert max(sender._of_webhook.values()) <= PARALLEL_PER_WEBHOOK
@@ -215,7 +215,7 @@ def test_parallel_deliveries_are_limited_by_owner_and_webhook(hooks: Hooks, rece
 
 
 def test_a_delivery_lost_before_its_outcome_is_recorded_is_sent_again_with_the_same_id(hooks: Hooks, receiver: Receiver) -> None:
-    (delivery_id,) = hooks.tell(hooks.add(receiver.url())[0])
+    (delivery_id,) = hooks.add_deliveries(hooks.add(receiver.url())[0])
     with hooks.sessions.begin() as session:
         (lost,) = claim_due(session, 1, lease_seconds=60)  # its sender is lost now, before or after sending
     with hooks.sender() as sender:
@@ -223,7 +223,7 @@ def test_a_delivery_lost_before_its_outcome_is_recorded_is_sent_again_with_the_s
         hooks.make_due(delivery_id)  # the lease has expired
         (delivery,) = hooks.send(sender, delivery_id)
     assert (delivery.state, delivery.attempts) == ("succeeded", 2)
-    assert receiver.heard[0].headers["webhook-id"] == lost.event_id
+    assert receiver.requests[0].headers["webhook-id"] == lost.event_id
     with hooks.sessions.begin() as session:  # a late outcome of the lost sender is ignored
         assert not record_outcome(session, lost, Outcome(500, "The receiver answered 500."))
     assert hooks.delivery(delivery_id).state == "succeeded"
@@ -231,29 +231,29 @@ def test_a_delivery_lost_before_its_outcome_is_recorded_is_sent_again_with_the_s
 
 def test_two_senders_never_send_the_same_delivery(hooks: Hooks, receiver: Receiver) -> None:
     webhooks = [hooks.add(receiver.url())[0] for _ in range(4)]
-    deliveries = [each for webhook_id in webhooks for each in hooks.tell(webhook_id, 10)]
+    deliveries = [each for webhook_id in webhooks for each in hooks.add_deliveries(webhook_id, 10)]
     with hooks.sender() as first, hooks.sender() as second:
         first.start()
         second.start()
         receiver.wait_for(len(deliveries))
     assert {hooks.delivery(each).state for each in deliveries} == {"succeeded"}
-    assert len(receiver.heard) == len(deliveries)
+    assert len(receiver.requests) == len(deliveries)
 
 
 def test_nothing_is_sent_after_a_change_of_the_services_secret(hooks: Hooks, receiver: Receiver) -> None:
     webhook_id, _ = hooks.add(receiver.url())
     hooks.settings = hooks.settings.model_copy(update={"api_key_secret": "another secret of the service"})
     with hooks.sender() as sender:
-        (delivery,) = hooks.send(sender, *hooks.tell(webhook_id))
+        (delivery,) = hooks.send(sender, *hooks.add_deliveries(webhook_id))
     assert delivery.last_error == SECRET_CHANGED
-    assert receiver.heard == []
+    assert receiver.requests == []
 
 
 def test_a_worker_process_sends_due_deliveries(service: Service, hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IIS_WEBHOOK_ALLOWED_NETWORKS", '["127.0.0.1/32"]')
     monkeypatch.setenv("IIS_WEBHOOK_ALLOW_HTTP", "true")
     webhook_id, secret = hooks.add(receiver.url())
-    hooks.tell(webhook_id)
+    hooks.add_deliveries(webhook_id)
     service.start_worker()
     receiver.wait_for(1, 60)
-    Verifier(secret).verify(receiver.heard[0].body, receiver.heard[0].headers)
+    Verifier(secret).verify(receiver.requests[0].body, receiver.requests[0].headers)

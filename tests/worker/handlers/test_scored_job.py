@@ -1,9 +1,10 @@
-"""What a compute process keeps warm between questions: never one job's for another's, and no forward pass that nobody needs."""
+"""Cache of a compute process between queries: no value of one job is used for another, and no forward pass is repeated."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from iis_engine.backbones.torch_backbone import TorchBackbone
+from iis_engine.data.datasets import ImageDataset, LabelledImage
 from iis_engine.explanations.test_set import TestSet
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.scoring.predictor import PredictorFamily
@@ -28,51 +30,51 @@ from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 SHADES = {"dark": 40, "light": 200}
 PIXELS = 64  # so that the network's last map has more than one place
 TRAIN, TEST = 12, 4  # images of each class
-ABOUT = {"kept": 2, "contrast": None, "top": 8, "after": None, "limit": 100, "class": None, "predicted": None}
-SOURCE = DatasetRequest("images", split_seed=0, test_share=0.2)
+QUERY_DEFAULTS = {"kept": 2, "contrast": None, "top": 8, "after": None, "limit": 100, "class": None, "predicted": None}
+DATASET_REQUEST = DatasetRequest("images", split_seed=0, test_share=0.2)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A scored job as far as questions about it go, all of them answered by this process."""
+class QueriedJob:
+    """Files of a scored job; calling it runs a query about it in this process."""
 
     folder: Path
     model: dict[str, Any]
     predictors: Path
     tested: Path
     images: Path
-    first: Path  # of the test images
+    first_test_image: Path
 
     def __call__(self, kind: str, **about: Any) -> dict[str, Any]:
         image = about.get("image")
         arguments = {
             "kind": kind,
-            "about": {**ABOUT, "wrong": False, "disagree": False, **about},
+            "about": {**QUERY_DEFAULTS, "wrong": False, "disagree": False, **about},
             "files": {"predictors": str(self.predictors), "tested": str(self.tested)},
             "posted": {image: str(self.folder / "posted.png")} if isinstance(image, str) else {},
             "model": self.model,
-            "dataset": SOURCE.to_json(),
+            "dataset": DATASET_REQUEST.to_json(),
             "dataset_folder": str(self.images),
             "warm_bytes": 10**9,
         }
         return answer(self.folder, arguments, lambda _: None)  # type: ignore[arg-type]
 
 
-def unpacked(folder: Path, seed: int) -> Any:
-    """Images as a question finds them unpacked; only those of the test split depend on `seed`."""
+def unpacked_images(folder: Path, seed: int) -> ImageDataset:
+    """Images unpacked as for a query; only those of the test split depend on `seed`."""
     generators = {"train": np.random.default_rng(0), "test": np.random.default_rng(seed)}
     for split, count in (("train", TRAIN), ("test", TEST)):
         for name, shade in SHADES.items():
-            place = folder / "images" / split / name
-            place.mkdir(parents=True)
+            class_folder = folder / "images" / split / name
+            class_folder.mkdir(parents=True)
             for number in range(count):
                 pixels = generators[split].integers(shade - 40, shade + 40, (PIXELS, PIXELS, 3))
-                Image.fromarray(pixels.astype(np.uint8)).save(place / f"{number}.png")
-    return read_images(folder, SOURCE, lambda _done, _total: None)
+                Image.fromarray(pixels.astype(np.uint8)).save(class_folder / f"{number}.png")
+    return read_images(folder, DATASET_REQUEST, lambda _done, _total: None)
 
 
 @pytest.fixture(scope="module")
-def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked, Asked]:
+def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[QueriedJob, QueriedJob]:
     """Two jobs that share network and training images, and with them the heads, but not the test images."""
     tmp_path = tmp_path_factory.mktemp("jobs")
     torch.manual_seed(0)
@@ -92,12 +94,12 @@ def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked
         **{"preprocessing": {"input_size": PIXELS, "crop_pct": 1.0}, "checkpoint": str(checkpoint), "device": "cpu"},
     }
     backbone = open_backbone(ModelRequest.from_json(model))
-    sets = [unpacked(tmp_path / name, seed) for seed, name in enumerate(("one", "other"), 1)]
+    sets = [unpacked_images(tmp_path / name, seed) for seed, name in enumerate(("one", "other"), 1)]
 
-    def embedded(images: Any) -> torch.Tensor:
+    def embedded(images: Sequence[LabelledImage]) -> torch.Tensor:
         return backbone.embed(torch.stack([backbone.preprocess(Image.open(one.path)) for one in images]))
 
-    def labels(images: Any) -> torch.Tensor:
+    def labels(images: Sequence[LabelledImage]) -> torch.Tensor:
         return torch.tensor([one.label for one in images])
 
     X = embedded(sets[0].train)
@@ -105,21 +107,21 @@ def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked
     family = Scored.of(features, 6).family
     family.save(tmp_path / "predictors")
     Image.open(sets[0].test[0].path).save(tmp_path / "posted.png")
-    jobs = list[Asked]()
-    for name, found in zip(("one", "other"), sets, strict=True):
-        TestSet.of(replace(features, X_test=embedded(found.test)), family).save(tmp_path / f"tested-{name}")
-        jobs.append(Asked(tmp_path, model, tmp_path / "predictors", tmp_path / f"tested-{name}", tmp_path / name, found.test[0].path))
+    jobs = list[QueriedJob]()
+    for name, images in zip(("one", "other"), sets, strict=True):
+        TestSet.of(replace(features, X_test=embedded(images.test)), family).save(tmp_path / f"tested-{name}")
+        jobs.append(QueriedJob(tmp_path, model, tmp_path / "predictors", tmp_path / f"tested-{name}", tmp_path / name, images.test[0].path))
     return jobs[0], jobs[1]
 
 
 @pytest.fixture
-def job(one_job_and_another: tuple[Asked, Asked]) -> Asked:
+def job(one_job_and_another: tuple[QueriedJob, QueriedJob]) -> QueriedJob:
     return one_job_and_another[0]
 
 
 @pytest.fixture
-def embedded(job: Asked, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images went through a network, call by call, once that is loaded."""
+def embedded(job: QueriedJob, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Batch sizes of each forward pass after the network is loaded."""
     job("picture", image=0)
     calls, embed = list[int](), TorchBackbone.embed
 
@@ -131,17 +133,17 @@ def embedded(job: Asked, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def test_jobs_with_the_same_heads_look_at_their_own_test_images(one_job_and_another: tuple[Asked, Asked]) -> None:
+def test_jobs_with_the_same_predictors_show_their_own_test_images(one_job_and_another: tuple[QueriedJob, QueriedJob]) -> None:
     for job in one_job_and_another:
         seen = Image.open(io.BytesIO(base64.b64decode(job("picture", image=0)["png"])))
-        assert np.array_equal(np.asarray(seen), np.asarray(Image.open(job.first)))
+        assert np.array_equal(np.asarray(seen), np.asarray(Image.open(job.first_test_image)))
         heat = job("heat_map", image=0, concept=1)
-        assert heat["mean"] == pytest.approx(heat["activation"], abs=1e-4)  # of the very image that the activations are of
+        assert heat["mean"] == pytest.approx(heat["activation"], abs=1e-4)  # the map is of the image that the activations are of
     one, other = (job("heat_map", image=0, concept=1)["values"] for job in one_job_and_another)
     assert one != other
 
 
-def test_another_data_set_or_network_under_the_same_files_is_looked_at_anew(one_job_and_another: tuple[Asked, Asked]) -> None:
+def test_another_data_set_or_network_is_not_served_from_the_cache(one_job_and_another: tuple[QueriedJob, QueriedJob]) -> None:
     one, other = one_job_and_another
     known = one("picture", image=0)["png"]
     assert replace(one, images=other.images)("picture", image=0)["png"] != known
@@ -149,23 +151,25 @@ def test_another_data_set_or_network_under_the_same_files_is_looked_at_anew(one_
     assert Image.open(io.BytesIO(base64.b64decode(smaller("picture", image=0)["png"]))).size == (32, 32)
 
 
-def test_jobs_with_the_same_test_images_are_told_by_their_own_heads(job: Asked) -> None:
+def test_jobs_with_the_same_test_images_use_their_own_predictors(job: QueriedJob) -> None:
     family = PredictorFamily.load(job.predictors)
     swapped = replace(family, heads=family.heads.flip(2), baseline=family.baseline.flip(1))
     swapped.save(job.folder / "swapped")
     contrary = replace(job, predictors=job.folder / "swapped")
-    said, contradicted = ([one["interpretation"]["class"] for one in asked("outcomes")["data"]] for asked in (job, contrary))
-    assert [{"dark": "light", "light": "dark"}[name] for name in contradicted] == said
+    predicted, swapped_predictions = (
+        [row["interpretation"]["class"] for row in queried("outcomes")["data"]] for queried in (job, contrary)
+    )
+    assert [{"dark": "light", "light": "dark"}[name] for name in swapped_predictions] == predicted
     without = replace(family, heads=torch.zeros_like(family.heads))
     without.save(job.folder / "without")
     used, unused = (
-        [one["importance"] for one in asked("concepts")["data"]] for asked in (job, replace(job, predictors=job.folder / "without"))
+        [one["importance"] for one in queried("concepts")["data"]] for queried in (job, replace(job, predictors=job.folder / "without"))
     )
     assert any(used)
     assert not any(unused)
 
 
-def test_a_thumbnail_takes_no_forward_pass_and_a_heat_map_one(job: Asked, embedded: list[int]) -> None:
+def test_a_thumbnail_takes_no_forward_pass_and_a_heat_map_one(job: QueriedJob, embedded: list[int]) -> None:
     job("picture", image=3)
     assert embedded == []
     for concept in (0, 1):
@@ -173,11 +177,11 @@ def test_a_thumbnail_takes_no_forward_pass_and_a_heat_map_one(job: Asked, embedd
     assert embedded == [1]
 
 
-def test_a_posted_image_is_embedded_once_for_its_explanations(job: Asked, embedded: list[int]) -> None:
+def test_a_posted_image_is_embedded_once_for_its_explanations(job: QueriedJob, embedded: list[int]) -> None:
     for kept in (2, 4):
         job("explain", image="img_posted", kept=kept)
     assert embedded == [1]
 
 
-def test_a_picture_counts_towards_what_is_kept_warm() -> None:
+def test_the_size_of_an_image_counts_in_the_cache() -> None:
     assert size_bytes_of(Image.new("RGB", (20, 10))) == 600

@@ -1,7 +1,7 @@
-"""`python -m torture.trapped FOLDER MODULE ARGUMENTS…`: run a program of the service that halts at named points once a trap is armed.
+"""`python -m torture.breakpoints FOLDER MODULE ARGUMENTS…`: run a program of the service with breakpoints.
 
-The points lie between two steps of the service where a fault would hurt most. A process that comes to one whose trap is armed writes
-`<point>.<pid>.reached` and goes no further until somebody removes that file; its other threads go on.
+Breakpoints lie between two steps where a fault is most harmful. A thread that reaches an armed one writes `<point>.<pid>.reached` to the
+folder and waits until that file is removed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HELD_AT_MOST_SECONDS = 120
+HALT_SECONDS_MAX = 120
 
 POINTS = (
     "after_commit_before_publish",
@@ -28,19 +28,19 @@ POINTS = (
 
 
 def arm(folder: Path, point: str) -> None:
-    """Let the next process that comes to `point` halt there."""
+    """Make the next process that reaches `point` halt there."""
     (folder / f"{point}.armed").touch()
 
 
 def disarm(folder: Path, point: str) -> None:
-    """Let nobody halt there any more, and go on whoever does."""
+    """Disarm `point`, and let a halted process continue."""
     (folder / f"{point}.armed").unlink(missing_ok=True)
-    for held in folder.glob(f"{point}.*.reached"):
-        held.unlink(missing_ok=True)
+    for file in folder.glob(f"{point}.*.reached"):
+        file.unlink(missing_ok=True)
 
 
 def reached(folder: Path, point: str) -> dict[str, Any] | None:
-    """What is known of the process that halts at `point`: pid, and child where there is one."""
+    """{pid, child} of the process that halts at `point`; None where none does."""
     for path in folder.glob(f"{point}.*.reached"):
         try:
             return json.loads(path.read_text())
@@ -51,42 +51,42 @@ def reached(folder: Path, point: str) -> dict[str, Any] | None:
 
 def _halt(folder: Path, point: str, child: int | None = None) -> None:
     armed = folder / f"{point}.armed"
-    held = folder / f"{point}.{os.getpid()}.reached"
-    partial = held.with_suffix(".partial")
+    reached_file = folder / f"{point}.{os.getpid()}.reached"
+    partial = reached_file.with_suffix(".partial")
     partial.write_text(json.dumps({"pid": os.getpid(), "child": child}))
     try:
-        armed.unlink()  # one process alone can
+        armed.unlink()  # succeeds for one process alone
     except FileNotFoundError:
         partial.unlink()
         return
-    partial.rename(held)
-    until = time.monotonic() + HELD_AT_MOST_SECONDS
-    while held.exists() and time.monotonic() < until:
+    partial.rename(reached_file)
+    until = time.monotonic() + HALT_SECONDS_MAX
+    while reached_file.exists() and time.monotonic() < until:
         time.sleep(0.01)
 
 
-def _set_traps(folder: Path, program: str) -> None:
+def _set_breakpoints(folder: Path, program: str) -> None:
     import app.queue
     from app.db import transitions
 
     def before(owner: Any, name: str, point: str) -> None:
         original: Callable[..., Any] = getattr(owner, name)
 
-        def trapped(*args: Any, **kwargs: Any) -> Any:
+        def with_breakpoint(*args: Any, **kwargs: Any) -> Any:
             _halt(folder, point)
             return original(*args, **kwargs)
 
-        setattr(owner, name, trapped)
+        setattr(owner, name, with_breakpoint)
 
     def after(owner: Any, name: str, point: str) -> None:
         original: Callable[..., Any] = getattr(owner, name)
 
-        def trapped(*args: Any, **kwargs: Any) -> Any:
-            done = original(*args, **kwargs)
+        def with_breakpoint(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
             _halt(folder, point, getattr(args[0], "pid", None) if args else None)
-            return done
+            return result
 
-        setattr(owner, name, trapped)
+        setattr(owner, name, with_breakpoint)
 
     if program == "uvicorn":
         before(app.queue, "wake_worker", "after_commit_before_publish")
@@ -104,6 +104,6 @@ def _set_traps(folder: Path, program: str) -> None:
 
 if __name__ == "__main__":
     module = sys.argv[2]
-    _set_traps(Path(sys.argv[1]), module)
+    _set_breakpoints(Path(sys.argv[1]), module)
     sys.argv = sys.argv[2:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
