@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ENGINE_VERSION = "7"
 """Part of the cache key of every computed artifact; raise it when a number changes."""
-ANALYSIS_VERSION = "2"
+ANALYSIS_VERSION = "3"
 """The same for the analysis of a study's rows."""
 
 __all__ = [

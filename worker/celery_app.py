@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
-from app.minimum_versions import require_floors
+from app.minimum_versions import require_minimum_versions
 from app.queue import QUEUE
 from app.settings import get_settings
 from app.storage.upload_expiry import expire_uploads
@@ -27,7 +27,7 @@ from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
 from worker.webhooks.sender import WebhookSender
 
-require_floors(WORKER_MINIMUM_VERSIONS)  # on import, since Celery only logs exceptions of signal receivers
+require_minimum_versions(WORKER_MINIMUM_VERSIONS)  # on import, since Celery only logs exceptions of signal receivers
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(

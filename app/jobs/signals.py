@@ -79,11 +79,6 @@ class JobSignals:
                 if not self._waiters[job_id]:
                     del self._waiters[job_id]
 
-    def watchers(self, job_id: str) -> int:
-        """How many readers wait for this job at the moment."""
-        with self._lock:
-            return len(self._waiters.get(job_id, ()))
-
     async def read(self, query: Callable[[], Value]) -> Value:
         """Run one short transaction in a thread; however many readers wake at once, few of them read at the same time."""
         limiter = _read_limiter.get(None)

@@ -1,4 +1,4 @@
-"""Check that a data set's path on the server lies in a folder that the operator allows."""
+"""Allow-list of server folders that data sets may be read from."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ NOT_ALLOWED = "This path is not inside a folder that the service may read; ask i
 
 
 def allowed_server_path(given: str, settings: Settings) -> Path:
-    """Resolve a path on the server, symbolic links included, and require that it lies in an allowed folder.
+    """Resolve a path on the server, symbolic links included, and check that it is inside an allowed folder.
 
-    The database keeps the path as it was sent, and a link may change its target: resolve it again for each read.
+    Rows store the unresolved path, and the target of a link can change: call this before each read.
 
     Raises
     ------
     InvalidInput
-        With the same sentence whether the path exists or not, so that it reveals nothing about other files.
+        If the path is outside the allowed folders; the same message whether it exists or not, so that nothing about the server leaks.
     """
     refusal = InvalidInput(NOT_ALLOWED, code="server_path_not_allowed", param="server_path")
     if "\0" in given or not Path(given).is_absolute():
@@ -26,7 +26,7 @@ def allowed_server_path(given: str, settings: Settings) -> Path:
     try:
         path = Path(given).resolve()
         allowed = [folder.resolve() for folder in settings.server_dataset_folders]
-    except (OSError, RuntimeError) as error:  # a loop of links
+    except (OSError, RuntimeError) as error:  # circular symbolic links
         raise refusal from error
     if not any(path.is_relative_to(folder) for folder in allowed):
         raise refusal

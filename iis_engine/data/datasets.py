@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from iis_engine.data.class_folders import ClassImage, Split, find_class_images
 from iis_engine.data.images import load_image
 from iis_engine.errors import DataError, first_names
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 CORRUPT_SHARE_MAX = 0.01
 _READ_BYTES = 1 << 20
@@ -114,7 +114,7 @@ def read_image_folder(
     *,
     test_share: float = 0.2,
     split_seed: int = 0,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
     """Read class folders, with or without train/ and test/ (or val/) above them; a single wrapping folder is entered.
 
@@ -181,7 +181,7 @@ def seeded_rank(seed: int, digest: str) -> str:
     return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
 
 
-def _check_images(images: Sequence[ClassImage], progress: Progress) -> list[_CheckedImage]:
+def _check_images(images: Sequence[ClassImage], progress: ProgressCallback) -> list[_CheckedImage]:
     checked = list[_CheckedImage]()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(images), _CHECK_BATCH_FILES):

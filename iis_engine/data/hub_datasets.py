@@ -14,7 +14,7 @@ from PIL import Image
 from iis_engine.data.class_folders import TEST_NAMES, TRAIN_NAMES
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.errors import DataError, first_line
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -27,7 +27,7 @@ def read_hub_dataset(
     revision: str | None = None,
     test_share: float = 0.2,
     split_seed: int = 0,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
     """Download a labelled image data set from the Hub and write it below `into` as class folders.
 

@@ -11,11 +11,11 @@ from iis_engine.data.datasets import ImageDataset
 from iis_engine.data.images import load_image
 from iis_engine.features.elements import element_crops
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.progress import Progress
+from iis_engine.progress import ProgressCallback
 
 
 def exemplar_crops(
-    images: ImageDataset, features: FeatureSet, elements: Iterable[int], progress: Progress
+    images: ImageDataset, features: FeatureSet, elements: Iterable[int], progress: ProgressCallback
 ) -> Iterator[tuple[list[int], list[Image.Image]]]:
     """Yield (element indices, their crops) image by image; each image is opened once and each element is yielded once.
 

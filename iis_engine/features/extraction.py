@@ -26,7 +26,7 @@ from iis_engine.features.embedding import (
 from iis_engine.features.feature_set import ElementRef, FeatureSet
 from iis_engine.features.prefetching import prefetch
 from iis_engine.features.shards import Part, Shard, ShardPlan, plan_shards, read_shard, write_shard
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import ElementSpec
 
 SHARD_IMAGES = 4096
@@ -38,7 +38,7 @@ def extract_features(
     elements: ElementSpec | None,
     *,
     shard_folder: Path,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
     batch_size: int | None = None,
     shard_size: int = SHARD_IMAGES,
     decode_threads: int | None = None,

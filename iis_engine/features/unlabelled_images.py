@@ -33,7 +33,7 @@ from iis_engine.features.embedding import (
 from iis_engine.features.extraction import SHARD_IMAGES
 from iis_engine.features.prefetching import prefetch
 from iis_engine.features.shards import Shard, ShardPlan, read_shard, write_shard
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
 _HEADER_KEY = "loose"  # part of the file format
 
@@ -100,7 +100,7 @@ def extract_unlabelled(
     digest: str,
     *,
     shard_folder: Path,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
     shard_size: int = SHARD_IMAGES,
 ) -> UnlabelledImages:
     """Compute f of every image in a folder.

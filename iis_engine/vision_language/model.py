@@ -22,7 +22,7 @@ from iis_engine.backbones.open_clip_networks import build_vision_language, check
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.backbones.weights import fit_weights
 from iis_engine.errors import ArchitectureError
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import BackboneSpec, VisionLanguageSpec
 from iis_engine.vision_language.onnx_towers import image_embedding_output, read_text_graph
 from iis_engine.vision_language.text_towers import OnnxTextTower, TextTower, TorchTextTower
@@ -62,7 +62,7 @@ class VisionLanguageModel:
         }
         self.digest = representation_digest(text.weights(), settings)
 
-    def embed_text(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
+    def embed_text(self, texts: Sequence[str], progress: ProgressCallback = no_progress) -> Tensor:
         """Embed phrases -> (P, e) float32 unit rows on the CPU; phrases longer than the context length are truncated.
 
         Parameters

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.vocabularies.cleaning import plain_class_name
 from iis_engine.vocabularies.phrases import Phrase
 
@@ -60,7 +60,7 @@ class PhraseEmbeddings:
         return PhraseEmbeddings(phrases, vectors, tuple(header["class_names"]), class_vectors)
 
 
-def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: Progress = no_progress) -> PhraseEmbeddings:
+def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: ProgressCallback = no_progress) -> PhraseEmbeddings:
     """Embed each phrase without a prompt; the classes are empty, so that the embeddings of a vocabulary serve every data set.
 
     Raises
@@ -72,7 +72,7 @@ def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progres
     return PhraseEmbeddings(tuple(phrases), vectors, (), vectors[:0])
 
 
-def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: Progress = no_progress) -> PhraseEmbeddings:
+def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: ProgressCallback = no_progress) -> PhraseEmbeddings:
     """Embed each class name as the mean over `CLASS_PROMPTS`; the phrases are empty.
 
     Raises

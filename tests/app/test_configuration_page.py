@@ -1,4 +1,4 @@
-"""The configuration page in docs/, generated from the settings."""
+"""Configuration page in docs/, generated from the settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.configuration_page import main, page
 from app.settings import SECTIONS, Settings
 
 
-def test_every_setting_stands_on_the_page_once_with_its_meaning() -> None:
+def test_every_setting_is_on_the_page_once_with_its_description() -> None:
     rows = [line for line in page().splitlines() if line.startswith("| `IIS_")]
     assert sorted(row.split("`")[1].removeprefix("IIS_").lower() for row in rows) == sorted(Settings.model_fields)
     assert all(row.rstrip(" |").rpartition("|")[2].strip() not in ("", "None") for row in rows)
@@ -22,7 +22,7 @@ def test_sizes_and_durations_are_readable_beside_their_value() -> None:
     assert "| `IIS_LEASE_SECONDS` | `90` |" in page()
 
 
-def test_the_page_depends_on_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_does_not_depend_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     before = page()
     monkeypatch.setenv("IIS_LEASE_SECONDS", "7")
     monkeypatch.setenv("XDG_DATA_HOME", "/elsewhere")
@@ -30,7 +30,7 @@ def test_the_page_depends_on_no_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(SECTIONS) == before.count("\n## ")
 
 
-def test_a_page_that_differs_fails_the_check_and_says_how_to_renew_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outdated_page_fails_the_check_with_the_command_to_regenerate_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "configuration.md"
     file.write_text(page())
     assert main(["--check", str(file)]) == 0

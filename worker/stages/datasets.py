@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from iis_engine.progress import ProgressCallback
 from worker.stages.files import IMAGES_FOLDER, READING
 from worker.stages.specs import DatasetRequest
 
 NAMED_CORRUPT = 100
-
-Progress = Callable[[int, int], None]
 
 
 def open_features(request: DatasetRequest) -> Any:
@@ -47,7 +45,7 @@ def digest_of_features(features: Any) -> str:
     return digest.hexdigest()
 
 
-def read_images(workspace: Path, request: DatasetRequest, progress: Progress) -> Any:
+def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCallback) -> Any:
     """Unpack and check every image, and leave the reading in the workspace; returns the ImageDataset.
 
     A reading that lies there already, made from the same upload, spares the check.
@@ -127,7 +125,7 @@ def unpack_into(archive: Path, into: Path) -> None:
     partial.rename(into)
 
 
-def _read_hub(into: Path, choice: dict[str, Any], request: DatasetRequest, progress: Progress) -> Any:
+def _read_hub(into: Path, choice: dict[str, Any], request: DatasetRequest, progress: ProgressCallback) -> Any:
     from iis_engine.data.hub_datasets import read_hub_dataset
 
     return read_hub_dataset(

@@ -22,7 +22,7 @@ def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
 
     source = text_source(workspace) if arguments["words"] else None
     features, spec = _features(workspace), score_spec(arguments["score"])
-    ensemble = build_libraries(features, spec, tell.progress, source=source, device=arguments["device"])
+    ensemble = build_libraries(features, spec, tell.progress, text_source=source, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     ensemble.save(workspace / "ensemble")
     with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:

@@ -183,8 +183,8 @@ def test_the_archive_of_an_unfinished_explain_job_is_kept(service: Service) -> N
 
 
 def test_old_files_without_a_row_are_deleted(service: Service) -> None:
-    old, _ = service.runtime.store.put_bytes(b"its writer died long ago")
-    young, _ = service.runtime.store.put_bytes(b"its writer is about to make it known")
+    old, _ = service.runtime.store.put_chunks([b"its writer died long ago"])
+    young, _ = service.runtime.store.put_chunks([b"its writer is about to make it known"])
     path = next(Path(service.runtime.settings.storage_url.removeprefix("file://")).rglob(old))
     os.utime(path, (time.time() - 7200,) * 2)
     with service.runtime.sessions() as session:

@@ -128,7 +128,7 @@ def test_a_data_set_is_unpacked_while_other_queries_run(service: Service, query_
     job = service.add_score(dataset, service.add_model("timm:resnet10t", initial_seed=0))
     with service.runtime.sessions.begin() as session:
         for key in ("predictors", "tested"):
-            sha256, size_bytes = service.runtime.store.put_bytes(key.encode())
+            sha256, size_bytes = service.runtime.store.put_chunks([key.encode()])
             record_blob(session, sha256, size_bytes)
             session.flush()
             session.add(StageArtifact(owner_id=service.owner_id, key=key, stage="heads", blob_sha256=sha256))

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from app.db.deliveries import PAUSES_SECONDS, Outcome, claim_due, record_outcome
+from app.db.deliveries import RETRY_DELAYS_SECONDS, Outcome, claim_due, record_outcome
 from app.webhook_security.signing import new_salt, secret_of
 from support.receiver import CERTIFICATE, NAME, Receiver, Resolver, Trap, drip, flood, status
 from support.webhooks import Hooks
@@ -67,9 +67,9 @@ def test_both_secrets_sign_until_the_earlier_secret_expires(hooks: Hooks, receiv
 def test_a_failed_delivery_is_retried_with_growing_pauses_for_three_days(hooks: Hooks, receiver: Receiver) -> None:
     receiver.answers["/"] = status(503, b"try\x00 later\n")
     (delivery_id,) = hooks.tell(hooks.add(receiver.url())[0])
-    assert timedelta(days=3) < timedelta(seconds=sum(PAUSES_SECONDS)) < timedelta(days=4)
+    assert timedelta(days=3) < timedelta(seconds=sum(RETRY_DELAYS_SECONDS)) < timedelta(days=4)
     with hooks.sender() as sender:
-        for attempt, pause in enumerate(PAUSES_SECONDS, 1):
+        for attempt, pause in enumerate(RETRY_DELAYS_SECONDS, 1):
             (delivery,) = hooks.send(sender, delivery_id)
             assert (delivery.state, delivery.attempts, delivery.last_status) == ("pending", attempt, 503)
             assert (delivery.last_error, delivery.response_excerpt) == ("The receiver answered 503.", "try later")
