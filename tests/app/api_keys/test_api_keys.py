@@ -120,7 +120,7 @@ def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(client: TestClien
         session.execute(update(RetiredSecret).values(expires_at=datetime(2026, 1, 12, 9, 30, tzinfo=UTC)))
     refused = client.get("/v1/models", headers=bearer(made))
     assert (refused.status_code, refused.json()["code"]) == (401, "api_key_expired")
-    assert "replaced, and ended on 2026-01-12 at 09:30 UTC" in refused.json()["detail"]
+    assert "replaced and expired on 2026-01-12 at 09:30 UTC" in refused.json()["detail"]
     assert client.get("/v1/models", headers=bearer(rotated)).status_code == 200
     assert client.get(made.json()["links"]["self"]).json()["retired_secrets"] == []
 
