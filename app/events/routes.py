@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["events"])
 
 
 @router.get("", response_model=Page[EventView], responses={**RESOURCE_RESPONSES, **STREAM_RESPONSE})
-def events(
+def list_job_events(
     *,
     job_id: str,
     request: Request,
@@ -41,7 +41,10 @@ def events(
     params: PageParams,
     last_event_id: Annotated[str | None, Header(description="In a stream: go on behind this event.")] = None,
 ) -> Response:
-    """What happened to a job, oldest first. With `Accept: text/event-stream` the same events live, until the job has finished."""
+    """List the events of a job, oldest first.
+
+    With `Accept: text/event-stream` the same events are streamed until the job has finished.
+    """
     if EVENT_STREAM not in request.headers.get("accept", ""):
         after = service.parse_cursor(params.after, "after")
         batch = service.read_batch(session, owner.owner_id, job_id, after, params.limit + 1)

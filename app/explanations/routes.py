@@ -38,7 +38,7 @@ posting = APIRouter(prefix=PREFIX, tags=["explanations"], route_class=WaitingIde
 
 
 @router.get("", response_model=Page[OutcomeView], responses=RESPONSES)
-async def list_outcomes(
+async def list_explanations(
     *,
     job_id: str,
     request: Request,
@@ -53,7 +53,7 @@ async def list_outcomes(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The test images by index, with what was predicted for each."""
+    """List the test images of a job by index, with the predictions for each."""
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     filters: dict[str, Any] = {"wrong": wrong, "disagree": disagree, "class": class_, "predicted": predicted}
@@ -76,7 +76,7 @@ async def list_outcomes(
 
 
 @posting.post("", status_code=201, response_model=ExplanationView, responses=CREATION_RESPONSES)
-async def explain_posted(
+async def explain_image(
     *,
     job_id: str,
     request: Request,
@@ -90,7 +90,10 @@ async def explain_posted(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """Explain an image of your own. It is kept for a day, so that heat maps and interventions can be asked for."""
+    """Explain an image of your own.
+
+    It is kept for a day, for heat maps and interventions.
+    """
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
     if explained.no_images is not None:
         raise Conflict(explained.no_images, code="no_images")
@@ -111,7 +114,7 @@ async def explain_posted(
 
 
 @router.get("/{image}", response_model=ExplanationView, responses=RESPONSES)
-async def explain(
+async def get_explanation(
     *,
     job_id: str,
     image: str,
@@ -124,7 +127,7 @@ async def explain(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """Why the interpretation says what it says of a test image (by index) or of a posted one."""
+    """Explain the prediction for a test image (by index) or a posted one."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
     answer = await ask(settings, owner.owner_id, "explain", about)
@@ -133,27 +136,32 @@ async def explain(
 
 
 @router.get("/{image}/image.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
-async def picture(*, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
-    """The image as the network sees it: resized and cropped."""
+async def get_explained_image(
+    *, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
+) -> Response:
+    """Get the image as the network sees it: resized and cropped."""
     _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     answer = await ask(settings, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
 
 @router.get("/{image}/heatmaps/{concept}.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
-async def heat_map_layer(
+async def get_heat_map_layer(
     *, job_id: str, image: str, concept: int, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> Response:
-    """Where a concept is, as a layer to lay over the image: red speaks for the concept, blue against it."""
+    """Get the heat map of a concept as a PNG layer over the image.
+
+    Red is evidence for the concept, blue against it.
+    """
     answer = await _heat_map(request, session, owner.owner_id, job_id, image, concept, settings)
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
 
 @router.get("/{image}/heatmaps/{concept}", response_model=HeatMapView, responses=RESPONSES)
-async def heat_map(
+async def get_heat_map(
     *, job_id: str, image: str, concept: int, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> Response:
-    """Where a concept is, as numbers."""
+    """Get the heat map of a concept as numbers."""
     answer = await _heat_map(request, session, owner.owner_id, job_id, image, concept, settings)
     links = {"png": f"/v1/jobs/{job_id}/explanations/{image}/heatmaps/{concept}.png"}
     return respond(request, HeatMapView.model_validate(answer | {"links": links}), immutable=True)
@@ -163,7 +171,7 @@ async def heat_map(
 async def intervene(
     *, job_id: str, image: str, body: InterventionRequest, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> InterventionView:
-    """Set, scale or suppress concepts and read the new prediction."""
+    """Set, scale or suppress concepts of an image and get the new prediction."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, **service.changes_of(body)}
     answer = await ask(settings, owner.owner_id, "intervene", about)

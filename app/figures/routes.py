@@ -10,11 +10,11 @@ from starlette.concurrency import run_in_threadpool
 
 from app.explanations.routes import RESPONSES, Contrast, Kept, Sparsity, Top, asked_about
 from app.explanations.service import Explained, dress_explanation, explainable_job, require_one_node
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.profiles.service import dress_class, dress_concepts
-from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.worker_queries import ask
 
 GALLERY_CONCEPTS = 100
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["figures"])
 
 
 @router.get("/explanations/{image}/sheet.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def sheet(
+async def get_explanation_figure(
     *,
     job_id: str,
     image: str,
@@ -39,7 +39,7 @@ async def sheet(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """One image explained, as a figure."""
+    """Draw the explanation of one image as a figure."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
     answer = await ask(settings, owner.owner_id, "explain", about)
@@ -55,7 +55,7 @@ async def sheet(
 
 
 @router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def class_profile(
+async def get_class_figure(
     *,
     job_id: str,
     class_name: Annotated[str, Path(description="The name of a class")],
@@ -68,7 +68,7 @@ async def class_profile(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """What a class is made of, as a figure."""
+    """Draw the profile of a class as a figure."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
@@ -80,7 +80,7 @@ async def class_profile(
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def gallery(
+async def get_concept_gallery(
     *,
     job_id: str,
     figure_format: Format,
@@ -92,7 +92,7 @@ async def gallery(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The concepts side by side, as a figure."""
+    """Draw the concepts of a job side by side as a figure."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "after": None, "limit": limit, **require_one_node(kept, sparsity)}

@@ -26,7 +26,7 @@ from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.validation import require_ready
-from iis_schemas.job_views import JobView
+from iis_schemas.job_views import AnyJobView
 from iis_schemas.jobs import ScoreCreate
 
 RETRY_AFTER_SECONDS = 2
@@ -151,10 +151,10 @@ def require_succeeded(job: Job) -> Job:
     )
 
 
-async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> JobView:
+async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> AnyJobView:
     """The job as it is when it has finished or when the time is up; no connection and no thread is held in between."""
 
-    def read() -> JobView:
+    def read() -> AnyJobView:
         with sessions() as session:
             return view_of(JobRepository(session, owner_id).get(job_id))
 

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
 
 
 @router.get("", response_model=LeaderboardView, responses=COMMON_RESPONSES)
-def leaderboard(
+def get_leaderboard(
     *,
     request: Request,
     session: SessionDep,
@@ -31,7 +31,10 @@ def leaderboard(
     concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as asked for")] = None,
     protocol: Annotated[ProtocolName | None, Query()] = None,
 ) -> Response:
-    """Your models that were scored alike, by IIS, with ties shown as ties. Unless the query says which, the board with most models."""
+    """Rank your models that were scored alike by IIS, with ties shown as ties.
+
+    Unless the query names a board, the one with most models.
+    """
     asked = {"board": board, "dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol}
     view = read_leaderboard(session, owner.owner_id, **asked)
     return respond(request, view)

@@ -41,14 +41,14 @@ def list_predictors(
     params: PageParams,
     job: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """Your predictors, newest first: one for each point of each curve."""
+    """List your predictors, newest first: one for each point of each curve."""
     views = service.list_predictors(session, owner.owner_id, job=job, after=params.after, limit=params.limit)
     return respond(request, page(views, params, PATH + (f"?{urlencode({'job': job})}" if job is not None else "")))
 
 
 @router.get("/{predictor_id}", response_model=PredictorView, responses=RESOURCE_RESPONSES)
-def get(predictor_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """One predictor."""
+def get_predictor(predictor_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get a predictor."""
     return respond(request, service.find_predictor(session, owner.owner_id, predictor_id).view, immutable=True)
 
 
@@ -64,7 +64,7 @@ async def predict(
     file: Annotated[list[UploadFile], File(description="One image or many")],
     top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts that are listed for each image")] = 5,
 ) -> PredictionsView:
-    """Classify images by their concepts. They are not kept."""
+    """Classify images by their concepts; the images are not kept."""
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
     service.require_predictable(found, len(file))
     let_go(request, session)
@@ -85,10 +85,10 @@ async def predict(
     response_class=Response,
     responses=EXPORT_RESPONSES,
 )
-async def export(
+async def export_predictor(
     *, predictor_id: str, export_format: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """The predictor as a file, `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
+    """Download a predictor as `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
     chosen = service.export_format(export_format)
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
     let_go(request, session)

@@ -33,7 +33,7 @@ async def list_classes(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """Every class with its accuracies on the test images."""
+    """List the classes of a job with their accuracies on the test images."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     answer = await ask(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
@@ -53,7 +53,7 @@ async def get_class(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """What a class is made of: its weightiest concepts for and against, and what it is confused with."""
+    """Get the profile of a class: its strongest concepts for and against, and the classes it is confused with."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
@@ -73,7 +73,7 @@ async def list_concepts(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The concepts by index: how often each fires, how much it carries, and which others say nearly the same."""
+    """List the concepts of a job by index: how often each fires, how much it contributes, and its near-duplicates."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     node = require_one_node(kept, sparsity)
@@ -97,7 +97,7 @@ async def get_concept(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """One concept: the classes it serves and hinders, and the test images that activate it most."""
+    """Get the profile of a concept: the classes it supports and opposes, and the test images that activate it most."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     answer = await ask(settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)})

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 
 from app.batches.routes import PARQUET_RESPONSE
 from app.errors import Conflict
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.dependencies import SessionDep, SettingsDep, StoreDep, let_go
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
-from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.studies.service import require_rows
 from app.worker_queries import ask
 from iis_schemas.study_analyses import AnalysisView
@@ -26,10 +26,10 @@ router = APIRouter(prefix="/v1/studies/{study_id}", tags=["studies"])
 
 
 @router.get("/analysis", response_model=AnalysisView, responses=RESPONSES)
-async def analysis(
+async def get_study_analysis(
     study_id: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """Correlations with their intervals, evolution, ablations, agreement: the statistics of what there is so far."""
+    """Get the statistics of the jobs that have succeeded so far: correlations with intervals, evolution, ablations, agreement."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
     let_go(request, session)
     made = await ask(settings, owner.owner_id, "study_analysis", {"study": study_id})
@@ -37,10 +37,10 @@ async def analysis(
 
 
 @router.get("/table.parquet", response_class=Response, responses={**RESPONSES, **PARQUET_RESPONSE})
-async def table_parquet(
+async def get_study_table_as_parquet(
     study_id: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """The table as Parquet, with the points of every curve."""
+    """Get the table of a study as Parquet, with the points of each curve."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
     let_go(request, session)
     made = await ask(settings, owner.owner_id, "study_table", {"study": study_id})
@@ -48,7 +48,7 @@ async def table_parquet(
 
 
 @router.get("/figures/{figure}.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def figure(
+async def get_study_figure(
     *,
     study_id: str,
     figure: Annotated[
@@ -61,7 +61,7 @@ async def figure(
     settings: SettingsDep,
     store: StoreDep,
 ) -> Response:
-    """One figure, for a paper."""
+    """Draw one figure of a study."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
     let_go(request, session)
     made = await ask(settings, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
