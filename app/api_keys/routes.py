@@ -1,4 +1,4 @@
-"""Routes of API keys: thin, the rules are in the service."""
+"""HTTP of API keys."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def revoke_api_key(key_id: str, session: SessionDep, owner: OwnerDep) -> None:
 
 
 def _with_secret(request: Request, key: ApiKey, secret: str, status: int, headers: dict[str, str] | None = None) -> Response:
-    """The only answer that shows the secret; what an Idempotency-Key keeps has none."""
+    """The answer with the secret; the one that is kept for an Idempotency-Key has none."""
     created = ApiKeyCreated(**view_of(key).model_dump(), secret=secret)
     request.state.replay_body = created.model_copy(update={"secret": None}).model_dump_json().encode()
     return Response(created.model_dump_json(), status, {**(headers or {}), "Cache-Control": "no-store"}, media_type="application/json")

@@ -1,4 +1,4 @@
-"""HTTP of batches of explanations: rows by pages, and whole as JSON Lines or Parquet."""
+"""HTTP of explain jobs: rows in pages, and all of them as JSON Lines or Parquet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of concept sets and their versions: thin, the rules are in the service."""
+"""HTTP of concept sets and their versions."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ async def get_concept_set_version(
 
     view = await run_in_threadpool(service.show_version, session, owner.owner_id, concept_set_id, number)
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        await run_in_threadpool(session.close)  # no connection is held while the request waits
         view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)

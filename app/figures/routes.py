@@ -1,4 +1,4 @@
-"""HTTP of figures for papers: an image explained, a class, the concepts side by side. A worker draws while the caller waits."""
+"""HTTP of figures: an explanation, a class, the concepts side by side. A worker draws within the request."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.explanations.routes import RESPONSES, Contrast, Kept, Sparsity, Top, asked_about
-from app.explanations.service import Explained, dress_explanation, explainable_job, require_one_node
+from app.explanations.service import Explained, explainable_job, explanation_view, require_one_node
 from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
-from app.profiles.service import dress_class, dress_concepts
-from app.worker_queries import ask
+from app.profiles.service import class_view, concept_use_views
+from app.worker_queries import query_worker
 
 GALLERY_CONCEPTS = 100
 
@@ -42,10 +42,10 @@ async def get_explanation_figure(
     """Draw the explanation of one image as a figure."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "explain", about)
-    view = await run_in_threadpool(dress_explanation, session, owner.owner_id, explained, asked, answer, top=top)
+    answer = await query_worker(settings, owner.owner_id, "explain", about)
+    view = await run_in_threadpool(explanation_view, session, owner.owner_id, explained, asked, answer, top=top)
     let_go(request, session)
-    drawn = await ask(
+    drawn = await query_worker(
         settings,
         owner.owner_id,
         "sheet",
@@ -72,11 +72,11 @@ async def get_class_figure(
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "class_view", about)
-    view = await run_in_threadpool(dress_class, session, owner.owner_id, explained, answer)
+    answer = await query_worker(settings, owner.owner_id, "class_view", about)
+    view = await run_in_threadpool(class_view, session, owner.owner_id, explained, answer)
     let_go(request, session)
     asked = _drawing(explained, figure_format) | {"profile": view.model_dump(mode="json")}
-    return _figure(request, await ask(settings, owner.owner_id, "class_figure", asked), figure_format)
+    return _figure(request, await query_worker(settings, owner.owner_id, "class_figure", asked), figure_format)
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -88,7 +88,7 @@ async def get_concept_gallery(
     session: SessionDep,
     owner: OwnerDep,
     settings: SettingsDep,
-    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Concepts that are shown, from the first on")] = GALLERY_CONCEPTS,
+    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Number of concepts, from the first")] = GALLERY_CONCEPTS,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
@@ -96,11 +96,11 @@ async def get_concept_gallery(
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "after": None, "limit": limit, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "concepts", about)
-    views = await run_in_threadpool(dress_concepts, session, owner.owner_id, explained, answer["data"][:limit])
+    answer = await query_worker(settings, owner.owner_id, "concepts", about)
+    views = await run_in_threadpool(concept_use_views, session, owner.owner_id, explained, answer["data"][:limit])
     let_go(request, session)
     asked = _drawing(explained, figure_format) | {"concepts": [view.model_dump(mode="json") for view in views]}
-    return _figure(request, await ask(settings, owner.owner_id, "gallery", asked), figure_format)
+    return _figure(request, await query_worker(settings, owner.owner_id, "gallery", asked), figure_format)
 
 
 def _drawing(explained: Explained, figure_format: str) -> dict[str, Any]:

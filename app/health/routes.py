@@ -1,4 +1,4 @@
-"""Routes of health and metrics; they need no key."""
+"""HTTP of health and metrics; no key is needed."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ def get_leaderboard(
     request: Request,
     session: SessionDep,
     owner: OwnerDep,
-    board: Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="As `boards` names it")] = None,
+    board: Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="Its `board` in `boards`")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
-    library: Annotated[str | None, Query(max_length=200, description="A kind, or combined(…) as `boards` names it")] = None,
-    concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as asked for")] = None,
+    library: Annotated[str | None, Query(max_length=200, description="Its `library` in `boards`: a kind, or combined(…)")] = None,
+    concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as requested")] = None,
     protocol: Annotated[ProtocolName | None, Query()] = None,
 ) -> Response:
     """Rank your models that were scored alike by IIS, with ties shown as ties.

@@ -1,4 +1,4 @@
-"""Routes of models: thin, the rules are in the service."""
+"""HTTP of models."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def get_model(
 
     view = await run_in_threadpool(lambda: view_of(ModelRepository(session, owner.owner_id).get(model_id)))
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        await run_in_threadpool(session.close)  # no connection is held while the request waits
         view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)

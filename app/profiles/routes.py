@@ -1,4 +1,4 @@
-"""HTTP of class and concept profiles: what a class is made of, which classes a concept serves. A worker answers while the caller waits."""
+"""HTTP of class and concept profiles. A worker answers within the request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.profiles import service
-from app.worker_queries import ask
+from app.worker_queries import query_worker
 from iis_schemas.explanations import MAX_TOP
 from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
@@ -36,8 +36,8 @@ async def list_classes(
     """List the classes of a job with their accuracies on the test images."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    answer = await ask(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
-    return respond(request, service.dress_classes(explained, answer))
+    answer = await query_worker(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
+    return respond(request, service.classes_view(explained, answer))
 
 
 @router.get("/classes/{class_name:path}", response_model=ClassView, responses=RESPONSES)
@@ -49,7 +49,7 @@ async def get_class(
     session: SessionDep,
     owner: OwnerDep,
     settings: SettingsDep,
-    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts for and against that are listed")] = 10,
+    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Number of concepts listed for and against")] = 10,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
@@ -57,8 +57,8 @@ async def get_class(
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "class_view", about)
-    return respond(request, await run_in_threadpool(service.dress_class, session, owner.owner_id, explained, answer))
+    answer = await query_worker(settings, owner.owner_id, "class_view", about)
+    return respond(request, await run_in_threadpool(service.class_view, session, owner.owner_id, explained, answer))
 
 
 @router.get("/concepts", response_model=Page[ConceptUseView], responses=RESPONSES)
@@ -78,8 +78,8 @@ async def list_concepts(
     let_go(request, session)
     node = require_one_node(kept, sparsity)
     about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **node}
-    answer = await ask(settings, owner.owner_id, "concepts", about)
-    found = await run_in_threadpool(service.dress_concepts, session, owner.owner_id, explained, answer["data"])
+    answer = await query_worker(settings, owner.owner_id, "concepts", about)
+    found = await run_in_threadpool(service.concept_use_views, session, owner.owner_id, explained, answer["data"])
     asked = {name: value for name, value in node.items() if value is not None}
     path = f"/v1/jobs/{job_id}/concepts" + (f"?{urlencode(asked)}" if asked else "")
     return respond(request, page(found, params, path, cursors=[one.concept for one in found]))
@@ -100,5 +100,7 @@ async def get_concept(
     """Get the profile of a concept: the classes it supports and opposes, and the test images that activate it most."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    answer = await ask(settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)})
-    return respond(request, await run_in_threadpool(service.dress_concept, session, owner.owner_id, explained, answer))
+    answer = await query_worker(
+        settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)}
+    )
+    return respond(request, await run_in_threadpool(service.concept_profile_view, session, owner.owner_id, explained, answer))

@@ -1,4 +1,4 @@
-"""HTTP of quotas: to look at."""
+"""HTTP of quotas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP of studies: make, estimate, look at, extend, cancel, delete; their cells and table. Statistics: `app.studies.figures`."""
+"""HTTP of studies: create, estimate, get, extend, cancel, delete; cells and table. Statistics: `app.studies.figures`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def get_study(
 
     view = await run_in_threadpool(_view, session, owner.owner_id, study_id)
     if wait_seconds and view.state == "running":
-        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        await run_in_threadpool(session.close)  # no connection is held while the request waits
         view = await poll(read, lambda seen: seen.state == "finished", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers={**headers, **_retry_after(view)})

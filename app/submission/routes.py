@@ -1,4 +1,4 @@
-"""HTTP of jobs: submit, look at, wait for, list and cancel."""
+"""HTTP of jobs: submit, get, wait for, list and cancel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How uploads go whose time is over, and what they leave in storage. Workers run it; it knows every owner's."""
+"""Delete expired uploads of all owners, and their parts in storage. Workers run this."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ABANDONED_WRITE_SECONDS = 24 * 3600.0
 
 
 def expire_uploads(session: Session, store: ArtifactStore) -> int:
-    """Drop open uploads whose time is over, parts first, one transaction each; returns how many went. Commits.
+    """Delete expired open uploads, parts first, one transaction each; returns their number. Commits.
 
-    Also drops what else nobody needs: parts of uploads that are complete or gone, and files that were never finished.
+    Also deletes parts of complete or deleted uploads, and unfinished files.
     """
     gone = 0
     while (upload := lock_one_expired(session, datetime.now(UTC))) is not None:
@@ -30,9 +30,9 @@ def expire_uploads(session: Session, store: ArtifactStore) -> int:
 
 
 def drop_unused_uploads(session: Session) -> int:
-    """Drop complete uploads whose time is over and that nothing was made of, one transaction each; returns how many went. Commits.
+    """Delete expired complete uploads that are not in use, one transaction each; returns their number. Commits.
 
-    Their content goes with `app.storage.garbage_collection`, unless something else refers to it.
+    Their content is deleted by `app.storage.garbage_collection`, unless something else refers to it.
     """
     gone = 0
     while (upload := lock_one_unused(session, datetime.now(UTC))) is not None:
@@ -44,7 +44,7 @@ def drop_unused_uploads(session: Session) -> int:
 
 
 def _remove_leftover_parts(session: Session, store: ArtifactStore) -> None:
-    """Drop parts without an open upload. Storage is read before the rows: parts come after their upload, which never opens again."""
+    """Delete parts without an open upload. Storage is listed before the rows are read: an upload is older than its parts."""
     kept = store.uploads_with_parts()
     if not kept:
         return

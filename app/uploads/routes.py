@@ -1,4 +1,4 @@
-"""Routes of uploads: thin, the rules are in the service."""
+"""HTTP of uploads."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def put_upload_part(
     Parts may come in any order, in parallel, and again after a failure; they are joined by number.
     """
     await run_in_threadpool(service.require_open, session, owner.owner_id, upload_id)
-    await run_in_threadpool(session.close)  # a slow sender holds no database connection
+    await run_in_threadpool(session.close)  # no database connection is held while the body arrives
     async with received_body(request, settings.scratch_folder) as received:
         part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received)
     return part_view(part)

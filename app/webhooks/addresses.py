@@ -1,6 +1,6 @@
-"""Where webhooks may lead: which URLs are taken, and which addresses are ever connected to. Nothing is resolved or sent here.
+"""URLs and network addresses that webhooks may be sent to. Nothing is resolved or sent here.
 
-A URL is looked at when it is registered and again before each attempt; the address behind its name only then (`worker.webhooks.requests`).
+A URL is validated when it is registered and before each attempt; the address behind its name only then (`worker.webhooks.requests`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # how some resolvers read a last label as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1
 
-# What no receiver on the internet has. `is_global` says so of most, but not the same in every release of Python.
+# Addresses that are not on the public internet. `is_global` covers most, but not the same in each release of Python.
 # https://www.iana.org/assignments/iana-ipv4-special-registry, https://www.iana.org/assignments/iana-ipv6-special-registry
 _NEVER: tuple[Network, ...] = tuple(
     ip_network(network)
@@ -40,12 +40,12 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: the IPv4 address follows one o
 
 
 class UnfitUrl(ValueError):
-    """A URL that webhooks are not sent to; the sentence says what to give instead."""
+    """A URL that webhooks are not sent to, with the reason."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL taken apart: nothing of it is parsed a second time, by another parser with other ideas."""
+    """A parsed URL; it is parsed once, so that no second parser reads it differently."""
 
     scheme: str
     host: str
@@ -54,12 +54,12 @@ class Target:
 
     @property
     def literal(self) -> Address | None:
-        """The address that the host is, unless it is a name."""
+        """The host as an IP address; None for a name."""
         return _literal(self.host)
 
     @property
     def authority(self) -> str:
-        """Host and port as they stand in a URL, and in the header Host."""
+        """Host and port as in a URL and in the header Host."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -69,7 +69,7 @@ class Target:
 
 
 def read_url(url: str, allowed: Sequence[Network], *, allow_http: bool) -> Target:
-    """Take a receiver's URL apart, or refuse it.
+    """Parse and validate a receiver's URL.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read_url(url: str, allowed: Sequence[Network], *, allow_http: bool) -> Targe
     Raises
     ------
     UnfitUrl
-        With a sentence for whoever gave the URL.
+        With a sentence for the owner of the webhook.
     """
     if len(url) > URL_MAX_CHARACTERS or not _PRINTABLE.fullmatch(url) or "\\" in url:
         raise UnfitUrl(
@@ -90,16 +90,16 @@ def read_url(url: str, allowed: Sequence[Network], *, allow_http: bool) -> Targe
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise UnfitUrl("This is no URL; give one such as https://example.org/hooks.") from None
+        raise UnfitUrl("This is not a URL; give one such as https://example.org/hooks.") from None
     scheme = parts.scheme.lower()
     if scheme != "https" and not (allow_http and scheme == "http"):
         raise UnfitUrl("A webhook's URL begins with https://.")
     if "@" in parts.netloc:
-        raise UnfitUrl("A webhook's URL holds no user name or password; check the signature of what arrives instead.")
+        raise UnfitUrl("A webhook's URL has no user name or password; verify the signature of each message instead.")
     if "#" in url:
         raise UnfitUrl("A webhook's URL has no fragment; leave out what follows the #.")
     if port == 0:
-        raise UnfitUrl("Port 0 is no port that anybody listens on.")
+        raise UnfitUrl("Port 0 cannot be used; give another port.")
     bracketed = parts.netloc.startswith("[")
     literal = _literal(host)
     if bracketed != isinstance(literal, IPv6Address) or not (literal or _is_name(host)):
@@ -110,7 +110,7 @@ def read_url(url: str, allowed: Sequence[Network], *, allow_http: bool) -> Targe
     if literal is None and (host == "localhost" or host.endswith(".localhost")):
         literal = LOOPBACK
     if literal is not None and not is_reachable(literal, allowed):
-        raise UnfitUrl("The URL's host is not on the public internet; webhooks reach nothing else.")
+        raise UnfitUrl("The URL's host is not on the public internet; give a public one.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(scheme, str(_literal(host) or host), port or PORTS[scheme], path)
 

@@ -1,4 +1,4 @@
-"""Routes of webhooks and their deliveries: thin, the rules are in the service."""
+"""HTTP of webhooks and their deliveries."""
 
 from __future__ import annotations
 

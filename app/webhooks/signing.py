@@ -1,4 +1,4 @@
-"""Secrets of webhooks and what they sign, by the Standard Webhooks scheme (https://www.standardwebhooks.com).
+"""Secrets and signatures of webhooks, by the Standard Webhooks scheme (https://www.standardwebhooks.com).
 
 A secret must be known to whoever sends, and is stored nowhere: it is HMAC-SHA256 of a random salt under the service's own secret,
 IIS_API_KEY_SECRET, which API and worker both have. A stolen table signs nothing, and no cipher or key of its own is needed. Where the
@@ -18,29 +18,29 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from app.settings import Settings
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 (how every secret begins, no secret)
+SECRET_PREFIX = "whsec_"  # noqa: S105 (the prefix of secrets, not a secret)
 _PURPOSE = "webhook secret "  # API keys are digested under the same key; no salt makes one of the other
 _SALT_BYTES = 24
 
 
 def new_salt() -> str:
-    """What a fresh secret is derived from."""
+    """A random salt, from which a secret is derived."""
     return secrets.token_urlsafe(_SALT_BYTES)
 
 
 def secret_of(salt: str, settings: Settings) -> str:
-    """The secret that a salt stands for, as the receiver keeps it."""
+    """The secret derived from a salt, as the receiver keeps it."""
     key = hmac.new(settings.api_key_secret.encode(), (_PURPOSE + salt).encode(), sha256).digest()
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
 def digest_of(secret: str) -> str:
-    """By which a sender knows that it derived the right secret; of 256 random bits it tells nothing."""
+    """A digest by which a sender verifies that it derived the right secret."""
     return sha256(secret.encode()).hexdigest()
 
 
 def signed_headers(event_id: str, sent_at: datetime, body: str, secrets_: Sequence[str]) -> dict[str, str]:
-    """The three headers by which a receiver tells that a body is ours, with a signature for each secret.
+    """The three headers by which a receiver authenticates a body, with a signature for each secret.
 
     Parameters
     ----------
