@@ -1,4 +1,4 @@
-"""Webhooks and deliveries as rows, and the real sender at work on them. The servers that receive them are in `receiver`."""
+"""Webhooks and deliveries as rows, and the real sender at work on them. Whom it sends to is `receiver`."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from app.db.models import ApiKey, IdempotencyRecord, RetiredSecret
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.http.auth import authenticate
 from app.settings import Settings
+from support.tenants import Tenant
 
 
 def test_a_new_key_opens_the_same_owners_door_until_it_is_revoked(client: TestClient, rows: object) -> None:
@@ -172,7 +173,9 @@ def test_a_request_does_not_wait_for_whoever_holds_its_key(client: TestClient, s
         assert client.get("/v1/models").status_code == 200
 
 
-def test_an_operator_opens_the_door_to_an_owner_who_is_there(client: TestClient, tenant: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_operator_opens_the_door_to_an_owner_who_is_there(
+    client: TestClient, tenant: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert make_key_by_hand([tenant.owner_id]) == 0
     headers = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
     assert client.get("/v1/api-keys", headers=headers).json()["data"][0]["name"] == "operator's key"

@@ -14,8 +14,7 @@ from PIL import Image
 from iis_engine.errors import DataError
 from iis_engine.figures.studies import STUDY_FIGURES, draw_study_figure, save_study_figure
 from iis_engine.studies.analysis import analyse
-
-from ..studies.test_analysis import GRID, row
+from support.study_cells import GRID, row
 
 BACKBONES = (
     *("ResNet-18", "ResNet-34", "ResNet-50", "ResNet-101", "ResNet-152", "ViT-B-16", "ViT-L-16"),
