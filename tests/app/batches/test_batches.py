@@ -124,7 +124,7 @@ def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, 
     assert refused(batch) == (
         409,
         "other_kind",
-        f"Job {batch} is of kind explain. This is found at the scored job that it explains, {scored}.",
+        f"Job {batch} is of kind explain. Ask for this at the scored job that it explains, {scored}.",
     )
 
 

@@ -61,7 +61,7 @@ def test_everything_that_is_given_is_kept(client: TestClient, rows: Rows) -> Non
         ({"seeds": list(range(21))}, "seeds", "these are 21"),
         ({"seeds": [0, 1, 1]}, "seeds", "1 is named more than once"),
         ({"seeds": [0, 1, -1]}, "seeds.2", "greater than or equal to 0"),
-        ({"library": {"kind": "text"}}, "library.kind", "A text library is not made of crops alone"),
+        ({"library": {"kind": "text"}}, "library.kind", "A text library does not depend on the network alone"),
         ({"library": {"kind": "combined"}}, "library.kind", "takes prototype, cluster, end2end, random"),
         ({"library": {"kind": "neurons"}}, "library.kind", "There is no library kind 'neurons'"),
         ({"library": {"id": "lib_1"}}, "library.kind", "required"),

@@ -123,7 +123,7 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({"architecture": "timm:resnet18", "pretrained": "x", "upload": "upl_x"}, "exactly one of upload"),
         ({"architecture": "timm:resnet18", "pretrained": "x", "initial_seed": 0}, "exactly one of upload"),
         ({"architecture": "onnx", "initial_seed": 0}, "An onnx model is a file"),
-        ({"architecture": "open_clip:ViT-B-16", "role": "vlm", "initial_seed": 0}, "would know no phrases"),
+        ({"architecture": "open_clip:ViT-B-16", "role": "vlm", "initial_seed": 0}, "needs trained weights"),
         ({"architecture": "timm:resnet18", "initial_seed": -1}, "greater than or equal to 0"),
         ({"architecture": "onnx", "pretrained": "x"}, "upload it"),
         ({"architecture": "onnx", "upload": "upl_x", "arguments": {"a": 1}}, "leave arguments out"),
