@@ -126,8 +126,11 @@ def require_additive(scored: Scored) -> None:
 @pytest.fixture
 def contributions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip faithfulness and counterfactuals, which would take a minute for thousands of explanations."""
+
+    def nothing(*_: object) -> None: ...
+
     for name in ("faithfulness", "counterfactual"):
-        monkeypatch.setattr(module, name, lambda *_: None)
+        monkeypatch.setattr(module, name, nothing)
 
 
 @pytest.mark.usefixtures("contributions_alone")
