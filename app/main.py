@@ -1,4 +1,4 @@
-"""create_app(): wiring only. Run with `uvicorn app.main:create_app --factory`."""
+"""Application factory. Run with `uvicorn app.main:create_app --factory`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.http.query_parameters import require_known_query
 from app.jobs.signals import JobSignals
 from app.logging import configure_logging
 from app.metrics import JobsCollector, RequestMetrics
-from app.minimum_versions import API_FLOORS, require_floors
+from app.minimum_versions import API_MINIMUM_VERSIONS, require_minimum_versions
 from app.rate_limits import Buckets, Limit, RateLimitMiddleware
 from app.routers import ROUTERS
 from app.settings import Settings, get_settings
@@ -27,19 +27,19 @@ MIN_SECRET_CHARACTERS = 16
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the API. Nothing is connected to yet: it starts and answers 503 while PostgreSQL is away.
+    """Build the API. Connections are opened on first use: without PostgreSQL the API starts and answers 503.
 
     Raises
     ------
     ValueError
-        Without a usable IIS_API_KEY_SECRET.
-    PackageTooOld
-        When an installed package has a known hole.
+        If IIS_API_KEY_SECRET is missing or too short.
+    MinimumVersionError
+        If an installed package has a known vulnerability.
     """
-    require_floors(API_FLOORS)
+    require_minimum_versions(API_MINIMUM_VERSIONS)
     settings = settings or get_settings()
     if len(settings.api_key_secret) < MIN_SECRET_CHARACTERS:
-        raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are digested with it.")
+        raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are hashed with it.")
     configure_logging(settings.log_level)
     engine = make_engine(settings)
     factory = make_session_factory(engine)
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         responses=COMMON_RESPONSES,
         generate_unique_id_function=operation_id,
-        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere; app.ui has one that does not
+        docs_url=None,  # FastAPI's page loads scripts from a CDN; app.ui serves its own
         openapi_url="/v1/openapi.json",
         redoc_url=None,
         redirect_slashes=False,

@@ -37,7 +37,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     explanations,
     posted_explanations,
     batches,
-    figures,  # before profiles: a class may be named like a file
+    figures,  # before profiles: a class name may look like a file name
     profiles,
     predictors,
     concept_libraries,

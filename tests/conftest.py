@@ -24,13 +24,26 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[1]
 START_TIMEOUT_SECONDS = 60
 THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
-# Files are given out in order, and what takes longest must not be what ends last.
-LONGEST = ("test_golden.py", "test_study_jobs.py", "test_finetune_job.py")
+# Files are given out in order, and the longest must not end last.
+LONGEST = ("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "cli/test_studies.py")
+REQUIRE_ALL = "IIS_TESTS_REQUIRE_ALL"
+OPTIONAL = "OPTIONAL: "  # starts the reason of a skip that is fine everywhere
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped tests where IIS_TESTS_REQUIRE_ALL is set, so that a green run has tested page, confinement and real data."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get(REQUIRE_ALL):  # a process of xdist has no reporter
+        return
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", ())}
+    if forbidden := sorted(reason for reason in reasons if not reason.startswith(OPTIONAL)):
+        reporter.write_line(f"\n{REQUIRE_ALL} is set, and tests were skipped: {'; '.join(forbidden)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def poll(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:

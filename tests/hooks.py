@@ -16,7 +16,7 @@ from app.db.models import Owner, Webhook, WebhookDelivery
 from app.db.session import SessionFactory
 from app.db.webhook_events import add_deliveries
 from app.settings import Settings
-from app.webhooks.signing import digest_of, new_salt, secret_of
+from app.webhook_security.signing import new_salt, secret_digest, secret_of
 from worker.webhooks.requests import RequestLimits
 from worker.webhooks.sender import WebhookSender
 
@@ -41,7 +41,7 @@ class Hooks:
         salt = new_salt()
         secret = secret_of(salt, self.settings)
         webhook = Webhook(
-            id=new_id("webhook"), owner_id=self.owner_id, url=url, secret_salt=salt, secret_digest=digest_of(secret), **columns
+            id=new_id("webhook"), owner_id=self.owner_id, url=url, secret_salt=salt, secret_digest=secret_digest(secret), **columns
         )
         with self.sessions.begin() as session:
             session.add(webhook)
@@ -82,7 +82,7 @@ class Hooks:
         before = {each: self.delivery(each).attempts for each in delivery_ids}
         until = time.monotonic() + timeout_seconds
         while time.monotonic() < until:
-            sender.hand_out()
+            sender.send_due()
             now = [self.delivery(each) for each in delivery_ids]
             if all(each.attempts > before[each.id] and each.lease_token is None for each in now):
                 return now

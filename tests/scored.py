@@ -8,7 +8,6 @@ import torch
 from sklearn.datasets import load_digits
 
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.heads.model_selection import ExactSettings
 from iis_engine.libraries.build import build_library
 from iis_engine.scoring.exact import measure_exact
 from iis_engine.scoring.measurement import Measurement
@@ -30,7 +29,7 @@ class Scored:
     def of(features: FeatureSet, concept_count: int) -> Scored:
         """Score with that many visual elements as concepts."""
         library = build_library(features, LibrarySpec("prototype", concept_count), 0, CPU)
-        measured = measure_exact(features, [library], ExactSettings(), CPU)
+        measured = measure_exact(features, [library], 0, CPU)
         return Scored(features, measured, PredictorFamily.of(library, measured, features.class_names))
 
 

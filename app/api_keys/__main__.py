@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from app.api_keys.service import create_key, create_owner
 from app.db.models import Owner
-from app.operator_session import operators_session
+from app.operator_session import operator_session
 from app.settings import get_settings
 
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("owner", help="a name for people to read, which need not be unique; or the id of an owner (own_…)")
     named = parser.parse_args(arguments).owner
     settings = get_settings()
-    with operators_session(settings) as session:
+    with operator_session(settings) as session:
         is_there = named.startswith("own_")
         owner = session.get(Owner, named) if is_there else create_owner(session, named)
         if owner is None:

@@ -20,7 +20,8 @@ from app.models.service import ready_vlm
 from app.settings import Settings
 from app.storage import ArtifactStore
 from app.validation import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped_names
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped_names
 from iis_schemas.concept_sets import (
     ConceptSetCreate,
     ConceptSetCreated,

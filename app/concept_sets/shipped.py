@@ -8,7 +8,8 @@ from __future__ import annotations
 from app.concept_sets.repository import VersionSummary, no_such_version
 from app.concept_sets.views import links_of_set
 from app.errors import Conflict
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped, shipped_names
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped, shipped_names
 from iis_schemas.concept_sets import ConceptSetView
 
 VERSION = 1

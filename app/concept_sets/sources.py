@@ -17,7 +17,9 @@ from app.storage import ArtifactStore
 from app.uploads.service import require_complete
 from app.validation import require_ready
 from iis_engine.errors import LibraryError
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, DroppedPhrase, Phrase, clean, parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX, DroppedPhrase, clean
+from iis_engine.vocabularies.parsing import parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.phrases import Phrase
 from iis_schemas.concept_sets import ConceptSetVersionCreate, PhraseChoice
 
 PARSERS: dict[str, Callable[[bytes], tuple[Phrase, ...]]] = {".txt": parse_txt, ".json": parse_json, ".csv": parse_csv}

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app.concept_libraries.repository import ConceptLibraryRepository
 from app.db.ids import PREFIXES, new_id
 from app.db.models import Dataset, Job, Model, PostedImage
 from app.db.session import SessionFactory
@@ -61,7 +60,6 @@ class Explained:
     job_id: str
     library_id: str
     no_images: str | None
-    exemplars_sha256: str | None
     input_size: list[int] | None
     has_feature_map: bool | None
 
@@ -88,13 +86,10 @@ def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
     library_id = ResultRepository(session, owner_id).of_job(job.id).library_id
     if library_id is None:
         raise Conflict(f"Job {job_id} has no concept library.", code="no_predictor")
-    exemplars = ConceptLibraryRepository(session, owner_id).get(library_id).settings.get("exemplars") or {}
     dataset = session.get_one(Dataset, job.dataset_id)
     model = session.get(Model, job.model_id) if job.model_id else None
     info = (model.info if model is not None else None) or {}
-    return Explained(
-        job.id, library_id, _why_no_images(model, dataset), exemplars.get("sha256"), info.get("input_size"), info.get("feature_map")
-    )
+    return Explained(job.id, library_id, _why_no_images(model, dataset), info.get("input_size"), info.get("feature_map"))
 
 
 def read_image(session: Session, owner_id: str, job_id: str, image: str) -> AskedImage:

@@ -1,4 +1,4 @@
-"""HTTP of figures: an explanation, a class, the concepts side by side. A worker draws within the request."""
+"""Routes of figures for papers: an explained image, a class, the concepts of a library. A worker draws them during the request."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.explanations.routes import RESPONSES, Contrast, Kept, Sparsity, Top, asked_about
-from app.explanations.service import Explained, explainable_job, explanation_view, require_one_node
+from app.explanations.service import explainable_job, require_one_node
 from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
-from app.profiles.service import class_view, concept_use_views
 from app.worker_queries import query_worker
 
 GALLERY_CONCEPTS = 100
@@ -40,18 +39,17 @@ async def get_explanation_figure(
     sparsity: Sparsity = None,
 ) -> Response:
     """Draw the explanation of one image as a figure."""
-    explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
-    about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
-    answer = await query_worker(settings, owner.owner_id, "explain", about)
-    view = await run_in_threadpool(explanation_view, session, owner.owner_id, explained, asked, answer, top=top)
-    let_go(request, session)
-    drawn = await query_worker(
-        settings,
-        owner.owner_id,
-        "sheet",
-        _drawing(explained, figure_format) | {"image": asked.id, "explanation": view.model_dump(mode="json")},
-    )
-    return _figure(request, drawn, figure_format)
+    _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {
+        "job": job_id,
+        "image": asked.id,
+        "image_name": asked.filename,
+        "format": figure_format,
+        "contrast": contrast,
+        "top": top,
+        **require_one_node(kept, sparsity),
+    }
+    return _figure(request, await query_worker(settings, owner.owner_id, "sheet", about), figure_format)
 
 
 @router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -69,14 +67,10 @@ async def get_class_figure(
     sparsity: Sparsity = None,
 ) -> Response:
     """Draw the profile of a class as a figure."""
-    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
-    answer = await query_worker(settings, owner.owner_id, "class_view", about)
-    view = await run_in_threadpool(class_view, session, owner.owner_id, explained, answer)
-    let_go(request, session)
-    asked = _drawing(explained, figure_format) | {"profile": view.model_dump(mode="json")}
-    return _figure(request, await query_worker(settings, owner.owner_id, "class_figure", asked), figure_format)
+    about = {"job": job_id, "class": class_name, "format": figure_format, "top": top, **require_one_node(kept, sparsity)}
+    return _figure(request, await query_worker(settings, owner.owner_id, "class_figure", about), figure_format)
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -93,18 +87,10 @@ async def get_concept_gallery(
     sparsity: Sparsity = None,
 ) -> Response:
     """Draw the concepts of a job side by side as a figure."""
-    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    about = {"job": job_id, "after": None, "limit": limit, **require_one_node(kept, sparsity)}
-    answer = await query_worker(settings, owner.owner_id, "concepts", about)
-    views = await run_in_threadpool(concept_use_views, session, owner.owner_id, explained, answer["data"][:limit])
-    let_go(request, session)
-    asked = _drawing(explained, figure_format) | {"concepts": [view.model_dump(mode="json") for view in views]}
-    return _figure(request, await query_worker(settings, owner.owner_id, "gallery", asked), figure_format)
-
-
-def _drawing(explained: Explained, figure_format: str) -> dict[str, Any]:
-    return {"job": explained.job_id, "format": figure_format, "exemplars": explained.exemplars_sha256}
+    about = {"job": job_id, "after": None, "limit": limit, "format": figure_format, **require_one_node(kept, sparsity)}
+    return _figure(request, await query_worker(settings, owner.owner_id, "gallery", about), figure_format)
 
 
 def _figure(request: Request, drawn: dict[str, Any], figure_format: str) -> Response:

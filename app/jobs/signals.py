@@ -79,11 +79,6 @@ class JobSignals:
                 if not self._waiters[job_id]:
                     del self._waiters[job_id]
 
-    def watchers(self, job_id: str) -> int:
-        """Number of requests that wait for this job."""
-        with self._lock:
-            return len(self._waiters.get(job_id, ()))
-
     async def read(self, query: Callable[[], Value]) -> Value:
         """Run one short transaction in a thread; at most `PARALLEL_READS` run at the same time."""
         limiter = _read_limiter.get(None)
@@ -108,7 +103,7 @@ class JobSignals:
             self._wake_all()  # notifications before LISTEN took effect were lost
             while self._is_wanted():
                 for notice in connection.notifies(timeout=LINGER_SECONDS):
-                    self._ring(notice.payload)
+                    self._wake(notice.payload)
 
     def _is_wanted(self) -> bool:
         with self._lock:
@@ -119,7 +114,7 @@ class JobSignals:
                 return False
             return True
 
-    def _ring(self, job_id: str) -> None:
+    def _wake(self, job_id: str) -> None:
         with self._lock:
             for waiter in self._waiters.get(job_id, ()):
                 waiter.wake()

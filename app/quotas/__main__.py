@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.db.models import Owner
-from app.operator_session import operators_session
+from app.operator_session import operator_session
 from app.quotas.limits import NAMES
 from app.quotas.repository import QuotaRepository, all_owners, set_overrides
 from app.quotas.service import DAY, quotas_of
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options and owner_id is None:
         parser.error("say which owner's quotas to set; python -m app.quotas lists them.")
     settings = get_settings()
-    with operators_session(settings) as session:
+    with operator_session(settings) as session:
         if options and not set_overrides(session, owner_id, options):
             parser.error(f"there is no owner {owner_id}; python -m app.quotas lists them.")
         meant = [owner for owner in all_owners(session) if owner_id in (None, owner.id)]

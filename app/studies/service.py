@@ -25,7 +25,7 @@ from iis_schemas.job_views import VocabularyView
 from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
 from iis_schemas.study_grids import first_grid
 
-WOKEN_WORKERS = 16  # each runs jobs until none is queued
+WAKE_UPS = 16  # messages for a new study; each worker runs jobs until none is queued
 RETRY_AFTER_SECONDS = 5
 DEFAULT_NAME = "A study"
 
@@ -205,7 +205,7 @@ def _queue(
         for job_id, one in zip(ids, ordered, strict=True)
     ]
     enqueue_all(session, jobs)
-    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:WOKEN_WORKERS]])
+    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:WAKE_UPS]])
     return {one.digest: job_id for job_id, one in zip(ids, ordered, strict=True)}
 
 

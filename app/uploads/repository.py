@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
-from app.db.models import FINISHED_STATES, Base, Job, Upload, UploadPart
+from app.db.models import Upload, UploadPart
 from app.db.repository import OwnedRepository
+from app.storage.upload_expiry import is_used
 
 
 class UploadRepository(OwnedRepository[Upload]):
@@ -64,7 +63,7 @@ class UploadRepository(OwnedRepository[Upload]):
 
     def is_used(self, upload: Upload) -> bool:
         """Whether an upload is in use. Lock its row first, as each user of it does."""
-        return self.session.scalar(self.owned().where(Upload.id == upload.id, _is_used())) is not None
+        return self.session.scalar(self.owned().where(Upload.id == upload.id, is_used())) is not None
 
     def delete_parts(self, upload: Upload) -> None:
         self.session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
@@ -73,37 +72,3 @@ class UploadRepository(OwnedRepository[Upload]):
         """Delete an upload and the rows of its parts."""
         self.session.delete(upload)
         self.session.flush()
-
-
-def lock_one_expired(session: Session, now: datetime) -> Upload | None:
-    """An expired open upload of any owner; for the sweeper."""
-    overdue = select(Upload).where(Upload.state == "open", Upload.expires_at < now)
-    return session.scalar(overdue.limit(1).with_for_update(skip_locked=True))
-
-
-def lock_one_unused(session: Session, now: datetime) -> Upload | None:
-    """An expired, complete and unused upload of any owner; for the garbage collector.
-
-    Each user of an upload locks its row first, so the lock excludes them until the end of the transaction.
-    """
-    while True:
-        unused = select(Upload).where(Upload.state == "complete", Upload.expires_at < now, ~_is_used())
-        upload = session.scalar(unused.limit(1).with_for_update(skip_locked=True))
-        if upload is None:
-            return None
-        # A separate statement, which sees what was committed before the lock was taken.
-        if session.scalar(select(Upload.id).where(Upload.id == upload.id, ~_is_used())) is not None:
-            return upload
-
-
-def _is_used() -> ColumnElement[bool]:
-    """Whether an upload is in use: by any foreign key to it, or as the archive of an unfinished explain job."""
-    columns = [column for table in Base.metadata.tables.values() if table is not UploadPart.__table__ for column in table.columns]
-    keys = [column for column in columns if any(key.target_fullname == "uploads.id" for key in column.foreign_keys)]
-    explained = exists().where(Job.spec["upload"].astext == Upload.id, Job.state.not_in(FINISHED_STATES))
-    return or_(*(exists().where(column == Upload.id) for column in keys), explained)
-
-
-def open_upload_ids(session: Session) -> set[str]:
-    """The open uploads of all owners; for the sweeper."""
-    return set(session.scalars(select(Upload.id).where(Upload.state == "open")))

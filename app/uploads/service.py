@@ -1,4 +1,4 @@
-"""Uploads: declaration, parts, completion and deletion. Expiry: `app.uploads.expiry`."""
+"""Rules of uploads: declaration, parts, completion and use. `app.storage.upload_expiry` deletes expired uploads."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
     Raises
     ------
     InvalidInput
-        When parts are missing, or size or sha256 differ. The parts stay and can be sent again.
+        When parts are missing or the whole has another size or sha256. The parts stay, so that they can be sent again.
     Conflict
         While another request completes it, or after it expired.
     """
@@ -156,7 +156,7 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
     Raises
     ------
     Conflict
-        When it is being completed, or is in use.
+        When it is being completed, or something was made of it.
     """
     uploads = UploadRepository(session, owner_id)
     uploads.get(upload_id)
@@ -185,7 +185,7 @@ def require_complete(session: Session, owner_id: str, upload_id: str, param: str
 
 
 def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], None]) -> None:
-    """Delete parts without a row. Failures are ignored: `app.uploads.expiry` deletes what is left."""
+    """Remove parts that no row refers to. `app.storage.upload_expiry` removes later what storage fails to remove now."""
 
     def removed() -> None:
         try:

@@ -12,9 +12,9 @@ from app.db.models import Webhook, WebhookDelivery
 from app.db.webhook_events import TEST_EVENT, add_deliveries
 from app.errors import Conflict, InvalidInput
 from app.settings import Settings
-from app.webhooks.addresses import UnfitUrl, read_url
+from app.webhook_security.addresses import InvalidUrl, read_url
+from app.webhook_security.signing import new_salt, secret_digest, secret_of
 from app.webhooks.repository import DeliveryRepository, WebhookRepository
-from app.webhooks.signing import digest_of, new_salt, secret_of
 from iis_schemas.webhooks import WebhookCreate, WebhookUpdate
 
 MAX_WEBHOOKS = 20
@@ -122,14 +122,14 @@ def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -
 def _checked(url: str, settings: Settings) -> str:
     try:
         return read_url(url, settings.webhook_allowed_networks, allow_http=settings.webhook_allow_http).url
-    except UnfitUrl as unfit:
+    except InvalidUrl as unfit:
         raise InvalidInput(str(unfit), code="unfit_url", param="url") from unfit
 
 
 def _renew_secret(webhook: Webhook, settings: Settings) -> str:
     webhook.secret_salt = new_salt()
     secret = secret_of(webhook.secret_salt, settings)
-    webhook.secret_digest = digest_of(secret)
+    webhook.secret_digest = secret_digest(secret)
     return secret
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from iis_engine.backbones.preprocessing import ImageTransform
 from iis_engine.data.datasets import LabelledImage
 from iis_engine.data.images import load_image
-from iis_engine.features.decoding import computed_ahead
-from iis_engine.features.extraction import CHUNK_IMAGES
+from iis_engine.features.embedding import CHUNK_IMAGES
+from iis_engine.features.prefetching import prefetch
 
 SHIFT_SHARE = 1 / 16
 """Of the side, how far an image is moved at most. Nothing else is changed: flipping makes another sign of a digit, a letter or a left
@@ -111,7 +111,7 @@ class TrainingImages:
             return np.stack([pixels(row) for row in rows])
 
         ahead = self._threads + max(map(len, chunks))
-        with computed_ahead([rows for each in chunks for rows in each], read, self._threads, ahead) as stream:
+        with prefetch([rows for each in chunks for rows in each], read, self._threads, ahead) as stream:
             yield (
                 Images(np.concatenate(list(islice(stream, len(each)))), self._labels(rows))
                 for each, rows in zip(chunks, portions, strict=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from iis_engine.backbones.architectures import Network
 from iis_engine.backbones.hooks import pooled
+from iis_engine.backbones.network import Network
 from iis_engine.specs import TrainedPart
 
 STAGES_AT_LEAST = 3  # entries of a list of modules that is one row of stages or blocks

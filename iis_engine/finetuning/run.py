@@ -21,7 +21,8 @@ from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.data.datasets import ImageDataset
 from iis_engine.errors import ArchitectureError, DataError, SettingError
-from iis_engine.features.extraction import default_decode_threads, extract_features
+from iis_engine.features.embedding import default_decode_threads
+from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.finetuning.checkpoint import Checkpoint, into_place, newest_checkpoint, write_checkpoint
 from iis_engine.finetuning.history import EpochRecord, best_epoch, is_stalled
@@ -31,7 +32,7 @@ from iis_engine.finetuning.schedule import learning_rate_at
 from iis_engine.finetuning.start import Split, head_accuracy, only_images, own_classifier, solve_interpretation, split_images, starting_head
 from iis_engine.libraries.build import check_library
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import SEEDS, VISUAL_KINDS, FinetuneSpec
 
 
@@ -81,7 +82,7 @@ def finetune(
     weight: float,
     folder: Path,
     features: FeatureSet | None = None,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
     on_epoch: Callable[[EpochRecord], None] = ignore_epoch,
 ) -> FinetunedRun:
     """Train f, h and g_cls together: L = CE(h∘f(x), y) + λ · CE(g_cls∘g_s∘g_𝒞∘f(x), y) on the training images (eq. 8).
@@ -181,7 +182,7 @@ class _Run:
     def is_over(self) -> bool:
         return len(self.history) == self.spec.epochs or is_stalled(self.history, self.spec.patience)
 
-    def train_epoch(self, progress: Progress) -> EpochRecord:
+    def train_epoch(self, progress: ProgressCallback) -> EpochRecord:
         started = time.perf_counter()
         epoch = len(self.history) + 1
         torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0]))  # for dropout and the like

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from iis_engine import protocols
-from iis_engine.backbones.architectures import Network
+from iis_engine.backbones.network import Network
 from iis_engine.errors import DataError
 from iis_engine.features.canonical_order import validation_rows
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.heads.model_selection import ExactSettings, TrainingRows, solve_nodes
+from iis_engine.heads.linear_probe import solve_linear_probe
+from iis_engine.heads.model_selection import TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import kept_count
-from iis_engine.scoring.exact import Scaling
 from iis_engine.specs import FinetuneSpec
 
 
@@ -59,12 +59,7 @@ def only_images(features: FeatureSet, images: Tensor) -> FeatureSet:
 
 def solve_probe(fit: FeatureSet, seed: int, device: torch.device) -> Tensor:
     """The linear probe of the `exact` protocol on the images that are trained on: (d + 1, C) float32, the last row being the bias."""
-    X = fit.X_train.to(device)
-    scaling = Scaling.of(X)
-    tolerances = (protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
-    source = Source(scaling(X), None)
-    solved = solve_nodes(source, [X.shape[1]], _rows(fit, seed, device), ExactSettings(seed), tolerances=tolerances)
-    return scaling.unscaled(solved.weights[0]).float()
+    return solve_linear_probe(fit.X_train.to(device), _rows(fit, seed, device)).head.float()
 
 
 def solve_interpretation(fit: FeatureSet, spec: FinetuneSpec, seed: int, device: torch.device) -> tuple[ConceptLibrary, Tensor]:
@@ -72,7 +67,7 @@ def solve_interpretation(fit: FeatureSet, spec: FinetuneSpec, seed: int, device:
     library = build_library(fit, spec.library, seed, device)
     kept = kept_count(len(library), spec.sparsity)
     source = Source.of(library.activations(fit.X_train.to(device)))
-    return library, solve_nodes(source, [kept], _rows(fit, seed, device), ExactSettings(seed)).weights[0]
+    return library, solve_nodes(source, [kept], _rows(fit, seed, device)).weights[0]
 
 
 def own_classifier(network: Network, layer: str | None, dimension: int, class_count: int) -> nn.Linear | None:

@@ -1,4 +1,4 @@
-"""The API over the suite's real PostgreSQL and Redis, tenants who use it, and rows as a worker would have left them."""
+"""Fixtures of the API on real PostgreSQL and Redis: apps, clients, tenants, and rows written as a worker writes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import secrets
 import struct
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -48,6 +50,7 @@ from app.db.models import (
 from app.db.session import SessionFactory
 from app.db.transitions import add_event, claim, enqueue, fail, report_progress, request_cancel, succeed
 from app.http.auth import SECRET_PREFIX, digest_of
+from app.jobs.signals import Waiter
 from app.main import create_app
 from app.settings import Settings
 from app.storage import ArtifactStore, record_blob
@@ -57,12 +60,12 @@ from iis_schemas.finetune_results import FINETUNE_EXAMPLE
 LEASE_SECONDS = 60
 PNG = b"\x89PNG\r\n\x1a\n a figure"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-# (sparsity, kept, accuracy, arr): thirds, so that a number that loses a digit on its way is noticed.
+# (sparsity, kept, accuracy, arr): thirds, so that a lost digit is noticed.
 POINTS = ((0.0, 8, 2 / 3, 1.0), (0.9, 1, 0.6, 0.9), (0.98, 1, 1 / 3, 0.5), (1.0, 0, 0.1, 0.15))
 NAMES = [{"phrase": "a loop", "score": 3.1, "cosine": 0.31}, {"phrase": "a hook", "score": 2.2, "cosine": 0.27}]
 NAMED = ("a loop", {"names": NAMES, "margin": 0.9, "named": True})
 PHRASES = [(text, {"group": None, "similarity": 0.8, "clip_top5": 0.3}) for text in ("a loop", "a hook", "a stroke", "a dot")]
-LEFT_OUT = (("a striped tail", 0.18), ("a beak", 0.21))  # with their clip_top5
+DROPPED_PHRASES = (("a striped tail", 0.18), ("a beak", 0.21))  # with their clip_top5
 WEIGHTS = b"the weights of a network"
 FINDINGS = ("probe", "treatment", "control", "means", "differences", "history", "words", "warnings")
 REPORT = {
@@ -94,7 +97,7 @@ class Tenant:
 
 @pytest.fixture(scope="session")
 def prepared() -> dict[str, Any]:
-    """What every app has alike and takes long over once it is asked: its routes, analysed by FastAPI, and the OpenAPI document."""
+    """Routes analysed by FastAPI and the OpenAPI document, which are slow to build and the same for every app."""
     return {}
 
 
@@ -126,7 +129,7 @@ def make_tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
 
 
 def make_key(sessions: SessionFactory, settings: Settings, owner_id: str, *scopes: str, **columns: Any) -> dict[str, str]:
-    """Another key of an owner, as the headers that carry it."""
+    """Create a key of an owner; returns its request headers."""
     secret = SECRET_PREFIX + secrets.token_urlsafe(24)
     digest = digest_of(secret, settings.api_key_secret)
     key = ApiKey(
@@ -144,13 +147,13 @@ def tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
 
 @pytest.fixture
 def stranger(sessions: SessionFactory, settings: Settings) -> Tenant:
-    """Another owner, who must never see anything of `tenant`'s."""
+    """Another owner, who must not see any resource of `tenant`."""
     return make_tenant(sessions, settings)
 
 
 @pytest.fixture
 def key_for(sessions: SessionFactory, settings: Settings, tenant: Tenant) -> Callable[..., dict[str, str]]:
-    """`key_for("read", expires_at=…)`: the headers of another key of the tenant's with these scopes."""
+    """`key_for("read", expires_at=…)`: request headers of another key of the tenant with these scopes."""
     return partial(make_key, sessions, settings, tenant.owner_id)
 
 
@@ -162,7 +165,7 @@ def client(app: FastAPI, tenant: Tenant) -> Iterator[TestClient]:
 
 @pytest.fixture
 def live_url(app: FastAPI) -> Iterator[str]:
-    """The API behind a real socket, for what streams or waits."""
+    """URL of the API on a real socket, for streams and long polls."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1))
     started = threading.Event()
     notify_started = server.startup
@@ -174,7 +177,7 @@ def live_url(app: FastAPI) -> Iterator[str]:
     server.startup = startup  # type: ignore[method-assign]
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert started.wait(20), "The server did not start."
+    assert started.wait(20), "The server did not start in 20 s."
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
@@ -187,8 +190,27 @@ def live(live_url: str, tenant: Tenant) -> Iterator[httpx.Client]:
         yield http
 
 
+@pytest.fixture
+def waiting_count(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """`waiting_count(job_id)`: number of streams and long polls that wait for events of a job."""
+    watch = app.state.job_signals.watch
+    counts = Counter[str]()
+
+    @contextmanager
+    def counted(job_id: str) -> Generator[Waiter]:
+        with watch(job_id) as waiter:
+            counts[job_id] += 1
+            try:
+                yield waiter
+            finally:
+                counts[job_id] -= 1
+
+    monkeypatch.setattr(app.state.job_signals, "watch", counted)
+    return lambda job_id: counts[job_id]
+
+
 class Rows:
-    """Rows of one owner, put there the way a worker does: through the transitions, one transaction a step."""
+    """Rows of one owner, written as a worker writes them: through the state machine, one transaction per step."""
 
     def __init__(self, sessions: SessionFactory, store: ArtifactStore, owner_id: str) -> None:
         self.sessions = sessions
@@ -211,7 +233,7 @@ class Rows:
         return self._insert(vlm)
 
     def concept_set(self, *texts: str, state: str = "ready", **columns: Any) -> str:
-        """A set with one version of these phrases."""
+        """A concept set with one version of these phrases."""
         set_id = self._insert(ConceptSet(id=new_id("concept_set"), owner_id=self.owner_id, name="strokes"))
         self.concept_set_version(set_id, 1, *(texts or ("a curved stroke", "a loop")), state=state, **columns)
         return set_id
@@ -250,14 +272,15 @@ class Rows:
         return job.id
 
     def features(self, *class_names: str, name: str = "features", **columns: Any) -> str:
-        """A ready data set of ready features."""
-        info = {"class_names": list(class_names or ("cat", "dog")), "num_features": 3}
-        info["counts"] = {split: dict.fromkeys(info["class_names"], 10) for split in ("train", "test")}
+        """A ready data set of precomputed features."""
+        classes = list(class_names or ("cat", "dog"))
+        counts = {split: dict.fromkeys(classes, 10) for split in ("train", "test")}
+        info = {"class_names": classes, "num_features": 3, "counts": counts}
         row = Dataset(id=new_id("dataset"), owner_id=self.owner_id, name=name, kind="features", state="ready", info=info, **columns)
         return self._insert(row)
 
     def study_request(self, **changes: Any) -> dict[str, Any]:
-        """A body for POST /v1/studies, on two models and a data set made for it unless given."""
+        """Body of POST /v1/studies; creates two models and a data set unless given."""
         body = {"libraries": [{"kind": "prototype"}, {"kind": "cluster"}], "concept_counts": [4], **changes}
         if "models" not in body:
             body["models"] = [self.model(), self.model()]
@@ -266,7 +289,7 @@ class Rows:
         return body
 
     def request(self, **changes: Any) -> dict[str, Any]:
-        """A body for POST /v1/jobs, on a model and a data set made for it unless given."""
+        """Body of POST /v1/jobs; creates a model and a data set unless given."""
         made = {name: make() for name, make in (("model", self.model), ("dataset", self.dataset)) if name not in changes}
         return {"kind": "score", "library": {"kind": "cluster", "concept_count": 50}, **made, **changes}
 
@@ -293,7 +316,7 @@ class Rows:
             request_cancel(session, session.get_one(Job, job_id))
 
     def succeed(self, job_id: str, token: str, **report: Any) -> str:
-        """End a job with a small result; returns the id of its library, of the kind that the job asked for."""
+        """End a job with a small result; returns the id of its library."""
         with self.sessions.begin() as session:
             library_id = self._result(session, session.get_one(Job, job_id), REPORT | report)
             succeed(session, job_id, token)
@@ -305,7 +328,7 @@ class Rows:
         return job_id, self.succeed(job_id, self.claim(job_id))
 
     def explainable_job(self, dataset: str | None = None, nodes: tuple[int, ...] = (4, 2, 1)) -> str:
-        """A finished job of four concepts with a predictor at each of these nodes; its artifacts are names alone."""
+        """A finished job of four concepts with a predictor at each of these nodes; its artifacts do not exist."""
         job_id = self.job(dataset=dataset)
         self.succeed(job_id, self.claim(job_id))
         columns = {"job_id": job_id, "owner_id": self.owner_id, "predictors_key": "predictors", "tested_key": "tested"}
@@ -315,7 +338,7 @@ class Rows:
         return job_id
 
     def posted_image(self, job_id: str) -> str:
-        """An image of no meaning that was posted for a job."""
+        """An image posted for a job."""
         image = PostedImage(id=new_id("posted_image"), owner_id=self.owner_id, job_id=job_id, filename="a.png", content=PNG)
         image.expires_at = datetime.now(UTC) + timedelta(days=1)
         return self._insert(image)
@@ -336,7 +359,7 @@ class Rows:
         return self.job(kind="finetune", spec=spec, **columns)
 
     def finetuned_job(self) -> tuple[str, str]:
-        """A finished job of kind finetune and the model that it made, whose checkpoint is `WEIGHTS`."""
+        """A finished job of kind finetune and the model that it created, with the checkpoint `WEIGHTS`."""
         job_id = self.finetune_job()
         token = self.claim(job_id)
         with self.sessions.begin() as session:
@@ -400,7 +423,7 @@ class Rows:
             concept = Concept(library_id=library_id, index=index, origin=kind, label=label, details=details)
             concept.vector, concept.exemplars = vector, exemplars
             session.add(concept)
-        for index, (text, top5) in enumerate(LEFT_OUT if kind == "text" else ()):
+        for index, (text, top5) in enumerate(DROPPED_PHRASES if kind == "text" else ()):
             figures = {"clip_top5": top5}
             session.add(DroppedPhrase(library_id=library_id, index=index, text=text, reason="clip_cutoff", details=figures))
         session.add(Result(job_id=job.id, library_id=library_id, report=report))
@@ -432,7 +455,7 @@ class Rows:
             )
 
     def _blob(self, session: Session, content: bytes) -> str:
-        sha256, size_bytes = self.store.put_bytes(content)
+        sha256, size_bytes = self.store.put_chunks([content])
         record_blob(session, sha256, size_bytes)
         session.flush()
         return sha256

@@ -26,7 +26,8 @@ from demo.language_model import (
     train_digit_language_model,
     write_vocabulary,
 )
-from iis_engine.vocabularies.phrases import clean, parse_txt
+from iis_engine.vocabularies.cleaning import clean
+from iis_engine.vocabularies.parsing import parse_txt
 
 Cosines = Callable[[list[str]], np.ndarray[Any, Any]]
 UPPER, LOWER, LEFT, RIGHT, MIDDLE = slice(0, 3), slice(5, 8), slice(0, 3), slice(5, 8), slice(3, 5)

@@ -320,7 +320,7 @@ def be_gone(hooks: Hooks) -> Promise:
                     session.get_one(WebhookDelivery, each).next_attempt_at = None
             (delivery,) = hooks.send(sender, first)
             hooks.make_due(*rest)
-            taken = sender.hand_out()
+            taken = sender.send_due()
             held = (
                 delivery.state == "failed" and not hooks.webhook(webhook_id).enabled and not taken and len(receiver.on(f"/{number}")) == 1
             )

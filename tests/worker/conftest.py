@@ -1,4 +1,4 @@
-"""A small service around the worker: an owner, data sets, models, jobs, and worker processes that a test may kill."""
+"""Fixtures of the worker: an owner, data sets, models, jobs, and worker processes that a test may kill."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ from worker.runtime import Runtime, open_runtime
 from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
 from worker.stages.datasets import digest_of_features, open_features
+from worker.stages.specs import DatasetRequest
 
 REPOSITORY = Path(__file__).parents[2]
-OWNER_ID = new_id("owner")  # of all tests, whose rows are not: each owner has a compute process of its own
+OWNER_ID = new_id("owner")  # shared by all tests, since each owner needs a child process of its own
 QUICK = {
     "IIS_LEASE_SECONDS": "3",
     "IIS_HEARTBEAT_SECONDS": "0.5",
@@ -49,7 +50,7 @@ QUICK = {
 
 @pytest.fixture
 def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path) -> Settings:
-    """Leases of seconds, an empty database, an empty broker, and credentials in the environment for a child to miss."""
+    """Short leases, an empty database, an empty broker, and credentials in the environment that no child process may see."""
     for name, value in QUICK.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a credential")
@@ -65,16 +66,26 @@ def quick_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_ur
 
 @pytest.fixture(scope="session")
 def warm_compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildProcess]:
-    """One compute process for all tests that do not kill it and belong to the same owner: importing torch takes seconds."""
+    """One child process for all tests of the same owner, since importing torch takes seconds."""
     folder = tmp_path_factory.mktemp("compute")
     compute = ChildProcess(folder / "home", LockedFolder(folder / "work", "tests"))
     yield compute
     compute.close()
 
 
+class WarmRuntime(Runtime):
+    """A runtime whose threads share one warm child process, which the fixture `warm_compute` closes."""
+
+    warm: ChildProcess
+
+    @property
+    def child(self) -> ChildProcess:
+        return self.warm
+
+
 @dataclass
 class Service:
-    """What a test does with the service, without HTTP."""
+    """Operations of the service without HTTP."""
 
     runtime: Runtime
     compute: ChildProcess
@@ -84,8 +95,12 @@ class Service:
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
 
+    def __post_init__(self) -> None:
+        self.warm_runtime = WarmRuntime(self.runtime.settings, self.runtime.sessions, self.runtime.store, self.runtime.name)
+        self.warm_runtime.warm = self.compute
+
     def add_upload(self, content: bytes, filename: str) -> str:
-        sha256, size_bytes = self.runtime.store.put_bytes(content)
+        sha256, size_bytes = self.runtime.store.put_chunks([content])
         upload = Upload(
             id=new_id("upload"),
             owner_id=self.owner_id,
@@ -101,7 +116,7 @@ class Service:
         return upload.id
 
     def add_dataset(self, content: bytes | None, filename: str = "features.npz", kind: str = "features", **values: Any) -> str:
-        """A data set of an upload, or of whatever `values` say when there is no content."""
+        """A data set of an upload with this content, or without one as `values` say."""
         upload_id = None if content is None else self.add_upload(content, filename)
         dataset = Dataset(id=new_id("dataset"), owner_id=self.owner_id, name="set", kind=kind, upload_id=upload_id, **values)
         with self.runtime.sessions.begin() as session:
@@ -109,17 +124,17 @@ class Service:
         return dataset.id
 
     def add_server_features(self, path: Path) -> str:
-        """A checked data set of a features file that lies on the server."""
-        request = {"file": None, "server_path": str(path)}
+        """A ready data set of a features file on the server."""
+        request = DatasetRequest("features", split_seed=0, test_share=0.2, server_path=str(path))
         digest = digest_of_features(open_features(request))
         return self.add_dataset(None, server_path=str(path), state="ready", digest=digest)
 
     def add_check(self, content: bytes | None = None, **values: Any) -> str:
-        """Queue the check of a new features data set; nobody is rung for."""
+        """Queue the validation of a new features data set; sends no wake-up message."""
         return self.add_job("check_dataset", self.add_dataset(content or features_file()), **values)
 
     def add_tiny_model(self) -> str:
-        """A convolutional network of a few thousand weights, as a checkpoint that is still to be checked."""
+        """A convolutional network of a few thousand weights, as a checkpoint that is not validated yet."""
         import timm
         from safetensors.torch import save
 
@@ -135,7 +150,7 @@ class Service:
         return model.id
 
     def add_concept_set(self, *texts: str, from_classes: str | None = None, **values: Any) -> str:
-        """A pending version of these phrases, or of those that are to come from a data set's classes; returns its queued check."""
+        """A pending version of these phrases, or of phrases from a data set's classes; returns its queued validation job."""
         concept_set = ConceptSet(id=new_id("concept_set"), owner_id=self.owner_id, name="set")
         version = ConceptSetVersion(
             concept_set_id=concept_set.id,
@@ -190,15 +205,14 @@ class Service:
         return features_file(**sizes)
 
     def become_another_owner(self) -> None:
-        """Everything added from now on belongs to someone else."""
+        """Let everything added from now on belong to a new owner."""
         self.owner_id = new_id("owner")
         with self.runtime.sessions.begin() as session:
             session.add(Owner(id=self.owner_id, name="another"))
 
     def run(self, job_id: str) -> str | None:
-        """One attempt in this thread, in the warm compute process."""
-        self.runtime.use_compute(self.compute)
-        return run_job(self.runtime, job_id)
+        """One attempt in this thread, in the warm child process."""
+        return run_job(self.warm_runtime, job_id)
 
     def run_aside(self, job_id: str) -> Future[str | None]:
         return self.pool.submit(self.run, job_id)
@@ -216,7 +230,7 @@ class Service:
             return session.get_one(Model, model_id)
 
     def checked_version(self, job_id: str) -> ConceptSetVersion:
-        """The version of a concept set that a job checks."""
+        """The version of a concept set that a job validates."""
         job = self.job(job_id)
         with self.runtime.sessions() as session:
             return session.get_one(ConceptSetVersion, (job.concept_set_id, job.spec["version"]))
@@ -235,12 +249,12 @@ class Service:
         return self.job(job_id)
 
     def await_request(self, job_id: str) -> None:
-        """Wait until the job's first stage was announced; a frozen compute process then holds it there."""
+        """Wait until the job's first stage has started; a suspended child process keeps it there."""
         self.wait_until(lambda: self.events(job_id, "stage"), 30, "a stage to start")
 
     @contextmanager
     def frozen_compute(self) -> Generator[psutil.Process]:
-        """The warm compute process, suspended: a stage asked of it never ends by itself."""
+        """The warm child process, suspended, so that a stage does not end by itself."""
         assert self.run(self.add_check()) == "succeeded"
         assert self.compute.pid is not None
         process = psutil.Process(self.compute.pid)
@@ -261,7 +275,7 @@ class Service:
         return worker
 
     def start_worker_with_frozen_compute(self) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-        """A worker whose compute process is warm and suspended."""
+        """A worker whose child process is warm and suspended."""
         worker = self.start_worker()
         first = self.add_check()
         wake_worker(first)
@@ -283,7 +297,7 @@ class Service:
 @pytest.fixture
 def service(quick_settings: Settings, warm_compute: ChildProcess, wait_until: Callable[..., Any], tmp_path: Path) -> Iterator[Service]:
     runtime = open_runtime(quick_settings)
-    runtime.sessions = make_session_factory(make_engine(quick_settings))  # whose transactions a busy machine may hold up
+    runtime.sessions = make_session_factory(make_engine(quick_settings))  # without the limit on idle transactions, for a busy machine
     service = Service(runtime, warm_compute, wait_until, tmp_path)
     with service.runtime.sessions.begin() as session:
         session.add(Owner(id=service.owner_id, name="tests"))

@@ -23,7 +23,9 @@ from app.db.session import SessionFactory
 from app.db.transitions import succeed
 from app.errors import InvalidInput
 from iis_engine.errors import LibraryError
-from iis_engine.vocabularies.phrases import Phrase, parse_csv, parse_json, parse_txt, phrases_digest, shipped, shipped_names
+from iis_engine.vocabularies.parsing import parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped, shipped_names
 
 AT = "/v1/concept-sets"
 PARSERS = {"txt": parse_txt, "json": parse_json, "csv": parse_csv}
@@ -88,15 +90,15 @@ def test_a_file_is_read_by_its_suffix(client: TestClient, filename: str, content
         ("phrases.docx", b"a loop", ".txt, .json, .csv"),
         ("phrases", b"a loop", ".txt, .json, .csv"),
         ("phrases.txt", "ein Bögen".encode("latin-1"), "not UTF-8 text from line 1"),
-        ("phrases.txt", b"\n \n", "holds no phrases"),
-        ("phrases.txt", b"# only a remark\n", "holds no phrases"),
+        ("phrases.txt", b"\n \n", "contains no phrases"),
+        ("phrases.txt", b"# only a remark\n", "contains no phrases"),
         ("phrases.txt", b"a loop\n" + b"x" * 10_000, "Line 2 has 10,000 characters"),
         ("phrases.txt", b"a\n" * 1_000_000, "more than the 20,000 phrases"),
         ("phrases.csv", b"phrase\n" + b"a\n" * 1_000_000, "more than the 20,000 phrases"),
         ("phrases.json", b"[" + b'"a",' * 999_999 + b'"a"]', "more than the 20,000 phrases"),
         ("phrases.json", b"[" * 100_000, "malformed"),
         ("phrases.json", b'{"colour": "red"}', "no list"),
-        ("phrases.csv", b"colour\nred\n", "a column named phrase or text"),
+        ("phrases.csv", b"colour\nred\n", "a column phrase or text"),
         ("phrases.txt", b"x" * 61, "1 with more than 60 characters"),
     ],
 )
@@ -130,7 +132,7 @@ def test_an_open_upload_is_no_source(client: TestClient) -> None:
     [
         ({}, "exactly one of phrases, upload and from_classes"),
         ({"phrases": ["a"], "upload": "upl_x"}, "exactly one of"),
-        ({"phrases": []}, "holds no phrases"),
+        ({"phrases": []}, "contains no phrases"),
         ({"phrases": ["a loop", "  "], "name": ""}, "name"),
         ({"phrases": ["a loop", "x" * 10_000]}, "Entry 2 has 10,000 characters"),
         ({"phrases": [{"text": "a loop", "group": "g" * 201}]}, "Entry 1 has 201 characters"),

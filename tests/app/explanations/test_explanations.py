@@ -21,7 +21,7 @@ from app.db.session import SessionFactory
 from app.explanations.service import keep_image
 from app.main import create_app
 from app.settings import Settings
-from app.worker_queries import ANSWER_PREFIX, QUESTIONS
+from app.worker_queries import QUERY_QUEUE, REPLY_PREFIX
 from iis_schemas.explanations import EXPLANATION_EXAMPLE
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -36,7 +36,7 @@ def impatient(settings: Settings) -> Settings:
 def asker(impatient: Settings, tenant: Any, redis_url: str) -> Any:
     """A client of an API that no worker stands behind."""
     with Redis.from_url(redis_url) as broker:
-        broker.delete(QUESTIONS)
+        broker.delete(QUERY_QUEUE)
     app = create_app(impatient)
     with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
         yield client
@@ -58,7 +58,7 @@ def test_a_question_says_whose_it_is_and_until_when_it_is_of_use(asker: TestClie
     job = rows.explainable_job()
     asker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
     with Redis.from_url(redis_url) as broker:
-        asked = json.loads(broker.rpop(QUESTIONS))  # type: ignore[arg-type]
+        asked = json.loads(broker.rpop(QUERY_QUEUE))  # type: ignore[arg-type]
     assert (asked["owner"], asked["kind"]) == (tenant.owner_id, "explain")
     assert asked["about"] == {"job": job, "image": 3, "contrast": "owl", "top": 8, "kept": 2, "sparsity": None}
     assert asked["expires_at"] < datetime.now(UTC).timestamp() + 1
@@ -86,9 +86,9 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
 
     def answer() -> None:
         with Redis.from_url(redis_url) as broker:
-            broker.delete(QUESTIONS)
+            broker.delete(QUERY_QUEUE)
             while not stop.is_set():
-                heard: Any = broker.brpop([QUESTIONS], timeout=1)
+                heard: Any = broker.brpop([QUERY_QUEUE], timeout=1)
                 if heard is None:
                     continue
                 question = json.loads(heard[1])
@@ -99,7 +99,7 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
                     found |= {"contrast": {"class": about["contrast"], "index": 0}}
                 drawn = {"figure": base64.b64encode(b"a figure").decode()}
                 result = drawn if question["kind"] == "sheet" else found
-                broker.rpush(ANSWER_PREFIX + question["id"], json.dumps({"result": result}))
+                broker.rpush(REPLY_PREFIX + question["id"], json.dumps({"result": result}))
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -114,7 +114,7 @@ def test_links_lead_to_what_is_shown(client: TestClient, rows: Any, worker: list
     for name, path in (("self", at), ("sheet_png", f"{at}/sheet.png"), ("sheet_svg", f"{at}/sheet.svg")):
         assert links[name] == f"{path}?kept=4&contrast=a+%26+b&top=30"
     client.get(links["sheet_png"])
-    assert worker[-2]["about"] | {"kept": 4, "contrast": "a & b", "top": 30} == worker[-2]["about"]
+    assert worker[-1]["about"] | {"kept": 4, "contrast": "a & b", "top": 30} == worker[-1]["about"]
     assert client.get(at).json()["links"]["self"] == f"{at}?kept=2&top=8"
 
 
@@ -124,7 +124,7 @@ def test_a_posted_image_keeps_its_name(client: TestClient, rows: Any, worker: li
     assert posted.headers["Location"] == f"/v1/jobs/{job}/explanations/{posted.json()['image']['id']}"
     assert client.get(posted.headers["Location"]).json()["image"]["name"] == "my cat.png"
     assert client.get(posted.json()["links"]["sheet_png"]).status_code == 200
-    assert worker[-1]["about"]["explanation"]["image"]["name"] == "my cat.png"
+    assert worker[-1]["about"]["image_name"] == "my cat.png"
 
 
 def test_an_index_of_thousands_of_digits_is_no_image(client: TestClient, rows: Any) -> None:
@@ -136,7 +136,7 @@ def test_an_index_of_thousands_of_digits_is_no_image(client: TestClient, rows: A
 def narrow(impatient: Settings, tenant: Any, redis_url: str) -> Iterator[TestClient]:
     """A client of an API with one connection to the database, whom no worker answers."""
     with Redis.from_url(redis_url) as broker:
-        broker.delete(QUESTIONS)
+        broker.delete(QUERY_QUEUE)
     app = create_app(impatient.model_copy(update={"database_pool_size": 1, "database_pool_overflow": 0}))
     with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
         yield client

@@ -185,7 +185,7 @@ def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "not set up for this version")]
+    ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "does not match this version")]
 )
 def test_an_operator_is_told_of_a_database_that_is_away_or_empty(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool, told: str

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from app.db.models import Job, JobEvent, Study, StudyCell
 from app.db.study_rows import study_grid, study_rows
-from app.studies.service import RINGS
+from app.studies.service import WAKE_UPS
 from iis_engine.studies.analysis import analyse
 
 
@@ -73,7 +73,7 @@ def test_a_few_workers_are_woken_however_many_jobs_there_are(client: TestClient,
     with Redis.from_url(redis_url) as broker:
         broker.delete("iis")
         made(client, rows.study_request(seeds=list(range(20))))
-        assert broker.llen("iis") == RINGS
+        assert broker.llen("iis") == WAKE_UPS
 
 
 def test_workers_begin_with_one_job_of_each_model(client: TestClient, rows: Any, sessions: Any) -> None:

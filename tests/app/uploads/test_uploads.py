@@ -21,7 +21,7 @@ from app.db.models import Blob, Upload
 from app.db.session import SessionFactory
 from app.settings import Settings
 from app.storage import ArtifactStore, StorageUnavailable
-from app.uploads.expiry import expire_uploads
+from app.storage.upload_expiry import expire_uploads
 
 CONTENT = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

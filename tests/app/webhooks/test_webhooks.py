@@ -18,9 +18,9 @@ from app.db.session import SessionFactory
 from app.db.transitions import claim, enqueue, fail, succeed
 from app.db.webhook_events import announce_studies
 from app.settings import Settings
-from app.webhooks.addresses import UnfitUrl, is_reachable, read_url
+from app.webhook_security.addresses import InvalidUrl, is_reachable, read_url
+from app.webhook_security.signing import secret_of
 from app.webhooks.service import MAX_WEBHOOKS
-from app.webhooks.signing import secret_of
 from iis_schemas.names import EventType
 
 URL = "https://example.org/hooks"
@@ -87,14 +87,14 @@ def test_an_operator_may_allow_a_network_and_no_more_than_that() -> None:
     assert is_reachable(ip_address("fd00:1::5"), allowed)
     assert not any(is_reachable(ip_address(other), allowed) for other in ("10.21.0.1", "::ffff:10.20.3.4", "fd00:2::1", "127.0.0.1"))
     assert read_url("https://10.20.3.4/", allowed, allow_http=False).host == "10.20.3.4"
-    with pytest.raises(UnfitUrl):
+    with pytest.raises(InvalidUrl):
         read_url("http://10.20.3.4/", allowed, allow_http=False)
     assert read_url("http://10.20.3.4/", allowed, allow_http=True).port == 80
 
 
 @pytest.mark.parametrize("url", UNFIT)
 def test_a_url_that_leads_anywhere_else_is_refused(url: str) -> None:
-    with pytest.raises(UnfitUrl):
+    with pytest.raises(InvalidUrl):
         read_url(url, [], allow_http=False)
 
 

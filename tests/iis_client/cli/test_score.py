@@ -148,7 +148,7 @@ def test_classes_that_are_in_no_dictionary_end_the_command_with_the_sentence_why
     before = [job["id"] for job in client.jobs()]
     done = iis("score", *source, "--library", "text", *words)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "The dictionary says nothing of the classes 3, 7." in " ".join(done.stderr.split())
+    assert "The dictionary has no entry for the classes 3, 7." in " ".join(done.stderr.split())
     assert [job["id"] for job in client.jobs()] == before
 
 

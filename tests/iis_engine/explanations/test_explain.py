@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from cifar_resnet import export_onnx, load_cifar_resnet
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scored import Scored
 from torch import Tensor
 
+from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.errors import SettingError

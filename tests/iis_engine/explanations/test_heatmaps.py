@@ -11,13 +11,13 @@ import onnx
 import pytest
 import timm
 import torch
-from cifar_resnet import export_onnx, load_cifar_resnet
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.images import load_image

@@ -415,7 +415,7 @@ def test_torchs_random_state_is_left_as_it_was(backbone: TorchBackbone, dataset:
 
 
 def test_an_onnx_network_is_refused_with_what_to_send_instead(dataset: ImageDataset, tmp_path: Path) -> None:
-    from cifar_resnet import CifarResNet, export_onnx
+    from benchmarks.cifar_resnet import CifarResNet, export_onnx
 
     export_onnx(CifarResNet(8), tmp_path / "a.onnx")
     network = load_backbone(BackboneSpec("onnx"), tmp_path / "a.onnx", device="cpu")
@@ -474,7 +474,7 @@ def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, Any], para
     assert refused.value.param == param
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT TESTED: half precision and resuming on a GPU; this machine has none")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="OPTIONAL: half precision and resuming on a GPU; this machine has none")
 def test_on_a_gpu_a_run_in_half_precision_goes_on_to_the_same_weights(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
     backbone = load_backbone(SPEC, checkpoint, device="cuda")
     assert isinstance(backbone, TorchBackbone)

@@ -113,7 +113,7 @@ def test_a_deadline_counts_the_time_that_a_job_ran_and_no_waiting(service: Servi
         session.execute(
             update(Job).where(Job.id == job_id).values(running_at=an_hour_ago, claimed_at=Job.claimed_at - timedelta(seconds=20))
         )
-        transitions.hand_back(session, job_id, token)
+        transitions.requeue(session, job_id, token)
     assert service.job(job_id).ran_seconds == pytest.approx(20, abs=5)
     assert service.run(job_id) == "succeeded"
 
