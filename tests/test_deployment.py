@@ -24,7 +24,7 @@ import yaml
 from app.local.servers import EmbeddedPostgres, free_port
 
 if TYPE_CHECKING:
-    from conftest import ServerProcess
+    from support.servers import ServerProcess
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
@@ -243,6 +243,7 @@ def test_docker_itself_accepts_the_compose_file() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_the_containers_commands_migrate_answer_and_take_a_job(
     environment: dict[str, str], start: Callable[..., dict[str, str]], wait_until: WaitUntil, tmp_path: Path
 ) -> None:

@@ -12,7 +12,8 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from scored import Scored, digit_features
+
+from support.scored import Scored, digit_features
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -103,6 +103,7 @@ def test_the_stack_starts_restarts_killed_processes_and_stops_cleanly(stack: Sta
     assert not stack.ready_file.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_stack_starts_again_on_the_same_data(stack: Stack, tmp_path: Path, wait_until: Callable[..., Any]) -> None:
     key = Path(stack.await_ready()["api_key_file"]).read_text()
     stack.process.kill()
@@ -117,6 +118,7 @@ def test_a_killed_stack_starts_again_on_the_same_data(stack: Stack, tmp_path: Pa
         assert again.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_second_stack_on_the_same_data_is_refused(stack: Stack, tmp_path: Path) -> None:
     ready = stack.await_ready()
     command = [sys.executable, "-m", "app.local", "up", "--data-folder", str(tmp_path / "data"), "--port", "0"]
@@ -128,9 +130,10 @@ def test_a_second_stack_on_the_same_data_is_refused(stack: Stack, tmp_path: Path
     assert jobs_status(ready) == 200
 
 
+@pytest.mark.slow
 def test_the_stack_starts_from_a_checkout_whose_path_contains_a_percent_sign(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
     checkout = tmp_path / "100%d"  # an interpolation in configparser's syntax
-    for package in ("app", "iis_engine", "migrations", "worker"):
+    for package in ("app", "iis_engine", "iis_schemas", "migrations", "worker"):
         shutil.copytree(REPOSITORY / package, checkout / package, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     stack = Stack(tmp_path, wait_until, checkout)
     try:

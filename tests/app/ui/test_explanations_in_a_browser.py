@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route, expect
 
-from .conftest import CONCEPTS, OpenWindow, ScoredJob
-from .digits import CLASSES
+from support.browser import CONCEPTS, OpenWindow, ScoredJob
+from support.digits import CLASSES
 
 SOON, LATER = 10_000, 90_000  # milliseconds
 LOADED = "image => image.complete && image.naturalWidth > 0"

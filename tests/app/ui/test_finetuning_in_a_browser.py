@@ -10,9 +10,8 @@ from safetensors.torch import load_file
 
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow, Scheme
-from .digits import ARCHITECTURE, CLASSES, PIXELS, write_digits
+from support.browser import OpenWindow, Scheme
+from support.digits import ARCHITECTURE, CLASSES, PIXELS, write_digits
 
 IMAGES = 60
 EPOCHS = 2
@@ -32,6 +31,7 @@ def model_and_dataset(account: Address, checkpoint: Path, tmp_path: Path) -> tup
         return client.wait_until_ready(model)["id"], client.wait_until_ready(dataset)["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("model_and_dataset")
 def test_a_model_is_fine_tuned_from_the_form_to_the_download(open_window: OpenWindow, account: Address, tmp_path: Path) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from safetensors.numpy import save_file
-from torture.hostile_archives import CLASS_NAMES
 
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow
+from support.browser import OpenWindow
+from torture.hostile_archives import CLASS_NAMES
 
 NAME = "<img src=x onerror='window.hacked=1'>\u202etxt.exe"
 HEBREW = "\u05e9\u05dc\u05d5\u05dd"
@@ -44,6 +43,7 @@ def job(account: Address, features: Path) -> str:
         return client.wait(submitted["id"])["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_hostile_names_are_shown_as_text(open_window: OpenWindow, account: Address, job: str) -> None:
     window = open_window(account)

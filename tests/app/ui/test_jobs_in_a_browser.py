@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
+import pytest
 from playwright.sync_api import expect
 
 from iis_client.client import IISClient
 from iis_client.errors import ConflictError
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow, ScoredJob
+from support.browser import OpenWindow, ScoredJob
 
 SOON, LATER = 10_000, 90_000  # milliseconds
 JOBS = 6
@@ -48,6 +48,7 @@ def test_a_missing_job_is_reported_on_every_job_page(open_window: OpenWindow, ac
         expect(window.page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_api_reference_loads_nothing_from_other_hosts(open_window: OpenWindow, account: Address) -> None:
     window = open_window(account)
     window.sign_in()

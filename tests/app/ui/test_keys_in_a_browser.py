@@ -8,8 +8,7 @@ import httpx
 from playwright.sync_api import expect
 
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow
+from support.browser import OpenWindow
 
 SOON = 10_000  # milliseconds
 

@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow, Scheme, ScoredJob
+from support.browser import OpenWindow, Scheme, ScoredJob
 
 LATER = 90_000  # milliseconds
 COLOURS = """() => {
@@ -23,7 +22,7 @@ MIN_CONTRAST = 4.5  # WCAG 2, level AA, for text of normal size
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), pytest.param(1440, "light", marks=pytest.mark.slow)])
 def test_every_page_fits_the_window_with_legible_text(open_window: OpenWindow, scored_job: ScoredJob, width: int, scheme: Scheme) -> None:
     window = open_window(scored_job.account, width, scheme)
     page = window.page

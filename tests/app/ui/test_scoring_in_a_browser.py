@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from iis_client.transport.address import Address
-
-from .conftest import CONCEPTS, OpenWindow
-from .digits import ARCHITECTURE, CLASSES, PIXELS
+from support.browser import CONCEPTS, OpenWindow
+from support.digits import ARCHITECTURE, CLASSES, PIXELS
 
 SOON, LATER = 10_000, 90_000  # milliseconds
 LOADED = "image => image.complete && image.naturalWidth > 0"

@@ -15,8 +15,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow, Scheme, Window
+from support.browser import OpenWindow, Scheme, Window
 
 BRIEFLY, SOON, LATER = 2_000, 20_000, 240_000  # milliseconds
 REPRESENTATIONS = 2
@@ -91,6 +90,7 @@ def failing_study(account: Address) -> Iterator[dict[str, Any]]:
         api.post(view["links"]["cancel"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_study_is_followed_from_its_progress_to_its_statistics(open_window: OpenWindow, account: Address, study: dict[str, Any]) -> None:
     window = open_window(account)
@@ -121,6 +121,7 @@ def test_a_study_is_followed_from_its_progress_to_its_statistics(open_window: Op
         assert page.request.get(f"{account.url}{link}").ok, name
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_study_page_fits_the_window(
@@ -165,6 +166,7 @@ class StudyClock:
         self.updates += (url, method) == (self.address, "GET")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_updates_of_a_study_keep_focus_messages_and_opened_reasons(
     open_window: OpenWindow, account: Address, failing_study: dict[str, Any]

@@ -8,8 +8,7 @@ import httpx
 from playwright.sync_api import Route
 
 from iis_client.transport.address import Address
-
-from .conftest import OpenWindow
+from support.browser import OpenWindow
 
 SIZE_BYTES, PART_BYTES, VALUE = 1000, 200, 7
 UPLOAD = """async ([sizeBytes, partBytes, value]) => {

@@ -11,7 +11,7 @@ from iis_client import ForbiddenError, IISClient, UnauthorizedError
 from iis_client.transport.address import Address
 
 if TYPE_CHECKING:
-    from conftest import RunCommand
+    from support.iis_command import RunCommand
 
 
 def test_a_key_is_made_used_rotated_and_revoked(iis: RunCommand, client: IISClient, service: Address) -> None:

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from iis_client import IISClient
 
 if TYPE_CHECKING:
-    from conftest import BreakingProxy, RunCommand
+    from support.breaking_proxy import BreakingProxy
+    from support.iis_command import RunCommand
 
 ARCHITECTURE = "open_clip:ViT-B-32"
 ARGUMENTS: dict[str, Any] = {
@@ -86,6 +87,7 @@ def line_with(text: str, words: str) -> str:
     return next(line for line in text.splitlines() if words in line)
 
 
+@pytest.mark.slow
 def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have_a_name(
     iis: RunCommand, client: IISClient, checkpoint: Path, images: Path, phrases: Path
 ) -> None:

@@ -24,7 +24,7 @@ from iis_client import (
 from iis_client.transport.http import Transport
 
 if TYPE_CHECKING:
-    from conftest import ScriptedService
+    from support.scripted_service import ScriptedService
 
 PHRASES = ["a hooked bill", "a barred tail", "hooked bills", "x" * 100]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from planted import CLASS_NAMES
 
 from iis_client import Explanation, IISClient, InvalidInputError, LocalFileError, NotFoundError
 from iis_client.transport.address import Address
+from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService, StartCommand
-    from planted import Planted
-
     from iis_client.transport.http import Transport
+    from support.iis_command import RunCommand, StartCommand
+    from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 CONCEPTS, KEPT = 50, 5
 PNG = b"\x89PNG"

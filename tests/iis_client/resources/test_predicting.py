@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
-from planted import CLASS_NAMES
 from safetensors import safe_open
 
 from iis_client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError, Predictor
 from iis_client.resources import predictors
+from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService
-    from planted import Planted
-
     from iis_client.transport.http import Transport
+    from support.iis_command import RunCommand
+    from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 KEPT = 5
 

@@ -133,6 +133,7 @@ def test_exact_maps_point_at_the_part(tmp_path: Path) -> None:
     assert rates.hit > 0.8
 
 
+@pytest.mark.slow
 def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
     rates = play(transformer(tmp_path, "avg")[1], "tokens")
     assert rates.chance < 0.1
@@ -140,6 +141,7 @@ def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
     assert rates.hit > 0.6
 
 
+@pytest.mark.slow
 def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path) -> None:
     """Its patch tokens are what it would otherwise be read by; they find far fewer."""
     network, backbone = transformer(tmp_path, "token")
@@ -156,6 +158,7 @@ def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path
     assert rejected.hit < rates.hit - 0.2
 
 
+@pytest.mark.slow
 def test_a_real_networks_maps_point_at_the_photo_that_a_class_comes_from(shared_data: Path) -> None:
     """Montages of four photos of four kinds of flowers; a concept is a kind's mean direction among other photos."""
     size = 192

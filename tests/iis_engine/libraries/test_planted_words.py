@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from planted import ARCHITECTURE, ARGUMENTS, DECOYS, PHRASES, PREPROCESSING, Planted
 
 from demo import language_model as demo_language
 from iis_engine.backbones.factory import load_backbone
@@ -20,6 +19,7 @@ from iis_engine.specs import BackboneSpec, LibrarySpec, Preprocessing, ScoreSpec
 from iis_engine.vision_language.model import VisionLanguageModel, load_vision_language_model
 from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 from iis_engine.vocabularies.phrases import Phrase
+from support.planted import ARCHITECTURE, ARGUMENTS, DECOYS, PHRASES, PREPROCESSING, Planted
 
 TEXT = ScoreSpec(LibrarySpec("text"))
 VOCABULARY = tuple(Phrase(text) for text in (*PHRASES, *DECOYS))

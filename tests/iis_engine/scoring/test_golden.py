@@ -31,6 +31,7 @@ def golden() -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # End2End trains every node anew: minutes on a busy machine, so once
 @pytest.mark.parametrize(
     ("representation", "kind", "tolerance"),

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scored import Scored
 
 from iis_engine.errors import DataError, SettingError
 from iis_engine.libraries.library import ConceptLibrary
@@ -20,6 +19,7 @@ from iis_engine.protocols import exact_nodes
 from iis_engine.scoring.predictor import FORMAT, Predictor, PredictorFamily
 from iis_engine.scoring.score import build_libraries, fit_predictor, measure_library
 from iis_engine.specs import LibrarySpec, ScoreSpec
+from support.scored import Scored
 
 
 def small_predictor(kept: int = 2) -> Predictor:

@@ -245,6 +245,7 @@ def test_the_command_prints_the_report_even_if_the_figure_cannot_be_saved(tmp_pa
     assert "The figure could not be saved" in printed.err
 
 
+@pytest.mark.slow
 def test_the_command_reads_a_file_and_prints_the_report(tmp_path: Path) -> None:
     features = written(blobs(train=150, test=100), tmp_path / "features.npz")
     command = [sys.executable, "-m", "iis_engine", str(features), "--library", "cluster", "--concepts", "20", "--json"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from planted import DECOYS, PHRASES, Planted
 from torch.nn.functional import normalize
 
 from demo import language_model as demo_language
@@ -14,6 +13,7 @@ from iis_engine.specs import VisionLanguageSpec
 from iis_engine.vision_language.model import VisionLanguageModel, load_vision_language_model
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings, embed_classes, embed_phrases, join
 from iis_engine.vocabularies.phrases import Phrase
+from support.planted import DECOYS, PHRASES, Planted
 
 VOCABULARY = (Phrase(PHRASES[0], "colours"), *(Phrase(text) for text in DECOYS))
 CLASSES = ("001.Warm_circle", "cold cross, blue cross")

@@ -14,12 +14,12 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from scored import Scored
 
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.explanations.test_set import TestSet
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.scoring.predictor import PredictorFamily
+from support.scored import Scored
 from worker.handlers.dispatch import answer
 from worker.handlers.model_cache import size_bytes_of
 from worker.stages.datasets import read_images

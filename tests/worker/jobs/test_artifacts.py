@@ -9,7 +9,7 @@ import pytest
 from worker.jobs.artifacts import OwnersArtifacts
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 if TYPE_CHECKING:
     from app.db.models import ConceptSetVersion
-
-    from ..conftest import Service
+    from support.worker_service import Service
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 VISION = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
@@ -271,6 +270,7 @@ def test_phrases_from_class_names_are_compared_by_a_model(service: Service) -> N
 # Whatever happens to processes
 
 
+@pytest.mark.slow
 def test_a_version_stays_pending_when_its_worker_is_killed_until_another_worker_finishes(service: Service) -> None:
     worker, _ = service.start_worker_with_frozen_compute()
     job_id = service.add_concept_set(from_classes=add_classes(service, *FLOWERS_AND_A_BIRD))

@@ -22,7 +22,7 @@ from worker.handlers.dispatch import answer
 from worker.jobs.artifacts import OwnersArtifacts
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 TEST_IMAGES = 90
 

@@ -27,7 +27,7 @@ from worker.jobs.artifacts import OwnersArtifacts, StoredFile, shard_key
 from worker.stages.files import epoch_file, epoch_of
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 SEEDS = [0, 1, 2]
 EPOCHS = 3
@@ -92,6 +92,7 @@ def assert_shared(service: Service, job_id: str) -> None:
     assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"][:1]
 
 
+@pytest.mark.slow
 def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(service: Service) -> None:
     model_id, dataset_id = inputs(service)
     quick = {"trains": "head", "seeds": [0], "epochs": 1, "rebuild_every": None}
@@ -106,6 +107,7 @@ def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(
     assert epochs_of(service, second) == [("treatment", 0, 1), ("control", 0, 1)]
 
 
+@pytest.mark.slow
 def test_a_job_whose_child_and_worker_are_killed_has_the_same_numbers(service: Service) -> None:
     undisturbed = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
@@ -130,6 +132,7 @@ def test_a_job_whose_child_and_worker_are_killed_has_the_same_numbers(service: S
     assert made.digest == like.digest
 
 
+@pytest.mark.slow
 def test_epochs_that_finish_faster_than_they_are_stored_have_events_but_are_not_all_stored(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

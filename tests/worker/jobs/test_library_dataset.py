@@ -18,7 +18,7 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import Stop
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 CLUSTER = {"kind": "cluster", "concept_count": 8, "parts": []}
 
@@ -100,6 +100,7 @@ def test_a_library_from_another_data_set_is_shared_with_jobs_on_that_data_set(se
     assert explanation["interpretation"]["class"] in {"bright", "dark"}
 
 
+@pytest.mark.slow
 def test_a_library_from_another_data_set_is_fitted_once_and_reused(service: Service) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"

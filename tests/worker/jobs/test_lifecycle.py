@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import pytest
 import redis
 
 from app.db import transitions
@@ -15,7 +16,7 @@ from app.queue import wake_worker
 from worker.jobs.runner import run_job
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def test_a_validated_data_set_becomes_ready(service: Service) -> None:
@@ -84,6 +85,7 @@ def test_another_worker_finishes_the_job_of_a_killed_worker(service: Service) ->
     assert service.await_state(job_id, "succeeded").attempt == 2
 
 
+@pytest.mark.slow
 def test_a_suspended_worker_cannot_write_after_its_lease_has_expired(service: Service) -> None:
     worker, compute = service.start_worker_with_frozen_compute()
     job_id = service.add_check()

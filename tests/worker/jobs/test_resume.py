@@ -17,7 +17,7 @@ from worker.jobs.pipeline import Pipeline, Stage
 from worker.sandbox.process import ChildLost
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 PER_CLASS = 8
 

@@ -15,7 +15,7 @@ from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Resu
 from worker.jobs.attempt import Attempt
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
 
@@ -88,6 +88,7 @@ def test_another_owner_with_the_same_content_reuses_no_stage(service: Service) -
     assert stage_states(service, job_id, "finished") == STAGES
 
 
+@pytest.mark.slow
 def test_a_library_of_an_earlier_job_is_not_fitted_again(service: Service) -> None:
     first = service.add_score()
     service.run(first)

@@ -22,7 +22,7 @@ from worker.jobs.score import ScoreRequest, score_stages
 from worker.sandbox.process import StageRefused
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 GOLDEN = Path(__file__).with_name("stage_keys.json")
 ELEMENTS = {"kind": "patches", "images_per_class": 10, "seed": 0}

@@ -12,18 +12,18 @@ from app.db.study_rows import study_rows
 from app.studies.repository import StudyRepository
 from app.studies.service import create_study
 from iis_schemas.studies import StudyCreate
+from support.features import features_file
 from worker.stages.datasets import describe_features, digest_of_features, open_features
 from worker.stages.specs import DatasetRequest
 
-from ..conftest import features_file
-
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 DATASETS, JOBS = 2, 4
 PATIENT_SECONDS = 300
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS

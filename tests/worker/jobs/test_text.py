@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 from sqlalchemy import select
 
 from app.db.ids import new_id
@@ -16,9 +15,10 @@ from app.db.models import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion
 from demo import language_model as demo_language
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_engine.vocabularies.shipped import shipped
+from support.planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 VOCABULARY = (*PHRASES, *DECOYS)
 TEXT = {"kind": "text", "concept_count": 200, "parts": [], "clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}
@@ -136,6 +136,7 @@ def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_rea
     )
 
 
+@pytest.mark.slow
 def test_image_embeddings_are_reused_for_every_vocabulary_and_backbone(words: Words) -> None:
     words.score(TEXT)
     fewer = words.score(TEXT, vocabulary=words.add_vocabulary(*PHRASES[:8]))
@@ -147,6 +148,7 @@ def test_image_embeddings_are_reused_for_every_vocabulary_and_backbone(words: Wo
     assert words.found(other)[0]["library"]["text"]["native"]
 
 
+@pytest.mark.slow
 def test_phrases_are_embedded_once_for_all_data_sets(words: Words, planted: Planted) -> None:
     vocabulary = words.add_vocabulary(*VOCABULARY)
     words.score(TEXT, vocabulary=vocabulary)
@@ -204,6 +206,7 @@ def test_a_combined_library_stores_the_origin_of_each_concept(words: Words) -> N
     assert report["library"]["names"]["named"] + report["library"]["names"]["unnamed"] == 5
 
 
+@pytest.mark.slow
 def test_a_text_library_of_an_earlier_job_needs_no_vision_language_model(words: Words) -> None:
     first = words.score(TEXT)
     with words.service.runtime.sessions() as session:

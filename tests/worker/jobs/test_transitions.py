@@ -19,7 +19,7 @@ from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def claim(service: Service, job_id: str, lease_seconds: float = 60) -> str:

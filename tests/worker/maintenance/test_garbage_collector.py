@@ -24,7 +24,7 @@ from worker.jobs.artifacts import OwnersArtifacts
 from worker.maintenance.garbage_collector import GarbageCollector
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=400)
 

@@ -23,8 +23,8 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.queries.server import QueryServer
 
 if TYPE_CHECKING:
-    from ...conftest import ServerProcess
-    from ..conftest import Service
+    from support.servers import ServerProcess
+    from support.worker_service import Service
 
 Ask = Callable[..., str]
 

@@ -20,7 +20,7 @@ from worker.jobs.runner import run_job
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def cancel(service: Service, job_id: str) -> str:
@@ -88,6 +88,7 @@ def test_a_job_whose_outputs_find_a_full_disk_is_tried_again_fails_with_a_senten
     assert list(service.compute.folder.glob("job_*")) == []
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
     job_id = service.add_score(add_large_dataset(service))
     with full_disk():

@@ -15,7 +15,7 @@ from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 CREDENTIALS = ("IIS_", "AWS_", "PG", "DATABASE", "REDIS", "SECRET", "TOKEN", "KEY", "PASSWORD")
 

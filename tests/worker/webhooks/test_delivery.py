@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hooks import Hooks
-from receiver import CERTIFICATE, NAME, Receiver, Resolver, Trap, drip, flood, status
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.db.deliveries import RETRY_DELAYS_SECONDS, Outcome, claim_due, record_outcome
 from app.webhook_security.signing import new_salt, secret_of
+from support.receiver import CERTIFICATE, NAME, Receiver, Resolver, Trap, drip, flood, status
+from support.webhooks import Hooks
 from worker.webhooks.requests import EXCERPT_MAX_CHARACTERS
 from worker.webhooks.sender import PARALLEL_PER_OWNER, PARALLEL_PER_WEBHOOK, SECRET_CHANGED
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 @pytest.fixture

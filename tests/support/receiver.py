@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,14 +57,14 @@ class Receiver:
                 with suppress(OSError):
                     receiver.answers.get(self.path.partition("?")[0], status(200))(self)
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
                 pass
 
         class Server(ThreadingHTTPServer):
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             daemon_threads = True
 
-            def handle_error(self, *_: Any) -> None:
+            def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # senders that hang up are what some tests are about
 
         self.server = Server((host, 0), Handler)
@@ -125,12 +125,12 @@ class Trap:
 class Resolver:
     """Answers for names: each look-up gets the next list of addresses, the last one for ever."""
 
-    def __init__(self, answers: dict[str, Sequence[Sequence[str]]]) -> None:
+    def __init__(self, answers: Mapping[str, Sequence[Sequence[str]]]) -> None:
         self.answers = {name: list(lists) for name, lists in answers.items()}
         self.asked: list[str] = []
 
     @contextmanager
-    def installed(self) -> Iterator[Resolver]:
+    def installed(self) -> Generator[Resolver]:
         """In place of the system's resolver; addresses as such go to the system."""
         real = socket.getaddrinfo
 

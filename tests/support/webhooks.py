@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, update
 
 from app.db.ids import new_id
-from app.db.models import Owner, Webhook, WebhookDelivery
+from app.db.models import Webhook, WebhookDelivery
 from app.db.session import SessionFactory
 from app.db.webhook_events import add_deliveries
 from app.settings import Settings
 from app.webhook_security.signing import new_salt, secret_digest, secret_of
+from support.tenants import add_owner
 from worker.webhooks.requests import RequestLimits
 from worker.webhooks.sender import WebhookSender
 
@@ -32,9 +33,7 @@ class Hooks:
         self.become_another_owner()
 
     def become_another_owner(self) -> None:
-        self.owner_id = new_id("owner")
-        with self.sessions.begin() as session:
-            session.add(Owner(id=self.owner_id, name="tests"))
+        self.owner_id = add_owner(self.sessions)
 
     def add(self, url: str, **columns: Any) -> tuple[str, str]:
         """A webhook, whatever its URL; returns its id and its secret."""
@@ -68,7 +67,7 @@ class Hooks:
             session.execute(changed.values(next_attempt_at=datetime.now(UTC), **columns))
 
     @contextmanager
-    def sender(self, *, allowed: Sequence[str] = LOOPBACK, lease_seconds: float = 60, **limits: Any) -> Iterator[WebhookSender]:
+    def sender(self, *, allowed: Sequence[str] = LOOPBACK, lease_seconds: float = 60, **limits: Any) -> Generator[WebhookSender]:
         """A sender that may go to these networks, without https."""
         given = RequestLimits(allowed=[ip_network(each) for each in allowed], **{"allow_http": True, **limits})
         sender = WebhookSender(self.settings, self.sessions, given, lease_seconds)
