@@ -38,7 +38,7 @@ async def get_explanation_figure(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """One image explained, as a figure."""
+    """Draw the explanation of one image as a figure."""
     _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {
         "job": job_id,
@@ -66,7 +66,7 @@ async def get_class_figure(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """What a class is made of, as a figure."""
+    """Draw the profile of a class as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "format": figure_format, "top": top, **require_one_node(kept, sparsity)}
@@ -86,7 +86,7 @@ async def get_concept_gallery(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The concepts side by side, as a figure."""
+    """Draw the concepts of a job side by side as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "after": None, "limit": limit, "format": figure_format, **require_one_node(kept, sparsity)}

@@ -103,7 +103,7 @@ class JobSignals:
             self._wake_all()  # notifications before LISTEN took effect were lost
             while self._is_wanted():
                 for notice in connection.notifies(timeout=LINGER_SECONDS):
-                    self._ring(notice.payload)
+                    self._wake(notice.payload)
 
     def _is_wanted(self) -> bool:
         with self._lock:
@@ -114,7 +114,7 @@ class JobSignals:
                 return False
             return True
 
-    def _ring(self, job_id: str) -> None:
+    def _wake(self, job_id: str) -> None:
         with self._lock:
             for waiter in self._waiters.get(job_id, ()):
                 waiter.wake()

@@ -62,7 +62,7 @@ class UploadRepository(OwnedRepository[Upload]):
         return part, before if before != sha256 else None
 
     def is_used(self, upload: Upload) -> bool:
-        """Whether something is made of an upload. Ask with its row locked: whoever makes something of it holds the row first."""
+        """Whether an upload is in use. Lock its row first, as each user of it does."""
         return self.session.scalar(self.owned().where(Upload.id == upload.id, is_used())) is not None
 
     def delete_parts(self, upload: Upload) -> None:

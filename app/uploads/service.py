@@ -122,7 +122,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
     Raises
     ------
     InvalidInput
-        When parts are missing, or size or sha256 differ. The parts stay and can be sent again.
+        When parts are missing or the whole has another size or sha256. The parts stay, so that they can be sent again.
     Conflict
         While another request completes it, or after it expired.
     """
@@ -156,7 +156,7 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
     Raises
     ------
     Conflict
-        When it is being completed, or is in use.
+        When it is being completed, or something was made of it.
     """
     uploads = UploadRepository(session, owner_id)
     uploads.get(upload_id)

@@ -186,7 +186,7 @@ def test_rows_are_those_of_a_batch_that_succeeded(client: TestClient, rows: Rows
     scored = rows.explainable_job()
     refused = client.get(f"/v1/jobs/{scored}/{path}").json()
     assert (refused["status"], refused["code"]) == (409, "other_kind")
-    assert "made by a job of kind explain" in refused["detail"]
+    assert "Only a job of kind explain has rows" in refused["detail"]
     waiting = client.get(f"/v1/jobs/{rows.explain_job(scored)}/{path}")
     assert (waiting.status_code, waiting.json()["code"]) == (409, "job_unfinished")
     assert waiting.headers["retry-after"].isdigit()

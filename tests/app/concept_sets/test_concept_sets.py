@@ -98,7 +98,7 @@ def test_a_file_is_read_by_its_suffix(client: TestClient, filename: str, content
         ("phrases.csv", b"phrase\n" + b"a\n" * 1_000_000, "more than the 20,000 phrases"),
         ("phrases.json", b"[" + b'"a",' * 999_999 + b'"a"]', "more than the 20,000 phrases"),
         ("phrases.json", b"[" * 100_000, "malformed"),
-        ("phrases.json", b'{"colour": "red"}', "no list"),
+        ("phrases.json", b'{"colour": "red"}', "not a list"),
         ("phrases.csv", b"colour\nred\n", "a column phrase or text"),
         ("phrases.txt", b"x" * 61, "1 with more than 60 characters"),
     ],

@@ -44,7 +44,7 @@ def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: R
         (third, 3, True),
         (fourth, 3, True),
     ]
-    assert "not told apart" in board["notes"][0]
+    assert "does not differ" in board["notes"][0]
 
 
 def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Rows) -> None:

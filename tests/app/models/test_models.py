@@ -115,7 +115,7 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({**PAIR, "tokenizer": "hf-hub:someone/net"}, "pattern"),
         ({**VLM, "role": "oracle"}, "'backbone' or 'vlm'"),
         ({"architecture": "keras:resnet", "pretrained": "x"}, "timm:NAME, torchvision:NAME, open_clip:NAME, onnx"),
-        ({"architecture": "resnet18", "pretrained": "x"}, "names no architecture"),
+        ({"architecture": "resnet18", "pretrained": "x"}, "is not a known architecture"),
         ({"architecture": "timm:", "pretrained": "x"}, "plain name"),
         ({"architecture": "timm:hf-hub:someone/net", "pretrained": "x"}, "plain name"),
         ({"architecture": "open_clip:local-dir:/etc", "pretrained": "x"}, "plain name"),

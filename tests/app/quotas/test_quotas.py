@@ -177,7 +177,7 @@ def test_an_operator_gives_an_owner_quotas_of_its_own(
         (["own_nobody"], "there is no owner own_nobody"),
         (["own_nobody", "--open-uploads", "1"], "there is no owner own_nobody"),
         (["--open-uploads", "1"], "say which owner's"),
-        (["own_nobody", "--open-uploads", "many"], "'many' is no whole number"),
+        (["own_nobody", "--open-uploads", "many"], "'many' is not a whole number"),
     ],
 )
 def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
