@@ -115,7 +115,7 @@ def test_a_public_url_is_taken_in_its_usual_form(url: str, read: str) -> None:
 
 
 def test_a_refusal_says_what_to_give_instead(client: TestClient) -> None:
-    for url, sentence in (("http://example.org/", "begins with https://"), ("https://10.0.0.1/", "public internet")):
+    for url, sentence in (("http://example.org/", "must begin with https://"), ("https://10.0.0.1/", "public internet")):
         refused = client.post("/v1/webhooks", json={"url": url})
         assert (refused.status_code, refused.json()["code"]) == (422, "unfit_url")
         assert refused.json()["errors"][0]["param"] == "url"
