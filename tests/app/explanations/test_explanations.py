@@ -115,7 +115,9 @@ def test_links_lead_to_what_is_shown(client: TestClient, rows: Rows, worker: lis
     links = client.get(at, params={"kept": 4, "contrast": "a & b", "top": 30}).json()["links"]
     for name, path in (("self", at), ("sheet_png", f"{at}/sheet.png"), ("sheet_svg", f"{at}/sheet.svg")):
         assert links[name] == f"{path}?kept=4&contrast=a+%26+b&top=30"
+    before = len(worker)
     client.get(links["sheet_png"])
+    assert [query["kind"] for query in worker[before:]] == ["sheet"]
     assert worker[-1]["about"] | {"kept": 4, "contrast": "a & b", "top": 30} == worker[-1]["about"]
     assert client.get(at).json()["links"]["self"] == f"{at}?kept=2&top=8"
 
