@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.db.session import make_engine, make_session_factory
 from app.http.middleware import RequestMiddleware
-from app.http.openapi import install_openapi
+from app.http.openapi import install_openapi, operation_id
 from app.http.problems import COMMON_RESPONSES, install_problem_handlers
+from app.http.query_parameters import require_known_query
 from app.jobs.signals import JobSignals
 from app.logging import configure_logging
 from app.metrics import JobsCollector, RequestMetrics
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         lifespan=lifespan,
         responses=COMMON_RESPONSES,
+        generate_unique_id_function=operation_id,
         docs_url=None,  # FastAPI's page loads scripts from a CDN; app.ui serves its own
         openapi_url="/v1/openapi.json",
         redoc_url=None,
@@ -78,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestMiddleware, settings=settings, metrics=RequestMetrics(registry))
     install_problem_handlers(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(require_known_query)])
     install_pages(app)
     install_openapi(app)
     return app

@@ -31,7 +31,7 @@ CONFLICT_CODES = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_i
 log = structlog.get_logger(__name__)
 
 
-async def ask(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+async def query_worker(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
     """Send a query to any free worker and wait for its reply.
 
     Parameters

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from iis_engine.data.datasets import read_image_folder
     from iis_engine.errors import EngineError
     from iis_engine.features.feature_set import FeatureSet, read_features
+    from iis_engine.finetuning.finetuned_run import FinetunedRun
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
-    from iis_engine.finetuning.run import FinetunedRun, finetune
+    from iis_engine.finetuning.run import finetune
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
     from iis_engine.scoring.score import fit_predictor, score
@@ -70,7 +71,7 @@ _MODULES = {
     "EpochRecord": "finetuning.history",
     "FeatureSet": "features.feature_set",
     "FinetuneSpec": "specs",
-    "FinetunedRun": "finetuning.run",
+    "FinetunedRun": "finetuning.finetuned_run",
     "IISReport": "report",
     "LibrarySpec": "specs",
     "Phrase": "vocabularies.phrases",

@@ -1,4 +1,4 @@
-"""Wire types of API keys."""
+"""Requests and answers of API keys."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ class ApiKeyCreate(BaseModel):
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
     scopes: Annotated[list[Scope], Field(min_length=1)] | None = Field(
         default=None,
-        description="What it may do: read, write (which does not include read) and admin; those of the asking key unless given",
+        description="read, write (which does not include read) and admin; those of the requesting key unless given",
     )
     expires_at: AwareDatetime | None = Field(
-        default=None, description="When it ends, with an offset (2027-01-12T00:00:00Z); never unless given"
+        default=None, description="Expiry, with an offset (2027-01-12T00:00:00Z); the key does not expire unless given"
     )
 
 
 class ApiKeyRotate(BaseModel):
-    """How a key gets another secret."""
+    """Replace the secret of a key."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"grace_seconds": 3600}]})
 
     grace_seconds: Number = Field(
-        default=DAY_SECONDS, ge=0, le=30 * DAY_SECONDS, description="How long the old secret still works; 0 ends every old one at once"
+        default=DAY_SECONDS, ge=0, le=30 * DAY_SECONDS, description="How long old secrets still work; 0 ends all of them at once"
     )
 
 
@@ -66,7 +66,7 @@ class RetiredSecretView(BaseModel):
 
 
 class ApiKeyView(BaseModel):
-    """A key without its secret, which nobody can read again."""
+    """A key without its secret, which is not stored."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [KEY_EXAMPLE]})
 
@@ -76,7 +76,7 @@ class ApiKeyView(BaseModel):
     scopes: list[Scope]
     created_at: datetime
     expires_at: datetime | None
-    rotated_at: datetime | None = Field(description="When it got its present secret, where that is not its first")
+    rotated_at: datetime | None = Field(description="Time of the last rotation")
     retired_secrets: list[RetiredSecretView] = Field(description="Secrets that were replaced and still work")
     last_used_at: datetime | None = Field(description="To the minute")
     revoked_at: datetime | None
@@ -84,7 +84,7 @@ class ApiKeyView(BaseModel):
 
 
 class ApiKeyCreated(ApiKeyView):
-    """A key with its new secret, shown this once; a replay under the same Idempotency-Key has null in its place."""
+    """A key with its new secret, which is shown once; a replay under the same Idempotency-Key has null instead."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**KEY_EXAMPLE, "secret": "iis_8vJk…x7Qd"}]})
 

@@ -1,4 +1,4 @@
-"""Wire types of batches of explanations: one row for each image, and a summary of all. The files of rows have the same fields."""
+"""Answers of explain jobs: one row for each image, and a summary. The files of rows have the same fields."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RowRemoved(BaseModel):
 
 
 class RowCounterfactual(BaseModel):
-    """The fewest concepts without which the interpretation would name another class, and that class."""
+    """The smallest set of concepts whose removal changes the predicted class, and the new class."""
 
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
@@ -62,7 +62,7 @@ class RowCounterfactual(BaseModel):
 
 
 class ExplainedRow(BaseModel):
-    """Which concepts carried the interpretation of one image.
+    """The contributions of concepts to the prediction for one image.
 
     The contributions of `concepts` together with `remainder` and `bias` are `logit`: the centred logit of the class of the interpretation
     or, with a contrast, how far it is ahead. An image that could not be read has an `error` and nothing else but its index and name.
@@ -76,14 +76,14 @@ class ExplainedRow(BaseModel):
     name: str | None
     label: str | None = Field(description="True class, where it is known")
     error: str | None = Field(description="Why the image could not be read")
-    representation: str | None = Field(description="The class that the linear head on the whole representation names")
+    representation: str | None = Field(description="The class that the linear head on the whole representation predicts")
     representation_probability: float | None
-    interpretation: str | None = Field(description="The class that the head on the kept concepts names; this is what is explained")
+    interpretation: str | None = Field(description="The class that the head on the kept concepts predicts; this is what is explained")
     interpretation_probability: float | None
     agree: bool | None
     representation_correct: bool | None
     interpretation_correct: bool | None
-    contrast: str | None = Field(description="The class that the interpretation's is set against; null where it is that class itself")
+    contrast: str | None = Field(description="The class that the prediction is explained against; null where it is the predicted class")
     logit: float | None
     bias: float | None
     concepts: list[RowConcept] = Field(description="Up to `top` for and as many against, largest contributions first")
@@ -93,13 +93,13 @@ class ExplainedRow(BaseModel):
 
 
 class BatchSummary(BaseModel):
-    """All rows in a few numbers."""
+    """Summary of all rows."""
 
     count: int = Field(description="Rows")
     failed: int = Field(description="Rows of images that could not be read")
-    ignored: int = Field(description="Files of the archive that are no images; they have no row")
+    ignored: int = Field(description="Files of the archive that are not images; they have no row")
     ignored_names: list[str] = Field(description="The first of these files")
-    agreement: float = Field(description="Share of the images that were read whose interpretation and representation name the same class")
+    agreement: float = Field(description="Share of the readable images for which interpretation and representation predict the same class")
     accuracy_representation: float | None = Field(description="Null where the true classes are not known")
     accuracy_interpretation: float | None
 
@@ -134,14 +134,14 @@ BATCH_EXAMPLE: dict[str, Any] = {
 
 
 class BatchView(BaseModel):
-    """What a job of kind explain found, and where its rows are."""
+    """The result of an explain job, with links to its rows."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [BATCH_EXAMPLE]})
 
     kind: Literal["explain"] = "explain"
     job: str
     explained: str = Field(description="The scored job")
-    library: str = Field(description="The concept library that concepts are numbered in")
+    library: str = Field(description="The concept library that the indexes of concepts refer to")
     kept: int
     sparsity: float
     summary: BatchSummary

@@ -1,4 +1,4 @@
-"""Wire types of fitted concept libraries, their concepts and the search for the nearest ones."""
+"""Requests and answers of concept libraries, their concepts and the search for the nearest ones."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class ConceptView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [CONCEPT_EXAMPLE]})
 
     index: int
-    origin: str = Field(description="The kind of library it comes from; of interest in a combined one")
+    origin: str = Field(description="The kind of the library it comes from, which differs in a combined one")
     label: str | None = Field(description="Its phrase, or the name that was found for it; null where it has none")
     details: PhraseDetails | NameDetails | None = Field(
         description="Of a text concept group, similarity (on held-out images) and clip_top5; of a named one names, margin and named"
@@ -125,18 +125,18 @@ class ConceptView(BaseModel):
 
 
 class DroppedConceptView(BaseModel):
-    """A phrase that was left out when a text library was fitted."""
+    """A phrase that became no concept of a text library."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DROPPED_EXAMPLE]})
 
     index: int
     text: str
     reason: DropReason
-    details: dict[str, JsonValue] = Field(description="The figures behind the reason")
+    details: dict[str, JsonValue] = Field(description="The numbers behind the reason")
 
 
 class NearestRequest(BaseModel):
-    """A direction in the representation's space; its length does not matter."""
+    """A direction in the space of the representation, of any length."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"vector": [0.12, -0.4, 0.9], "limit": 5}]})
 
@@ -149,7 +149,7 @@ class NearConcept(ConceptView):
 
 
 class NearestView(BaseModel):
-    """The concepts whose vectors point most nearly the same way, nearest first."""
+    """The concepts with the highest cosine, highest first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [NEAREST_EXAMPLE]})
 

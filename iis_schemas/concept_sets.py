@@ -1,4 +1,4 @@
-"""Wire types of concept sets: where phrases come from, what a set and a version of it are, and what was left out. No rules here."""
+"""Requests and answers of concept sets, their versions, phrases and dropped phrases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PhraseChoice(BaseModel):
 
 
 class ConceptSetVersionCreate(BaseModel):
-    """Phrases from one of three sources. They are cleaned at once; a worker gathers those `from_classes`, and compares them with `vlm`."""
+    """Phrases from one of three sources. A worker gathers those `from_classes`, and compares phrases with `vlm`."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -41,7 +41,7 @@ class ConceptSetVersionCreate(BaseModel):
         description="A complete upload: .txt with a phrase per line, .json, or .csv with columns phrase and group",
     )
     from_classes: str | None = Field(
-        default=None, max_length=64, description="A ready data set; a worker gathers phrases from what its class names mean"
+        default=None, max_length=64, description="A ready data set; a worker gathers phrases from the meanings of its class names"
     )
     vlm: str | None = Field(
         default=None, max_length=64, description="A ready model of role vlm, by whose embeddings near-duplicates are dropped too"
@@ -49,7 +49,7 @@ class ConceptSetVersionCreate(BaseModel):
     dataset: str | None = Field(
         default=None,
         max_length=64,
-        description="A ready data set whose class names the phrases keep away from; unless given, that of from_classes",
+        description="A ready data set; phrases near its class names are dropped. That of from_classes unless given",
     )
 
     @model_validator(mode="after")
@@ -61,14 +61,14 @@ class ConceptSetVersionCreate(BaseModel):
 
 
 class ConceptSetCreate(ConceptSetVersionCreate):
-    """A name for phrases, and their first version."""
+    """A concept set with its first version."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
                     "name": "birds of the garden",
-                    "description": "What one sees from the kitchen window.",
+                    "description": "Parts of birds, seen from a window.",
                     "phrases": [{"text": "a hooked bill", "group": "bill shapes"}, "a barred tail", "red eyes"],
                     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
                 }
@@ -83,7 +83,7 @@ class ConceptSetCreate(ConceptSetVersionCreate):
 SET_EXAMPLE: dict[str, Any] = {
     "id": "cst_01jz3v8k2m4n6p8q0r2s4t6v8y",
     "name": "birds of the garden",
-    "description": "What one sees from the kitchen window.",
+    "description": "Parts of birds, seen from a window.",
     "origin": "uploaded",
     "latest_version": 2,
     "versions": 2,
@@ -118,7 +118,7 @@ VERSION_EXAMPLE: dict[str, Any] = {
 
 
 class ConceptSetView(BaseModel):
-    """A set of phrases: one that ships with the service, or its owner's."""
+    """A set of phrases, shipped with the service or uploaded."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [SET_EXAMPLE]})
 
@@ -127,24 +127,24 @@ class ConceptSetView(BaseModel):
     description: str | None
     origin: ConceptSetOrigin
     latest_version: int
-    versions: int = Field(description="How many there are")
+    versions: int = Field(description="Number of versions")
     created_at: datetime | None
     links: dict[str, str]
 
 
 class DroppedPhraseView(BaseModel):
-    """A phrase that was left out, and why."""
+    """A dropped phrase with its reason."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DROPPED_EXAMPLE]})
 
     text: str
     reason: PhraseReason
     other: str | None = Field(description="The kept phrase or the class name that it matches")
-    similarity: float | None = Field(description="Of the embeddings, where they decided")
+    similarity: float | None = Field(description="Of the embeddings, for near_class and near_phrase")
 
 
 class ConceptSetVersionView(BaseModel):
-    """The phrases of a set as they were at one time. Of a set of your own, one that is ready never changes."""
+    """A version of a concept set. A version of your own that is ready never changes."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [VERSION_EXAMPLE]})
 
@@ -154,7 +154,7 @@ class ConceptSetVersionView(BaseModel):
     error: FailureReason | None
     phrase_count: int
     dropped_count: int
-    dropped: list[DroppedPhraseView] = Field(description="The first 100; all of them in the answer that made the version")
+    dropped: list[DroppedPhraseView] = Field(description="The first 100; all of them in the answer to the request that created the version")
     digest: str | None = Field(description="sha256 over the phrases, once they are final")
     vlm: str | None
     dataset: str | None
@@ -164,7 +164,7 @@ class ConceptSetVersionView(BaseModel):
 
 
 class ConceptSetCreated(ConceptSetView):
-    """A set with the version that was just made of it, and every phrase that was left out."""
+    """A concept set with the version just created and all of its dropped phrases."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**SET_EXAMPLE, "version": VERSION_EXAMPLE}]})
 

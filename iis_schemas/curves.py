@@ -1,4 +1,4 @@
-"""Wire types of a job's ARR curves."""
+"""ARR curves of a job."""
 
 from __future__ import annotations
 

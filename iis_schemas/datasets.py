@@ -1,4 +1,4 @@
-"""Wire types of data sets: where the images or features lie, how they are split, and what a check found out."""
+"""Requests and answers of data sets."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ class HubChoice(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=200, pattern=HUB_PATTERN)
-    revision: str = Field(
-        max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-/]*$", description="A commit, so that the data never change under a result"
-    )
+    revision: str = Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-/]*$", description="A commit, so that the data do not change")
     configuration: str | None = Field(default=None, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$")
     image_column: str | None = Field(default=None, min_length=1, max_length=200)
     label_column: str | None = Field(default=None, min_length=1, max_length=200)
@@ -120,7 +118,7 @@ class DatasetInfo(StoredModel):
 
 
 class DatasetView(BaseModel):
-    """A data set as its owner sees it: pending until a worker has read it, then ready or failed."""
+    """A data set: pending until a worker has read it, then ready or failed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DATASET_EXAMPLE]})
 

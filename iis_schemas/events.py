@@ -1,4 +1,4 @@
-"""Wire types of a job's events. The same event is a row of a page and a message of a stream."""
+"""Events of a job. The same event is a row of a page and a message of a stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVENT_EXAMPLE: dict[str, Any] = {
 
 
 class EventView(BaseModel):
-    """Something that happened to a job. `id` grows within a job; pass it as `after` or `Last-Event-ID` to go on from there."""
+    """An event of a job. `id` grows within a job; pass it as `after` or `Last-Event-ID` to resume."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EVENT_EXAMPLE]})
 

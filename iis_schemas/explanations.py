@@ -1,4 +1,4 @@
-"""Wire types of explanations: what is said of an image. What a change to its concepts does is in `iis_schemas.interventions`."""
+"""Explanations of single images. Changes to their concepts: iis_schemas.interventions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASS_ALIAS = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
 
 class ClassRef(BaseModel):
-    """A class by name and by place."""
+    """A class by name and index."""
 
     model_config = CLASS_ALIAS
 
@@ -28,13 +28,13 @@ class ClassProbability(ClassRef):
 
 
 class HeadPrediction(ClassProbability):
-    """What a head says: its class, and the likeliest ones."""
+    """The prediction of a head: its class, and the most likely ones."""
 
     top: list[ClassProbability]
 
 
 class NodeView(BaseModel):
-    """A place on the curve: k concepts kept of M, s = 1 - k/M."""
+    """A node of the curve: k concepts kept of M, s = 1 - k/M."""
 
     kept: int
     sparsity: float
@@ -48,7 +48,7 @@ class CorrectHeads(BaseModel):
 
 
 class ConceptRef(BaseModel):
-    """A concept as people know it."""
+    """A concept with its label and exemplars."""
 
     concept: int = Field(description="Its index in the job's concept library")
     label: str | None = Field(description="Its phrase, or the name that was found for it")
@@ -71,7 +71,7 @@ class RemovedConcept(BaseModel):
 
 
 class CounterfactualView(ClassProbability):
-    """The fewest concepts without which the interpretation would name another class, and that class."""
+    """The smallest set of concepts whose removal changes the predicted class, and the new class."""
 
     removed: list[RemovedConcept]
 
@@ -81,7 +81,7 @@ class FaithfulnessView(BaseModel):
 
     counts: list[int]
     deletion: list[float]
-    deletion_random: list[float] = Field(description="The same in random orders, mean")
+    deletion_random: list[float] = Field(description="Mean over random orders")
     sufficiency: list[float]
     sufficiency_random: list[float]
 
@@ -97,7 +97,7 @@ class ImageView(BaseModel):
 
 
 class HeatMapsView(BaseModel):
-    """How far heat maps can be trusted."""
+    """Availability and exactness of heat maps."""
 
     available: bool
     exact: bool | None = Field(description="Whether the mean of a map is the activation that the head reads")
@@ -148,7 +148,7 @@ EXPLANATION_EXAMPLE: dict[str, Any] = {
 
 
 class ExplanationView(BaseModel):
-    """Which concepts carried a prediction.
+    """The contributions of concepts to a prediction.
 
     All contributions together with `bias` are `logit`: the centred logit of the explained class or, with a contrast, how far it is ahead.
     """
@@ -160,10 +160,10 @@ class ExplanationView(BaseModel):
     kept: int
     sparsity: float
     concept_count: int
-    nodes: list[NodeView] = Field(description="Sparsities that may be asked for")
+    nodes: list[NodeView] = Field(description="The nodes that requests may name")
     class_names: list[str]
-    representation: HeadPrediction = Field(description="What the linear head on the whole representation says")
-    interpretation: HeadPrediction = Field(description="What the head on the kept concepts says; this is what is explained")
+    representation: HeadPrediction = Field(description="Of the linear head on the whole representation")
+    interpretation: HeadPrediction = Field(description="Of the head on the kept concepts; this is what is explained")
     agree: bool
     correct: CorrectHeads | None = Field(description="Of representation and interpretation, where the true class is known")
     explained: ClassRef
@@ -181,7 +181,7 @@ class ExplanationView(BaseModel):
 
 
 class OutcomeView(BaseModel):
-    """What was predicted for one test image."""
+    """The predictions for one test image."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -207,7 +207,7 @@ class OutcomeView(BaseModel):
 
 
 class HeatMapView(BaseModel):
-    """Where a concept is in an image, as numbers over the places that the network tells apart."""
+    """The heat map of a concept in an image, as numbers over the locations of the feature map."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -232,9 +232,9 @@ class HeatMapView(BaseModel):
     exact: bool
     method: HeatMapMethod
     note: str
-    values: list[list[float]] = Field(description="On the scale of activations: less what all concepts share, in units of their spread")
-    mean: float = Field(description="Over the places; the activation itself where the map is exact")
+    values: list[list[float]] = Field(description="On the scale of activations: minus the mean over concepts, in units of their deviation")
+    mean: float = Field(description="Over the locations; equal to the activation where the map is exact")
     activation: float = Field(description="Of the concept, before the threshold")
-    raw_mean: float = Field(description="The same before any normalisation, ⟨F(u, v), c⟩ over the places")
+    raw_mean: float = Field(description="The same before any normalisation, ⟨F(u, v), c⟩ over the locations")
     raw_activation: float = Field(description="⟨f(x), c⟩")
     links: dict[str, str]

@@ -1,4 +1,4 @@
-"""Wire types of what fine-tuning found: its arms run by run, what sets them apart, and the course of the training."""
+"""Results of fine-tuning: the runs of each arm, their differences, and the training history."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ FINETUNE_EXAMPLE: dict[str, Any] = {
 
 
 class EpochView(BaseModel):
-    """One pass over the training images, and what stood after it."""
+    """One epoch, with losses and validation accuracies."""
 
     epoch: int = Field(description="From 1")
     loss: float | None = Field(description="Representation plus lambda times interpretation, mean over the epoch")
@@ -93,8 +93,8 @@ class RunView(BaseModel):
     """One fine-tuned network, scored like any other."""
 
     seed: int
-    best_epoch: int = Field(description="Whose weights were kept: the best on validation images")
-    epochs: int = Field(description="Epochs that were run")
+    best_epoch: int = Field(description="The epoch whose weights were kept: the best on validation images")
+    epochs: int = Field(description="Number of epochs")
     stopped_early: bool
     validation_accuracy: float | None = Field(description="At the best epoch")
     report: TunedReport = Field(description="Under the exact protocol")
@@ -105,13 +105,13 @@ class DifferenceView(BaseModel):
 
     values: list[float | None] = Field(description="By seed")
     mean: float | None
-    low: float | None = Field(description="Of a 95 % interval by Student's t over the seeds; null where no spread was seen")
+    low: float | None = Field(description="Of a 95 % interval by Student's t over the seeds; null where the values do not vary")
     high: float | None
     sentence: str
 
 
 class DifferencesView(BaseModel):
-    """The pairs of arms; a gain is believable where treatment minus control keeps clear of zero."""
+    """The pairs of arms. Evidence for a gain: the 95 % interval of treatment minus control excludes 0."""
 
     treatment_minus_control: DifferenceView
     treatment_minus_probe: DifferenceView
@@ -119,7 +119,7 @@ class DifferencesView(BaseModel):
 
 
 class MeansView(BaseModel):
-    """One measure of the network as it was, and its means over the seeds of the arms; null where one was withheld."""
+    """One measure of the original network, and its means over the seeds of each arm; null where one is withheld."""
 
     probe: float | None
     treatment: float | None
@@ -127,7 +127,7 @@ class MeansView(BaseModel):
 
 
 class ComparedMeans(BaseModel):
-    accuracy: MeansView = Field(description="Of the representation with a head solved anew, on test images")
+    accuracy: MeansView = Field(description="Of the representation with a newly solved head, on test images")
     iis: MeansView
     accuracy_trained: MeansView | None = Field(
         default=None, description="With the head that was trained; the probe's is solved. Null in results that did not measure it"
@@ -141,15 +141,15 @@ class ComparedDifferences(BaseModel):
 
 
 class FinetuneView(BaseModel):
-    """What fine-tuning changed, against the same training with lambda = 0 and against the network as it was."""
+    """The result of fine-tuning, compared with the same training with lambda = 0 and with the original network."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [FINETUNE_EXAMPLE]})
 
     kind: Literal["finetune"] = "finetune"
     job: str
     model: str = Field(description="The registered model: the treatment run that is best on validation images")
-    probe: Report = Field(description="The report of the network as it was")
-    treatment: list[RunView] = Field(description="With lambda as it was asked for, a run each seed")
+    probe: Report = Field(description="The report of the original network")
+    treatment: list[RunView] = Field(description="With the requested lambda, one run for each seed")
     control: list[RunView] = Field(description="The same with lambda = 0")
     means: ComparedMeans
     differences: ComparedDifferences

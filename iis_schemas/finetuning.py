@@ -1,4 +1,4 @@
-"""Wire types of a fine-tuning job as a person asks for it. No rules that need the database."""
+"""The request of a fine-tuning job."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _trainable_kind(value: object) -> object:
         raise PydanticCustomError("unknown_library", "There is no library kind '{kind}'; fine-tuning takes {kinds}.", kinds)
     raise PydanticCustomError(
         "library_not_trainable",
-        "A {kind} library is not made of crops alone, so it cannot be rebuilt while the network changes; fine-tuning takes {kinds}.",
+        "A {kind} library does not depend on the network alone, so it cannot be rebuilt during training; fine-tuning takes {kinds}.",
         kinds,
     )
 
@@ -41,7 +41,7 @@ def _trainable_kind(value: object) -> object:
 def _weight(value: float) -> float:
     if value > 0:
         return value
-    said = {"value": f"{value:g}"}
+    context = {"value": f"{value:g}"}
     if value == 0:
         raise PydanticCustomError(
             "lambda_is_control",
@@ -51,7 +51,7 @@ def _weight(value: float) -> float:
     raise PydanticCustomError(
         "lambda_negative",
         "lambda weighs the loss of the interpretation and must be above 0; it is {value}, which would train towards a worse one.",
-        said,
+        context,
     )
 
 
@@ -79,8 +79,8 @@ def _whole(name: str, what: str) -> AfterValidator:
     def check(value: int | None) -> int | None:
         if value is None or value >= 1:
             return value
-        said = {"name": name, "what": what, "value": value}
-        raise PydanticCustomError("too_few", "{name} is {what}: 1 or more, and it is {value}.", said)
+        context = {"name": name, "what": what, "value": value}
+        raise PydanticCustomError("too_few", "{name} is {what}: 1 or more, and it is {value}.", context)
 
     return AfterValidator(check)
 
@@ -98,17 +98,17 @@ def _within_epochs(value: int, info: ValidationInfo) -> int:
 def _of_one_step(value: int, info: ValidationInfo) -> int:
     batch_size = info.data.get("batch_size")
     if batch_size is not None and batch_size * value > STEP_IMAGES_MAX:
-        said = {"images": batch_size * value, "most": STEP_IMAGES_MAX}
+        context = {"images": batch_size * value, "most": STEP_IMAGES_MAX}
         raise PydanticCustomError(
             "step_too_large",
             "batch_size x accumulation_steps, {images} images, would make one step; {most} are the most, so give less of either.",
-            said,
+            context,
         )
     return value
 
 
 class FinetuneLibrary(BaseModel):
-    """The library whose interpretation is trained: one that crops, or random directions, make by themselves."""
+    """The library whose interpretation is trained; it depends on the network alone."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -117,7 +117,7 @@ class FinetuneLibrary(BaseModel):
 
 
 class FinetuneCreate(BaseModel):
-    """A request to fine-tune a model so that its sparse interpretation becomes more accurate (METHOD §5, eq. 8), with its control."""
+    """Fine-tune a model by interpretability maximisation (METHOD §5, eq. 8), with its control."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -143,7 +143,7 @@ class FinetuneCreate(BaseModel):
     )
 
     kind: Literal["finetune"]
-    model: str = Field(description="A ready backbone of torch; the network that is trained starts from its weights")
+    model: str = Field(description="A ready backbone in torch, whose weights training starts from")
     dataset: str = Field(description="A ready data set of images")
     library: FinetuneLibrary
     elements: Elements = Field(default_factory=Elements)
@@ -158,7 +158,7 @@ class FinetuneCreate(BaseModel):
         default=10, le=MAX_EPOCHS, json_schema_extra={"minimum": 1}
     )
     optimizer: OptimizerName = "adamw"
-    learning_rate: Number = Field(default=0.0001, gt=0, le=1000, description="At its highest, between warm-up and cosine")
+    learning_rate: Number = Field(default=0.0001, gt=0, le=1000, description="The peak, between warm-up and cosine decay")
     weight_decay: Number = Field(default=0.01, ge=0, le=1000)
     batch_size: Annotated[Integer, _whole("batch_size", "how many images are seen at once")] = Field(
         default=64, le=STEP_IMAGES_MAX, json_schema_extra={"minimum": 1}
@@ -172,12 +172,12 @@ class FinetuneCreate(BaseModel):
         )
     )
     warmup_epochs: Annotated[Integer, AfterValidator(_within_epochs)] = Field(default=1, validate_default=True, ge=0, le=MAX_EPOCHS)
-    trains: TrainedPart = Field(default="all", description="Which layers learn: heads alone, the last stage too, or all")
+    trains: TrainedPart = Field(default="all", description="Layers that are trained: the heads, the last stage too, or all")
     rebuild_every: Annotated[
         Integer | None, _whole("rebuild_every", "after how many epochs the library is built again (left out, it stays as it was)")
-    ] = Field(default=None, le=MAX_EPOCHS, description="Epochs after which the library is built again; frozen unless given")
+    ] = Field(default=None, le=MAX_EPOCHS, description="Rebuild the library after this number of epochs; it is frozen unless given")
     patience: Annotated[Integer | None, _whole("patience", "how many epochs without a better validation accuracy end a run")] = Field(
-        default=None, le=MAX_EPOCHS, description="Stop a run after so many epochs without a better validation accuracy"
+        default=None, le=MAX_EPOCHS, description="Stop a run after this number of epochs without a better validation accuracy"
     )
     precision: PrecisionName = Field(default="auto", description="auto: mixed precision where the device has it")
     seeds: Annotated[list[Seed], AfterValidator(_seeds)] = Field(

@@ -1,4 +1,4 @@
-"""Wire types of health."""
+"""Answers of the health routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READY_EXAMPLE: dict[str, Any] = {"status": "ok", "database": "ok", "redis": "ok"
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """Liveness of the process."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "links": {**LINKS, "self": "/v1/health/live"}}]})
 
@@ -20,7 +20,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """What the service leans on. `degraded`: jobs are accepted, but wait until Redis is back."""
+    """State of the dependencies. `degraded`: jobs are accepted, but wait until Redis is back."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [READY_EXAMPLE]})
 

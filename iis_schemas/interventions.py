@@ -1,4 +1,4 @@
-"""Wire types of interventions: which concepts to change in an image, and what is predicted then."""
+"""Interventions: changes to the concepts of an image, and the new prediction."""
 
 from __future__ import annotations
 

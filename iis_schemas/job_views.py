@@ -1,4 +1,4 @@
-"""Wire types of jobs as their owner sees them, one for each kind. What may be asked for is in `iis_schemas.jobs`."""
+"""Jobs as they are shown, one class for each kind. As they are requested: iis_schemas.jobs."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
 
 
 class JobView(BaseModel):
-    """What jobs of every kind show."""
+    """Fields of jobs of all kinds."""
 
     id: str
     state: JobState
@@ -160,7 +160,7 @@ class ScoreJobView(JobView):
 
     kind: Literal["score"]
     library: LibraryView
-    library_dataset: str | None = None  # jobs of the first releases say nothing of it, nor of what follows
+    library_dataset: str | None = None  # absent in jobs of the first releases, like the two that follow
     vlm: str | None = None
     vocabulary: VocabularyView | None = None
     elements: ElementsView
@@ -169,7 +169,7 @@ class ScoreJobView(JobView):
 
 
 class ExplainJobView(JobView):
-    """A job that explains what a scored job's interpretation says of many images."""
+    """A job that explains the predictions of a scored job for many images."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXPLAIN_JOB_EXAMPLE]})
 
@@ -184,7 +184,7 @@ class ExplainJobView(JobView):
 
 
 class FinetuneJobView(JobView):
-    """A job that fine-tunes a model by interpretability maximisation, beside its control."""
+    """A job that fine-tunes a model by interpretability maximisation, with its control."""
 
     model_config = ConfigDict(serialize_by_alias=True, json_schema_extra={"examples": [FINETUNE_JOB_EXAMPLE]})
 

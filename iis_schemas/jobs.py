@@ -1,4 +1,4 @@
-"""Wire types of jobs as a person asks for them; what is shown of them is in `iis_schemas.job_views`. No rules that need the database."""
+"""Jobs as they are requested. As they are shown: iis_schemas.job_views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_TOP = 8
 
 
 class ScoreCreate(BaseModel):
-    """A request to score one model on one data set through one concept library."""
+    """Score one model on one data set through one concept library."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -122,7 +122,7 @@ class ScoreCreate(BaseModel):
 
 
 class ExplainCreate(BaseModel):
-    """A request to explain what a scored job's interpretation says of many images: of its test images, or of those in an archive."""
+    """Explain the predictions of a scored job for many images: its test images, or those in an archive."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -136,17 +136,15 @@ class ExplainCreate(BaseModel):
 
     kind: Literal["explain"]
     job: str = Field(description="A job of kind score that succeeded")
-    split: Literal["test"] | None = Field(default=None, description="The images that the job was scored on; no image is looked at again")
-    upload: str | None = Field(
-        default=None, description="A tar or zip archive of images, in folders or not; nothing is known of their classes"
-    )
+    split: Literal["test"] | None = Field(default=None, description="The test images of the scored job, without extracting features again")
+    upload: str | None = Field(default=None, description="A tar or zip archive of images without known classes, in folders or not")
     kept: Integer | None = Field(
-        default=None, description="Concepts that are kept, a node of the job's curve; by default about a tenth of them"
+        default=None, description="Number of kept concepts, a node of the job's curve; about a tenth of M unless given"
     )
-    sparsity: Number | None = Field(default=None, description="The same as a sparsity ratio")
-    top: Integer = Field(default=DEFAULT_TOP, ge=1, le=MAX_TOP, description="Concepts for and against that each row lists")
+    sparsity: Number | None = Field(default=None, description="The node by its sparsity instead of kept")
+    top: Integer = Field(default=DEFAULT_TOP, ge=1, le=MAX_TOP, description="Number of concepts for and against in each row")
     contrast: str | None = Field(
-        default=None, description="A class that every prediction is set against; images that are predicted to be of it have no contrast"
+        default=None, description="A class to explain each prediction against; images predicted to be of it have no contrast"
     )
     deadline_seconds: Deadline = None
 
@@ -167,9 +165,9 @@ _MODELS: dict[str, type[_AnyCreate]] = {"score": ScoreCreate, "explain": Explain
 
 
 def _by_kind(value: object) -> _AnyCreate:
-    """The request that `kind` says this is; so a refusal names fields as they were sent, without the kind before them."""
+    """The request of the given `kind`. Errors then name fields as they were sent, without the kind before them."""
     if not isinstance(value, dict):
-        return ScoreCreate.model_validate(value)  # says that an object is needed
+        return ScoreCreate.model_validate(value)  # raises that an object is needed
     fields = cast("dict[str, Any]", value)
     kind = fields.get("kind")
     if isinstance(kind, str) and kind in _MODELS:

@@ -1,4 +1,4 @@
-"""Wire types of leaderboards: which there are, and one of them with its ranks."""
+"""Leaderboards, and the ranks of one."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ LEADERBOARD_EXAMPLE: dict[str, Any] = {
     "board": BOARD,
     "data": [_ENTRY],
     "boards": [BOARD],
-    "notes": ["Each model stands here with the best of its jobs, so its place is a little too good where it has many."],
+    "notes": ["Each model is shown with the best of its jobs, which favours models with many jobs."],
     "links": {"self": "/v1/leaderboard"},
 }
 
 
 class BoardView(BaseModel):
-    """What the models of one leaderboard were scored on and read through."""
+    """The data set and settings of one leaderboard."""
 
-    board: str = Field(description="Which one it is: a digest of the data set and of everything asked for that decides a score")
+    board: str = Field(description="A digest of the data set and of all settings that decide a score")
     dataset: str
     dataset_name: str
     library: str = Field(description="A kind, or combined(…) with the kinds of its parts")
-    concept_count: int = Field(description="M as asked for")
+    concept_count: int = Field(description="M as requested")
     protocol: ProtocolName
-    details: str | None = Field(description="What else was asked for: phrases, cutoffs, parts, elements that are not the usual ones")
-    models: int = Field(description="How many models have been scored so")
+    details: str | None = Field(description="Settings that differ from the defaults: phrases, cutoffs, parts, elements")
+    models: int = Field(description="Number of scored models")
 
 
 class EntryView(BaseModel):
     """One model with the best of its jobs."""
 
-    rank: int | None = Field(description="Shared by all that are not told apart from the first of them; null near chance")
+    rank: int | None = Field(description="Shared by models that do not differ from the first of them; null near chance")
     tied: bool = Field(description="Whether others share the rank")
     model: str
     name: str
@@ -77,16 +77,16 @@ class EntryView(BaseModel):
     concept_gain_low: float | None
     concept_gain_high: float | None
     near_chance: bool
-    jobs: int = Field(description="Of this model on this board, of which the best one stands here")
+    jobs: int = Field(description="Number of jobs of this model on this board; the best one is shown")
     links: dict[str, str] = Field(description="The job; the model too unless it was deleted")
 
 
 class LeaderboardView(BaseModel):
-    """A leaderboard, and which others there are."""
+    """A leaderboard, and the list of all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [LEADERBOARD_EXAMPLE]})
 
-    board: BoardView | None = Field(description="Of those that the query leaves, the one with most models; null where there is none")
+    board: BoardView | None = Field(description="Of those that match the query, the one with most models; null where none does")
     data: list[EntryView]
     boards: list[BoardView] = Field(description="All of yours, most models first")
     notes: list[str]

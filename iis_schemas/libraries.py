@@ -1,4 +1,4 @@
-"""Wire types of the library that a job asks for: its kind, its size, its parts, and what a text library takes besides."""
+"""The concept library of a job: kind, size, parts, and the settings of text libraries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ConceptCount = Annotated[Integer, Field(ge=MIN_CONCEPTS, le=MAX_CONCEPTS, descri
 
 
 class TextOptions(BaseModel):
-    """How phrases become a text library; no other library has these."""
+    """Settings of text libraries."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class TextOptions(BaseModel):
             raise PydanticCustomError("text_options", "Only a text library takes {names}; leave that out or set kind to text.", names)
 
     def with_defaults(self, kind: LibraryKind | None) -> dict[str, Any]:
-        """The options as a job's row keeps them: all of them for a text library, none for another."""
+        """The settings as a job's row keeps them: all of them for a text library, none for others."""
         return TEXT_DEFAULTS | self.text_options() if kind == "text" else {}
 
 
@@ -132,11 +132,11 @@ class LibraryChoice(TextOptions):
 
     @property
     def asks_native(self) -> bool:
-        """Whether the embeddings of phrases are to be concept vectors as they are, here or in a part."""
+        """Whether the embeddings of phrases are the concept vectors, here or in a part."""
         return any(library.native for library in (self, *self.parts))
 
     def to_spec(self) -> dict[str, Any]:
-        """The library as a job's row keeps it: `{id}`, or `{kind, concept_count, parts}` and the options of a text library."""
+        """The library as a job's row keeps it: `{id}`, or `{kind, concept_count, parts}` and the settings of a text library."""
         if self.id is not None:
             return {"id": self.id}
         parts = [{"kind": part.kind, "concept_count": part.concept_count, **part.with_defaults(part.kind)} for part in self.parts]

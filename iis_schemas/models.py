@@ -1,4 +1,4 @@
-"""Wire types of models: an architecture, where its weights come from, and what a check found out about it."""
+"""Requests and answers of models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def known_architecture(value: str) -> str:
     if family not in ARCHITECTURE_FAMILIES:
         known = ", ".join(f"{one}:NAME" if one != "onnx" else one for one in ARCHITECTURE_FAMILIES)
         raise PydanticCustomError(
-            "unknown_architecture", "'{value}' names no architecture we have; write one of {known}.", {"value": value[:200], "known": known}
+            "unknown_architecture", "'{value}' is not a known architecture; write one of {known}.", {"value": value[:200], "known": known}
         )
     if family == "onnx":
         if colon:
@@ -87,7 +87,7 @@ class PreprocessingChoice(BaseModel):
 
 
 class ModelCreate(BaseModel):
-    """A network and its weights: a checkpoint you uploaded, a tag of the architecture's own library, or none but the initial ones."""
+    """A network and its weights: an uploaded checkpoint, a tag of the architecture's library, or the initial weights."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -108,7 +108,7 @@ class ModelCreate(BaseModel):
     name: Name | None = None
     role: Role = Field(
         default="backbone",
-        description="vlm for a vision-language model, by which phrases become concepts; a backbone is what is scored",
+        description="backbone: a network to score; vlm: a vision-language model, for phrases",
     )
     architecture: Architecture
     arguments: Arguments = Field(default_factory=dict[str, JsonValue])
@@ -139,10 +139,10 @@ class ModelCreate(BaseModel):
         if self.role == "vlm" and self.initial_seed is not None:
             raise PydanticCustomError(
                 "vlm_needs_weights",
-                "An untrained model of role vlm would know no phrases; give upload or pretrained instead of initial_seed.",
+                "A model of role vlm needs trained weights; give upload or pretrained instead of initial_seed.",
             )
         if self.architecture == "onnx" and self.arguments:
-            raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is whole in itself; leave arguments out.")
+            raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is complete in itself; leave arguments out.")
         return self
 
     @model_validator(mode="after")
@@ -222,12 +222,12 @@ class Lineage(BaseModel):
     job: str
     parent: str = Field(description="The model that it started from")
     seed: int
-    epoch: int = Field(description="Whose weights these are: the best of the run on validation images")
+    epoch: int = Field(description="The epoch of these weights: the best of the run on validation images")
     weight: float = Field(description="lambda, of the interpretation's loss")
 
 
 class ModelView(BaseModel):
-    """A model as its owner sees it: pending until a worker has loaded it and run it once, then ready or failed."""
+    """A model: pending until a worker has loaded it and run it once, then ready or failed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [MODEL_EXAMPLE]})
 
@@ -243,7 +243,7 @@ class ModelView(BaseModel):
     initial_seed: int | None
     layer: str | None
     preprocessing: PreprocessingView | None
-    lineage: Lineage | None = Field(description="Null for a model that nobody fine-tuned here")
+    lineage: Lineage | None = Field(description="Null for a model that was not made by a fine-tuning job")
     state: CheckState
     error: FailureReason | None
     digest: str | None

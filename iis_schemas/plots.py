@@ -1,4 +1,4 @@
-"""Wire types of a job's figures; the figures themselves are bytes."""
+"""Plots of a job; the images themselves are bytes."""
 
 from __future__ import annotations
 

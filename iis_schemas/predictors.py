@@ -1,4 +1,4 @@
-"""Wire types of predictors: the sparse heads of scored jobs as classifiers."""
+"""Predictors: the sparse heads of scored jobs as classifiers."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class PredictorView(BaseModel):
     sparsity: float
     concept_count: int = Field(description="M")
     accuracy: float = Field(description="On the test images of the job")
-    arr: float = Field(description="The share of the accuracy of the whole representation")
+    arr: float = Field(description="As a share of the accuracy of the whole representation")
     created_at: datetime
     links: dict[str, str]
 
 
 class CarryingConcept(BaseModel):
-    """A concept that carried a prediction."""
+    """A concept with its contribution to a prediction."""
 
     concept: int
     label: str | None
@@ -58,7 +58,7 @@ class CarryingConcept(BaseModel):
 
 
 class PredictionView(ClassProbability):
-    """What a predictor says of one image, and by which concepts, weightiest first."""
+    """The prediction for one image, with its concepts, largest contributions first."""
 
     name: str
     probabilities: list[ClassProbability]

@@ -1,4 +1,4 @@
-"""Wire types of what a scored job says of its classes and of its concepts as a whole."""
+"""Profiles of the classes and concepts of a scored job."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _USE: dict[str, Any] = {
 
 
 class NodeOfJob(BaseModel):
-    """The node of the curve that is spoken of."""
+    """The node of the curve that the numbers belong to."""
 
     kept: int
     sparsity: float
     concept_count: int
-    nodes: list[NodeView] = Field(description="Sparsities that may be asked for")
+    nodes: list[NodeView] = Field(description="The nodes that requests may name")
 
 
 class HeadAccuracies(BaseModel):
@@ -44,7 +44,7 @@ class HeadAccuracies(BaseModel):
 
 
 class ClassSummary(ClassRef):
-    """How well a class is told from the others."""
+    """Accuracies on the test images of a class."""
 
     test_images: int
     accuracy: HeadAccuracies = Field(description="On its test images")
@@ -52,7 +52,7 @@ class ClassSummary(ClassRef):
 
 
 class ClassesView(NodeOfJob):
-    """Every class."""
+    """All classes."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -72,13 +72,13 @@ class WeightedConcept(ConceptRef):
 
 
 class Confusion(ClassRef):
-    """Another class that the interpretation names instead, and for how many test images."""
+    """Another class that is predicted instead, and for how many test images."""
 
     count: int
 
 
 class ClassView(NodeOfJob, ClassSummary):
-    """What a class is made of."""
+    """The profile of a class: its concepts for and against."""
 
     model_config = CLASS_ALIAS | ConfigDict(
         json_schema_extra={
@@ -103,7 +103,7 @@ class ClassView(NodeOfJob, ClassSummary):
 
 
 class DuplicateView(BaseModel):
-    """A concept whose vector points nearly the same way."""
+    """A concept with nearly the same direction."""
 
     concept: int
     label: str | None
@@ -111,11 +111,11 @@ class DuplicateView(BaseModel):
 
 
 class ConceptUseView(ConceptRef):
-    """What the predictor makes of a concept."""
+    """The use of a concept by the predictor."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_USE]})
 
-    firing_rate: float = Field(description="Share of the test images that keep it")
+    firing_rate: float = Field(description="Share of the test images in which it is kept")
     never_fires: bool
     importance: float = Field(description="Mean magnitude of its contribution to the predicted class")
     duplicates: list[DuplicateView]
@@ -127,7 +127,7 @@ class ClassWeight(ClassRef):
 
 
 class ActivatingImage(BaseModel):
-    """A test image that a concept is strong in."""
+    """A test image with a high activation of a concept."""
 
     index: int
     name: str | None
@@ -137,7 +137,7 @@ class ActivatingImage(BaseModel):
 
 
 class ConceptProfileView(NodeOfJob, ConceptUseView):
-    """One concept, the classes it serves and hinders, and the test images that activate it most."""
+    """The profile of a concept: the classes it supports (`serves`) and opposes (`hinders`), and the test images that activate it most."""
 
     model_config = ConfigDict(
         json_schema_extra={

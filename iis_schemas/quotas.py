@@ -1,4 +1,4 @@
-"""Wire types of quotas and rate limits."""
+"""Quotas and rate limits."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class QuotaView(BaseModel):
 
 
 class RateView(BaseModel):
-    """How fast one key may ask; null where there is no limit."""
+    """The request rate of one key; null where there is no limit."""
 
     per_second: float | None
-    burst: int | None = Field(description="Requests that may come at once")
+    burst: int | None = Field(description="Requests in one burst")
 
 
 class AskingKeyView(BaseModel):
-    """The key that asks."""
+    """The key of the request."""
 
     id: str
     scopes: list[Scope]
@@ -43,14 +43,14 @@ class AskingKeyView(BaseModel):
 
 
 class QuotasView(BaseModel):
-    """What you may have and have."""
+    """Quotas of an owner with their use."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [QUOTAS_EXAMPLE]})
 
-    stored_bytes: QuotaView = Field(description="Of complete uploads, each content once, and what open ones have declared")
+    stored_bytes: QuotaView = Field(description="Of complete uploads, each content once, and the declared bytes of open ones")
     open_uploads: QuotaView
     unfinished_jobs: QuotaView = Field(description="Those of studies included")
-    jobs_per_day: QuotaView = Field(description="Made in the last 24 hours")
+    jobs_per_day: QuotaView = Field(description="Created in the last 24 hours")
     requests: RateView
     key: AskingKeyView
     links: dict[str, str]

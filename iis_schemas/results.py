@@ -1,4 +1,4 @@
-"""Wire types of a finished job's result."""
+"""The result of a finished job."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from iis_schemas.names import DatasetKind, ProtocolName
 from iis_schemas.numbers import Integer, Number
 
 MAX_JOBS = 10_000
-MAX_ENTRIES = MAX_JOBS  # of one list; more could not stand in a grid
+MAX_ENTRIES = MAX_JOBS  # of one list, each of which makes at least one job
 MAX_LIBRARIES = 64
 MAX_SPARSITIES = 64
 VOCABULARY_PATTERN = r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$"
@@ -52,14 +52,14 @@ def _each_once(values: list[Any]) -> list[Any]:
     """Refuse a list that names something twice."""
     seen: set[str] = set()
     for value in values:
-        told = _said(value)
-        if told in seen:
-            raise PydanticCustomError("named_twice", "{value} is named twice; name each once.", {"value": told})
-        seen.add(told)
+        key = _key(value)
+        if key in seen:
+            raise PydanticCustomError("named_twice", "{value} is named twice; name each once.", {"value": key})
+        seen.add(key)
     return values
 
 
-def _said(value: Any) -> str:
+def _key(value: Any) -> str:
     if isinstance(value, ModelEntry):
         return value.model
     if isinstance(value, LibraryChoice):
@@ -116,7 +116,7 @@ class GridLists(BaseModel):
         default=None, description="M of every library; what each says, or 200, unless given. A combined library says its own"
     )
     sparsity_grids: SparsityGrids = Field(
-        default_factory=list[list[float]], description="Ascending sparsities, over each of which retention is integrated besides"
+        default_factory=list[list[float]], description="Ascending sparsities, over each of which retention is also integrated"
     )
     seeds: Seeds | None = Field(default=None, description="One job for each; [0] unless given")
 
@@ -126,7 +126,7 @@ class _Choices(GridLists):
 
     model_config = ConfigDict(extra="forbid")
 
-    models: Models = Field(default_factory=list[ModelEntry], description="A model's id, or what is known of it besides")
+    models: Models = Field(default_factory=list[ModelEntry], description="Ids, or ids with facts about the models")
     datasets: Ids = Field(default_factory=list[str])
     library_datasets: Origins | None = Field(
         default=None,
@@ -163,7 +163,7 @@ class CountedDataset(BaseModel):
 
 
 class Unregistered(BaseModel):
-    """Names in a grid that are not ids, because what they stand for is not registered yet."""
+    """Names in a grid for models and data sets that have no id yet."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -175,7 +175,7 @@ class Unregistered(BaseModel):
 
 
 class StudyEstimateCreate(StudyCreate):
-    """A grid to estimate. What is not registered yet may stand in it under any name that `unregistered` explains."""
+    """A grid to estimate. Models and data sets that are not registered yet have a name that `unregistered` lists."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -194,21 +194,21 @@ class StudyEstimateCreate(StudyCreate):
 
 
 class StudyExtend(_Choices):
-    """What a study is to have besides; a body that adds nothing tries again whatever failed or was canceled."""
+    """Additions to a study. An empty body retries the jobs that failed or were canceled."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"seeds": [2, 3]}, {}]})
 
     name: str | None = Field(default=None, min_length=1, max_length=200, description="A new name")
-    protocol: ProtocolName | None = Field(default=None, description="As the study has it")
-    elements: Elements | None = Field(default=None, description="As the study has them")
-    vlm: Id | None = Field(default=None, description="As the study has it, or the first one")
-    vocabulary: str | None = Field(default=None, pattern=VOCABULARY_PATTERN, description="As the study has it, or the first one")
-    evolution: StrictBool | None = Field(default=None, description="As the study has it")
-    deadline_seconds: Deadline = Field(default=None, description="Of the jobs that are added")
+    protocol: ProtocolName | None = Field(default=None, description="The same as the study's")
+    elements: Elements | None = Field(default=None, description="The same as the study's")
+    vlm: Id | None = Field(default=None, description="The same as the study's, or the first one")
+    vocabulary: str | None = Field(default=None, pattern=VOCABULARY_PATTERN, description="The same as the study's, or the first one")
+    evolution: StrictBool | None = Field(default=None, description="The same as the study's")
+    deadline_seconds: Deadline = Field(default=None, description="Seconds of running time of each added job")
 
 
 class StudyGrid(BaseModel):
-    """The whole grid of a study, with its defaults; as its row keeps it and as its owner sees it."""
+    """The grid of a study with its defaults, as it is stored and shown."""
 
     models: list[ModelEntry]
     datasets: list[str]

@@ -34,7 +34,7 @@ Source = FileModel | FileVlm | FileDataset
 
 
 def _each_once(sources: Sequence[FileModel | FileDataset | None]) -> Sequence[FileModel | FileDataset | None]:
-    """Refuse a source that is named twice, whatever is said about it."""
+    """Refuse a source that is named twice, even with different facts."""
     places = dict[str, int]()
     for place, source in enumerate(sources):
         earlier = places.setdefault(_key(source), place)

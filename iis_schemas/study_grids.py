@@ -64,8 +64,8 @@ def count_cells(grid: StudyGrid) -> int:
 def expand(grid: StudyGrid) -> list[Cell]:
     """The grid's cells: every combination, the models outermost and the seeds innermost.
 
-    A library that is cut from no images stands there once, whichever data sets libraries are cut from; cutting from another data set
-    is the same as cutting from the scored one where the two are one.
+    A library that is not cut from images has one cell whichever data sets libraries are cut from; the scored data set among these counts
+    as the scored one.
     """
     models = [entry.model for entry in grid.models] or [None]
     return [
@@ -87,7 +87,7 @@ def _concept_counts(grid: StudyGrid, library: int) -> list[int]:
 
 
 def _is_cut(grid: StudyGrid, library: int) -> bool:
-    """Whether every concept of a library is a crop of an image, or made of some; `reference` trains End2End's on the scored images."""
+    """Whether the concepts of a library are cut from images; `reference` trains those of End2End on the scored images."""
     choice = grid.libraries[library]
     return choice.kinds <= set(VISUAL_KINDS) and (grid.protocol, choice.kind) != ("reference", "end2end")
 

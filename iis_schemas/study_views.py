@@ -1,4 +1,4 @@
-"""Wire types of studies as their owner sees them. What may be asked for is in `iis_schemas.studies`."""
+"""Studies as they are shown. As they are requested: iis_schemas.studies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STUDY_EXAMPLE: dict[str, Any] = {
 
 
 class JobCounts(BaseModel):
-    """How many jobs of a study are in each state."""
+    """The number of jobs of a study in each state."""
 
     total: int
     queued: int
@@ -56,7 +56,7 @@ class JobCounts(BaseModel):
 
 
 class StudyView(BaseModel):
-    """A study: its grid, and how far its jobs have come. It is finished when none of them is to come any more."""
+    """A study: its grid and the states of its jobs. It is finished when all jobs are."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [STUDY_EXAMPLE]})
 
@@ -85,7 +85,7 @@ _CELL: dict[str, Any] = {
 
 
 class _Place(BaseModel):
-    """Where in the grid something stands."""
+    """A place in the grid."""
 
     job: str
     model: str = Field(description="Of ready features the data set, which is the representation")
@@ -93,14 +93,14 @@ class _Place(BaseModel):
     dataset: str = Field(description="`features` where data sets of ready features represent one and the same data")
     dataset_name: str
     library: str
-    concept_count: int = Field(description="M as asked for")
+    concept_count: int = Field(description="M as requested")
     library_dataset: str | None
     library_dataset_name: str | None
     seed: int
 
 
 class CellView(_Place):
-    """One place of the grid and the job that stands for it."""
+    """A cell of the grid with its job."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -113,7 +113,7 @@ class CellView(_Place):
     number: int
     state: JobState
     error: FailureReason | None
-    created: bool = Field(description="Whether the study answers for the job, having made it rather than found one that asked for the same")
+    created: bool = Field(description="Whether the study created the job; otherwise it reuses an earlier job with the same request")
     links: dict[str, str]
 
 
@@ -152,7 +152,7 @@ TABLE_EXAMPLE: dict[str, Any] = {
 
 
 class TableRow(_Place):
-    """What one job of a study found. `_low` and `_high` bound 95 %."""
+    """The result of one job of a study. `_low` and `_high` bound 95 %."""
 
     family: str | None
     given_accuracy: float | None
@@ -165,7 +165,7 @@ class TableRow(_Place):
     accuracy_low: float
     accuracy_high: float
     chance: float
-    near_chance: bool = Field(description="IIS is withheld, or divides by an accuracy that is not told apart from chance")
+    near_chance: bool = Field(description="Whether IIS is withheld, or divides by an accuracy that does not differ from chance")
     iis: float | None
     iis_low: float | None
     iis_high: float | None
@@ -178,7 +178,7 @@ class TableRow(_Place):
 
 
 class TableView(BaseModel):
-    """What the jobs of a study that succeeded have found, in the order of the grid."""
+    """The results of the jobs of a study that have succeeded, in the order of the grid."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [TABLE_EXAMPLE]})
 
@@ -195,19 +195,19 @@ ESTIMATE_EXAMPLE: dict[str, Any] = {
     "images": 7188,
     "bytes": 29442048,
     "seconds": 412.5,
-    "basis": "Your last 20 finished jobs took 0.021 seconds for an image or crop and 9.8 seconds for the rest of a job; one worker does"
-    " one job after another.",
+    "basis": "Your last 20 finished jobs took 0.021 seconds for an image or crop and 9.8 seconds for the rest of a job; one worker runs"
+    " one job at a time.",
 }
 
 
 class EstimateView(BaseModel):
-    """What a study would cost; nothing is written."""
+    """The estimated cost of a study."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [ESTIMATE_EXAMPLE]})
 
     jobs: int = Field(description="Cells of the grid")
-    reused: int = Field(description="Of them, those that a job of yours stands for already")
+    reused: int = Field(description="Of them, those with an existing job of yours")
     images: int | None = Field(description="Images and crops that networks have to see; null where a data set is not counted")
     bytes: int | None = Field(description="Of the features that are kept; null while a model is not registered, whose width is unknown")
-    seconds: float | None = Field(description="On one worker; null before a job of yours was measured")
-    basis: str = Field(description="Where the seconds come from, in a sentence")
+    seconds: float | None = Field(description="On one worker; null before a job of yours has finished")
+    basis: str = Field(description="The basis of the estimate, in a sentence")

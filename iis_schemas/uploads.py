@@ -1,4 +1,4 @@
-"""Wire types of uploads and their parts."""
+"""Requests and answers of uploads and their parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_FILENAME_CHARACTERS = 255
 
 
 def bare_filename(name: str) -> str:
-    """The last component of whatever path a client sent, without control characters."""
+    """The last component of a path, without control characters."""
     last = PurePosixPath(name.replace("\\", "/")).name
     bare = "".join(character for character in last if character.isprintable())[-MAX_FILENAME_CHARACTERS:]
     return "upload" if bare in {"", ".", ".."} else bare
@@ -46,7 +46,7 @@ UPLOAD_EXAMPLE: dict[str, Any] = {
 
 
 class UploadCreate(BaseModel):
-    """What is about to be sent."""
+    """A file to be uploaded."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -59,7 +59,7 @@ class UploadCreate(BaseModel):
 
 
 class PartView(BaseModel):
-    """One part that has arrived."""
+    """A part that has arrived."""
 
     model_config = ConfigDict(json_schema_extra={"examples": UPLOAD_EXAMPLE["parts"]})
 
@@ -69,7 +69,7 @@ class PartView(BaseModel):
 
 
 class UploadView(BaseModel):
-    """An upload as its owner sees it; once complete it can be named in a model or data set."""
+    """An upload. A complete one can be named in a model or data set."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [UPLOAD_EXAMPLE]})
 
@@ -79,9 +79,9 @@ class UploadView(BaseModel):
     sha256: str
     state: Literal["open", "complete"]
     received_bytes: int
-    parts: list[PartView] = Field(description="Which parts are there; empty once the upload is complete")
+    parts: list[PartView] = Field(description="Parts that have arrived; empty once the upload is complete")
     part_max_bytes: int
     created_at: datetime
-    expires_at: datetime = Field(description="When the upload is dropped, unless it is complete and a model or data set is made of it")
+    expires_at: datetime = Field(description="When the upload is deleted, unless it is complete and in use")
     completed_at: datetime | None
     links: dict[str, str]

@@ -1,4 +1,4 @@
-"""Wire types of webhooks and of what was delivered to them."""
+"""Requests and answers of webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _without_repeats(events: list[EventType]) -> list[EventType]:
 
 Url = Annotated[str, Field(max_length=URL_MAX_CHARACTERS, description="https://, on the public internet, without user name or fragment")]
 Events = Annotated[list[EventType], Field(min_length=1), AfterValidator(_without_repeats)]
-Filter = Annotated[Events | None, Field(description="The types to be told of; null for all, those of later releases too")]
+Filter = Annotated[Events | None, Field(description="Event types to send; null for all, those of later releases included")]
 Description = Annotated[str | None, Field(min_length=1, max_length=500, pattern=PATTERN)]
 
 WEBHOOK_EXAMPLE: dict[str, Any] = {
@@ -62,7 +62,7 @@ DELIVERY_EXAMPLE: dict[str, Any] = {
 
 
 class WebhookCreate(BaseModel):
-    """A request to be told of events."""
+    """Register a webhook."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -76,7 +76,7 @@ class WebhookCreate(BaseModel):
 
 
 class WebhookUpdate(BaseModel):
-    """What to change of a webhook; what is left out stays."""
+    """Change a webhook; fields that are left out stay."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"events": None, "enabled": True}]})
 
@@ -87,7 +87,7 @@ class WebhookUpdate(BaseModel):
 
 
 class WebhookView(BaseModel):
-    """A webhook without its secret, which is shown once."""
+    """A webhook without its secret."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [WEBHOOK_EXAMPLE]})
 
@@ -96,18 +96,18 @@ class WebhookView(BaseModel):
     description: str | None
     events: list[EventType] | None
     enabled: bool
-    disabled_reason: str | None = Field(description="Why the service disabled it; enabled again, it starts anew")
-    previous_secret_expires_at: datetime | None = Field(description="Until when the secret before signs too")
+    disabled_reason: str | None = Field(description="Why the service disabled it; enabling it resets its failures")
+    previous_secret_expires_at: datetime | None = Field(description="Until when the previous secret signs too")
     created_at: datetime
     links: dict[str, str]
 
 
 class WebhookWithSecret(WebhookView):
-    """A webhook with a new secret, shown this once; a replay under the same Idempotency-Key has null in its place."""
+    """A webhook with its new secret, which is shown once; a replay under the same Idempotency-Key has null instead."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**WEBHOOK_EXAMPLE, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}]})
 
-    secret: str | None = Field(description="Signs what is sent, by the Standard Webhooks scheme")
+    secret: str | None = Field(description="Signs the messages, by the Standard Webhooks scheme")
 
 
 class DeliveryView(BaseModel):
@@ -120,13 +120,13 @@ class DeliveryView(BaseModel):
     event: str
     type: str
     state: Literal["pending", "succeeded", "failed"]
-    attempts: int = Field(description="Begun since it was written, or replayed")
+    attempts: int = Field(description="Attempts since it was created or replayed")
     next_attempt_at: datetime | None
     last_attempt_at: datetime | None
     last_status: int | None
     last_error: str | None
-    response_excerpt: str | None = Field(description="How the last answer's body began")
-    body: str = Field(description="What is sent, to the letter")
+    response_excerpt: str | None = Field(description="The beginning of the last response body")
+    body: str = Field(description="The exact body")
     created_at: datetime
     finished_at: datetime | None
     links: dict[str, str]

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis, a pair for each test process, and planted images. Nothing here knows a resource of the service."""
+"""Fixtures of all tests: PostgreSQL and Redis, one pair for each test process, the whole service, settings, planted images."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def wait_until() -> WaitUntil:
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    """Images of known attributes and two models that have learnt them, made once for all test processes."""
+    """Images of known attributes and two models trained on them, created once for all test processes."""
     from support.planted import Planted, make
 
     own = tmp_path_factory.getbasetemp()

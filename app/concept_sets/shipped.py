@@ -69,6 +69,6 @@ def require_own(concept_set_id: str) -> None:
     """Refuse a change to a shipped set."""
     if is_shipped(concept_set_id):
         raise Conflict(
-            f"Concept set {concept_set_id} comes with the service and is read-only; make a set of your own of its phrases.",
+            f"Concept set {concept_set_id} comes with the service and is read-only; create a set of your own from its phrases.",
             code="concept_set_shipped",
         )

@@ -1,4 +1,4 @@
-"""What routes of figures declare and send: media types, the 200 of the OpenAPI document, the header that confines an SVG."""
+"""Media types, headers and the documented response of routes that answer with a figure."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
-from app.worker_queries import ask
+from app.worker_queries import query_worker
 
 GALLERY_CONCEPTS = 100
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["figures"])
 
 
 @router.get("/explanations/{image}/sheet.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def sheet(
+async def get_explanation_figure(
     *,
     job_id: str,
     image: str,
@@ -38,7 +38,7 @@ async def sheet(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """One image explained, as a figure."""
+    """Draw the explanation of one image as a figure."""
     _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {
         "job": job_id,
@@ -49,11 +49,11 @@ async def sheet(
         "top": top,
         **require_one_node(kept, sparsity),
     }
-    return _figure(request, await ask(settings, owner.owner_id, "sheet", about), figure_format)
+    return _figure(request, await query_worker(settings, owner.owner_id, "sheet", about), figure_format)
 
 
 @router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def class_profile(
+async def get_class_figure(
     *,
     job_id: str,
     class_name: Annotated[str, Path(description="The name of a class")],
@@ -66,15 +66,15 @@ async def class_profile(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """What a class is made of, as a figure."""
+    """Draw the profile of a class as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "format": figure_format, "top": top, **require_one_node(kept, sparsity)}
-    return _figure(request, await ask(settings, owner.owner_id, "class_figure", about), figure_format)
+    return _figure(request, await query_worker(settings, owner.owner_id, "class_figure", about), figure_format)
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def gallery(
+async def get_concept_gallery(
     *,
     job_id: str,
     figure_format: Format,
@@ -82,15 +82,15 @@ async def gallery(
     session: SessionDep,
     owner: OwnerDep,
     settings: SettingsDep,
-    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Concepts that are shown, from the first on")] = GALLERY_CONCEPTS,
+    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Number of concepts, from the first")] = GALLERY_CONCEPTS,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The concepts side by side, as a figure."""
+    """Draw the concepts of a job side by side as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "after": None, "limit": limit, "format": figure_format, **require_one_node(kept, sparsity)}
-    return _figure(request, await ask(settings, owner.owner_id, "gallery", about), figure_format)
+    return _figure(request, await query_worker(settings, owner.owner_id, "gallery", about), figure_format)
 
 
 def _figure(request: Request, drawn: dict[str, Any], figure_format: str) -> Response:

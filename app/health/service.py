@@ -1,4 +1,4 @@
-"""Asking everything we lean on whether it answers, quickly and without raising."""
+"""Check database, Redis and storage, with short timeouts and without raising."""
 
 from __future__ import annotations
 

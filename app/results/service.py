@@ -1,4 +1,4 @@
-"""The rules of results: report, curves and plots of a job that succeeded, which never change."""
+"""Results of jobs that have succeeded: report, curves and plots. They never change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from iis_schemas.results import ResultView
 
 
 def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView | FinetuneView:
-    """The report of a job that succeeded; of kind explain, the summary of its rows; of kind finetune, its arms side by side.
+    """The result of a job that has succeeded, by its kind.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | Ba
 
 
 def read_curves(session: Session, owner_id: str, job_id: str) -> CurvesView:
-    """The curves of a job that succeeded, each by rising sparsity.
+    """The curves of a score job that has succeeded, each by rising sparsity.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def read_curves(session: Session, owner_id: str, job_id: str) -> CurvesView:
 
 
 def curves_csv(curves: CurvesView) -> bytes:
-    """The same numbers as the JSON, digit for digit, one point a line; an absent number is an empty cell."""
+    """The same digits as in the JSON, one point a line; an absent number is an empty cell."""
     text = io.StringIO()
     columns = ["curve", *PointView.model_fields]
     writer = csv.DictWriter(text, columns)
@@ -79,7 +79,7 @@ def curves_csv(curves: CurvesView) -> bytes:
 
 
 def list_plots(session: Session, owner_id: str, job_id: str) -> PlotsView:
-    """The figures of a job that succeeded.
+    """The plots of a score job that has succeeded.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def list_plots(session: Session, owner_id: str, job_id: str) -> PlotsView:
 
 
 def find_plot(session: Session, owner_id: str, job_id: str, name: str, plot_format: str) -> Plot:
-    """One figure of a job that succeeded.
+    """One plot of a score job that has succeeded.
 
     Raises
     ------

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyView | None) -> StudyGrid:
-    """The union of a grid and what an extension adds. What is said of a model that is there already replaces what was said of it.
+    """The union of a grid and an extension. Facts about a model replace earlier facts about it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyV
 
 
 def same_vocabulary(had: VocabularyView, named: str) -> bool:
-    """Whether a name means the version that a study uses; without a number it means whichever that is."""
+    """Whether a name means the version that a study uses; a name without a number means that one."""
     concept_set_id, _, number = named.partition("@")
     return had.id == concept_set_id and number in ("", str(had.version))
 
@@ -70,11 +70,11 @@ def _libraries(had: Sequence[LibraryChoice], added: Sequence[LibraryChoice]) -> 
 
 def _models(grid: StudyGrid, added: Sequence[ModelEntry]) -> list[ModelEntry]:
     news = {entry.model: entry for entry in added}
-    told = [
+    updated = [
         entry.model_copy(update=news.pop(entry.model).model_dump(exclude_unset=True)) if entry.model in news else entry
         for entry in grid.models
     ]
-    entries = [*told, *news.values()]
-    if grid.evolution and all(entry.epoch is not None for entry in entries):  # a checkpoint from between may come later
+    entries = [*updated, *news.values()]
+    if grid.evolution and all(entry.epoch is not None for entry in entries):  # a checkpoint may be added between earlier ones
         entries.sort(key=lambda entry: entry.epoch or 0.0)
     return entries

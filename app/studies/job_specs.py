@@ -1,4 +1,4 @@
-"""The request of the score job that stands for a cell of a study, and its digest."""
+"""The request of the score job of a cell, and its digest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iis_schemas.study_grids import Cell
 
 
 def job_spec(grid: StudyGrid, cell: Cell) -> dict[str, Any]:
-    """The request of a cell's job, as the row of a score job keeps it."""
+    """The request of a cell's job, as stored in the job's row."""
     choice = grid.libraries[cell.library]
     has_text = "text" in choice.kinds
     return {
@@ -28,6 +28,6 @@ def job_spec(grid: StudyGrid, cell: Cell) -> dict[str, Any]:
 
 
 def request_digest(spec: dict[str, Any]) -> str:
-    """The same for two jobs that ask for the same; a field that says nothing counts as one that is not there."""
+    """The sha256 of a request, equal for equal requests; a field that is None counts as absent."""
     said = {name: value for name, value in spec.items() if value is not None}
     return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

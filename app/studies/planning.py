@@ -1,4 +1,4 @@
-"""Which jobs a grid needs, and which of them are there already. It reads rows and writes none."""
+"""Plan a grid: the jobs it needs, and those that exist. Reads rows and writes none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from iis_schemas.study_grids import Cell, expand
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A place of the grid, what its job is asked for, and the job that there is already."""
+    """A cell of the grid, the request of its job, and the existing job if there is one."""
 
     cell: Cell
     spec: Json
@@ -29,7 +29,7 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grid asks for, and the rows that it names; names in `unregistered` have none."""
+    """The cells of a grid and the rows that it names; names in `unregistered` have none."""
 
     grid: StudyGrid
     cells: list[PlannedCell]
@@ -51,7 +51,7 @@ class Plan:
 def plan(
     studies: StudyRepository, grid: StudyGrid, named: Collection[str], vlm: Model | None, unregistered: Unregistered | None = None
 ) -> Plan:
-    """Look up what a grid asks for.
+    """Plan a grid.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def plan(
 
 
 def breadth_first(cells: Iterable[PlannedCell]) -> list[PlannedCell]:
-    """One cell of every model and data set before the second of any: several workers then share features instead of each making them."""
+    """Order cells so that each model and data set comes once before any comes twice: workers then share features."""
     ranks: Counter[tuple[str | None, str]] = Counter()
     ranked: list[tuple[int, PlannedCell]] = []
     for planned in cells:
@@ -101,7 +101,7 @@ def breadth_first(cells: Iterable[PlannedCell]) -> list[PlannedCell]:
 
 
 def _held(studies: StudyRepository, grid: StudyGrid) -> dict[str, str]:
-    """By digest of the request: the owner's best job that asks for it."""
+    """By digest of the request: the owner's best job with that request."""
     best: dict[str, tuple[int, str]] = {}
     for job_id, state, spec in studies.reusable_jobs(grid.datasets):
         digest = request_digest(spec)
@@ -127,7 +127,7 @@ def _require_usable(models: Mapping[str, Model], datasets: Mapping[str, Dataset]
 
 
 def _require_for_jobs(planned: Plan, vlm: Model | None) -> None:
-    """Refuse a new job whose model or data set is gone, or that could not be accepted by itself."""
+    """Refuse a new job whose model or data set was deleted, or that would be refused by itself."""
     seen: set[tuple[str | None, str, str | None, int]] = set()
     for cell in (one.cell for one in planned.missing):
         key = cell.model, cell.dataset, cell.library_dataset, cell.library
@@ -139,14 +139,14 @@ def _require_for_jobs(planned: Plan, vlm: Model | None) -> None:
         origin = planned.datasets[cell.library_dataset] if cell.library_dataset is not None else None
         for row, noun in ((model, "model"), (dataset, "data set"), (origin, "data set")):
             if row is not None and row.deleted_at is not None:
-                raise NotFound(f"There is no {noun} {row.id} any more, and a job that is to be made needs it.")
+                raise NotFound(f"There is no {noun} {row.id} any more, and a new job needs it.")
         if (
             planned.grid.vlm is not None
             and vlm is None
             and planned.grid.vlm not in planned.unregistered.models
             and "text" in planned.grid.libraries[cell.library].kinds
         ):
-            raise NotFound(f"There is no model {planned.grid.vlm} any more, and a job that is to be made needs it as vlm.")
+            raise NotFound(f"There is no model {planned.grid.vlm} any more, and a new job needs it as vlm.")
         require_fitting(model, dataset, planned.grid.vlm)
         if planned.grid.libraries[cell.library].asks_native and model is not None and vlm is not None:
             require_native(model, vlm)

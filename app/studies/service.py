@@ -1,4 +1,4 @@
-"""The rules of studies: how one is made, grows, is canceled and goes. What a grid may be is in `app.studies.rules`."""
+"""Studies: creation, extension, cancellation and deletion. Rules of the grid: `app.studies.rules`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT_NAME = "A study"
 
 
 def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
-    """What a request asks for.
+    """The plan of a request.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
 
 
 def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate) -> Plan:
-    """What a grid asks for, some of whose models, data sets and phrases may not be registered yet.
+    """The plan of a request whose models, data sets and phrases may not be registered yet.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate)
 
 
 def create_study(session: Session, owner_id: str, request: StudyCreate, settings: Settings, request_id: str | None) -> Study:
-    """Accept a study: its row, its cells and the jobs that are not there yet, all or nothing.
+    """Create a study, its cells and the missing jobs in one transaction.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def create_study(session: Session, owner_id: str, request: StudyCreate, settings
 
 
 def extend_study(session: Session, owner_id: str, study_id: str, request: StudyExtend, settings: Settings, request_id: str | None) -> Study:
-    """Add what is asked for besides, and give a new job to every cell whose job failed, was canceled or is being canceled.
+    """Extend the grid, and create a new job for each cell whose job failed, was canceled or is being canceled.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
 
 
 def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
-    """Cancel the unfinished jobs that the study made and that no other study uses; another study answers for the others from then on."""
+    """Cancel the unfinished jobs that the study created and no other study uses; the others are handed over to such a study."""
     studies = StudyRepository(session, owner_id)
-    studies.lock_planning()  # no other study may begin to use one of them meanwhile
+    studies.lock_planning()  # no other study may begin to use one of them
     study = studies.get(study_id, for_update=True)
     study.canceled_at = datetime.now(UTC)
     request_cancel_all(session, studies.jobs_of_its_own(study_id))
@@ -130,7 +130,7 @@ def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
 
 
 def delete_study(session: Session, owner_id: str, study_id: str) -> None:
-    """Take a study away; its jobs stay, as jobs of their own.
+    """Delete a study; its jobs stay.
 
     Raises
     ------
@@ -142,8 +142,8 @@ def delete_study(session: Session, owner_id: str, study_id: str) -> None:
     unfinished = sum(count for state, count in studies.states([study_id])[study_id].items() if state not in FINISHED_STATES)
     if unfinished:
         raise Conflict(
-            f"{unfinished} jobs of study {study_id} have not finished; cancel the study, and by themselves the jobs that it found and did"
-            " not make, or wait for their end.",
+            f"{unfinished} jobs of study {study_id} have not finished; cancel the study, and each of its jobs that it did not"
+            " create, or wait for their end.",
             code="study_unfinished",
         )
     session.delete(study)
@@ -151,7 +151,7 @@ def delete_study(session: Session, owner_id: str, study_id: str) -> None:
 
 
 def require_rows(session: Session, owner_id: str, study_id: str) -> Study:
-    """The study, once there is something to tell of it.
+    """A study with at least one job that has succeeded.
 
     Raises
     ------
@@ -166,17 +166,17 @@ def require_rows(session: Session, owner_id: str, study_id: str) -> Study:
         return study
     if any(state not in FINISHED_STATES for state in states):
         raise Conflict(
-            f"No job of study {study_id} has succeeded yet; ask again when one has.",
+            f"No job of study {study_id} has succeeded yet; try again later.",
             code="study_unfinished",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
-    raise Conflict(f"Every job of study {study_id} failed or was canceled; extend it with an empty body to try again.", code="study_failed")
+    raise Conflict(f"Every job of study {study_id} failed or was canceled; extend it with an empty body to retry.", code="study_failed")
 
 
 def _queue(
     session: Session, owner_id: str, planned: Plan, cells: list[PlannedCell], settings: Settings, request_id: str | None
 ) -> dict[str, str]:
-    """Make the jobs of cells that have none, and wake a few workers after the commit; job ids by digest of the request.
+    """Create the missing jobs of cells, and wake workers after the commit; returns job ids by digest of the request.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def _queue(
     vocabulary = planned.grid.vocabulary
     concept_set_id = vocabulary.id if vocabulary is not None and not is_shipped(vocabulary.id) else None
     ordered = breadth_first(cells)
-    ids = sorted(new_id("job") for _ in ordered)  # they are worked on in the order of their ids
+    ids = sorted(new_id("job") for _ in ordered)  # jobs run in the order of their ids
     jobs: list[Json] = [
         {
             "id": job_id,

@@ -1,4 +1,4 @@
-"""HTTP of jobs: submit, look at, wait for, list and cancel."""
+"""HTTP of jobs: submit, get, wait for, list and cancel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IdempotentRoute
 
 
 @router.post("", status_code=201, response_model=AnyJob, responses=CREATION_RESPONSES)
-def create(
+def create_job(
     *,
     body: JobCreate,
     request: Request,
@@ -42,7 +42,10 @@ def create(
     signals: SignalsDep,
     wait_seconds: WaitSeconds,
 ) -> Response:
-    """Submit a job. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds."""
+    """Submit a job.
+
+    With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
+    """
     if isinstance(body, ScoreCreate):
         job = service.create_job(session, owner.owner_id, body, settings, request_id_of(request))
     elif isinstance(body, FinetuneCreate):
@@ -73,7 +76,7 @@ def list_jobs(
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """Your jobs, newest first."""
+    """List your jobs, newest first."""
     filters = {"kind": kind, "state": state, "model": model, "dataset": dataset}
     rows = JobRepository(session, owner.owner_id).page(**filters, after=params.after, limit=params.limit)
     filters = {name: value for name, value in filters.items() if value is not None}
@@ -82,7 +85,7 @@ def list_jobs(
 
 
 @router.get("/{job_id}", response_model=AnyJob, responses=RESOURCE_RESPONSES)
-def get(
+def get_job(
     *,
     job_id: str,
     request: Request,
@@ -92,7 +95,10 @@ def get(
     signals: SignalsDep,
     wait_seconds: WaitSeconds,
 ) -> Response:
-    """One job. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds."""
+    """Get a job.
+
+    With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
+    """
     view = view_of(JobRepository(session, owner.owner_id).get(job_id))
     if not wait_seconds:
         return _shown(request, view)
@@ -107,7 +113,7 @@ def get(
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=AnyJob, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
-def cancel(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
+def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     """Cancel a job: at once while it is queued (200), within seconds while it runs (202)."""
     view = view_of(service.cancel_job(session, owner.owner_id, job_id))
     headers = {} if view.finished else {"Retry-After": str(service.RETRY_AFTER_SECONDS)}

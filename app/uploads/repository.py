@@ -20,12 +20,12 @@ class UploadRepository(OwnedRepository[Upload]):
     noun = "upload"
 
     def lock(self, upload_id: str, *, shared: bool = False) -> Upload | None:
-        """The upload, locked for this transaction; None while another one holds it."""
+        """The upload, locked for this transaction; None while another transaction has locked it."""
         statement = self.owned().where(Upload.id == upload_id).with_for_update(read=shared, skip_locked=True)
         return self.session.scalar(statement.execution_options(populate_existing=True))
 
     def find_complete(self, sha256: str, size_bytes: int) -> Upload | None:
-        """An upload by which this owner has proved to hold this content, held so that it does not expire before the commit."""
+        """A complete upload of this content by this owner, locked until the commit."""
         same = (Upload.sha256 == sha256, Upload.size_bytes == size_bytes, Upload.state == "complete")
         return self.session.scalar(self.owned().where(*same).limit(1).with_for_update(read=True, skip_locked=True))
 
@@ -42,7 +42,7 @@ class UploadRepository(OwnedRepository[Upload]):
         return found
 
     def bytes_of_other_parts(self, upload: Upload, number: int) -> int:
-        """How many bytes have arrived beside part `number`."""
+        """Bytes of all parts but `number`."""
         others = (UploadPart.upload_id == upload.id, UploadPart.number != number)
         return int(self.session.scalar(select(func.coalesce(func.sum(UploadPart.size_bytes), 0)).where(*others)) or 0)
 
@@ -62,13 +62,13 @@ class UploadRepository(OwnedRepository[Upload]):
         return part, before if before != sha256 else None
 
     def is_used(self, upload: Upload) -> bool:
-        """Whether something is made of an upload. Ask with its row locked: whoever makes something of it holds the row first."""
+        """Whether an upload is in use. Lock its row first, as each user of it does."""
         return self.session.scalar(self.owned().where(Upload.id == upload.id, is_used())) is not None
 
     def delete_parts(self, upload: Upload) -> None:
         self.session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
 
     def delete(self, upload: Upload) -> None:
-        """Drop an upload and the rows of its parts."""
+        """Delete an upload and the rows of its parts."""
         self.session.delete(upload)
         self.session.flush()

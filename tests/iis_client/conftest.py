@@ -48,7 +48,7 @@ def start_iis(service: Address, tmp_path: Path) -> StartCommand:
 
 @pytest.fixture(scope="session")
 def digits_features(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pixels of scikit-learn's digits as ready features, with images of the training split as elements."""
+    """Pixels of scikit-learn's digits as precomputed features, with training images as elements."""
     digits: Any = load_digits()
     pixels, labels = digits.data.astype(np.float32), digits.target
     train, test, train_labels, test_labels = train_test_split(pixels, labels, test_size=0.25, stratify=labels, random_state=0)
@@ -72,7 +72,7 @@ def cats_and_owls(service: Address, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def image_job(service: Address, planted: Planted) -> str:
-    """A finished job on images, read through 50 clusters of patches."""
+    """A finished score job on images with 50 clusters of patches."""
     with IISClient(service.url, service.api_key) as client:
         model = client.create_model(ARCHITECTURE, checkpoint=planted.backbone, arguments=ARGUMENTS, preprocessing=PREPROCESSING)
         dataset = client.create_dataset(planted.images, name="planted")
@@ -95,7 +95,7 @@ def proxy(service: Address) -> Iterator[BreakingProxy]:
 
 @pytest.fixture
 def through_proxy(proxy: BreakingProxy, service: Address) -> Iterator[IISClient]:
-    """A client whose connections can be broken; it gives up fast."""
+    """A client whose connections a test can break; it stops retrying early."""
     transport = Transport(proxy.url, service.api_key, attempts=3, first_pause_seconds=0.05)
     with IISClient(transport=transport) as connected:
         yield connected
@@ -110,7 +110,7 @@ def scripted() -> Iterator[ScriptedService]:
 
 @pytest.fixture
 def impatient(scripted: ScriptedService) -> Iterator[Transport]:
-    """Reaches the scripted service and sends a request three times at most, with short pauses."""
+    """A transport to the scripted service with at most three attempts and short pauses."""
     transport = Transport(scripted.url, "iis_key", attempts=3, first_pause_seconds=0.01)
     yield transport
     transport.close()

@@ -9,7 +9,7 @@ import pytest
 
 from iis_engine import specs
 from iis_engine.figures.studies import STUDY_FIGURES as DRAWN_FIGURES
-from iis_engine.vocabularies import phrases
+from iis_engine.vocabularies import cleaning, parsing
 from iis_schemas import concept_sets, finetuning, libraries, names
 from iis_schemas.fields import Elements
 from iis_schemas.jobs import ScoreCreate
@@ -34,9 +34,9 @@ def test_lists_of_names_are_the_engines() -> None:
 
 def test_limits_are_the_engines() -> None:
     assert finetuning.STEP_IMAGES_MAX == specs.STEP_IMAGES_MAX
-    assert concept_sets.UPLOAD_PHRASES_MAX == phrases.UPLOAD_PHRASES_MAX
-    assert concept_sets.UPLOAD_CHARACTERS_MAX == phrases.UPLOAD_CHARACTERS_MAX
-    assert concept_sets.CONCEPT_CHARACTERS_MAX == phrases.CONCEPT_CHARACTERS_MAX
+    assert concept_sets.UPLOAD_PHRASES_MAX == parsing.UPLOAD_PHRASES_MAX
+    assert concept_sets.UPLOAD_CHARACTERS_MAX == parsing.UPLOAD_CHARACTERS_MAX
+    assert concept_sets.CONCEPT_CHARACTERS_MAX == cleaning.CONCEPT_CHARACTERS_MAX
 
 
 def test_what_a_request_leaves_out_is_what_the_engine_does_by_itself() -> None:

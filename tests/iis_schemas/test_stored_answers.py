@@ -10,7 +10,7 @@ import torch
 
 from iis_engine import ScoreSpec, score
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextFindings
+from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextReport
 from iis_engine.specs import LibrarySpec
 from iis_schemas.job_views import SCORE_JOB_EXAMPLE, AnyJob
 from iis_schemas.reports import REPORT_EXAMPLE, Report
@@ -25,7 +25,7 @@ MINIMAL: dict[str, Any] = {
     "iis_high": None,
     "warnings": ["The representation classifies no better than chance."],
 }
-FINDINGS = TextFindings(
+FINDINGS = TextReport(
     (TextConcept("a loop", None, 0.61, 0.29),), (DroppedPhrase("a tail", "clip_cutoff", {"clip_top5": 0.1}),), *(0.25, 0.45, False, 60),
     *(0.7, 0.6, 0.8, 0.1),
 )  # fmt: skip

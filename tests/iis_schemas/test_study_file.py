@@ -125,7 +125,7 @@ def test_only_libraries_cut_from_images_are_counted_for_each_data_set_that_they_
         ({"models": [{**SMALL["models"][0], "accuracy": "high"}]}, "models[0].accuracy must be a valid number, not 'high'."),
         ({"models": [{**SMALL["models"][0], "accuracy": 2}]}, "models[0].accuracy must be less than or equal to 1, not 2."),
         ({"models": [{**SMALL["models"][0], "label": 18}]}, "a valid string; write a number in quotes where it is a text, not 18."),
-        ({"models": [{"path": "a", "architecture": "resnet18"}]}, "models[0].architecture: 'resnet18' names no architecture"),
+        ({"models": [{"path": "a", "architecture": "resnet18"}]}, "models[0].architecture: 'resnet18' is not a known architecture"),
         ({"models": [{"path": "a"}]}, "models[0]: architecture is missing; give it"),
         ({"models": [{"architecture": "timm:x"}]}, "models[0]: A model comes from exactly one of path, pretrained, initial_seed, id;"),
         ({"models": [{"path": "a", "initial_seed": 0, "architecture": "timm:x"}]}, "id; it has path and initial_seed."),

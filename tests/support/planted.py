@@ -1,4 +1,4 @@
-"""Images of known attributes, and two models that have learnt them: a vision-language model and a backbone. Tests say what must follow."""
+"""Images of known attributes, and a vision-language model and a backbone trained on them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PHRASES = (
     *TEXTURES.values(),
     *(f"a shape {place}" for place in PLACES),
 )
-"""Four of them are true of every image, one of each kind."""
+"""Four are true of each image: one colour, one shape, one texture and one place."""
 DECOYS = ("an orange shape", "a spiral", "a ring", "brown fur", "wooden planks", "a smiling face", "a long tail", "printed letters")
-"""True of no image and never trained on."""
+"""False for every image, and not used in training."""
 CLASS_NAMES = tuple(f"{warmth} {shape}" for warmth, shape in product(("warm", "cold"), SHAPES))
-"""A class is the shape, and whether its colour is warm; texture and place say nothing about it."""
+"""A class is a shape in a warm or a cold colour; it is independent of texture and place."""
 
 ARCHITECTURE = "timm:test_resnet"
 ARGUMENTS: dict[str, Any] = {"num_classes": len(CLASS_NAMES)}
@@ -49,7 +49,7 @@ LEARNING_RATE = 5e-3
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images with all that is known of them.
+    """Generated images with their labels and attributes.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Planted:
-    """What lies in a folder that `make` filled.
+    """Files that `make` wrote to a folder.
 
     Attributes
     ----------
@@ -83,13 +83,13 @@ class Planted:
         return Planted(folder / "images", folder / "language.safetensors", folder / "backbone.safetensors")
 
     def true_of(self, path: Path | str) -> set[str]:
-        """The phrases that are true of an image in the class folders, which its file name holds."""
+        """Phrases that are true of an image of the class folders, as its file name says."""
         numbers = Path(path).stem.split("-")[1:]
         return {PHRASES[int(number)] for number in numbers}
 
 
 def make(folder: Path) -> Planted:
-    """Draw the images, write them and train both models; the same files every time."""
+    """Draw and write the images and train both models; deterministic."""
     planted = Planted.within(folder)
     for seed, (split, per_class) in enumerate(IMAGES_PER_CLASS.items(), start=1):
         _write(draw(per_class * len(CLASS_NAMES), seed), planted.images / split)
@@ -100,7 +100,7 @@ def make(folder: Path) -> Planted:
 
 
 def draw(count: int, seed: int) -> Drawn:
-    """Images of every class as often, `count` a multiple of their number, with the other attributes at random."""
+    """Images with equally many of each class and other attributes at random; `count` is a multiple of the number of classes."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % len(CLASS_NAMES)
     images, truth = [], np.zeros((count, len(PHRASES)), dtype=bool)
@@ -115,7 +115,7 @@ def draw(count: int, seed: int) -> Drawn:
 
 
 def train_language(seen: Drawn, path: Path) -> Path:
-    """A vision-language model that tells which phrases and which class names are true of an image."""
+    """Train a vision-language model on phrases and class names."""
     named = seen.labels[:, None] == np.arange(len(CLASS_NAMES))
     truth = np.concatenate([seen.truth, named, named], axis=1)
     names = [*CLASS_NAMES, *(f"a {name}" for name in CLASS_NAMES)]
@@ -123,7 +123,7 @@ def train_language(seen: Drawn, path: Path) -> Path:
 
 
 def train_backbone(seen: Drawn, path: Path) -> Path:
-    """A classifier whose representation tells every attribute, for it is trained on them and on the class together."""
+    """Train a classifier on the class and all attributes together, so that its representation encodes every attribute."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     fast = torch.channels_last
@@ -136,9 +136,11 @@ def train_backbone(seen: Drawn, path: Path) -> Path:
     for _ in range(BACKBONE_STEPS):
         batch = torch.randint(len(pixels), (BATCH,))
         pooled = network.forward_head(network.forward_features(pixels[batch]), pre_logits=True)
-        told = len(PHRASES) * binary_cross_entropy_with_logits(attributes(pooled), truth[batch])  # each weighs as much as the class
+        attribute_loss = len(PHRASES) * binary_cross_entropy_with_logits(
+            attributes(pooled), truth[batch]
+        )  # each weighs as much as the class
         optimizer.zero_grad()
-        (told + cross_entropy(network.get_classifier()(pooled), labels[batch])).backward()
+        (attribute_loss + cross_entropy(network.get_classifier()(pooled), labels[batch])).backward()
         optimizer.step()
         schedule.step()
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)

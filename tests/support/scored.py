@@ -1,4 +1,4 @@
-"""A representation beside everything that scoring it with one library leaves. What must be true of it, tests say."""
+"""A representation scored with one library: features, measurement and predictors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Scored:
-    """A representation, what measuring it with one library left, and the predictors of its curve."""
+    """A representation, its measurement with one library, and the predictors of its curve."""
 
     features: FeatureSet
     measured: Measurement
@@ -27,14 +27,14 @@ class Scored:
 
     @staticmethod
     def of(features: FeatureSet, concept_count: int) -> Scored:
-        """Score with that many visual elements as concepts."""
+        """Score with a prototype library of `concept_count` visual elements."""
         library = build_library(features, LibrarySpec("prototype", concept_count), 0, CPU)
         measured = measure_exact(features, [library], 0, CPU)
         return Scored(features, measured, PredictorFamily.of(library, measured, features.class_names))
 
 
 def digit_features() -> FeatureSet:
-    """Scikit-learn's digits by their pixels; every fifth is for the test, and training images serve as elements."""
+    """Pixels of scikit-learn's digits; every fifth image is a test image, and training images are the elements."""
     images, labels = load_digits(return_X_y=True)
     X, y = torch.from_numpy(images).float(), torch.from_numpy(labels).long()
     test = torch.arange(len(y)) % 5 == 4

@@ -1,4 +1,4 @@
-"""A server of scripted answers, for answers that no healthy service gives."""
+"""An HTTP server with scripted responses, for responses that a healthy service does not send."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class ScriptedService:
-    """Answers each request with what is written down for it, in order, the last one for ever: for answers that no healthy service gives."""
+    """Sends the scripted responses to each request in order, and repeats the last one."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -22,7 +22,7 @@ class ScriptedService:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, request: str, *answers: tuple[int, Any] | tuple[int, Any, dict[str, str]]) -> None:
-        """Write down the answers to `request` ("GET /v1/jobs"): a status, text of a stream or what becomes JSON, and header fields."""
+        """Script the responses to `request` ("GET /v1/jobs"): a status, the text of a stream or a JSON value, and header fields."""
         for status, body, *fields in answers:
             media_type = "text/event-stream" if isinstance(body, str) else "application/json"
             content = (body if isinstance(body, str) else json.dumps(body)).encode()

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis as processes that a test may stop, and polling for what another process does."""
+"""PostgreSQL and Redis as processes that a test may stop, and polling for changes by other processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -24,13 +24,13 @@ class WaitUntil(Protocol):
 
 
 def poll(condition: Callable[[], T | None], timeout_seconds: float = 30, what: str = "the condition") -> T:
-    """Poll `condition` until it returns something true; fail with a sentence when it does not in time."""
+    """Poll `condition` until it returns something true; fail the test after `timeout_seconds`."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         if found := condition():
             return found
         if time.monotonic() > deadline:
-            pytest.fail(f"Waited {timeout_seconds:g} s in vain for {what}.")
+            pytest.fail(f"Timeout after {timeout_seconds:g} s of waiting for {what}.")
         time.sleep(0.02)
 
 
@@ -48,13 +48,16 @@ class ServerProcess:
 
     def start(self) -> None:
         self.server.prepare()
-        identity: dict[str, Any] = dict(self.server.identity) if isinstance(self.server, EmbeddedPostgres) else {}
+        identity = self.server.identity if isinstance(self.server, EmbeddedPostgres) else {}
+        user, group, groups = (identity.get(name) for name in ("user", "group", "extra_groups"))
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity)
+            self.process = subprocess.Popen(
+                self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, user=user, group=group, extra_groups=groups
+            )
         poll(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")
 
     def stop(self) -> None:
-        """End it as an administrator would; PostgreSQL's SIGINT drops open connections, Redis's saves."""
+        """Stop the server by SIGINT: PostgreSQL closes open connections, Redis saves its data."""
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(START_TIMEOUT_SECONDS)

@@ -136,9 +136,8 @@ def _retry(attempt: Attempt, error: Exception) -> str:
     log.warning("attempt_lost", error=str(error), exc_info=not isinstance(error, ChildLost))
     number = attempt.rows.job.attempt
     if isinstance(error, StorageUnavailable | OSError) and number < settings.max_attempts:
-        attempt.stop.event.wait(
-            settings.retry_pause_seconds * RETRY_PAUSE_FACTOR ** (number - 1)
-        )  # long enough for a restart of the storage
+        pause_seconds = settings.retry_pause_seconds * RETRY_PAUSE_FACTOR ** (number - 1)  # enough for a restart of the storage
+        attempt.stop.event.wait(pause_seconds)
     last_error = _retryable_error(error)
     state = attempt.end(
         lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, last_error, settings.max_attempts)

@@ -20,6 +20,7 @@ from app.db.models import ApiKey, IdempotencyRecord, RetiredSecret
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.http.auth import authenticate
 from app.settings import Settings
+from support.tenants import Tenant
 
 
 def test_a_new_key_opens_the_same_owners_door_until_it_is_revoked(client: TestClient, rows: object) -> None:
@@ -119,7 +120,7 @@ def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(client: TestClien
         session.execute(update(RetiredSecret).values(expires_at=datetime(2026, 1, 12, 9, 30, tzinfo=UTC)))
     refused = client.get("/v1/models", headers=bearer(made))
     assert (refused.status_code, refused.json()["code"]) == (401, "api_key_expired")
-    assert "replaced, and ended on 2026-01-12 at 09:30 UTC" in refused.json()["detail"]
+    assert "replaced and expired on 2026-01-12 at 09:30 UTC" in refused.json()["detail"]
     assert client.get("/v1/models", headers=bearer(rotated)).status_code == 200
     assert client.get(made.json()["links"]["self"]).json()["retired_secrets"] == []
 
@@ -172,7 +173,9 @@ def test_a_request_does_not_wait_for_whoever_holds_its_key(client: TestClient, s
         assert client.get("/v1/models").status_code == 200
 
 
-def test_an_operator_opens_the_door_to_an_owner_who_is_there(client: TestClient, tenant: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_operator_opens_the_door_to_an_owner_who_is_there(
+    client: TestClient, tenant: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert make_key_by_hand([tenant.owner_id]) == 0
     headers = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
     assert client.get("/v1/api-keys", headers=headers).json()["data"][0]["name"] == "operator's key"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,6 +17,9 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
+from app.http.openapi import main
+
+COMMITTED = Path(__file__).parents[3] / "openapi.json"
 EXAMPLES_PER_OPERATION = 5
 STREAMS = {"/v1/jobs/{job_id}/events"}
 
@@ -70,6 +76,28 @@ def test_every_authenticated_operation_names_its_required_scope(document: dict[s
     assert {name for name, choices in needed.items() if not choices} == {
         f"GET /v1/{path}" for path in ("health/live", "health/ready", "metrics")
     }
+
+
+def test_every_operation_has_an_id_a_summary_and_a_tag_of_its_own_kind(document: dict[str, Any]) -> None:
+    found = [operation for _, operation in operations(document)]
+    ids, summaries = ([operation[field] for operation in found] for field in ("operationId", "summary"))
+    assert {"createJob", "listModels", "getJobResult"} <= set(ids)
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in ids)
+    assert all(re.fullmatch(r"[A-Z].*\.", summary) for summary in summaries)
+    assert (len(set(ids)), len(set(summaries))) == (len(found), len(found))
+    tags = {tag["name"]: tag["description"] for tag in document["tags"]}
+    assert {tag for operation in found for tag in operation["tags"]} == tags.keys()
+    assert all(sentence.endswith(".") for sentence in tags.values())
+
+
+def test_the_committed_document_is_that_of_the_api(document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(COMMITTED.read_text()) == document, "run `python -m app.http.openapi > openapi.json`"
+    assert "servers" not in document
+    assert main(["--check", str(COMMITTED)]) == 0
+    other = tmp_path / "openapi.json"
+    other.write_text(COMMITTED.read_text().replace("createJob", "makeJob"))
+    assert main(["--check", str(other)]) == 1
+    assert '"operationId": "createJob"' in capsys.readouterr().err
 
 
 def explore(operation: Any, checks: list[Any], headers: dict[str, str]) -> None:

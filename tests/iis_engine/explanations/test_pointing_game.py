@@ -114,7 +114,7 @@ def told(what: str, rates: Rates) -> Rates:
 
 def transformer(folder: Path, pool: str) -> tuple[nn.Module, Backbone]:
     torch.manual_seed(0)
-    arguments = {"img_size": SIDE, "patch_size": 4, "depth": 2, "global_pool": pool}
+    arguments: dict[str, Any] = {"img_size": SIDE, "patch_size": 4, "depth": 2, "global_pool": pool}
     network: Any = timm.create_model("test_vit", **arguments)
     train(network, lambda images: network.forward_head(network.forward_features(images), pre_logits=True), 64, 120, 3e-3)
     save_file(network.state_dict(), folder / "w.safetensors")

@@ -39,8 +39,9 @@ def with_text(digits: Scored) -> Predictor:
     """Prototypes and text concepts side by side, of which eleven are kept."""
     visual, X = digits.family.library, digits.features.X_train
     vectors = torch.nn.functional.normalize(torch.randn(4, X.shape[1], generator=torch.Generator().manual_seed(0)), dim=1)
-    moments = (torch.cat([torch.full((len(visual),), torch.nan, dtype=torch.float64), values]) for values in training_moments(X, vectors))
-    library = ConceptLibrary("combined", torch.cat([visual.vectors, vectors]), (*visual.origins, *("text",) * 4), (), *moments)
+    unset = torch.full((len(visual),), torch.nan, dtype=torch.float64)
+    means, deviations = (torch.cat([unset, values]) for values in training_moments(X, vectors))
+    library = ConceptLibrary("combined", torch.cat([visual.vectors, vectors]), (*visual.origins, *("text",) * 4), (), means, deviations)
     head = torch.randn(len(library) + 1, 10, generator=torch.Generator().manual_seed(1))
     return Predictor(library, 11, head, digits.features.class_names, (*(None,) * len(visual), *NAMES))
 

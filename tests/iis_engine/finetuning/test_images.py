@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_evaluation_sees_the_images_as_scoring_does(dataset: ImageDataset) -> No
 
 
 def test_an_image_is_moved_by_a_sixteenth_of_its_side_at_most_and_its_edge_fills_the_rest() -> None:
-    pixels = np.arange(32 * 32 * 3, dtype=np.int64).reshape(32, 32, 3)
+    pixels: Any = np.arange(32 * 32 * 3, dtype=np.int64).reshape(32, 32, 3)  # distinct values, more than uint8 has
     seen = set[tuple[int, int]]()
     for index in range(200):
         moved = shifted(pixels, (0, 1, index))

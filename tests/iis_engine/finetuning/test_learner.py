@@ -1,4 +1,4 @@
-"""One step of fine-tuning: exact gradients through the hard mask, and the same step however it is divided."""
+"""One step of fine-tuning: exact gradients through the hard mask, equal for any division into batches."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from torch.nn import functional
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.errors import OutOfMemory, SettingError
+from iis_engine.finetuning.heads import Heads
 from iis_engine.finetuning.images import Images, Step
-from iis_engine.finetuning.learner import Heads, Learner, devices_for
+from iis_engine.finetuning.learner import Learner, devices_for
 from iis_engine.heads.sparsify import magnitude_ranks
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_random
@@ -83,7 +84,7 @@ def test_the_gradient_through_the_hard_mask_is_that_of_finite_differences() -> N
     assert checked > 60
 
 
-def test_activations_that_are_dropped_send_no_gradient_to_their_weights() -> None:
+def test_zeroed_activations_pass_no_gradient_to_their_weights() -> None:
     parts = heads(16, sparsity=0.75)
     features = torch.randn(1, 16, generator=torch.Generator().manual_seed(3))
     interpretation_loss(parts, features, torch.tensor([0])).backward()
@@ -93,7 +94,7 @@ def test_activations_that_are_dropped_send_no_gradient_to_their_weights() -> Non
     assert torch.equal(gradient.abs().sum(0) > 0, kept)
 
 
-def test_a_representation_without_any_activation_has_no_gradient_rather_than_none_that_is_a_number() -> None:
+def test_the_gradient_of_a_constant_activation_row_is_zero_and_not_nan() -> None:
     features = torch.zeros(2, 16, requires_grad=True)
     interpretation_loss(heads(16), features, torch.tensor([0, 1])).backward()
     assert features.grad is not None
@@ -139,7 +140,7 @@ def test_a_step_divided_into_small_batches_is_the_same_step(backbone: TorchBackb
 
 
 def make_memory_scarce(monkeypatch: pytest.MonkeyPatch, one: Learner, fails: Callable[[int, int], bool]) -> list[int]:
-    """Let a learner run out of memory at a part by which one it is, from 1, and how many images it has; the list grows with their sizes."""
+    """Make a learner run out of memory where fails(number of the batch from 1, images in it); returns the growing list of batch sizes."""
     sizes, losses = list[int](), one.losses
 
     def scarce(inputs: Tensor, labels: Tensor) -> object:
@@ -175,19 +176,19 @@ def normalised() -> TorchBackbone:
     return loaded
 
 
-def test_batch_normalisation_never_gets_one_image_however_little_memory_there_is(
+def test_batch_normalisation_never_gets_one_image_when_memory_is_scarce(
     normalised: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = learner(normalised)
     sizes = make_memory_scarce(monkeypatch, one, lambda _, size: size > 3)
     one.step(step_of(images), 1e-2)
     assert sizes == [7, 2, 3, 2]
-    make_memory_scarce(monkeypatch, one, lambda *_: True)
+    make_memory_scarce(monkeypatch, one, lambda _number, _size: True)
     with pytest.raises(OutOfMemory, match="Not even two images fit"):
         one.step(step_of(images), 1e-2)
 
 
-def test_one_image_a_batch_is_refused_where_batch_normalisation_trains(normalised: TorchBackbone) -> None:
+def test_batches_of_one_image_are_refused_where_batch_normalisation_is_trained(normalised: TorchBackbone) -> None:
     with pytest.raises(SettingError, match="batch_size must be 2 or more for this network") as refused:
         learner(normalised, batch_size=1)
     assert refused.value.param == "batch_size"
@@ -211,7 +212,7 @@ def test_a_network_of_which_not_one_image_fits_is_refused(backbone: TorchBackbon
         one.step(step_of(images), 1e-2)
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_runtime_errors_are_raised(backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_inputs: Tensor, _labels: Tensor) -> object:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
@@ -221,7 +222,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: TorchBackbone
         one.step(step_of(images), 1e-2)
 
 
-def test_a_loss_that_is_no_number_names_the_learning_rate(backbone: TorchBackbone, images: Images) -> None:
+def test_a_loss_that_is_not_finite_names_the_learning_rate(backbone: TorchBackbone, images: Images) -> None:
     one = learner(backbone)
     one.step(step_of(images), 1e30)
     with pytest.raises(SettingError, match="send a smaller learning_rate") as refused:
@@ -229,7 +230,7 @@ def test_a_loss_that_is_no_number_names_the_learning_rate(backbone: TorchBackbon
     assert (refused.value.code, refused.value.param) == ("training_diverged", "learning_rate")
 
 
-def test_in_the_control_g_cls_learns_and_f_does_not_learn_from_it(backbone: TorchBackbone, images: Images) -> None:
+def test_in_the_control_g_cls_is_trained_without_effect_on_f(backbone: TorchBackbone, images: Images) -> None:
     with_library, without = learner(backbone, 0.0), learner(backbone, 0.0)
     without.heads.library = ConceptLibrary("random", -with_library.heads.library.vectors.flip(0), ("random",) * 12, ((),) * 12)
     before = copy.deepcopy(with_library.heads.g_cls.weight)
@@ -242,7 +243,7 @@ def test_in_the_control_g_cls_learns_and_f_does_not_learn_from_it(backbone: Torc
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_a_new_library_starts_from_its_own_head_and_forgets_the_old_ones_moments(backbone: TorchBackbone, images: Images) -> None:
+def test_a_new_library_starts_from_its_own_head_with_fresh_optimiser_state(backbone: TorchBackbone, images: Images) -> None:
     one = learner(backbone)
     one.step(step_of(images), 1e-2)
     g_cls = torch.ones(13, CLASSES)

@@ -1,4 +1,4 @@
-"""Which weights of a network train, what behaves as in training meanwhile, and that f stays f."""
+"""Trained weights of a network, the mode of its layers, and the equality of the trained and the scored f."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def loaded(spec: BackboneSpec, folder: Path) -> TorchBackbone:
     ids=["timm", "timm-tokens", "layer", "torchvision", "open_clip"],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_the_path_that_trains_is_the_f_that_is_scored(spec: BackboneSpec, tmp_path: Path) -> None:
+def test_the_trained_representation_equals_the_scored_one(spec: BackboneSpec, tmp_path: Path) -> None:
     backbone = loaded(spec, tmp_path)
     f = Representation(backbone.copy_network(), spec.layer, None)
     features = f(IMAGES)
@@ -81,13 +81,12 @@ def test_the_last_stage_is_what_its_architecture_calls_one(architecture: str, st
 
 
 def replica_of(module: nn.Module) -> nn.Module:
-    """What DataParallel puts on each device: a shallow copy that shares its hooks with the original."""
-    replica: nn.Module = module._replicate_for_data_parallel()
-    for name, parameter in module._parameters.items():
+    """The copy that DataParallel puts on each device: shallow, with the hooks of the original."""
+    replica: nn.Module = module._replicate_for_data_parallel()  # pyright: ignore[reportPrivateUsage]
+    for name, parameter in module.named_parameters(recurse=False):
         setattr(replica, name, parameter)
-    for name, child in module._modules.items():
-        if child is not None:
-            setattr(replica, name, replica_of(child))
+    for name, child in module.named_children():
+        setattr(replica, name, replica_of(child))
     return replica
 
 
@@ -101,7 +100,7 @@ def test_copies_that_run_in_threads_do_not_mix_their_images(spec: BackboneSpec, 
     expected = [f(batch) for batch in batches]
     replicas = [replica_of(f) for _ in batches]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda replica, batch: replica(batch), replicas, batches))
+        found = list(pool.map(nn.Module.__call__, replicas, batches))
     assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
 
 
@@ -140,7 +139,7 @@ def test_with_the_head_alone_nothing_of_f_moves(tmp_path: Path) -> None:
     trained, f, parts = first_parts("head", BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path)
     assert parts == set()
     assert trained.moving_state() == {}
-    trained.learn()
+    trained.train()
     before = {key: tensor.clone() for key, tensor in f.module.state_dict().items()}
     f(IMAGES)
     assert all(torch.equal(before[key], tensor) for key, tensor in f.module.state_dict().items())
@@ -167,11 +166,11 @@ def test_batch_statistics_move_where_weights_train_and_stay_where_they_are_froze
     f = with_statistics(tmp_path)
     trained = TrainedWeights(f, "last", DRY, untrained=False)
     before = {name: norm.running_mean.clone() for name, norm in norms(f).items() if norm.running_mean is not None}
-    trained.learn()
+    trained.train()
     f(IMAGES)
     moved = {name for name, norm in norms(f).items() if norm.running_mean is not None and not torch.equal(before[name], norm.running_mean)}
     assert moved == {name for name in before if name.startswith("layer4.")}
-    trained.judge()
+    trained.evaluate()
     assert not any(norm.training for norm in norms(f).values())
 
 
@@ -179,9 +178,9 @@ def test_batch_statistics_that_were_folded_into_the_weights_are_not_taken_again(
     """Mean 0 and variance 1 are those of no data: networks converted from integers come so, and batch statistics would undo them."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=False)
-    trained.judge()
+    trained.evaluate()
     before = f(IMAGES)
-    trained.learn()
+    trained.train()
     assert torch.equal(f(IMAGES), before)
     assert (trained.takes_batch_statistics, trained.folded_count) == (False, len(norms(f)))
 
@@ -191,12 +190,12 @@ def test_batch_statistics_of_an_untrained_network_are_taken(tmp_path: Path) -> N
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=True)
     assert (trained.takes_batch_statistics, trained.folded_count) == (True, 0)
-    trained.learn()
+    trained.train()
     f(IMAGES)
     assert all(norm.running_mean is not None and bool(norm.running_mean.any()) for norm in norms(f).values())
 
 
-def test_frozen_layers_are_no_matter_of_batch_statistics(tmp_path: Path) -> None:
+def test_frozen_batch_normalisation_takes_no_batch_statistics(tmp_path: Path) -> None:
     f = with_statistics(tmp_path)
     assert not TrainedWeights(f, "head", DRY, untrained=False).takes_batch_statistics
     assert TrainedWeights(f, "last", DRY, untrained=False).takes_batch_statistics

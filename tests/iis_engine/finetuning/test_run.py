@@ -1,4 +1,4 @@
-"""Fine-tuning as a whole: resumed to the bit, beside an honest control, and a checkpoint that loads again."""
+"""Fine-tuning runs: bit-exact resume, the control with λ = 0, and checkpoints that load again."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.data.images import load_image
 from iis_engine.errors import ArchitectureError, DataError, LibraryError, SettingError
 from iis_engine.features.extraction import extract_features
+from iis_engine.features.feature_set import FeatureSet
 from iis_engine.finetuning.checkpoint import newest_checkpoint
+from iis_engine.finetuning.finetuned_run import FinetunedRun
 from iis_engine.finetuning.history import EpochRecord, best_epoch, is_stalled
 from iis_engine.finetuning.images import TrainingImages
 from iis_engine.finetuning.network import Representation
-from iis_engine.finetuning.run import FinetunedRun, finetune
+from iis_engine.finetuning.run import finetune, ignore_epoch
 from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
 from iis_engine.finetuning.start import solve_probe, split_images
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing
 
 ImageFolder = Callable[..., Path]
@@ -38,12 +41,12 @@ SMALL = FinetuneSpec(LibrarySpec("prototype", 8), ElementSpec(images_per_class=2
 
 
 class Interrupted(Exception):
-    """What a killed worker is to a test."""
+    """Interruption of a run, as by a killed worker."""
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network whose running statistics are those of images, so that they move."""
+    """A network whose running statistics are those of images, so that training changes them."""
     torch.manual_seed(0)
     network = timm.create_model("test_resnet", num_classes=7).train()
     for _ in range(2):
@@ -69,8 +72,18 @@ def dataset(image_folder: ImageFolder) -> ImageDataset:
     return read_image_folder(image_folder({"dog": 3}, under="test", size=32))
 
 
-def run(backbone: TorchBackbone, dataset: ImageDataset, folder: Path, spec: FinetuneSpec = SMALL, **named: Any) -> FinetunedRun:
-    return finetune(backbone, dataset, spec, **{"seed": 0, "weight": 1.0, "folder": folder, **named})
+def run(
+    backbone: TorchBackbone,
+    dataset: ImageDataset,
+    folder: Path,
+    spec: FinetuneSpec = SMALL,
+    *,
+    weight: float = 1.0,
+    features: FeatureSet | None = None,
+    progress: ProgressCallback = no_progress,
+    on_epoch: Callable[[EpochRecord], None] = ignore_epoch,
+) -> FinetunedRun:
+    return finetune(backbone, dataset, spec, seed=0, weight=weight, folder=folder, features=features, progress=progress, on_epoch=on_epoch)
 
 
 def until(last: int) -> Callable[[EpochRecord], None]:
@@ -101,7 +114,7 @@ def same_end(one: Path, other: Path) -> bool:
     ("optimizer", "kind", "last"),
     [("adamw", "prototype", 2), ("adamw", "cluster", 1), ("sgd", "end2end", 3), ("sgd", "random", 2)],
 )
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, optimizer: Any, kind: Any, last: int
 ) -> None:
     """The library is made anew after two epochs: right at the interruption, or before or after it."""
@@ -118,7 +131,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(
     assert same_end(tmp_path / "whole", tmp_path / "resumed")
 
 
-def test_the_random_state_of_training_is_part_of_what_goes_on(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_a_resumed_run_has_the_random_state_of_an_uninterrupted_one(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
     dropping = load_backbone(replace(SPEC, arguments={"drop_path_rate": 0.5}), checkpoint, device="cpu")
     assert isinstance(dropping, TorchBackbone)
     spec = replace(SMALL, library=LibrarySpec("random", 8), epochs=2)
@@ -152,7 +165,7 @@ def test_batch_normalisation_without_data_trains_in_an_untrained_network_and_els
     assert ["kept these statistics" in warning for warning in made.warnings] == ([] if is_untrained else [True])
 
 
-def test_the_network_as_it_was_trained_is_judged_on_the_test_images(
+def test_the_accuracy_of_the_trained_head_is_that_on_the_test_images(
     classified: Callable[[list[int]], TorchBackbone], dataset: ImageDataset, tmp_path: Path
 ) -> None:
     """By its own classifier, which here is h, against the classes that the whole network names."""
@@ -166,7 +179,7 @@ def test_the_network_as_it_was_trained_is_judged_on_the_test_images(
     assert made.accuracy(features) == pytest.approx(float((named == features.y_test).float().mean()))
 
 
-def test_images_set_aside_give_no_crops_either(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_visual_elements_are_not_cut_from_validation_images(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
     features = extract_features(backbone, dataset, ElementSpec(images_per_class=10), shard_folder=tmp_path / "shards")
     assert features.elements is not None
     split, fit = split_images(features, 0)
@@ -179,14 +192,14 @@ def test_images_set_aside_give_no_crops_either(backbone: TorchBackbone, dataset:
         run(backbone, dataset, tmp_path / "run", features=replace(features, element_refs=()))
 
 
-def test_a_finished_run_is_read_and_not_trained_again(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_a_finished_run_is_read_from_its_file_and_not_trained_again(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
     first = run(backbone, dataset, tmp_path / "run")
     again = run(backbone, dataset, tmp_path / "run", on_epoch=until(1), progress=lambda done, total: pytest.fail("trained again"))
     assert again.history == first.history
     assert all(torch.equal(again.weights[key], first.weights[key]) for key in first.weights)
 
 
-def test_a_damaged_newest_file_is_passed_over_for_the_one_before(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_a_damaged_newest_file_is_skipped_for_the_one_before(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
     whole = run(backbone, dataset, tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     newest = tmp_path / "cut" / "epoch-004.safetensors"
@@ -197,7 +210,7 @@ def test_a_damaged_newest_file_is_passed_over_for_the_one_before(backbone: Torch
     assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
 
 
-def test_only_the_last_two_files_are_kept_and_no_half_one(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_only_the_last_two_files_are_kept_and_no_partial_one(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
     run(backbone, dataset, tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["epoch-003.safetensors", "epoch-004.safetensors"]
 
@@ -222,7 +235,9 @@ def test_the_folder_of_a_run_from_another_classifier_is_refused(
         run(other, dataset, tmp_path / "run", replace(SMALL, epochs=1))
 
 
-def test_training_lowers_the_loss_of_a_library_that_says_little(backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path) -> None:
+def test_training_lowers_the_loss_of_a_library_of_three_random_directions(
+    backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path
+) -> None:
     """Two of three random directions tell two colours badly at first, even by the best head."""
     image_folder({"cat": 12, "dog": 12}, under="train")
     dataset = read_image_folder(image_folder({"cat": 2, "dog": 2}, under="test"))
@@ -270,7 +285,9 @@ def test_the_control_trains_f_and_h_exactly_as_plain_training_does(backbone: Tor
     assert torch.equal(h.bias, kept["h.bias"])
 
 
-def test_both_arms_start_alike_and_part_through_lambda_alone(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_both_arms_start_from_the_same_state_and_differ_in_lambda_alone(
+    backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path
+) -> None:
     """With a rate near zero the arms cannot part: the same images, heads and library give the same losses."""
     spec = replace(SMALL, epochs=1, learning_rate=1e-30)
     (treatment,), (control,) = (run(backbone, dataset, tmp_path / str(weight), spec, weight=weight).history for weight in (1.0, 0.0))
@@ -281,7 +298,7 @@ def test_both_arms_start_alike_and_part_through_lambda_alone(backbone: TorchBack
     assert not torch.equal(*moved)
 
 
-def test_with_the_head_alone_f_stays_and_lambda_changes_nothing_that_is_kept(
+def test_with_the_head_alone_f_is_frozen_and_lambda_changes_no_stored_weight(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
     spec = replace(SMALL, trains="head", epochs=2)
@@ -336,7 +353,7 @@ def test_h_starts_from_the_networks_own_classifier_and_ends_in_it(
     assert torch.equal(made.weights["fc.weight"], newest_tensors(tmp_path / "run")["h.weight"])
 
 
-def test_a_classifier_of_as_many_other_classes_is_no_start(
+def test_a_classifier_of_as_many_other_classes_is_not_the_initial_h(
     classified: Callable[[list[int]], TorchBackbone], dataset: ImageDataset, tmp_path: Path
 ) -> None:
     swapped = classified([1, 0])
@@ -345,12 +362,16 @@ def test_a_classifier_of_as_many_other_classes_is_no_start(
     assert float(functional.cosine_similarity(made.weights["fc.weight"], before).max()) < 0
 
 
-def test_features_at_hand_save_the_extraction_and_change_nothing(
+def test_given_features_replace_the_extraction_and_change_no_number(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = run(backbone, dataset, tmp_path / "plain", replace(SMALL, epochs=1))
     features = extract_features(backbone, dataset, SMALL.elements, shard_folder=tmp_path / "shards")
-    monkeypatch.setattr("iis_engine.finetuning.run.extract_features", lambda *_, **__: pytest.fail("extracted"))
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("extracted")
+
+    monkeypatch.setattr("iis_engine.finetuning.training.extract_features", refuse)
     given = run(backbone, dataset, tmp_path / "given", replace(SMALL, epochs=1), features=features)
     assert untimed(given.history) == untimed(plain.history)
     assert all(torch.equal(given.weights[key], plain.weights[key]) for key in plain.weights)
@@ -382,11 +403,15 @@ def test_the_best_epoch_is_the_earliest_of_equals_and_patience_counts_from_it() 
     assert not is_stalled([], 1)
 
 
-def test_a_run_that_no_longer_gets_better_stops_and_keeps_its_best_weights(
+def test_a_run_without_improvement_stops_and_keeps_its_best_weights(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([(0.5, 0.5), (0.9, 0.5), (0.9, 0.5), (0.1, 0.5)])
-    monkeypatch.setattr("iis_engine.finetuning.run._Run._validate", lambda _: next(accuracies))
+
+    def next_accuracies(_: object) -> tuple[float, float]:
+        return next(accuracies)
+
+    monkeypatch.setattr("iis_engine.finetuning.training.TrainingRun._validate", next_accuracies)
     spec, at_second = replace(SMALL, epochs=9, warmup_epochs=0, patience=2), dict[str, Tensor]()
 
     def look(record: EpochRecord) -> None:
@@ -408,7 +433,7 @@ def test_progress_counts_images_over_all_epochs(backbone: TorchBackbone, dataset
     assert seen == sorted(seen)
 
 
-def test_torchs_random_state_is_left_as_it_was(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_the_random_state_of_torch_is_restored(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
     before = torch.get_rng_state()
     run(backbone, dataset, tmp_path / "run", replace(SMALL, epochs=1))
     assert torch.equal(before, torch.get_rng_state())
@@ -425,7 +450,7 @@ def test_an_onnx_network_is_refused_with_what_to_send_instead(dataset: ImageData
 
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
-def test_a_lambda_that_is_no_weight_is_refused(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, weight: float) -> None:
+def test_an_invalid_lambda_is_refused(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, weight: float) -> None:
     with pytest.raises(SettingError, match="lambda must be a number, 0 or above"):
         run(backbone, dataset, tmp_path / "run", weight=weight)
 
@@ -435,10 +460,10 @@ def test_more_concepts_than_elements_are_refused(backbone: TorchBackbone, datase
         run(backbone, dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("prototype", 200)))
 
 
-def test_classes_of_one_image_leave_nothing_to_validate_on(backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path) -> None:
+def test_classes_of_one_image_are_refused(backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path) -> None:
     image_folder({"cat": 1, "dog": 1}, under="train")
     dataset = read_image_folder(image_folder({"cat": 1, "dog": 1}, under="test"))
-    with pytest.raises(DataError, match="none can be set aside"):
+    with pytest.raises(DataError, match="there are none for validation"):
         run(backbone, dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("random", 8)))
 
 
@@ -468,14 +493,14 @@ def test_a_run_that_diverges_names_the_learning_rate(backbone: TorchBackbone, da
         ({"precision": "half"}, "precision"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, Any], param: str) -> None:
+def test_invalid_settings_are_refused_by_name(wrong: dict[str, Any], param: str) -> None:
     with pytest.raises(SettingError) as refused:
         FinetuneSpec(**wrong)
     assert refused.value.param == param
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="OPTIONAL: half precision and resuming on a GPU; this machine has none")
-def test_on_a_gpu_a_run_in_half_precision_goes_on_to_the_same_weights(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_on_a_gpu_a_run_in_half_precision_resumes_to_the_same_weights(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
     backbone = load_backbone(SPEC, checkpoint, device="cuda")
     assert isinstance(backbone, TorchBackbone)
     whole = run(backbone, dataset, tmp_path / "whole")

@@ -143,6 +143,7 @@ def test_a_job_submitted_while_the_broker_is_down_runs_when_it_returns(service: 
 
 
 def test_a_job_survives_a_restart_of_the_database(service: Service, postgres_server: Any) -> None:
+    service.runtime.settings.lease_seconds = 60  # longer than a restart takes on a busy machine
     with service.frozen_compute() as compute:
         job_id = service.add_check()
         attempt = service.run_aside(job_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app.db.models import Blob, StageArtifact, Upload
 from app.errors import NotFound
@@ -60,6 +60,13 @@ def files(service: Service) -> set[str]:
 def rows(service: Service) -> set[str]:
     with service.runtime.sessions() as session:
         return set(session.scalars(select(Blob.sha256)))
+
+
+def waiting_for_locks(service: Service) -> int:
+    """Number of connections that wait for a lock."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    with service.runtime.sessions() as session:
+        return int(session.scalar(waiting) or 0)
 
 
 def sha256_of(service: Service, upload_id: str) -> str:
@@ -140,8 +147,8 @@ def test_an_upload_that_is_being_deleted_cannot_be_used(service: Service) -> Non
                 require_complete(session, service.owner_id, upload_id)
 
         naming = pool.submit(name)
-        with pytest.raises(TimeoutError):
-            naming.result(0.3)
+        service.wait_until(lambda: waiting_for_locks(service) or naming.done(), 30, "the request to wait for the lock")
+        assert not naming.done()
         collecting.commit()
         with pytest.raises(NotFound):
             naming.result(10)

@@ -130,7 +130,7 @@ def test_figures_are_drawn_from_the_stored_analysis(service: Service, dispatcher
     assert Image.open(io.BytesIO(png)).width > 500
     assert ask(service, dispatcher, "study_figure", study_id, name="agreement", format="svg").startswith(b"<?xml")
     assert (kept(service, "study_analysis"), kept(service, "study_figure")) == (1, 2)
-    with pytest.raises(StageRefused, match="is no evolution") as refused:
+    with pytest.raises(StageRefused, match="is not an evolution") as refused:
         ask(service, dispatcher, "study_figure", study_id, name="evolution", format="png")
     assert refused.value.error["code"] == "figure_absent"
 

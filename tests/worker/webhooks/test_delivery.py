@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -205,13 +206,21 @@ def test_slow_and_endless_responses_end_in_time_and_delay_no_other_delivery(hook
 
 
 def test_parallel_deliveries_are_limited_by_owner_and_webhook(hooks: Hooks, receiver: Receiver) -> None:
-    receiver.answers["/hang"] = lambda _: time.sleep(1)
+    released = threading.Event()
+
+    def hang(_: object) -> None:
+        released.wait(60)
+
+    receiver.answers["/hang"] = hang
     for _ in range(6):
         hooks.add_deliveries(hooks.add(receiver.url("/hang"))[0], 5)
-    with hooks.sender(total_seconds=2) as sender:
-        assert sender.send_due() == PARALLEL_PER_OWNER
-        assert max(sender._of_webhook.values()) <= PARALLEL_PER_WEBHOOK
-        assert sender.send_due() == 0
+    with hooks.sender(total_seconds=60) as sender:
+        try:
+            assert sender.send_due() == PARALLEL_PER_OWNER
+            assert max(sender._of_webhook.values()) <= PARALLEL_PER_WEBHOOK
+            assert sender.send_due() == 0
+        finally:
+            released.set()
 
 
 def test_a_delivery_lost_before_its_outcome_is_recorded_is_sent_again_with_the_same_id(hooks: Hooks, receiver: Receiver) -> None:

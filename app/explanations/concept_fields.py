@@ -1,4 +1,4 @@
-"""What a worker answers in numbers of concepts, dressed in their phrases, crops and links. Asks nobody."""
+"""Add phrases, crops and links to the concept indexes of a worker's answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNKNOWN = {"label": None, "origin": "unknown", "exemplars": list[Any]()}
 
 
 class ConceptNames:
-    """The concepts of a library that an answer speaks of.
+    """The concepts of a library that an answer names.
 
     Parameters
     ----------
@@ -41,5 +41,5 @@ class ConceptNames:
 
 
 def concepts_in(answer: dict[str, Any], *lists: str) -> list[int]:
-    """The concepts that the named lists of an answer speak of."""
+    """The concepts in the named lists of an answer."""
     return [one["concept"] for name in lists for one in answer[name]]
