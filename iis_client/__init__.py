@@ -1,4 +1,4 @@
-"""The service from Python: `from iis_client import IISClient`. Needs httpx alone; nothing of the service is imported."""
+"""Python client of the Inherent Interpretability Score service: `from iis_client import IISClient`."""
 
 from __future__ import annotations
 

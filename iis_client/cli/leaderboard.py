@@ -1,4 +1,4 @@
-"""The command that ranks what was scored. How a board looks is in iis_client.cli.output.studies."""
+"""The command `iis leaderboard`. Its table is in iis_client.cli.output.studies."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from iis_client.client import IISClient
 
 
 def leaderboard(
-    board: Annotated[str | None, typer.Option(help="Which one, as another leaderboard names it.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Of which data set (dst_…).")] = None,
-    library: Annotated[str | None, typer.Option(help="Through which library: a kind, or combined(…).")] = None,
-    concepts: Annotated[int | None, typer.Option(help="M, how many concepts.", min=0)] = None,
-    protocol: Annotated[ProtocolChoice | None, typer.Option(help="Computed how.")] = None,
+    board: Annotated[str | None, typer.Option(help="Id of a leaderboard, as listed below another leaderboard.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set (dst_…).")] = None,
+    library: Annotated[str | None, typer.Option(help="Concept library: a kind, or combined(…).")] = None,
+    concepts: Annotated[int | None, typer.Option(help="Number of concepts M.", min=0)] = None,
+    protocol: Annotated[ProtocolChoice | None, typer.Option(help="Scoring protocol.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank your models by IIS, those that were scored alike, with ties shown as ties."""
+    """Rank your models by IIS among scores with the same settings; ties are marked."""
     terminal = Terminal()
     with IISClient() as client:
         found = client.leaderboard(

@@ -1,4 +1,4 @@
-"""The commands on vocabularies: those that ship with the service, and concept sets of one's own."""
+"""The commands `iis vocabulary`: shipped vocabularies and the user's own concept sets."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Annotated
 import typer
 
 from iis_client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values
-from iis_client.cli.output.concepts import concept_set_table, counted, dropped_phrase_table, version_table
+from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, read_reference, read_vlm, register_vlm, wait_for_phrases
+from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_reference, parse_vlm, register_vlm, wait_for_phrases
 from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
 from iis_client.resources.concept_sets import PhraseFormat
 from iis_client.types.concepts import ConceptSet, ConceptSetVersion, DroppedPhrase
 
-app = typer.Typer(name="vocabulary", help="Phrases to read a representation in: shipped ones and your own.", no_args_is_help=True)
+app = typer.Typer(name="vocabulary", help="List, show, add, download and delete vocabularies (concept sets).", no_args_is_help=True)
 
 ReferenceArgument = Annotated[str, typer.Argument(metavar="ID", help="A shipped name, cst_…, or cst_…@VERSION.")]
 
 
 class FormatChoice(StrEnum):
-    """Files that phrases can be written to."""
+    """File formats of phrases."""
 
     txt = "txt"
     json = "json"
@@ -33,7 +33,7 @@ class FormatChoice(StrEnum):
 
 @app.command("list")
 def list_all(as_json: JsonOption = False) -> None:
-    """List the vocabularies that ship with the service, and yours, newest first."""
+    """List the shipped vocabularies, then yours, newest first."""
     with IISClient() as client:
         found = [*client.shipped_concept_sets(), *client.concept_sets()]
     terminal = Terminal()
@@ -45,8 +45,8 @@ def list_all(as_json: JsonOption = False) -> None:
 
 @app.command()
 def show(vocabulary: ReferenceArgument, as_json: JsonOption = False) -> None:
-    """Show what a vocabulary is, and which phrases were left out of it and why."""
-    name, number = read_reference(vocabulary)
+    """Show a vocabulary, its excluded phrases and the reasons."""
+    name, number = parse_reference(vocabulary)
     with IISClient() as client:
         found = client.concept_set(name)
         version = client.concept_set_version(name, number or found["latest_version"])
@@ -59,7 +59,7 @@ def versions(
     vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A shipped name, or cst_….")], as_json: JsonOption = False
 ) -> None:
     """List the versions of a vocabulary, newest first."""
-    name = _whole_set(vocabulary, "A version has no versions of its own")
+    name = _require_no_version(vocabulary, "A version has no versions")
     with IISClient() as client:
         found = list(client.concept_set_versions(name))
     terminal = Terminal()
@@ -76,31 +76,34 @@ def add(
     ] = None,
     *,
     from_classes: Annotated[
-        str | None, typer.Option(metavar="DATASET", help="Gather them from the class names of this data set (dst_…), in place of FILE.")
+        str | None,
+        typer.Option(metavar="DATASET", help="Generate the phrases from the class names of this data set (dst_…) instead of FILE."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it; the name of the file or of the data set by default.")] = None,
-    to: Annotated[str | None, typer.Option(metavar="ID", help="Make it the next version of this concept set of yours.")] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="ID", help="Leave out phrases close to a class of this data set (dst_…).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the vocabulary; default: the name of the file or of the data set.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="ID", help="Add the phrases as a new version of this concept set (cst_…).")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="Exclude phrases close to a class name of this data set (dst_…).")
+    ] = None,
     vlm: VlmOption = None,
     vlm_arg: VlmArgOption = None,
     vlm_preprocess: VlmPreprocessOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a vocabulary of a file or of class names; with --vlm, phrases that mean nearly the same are left out too."""
+    """Create a vocabulary from a file or from class names; with --vlm, near-duplicate phrases are excluded too."""
     terminal = Terminal(quiet=as_json)
     if (file is None) == (from_classes is None):
-        raise ConfigurationError("Give a FILE of phrases or --from-classes DATASET (dst_…), one of the two.")
+        raise ConfigurationError("Give either a FILE of phrases or --from-classes DATASET (dst_…).")
     if to is not None and name is not None:
-        raise ConfigurationError("A version has its concept set's name; leave out --name or --to.")
+        raise ConfigurationError("A version has the name of its concept set; leave out --name or --to.")
     arguments, overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     if vlm is None and (arguments or overrides):
-        raise ConfigurationError("--vlm-arg and --vlm-preprocess describe --vlm; give that too.")
-    source = read_vlm(vlm, arguments, overrides) if vlm is not None else None
+        raise ConfigurationError("--vlm-arg and --vlm-preprocess require --vlm; give it too.")
+    source = parse_vlm(vlm, arguments, overrides) if vlm is not None else None
     with IISClient() as client:
         vlm_id = None
         if source is not None:
             model = register_vlm(client, terminal, source)
-            with terminal.busy("A worker loads the vision-language model"):
+            with terminal.spinner("A worker loads the vision-language model"):
                 vlm_id = client.wait_until_ready(model)["id"]
         if to is not None:
             made = client.add_concept_set_version(to, file, from_classes=from_classes, vlm=vlm_id, dataset=dataset)
@@ -115,13 +118,15 @@ def add(
 def download(
     vocabulary: ReferenceArgument,
     *,
-    phrase_format: Annotated[FormatChoice | None, typer.Option("--format", help="As the output's name says; else txt.")] = None,
+    phrase_format: Annotated[
+        FormatChoice | None, typer.Option("--format", help="File format; default: by the suffix of --output, else txt.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Save it here; else it goes to standard output.", dir_okay=False)
+        Path | None, typer.Option("--output", "-o", help="File to save the phrases to; default: standard output.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Write the phrases of a vocabulary as a file that `add` takes again."""
-    name, number = read_reference(vocabulary)
+    """Download the phrases of a vocabulary in a format that `add` accepts."""
+    name, number = parse_reference(vocabulary)
     chosen = phrase_format.value if phrase_format is not None else _format_of(output)
     with IISClient() as client:
         content = client.download_concept_set(name, chosen, number)
@@ -134,17 +139,17 @@ def download(
 
 @app.command()
 def delete(vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A concept set of yours (cst_…).")]) -> None:
-    """Delete a vocabulary of yours with all its versions; scores that were made with it stay."""
-    name = _whole_set(vocabulary, "A version cannot be deleted alone")
+    """Delete a vocabulary of yours with all its versions; existing scores are kept."""
+    name = _require_no_version(vocabulary, "A single version cannot be deleted")
     with IISClient() as client:
         client.delete_concept_set(name)
     Terminal().note(f"Deleted {name}.")
 
 
-def _whole_set(given: str, why: str) -> str:
-    name, number = read_reference(given)
+def _require_no_version(reference: str, reason: str) -> str:
+    name, number = parse_reference(reference)
     if number is not None:
-        raise ConfigurationError(f"{why}; name the set, {name}, not {given}.")
+        raise ConfigurationError(f"{reason}; give the concept set, {name}, not {reference}.")
     return name
 
 
@@ -158,8 +163,8 @@ def _show(terminal: Terminal, found: ConceptSet, version: ConceptSetVersion, as_
         terminal.show(found["description"])
     if version["error"]:
         terminal.show(version["error"]["message"])
-    reasons = counted(Counter(each["reason"] for each in dropped))
-    terminal.show(f"{version['phrase_count']} phrases" + (f"; {len(dropped)} left out: {reasons}." if dropped else "."))
+    reasons = format_counts(Counter(each["reason"] for each in dropped))
+    terminal.show(f"{version['phrase_count']} phrases" + (f"; {len(dropped)} excluded: {reasons}." if dropped else "."))
     if dropped:
         terminal.show(dropped_phrase_table(dropped))
 
@@ -173,4 +178,4 @@ def _format_of(output: Path | None) -> PhraseFormat:
         case ".csv":
             return "csv"
         case _:
-            raise ConfigurationError(f"Phrases can be saved as {', '.join(PHRASE_SUFFIXES)}; name the file so, or say --format.")
+            raise ConfigurationError(f"Phrases can be saved as {', '.join(PHRASE_SUFFIXES)}; change the suffix, or give --format.")

@@ -11,7 +11,7 @@ from iis_client.types.api_keys import ApiKey, NewApiKey, Quotas, Scope
 PATH = "/v1/api-keys"
 
 
-class Keys(Connection):
+class ApiKeys(Connection):
     """Calls on API keys, all of which need one with the scope admin, and on quotas."""
 
     def create_key(self, name: str, *, scopes: Sequence[Scope] | None = None, expires_at: str | None = None) -> NewApiKey:

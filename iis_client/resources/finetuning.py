@@ -109,7 +109,7 @@ class Finetuning(Connection):
                     break
                 except (httpx.TransportError, ServiceError) as lost:
                     attempt += 1
-                    self._transport.pause_or_give_up(attempt, lost)
+                    self._transport.wait_before_retry(attempt, lost)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)

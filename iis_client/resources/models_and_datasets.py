@@ -16,7 +16,7 @@ from iis_client.types.scores import Dataset, Model, Role
 CheckedRow = TypeVar("CheckedRow", Model, Dataset, ConceptSetVersion)
 
 
-class Inputs(Connection):
+class ModelsAndDatasets(Connection):
     """Calls on models and data sets."""
 
     def create_model(
@@ -35,7 +35,7 @@ class Inputs(Connection):
         layer: str | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         name: str | None = None,
-        progress: uploads.Progress | None = None,
+        progress: uploads.UploadProgress | None = None,
     ) -> Model:
         """Register a backbone or a vision-language model; it is `pending` until a worker has loaded it (`wait_until_ready`).
 
@@ -83,7 +83,7 @@ class Inputs(Connection):
         test_share: float | None = None,
         split_seed: int | None = None,
         name: str | None = None,
-        progress: uploads.Progress | None = None,
+        progress: uploads.UploadProgress | None = None,
     ) -> Dataset:
         """Register a data set; it is `pending` until a worker has read it (`wait_until_ready`).
 

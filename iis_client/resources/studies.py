@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from iis_client.errors import WaitTimeoutError
 from iis_client.transport.connection import Connection, given
-from iis_client.transport.http import DRAWN_TIMEOUT_SECONDS
+from iis_client.transport.http import FIGURE_TIMEOUT_SECONDS
 from iis_client.transport.polling import LONG_POLL_MARGIN_SECONDS, UNAPPLIED_PAUSE_SECONDS
 from iis_client.types.scores import Elements, Library
 from iis_client.types.studies import (
@@ -162,11 +162,11 @@ class Studies(Connection):
     def study_table(self, study: str, table_format: TableFormat = "csv") -> bytes:
         """What the jobs that succeeded so far have found, one row each; as Parquet with the points of every curve."""
         path = f"{PATH}/{study}/table.{table_format}"
-        return self._transport.send("GET", path, read_timeout_seconds=DRAWN_TIMEOUT_SECONDS).content
+        return self._transport.send("GET", path, read_timeout_seconds=FIGURE_TIMEOUT_SECONDS).content
 
     def study_analysis(self, study: str) -> StudyAnalysis:
         """Correlations with their intervals, evolution, ablations, agreement: the statistics of what there is so far."""
-        response = self._transport.send("GET", f"{PATH}/{study}/analysis", read_timeout_seconds=DRAWN_TIMEOUT_SECONDS)
+        response = self._transport.send("GET", f"{PATH}/{study}/analysis", read_timeout_seconds=FIGURE_TIMEOUT_SECONDS)
         return cast("StudyAnalysis", response.json())
 
     def study_figure(self, study: str, figure: StudyFigure = "iis_accuracy", image_format: Literal["png", "svg"] = "png") -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from iis_client.transport import uploads
 from iis_client.transport.address import find_address
-from iis_client.transport.http import DRAWN_TIMEOUT_SECONDS, Transport
+from iis_client.transport.http import FIGURE_TIMEOUT_SECONDS, Transport
 from iis_client.transport.packing import as_one_file
 from iis_client.transport.polling import pages
 from iis_client.types.scores import Upload
@@ -45,7 +45,7 @@ class Connection:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def upload(self, path: str | Path, progress: uploads.Progress | None = None) -> Upload:
+    def upload(self, path: str | Path, progress: uploads.UploadProgress | None = None) -> Upload:
         """Send a file, or a folder as one tar; goes on where an earlier attempt with the same content stopped.
 
         Parameters
@@ -71,7 +71,7 @@ class Connection:
         return self._transport.send("POST", path, json=fields).json()
 
     def _figure(self, path: str, query: Mapping[str, str | None]) -> bytes:
-        return self._transport.send("GET", path, params=given(query), read_timeout_seconds=DRAWN_TIMEOUT_SECONDS).content
+        return self._transport.send("GET", path, params=given(query), read_timeout_seconds=FIGURE_TIMEOUT_SECONDS).content
 
     def _pages(self, path: str, **filters: str | None) -> Iterator[Any]:
         return pages(self._transport, path, given(filters))

@@ -46,7 +46,7 @@ def follow(transport: Transport, job: str, last_event_id: int | None = None) -> 
                         return
         except (httpx.TransportError, ServiceError) as lost:
             attempt += 1
-            transport.pause_or_give_up(attempt, lost)
+            transport.wait_before_retry(attempt, lost)
             continue
         if transport.send("GET", f"/v1/jobs/{job}").json()["state"] in FINISHED_STATES:
             return

@@ -20,7 +20,7 @@ MAX_PARTS = 10_000
 PARALLEL_PARTS = 4
 JOINED_BYTES_PER_SECOND = 20 * 1024 * 1024  # of a slow store; the service reads and hashes the whole file before it answers
 
-Progress = Callable[[int, int], None]  # bytes there, bytes in all
+UploadProgress = Callable[[int, int], None]  # bytes there, bytes in all
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def plan_parts(size_bytes: int, part_bytes: int = PART_BYTES) -> list[Part]:
     return [Part(number, start, min(part_bytes, size_bytes - start)) for number, start in enumerate(starts, 1)]
 
 
-def send_file(transport: Transport, path: Path, progress: Progress | None = None) -> Upload:
+def send_file(transport: Transport, path: Path, progress: UploadProgress | None = None) -> Upload:
     """Upload a file. Content that was sent before is not sent again; of an attempt that broke off only the missing parts are.
 
     Raises
@@ -118,7 +118,7 @@ def _send_part(transport: Transport, upload: str, path: Path, part: Part, tell: 
 class _Tally:
     """Adds up what several threads have sent and passes it on."""
 
-    def __init__(self, total: int, progress: Progress) -> None:
+    def __init__(self, total: int, progress: UploadProgress) -> None:
         self._total = total
         self._progress = progress
         self._done = 0

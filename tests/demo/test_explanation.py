@@ -1,4 +1,4 @@
-"""What the demo says of a prediction that is wrong."""
+"""The demo's sentence on a wrong prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABELS = ("a loop", "a stem", "an empty centre")
 
 
 class Service:
-    """Answers with one wrong prediction and what speaks for it."""
+    """A client that answers with one wrong prediction and its supporting concepts."""
 
     def __init__(self, contributions: tuple[float, ...]) -> None:
         self.contributions = contributions
@@ -31,12 +31,12 @@ class Service:
 
 
 @pytest.mark.parametrize(
-    ("contributions", "spoke"),
+    ("contributions", "concepts"),
     [
         ((2.0, 0.006, 0.004), "“a loop” +2.00, “a stem” +0.01."),
-        ((0.004, 0.003, 0.0), "no concepts visibly."),
+        ((0.004, 0.003, 0.0), "none above 0.005."),
     ],
 )
-def test_concepts_that_add_nothing_at_the_printed_digits_are_not_named(tmp_path: Any, contributions: tuple[float, ...], spoke: str) -> None:
-    (said,) = explain_two(cast("IISClient", Service(contributions)), "job_1", tmp_path / "sheet.png")
-    assert said == f"It takes test/3/1.png for 7 (0.81). For 7 rather than 3 speak: {spoke}"
+def test_concepts_whose_contribution_prints_as_zero_are_not_listed(tmp_path: Any, contributions: tuple[float, ...], concepts: str) -> None:
+    (sentence,) = explain_two(cast("IISClient", Service(contributions)), "job_1", tmp_path / "sheet.png")
+    assert sentence == f"Wrong prediction: test/3/1.png as 7 (0.81). Concepts for 7 against 3: {concepts}"

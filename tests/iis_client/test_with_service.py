@@ -196,7 +196,7 @@ def test_the_command_shows_concepts_of_a_job_or_a_library_though_they_have_no_na
     assert shown.stdout.count("unnamed") == 50
     assert "a data set of features has no images to compare with phrases" in shown.stdout
     assert iis("concepts", client.result(scored)["library"]).stdout == shown.stdout
-    assert "Nothing was left out." in iis("concepts", scored, "--dropped").stdout
+    assert "No phrase was excluded." in iis("concepts", scored, "--dropped").stdout
 
 
 def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: RunCommand, digits_features: Path) -> None:
@@ -214,9 +214,9 @@ def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: Ru
         (["cancel", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "lib_00000000000000000000000000"], "There is no concept library"),
-        (["score", "--arch", "timm:resnet18", "--data", "."], "Give a CHECKPOINT file or --pretrained TAG"),
+        (["score", "--arch", "timm:resnet18", "--data", "."], "Give either a CHECKPOINT file or --pretrained TAG"),
         (["score", "--pretrained", "a1_in1k", "--data", "."], "--arch"),
-        (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features carries the representation itself"),
+        (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features contains the representation"),
         (["score", "--pretrained", "x", "--arch", "timm:resnet18", "--data", ".", "--arg", "in_chans"], "--arg takes key=value"),
         (["score", "--features", "{features}", "--part", "cluster"], "--part takes kind:M"),
         (["score", "--features", "{features}", "--plot", "missing/arr.png"], "There is no folder missing"),

@@ -1,4 +1,4 @@
-"""Concepts and phrases as tables for a terminal. Where they are printed is decided in iis_client.cli.output.terminal."""
+"""Tables of concepts, phrases and vocabularies."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from iis_client.types.explanations import ConceptRef
 UNNAMED = "unnamed"
 REASON_WORDS = {
     "too_long": "too long",
-    "class_name": "names a class",
+    "class_name": "contains a class name",
     "repeated": "repeated",
     "near_class": "close to a class name",
     "near_phrase": "close to another phrase",
     "clip_cutoff": "below the clip cutoff",
     "interpretability_cutoff": "below the interpretability cutoff",
-    "beyond_count": "beyond the count asked for",
+    "beyond_count": "beyond the requested count",
 }
 FIGURE_WORDS = {  # in the order of the columns
     "group": "group",
@@ -33,28 +33,29 @@ FIGURE_WORDS = {  # in the order of the columns
 
 
 def concept_table(concepts: Sequence[Concept]) -> Table:
-    """The concepts of a library: each phrase with how well it is seen, each name with how sure it is."""
+    """One row per concept: phrases with their similarity, names with their score and margin."""
     combined = len({concept["origin"] for concept in concepts}) > 1
     return _table("Concepts", [_concept(concept, combined) for concept in concepts])
 
 
 def dropped_concept_table(dropped: Sequence[DroppedConcept]) -> Table:
-    """The phrases that became no concept, with the figures behind it."""
+    """One row per phrase that a text library excluded, with the reason and its measurements."""
     return _table(
-        "Left out", [{"phrase": each["text"], "reason": _reason(each["reason"]), **_figures(each["details"])} for each in dropped]
+        "Excluded phrases",
+        [{"phrase": each["text"], "reason": _reason(each["reason"]), **_measurements(each["details"])} for each in dropped],
     )
 
 
 def dropped_phrase_table(dropped: Sequence[DroppedPhrase]) -> Table:
-    """The phrases that a concept set left out, with what they are too close to."""
+    """One row per phrase that a concept set excluded, with the reason and what it is too close to."""
     return _table(
-        "Left out",
+        "Excluded phrases",
         [
             {
                 "phrase": each["text"],
                 "reason": _reason(each["reason"]),
                 "close to": each["other"] or "",
-                "similarity": _shown(each["similarity"]),
+                "similarity": _format_value(each["similarity"]),
             }
             for each in dropped
         ],
@@ -62,10 +63,10 @@ def dropped_phrase_table(dropped: Sequence[DroppedPhrase]) -> Table:
 
 
 def concept_set_table(concept_sets: Sequence[ConceptSet]) -> Listing:
-    """A list of concept sets."""
+    """One row per concept set."""
     return Listing(
         "Vocabularies",
-        (Heading("id"), Heading("version"), Heading("name", folds=True), Heading("covers", folds=True)),
+        (Heading("id"), Heading("version"), Heading("name", wraps=True), Heading("description", wraps=True)),
         [
             (
                 each["id"],
@@ -79,7 +80,7 @@ def concept_set_table(concept_sets: Sequence[ConceptSet]) -> Listing:
 
 
 def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
-    """The versions of a concept set; shipped ones were never made."""
+    """One row per version of a concept set; shipped versions have no time of creation."""
     return _table(
         "Versions",
         [
@@ -87,7 +88,7 @@ def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
                 "number": str(each["number"]),
                 "state": each["state"],
                 "phrases": str(each["phrase_count"]),
-                "left out": str(each["dropped_count"]),
+                "excluded": str(each["dropped_count"]),
                 "created": minute(each["created_at"]),
             }
             for each in versions
@@ -95,17 +96,17 @@ def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
     )
 
 
-def counted(reasons: Mapping[str, int]) -> str:
-    """How many for which reason, most first: `12 repeated, 3 too long`."""
+def format_counts(reasons: Mapping[str, int]) -> str:
+    """Format counts by reason, highest first: `12 repeated, 3 too long`."""
     return ", ".join(f"{count} {_reason(reason)}" for reason, count in Counter(reasons).most_common())
 
 
-def known_as(concept: ConceptRef) -> str:
-    """A concept in words, or an image that shows it where it has none."""
+def concept_name(concept: ConceptRef) -> str:
+    """Name of a concept; without one, the image of an exemplar."""
     if concept["label"]:
         return concept["label"]
-    shown_in = next((exemplar["image"] for exemplar in concept["exemplars"] if exemplar.get("image")), None)
-    return f"{UNNAMED}, as in {shown_in}" if shown_in else UNNAMED
+    image = next((exemplar["image"] for exemplar in concept["exemplars"] if exemplar.get("image")), None)
+    return f"{UNNAMED}, as in {image}" if image else UNNAMED
 
 
 def _concept(concept: Concept, combined: bool) -> dict[str, str]:
@@ -116,31 +117,31 @@ def _concept(concept: Concept, combined: bool) -> dict[str, str]:
     if details is None:
         return row
     if "names" not in details:
-        return row | _figures(details)
+        return row | _measurements(details)
     for nearest in details["names"][:1]:
-        row |= {"nearest phrase": nearest["phrase"], "score": _shown(nearest["score"])}
-    return row | {"margin": _shown(details["margin"])}
+        row |= {"nearest phrase": nearest["phrase"], "score": _format_value(nearest["score"])}
+    return row | {"margin": _format_value(details["margin"])}
 
 
-def _figures(details: Mapping[str, object]) -> dict[str, str]:
-    known = {words: _shown(details[name]) for name, words in FIGURE_WORDS.items() if name in details}
-    return known | {name: _shown(value) for name, value in details.items() if name not in FIGURE_WORDS}
+def _measurements(details: Mapping[str, object]) -> dict[str, str]:
+    known = {words: _format_value(details[name]) for name, words in FIGURE_WORDS.items() if name in details}
+    return known | {name: _format_value(value) for name, value in details.items() if name not in FIGURE_WORDS}
 
 
 def _reason(code: str) -> str:
     return REASON_WORDS.get(code, code.replace("_", " "))
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _table(title: str, rows: Sequence[Mapping[str, str]]) -> Table:
-    """A row for each; a column for whatever any of them says, in the order it is first said."""
+    """Build a table with a column for every key of the rows, in order of first appearance."""
     headers = list(dict.fromkeys(header for row in rows for header in row))
     table = Table(*(Column(header, overflow="fold") for header in headers), title=title)
     for row in rows:
-        table.add_row(*(Text(row.get(header, "")) for header in headers))  # as Text, since phrases may have brackets
+        table.add_row(*(Text(row.get(header, "")) for header in headers))  # as Text, since phrases can contain brackets
     return table

@@ -1,4 +1,4 @@
-"""A list of jobs for a terminal: a row for each, and beneath a line for each that failed or is at work."""
+"""Table of jobs; below it one line per failed or running job."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ AnyJob = Job | BatchJob | FinetuneJob
 HEADINGS = (
     Heading("job"),
     Heading("state"),
-    Heading("what", folds=True),
-    Heading("made"),
+    Heading("task", wraps=True),
+    Heading("created"),
     Heading("model"),
     Heading("data set"),
     Heading("protocol"),
-    Heading("through or of"),  # the library it reads through, or the job whose predictions it explains
+    Heading("library or job"),  # the fitted library that is reused, or the job whose predictions are explained
 )
 
 
 def job_table(jobs: Sequence[AnyJob]) -> Listing:
-    """A row for each job."""
+    """One row per job."""
     return Listing("", HEADINGS, [_row(job) for job in jobs], [note for job in jobs if (note := _note(job))])
 
 
 def _row(job: AnyJob) -> tuple[str, ...]:
-    what, protocol, of = _what(job)
-    return job["id"], job["state"], what, minute(job["created_at"]), job["model"] or "features", job["dataset"], protocol, of
+    task, protocol, source = _task(job)
+    return job["id"], job["state"], task, minute(job["created_at"]), job["model"] or "features", job["dataset"], protocol, source
 
 
-def _what(job: AnyJob) -> tuple[str, str, str]:
-    """What a job does in few words, by which protocol, and what it was made from."""
+def _task(job: AnyJob) -> tuple[str, str, str]:
+    """Task of a job in a few words, its protocol, and the library or job that it uses."""
     if "library" not in job:
-        return "explains", "", job["job"]
+        return "explain", "", job["job"]
     if "seeds" in job:
-        return f"fine-tunes by {job['library']['kind']} {job['library'].get('concept_count', '')}".rstrip(), "", ""
+        return f"fine-tune, {job['library']['kind']} {job['library'].get('concept_count', '')}".rstrip(), "", ""
     library = job["library"]
     return _library(library) or "score", job["protocol"], library.get("id") or ""
 
@@ -49,12 +49,12 @@ def _library(library: Library) -> str:
 
 
 def _note(job: AnyJob) -> str:
-    """Why a job failed, or how far it is."""
+    """Error of a failed job, or progress of a running one."""
     if job["error"] is not None:
         return f"{job['id']} {job['state']}: {job['error']['message']}"
     if job["progress"] is None or job["state"] in FINISHED_STATES:
         return ""
-    return f"{job['id']} is at {_stage(job['progress'])}."
+    return f"{job['id']}: stage {_stage(job['progress'])}."
 
 
 def _stage(progress: Progress) -> str:

@@ -1,4 +1,4 @@
-"""Studies and leaderboards as tables and sentences for a terminal. Where they are printed is decided in .commands."""
+"""Tables and sentences of studies and leaderboards."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ from iis_client.cli.studies.cost import Cost
 from iis_client.types.scores import shown
 from iis_client.types.studies import Board, Leaderboard, Study, StudyAnalysis, StudyCell, StudyEstimate
 
-FAILURES_SHOWN = 5
-LEFT_OUT_SHOWN = 5
-SECONDS_AS_MINUTES = 120
-MINUTES_AS_HOURS = 120
-NAME_CELLS = 30  # as wide as an identifier
+MAX_FAILURES_LISTED = 5
+MAX_EXCLUDED_LISTED = 5
+SHOW_MINUTES_FROM_SECONDS = 120
+SHOW_HOURS_FROM_MINUTES = 120
+NAME_CELLS = 30  # the width of an identifier
 
 
 def study_table(studies: Sequence[Study]) -> Listing:
-    """A list of studies."""
-    names = ("study", "state", "name", "made", "jobs", "models", "data sets", "libraries")
-    headings = [Heading(name, folds=name in ("name", "jobs")) for name in names]
+    """One row per study."""
+    names = ("study", "state", "name", "created", "jobs", "models", "data sets", "libraries")
+    headings = [Heading(name, wraps=name in ("name", "jobs")) for name in names]
     rows = list[tuple[str, ...]]()
     for each in studies:
         grid = each["grid"]
         sizes = [str(len(items)) for items in (grid["models"] or grid["datasets"], grid["datasets"], grid["libraries"])]
-        rows.append((each["id"], each["state"], each["name"], minute(each["created_at"]), progress_words(each), *sizes))
+        rows.append((each["id"], each["state"], each["name"], minute(each["created_at"]), progress_summary(each), *sizes))
     return Listing("Studies", headings, rows)
 
 
-def progress_words(study: Study) -> str:
-    """How far a study is: `5 of 16 succeeded, 2 running, 1 failed`."""
+def progress_summary(study: Study) -> str:
+    """Job counts of a study: `5 of 16 succeeded, 2 running, 1 failed`."""
     jobs = study["jobs"]
     others = [f"{jobs[state]} {state}" for state in ("running", "canceling", "failed", "canceled") if jobs[state]]
     return ", ".join([f"{jobs['succeeded']} of {jobs['total']} succeeded", *others])
 
 
-def cost_words(cost: Cost) -> Iterator[str]:
-    """What a study would cost, by what this machine can tell."""
+def cost_lines(cost: Cost) -> Iterator[str]:
+    """Cost of a study, counted on this machine."""
     yield f"Jobs: {cost.jobs:,}."
-    yield f"Images and crops that networks have to see: {'not known here' if cost.images is None else f'{cost.images:,}'}."
-    yield f"Bytes to send: {cost.sent_bytes:,}."
+    yield f"Images and crops to process: {'unknown' if cost.images is None else f'{cost.images:,}'}."
+    yield f"Bytes to upload: {cost.sent_bytes:,}."
     yield f"Time: {_duration(cost.seconds)}. {cost.basis}"
 
 
-def estimate_words(estimate: StudyEstimate) -> Iterator[str]:
-    """What a study would cost, by what the service knows of its models and data sets."""
-    yield f"Jobs: {estimate['jobs']:,}, of which {estimate['reused']:,} are there already."
-    yield f"Images and crops that networks have to see: {estimate['images']:,}."
-    yield f"Bytes to send: 0. Bytes of features to keep: {estimate['bytes']:,}."
+def estimate_lines(estimate: StudyEstimate) -> Iterator[str]:
+    """Cost of a study, estimated by the service."""
+    yield f"Jobs: {estimate['jobs']:,}, of which {estimate['reused']:,} exist already."
+    yield f"Images and crops to process: {estimate['images']:,}."
+    yield f"Bytes to upload: 0. Bytes of features to store: {estimate['bytes']:,}."
     yield f"Time: {_duration(estimate['seconds'])}. {estimate['basis']}"
 
 
-def failure_words(study: str, failed: Sequence[StudyCell]) -> Iterator[str]:
-    """Which jobs have no result, the first few with their reasons."""
-    yield f"{len(failed)} of the study's jobs have no result; try them again with: iis study extend {study}"
-    for cell in failed[:FAILURES_SHOWN]:
+def failure_lines(study: str, failed: Sequence[StudyCell]) -> Iterator[str]:
+    """The jobs without a result, the first few with their errors."""
+    yield f"{len(failed)} jobs of the study have no result; run them again with: iis study extend {study}"
+    for cell in failed[:MAX_FAILURES_LISTED]:
         reason = cell["error"]["message"] if cell["error"] is not None else f"The job was {cell['state']}."
         yield f"  {cell['label']}, {cell['dataset_name']}, {cell['library']} {cell['concept_count']}, seed {cell['seed']}: {reason}"
-    if len(failed) > FAILURES_SHOWN:
-        yield f"  and {len(failed) - FAILURES_SHOWN} more"
+    if len(failed) > MAX_FAILURES_LISTED:
+        yield f"  and {len(failed) - MAX_FAILURES_LISTED} more"
 
 
-def findings(analysis: StudyAnalysis) -> Iterator[RenderableType]:
-    """What a study found: correlations, the run over its epochs, and one sentence for whatever else it compares."""
+def analysis_view(analysis: StudyAnalysis) -> Iterator[RenderableType]:
+    """Statistics of a study: evolution and correlation tables, then one sentence per comparison."""
     if analysis["evolution"]:
         yield from _evolution(analysis["evolution"])
     if analysis["relation"]:
@@ -77,35 +77,35 @@ def findings(analysis: StudyAnalysis) -> Iterator[RenderableType]:
         for one in analysis["relation"]:
             for against in ("accuracy", "given_accuracy"):
                 if one[against] is not None:
-                    yield f"{setting_words(one)}: {one[against]['sentence']}"
-            for words in _left_out_words(one["left_out"]):
-                yield f"{setting_words(one)}: {words}"
+                    yield f"{setting_label(one)}: {one[against]['sentence']}"
+            for line in _excluded_lines(one["left_out"]):
+                yield f"{setting_label(one)}: {line}"
     for one in analysis["evolution"]:
-        yield f"{setting_words(one)}: {one['sentence']}"
-    for name, what in (("untrained", "trained against untrained"), ("transfer", "own library against that of other images")):
+        yield f"{setting_label(one)}: {one['sentence']}"
+    for name, what in (("untrained", "trained against untrained"), ("transfer", "library of the same data set against library of another")):
         for one in analysis[name]:
-            yield f"{setting_words(one)}, {what}: {one['sentence']}"
+            yield f"{setting_label(one)}, {what}: {one['sentence']}"
     for one in analysis["agreement"]:
         for pair in one["pairs"]:
             found = pair["spearman"]
-            how = (
-                f"order {pair['n']} models alike with rho {_estimate(found)}."
+            agreement = (
+                f"agree on the order of {pair['n']} models with rho {_estimate(found)}."
                 if found["value"] is not None
-                else f"order: {found['reason']}"
+                else f"cannot be compared: {found['reason']}"
             )
-            yield f"{setting_words(one)}: {pair['a']} and {pair['b']} {how}"
+            yield f"{setting_label(one)}: {pair['a']} and {pair['b']} {agreement}"
     for warning in analysis["warnings"]:
         yield Text(f"Warning: {warning}", style="yellow")
 
 
 def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
-    """A leaderboard with ties shown as ties, and how to see the others."""
+    """Table of a leaderboard with ties marked, then a list of the other leaderboards."""
     if board["board"] is None:
-        yield "Nothing of yours was scored so; see what was with: iis jobs --state succeeded"
+        yield "No score matches; list your scores with: iis jobs --state succeeded"
         return
     titles = _board_titles([board["board"], *board["boards"]])
-    # Two lines a model and a rank without words, so that 80 columns cut neither a number nor an identifier.
-    headings = (Heading("rank"), Heading("model and its best job"), Heading("IIS, 95 %"), Heading("accuracy"), Heading("gain"))
+    # Two lines per model, so that 80 columns cut neither a number nor an identifier.
+    headings = (Heading("rank"), Heading("model and best job"), Heading("IIS, 95 % CI"), Heading("accuracy"), Heading("gain"))
     rows = list[tuple[str, ...]]()
     for entry in board["data"]:
         rank = "–" if entry["rank"] is None else f"{entry['rank']}{' =' if entry['tied'] else ''}"
@@ -117,55 +117,55 @@ def leaderboard_table(board: Leaderboard) -> Iterator[RenderableType]:
     yield from board["notes"]
     others = [other for other in board["boards"] if other != board["board"]]
     if others:
-        yield f"{len(others)} other board{'s' if len(others) > 1 else ''}:"
+        yield f"{len(others)} other leaderboard{'s' if len(others) > 1 else ''}:"
         for other in others:
             models = f"{other['models']} model{'' if other['models'] == 1 else 's'}"
             yield f"  {titles[other['board']]} ({models}): --board {other['board']}"
 
 
-def setting_words(setting: Mapping[str, Any]) -> str:
-    """What one section of an analysis is about."""
+def setting_label(setting: Mapping[str, Any]) -> str:
+    """Data set, library and M of one section of an analysis."""
     words = [str(setting["dataset_name"])]
     if setting.get("library"):
         words.append(str(setting["library"]))
     if setting.get("concept_count"):
         words.append(f"M = {setting['concept_count']}")
     if setting.get("library_dataset_name"):
-        words.append(f"cut from {setting['library_dataset_name']}")
+        words.append(f"library from {setting['library_dataset_name']}")
     return ", ".join(words)
 
 
 def _relation(relations: Sequence[dict[str, Any]]) -> Table:
-    headers = ("data set, library", "models", "Spearman's rho, IIS and accuracy", "Kendall's tau", "rho of the random control")
+    headers = ("data set, library", "models", "Spearman's rho, IIS and accuracy", "Kendall's tau", "rho, random control")
     table = Table(*headers, title="IIS against accuracy")
     for one in relations:
         found = one["accuracy"]
         control = _estimate(found["random_control"])
-        table.add_row(Text(setting_words(one)), str(one["n"]), _estimate(found["spearman"]), _estimate(found["kendall"]), control)
+        table.add_row(Text(setting_label(one)), str(one["n"]), _estimate(found["spearman"]), _estimate(found["kendall"]), control)
     return table
 
 
-def _left_out_words(left_out: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Which models a correlation is not over, the first few each with its reason."""
-    for each in left_out[:LEFT_OUT_SHOWN]:
-        yield f"{each['label']} is left out: {each['reason'][0].lower()}{each['reason'][1:]}"
-    if len(left_out) > LEFT_OUT_SHOWN:
-        yield f"{len(left_out) - LEFT_OUT_SHOWN} more are left out."
+def _excluded_lines(excluded: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The models excluded from a correlation, the first few with the reason."""
+    for each in excluded[:MAX_EXCLUDED_LISTED]:
+        yield f"{each['label']} is excluded: {each['reason'][0].lower()}{each['reason'][1:]}"
+    if len(excluded) > MAX_EXCLUDED_LISTED:
+        yield f"{len(excluded) - MAX_EXCLUDED_LISTED} more are excluded."
 
 
 def _evolution(runs: Sequence[dict[str, Any]]) -> Iterator[Table]:
-    """One table a data set: a checkpoint a row by its epoch or place, the IIS through each library beside the accuracy."""
+    """One table per data set, one row per checkpoint: epoch or position, accuracy, IIS by library."""
     for dataset in dict.fromkeys(str(run["dataset_name"]) for run in runs):
-        own = [run for run in runs if run["dataset_name"] == dataset]
-        without = [setting_words({**run, "dataset_name": ""}).removeprefix(", ") for run in own]
-        place = "epoch" if own[0]["epochs_given"] else "place"
-        columns = (place, "checkpoint", "accuracy", *(Column(Text(f"IIS, {name}")) for name in without))
+        dataset_runs = [run for run in runs if run["dataset_name"] == dataset]
+        libraries = [setting_label({**run, "dataset_name": ""}).removeprefix(", ") for run in dataset_runs]
+        order = "epoch" if dataset_runs[0]["epochs_given"] else "position"
+        columns = (order, "checkpoint", "accuracy", *(Column(Text(f"IIS, {library}")) for library in libraries))
         table = Table(*columns, title=Text(f"Evolution on {dataset}"))
-        by_epoch = [{point["epoch"]: point for point in run["points"]} for run in own]
+        by_epoch = [{point["epoch"]: point for point in run["points"]} for run in dataset_runs]
         for epoch in dict.fromkeys(epoch for points in by_epoch for epoch in points):
-            there = [points.get(epoch) for points in by_epoch]
-            first = next(point for point in there if point is not None)
-            cells = ["" if point is None else _point_iis(point) for point in there]
+            at_epoch = [points.get(epoch) for points in by_epoch]
+            first = next(point for point in at_epoch if point is not None)
+            cells = ["" if point is None else _point_iis(point) for point in at_epoch]
             table.add_row(f"{epoch:g}", Text(first["label"]), f"{first['accuracy']['value']:.3f}", *cells)
         yield table
 
@@ -189,25 +189,25 @@ def _interval(low: float | None, high: float | None, form: str = ".3f") -> str:
 
 
 def _board_titles(boards: Sequence[Board]) -> dict[str, str]:
-    """What each board is called; those of data sets of one name are told apart by the data sets' ids."""
-    titles = {board["board"]: _board_words(board, board["dataset_name"]) for board in boards}
-    times = Counter(titles.values())
+    """Title by board; where names of data sets are equal, the title contains the id."""
+    titles = {board["board"]: _board_title(board, board["dataset_name"]) for board in boards}
+    counts = Counter(titles.values())
     return titles | {
-        board["board"]: _board_words(board, f"{board['dataset_name']} ({board['dataset']})")
+        board["board"]: _board_title(board, f"{board['dataset_name']} ({board['dataset']})")
         for board in boards
-        if times[titles[board["board"]]] > 1
+        if counts[titles[board["board"]]] > 1
     }
 
 
-def _board_words(board: Board, dataset: str) -> str:
-    words = f"{dataset}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
-    return words if board["details"] is None else f"{words}, {board['details']}"
+def _board_title(board: Board, dataset: str) -> str:
+    title = f"{dataset}, {board['library']}, M = {board['concept_count']}, {board['protocol']}"
+    return title if board["details"] is None else f"{title}, {board['details']}"
 
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "not known yet"
-    if seconds < SECONDS_AS_MINUTES:
+        return "unknown"
+    if seconds < SHOW_MINUTES_FROM_SECONDS:
         return f"{seconds:.0f} seconds"
     minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < MINUTES_AS_HOURS else f"{minutes / 60:.1f} hours"
+    return f"{minutes:.0f} minutes" if minutes < SHOW_HOURS_FROM_MINUTES else f"{minutes / 60:.1f} hours"

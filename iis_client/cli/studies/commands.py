@@ -1,4 +1,4 @@
-"""The `iis study` commands. What a file says is in .file, what is sent in .inputs and .request, how things look in .tables."""
+"""The `iis study` commands. Study files are read in .file, inputs registered in .inputs, requests built in .request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from iis_client.cli.options import JsonOption
-from iis_client.cli.output.studies import cost_words, estimate_words, failure_words, findings, progress_words, study_table
+from iis_client.cli.output.studies import analysis_view, cost_lines, estimate_lines, failure_lines, progress_summary, study_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies.cost import Rate, local_cost, measured_rate
 from iis_client.cli.studies.counting import bytes_of
@@ -26,14 +26,16 @@ from iis_client.errors import ConfigurationError, ConflictError, InvalidInputErr
 from iis_client.types.scores import Dataset
 from iis_client.types.studies import FIGURES, Study, StudyAnalysis
 
-SECTIONS = {"iis_accuracy": "relation"}  # of the other figures the section has the figure's name
+SECTIONS = {"iis_accuracy": "relation"}  # section of a figure's data where its name differs from the figure's
 
-app = typer.Typer(name="study", help="Grids of scores, and what follows from them.", no_args_is_help=True)
+app = typer.Typer(
+    name="study", help="Run, list, show, extend and cancel studies: grids of scores with statistics and figures.", no_args_is_help=True
+)
 
-FileArgument = Annotated[Path, typer.Argument(help="A study's YAML file.", dir_okay=False)]
+FileArgument = Annotated[Path, typer.Argument(help="Study file (YAML).", dir_okay=False)]
 StudyArgument = Annotated[str, typer.Argument(help="A study (std_…).")]
 OutOption = Annotated[
-    Path | None, typer.Option(help="The folder for table, statistics and figures; made where it is not there.", file_okay=False)
+    Path | None, typer.Option(help="Folder for table, statistics and figures; created if it does not exist.", file_okay=False)
 ]
 
 
@@ -41,9 +43,9 @@ OutOption = Annotated[
 def run(
     file: FileArgument,
     out: OutOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; send and submit nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the estimated cost only; upload and submit nothing.")] = False,
 ) -> None:
-    """Send what is not there yet, submit the study, stay while it runs, and show what it found. Run again, it goes on."""
+    """Upload what is missing, submit the study, wait for it and show its results. A repeated run resumes the study."""
     terminal = Terminal()
     study = read_study(file)
     require_whole(study)
@@ -56,18 +58,16 @@ def run(
         found = study_of(request, client.studies())
         if found is None:
             found = client.create_study(**request)
-            terminal.note(
-                f"Study {found['id']} has {found['jobs']['total']} jobs; the page {client.base_url}{found['links']['page']} shows it."
-            )
+            terminal.note(f"Study {found['id']} has {found['jobs']['total']} jobs; its page is {client.base_url}{found['links']['page']}")
         else:
-            terminal.note(f"Study {found['id']} is there already: {progress_words(found)}. It goes on.")
-            found = client.extend_study(found["id"])  # jobs that failed get another try
+            terminal.note(f"Study {found['id']} exists already: {progress_summary(found)}. Resuming it.")
+            found = client.extend_study(found["id"])  # failed jobs run again
         _finish(client, terminal, found, out or Path(file.stem))
 
 
 @app.command("list")
 def list_studies(
-    limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="Maximum number of studies.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List your studies, newest first."""
@@ -83,10 +83,10 @@ def list_studies(
 def show(
     study: StudyArgument,
     out: OutOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Wait for the study when it is not finished.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait until the study has finished.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a study has found so far."""
+    """Show the results of a study so far."""
     terminal = Terminal(quiet=as_json)
     with IISClient() as client:
         found = client.study(study)
@@ -97,19 +97,17 @@ def show(
             if out is not None:
                 _save(client, terminal, found, client.study_analysis(study), out)
             return
-        terminal.show(f"Study {found['id']}, {found['name']}: {progress_words(found)}.")
+        terminal.show(f"Study {found['id']}, {found['name']}: {progress_summary(found)}.")
         _report(client, terminal, found, out)
 
 
 @app.command()
 def extend(
     study: StudyArgument,
-    file: Annotated[
-        Path | None, typer.Argument(help="A file with what is to be added; without one the failed jobs get another try.")
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="Study file with the additions; default: only run failed jobs again.")] = None,
     out: OutOption = None,
 ) -> None:
-    """Add what a file says to a study, and stay while it runs; what is there is not computed again."""
+    """Add models, data sets, libraries or seeds to a study and wait for it; existing jobs are kept."""
     terminal = Terminal()
     added = read_study(file) if file is not None else None
     if added is not None:
@@ -126,14 +124,14 @@ def extend(
 
 @app.command()
 def cancel(study: StudyArgument) -> None:
-    """Cancel the jobs of a study that have not finished; `iis study extend` tries them again."""
+    """Cancel the unfinished jobs of a study; `iis study extend` runs them again."""
     with IISClient() as client:
         found = client.cancel_study(study)
-    Terminal().show(f"Study {found['id']} is {found['state']}: {progress_words(found)}.")
+    Terminal().show(f"Study {found['id']} is {found['state']}: {progress_summary(found)}.")
 
 
 def _provide(client: IISClient, terminal: Terminal, study: StudyFile, scored: Sequence[str]) -> dict[str, Any]:
-    """What to ask for, with all that it names at the service; `scored` are the data sets that an extended study has already."""
+    """Register the inputs of a study file; return the request. `scored` are the data sets of an extended study."""
     if study.vocabulary is not None:
         require_vocabulary(client, study.vocabulary)
     registered = Registered(client)
@@ -144,12 +142,12 @@ def _provide(client: IISClient, terminal: Terminal, study: StudyFile, scored: Se
 
 
 def _costs(study: StudyFile) -> list[str]:
-    """By the service where it has everything that the file names; else by what can be counted here."""
+    """Cost by the service where it has all inputs; else counted on this machine."""
     rows: dict[str, Row] = {}
     try:
         client = IISClient()
     except ConfigurationError as error:
-        return _local_costs(study, rows, None, f"There is no service to ask for its rate. {error}")
+        return _local_costs(study, rows, None, f"No service found to measure a rate. {error}")
     with client:
         try:
             registered = Registered(client)
@@ -159,17 +157,17 @@ def _costs(study: StudyFile) -> list[str]:
             phrases = known_phrases(client, study, rows)
             ready = all(source.at in rows and rows[source.at]["state"] == "ready" for source in study.sources)
             if ready and (study.vocabulary is None or phrases is not None):
-                return list(estimate_words(client.estimate_study(request_of(study, rows, phrases))))
+                return list(estimate_lines(client.estimate_study(request_of(study, rows, phrases))))
             rate = measured_rate(client)
         except ServiceUnreachableError as error:
-            return _local_costs(study, rows, None, f"Nobody tells a rate: {error}")
-    return _local_costs(study, rows, rate, "No job of yours has measured anything yet; run one, and its rate tells how long others take.")
+            return _local_costs(study, rows, None, f"No rate: {error}")
+    return _local_costs(study, rows, rate, "No finished job yet; run one to measure a rate.")
 
 
 def _local_costs(study: StudyFile, rows: dict[str, Row], rate: Rate | None, silence: str) -> list[str]:
     places = {source.at for source in study.sources if isinstance(source, DatasetSource)}
     known = {at: cast("Dataset", row) for at, row in rows.items() if at in places}
-    return list(cost_words(local_cost(study, known, _bytes_to_send(study, rows), rate, silence)))
+    return list(cost_lines(local_cost(study, known, _bytes_to_send(study, rows), rate, silence)))
 
 
 def _bytes_to_send(study: StudyFile, rows: dict[str, Row]) -> int:
@@ -182,37 +180,37 @@ def _bytes_to_send(study: StudyFile, rows: dict[str, Row]) -> int:
 
 
 def _finish(client: IISClient, terminal: Terminal, study: Study, out: Path | None) -> None:
-    """Stay until a study has finished, and show and save what it found."""
+    """Wait until a study has finished; show and save its results."""
     try:
         found = terminal.watch_study(client.follow_study(study["id"]))
     except KeyboardInterrupt:
-        terminal.note(f"Study {study['id']} goes on at the service; see it with: iis study show {study['id']} --watch")
+        terminal.note(f"Study {study['id']} continues at the service; watch it with: iis study show {study['id']} --watch")
         raise typer.Exit(130) from None
-    terminal.note(f"Study {found['id']}: {progress_words(found)}.")
+    terminal.note(f"Study {found['id']}: {progress_summary(found)}.")
     _report(client, terminal, found, out)
 
 
 def _report(client: IISClient, terminal: Terminal, study: Study, out: Path | None) -> None:
-    """Show and save what a study has found; its failures make the exit code 1."""
+    """Show and save the results of a study; exit with code 1 if jobs failed."""
     if study["jobs"]["succeeded"]:
         analysis = client.study_analysis(study["id"])
-        terminal.show(*findings(analysis))
+        terminal.show(*analysis_view(analysis))
         if out is not None:
             _save(client, terminal, study, analysis, out)
     if study["jobs"]["failed"] or study["jobs"]["canceled"]:
         failed = [cell for cell in client.study_cells(study["id"]) if cell["state"] in ("failed", "canceled")]
-        terminal.show(*failure_words(study["id"], failed))
+        terminal.show(*failure_lines(study["id"], failed))
         raise typer.Exit(1)
 
 
 def _save(client: IISClient, terminal: Terminal, study: Study, analysis: StudyAnalysis, out: Path) -> None:
-    """Write table, statistics, and the figures that the study has something for."""
+    """Save table, statistics, and the figures for which the study has data."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "table.csv").write_bytes(client.study_table(study["id"], "csv"))
     (out / "table.parquet").write_bytes(client.study_table(study["id"], "parquet"))
     (out / "analysis.json").write_text(json.dumps(analysis, indent=2) + "\n", encoding="utf-8")
     saved = ["table.csv", "table.parquet", "analysis.json"]
-    with terminal.busy("A worker draws the figures"):
+    with terminal.spinner("A worker draws the figures"):
         for figure in FIGURES:
             if analysis[SECTIONS.get(figure, figure)]:
                 saved += _draw(client, terminal, study["id"], figure, out)
@@ -223,7 +221,7 @@ def _draw(client: IISClient, terminal: Terminal, study: str, figure: Any, out: P
     try:
         for image_format in ("png", "svg"):
             (out / f"{figure}.{image_format}").write_bytes(client.study_figure(study, figure, image_format))
-    except (InvalidInputError, ConflictError) as error:  # a section without one number has no figure
-        terminal.note(f"There is no figure {figure}: {error}")
+    except (InvalidInputError, ConflictError) as error:  # a section without any number has no figure
+        terminal.note(f"Figure {figure} is not available: {error}")
         return ()
     return f"{figure}.png", f"{figure}.svg"

@@ -35,7 +35,7 @@ from iis_client.cli.studies.sources import (
     said_by_dataset,
     said_by_model,
 )
-from iis_client.cli.vocabulary_options import FROM_CLASSES, PHRASE_SUFFIXES, VocabularySource, read_vocabulary
+from iis_client.cli.vocabulary_options import FROM_CLASSES, PHRASE_SUFFIXES, VocabularySource, parse_vocabulary
 from iis_client.errors import ConfigurationError, LocalFileError
 from iis_client.types.scores import Elements, Library, LibraryKind
 from iis_client.types.studies import Protocol
@@ -230,6 +230,6 @@ def _vocabulary(fields: Fields, folder: Path) -> VocabularySource | None:
     if given != FROM_CLASSES and (folder / given).suffix.lower() in PHRASE_SUFFIXES:
         return VocabularySource(file=folder / Path(given).expanduser())
     try:
-        return read_vocabulary(given)
+        return parse_vocabulary(given)
     except ConfigurationError as error:
         raise ConfigurationError(f"{fields.where('vocabulary')}: {error}") from error

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies.file import StudyFile
 from iis_client.cli.studies.sources import DatasetSource, ModelSource
-from iis_client.cli.vocabulary_options import VocabularySource, provide_vocabulary, wait_for_phrases
+from iis_client.cli.vocabulary_options import VocabularySource, ensure_vocabulary, wait_for_phrases
 from iis_client.client import IISClient
 from iis_client.errors import CheckFailedError, ConfigurationError, NotFoundError
 from iis_client.transport.packing import content_digest, file_digest
@@ -130,7 +130,7 @@ def provide(client: IISClient, terminal: Terminal, sources: Sequence[Source], re
         if source.id is not None and (row := registered.find(source)) is not None and row["state"] == "failed":
             _ready(client, source.at, row)  # says why
     found = {source.at: registered.find(source) or _register(client, terminal, source, registered) for source in sources}
-    with terminal.busy("A worker looks at models and data sets"):
+    with terminal.spinner("A worker checks models and data sets"):
         return {at: _ready(client, at, row) for at, row in found.items()}
 
 
@@ -166,7 +166,7 @@ def provide_phrases(client: IISClient, terminal: Terminal, study: StudyFile, dat
     if source is None:
         return None
     if source.concept_set is not None:
-        return provide_vocabulary(client, terminal, source, dataset)
+        return ensure_vocabulary(client, terminal, source, dataset)
     name = _name_of(source, dataset)
     version = _made(client, name)
     if version is None:
@@ -211,7 +211,7 @@ def _same_place(one: str | None, other: str | None) -> bool:
 
 def _register(client: IISClient, terminal: Terminal, source: Source, registered: Registered) -> Row:
     if isinstance(source, DatasetSource):
-        with terminal.sending(source.path) as progress:
+        with terminal.upload_bar(source.path) as progress:
             dataset = client.create_dataset(
                 source.path,
                 kind=source.kind,
@@ -226,7 +226,7 @@ def _register(client: IISClient, terminal: Terminal, source: Source, registered:
         return dataset
     uploads: list[str | None] = []
     for file in (source.checkpoint, source.text_checkpoint):
-        with terminal.sending(file) as progress:
+        with terminal.upload_bar(file) as progress:
             uploads.append(client.upload(file, progress)["id"] if file is not None else None)
     model = client.create_model(
         source.architecture,

@@ -1,4 +1,4 @@
-"""What `iis concepts` says of a library in which nothing has a name."""
+"""The sentence of `iis concepts` on a library without named concepts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def concept(origin: str, *exemplars: dict[str, Any], details: dict[str, Any] | N
 @pytest.mark.parametrize(
     ("concepts", "sentence"),
     [
-        ([concept("cluster", CROP)], "score with --vlm and --vocabulary to look for names."),
-        ([concept("random"), concept("cluster", CROP)], "score with --vlm and --vocabulary to look for names."),
-        ([concept("random"), concept("cluster", CROP, details=SOUGHT)], "no phrase of the vocabulary stands out."),
-        ([concept("random"), concept("random")], "random directions are no concepts"),
+        ([concept("cluster", CROP)], "score with --vlm and --vocabulary to name concepts."),
+        ([concept("random"), concept("cluster", CROP)], "score with --vlm and --vocabulary to name concepts."),
+        ([concept("random"), concept("cluster", CROP, details=SOUGHT)], "no phrase of the vocabulary is clearly closest."),
+        ([concept("random"), concept("random")], "random directions are not named"),
         ([concept("prototype", ELEMENT)], "a data set of features has no images"),
     ],
 )
-def test_the_reason_is_said_and_a_search_is_advised_only_where_it_could_find_a_name(concepts: list[Concept], sentence: str) -> None:
-    said = why_unnamed(concepts)
-    assert sentence in said
-    assert ("score with --vlm" in said) == sentence.startswith("score with")
+def test_naming_is_advised_only_where_it_can_succeed(concepts: list[Concept], sentence: str) -> None:
+    reason = why_unnamed(concepts)
+    assert sentence in reason
+    assert ("score with --vlm" in reason) == sentence.startswith("score with")

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from conftest import RunCommand
 
 
-def test_a_key_is_made_used_rotated_and_revoked(iis: RunCommand, client: IISClient, service: Address) -> None:
+def test_a_key_is_created_used_rotated_and_revoked(iis: RunCommand, client: IISClient, service: Address) -> None:
     made = iis("keys", "create", "a [ci] robot", "--scope", "read", "--expires-at", "2999-01-01T00:00:00Z")
     assert made.returncode == 0, made.stderr
-    assert "(a [ci] robot) may read. Keep its secret" in made.stderr
+    assert "(a [ci] robot) has the scopes read. Store its secret" in made.stderr
     secret = made.stdout.strip()
     key = next(client.keys())
     assert (key["scopes"], key["expires_at"], key["hint"]) == (["read"], "2999-01-01T00:00:00Z", secret[-4:])
@@ -34,15 +34,15 @@ def test_a_key_is_made_used_rotated_and_revoked(iis: RunCommand, client: IISClie
     for working in (secret, rotated["secret"]):
         with IISClient(service.url, working) as robot:
             assert list(robot.jobs()) is not None
-    assert f"…{secret[-4:]} until" in " ".join(iis("keys", "list").stdout.split())
-    assert iis("keys", "revoke", key["id"]).stdout == f"{key['id']} opens nothing any more.\n"
+    assert f"…{secret[-4:]} of {key['id']} is valid until" in " ".join(iis("keys", "list").stdout.split())
+    assert iis("keys", "revoke", key["id"]).stdout == f"Key {key['id']} is revoked.\n"
     assert client.key(key["id"])["revoked_at"] is not None
     with IISClient(service.url, rotated["secret"]) as robot, pytest.raises(UnauthorizedError):
         robot.quotas()
 
 
-def test_what_one_may_have_is_shown(iis: RunCommand) -> None:
+def test_quotas_usage_and_scopes_are_shown(iis: RunCommand) -> None:
     shown = iis("quotas").stdout
-    for words in ("bytes stored", "unfinished jobs", "requests a second in the long run", "may read, write, admin"):
+    for words in ("stored bytes", "unfinished jobs", "requests per second", "has the scopes read, write, admin"):
         assert words in shown
     assert json.loads(iis("quotas", "--json").stdout)["stored_bytes"]["limit"] > 0

@@ -1,4 +1,4 @@
-"""`iis score` with words: what it refuses before anything is sent, what it submits, and what it shows in the end."""
+"""`iis score` with a vision-language model: validation before uploads, the submitted job, and its output."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def described(option: str) -> list[str]:
     return [word for name, value in ARGUMENTS.items() for word in (option, f"{name}={json.dumps(value)}")]
 
 
-def test_a_checkpoint_that_is_the_vlm_too_is_sent_once_and_the_job_names_both(
+def test_a_checkpoint_used_as_model_and_vlm_is_uploaded_once(
     iis: RunCommand, client: IISClient, proxy: BreakingProxy, checkpoint: Path, images: Path
 ) -> None:
     words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "birds"]
@@ -86,7 +86,7 @@ def line_with(text: str, words: str) -> str:
     return next(line for line in text.splitlines() if words in line)
 
 
-def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have_a_name(
+def test_text_and_named_scores_show_phrases_exclusions_and_names(
     iis: RunCommand, client: IISClient, checkpoint: Path, images: Path, phrases: Path
 ) -> None:
     source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", images]
@@ -101,7 +101,7 @@ def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have
     assert f"Concept set {made} has 6 phrases." in done.stderr
     assert f"Vocabulary: {made}, version 1." in done.stdout
     assert "3 of 6" in line_with(done.stdout, "Phrases kept")
-    assert "1 names a class" in line_with(done.stdout, "Left out: ")
+    assert "1 contains a class name" in line_with(done.stdout, "Excluded phrases: ")
     assert "no better than chance" in done.stdout  # an untrained model on noise
     findings = client.result(job["id"])["report"]["library"].get("text")
     assert findings is not None
@@ -110,15 +110,15 @@ def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have
     shown = iis("concepts", job["id"])
     kept = [concept["phrase"] for concept in findings["concepts"]]
     assert all(phrase in shown.stdout for phrase in kept)
-    assert "3 phrases were left out: " in shown.stdout
+    assert "3 phrases were excluded: " in shown.stdout
     assert [concept["label"] for concept in json.loads(iis("concepts", job["id"], "--json").stdout)] == kept
     dropped = iis("concepts", job["id"], "--dropped")
-    assert "names a class" in line_with(dropped.stdout, "an owl")
+    assert "contains a class name" in line_with(dropped.stdout, "an owl")
     assert len(json.loads(iis("concepts", job["id"], "--dropped", "--json").stdout)) == 3
 
     named = iis("score", *source, "--library", "prototype", "--concepts", "5", "--vlm", job["vlm"], "--vocabulary", made, "--watch")
     assert named.returncode == 0, named.stderr
-    assert "of 5" in line_with(named.stdout, "Concepts with a name")
+    assert "of 5" in line_with(named.stdout, "Named concepts")
     job = next(client.jobs())
     names = client.result(job["id"])["report"]["library"].get("names")
     assert names is not None
@@ -127,7 +127,7 @@ def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have
     assert (names["unnamed"], names["named"]) == (shown.stdout.count("unnamed"), 5 - shown.stdout.count("unnamed"))
 
 
-def test_a_vocabulary_from_classes_becomes_a_concept_set_that_can_be_used_again(
+def test_a_vocabulary_from_classes_becomes_a_reusable_concept_set(
     iis: RunCommand, client: IISClient, checkpoint: Path, images: Path
 ) -> None:
     words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "from-classes"]
@@ -140,7 +140,7 @@ def test_a_vocabulary_from_classes_becomes_a_concept_set_that_can_be_used_again(
     assert version["phrase_count"] > 1
 
 
-def test_classes_that_are_in_no_dictionary_end_the_command_with_the_sentence_why(
+def test_class_names_outside_the_dictionary_end_the_command_with_the_reason(
     iis: RunCommand, client: IISClient, checkpoint: Path, tmp_path: Path
 ) -> None:
     source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", noise_of("3", "7", tmp_path / "digits")]
@@ -155,32 +155,32 @@ def test_classes_that_are_in_no_dictionary_end_the_command_with_the_sentence_why
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--library", "text"], "A text library needs --vlm (open_clip:ViT-B-16@weights.safetensors) and --vocabulary (birds)."),
-        (["--part", "text:50", "--part", "cluster:50", "--vlm", "mdl_1"], "A text library needs --vlm"),
-        (["--vlm", "mdl_1"], "--vlm and --vocabulary go together"),
+        (["--library", "text"], "A text library requires --vlm (open_clip:ViT-B-16@weights.safetensors) and --vocabulary (birds)."),
+        (["--part", "text:50", "--part", "cluster:50", "--vlm", "mdl_1"], "A text library requires --vlm"),
+        (["--vlm", "mdl_1"], "--vlm and --vocabulary are required together"),
         (["--library", "text", "--vlm", "timm:resnet18@x", "--vocabulary", "birds"], "--vlm takes open_clip:NAME@CHECKPOINT"),
         (["--library", "text", "--vlm", "open_clip:ViT-B-32@gone.pt", "--vocabulary", "birds"], "There is no file gone.pt"),
         (["--vlm", "mdl_1", "--vocabulary", "gone.txt"], "There is no file gone.txt"),
         (["--vlm", "mdl_1", "--vocabulary", "brids"], "There is no shipped vocabulary 'brids' (broad, animals, birds,"),
         (["--vlm", "mdl_1", "--vocabulary", "birds@2"], "has no version 2"),
         (["--vlm", "mdl_1", "--vocabulary", "cst_00000000000000000000000000"], "There is no concept set cst_"),
-        (["--clip-cutoff", "0.2"], "are of text libraries"),
+        (["--clip-cutoff", "0.2"], "apply to text libraries only"),
         (["--part", "magic:20"], "--part takes kind:M"),
         (["--part", "cluster:20", "--part", "random:20", "--library", "cluster"], "leave out --library and --concepts, or --part."),
         (["--part", "cluster:20", "--part", "random:20", "--concepts", "200"], "leave out --library and --concepts, or --part."),
     ],
 )
-def test_words_that_make_no_sense_are_told_before_anything_is_sent(
+def test_invalid_options_are_refused_before_anything_is_uploaded(
     iis: RunCommand, checkpoint: Path, images: Path, arguments: list[str], sentence: str
 ) -> None:
     done = iis("score", checkpoint, "--arch", ARCHITECTURE, "--data", images, *arguments)
     assert done.returncode == 1
     assert done.stdout == ""
     assert sentence in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1  # no bar of an upload among it
+    assert len(done.stderr.strip().splitlines()) == 1  # no progress bar of an upload
 
 
-def test_ready_features_have_no_images_to_compare_with_phrases(iis: RunCommand, digits_features: Path) -> None:
+def test_features_cannot_be_combined_with_a_vocabulary(iis: RunCommand, digits_features: Path) -> None:
     done = iis("score", "--features", digits_features, "--vlm", "mdl_1", "--vocabulary", "birds")
     assert done.returncode == 1
     assert "--features has no images to compare with phrases" in done.stderr

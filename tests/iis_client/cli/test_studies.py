@@ -72,7 +72,7 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     told = iis("study", "run", file, "--dry-run")
     assert told.returncode == 0, told.stderr
     seen = 2 * 2 * (TRAIN + TEST + CUT * 16)
-    assert f"Jobs: 2.\nImages and crops that networks have to see: {seen:,}.\n" in told.stdout
+    assert f"Jobs: 2.\nImages and crops to process: {seen:,}.\n" in told.stdout
     assert [row["id"] for row in client.models()] == before
 
     done = iis("study", "run", file, "--out", "found")
@@ -94,7 +94,7 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     proxy.mend()
     again = iis("study", "run", file, IIS_URL=proxy.url)
     assert again.returncode == 0, again.stderr
-    assert f"Study {made['id']} is there already: 2 of 2 succeeded." in again.stderr
+    assert f"Study {made['id']} exists already: 2 of 2 succeeded." in again.stderr
     assert proxy.sent_bytes < 100_000 < planted.backbone.stat().st_size  # asked for, not sent
     assert [job["id"] for job in client.jobs()] == jobs
     assert (tmp_path / "study" / "table.csv").read_text() == (out / "table.csv").read_text()
@@ -107,8 +107,8 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     assert json.loads(iis("leaderboard", "--library", "no such", "--json").stdout)["board"] is None
 
     estimated = iis("study", "run", study_file(tmp_path, planted, seeds=[0, 1]), "--dry-run").stdout
-    assert "Jobs: 4, of which 2 are there already." in estimated
-    assert "Images and crops that networks have to see: 0." in estimated
+    assert "Jobs: 4, of which 2 exist already." in estimated
+    assert "Images and crops to process: 0." in estimated
     assert "Your last " in estimated
 
 
@@ -152,7 +152,7 @@ def test_a_study_that_was_canceled_just_now_is_run_to_its_end(iis: RunCommand, c
     assert canceled.returncode == 0, canceled.stderr
     done = iis("study", "run", file, "--out", "found")
     assert done.returncode == 0, done.stderr
-    assert f"Study {study['id']} is there already" in done.stderr
+    assert f"Study {study['id']} exists already" in done.stderr
     assert client.study(study["id"])["jobs"]["succeeded"] == 2
     assert [row["seed"] for row in csv.DictReader((tmp_path / "found" / "table.csv").read_text().splitlines())] == ["5", "6"]
 

@@ -202,7 +202,7 @@ def test_the_command_says_where_the_page_is_when_there_is_no_browser(start_iis: 
     shown = start_iis("explain", image_job, "3", "--open", BROWSER="/nowhere/browser", PATH="/nowhere")
     told = shown.communicate(timeout=120)[1]
     assert shown.returncode == 0, told
-    assert f"it is at {service.url}/jobs/{image_job}/images/3" in told
+    assert f"the address is {service.url}/jobs/{image_job}/images/3" in told
 
 
 def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient, image_job: str) -> None:
@@ -211,7 +211,7 @@ def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient
     assert all(name in listed.stdout for name in CLASS_NAMES)
     shown = iis("classes", image_job, "warm circle", "--top", "2", "--kept", str(KEPT))
     assert shown.returncode == 0, shown.stderr
-    assert f"warm circle, read by {KEPT} of {CONCEPTS} concepts" in shown.stdout
+    assert f"warm circle, by {KEPT} of {CONCEPTS} concepts" in shown.stdout
     for one in client.class_profile(image_job, "warm circle", top=2, kept=KEPT)["supporting"]:
         assert f"{one['weight']:+.3f}" in shown.stdout
 
@@ -243,7 +243,7 @@ def test_a_score_that_was_watched_ends_with_the_way_to_an_explanation(iis: RunCo
         (["explain", "{job}", "99999"], "There is no test image 99999"),
         (["explain", "{job}", "0", "--contrast", "dog"], "There is no class 'dog'"),
         (["explain", "{job}", "0", "--sparsity", "0.33"], "no node at sparsity = 0.33"),
-        (["explain", "{job}", "0", "--kept", "4", "--sparsity", "0.8"], "give one of the two"),
+        (["explain", "{job}", "0", "--kept", "4", "--sparsity", "0.8"], "give one of them"),
         (["explain", "{job}", "0", "--out", "missing/sheet.png"], "There is no folder missing"),
         (["explain", "{job}", "0", "--out", "sheet.pdf"], ".png or .svg"),
         (["explain", "job_00000000000000000000000000", "0"], "There is no job"),

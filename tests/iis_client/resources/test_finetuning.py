@@ -89,12 +89,12 @@ def test_the_same_from_the_command_line(iis: RunCommand, finetuned: FinetuneJob,
     done = iis("finetune", finetuned["model"], finetuned["dataset"], *words)  # everything is finished already, so that it is quick
     assert done.returncode == 0, done.stderr
     assert "control (lambda = 0)" in done.stdout
-    assert "as it was" in done.stdout
+    assert "before fine-tuning" in done.stdout
     assert (tmp_path / "tuned.safetensors").stat().st_size > 0
     shown = iis("result", finetuned["id"], "--json")
     assert json.loads(shown.stdout)["kind"] == "finetune"
     listed = iis("jobs")
-    assert "fine-tunes by" in " ".join(listed.stdout.split())
+    assert "fine-tune, " in " ".join(listed.stdout.split())
     saved = iis("checkpoint", finetuned["model"], "--to", "parent.safetensors")
     assert (saved.returncode, (tmp_path / "parent.safetensors").exists()) == (0, True)
 
@@ -111,7 +111,7 @@ def test_whoever_leaves_a_job_that_is_watched_is_told_that_it_goes_on(start_iis:
     watching.send_signal(signal.SIGINT)
     told = watching.communicate(timeout=60)[1]
     assert watching.returncode == 130
-    assert "Job job_1 goes on at the service; see it with: iis result job_1 --watch" in told
+    assert "Job job_1 continues at the service; watch it with: iis result job_1 --watch" in told
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_whoever_leaves_a_job_that_is_watched_is_told_that_it_goes_on(start_iis:
         (["--lambda", "0"], "lambda = 0 is the control"),
         (["--lambda", "-1"], "must be above 0"),
         (["--seeds", "0,1"], "3 to 20"),
-        (["--seeds", "0,one,2"], "whole numbers with commas"),
+        (["--seeds", "0,one,2"], "whole numbers separated by commas"),
         (["--epochs", "0"], "1 or more"),
         (["--to", "nowhere/tuned.safetensors"], "There is no folder nowhere"),
     ],

@@ -1,4 +1,4 @@
-"""Lists in terminals of several widths: no identifier, state or date is ever cut or wrapped."""
+"""Tables at several terminal widths: no identifier, state or date is cut or wrapped."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def jobs() -> list[AnyJob]:
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 160, 240])
-def test_jobs_stand_in_whole_words_at_any_width(width: int) -> None:
+def test_job_ids_and_states_are_uncut_at_any_width(width: int) -> None:
     lines = printed(job_table(jobs()), width=width)
     for job in jobs():
         assert lines_with(lines, f"│ {job['id']} ")
@@ -80,22 +80,22 @@ def test_jobs_stand_in_whole_words_at_any_width(width: int) -> None:
     assert all(len(word) < 4 or word in (MODEL, DATASET) for line in lines for word in line.split() if word.startswith(("mdl_", "dst_")))
 
 
-def test_what_the_width_leaves_out_is_named_and_all_is_shown_where_there_is_room() -> None:
-    assert lines_with(printed(job_table(jobs())), "model, data set")
+def test_omitted_columns_are_named_and_a_wide_terminal_shows_all() -> None:
+    assert lines_with(printed(job_table(jobs())), "not shown: ", "model, data set")
     wide = printed(job_table(jobs()), width=240)
-    assert lines_with(wide, JOBS[2], "explains", JOBS[0], MODEL, DATASET)
-    assert lines_with(wide, JOBS[3], "fine-tunes by prototype 20", "canceling")
+    assert lines_with(wide, JOBS[2], "explain", JOBS[0], MODEL, DATASET)
+    assert lines_with(wide, JOBS[3], "fine-tune, prototype 20", "canceling")
     assert not lines_with(wide, "--json")
 
 
-def test_the_reason_of_a_failed_job_and_the_stage_of_one_at_work_are_lines_beneath() -> None:
+def test_errors_and_stages_of_jobs_are_lines_below_the_table() -> None:
     lines = printed(job_table(jobs()))
     assert f"{JOBS[1]} failed: {MESSAGE}" in lines
-    assert f"{JOBS[2]} is at extract 12/40." in lines
-    assert not lines_with(lines, f"{JOBS[0]} is at")
+    assert f"{JOBS[2]}: stage extract 12/40." in lines
+    assert not lines_with(lines, f"{JOBS[0]}: stage")
 
 
-def test_a_job_through_a_fitted_library_or_several_says_which() -> None:
+def test_a_job_with_a_fitted_or_combined_library_names_it() -> None:
     fitted = {**jobs()[0], "library": {"id": LIBRARY}}
     parts = [{"kind": "cluster", "concept_count": 20}, {"kind": "text", "concept_count": 30}]
     joined = {**jobs()[1], "library": {"kind": "combined", "concept_count": None, "parts": parts}}
@@ -104,12 +104,12 @@ def test_a_job_through_a_fitted_library_or_several_says_which() -> None:
     assert lines_with(lines, JOBS[1], "cluster 20 + text 30")
 
 
-def test_keys_show_their_state_whole_and_old_secrets_beneath() -> None:
+def test_keys_show_their_state_and_replaced_secrets_below_the_table() -> None:
     key = {"id": KEY, "name": "dashboard [of the group on the second floor]", "hint": "a1b2", "scopes": ["read", "write", "admin"]}
     key |= {"last_used_at": MADE, "expires_at": MADE, "revoked_at": None, "retired_secrets": [{"hint": "c3d4", "expires_at": MADE}]}
     lines = printed(key_table([cast("ApiKey", key)]))
-    assert lines_with(lines, KEY, f"until {SHOWN}")
-    assert f"{KEY} also opens with its old secret, …c3d4 until {SHOWN}." in lines
+    assert lines_with(lines, KEY, f"valid until {SHOWN}")
+    assert f"The replaced secret …c3d4 of {KEY} is valid until {SHOWN}." in lines
     wide = printed(key_table([cast("ApiKey", key | {"last_used_at": None})]), width=240)
     assert lines_with(wide, KEY, "dashboard [of the group on the second floor]", "read write admin", "a1b2", "never")
 
@@ -151,9 +151,9 @@ def test_a_leaderboard_fits_in_80_columns_with_a_model_near_chance() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_a_list_of_nothing_has_its_headings() -> None:
+def test_an_empty_list_has_headings() -> None:
     assert lines_with(printed(Listing("", (Heading("job"), Heading("state")), [])), "job", "state")
 
 
-def test_moments_are_told_to_the_minute() -> None:
+def test_timestamps_are_formatted_to_the_minute() -> None:
     assert (minute(MADE), minute(None)) == (SHOWN, "")

@@ -1,4 +1,4 @@
-"""What is shown of studies and leaderboards, and which study there is for a request."""
+"""Tables of studies and leaderboards; finding the study of an equal request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console, RenderableType
 
-from iis_client.cli.output.studies import cost_words, failure_words, findings, leaderboard_table
+from iis_client.cli.output.studies import analysis_view, cost_lines, failure_lines, leaderboard_table
 from iis_client.cli.studies.cost import Cost
 from iis_client.cli.studies.request import study_of
 from iis_client.types.studies import Leaderboard, Study, StudyAnalysis, StudyCell
@@ -43,10 +43,10 @@ def printed(*things: RenderableType) -> str:
 
 def findings_of(**sections: Any) -> str:
     analysis = {"rows": 5, "models": 5, "relation": [RELATION], "warnings": [], **NOTHING, **sections}
-    return printed(*findings(cast("StudyAnalysis", analysis)))
+    return printed(*analysis_view(cast("StudyAnalysis", analysis)))
 
 
-def test_a_relation_is_a_line_of_a_table_and_a_sentence() -> None:
+def test_a_correlation_is_a_table_row_and_a_sentence() -> None:
     text = findings_of(warnings=["Not every cell has all seeds yet."])
     line = next(line for line in text.splitlines() if "0.90 (0.21 to 1.00)" in line)
     assert "digits [small], cluster, M = 20" in line
@@ -56,16 +56,16 @@ def test_a_relation_is_a_line_of_a_table_and_a_sentence() -> None:
     assert "Warning: Not every cell has all seeds yet." in text
 
 
-def test_models_that_a_correlation_leaves_out_are_named_beneath_it_with_the_reason() -> None:
+def test_models_excluded_from_a_correlation_are_listed_with_the_reason() -> None:
     lost = {"model": "mdl_1", "label": "epoch 0", "reason": "Its representation is no better than chance."}
     text = findings_of(relation=[{**RELATION, "left_out": [lost]}])
-    assert "digits [small], cluster, M = 20: epoch 0 is left out: its representation is no better than chance." in text
+    assert "digits [small], cluster, M = 20: epoch 0 is excluded: its representation is no better than chance." in text
     many = findings_of(relation=[{**RELATION, "left_out": [lost] * 7}])
-    assert many.count("epoch 0 is left out") == 5
-    assert "digits [small], cluster, M = 20: 2 more are left out." in many
+    assert many.count("epoch 0 is excluded") == 5
+    assert "digits [small], cluster, M = 20: 2 more are excluded." in many
 
 
-def test_a_run_is_shown_by_epoch_with_what_is_near_chance_said_so() -> None:
+def test_an_evolution_is_shown_by_epoch_and_marks_points_near_chance() -> None:
     accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
     start = {"epoch": 0.0, "label": "untrained", "accuracy": accuracy, "iis": None, "near_chance": True}
     end = {"epoch": 2.5, "label": "end", "accuracy": accuracy, "iis": {"value": 0.8, "low": 0.75, "high": 0.87}, "near_chance": False}
@@ -78,7 +78,7 @@ def test_a_run_is_shown_by_epoch_with_what_is_near_chance_said_so() -> None:
     assert "digits [small], cluster, M = 20: IIS rises." in text
 
 
-def test_names_with_brackets_stand_as_they_are_in_titles_headers_and_cells() -> None:
+def test_names_with_brackets_are_printed_verbatim() -> None:
     odd = {**SETTING, "dataset_name": "digits [/b]", "library_dataset_name": "DTD [draft]"}
     accuracy = {"value": 0.5, "low": 0.4, "high": 0.6}
     point = {"epoch": 0.0, "label": "step [1]", "accuracy": accuracy, "iis": None, "near_chance": True}
@@ -86,7 +86,7 @@ def test_names_with_brackets_stand_as_they_are_in_titles_headers_and_cells() -> 
         relation=[{**RELATION, **odd}], evolution=[{**odd, "epochs_given": True, "points": [point], "sentence": "It rises."}]
     )
     assert "Evolution on digits [/b]" in text
-    assert "cut from DTD [draft]" in text.replace("│", "").split("step [1]")[0]
+    assert "library from DTD [draft]" in text.replace("│", "").split("step [1]")[0]
     board = {"dataset": "d", "dataset_name": "digits [/b]", "library": "cluster", "concept_count": 20, "protocol": "exact", "models": 0}
     board |= {"board": "5f2a90c1d3e8", "details": None}
     assert "digits [/b], cluster" in printed(
@@ -94,18 +94,18 @@ def test_names_with_brackets_stand_as_they_are_in_titles_headers_and_cells() -> 
     )
 
 
-def test_comparisons_are_told_in_their_own_sentences() -> None:
+def test_each_comparison_is_one_sentence() -> None:
     other = {**SETTING, "library_dataset_name": "DTD", "sentence": "No difference beyond noise."}
     alike = {**SETTING, "pairs": [{"a": "cluster", "b": "text", "n": 5, "spearman": RHO}]}
     text = findings_of(transfer=[other], untrained=[{**SETTING, "sentence": "IIS is higher by the first."}], agreement=[alike])
-    assert "M = 20, cut from DTD, own library against that of other images: No difference beyond noise." in text
+    assert "M = 20, library from DTD, library of the same data set against library of another: No difference beyond noise." in text
     assert "M = 20, trained against untrained: IIS is higher by the first." in text
-    assert "cluster and text order 5 models alike with rho 0.90 (0.21 to 1.00)." in text
+    assert "cluster and text agree on the order of 5 models with rho 0.90 (0.21 to 1.00)." in text
     few = {**SETTING, "pairs": [{"a": "cluster", "b": "text", "n": 3, "spearman": UNDEFINED}]}
-    assert "M = 20: cluster and text order: Too few." in findings_of(agreement=[few])
+    assert "M = 20: cluster and text cannot be compared: Too few." in findings_of(agreement=[few])
 
 
-def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
+def test_ties_are_marked_and_other_leaderboards_listed() -> None:
     board = {"dataset": "dst_1", "dataset_name": "digits", "library": "cluster", "concept_count": 20, "protocol": "exact", "models": 3}
     board |= {"board": "5f2a90c1d3e8", "details": None}
     entry: dict[str, Any] = {"job": "job_1", "iis_low": 0.8, "iis_high": 0.9, "accuracy": 0.9, "concept_gain": 0.1}
@@ -131,7 +131,7 @@ def test_ties_are_shown_as_ties_and_other_boards_with_the_way_to_them() -> None:
     assert "digits, text, M = 20, exact (1 model): --board 77d3e85f2a90" in text
 
 
-def test_boards_of_data_sets_of_one_name_are_told_apart() -> None:
+def test_leaderboards_of_data_sets_with_equal_names_show_their_ids() -> None:
     board = {"board": "a1", "dataset": "dst_1", "dataset_name": "digits", "library": "cluster", "concept_count": 20, "protocol": "exact"}
     board |= {"details": None, "models": 2}
     boards = [board, {**board, "board": "b2", "dataset": "dst_2"}, {**board, "board": "c3", "dataset": "dst_3", "concept_count": 40}]
@@ -142,20 +142,18 @@ def test_boards_of_data_sets_of_one_name_are_told_apart() -> None:
     assert "  digits, cluster, M = 40, exact (2 models): --board c3" in text
 
 
-def test_of_many_failures_the_first_are_told_with_their_reasons() -> None:
+def test_the_first_of_many_failures_are_listed_with_their_errors() -> None:
     cell = {"label": "a", "dataset_name": "digits", "library": "cluster", "concept_count": 20, "seed": 0, "state": "failed"}
     cells = [cast("StudyCell", {**cell, "error": {"code": "x", "message": "Too few elements."}})] * 6
-    lines = list(failure_words("std_1", [*cells, cast("StudyCell", {**cell, "state": "canceled", "error": None})]))
-    assert lines[0] == "7 of the study's jobs have no result; try them again with: iis study extend std_1"
+    lines = list(failure_lines("std_1", [*cells, cast("StudyCell", {**cell, "state": "canceled", "error": None})]))
+    assert lines[0] == "7 jobs of the study have no result; run them again with: iis study extend std_1"
     assert lines[1] == "  a, digits, cluster 20, seed 0: Too few elements."
     assert lines[-1] == "  and 2 more"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(None, "not known yet"), (90.4, "90 seconds"), (600.0, "10 minutes"), (9000.0, "2.5 hours")]
-)
-def test_times_are_told_in_the_unit_that_people_use(seconds: float | None, words: str) -> None:
-    assert list(cost_words(Cost(1234, 56789, 10, seconds, "Because.")))[-1] == f"Time: {words}. Because."
+@pytest.mark.parametrize(("seconds", "words"), [(None, "unknown"), (90.4, "90 seconds"), (600.0, "10 minutes"), (9000.0, "2.5 hours")])
+def test_durations_use_a_readable_unit(seconds: float | None, words: str) -> None:
+    assert list(cost_lines(Cost(1234, 56789, 10, seconds, "Because.")))[-1] == f"Time: {words}. Because."
 
 
 REQUEST: dict[str, Any] = {
@@ -189,7 +187,7 @@ def made(**changed: Any) -> Study:
     return cast("Study", {"id": "std_1", "name": "a study", "grid": grid})
 
 
-def test_a_study_is_found_by_what_it_asks_for_whatever_the_order_of_its_lists() -> None:
+def test_a_study_is_found_by_its_request_regardless_of_list_order() -> None:
     study = made()
     assert study_of(REQUEST, [made(seeds=[0]), study]) is study
 
@@ -205,5 +203,5 @@ def test_a_study_is_found_by_what_it_asks_for_whatever_the_order_of_its_lists() 
         {"libraries": [{"kind": "cluster"}, {"kind": "text", "clip_cutoff": 0.3}]},
     ],
 )
-def test_a_study_that_asks_for_something_else_is_another_one(changed: dict[str, Any]) -> None:
+def test_a_study_with_another_request_is_not_found(changed: dict[str, Any]) -> None:
     assert study_of(REQUEST, [made(**changed)]) is None
