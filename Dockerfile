@@ -11,6 +11,7 @@ RUN pip install --require-hashes -r requirements-api.txt
 COPY alembic.ini ./
 COPY migrations migrations
 COPY iis_engine iis_engine
+COPY iis_schemas iis_schemas
 COPY app app
 USER iis
 ENV UVICORN_HOST=0.0.0.0 UVICORN_PORT=8000
@@ -23,6 +24,7 @@ FROM base AS worker
 COPY requirements-worker.txt ./
 RUN pip install --require-hashes -r requirements-worker.txt
 COPY iis_engine iis_engine
+COPY iis_schemas iis_schemas
 COPY app app
 COPY worker worker
 USER iis

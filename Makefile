@@ -4,22 +4,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 ONCE ?=
+SLOW ?=
 PARTS ?=
 WORKERS ?= 2
 
-.PHONY: help install demo up test torture lint audit bench lock clean
+.PHONY: help install demo up test torture check openapi configuration scripts audit bench lock clean
 
 help:
-	@echo "make demo     score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
-	@echo "make up       start the service alone"
-	@echo "make test     the whole suite, on PostgreSQL and Redis of its own"
-	@echo "make torture  try to break every promise: faults, load, hostile input, strangers (PARTS=faults: only that)"
-	@echo "make lint     style, types and the rule who imports whom"
-	@echo "make audit    known holes of the locked packages, from the advisory database of PyPI"
-	@echo "make bench    our speed beside that of others, in one run"
-	@echo "make install  the virtual environment, which the others make by themselves"
-	@echo "make lock     pin every dependency anew (requirements*.txt)"
-	@echo "make clean    remove what demo and tools left (not .venv)"
+	@echo "make demo           score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
+	@echo "make up             start the service alone"
+	@echo "make test           tests on PostgreSQL and Redis of their own (SLOW=1: the slow ones too)"
+	@echo "make check          style, types, import rules, openapi.json, the configuration page, the page's scripts"
+	@echo "make torture        try to break every promise: faults, load, hostile input, tenants (PARTS=faults: only that)"
+	@echo "make audit          known vulnerabilities of the locked packages, from the advisory database of PyPI"
+	@echo "make bench          speed beside that of others, in one run"
+	@echo "make openapi        write openapi.json anew"
+	@echo "make configuration  write docs/configuration.md anew"
+	@echo "make install        the virtual environment, which the others make by themselves"
+	@echo "make lock           pin every dependency anew (requirements*.txt)"
+	@echo "make clean          remove what demo and tools left (not .venv)"
 
 install: $(STAMP)
 
@@ -38,16 +41,35 @@ up: install
 	$(BIN)/iis up
 
 test: install
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
 
-torture: install
-	PYTHONPATH=tests OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m torture $(PARTS)
-
-lint: install
+check: install scripts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python -m app.http.openapi --check openapi.json
+	$(BIN)/python -m app.configuration_page --check docs/configuration.md
+
+openapi: install
+	$(BIN)/python -m app.http.openapi > openapi.json
+
+configuration: install
+	$(BIN)/python -m app.configuration_page > docs/configuration.md
+
+# The page's scripts: types, and the tests of modules without a DOM. Both need node, which the service itself does not.
+scripts:
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		npm install --prefix app/ui --no-package-lock --no-audit --no-fund --silent && \
+		app/ui/node_modules/.bin/tsc --project app/ui/jsconfig.json && \
+		node --test app/ui/tests/*.test.js; \
+	else \
+		echo "NOT CHECKED: the page's scripts; node and npm are not installed here" >&2; \
+		[ -z "$(CI)" ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; \
+	fi
+
+torture: install
+	PYTHONPATH=tests OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m torture $(PARTS)
 
 audit: install
 	PYTHONPATH=tests $(BIN)/python -m audit
@@ -61,5 +83,5 @@ lock: install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra worker -c requirements.txt pyproject.toml -o requirements-worker.txt
 
 clean:
-	rm -rf demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build app/ui/node_modules
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

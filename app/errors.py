@@ -1,29 +1,29 @@
-"""The service's refusals as exceptions. No HTTP framework here, so the worker may import it; app.http.problems turns them into responses.
+"""Exceptions for refused requests. Imports no web framework, so the worker can use them; app.http.problems builds the responses.
 
 ApiError
 ├── Unauthorized     401
-├── Forbidden        403  the key may not do this, or the request comes from another site's page
-├── NotFound         404  also for what belongs to another owner
+├── Forbidden        403  the key lacks a scope, or another site's page sent the request
+├── NotFound         404  also for rows of another owner
 ├── Conflict         409
 ├── TooLarge         413
 ├── InvalidInput     422
-├── TooManyRequests  429  says when to try again
-│   └── QuotaExceeded     more than the owner may have at once, or in a day
-└── Unavailable      503  database or storage cannot be reached; says when to try again
+├── TooManyRequests  429  with Retry-After
+│   └── QuotaExceeded     over the owner's quota
+└── Unavailable      503  database, broker or storage cannot be reached; with Retry-After
 """
 
 from __future__ import annotations
 
 
 class ApiError(Exception):
-    """Base of every refusal.
+    """Base of all refusals.
 
     Parameters
     ----------
     detail : the sentence for the person who sent the request
-    code : stable name for machines; the class's own unless given
-    param : dotted name of the field at fault
-    retry_after_seconds : when a later try may succeed
+    code : stable machine-readable name; defaults to the class's code
+    param : dotted name of the invalid field
+    retry_after_seconds : time after which a retry may succeed
     """
 
     status = 500
@@ -41,13 +41,13 @@ class ApiError(Exception):
 class Unauthorized(ApiError):
     status = 401
     code = "unauthorized"
-    title = "A valid API key is needed"
+    title = "Missing or invalid API key"
 
 
 class Forbidden(ApiError):
     status = 403
     code = "forbidden"
-    title = "This request is not allowed"
+    title = "Request not allowed"
 
 
 class NotFound(ApiError):
@@ -59,30 +59,30 @@ class NotFound(ApiError):
 class Conflict(ApiError):
     status = 409
     code = "conflict"
-    title = "The resource's present state does not allow this"
+    title = "Conflict with the state of the resource"
 
 
 class TooLarge(ApiError):
     status = 413
     code = "too_large"
-    title = "Too many bytes"
+    title = "Content too large"
 
 
 class InvalidInput(ApiError):
     status = 422
     code = "invalid_input"
-    title = "The request cannot be understood"
+    title = "Invalid request"
 
 
 class TooManyRequests(ApiError):
     status = 429
     code = "rate_limited"
-    title = "Too many requests, or more than a quota allows"
+    title = "Rate limit or quota exceeded"
 
 
 class QuotaExceeded(TooManyRequests):
     code = "quota_exceeded"
-    title = "A quota is used up"
+    title = "Quota exceeded"
 
 
 class Unavailable(ApiError):

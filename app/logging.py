@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line on standard error, with request and job ids from the context. Says nothing about what is logged."""
+"""Structured logging: one JSON object per line on standard error, with request and job ids from the context."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import structlog
 
-TELLTALES = ("httpcore", "botocore", "aiobotocore", "s3fs")
-"""Libraries that log, at debug, what they send: headers with tokens, addresses with keys in them, the content itself."""
+QUIETED_LOGGERS = ("httpcore", "botocore", "aiobotocore", "s3fs")
+"""Libraries whose debug logs contain secrets (tokens in headers, keys in URLs) or content; limited to warnings."""
 
 
 def configure_logging(level: str = "info") -> None:
-    """Send structlog's and every library's records through the same JSON renderer; call once per process."""
+    """Route the records of structlog and of all libraries through one JSON renderer; call once per process."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -39,6 +39,6 @@ def configure_logging(level: str = "info") -> None:
     root.setLevel(level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
-        logging.getLogger(name).propagate = name != "uvicorn.access"  # our own request line says more
-    for name in TELLTALES:
+        logging.getLogger(name).propagate = name != "uvicorn.access"  # the middleware logs each request
+    for name in QUIETED_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,21 +1,22 @@
-"""create_app(): wiring only. Run with `uvicorn app.main:create_app --factory`."""
+"""Application factory. Run with `uvicorn app.main:create_app --factory`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.db.session import make_engine, make_session_factory
 from app.http.middleware import RequestMiddleware
-from app.http.openapi import install_openapi
+from app.http.openapi import install_openapi, operation_id
 from app.http.problems import COMMON_RESPONSES, install_problem_handlers
+from app.http.query_parameters import require_known_query
 from app.jobs.signals import JobSignals
 from app.logging import configure_logging
 from app.metrics import JobsCollector, RequestMetrics
-from app.minimum_versions import API_FLOORS, require_floors
+from app.minimum_versions import API_MINIMUM_VERSIONS, require_minimum_versions
 from app.rate_limits import Buckets, Limit, RateLimitMiddleware
 from app.routers import ROUTERS
 from app.settings import Settings, get_settings
@@ -26,19 +27,19 @@ MIN_SECRET_CHARACTERS = 16
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the API. Nothing is connected to yet: it starts and answers 503 while PostgreSQL is away.
+    """Build the API. Connections are opened on first use: without PostgreSQL the API starts and answers 503.
 
     Raises
     ------
     ValueError
-        Without a usable IIS_API_KEY_SECRET.
-    PackageTooOld
-        When an installed package has a known hole.
+        If IIS_API_KEY_SECRET is missing or too short.
+    MinimumVersionError
+        If an installed package has a known vulnerability.
     """
-    require_floors(API_FLOORS)
+    require_minimum_versions(API_MINIMUM_VERSIONS)
     settings = settings or get_settings()
     if len(settings.api_key_secret) < MIN_SECRET_CHARACTERS:
-        raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are digested with it.")
+        raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are hashed with it.")
     configure_logging(settings.log_level)
     engine = make_engine(settings)
     factory = make_session_factory(engine)
@@ -63,7 +64,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         lifespan=lifespan,
         responses=COMMON_RESPONSES,
-        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere; app.ui has one that does not
+        generate_unique_id_function=operation_id,
+        docs_url=None,  # FastAPI's page loads scripts from a CDN; app.ui serves its own
         openapi_url="/v1/openapi.json",
         redoc_url=None,
         redirect_slashes=False,
@@ -78,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestMiddleware, settings=settings, metrics=RequestMetrics(registry))
     install_problem_handlers(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(require_known_query)])
     install_pages(app)
     install_openapi(app)
     return app

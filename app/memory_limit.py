@@ -1,4 +1,4 @@
-"""How much memory this process can have: the machine's, or less where a control group (a container's, say) limits it. Linux and macOS."""
+"""Memory available to this process: that of the machine, or the limit of its control groups (containers). Linux and macOS."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def memory_bytes(cgroup_folder: Path = CGROUP_FOLDER, own_cgroups: Path = OWN_CGROUPS) -> int | None:
-    """The smallest limit that holds for this process; None where the platform names none.
+    """Smallest memory limit of this process in bytes; None where the platform reports none.
 
     Parameters
     ----------
-    cgroup_folder : where control groups are mounted, of version 1 or 2
-    own_cgroups : the file that says which of them this process is in
+    cgroup_folder : mount point of control groups, version 1 or 2
+    own_cgroups : file that lists the control groups of this process
     """
     return min([*_machine(), *_limits(cgroup_folder, own_cgroups)], default=None)
 
@@ -24,12 +24,12 @@ def memory_bytes(cgroup_folder: Path = CGROUP_FOLDER, own_cgroups: Path = OWN_CG
 def _machine() -> Iterator[int]:
     try:
         yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):  # a name that this platform does not know
+    except (ValueError, OSError):  # sysconf name unknown on this platform
         return
 
 
 def _limits(cgroup_folder: Path, own_cgroups: Path) -> Iterator[int]:
-    """The limits of this process's control group and of all around it. Inside a container its own group is mounted as the root."""
+    """Limits of this process's control group and its ancestors. In a container the group itself is mounted as the root."""
     for line in _text(own_cgroups).splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
@@ -41,7 +41,7 @@ def _limits(cgroup_folder: Path, own_cgroups: Path) -> Iterator[int]:
         group = PurePosixPath(path.lstrip("/"))
         for folder in (group, *group.parents):
             limit = _text(mounted / folder / name).strip()
-            if limit.isdigit():  # version 2 says "max" where there is none
+            if limit.isdigit():  # version 2 has "max" for no limit
                 yield int(limit)
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus sees: requests by route, jobs by state. Times of stages are the worker's to report."""
+"""Prometheus metrics of the API: requests by route, jobs by state. The worker exports stage durations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class RequestMetrics:
-    """Counts and latencies of requests."""
+    """Request counts and latencies."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._count = Counter("iis_http_requests", "Requests by route and status.", ["method", "route", "status"], registry=registry)
@@ -30,7 +30,7 @@ class RequestMetrics:
 
 
 class JobsCollector(Collector):
-    """Jobs by kind and state, counted when Prometheus asks; silent while the database is away."""
+    """Jobs by kind and state, counted at each scrape; no samples while the database is unavailable."""
 
     def __init__(self, factory: SessionFactory) -> None:
         self._factory = factory

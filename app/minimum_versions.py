@@ -1,4 +1,4 @@
-"""The oldest versions of packages that may parse what strangers send, asserted at start; the reasons are in docs/security.md."""
+"""Minimum safe versions of the packages that parse untrusted input, checked at start. Reasons: docs/security.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import metadata
 
 from packaging.version import Version
 
-API_FLOORS = {
+API_MINIMUM_VERSIONS = {
     "h11": "0.16.0",
     "jinja2": "3.1.6",
     "python-multipart": "0.0.31",
@@ -15,20 +15,26 @@ API_FLOORS = {
 }
 
 
-class PackageTooOld(Exception):
-    """An installed package has a known hole. The message is a sentence that says what to install."""
+class MinimumVersionError(Exception):
+    """An installed package has a known vulnerability; the message names the version to install."""
 
 
-def require_floors(floors: Mapping[str, str], installed: Callable[[str], str] = metadata.version) -> None:
-    """Raise `PackageTooOld` unless each package is installed in its floor's version or a later one.
+def require_minimum_versions(minimums: Mapping[str, str], installed: Callable[[str], str] = metadata.version) -> None:
+    """Check that each package is installed in its minimum version or a later one.
 
     Parameters
     ----------
-    floors : package to its oldest safe version
-    installed : the version of an installed package
+    minimums : minimum safe version by package name
+    installed : returns the installed version of a package
+
+    Raises
+    ------
+    MinimumVersionError
     """
-    old = [(name, installed(name), floor) for name, floor in floors.items() if Version(installed(name)) < Version(floor)]
-    if old:
-        held = ", ".join(f"{name} {version}" for name, version, _ in old)
-        wanted = " ".join(f"'{name}>={floor}'" for name, _, floor in old)
-        raise PackageTooOld(f"{held} has known holes that hostile input reaches (docs/security.md); run pip install {wanted}.")
+    outdated = [(name, installed(name), minimum) for name, minimum in minimums.items() if Version(installed(name)) < Version(minimum)]
+    if outdated:
+        found = ", ".join(f"{name} {version}" for name, version, _ in outdated)
+        required = " ".join(f"'{name}>={minimum}'" for name, _, minimum in outdated)
+        raise MinimumVersionError(
+            f"{found} has known vulnerabilities that uploaded files can exploit (docs/security.md); run pip install {required}."
+        )

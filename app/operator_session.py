@@ -1,4 +1,4 @@
-"""What the commands of whoever operates the service share (`python -m app.api_keys`, `python -m app.quotas`)."""
+"""Database session of the administration commands (`python -m app.api_keys`, `python -m app.quotas`)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from app.settings import Settings
 
 
 @contextmanager
-def operators_session(settings: Settings) -> Generator[Session]:
-    """One transaction, committed at the end; a database that is away or empty ends the program with a sentence and status 1."""
+def operator_session(settings: Settings) -> Generator[Session]:
+    """One transaction, committed at the end; without a reachable, migrated database the program exits with a message and status 1."""
     engine = make_engine(settings)
     try:
         with make_session_factory(engine).begin() as session:
             yield session
     except ProgrammingError as error:
-        sys.exit(f"This database is not set up for this version ({error.orig}); python -m alembic upgrade head does that.")
+        sys.exit(f"The database schema does not match this version ({error.orig}); run python -m alembic upgrade head.")
     except DBAPIError as error:
         if not is_outage(error):
             raise
         url = engine.url.render_as_string(hide_password=True)
-        sys.exit(f"The database {url} does not answer; set IIS_DATABASE_URL to that of the service.")
+        sys.exit(f"The database {url} does not answer; set IIS_DATABASE_URL to the database of the service.")
     finally:
         engine.dispose()

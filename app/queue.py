@@ -1,4 +1,4 @@
-"""The doorbell: tells workers over Redis that a job waits in PostgreSQL. Imports no worker code and decides nothing about jobs."""
+"""Send wake-up messages to workers over Redis. Jobs themselves are rows in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from redis.exceptions import RedisError
 RUN_JOB = "iis.run_job"
 QUEUE = "iis"
 CONNECT_TIMEOUT_SECONDS = 0.5
-ANSWER_TIMEOUT_SECONDS = 1.0
+SOCKET_TIMEOUT_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 def wake_worker(job_id: str, redis_url: str | None = None) -> bool:
-    """Tell a worker that `job_id` is queued; False when the broker does not answer within a second.
+    """Send a message that `job_id` is queued; returns False when the broker does not respond within a second.
 
-    Call it after the commit that queued the job. A lost ring is harmless: the sweeper rings again for every queued row.
+    Call it after the commit that queued the job. A lost message delays the job until the sweeper sends another.
     """
     try:
         _publisher(redis_url or _configured_url()).send_task(RUN_JOB, args=[job_id], queue=QUEUE, retry=False, ignore_result=True)
@@ -32,12 +32,12 @@ def wake_worker(job_id: str, redis_url: str | None = None) -> bool:
 
 @lru_cache(maxsize=8)
 def _publisher(redis_url: str) -> Celery:
-    publisher = Celery("iis-doorbell", broker=redis_url, set_as_current=False)
+    publisher = Celery("iis-wake-up", broker=redis_url, set_as_current=False)
     publisher.conf.update(
         broker_connection_timeout=CONNECT_TIMEOUT_SECONDS,
         broker_transport_options={
             "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "socket_timeout": ANSWER_TIMEOUT_SECONDS,
+            "socket_timeout": SOCKET_TIMEOUT_SECONDS,
             "max_retries": 0,
         },
         task_ignore_result=True,

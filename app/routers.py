@@ -1,4 +1,4 @@
-"""Every slice's router, by name: what is not listed here is not served. A router carries its whole path (`prefix="/v1/models"`)."""
+"""The routers of all slices, in the order in which they match; only these are served. A router carries its whole path."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from app.models.routes import router as models
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.quotas.routes import router as quotas
-from app.results.curve_routes import router as curves
-from app.results.plot_routes import router as plots
 from app.results.routes import router as results
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
@@ -36,12 +34,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs,
     events,
     results,
-    curves,
-    plots,
     explanations,
     posted_explanations,
     batches,
-    figures,  # before profiles: a class may be named like a file
+    figures,  # before profiles: a class name may look like a file name
     profiles,
     predictors,
     concept_libraries,

@@ -1,4 +1,4 @@
-"""Every setting of the service, read from the environment (prefix IIS_). Units are in the names; no setting is read anywhere else."""
+"""Settings of API and worker, read from the environment alone (prefix IIS_). Each class is a section of docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from app.memory_limit import memory_bytes
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
-CHILD_MEMORY_SHARE = 0.8  # of all memory; the rest is for the worker itself and whatever runs beside it
+HOUR = 3600
+DAY = 24 * HOUR
+CHILD_MEMORY_SHARE = 0.8  # of all memory; the rest is for the worker itself and other processes of the machine
 
 
 def _default_folder() -> Path:
@@ -28,74 +30,140 @@ def _default_child_memory_bytes() -> int | None:
     return None if available is None else int(CHILD_MEMORY_SHARE * available)
 
 
-class Settings(BaseSettings):
-    """Settings of API and worker. Lists and nested values are given as JSON, for example IIS_SERVER_DATASET_FOLDERS='["/data"]'."""
+class Section(BaseSettings):
+    """Base of the sections."""
 
     model_config = SettingsConfigDict(env_prefix="IIS_", extra="ignore")
 
-    database_url: str = "postgresql+psycopg://iis@127.0.0.1:5432/iis"
-    database_pool_size: int = Field(default=10, ge=1)
-    database_pool_overflow: int = Field(default=30, ge=0)
-    database_connect_timeout_seconds: int = Field(default=3, ge=1)
-    redis_url: str = "redis://127.0.0.1:6379/0"
-    data_folder: Path = Field(default_factory=_default_folder)  # scratch space and the embedded stack's own files
-    storage_url: str = ""  # file:///path or s3://bucket/prefix; empty: the folder `artifacts` inside data_folder
-    s3_endpoint_url: str | None = None  # other S3 servers than Amazon's; credentials by the usual AWS_ variables
 
-    api_key_secret: str = ""  # the HMAC key of API key digests; the API refuses to start without it
+class Connections(Section):
+    """Database, broker and storage"""
 
-    public_url: HttpUrl | None = None  # where people reach the service, if a proxy in front changes scheme or host
+    database_url: str = Field(
+        default="postgresql+psycopg://iis@127.0.0.1:5432/iis", description="PostgreSQL with pgvector, as an SQLAlchemy URL"
+    )
+    database_pool_size: int = Field(default=10, ge=1, description="Database connections that each process keeps open")
+    database_pool_overflow: int = Field(default=30, ge=0, description="Connections that a process may open beyond these under load")
+    database_connect_timeout_seconds: int = Field(default=3, ge=1, description="Time to open a database connection")
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", description="Redis, which carries wake-ups, queries and rate limits")
+    data_folder: Path = Field(
+        default_factory=_default_folder,
+        description="Scratch space, and the data of the embedded stack",
+        json_schema_extra={"default": "$XDG_DATA_HOME/iis, else ~/.local/share/iis"},
+    )
+    storage_url: str = Field(
+        default="",
+        description="Uploads and artifacts: `file:///path` or `s3://bucket/prefix`",
+        json_schema_extra={"default": "the folder `artifacts` inside the data folder"},
+    )
+    s3_endpoint_url: str | None = Field(
+        default=None, description="Address of an S3 server other than Amazon's; credentials come from the usual `AWS_` variables"
+    )
 
-    request_body_max_bytes: int = Field(default=MIB, ge=1)
-    concept_set_max_bytes: int = Field(default=8 * MIB, ge=1)  # phrases in a request's body or in an upload
-    upload_part_max_bytes: int = Field(default=64 * MIB, ge=1)
-    upload_max_bytes: int = Field(default=64 * GIB, ge=1)
-    small_upload_max_bytes: int = Field(default=16 * MIB, ge=1)
-    upload_expiry_seconds: float = Field(default=24 * 3600, gt=0)
-    artifact_expiry_seconds: float = Field(default=30 * 24 * 3600, gt=0)  # since a stage's output, which no result needs, was last used
-    collect_seconds: float = Field(default=600, gt=0)
-    # How much one owner may have, for whom `python -m app.quotas` has set nothing else; 0 for no limit.
-    quota_stored_bytes: int = Field(default=4096 * GIB, ge=0)  # of complete uploads, and what open ones have declared
-    quota_open_uploads: int = Field(default=500, ge=0)
-    quota_unfinished_jobs: int = Field(default=50_000, ge=0)  # five of the largest studies
-    quota_jobs_per_day: int = Field(default=100_000, ge=0)
-    # How fast one may ask, and how many requests may come at once; 0 for no limit.
-    rate_limit_per_second: float = Field(default=500, ge=0)  # of one API key
-    rate_limit_burst: int = Field(default=2000, ge=1)
-    anonymous_rate_limit_per_second: float = Field(default=100, ge=0)  # of one address, without a key: pages, their scripts, the sign-in
-    anonymous_rate_limit_burst: int = Field(default=1000, ge=1)
-    failed_key_limit_per_second: float = Field(default=1, ge=0)  # of one address: keys that open nothing
-    failed_key_limit_burst: int = Field(default=100, ge=1)
-    idempotency_expiry_seconds: float = Field(default=24 * 3600, gt=0)
-    server_dataset_folders: list[Path] = Field(default_factory=list[Path])
-    allow_hub: bool = True  # whether data sets and pretrained weights may be fetched by name from the network
 
-    lease_seconds: float = Field(default=90, gt=0)
-    heartbeat_seconds: float = Field(default=30, gt=0)
-    sweep_seconds: float = Field(default=30, gt=0)
-    max_attempts: int = Field(default=3, ge=1)
-    job_deadline_seconds: float = Field(default=24 * 3600, gt=0)
-    check_deadline_seconds: float = Field(default=900, gt=0)
-    cancel_poll_seconds: float = Field(default=2, gt=0)
-    retry_pause_seconds: float = Field(default=10, ge=0)  # before a job goes back to the queue because storage failed
-    # Resident memory of a compute process with all it starts; most of this machine's, or its container's, unless given; 0 for no limit.
-    child_memory_bytes: int | None = Field(default_factory=_default_child_memory_bytes, ge=0)
+class Access(Section):
+    """Access to the API"""
+
+    api_key_secret: str = Field(
+        default="",
+        description="Secret with which API keys are hashed (HMAC) and webhooks signed; the API does not start without it",
+        json_schema_extra={"default": "required"},
+    )
+    public_url: HttpUrl | None = Field(
+        default=None, description="Address under which people reach the service, where a proxy changes scheme or host"
+    )
+    rate_limit_per_second: float = Field(default=500, ge=0, description="Requests of one API key; 0 for no limit")
+    rate_limit_burst: int = Field(default=2000, ge=1, description="Requests of one API key at once")
+    anonymous_rate_limit_per_second: float = Field(
+        default=100, ge=0, description="Requests of one address without a key (pages, scripts, sign-in); 0 for no limit"
+    )
+    anonymous_rate_limit_burst: int = Field(default=1000, ge=1, description="Requests of one address without a key at once")
+    failed_key_limit_per_second: float = Field(default=1, ge=0, description="Requests of one address with an unknown key; 0 for no limit")
+    failed_key_limit_burst: int = Field(default=100, ge=1, description="Requests of one address with an unknown key at once")
+    idempotency_expiry_seconds: float = Field(default=DAY, gt=0, description="Time for which an Idempotency-Key replays its answer")
+
+
+class Quotas(Section):
+    """Quotas of an owner (defaults; `python -m app.quotas` sets others for one owner; 0 for no limit)"""
+
+    quota_stored_bytes: int = Field(default=4096 * GIB, ge=0, description="Bytes of complete uploads and declared bytes of open ones")
+    quota_open_uploads: int = Field(default=500, ge=0, description="Open uploads")
+    quota_unfinished_jobs: int = Field(default=50_000, ge=0, description="Queued and running jobs; a study has at most 10,000")
+    quota_jobs_per_day: int = Field(default=100_000, ge=0, description="Jobs accepted within 24 hours")
+
+
+class Uploads(Section):
+    """Uploads and data sets"""
+
+    request_body_max_bytes: int = Field(default=MIB, ge=1, description="Size of a JSON body")
+    concept_set_max_bytes: int = Field(default=8 * MIB, ge=1, description="Size of the phrases of a concept set, in a body or an upload")
+    upload_part_max_bytes: int = Field(default=64 * MIB, ge=1, description="Size of one part of an upload")
+    upload_max_bytes: int = Field(default=64 * GIB, ge=1, description="Size of an upload")
+    small_upload_max_bytes: int = Field(default=16 * MIB, ge=1, description="Size of a one-request (multipart) upload")
+    upload_expiry_seconds: float = Field(default=DAY, gt=0, description="Time after which an incomplete upload is deleted")
+    artifact_expiry_seconds: float = Field(
+        default=30 * DAY,
+        gt=0,
+        description="Time after its last use until a stage's output that no result needs is deleted; exceeds the job deadline by an hour",
+    )
+    collect_seconds: float = Field(default=600, gt=0, description="Interval between garbage collections of a worker")
+    server_dataset_folders: list[Path] = Field(
+        default_factory=list[Path],
+        description='Folders on the server that data sets may be read from, as JSON (`["/data"]`); set it for API and workers alike',
+        json_schema_extra={"default": "none"},
+    )
+    allow_hub: bool = Field(default=True, description="Whether Hub data sets and pretrained weights may be fetched by name")
+
+
+class Jobs(Section):
+    """Jobs and workers"""
+
+    lease_seconds: float = Field(default=90, gt=0, description="Time without a heartbeat after which a worker loses its job")
+    heartbeat_seconds: float = Field(default=30, gt=0, description="Interval between heartbeats")
+    sweep_seconds: float = Field(default=30, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
+    max_attempts: int = Field(default=3, ge=1, description="Attempts at a job before it fails as `worker_lost`")
+    job_deadline_seconds: float = Field(default=DAY, gt=0, description="Running time of a job over all attempts, unless it asks for less")
+    check_deadline_seconds: float = Field(default=900, gt=0, description="Running time of the validation of a model or data set")
+    cancel_poll_seconds: float = Field(default=2, gt=0, description="Interval between looks at a running job's cancellation")
+    retry_pause_seconds: float = Field(default=10, ge=0, description="Pause before a job is queued again after a failure of storage")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Device that jobs compute on")
+    child_memory_bytes: int | None = Field(
+        default_factory=_default_child_memory_bytes,
+        ge=0,
+        description="Resident memory of a confined process and its descendants; 0 for no limit",
+        json_schema_extra={"default": "80 % of the memory of the machine or container"},
+    )
     child_disk_bytes: int | None = Field(
-        default=256 * GIB, ge=0
-    )  # of the files that a compute process leaves in its folder; 0 for no limit
-    answer_timeout_seconds: float = Field(default=60, gt=0)  # how long an explanation is waited for
-    answer_cache_bytes: int = Field(default=20 * GIB, ge=0)  # of files that a worker keeps at hand to explain with
-    warm_bytes: int = Field(default=4 * GIB, ge=0)  # of networks and heads that it keeps in memory for that
-    posted_image_max_bytes: int = Field(default=32 * MIB, ge=1)
-    posted_images_max_bytes: int = Field(default=GIB, ge=1)  # of one owner together; the oldest go first
-    posted_image_expiry_seconds: float = Field(default=24 * 3600, gt=0)
-    # Where webhooks may lead beside the public internet, as networks such as ["10.20.0.0/16"]; without https only if that is allowed, too.
-    webhook_allowed_networks: list[IPv4Network | IPv6Network] = Field(default_factory=list[IPv4Network | IPv6Network])
-    webhook_allow_http: bool = False
-    worker_metrics_port: int | None = None  # where a worker shows its numbers to Prometheus; without it nowhere
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+        default=256 * GIB, ge=0, description="Size of the files in a confined process's folder; 0 for no limit"
+    )
+    worker_metrics_port: int | None = Field(default=None, description="Port on which a worker serves metrics to Prometheus")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level that is logged")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+class Explanations(Section):
+    """Explanations and predictions"""
+
+    answer_timeout_seconds: float = Field(default=60, gt=0, description="Time that a request waits for a worker's answer")
+    answer_cache_bytes: int = Field(default=20 * GIB, ge=0, description="Files that a worker keeps on disk to explain with")
+    warm_bytes: int = Field(default=4 * GIB, ge=0, description="Networks and heads that a worker keeps in memory to explain with")
+    posted_image_max_bytes: int = Field(default=32 * MIB, ge=1, description="Size of a posted image")
+    posted_images_max_bytes: int = Field(default=GIB, ge=1, description="Size of one owner's posted images; the oldest are deleted first")
+    posted_image_expiry_seconds: float = Field(default=DAY, gt=0, description="Time for which a posted image is kept")
+
+
+class Webhooks(Section):
+    """Webhooks"""
+
+    webhook_allowed_networks: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list[IPv4Network | IPv6Network],
+        description='Private networks that webhooks may be sent to, as JSON (`["10.20.0.0/16"]`)',
+        json_schema_extra={"default": "none"},
+    )
+    webhook_allow_http: bool = Field(default=False, description="Whether webhooks may be sent without TLS to these networks")
+
+
+class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhooks):
+    """Settings of API and worker."""
 
     @model_validator(mode="after")
     def _storage_by_default(self) -> Self:
@@ -110,7 +178,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _artifacts_outlive_jobs(self) -> Self:
-        if self.artifact_expiry_seconds <= self.job_deadline_seconds + 3600:
+        if self.artifact_expiry_seconds <= self.job_deadline_seconds + HOUR:
             raise ValueError(
                 "IIS_ARTIFACT_EXPIRY_SECONDS must exceed IIS_JOB_DEADLINE_SECONDS by more than an hour: running jobs need them."
             )
@@ -118,7 +186,7 @@ class Settings(BaseSettings):
 
     @property
     def public_origin(self) -> str | None:
-        """The origin that a browser knows the service by, where it is set."""
+        """Origin (scheme, host and port) by which a browser reaches the service; None where public_url is not set."""
         if self.public_url is None:
             return None
         scheme, port = self.public_url.scheme, self.public_url.port
@@ -127,13 +195,16 @@ class Settings(BaseSettings):
 
     @property
     def scratch_folder(self) -> Path:
-        """A folder for files that one request or one job needs and then drops; made on first use."""
+        """Folder for temporary files of one request or job; created on first use."""
         folder = self.data_folder / "scratch"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
 
+SECTIONS: tuple[type[Section], ...] = (Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhooks)
+
+
 @lru_cache
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
+    """Settings of this process, read once."""
     return Settings()

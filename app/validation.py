@@ -1,9 +1,7 @@
-"""The internal jobs that look at a new model, data set or concept set before anyone may use it. What they find is written by the worker;
-what follows for requests that name such a row is said here."""
+"""Internal jobs that check a new model, data set or concept set, and the rules for requests that name one. Workers write the findings."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
@@ -17,14 +15,6 @@ from app.settings import Settings
 RETRY_AFTER_SECONDS = 2
 
 
-class CheckError(BaseModel):
-    """Why a check refused it, in one sentence."""
-
-    code: str
-    message: str
-    param: str | None = None
-
-
 def enqueue_check(
     session: Session,
     row: Model | Dataset | ConceptSetVersion,
@@ -34,7 +24,7 @@ def enqueue_check(
     *,
     from_classes: str | None = None,
 ) -> None:
-    """Queue the check of a row in the row's own transaction and ring once that is committed.
+    """Queue the check of a row in the transaction that adds it; workers are woken after the commit.
 
     The phrases of a version are gathered `from_classes` of that data set; unless given, the version has them already.
     """
@@ -53,7 +43,7 @@ def enqueue_check(
 
 
 def require_ready(row: Model | Dataset, param: str) -> None:
-    """Refuse a request whose field `param` names a model or data set that nobody may use, or not yet.
+    """Refuse a request whose field `param` names a model or data set that is not ready.
 
     Raises
     ------
@@ -76,12 +66,12 @@ def require_ready(row: Model | Dataset, param: str) -> None:
 
 
 def require_unneeded(row: Model | Dataset | ConceptSet, job: Job | None, code: str) -> None:
-    """Refuse to delete what an unfinished job still needs.
+    """Refuse to delete a row that an unfinished job needs.
 
     Raises
     ------
     Conflict
-        When there is such a job, a check of this row or by means of it included.
+        When there is such a job; checks of this row, or that use it, count too.
     """
     noun = _noun(row)
     if job is None:

@@ -1,6 +1,6 @@
-"""Questions that a worker answers while a person waits, over Redis there and back. Nothing here is a promise: ask again.
+"""Queries that a worker runs during an HTTP request, sent and answered over Redis. Nothing is stored: the caller repeats a lost query.
 
-A question is a JSON object on the list `QUESTIONS`; its answer comes on a list of its own, which expires. Jobs never go this way.
+A query is a JSON object on the list `QUERY_QUEUE`; its reply arrives on a list of its own, which expires. Jobs do not use this path.
 """
 
 from __future__ import annotations
@@ -17,65 +17,64 @@ from redis.exceptions import RedisError
 from app.errors import ApiError, Conflict, InvalidInput, NotFound, Unavailable
 from app.settings import Settings
 
-QUESTIONS = "iis:questions"
-ANSWER_PREFIX = "iis:answer:"
-ANSWER_EXPIRY_SECONDS = 60
+QUERY_QUEUE = "iis:queries"
+REPLY_PREFIX = "iis:reply:"
+REPLY_EXPIRY_SECONDS = 60
 RETRY_AFTER_SECONDS = 2
 SOCKET_MARGIN_SECONDS = 5
 
-ABSENT = frozenset({"image_absent", "concept_absent", "class_absent", "study_absent", "figure_absent"})
-"""Codes of what is missing at the address that was asked for, rather than wrong in the request."""
-GONE = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_images"})
-"""Codes of what a job has, or has kept, nothing of."""
+NOT_FOUND_CODES = frozenset({"image_absent", "concept_absent", "class_absent", "study_absent", "figure_absent"})
+"""Codes that become 404: the URL names something that does not exist."""
+CONFLICT_CODES = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_images"})
+"""Codes that become 409: the job has no such data, or no longer."""
 
 log = structlog.get_logger(__name__)
 
 
-async def ask(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
-    """Put a question to whichever worker is free and wait for its answer.
+async def query_worker(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+    """Send a query to any free worker and wait for its reply.
 
     Parameters
     ----------
-    kind : of `worker.queries.context`
-    about : JSON-ready; what the kind needs
+    kind : as in `worker.queries.context.Query`
+    about : the fields of the kind, as JSON values
 
     Raises
     ------
     InvalidInput, NotFound, Conflict
-        As the worker refuses it.
+        When the worker refuses the query.
     Unavailable
-        When Redis is away, or no worker answers within `answer_timeout_seconds`.
+        When Redis is unavailable, or no worker replies within `answer_timeout_seconds`.
     """
-    number = secrets.token_hex(16)
-    expires_at = time.time() + settings.answer_timeout_seconds
-    question = json.dumps({"id": number, "owner": owner_id, "kind": kind, "about": about, "expires_at": expires_at})
-    patience = settings.answer_timeout_seconds
+    query_id = secrets.token_hex(16)
+    timeout_seconds = settings.answer_timeout_seconds
+    query = {"id": query_id, "owner": owner_id, "kind": kind, "about": about, "expires_at": time.time() + timeout_seconds}
     try:
         async with redis.asyncio.Redis.from_url(
-            settings.redis_url, socket_connect_timeout=SOCKET_MARGIN_SECONDS, socket_timeout=patience + SOCKET_MARGIN_SECONDS
+            settings.redis_url, socket_connect_timeout=SOCKET_MARGIN_SECONDS, socket_timeout=timeout_seconds + SOCKET_MARGIN_SECONDS
         ) as broker:
-            await cast("Any", broker.lpush(QUESTIONS, question))
-            found = await cast("Any", broker.blpop([ANSWER_PREFIX + number], timeout=patience))
+            await cast("Any", broker.lpush(QUERY_QUEUE, json.dumps(query)))
+            received = await cast("Any", broker.blpop([REPLY_PREFIX + query_id], timeout=timeout_seconds))
     except RedisError as error:
         log.warning("broker_unreachable", error=str(error))
         raise Unavailable("The workers cannot be reached; try again shortly.", code="broker_unavailable") from error
-    if found is None:
+    if received is None:
         raise Unavailable(
-            f"No worker answered within {patience:g} seconds; it may still be loading the model. Ask again.",
+            f"No worker answered within {timeout_seconds:g} seconds; it may still be loading the model. Try again.",
             code="worker_busy",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
-    answer = cast("dict[str, Any]", json.loads(found[1]))
-    if "refused" in answer:
-        raise _refusal(answer["refused"])
-    return cast("dict[str, Any]", answer["result"])
+    reply = cast("dict[str, Any]", json.loads(received[1]))
+    if "refused" in reply:
+        raise _refusal(reply["refused"])
+    return cast("dict[str, Any]", reply["result"])
 
 
 def _refusal(refused: dict[str, Any]) -> ApiError:
     code, message, param = refused["code"], refused["message"], refused["param"]
     if code == "worker_failed":
         return Unavailable(message, code=code, retry_after_seconds=RETRY_AFTER_SECONDS)
-    if code in ABSENT:
+    if code in NOT_FOUND_CODES:
         return NotFound(message, code=code)
-    kind = Conflict if code in GONE else InvalidInput
+    kind = Conflict if code in CONFLICT_CODES else InvalidInput
     return kind(message, code=code, param=param)

@@ -24,7 +24,8 @@ from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.data.images import load_image
-from iis_engine.features.extraction import default_batch_size, extract_features
+from iis_engine.features.embedding import default_batch_size
+from iis_engine.features.extraction import extract_features
 from iis_engine.specs import BackboneSpec
 
 ARCHITECTURE = "resnet18"

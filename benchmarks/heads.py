@@ -33,7 +33,7 @@ from iis_engine.backbones.devices import choose_device
 from iis_engine.features.canonical_order import in_canonical_order, validation_rows
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import ExactSettings, TrainingRows, solve_nodes
+from iis_engine.heads.model_selection import TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.heads.sparsify import sparsify
 from iis_engine.libraries.build import build_library
@@ -111,7 +111,7 @@ def with_stack(problem: Problem) -> list[float]:
     y, validation = features.y_train.to(device), problem.validation.to(device)
     data = TrainingRows(y, validation, features.class_count)
     train, test = (Source.of(problem.library.activations(X.to(device))) for X in (features.X_train, features.X_test))
-    solved = solve_nodes(train, NODES, data, ExactSettings())
+    solved = solve_nodes(train, NODES, data)
     predicted = [predict(test, kept, solved.weights[i : i + 1]).argmax(dim=2).squeeze(1).cpu() for i, kept in enumerate(NODES)]
     return [float((labels == features.y_test).float().mean()) for labels in predicted]
 
@@ -126,7 +126,7 @@ def threads_that_suit_sklearn(problem: Problem, threads: int) -> int:
     for count in {1, threads}:
         with threadpool_limits(count), catch_warnings():
             simplefilter("ignore", ConvergenceWarning)
-            seconds[count] = timed(lambda: _fit(A, y, protocols.STRENGTHS[0], OWN_TOLERANCE, TRIAL_ITERATIONS))[0].wall
+            seconds[count] = timed(lambda: _fit(A, y, protocols.L2_STRENGTHS[0], OWN_TOLERANCE, TRIAL_ITERATIONS))[0].wall
     return min(seconds, key=seconds.__getitem__)
 
 
@@ -144,10 +144,10 @@ def _with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance:
     for kept in NODES:
         A, A_test = sparsify(train, kept).numpy(), sparsify(test, kept).numpy()
         losses: list[float] = []
-        for strength in protocols.STRENGTHS:
+        for strength in protocols.L2_STRENGTHS:
             head = _fit(A[~validation], y[~validation], strength, selection_tolerance)
             losses.append(log_loss(y[validation], head.predict_proba(A[validation]), labels=head.classes_))
-        best = protocols.STRENGTHS[int(np.argmin(losses))]
+        best = protocols.L2_STRENGTHS[int(np.argmin(losses))]
         accuracies.append(float(_fit(A, y, best, final_tolerance).score(A_test, y_test)))
     return accuracies
 

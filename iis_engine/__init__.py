@@ -1,7 +1,11 @@
-"""iis_engine: how interpretable is a representation? The Inherent Interpretability Score (ICLR 2025) as a library.
+"""Inherent Interpretability Score (IIS) of vision representations: concept libraries, sparse heads, ARR curves, explanations.
 
-`score` does it all; its stages, and everything they need, are public too. Importing the package costs nothing: the modules
-behind these names, and torch with them, load on first use.
+`score` runs the whole method; its stages are public too. Importing the package is cheap: the modules behind these names, and torch,
+are imported on first use.
+
+References
+----------
+Shen et al., Enhancing Pre-trained Representation Classifiability can Boost its Interpretability, ICLR 2025, arXiv 2510.24105.
 """
 
 from __future__ import annotations
@@ -14,18 +18,22 @@ if TYPE_CHECKING:
     from iis_engine.data.datasets import read_image_folder
     from iis_engine.errors import EngineError
     from iis_engine.features.feature_set import FeatureSet, read_features
+    from iis_engine.finetuning.finetuned_run import FinetunedRun
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
-    from iis_engine.finetuning.run import FinetunedRun, finetune
+    from iis_engine.finetuning.run import finetune
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
     from iis_engine.scoring.score import fit_predictor, score
     from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
     from iis_engine.vision_language.model import load_vision_language_model
-    from iis_engine.vocabularies.phrases import Phrase, shipped
+    from iis_engine.vocabularies.phrases import Phrase
+    from iis_engine.vocabularies.shipped import shipped
 
-ENGINE_VERSION = "7"  # part of the key of everything computed: raise it when a number would change
-ANALYSIS_VERSION = "2"  # the same for what is made of a study's rows
+ENGINE_VERSION = "7"
+"""Part of the cache key of every computed artifact; raise it when a number changes."""
+ANALYSIS_VERSION = "3"
+"""The same for the analysis of a study's rows."""
 
 __all__ = [
     "ENGINE_VERSION",
@@ -55,7 +63,7 @@ __all__ = [
     "shipped",
 ]
 
-_HOMES = {
+_MODULES = {
     "BackboneSpec": "specs",
     "CurvePoint": "report",
     "ElementSpec": "specs",
@@ -63,7 +71,7 @@ _HOMES = {
     "EpochRecord": "finetuning.history",
     "FeatureSet": "features.feature_set",
     "FinetuneSpec": "specs",
-    "FinetunedRun": "finetuning.run",
+    "FinetunedRun": "finetuning.finetuned_run",
     "IISReport": "report",
     "LibrarySpec": "specs",
     "Phrase": "vocabularies.phrases",
@@ -79,11 +87,11 @@ _HOMES = {
     "read_features": "features.feature_set",
     "read_image_folder": "data.datasets",
     "score": "scoring.score",
-    "shipped": "vocabularies.phrases",
+    "shipped": "vocabularies.shipped",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

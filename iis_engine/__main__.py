@@ -1,4 +1,4 @@
-"""The engine from a terminal, without any service: a features file in, a report out."""
+"""Command line: score a features file and print the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iis_engine.specs import PROTOCOL_NAMES, VISUAL_KINDS, LibrarySpec, ScoreSpe
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Score a features file. Exit status 0 with a report, 2 with a sentence on the error stream."""
+    """Score a features file; return the exit status, 0 or, with a message on stderr, 2."""
     parser = argparse.ArgumentParser(prog="python -m iis_engine", description="Inherent Interpretability Score of a features file.")
     parser.add_argument("features", type=Path, help="npz or safetensors with X_train, y_train, X_test, y_test and concepts")
     parser.add_argument("--library", choices=(*VISUAL_KINDS, "random"), default="prototype")
@@ -38,21 +38,21 @@ def _run(options: argparse.Namespace) -> None:
     from iis_engine.figures.report import PLOT_SUFFIXES, save_plot
     from iis_engine.scoring.score import score
 
-    # All that can be refused at once is, before the minutes that reading and scoring may take.
+    # Invalid options are rejected before reading and scoring, which can take minutes.
     spec = ScoreSpec(LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed)
     choose_device(options.device)
     plot: Path | None = options.plot
     if plot is not None and plot.suffix not in PLOT_SUFFIXES:
-        raise SettingError(f"A figure is saved as {' or '.join(PLOT_SUFFIXES)}; {plot.name} is neither.", param="plot")
+        raise SettingError(f"A figure must be a {' or '.join(PLOT_SUFFIXES)} file; {plot.name} is not.", param="plot")
     if plot is not None and not plot.parent.is_dir():
-        raise SettingError(f"The folder {plot.parent} of the figure does not exist; make it first or name another.", param="plot")
+        raise SettingError(f"The folder {plot.parent} of the figure does not exist; create it or choose another.", param="plot")
     report = score(read_features(options.features), spec, device=options.device)
     print(json.dumps(report.to_dict()) if options.json else _table(report))
     if plot is not None:
         try:
             save_plot(report.to_dict(), "arr", plot)
         except OSError as error:
-            raise SettingError(f"The figure could not be saved ({error}); name another file.", param="plot") from error
+            raise SettingError(f"The figure could not be saved ({error}); choose another file.", param="plot") from error
 
 
 def _table(report: IISReport) -> str:

@@ -1,4 +1,4 @@
-"""Places on a curve: k concepts kept of M, s = 1 - k/M, and which place a person means. No torch here, so a service may import it."""
+"""Nodes of the curve: k kept concepts of M, s = 1 - k/M, and the choice of one. It imports no torch, so that a service can use it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def kept_count(concept_count: int, sparsity: float) -> int:
 
 
 def sparsity_of(kept: int, concept_count: int) -> float:
-    """s = 1 - k/M, free of rounding dust.
+    """s = 1 - k/M, rounded to 12 digits.
 
     Examples
     --------
@@ -41,12 +41,12 @@ def sparsity_of(kept: int, concept_count: int) -> float:
 
 
 def choose_node(nodes: Sequence[int], concept_count: int, kept: int | None = None, *, sparsity: float | None = None) -> int:
-    """The node that is asked for, as its number of kept concepts; by default the one nearest to a tenth of them, at least five.
+    """Number of kept concepts of the requested node; by default the node nearest to max(5, M/10).
 
     Parameters
     ----------
-    nodes : numbers of kept concepts that the curve has
-    kept, sparsity : the node by k or by s; neither for the default
+    nodes : numbers of kept concepts at the nodes of the curve
+    kept, sparsity : k or s of the node; neither for the default
 
     Raises
     ------
@@ -63,15 +63,15 @@ def choose_node(nodes: Sequence[int], concept_count: int, kept: int | None = Non
     if sparsity is not None:
         if not 0 <= sparsity <= 1:
             raise SettingError(f"A sparsity lies between 0 and 1; {sparsity:g} does not.", code="sparsity_unknown", param="sparsity")
-        known = (node for node in nodes if abs(sparsity_of(node, concept_count) - sparsity) < SAME_SPARSITY)
-        kept = next(known, kept_count(concept_count, sparsity))
+        matching = (node for node in nodes if abs(sparsity_of(node, concept_count) - sparsity) < SAME_SPARSITY)
+        kept = next(matching, kept_count(concept_count, sparsity))
     elif kept is None:
-        wished = max(DEFAULT_LEAST, round(DEFAULT_SHARE * concept_count))
-        kept = min(nodes, key=lambda node: (abs(node - wished), node))
+        default = max(DEFAULT_LEAST, round(DEFAULT_SHARE * concept_count))
+        kept = min(nodes, key=lambda node: (abs(node - default), node))
     if kept not in nodes:
-        asked = f"kept = {kept}" if sparsity is None else f"sparsity = {sparsity:g}, which keeps {kept}"
+        requested = f"kept = {kept}" if sparsity is None else f"sparsity = {sparsity:g}, which keeps {kept}"
         raise SettingError(
-            f"The curve has no node at {asked}; it keeps {', '.join(map(str, nodes))} of {concept_count} concepts.",
+            f"The curve has no node at {requested}; it keeps {', '.join(map(str, nodes))} of {concept_count} concepts.",
             code="sparsity_unknown",
             param="kept" if sparsity is None else "sparsity",
         )

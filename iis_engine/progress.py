@@ -1,10 +1,10 @@
-"""The progress callback that long stages take."""
+"""Type of the progress callback that long stages take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with (done, total) as a stage advances."""
 
 

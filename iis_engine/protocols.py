@@ -1,4 +1,4 @@
-"""The numbers that define `exact` and `reference` (METHOD §3). No computation."""
+"""Constants of the protocols `exact` and `reference` (METHOD §3), and the nodes of their curves."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ CONTROL_SEEDS = 5
 CONTROL_SEED_OFFSET = 10_000  # so that a random library is never its own control
 
 # exact
-STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
+L2_STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
 VALIDATION_SHARE = 0.1
 LIBRARY_SEEDS = 3
-TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they choose and judge the directions of text concepts
+TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they select and evaluate the directions of text concepts
 SELECTION_TOLERANCE = 1e-4
-SMALLEST_GAIN = 1e-3  # relative: a weaker strength must lower the validation loss by more
+SMALLEST_GAIN = 1e-3  # relative: a weaker L2 strength must lower the validation loss by more
 FINAL_TOLERANCE = 2e-6
-# h divides every point, so both are tighter for it, the second near where float32 ends.
+# h divides every point, so both are tighter for it, the second near the precision of float32.
 BASELINE_SELECTION_TOLERANCE = 1e-6
 BASELINE_FINAL_TOLERANCE = 2e-7
 REFINEMENT_ROUNDS = 2
@@ -39,20 +39,20 @@ BOOTSTRAP_REPLICATES = 1000
 
 
 def exact_nodes(concept_count: int) -> list[int]:
-    """Numbers of kept concepts where the exact curve is measured first, from M down to 1."""
+    """Kept concepts at the first nodes of the exact curve, falling from M to 1."""
     paper = {kept_count(concept_count, s) for s in PAPER_SPARSITIES}
     return sorted((paper | {k for k in LOG_NODES if k <= concept_count}) - {0}, reverse=True)
 
 
 def reference_kept(concept_count: int, sparsity: float) -> int:
-    """What the authors' threshold keeps: M - floor(s·M) - 1."""
+    """k under the authors' threshold: M - floor(s·M) - 1."""
     return max(kept_count(concept_count, sparsity) - 1, 0)
 
 
 def reference_nodes(concept_count: int) -> list[int]:
-    """Kept concepts at the paper's nodes under the authors' threshold, and the few-concept extras, falling."""
-    extras = {k for k in (1, 2, *FEW_CONCEPTS) if k < concept_count}
-    return sorted(extras | set(paper_nodes(concept_count)), reverse=True)
+    """Kept concepts at the paper's nodes under the authors' threshold and at few concepts, falling."""
+    few = {k for k in (1, 2, *FEW_CONCEPTS) if k < concept_count}
+    return sorted(few | set(paper_nodes(concept_count)), reverse=True)
 
 
 def paper_nodes(concept_count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The report: what a score says, as plain numbers. It imports no torch, so a service may use it to describe its answers."""
+"""The report of a score, as plain numbers. It imports no torch, so that a service can describe its answers with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CurvePoint:
     accuracy: float
     accuracy_low: float
     accuracy_high: float
-    arr: float  # accuracy over the representation's (eq. 6)
+    arr: float  # ARR(s), accuracy over that of the representation (eq. 6)
     arr_low: float
     arr_high: float
     arr_chance_corrected: float | None  # (acc - chance) / (acc_rep - chance); None where the denominator is no better than chance
@@ -25,9 +25,9 @@ class CurvePoint:
 class IISReport:
     """The Inherent Interpretability Score of one representation read through one concept library.
 
-    Whatever integrates ARR (`iis`, `iis_authors`, `iis_log`, the random control's and the gain) is None in the exact protocol
-    when the representation is no better than chance: it divides by that accuracy, and 10 % over 10 % would read as perfect.
-    The reference protocol gives the authors' numbers even then, with a warning.
+    Every field that integrates ARR (`iis`, `iis_authors`, `iis_log`, those of the random control, the gain) is None under `exact`
+    when the representation is no better than chance: ARR divides by that accuracy, and 10 % over 10 % would read as perfect.
+    Under `reference` these fields are the authors' numbers even then, with a warning.
     """
 
     protocol: str
@@ -45,7 +45,7 @@ class IISReport:
     iis: float | None
     iis_low: float | None
     iis_high: float | None
-    quadrature_error: float  # of iis: what the nodes may miss
+    quadrature_error: float  # of iis, estimated
     iis_by_seed: tuple[float, ...]  # empty where `iis` is None
     iis_authors: float | None  # trapezoid over [0, .98], the authors' convention
     iis_chance_corrected: float | None
@@ -58,7 +58,7 @@ class IISReport:
     iis_log_random: float | None
     few_concepts: dict[str, float]  # accuracy at 5..30 effective concepts
     few_concepts_mean: float | None
-    optimistic: bool  # whether the test set chose epochs and rates
+    optimistic: bool  # whether epochs and rates were selected on the test set
     solver: dict[str, float]
     warnings: tuple[str, ...] = field(default=())
 

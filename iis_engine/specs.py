@@ -1,4 +1,4 @@
-"""Plain requests to the engine: which backbone, which library, which settings. No torch here, so a service may import it."""
+"""Requests to the engine as frozen dataclasses: backbone, concept library, elements, score, fine-tuning. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,27 +18,34 @@ PrecisionName = Literal["auto", "full"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
 VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
-"""Made of visual elements, so that crops show each concept."""
+"""Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
 FINETUNE_LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "random")
-"""Those that depend on the network alone, so that they can be made anew while it changes."""
+"""Libraries that depend on the network alone, so that they can be rebuilt during training."""
 OPTIMIZER_NAMES: tuple[OptimizerName, ...] = ("adamw", "sgd")
 TRAINED_PARTS: tuple[TrainedPart, ...] = ("head", "last", "all")
 PRECISION_NAMES: tuple[PrecisionName, ...] = ("auto", "full")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")
 STEP_IMAGES_MAX = 65_536
-"""Images in one step of fine-tuning: above the largest batches that training is known to gain by."""
+"""Images per optimiser step of fine-tuning; larger batches are not known to help training."""
 SEEDS = range(2**32)
-"""Seeds that every random generator in use takes."""
+"""Seeds that all random generators in use accept."""
 ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "onnx")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Overrides of the architecture's own preprocessing; None keeps the architecture's."""
+    """Overrides of the architecture's own preprocessing; None keeps its value.
 
-    input_size: int | None = None  # pixels, square
+    Attributes
+    ----------
+    input_size : side of the square input in pixels
+    mean, std : per channel, for pixel values in 0..1
+    crop_pct : share of each side that the centre crop keeps
+    """
+
+    input_size: int | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     interpolation: Interpolation | None = None
@@ -47,14 +54,23 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """A backbone f by name: `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`."""
+    """A backbone f by name.
+
+    Attributes
+    ----------
+    architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`
+    arguments : keyword arguments of the architecture's factory
+    pretrained : tag of published weights; excludes a checkpoint file
+    layer : name of a module (torch) or of a value in the graph (onnx); None for the pooled penultimate representation
+    initial_seed : seed of the untrained network; excludes a checkpoint file and published weights
+    """
 
     architecture: str
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
-    pretrained: str | None = None  # a tag of the architecture's own library; excludes a checkpoint file
-    layer: str | None = None  # a module's name (torch) or an output's name (onnx); None: the pooled penultimate
+    pretrained: str | None = None
+    layer: str | None = None
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    initial_seed: int | None = None  # in place of any weights: untrained, as the architecture is initialised from this seed
+    initial_seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.initial_seed is not None:
@@ -63,18 +79,33 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class VisionLanguageSpec:
-    """A vision-language model by name: `open_clip:NAME`, or `onnx` for a pair of towers in two files."""
+    """A vision-language model by name.
+
+    Attributes
+    ----------
+    architecture : `open_clip:NAME`, or `onnx` for a pair of towers in two files
+    arguments : keyword arguments of `open_clip.create_model`
+    pretrained : tag of open_clip's published weights; excludes checkpoint files
+    tokenizer : for `onnx`, the open_clip architecture with the text tower's tokenizer; None for CLIP's own
+    """
 
     architecture: str
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
-    pretrained: str | None = None  # a tag of open_clip's; excludes checkpoint files
+    pretrained: str | None = None
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    tokenizer: str | None = None  # of an onnx pair: the open_clip architecture whose tokens the text tower takes; None: CLIP's own
+    tokenizer: str | None = None
 
 
 @dataclass(frozen=True)
 class ElementSpec:
-    """How visual elements are cut (METHOD §2)."""
+    """Cutting of visual elements (METHOD §2).
+
+    Attributes
+    ----------
+    kind : patches of a 4 x 4 grid, or SLIC segments
+    images_per_class : training images per class to cut elements from
+    seed : seed of the choice of images and of the elements' order
+    """
 
     kind: ElementKind = "patches"
     images_per_class: int = 10
@@ -82,25 +113,34 @@ class ElementSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in ELEMENT_KINDS:
-            raise SettingError(f"There are no elements {self.kind!r}; choose one of {', '.join(ELEMENT_KINDS)}.", param="elements.kind")
+            raise SettingError(f"{self.kind!r} is not a kind of elements; choose one of {', '.join(ELEMENT_KINDS)}.", param="elements.kind")
         _require_seed(self.seed, "elements.seed")
 
 
 @dataclass(frozen=True)
 class LibrarySpec:
-    """A concept library: its kind and M. `parts` only for combined, the cutoffs and `native` only for text (METHOD §2)."""
+    """A concept library (METHOD §2).
+
+    Attributes
+    ----------
+    concept_count : M; for a text library the largest number of phrases kept
+    parts : libraries of a combined one
+    clip_cutoff : for text, lower bound on the mean of a phrase's five highest cosines with training images
+    interpretability_cutoff : for text, lower bound on the similarity of a phrase's activation to its cosines on held-out images
+    native : for text, whether the backbone is the vision-language model's own image tower, so that text embeddings are the vectors
+    """
 
     kind: LibraryKind = "prototype"
-    concept_count: int = 200  # M; of a text library the most that are kept
+    concept_count: int = 200
     parts: tuple[LibrarySpec, ...] = ()
-    clip_cutoff: float = 0.25  # a phrase's mean of its five highest cosines with training images must reach it
-    interpretability_cutoff: float = 0.45  # and so must the similarity of its activation on held-out images
-    native: bool = False  # the backbone is the vision-language model's own image tower: text embeddings are the vectors
+    clip_cutoff: float = 0.25
+    interpretability_cutoff: float = 0.45
+    native: bool = False
 
 
 @dataclass(frozen=True)
 class ScoreSpec:
-    """Everything that decides a score beside the backbone and the data."""
+    """Settings of a score, apart from the backbone and the data."""
 
     library: LibrarySpec = field(default_factory=LibrarySpec)
     elements: ElementSpec = field(default_factory=ElementSpec)
@@ -109,24 +149,25 @@ class ScoreSpec:
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOL_NAMES:
-            raise SettingError(f"There is no protocol {self.protocol!r}; choose one of {', '.join(PROTOCOL_NAMES)}.", param="protocol")
+            raise SettingError(f"{self.protocol!r} is not a protocol; choose one of {', '.join(PROTOCOL_NAMES)}.", param="protocol")
         _require_seed(self.seed, "seed")
 
 
 @dataclass(frozen=True)
 class FinetuneSpec:
-    """How a network is fine-tuned by interpretability maximisation (eq. 8), beside its data, its seed and the weight λ.
+    """Settings of fine-tuning by interpretability maximisation (eq. 8), apart from the data, the seed and the weight λ.
 
     Attributes
     ----------
-    library, elements : what g_𝒞 is made of; prototype, cluster, end2end or random
+    library, elements : concept library of g_𝒞: prototype, cluster, end2end or random
     sparsity : s of g_s, below 1
-    batch_size : images per forward pass; an optimiser's step takes `accumulation_steps` of them, `STEP_IMAGES_MAX` images at most
-    warmup_epochs : over which the learning rate rises linearly, before it falls along a cosine
-    trains : `head` (h and g_cls, f stays as it is), `last` (the last stage of f, what follows it, and the heads) or `all`
-    rebuild_every : epochs after which the library is made anew from the elements under the current f; None keeps the first one
-    patience : epochs without a better validation accuracy after which training stops; None goes through all epochs
-    precision : `auto` (half precision where a GPU has it) or `full` (float32)
+    batch_size : images per forward pass
+    accumulation_steps : forward passes per optimiser step, which has at most `STEP_IMAGES_MAX` images
+    warmup_epochs : epochs of linear warm-up, followed by cosine decay
+    trains : `head` (h and g_cls), `last` (the last stage of f, the layers after it, and the heads) or `all`
+    rebuild_every : epochs between rebuilds of the library from the elements under the current f; None keeps the first library
+    patience : epochs without a higher validation accuracy before training stops; None trains for all epochs
+    precision : `auto` (half precision on a GPU that supports it) or `full` (float32)
     """
 
     library: LibrarySpec = field(default_factory=LibrarySpec)
@@ -145,16 +186,15 @@ class FinetuneSpec:
     precision: PrecisionName = "auto"
 
     def __post_init__(self) -> None:
-        _require_name(self.library.kind, FINETUNE_LIBRARY_KINDS, "library to fine-tune with", "library.kind")
-        _require_name(self.optimizer, OPTIMIZER_NAMES, "optimiser", "optimizer")
-        _require_name(self.trains, TRAINED_PARTS, "part of a network to train", "trains")
-        _require_name(self.precision, PRECISION_NAMES, "precision", "precision")
+        _require_name(self.library.kind, FINETUNE_LIBRARY_KINDS, "a library for fine-tuning", "library.kind")
+        _require_name(self.optimizer, OPTIMIZER_NAMES, "an optimiser", "optimizer")
+        _require_name(self.trains, TRAINED_PARTS, "a part of a network to train", "trains")
+        _require_name(self.precision, PRECISION_NAMES, "a precision", "precision")
         for name in ("epochs", "batch_size", "accumulation_steps"):
             _require_at_least(1, getattr(self, name), name)
         if (images := self.batch_size * self.accumulation_steps) > STEP_IMAGES_MAX:
             raise SettingError(
-                f"batch_size x accumulation_steps, {images} images, would make one step; {STEP_IMAGES_MAX} are the most, so give less of"
-                " either.",
+                f"One step has batch_size x accumulation_steps = {images} images, above the limit of {STEP_IMAGES_MAX}; lower either.",
                 param="accumulation_steps",
             )
         for name in ("rebuild_every", "patience"):
@@ -174,12 +214,12 @@ class FinetuneSpec:
 
 def _require_seed(seed: int, param: str) -> None:
     if seed not in SEEDS:
-        raise SettingError(f"A seed is a whole number from 0 to {SEEDS[-1]}; {param} is {seed!r}.", param=param)
+        raise SettingError(f"{param} must be a whole number from 0 to {SEEDS[-1]}; it is {seed!r}.", param=param)
 
 
-def _require_name(value: str, known: Sequence[str], what: str, param: str) -> None:
+def _require_name(value: str, known: Sequence[str], noun: str, param: str) -> None:
     if value not in known:
-        raise SettingError(f"There is no {what} {value!r}; choose one of {', '.join(known)}.", param=param)
+        raise SettingError(f"{value!r} is not {noun}; choose one of {', '.join(known)}.", param=param)
 
 
 def _require_at_least(least: int, value: int, param: str) -> None:

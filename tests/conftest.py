@@ -1,15 +1,12 @@
-"""Real PostgreSQL and Redis, a pair for each test process, and planted images. Nothing here knows a resource of the service."""
+"""Fixtures of all tests: PostgreSQL and Redis, one pair for each test process, the whole service, settings, planted images."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
@@ -17,70 +14,49 @@ from alembic.config import Config
 
 from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
+from support.servers import ServerProcess, WaitUntil, poll
+from support.stacks import RunningStack, run_stack
 
 if TYPE_CHECKING:
-    from planted import Planted
+    from support.planted import Planted
 
 REPOSITORY = Path(__file__).parents[1]
-START_TIMEOUT_SECONDS = 60
 THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
-# Files are given out in order, and what takes longest must not be what ends last.
-LONGEST = ("test_golden.py", "test_study_jobs.py", "test_finetune_job.py")
+# Files are given out in order, and the longest must not end last.
+LONGEST = (
+    *("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "cli/test_studies.py"),
+    *("ui/test_studies_in_a_browser.py", "ui/test_scoring_in_a_browser.py", "scoring/test_score.py", "jobs/test_explain.py"),
+)
+REQUIRE_ALL = "IIS_TESTS_REQUIRE_ALL"
+OPTIONAL = "OPTIONAL: "  # starts the reason of a skip that is fine everywhere
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
-def poll(condition: Callable[[], Any], timeout_seconds: float = 30, what: str = "the condition") -> Any:
-    """Poll `condition` until it returns something true; fail with a sentence when it does not in time."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() > deadline:
-            pytest.fail(f"Waited {timeout_seconds:g} s in vain for {what}.")
-        time.sleep(0.02)
-
-
-class ServerProcess:
-    """One embedded server that a test may stop, kill and start again under the same address."""
-
-    def __init__(self, server: EmbeddedPostgres | EmbeddedRedis, log: Path) -> None:
-        self.server = server
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return self.server.url("iis") if isinstance(self.server, EmbeddedPostgres) else self.server.url
-
-    def start(self) -> None:
-        self.server.prepare()
-        identity = self.server.identity if isinstance(self.server, EmbeddedPostgres) else {}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.server.command, stdout=log, stderr=log, cwd="/", start_new_session=True, **identity)
-        poll(self.server.answers, START_TIMEOUT_SECONDS, f"{self.server.command[0]} to answer")
-
-    def stop(self) -> None:
-        """End it as an administrator would; PostgreSQL's SIGINT drops open connections, Redis's saves."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(START_TIMEOUT_SECONDS)
-            self.process = None
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped tests where IIS_TESTS_REQUIRE_ALL is set, so that a green run has tested page, confinement and real data."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get(REQUIRE_ALL):  # a process of xdist has no reporter
+        return
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", ())}
+    if forbidden := sorted(reason for reason in reasons if not reason.startswith(OPTIONAL)):
+        reporter.write_line(f"\n{REQUIRE_ALL} is set, and tests were skipped: {'; '.join(forbidden)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
-def wait_until() -> Callable[..., Any]:
+def wait_until() -> WaitUntil:
     """`wait_until(condition, timeout_seconds, what)` for tests that wait for another process."""
     return poll
 
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    """Images of known attributes and two models that have learnt them, made once for all test processes."""
-    from planted import Planted, make
+    """Images of known attributes and two models trained on them, created once for all test processes."""
+    from support.planted import Planted, make
 
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "planted"
@@ -91,6 +67,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
             make(partial)
             partial.rename(folder)
     return Planted.within(folder)
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole service, started once for each test process; tests that change what others read take an account of their own."""
+    with run_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ import yaml
 from app.local.servers import EmbeddedPostgres, free_port
 
 if TYPE_CHECKING:
-    from conftest import ServerProcess
+    from support.servers import ServerProcess
 
 REPOSITORY = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
@@ -235,7 +235,7 @@ def test_an_image_copies_all_of_our_code_that_it_imports(service: str, modules: 
 def test_docker_itself_accepts_the_compose_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("docker compose is not installed here")
+        pytest.skip("OPTIONAL: docker compose is not installed here")
     given = os.environ | dict.fromkeys(required_variables(), "x")
     checked = subprocess.run(
         [docker, "compose", "config", "--quiet"], cwd=REPOSITORY, env=given, capture_output=True, text=True, check=False
@@ -243,6 +243,7 @@ def test_docker_itself_accepts_the_compose_file() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_the_containers_commands_migrate_answer_and_take_a_job(
     environment: dict[str, str], start: Callable[..., dict[str, str]], wait_until: WaitUntil, tmp_path: Path
 ) -> None:

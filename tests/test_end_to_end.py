@@ -1,4 +1,4 @@
-"""The whole service as a stranger meets it: one command starts it, then only REST, from checkpoint to score, curve and figure."""
+"""The whole service, started by one command and used over REST only: from a checkpoint to score, curves and figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,15 @@ from PIL import Image
 from safetensors.torch import save
 from sklearn.datasets import load_digits
 
+from support.servers import WaitUntil
+
 REPOSITORY = Path(__file__).parents[1]
 IMAGES = 300
 PIXELS = 32
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., Any]) -> Iterator[httpx.Client]:
+def api(tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> Iterator[httpx.Client]:
     """The embedded stack on a folder of its own, as `python -m app.local up` starts it."""
     folder = tmp_path_factory.mktemp("stack")
     ready_file = folder / "ready.json"
@@ -67,7 +69,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., Any]
 
 def digits_zip() -> bytes:
     """Handwritten digits as class folders of PNG files."""
-    digits = load_digits()
+    digits: Any = load_digits()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for index, (pixels, label) in enumerate(zip(digits.images[:IMAGES], digits.target[:IMAGES], strict=True)):
@@ -79,7 +81,7 @@ def digits_zip() -> bytes:
 
 
 def checkpoint() -> bytes:
-    """A small network's weights, untrained: its score is whatever it is, the way there is what counts."""
+    """Weights of a small untrained network."""
     torch.manual_seed(0)
     network = timm.create_model("resnet10t", num_classes=10)
     return save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
@@ -96,7 +98,7 @@ def upload(api: httpx.Client, content: bytes, filename: str) -> str:
     return completed.json()["id"]
 
 
-def finished(api: httpx.Client, path: str, wait_until: Callable[..., Any], *states: str) -> dict[str, Any]:
+def finished(api: httpx.Client, path: str, wait_until: WaitUntil, *states: str) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
         body = api.get(path, headers={"Prefer": "wait=10"}).json()
         return body if body["state"] in states else None
@@ -105,9 +107,7 @@ def finished(api: httpx.Client, path: str, wait_until: Callable[..., Any], *stat
 
 
 @pytest.mark.timeout(600)
-def test_a_checkpoint_and_images_sent_over_rest_come_back_as_score_curves_and_figures(
-    api: httpx.Client, wait_until: Callable[..., Any]
-) -> None:
+def test_a_checkpoint_and_images_are_scored_over_rest(api: httpx.Client, wait_until: WaitUntil) -> None:
     dataset = api.post("/v1/datasets", json={"name": "digits", "kind": "images", "upload": upload(api, digits_zip(), "digits.zip")})
     assert dataset.status_code == 201, dataset.text
     model = api.post(
@@ -145,9 +145,11 @@ def test_a_checkpoint_and_images_sent_over_rest_come_back_as_score_curves_and_fi
     concepts = api.get(f"/v1/concept-libraries/{result['library']}/concepts").json()["data"]
     crop = api.get(f"/v1/concept-libraries/{result['library']}/exemplars/{concepts[0]['exemplars'][0]['crop']}")
     assert Image.open(io.BytesIO(crop.content)).format == "PNG"
-    told = [event["data"] for event in api.get(job["links"]["events"], params={"limit": 100}).json()["data"] if event["type"] == "stage"]
-    stages = [each["stage"] for each in told]
-    assert {each["stage"] for each in told if each["state"] == "finished"} == set(stages)
+    stage_events = [
+        event["data"] for event in api.get(job["links"]["events"], params={"limit": 100}).json()["data"] if event["type"] == "stage"
+    ]
+    stages = [each["stage"] for each in stage_events]
+    assert {each["stage"] for each in stage_events if each["state"] == "finished"} == set(stages)
     assert stages.index("materialise") < stages.index("extract") < stages.index("report")
 
     again = finished(api, api.post("/v1/jobs", json=request).headers["Location"], wait_until, "succeeded", "failed", "canceled")

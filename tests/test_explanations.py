@@ -1,10 +1,10 @@
-"""Explanations as their reader gets them: a running service, a scored network, and what is said of its images over REST."""
+"""Explanations over REST: a running service, a scored network and its test images."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,20 @@ import torch
 from PIL import Image
 
 from demo.checkpoints import ARCHITECTURE, digit_images, split_rows, train_checkpoints
-from iis_client.cli.local_stack import LocalStack
 from iis_engine import BackboneSpec, Predictor, Preprocessing, load_backbone
+from support.servers import WaitUntil
+from support.stacks import RunningStack
 
 PIXELS = 64  # twice the digits' size, so that the network's last map has more than one place
 TRAIN, TEST = 300, 80
 STEPS = 40
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Scored:
-    """A scored job, and where to ask about it."""
+    """A finished score job and a client of its account."""
 
     api: httpx.Client
     job: str
@@ -40,20 +43,20 @@ class Scored:
         return answer.json()
 
     def refused(self, path: str, **query: Any) -> tuple[int, str, str]:
-        return said(self.api.get(f"/v1/jobs/{self.job}/{path}", params=query))
+        return problem_of(self.api.get(f"/v1/jobs/{self.job}/{path}", params=query))
 
     def post_image(self, content: bytes, name: str = "mine.png", **query: Any) -> httpx.Response:
         return self.api.post(f"/v1/jobs/{self.job}/explanations", files={"file": (name, content)}, params=query)
 
 
-def said(answer: httpx.Response) -> tuple[int, str, str]:
-    """Status, code and sentence of a refusal."""
+def problem_of(answer: httpx.Response) -> tuple[int, str, str]:
+    """Status, code and detail of a problem."""
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     return answer.status_code, problem["code"], problem["detail"]
 
 
-def succeeded(api: httpx.Client, path: str, wait_until: Callable[..., Any]) -> dict[str, Any]:
+def succeeded(api: httpx.Client, path: str, wait_until: WaitUntil) -> dict[str, Any]:
     def done() -> dict[str, Any] | None:
         found = api.get(path).json()
         return None if found["state"] in {"pending", "queued", "running"} else found
@@ -68,22 +71,15 @@ def upload(api: httpx.Client, name: str, content: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL"):
-            environment.delenv(name, raising=False)
-        stack = LocalStack(tmp_path_factory.mktemp("service"))
-        try:
-            address = stack.wait_until_ready()
-            headers = {"Authorization": f"Bearer {address.api_key}"}
-            with httpx.Client(base_url=address.url, headers=headers, timeout=120) as client:
-                yield client
-        finally:
-            stack.stop()
+def api(running_stack: RunningStack) -> Iterator[httpx.Client]:
+    account = running_stack.new_account()
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    with httpx.Client(base_url=account.url, headers=headers, timeout=120) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def scored(api: httpx.Client, tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[..., Any]) -> Scored:
+def scored(api: httpx.Client, tmp_path_factory: pytest.TempPathFactory, wait_until: WaitUntil) -> Scored:
     folder = tmp_path_factory.mktemp("digits")
     checkpoint = next(kept.path for kept in train_checkpoints(folder / "checkpoints") if kept.step == STEPS)
     images, labels = digit_images()
@@ -114,7 +110,7 @@ def scored(api: httpx.Client, tmp_path_factory: pytest.TempPathFactory, wait_unt
     return Scored(api, job, tests, checkpoint)
 
 
-def test_every_explanation_of_the_split_adds_up_and_agrees_with_the_list(scored: Scored) -> None:
+def test_contributions_of_each_test_image_add_up_and_agree_with_the_list(scored: Scored) -> None:
     rows, after = list[dict[str, Any]](), {}
     while True:
         page = scored.get("explanations", kept=10, limit=30, **after)
@@ -141,7 +137,7 @@ def test_every_explanation_of_the_split_adds_up_and_agrees_with_the_list(scored:
     assert {row["label"] for row in threes} == {"3"}
 
 
-def test_an_exact_heat_map_averages_to_the_activation_that_is_explained(scored: Scored) -> None:
+def test_the_mean_of_an_exact_heat_map_is_the_activation(scored: Scored) -> None:
     found = scored.get("explanations/0", kept=20, top=20)
     assert found["heatmaps"]["exact"]
     for share in (*found["supporting"], *found["opposing"]):
@@ -156,7 +152,7 @@ def test_an_exact_heat_map_averages_to_the_activation_that_is_explained(scored: 
     assert Image.open(io.BytesIO(seen.content)).size == (PIXELS, PIXELS)
 
 
-def test_a_posted_image_is_explained_like_the_same_image_of_the_test_set(scored: Scored) -> None:
+def test_a_posted_image_has_the_explanation_of_the_same_test_image(scored: Scored) -> None:
     known = scored.get("explanations/7", kept=10)
     path = next(path for path in scored.images if path.as_posix().endswith(known["image"]["name"]))
     answer = scored.post_image(path.read_bytes(), path.name, kept=10)
@@ -171,7 +167,7 @@ def test_a_posted_image_is_explained_like_the_same_image_of_the_test_set(scored:
     assert scored.api.get(again["links"]["image"]).status_code == 200
 
 
-def test_a_contrast_shows_how_far_the_class_is_ahead_of_the_other(scored: Scored) -> None:
+def test_a_contrast_explains_the_difference_of_two_logits(scored: Scored) -> None:
     plain = scored.get("explanations/3", kept=10)
     first, second = (one["class"] for one in plain["interpretation"]["top"][:2])
     found = scored.get("explanations/3", kept=10, contrast=second, top=20)
@@ -180,7 +176,7 @@ def test_a_contrast_shows_how_far_the_class_is_ahead_of_the_other(scored: Scored
     assert found["logit"] == pytest.approx(ahead, abs=1e-6)
 
 
-def test_removing_what_the_counterfactual_names_changes_the_prediction_to_what_it_says(scored: Scored) -> None:
+def test_removing_the_concepts_of_a_counterfactual_changes_the_prediction(scored: Scored) -> None:
     found = scored.get("explanations/5", kept=10)
     other = found["counterfactual"]
     removed = [one["concept"] for one in other["removed"]]
@@ -193,7 +189,7 @@ def test_removing_what_the_counterfactual_names_changes_the_prediction_to_what_i
     assert {one["concept"]: one["after"] for one in answer["activations"]} == dict.fromkeys(removed, 0.0)
 
 
-def test_concepts_can_be_set_and_scaled(scored: Scored) -> None:
+def test_concepts_are_scaled_by_an_intervention(scored: Scored) -> None:
     found = scored.get("explanations/5", kept=10)
     kept = found["supporting"][0]
     body = {"kept": 10, "scale": [{"concept": kept["concept"], "factor": 2}]}
@@ -203,7 +199,7 @@ def test_concepts_can_be_set_and_scaled(scored: Scored) -> None:
     assert sum(one["after"] for one in doubled["probabilities"]) == pytest.approx(1)
 
 
-def test_classes_and_concepts_say_what_they_are_made_of(scored: Scored) -> None:
+def test_classes_list_their_concepts_and_concepts_their_images(scored: Scored) -> None:
     classes = scored.get("classes", kept=10)["data"]
     assert sum(one["test_images"] for one in classes) == TEST
     three = scored.get("classes/3", kept=10, top=5)
@@ -230,7 +226,7 @@ def test_figures_are_drawn_in_both_formats(scored: Scored) -> None:
         assert "<svg" in svg.text
 
 
-def test_a_predictor_classifies_as_it_explains_and_its_files_do_the_same(scored: Scored, tmp_path: Path) -> None:
+def test_a_predictor_and_its_exports_agree_with_explanations(scored: Scored, tmp_path: Path) -> None:
     listed = scored.api.get("/v1/predictors", params={"job": scored.job, "limit": 100}).json()["data"]
     predictor = next(one for one in listed if one["kept"] == 10)
     paths = scored.images[:6]
@@ -251,7 +247,7 @@ def test_a_predictor_classifies_as_it_explains_and_its_files_do_the_same(scored:
     loaded = Predictor.load(tmp_path / "p.safetensors")
     assert [loaded.class_names[label] for label in loaded.predict(X).tolist()] == [one["class"] for one in predicted]
     session = onnxruntime.InferenceSession(tmp_path / "p.onnx")
-    probabilities = session.run(["probabilities"], {"features": X.numpy()})[0]
+    probabilities = np.asarray(session.run(["probabilities"], {"features": X.numpy()})[0])
     for row, one in zip(probabilities, predicted, strict=True):
         assert row[one["index"]] == pytest.approx(one["probability"], abs=1e-4)
 
@@ -277,8 +273,8 @@ def test_a_gif_and_a_huge_png_are_explained(scored: Scored) -> None:
         (picture("JPEG")[:-400], "cut.jpg", "The image cut.jpg cannot be decoded"),
     ],
 )
-def test_what_is_no_image_is_refused_by_name_and_forgotten(scored: Scored, content: bytes, name: str, sentence: str) -> None:
-    status, code, detail = said(scored.post_image(content, name))
+def test_an_unreadable_image_is_refused_by_name(scored: Scored, content: bytes, name: str, sentence: str) -> None:
+    status, code, detail = problem_of(scored.post_image(content, name))
     assert (status, code) == (422, "image_unreadable")
     assert sentence in detail
     assert "/" not in detail
@@ -300,7 +296,9 @@ def test_what_is_no_image_is_refused_by_name_and_forgotten(scored: Scored, conte
         ("classes/zebra", {}, (404, "class_absent", "no class 'zebra'")),
     ],
 )
-def test_what_there_is_not_is_said_in_a_sentence(scored: Scored, path: str, query: dict[str, Any], expected: tuple[int, str, str]) -> None:
+def test_missing_resources_and_invalid_options_are_reported(
+    scored: Scored, path: str, query: dict[str, Any], expected: tuple[int, str, str]
+) -> None:
     status, code, detail = scored.refused(path, **query)
     assert (status, code) == expected[:2]
     assert expected[2] in detail
@@ -316,12 +314,12 @@ def test_what_there_is_not_is_said_in_a_sentence(scored: Scored, path: str, quer
         ({"set": [{"concept": 0, "activation": "NaN"}]}, "invalid_input"),
     ],
 )
-def test_interventions_that_make_no_sense_are_refused(scored: Scored, body: dict[str, Any], code: str) -> None:
-    status, found, _ = said(scored.api.post(f"/v1/jobs/{scored.job}/explanations/3/interventions", json=body))
+def test_invalid_interventions_are_refused(scored: Scored, body: dict[str, Any], code: str) -> None:
+    status, found, _ = problem_of(scored.api.post(f"/v1/jobs/{scored.job}/explanations/3/interventions", json=body))
     assert (status, found) == (422, code)
 
 
-def test_ready_features_are_explained_without_pictures(scored: Scored, wait_until: Callable[..., Any]) -> None:
+def test_precomputed_features_are_explained_without_images(scored: Scored, wait_until: WaitUntil) -> None:
     generator = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 30)
     centres = 3 * generator.normal(size=(3, 6))
@@ -340,7 +338,7 @@ def test_ready_features_are_explained_without_pictures(scored: Scored, wait_unti
     assert not found["heatmaps"]["available"]
     assert "image" not in found["links"]
     assert ready.refused("explanations/4/image.png")[:2] == (409, "no_images")
-    assert said(ready.post_image(picture("PNG")))[:2] == (409, "no_images")
+    assert problem_of(ready.post_image(picture("PNG")))[:2] == (409, "no_images")
     reference = {"kind": "score", "dataset": dataset, "library": library, "protocol": "reference"}
     kept_no_heads = scored.api.post("/v1/jobs", json=reference).json()["id"]
     succeeded(scored.api, f"/v1/jobs/{kept_no_heads}", wait_until)

@@ -1,4 +1,4 @@
-"""The planted images and models are what other tests take them for."""
+"""The planted images have their attributes, and both models have learned them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, IMAGES_PER_CLASS, PHRASES, PREPROCESSING, Planted, draw
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import normalize
@@ -20,6 +19,7 @@ from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.specs import BackboneSpec, Preprocessing, VisionLanguageSpec
 from iis_engine.vision_language.model import load_vision_language_model
+from support.planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, IMAGES_PER_CLASS, PHRASES, PREPROCESSING, Planted, draw
 
 
 def features_of(planted: Planted, backbone: Backbone, folder: Path) -> tuple[FeatureSet, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -32,7 +32,7 @@ def features_of(planted: Planted, backbone: Backbone, folder: Path) -> tuple[Fea
     return extract_features(backbone, dataset, None, shard_folder=folder), truth(dataset.train), truth(dataset.test)
 
 
-def test_every_image_has_one_attribute_of_each_kind_and_every_class_as_many_images(planted: Planted) -> None:
+def test_each_image_has_one_attribute_of_each_kind_and_classes_are_balanced(planted: Planted) -> None:
     dataset = read_image_folder(planted.images)
     assert dataset.class_names == tuple(sorted(CLASS_NAMES))
     for split, per_class in IMAGES_PER_CLASS.items():
@@ -44,12 +44,12 @@ def test_every_image_has_one_attribute_of_each_kind_and_every_class_as_many_imag
         assert f"a {shape}" in true
 
 
-def test_a_seed_decides_the_images() -> None:
+def test_the_same_seed_draws_the_same_images() -> None:
     assert np.array_equal(draw(16, seed=3).images, draw(16, seed=3).images)
     assert not np.array_equal(draw(16, seed=3).images, draw(16, seed=4).images)
 
 
-def test_the_vision_language_model_knows_the_phrases_and_is_reached_by_no_decoy(planted: Planted, tmp_path: Path) -> None:
+def test_the_vision_language_model_separates_phrases_and_rejects_decoys(planted: Planted, tmp_path: Path) -> None:
     spec = VisionLanguageSpec(demo_language.ARCHITECTURE, demo_language.ARGUMENTS)
     model = load_vision_language_model(spec, planted.language, device="cpu")
     features, _, truth = features_of(planted, model.images, tmp_path)
@@ -65,7 +65,7 @@ def test_the_vision_language_model_knows_the_phrases_and_is_reached_by_no_decoy(
 
 
 @pytest.mark.parametrize("kind", range(4), ids=("colour", "shape", "texture", "place"))
-def test_the_backbone_tells_every_attribute(planted: Planted, tmp_path: Path, kind: int) -> None:
+def test_a_linear_probe_of_the_backbone_reads_each_attribute(planted: Planted, tmp_path: Path, kind: int) -> None:
     spec = BackboneSpec(ARCHITECTURE, ARGUMENTS, preprocessing=Preprocessing(**PREPROCESSING))
     features, train, test = features_of(planted, load_backbone(spec, planted.backbone, device="cpu"), tmp_path)
     of_kind = slice(4 * kind, 4 * kind + 4)

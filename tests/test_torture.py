@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from torture import load, uploads
 from torture.promises import Promise
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_load_is_answered_and_starves_nobody(tmp_path: Path) -> None:
     calm, fair, _ = load.run(tmp_path, jobs=4, clients=4, listeners=6, polls_per_second=20, seconds=3)  # what grows takes minutes to show

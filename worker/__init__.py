@@ -1,1 +1,1 @@
-"""The worker: takes jobs from PostgreSQL when Redis rings and computes them in a process apart. No HTTP here."""
+"""The worker: claim jobs from PostgreSQL and run them in a confined child process. Redis messages only wake it up."""

@@ -1,9 +1,11 @@
-"""The Celery worker: `celery -A worker.celery_app worker --pool threads --concurrency N`. Messages only ring; jobs live in PostgreSQL."""
+"""The Celery app of the worker. Messages only wake it up; jobs are rows in PostgreSQL.
+
+Start it with `celery -A worker.celery_app worker --pool threads --concurrency N`.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
@@ -12,29 +14,29 @@ from sqlalchemy.orm import Session
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
-from app.minimum_versions import require_floors
+from app.minimum_versions import require_minimum_versions
 from app.queue import QUEUE
 from app.settings import get_settings
-from app.uploads.expiry import expire_uploads
+from app.storage.upload_expiry import expire_uploads
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
-from worker.minimum_versions import WORKER_FLOORS
+from worker.minimum_versions import WORKER_MINIMUM_VERSIONS
 from worker.queries.server import QueryServer
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
 from worker.webhooks.sender import WebhookSender
 
-require_floors(WORKER_FLOORS)  # here, for Celery only logs what the receivers of its signals raise
+require_minimum_versions(WORKER_MINIMUM_VERSIONS)  # on import, since Celery only logs exceptions of signal receivers
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
     task_default_queue=QUEUE,
     task_ignore_result=True,
-    # A message is a doorbell: it is acknowledged when heard, and the sweeper rings again for whatever is still queued.
+    # Acknowledge a message on receipt: the sweeper sends another for each job that stays queued.
     task_acks_late=False,
     worker_prefetch_multiplier=1,
-    # A busy worker leaves further messages to the others; it looks into the table itself before it rests.
+    # Leave further messages to other workers while this one is busy; it runs every queued job before it waits again.
     worker_disable_prefetch=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
@@ -48,34 +50,32 @@ app.conf.update(
 
 @lru_cache(maxsize=1)
 def runtime() -> Runtime:
-    """This process's connections and jobs in hand."""
+    """The runtime of this process."""
     return open_runtime(get_settings())
 
 
 @lru_cache(maxsize=1)
 def sweeper() -> Sweeper:
-    """This process's maintenance loop."""
+    """The maintenance loop of this process."""
     current = runtime()
     return Sweeper(current, partial(run_maintenance, current, GarbageCollector(current)))
 
 
 @lru_cache(maxsize=1)
 def query_server() -> QueryServer:
-    """This process's thread for questions."""
+    """The query thread of this process."""
     return QueryServer(runtime())
 
 
 @lru_cache(maxsize=1)
 def webhook_sender() -> WebhookSender:
-    """This process's thread for what webhooks are told."""
+    """The webhook thread of this process."""
     current = runtime()
     return WebhookSender(current.settings, current.sessions)
 
 
 def run_maintenance(current: Runtime, collector: GarbageCollector, session: Session) -> None:
-    """Tell of studies that have ended, and remove what nobody will ask for again: uploads never completed, posted images,
-    answers kept for repeats, what webhooks were told long ago, and content that nothing refers to.
-    """
+    """Announce finished studies, delete expired rows and uploads, and collect garbage in storage."""
     announce_studies(session)
     expire_uploads(session, current.store)
     expire_posted_images(session)
@@ -85,27 +85,27 @@ def run_maintenance(current: Runtime, collector: GarbageCollector, session: Sess
 
 
 @setup_logging.connect
-def _configure_logging(**_: Any) -> None:
+def _configure_logging(**_: object) -> None:
     configure_logging(get_settings().log_level)
 
 
 @worker_ready.connect
-def _start(**_: Any) -> None:
+def _start(**_: object) -> None:
     hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
     query_server().start()
-    if get_settings().api_key_secret:  # else it could sign nothing, and leaves that to workers that can
+    if get_settings().api_key_secret:  # without it deliveries cannot be signed
         webhook_sender().start()
 
 
 @worker_shutting_down.connect
-def _hand_back(**_: Any) -> None:
+def _return_jobs(**_: object) -> None:
     runtime().shut_down()
 
 
 @worker_shutdown.connect
-def _close(**_: Any) -> None:
+def _close(**_: object) -> None:
     sweeper().close()
     query_server().close()
     webhook_sender().close()

@@ -1,4 +1,4 @@
-"""Numbers about the worker for Prometheus; served on a port of their own only when the settings name one."""
+"""Prometheus metrics of the worker."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from prometheus_client import Counter, Histogram, start_http_server
 
 STAGE_SECONDS = Histogram(
     "iis_worker_stage_seconds",
-    "Time to compute a stage; reused ones are not in it.",
+    "Duration of a stage; reused stages are not counted.",
     ["stage"],
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 14400),
 )
-STAGES_REUSED = Counter("iis_worker_stages_reused", "Stages whose output was already held.", ["stage"])
-QUESTION_SECONDS = Histogram(
-    "iis_worker_question_seconds",
-    "Time to answer a question about a scored job.",
+STAGES_REUSED = Counter("iis_worker_stages_reused", "Stages whose outputs were already stored.", ["stage"])
+QUERY_SECONDS = Histogram(
+    "iis_worker_query_seconds",
+    "Duration of a query about a scored job or a study.",
     ["kind"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
 )
-JOBS_ENDED = Counter("iis_worker_jobs_ended", "Attempts by how they ended.", ["kind", "end"])
-WEBHOOK_ATTEMPTS = Counter("iis_worker_webhook_attempts", "Attempts to tell a webhook something, by how they ended.", ["end"])
+JOBS_ENDED = Counter("iis_worker_jobs_ended", "Attempts at jobs, by how they ended.", ["kind", "end"])
+WEBHOOK_ATTEMPTS = Counter("iis_worker_webhook_attempts", "Attempts at webhook deliveries, by how they ended.", ["end"])
 
 
 def serve_metrics(port: int | None) -> None:
-    """Expose this process's numbers on `port` of every interface; None: not at all."""
+    """Serve the metrics on `port` of every interface; None serves nothing."""
     if port is not None:
         start_http_server(port)

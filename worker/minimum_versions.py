@@ -1,8 +1,8 @@
-"""Lowest safe versions of the packages with which the confined process parses uploaded files; `app.minimum_versions` enforces them."""
+"""Minimum versions of packages that parse uploaded files, because of known vulnerabilities; `app.minimum_versions` enforces them."""
 
 from __future__ import annotations
 
-WORKER_FLOORS = {
+WORKER_MINIMUM_VERSIONS = {
     "onnx": "1.21.0",
     "pillow": "13.0.0",
     "pyarrow": "23.0.1",

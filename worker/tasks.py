@@ -1,4 +1,4 @@
-"""The task entry point: hears the bell and hands over to the runner."""
+"""Celery task: on a wake-up message, run queued jobs until none is left."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ log = structlog.get_logger(__name__)
 
 @app.task(name=RUN_JOB, bind=True)  # pyright: ignore[reportUntypedFunctionDecorator] (Celery ships no types for it)
 def run(_: Task[[str], None], job_id: str) -> None:
-    """Work until nothing is queued. A message heard twice, late, or for a job that is done does nothing more."""
-    log.debug("bell_heard", job_id=job_id)  # whose turn it is, the table says
+    """Run queued jobs until none is left. A duplicate or late message, or one for a finished job, has no further effect."""
+    log.debug("wake_up_received", job_id=job_id)  # the jobs table decides which job runs next
     run_queued_jobs(runtime())

@@ -1,4 +1,4 @@
-"""`python -m app.api_keys OWNER`: whoever operates the service adds an owner, or names one, and gets a key that may do everything."""
+"""`python -m app.api_keys OWNER`: print a new API key with all scopes, of a new or an existing owner."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 from app.api_keys.service import create_key, create_owner
 from app.db.models import Owner
-from app.operator_session import operators_session
+from app.operator_session import operator_session
 from app.settings import get_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the new key alone on standard output; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app.api_keys", description="Print a new API key, of a new owner or of one there is.")
+    parser = argparse.ArgumentParser(prog="python -m app.api_keys", description="Print a new API key of a new or an existing owner.")
     parser.add_argument("owner", help="a name for people to read, which need not be unique; or the id of an owner (own_…)")
     named = parser.parse_args(arguments).owner
     settings = get_settings()
-    with operators_session(settings) as session:
+    with operator_session(settings) as session:
         is_there = named.startswith("own_")
         owner = session.get(Owner, named) if is_there else create_owner(session, named)
         if owner is None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import ApiKey, Owner, RetiredSecret
 from app.db.repository import OwnedRepository
 
-FIRST_KEY_LOCK = 7_346_118_002  # any number; processes that start together make one first key
+FIRST_KEY_LOCK = 7_346_118_002  # any number; processes that start together create one first key
 
 
 class ApiKeyRepository(OwnedRepository[ApiKey]):
@@ -20,7 +20,7 @@ class ApiKeyRepository(OwnedRepository[ApiKey]):
     noun = "API key"
 
     def revoke(self, key_id: str) -> ApiKey:
-        """Close a key for good; the row stays, so that a person can see when."""
+        """Revoke a key; the row stays, with the time."""
         key = self.get(key_id)
         if key.revoked_at is None:
             key.revoked_at = datetime.now(UTC)
@@ -28,13 +28,13 @@ class ApiKeyRepository(OwnedRepository[ApiKey]):
         return key
 
     def lock_lasting(self) -> list[str]:
-        """Ids of the keys by which this owner can manage keys for ever; none of them changes before this transaction ends."""
+        """Ids of the admin keys of this owner that do not expire, locked until this transaction ends."""
         lasting = (ApiKey.revoked_at.is_(None), ApiKey.expires_at.is_(None), ApiKey.scopes.contains(["admin"]))
         statement = select(ApiKey.id).where(ApiKey.owner_id == self.owner_id, *lasting).order_by(ApiKey.id).with_for_update()
         return list(self.session.scalars(statement))
 
     def replace_secret(self, key: ApiKey, digest: str, hint: str, retired_until: datetime) -> ApiKey:
-        """Give a key another secret; its present one and older ones open the door until `retired_until` at the latest."""
+        """Replace the secret of a key; earlier ones are accepted until `retired_until` at the latest."""
         secrets = RetiredSecret.key_id == key.id
         now = datetime.now(UTC)
         self.session.execute(delete(RetiredSecret).where(secrets, RetiredSecret.expires_at <= now))
@@ -49,7 +49,7 @@ class ApiKeyRepository(OwnedRepository[ApiKey]):
 
 
 def any_owner(session: Session) -> Owner | None:
-    """The first owner there is, under a lock that lets one process at a time make the first key."""
+    """The first owner, under a lock that lets one process at a time create the first key."""
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": FIRST_KEY_LOCK})
     return session.scalar(select(Owner).order_by(Owner.created_at, Owner.id).limit(1))
 

@@ -1,4 +1,4 @@
-"""Making, rotating and revoking keys. How a request is matched to a key is app.http.auth."""
+"""Create, rotate and revoke API keys. Authentication of requests: app.http.auth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from app.api_keys.repository import ApiKeyRepository, add_owner, any_owner
-from app.api_keys.schemas import ApiKeyCreate
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
 from app.errors import Conflict, Forbidden, InvalidInput
@@ -17,13 +16,14 @@ from app.http.auth import SECRET_PREFIX, digest_of
 from app.http.auth import Owner as Asking
 from app.http.scopes import SCOPES, in_order
 from app.settings import Settings
+from iis_schemas.api_keys import ApiKeyCreate
 
 SECRET_BYTES = 32
 HINT_CHARACTERS = 4
 
 
 def create_owner(session: Session, name: str) -> Owner:
-    """Add an owner; whoever operates the service does this, no route does."""
+    """Add an owner; only an operator does this, no route."""
     return add_owner(session, Owner(id=new_id("owner"), name=name))
 
 
@@ -35,7 +35,7 @@ def create_key(
     scopes: Collection[str] = SCOPES,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """Add a key and return it with its secret, which exists nowhere else from then on."""
+    """Add a key and return it with its secret, which is not stored."""
     secret = _new_secret()
     key = ApiKey(
         id=new_id("api_key"),
@@ -50,7 +50,7 @@ def create_key(
 
 
 def create_key_by(session: Session, asking: Asking, request: ApiKeyCreate, settings: Settings) -> tuple[ApiKey, str]:
-    """Make a key for the owner who asks, with the scopes of the key that asks unless fewer are named.
+    """Create a key for the owner of the request, with the scopes of the requesting key unless fewer are named.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def create_key_by(session: Session, asking: Asking, request: ApiKeyCreate, setti
 
 
 def rotate_key(session: Session, asking: Asking, key_id: str, grace_seconds: float, settings: Settings) -> tuple[ApiKey, str]:
-    """Give a key a new secret and return it; the old one, and those that were retired before, end after `grace_seconds` at the latest.
+    """Replace the secret of a key and return the new one; all earlier ones expire after `grace_seconds` at the latest.
 
     Raises
     ------
@@ -81,9 +81,9 @@ def rotate_key(session: Session, asking: Asking, key_id: str, grace_seconds: flo
     key = keys.get(key_id, for_update=True)
     now = datetime.now(UTC)
     if key.revoked_at is not None:
-        raise Conflict(f"API key {key_id} was revoked; make another one.", code="api_key_revoked")
+        raise Conflict(f"API key {key_id} was revoked; create another one.", code="api_key_revoked")
     if key.expires_at is not None and key.expires_at <= now:
-        raise Conflict(f"API key {key_id} has expired, which a new secret would not change; make another key.", code="api_key_expired")
+        raise Conflict(f"API key {key_id} has expired, which a new secret does not change; create another key.", code="api_key_expired")
     _require_held(asking, key.scopes)
     secret = _new_secret()
     digest = digest_of(secret, settings.api_key_secret)
@@ -96,19 +96,19 @@ def revoke_key(session: Session, owner_id: str, key_id: str) -> None:
     Raises
     ------
     Conflict
-        For an owner's last key that can manage keys and never expires: one day nobody could make another.
+        For an owner's last admin key that does not expire, without which no other key could be created.
     """
     keys = ApiKeyRepository(session, owner_id)
     if keys.lock_lasting() == [key_id]:
         raise Conflict(
-            "This is your last API key that can manage keys and does not expire; make another such key before you revoke it.",
+            "This is your last API key with the scope admin that does not expire; create another such key before you revoke it.",
             code="last_api_key",
         )
     keys.revoke(key_id)
 
 
 def ensure_first_key(session: Session, settings: Settings, owner_name: str = "owner") -> str | None:
-    """Make an owner and a key where there is no owner yet; commits, and returns the secret or None when someone was first."""
+    """Create an owner and a key where there is no owner yet; commits, and returns the secret, or None where another process was first."""
     if any_owner(session) is not None:
         session.rollback()
         return None
@@ -126,7 +126,7 @@ def _require_held(asking: Asking, scopes: Collection[str], param: str | None = N
     lacking = in_order(set(scopes) - asking.scopes)
     if lacking:
         raise Forbidden(
-            f"A key gives no scope that it lacks itself, and this one lacks {' and '.join(lacking)}; ask with a key that has it.",
+            f"A key can only grant scopes that it has, and this one lacks {' and '.join(lacking)}; use a key that has it.",
             code="scope_missing",
             param=param,
         )

@@ -11,7 +11,7 @@ from app.db.models import ExplanationBatch, Job, Predictor
 
 
 class BatchRepository:
-    """What an owner's jobs of kind explain left, and what they can ask for."""
+    """Stored batches of an owner's explain jobs, and the nodes that they can name."""
 
     def __init__(self, session: Session, owner_id: str) -> None:
         self.session = session
@@ -23,6 +23,6 @@ class BatchRepository:
         return self.session.scalars(statement.where(Job.owner_id == self.owner_id, ExplanationBatch.job_id == job_id)).one()
 
     def nodes(self, scored_job_id: str) -> Sequence[int]:
-        """Numbers of concepts that a scored job's predictors keep, falling."""
+        """Numbers of kept concepts of a scored job's predictors, descending."""
         statement = select(Predictor.kept).where(Predictor.owner_id == self.owner_id, Predictor.job_id == scored_job_id)
         return self.session.scalars(statement.order_by(Predictor.kept.desc())).all()

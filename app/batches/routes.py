@@ -1,4 +1,4 @@
-"""HTTP of batches of explanations: rows by pages, and whole as JSON Lines or Parquet."""
+"""HTTP of explain jobs: rows in pages, and all of them as JSON Lines or Parquet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.batches import service
-from app.batches.schemas import ExplainedRow
 from app.errors import Conflict
 from app.http.auth import OwnerDep
 from app.http.caching import respond
@@ -15,6 +14,7 @@ from app.http.dependencies import SessionDep, StoreDep
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
+from iis_schemas.batches import ExplainedRow
 
 JSON_LINES = "application/jsonl"
 PARQUET = "application/vnd.apache.parquet"
@@ -33,8 +33,10 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["batches"])
 
 
 @router.get("/rows", response_model=Page[ExplainedRow], responses=RESPONSES)
-def rows(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep, params: PageParams) -> Response:
-    """The rows of a job of kind explain, one for each image, by index."""
+def list_explained_rows(
+    job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep, params: PageParams
+) -> Response:
+    """List the rows of an explain job by index, one for each image."""
     batch = service.finished_batch(session, owner.owner_id, job_id)
     found = service.read_rows(store, batch, number_cursor(params.after), params.limit)
     shown = page(found, params, f"/v1/jobs/{job_id}/rows", cursors=[row.index for row in found])
@@ -42,14 +44,14 @@ def rows(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, st
 
 
 @router.get("/rows.jsonl", response_class=Response, responses={**RESPONSES, **JSON_LINES_RESPONSE})
-def json_lines(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
-    """All rows as JSON Lines."""
+def download_rows_as_json_lines(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """Download all rows of an explain job as JSON Lines."""
     batch = service.finished_batch(session, owner.owner_id, job_id)
     return deliver(request, store, batch.jsonl_sha256, media_type=JSON_LINES, filename=f"{job_id}-rows.jsonl")
 
 
 @router.get("/rows.parquet", response_class=Response, responses={**RESPONSES, **PARQUET_RESPONSE})
-def parquet(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
-    """All rows as one Parquet file, with the same fields."""
+def download_rows_as_parquet(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """Download all rows of an explain job as one Parquet file, with the same fields."""
     batch = service.finished_batch(session, owner.owner_id, job_id)
     return deliver(request, store, batch.parquet_sha256, media_type=PARQUET, filename=f"{job_id}-rows.parquet")

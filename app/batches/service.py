@@ -1,4 +1,4 @@
-"""The rules of batches of explanations: what may be asked for, and how rows are read from where a worker left them."""
+"""Explain jobs: validation of requests, and reading the rows that a worker has stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from itertools import pairwise
 from sqlalchemy.orm import Session
 
 from app.batches.repository import BatchRepository
-from app.batches.schemas import BatchSummary, BatchView, ExplainedRow
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, ExplanationBatch, Job
@@ -17,13 +16,14 @@ from app.errors import ApiError, InvalidInput
 from app.explanations.service import Explained, explainable_job
 from app.jobs.repository import JobRepository
 from app.jobs.result_repository import ResultRepository
-from app.jobs.schemas import ExplainCreate
 from app.jobs.service import accept, succeeded_job
 from app.settings import Settings
 from app.storage import ArtifactStore
 from app.uploads.service import require_complete
 from iis_engine.errors import SettingError
 from iis_engine.nodes import choose_node, sparsity_of
+from iis_schemas.batches import BatchSummary, BatchView, ExplainedRow
+from iis_schemas.jobs import ExplainCreate
 
 OFFSET = struct.Struct("<Q")
 NAMED_CLASSES = 5
@@ -68,7 +68,7 @@ def create_batch(session: Session, owner_id: str, request: ExplainCreate, settin
 
 
 def finished_batch(session: Session, owner_id: str, job_id: str) -> ExplanationBatch:
-    """What a job of kind explain left, once it has.
+    """The stored batch of an explain job that has succeeded.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def finished_batch(session: Session, owner_id: str, job_id: str) -> ExplanationB
 
 
 def show_batch(session: Session, owner_id: str, job: Job) -> BatchView:
-    """The summary of a job of kind explain that succeeded."""
+    """The result of an explain job that has succeeded."""
     batch = BatchRepository(session, owner_id).of_job(job.id)
     library_id = ResultRepository(session, owner_id).of_job(job.spec["job"]).library_id or ""
     at = f"/v1/jobs/{job.id}"
@@ -104,7 +104,7 @@ def show_batch(session: Session, owner_id: str, job: Job) -> BatchView:
 
 
 def read_rows(store: ArtifactStore, batch: ExplanationBatch, after: int | None, limit: int) -> list[ExplainedRow]:
-    """Rows behind index `after`, and one more than `limit`; only their own bytes are read, wherever they lie."""
+    """Rows after index `after`, one more than `limit`; only their own bytes are read from storage."""
     count = batch.summary["count"]
     first = min(0 if after is None else after + 1, count)
     last = min(first + limit + 1, count)

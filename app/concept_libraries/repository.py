@@ -1,4 +1,4 @@
-"""All SQL of concept libraries and their concepts, the nearest-concept query among it."""
+"""All SQL of concept libraries and their concepts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
     noun = "concept library"
 
     def page(self, *, model: str | None, job: str | None, after: str | None, limit: int) -> Sequence[ConceptLibrary]:
-        """Newest first, narrowed to a model or a job where given."""
+        """Newest first, filtered by model or job where given."""
         wanted = ((ConceptLibrary.model_id, model), (ConceptLibrary.job_id, job))
         return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)
 
     def concepts(self, library_id: str, *, after: int | None, limit: int) -> Sequence[Concept]:
-        """Concepts behind index `after`, and one more than `limit`."""
+        """Concepts after index `after`, one more than `limit`."""
         behind = self._concepts(library_id).where(Concept.index > (-1 if after is None else after))
         return self.session.scalars(behind.order_by(Concept.index).limit(limit + 1)).all()
 
@@ -33,7 +33,7 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         return {row.index: row for row in rows}
 
     def dropped(self, library_id: str, *, after: int | None, limit: int) -> Sequence[DroppedPhrase]:
-        """Phrases that were left out behind index `after`, and one more than `limit`."""
+        """Dropped phrases after index `after`, one more than `limit`."""
         statement = (
             select(DroppedPhrase)
             .join(ConceptLibrary, ConceptLibrary.id == DroppedPhrase.library_id)
@@ -43,7 +43,7 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         return self.session.scalars(statement.order_by(DroppedPhrase.index).limit(limit + 1)).all()
 
     def nearest(self, library_id: str, vector: list[float], limit: int) -> Sequence[Row[Concept, float]]:
-        """Concepts by growing cosine distance from `vector`, with that distance.
+        """Concepts by ascending cosine distance from `vector`, with that distance.
 
         The library's own rows are measured one by one: a few hundred to 20,000, and an index needs one dimension for all models.
         """
@@ -52,7 +52,7 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         return self.session.execute(statement).all()
 
     def artifact(self, library: ConceptLibrary) -> Blob | None:
-        """The content that holds the library whole."""
+        """The file of the library."""
         statement = (
             select(Blob)
             .join(StageArtifact, StageArtifact.blob_sha256 == Blob.sha256)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.concept_libraries import service
 from app.concept_libraries.repository import ConceptLibraryRepository
-from app.concept_libraries.schemas import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
+from app.concept_libraries.views import concept_view, dropped_view, library_view
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, StoreDep
@@ -17,6 +17,7 @@ from app.http.idempotency import IdempotentRoute
 from app.http.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 from app.http.streaming import deliver
+from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
 
 PATH = "/v1/concept-libraries"
 SAFETENSORS = "application/octet-stream"
@@ -35,7 +36,7 @@ router = APIRouter(prefix=PATH, tags=["concept-libraries"], route_class=Idempote
 
 
 @router.get("", response_model=Page[ConceptLibraryView], responses=RESOURCE_RESPONSES)
-def list_libraries(
+def list_concept_libraries(
     *,
     request: Request,
     session: SessionDep,
@@ -44,63 +45,66 @@ def list_libraries(
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     job: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """Your concept libraries, newest first."""
+    """List your concept libraries, newest first."""
     rows = ConceptLibraryRepository(session, owner.owner_id).page(model=model, job=job, after=params.after, limit=params.limit)
     filters = {name: value for name, value in (("model", model), ("job", job)) if value is not None}
     path = PATH + (f"?{urlencode(filters)}" if filters else "")
-    return respond(request, page([ConceptLibraryView.of(library) for library in rows], params, path))
+    return respond(request, page([library_view(library) for library in rows], params, path))
 
 
 @router.get("/{library_id}", response_model=ConceptLibraryView, responses=RESOURCE_RESPONSES)
-def get(library_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """One concept library."""
+def get_concept_library(library_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get a concept library."""
     library = ConceptLibraryRepository(session, owner.owner_id).get(library_id)
-    return respond(request, ConceptLibraryView.of(library), immutable=True)
+    return respond(request, library_view(library), immutable=True)
 
 
 @router.get("/{library_id}/concepts", response_model=Page[ConceptView], responses=RESOURCE_RESPONSES)
-def concepts(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """A library's concepts by index, with the elements that show them."""
+def list_library_concepts(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """List the concepts of a library by index, with the elements that show them."""
     libraries = ConceptLibraryRepository(session, owner.owner_id)
     libraries.get(library_id)
     rows = libraries.concepts(library_id, after=number_cursor(params.after), limit=params.limit)
-    found = page([ConceptView.of(row) for row in rows], params, f"{PATH}/{library_id}/concepts", cursors=[row.index for row in rows])
+    found = page([concept_view(row) for row in rows], params, f"{PATH}/{library_id}/concepts", cursors=[row.index for row in rows])
     return respond(request, found, immutable=True)
 
 
 @router.get("/{library_id}/dropped", response_model=Page[DroppedConceptView], responses=RESOURCE_RESPONSES)
-def dropped(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """The phrases that were left out when a text library was fitted, each with its reason and the figures behind it."""
+def list_library_dropped_phrases(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """List the phrases that were left out when a text library was fitted, each with its reason and figures."""
     libraries = ConceptLibraryRepository(session, owner.owner_id)
     libraries.get(library_id)
     rows = libraries.dropped(library_id, after=number_cursor(params.after), limit=params.limit)
-    views = [DroppedConceptView.of(row) for row in rows]
+    views = [dropped_view(row) for row in rows]
     found = page(views, params, f"{PATH}/{library_id}/dropped", cursors=[row.index for row in rows])
     return respond(request, found, immutable=True)
 
 
 @router.get("/{library_id}/download", response_class=Response, responses={**RESOURCE_RESPONSES, **DOWNLOAD_RESPONSE})
-def download(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
-    """The whole library as a safetensors file."""
+def download_concept_library(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """Download a concept library as a safetensors file."""
     sha256 = service.artifact_sha256(session, owner.owner_id, library_id)
     return deliver(request, store, sha256, media_type=SAFETENSORS, filename=f"{library_id}.safetensors")
 
 
 @router.get("/{library_id}/exemplars", response_class=Response, responses={**RESOURCE_RESPONSES, **EXEMPLARS_RESPONSE})
-def exemplars(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
-    """The crops that show a library's concepts, as a zip; the concepts name the files in it."""
+def download_exemplars(library_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """Download the crops that show the concepts of a library, as a zip.
+
+    The concepts name the files in it.
+    """
     sha256 = service.exemplars_sha256(session, owner.owner_id, library_id)
     return deliver(request, store, sha256, media_type=ZIP, filename=f"{library_id}-exemplars.zip")
 
 
 @router.get("/{library_id}/exemplars/{crop}", response_class=Response, responses={**RESOURCE_RESPONSES, **CROP_RESPONSE})
-def exemplar(*, library_id: str, crop: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
-    """One crop as PNG, by the name that a concept's exemplar gives (`crop`)."""
+def get_exemplar(*, library_id: str, crop: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """Get one crop as PNG, by the name that a concept's exemplar gives (`crop`)."""
     content = service.read_crop(session, owner.owner_id, library_id, crop, store)
     return respond(request, content, media_type="image/png", immutable=True)
 
 
 @router.post("/{library_id}/nearest", response_model=NearestView, responses=CREATION_RESPONSES)
-def nearest(library_id: str, body: NearestRequest, session: SessionDep, owner: OwnerDep) -> NearestView:
-    """The concepts nearest to a vector, by cosine."""
+def find_nearest_concepts(library_id: str, body: NearestRequest, session: SessionDep, owner: OwnerDep) -> NearestView:
+    """Find the concepts nearest to a vector, by cosine."""
     return service.nearest_concepts(session, owner.owner_id, library_id, body)

@@ -1,4 +1,4 @@
-"""The rules of concept libraries: looking one up, its artifact, and the concepts nearest to a vector."""
+"""Concept libraries: look-up, artifacts, and the search for the concepts nearest to a vector."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from zipfile import ZipFile
 from sqlalchemy.orm import Session
 
 from app.concept_libraries.repository import ConceptLibraryRepository
-from app.concept_libraries.schemas import ConceptView, NearConcept, NearestRequest, NearestView
+from app.concept_libraries.views import concept_view
 from app.errors import InvalidInput, NotFound
 from app.storage import ArtifactStore
+from iis_schemas.concept_libraries import NearConcept, NearestRequest, NearestView
 
 
 def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:
-    """The address of the content that holds a library whole.
+    """The sha256 of the file of a library.
 
     Raises
     ------
@@ -24,12 +25,12 @@ def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:
     libraries = ConceptLibraryRepository(session, owner_id)
     blob = libraries.artifact(libraries.get(library_id))
     if blob is None:
-        raise NotFound(f"The file of concept library {library_id} is no longer kept; score its model again.", code="artifact_gone")
+        raise NotFound(f"The file of concept library {library_id} was deleted; score its model again.", code="artifact_gone")
     return blob.sha256
 
 
 def exemplars_sha256(session: Session, owner_id: str, library_id: str) -> str:
-    """The address of the zip of crops that show a library's concepts.
+    """The sha256 of the zip of crops that show a library's concepts.
 
     Raises
     ------
@@ -39,12 +40,12 @@ def exemplars_sha256(session: Session, owner_id: str, library_id: str) -> str:
     library = ConceptLibraryRepository(session, owner_id).get(library_id)
     sha256 = (library.settings.get("exemplars") or {}).get("sha256")
     if sha256 is None:
-        raise NotFound(f"No crops show the concepts of library {library_id}.", code="no_exemplars")
+        raise NotFound(f"Concept library {library_id} has no crops.", code="no_exemplars")
     return str(sha256)
 
 
 def read_crop(session: Session, owner_id: str, library_id: str, name: str, store: ArtifactStore) -> bytes:
-    """One crop out of a library's zip, without reading the rest of it.
+    """One crop of a library's zip, read without the rest of it.
 
     Raises
     ------
@@ -54,12 +55,12 @@ def read_crop(session: Session, owner_id: str, library_id: str, name: str, store
     sha256 = exemplars_sha256(session, owner_id, library_id)
     with store.open(sha256) as file, ZipFile(file) as archive:
         if name not in archive.namelist():
-            raise NotFound(f"Concept library {library_id} has no crop {name}; its concepts name those it has.", code="no_exemplars")
+            raise NotFound(f"Concept library {library_id} has no crop {name}; see the exemplars of its concepts.", code="no_exemplars")
         return archive.read(name)
 
 
 def nearest_concepts(session: Session, owner_id: str, library_id: str, request: NearestRequest) -> NearestView:
-    """The concepts of a library that point most nearly the way of a vector.
+    """The concepts of a library with the highest cosine with a vector.
 
     Raises
     ------
@@ -77,15 +78,15 @@ def nearest_concepts(session: Session, owner_id: str, library_id: str, request: 
             param="vector",
         )
     near = libraries.nearest(library.id, _unit(request.vector), request.limit)
-    data = [NearConcept(**ConceptView.of(concept).model_dump(), similarity=1 - distance) for concept, distance in near]
+    data = [NearConcept(**concept_view(concept).model_dump(), similarity=1 - distance) for concept, distance in near]
     return NearestView(library=library.id, data=data, links={"library": f"/v1/concept-libraries/{library.id}"})
 
 
 def _unit(vector: list[float]) -> list[float]:
-    """The vector at length one, so that its numbers fit single precision however large or small they were."""
+    """The vector scaled to length 1, so that its numbers fit single precision."""
     largest = max(abs(number) for number in vector)
     if largest == 0:
-        raise InvalidInput("A vector of zeros has no direction; send one with some other number.", code="no_direction", param="vector")
+        raise InvalidInput("A vector of zeros has no direction; send a vector with a non-zero number.", code="no_direction", param="vector")
     scaled = [number / largest for number in vector]
     length = math.hypot(*scaled)
     return [number / length for number in scaled]

@@ -1,4 +1,4 @@
-"""Phrases as files that the parsers of uploads read back unchanged. Reading is done by iis_engine.vocabularies.phrases."""
+"""Write phrases as files that the parsers in iis_engine.vocabularies.phrases read back unchanged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _txt(title: str, phrases: Sequence[Phrase]) -> str:
     for phrase in phrases:
         if phrase.text.startswith("# ") or (phrase.text.startswith("[") and phrase.text.endswith("]")):
             raise InvalidInput(
-                f"The phrase {phrase.text!r} would be a remark or a group in a txt file; download it as json or csv.",
+                f"The phrase {phrase.text!r} would be read as a comment or a group in a txt file; download it as json or csv.",
                 code="format_unfit",
                 param="format",
             )

@@ -1,4 +1,4 @@
-"""All SQL of concept sets and their versions. Of 20,000 phrases only those that are shown leave the database."""
+"""All SQL of concept sets and their versions. Only the phrases that are shown are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = 2**31 - 1
 
 @dataclass(frozen=True)
 class VersionSummary:
-    """A version without its phrases, and with as many of the dropped ones as were asked for."""
+    """A version without its phrases, with the first of its dropped phrases."""
 
     concept_set: str
     number: int
@@ -37,7 +37,7 @@ class VersionSummary:
 
 
 class ConceptSetRepository(OwnedRepository[ConceptSet]):
-    """Concept sets of one owner that were not deleted."""
+    """Concept sets of one owner, without deleted ones."""
 
     table = ConceptSet
     noun = "concept set"
@@ -46,12 +46,12 @@ class ConceptSetRepository(OwnedRepository[ConceptSet]):
         return super().owned().where(ConceptSet.deleted_at.is_(None))
 
     def unfinished_job(self, concept_set: ConceptSet) -> Job | None:
-        """A job that still needs a version of the set, checks included."""
+        """An unfinished job that needs a version of the set, checks included."""
         using = (Job.owner_id == self.owner_id, Job.concept_set_id == concept_set.id, Job.state.not_in(FINISHED_STATES))
         return self.session.scalar(select(Job).where(*using).limit(1))
 
     def latest_versions(self, concept_sets: Sequence[ConceptSet]) -> dict[str, int]:
-        """The number of the latest version of each set; they count from 1 without gaps."""
+        """The number of the latest version of each set; numbers begin at 1 without gaps."""
         columns = (ConceptSetVersion.concept_set_id, func.max(ConceptSetVersion.number))
         ids = [concept_set.id for concept_set in concept_sets]
         rows = self.session.execute(self._versions(*columns).where(ConceptSet.id.in_(ids)).group_by(columns[0]))
@@ -62,7 +62,7 @@ class ConceptSetRepository(OwnedRepository[ConceptSet]):
         return self.latest_versions([concept_set])[concept_set.id]
 
     def versions(self, concept_set_id: str, *, after: int | None, limit: int) -> Sequence[VersionSummary]:
-        """Newest first, those before number `after`, and one more than `limit`."""
+        """Newest first, below number `after`, one more than `limit`."""
         statement = self._versions(*_summary(SHOWN_DROPPED)).where(ConceptSet.id == concept_set_id)
         if after is not None:
             statement = statement.where(ConceptSetVersion.number < after)
@@ -82,7 +82,7 @@ class ConceptSetRepository(OwnedRepository[ConceptSet]):
         return self._one(concept_set_id, number, _part(ConceptSetVersion.dropped, first, count))[0]
 
     def add_version(self, version: ConceptSetVersion) -> None:
-        """Add a version of one of this owner's sets and send it to the database."""
+        """Add a version of one of this owner's sets, and flush."""
         self.session.add(version)
         self.session.flush()
 
@@ -95,13 +95,13 @@ class ConceptSetRepository(OwnedRepository[ConceptSet]):
         return row
 
     def _versions(self, *columns: Any) -> Select[*tuple[Any, ...]]:
-        """Columns of the versions of this owner's sets that were not deleted."""
+        """Columns of the versions of this owner's sets, without deleted ones."""
         owned = (ConceptSet.owner_id == self.owner_id, ConceptSet.deleted_at.is_(None))
         return select(*columns).join(ConceptSet, ConceptSet.id == ConceptSetVersion.concept_set_id).where(*owned)
 
 
 def no_such_version(concept_set_id: str, number: int) -> NotFound:
-    """What is raised for a number that no version has."""
+    """The error for a version number that does not exist."""
     return NotFound(f"Concept set {concept_set_id} has no version {number}.")
 
 

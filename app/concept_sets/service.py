@@ -1,4 +1,4 @@
-"""The rules of concept sets: what a version is made of, when it is ready, which one a job means, and when a set may go."""
+"""Concept sets: creation of sets and versions, look-up by name, and deletion."""
 
 from __future__ import annotations
 
@@ -10,16 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.concept_sets import files, shipped
 from app.concept_sets.repository import ALL, ConceptSetRepository, VersionSummary
-from app.concept_sets.schemas import (
-    ConceptSetCreate,
-    ConceptSetCreated,
-    ConceptSetVersionCreate,
-    ConceptSetVersionView,
-    ConceptSetView,
-    DroppedPhraseView,
-    PhraseView,
-)
 from app.concept_sets.sources import Gathered, gather
+from app.concept_sets.views import set_view, version_view
 from app.datasets.repository import DatasetRepository
 from app.db.ids import PREFIXES, new_id
 from app.db.models import ConceptSet, ConceptSetVersion
@@ -28,12 +20,22 @@ from app.models.service import ready_vlm
 from app.settings import Settings
 from app.storage import ArtifactStore
 from app.validation import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped_names
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped_names
+from iis_schemas.concept_sets import (
+    ConceptSetCreate,
+    ConceptSetCreated,
+    ConceptSetVersionCreate,
+    ConceptSetVersionView,
+    ConceptSetView,
+    DroppedPhraseView,
+    PhraseView,
+)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The version of a set that a job means, and the content it has."""
+    """The version of a set that a job uses, with its digest."""
 
     id: str
     version: int
@@ -43,7 +45,7 @@ class Vocabulary:
 def create_set(
     session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetCreate, settings: Settings, request_id: str | None
 ) -> ConceptSetCreated:
-    """Make a set with its first version, which is ready at once unless a worker is to gather or compare the phrases.
+    """Create a set with its first version, which is ready at once unless a worker has to gather or compare the phrases.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def create_version(
     settings: Settings,
     request_id: str | None,
 ) -> ConceptSetCreated:
-    """Add a version to a set; jobs that name the set without a version mean this one from now on.
+    """Add a version to a set; jobs that name the set without a version use this one from now on.
 
     Raises
     ------
@@ -82,16 +84,16 @@ def create_version(
     sets = ConceptSetRepository(session, owner_id)
     sets.get(concept_set_id)
     gathered = _gather_and_hold(session, store, owner_id, request, settings)
-    concept_set = sets.get(concept_set_id, for_update=True)  # so that two versions never get one number
+    concept_set = sets.get(concept_set_id, for_update=True)  # locked, so that two versions never get the same number
     return _add_version(session, concept_set, sets.latest_version(concept_set) + 1, gathered, request, settings, request_id)
 
 
 def list_sets(session: Session, owner_id: str, after: str | None, limit: int) -> list[ConceptSetView]:
-    """An owner's sets, newest first, and one more than `limit`."""
+    """An owner's sets, newest first, one more than `limit`."""
     sets = ConceptSetRepository(session, owner_id)
     rows = sets.list(after=after, limit=limit)
     latest = sets.latest_versions(rows)
-    return [ConceptSetView.of(row, latest[row.id]) for row in rows]
+    return [set_view(row, latest[row.id]) for row in rows]
 
 
 def show_set(session: Session, owner_id: str, concept_set_id: str) -> ConceptSetView:
@@ -100,23 +102,23 @@ def show_set(session: Session, owner_id: str, concept_set_id: str) -> ConceptSet
         return shipped.view(concept_set_id)
     sets = ConceptSetRepository(session, owner_id)
     concept_set = sets.get(concept_set_id)
-    return ConceptSetView.of(concept_set, sets.latest_version(concept_set))
+    return set_view(concept_set, sets.latest_version(concept_set))
 
 
 def list_versions(session: Session, owner_id: str, concept_set_id: str, after: int | None, limit: int) -> list[ConceptSetVersionView]:
-    """The versions of a set, newest first, and one more than `limit`."""
+    """The versions of a set, newest first, one more than `limit`."""
     if shipped.is_shipped(concept_set_id):
         found: Sequence[VersionSummary] = [shipped.version(concept_set_id, shipped.VERSION)] if after is None else []
     else:
         sets = ConceptSetRepository(session, owner_id)
         sets.get(concept_set_id)
         found = sets.versions(concept_set_id, after=after, limit=limit)
-    return [ConceptSetVersionView.of(version) for version in found]
+    return [version_view(version) for version in found]
 
 
 def show_version(session: Session, owner_id: str, concept_set_id: str, number: int) -> ConceptSetVersionView:
     """One version of a set, shipped or the owner's."""
-    return ConceptSetVersionView.of(_version(session, owner_id, concept_set_id, number))
+    return version_view(_version(session, owner_id, concept_set_id, number))
 
 
 def list_phrases(session: Session, owner_id: str, concept_set_id: str, number: int, first: int, count: int) -> list[PhraseView]:
@@ -161,7 +163,7 @@ def write_version(session: Session, owner_id: str, concept_set_id: str, number: 
 
 
 def delete_set(session: Session, owner_id: str, concept_set_id: str) -> None:
-    """Take a set and all its versions away from its owner; results of finished jobs stay readable.
+    """Delete a set with all versions; results of finished jobs stay readable.
 
     Raises
     ------
@@ -177,7 +179,7 @@ def delete_set(session: Session, owner_id: str, concept_set_id: str) -> None:
 
 
 def require_vocabulary(session: Session, owner_id: str, named: str) -> Vocabulary:
-    """The version that a job names as `birds`, `cst_…` (its latest) or `cst_…@2`; a set of the owner's is held until the commit.
+    """The version that a job names as `birds`, `cst_…` (the latest) or `cst_…@2`; the row is locked until the commit.
 
     Raises
     ------
@@ -200,7 +202,7 @@ def require_vocabulary(session: Session, owner_id: str, named: str) -> Vocabular
 
 def _owned_vocabulary(session: Session, owner_id: str, concept_set_id: str, number: int | None) -> VersionSummary:
     if not concept_set_id.startswith(f"{PREFIXES['concept_set']}_"):
-        raise NotFound(f"There is no concept set {concept_set_id}; those that come with the service are {', '.join(shipped_names())}.")
+        raise NotFound(f"There is no concept set {concept_set_id}; the service comes with {', '.join(shipped_names())}.")
     sets = ConceptSetRepository(session, owner_id)
     concept_set = sets.hold(concept_set_id)
     return sets.version(concept_set_id, number or sets.latest_version(concept_set))
@@ -209,7 +211,7 @@ def _owned_vocabulary(session: Session, owner_id: str, concept_set_id: str, numb
 def _gather_and_hold(
     session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetVersionCreate, settings: Settings
 ) -> Gathered:
-    """Gather the phrases, then hold what their check needs: not while phrases are cleaned."""
+    """Gather the phrases, and only then lock the rows that their check needs."""
     gathered = gather(session, store, owner_id, request, settings)
     if _is_checked(request):
         for dataset_id in filter(None, {gathered.dataset, request.from_classes}):
@@ -220,7 +222,7 @@ def _gather_and_hold(
 
 
 def _is_checked(request: ConceptSetVersionCreate) -> bool:
-    """Whether a worker has to do something before the version is ready."""
+    """Whether a worker has to gather or compare the phrases before the version is ready."""
     return request.vlm is not None or request.from_classes is not None
 
 
@@ -251,8 +253,8 @@ def _add_version(
     if pending:
         enqueue_check(session, version, concept_set.owner_id, settings, request_id, from_classes=request.from_classes)
     session.refresh(concept_set)
-    whole = ConceptSetVersionView.of(sets.version(concept_set.id, number, dropped_shown=ALL))
-    return ConceptSetCreated(**ConceptSetView.of(concept_set, number).model_dump(), version=whole)
+    whole = version_view(sets.version(concept_set.id, number, dropped_shown=ALL))
+    return ConceptSetCreated(**set_view(concept_set, number).model_dump(), version=whole)
 
 
 def _version(session: Session, owner_id: str, concept_set_id: str, number: int) -> VersionSummary:

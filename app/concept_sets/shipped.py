@@ -6,9 +6,11 @@ They are the same for every owner, and as the installed package has them: an upg
 from __future__ import annotations
 
 from app.concept_sets.repository import VersionSummary, no_such_version
-from app.concept_sets.schemas import ConceptSetView, links_of_set
+from app.concept_sets.views import links_of_set
 from app.errors import Conflict
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped, shipped_names
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped, shipped_names
+from iis_schemas.concept_sets import ConceptSetView
 
 VERSION = 1
 
@@ -67,6 +69,6 @@ def require_own(concept_set_id: str) -> None:
     """Refuse a change to a shipped set."""
     if is_shipped(concept_set_id):
         raise Conflict(
-            f"Concept set {concept_set_id} comes with the service and is read-only; make a set of your own of its phrases.",
+            f"Concept set {concept_set_id} comes with the service and is read-only; create a set of your own from its phrases.",
             code="concept_set_shipped",
         )

@@ -1,4 +1,4 @@
-"""Phrases from a request's body or an uploaded file, and the cleaning that needs no model. Class names are looked up by a worker."""
+"""Phrases from a request's body or an uploaded file, cleaned as far as no model is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import PurePath
 
 from sqlalchemy.orm import Session
 
-from app.concept_sets.schemas import ConceptSetVersionCreate, PhraseChoice
 from app.datasets.repository import DatasetRepository
 from app.db.models import Dataset, Upload
 from app.errors import InvalidInput
@@ -18,14 +17,17 @@ from app.storage import ArtifactStore
 from app.uploads.service import require_complete
 from app.validation import require_ready
 from iis_engine.errors import LibraryError
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, DroppedPhrase, Phrase, clean, parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX, DroppedPhrase, clean
+from iis_engine.vocabularies.parsing import parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.phrases import Phrase
+from iis_schemas.concept_sets import ConceptSetVersionCreate, PhraseChoice
 
 PARSERS: dict[str, Callable[[bytes], tuple[Phrase, ...]]] = {".txt": parse_txt, ".json": parse_json, ".csv": parse_csv}
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """Phrases and what cleaning left out of them, both empty where a worker is still to gather them from class names.
+    """Phrases and those that cleaning dropped, both empty where a worker gathers them from class names.
 
     `name` says where they come from, `dataset` whose class names they keep away from.
     """
@@ -37,7 +39,7 @@ class Gathered:
 
 
 def gather(session: Session, store: ArtifactStore, owner_id: str, request: ConceptSetVersionCreate, settings: Settings) -> Gathered:
-    """Read the phrases that a request names and leave out what makes no concept.
+    """Read the phrases of a request and drop those that cannot become concepts.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def _uploaded(upload: Upload, store: ArtifactStore, settings: Settings) -> tuple
     suffix = PurePath(upload.filename).suffix.lower()
     if suffix not in PARSERS:
         raise InvalidInput(
-            f"The file {upload.filename} is none of {', '.join(PARSERS)}, by which its format is told; rename it and upload it again.",
+            f"The format of {upload.filename} is not known from its name; end the name in one of {', '.join(PARSERS)} and upload it again.",
             code="vocabulary_format",
             param="upload",
         )
@@ -111,4 +113,4 @@ def _nothing_left(dropped: Sequence[DroppedPhrase]) -> InvalidInput:
         f"{len(dropped) - long} that hold a class name of the data set": len(dropped) - long,
     }
     given = " and ".join(reason for reason, count in reasons.items() if count)
-    return InvalidInput(f"Cleaning leaves no phrase: it drops {given}; send shorter or other ones.", code="vocabulary_empty")
+    return InvalidInput(f"No phrase is left after cleaning, which drops {given}; send shorter or other phrases.", code="vocabulary_empty")

@@ -1,4 +1,4 @@
-"""Routes of data sets: thin, the rules are in the service."""
+"""HTTP of data sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.datasets import service
 from app.datasets.repository import DatasetRepository
-from app.datasets.schemas import DatasetCreate, DatasetView
+from app.datasets.views import view_of
 from app.errors import Conflict
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, poll, respond
@@ -16,44 +16,51 @@ from app.http.idempotency import IdempotentRoute
 from app.http.pagination import Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
 from app.validation import RETRY_AFTER_SECONDS
+from iis_schemas.datasets import DatasetCreate, DatasetView
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
 
 @router.post("", status_code=201, response_model=DatasetView, responses=CREATION_RESPONSES)
-def create(body: DatasetCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """Add a data set. It is pending until a worker has read it."""
-    view = DatasetView.of(service.create_dataset(session, owner.owner_id, body, settings, request_id_of(request)))
+def create_dataset(body: DatasetCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Register a data set.
+
+    It is pending until a worker has read it.
+    """
+    view = view_of(service.create_dataset(session, owner.owner_id, body, settings, request_id_of(request)))
     headers = {"Location": view.links["self"], "Retry-After": str(RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 201, headers, media_type="application/json")
 
 
 @router.get("", response_model=Page[DatasetView])
 def list_datasets(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """Your data sets, newest first."""
+    """List your data sets, newest first."""
     rows = DatasetRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
-    return respond(request, page([DatasetView.of(row) for row in rows], params, "/v1/datasets"))
+    return respond(request, page([view_of(row) for row in rows], params, "/v1/datasets"))
 
 
 @router.get("/{dataset_id}", response_model=DatasetView, responses=RESOURCE_RESPONSES)
-async def show(
+async def get_dataset(
     dataset_id: str, request: Request, session: SessionDep, factory: FactoryDep, owner: OwnerDep, wait_seconds: WaitSeconds
 ) -> Response:
-    """One data set. With `Prefer: wait=N` the answer comes when its check has ended, or after N seconds."""
+    """Get a data set.
+
+    With `Prefer: wait=N` the answer comes when its check has ended, or after N seconds.
+    """
 
     def read() -> DatasetView:
         with factory() as reading:
-            return DatasetView.of(DatasetRepository(reading, owner.owner_id).get(dataset_id))
+            return view_of(DatasetRepository(reading, owner.owner_id).get(dataset_id))
 
-    view = await run_in_threadpool(lambda: DatasetView.of(DatasetRepository(session, owner.owner_id).get(dataset_id)))
+    view = await run_in_threadpool(lambda: view_of(DatasetRepository(session, owner.owner_id).get(dataset_id)))
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        await run_in_threadpool(session.close)  # no connection is held while the request waits
         view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
 
 
 @router.delete("/{dataset_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
-def delete(dataset_id: str, session: SessionDep, owner: OwnerDep) -> None:
+def delete_dataset(dataset_id: str, session: SessionDep, owner: OwnerDep) -> None:
     """Delete a data set that no unfinished job needs."""
     service.delete_dataset(session, owner.owner_id, dataset_id)

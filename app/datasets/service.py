@@ -1,4 +1,4 @@
-"""The rules of data sets: where they may come from, and when one may go. What is in them is found out by a worker."""
+"""Data sets: registration and deletion. Their content is checked by a worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app.datasets.repository import DatasetRepository
-from app.datasets.schemas import DatasetCreate
 from app.db.ids import new_id
 from app.db.models import Dataset
 from app.errors import InvalidInput
@@ -16,6 +15,7 @@ from app.settings import Settings
 from app.storage.server_folders import allowed_server_path
 from app.uploads.service import require_complete
 from app.validation import enqueue_check, require_unneeded
+from iis_schemas.datasets import DatasetCreate
 
 
 def create_dataset(session: Session, owner_id: str, request: DatasetCreate, settings: Settings, request_id: str | None) -> Dataset:
@@ -39,7 +39,7 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
         name=request.name or _default_name(upload.filename if upload else None, request),
         kind=request.kind,
         upload_id=request.upload,
-        server_path=request.server_path,  # as it was given, so that whoever gives it again finds it
+        server_path=request.server_path,  # as it was given, so that the same path is found again
         hub=request.hub.model_dump(exclude_none=True) if request.hub is not None else None,
         split_seed=request.split_seed,
         test_share=request.test_share,
@@ -51,7 +51,7 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
 
 
 def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
-    """Take a data set away from its owner, and let go of its file; results of finished jobs stay readable.
+    """Delete a data set and release its file; results of finished jobs stay readable.
 
     Raises
     ------

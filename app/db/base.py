@@ -1,4 +1,4 @@
-"""What every table shares: naming, column types and the moment a row was made."""
+"""Declarative base of all tables: constraint names, column types, creation time."""
 
 from __future__ import annotations
 

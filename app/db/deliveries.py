@@ -1,9 +1,9 @@
-"""What senders do with deliveries of any owner: take those that are due, and write down how an attempt ended. Sending is the worker's.
+"""Claim due webhook deliveries of all owners and record the outcome of each attempt. `worker.webhooks` sends them.
 
-No row is locked while a request is under way: a sender holds a lease, which is the time at which the delivery is due again. One that
-dies in between leaves a delivery that another sends again, under the same webhook-id.
+A sender holds a lease instead of a row lock while the request runs: `next_attempt_at` is moved to the end of the lease. If the sender
+dies, another one sends the delivery again with the same webhook-id.
 
-Whoever writes to both tables takes the webhook first, as a deletion does, so that neither waits for the other.
+Transactions that write to both tables lock the webhook first, as deletions do, which avoids deadlocks.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Webhook, WebhookDelivery
 
-# Between one attempt and the next: ten attempts over a little more than three days.
-PAUSES_SECONDS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-JITTER = 0.2  # of a pause, so that what failed together does not come back together
-PATIENCE = timedelta(days=5)  # a webhook that does nothing but fail for so long is disabled
-GONE = 410
+# Ten attempts over a little more than three days.
+RETRY_DELAYS_SECONDS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+RETRY_JITTER = 0.2  # share of a delay, so that deliveries that failed at the same time are not retried at the same time
+MAX_FAILING_DURATION = timedelta(days=5)  # without a success, after which a webhook is disabled
+HTTP_GONE = 410
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A delivery in a sender's hands, with what it needs of the webhook."""
+    """A claimed delivery with the columns of its webhook that sending needs."""
 
     id: str
     token: str
@@ -39,16 +39,16 @@ class Claimed:
     url: str
     secret_salt: str
     secret_digest: str
-    previous_salt: str | None  # null once it has expired
+    previous_salt: str | None  # None once it has expired
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended."""
+    """Outcome of one delivery attempt."""
 
-    status: int | None  # of the answer, if there was one
-    error: str | None  # a sentence, unless it succeeded
-    excerpt: str | None = None
+    status: int | None  # HTTP status; None without a response
+    error: str | None  # message; None on success
+    excerpt: str | None = None  # start of the response body
 
     @property
     def succeeded(self) -> bool:
@@ -58,27 +58,27 @@ class Outcome:
 def claim_due(
     session: Session, limit: int, lease_seconds: float, *, without_webhooks: Collection[str] = (), without_owners: Collection[str] = ()
 ) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, at most one of each owner, so that nobody's pile keeps another's from its turn.
+    """Claim up to `limit` due deliveries, at most one per owner, so that the backlog of one owner does not delay others.
 
     Parameters
     ----------
-    lease_seconds : after which they are due again, unless their end was recorded
-    without_webhooks, without_owners : that have enough under way already
+    lease_seconds : time after which a delivery without a recorded outcome is due again
+    without_webhooks, without_owners : ids to skip because they have enough requests in flight
     """
     delivery, webhook = WebhookDelivery, Webhook
-    turn = func.row_number().over(partition_by=delivery.owner_id, order_by=(delivery.next_attempt_at, delivery.id))
+    rank = func.row_number().over(partition_by=delivery.owner_id, order_by=(delivery.next_attempt_at, delivery.id))
     waiting = (
-        select(delivery.id, delivery.next_attempt_at, turn.label("turn"))
+        select(delivery.id, delivery.next_attempt_at, rank.label("rank"))
         .join(webhook, webhook.id == delivery.webhook_id)
         .where(delivery.state == "pending", delivery.next_attempt_at <= func.now(), webhook.enabled)
         .where(delivery.webhook_id.not_in(without_webhooks), delivery.owner_id.not_in(without_owners))
         .subquery()
     )
-    turns = select(waiting.columns.id).where(waiting.columns.turn == 1).order_by(waiting.columns.next_attempt_at).limit(limit)
+    chosen = select(waiting.columns.id).where(waiting.columns.rank == 1).order_by(waiting.columns.next_attempt_at).limit(limit)
     due = (
         select(delivery, webhook)
         .join(webhook, webhook.id == delivery.webhook_id)
-        .where(delivery.id.in_(turns), delivery.state == "pending", delivery.next_attempt_at <= func.now())
+        .where(delivery.id.in_(chosen), delivery.state == "pending", delivery.next_attempt_at <= func.now())
         .with_for_update(of=delivery, skip_locked=True)
     )
     now, claimed = datetime.now(UTC), list[Claimed]()
@@ -107,7 +107,7 @@ def claim_due(
 
 
 def record_outcome(session: Session, claimed: Claimed, outcome: Outcome) -> bool:
-    """Write down how an attempt ended, and when the next one is due; False when the lease was lost, and nothing is written."""
+    """Record the outcome of an attempt and schedule the next one; returns False and writes nothing if the lease was lost."""
     webhook = session.scalar(select(Webhook).where(Webhook.id == claimed.webhook_id).with_for_update(key_share=True))
     statement = select(WebhookDelivery).where(WebhookDelivery.id == claimed.id, WebhookDelivery.lease_token == claimed.token)
     delivery = session.scalar(statement.with_for_update())
@@ -119,24 +119,24 @@ def record_outcome(session: Session, claimed: Claimed, outcome: Outcome) -> bool
     if outcome.succeeded:
         delivery.state, delivery.next_attempt_at, delivery.finished_at = "succeeded", None, now
         webhook.failing_since = None
-    elif outcome.status == GONE or delivery.attempts > len(PAUSES_SECONDS):
+    elif outcome.status == HTTP_GONE or delivery.attempts > len(RETRY_DELAYS_SECONDS):
         delivery.state, delivery.next_attempt_at, delivery.finished_at = "failed", None, now
     else:
-        pause = PAUSES_SECONDS[delivery.attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)
-        delivery.next_attempt_at = now + timedelta(seconds=pause)
+        delay = RETRY_DELAYS_SECONDS[delivery.attempts - 1] * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)  # noqa: S311 (not a secret)
+        delivery.next_attempt_at = now + timedelta(seconds=delay)
     if not outcome.succeeded:
-        _count_against(webhook, outcome, now)
+        _record_failure(webhook, outcome, now)
     session.flush()
     return True
 
 
-def _count_against(webhook: Webhook, outcome: Outcome, now: datetime) -> None:
-    """A failure: the receiver may be gone for good."""
+def _record_failure(webhook: Webhook, outcome: Outcome, now: datetime) -> None:
+    """Note the start of a series of failures; disable the webhook if the receiver is gone or has failed too long."""
     since = webhook.failing_since = webhook.failing_since or now
-    if outcome.status == GONE:
-        reason = "The receiver answered 410, which says that it is gone for good."
-    elif now - since > PATIENCE:
-        reason = f"Nothing could be delivered for {PATIENCE.days} days. The last attempt: {outcome.error}"
+    if outcome.status == HTTP_GONE:
+        reason = "The receiver answered 410 Gone."
+    elif now - since > MAX_FAILING_DURATION:
+        reason = f"All deliveries failed for {MAX_FAILING_DURATION.days} days. Last error: {outcome.error}"
     else:
         return
     if webhook.enabled:

@@ -1,4 +1,4 @@
-"""Rows whose time is over and that nothing else refers to. Imports no web framework: workers run it."""
+"""Deletion of expired rows that nothing refers to, run by workers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from app.db.models import IdempotencyRecord, PostedImage, WebhookDelivery
 
-DELIVERIES_KEPT = timedelta(days=30)
+DELIVERY_RETENTION = timedelta(days=30)
 
 
 def expire_idempotency_records(session: Session, expiry_seconds: float) -> int:
-    """Drop answers kept for longer than `expiry_seconds`; returns how many went. Commits."""
+    """Delete stored responses older than `expiry_seconds`; returns the number deleted. Commits."""
     oldest = datetime.now(UTC) - timedelta(seconds=expiry_seconds)
     gone = session.scalars(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < oldest).returning(IdempotencyRecord.key)).all()
     session.commit()
@@ -21,15 +21,15 @@ def expire_idempotency_records(session: Session, expiry_seconds: float) -> int:
 
 
 def expire_posted_images(session: Session) -> int:
-    """Drop images whose time is over; returns how many went. Commits."""
+    """Delete expired posted images; returns the number deleted. Commits."""
     gone = session.scalars(delete(PostedImage).where(PostedImage.expires_at < datetime.now(UTC)).returning(PostedImage.id)).all()
     session.commit()
     return len(gone)
 
 
 def expire_webhook_deliveries(session: Session) -> int:
-    """Drop what webhooks were told long ago; returns how many went. Commits."""
-    oldest = datetime.now(UTC) - DELIVERIES_KEPT
+    """Delete webhook deliveries older than `DELIVERY_RETENTION`; returns the number deleted. Commits."""
+    oldest = datetime.now(UTC) - DELIVERY_RETENTION
     gone = session.scalars(delete(WebhookDelivery).where(WebhookDelivery.created_at < oldest).returning(WebhookDelivery.id)).all()
     session.commit()
     return len(gone)

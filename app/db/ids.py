@@ -1,4 +1,4 @@
-"""Identifiers of rows: a prefix that says what it is, then 26 characters that sort by time of creation."""
+"""Row ids: a prefix for the type, then 26 characters that sort by creation time."""
 
 from __future__ import annotations
 
@@ -26,22 +26,25 @@ PREFIXES: dict[str, Prefix] = {
     "event": "evt",
 }
 
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, without i, l, o and u
 RANDOM_BITS = 80
 CHARACTERS = 26
 
 
 def new_id(kind: str) -> str:
-    """Make an identifier, for example `new_id("job")` -> `job_01k9…`.
+    """Create an id, for example `new_id("job")` -> `job_01k9…`.
 
-    The 26 characters are 48 bits of milliseconds and 80 random bits, so that identifiers sort by time and nobody guesses one.
-    `kind` is a word of `PREFIXES` or a prefix itself.
+    The 26 characters encode 48 bits of milliseconds and 80 random bits, so ids sort by time and cannot be guessed.
+
+    Parameters
+    ----------
+    kind : key of `PREFIXES`, or a prefix
     """
     return _id(kind, time.time_ns() // 1_000_000, secrets.randbits(RANDOM_BITS))
 
 
 def first_id_at(kind: str, moment: datetime) -> str:
-    """The identifier before which everything was made that is older than `moment`, to the millisecond."""
+    """Smallest id created at `moment` or later, to the millisecond; all smaller ids are older."""
     return _id(kind, int(moment.timestamp() * 1000), 0)
 
 

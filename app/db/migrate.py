@@ -1,4 +1,4 @@
-"""Bringing a database to the newest schema from code; the migrations themselves lie in the folder `migrations`."""
+"""Run the Alembic migrations of the folder `migrations` from code."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-MIGRATIONS_FOLDER = Path(__file__).parents[2] / "migrations"  # beside `app`, in the checkout and in the wheel alike
+MIGRATIONS_FOLDER = Path(__file__).parents[2] / "migrations"  # beside `app`
 
 
 def alembic_config(database_url: str) -> Config:
-    """Alembic's configuration without a file, so that an installed wheel needs none."""
+    """Alembic configuration without alembic.ini, so that it does not depend on the working directory."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -20,10 +20,10 @@ def alembic_config(database_url: str) -> Config:
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Apply every missing migration; safe to call from several processes at once."""
+    """Apply all missing migrations; safe to call from several processes at once."""
     command.upgrade(alembic_config(database_url), revision)
 
 
 def downgrade(database_url: str, revision: str) -> None:
-    """Take migrations back to `revision` (`base` for all of them)."""
+    """Revert migrations down to `revision` (`base` for all)."""
     command.downgrade(alembic_config(database_url), revision)

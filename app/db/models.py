@@ -1,4 +1,4 @@
-"""The tables. Every row that belongs to a tenant carries `owner_id`; no rules live here, only shape."""
+"""Tables of uploads, models, data sets, concept sets, jobs and stage outputs; exports all tables. Rows of a tenant have `owner_id`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.base import Base, Json, created_at_column
 from app.db.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.result_tables import (
-    MAX_DIMENSION,
     Concept,
     ConceptLibrary,
     Curve,
@@ -26,13 +25,12 @@ from app.db.result_tables import (
 )
 from app.db.study_tables import Study, StudyCell
 from app.db.webhook_tables import Webhook, WebhookDelivery
+from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
 
 __all__ = [
-    "CHECK_STATES",
     "FINISHED_STATES",
     "INTERNAL_JOB_KINDS",
     "JOB_STATES",
-    "MAX_DIMENSION",
     "PUBLIC_JOB_KINDS",
     "ApiKey",
     "Base",
@@ -66,16 +64,12 @@ __all__ = [
     "Webhook",
     "WebhookDelivery",
 ]
-
-JOB_STATES = ("queued", "running", "canceling", "succeeded", "failed", "canceled")
-FINISHED_STATES = ("succeeded", "failed", "canceled")
-CHECK_STATES = ("pending", "ready", "failed")
-PUBLIC_JOB_KINDS = ("score", "explain", "finetune")
+PUBLIC_JOB_KINDS = JOB_KINDS
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 
 
 class IdempotencyRecord(Base):
-    """One POST by its `Idempotency-Key`; `response_status` is null while the first call is in flight."""
+    """One POST with an `Idempotency-Key`; `response_status` is null while the first request is in flight."""
 
     __tablename__ = "idempotency_records"
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), primary_key=True)
@@ -88,7 +82,7 @@ class IdempotencyRecord(Base):
 
 
 class Blob(Base):
-    """Content held in artifact storage under its sha256."""
+    """Content in artifact storage under its sha256."""
 
     __tablename__ = "blobs"
     sha256: Mapped[str] = mapped_column(primary_key=True)
@@ -101,17 +95,17 @@ class Upload(Base):
     __table_args__ = (
         CheckConstraint("state IN ('open', 'complete')", name="state"),
         Index(None, "owner_id", "sha256"),
-        Index("ix_uploads_sha256", "sha256"),  # by which the collector knows what refers to content
+        Index("ix_uploads_sha256", "sha256"),  # garbage collection looks up references to content
         Index("ix_uploads_expires_at", "expires_at"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # upl_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     filename: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str]  # declared by the client, checked against the content on completion
+    sha256: Mapped[str]  # declared by the client, verified on completion
     state: Mapped[str] = mapped_column(default="open")
     created_at: Mapped[datetime] = created_at_column()
-    expires_at: Mapped[datetime]  # when it goes, unless it is complete and something was made of it
+    expires_at: Mapped[datetime]  # deletion time, unless it is complete and another row refers to it
     completed_at: Mapped[datetime | None]
 
 
@@ -133,24 +127,24 @@ class Model(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # mdl_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
-    role: Mapped[str] = mapped_column(default="backbone", server_default="backbone")  # backbone, or vlm: images and phrases in one space
+    role: Mapped[str] = mapped_column(default="backbone", server_default="backbone")  # backbone, or vlm (vision-language model)
     architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, onnx
-    arguments: Mapped[Json]  # keyword arguments of the architecture
+    arguments: Mapped[Json]  # keyword arguments of the architecture's constructor
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
-    text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # the text tower of an onnx pair
-    tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's own
-    pretrained: Mapped[str | None]
-    initial_seed: Mapped[int | None]  # no weights: the architecture as it is initialised from this seed
-    layer: Mapped[str | None]
-    preprocessing: Mapped[Json | None]  # overrides of the architecture's own
-    lineage: Mapped[Json | None]  # of a model that was made by fine-tuning: {job, parent, seed, epoch, weight}
+    text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # text tower of an onnx pair
+    tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's tokenizer
+    pretrained: Mapped[str | None]  # tag of pretrained weights; null for uploaded or random weights
+    initial_seed: Mapped[int | None]  # seed of random initial weights; null for trained models
+    layer: Mapped[str | None]  # layer of the representation; null for the features before the classifier
+    preprocessing: Mapped[Json | None]  # overrides of the architecture's preprocessing
+    lineage: Mapped[Json | None]  # {job, parent, seed, epoch, weight} of a fine-tuned model; null for others
     state: Mapped[str] = mapped_column(default="pending")
-    error: Mapped[Json | None]  # {code, message, param}
-    digest: Mapped[str | None]  # sha256 of the weights and everything that decides the representation
-    info: Mapped[Json | None]  # num_features, input_size, preprocessing used, parameter count
+    error: Mapped[Json | None]  # {code, message, param}; null unless failed
+    digest: Mapped[str | None]  # sha256 of everything that determines the representation; null until ready
+    info: Mapped[Json | None]  # num_features, input_size, preprocessing, parameter count; null until ready
     created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
-    deleted_at: Mapped[datetime | None]  # gone for its owner; finished jobs still say what they were about
+    deleted_at: Mapped[datetime | None]  # hidden from its owner since; finished jobs still refer to it
 
 
 class Dataset(Base):
@@ -163,19 +157,19 @@ class Dataset(Base):
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     server_path: Mapped[str | None]
     hub: Mapped[Json | None]  # {name, revision, image_column, label_column}
-    split_seed: Mapped[int] = mapped_column(default=0)
-    test_share: Mapped[float] = mapped_column(default=0.2)
+    split_seed: Mapped[int] = mapped_column(default=0)  # of the split into training and test set
+    test_share: Mapped[float] = mapped_column(default=0.2)  # share of test images, 0 to 1
     state: Mapped[str] = mapped_column(default="pending")
     error: Mapped[Json | None]
     digest: Mapped[str | None]
-    info: Mapped[Json | None]  # class_names, counts per split and class, corrupt files, how it was split
+    info: Mapped[Json | None]  # class_names, counts by split and class, corrupt files, method of the split; null until ready
     created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
 
 
 class ConceptSet(Base):
-    """Phrases under a name; what they are is in its versions, which are never changed once they are ready."""
+    """Named set of phrases. The phrases are in its versions, which are immutable once ready."""
 
     __tablename__ = "concept_sets"
     id: Mapped[str] = mapped_column(primary_key=True)  # cst_…
@@ -190,56 +184,57 @@ class ConceptSetVersion(Base):
     __tablename__ = "concept_set_versions"
     __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
     concept_set_id: Mapped[str] = mapped_column(ForeignKey("concept_sets.id"), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 1, 2, 3 … within its set
-    phrases: Mapped[list[Any]]  # [[text, group or null], …]; while pending, those to compare by their embeddings; none if from classes
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 1, 2, 3 … within the set
+    phrases: Mapped[list[Any]]  # [[text, group or null], …]; while pending, unfiltered, or empty if generated from classes
     dropped: Mapped[list[Any]]  # [{text, reason, other, similarity}]
     state: Mapped[str] = mapped_column(default="pending")
-    error: Mapped[Json | None]  # {code, message, param}
-    digest: Mapped[str | None]  # sha256 of the phrases, once they are final
-    vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # whose embeddings find near-duplicates
-    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))  # whose class names the phrases keep away from
+    error: Mapped[Json | None]  # {code, message, param}; null unless failed
+    digest: Mapped[str | None]  # sha256 of the final phrases; null until ready
+    vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # text encoder for near-duplicates; null for no such filter
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))  # phrases with its class names are dropped; null for none
     created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
 
 
 class Job(Base):
-    """One unit of accepted work. PostgreSQL owns it: this table is the outbox, Redis only rings."""
+    """One accepted job. This table is the queue and the outbox; Redis only carries wake-up messages."""
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled')", name="state"),
-        Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first by id, which sorts by time
-        Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # by which owners take turns
+        Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first; ids sort by time
+        Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # round-robin over owners
         Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
-        # What the sweeper reads every half minute: only what is not finished.
+        # Read by the sweeper twice a minute.
         Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # job_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
-    kind: Mapped[str]  # score, explain, finetune; check_model, check_dataset and check_concept_set are internal and never listed
+    kind: Mapped[str]  # score, explain, finetune; internal and never listed: check_model, check_dataset, check_concept_set
     # The validated request; for score: model, dataset, library, library_dataset, elements, protocol, seed, vlm, vocabulary; for explain:
     # job, split or upload, kept, sparsity, top, contrast; for finetune: model, dataset, library, elements, sparsity, lambda, seeds and the
     # schedule.
     spec: Mapped[Json]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
-    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)  # whose images the library is cut from
+    # Data set of the library's images; null for the scored data set.
+    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
-    concept_set_id: Mapped[str | None] = mapped_column(ForeignKey("concept_sets.id"), index=True)  # its version is in the spec
+    concept_set_id: Mapped[str | None] = mapped_column(ForeignKey("concept_sets.id"), index=True)  # the version is in the spec
     state: Mapped[str] = mapped_column(default="queued")
     attempt: Mapped[int] = mapped_column(default=0)
-    lease_token: Mapped[str | None]  # the fence: every write of a worker names it
+    lease_token: Mapped[str | None]  # fencing token of a worker's writes; null unless leased
     lease_expires_at: Mapped[datetime | None]
-    worker: Mapped[str | None]
-    progress: Mapped[Json | None]  # {stage, done, total, eta_seconds}
-    error: Mapped[Json | None]  # {code, message, param}
-    request_id: Mapped[str | None]
-    deadline_seconds: Mapped[float]  # of running time, over all attempts
+    worker: Mapped[str | None]  # name of the worker of the latest attempt; null while queued
+    progress: Mapped[Json | None]  # {stage, done, total, eta_seconds} of the latest report
+    error: Mapped[Json | None]  # {code, message, param}; null unless failed
+    request_id: Mapped[str | None]  # of the request that created it
+    deadline_seconds: Mapped[float]  # limit of the running time over all attempts
     created_at: Mapped[datetime] = created_at_column()
     queued_at: Mapped[datetime] = created_at_column()
     running_at: Mapped[datetime | None]  # first claim
     claimed_at: Mapped[datetime | None]  # latest claim
-    ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # of attempts that went back to the queue
+    ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # running time of attempts that were queued again
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -255,7 +250,7 @@ class JobEvent(Base):
 
 
 class StageArtifact(Base):
-    """Output of one stage under the sha256 of everything it depends on; kept per owner so that tenants never meet."""
+    """Output of one stage. `key` is the sha256 of all its inputs; rows are per owner, so tenants share no outputs."""
 
     __tablename__ = "stage_artifacts"
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), primary_key=True)
@@ -263,4 +258,4 @@ class StageArtifact(Base):
     stage: Mapped[str]
     blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
     created_at: Mapped[datetime] = created_at_column()
-    used_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)  # to within an hour; what nobody uses goes
+    used_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)  # resolution of an hour; unused outputs are deleted

@@ -1,4 +1,4 @@
-"""Tables of owners and API keys. Scopes are defined in app.http.scopes, keys are matched in app.http.auth."""
+"""Tables of owners and API keys. app.http.scopes defines scopes, app.http.auth verifies keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.base import Base, created_at_column
 
 
 class Owner(Base):
-    """Whose rows they are. Quotas here stand in place of the service's own: null for the same, 0 for no limit."""
+    """Tenant. Its quotas override the settings: null for the default, 0 for no limit."""
 
     __tablename__ = "owners"
     id: Mapped[str] = mapped_column(primary_key=True)  # own_…
@@ -30,19 +30,19 @@ class ApiKey(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # key_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
-    digest: Mapped[str] = mapped_column(unique=True)  # HMAC-SHA256 of the secret, hex; the secret itself is never stored
-    hint: Mapped[str]  # last four characters, so that a person can tell keys apart
+    digest: Mapped[str] = mapped_column(unique=True)  # HMAC-SHA256 of the secret in hex; the secret is never stored
+    hint: Mapped[str]  # last four characters, to recognise the key
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = created_at_column()
-    expires_at: Mapped[datetime | None]  # never, unless given
-    rotated_at: Mapped[datetime | None]  # when it got the secret that it has now, where that is not its first
-    last_used_at: Mapped[datetime | None]  # to the minute
+    expires_at: Mapped[datetime | None]  # null for a key that does not expire
+    rotated_at: Mapped[datetime | None]  # when the current secret was created; null for the first one
+    last_used_at: Mapped[datetime | None]  # resolution of a minute; null if never used
     revoked_at: Mapped[datetime | None]
     retired_secrets: Mapped[list[RetiredSecret]] = relationship(order_by="RetiredSecret.expires_at.desc()", viewonly=True, lazy="selectin")
 
 
 class RetiredSecret(Base):
-    """A secret that a key had before it was rotated, and that still opens the door for a while."""
+    """Earlier secret of a rotated key, valid until `expires_at`."""
 
     __tablename__ = "retired_secrets"
     digest: Mapped[str] = mapped_column(primary_key=True)

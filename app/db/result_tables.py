@@ -1,4 +1,4 @@
-"""The tables of what jobs leave: libraries with their concepts, reports, curves, figures, predictors, explanations, what was fine-tuned."""
+"""Tables of job results: concept libraries, reports, curves, figures, predictors, explanations, fine-tuning."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
 
-MAX_DIMENSION = 16_000  # of a concept vector: what a pgvector column holds
-
 
 class ConceptLibrary(Base):
     __tablename__ = "concept_libraries"
@@ -23,10 +21,10 @@ class ConceptLibrary(Base):
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     kind: Mapped[str]  # prototype, cluster, end2end, text, random, combined
-    settings: Mapped[Json]
+    settings: Mapped[Json]  # library of the job's spec, with exemplars
     concept_count: Mapped[int]  # M
     dimension: Mapped[int]  # d
-    artifact_key: Mapped[str]  # of the stage artifact that holds it whole
+    artifact_key: Mapped[str]  # stage artifact with the complete library
     created_at: Mapped[datetime] = created_at_column()
 
 
@@ -34,22 +32,22 @@ class Concept(Base):
     __tablename__ = "concepts"
     library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
     index: Mapped[int] = mapped_column(primary_key=True)
-    origin: Mapped[str]  # the library it came from; differs from the library's kind only in a combined one
-    label: Mapped[str | None]  # its phrase, or the name that was found for it
-    vector: Mapped[list[float]] = mapped_column(Vector())  # unit length; no fixed dimension, models differ
+    origin: Mapped[str]  # kind of the library that it comes from; differs from the library's kind in a combined one
+    label: Mapped[str | None]  # phrase or assigned name; null if unnamed
+    vector: Mapped[list[float]] = mapped_column(Vector())  # unit length; dimension d of its library
     exemplars: Mapped[list[Any]]  # [{image, box: [left, top, right, bottom], similarity}]
     details: Mapped[Json | None]  # text: group, similarity, clip_top5; a named visual concept: names, margin, named
 
 
 class DroppedPhrase(Base):
-    """A phrase that was left out when a text library was fitted."""
+    """Phrase dropped when a text library was fitted."""
 
     __tablename__ = "dropped_concepts"
     library_id: Mapped[str] = mapped_column(ForeignKey("concept_libraries.id", ondelete="CASCADE"), primary_key=True)
     index: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str]
     reason: Mapped[str]
-    details: Mapped[Json]  # the figures behind the reason
+    details: Mapped[Json]  # values behind the reason
 
 
 class Result(Base):
@@ -65,13 +63,13 @@ class Curve(Base):
     __table_args__ = (UniqueConstraint("job_id", "name"),)
     id: Mapped[str] = mapped_column(primary_key=True)  # crv_…
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    name: Mapped[str]  # library, or random_control
+    name: Mapped[str]  # library or random_control
 
 
 class CurvePoint(Base):
     __tablename__ = "curve_points"
     curve_id: Mapped[str] = mapped_column(ForeignKey("curves.id", ondelete="CASCADE"), primary_key=True)
-    sparsity: Mapped[float] = mapped_column(primary_key=True)  # s; with few concepts two sparsities keep the same number
+    sparsity: Mapped[float] = mapped_column(primary_key=True)  # s; with few concepts, two sparsities can have the same k
     kept: Mapped[int]  # k
     accuracy: Mapped[float]
     accuracy_low: Mapped[float]
@@ -91,7 +89,7 @@ class Plot(Base):
 
 
 class Predictor(Base):
-    """One sparse head of a scored job, a node of its curve."""
+    """Sparse head of a scored job at one node of its curve."""
 
     __tablename__ = "predictors"
     __table_args__ = (UniqueConstraint("job_id", "kept"),)
@@ -100,45 +98,44 @@ class Predictor(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     kept: Mapped[int]  # k
     sparsity: Mapped[float]  # s
-    accuracy: Mapped[float]  # on the test images
+    accuracy: Mapped[float]  # on the test set
     arr: Mapped[float]
-    predictors_key: Mapped[str]  # of the stage artifact with every head of the job
-    tested_key: Mapped[str]  # of the stage artifact with what is known of the test images
+    predictors_key: Mapped[str]  # stage artifact with all heads of the job
+    tested_key: Mapped[str]  # stage artifact with the test set
     created_at: Mapped[datetime] = created_at_column()
 
 
 class ExplanationBatch(Base):
-    """The rows that a job of kind explain wrote, as files."""
+    """Output files of a job of kind explain."""
 
     __tablename__ = "explanation_batches"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     summary: Mapped[Json]  # count, failed, ignored, agreement, accuracies
     jsonl_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
     parquet_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
-    offsets_sha256: Mapped[str] = mapped_column(
-        ForeignKey("blobs.sha256"), index=True
-    )  # where each line of the JSON Lines file begins, and its end
+    # Byte offset of each line of the JSON Lines file, and of its end.
+    offsets_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"), index=True)
     created_at: Mapped[datetime] = created_at_column()
 
 
 class FinetuneResult(Base):
-    """What a job of kind finetune found, and the model it made."""
+    """Findings of a job of kind finetune and the model that it created."""
 
     __tablename__ = "finetune_results"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"))  # the best treatment run's weights
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"))  # weights of the best treatment run
     findings: Mapped[Json]  # probe, treatment, control, differences, history, words, warnings
     created_at: Mapped[datetime] = created_at_column()
 
 
 class PostedImage(Base):
-    """An image that somebody posted to have it explained; it is gone after a while."""
+    """Image posted for an explanation, kept until `expires_at`."""
 
     __tablename__ = "posted_images"
     id: Mapped[str] = mapped_column(primary_key=True)  # img_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     filename: Mapped[str]
-    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # as it was sent
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # original bytes
     created_at: Mapped[datetime] = created_at_column()
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,4 +1,4 @@
-"""Whose turn it is: the order in which queued jobs are taken. Taking one is `app.db.transitions.claim`."""
+"""Order in which workers take queued jobs. `app.db.transitions.claim` takes one."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from app.db.models import INTERNAL_JOB_KINDS, Job
 
 
 def queued_jobs(session: Session, limit: int) -> Sequence[str]:
-    """Ids of queued jobs in the order of their turns.
+    """Ids of queued jobs in the order in which they are to run.
 
-    Checks go before everything else, since a person waits for them and they are short. Owners take turns, the one whose last turn is
-    longest ago first, so that nobody waits for the whole of another's study; an owner's own jobs go oldest first.
+    Validation jobs come first: they are short, and clients wait for them. Then round-robin over owners, starting with the owner whose
+    latest claim is oldest, so that no owner waits for another's whole study; jobs of one owner run oldest first.
     """
     is_long = Job.kind.not_in(INTERNAL_JOB_KINDS)
-    turn = func.row_number().over(partition_by=(Job.owner_id, is_long), order_by=(Job.queued_at, Job.id))
+    rank = func.row_number().over(partition_by=(Job.owner_id, is_long), order_by=(Job.queued_at, Job.id))
     waiting = (
-        select(Job.id, Job.owner_id, is_long.label("is_long"), turn.label("turn"), Job.queued_at).where(Job.state == "queued").subquery()
+        select(Job.id, Job.owner_id, is_long.label("is_long"), rank.label("rank"), Job.queued_at).where(Job.state == "queued").subquery()
     )
     owners = select(waiting.columns.owner_id).distinct().subquery()
-    served = aliased(Job)
-    last = select(func.max(served.claimed_at)).where(served.owner_id == owners.columns.owner_id).scalar_subquery()
-    turns = select(owners.columns.owner_id, last.label("last")).subquery()
+    claimed = aliased(Job)
+    latest = select(func.max(claimed.claimed_at)).where(claimed.owner_id == owners.columns.owner_id).scalar_subquery()
+    latest_claims = select(owners.columns.owner_id, latest.label("latest")).subquery()
     statement = (
         select(waiting.columns.id)
-        .join(turns, turns.columns.owner_id == waiting.columns.owner_id)
+        .join(latest_claims, latest_claims.columns.owner_id == waiting.columns.owner_id)
         .order_by(
-            waiting.columns.is_long, waiting.columns.turn, turns.columns.last.nulls_first(), waiting.columns.queued_at, waiting.columns.id
+            waiting.columns.is_long,
+            waiting.columns.rank,
+            latest_claims.columns.latest.nulls_first(),
+            waiting.columns.queued_at,
+            waiting.columns.id,
         )
     )
     return session.scalars(statement.limit(limit)).all()

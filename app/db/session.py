@@ -1,4 +1,4 @@
-"""The one kind of database session, for API and worker alike. The API's per-request session is `SessionDep` in app.http.dependencies."""
+"""Engine and sessions of API and worker, and classification of database errors. app.http.dependencies has the session of a request."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from app.settings import Settings
 
 SessionFactory = sessionmaker[Session]
 
-# Connection, resources, operator, system, a transaction that had to give way to another, and one that the server took for forgotten.
+# SQLSTATE classes: connection, insufficient resources, operator intervention, system error, transaction rollback; idle transaction timeout.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "25P03")
 
 
 def psycopg_url(database_url: str) -> URL:
-    """`postgresql://…` and `postgres://…` as people write them, with the driver that is installed."""
+    """Parse a `postgresql://…` or `postgres://…` URL and select the psycopg driver."""
     url = make_url(database_url.replace("postgres://", "postgresql://", 1))
     return url.set(drivername="postgresql+psycopg")
 
 
 def make_engine(settings: Settings) -> Engine:
-    """An engine that connects on first use, checks each pooled connection before lending it and gives up quickly."""
+    """Engine that connects on first use, tests pooled connections before use and has short timeouts."""
     engine = create_engine(
         psycopg_url(settings.database_url),
         pool_pre_ping=True,
-        hide_parameters=True,  # error messages go to the log; what a person sent does not
+        hide_parameters=True,  # keep request data out of logged error messages
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_overflow,
         pool_timeout=settings.database_connect_timeout_seconds,
@@ -42,7 +42,7 @@ def make_engine(settings: Settings) -> Engine:
 
 
 def _without_detail(context: ExceptionContext) -> None:
-    """Leave of an error what the server calls its primary message: the detail may quote a row, with what a person sent in it."""
+    """Reduce an error to PostgreSQL's primary message: the detail can quote rows with request data."""
     error, wrapped = context.original_exception, context.sqlalchemy_exception
     if isinstance(error, psycopg.Error) and (primary := error.diag.message_primary) is not None:
         if wrapped is not None:
@@ -51,27 +51,27 @@ def _without_detail(context: ExceptionContext) -> None:
 
 
 def make_session_factory(engine: Engine) -> SessionFactory:
-    """Sessions whose rows stay readable after the commit, so that a response is built without another query."""
+    """Sessions whose rows stay readable after commit, so that responses need no further query."""
     return sessionmaker(engine, expire_on_commit=False)
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database is away or too busy, so that the same statement may succeed later.
+    """Whether the database is unavailable or overloaded, so that the same statement may succeed later.
 
     Parameters
     ----------
-    error : what SQLAlchemy or psycopg raised, or a bare connection error; everything else is no outage
+    error : exception of SQLAlchemy or psycopg, or a ConnectionError; others are not outages
     """
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or (error.orig is not None and is_outage(error.orig))
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return error.sqlstate.startswith(OUTAGE_CLASSES)
-    # Without an SQLSTATE it was not the server that refused: these two are what psycopg raises when there is no connection.
+    # Without an SQLSTATE the error is the client's: psycopg raises the first two when there is no connection.
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError))
 
 
 def after_commit(session: Session, action: Callable[[], Any]) -> None:
-    """Run `action` once the session's present transaction is committed; a rollback drops it."""
+    """Run `action` after the session's current transaction commits; discard it on rollback."""
 
     def committed(_: Session) -> None:
         event.remove(session, "after_rollback", rolled_back)

@@ -1,4 +1,4 @@
-"""What a study has found so far, as plain rows: one for each cell whose job succeeded. API and worker read it; no rules live here."""
+"""Results of a study as plain rows, one for each cell whose job succeeded. Read by API and worker."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from app.db.models import Curve, CurvePoint, Dataset, Job, Model, Result, Study, StudyCell
 from app.errors import NotFound
 
-READY_FEATURES = "features"  # stands for the one data set that several data sets of ready features represent
+READY_FEATURES = "features"  # id of the common data set behind data sets of ready features
 READY_FEATURES_NAME = "ready features"
-REPORTED = {  # by the name in a row; None means that the report withholds it
+REPORTED = {  # name in a row -> name in the report; values are None where the report withholds them
     "accuracy": "accuracy_representation",
     "accuracy_low": "accuracy_representation_low",
     "accuracy_high": "accuracy_representation_high",
@@ -35,7 +35,7 @@ REPORTED = {  # by the name in a row; None means that the report withholds it
 
 
 def study_grid(session: Session, owner_id: str, study_id: str) -> dict[str, Any]:
-    """What a study asks for beyond its cells: {name, models, evolution, sparsity_grids}, the models by id in their order.
+    """Request of a study without its cells: {name, models, evolution, sparsity_grids}, models as ids in their order.
 
     Raises
     ------
@@ -47,20 +47,20 @@ def study_grid(session: Session, owner_id: str, study_id: str) -> dict[str, Any]
 
 
 def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: bool = True) -> list[dict[str, Any]]:
-    """One row for each cell whose job succeeded, in the order of the grid.
+    """Rows of the cells whose jobs succeeded, in the order of the grid.
 
     Parameters
     ----------
-    with_points : whether to read the nodes of every curve too
+    with_points : whether to read the nodes of the curves too
 
     Returns
     -------
     Each with `job`, `model`, `label`, `family`, `given_accuracy`, `epoch`, `architecture`, `network` (such as
     "timm:resnet18(in_chans=1) at layer2"), `untrained`, `dataset`, `dataset_name`, `library` (such as "prototype" or
     "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`, `protocol`, the numbers of `REPORTED`,
-    `near_chance` and, with points, `points` [[sparsity, kept, accuracy, arr], …] by rising sparsity.
+    `near_chance` and, with points, `points` [[sparsity, kept, accuracy, arr], …] in order of increasing sparsity.
 
-    Data sets of ready features are representations of one and the same data: `model` and `label` are then the data set's id and name,
+    Data sets of ready features are representations of the same data: `model` and `label` are then the data set's id and name,
     `architecture` and `network` are None, and `dataset` is `READY_FEATURES`.
 
     Raises
@@ -108,29 +108,31 @@ def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: b
 
 
 def is_near_chance(numbers: dict[str, Any]) -> bool:
-    """Whether a report's IIS says nothing: it is withheld, or the accuracy it divides by is not told apart from chance."""
+    """Whether a report's IIS is not meaningful: withheld, or its reference accuracy is not significantly above chance."""
     return numbers["iis"] is None or numbers["accuracy_low"] <= numbers["chance"]
 
 
 def reported() -> tuple[LateralFromClause, list[ColumnElement[float | None]]]:
-    """What to join with results to have a report's numbers, each report taken apart once, and these numbers by the names of `REPORTED`."""
+    """Lateral table that unpacks each report once, to join with results, and its columns labelled as in `REPORTED`."""
     numbers = [column(name, Double) for name in REPORTED.values()]
     table = func.jsonb_to_record(Result.report).table_valued(*numbers, name="reported").render_derived(with_types=True).lateral()
     return table, [table.columns[name].label(label) for label, name in REPORTED.items()]
 
 
 def library_labels(libraries: Sequence[dict[str, Any]]) -> list[str]:
-    """What each library of a grid is called, different for different ones; the number of concepts is told apart from it.
+    """Labels of the libraries of a grid, distinct for distinct settings; the number of concepts is not part of a label.
 
     Parameters
     ----------
-    libraries : as `LibraryChoice` describes them
+    libraries : dumped `LibraryChoice` objects
     """
     plain = [_plain_label(library) for library in libraries]
-    alike: defaultdict[str, set[str]] = defaultdict(set)
+    settings_by_label: defaultdict[str, set[str]] = defaultdict(set)
     for label, library in zip(plain, libraries, strict=True):
-        alike[label].add(repr(_settled(library)))
-    return [label if len(alike[label]) == 1 else _detailed_label(library) for label, library in zip(plain, libraries, strict=True)]
+        settings_by_label[label].add(repr(_without_count(library)))
+    return [
+        label if len(settings_by_label[label]) == 1 else _detailed_label(library) for label, library in zip(plain, libraries, strict=True)
+    ]
 
 
 def _study(session: Session, owner_id: str, study_id: str) -> Study:
@@ -141,7 +143,7 @@ def _study(session: Session, owner_id: str, study_id: str) -> Study:
 
 
 def _points(session: Session, study_id: str) -> dict[str, list[list[float]]]:
-    """By job: the nodes of its curve."""
+    """Nodes of the curves by job id."""
     node = func.jsonb_build_array(CurvePoint.sparsity, CurvePoint.kept, CurvePoint.accuracy, CurvePoint.arr)
     statement = (
         select(Curve.job_id, func.jsonb_agg(aggregate_order_by(node, CurvePoint.sparsity)))
@@ -170,12 +172,12 @@ def _representation(cell: StudyCell, model: Model | None, dataset_name: str, ent
 
 
 def _network(model: Model) -> str:
-    """Architecture, arguments and layer: all that decides a representation but weights and preprocessing.
+    """Architecture, arguments and layer: everything that determines a representation except weights and preprocessing.
 
-    The number of classes decides only the classifier, which is not read unless a layer is named.
+    `num_classes` only changes the classifier, which matters only if a layer is named.
     """
-    told = [f"{name}={json.dumps(value)}" for name, value in sorted(model.arguments.items()) if name != "num_classes" or model.layer]
-    arguments = f"({', '.join(told)})" if told else ""
+    shown = [f"{name}={json.dumps(value)}" for name, value in sorted(model.arguments.items()) if name != "num_classes" or model.layer]
+    arguments = f"({', '.join(shown)})" if shown else ""
     return f"{model.architecture}{arguments}{f' at {model.layer}' if model.layer else ''}"
 
 
@@ -184,16 +186,16 @@ def _plain_label(library: dict[str, Any]) -> str:
     return f"combined({'+'.join(part['kind'] for part in parts)})" if parts else library["kind"]
 
 
-def _settled(library: dict[str, Any]) -> dict[str, Any]:
-    """A library without the number of its concepts."""
+def _without_count(library: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a library without its number of concepts."""
     return {name: value for name, value in library.items() if name != "concept_count"}
 
 
 def _detailed_label(library: dict[str, Any]) -> str:
-    def said(one: dict[str, Any], *without: str) -> str:
-        return ", ".join(f"{name}={value}" for name, value in one.items() if name not in ("kind", "parts", *without))
+    def settings(part: dict[str, Any], *excluded: str) -> str:
+        return ", ".join(f"{name}={value}" for name, value in part.items() if name not in ("kind", "parts", *excluded))
 
     if library.get("parts"):
-        return f"combined({'+'.join(part['kind'] + f'[{said(part)}]' for part in library['parts'])})"
-    details = said(library, "concept_count")
+        return f"combined({'+'.join(part['kind'] + f'[{settings(part)}]' for part in library['parts'])})"
+    details = settings(library, "concept_count")
     return f"{library['kind']}({details})" if details else library["kind"]

@@ -1,4 +1,4 @@
-"""The tables of studies: what was asked for, and which job stands for each cell of its grid. Results are the jobs' own."""
+"""Tables of studies: the requested grid, and the job of each of its cells. Results are stored with the jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.db.base import Base, Json, created_at_column
 
 
 class Study(Base):
-    """A grid of score jobs. Its state is that of its jobs, so none is written here."""
+    """Grid of score jobs. Its state follows from its jobs and is not stored."""
 
     __tablename__ = "studies"
     __table_args__ = (
@@ -21,28 +21,28 @@ class Study(Base):
     id: Mapped[str] = mapped_column(primary_key=True)  # std_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[str]
-    # The request with its defaults: models, datasets, libraries, concept_counts, library_datasets, sparsity_grids, seeds, protocol,
-    # elements, vlm, vocabulary, evolution, deadline_seconds; an extension adds to its lists.
+    # The request with defaults filled in: models, datasets, libraries, concept_counts, library_datasets, sparsity_grids, seeds, protocol,
+    # elements, vlm, vocabulary, evolution, deadline_seconds; extensions append to the lists.
     grid: Mapped[Json]
     created_at: Mapped[datetime] = created_at_column()
-    extended_at: Mapped[datetime | None]
-    canceled_at: Mapped[datetime | None]  # null again once it is extended
-    end_told_at: Mapped[datetime | None]  # when webhooks were told that every job has ended; null again once it is extended
+    extended_at: Mapped[datetime | None]  # latest extension
+    canceled_at: Mapped[datetime | None]  # reset to null by an extension
+    end_told_at: Mapped[datetime | None]  # when the end of all jobs was announced to webhooks; reset to null by an extension
 
 
 class StudyCell(Base):
-    """One place of a study's grid."""
+    """One cell of a study's grid."""
 
     __tablename__ = "study_cells"
     __table_args__ = (UniqueConstraint("study_id", "request_digest"),)
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 0, 1, 2 … in the order of the grid, extensions behind
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 0, 1, 2 … in the order of the grid, then extensions
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
-    created: Mapped[bool]  # whether the study answers for the job: it made it rather than found it, or whoever made it was canceled
+    created: Mapped[bool]  # whether the study owns the job: it created it, or took it over from a canceled study
     request_digest: Mapped[str]  # sha256 of the job's request
-    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # null where the data set holds ready features
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # null for data sets of ready features
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
-    library: Mapped[int]  # place in the grid's libraries
-    concept_count: Mapped[int]  # M as asked for; of a combined library the sum
+    library: Mapped[int]  # index in the grid's libraries
+    concept_count: Mapped[int]  # requested M; the sum for a combined library
     library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
     seed: Mapped[int]

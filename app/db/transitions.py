@@ -1,12 +1,12 @@
-"""The one place that changes a job's state; `app.db.job_events` writes what to tell of it. No commit: the caller owns the transaction.
+"""State machine of jobs; no other module changes a job's state. The caller commits.
 
 queued -> running -> succeeded | failed
-   |         |  \\-> queued again (lease expired, or the compute process was lost, and attempts are left)
+   |         |  \\-> queued again (lease expired or compute process lost, and attempts are left)
    |         \\-> canceling -> canceled
    \\-> canceled
 
-A worker's writes name its lease token; when the row no longer carries it, `LeaseLost` is raised and nothing is written.
-Every change locks the job's row before it inserts the event, so that event ids grow in commit order within a job.
+The lease token fences a worker's writes: if the row has another token, `LeaseLost` is raised and nothing is written.
+Every change locks the job's row before it inserts the event, so that event ids increase in commit order within a job.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from app.db.validation import refuse_checked_row
 
 WORKER_LOST: Json = {
     "code": "worker_lost",
-    "message": "The worker was lost on every attempt at this job; submit it again, on a smaller model or data set if it happens again.",
+    "message": "The worker was lost on every attempt at this job. Submit it again; if it fails again, use a smaller model or data set.",
     "param": None,
 }
 CANCELED: Json = {"code": "canceled", "message": "The job was canceled before it finished.", "param": None}
 
 
 class LeaseLost(Exception):
-    """The job's row no longer carries this worker's lease token; whatever the worker knows is void."""
+    """The job's row has another lease token; the worker must discard its work."""
 
 
 class CancelRequested(Exception):
-    """The worker still holds its lease, but someone asked for the job to be canceled."""
+    """The worker holds the lease, but cancellation of the job was requested."""
 
 
 def enqueue(session: Session, job: Job) -> None:
-    """Insert an accepted job as `queued`. Ring `app.queue.ring(job.id)` after the commit."""
+    """Insert an accepted job as `queued`. Call `app.queue.wake_worker(job.id)` after the commit."""
     job.state = "queued"
     session.add(job)
     session.flush()
@@ -47,14 +47,14 @@ def enqueue(session: Session, job: Job) -> None:
 
 
 def enqueue_all(session: Session, jobs: Sequence[Json]) -> None:
-    """Insert many accepted jobs as `queued`, each with its event, in a few statements. Ring for some of them after the commit.
+    """Insert many accepted jobs as `queued`, each with its event, in a few statements.
 
-    Nobody is notified, for nobody can be listening yet to a job that is not committed. Who works until nothing is queued, as every
-    worker does, needs no bell for each.
+    Sends no notifications, because uncommitted jobs have no listeners. Workers run until the queue is empty, so the caller wakes a few
+    workers after the commit, not one per job.
 
     Parameters
     ----------
-    jobs : columns of `Job`, the same ones in each, without its state
+    jobs : columns of `Job` without the state, the same columns in each
     """
     if not jobs:
         return
@@ -63,7 +63,7 @@ def enqueue_all(session: Session, jobs: Sequence[Json]) -> None:
 
 
 def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> str | None:
-    """Take a queued job for `worker`; returns the fresh lease token, or None when there is nothing to take."""
+    """Claim a queued job for `worker`; returns the new lease token, or None if the job is not queued."""
     token = secrets.token_hex(16)
     attempt = session.scalar(
         update(Job)
@@ -87,7 +87,7 @@ def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> s
 
 
 def renew(session: Session, job_id: str, token: str, lease_seconds: float) -> str | None:
-    """Prolong the lease; returns the job's state (`running` or `canceling`), or None when the lease is lost."""
+    """Extend the lease; returns the job's state (`running` or `canceling`), or None if the lease is lost."""
     return session.scalar(
         update(Job)
         .where(Job.id == job_id, Job.lease_token == token)
@@ -98,14 +98,14 @@ def renew(session: Session, job_id: str, token: str, lease_seconds: float) -> st
 
 
 def state_under_lease(session: Session, job_id: str, token: str) -> str | None:
-    """The job's state, or None when the lease is lost; writes nothing."""
+    """State of the job, or None if the lease is lost; writes nothing."""
     return session.scalar(select(Job.state).where(Job.id == job_id, Job.lease_token == token))
 
 
 def report_progress(
     session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None, part: str | None = None
 ) -> None:
-    """Store how far a stage has come and tell listeners; `part` says which of several runs of it.
+    """Store the progress of a stage and notify listeners; `part` names one of several runs of the stage.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def report_progress(
 
 
 def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) -> None:
-    """Append an event of a running job (`stage`, `epoch`, `warning`) under the fence.
+    """Insert an event of a running job (`stage`, `epoch`, `warning`) under its lease.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) 
 
 
 def succeed(session: Session, job_id: str, token: str) -> None:
-    """End a running job well. Add its results to the same session, so that they and the state are one transaction.
+    """End a running job as `succeeded`. Add its results to the same session, so that both are one transaction.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def succeed(session: Session, job_id: str, token: str) -> None:
 
 
 def fail(session: Session, job_id: str, token: str, error: Json) -> None:
-    """End a running job with `error` {code, message, param}.
+    """End a running job as `failed` with `error` {code, message, param}.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def fail(session: Session, job_id: str, token: str, error: Json) -> None:
 
 
 def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_attempts: int) -> str:
-    """After a lost attempt: back to `queued` while attempts are left, otherwise `failed` with `error`. Returns the new state.
+    """Queue a job again after a lost attempt, or fail it with `error` if no attempts are left; returns the new state.
 
     Raises
     ------
@@ -168,8 +168,8 @@ def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_
     return "queued"
 
 
-def hand_back(session: Session, job_id: str, token: str) -> None:
-    """A worker that is shutting down returns its job to the queue; the attempt does not count.
+def requeue(session: Session, job_id: str, token: str) -> None:
+    """Return a job to the queue when its worker shuts down; the attempt does not count.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def hand_back(session: Session, job_id: str, token: str) -> None:
 
 
 def request_cancel(session: Session, job: Job) -> str:
-    """Cancel a queued job at once, ask a running one to stop, leave a finished one as it is; returns the state it has now."""
+    """Cancel a queued job, request cancellation of a running one, or leave a finished one unchanged; returns the new state."""
     session.flush()
     row = session.execute(select(Job.state, Job.attempt).where(Job.id == job.id).with_for_update()).one()
     state = row.state
@@ -198,25 +198,25 @@ def request_cancel(session: Session, job: Job) -> str:
 
 
 def request_cancel_all(session: Session, job_ids: Sequence[str]) -> None:
-    """As `request_cancel`, for many public jobs at once."""
+    """`request_cancel` for many public jobs in a few statements."""
     session.flush()
     statement = select(Job.id, Job.state, Job.attempt).where(Job.id.in_(job_ids), Job.state.in_(("queued", "running")))
-    # One order for all who lock several, so that two of them never wait for each other.
+    # Locked in the order of ids, which prevents deadlocks.
     rows = session.execute(statement.order_by(Job.id).with_for_update()).all()
     queued = [row.id for row in rows if row.state == "queued"]
     running = [row.id for row in rows if row.state == "running"]
-    told: dict[str, Json] = {
+    data_by_job: dict[str, Json] = {
         row.id: {"state": "canceled" if row.state == "queued" else "canceling", "attempt": row.attempt} for row in rows
     }
     _update_all(session, queued, state="canceled", error=None, **_ended())
     _update_all(session, running, state="canceling", canceling_at=func.now())
-    record_states(session, told)
-    notify_all(session, list(told))
+    record_states(session, data_by_job)
+    notify_all(session, list(data_by_job))
     session.expire_all()
 
 
 def finish_cancel(session: Session, job_id: str, token: str) -> None:
-    """The worker has stopped computing: `canceling` becomes `canceled`.
+    """Change `canceling` to `canceled` after the worker has stopped computing.
 
     Raises
     ------
@@ -236,9 +236,9 @@ def finish_cancel(session: Session, job_id: str, token: str) -> None:
 
 
 def release_expired(session: Session, max_attempts: int) -> list[str]:
-    """Take jobs from workers that stopped renewing: queued again, `failed: worker_lost`, or canceled if that was asked.
+    """End expired leases: queue the job again, fail it as `worker_lost`, or cancel it if that was requested.
 
-    Returns the ids that are queued again, for the caller to ring after the commit.
+    Returns the ids of jobs queued again, for which the caller wakes workers after the commit.
     """
     expired = session.execute(
         select(Job.id, Job.state, Job.attempt)
@@ -258,7 +258,7 @@ def release_expired(session: Session, max_attempts: int) -> list[str]:
             refuse_checked_row(session, job_id, WORKER_LOST)
         else:
             _update(session, job_id, state="queued", queued_at=func.now(), **_unleased())
-            record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped answering.")
+            record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped responding.")
             queued.append(job_id)
     return queued
 

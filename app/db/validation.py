@@ -1,4 +1,4 @@
-"""What a check was about, and what becomes of it when the check ends badly. When that is: `app.db.transitions`."""
+"""Failed validation jobs: mark the validated model, data set or concept set version as failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
 
 
 def refuse_checked_row(session: Session, job_id: str, error: Json) -> None:
-    """What a check that ended badly was about is `failed`, in the same transaction as the check."""
+    """Mark the row that a failed validation job was for as `failed`, in the same transaction; does nothing for other jobs."""
     job = session.execute(select(Job.kind, Job.spec, Job.model_id, Job.dataset_id, Job.concept_set_id).where(Job.id == job_id)).one()
     if job.kind == "check_model":
         table, row = Model, [Model.id == job.model_id]

@@ -18,7 +18,7 @@ class EventRepository:
         self.owner_id = owner_id
 
     def behind(self, job_id: str, event_id: int, limit: int) -> Sequence[JobEvent]:
-        """Up to `limit` events of a job that follow `event_id`, in the order they happened."""
+        """Up to `limit` events of a job after `event_id`, in order."""
         statement = (
             select(JobEvent)
             .join(Job, Job.id == JobEvent.job_id)

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Header, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.events import service
-from app.events.schemas import EVENT_EXAMPLE, EventView
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import FactoryDep, SessionDep
 from app.http.pagination import Page, PageParams, page
 from app.http.problems import RESOURCE_RESPONSES
 from app.jobs.signals import SignalsDep
+from iis_schemas.events import EVENT_EXAMPLE, EventView
 
 HEARTBEAT_SECONDS = 15
 RECONNECT_MILLISECONDS = 2000
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["events"])
 
 
 @router.get("", response_model=Page[EventView], responses={**RESOURCE_RESPONSES, **STREAM_RESPONSE})
-def events(
+def list_job_events(
     *,
     job_id: str,
     request: Request,
@@ -39,15 +39,18 @@ def events(
     owner: OwnerDep,
     signals: SignalsDep,
     params: PageParams,
-    last_event_id: Annotated[str | None, Header(description="In a stream: go on behind this event.")] = None,
+    last_event_id: Annotated[str | None, Header(description="In a stream: resume after this event")] = None,
 ) -> Response:
-    """What happened to a job, oldest first. With `Accept: text/event-stream` the same events live, until the job has finished."""
+    """List the events of a job, oldest first.
+
+    With `Accept: text/event-stream` the same events are streamed until the job has finished.
+    """
     if EVENT_STREAM not in request.headers.get("accept", ""):
         after = service.parse_cursor(params.after, "after")
         batch = service.read_batch(session, owner.owner_id, job_id, after, params.limit + 1)
         return respond(request, page(batch.events, params, f"/v1/jobs/{job_id}/events"), headers={"Vary": "Accept"})
     after = service.parse_cursor(last_event_id or params.after, "Last-Event-ID")
-    service.read_batch(session, owner.owner_id, job_id, after, limit=1)  # refuse while there is still a status to refuse with
+    service.read_batch(session, owner.owner_id, job_id, after, limit=1)  # errors need a status, which a stream has sent already
     stream = service.follow(signals, sessions, owner.owner_id, job_id, after)
     return EventSourceResponse(_messages(stream), ping=HEARTBEAT_SECONDS, sep="\n", headers={"Vary": "Accept"})
 

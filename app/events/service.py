@@ -1,4 +1,4 @@
-"""The rules of events: a page from a cursor, and the same rows live until the job has finished."""
+"""Events of a job: a page from a cursor, and a live stream until the job has finished."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from app.db.models import FINISHED_STATES
 from app.db.session import SessionFactory
 from app.errors import InvalidInput
 from app.events.repository import EventRepository
-from app.events.schemas import EventView
+from app.events.views import view_of
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
+from iis_schemas.events import EventView
 
 BATCH_EVENTS = 100
-RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
+RECHECK_SECONDS = 5.0  # the longest delay after a lost notification
 LARGEST_ID = 2**63 - 1
 
 log = structlog.get_logger(__name__)
@@ -27,14 +28,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """Some events, and whether the job has none behind them and will have none."""
+    """Events, and whether they are the last of the job."""
 
     events: Sequence[EventView]
     is_last: bool
 
 
 def parse_cursor(text: str | None, param: str) -> int:
-    """The event id a reader has seen last; 0 for a reader who has seen none.
+    """The id of the last event that the client has received, 0 for none.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def parse_cursor(text: str | None, param: str) -> int:
 
 
 def read_batch(session: Session, owner_id: str, job_id: str, after: int, limit: int) -> Batch:
-    """Up to `limit` events behind `after`. The job is read first: what ended it is then among the events.
+    """Up to `limit` events after `after`. The job is read first, so that its last event is among them.
 
     Raises
     ------
@@ -56,14 +57,14 @@ def read_batch(session: Session, owner_id: str, job_id: str, after: int, limit: 
         When the owner has no such job.
     """
     job = JobRepository(session, owner_id).get(job_id)
-    events = [EventView.of(event) for event in EventRepository(session, owner_id).behind(job_id, after, limit)]
+    events = [view_of(event) for event in EventRepository(session, owner_id).behind(job_id, after, limit)]
     return Batch(events, job.state in FINISHED_STATES and len(events) < limit)
 
 
 async def follow(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, after: int) -> AsyncIterator[EventView]:
-    """Events behind `after` as they happen, up to the one that ends the job. Between them no connection and no thread is held.
+    """Events after `after` as they happen, up to the last one. No connection and no thread is held in between.
 
-    When the database goes away the stream ends; a reader comes back with the last id it has seen and loses nothing.
+    The stream ends when the database cannot be reached; the client resumes after the last id that it received.
     """
     seen = after
 

@@ -1,4 +1,4 @@
-"""All SQL of explanations: images posted for a job, and what a job left to explain with."""
+"""All SQL of explanations: posted images, and the predictors of a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.repository import OwnedRepository
 
 
 class PostedImageRepository(OwnedRepository[PostedImage]):
-    """An owner's posted images; their bytes are not read."""
+    """An owner's posted images, without their bytes."""
 
     table = PostedImage
     noun = "image"
@@ -27,7 +27,7 @@ class PostedImageRepository(OwnedRepository[PostedImage]):
         self.session.execute(delete(PostedImage).where(PostedImage.id.in_(image_ids), PostedImage.owner_id == self.owner_id))
 
     def keep_newest(self, limit_bytes: int) -> None:
-        """Drop the oldest images until the rest has `limit_bytes` at most; the newest one stays whatever its size."""
+        """Drop the oldest images until the rest has `limit_bytes` at most; the newest stays whatever its size."""
         newest_first = (PostedImage.created_at.desc(), PostedImage.id.desc())
         held = func.sum(func.octet_length(PostedImage.content)).over(order_by=newest_first)
         place = func.row_number().over(order_by=newest_first)
@@ -35,6 +35,6 @@ class PostedImageRepository(OwnedRepository[PostedImage]):
         self.remove(self.session.scalars(select(ranked.c.id).where(ranked.c.held > limit_bytes, ranked.c.place > 1)).all())
 
     def explainable(self, job_id: str) -> bool:
-        """Whether the job left anything to explain with."""
+        """Whether the job has predictors."""
         found = select(Predictor.id).where(Predictor.job_id == job_id, Predictor.owner_id == self.owner_id).limit(1)
         return self.session.scalar(found) is not None

@@ -1,4 +1,4 @@
-"""HTTP of explanations: test images and posted ones, their heat maps, and interventions. A worker answers while the caller waits."""
+"""HTTP of explanations: test images and posted ones, heat maps, interventions. A worker answers within the request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import ApiError, Conflict
 from app.explanations import service
-from app.explanations.interventions import InterventionRequest, InterventionView
-from app.explanations.schemas import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
 from app.explanations.service import AskedImage, Explained
 from app.http.auth import OwnerDep
 from app.http.caching import respond
@@ -20,12 +18,14 @@ from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, let_go
 from app.http.idempotency import WaitingIdempotentRoute
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
-from app.worker_queries import ask
+from app.worker_queries import query_worker
+from iis_schemas.explanations import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.interventions import InterventionRequest, InterventionView
 
-Kept = Annotated[int | None, Query(description="Concepts that are kept, a node of the curve; by default about a tenth of them")]
-Sparsity = Annotated[float | None, Query(description="The same as a sparsity ratio")]
-Contrast = Annotated[str | None, Query(description="A class to set the predicted one against")]
-Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts for and against that are listed")]
+Kept = Annotated[int | None, Query(description="Number of kept concepts, a node of the curve; about a tenth of M unless given")]
+Sparsity = Annotated[float | None, Query(description="The node by its sparsity instead of kept")]
+Contrast = Annotated[str | None, Query(description="Explain the predicted class against this class")]
+Top = Annotated[int, Query(ge=1, le=MAX_TOP, description="Number of concepts listed for and against")]
 
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
 PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
@@ -33,12 +33,12 @@ PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 PREFIX = "/v1/jobs/{job_id}/explanations"
-router = APIRouter(prefix=PREFIX, tags=["explanations"])  # an intervention changes nothing, so that it may be repeated
+router = APIRouter(prefix=PREFIX, tags=["explanations"])  # an intervention stores nothing, so it needs no Idempotency-Key
 posting = APIRouter(prefix=PREFIX, tags=["explanations"], route_class=WaitingIdempotentRoute)
 
 
 @router.get("", response_model=Page[OutcomeView], responses=RESPONSES)
-async def list_outcomes(
+async def list_explanations(
     *,
     job_id: str,
     request: Request,
@@ -46,20 +46,22 @@ async def list_outcomes(
     owner: OwnerDep,
     settings: SettingsDep,
     params: PageParams,
-    wrong: Annotated[bool, Query(description="Only where the interpretation names another class than the true one")] = False,
-    disagree: Annotated[bool, Query(description="Only where representation and interpretation differ")] = False,
+    wrong: Annotated[bool, Query(description="Only images that the interpretation classifies wrongly")] = False,
+    disagree: Annotated[
+        bool, Query(description="Only images for which the predictions of representation and interpretation differ")
+    ] = False,
     class_: Annotated[str | None, Query(alias="class", description="Only images of this class")] = None,
-    predicted: Annotated[str | None, Query(description="Only images of which the interpretation says this class")] = None,
+    predicted: Annotated[str | None, Query(description="Only images for which the interpretation predicts this class")] = None,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The test images by index, with what was predicted for each."""
+    """List the test images of a job by index, with the predictions for each."""
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     filters: dict[str, Any] = {"wrong": wrong, "disagree": disagree, "class": class_, "predicted": predicted}
     node = service.require_one_node(kept, sparsity)
     about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **filters, **node}
-    answer = await ask(settings, owner.owner_id, "outcomes", about)
+    answer = await query_worker(settings, owner.owner_id, "outcomes", about)
     found = [
         OutcomeView.model_validate(
             one
@@ -76,7 +78,7 @@ async def list_outcomes(
 
 
 @posting.post("", status_code=201, response_model=ExplanationView, responses=CREATION_RESPONSES)
-async def explain_posted(
+async def explain_image(
     *,
     job_id: str,
     request: Request,
@@ -90,7 +92,10 @@ async def explain_posted(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """Explain an image of your own. It is kept for a day, so that heat maps and interventions can be asked for."""
+    """Explain an image of your own.
+
+    It is kept for a day, for heat maps and interventions.
+    """
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
     if explained.no_images is not None:
         raise Conflict(explained.no_images, code="no_images")
@@ -100,18 +105,18 @@ async def explain_posted(
     content = await file.read()
     image = await run_in_threadpool(service.keep_image, sessions, owner.owner_id, job_id, filename, content, settings)
     try:
-        answer = await ask(settings, owner.owner_id, "explain", about | {"image": image})
+        answer = await query_worker(settings, owner.owner_id, "explain", about | {"image": image})
     except ApiError:
         await run_in_threadpool(service.drop_images, sessions, owner.owner_id, [image])
         raise
     view = await run_in_threadpool(
-        service.dress_explanation, session, owner.owner_id, explained, AskedImage(image, filename), answer, top=top
+        service.explanation_view, session, owner.owner_id, explained, AskedImage(image, filename), answer, top=top
     )
     return Response(view.model_dump_json(), 201, {"Location": f"{explained.at}/{image}"}, media_type="application/json")
 
 
 @router.get("/{image}", response_model=ExplanationView, responses=RESPONSES)
-async def explain(
+async def get_explanation(
     *,
     job_id: str,
     image: str,
@@ -124,36 +129,41 @@ async def explain(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """Why the interpretation says what it says of a test image (by index) or of a posted one."""
+    """Explain the prediction for a test image (by index) or a posted one."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "explain", about)
-    view = await run_in_threadpool(service.dress_explanation, session, owner.owner_id, explained, asked, answer, top=top)
+    answer = await query_worker(settings, owner.owner_id, "explain", about)
+    view = await run_in_threadpool(service.explanation_view, session, owner.owner_id, explained, asked, answer, top=top)
     return respond(request, view)
 
 
 @router.get("/{image}/image.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
-async def picture(*, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
-    """The image as the network sees it: resized and cropped."""
+async def get_explained_image(
+    *, job_id: str, image: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
+) -> Response:
+    """Get the image as the network sees it: resized and cropped."""
     _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
-    answer = await ask(settings, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
+    answer = await query_worker(settings, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
 
 @router.get("/{image}/heatmaps/{concept}.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})
-async def heat_map_layer(
+async def get_heat_map_layer(
     *, job_id: str, image: str, concept: int, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> Response:
-    """Where a concept is, as a layer to lay over the image: red speaks for the concept, blue against it."""
+    """Get the heat map of a concept as a PNG layer over the image.
+
+    Red is evidence for the concept, blue against it.
+    """
     answer = await _heat_map(request, session, owner.owner_id, job_id, image, concept, settings)
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
 
 @router.get("/{image}/heatmaps/{concept}", response_model=HeatMapView, responses=RESPONSES)
-async def heat_map(
+async def get_heat_map(
     *, job_id: str, image: str, concept: int, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> Response:
-    """Where a concept is, as numbers."""
+    """Get the heat map of a concept as numbers."""
     answer = await _heat_map(request, session, owner.owner_id, job_id, image, concept, settings)
     links = {"png": f"/v1/jobs/{job_id}/explanations/{image}/heatmaps/{concept}.png"}
     return respond(request, HeatMapView.model_validate(answer | {"links": links}), immutable=True)
@@ -163,15 +173,15 @@ async def heat_map(
 async def intervene(
     *, job_id: str, image: str, body: InterventionRequest, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
 ) -> InterventionView:
-    """Set, scale or suppress concepts and read the new prediction."""
+    """Set, scale or suppress concepts of an image and get the new prediction."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, **service.changes_of(body)}
-    answer = await ask(settings, owner.owner_id, "intervene", about)
+    answer = await query_worker(settings, owner.owner_id, "intervene", about)
     return InterventionView.model_validate(answer | {"links": {"explanation": f"{explained.at}/{image}"}})
 
 
 async def asked_about(request: Request, session: SessionDep, owner_id: str, job_id: str, image: str) -> tuple[Explained, AskedImage]:
-    """The job and the image of an address; the connection is given back."""
+    """The job and the image that a path names; the connection is released."""
     explained = await run_in_threadpool(service.explainable_job, session, owner_id, job_id)
     asked = await run_in_threadpool(service.read_image, session, owner_id, job_id, image)
     let_go(request, session)
@@ -182,7 +192,7 @@ async def _heat_map(
     request: Request, session: SessionDep, owner_id: str, job_id: str, image: str, concept: int, settings: SettingsDep
 ) -> dict[str, Any]:
     _, asked = await asked_about(request, session, owner_id, job_id, image)
-    return await ask(settings, owner_id, "heat_map", {"job": job_id, "image": asked.id, "concept": concept})
+    return await query_worker(settings, owner_id, "heat_map", {"job": job_id, "image": asked.id, "concept": concept})
 
 
 def _text(value: object) -> str:

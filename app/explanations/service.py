@@ -1,4 +1,4 @@
-"""The rules of explanations: which jobs have them, what an image is, and how a worker's answer becomes what a person reads."""
+"""Explanations: jobs that have them, addresses of images, posted images, and views of a worker's answers."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app.concept_libraries.repository import ConceptLibraryRepository
 from app.db.ids import PREFIXES, new_id
 from app.db.models import Dataset, Job, Model, PostedImage
 from app.db.session import SessionFactory
 from app.errors import Conflict, InvalidInput, NotFound
-from app.explanations.dressing import ConceptNames, concepts_in
-from app.explanations.interventions import MAX_CHANGES, InterventionRequest
+from app.explanations.concept_fields import ConceptNames, concepts_in
 from app.explanations.repository import PostedImageRepository
-from app.explanations.schemas import ExplanationView
 from app.jobs.result_repository import ResultRepository
 from app.jobs.service import succeeded_job
 from app.settings import Settings
+from iis_schemas.explanations import ExplanationView
+from iis_schemas.interventions import MAX_CHANGES, InterventionRequest
 
 FIGURE_FORMATS = ("png", "svg")
 LARGEST_INDEX = 2**31 - 1
 MAX_INDEX_DIGITS = len(str(LARGEST_INDEX))
-MOST_QUOTED = 80  # characters of an address
+MOST_QUOTED = 80  # characters of an image id in an error
 POSTED_PREFIX = f"{PREFIXES['posted_image']}_"
-FEATURES_NOTE = "The job was scored on ready features, so there is no image to point at."
-DELETED_NOTE = "The job's {noun} was deleted, and what it was made of with it, so images can no longer be looked at."
-UNKNOWN_NOTE = "How exact heat maps are is said with each of them."
+FEATURES_NOTE = "The job was scored on ready features, so there are no images."
+DELETED_NOTE = "The job's {noun} was deleted with its files, so there are no heat maps any more."
+UNKNOWN_NOTE = "Each heat map has a note on how exact it is."
 EXACT_NOTE = "Exact: the network averages over places, and the mean of a map is the activation that the head reads."
 PROXY_NOTE = "An approximation: the network does not average over places; each heat map says how it was made."
 
 
 @dataclass(frozen=True)
 class AskedImage:
-    """An image that an address names.
+    """An image named in a path.
 
     Attributes
     ----------
@@ -51,17 +50,16 @@ class AskedImage:
 
 @dataclass(frozen=True)
 class Explained:
-    """A job that can be explained, as far as it concerns an explanation.
+    """The fields of an explainable job that explanations need.
 
     Attributes
     ----------
-    no_images : why no image can be looked at; None where that is possible
+    no_images : why there are no heat maps; None where there are
     """
 
     job_id: str
     library_id: str
     no_images: str | None
-    exemplars_sha256: str | None
     input_size: list[int] | None
     has_feature_map: bool | None
 
@@ -71,12 +69,12 @@ class Explained:
 
     @property
     def at(self) -> str:
-        """Where its explanations are."""
+        """The address of its explanations."""
         return f"/v1/jobs/{self.job_id}/explanations"
 
 
 def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
-    """The job, once it has something to explain with.
+    """A job that has succeeded and can be explained.
 
     Raises
     ------
@@ -88,17 +86,14 @@ def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
     library_id = ResultRepository(session, owner_id).of_job(job.id).library_id
     if library_id is None:
         raise Conflict(f"Job {job_id} has no concept library.", code="no_predictor")
-    exemplars = ConceptLibraryRepository(session, owner_id).get(library_id).settings.get("exemplars") or {}
     dataset = session.get_one(Dataset, job.dataset_id)
     model = session.get(Model, job.model_id) if job.model_id else None
     info = (model.info if model is not None else None) or {}
-    return Explained(
-        job.id, library_id, _why_no_images(model, dataset), exemplars.get("sha256"), info.get("input_size"), info.get("feature_map")
-    )
+    return Explained(job.id, library_id, _why_no_images(model, dataset), info.get("input_size"), info.get("feature_map"))
 
 
 def read_image(session: Session, owner_id: str, job_id: str, image: str) -> AskedImage:
-    """What an address names: the index of a test image, or a posted image.
+    """The image that a path names: the index of a test image, or a posted image.
 
     Raises
     ------
@@ -117,7 +112,7 @@ def read_image(session: Session, owner_id: str, job_id: str, image: str) -> Aske
 
 
 def require_one_node(kept: int | None, sparsity: float | None) -> dict[str, Any]:
-    """The node that is asked for, as questions name it.
+    """The requested node, as the arguments of a query.
 
     Raises
     ------
@@ -130,7 +125,7 @@ def require_one_node(kept: int | None, sparsity: float | None) -> dict[str, Any]
 
 
 def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: str, content: bytes, settings: Settings) -> str:
-    """Store a posted image for a while; returns its id. The owner's oldest ones go where all together are too large. Commits.
+    """Store a posted image for a day; returns its id. The owner's oldest images are dropped above the size limit. Commits.
 
     Raises
     ------
@@ -153,19 +148,19 @@ def keep_image(sessions: SessionFactory, owner_id: str, job_id: str, filename: s
 
 
 def drop_images(sessions: SessionFactory, owner_id: str, image_ids: Sequence[str]) -> None:
-    """Forget posted images that turned out to be none, or that nothing more is asked about. Commits."""
+    """Drop posted images. Commits."""
     with sessions.begin() as session:
         PostedImageRepository(session, owner_id).remove(image_ids)
 
 
-def dress_explanation(
+def explanation_view(
     session: Session, owner_id: str, explained: Explained, image: AskedImage, answer: dict[str, Any], *, top: int
 ) -> ExplanationView:
-    """The explanation as a person reads it; its links lead to the same node, contrast and number of concepts.
+    """The view of a worker's explanation; its links keep node, contrast and number of concepts.
 
     Parameters
     ----------
-    top : how many concepts were asked for
+    top : the requested number of concepts
     """
     removed = (answer["counterfactual"] or {}).get("removed", [])
     indexes = [*concepts_in(answer, "supporting", "opposing"), *(one["concept"] for one in removed)]
@@ -183,7 +178,7 @@ def dress_explanation(
     if explained.has_images:
         links["image"] = f"{at}/image.png"
     described = answer["image"] | {"id": str(image.id), "size": explained.input_size if explained.has_images else None}
-    dressed = answer | {
+    fields = answer | {
         "job": explained.job_id,
         "image": described | ({"name": image.filename} if image.filename is not None else {}),
         "supporting": [share(one) for one in answer["supporting"]],
@@ -193,12 +188,12 @@ def dress_explanation(
     }
     if removed:
         named = [one | {"label": names.label(one["concept"])} for one in removed]
-        dressed["counterfactual"] = answer["counterfactual"] | {"removed": named}
-    return ExplanationView.model_validate(dressed)
+        fields["counterfactual"] = answer["counterfactual"] | {"removed": named}
+    return ExplanationView.model_validate(fields)
 
 
 def changes_of(request: InterventionRequest) -> dict[str, Any]:
-    """What a request for an intervention asks of a worker.
+    """The arguments of the worker's query for an intervention.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""HTTP of figures for papers: an image explained, a class, the concepts side by side. A worker draws while the caller waits."""
+"""Routes of figures for papers: an explained image, a class, the concepts of a library. A worker draws them during the request."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.explanations.routes import RESPONSES, Contrast, Kept, Sparsity, Top, asked_about
-from app.explanations.service import Explained, dress_explanation, explainable_job, require_one_node
+from app.explanations.service import explainable_job, require_one_node
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
-from app.profiles.service import dress_class, dress_concepts
-from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
-from app.worker_queries import ask
+from app.worker_queries import query_worker
 
 GALLERY_CONCEPTS = 100
 
@@ -25,7 +24,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["figures"])
 
 
 @router.get("/explanations/{image}/sheet.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def sheet(
+async def get_explanation_figure(
     *,
     job_id: str,
     image: str,
@@ -39,23 +38,22 @@ async def sheet(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """One image explained, as a figure."""
-    explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
-    about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "explain", about)
-    view = await run_in_threadpool(dress_explanation, session, owner.owner_id, explained, asked, answer, top=top)
-    let_go(request, session)
-    drawn = await ask(
-        settings,
-        owner.owner_id,
-        "sheet",
-        _drawing(explained, figure_format) | {"image": asked.id, "explanation": view.model_dump(mode="json")},
-    )
-    return _figure(request, drawn, figure_format)
+    """Draw the explanation of one image as a figure."""
+    _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {
+        "job": job_id,
+        "image": asked.id,
+        "image_name": asked.filename,
+        "format": figure_format,
+        "contrast": contrast,
+        "top": top,
+        **require_one_node(kept, sparsity),
+    }
+    return _figure(request, await query_worker(settings, owner.owner_id, "sheet", about), figure_format)
 
 
 @router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def class_profile(
+async def get_class_figure(
     *,
     job_id: str,
     class_name: Annotated[str, Path(description="The name of a class")],
@@ -68,19 +66,15 @@ async def class_profile(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """What a class is made of, as a figure."""
-    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    """Draw the profile of a class as a figure."""
+    await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "class_view", about)
-    view = await run_in_threadpool(dress_class, session, owner.owner_id, explained, answer)
-    let_go(request, session)
-    asked = _drawing(explained, figure_format) | {"profile": view.model_dump(mode="json")}
-    return _figure(request, await ask(settings, owner.owner_id, "class_figure", asked), figure_format)
+    about = {"job": job_id, "class": class_name, "format": figure_format, "top": top, **require_one_node(kept, sparsity)}
+    return _figure(request, await query_worker(settings, owner.owner_id, "class_figure", about), figure_format)
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def gallery(
+async def get_concept_gallery(
     *,
     job_id: str,
     figure_format: Format,
@@ -88,23 +82,15 @@ async def gallery(
     session: SessionDep,
     owner: OwnerDep,
     settings: SettingsDep,
-    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Concepts that are shown, from the first on")] = GALLERY_CONCEPTS,
+    limit: Annotated[int, Query(ge=1, le=GALLERY_CONCEPTS, description="Number of concepts, from the first")] = GALLERY_CONCEPTS,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The concepts side by side, as a figure."""
-    explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
+    """Draw the concepts of a job side by side as a figure."""
+    await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    about = {"job": job_id, "after": None, "limit": limit, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "concepts", about)
-    views = await run_in_threadpool(dress_concepts, session, owner.owner_id, explained, answer["data"][:limit])
-    let_go(request, session)
-    asked = _drawing(explained, figure_format) | {"concepts": [view.model_dump(mode="json") for view in views]}
-    return _figure(request, await ask(settings, owner.owner_id, "gallery", asked), figure_format)
-
-
-def _drawing(explained: Explained, figure_format: str) -> dict[str, Any]:
-    return {"job": explained.job_id, "format": figure_format, "exemplars": explained.exemplars_sha256}
+    about = {"job": job_id, "after": None, "limit": limit, "format": figure_format, **require_one_node(kept, sparsity)}
+    return _figure(request, await query_worker(settings, owner.owner_id, "gallery", about), figure_format)
 
 
 def _figure(request: Request, drawn: dict[str, Any], figure_format: str) -> Response:

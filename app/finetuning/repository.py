@@ -9,7 +9,7 @@ from app.db.models import FinetuneResult, Job
 
 
 class FinetuneRepository:
-    """What an owner's jobs of kind finetune found."""
+    """Results of an owner's fine-tuning jobs."""
 
     def __init__(self, session: Session, owner_id: str) -> None:
         self.session = session

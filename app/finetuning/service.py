@@ -1,4 +1,4 @@
-"""The rules of fine-tuning: which models can learn, on which data, and how a result is shown."""
+"""Fine-tuning: validation of requests, and the view of a result."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.db.ids import new_id
 from app.db.models import Dataset, Job, Model
 from app.errors import InvalidInput
 from app.finetuning.repository import FinetuneRepository
-from app.finetuning.schemas import FinetuneView
-from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.service import accept
 from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.validation import require_ready
+from iis_schemas.finetune_results import FinetuneView
+from iis_schemas.finetuning import FinetuneCreate
 
 
 def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, settings: Settings, request_id: str | None) -> Job:
@@ -27,9 +27,9 @@ def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, se
     Conflict
         While one of them is still being checked.
     InvalidInput
-        When one of them was refused, or there is nothing that could learn or be looked at.
+        When one of them failed its check, or the model cannot be trained, or the data set has no images.
     """
-    # Held, so that neither is deleted between this look and the commit.
+    # Locked, so that neither is deleted before the commit.
     dataset = DatasetRepository(session, owner_id).hold(request.dataset)
     model = ModelRepository(session, owner_id).hold(request.model)
     _require_trainable(model)
@@ -51,7 +51,7 @@ def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, se
 
 
 def show_finetune(session: Session, owner_id: str, job: Job) -> FinetuneView:
-    """What a job of kind finetune that succeeded found."""
+    """The result of a fine-tuning job that has succeeded."""
     result = FinetuneRepository(session, owner_id).of_job(job.id)
     at, model = f"/v1/jobs/{job.id}", f"/v1/models/{result.model_id}"
     links = {"self": f"{at}/result", "job": at, "model": model, "checkpoint": f"{model}/checkpoint", "parent": f"/v1/models/{job.model_id}"}
@@ -80,7 +80,7 @@ def _require_trainable(model: Model) -> None:
 def _require_images(dataset: Dataset) -> None:
     if dataset.kind == "features":
         raise InvalidInput(
-            f"Data set {dataset.id} holds ready features, which stay as they are however a network is trained; give a data set of images.",
+            f"Data set {dataset.id} holds ready features, and fine-tuning needs images; give a data set of images.",
             code="images_needed",
             param="dataset",
         )

@@ -1,4 +1,4 @@
-"""Routes of health and metrics; they need no key."""
+"""HTTP of health and metrics; no key is needed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from app.errors import Unavailable
-from app.health.schemas import Live, Ready
 from app.health.service import readiness
 from app.http.dependencies import FactoryDep, SettingsDep, StoreDep
 from app.http.problems import problem_responses
+from iis_schemas.health import Live, Ready
 
 router = APIRouter(prefix="/v1", tags=["health"])
 
@@ -19,14 +19,14 @@ NAMES = ("database", "storage")
 
 
 @router.get("/health/live")
-def live() -> Live:
-    """The process runs; says nothing about what it leans on."""
+def get_liveness() -> Live:
+    """Check that the process runs; its dependencies are not checked."""
     return Live()
 
 
 @router.get("/health/ready", responses=problem_responses(Unavailable))
-def ready(factory: FactoryDep, store: StoreDep, settings: SettingsDep) -> Ready:
-    """Whether requests can be served, with a word on each service that is needed."""
+def get_readiness(factory: FactoryDep, store: StoreDep, settings: SettingsDep) -> Ready:
+    """Check that requests can be served, with the state of each dependency."""
     found = readiness(factory, store, settings)
     if found.status == "unavailable":
         down = " and ".join(name for name in NAMES if getattr(found, name) != "ok")
@@ -39,7 +39,7 @@ def ready(factory: FactoryDep, store: StoreDep, settings: SettingsDep) -> Ready:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"example": 'iis_jobs{kind="score",state="queued"} 0.0\n'}}}},
 )
-def metrics(request: Request) -> Response:
-    """What Prometheus scrapes."""
+def get_metrics(request: Request) -> Response:
+    """Get the metrics in the format of Prometheus."""
     registry = cast("CollectorRegistry", request.app.state.metrics_registry)
     return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

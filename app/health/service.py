@@ -1,4 +1,4 @@
-"""Asking everything we lean on whether it answers, quickly and without raising."""
+"""Check database, Redis and storage, with short timeouts and without raising."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.session import SessionFactory
-from app.health.schemas import Ready
 from app.settings import Settings
 from app.storage import ArtifactStore, StorageUnavailable
+from iis_schemas.health import Ready
 
 REDIS_TIMEOUT_SECONDS = 1.0
 

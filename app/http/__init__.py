@@ -1,1 +1,1 @@
-"""Everything each request passes: authentication, limits, idempotency, caching, problems, pagination."""
+"""HTTP concerns shared by all resources: authentication, limits, idempotency, caching, problems, pagination."""

@@ -1,4 +1,4 @@
-"""Who is asking and whether they may: `Authorization: Bearer iis_…`, or the page's cookie, to an owner. Keys are made in app.api_keys."""
+"""Authentication and authorization of requests by API key (`Authorization: Bearer iis_…` or the page's cookie)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from app.http.page_cookie import authorization_of
 from app.http.scopes import needed_scope, require_scope
 from app.settings import Settings
 
-SECRET_PREFIX = "iis_"  # noqa: S105 (how every key begins, no secret)
-USE_NOTED_EVERY = timedelta(minutes=1)
+SECRET_PREFIX = "iis_"  # noqa: S105 (prefix of all keys, not a secret)
+LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose rows this request may see, and what it may do with them."""
+    """Owner of the API key of a request, with the key's scopes."""
 
     owner_id: str
     key_id: str
@@ -34,28 +34,28 @@ class Owner:
 
 
 def digest_of(secret: str, settings_secret: str) -> str:
-    """What is stored of an API key: HMAC-SHA256 under the service's own secret, so that a stolen table opens nothing."""
+    """Stored digest of an API key: HMAC-SHA256 under the service's secret, so that a leaked table contains no usable key."""
     return hmac.new(settings_secret.encode(), secret.encode(), sha256).hexdigest()
 
 
 def secret_in(authorization: str | None) -> str | None:
-    """The secret of an Authorization header, where it has the shape of one of ours."""
+    """API key of an Authorization header; None if it is not a bearer token with our prefix."""
     scheme, _, secret = (authorization or "").partition(" ")
     secret = secret.strip()
     return secret if scheme.lower() == "bearer" and secret.startswith(SECRET_PREFIX) else None
 
 
 def authenticate(session: Session, authorization: str | None, api_key_secret: str) -> Owner:
-    """Find the owner behind an Authorization header, and note that the key was used. To be called before anything else in a transaction.
+    """Find the owner of the API key in an Authorization header and record its use. Call it first in a transaction: it may commit.
 
     Raises
     ------
     Unauthorized
-        For no key, an unknown one, and one that was revoked, has expired, or whose secret was replaced.
+        If the key is missing, unknown, revoked or expired, or its secret was replaced.
     """
     secret = secret_in(authorization)
     if secret is None:
-        raise Unauthorized("Send your API key in the header Authorization: Bearer iis_…")
+        raise Unauthorized("Send an API key in the header Authorization: Bearer iis_…")
     digest = digest_of(secret, api_key_secret)
     now = datetime.now(UTC)
     columns = ApiKey.owner_id, ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at, ApiKey.revoked_at
@@ -66,19 +66,19 @@ def authenticate(session: Session, authorization: str | None, api_key_secret: st
         raise Unauthorized("This API key is unknown or was revoked.")
     if key.expires_at is not None and key.expires_at <= now:
         raise Unauthorized(f"This API key expired on {_moment(key.expires_at)}; use another one.", code="api_key_expired")
-    if key.last_used_at is None or key.last_used_at <= now - USE_NOTED_EVERY:
-        _note_use(session, key.id, now)
+    if key.last_used_at is None or key.last_used_at <= now - LAST_USED_RESOLUTION:
+        _record_use(session, key.id, now)
     return Owner(owner_id=key.owner_id, key_id=key.id, scopes=frozenset(key.scopes))
 
 
 def owner_of(request: Request, session: Session, settings: Settings) -> Owner:
-    """The owner whom a request is made for, if its key may make it: the one door for every route.
+    """Authenticate a request and check the scope that its route requires.
 
     Raises
     ------
     Unauthorized
     Forbidden
-        When the key lacks the scope that the route needs, or another site's page made the request.
+        If the key lacks the required scope, or another site's page sent the request.
     """
     owner = authenticate(session, authorization_of(request), settings.api_key_secret)
     request.state.authenticated = True  # for app.rate_limits
@@ -94,17 +94,19 @@ def _by_retired_secret(session: Session, digest: str, columns: tuple[Any, ...], 
     ).first()
     if found is not None and found.ended_at <= now:
         raise Unauthorized(
-            f"This secret of API key {found.id} was replaced, and ended on {_moment(found.ended_at)}; use the key's new one.",
+            f"This secret of API key {found.id} was replaced and expired on {_moment(found.ended_at)}; use the new secret.",
             code="api_key_expired",
         )
     return found
 
 
-def _note_use(session: Session, key_id: str, now: datetime) -> None:
-    """Write when the key was used, in a transaction of its own. Who meets another at it leaves it to the other and does not wait."""
-    overdue = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - USE_NOTED_EVERY)
-    free = select(ApiKey.id).where(ApiKey.id == key_id, overdue).with_for_update(skip_locked=True).scalar_subquery()
-    session.execute(update(ApiKey).where(ApiKey.id == free).values(last_used_at=func.now()).execution_options(synchronize_session=False))
+def _record_use(session: Session, key_id: str, now: datetime) -> None:
+    """Update `last_used_at` in a separate transaction; skip it if another request is updating the row."""
+    outdated = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - LAST_USED_RESOLUTION)
+    unlocked = select(ApiKey.id).where(ApiKey.id == key_id, outdated).with_for_update(skip_locked=True).scalar_subquery()
+    session.execute(
+        update(ApiKey).where(ApiKey.id == unlocked).values(last_used_at=func.now()).execution_options(synchronize_session=False)
+    )
     session.commit()
 
 

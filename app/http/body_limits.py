@@ -1,4 +1,4 @@
-"""How many bytes a request may carry, refused before they are read. Which request may carry how many is said here and nowhere else."""
+"""Maximum request body size by route, enforced before and while the body is read."""
 
 from __future__ import annotations
 
@@ -12,33 +12,38 @@ from app.settings import KIB, Settings
 PART_PATH = re.compile(r"/v1/uploads/[^/]+/parts/[^/]+/?")
 PHRASES_PATH = re.compile(r"/v1/concept-sets(/[^/]+/versions)?/?")
 SMALL_UPLOAD_PATH = re.compile(r"/v1/uploads/small/?")
-EXPLAINED_PATH = re.compile(r"/v1/jobs/[^/]+/explanations/?")
+EXPLANATIONS_PATH = re.compile(r"/v1/jobs/[^/]+/explanations/?")
 PREDICT_PATH = re.compile(r"/v1/predictors/[^/]+/predict/?")
 FORM_OVERHEAD_BYTES = 64 * KIB  # boundaries and field headers around a small upload's file
 
 
 def body_limit_bytes(method: str, path: str, settings: Settings) -> int:
-    """The largest body that this request may have."""
+    """Maximum size of this request's body."""
     if method == "PUT" and PART_PATH.fullmatch(path):
         return settings.upload_part_max_bytes
     if method == "POST" and SMALL_UPLOAD_PATH.fullmatch(path):
         return settings.small_upload_max_bytes + FORM_OVERHEAD_BYTES
     if method == "POST" and PHRASES_PATH.fullmatch(path):
         return settings.concept_set_max_bytes
-    if method == "POST" and (EXPLAINED_PATH.fullmatch(path) or PREDICT_PATH.fullmatch(path)):
+    if method == "POST" and (EXPLANATIONS_PATH.fullmatch(path) or PREDICT_PATH.fullmatch(path)):
         return settings.posted_image_max_bytes + FORM_OVERHEAD_BYTES
     return settings.request_body_max_bytes
 
 
 def check_declared_length(scope: Scope, limit_bytes: int) -> None:
-    """Refuse by Content-Length alone, before a byte of the body is read."""
+    """Check Content-Length before the body is read.
+
+    Raises
+    ------
+    TooLarge
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
             raise _too_large(limit_bytes)
 
 
 def limited(receive: Receive, limit_bytes: int) -> Receive:
-    """Count what arrives and stop at the limit; for bodies that do not declare their length."""
+    """Wrap `receive` to raise TooLarge once more than `limit_bytes` were received; for bodies without Content-Length."""
     received = 0
 
     async def counted() -> Message:
@@ -54,4 +59,4 @@ def limited(receive: Receive, limit_bytes: int) -> Receive:
 
 
 def _too_large(limit_bytes: int) -> TooLarge:
-    return TooLarge(f"The body has more than {limit_bytes} bytes, which is the limit here.")
+    return TooLarge(f"The request body exceeds the limit of {limit_bytes} bytes.")

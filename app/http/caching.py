@@ -1,4 +1,4 @@
-"""Strong entity tags, 304 answers and long polls (`Prefer: wait=N`)."""
+"""HTTP caching (strong ETags, 304 Not Modified) and long polling (`Prefer: wait=N`)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 MAX_WAIT_SECONDS = 60
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 1.0
+MIN_POLL_SECONDS = 0.1
+MAX_POLL_SECONDS = 1.0
 
 Value = TypeVar("Value")
 
 
 def etag_of(content: bytes) -> str:
-    """A strong entity tag: equal tags mean equal bytes."""
+    """Strong ETag of a response body."""
     return f'"{sha256(content).hexdigest()[:32]}"'
 
 
 def matches(request: Request, etag: str) -> bool:
-    """Whether the client says in If-None-Match that it already holds this content."""
+    """Whether If-None-Match contains this ETag."""
     given = request.headers.get("if-none-match", "")
     return given.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in given.split(",")]
 
@@ -40,12 +40,12 @@ def respond(
     immutable: bool = False,
     retry_after_seconds: int | None = None,
 ) -> Response:
-    """Answer a GET with its ETag, or with 304 and no body when the client already holds this content.
+    """Response to a GET with its ETag; 304 without a body if If-None-Match contains the ETag.
 
     Parameters
     ----------
-    immutable : the content never changes again, so a private cache may keep it
-    retry_after_seconds : for something that is still pending or running
+    immutable : the content never changes, so private caches may keep it
+    retry_after_seconds : for resources that are pending or running
     """
     content = body if isinstance(body, bytes) else body.model_dump_json().encode()
     etag = etag_of(content)
@@ -60,13 +60,15 @@ def respond(
 
 
 async def _wait_seconds(
-    prefer: Annotated[str | None, Header(description="`wait=N` holds the answer until something ended, N <= 60 seconds.")] = None,
+    prefer: Annotated[
+        str | None, Header(description="`wait=N` delays the response until the state is final, at most N <= 60 seconds.")
+    ] = None,
 ) -> float:
     return parse_wait(prefer)
 
 
 def parse_wait(prefer: str | None) -> float:
-    """Seconds that a Prefer header asks to wait, at most a minute; 0 without such a wish."""
+    """Wait in seconds that a Prefer header asks for, at most MAX_WAIT_SECONDS; 0 if it asks for none."""
     found = re.search(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})", prefer or "")
     return float(min(int(found.group(1)), MAX_WAIT_SECONDS)) if found else 0.0
 
@@ -75,12 +77,12 @@ WaitSeconds = Annotated[float, Depends(_wait_seconds)]
 
 
 async def poll(read: Callable[[], Value], done: Callable[[Value], bool], wait_seconds: float) -> Value:
-    """Read in a thread until `done` or until the time is up, sleeping in between without holding a thread or a connection."""
+    """Call `read` in a thread until `done` or until `wait_seconds` have passed; hold no thread and no connection between calls."""
     until = monotonic() + wait_seconds
-    pause = FIRST_PAUSE_SECONDS
+    pause = MIN_POLL_SECONDS
     value = await run_in_threadpool(read)
     while not done(value) and (left := until - monotonic()) > 0:
         await anyio.sleep(min(pause, left))
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        pause = min(2 * pause, MAX_POLL_SECONDS)
         value = await run_in_threadpool(read)
     return value

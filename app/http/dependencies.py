@@ -1,4 +1,4 @@
-"""What routes are given: the request's session, the settings, the artifact store. Made once by create_app, lent per request."""
+"""FastAPI dependencies: database session of the request, settings, artifact store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def store_of(request: Request) -> ArtifactStore:
     return cast("ArtifactStore", request.app.state.store)
 
 
-# Dependencies that only look something up are coroutines: a plain function would cost a trip through the thread pool each.
+# Coroutines, although they do not wait: FastAPI runs plain functions in the thread pool.
 async def _factory(request: Request) -> SessionFactory:
     return session_factory(request)
 
@@ -41,21 +41,21 @@ async def _store(request: Request) -> ArtifactStore:
 
 
 async def _request_session(request: Request, factory: FactoryDep) -> AsyncIterator[Session]:
-    """One transaction per request, committed when the route's function has returned and before the response is sent.
+    """One transaction per request, committed after the route function returns and before the response is sent.
 
-    Services flush; they do not commit. An exception rolls back. Under an Idempotency-Key the session is the one in which
-    the key was claimed (app.http.idempotency), so that the row and the stored response are committed together.
-    A route that waits or streams calls `session.close()` first: it gives the connection back and may be used again.
+    Services flush and do not commit. An exception rolls back. With an Idempotency-Key the session is the one that claimed
+    the key (app.http.idempotency), so that the row and the stored response are committed together.
+    Routes that wait or stream call `session.close()` first, which releases the connection; the session stays usable.
     """
     shared = cast("Session | None", getattr(request.state, "session", None))
     if shared is not None:
         yield shared
         return
-    session = factory()  # connects when it is first used, so that only its end needs a thread
+    session = factory()  # connects on first use, so that only commit and close need a thread
     try:
         yield session
     except BaseException:
-        with CancelScope(shield=True):  # whoever went away must not take the connection along
+        with CancelScope(shield=True):  # return the connection even if the request was cancelled
             await run_in_threadpool(session.close)
         raise
     await run_in_threadpool(_commit_and_close, session)
@@ -67,7 +67,7 @@ def _commit_and_close(session: Session) -> None:
 
 
 def let_go(request: Request, session: Session) -> None:
-    """Give the connection back before a wait, unless a claimed Idempotency-Key must be committed with what follows."""
+    """Release the connection before a wait, unless the transaction has claimed an Idempotency-Key."""
     if getattr(request.state, "session", None) is None:
         session.close()
 

@@ -1,7 +1,7 @@
-"""`Idempotency-Key` on POST: the first answer is kept for a day and given again. Use `route_class=IdempotentRoute` in a router.
+"""`Idempotency-Key` on POST: store the first response and replay it for repeated requests. Use `route_class=IdempotentRoute` in a router.
 
-Claim, work and stored response are one transaction: a crash at any moment leaves either all three or none. A route that waits for
-somebody else commits its claim first, so that it holds no connection meanwhile (`WaitingIdempotentRoute`).
+Claim, work and stored response are one transaction: a crash leaves all three or none. A route that waits for a worker commits its claim
+first, so that it holds no connection while it waits (`WaitingIdempotentRoute`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from app.http.auth import Owner, owner_of
 from app.http.dependencies import session_factory, settings_of
 from app.settings import Settings
 
+# Own implementation because a middleware with its own store cannot share this transaction (docs/decisions/0005-own-implementations.md).
+
 MAX_KEY_CHARACTERS = 255
-KEPT_HEADERS = ("content-type", "location", "etag", "retry-after")
+STORED_HEADERS = ("content-type", "location", "etag", "retry-after")
 REPLAYED_HEADER = "Idempotency-Replayed"
-LONGEST_WAITS = 2  # answer timeouts after which nobody works on a claimed request any more
+CLAIM_EXPIRY_TIMEOUTS = 2  # multiples of the answer timeout after which a claim without a response is abandoned
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class IdempotentRoute(APIRoute):
-    """A route whose POSTs honour `Idempotency-Key`; everything else passes through.
+    """Route whose POSTs honour `Idempotency-Key`; other requests pass through.
 
-    Only 2xx answers are kept: a refused request may be corrected and sent again under the same key.
-    A route that answers with a secret puts what may be stored instead into `request.state.replay_body` (bytes).
+    Only 2xx responses are stored: a refused request can be corrected and sent again with the same key.
+    A route whose response contains a secret sets `request.state.replay_body` (bytes) to the body to store instead.
     """
 
     def get_route_handler(self) -> Handler:
@@ -46,22 +48,22 @@ class IdempotentRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if request.method != "POST" or key is None:
                 return await original(request)
-            return await self._once(request, key, original)
+            return await self._handle_once(request, key, original)
 
         return handler
 
-    async def _once(self, request: Request, key: str, original: Handler) -> Response:
+    async def _handle_once(self, request: Request, key: str, original: Handler) -> Response:
         return await _in_one_transaction(request, key, original)
 
 
 class WaitingIdempotentRoute(IdempotentRoute):
-    """The same for a route that waits for a worker's answer: the key is claimed and committed before, released by a refusal.
+    """Idempotent route that waits for a worker's answer: commits the claim before the wait and releases it if the request is refused.
 
-    A crash in between leaves the key claimed, as in flight, until the longest wait is over.
+    After a crash during the wait the key stays claimed (409) until the claim expires.
     """
 
-    async def _once(self, request: Request, key: str, original: Handler) -> Response:
-        return await _around_a_wait(request, key, original)
+    async def _handle_once(self, request: Request, key: str, original: Handler) -> Response:
+        return await _with_committed_claim(request, key, original)
 
 
 async def _in_one_transaction(request: Request, key: str, original: Handler) -> Response:
@@ -83,7 +85,7 @@ async def _in_one_transaction(request: Request, key: str, original: Handler) -> 
         await run_in_threadpool(session.close)
 
 
-async def _around_a_wait(request: Request, key: str, original: Handler) -> Response:
+async def _with_committed_claim(request: Request, key: str, original: Handler) -> Response:
     _require_key(key)
     body = await request.body()
     owner, kept = await run_in_threadpool(_claim_and_commit, request, key, body)
@@ -109,7 +111,7 @@ def _claim_and_commit(request: Request, key: str, body: bytes) -> tuple[Owner, R
     with session_factory(request)() as session:
         owner = owner_of(request, session, settings)
         record = session.get(IdempotencyRecord, (owner.owner_id, key))
-        abandoned = datetime.now(UTC) - timedelta(seconds=LONGEST_WAITS * settings.answer_timeout_seconds)
+        abandoned = datetime.now(UTC) - timedelta(seconds=CLAIM_EXPIRY_TIMEOUTS * settings.answer_timeout_seconds)
         if record is not None and record.response_status is None and record.created_at < abandoned:
             session.delete(record)
             session.flush()
@@ -126,13 +128,13 @@ def _release(request: Request, owner: Owner, key: str) -> None:
 
 
 def _request_digest(request: Request, body: bytes) -> str:
-    content = _content(request.headers.get("content-type"), body)
+    content = canonical_content(request.headers.get("content-type"), body)
     parts = (request.method.encode(), request.url.path.encode(), request.url.query.encode(), content)
     return sha256(b"\0".join(parts)).hexdigest()
 
 
-def _content(content_type: str | None, body: bytes) -> bytes:
-    """What a body says. A form is cut at its boundary, which senders draw anew each time, and each piece stands as its own hash."""
+def canonical_content(content_type: str | None, body: bytes) -> bytes:
+    """Body without its multipart boundary, which clients choose at random: the concatenated hashes of the parts. Other bodies unchanged."""
     media_type, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not media_type.startswith(b"multipart/") or not boundary:
@@ -141,7 +143,15 @@ def _content(content_type: str | None, body: bytes) -> bytes:
 
 
 def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Settings) -> Response | None:
-    """Reserve the key within this transaction, or give the answer that was kept for it."""
+    """Claim the key in this transaction, or return the stored response.
+
+    Raises
+    ------
+    Conflict
+        If a request with this key is in flight.
+    InvalidInput
+        If the key was used for another request.
+    """
     lock = func.hashtextextended(f"idempotency {owner.owner_id} {key}", 0)
     if not session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
         raise _in_flight()
@@ -171,10 +181,10 @@ def _keep(session: Session, owner: Owner, key: str, response: Response, body: by
     record = session.get(IdempotencyRecord, (owner.owner_id, key))
     if record is not None:
         record.response_status = response.status_code
-        record.response_headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        record.response_headers = {name: response.headers[name] for name in STORED_HEADERS if name in response.headers}
         record.response_body = body.decode()
     session.commit()
 
 
 def _in_flight() -> Conflict:
-    return Conflict("A request with this Idempotency-Key is still being answered.", code="idempotency_in_flight", retry_after_seconds=1)
+    return Conflict("A request with this Idempotency-Key is still in progress.", code="idempotency_in_flight", retry_after_seconds=1)

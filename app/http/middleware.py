@@ -1,4 +1,4 @@
-"""Around every request: its id, its body limit, its log line and metrics, and a bare 500 for what nobody foresaw."""
+"""Outermost middleware: request id, body limit, log record and metrics, and a 500 problem for unhandled exceptions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class RequestMiddleware:
-    """Pure ASGI, so that streams pass through untouched."""
+    """Pure ASGI, so that streams are not buffered."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: RequestMetrics) -> None:
         self.app = app
@@ -59,14 +59,14 @@ class RequestMiddleware:
                 status = 499
             except Exception:
                 log.exception("request_failed", method=scope["method"], path=scope["path"])
-                if status:  # part of an answer is out already; breaking off is all that is left
+                if status:  # the response has started; the connection can only be closed
                     raise
                 await problem_response(
                     request_id,
                     500,
                     "internal_error",
                     "Internal error",
-                    f"Something went wrong on our side; please report request {request_id}.",
+                    f"Internal error. Please report request {request_id}; details are in the server's log.",
                 )(scope, receive, send_with_id)
             finally:
                 self._record(scope, status, perf_counter() - started)
@@ -88,6 +88,6 @@ class RequestMiddleware:
 
 
 def _route_template(scope: Scope) -> str:
-    """The route's own path, so that metrics have one series a route and not one an identifier."""
+    """Path template of the route, so that metrics have one series per route and not one per id."""
     route: Any = scope.get("route")
     return str(getattr(route, "path", "unmatched"))

@@ -1,20 +1,52 @@
-"""The OpenAPI 3.1 document: the problem schema that every refusal refers to, and the scope that each operation needs of a key.
+"""The OpenAPI 3.1 document. Examples are beside the schemas.
 
-Examples live beside the schemas they show."""
+`python -m app.http.openapi` prints the document; `--check FILE` compares a file with it, and the exit status says whether they agree.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from difflib import unified_diff
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
-from app.http.problems import Problem
 from app.http.scopes import needed_scope
+from iis_schemas.problems import Problem
+
+SHOWN_LINES = 20
+TAGS = {
+    "uploads": "Upload files in parts, in parallel and resumable; models, data sets and concept sets are made of them.",
+    "models": "Register networks: an architecture with its weights. A worker checks each before it is used.",
+    "datasets": "Register labelled images, or ready feature matrices.",
+    "concept-sets": "Phrases that text libraries are made of and that concepts are named by, in versions.",
+    "jobs": "Submit, follow and cancel jobs: scores, batches of explanations, and fine-tuning.",
+    "events": "The history of a job, as pages or as a stream.",
+    "results": "Reports, ARR curves and plots of jobs that have succeeded.",
+    "explanations": "Explain single images: contributions of concepts, heat maps, interventions.",
+    "batches": "The rows of explain jobs: explanations of many images.",
+    "figures": "Explanations, classes and concepts drawn as figures.",
+    "profiles": "The classes and the concepts of a scored job over all test images.",
+    "predictors": "The sparse heads of scored jobs as classifiers.",
+    "concept-libraries": "Concept libraries fitted to one model: vectors, names and exemplars.",
+    "studies": "Grids of score jobs with their statistics and figures.",
+    "leaderboard": "Models that were scored alike, ranked by IIS.",
+    "api-keys": "Create, rotate and revoke the API keys of an owner.",
+    "webhooks": "Send events to an address of yours, signed by the Standard Webhooks scheme.",
+    "quotas": "Limits of an owner, and their use.",
+    "health": "Liveness, readiness and metrics.",
+}
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Make `app.http.openapi()` complete; it is built on first request and kept."""
+    """Make `app.openapi()` complete; the document is built on first request and kept."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -24,8 +56,15 @@ def install_openapi(app: FastAPI) -> None:
     app.openapi = document
 
 
+def operation_id(route: APIRoute) -> str:
+    """The operation id of a route: the name of its function in lowerCamelCase, such as getJobResult for get_job_result."""
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 def _build(app: FastAPI) -> dict[str, Any]:
-    document = get_openapi(title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes)
+    tags = [{"name": name, "description": sentence} for name, sentence in TAGS.items()]
+    document = get_openapi(title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes, tags=tags)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
@@ -34,6 +73,45 @@ def _build(app: FastAPI) -> dict[str, Any]:
         schemas.pop(unused, None)
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
+            _split_description(operation)
             needed = needed_scope(method.upper(), path)
             operation["security"] = [{scheme: [needed] for scheme in choice} for choice in operation.get("security", [])]
     return document
+
+
+def _split_description(operation: dict[str, Any]) -> None:
+    """The first paragraph of a docstring is the summary, the others are the description."""
+    summary, _, description = operation.pop("description", "").partition("\n\n")
+    operation["summary"] = " ".join(summary.split())
+    if description:
+        operation["description"] = " ".join(description.split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the document, or compare it with a file."""
+    parser = argparse.ArgumentParser(prog="python -m app.http.openapi", description="Print the OpenAPI document of the API.")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="compare FILE with the document")
+    options = parser.parse_args(arguments)
+    text = _text()
+    if options.check is None:
+        sys.stdout.write(text)
+        return 0
+    kept = options.check.read_text(encoding="utf-8") if options.check.is_file() else ""
+    if kept == text:
+        return 0
+    changes = unified_diff(kept.splitlines(), text.splitlines(), str(options.check), "the API", lineterm="")
+    print(*islice(changes, SHOWN_LINES), sep="\n", file=sys.stderr)
+    print(f"{options.check} differs from the API; run `python -m app.http.openapi > {options.check}`.", file=sys.stderr)
+    return 1
+
+
+def _text() -> str:
+    from app.main import create_app
+    from app.settings import Settings
+
+    app = create_app(Settings(api_key_secret="only for the document, which holds nothing of it"))  # noqa: S106
+    return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What a browser sends: the page's cookie in place of an Authorization header, and how our own page is told from another site's."""
+"""Authentication by the web page's cookie, and protection against cross-site request forgery (CSRF)."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from fastapi import Request
 
 from app.errors import Forbidden
 from app.http.dependencies import settings_of
-from app.http.scopes import LOOKING
+from app.http.scopes import SAFE_METHODS
 
 KEY_COOKIE = "iis_key"
 PAGE_HEADER = "X-IIS-Page"
 
 
 def authorization_of(request: Request) -> str | None:
-    """The Authorization header, or what stands for it: the key in the page's cookie.
+    """Authorization header of a request; without one, a bearer header from the page's cookie.
 
-    A browser adds a cookie to whatever a site makes it send, a header never, so only requests that rest on the cookie have to
-    prove where they come from, and of those only the ones that change something.
+    Browsers attach cookies to cross-site requests, but never an Authorization header. Unsafe requests authenticated by the
+    cookie must therefore show that our own page sent them.
 
     Raises
     ------
     Forbidden
-        For an unsafe request that rests on the cookie and does not show that our own page sent it.
+        For an unsafe request that is authenticated by the cookie and was not sent by our page.
     """
     given = request.headers.get("authorization")
     key = request.cookies.get(KEY_COOKIE)
     if given is not None or key is None:
         return given
-    if request.method not in LOOKING:
+    if request.method not in SAFE_METHODS:
         if PAGE_HEADER.lower() not in request.headers:
-            raise Forbidden(f"A request that signs in by the page's cookie must carry the header {PAGE_HEADER}: 1.")
+            raise Forbidden(f"Requests authenticated by the page's cookie must have the header {PAGE_HEADER}: 1.")
         if comes_from_elsewhere(request):
-            raise Forbidden("This request was made by another site; the page's cookie serves this service's own pages alone.")
+            raise Forbidden("Another site sent this request; the page's cookie is accepted only from this service's own pages.")
     return f"Bearer {key}"
 
 
 def comes_from_elsewhere(request: Request) -> bool:
-    """Whether Origin or Sec-Fetch-Site says that a page of another origin made the browser send this."""
+    """Whether Origin or Sec-Fetch-Site names another origin."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None and site != "same-origin":
         return True
     public = settings_of(request).public_origin
     if public is not None:
         return origin is not None and origin != public
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")  # behind a proxy the schemes may differ
+    # Compare without the scheme, which a proxy may change.
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def by_https(request: Request) -> bool:
-    """Whether the browser reaches the service by https, so that its cookie may be kept to that."""
+    """Whether the browser reaches the service by https, so that the cookie can be `Secure`."""
     return (settings_of(request).public_origin or str(request.url)).startswith("https:")
 
 
 def comes_from_here(request: Request) -> bool:
-    """Whether the browser itself says that one of our own pages sent this; for forms, which can carry no header of ours."""
-    said = {"sec-fetch-site", "origin"} & set(request.headers)
-    return bool(said) and not comes_from_elsewhere(request)
+    """Whether Origin or Sec-Fetch-Site names our own origin; for forms, which cannot send the page's header."""
+    present = {"sec-fetch-site", "origin"} & set(request.headers)
+    return bool(present) and not comes_from_elsewhere(request)

@@ -1,36 +1,31 @@
-"""Cursor pages: `?after=ID&limit=N`, newest first. Which rows there are is the repositories' business."""
+"""Cursor pagination: `?after=ID&limit=N`, newest first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from app.errors import InvalidInput
+from iis_schemas.pages import DEFAULT_LIMIT, MAX_LIMIT, Item, Page
 
-Item = TypeVar("Item", bound=BaseModel)
-MAX_LIMIT = 100
-DEFAULT_LIMIT = 20
 LARGEST_NUMBER = 2**31 - 1
 ID_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Where a page starts and how long it may be."""
+    """Cursor and maximum length of a page."""
 
     after: str | None
     limit: int
 
 
 async def _page_params(
-    after: Annotated[str | None, Query(description="Identifier of the last item of the page before.", pattern=ID_PATTERN)] = None,
+    after: Annotated[str | None, Query(description="Id of the last item of the previous page.", pattern=ID_PATTERN)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
 ) -> PageRequest:
     return PageRequest(after, limit)
@@ -40,55 +35,37 @@ PageParams = Annotated[PageRequest, Depends(_page_params)]
 
 
 def number_cursor(after: str | None) -> int | None:
-    """The cursor of a list whose items are numbered.
+    """Cursor of a list whose items are numbered.
 
     Raises
     ------
     InvalidInput
-        When it is not a whole number.
+        If it is not an integer in range.
     """
     if after is None:
         return None
     if not after.isdecimal() or len(after) > 10 or int(after) > LARGEST_NUMBER:
-        raise InvalidInput(f"after is the number of the last item of the page before; {after!r} is no whole number.", param="after")
+        raise InvalidInput(f"after is the number of the last item of the previous page, an integer; {after!r} is not valid.", param="after")
     return int(after)
 
 
-class Page(BaseModel, Generic[Item]):
-    """One page of a list."""
-
-    data: list[Item]
-    has_more: bool
-    after: str | None
-    links: dict[str, str]
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        arguments = cls.__pydantic_generic_metadata__["args"]
-        extra = cast("dict[str, Any]", arguments[0].model_config.get("json_schema_extra") or {}) if arguments else {}
-        items = [] if not extra.get("examples") else [extra["examples"][0]]
-        schema["examples"] = [{"data": items, "has_more": False, "after": None, "links": {"self": "?limit=20"}}]
-        return schema
-
-
 def page(items: Sequence[Item], params: PageRequest, path: str, cursors: Sequence[str | int] | None = None) -> Page[Item]:
-    """Cut the one item too many off and say how to go on.
+    """Build a page from one item more than fits, which shows whether there is a next page.
 
     Parameters
     ----------
-    items : up to `params.limit` + 1 of them, in the order they are shown
-    path : of the list, for the links; may carry a query of its own
-    cursors : one per item where the cursor is not the item's `id`
+    items : up to `params.limit` + 1 items in display order
+    path : path of the list for the links; may have a query
+    cursors : one per item, if the cursor is not the item's `id`
     """
     shown = list(items[: params.limit])
     has_more = len(items) > params.limit
     after = None
     if shown and has_more:
         after = str(cursors[len(shown) - 1] if cursors is not None else getattr(shown[-1], "id"))  # noqa: B009 (Item has no id for pyright)
-    joint = "&" if "?" in path else "?"
+    separator = "&" if "?" in path else "?"
     own = {"limit": params.limit} | ({"after": params.after} if params.after else {})
-    links = {"self": path + joint + urlencode(own)}
+    links = {"self": path + separator + urlencode(own)}
     if after:
-        links["next"] = path + joint + urlencode({"limit": params.limit, "after": after})
+        links["next"] = path + separator + urlencode({"limit": params.limit, "after": after})
     return Page[Item](data=shown, has_more=has_more, after=after, links=links)

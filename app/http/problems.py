@@ -1,4 +1,4 @@
-"""Every refusal as application/problem+json (RFC 9457). The refusals themselves are in app.errors."""
+"""Error responses as application/problem+json (RFC 9457), built from the exceptions of app.errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -19,53 +18,16 @@ from starlette.routing import BaseRoute, Match
 from app.db.session import is_outage
 from app.errors import ApiError, Conflict, Forbidden, InvalidInput, NotFound, TooLarge, TooManyRequests, Unauthorized, Unavailable
 from app.storage import StorageUnavailable
+from iis_schemas.problems import PROBLEM_MEDIA_TYPE, TYPE_PREFIX, FieldError, Problem
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "https://iis.dev/problems/"
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 log = structlog.get_logger(__name__)
 
 
-class FieldError(BaseModel):
-    """One thing that is wrong with one field."""
-
-    param: str
-    message: str
-    code: str
-
-
-class Problem(BaseModel):
-    """Why a request was refused."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": TYPE_PREFIX + "not_found",
-                    "title": "Not found",
-                    "status": 404,
-                    "detail": "There is no job job_01k9zzzzzzzzzzzzzzzzzzzzzz.",
-                    "code": "not_found",
-                    "request_id": "req_01k9zzzzzzzzzzzzzzzzzzzzzz",
-                    "errors": [],
-                }
-            ]
-        }
-    )
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[FieldError]
-
-
 def problem_responses(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
-    """What a route declares in `responses=` for the refusals it may answer with."""
+    """Value of a route's `responses=` for the errors that it raises."""
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {error.status: {"description": error.title, "content": content} for error in errors}
 
@@ -93,7 +55,7 @@ def problem_response(
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Answer with a problem whatever is raised; what nobody foresaw becomes a bare 500 in app.http.middleware."""
+    """Register handlers that turn exceptions into problem responses; app.http.middleware answers unhandled ones with 500."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -107,7 +69,7 @@ def request_id_of(request: Request) -> str:
 
 
 def api_error_response(request_id: str, error: ApiError) -> JSONResponse:
-    """The response for one of our own refusals."""
+    """Problem response for an ApiError."""
     headers: dict[str, str] = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
@@ -123,32 +85,32 @@ def _api_error(request: Request, error: Exception) -> JSONResponse:
 
 def _http_exception(request: Request, error: Exception) -> JSONResponse:
     refusal = cast("HTTPException", error)
-    if isinstance(refusal.__cause__, ApiError):  # raised while the framework was reading the body
+    if isinstance(refusal.__cause__, ApiError):  # raised while FastAPI read the body
         return _api_error(request, refusal.__cause__)
-    if refusal.status_code == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is no JSON, or no form, at all
-        return _api_error(request, InvalidInput("The body cannot be read as what its Content-Type says.", param="body"))
+    if refusal.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's status for a body that is not valid JSON or form data
+        return _api_error(request, InvalidInput("The body cannot be parsed as its Content-Type.", param="body"))
     title = HTTPStatus(refusal.status_code).phrase
     code = CODES.get(refusal.status_code, title.lower().replace(" ", "_"))
     detail, headers = str(refusal.detail), dict(refusal.headers or {})
     if refusal.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"There is nothing at {request.url.path}."
+        detail = f"{request.url.path} does not exist."
     elif refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.url.path} does not take {request.method}."
+        detail = f"{request.url.path} does not support {request.method}."
         headers["Allow"] = ", ".join(_allowed_methods(request))
     return problem_response(request_id_of(request), refusal.status_code, code, title, detail, headers=headers)
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """The methods of every route at this path; the framework itself names only those of the first one.
+    """Methods of all routes at this path; Starlette reports those of the first route only.
 
-    Where the path is written out in the API's document, routes that would take its last word for an identifier are not meant.
+    If the OpenAPI document lists the literal path, routes that would match its last segment as an id do not count.
     """
-    written_out: dict[str, Any] | None = request.app.openapi()["paths"].get(request.url.path)
-    if written_out is not None:
-        return sorted(method.upper() for method in written_out)
+    documented: dict[str, Any] | None = request.app.openapi()["paths"].get(request.url.path)
+    if documented is not None:
+        return sorted(method.upper() for method in documented)
     routes = cast("list[BaseRoute]", request.app.routes)
-    wanted = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
-    return [method for method in METHODS if any(route.matches({**wanted, "method": method})[0] is Match.FULL for route in routes)]
+    scope = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    return [method for method in METHODS if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)]
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -167,7 +129,7 @@ def _storage_error(request: Request, error: Exception) -> JSONResponse:
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DataError):
-        detail = "The request holds a character or a number that cannot be stored, such as a NUL character."
+        detail = "The request contains a character or number that cannot be stored, such as NUL."
         return _api_error(request, InvalidInput(detail))
     if not is_outage(error):
         raise error

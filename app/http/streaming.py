@@ -1,4 +1,4 @@
-"""Sends stored content to a client: streamed in constant memory, tagged by its own address. Who may see it is decided before."""
+"""Stream stored content to a client in constant memory, with its sha256 as ETag. The caller checks access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK_BYTES = 1 << 18
 def deliver(
     request: Request, store: ArtifactStore, sha256: str, *, media_type: str, filename: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with the content under `sha256`, or with 304 and no look into storage when the client already holds it."""
+    """Response with the content under `sha256`; 304 without reading storage if If-None-Match contains its ETag."""
     etag = f'"{sha256}"'
     fields = {"ETag": etag, "Cache-Control": "private, max-age=86400, immutable", **(headers or {})}
     if matches(request, etag):

@@ -1,4 +1,4 @@
-"""All SQL of public jobs. Internal checks of models and data sets share the table and are never seen from here."""
+"""All SQL of public jobs. Internal checks of models and data sets share the table and are left out."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class JobRepository(OwnedRepository[Job]):
     def page(
         self, *, kind: str | None, state: str | None, model: str | None, dataset: str | None, after: str | None, limit: int
     ) -> Sequence[Job]:
-        """Newest first, narrowed to a kind, a state, a model or a data set where given."""
+        """Newest first, filtered by kind, state, model or data set where given."""
         wanted = ((Job.kind, kind), (Job.state, state), (Job.model_id, model), (Job.dataset_id, dataset))
         return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)

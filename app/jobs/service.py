@@ -1,4 +1,4 @@
-"""The rules of jobs: what may be asked for, how one is canceled and how one waits for its end. SQL is in the repository."""
+"""Jobs: validation of score requests, cancellation, and waiting for the end."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from app.db.session import SessionFactory, after_commit
 from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
 from app.jobs.repository import JobRepository
-from app.jobs.schemas import ScoreCreate
 from app.jobs.signals import JobSignals
-from app.jobs.views import JobView
+from app.jobs.views import view_of
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.validation import require_ready
+from iis_schemas.job_views import AnyJobView
+from iis_schemas.jobs import ScoreCreate
 
 RETRY_AFTER_SECONDS = 2
-RECHECK_SECONDS = 5.0  # how long a lost notification may go unnoticed
+RECHECK_SECONDS = 5.0  # the longest delay after a lost notification
 _OTHER_KIND = {  # by the kind that was needed and the kind that it is
-    ("score", "explain"): "This is found at the scored job that it explains, {job}.",
-    ("score", "finetune"): "It made a model; this is found at a job of kind score on that one.",
-    ("explain", "score"): "Rows of explanations are made by a job of kind explain; its own are at explanations.",
-    ("explain", "finetune"): "Rows of explanations are made by a job of kind explain, of a job of kind score.",
+    ("score", "explain"): "Ask for this at the scored job that it explains, {job}.",
+    ("score", "finetune"): "Score the model that it made, and ask for this at the score job.",
+    ("explain", "score"): "Only a job of kind explain has rows; the explanations of this one are at /explanations.",
+    ("explain", "finetune"): "Only a job of kind explain has rows.",
 }
 
 
@@ -50,7 +51,7 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
     InvalidInput
         When one of them was refused, or they do not go together.
     """
-    # Held, so that neither is deleted between this look and the commit.
+    # Locked, so that neither is deleted before the commit.
     dataset = DatasetRepository(session, owner_id).hold(request.dataset)
     model = ModelRepository(session, owner_id).hold(request.model) if request.model is not None else None
     require_fitting(model, dataset, request.vlm)
@@ -85,7 +86,7 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
 
 
 def accept(session: Session, job: Job, settings: Settings) -> Job:
-    """Queue a job: its row is the promise, and the broker is told once that row is committed.
+    """Queue a job; workers are woken when its row is committed.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def cancel_job(session: Session, owner_id: str, job_id: str) -> Job:
 
 
 def succeeded_job(session: Session, owner_id: str, job_id: str, kind: Literal["score", "explain"] = "score") -> Job:
-    """The job of that kind, once it has something to show.
+    """A job of that kind that has succeeded.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def succeeded_job(session: Session, owner_id: str, job_id: str, kind: Literal["s
 
 
 def require_succeeded(job: Job) -> Job:
-    """The job itself, once it has something to show.
+    """The job, if it has succeeded.
 
     Raises
     ------
@@ -144,18 +145,18 @@ def require_succeeded(job: Job) -> Job:
     if job.state == "canceled":
         raise Conflict(f"Job {job.id} was canceled, so it has no result; submit it again to get one.", code="job_canceled")
     raise Conflict(
-        f"Job {job.id} is {job.state}; its result is there when it has succeeded.",
+        f"Job {job.id} is {job.state}; it has a result when it has succeeded.",
         code="job_unfinished",
         retry_after_seconds=RETRY_AFTER_SECONDS,
     )
 
 
-async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> JobView:
-    """The job as it is when it has finished or when the time is up; no connection and no thread is held in between."""
+async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> AnyJobView:
+    """The job when it has finished or the time is up; no connection and no thread is held while waiting."""
 
-    def read() -> JobView:
+    def read() -> AnyJobView:
         with sessions() as session:
-            return JobView.of(JobRepository(session, owner_id).get(job_id))
+            return view_of(JobRepository(session, owner_id).get(job_id))
 
     until = monotonic() + wait_seconds
     with signals.watch(job_id) as waiter:
@@ -168,7 +169,7 @@ async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, own
 
 
 def require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> None:
-    """Refuse what does not go together, whatever it is.
+    """Refuse a model, data set and vlm that do not go together.
 
     Raises
     ------
@@ -194,7 +195,7 @@ def require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> N
             f"Data set {dataset.id} holds ready features, which take no model; leave model out.", code="model_not_taken", param="model"
         )
     if dataset.kind != "features" and model is None:
-        raise InvalidInput(f"Data set {dataset.id} holds images; say which model reads them.", code="model_needed", param="model")
+        raise InvalidInput(f"Data set {dataset.id} holds images; name the model that reads them.", code="model_needed", param="model")
 
 
 def require_images_to_cut(library_dataset: Dataset, dataset: Dataset) -> None:
@@ -218,7 +219,7 @@ def require_images_to_cut(library_dataset: Dataset, dataset: Dataset) -> None:
 
 
 def require_native(model: Model, vlm: Model) -> None:
-    """Refuse what no worker need look at; whether the weights are the same too is found out by one.
+    """Refuse a vlm whose architecture differs from the model's; a worker compares the weights.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Wakes whoever waits for a job to move: one LISTEN connection for the whole process. It carries no data; readers ask the database."""
+"""Wake requests that wait for a job: one LISTEN connection for the process. Notifications carry no data; waiters read the database."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sqlalchemy import Engine
 
 from app.db.job_events import EVENTS_CHANNEL
 
-LINGER_SECONDS = 1.0  # the listener looks this often whether anyone still waits
+LINGER_SECONDS = 1.0  # how often the listener checks whether a request still waits
 RECONNECT_SECONDS = 1.0
 CONNECT_TIMEOUT_SECONDS = 3
-PARALLEL_READS = 6  # threads, and so pool connections, that all waiting readers together take at one moment
+PARALLEL_READS = 6  # threads, and so pool connections, of all waiters together
 
 Value = TypeVar("Value")
 
@@ -30,21 +30,21 @@ _read_limiter: RunVar[CapacityLimiter] = RunVar("job_signals_reads")
 
 
 class Waiter:
-    """One reader's bell. It may ring without news (after a reconnect), never the other way round."""
+    """One waiting request. It may wake without a new event (after a reconnect), but never misses one."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._bell = asyncio.Event()
 
-    def ring(self) -> None:
-        """Wake the reader; called from the listener's thread."""
+    def wake(self) -> None:
+        """Wake the request; called from the listener's thread."""
         try:
             self._loop.call_soon_threadsafe(self._bell.set)
-        except RuntimeError:  # the reader's event loop has closed: nobody is left to wake
+        except RuntimeError:  # the event loop of the request has closed
             log.debug("waiter_gone")
 
     async def wait(self, timeout_seconds: float) -> None:
-        """Return once the bell rang since the last wait, or after `timeout_seconds`."""
+        """Return on a notification since the last wait, or after `timeout_seconds`."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._bell.wait()
@@ -54,7 +54,7 @@ class Waiter:
 
 
 class JobSignals:
-    """Listens on PostgreSQL while anyone waits, on a connection of its own, so that waiting readers hold none of the pool's."""
+    """Listen on PostgreSQL while requests wait, on a separate connection, so that they hold none of the pool."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -64,7 +64,7 @@ class JobSignals:
 
     @contextmanager
     def watch(self, job_id: str) -> Generator[Waiter]:
-        """A waiter that rings whenever `job_id` has a new event; read the database after entering, then wait."""
+        """A waiter that wakes when `job_id` has a new event; read the database after entering, then wait."""
         waiter = Waiter()
         with self._lock:
             self._waiters[job_id].add(waiter)
@@ -79,13 +79,8 @@ class JobSignals:
                 if not self._waiters[job_id]:
                     del self._waiters[job_id]
 
-    def watchers(self, job_id: str) -> int:
-        """How many readers wait for this job at the moment."""
-        with self._lock:
-            return len(self._waiters.get(job_id, ()))
-
     async def read(self, query: Callable[[], Value]) -> Value:
-        """Run one short transaction in a thread; however many readers wake at once, few of them read at the same time."""
+        """Run one short transaction in a thread; at most `PARALLEL_READS` run at the same time."""
         limiter = _read_limiter.get(None)
         if limiter is None:
             limiter = CapacityLimiter(PARALLEL_READS)
@@ -105,10 +100,10 @@ class JobSignals:
         options["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
         with psycopg.connect(*arguments, **options, autocommit=True) as connection:
             connection.execute(f"LISTEN {EVENTS_CHANNEL}")
-            self._ring_everyone()  # what happened before LISTEN took effect was not heard
+            self._wake_all()  # notifications before LISTEN took effect were lost
             while self._is_wanted():
                 for notice in connection.notifies(timeout=LINGER_SECONDS):
-                    self._ring(notice.payload)
+                    self._wake(notice.payload)
 
     def _is_wanted(self) -> bool:
         with self._lock:
@@ -119,16 +114,16 @@ class JobSignals:
                 return False
             return True
 
-    def _ring(self, job_id: str) -> None:
+    def _wake(self, job_id: str) -> None:
         with self._lock:
             for waiter in self._waiters.get(job_id, ()):
-                waiter.ring()
+                waiter.wake()
 
-    def _ring_everyone(self) -> None:
+    def _wake_all(self) -> None:
         with self._lock:
             for waiters in self._waiters.values():
                 for waiter in waiters:
-                    waiter.ring()
+                    waiter.wake()
 
 
 def _job_signals(request: Request) -> JobSignals:

@@ -1,4 +1,4 @@
-"""A response that is worked out only when it is sent: after the request's transaction is committed and its connection given back."""
+"""A response that is computed when it is sent, after the transaction is committed and its connection is released."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 
 class LaterResponse(Response):
-    """Answers with what `later` gives; until then it looks like `now`, which is what an Idempotency-Key keeps.
+    """Answers with the response of `later`; an Idempotency-Key keeps `now`.
 
     A long poll inside the route's function would hold the transaction open that the job must first be committed by.
     """

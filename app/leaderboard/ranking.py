@@ -1,4 +1,4 @@
-"""Ranks with ties shown as ties. Pure: numbers in, ranks out."""
+"""Ranks with ties."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Interval = tuple[float, float, float]  # value, low, high
 
 
 def told_apart(leader: Interval, other: Interval) -> bool:
-    """Whether two scores differ by more than their intervals allow: by more than the root of the sum of their squared half-widths.
+    """Whether two scores differ by more than the root of the sum of their squared half-widths.
 
     Both were measured on the same images, so the interval of a paired difference would be narrower: what is told apart here is, and
     what is not may be. That errs on the side of a tie.
@@ -19,7 +19,7 @@ def told_apart(leader: Interval, other: Interval) -> bool:
 
 
 def ranks(scores: Sequence[Interval]) -> list[int]:
-    """The rank of each of some scores, best first. A rank is shared by all that are not told apart from the first that has it.
+    """The rank of each score, best first. Scores share a rank where they do not differ from the first of that rank.
 
     Examples
     --------

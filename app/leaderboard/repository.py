@@ -16,7 +16,7 @@ _ASKED = tuple(Job.spec[name].label(name) for name in ("library", "elements", "v
 
 
 class LeaderboardRepository:
-    """Scores of one owner. Libraries given by id, or cut from another data set, stand on no board: they are not the model's own."""
+    """Scores of one owner, without those of libraries given by id or cut from another data set, which are not the model's own."""
 
     def __init__(self, session: Session, owner_id: str) -> None:
         self.session = session
@@ -31,7 +31,7 @@ class LeaderboardRepository:
         )
 
     def settings(self) -> Sequence[Any]:
-        """(data set, its name, models, library, elements, vlm, vocabulary, protocol) of everything that was scored, each setting once."""
+        """(data set, its name, models, library, elements, vlm, vocabulary, protocol) of each scored setting, once."""
         models = func.array_agg(Job.model_id.distinct()).label("models")
         asked = select(Job.dataset_id, models, *_ASKED).where(*self._own).group_by(Job.dataset_id, *_ASKED).subquery()
         settings = [column for column in asked.columns if column.name not in ("dataset_id", "models")]
@@ -39,7 +39,7 @@ class LeaderboardRepository:
         return self.session.execute(statement).all()
 
     def scores(self, dataset_id: str, library: Json) -> Sequence[Any]:
-        """(job, model, its name, whether it is deleted, what was asked for as in `settings`, numbers of `reported` …), oldest first."""
+        """(job, model, its name, whether it is deleted, its settings, numbers of `reported` …), oldest first."""
         table, numbers = reported()
         statement = (
             select(Job.id, Job.model_id, Model.name, Model.deleted_at.is_not(None), *_ASKED, *numbers)

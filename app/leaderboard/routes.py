@@ -11,27 +11,30 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep
 from app.http.pagination import ID_PATTERN
 from app.http.problems import COMMON_RESPONSES
-from app.jobs.libraries import MAX_CONCEPTS
-from app.leaderboard.schemas import LeaderboardView
 from app.leaderboard.service import read_leaderboard
-from iis_engine.specs import ProtocolName
+from iis_schemas.leaderboard import LeaderboardView
+from iis_schemas.libraries import MAX_CONCEPTS
+from iis_schemas.names import ProtocolName
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
 
 
 @router.get("", response_model=LeaderboardView, responses=COMMON_RESPONSES)
-def leaderboard(
+def get_leaderboard(
     *,
     request: Request,
     session: SessionDep,
     owner: OwnerDep,
-    board: Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="As `boards` names it")] = None,
+    board: Annotated[str | None, Query(pattern="^[0-9a-f]{12}$", description="Its `board` in `boards`")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
-    library: Annotated[str | None, Query(max_length=200, description="A kind, or combined(…) as `boards` names it")] = None,
-    concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as asked for")] = None,
+    library: Annotated[str | None, Query(max_length=200, description="Its `library` in `boards`: a kind, or combined(…)")] = None,
+    concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as requested")] = None,
     protocol: Annotated[ProtocolName | None, Query()] = None,
 ) -> Response:
-    """Your models that were scored alike, by IIS, with ties shown as ties. Unless the query says which, the board with most models."""
+    """Rank your models that were scored alike by IIS, with ties shown as ties.
+
+    Unless the query names a board, the one with most models.
+    """
     asked = {"board": board, "dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol}
     view = read_leaderboard(session, owner.owner_id, **asked)
     return respond(request, view)

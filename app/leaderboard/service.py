@@ -1,4 +1,4 @@
-"""The rules of leaderboards: which there are, which job stands for a model, and who is tied."""
+"""Leaderboards: which boards exist, the best job of each model, and ranks with ties."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from app.db.study_rows import REPORTED, is_near_chance, library_labels
-from app.jobs.fields import Elements
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
-from app.leaderboard.schemas import BoardView, EntryView, LeaderboardView
-from iis_engine.specs import VISUAL_KINDS, ProtocolName
+from iis_schemas.fields import Elements
+from iis_schemas.leaderboard import BoardView, EntryView, LeaderboardView
+from iis_schemas.names import VISUAL_KINDS, ProtocolName
 
-BEST_OF = "Each model stands here with the best of its jobs, so its place is a little too good where it has many."
+BEST_OF = "Each model is shown with the best of its jobs, which favours models with many jobs."
 TIES = (
-    "Models share a rank when their IIS is not told apart from that of the first of them: the difference is within what both intervals"
-    " allow. They were measured on the same images, so a paired comparison could tell more of them apart."
+    "Models share a rank when their IIS does not differ from that of the first of them: the difference is within both intervals."
+    " They were measured on the same images, so a paired comparison could separate more of them."
 )
-NEAR_CHANCE = "Models near chance have no rank: ARR divides by an accuracy that is no better than guessing."
+NEAR_CHANCE = "Models near chance have no rank: ARR divides by an accuracy that is no better than chance."
 BOARD_LENGTH = 12
 
 
 def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None) -> LeaderboardView:
-    """The leaderboard that the query means; where it leaves several, the one with most models.
+    """The leaderboard that matches the query; of several, the one with most models.
 
     Parameters
     ----------
-    asked : values of fields of `BoardView`; None of what may be any
+    asked : values of fields of `BoardView`; None for any value
     """
     scores = LeaderboardRepository(session, owner_id)
     boards, libraries = _boards(scores)
@@ -49,7 +49,7 @@ def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None)
 
 
 def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, dict[str, Any]]]:
-    """Every board, most models first, and the library of each by its identifier."""
+    """All boards, most models first, and the library of each by its identifier."""
     models: dict[str, set[str]] = {}
     described: dict[str, dict[str, Any]] = {}
     libraries: dict[str, dict[str, Any]] = {}
@@ -66,7 +66,7 @@ def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, d
 def _setting(
     library: dict[str, Any], elements: dict[str, Any], vlm: str | None, vocabulary: dict[str, Any] | None, protocol: str
 ) -> dict[str, Any]:
-    """What was asked for and decides a score. Phrases do where concepts are made of them, and elements where they are cut."""
+    """The settings that decide a score: phrases for text concepts, elements for concepts that are cut."""
     kinds = {part["kind"] for part in library.get("parts") or [library]}
     of_words, of_images = "text" in kinds, bool(kinds & set(VISUAL_KINDS))
     return {
@@ -84,20 +84,20 @@ def _identifier(dataset: str, setting: dict[str, Any]) -> str:
 
 def _description(setting: dict[str, Any]) -> dict[str, Any]:
     library, elements, vocabulary = setting["library"], setting["elements"], setting["vocabulary"]
-    told: list[str] = []
+    details: list[str] = []
     if vocabulary is not None:
-        told.append(f"phrases {vocabulary['id']}@{vocabulary['version']} as {setting['vlm']} sees them")
+        details.append(f"phrases {vocabulary['id']}@{vocabulary['version']} as {setting['vlm']} sees them")
     for part in library.get("parts") or [library]:
-        told += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
+        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
         if library.get("parts"):
-            told.append(f"{part['concept_count']} of {part['kind']}")
+            details.append(f"{part['concept_count']} of {part['kind']}")
     if elements is not None and elements != Elements().model_dump():
-        told.append(f"{elements['kind']} of {elements['images_per_class']} images per class, seed {elements['seed']}")
+        details.append(f"{elements['kind']} of {elements['images_per_class']} images per class, seed {elements['seed']}")
     return {
         "library": library_labels([library])[0],
         "concept_count": int(library["concept_count"]),
         "protocol": cast("ProtocolName", setting["protocol"]),
-        "details": ", ".join(told) or None,
+        "details": ", ".join(details) or None,
     }
 
 

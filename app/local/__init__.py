@@ -1,1 +1,1 @@
-"""The whole service on one machine: PostgreSQL and Redis from wheels, migrations, API and workers."""
+"""Embedded stack: PostgreSQL and Redis from wheels, migrations, API and workers on one machine."""

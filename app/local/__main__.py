@@ -1,4 +1,4 @@
-"""The embedded stack: `python -m app.local up`. Starts servers, API and worker as processes; imports no worker code."""
+"""Command line of the embedded stack: `python -m app.local up` starts servers, API and worker as processes."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from app.settings import Settings, get_settings
 CODE_FOLDER = Path(__file__).parents[2]
 DATABASE = "iis"
 HEALTH_TIMEOUT_SECONDS = 5
-GRACEFUL_SECONDS = 5
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads back to this machine
+GRACEFUL_SHUTDOWN_SECONDS = 5
+_WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach loopback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m app.local", description="The whole service on one machine, for this user alone.")
-    up = parser.add_subparsers(dest="action", required=True).add_parser("up", help="start everything and stay until Ctrl-C")
-    up.add_argument("--data-folder", type=Path, default=Path(".iis"), help="databases, artifacts, logs and keys lie here")
-    up.add_argument("--port", type=int, default=8000, help="of the API on 127.0.0.1; 0 takes a free one")
+    parser = argparse.ArgumentParser(prog="python -m app.local", description="Run the whole service on this machine for one user.")
+    up = parser.add_subparsers(dest="action", required=True).add_parser("up", help="start all processes and run until Ctrl-C")
+    up.add_argument("--data-folder", type=Path, default=Path(".iis"), help="folder for databases, artifacts, logs and keys")
+    up.add_argument("--port", type=int, default=8000, help="port of the API on 127.0.0.1; 0 for a free port")
     up.add_argument("--worker-concurrency", type=int, default=1, help="jobs that run at the same time")
-    up.add_argument("--ready-file", type=Path, default=None, help="written (JSON: url, api_key_file, pid) once the service answers")
+    up.add_argument("--ready-file", type=Path, default=None, help="JSON file (url, api_key_file, pid) written when the service is ready")
     options = parser.parse_args(arguments)
     configure_logging("warning")
     stop = threading.Event()
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, on_signal)
     folder = options.data_folder.absolute()
     try:
-        with _only_one(folder):
+        with _exclusive(folder):
             return _up(folder, options.port or free_port(), options.worker_concurrency, options.ready_file, stop)
     except (SupervisionError, EmbeddedServerError) as error:
-        print(f"The stack has stopped: {error}", file=sys.stderr)
+        print(f"The embedded stack stopped: {error}", file=sys.stderr)
         return 1
 
 
@@ -77,8 +77,8 @@ def _up(folder: Path, port: int, concurrency: int, ready_file: Path | None, stop
         if not stop.is_set():
             if ready_file is not None:
                 _write_private(ready_file, json.dumps({"url": url, "api_key_file": str(key_file), "pid": os.getpid()}))
-            page = f"Its web page is {url}/, to sign in to with the key in that file."
-            print(f"The service answers on {url}\nAPI key: {key_file}\n{page}\nLogs: {folder / 'logs'}\nCtrl-C stops it.", flush=True)
+            page = f"Web page: {url}/ (sign in with this key)"
+            print(f"The service answers on {url}\nAPI key: {key_file}\n{page}\nLogs: {folder / 'logs'}\nPress Ctrl-C to stop.", flush=True)
         supervisor.keep_alive()
     finally:
         if ready_file is not None:
@@ -88,14 +88,14 @@ def _up(folder: Path, port: int, concurrency: int, ready_file: Path | None, stop
 
 
 def _start_servers(supervisor: Supervisor, folder: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """Start the servers that the environment does not name; returns the environment of API and worker."""
+    """Start PostgreSQL and Redis unless the environment has their URLs; returns the environment of API and worker."""
     environment = dict(given) | {"PYTHONPATH": os.pathsep.join(filter(None, (str(CODE_FOLDER), given.get("PYTHONPATH"))))}
     environment["IIS_DATA_FOLDER"] = str(folder)
     environment.setdefault("IIS_API_KEY_SECRET", _secret(folder / "api-key-secret"))
     if not environment.get("IIS_DATABASE_URL"):
         postgres = EmbeddedPostgres(folder / "postgres")
         postgres.prepare()
-        _drop_stale_pid(postgres)
+        _delete_stale_lock(postgres)
         supervisor.start(
             Program("postgres", postgres.command, given, postgres.answers, signal.SIGINT, identity=postgres.identity, folder=Path("/"))
         )
@@ -111,7 +111,7 @@ def _start_servers(supervisor: Supervisor, folder: Path, given: Mapping[str, str
 
 def _api(port: int, environment: Mapping[str, str]) -> Program:
     arguments = ["app.main:create_app", "--factory", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
-    arguments += ["--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
+    arguments += ["--timeout-graceful-shutdown", str(GRACEFUL_SHUTDOWN_SECONDS)]
     command_line = [sys.executable, "-m", "uvicorn", *arguments]
     return Program("api", command_line, environment, lambda: _is_ready(port), folder=CODE_FOLDER)
 
@@ -125,21 +125,21 @@ def _worker(concurrency: int, environment: Mapping[str, str]) -> Program:
 
 def _is_ready(port: int) -> bool:
     try:
-        with _DIRECTLY.open(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
+        with _WITHOUT_PROXY.open(f"http://{LOOPBACK}:{port}/v1/health/ready", timeout=HEALTH_TIMEOUT_SECONDS) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
 
 
 def _settings(environment: Mapping[str, str]) -> Settings:
-    """The settings as API and worker will read them from the same environment."""
+    """Settings that API and worker will read from this environment."""
     os.environ.update(environment)
     get_settings.cache_clear()
     return get_settings()
 
 
 def _first_key(settings: Settings, folder: Path) -> Path:
-    """The file that holds this user's API key; another key is made when the file was lost."""
+    """File with the API key of this user; creates another key if the file is missing."""
     path = folder / "api-key"
     engine = make_engine(settings)
     try:
@@ -163,7 +163,7 @@ def _secret(path: Path) -> str:
 
 
 def _write_private(path: Path, content: str) -> None:
-    """Write a file that only this user may read; it appears whole."""
+    """Write a file readable by this user only, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -171,23 +171,23 @@ def _write_private(path: Path, content: str) -> None:
     temporary.replace(path)
 
 
-def _drop_stale_pid(postgres: EmbeddedPostgres) -> None:
-    """Remove the lock of a killed server: its process number may belong to something else by now, and PostgreSQL would refuse."""
+def _delete_stale_lock(postgres: EmbeddedPostgres) -> None:
+    """Delete the lock file of a killed server. PostgreSQL does not start if another process has its pid by now."""
     lock = postgres.data_folder / "postmaster.pid"
     if not lock.exists():
         return
     pid = int(lock.read_text().split(maxsplit=1)[0])
     try:
-        holder = psutil.Process(pid).cmdline()
+        command_line = psutil.Process(pid).cmdline()
     except psutil.Error:
-        holder = []
-    if str(postgres.data_folder) not in holder:
+        command_line = []
+    if str(postgres.data_folder) not in command_line:
         lock.unlink()
 
 
 @contextmanager
-def _only_one(folder: Path) -> Generator[None]:
-    """One stack for a data folder; the kernel drops the lock when its holder dies in whatever way."""
+def _exclusive(folder: Path) -> Generator[None]:
+    """Lock the data folder, so that one stack uses it at a time; the kernel releases the lock when the process ends."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:

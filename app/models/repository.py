@@ -9,7 +9,7 @@ from app.db.repository import OwnedRepository
 
 
 class ModelRepository(OwnedRepository[Model]):
-    """Models of one owner that were not deleted."""
+    """Models of one owner, without deleted ones."""
 
     table = Model
     noun = "model"
@@ -18,7 +18,7 @@ class ModelRepository(OwnedRepository[Model]):
         return super().owned().where(Model.deleted_at.is_(None))
 
     def unfinished_job(self, model: Model) -> Job | None:
-        """A job that still needs the model, checks included."""
+        """An unfinished job that needs the model, checks included."""
         needs_it = or_(Job.model_id == model.id, Job.vlm_id == model.id)
         using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES))
         return self.session.scalar(select(Job).where(*using).limit(1))

@@ -1,4 +1,4 @@
-"""Routes of models: thin, the rules are in the service."""
+"""HTTP of models."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_re
 from app.http.streaming import deliver
 from app.models import service
 from app.models.repository import ModelRepository
-from app.models.schemas import ModelCreate, ModelView
+from app.models.views import view_of
 from app.validation import RETRY_AFTER_SECONDS
+from iis_schemas.models import ModelCreate, ModelView
 
 PLAIN_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}$")
 CHECKPOINT = "application/octet-stream"
@@ -32,47 +33,53 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IdempotentR
 
 
 @router.post("", status_code=201, response_model=ModelView, responses=CREATION_RESPONSES)
-def create(body: ModelCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """Add a model. It is pending until a worker has loaded it and run it once."""
-    view = ModelView.of(service.create_model(session, owner.owner_id, body, settings, request_id_of(request)))
+def create_model(body: ModelCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Register a model.
+
+    It is pending until a worker has loaded it and run it once.
+    """
+    view = view_of(service.create_model(session, owner.owner_id, body, settings, request_id_of(request)))
     headers = {"Location": view.links["self"], "Retry-After": str(RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 201, headers, media_type="application/json")
 
 
 @router.get("", response_model=Page[ModelView])
 def list_models(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """Your models, newest first."""
+    """List your models, newest first."""
     rows = ModelRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
-    return respond(request, page([ModelView.of(row) for row in rows], params, "/v1/models"))
+    return respond(request, page([view_of(row) for row in rows], params, "/v1/models"))
 
 
 @router.get("/{model_id}", response_model=ModelView, responses=RESOURCE_RESPONSES)
-async def show(
+async def get_model(
     model_id: str, request: Request, session: SessionDep, factory: FactoryDep, owner: OwnerDep, wait_seconds: WaitSeconds
 ) -> Response:
-    """One model. With `Prefer: wait=N` the answer comes when its check has ended, or after N seconds."""
+    """Get a model.
+
+    With `Prefer: wait=N` the answer comes when its check has ended, or after N seconds.
+    """
 
     def read() -> ModelView:
         with factory() as reading:
-            return ModelView.of(ModelRepository(reading, owner.owner_id).get(model_id))
+            return view_of(ModelRepository(reading, owner.owner_id).get(model_id))
 
-    view = await run_in_threadpool(lambda: ModelView.of(ModelRepository(session, owner.owner_id).get(model_id)))
+    view = await run_in_threadpool(lambda: view_of(ModelRepository(session, owner.owner_id).get(model_id)))
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        await run_in_threadpool(session.close)  # no connection is held while the request waits
         view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
 
 
 @router.get("/{model_id}/checkpoint", response_class=Response, responses={**CHECKPOINT_RESPONSES, **CHECKPOINT_RESPONSE})
-def checkpoint(model_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
-    """The file with a model's weights, as it was sent or as fine-tuning wrote it."""
+def download_checkpoint(model_id: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep) -> Response:
+    """Download the file with a model's weights, as it was uploaded or written by fine-tuning."""
     upload = service.checkpoint_of(session, owner.owner_id, model_id)
     suffix = PLAIN_SUFFIX.search(upload.filename)
     return deliver(request, store, upload.sha256, media_type=CHECKPOINT, filename=model_id + (suffix.group() if suffix else ""))
 
 
 @router.delete("/{model_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
-def delete(model_id: str, session: SessionDep, owner: OwnerDep) -> None:
+def delete_model(model_id: str, session: SessionDep, owner: OwnerDep) -> None:
     """Delete a model that no unfinished job needs."""
     service.delete_model(session, owner.owner_id, model_id)

@@ -1,4 +1,4 @@
-"""The rules of models: what one is made of, and when it may go. Whether the weights fit is found out by a worker."""
+"""Models: registration, checkpoints and deletion. The weights are checked by a worker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from app.db.ids import new_id
 from app.db.models import Model, Upload
 from app.errors import Conflict, InvalidInput
 from app.models.repository import ModelRepository
-from app.models.schemas import ModelCreate
 from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
 from app.validation import enqueue_check, require_ready, require_unneeded
+from iis_schemas.models import ModelCreate
 
 
 def create_model(session: Session, owner_id: str, request: ModelCreate, settings: Settings, request_id: str | None) -> Model:
@@ -56,7 +56,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
 
 
 def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
-    """The vision-language model that a request names as `vlm`, held so that it is not deleted before the commit.
+    """The vision-language model that a request names as `vlm`, locked until the commit.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
     model = ModelRepository(session, owner_id).hold(model_id)
     if model.role != "vlm":
         raise InvalidInput(
-            f"Model {model_id} is a backbone, which knows no phrases; register a vision-language model with role vlm and name that.",
+            f"Model {model_id} is a backbone, which has no text tower; register a vision-language model with role vlm and name it instead.",
             code="vlm_needed",
             param="vlm",
         )
@@ -77,7 +77,7 @@ def ready_vlm(session: Session, owner_id: str, model_id: str) -> Model:
 
 
 def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
-    """The file that a model's weights are in.
+    """The file with a model's weights.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
 
 
 def delete_model(session: Session, owner_id: str, model_id: str) -> None:
-    """Take a model away from its owner, and let go of its files; results of finished jobs stay readable.
+    """Delete a model and release its files; results of finished jobs stay readable.
 
     Raises
     ------

@@ -17,7 +17,7 @@ class PredictorRepository(OwnedRepository[Predictor]):
     noun = "predictor"
 
     def page(self, *, job: str | None, after: str | None, limit: int) -> Sequence[Predictor]:
-        """Newest first, narrowed to a job where given."""
+        """Newest first, filtered by job where given."""
         return self.list(*([Predictor.job_id == job] if job is not None else []), after=after, limit=limit)
 
     def libraries_of(self, job_ids: Sequence[str]) -> dict[str, ConceptLibrary]:

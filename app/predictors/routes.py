@@ -1,4 +1,4 @@
-"""HTTP of predictors: list, view, predict and export. A worker answers while the caller waits."""
+"""HTTP of predictors: list, get, predict and export. A worker answers within the request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.errors import Conflict
-from app.explanations.schemas import MAX_TOP
 from app.explanations.service import drop_images, keep_image
 from app.http.auth import OwnerDep
 from app.http.caching import respond
@@ -18,8 +17,10 @@ from app.http.pagination import ID_PATTERN, Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
 from app.predictors import service
-from app.predictors.schemas import PATH, PredictionsView, PredictorView
-from app.worker_queries import ask
+from app.predictors.views import PATH
+from app.worker_queries import query_worker
+from iis_schemas.explanations import MAX_TOP
+from iis_schemas.predictors import PredictionsView, PredictorView
 
 MEDIA_TYPE = "application/octet-stream"
 EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -28,7 +29,7 @@ EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
 }
 
-router = APIRouter(prefix=PATH, tags=["predictors"])  # a prediction changes nothing, so that it may be repeated
+router = APIRouter(prefix=PATH, tags=["predictors"])  # a prediction stores nothing, so it needs no Idempotency-Key
 
 
 @router.get("", response_model=Page[PredictorView], responses=RESOURCE_RESPONSES)
@@ -40,14 +41,14 @@ def list_predictors(
     params: PageParams,
     job: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """Your predictors, newest first: one for each point of each curve."""
+    """List your predictors, newest first: one for each point of each curve."""
     views = service.list_predictors(session, owner.owner_id, job=job, after=params.after, limit=params.limit)
     return respond(request, page(views, params, PATH + (f"?{urlencode({'job': job})}" if job is not None else "")))
 
 
 @router.get("/{predictor_id}", response_model=PredictorView, responses=RESOURCE_RESPONSES)
-def get(predictor_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """One predictor."""
+def get_predictor(predictor_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get a predictor."""
     return respond(request, service.find_predictor(session, owner.owner_id, predictor_id).view, immutable=True)
 
 
@@ -61,9 +62,9 @@ async def predict(
     owner: OwnerDep,
     settings: SettingsDep,
     file: Annotated[list[UploadFile], File(description="One image or many")],
-    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts that are listed for each image")] = 5,
+    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Number of concepts listed for each image")] = 5,
 ) -> PredictionsView:
-    """Classify images by their concepts. They are not kept."""
+    """Classify images by their concepts; the images are not kept."""
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
     service.require_predictable(found, len(file))
     let_go(request, session)
@@ -73,10 +74,10 @@ async def predict(
         for one, filename in zip(file, filenames, strict=True):
             content = await one.read()
             images.append(await run_in_threadpool(keep_image, sessions, owner.owner_id, found.view.job, filename, content, settings))
-        answer = await ask(settings, owner.owner_id, "predict", found.about | {"images": images, "top": top})
+        answer = await query_worker(settings, owner.owner_id, "predict", found.about | {"images": images, "top": top})
     finally:
         await run_in_threadpool(drop_images, sessions, owner.owner_id, images)
-    return await run_in_threadpool(service.dress_predictions, session, owner.owner_id, found, filenames, answer)
+    return await run_in_threadpool(service.predictions_view, session, owner.owner_id, found, filenames, answer)
 
 
 @router.get(
@@ -84,13 +85,13 @@ async def predict(
     response_class=Response,
     responses=EXPORT_RESPONSES,
 )
-async def export(
+async def export_predictor(
     *, predictor_id: str, export_format: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """The predictor as a file, `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
+    """Download a predictor as `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
     chosen = service.export_format(export_format)
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
     let_go(request, session)
-    answer = await ask(settings, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names})
+    answer = await query_worker(settings, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names})
     filename = f"{predictor_id}.{chosen}"
     return await run_in_threadpool(deliver, request, store, answer["sha256"], media_type=MEDIA_TYPE, filename=filename)

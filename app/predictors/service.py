@@ -1,4 +1,4 @@
-"""The rules of predictors: which there are, what they need to predict, and what their exports are named after."""
+"""Predictors: look-up, requirements of predictions, and export formats."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Job, Model
 from app.errors import Conflict, InvalidInput, NotFound
-from app.explanations.dressing import ConceptNames, concepts_in
+from app.explanations.concept_fields import ConceptNames, concepts_in
 from app.predictors.repository import PredictorRepository
-from app.predictors.schemas import PATH, PredictionsView, PredictorView
+from app.predictors.views import PATH, view_of
+from iis_schemas.predictors import PredictionsView, PredictorView
 
 MAX_IMAGES = 64
 
 
 @dataclass(frozen=True)
 class Found:
-    """A predictor as questions name it."""
+    """A predictor with the fields that queries need."""
 
     view: PredictorView
     has_network: bool
@@ -27,7 +28,7 @@ class Found:
 
     @property
     def about(self) -> dict[str, Any]:
-        """The fields of a question about it."""
+        """The arguments of a query about it."""
         return {"job": self.view.job, "kept": self.view.kept}
 
 
@@ -36,7 +37,7 @@ def list_predictors(session: Session, owner_id: str, *, job: str | None, after: 
     predictors = PredictorRepository(session, owner_id)
     rows = predictors.page(job=job, after=after, limit=limit)
     libraries = predictors.libraries_of([row.job_id for row in rows])
-    return [PredictorView.of(row, libraries[row.job_id]) for row in rows]
+    return [view_of(row, libraries[row.job_id]) for row in rows]
 
 
 def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
@@ -53,11 +54,11 @@ def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
     model_id = session.get_one(Job, row.job_id).model_id
     model = None if model_id is None else session.get_one(Model, model_id)
     has_network = model is not None and model.deleted_at is None
-    return Found(PredictorView.of(row, library), has_network, predictors.concept_names(library.id))
+    return Found(view_of(row, library), has_network, predictors.concept_names(library.id))
 
 
 def require_predictable(found: Found, images: int) -> None:
-    """Refuse what a predictor cannot look at.
+    """Refuse images that a predictor cannot read.
 
     Raises
     ------
@@ -83,11 +84,11 @@ def export_format(name: str) -> str:
         When there is no such format.
     """
     if name not in ("safetensors", "onnx"):
-        raise NotFound(f"There is no export in the format {name}; there are safetensors and onnx.")
+        raise NotFound(f"There is no export format {name}; the formats are safetensors and onnx.")
     return name
 
 
-def dress_predictions(session: Session, owner_id: str, found: Found, filenames: Sequence[str], answer: dict[str, Any]) -> PredictionsView:
+def predictions_view(session: Session, owner_id: str, found: Found, filenames: Sequence[str], answer: dict[str, Any]) -> PredictionsView:
     """A worker's predictions with the names of images and concepts."""
     indexes = [concept for one in answer["data"] for concept in concepts_in(one, "concepts")]
     names = ConceptNames(session, owner_id, found.view.library, indexes)

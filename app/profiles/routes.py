@@ -1,4 +1,4 @@
-"""HTTP of class and concept profiles: what a class is made of, which classes a concept serves. A worker answers while the caller waits."""
+"""HTTP of class and concept profiles. A worker answers within the request."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.explanations.routes import RESPONSES, Kept, Sparsity
-from app.explanations.schemas import MAX_TOP
 from app.explanations.service import explainable_job, require_one_node
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.profiles import service
-from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
-from app.worker_queries import ask
+from app.worker_queries import query_worker
+from iis_schemas.explanations import MAX_TOP
+from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"])
 
@@ -33,11 +33,11 @@ async def list_classes(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """Every class with its accuracies on the test images."""
+    """List the classes of a job with their accuracies on the test images."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    answer = await ask(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
-    return respond(request, service.dress_classes(explained, answer))
+    answer = await query_worker(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
+    return respond(request, service.classes_view(explained, answer))
 
 
 @router.get("/classes/{class_name:path}", response_model=ClassView, responses=RESPONSES)
@@ -49,16 +49,16 @@ async def get_class(
     session: SessionDep,
     owner: OwnerDep,
     settings: SettingsDep,
-    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Concepts for and against that are listed")] = 10,
+    top: Annotated[int, Query(ge=1, le=MAX_TOP, description="Number of concepts listed for and against")] = 10,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """What a class is made of: its weightiest concepts for and against, and what it is confused with."""
+    """Get the profile of a class: its strongest concepts for and against, and the classes it is confused with."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
-    answer = await ask(settings, owner.owner_id, "class_view", about)
-    return respond(request, await run_in_threadpool(service.dress_class, session, owner.owner_id, explained, answer))
+    answer = await query_worker(settings, owner.owner_id, "class_view", about)
+    return respond(request, await run_in_threadpool(service.class_view, session, owner.owner_id, explained, answer))
 
 
 @router.get("/concepts", response_model=Page[ConceptUseView], responses=RESPONSES)
@@ -73,13 +73,13 @@ async def list_concepts(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """The concepts by index: how often each fires, how much it carries, and which others say nearly the same."""
+    """List the concepts of a job by index: how often each fires, how much it contributes, and its near-duplicates."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
     node = require_one_node(kept, sparsity)
     about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **node}
-    answer = await ask(settings, owner.owner_id, "concepts", about)
-    found = await run_in_threadpool(service.dress_concepts, session, owner.owner_id, explained, answer["data"])
+    answer = await query_worker(settings, owner.owner_id, "concepts", about)
+    found = await run_in_threadpool(service.concept_use_views, session, owner.owner_id, explained, answer["data"])
     asked = {name: value for name, value in node.items() if value is not None}
     path = f"/v1/jobs/{job_id}/concepts" + (f"?{urlencode(asked)}" if asked else "")
     return respond(request, page(found, params, path, cursors=[one.concept for one in found]))
@@ -97,8 +97,10 @@ async def get_concept(
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
-    """One concept: the classes it serves and hinders, and the test images that activate it most."""
+    """Get the profile of a concept: the classes it supports and opposes, and the test images that activate it most."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     let_go(request, session)
-    answer = await ask(settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)})
-    return respond(request, await run_in_threadpool(service.dress_concept, session, owner.owner_id, explained, answer))
+    answer = await query_worker(
+        settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)}
+    )
+    return respond(request, await run_in_threadpool(service.concept_profile_view, session, owner.owner_id, explained, answer))

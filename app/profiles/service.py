@@ -1,4 +1,4 @@
-"""A worker's answers about classes and concepts as people read them."""
+"""Views of a worker's answers about classes and concepts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
-from app.explanations.dressing import ConceptNames, concepts_in
+from app.explanations.concept_fields import ConceptNames, concepts_in
 from app.explanations.service import FIGURE_FORMATS, Explained
-from app.profiles.schemas import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
 
-def dress_classes(explained: Explained, answer: dict[str, Any]) -> ClassesView:
+def classes_view(explained: Explained, answer: dict[str, Any]) -> ClassesView:
     """The list of classes."""
     at = f"/v1/jobs/{explained.job_id}/classes"
     data = [one | {"links": {"self": f"{at}/{quote(one['class'], safe='')}"}} for one in answer["data"]]
     return ClassesView.model_validate(answer | {"data": data, "links": {"self": at, "job": f"/v1/jobs/{explained.job_id}"}})
 
 
-def dress_class(session: Session, owner_id: str, explained: Explained, answer: dict[str, Any]) -> ClassView:
+def class_view(session: Session, owner_id: str, explained: Explained, answer: dict[str, Any]) -> ClassView:
     """One class with its concepts' names and crops."""
     names = ConceptNames(session, owner_id, explained.library_id, concepts_in(answer, "supporting", "opposing"))
     at = f"/v1/jobs/{explained.job_id}/classes"
@@ -30,14 +30,14 @@ def dress_class(session: Session, owner_id: str, explained: Explained, answer: d
     return ClassView.model_validate(answer | weighed | {"links": links})
 
 
-def dress_concepts(session: Session, owner_id: str, explained: Explained, answers: list[dict[str, Any]]) -> list[ConceptUseView]:
-    """How concepts are used, with names and crops."""
+def concept_use_views(session: Session, owner_id: str, explained: Explained, answers: list[dict[str, Any]]) -> list[ConceptUseView]:
+    """The use of concepts, with names and crops."""
     names = _names(session, owner_id, explained, answers)
     return [ConceptUseView.model_validate(_used(explained, names, one)) for one in answers]
 
 
-def dress_concept(session: Session, owner_id: str, explained: Explained, answer: dict[str, Any]) -> ConceptProfileView:
-    """One concept whole."""
+def concept_profile_view(session: Session, owner_id: str, explained: Explained, answer: dict[str, Any]) -> ConceptProfileView:
+    """One concept with its classes and images."""
     names = _names(session, owner_id, explained, [answer])
 
     def links(index: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`python -m app.quotas`: whoever operates the service sees what owners may have and have, and gives one of them quotas of its own."""
+"""`python -m app.quotas`: show limits and use of owners, and set the limits of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.db.models import Owner
-from app.operator_session import operators_session
+from app.operator_session import operator_session
 from app.quotas.limits import NAMES
 from app.quotas.repository import QuotaRepository, all_owners, set_overrides
 from app.quotas.service import DAY, quotas_of
@@ -20,7 +20,7 @@ SERVICES_OWN = "default"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Set what is asked for and print a line for each quota of the owners meant; returns the exit status."""
+    """Set limits, and print one line for each limit of the selected owners; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m app.quotas", description="Show the quotas of owners; set those of one.")
     parser.add_argument("owner", nargs="?", help="id of one owner (own_…); every owner unless given")
     for name in NAMES:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options and owner_id is None:
         parser.error("say which owner's quotas to set; python -m app.quotas lists them.")
     settings = get_settings()
-    with operators_session(settings) as session:
+    with operator_session(settings) as session:
         if options and not set_overrides(session, owner_id, options):
             parser.error(f"there is no owner {owner_id}; python -m app.quotas lists them.")
         meant = [owner for owner in all_owners(session) if owner_id in (None, owner.id)]
@@ -62,7 +62,7 @@ def _limit(text: str) -> int | None:
     if text == SERVICES_OWN:
         return None
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number; give one, 0 for no limit, or {SERVICES_OWN}.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; give one, 0 for no limit, or {SERVICES_OWN}.")
     return int(text)
 
 

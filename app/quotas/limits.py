@@ -1,4 +1,4 @@
-"""How much an owner may have: the service's own quotas, and those of single owners in their place. Counting is in the repository."""
+"""Limits of an owner: the defaults of the service, or the owner's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Quotas:
 
     @classmethod
     def of(cls, settings: Settings, overrides: Mapping[str, int | None]) -> Self:
-        """The service's quotas with an owner's own in their place; 0 takes a limit away.
+        """The defaults of the service, replaced by the owner's own limits; 0 means no limit.
 
         Parameters
         ----------

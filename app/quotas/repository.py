@@ -1,4 +1,4 @@
-"""All SQL of quotas: what an owner's own are, and what is in use. Whoever is about to add something takes the lock first."""
+"""All SQL of quotas: the owner's own limits, and their use. Take the lock before adding anything that counts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ UNFINISHED = text("jobs.state IN ('queued', 'running', 'canceling')")  # in the 
 
 
 class QuotaRepository:
-    """What one owner may have and has."""
+    """Limits and use of one owner."""
 
     def __init__(self, session: Session, owner_id: str) -> None:
         self.session = session
         self.owner_id = owner_id
 
     def lock(self, counted: Literal["uploads", "jobs"]) -> None:
-        """Until the commit no other request of this owner adds to what is counted."""
+        """Lock the owner's quotas until the commit."""
         lock = func.hashtextextended(f"quota {counted} {self.owner_id}", 0)
         self.session.execute(select(func.pg_advisory_xact_lock(lock)))
 
     def overrides(self) -> dict[str, int | None]:
-        """The owner's own quotas; null where the service's count."""
+        """The owner's own limits; null where the default holds."""
         row = self.session.execute(select(*COLUMNS).where(Owner.id == self.owner_id)).one()
         return dict(zip(NAMES, row, strict=True))
 
@@ -45,19 +45,19 @@ class QuotaRepository:
         return int(self.session.scalar(select(kept + declared)) or 0)
 
     def open_uploads(self) -> int:
-        """Uploads whose parts are still to come."""
+        """Number of open uploads."""
         return self._count(select(func.count()).where(Upload.owner_id == self.owner_id, Upload.state == "open"))
 
     def unfinished_jobs(self) -> int:
-        """Public jobs that wait or run, those of studies included."""
+        """Number of unfinished public jobs, those of studies included."""
         return self._count(select(func.count(Job.id)).where(self._public(), UNFINISHED))
 
     def jobs_since(self, moment: datetime) -> int:
-        """Public jobs that were made since then; found by their ids, which sort by time."""
+        """Number of public jobs since then, by their ids, which sort by time."""
         return self._count(select(func.count(Job.id)).where(self._public(), Job.id >= first_id_at("job", moment)))
 
     def nth_job_since(self, moment: datetime, number: int) -> datetime | None:
-        """When the job of that number (0, 1, 2 …) among these was made."""
+        """The time of the job with that number (0, 1, 2 …) among these."""
         made = select(Job.created_at).where(self._public(), Job.id >= first_id_at("job", moment))
         return self.session.scalar(made.order_by(Job.id).offset(number).limit(1))
 
@@ -69,12 +69,12 @@ class QuotaRepository:
 
 
 def all_owners(session: Session) -> Sequence[Owner]:
-    """Every owner, the first one first; for whoever operates the service alone."""
+    """All owners, oldest first; for operators."""
     return session.scalars(select(Owner).order_by(Owner.created_at, Owner.id)).all()
 
 
 def set_overrides(session: Session, owner_id: str, limits: Mapping[str, int | None]) -> bool:
-    """Give an owner quotas of its own, by name, null for the service's again; False when there is no such owner."""
+    """Set limits of an owner by name, null for the default; False where there is no such owner."""
     columns = {f"quota_{name}": limit for name, limit in limits.items()}
     statement = update(Owner).where(Owner.id == owner_id).values(**columns).returning(Owner.id)
     return session.scalar(statement.execution_options(synchronize_session=False)) is not None

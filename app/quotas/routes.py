@@ -1,4 +1,4 @@
-"""HTTP of quotas: to look at."""
+"""HTTP of quotas."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep
 from app.http.scopes import in_order
 from app.quotas.repository import QuotaRepository
-from app.quotas.schemas import AskingKeyView, QuotasView, QuotaView, RateView
 from app.quotas.service import DAY, quotas_of
+from iis_schemas.quotas import AskingKeyView, QuotasView, QuotaView, RateView
 
 router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
 
 
 @router.get("", response_model=QuotasView)
-def show(request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """What you may have and have: bytes, uploads and jobs; how fast a key may ask; and what the key that asks may do."""
+def get_quotas(request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Get your quotas and their use, the request rate of a key, and the scopes of this key."""
     limits, used = quotas_of(session, owner.owner_id, settings), QuotaRepository(session, owner.owner_id)
     key = ApiKeyRepository(session, owner.owner_id).get(owner.key_id)
     limited = settings.rate_limit_per_second > 0

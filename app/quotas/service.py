@@ -1,4 +1,4 @@
-"""The rules of quotas: who is about to make something asks here whether there is room, and holds the room until the commit."""
+"""Quotas: refuse what exceeds a limit, under a lock until the commit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.quotas.repository import QuotaRepository
 from app.settings import Settings
 
 DAY = timedelta(days=1)
-OPERATOR = "whoever operates the service may allow you more"
+OPERATOR = "ask the operator for more"
 
 
 def quotas_of(session: Session, owner_id: str, settings: Settings) -> Quotas:
-    """What an owner may have."""
+    """The limits of an owner."""
     return Quotas.of(settings, QuotaRepository(session, owner_id).overrides())
 
 
 def require_room_for_upload(session: Session, owner_id: str, size_bytes: int, settings: Settings, *, parts_to_come: bool) -> None:
-    """Refuse an upload of content that the owner has not sent before when it is too much; else no other takes the room.
+    """Refuse an upload of new content that exceeds a quota; otherwise reserve its bytes until the commit.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def require_room_for_upload(session: Session, owner_id: str, size_bytes: int, se
 
 
 def require_bytes(session: Session, owner_id: str, size_bytes: int, settings: Settings) -> None:
-    """Refuse content before it is stored that would be refused afterwards; holds no room for it.
+    """Refuse content that would exceed the quota before it is stored; reserves nothing.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def require_bytes(session: Session, owner_id: str, size_bytes: int, settings: Se
 
 
 def require_room_for_jobs(session: Session, owner_id: str, count: int, settings: Settings) -> None:
-    """Refuse `count` new jobs when they are too many; else no other request takes their room.
+    """Refuse `count` new jobs that exceed a quota; otherwise reserve them until the commit.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def require_room_for_jobs(session: Session, owner_id: str, count: int, settings:
     if quotas.jobs_per_day is not None and (made := used.jobs_since(yesterday)) + count > quotas.jobs_per_day:
         raise QuotaExceeded(
             f"You made {made} jobs in the last 24 hours and ask for {asked}, but your quota is {quotas.jobs_per_day} in 24 hours;"
-            f" ask for fewer, come back later, or {OPERATOR}.",
+            f" ask for fewer, try again later, or {OPERATOR}.",
             retry_after_seconds=_room_in_seconds(used, yesterday, made + count - quotas.jobs_per_day),
         )
 
@@ -86,6 +86,6 @@ def _require_bytes(used: QuotaRepository, quotas: Quotas, size_bytes: int) -> No
 
 
 def _room_in_seconds(used: QuotaRepository, yesterday: datetime, too_many: int) -> int | None:
-    """When as many jobs as are too many will be older than a day; None when they never all are, for fewer were made."""
+    """The time when enough jobs will be older than a day; None where too few were made in the day."""
     last = used.nth_job_since(yesterday, too_many - 1)
     return None if last is None else max(1, math.ceil((last - yesterday).total_seconds()))

@@ -1,7 +1,7 @@
-"""Token buckets in Redis, which all API processes share. While Redis is away everybody passes, and it is left alone for seconds on end.
+"""Token buckets in Redis, shared by all API processes. While Redis is unavailable requests pass, and a circuit breaker pauses calls.
 
-A bucket holds up to `burst` tokens and gets `per_second` new ones; a request takes one or is refused. The clock is that of Redis, so
-that processes need not agree on the time.
+A bucket holds up to `burst` tokens and gains `per_second` tokens each second; a request takes one or is refused. Redis provides the
+clock, so that the clocks of the processes do not matter.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from redis.commands.core import AsyncScript as Script
 from redis.exceptions import RedisError
 
 TIMEOUT_SECONDS = 0.5
-REST_SECONDS = 5.0  # how long a Redis that did not answer is not asked again
-KNOWN_FOR_SECONDS = 24 * 3600  # since a key was last used
-FAILED_FOR_SECONDS = 600  # one key that is wrong is a mistake, however often it comes; many are guesses
-CONNECTIONS = 64
+CIRCUIT_BREAKER_SECONDS = 5.0  # pause of calls after Redis did not answer
+KNOWN_KEY_TTL_SECONDS = 24 * 3600  # since its last use
+FAILED_KEY_TTL_SECONDS = 600  # repeated failures of one key count once: one wrong key is a mistake, many are guesses
+MAX_CONNECTIONS = 64
 
 TAKE = """
 local moment = redis.call('TIME')
@@ -35,20 +35,20 @@ local function held(bucket, burst, rate)
   if not found[1] then return burst end
   return math.min(burst, found[1] + math.max(0, now - found[2]) * rate)
 end
-local function take(bucket, burst, rate, kept)
+local function take(bucket, burst, rate, min_ttl)
   if rate <= 0 then return 1, '' end
   local tokens, passes = held(bucket, burst, rate), 0
   if tokens >= 1 then tokens, passes = tokens - 1, 1 end
   redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%.6f', now))
-  redis.call('EXPIRE', bucket, math.ceil(math.max(kept, burst / rate)) + 1)
+  redis.call('EXPIRE', bucket, math.ceil(math.max(min_ttl, burst / rate)) + 1)
   return passes, tostring(tokens)
 end
 """
-# KEYS: of the key that is sent, of the address, of its failures. ARGV: whether a key is sent, whether failures count, burst and rate of
-# each bucket, how long a key stays known. Gives whose bucket it was, whether the request passes, tokens left.
+# KEYS: buckets of the API key, of the address and of its failures. ARGV: 1 if a key was sent, 1 if failures count, burst and rate of each
+# bucket, TTL of a known key. Returns the bucket used, 1 if the request passes, tokens left.
 ADMIT = f"""{TAKE}
 local number = {{}}
-for place = 1, #ARGV do number[place] = tonumber(ARGV[place]) end
+for i = 1, #ARGV do number[i] = tonumber(ARGV[i]) end
 if number[1] == 1 and redis.call('HEXISTS', KEYS[1], 'known') == 1 then
   local passes, tokens = take(KEYS[1], number[3], number[4], number[9])
   return {{'key', passes, tokens}}
@@ -60,8 +60,8 @@ end
 local passes, tokens = take(KEYS[2], number[5], number[6], 0)
 return {{'address', passes, tokens}}
 """
-# KEYS: of the failures of an address, of the key that failed, of the memory that it failed. ARGV: whether a key was sent, burst and rate
-# of failures, how long one key counts once.
+# KEYS: bucket of the failures of an address, bucket of the failed key, marker of its failure. ARGV: 1 if a key was sent, burst and rate of
+# failures, TTL of the marker.
 FAIL = f"""{TAKE}
 if ARGV[1] == '1' then
   redis.call('HDEL', KEYS[2], 'known')
@@ -77,24 +77,25 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Limit:
-    """How fast something may come: `per_second` in the long run, where 0 is no limit, and `burst` at once."""
+    """Sustained rate `per_second` (0 for no limit) with bursts of up to `burst` requests."""
 
     per_second: float
     burst: int
 
     def seconds_until(self, wanted: float, tokens: float) -> int:
-        """Whole seconds until a bucket with `tokens` holds as many as are wanted."""
+        """Seconds, rounded up, until a bucket with `tokens` contains `wanted` tokens."""
         return max(0, math.ceil((wanted - tokens) / self.per_second))
 
 
 @dataclass(frozen=True)
 class Admission:
-    """What became of a request.
+    """Decision about one request.
 
     Parameters
     ----------
-    bucket : that of its key, of its address where nobody knows the key, or of the failures of that address, which refuse alone
-    tokens : what is left; None where the bucket has no limit
+    bucket : key for a known key; address for a missing or unknown key; failures if the address has failed too often
+    passes : whether the request may run
+    tokens : tokens left; None if the bucket has no limit
     """
 
     bucket: Literal["key", "address", "failures"]
@@ -102,16 +103,16 @@ class Admission:
     tokens: float | None
 
 
-class _Connected:
-    """Connections of one event loop, and the scripts that go over them."""
+class _Client:
+    """Redis connections and scripts of one event loop."""
 
     def __init__(self, redis_url: str) -> None:
         pool = BlockingConnectionPool.from_url(
             redis_url,
-            max_connections=CONNECTIONS,
+            max_connections=MAX_CONNECTIONS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 1),  # a connection may be from before a restart
+            retry=Retry(NoBackoff(), 1),  # a pooled connection may predate a restart of Redis
         )
         self.redis: Redis = Redis.from_pool(cast("Any", pool))
         self.admit: Script = self.redis.register_script(ADMIT)
@@ -119,79 +120,80 @@ class _Connected:
 
 
 class Buckets:
-    """The buckets in one Redis."""
+    """Rate limits by API key, address and failed authentication."""
 
     def __init__(self, redis_url: str, key: Limit, address: Limit, failures: Limit) -> None:
         self.limits = {"key": key, "address": address, "failures": failures}
         self._redis_url = redis_url
-        self._connected: WeakKeyDictionary[asyncio.AbstractEventLoop, _Connected] = WeakKeyDictionary()
-        self._resting_until: float | None = None
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
+        self._open_until: float | None = None  # circuit breaker
 
-    async def admit(self, key: str | None, address: str, *, failures_count: bool) -> Admission | None:
-        """Take a token for a request; None when Redis does not say.
+    async def admit(self, key: str | None, address: str, *, counts_failures: bool) -> Admission | None:
+        """Take a token for a request; None if Redis is unavailable.
 
-        A key that has opened something within a day has a bucket of its own. For others, so that made-up keys get no buckets, that of
-        the address stands in.
+        A key that authenticated within a day has its own bucket. Other keys share the bucket of the address, so that invented keys
+        create no buckets.
 
         Parameters
         ----------
-        key : digest of the secret that is sent, if one is
-        failures_count : whether the request fails if the address has failed too often; not for what needs no key
+        key : digest of the API key sent, if any
+        address : client address
+        counts_failures : whether to refuse the request if the address has failed too often; False for requests without a key
         """
         names = [f"iis:rate:key:{key}", f"iis:rate:address:{address}", f"iis:rate:failures:{address}"]
-        numbers = [int(key is not None), int(failures_count)]
+        numbers = [int(key is not None), int(counts_failures)]
         numbers += [number for limit in self.limits.values() for number in (limit.burst, limit.per_second)]
-        answer = await self._asked(lambda here: here.admit(keys=names, args=[*numbers, KNOWN_FOR_SECONDS]))
+        answer = await self._call(lambda client: client.admit(keys=names, args=[*numbers, KNOWN_KEY_TTL_SECONDS]))
         if answer is None:
             return None
         bucket, passes, tokens = answer
         return Admission(bucket.decode(), passes == 1, float(tokens) if tokens else None)
 
-    async def know(self, key: str) -> None:
-        """Give a key that has opened something a bucket of its own."""
+    async def remember(self, key: str) -> None:
+        """Give an authenticated key its own bucket."""
 
-        async def remember(here: _Connected) -> None:
+        async def mark_known(client: _Client) -> None:
             name = f"iis:rate:key:{key}"
-            pipeline = here.redis.pipeline(transaction=False)
+            pipeline = client.redis.pipeline(transaction=False)
             pipeline.hset(name, "known", "1")
-            pipeline.expire(name, KNOWN_FOR_SECONDS)
+            pipeline.expire(name, KNOWN_KEY_TTL_SECONDS)
             await pipeline.execute()
 
-        await self._asked(remember)
+        await self._call(mark_known)
 
     async def fail(self, key: str | None, address: str) -> None:
-        """Count a key that opened nothing against the address it came from; the same key once in a while, each try by the form."""
+        """Count a failed authentication against an address: one key once per FAILED_KEY_TTL_SECONDS, the sign-in form each time."""
         names = [f"iis:rate:failures:{address}", f"iis:rate:key:{key}", f"iis:rate:failed:{key}"]
         limit = self.limits["failures"]
-        numbers = [int(key is not None), limit.burst, limit.per_second, FAILED_FOR_SECONDS]
-        await self._asked(lambda here: here.fail(keys=names, args=numbers))
+        numbers = [int(key is not None), limit.burst, limit.per_second, FAILED_KEY_TTL_SECONDS]
+        await self._call(lambda client: client.fail(keys=names, args=numbers))
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
-        here = self._connected.pop(asyncio.get_running_loop(), None)
-        if here is not None:
-            await here.redis.aclose()
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.redis.aclose()
 
-    async def _asked(self, question: Callable[[_Connected], Awaitable[Value]]) -> Value | None:
-        """The answer of Redis, or None; when it rested, one request alone finds out whether it is back."""
+    async def _call(self, command: Callable[[_Client], Awaitable[Value]]) -> Value | None:
+        """Result of a Redis command; None while the circuit breaker is open. After the pause one request tests the connection."""
         now = time.monotonic()
-        if self._resting_until is not None:
-            if now < self._resting_until:
+        if self._open_until is not None:
+            if now < self._open_until:
                 return None
-            self._resting_until = now + REST_SECONDS
+            self._open_until = now + CIRCUIT_BREAKER_SECONDS
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                answer = await question(self._here())
+                answer = await command(self._client())
         except (RedisError, OSError, TimeoutError) as error:
-            self._resting_until = now + REST_SECONDS
-            log.warning("rate_limits_suspended", seconds=REST_SECONDS, error=str(error) or type(error).__name__)
+            self._open_until = now + CIRCUIT_BREAKER_SECONDS
+            log.warning("rate_limits_suspended", seconds=CIRCUIT_BREAKER_SECONDS, error=str(error) or type(error).__name__)
             return None
-        self._resting_until = None
+        self._open_until = None
         return answer
 
-    def _here(self) -> _Connected:
-        loop = asyncio.get_running_loop()  # connections belong to one
-        here = self._connected.get(loop)
-        if here is None:
-            here = self._connected[loop] = _Connected(self._redis_url)
-        return here
+    def _client(self) -> _Client:
+        loop = asyncio.get_running_loop()  # connections belong to one loop
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = _Client(self._redis_url)
+        return client

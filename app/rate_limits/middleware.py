@@ -1,4 +1,7 @@
-"""Before every request but those for health: is it too fast? And after it: did its key open anything? The counting is in buckets."""
+"""Rate-limit middleware: admit each request before it runs and record failed or successful authentication after it.
+
+Health and metrics routes are exempt. app.rate_limits.buckets counts.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ from app.rate_limits.buckets import Admission, Buckets
 
 SIGN_IN_PATH = "/sign-in"
 UNAUTHORIZED = 401
-OWN_NETWORK_BITS = 64  # of an IPv6 address; whoever has one has the whole network
+IPV6_HOST_BITS = 64  # clients control a whole /64, so the limit applies to the network
 
 
 class RateLimitMiddleware:
-    """Pure ASGI, so that streams pass through untouched; one counts once, however long it lasts."""
+    """Pure ASGI, so that streams are not buffered; a stream counts as one request."""
 
     def __init__(self, app: ASGIApp, buckets: Buckets, api_key_secret: str) -> None:
         self.app = app
@@ -35,63 +38,67 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send)
             return
         key, address = self._key(scope), _address(scope)
-        tries_key = key is not None or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
-        verdict = await self.buckets.admit(key, address, failures_count=tries_key)
+        authenticates = key is not None or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
+        admission = await self.buckets.admit(key, address, counts_failures=authenticates)
 
-        async def send_told(message: Message) -> None:
+        async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if verdict is not None:
-                    MutableHeaders(scope=message).update(self._fields(verdict))
-                if tries_key and message["status"] == UNAUTHORIZED:
+                if admission is not None:
+                    MutableHeaders(scope=message).update(self._headers(admission))
+                if authenticates and message["status"] == UNAUTHORIZED:
                     await self.buckets.fail(key, address)
-                elif key is not None and _has_opened(scope) and (verdict is None or verdict.bucket != "key"):
-                    await self.buckets.know(key)
+                elif key is not None and _is_authenticated(scope) and (admission is None or admission.bucket != "key"):
+                    await self.buckets.remember(key)
             await send(message)
 
-        if verdict is not None and not verdict.passes:
-            await api_error_response(scope["state"]["request_id"], self._refusal(verdict))(scope, receive, send_told)
+        if admission is not None and not admission.passes:
+            await api_error_response(scope["state"]["request_id"], self._refusal(admission))(scope, receive, send_with_limits)
             return
-        await self.app(scope, receive, send_told)
+        await self.app(scope, receive, send_with_limits)
 
     def _key(self, scope: Scope) -> str | None:
-        """The digest of the secret that a request carries, in its header or else in the page's cookie."""
+        """Digest of the API key in the Authorization header, or else in the page's cookie."""
         request = Request(scope)
         given, cookie = request.headers.get("authorization"), request.cookies.get(KEY_COOKIE)
         secret = secret_in(f"Bearer {cookie}" if given is None and cookie is not None else given)
         return None if secret is None else digest_of(secret, self.api_key_secret)
 
-    def _fields(self, verdict: Admission) -> dict[str, str]:
-        """RateLimit and RateLimit-Policy. https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/"""
-        limit = self.buckets.limits[verdict.bucket]
-        if verdict.tokens is None:
+    def _headers(self, admission: Admission) -> dict[str, str]:
+        """RateLimit and RateLimit-Policy, as in https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/.
+
+        Own implementation because the fields must match the decision of our Redis script over three buckets
+        (docs/decisions/0005-own-implementations.md).
+        """
+        limit = self.buckets.limits[admission.bucket]
+        if admission.tokens is None:
             return {}
-        left, full_in = math.floor(verdict.tokens), limit.seconds_until(limit.burst, verdict.tokens)
-        policy = f'"{verdict.bucket}";q={limit.burst};w={limit.seconds_until(limit.burst, 0)}'
-        return {"RateLimit-Policy": policy, "RateLimit": f'"{verdict.bucket}";r={left};t={full_in}'}
+        left, full_in = math.floor(admission.tokens), limit.seconds_until(limit.burst, admission.tokens)
+        policy = f'"{admission.bucket}";q={limit.burst};w={limit.seconds_until(limit.burst, 0)}'
+        return {"RateLimit-Policy": policy, "RateLimit": f'"{admission.bucket}";r={left};t={full_in}'}
 
-    def _refusal(self, verdict: Admission) -> TooManyRequests:
-        limit = self.buckets.limits[verdict.bucket]
-        seconds = max(1, limit.seconds_until(1, verdict.tokens or 0))
-        allowed = f"{limit.burst} requests at once and {limit.per_second:g} a second in the long run"
-        sentences = {
-            "key": f"Too many requests with this API key, which may send {allowed}; wait {seconds} s.",
-            "address": f"Too many requests without a known API key from your address, which may send {allowed}; wait {seconds} s.",
-            "failures": f"Too many API keys that open nothing came from your address; look at the key you send, and wait {seconds} s.",
+    def _refusal(self, admission: Admission) -> TooManyRequests:
+        limit = self.buckets.limits[admission.bucket]
+        seconds = max(1, limit.seconds_until(1, admission.tokens or 0))
+        allowed = f"{limit.per_second:g} requests per second with bursts of {limit.burst}"
+        details = {
+            "key": f"Too many requests with this API key; the limit is {allowed}. Retry in {seconds} s.",
+            "address": f"Too many requests without a known API key from your address; the limit is {allowed}. Retry in {seconds} s.",
+            "failures": f"Too many invalid API keys from your address; check the key you send and retry in {seconds} s.",
         }
-        return TooManyRequests(sentences[verdict.bucket], retry_after_seconds=seconds)
+        return TooManyRequests(details[admission.bucket], retry_after_seconds=seconds)
 
 
-def _has_opened(scope: Scope) -> bool:
-    """Whether app.http.auth has found an owner by the request's key."""
+def _is_authenticated(scope: Scope) -> bool:
+    """Whether app.http.auth has authenticated the request."""
     state: dict[str, Any] = scope.get("state", {})
     return "authenticated" in state
 
 
 def _address(scope: Scope) -> str:
-    """Where a request comes from; the server has put a trusted proxy's word for it there already."""
+    """Client address of a request, as uvicorn resolved it from a trusted proxy; the /64 network of an IPv6 address."""
     client = scope.get("client")
     if client is None:
-        return "here"
+        return "local"
     try:
         address = ip_address(client[0])
     except ValueError:
@@ -99,5 +106,5 @@ def _address(scope: Scope) -> str:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
-        return f"{int(address) >> OWN_NETWORK_BITS:x}"
+        return f"{int(address) >> IPV6_HOST_BITS:x}"
     return str(address)

@@ -1,21 +1,76 @@
-"""HTTP of results."""
+"""HTTP of results: the report, the curves as JSON or CSV, and the plots."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
 
 from app.errors import Conflict
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
-from app.http.dependencies import SessionDep
+from app.http.dependencies import SessionDep, StoreDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.streaming import deliver
 from app.results import service
-from app.results.schemas import AnyResult
+from iis_schemas.curves import CSV_EXAMPLE, CurvesView
+from iis_schemas.plots import PlotsView
+from iis_schemas.results import AnyResult
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/result", tags=["results"])
+CSV = "text/csv"
+CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The curves", "content": {CSV: {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}
+}
+RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
 
-@router.get("", response_model=AnyResult, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
-def result(job_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """The report of a job that succeeded, the summary of its rows, or what fine-tuning changed; 409 with Retry-After until it has."""
+@router.get("/result", response_model=AnyResult, responses=RESPONSES)
+def get_job_result(job_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get the result of a job that has succeeded.
+
+    A report for a score job, a summary of its rows for an explain job, the compared arms for a fine-tuning job. 409 with Retry-After
+    until the job has succeeded.
+    """
     return respond(request, service.read_result(session, owner.owner_id, job_id), immutable=True)
+
+
+@router.get("/curves", response_model=CurvesView, responses={**RESPONSES, **CSV_RESPONSE})
+def get_job_curves(
+    job_id: str,
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    wanted: Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Instead of the Accept header")] = None,
+) -> Response:
+    """Get the ARR curves of a score job, as JSON or as CSV (`Accept: text/csv`, or `format=csv`)."""
+    found = service.read_curves(session, owner.owner_id, job_id)
+    as_csv = wanted == "csv" or (wanted is None and CSV in request.headers.get("accept", ""))
+    if not as_csv:
+        return respond(request, found, headers={"Vary": "Accept"}, immutable=True)
+    headers = {"Vary": "Accept", "Content-Disposition": f'attachment; filename="{job_id}-curves.csv"'}
+    return respond(request, service.curves_csv(found), media_type="text/csv; charset=utf-8", headers=headers, immutable=True)
+
+
+@router.get("/plots", response_model=PlotsView, responses=RESPONSES)
+def list_job_plots(job_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """List the plots of a score job."""
+    return respond(request, service.list_plots(session, owner.owner_id, job_id), immutable=True)
+
+
+@router.get("/plots/{name}.{plot_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
+def get_job_plot(
+    *, job_id: str, name: str, plot_format: str, request: Request, session: SessionDep, owner: OwnerDep, store: StoreDep
+) -> Response:
+    """Get one plot of a score job, `arr` or `accuracy`, as `png` or `svg`."""
+    plot = service.find_plot(session, owner.owner_id, job_id, name, plot_format)
+    return deliver(
+        request,
+        store,
+        plot.blob_sha256,
+        media_type=MEDIA_TYPES[plot.format],
+        filename=f"{job_id}-{plot.name}.{plot.format}",
+        headers=SAFE_FIGURE,
+    )

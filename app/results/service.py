@@ -1,21 +1,31 @@
-"""The rules of results: only a job that succeeded has one, and it never changes."""
+"""Results of jobs that have succeeded: report, curves and plots. They never change."""
 
 from __future__ import annotations
 
+import csv
+import io
+from itertools import groupby
+
 from sqlalchemy.orm import Session
 
-from app.batches.schemas import BatchView
 from app.batches.service import show_batch
-from app.finetuning.schemas import FinetuneView
+from app.db.models import Plot
+from app.errors import NotFound
 from app.finetuning.service import show_finetune
 from app.jobs.repository import JobRepository
 from app.jobs.result_repository import ResultRepository
-from app.jobs.service import require_succeeded
-from app.results.schemas import ResultView
+from app.jobs.service import require_succeeded, succeeded_job
+from app.results.repository import CurveRepository, PlotRepository
+from iis_schemas.batches import BatchView
+from iis_schemas.curves import CurvesView, CurveView, PointView
+from iis_schemas.finetune_results import FinetuneView
+from iis_schemas.plots import PlotsView, PlotView
+from iis_schemas.reports import Report
+from iis_schemas.results import ResultView
 
 
 def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView | FinetuneView:
-    """The report of a job that succeeded; of kind explain, the summary of its rows; of kind finetune, its arms side by side.
+    """The result of a job that has succeeded, by its kind.
 
     Raises
     ------
@@ -34,4 +44,75 @@ def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | Ba
     links = {"self": f"{at}/result", "job": at, "curves": f"{at}/curves", "plots": f"{at}/plots"}
     if result.library_id is not None:
         links["library"] = f"/v1/concept-libraries/{result.library_id}"
-    return ResultView(job=job.id, library=result.library_id, report=result.report, created_at=result.created_at, links=links)
+    return ResultView(
+        job=job.id, library=result.library_id, report=Report.model_validate(result.report), created_at=result.created_at, links=links
+    )
+
+
+def read_curves(session: Session, owner_id: str, job_id: str) -> CurvesView:
+    """The curves of a score job that has succeeded, each by rising sparsity.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does.
+    """
+    job = succeeded_job(session, owner_id, job_id)
+    rows = CurveRepository(session, owner_id).points(job.id)
+    curves = [
+        CurveView(name=name, points=[PointView.model_validate(point, from_attributes=True) for _, point in points])
+        for name, points in groupby(rows, key=lambda row: row[0])
+    ]
+    at = f"/v1/jobs/{job.id}"
+    return CurvesView(job=job.id, data=curves, links={"self": f"{at}/curves", "csv": f"{at}/curves?format=csv", "job": at})
+
+
+def curves_csv(curves: CurvesView) -> bytes:
+    """The same digits as in the JSON, one point a line; an absent number is an empty cell."""
+    text = io.StringIO()
+    columns = ["curve", *PointView.model_fields]
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for curve in curves.data:
+        writer.writerows({"curve": curve.name, **point.model_dump()} for point in curve.points)
+    return text.getvalue().encode()
+
+
+def list_plots(session: Session, owner_id: str, job_id: str) -> PlotsView:
+    """The plots of a score job that has succeeded.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does.
+    """
+    job = succeeded_job(session, owner_id, job_id)
+    at = f"/v1/jobs/{job.id}"
+    plots = [
+        PlotView.model_validate(
+            {
+                "name": plot.name,
+                "format": plot.format,
+                "sha256": plot.blob_sha256,
+                "links": {"self": f"{at}/plots/{plot.name}.{plot.format}"},
+            }
+        )
+        for plot in PlotRepository(session, owner_id).of_job(job.id)
+    ]
+    return PlotsView(job=job.id, data=plots, links={"self": f"{at}/plots", "job": at})
+
+
+def find_plot(session: Session, owner_id: str, job_id: str, name: str, plot_format: str) -> Plot:
+    """One plot of a score job that has succeeded.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does; NotFound also when the job has no such figure.
+    """
+    job = succeeded_job(session, owner_id, job_id)
+    plots = {f"{plot.name}.{plot.format}": plot for plot in PlotRepository(session, owner_id).of_job(job.id)}
+    wanted = f"{name}.{plot_format}"
+    if wanted not in plots:
+        raise NotFound(f"Job {job_id} has no plot {wanted}; its plots are: {', '.join(plots) or 'none'}.")
+    return plots[wanted]

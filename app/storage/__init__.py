@@ -1,4 +1,4 @@
-"""Artifacts by content address, in a local folder or S3. What an artifact means is said by the rows that point at it."""
+"""Content-addressed artifact storage in a local folder or S3. Database rows give artifacts their meaning."""
 
 from app.storage.blobs import drop_unreferenced, is_referred_to, record_blob
 from app.storage.store import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, open_store

@@ -1,4 +1,4 @@
-"""The rows that say which content is held in storage, who refers to it, and how it goes when nobody does."""
+"""Rows of stored content (`Blob`): recording, references, deletion of unreferenced content."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ log = structlog.get_logger(__name__)
 
 
 def record_blob(session: Session, sha256: str, size_bytes: int) -> None:
-    """Note that storage holds this content, and let nobody drop it before the transaction ends.
+    """Record content that storage holds, and lock it against deletion until the end of the transaction.
 
-    What was stored earlier may have been dropped up to this moment: who cannot store it after this call must look whether it is there.
+    Content stored before this call may have been deleted meanwhile: store it after the call, or check that it exists.
     """
     locked = select(Blob.sha256).where(Blob.sha256 == sha256).with_for_update(read=True, key_share=True)
-    while True:  # a row that was there may be gone once its lock is ours
+    while True:  # the row may be deleted before it is locked
         session.execute(insert(Blob).values(sha256=sha256, size_bytes=size_bytes).on_conflict_do_nothing())
         if session.scalar(locked) is not None:
             return
 
 
 def is_referred_to() -> ColumnElement[bool]:
-    """Whether anything refers to a row of `Blob`, as a condition of a statement over that table.
+    """SQL condition on `Blob`: whether any row refers to the content.
 
-    Every foreign key to it counts. So do the two places that name content without one: a complete upload (what an open one declares is not
-    held yet), and the crops of a concept library.
+    Counts all foreign keys to it, and the two references without a foreign key: complete uploads (the content of open ones is not stored
+    yet) and the crops of concept libraries.
     """
     columns = [column for table in Base.metadata.tables.values() for column in table.columns]
     keys = [column for column in columns if any(key.target_fullname == "blobs.sha256" for key in column.foreign_keys)]
@@ -43,11 +43,11 @@ def is_referred_to() -> ColumnElement[bool]:
 
 
 def drop_unreferenced(session: Session, store: ArtifactStore, sha256: str) -> bool:
-    """Drop content that nothing refers to, its file and then its row; returns whether it went.
+    """Delete unreferenced content, its file and then its row; returns whether it was deleted.
 
-    Call it in a transaction of its own, behind the one that took the last reference away, and commit at once. The lock keeps out whoever
-    is about to refer to it, and makes way for whoever does so now. When the file cannot be removed the row stays, by which it is found
-    again.
+    Call it in a separate transaction, after the one that deleted the last reference, and commit at once. The lock blocks transactions
+    that are about to refer to the content; if one already holds it, nothing is deleted. If the file cannot be removed, the row stays
+    for the next garbage collection.
 
     Raises
     ------
@@ -55,18 +55,18 @@ def drop_unreferenced(session: Session, store: ArtifactStore, sha256: str) -> bo
     """
     if session.scalar(select(Blob.sha256).where(Blob.sha256 == sha256).with_for_update(skip_locked=True)) is None:
         return False
-    # A statement of its own: it must see what was committed before the lock was ours.
+    # A separate statement, because it must see references committed before the lock was acquired.
     if session.scalar(select(Blob.sha256).where(Blob.sha256 == sha256, is_referred_to())) is not None:
         return False
-    aside = store.set_aside(sha256)
+    temporary = store.move_to_temporary(sha256)
     session.execute(delete(Blob).where(Blob.sha256 == sha256))
-    if aside is not None:
-        after_commit(session, lambda: _drop(store, aside))  # no lock is held for as long as a large file takes
+    if temporary is not None:
+        after_commit(session, lambda: _delete_temporary(store, temporary))  # a large file takes seconds; hold no lock meanwhile
     return True
 
 
-def _drop(store: ArtifactStore, aside: str) -> None:
+def _delete_temporary(store: ArtifactStore, temporary: str) -> None:
     try:
-        store.drop(aside)
+        store.delete_temporary(temporary)
     except StorageUnavailable as error:
-        log.warning("content_left_behind", name=aside, error=str(error))
+        log.warning("temporary_file_not_deleted", name=temporary, error=str(error))

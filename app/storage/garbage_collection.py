@@ -1,4 +1,4 @@
-"""Disk is given back: rows of stage outputs that nobody used for long, content that nothing refers to, files that no row knows."""
+"""Garbage collection of storage: expired stage outputs, unreferenced content, files without a row."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from app.db.models import Blob, ConceptLibrary, Predictor, StageArtifact
 from app.storage.blobs import drop_unreferenced, is_referred_to, record_blob
 from app.storage.store import ArtifactStore
 
-TOGETHER = 500  # rows in one transaction
+BATCH_ROWS = 500  # per transaction
 
 
 def drop_unused_artifacts(session: Session, expiry_seconds: float) -> int:
-    """Drop the rows of stage outputs last used longer ago than this, but for those by which results are explained. Commits.
+    """Delete rows of stage outputs not used for `expiry_seconds`, except those that explanations of results need. Commits.
 
-    A job that needs one again computes it again.
+    A job that needs a deleted output computes it again.
 
     Returns
     -------
     int
-        How many went.
+        Number of deleted rows.
     """
     unused = select(StageArtifact.owner_id, StageArtifact.key).where(
         StageArtifact.used_at < datetime.now(UTC) - timedelta(seconds=expiry_seconds),
@@ -33,8 +33,8 @@ def drop_unused_artifacts(session: Session, expiry_seconds: float) -> int:
         ),
     )
     gone = 0
-    # Whoever notes a use has the row locked; once that is committed it is no longer among these.
-    while keys := session.execute(unused.limit(TOGETHER).with_for_update(skip_locked=True)).all():
+    # A transaction that records a use holds the row's lock; after its commit the row is not selected any more.
+    while keys := session.execute(unused.limit(BATCH_ROWS).with_for_update(skip_locked=True)).all():
         whole_key = tuple_(StageArtifact.owner_id, StageArtifact.key)
         session.execute(delete(StageArtifact).where(whole_key.in_([tuple(key) for key in keys])))
         session.commit()
@@ -44,7 +44,7 @@ def drop_unused_artifacts(session: Session, expiry_seconds: float) -> int:
 
 
 def drop_unreferenced_content(session: Session, store: ArtifactStore) -> int:
-    """Drop all content that nothing refers to, one transaction each; returns how many went. Commits.
+    """Delete all unreferenced content, in one transaction each; returns the number deleted. Commits.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def drop_unreferenced_content(session: Session, store: ArtifactStore) -> int:
     """
     gone, after = 0, ""
     while found := session.scalars(
-        select(Blob.sha256).where(Blob.sha256 > after, ~is_referred_to()).order_by(Blob.sha256).limit(TOGETHER)
+        select(Blob.sha256).where(Blob.sha256 > after, ~is_referred_to()).order_by(Blob.sha256).limit(BATCH_ROWS)
     ).all():
         session.rollback()
         for sha256 in found:
@@ -63,21 +63,21 @@ def drop_unreferenced_content(session: Session, store: ArtifactStore) -> int:
     return gone
 
 
-def drop_unknown_files(session: Session, store: ArtifactStore, shelf: int, older_than_seconds: float) -> int:
-    """Drop the files of one shelf that no row knows, which writers that died between file and row have left. Commits.
+def drop_unknown_files(session: Session, store: ArtifactStore, prefix: int, older_than_seconds: float) -> int:
+    """Delete files without a row under one prefix, which writers that died before they wrote the row have left. Commits.
 
-    Each is made known first: from then on whoever stores the same content waits for us, and looks whether it is still there.
+    Each file gets a row first: a transaction that stores the same content then waits for its lock and checks that the file exists.
 
     Parameters
     ----------
-    shelf : 0 to `SHELVES` - 1
-    older_than_seconds : younger ones are left to their writers
+    prefix : first byte of the sha256, 0 to `CONTENT_PREFIXES` - 1
+    older_than_seconds : minimum age; younger files may still get their row
 
     Raises
     ------
     StorageUnavailable
     """
-    old = {sha256: size_bytes for sha256, size_bytes, age_seconds in store.contents(shelf) if age_seconds > older_than_seconds}
+    old = {sha256: size_bytes for sha256, size_bytes, age_seconds in store.contents(prefix) if age_seconds > older_than_seconds}
     if not old:
         return 0
     known = set(session.scalars(select(Blob.sha256).where(Blob.sha256.in_(list(old)))))

@@ -1,4 +1,4 @@
-"""Requests to S3 that end: one that the server leaves without an answer is given up, whatever it was doing when the server fell silent."""
+"""S3 file system whose requests have a total deadline."""
 
 from __future__ import annotations
 
@@ -9,36 +9,41 @@ import fsspec
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import BotoCoreError
 
-READ_SECONDS = 15.0
-WRITE_SECONDS = 60.0  # a part of 50 MiB, or a copy that the server makes before it answers
-CLIENT = {"connect_timeout": 3, "read_timeout": 60, "retries": {"total_max_attempts": 1}}  # it is s3fs that tries again
+READ_TIMEOUT_SECONDS = 15.0
+WRITE_TIMEOUT_SECONDS = 60.0  # for a part of 50 MiB, or a copy inside the server
+CLIENT = {"connect_timeout": 3, "read_timeout": 60, "retries": {"total_max_attempts": 1}}  # s3fs retries
 
 
-class SilenceError(BotoCoreError):
-    """The server did not answer a request in time. s3fs tries again after errors of the connection, but not after this."""
+class RequestTimeoutError(BotoCoreError):
+    """The server did not answer a request in time. Unlike connection errors, s3fs does not retry it."""
 
-    fmt = "the server was silent for {seconds:g} s"
+    fmt = "no response within {seconds:g} s"
 
 
-class EndingSession(AIOHTTPSession):
-    """aiobotocore's own session with a deadline on every request, from its first byte to the head of its answer.
+class DeadlineSession(AIOHTTPSession):
+    """aiobotocore's session with a deadline for each request, from its first byte to the response headers.
 
-    `read_timeout` begins once a body is sent: alone, it would wait for ever for a server that takes no bytes or never says "100 Continue".
+    `read_timeout` starts after the body is sent, so it does not cover a server that accepts no bytes or never sends "100 Continue".
     """
 
     async def send(self, request: Any) -> Any:
-        """Send a prepared request; SilenceError when the deadline passes."""
-        seconds = READ_SECONDS if request.method in {"GET", "HEAD"} else WRITE_SECONDS
+        """Send a prepared request.
+
+        Raises
+        ------
+        RequestTimeoutError
+        """
+        seconds = READ_TIMEOUT_SECONDS if request.method in {"GET", "HEAD"} else WRITE_TIMEOUT_SECONDS
         try:
             async with asyncio.timeout(seconds):
                 return await super().send(request)
         except TimeoutError as error:
-            raise SilenceError(seconds=seconds) from error
+            raise RequestTimeoutError(seconds=seconds) from error
 
 
 def open_s3(url: str, endpoint_url: str | None) -> tuple[Any, str]:
-    """The file system of `s3://bucket/prefix`, and the path of the prefix in it."""
-    client = {**CLIENT, "http_session_cls": EndingSession}
-    # Other processes write here too, so listings are never remembered.
-    found = fsspec.url_to_fs(url, endpoint_url=endpoint_url, use_listings_cache=False, config_kwargs=client)
-    return cast("tuple[Any, str]", found)
+    """File system of `s3://bucket/prefix`, and the path of the prefix in it."""
+    client = {**CLIENT, "http_session_cls": DeadlineSession}
+    # No listings cache, because other processes write here too.
+    opened = fsspec.url_to_fs(url, endpoint_url=endpoint_url, use_listings_cache=False, config_kwargs=client)
+    return cast("tuple[Any, str]", opened)

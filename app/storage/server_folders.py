@@ -1,4 +1,4 @@
-"""Paths on the server that data sets may be read from."""
+"""Allow-list of server folders that data sets may be read from."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from pathlib import Path
 from app.errors import InvalidInput
 from app.settings import Settings
 
+NOT_ALLOWED = "This path is not inside a folder that the service may read; ask its operator, or upload an archive."
+
 
 def allowed_server_path(given: str, settings: Settings) -> Path:
-    """Where a path on the server leads to, links included; refused unless that lies in an allowed folder.
+    """Resolve a path on the server, symbolic links included, and check that it is inside an allowed folder.
 
-    A row keeps the path as it was given, and a link may lead elsewhere tomorrow: whoever reads what lies there asks here first.
+    Rows store the unresolved path, and the target of a link can change: call this before each read.
 
     Raises
     ------
     InvalidInput
-        With the same sentence whether such a path exists or not: it must not tell what else lies on the server.
+        If the path is outside the allowed folders; the same message whether it exists or not, so that nothing about the server leaks.
     """
-    refusal = InvalidInput(
-        "This path is not inside a folder that the service may read; ask its operator, or upload an archive.",
-        code="server_path_not_allowed",
-        param="server_path",
-    )
+    refusal = InvalidInput(NOT_ALLOWED, code="server_path_not_allowed", param="server_path")
     if "\0" in given or not Path(given).is_absolute():
         raise refusal
     try:
         path = Path(given).resolve()
         allowed = [folder.resolve() for folder in settings.server_dataset_folders]
-    except (OSError, RuntimeError) as error:  # a loop of links
+    except (OSError, RuntimeError) as error:  # circular symbolic links
         raise refusal from error
     if not any(path.is_relative_to(folder) for folder in allowed):
         raise refusal

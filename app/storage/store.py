@@ -1,4 +1,4 @@
-"""Where bytes lie: content under its sha256, and the parts of unfinished uploads. No rows, no owners, no HTTP here."""
+"""Artifact store: content under its sha256, and the parts of unfinished uploads. Knows no database rows and no owners."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from botocore.exceptions import BotoCoreError
 from app.settings import Settings
 
 CHUNK_BYTES = 1 << 20
-SHELVES = 256
+CONTENT_PREFIXES = 256  # values of the first byte of a sha256, one folder each
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
 class StorageUnavailable(Exception):
-    """Storage cannot be reached, is full, or refuses us."""
+    """Storage cannot be reached, is full, or denies access."""
 
 
 class ArtifactMissing(StorageUnavailable):
-    """Content that a row points at is not in storage."""
+    """Requested content is not in storage."""
 
 
 class ContentMismatch(Exception):
-    """Bytes turned out to have another sha256 or another length than was declared."""
+    """Content has another sha256 or length than declared."""
 
     def __init__(self, sha256: str, size_bytes: int) -> None:
         super().__init__(f"The content has {size_bytes} bytes and sha256 {sha256}.")
@@ -40,17 +40,17 @@ class ContentMismatch(Exception):
 
 
 class ArtifactStore:
-    """Content under `sha256/ab/<hex>`, never half-written: bytes go to a temporary name and are moved when they are whole.
+    """Content under `sha256/ab/<hex>`. Writes are atomic: a temporary file is moved to its address when it is complete.
 
     Parameters
     ----------
     url : `file:///folder` or `s3://bucket/prefix`
-    endpoint_url : another S3 server than Amazon's; credentials come from the usual AWS_ variables
+    endpoint_url : S3 server other than Amazon's; credentials come from the AWS_ variables
     """
 
     def __init__(self, url: str, *, endpoint_url: str | None = None) -> None:
         if url.startswith("s3://"):
-            from app.storage.s3_requests import open_s3  # slow, and for S3 alone
+            from app.storage.s3_requests import open_s3  # slow import, needed for S3 only
 
             filesystem, root = open_s3(url, endpoint_url)
         else:
@@ -60,25 +60,22 @@ class ArtifactStore:
         self._local = url.startswith("file://") or "://" not in url
 
     def put(self, path: Path) -> tuple[str, int]:
-        """Store a file; returns its sha256 and its size in bytes."""
+        """Store a file; returns its sha256 and size in bytes."""
         with path.open("rb") as file:
             return self.put_chunks(iter(lambda: file.read(CHUNK_BYTES), b""))
 
-    def put_bytes(self, content: bytes) -> tuple[str, int]:
-        """Store bytes; returns their sha256 and their number."""
-        return self.put_chunks([content])
-
     def put_chunks(self, chunks: Iterable[bytes], *, expected: tuple[str, int] | None = None) -> tuple[str, int]:
-        """Store what an iterable yields, in constant memory.
+        """Store the concatenated chunks in constant memory; returns the sha256 and size in bytes.
 
         Parameters
         ----------
-        expected : sha256 and size in bytes that the content must have
+        chunks : content in order
+        expected : required sha256 and size in bytes
 
         Raises
         ------
         ContentMismatch
-            When it has others; nothing is kept.
+            If the content differs from `expected`; nothing is stored.
         """
         temporary = f"{self._root}/incoming/{uuid4().hex}"
         with _storage_errors(), self._removed_on_error(temporary):
@@ -94,12 +91,12 @@ class ArtifactStore:
             return cast("BinaryIO", self._files.open(self._address(sha256), "rb"))
 
     def read_range(self, sha256: str, start: int, end: int) -> bytes:
-        """The bytes `start` to before `end` of stored content, and no others of it."""
+        """Bytes `start` (inclusive) to `end` (exclusive) of stored content, without reading the rest."""
         with _storage_errors():
             return cast("bytes", self._files.cat_file(self._address(sha256), start=start, end=end))
 
     def fetch(self, sha256: str, path: Path) -> None:
-        """Copy stored content to a local file, which appears whole or not at all."""
+        """Copy stored content to a local file, atomically."""
         temporary = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
             with self.open(sha256) as source, temporary.open("wb") as target:
@@ -114,42 +111,42 @@ class ArtifactStore:
             return bool(self._files.exists(self._address(sha256)))
 
     def delete(self, sha256: str) -> None:
-        """Drop content; harmless when it is gone already."""
+        """Delete content; does nothing if it does not exist."""
         self._remove(self._address(sha256))
 
-    def set_aside(self, sha256: str) -> str | None:
-        """Take content away at once, however large it is, and harmlessly when it is gone already.
+    def move_to_temporary(self, sha256: str) -> str | None:
+        """Remove content from its address in constant time; on S3, delete it. Does nothing if it does not exist.
 
         Returns
         -------
         str or None
-            What to give to `drop` later; whatever is never given to it goes with `sweep_temporary`. None when nothing is left to drop.
+            Temporary name for `delete_temporary`, or for `sweep_temporary` if that is never called; None if no file is left.
         """
         if not self._local:
             self.delete(sha256)
             return None
-        aside = f"{self._root}/incoming/{uuid4().hex}"
+        temporary = f"{self._root}/incoming/{uuid4().hex}"
         try:
             with _storage_errors():
-                self._files.makedirs(os.path.dirname(aside), exist_ok=True)
-                self._move(self._address(sha256), aside)
+                self._files.makedirs(os.path.dirname(temporary), exist_ok=True)
+                self._move(self._address(sha256), temporary)
         except ArtifactMissing:
             return None
-        return aside
+        return temporary
 
-    def drop(self, aside: str) -> None:
-        """Remove what was set aside; of a large file that may take seconds."""
-        self._remove(aside)
+    def delete_temporary(self, temporary: str) -> None:
+        """Delete a file that `move_to_temporary` renamed; for a large file this takes seconds."""
+        self._remove(temporary)
 
     def put_part(self, upload_id: str, number: int, path: Path, sha256: str) -> None:
-        """Keep one part of an upload. Parts carry their hash in the name, so that two writers of one number never mix."""
+        """Store one part of an upload. The file name contains the sha256, so that concurrent writers of one number do not mix."""
         temporary = f"{self._root}/incoming/{uuid4().hex}"
         with _storage_errors(), path.open("rb") as file, self._removed_on_error(temporary):
             self._write(temporary, iter(lambda: file.read(CHUNK_BYTES), b""))
             self._move(temporary, self._part(upload_id, number, sha256))
 
     def read_part(self, upload_id: str, number: int, sha256: str) -> Iterator[bytes]:
-        """The bytes of one part, a chunk at a time."""
+        """Content of one part in chunks."""
         with _storage_errors(), self._files.open(self._part(upload_id, number, sha256), "rb") as file:
             yield from iter(lambda: cast("bytes", file.read(CHUNK_BYTES)), b"")
 
@@ -157,23 +154,23 @@ class ArtifactStore:
         self._remove(self._part(upload_id, number, sha256))
 
     def delete_parts(self, upload_id: str) -> None:
-        """Drop every part of an upload."""
+        """Delete all parts of an upload."""
         self._remove(f"{self._root}/parts/{upload_id}", recursive=True)
 
     def uploads_with_parts(self) -> set[str]:
-        """The identifiers of the uploads of which any part is held."""
+        """Ids of uploads with stored parts."""
         return {Path(entry["name"]).name for entry in self._entries("parts") if entry["type"] == "directory"}
 
-    def contents(self, shelf: int) -> Iterator[tuple[str, int, float]]:
-        """sha256, size in bytes and age in seconds of all content on one of the `SHELVES`, by the first byte of the sha256."""
+    def contents(self, prefix: int) -> Iterator[tuple[str, int, float]]:
+        """sha256, size in bytes and age in seconds of all content whose sha256 begins with the byte `prefix`."""
         now = datetime.now(UTC).timestamp()
-        for entry in self._entries(f"sha256/{shelf:02x}"):
+        for entry in self._entries(f"sha256/{prefix:02x}"):
             name = Path(entry["name"]).name
             if entry["type"] == "file" and SHA256_PATTERN.fullmatch(name):
                 yield name, int(entry["size"]), now - _modified(entry)
 
     def sweep_temporary(self, older_than_seconds: float) -> int:
-        """Drop what writers that died left under temporary names; returns how many files went."""
+        """Delete temporary files that terminated writers have left; returns the number deleted."""
         now = datetime.now(UTC).timestamp()
         stale = [entry["name"] for entry in self._entries("incoming") if now - _modified(entry) > older_than_seconds]
         for name in stale:
@@ -181,7 +178,12 @@ class ArtifactStore:
         return len(stale)
 
     def check(self) -> None:
-        """Raise `StorageUnavailable` unless something can be written and removed."""
+        """Check that files can be written and removed.
+
+        Raises
+        ------
+        StorageUnavailable
+        """
         probe = f"{self._root}/incoming/{uuid4().hex}"
         with _storage_errors():
             self._write(probe, [b"ready"])
@@ -196,7 +198,7 @@ class ArtifactStore:
         return f"{self._root}/parts/{upload_id}/{number}-{sha256}"
 
     def _entries(self, folder: str) -> list[dict[str, Any]]:
-        """What lies in a folder, read anew; nothing when there is no such folder."""
+        """Uncached listing of a folder; empty if it does not exist."""
         with _storage_errors():
             try:
                 return cast("list[dict[str, Any]]", self._files.ls(f"{self._root}/{folder}", detail=True, refresh=True))
@@ -212,7 +214,7 @@ class ArtifactStore:
                 digest.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
-            if self._local:  # a row must not point at bytes that a power cut could still take
+            if self._local:  # durable before a row refers to it
                 file.flush()
                 os.fsync(file.fileno())
         return digest.hexdigest(), size
@@ -239,7 +241,7 @@ class ArtifactStore:
 
 
 def open_store(settings: Settings) -> ArtifactStore:
-    """The store that the settings name."""
+    """Artifact store configured by the settings."""
     return ArtifactStore(settings.storage_url, endpoint_url=settings.s3_endpoint_url)
 
 
@@ -253,6 +255,6 @@ def _storage_errors() -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ArtifactMissing(f"Storage does not hold {Path(str(error.filename or error)).name}.") from error
+        raise ArtifactMissing(f"Storage does not contain {Path(str(error.filename or error)).name}.") from error
     except (OSError, BotoCoreError) as error:
         raise StorageUnavailable(f"Storage did not answer: {error}.") from error

@@ -1,4 +1,4 @@
-"""What a study would cost: what networks have to look at, and how long that takes by what this owner's jobs have measured."""
+"""The cost of a study: images that networks have to see, and seconds estimated from the owner's finished jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Job, JobEvent, Json, Model
 from app.studies.planning import Plan
-from app.studies.views import EstimateView
+from iis_schemas.study_views import EstimateView
 
 MEASURED_JOBS = 200  # the latest ones
 CROPS_PER_IMAGE = {"patches": 16, "segments": 15}  # the most that the engine cuts from one image
@@ -21,13 +21,13 @@ EXTRACT = "extract"
 
 @dataclass(frozen=True)
 class _Measured:
-    """What finished jobs took.
+    """Durations of finished jobs.
 
     Attributes
     ----------
-    per_image : seconds an image or crop by model (None for ready features), of those that were measured
-    any_image : the same over all
-    rest : seconds of a job besides
+    per_image : seconds for an image or crop by model (None for ready features)
+    any_image : the same over all models
+    rest : seconds for the other stages of a job
     """
 
     jobs: int
@@ -37,37 +37,49 @@ class _Measured:
 
 
 def estimate_study(session: Session, owner_id: str, plan: Plan) -> EstimateView:
-    """The cost of what a plan still needs; writes nothing."""
+    """The cost of the jobs that a plan still needs; writes nothing."""
     looks = _looks(session, owner_id, plan)
-    images = sum(count for _, _, count in looks)
-    size = sum(count * _width(plan, model, dataset) * BYTES_PER_FEATURE for model, dataset, count in looks)
+    counts, widths = [count for _, _, count in looks], [_width(plan, model, dataset) for model, dataset, _ in looks]
+    images = _total(counts)
+    size = _total([None if count is None or width is None else count * width for count, width in zip(counts, widths, strict=True)])
     missing, reused = len(plan.missing), len(plan.cells) - len(plan.missing)
-    told: dict[str, Any] = {"jobs": len(plan.cells), "reused": reused, "images": images, "bytes": size}
+    known: dict[str, Any] = {
+        "jobs": len(plan.cells),
+        "reused": reused,
+        "images": images,
+        "bytes": None if size is None else size * BYTES_PER_FEATURE,
+    }
     if not missing:
-        return EstimateView(**told, seconds=0.0, basis="Every job of this study is there already, so nothing is computed.")
+        return EstimateView(**known, seconds=0.0, basis="Each job of this study exists already, so nothing is computed.")
     measured = _measured(session, owner_id)
     if measured is None:
-        basis = "No job of yours has measured anything yet; run one, and its rate tells how long the others take."
-        return EstimateView(**told, seconds=None, basis=basis)
+        return EstimateView(**known, seconds=None, basis="No job of yours has finished yet; durations are estimated from finished jobs.")
+    if images is None:
+        return EstimateView(**known, seconds=None, basis="The images of a data set are not counted yet, so no duration is estimated.")
     unknown = {model for model, _, _ in looks if model not in measured.per_image}
     if unknown and measured.any_image is None:
-        basis = "No job of yours has measured yet how fast a network looks at images; run one, and its rate tells how long the others take."
-        return EstimateView(**told, seconds=None, basis=basis)
-    seeing = sum(count * measured.per_image.get(model, measured.any_image or 0.0) for model, _, count in looks)
-    return EstimateView(**told, seconds=round(seeing + missing * measured.rest, 1), basis=_basis(measured, seeing, images, len(unknown)))
+        basis = "No finished job of yours has extracted features yet; durations are estimated from such jobs."
+        return EstimateView(**known, seconds=None, basis=basis)
+    seeing = sum((count or 0) * measured.per_image.get(model, measured.any_image or 0.0) for model, _, count in looks)
+    return EstimateView(**known, seconds=round(seeing + missing * measured.rest, 1), basis=_basis(measured, seeing, images, len(unknown)))
+
+
+def _total(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _basis(measured: _Measured, seeing: float, images: int, unknown: int) -> str:
     jobs = "Your last finished job" if measured.jobs == 1 else f"Your last {measured.jobs} finished jobs"
     seen = f"{seeing / images:.3g} seconds for an image or crop and " if images else ""
-    sentence = f"{jobs} took {seen}{measured.rest:.3g} seconds for the rest of a job; one worker does one job after another."
+    sentence = f"{jobs} took {seen}{measured.rest:.3g} seconds for the rest of a job; one worker runs one job at a time."
     if unknown:
-        sentence += f" {unknown} of the models {'was' if unknown == 1 else 'were'} never measured and counted as the mean of the others."
+        sentence += f" {unknown} of the models {'has' if unknown == 1 else 'have'} no finished job and count as the mean of the others."
     return sentence
 
 
-def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None, str, int]]:
-    """(model, data set, images and crops) of every extraction that no finished job has made."""
+def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None, str, int | None]]:
+    """(model, data set, images and crops) of each extraction that no finished job has made; None where a data set is not counted."""
     pairs = {
         (one.cell.model, dataset) for one in plan.missing for dataset in (one.cell.dataset, one.cell.library_dataset) if dataset is not None
     }
@@ -79,7 +91,16 @@ def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None
         for seen in (Job.dataset_id, Job.library_dataset_id)
         for row in session.execute(select(Job.model_id, seen).where(*wanted, seen.in_(named)).distinct())
     }
-    return [(model, dataset, _images(plan.datasets[dataset], elements)) for model, dataset in sorted(pairs - done, key=repr)]
+    return [(model, dataset, _images_in(plan, dataset, elements)) for model, dataset in sorted(pairs - done, key=repr)]
+
+
+def _images_in(plan: Plan, name: str, elements: Json) -> int | None:
+    counted = plan.unregistered.datasets.get(name)
+    if counted is None:
+        return _images(plan.datasets[name], elements)
+    if counted.images is None or counted.kind == "features":
+        return counted.images
+    return counted.images + counted.elements_images * CROPS_PER_IMAGE[elements["kind"]]
 
 
 def _images(dataset: Dataset, elements: Json) -> int:
@@ -92,13 +113,13 @@ def _images(dataset: Dataset, elements: Json) -> int:
     return images + cut * CROPS_PER_IMAGE[elements["kind"]]
 
 
-def _width(plan: Plan, model: str | None, dataset: str) -> int:
-    row: Model | Dataset = plan.models[model] if model is not None else plan.datasets[dataset]
-    return int((row.info or {}).get("num_features", 0))
+def _width(plan: Plan, model: str | None, dataset: str) -> int | None:
+    row: Model | Dataset | None = plan.models.get(model) if model is not None else plan.datasets.get(dataset)
+    return int((row.info or {}).get("num_features", 0)) if row is not None else None
 
 
 def _measured(session: Session, owner_id: str) -> _Measured | None:
-    """What the owner's latest score jobs say in their stage events."""
+    """Durations in the stage events of the owner's latest score jobs."""
     wanted = (Job.owner_id == owner_id, Job.kind == "score", Job.state == "succeeded")
     jobs = session.execute(
         select(Job.id, Job.model_id, Job.dataset_id, Job.spec["elements"]).where(*wanted).order_by(Job.id.desc()).limit(MEASURED_JOBS)
@@ -107,7 +128,7 @@ def _measured(session: Session, owner_id: str) -> _Measured | None:
         return None
     seconds = JobEvent.data["seconds"].astext.cast(Double)
     finished = (JobEvent.job_id.in_([job.id for job in jobs]), JobEvent.type == "stage", JobEvent.data["state"].astext == "finished")
-    timed = (*finished, seconds.is_not(None))  # fetching what a stage needs is told without its seconds
+    timed = (*finished, seconds.is_not(None))  # events of fetching inputs have no seconds
     events = session.execute(
         select(JobEvent.job_id, JobEvent.data["stage"].astext, JobEvent.data["dataset"].astext, seconds).where(*timed)
     ).all()
@@ -122,11 +143,11 @@ def _measured(session: Session, owner_id: str) -> _Measured | None:
 def _rates(
     session: Session, jobs: Sequence[Row[str, str | None, str | None, Json]], took: Sequence[tuple[str, str | None, float]]
 ) -> dict[str | None, tuple[float, int]]:
-    """By model: seconds, and what was looked at in them.
+    """By model: seconds of extraction, and images and crops extracted in them.
 
     Parameters
     ----------
-    took : (job, the data set that its library was cut from where that was looked at and not the scored one, seconds) of each extraction
+    took : (job, the data set where it was not the scored one, seconds) of each extraction
     """
     known = {row[0]: (row[1], row[2], row[3]) for row in jobs}
     ids = {elsewhere or known[job_id][1] for job_id, elsewhere, _ in took}

@@ -1,4 +1,4 @@
-"""The grid of a study and what is asked for besides, as one grid. Pure; which rows there are is looked at elsewhere."""
+"""The union of a study's grid and an extension. It reads no rows."""
 
 from __future__ import annotations
 
@@ -6,36 +6,17 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from app.errors import InvalidInput
-from app.jobs.libraries import LibraryChoice
-from app.jobs.views import VocabularyView
-from app.studies.schemas import ModelEntry, StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.libraries import LibraryChoice
+from iis_schemas.studies import ModelEntry, StudyExtend, StudyGrid
 
 DEFAULT_CONCEPTS = 200
 
 Value = TypeVar("Value")
 
 
-def first_grid(request: StudyCreate, vocabulary: VocabularyView | None) -> StudyGrid:
-    """The grid that a request asks for."""
-    return StudyGrid(
-        models=request.models,
-        datasets=request.datasets,
-        libraries=request.libraries,
-        concept_counts=request.concept_counts,
-        library_datasets=request.library_datasets or [None],
-        sparsity_grids=request.sparsity_grids,
-        seeds=request.seeds or [0],
-        protocol=request.protocol,
-        elements=request.elements,
-        vlm=request.vlm,
-        vocabulary=vocabulary,
-        evolution=request.evolution,
-        deadline_seconds=request.deadline_seconds,
-    )
-
-
 def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyView | None) -> StudyGrid:
-    """The union of a grid and what an extension adds. What is said of a model that is there already replaces what was said of it.
+    """The union of a grid and an extension. Facts about a model replace earlier facts about it.
 
     Parameters
     ----------
@@ -73,7 +54,7 @@ def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyV
 
 
 def same_vocabulary(had: VocabularyView, named: str) -> bool:
-    """Whether a name means the version that a study uses; without a number it means whichever that is."""
+    """Whether a name means the version that a study uses; a name without a number means that one."""
     concept_set_id, _, number = named.partition("@")
     return had.id == concept_set_id and number in ("", str(had.version))
 
@@ -89,11 +70,11 @@ def _libraries(had: Sequence[LibraryChoice], added: Sequence[LibraryChoice]) -> 
 
 def _models(grid: StudyGrid, added: Sequence[ModelEntry]) -> list[ModelEntry]:
     news = {entry.model: entry for entry in added}
-    told = [
+    updated = [
         entry.model_copy(update=news.pop(entry.model).model_dump(exclude_unset=True)) if entry.model in news else entry
         for entry in grid.models
     ]
-    entries = [*told, *news.values()]
-    if grid.evolution and all(entry.epoch is not None for entry in entries):  # a checkpoint from between may come later
+    entries = [*updated, *news.values()]
+    if grid.evolution and all(entry.epoch is not None for entry in entries):  # a checkpoint may be added between earlier ones
         entries.sort(key=lambda entry: entry.epoch or 0.0)
     return entries

@@ -1,4 +1,4 @@
-"""HTTP of what a worker makes of a study: its statistics, its figures, its table as Parquet. Each is kept, so the same is made once."""
+"""HTTP of a study's statistics, figures and Parquet table. A worker makes each once; the result is stored."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from starlette.concurrency import run_in_threadpool
 
 from app.batches.routes import PARQUET_RESPONSE
 from app.errors import Conflict
+from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.dependencies import SessionDep, SettingsDep, StoreDep, let_go
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
-from app.results.plot_routes import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.studies.service import require_rows
-from app.studies.views import AnalysisView
-from app.worker_queries import ask
+from app.worker_queries import query_worker
+from iis_schemas.study_analyses import AnalysisView
 
 PARQUET = "application/vnd.apache.parquet"
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
-CHANGING = {"Cache-Control": "private, no-cache"}  # a study that runs or is extended has other answers later
+CHANGING = {"Cache-Control": "private, no-cache"}  # answers change while a study runs or is extended
 
 router = APIRouter(prefix="/v1/studies/{study_id}", tags=["studies"])
 
 
 @router.get("/analysis", response_model=AnalysisView, responses=RESPONSES)
-async def analysis(
+async def get_study_analysis(
     study_id: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """Correlations with their intervals, evolution, ablations, agreement: the statistics of what there is so far."""
+    """Get the statistics of the jobs that have succeeded so far: correlations with intervals, evolution, ablations, agreement."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
     let_go(request, session)
-    made = await ask(settings, owner.owner_id, "study_analysis", {"study": study_id})
+    made = await query_worker(settings, owner.owner_id, "study_analysis", {"study": study_id})
     return await _deliver(request, store, made, media_type="application/json", filename=f"{study_id}-analysis.json")
 
 
 @router.get("/table.parquet", response_class=Response, responses={**RESPONSES, **PARQUET_RESPONSE})
-async def table_parquet(
+async def get_study_table_as_parquet(
     study_id: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """The table as Parquet, with the points of every curve."""
+    """Get the table of a study as Parquet, with the points of each curve."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
     let_go(request, session)
-    made = await ask(settings, owner.owner_id, "study_table", {"study": study_id})
+    made = await query_worker(settings, owner.owner_id, "study_table", {"study": study_id})
     return await _deliver(request, store, made, media_type=PARQUET, filename=f"{study_id}.parquet")
 
 
 @router.get("/figures/{figure}.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
-async def figure(
+async def get_study_figure(
     *,
     study_id: str,
     figure: Annotated[
-        Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"], Path(description="Which of the figures")
+        Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"], Path(description="The name of the figure")
     ],
     figure_format: Annotated[Literal["png", "svg"], Path(description="png or svg")],
     request: Request,
@@ -61,10 +61,10 @@ async def figure(
     settings: SettingsDep,
     store: StoreDep,
 ) -> Response:
-    """One figure, for a paper."""
+    """Draw one figure of a study."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
     let_go(request, session)
-    made = await ask(settings, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
+    made = await query_worker(settings, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
     named = f"{study_id}-{figure}.{figure_format}"
     return await _deliver(request, store, made, media_type=MEDIA_TYPES[figure_format], filename=named, headers=SAFE_FIGURE)
 

@@ -1,4 +1,4 @@
-"""All SQL of studies: their rows, their cells, the jobs behind them, and what a grid names. Results are read by `app.db.study_rows`."""
+"""All SQL of studies, their cells and jobs, and the rows that a grid names. Results: `app.db.study_rows`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.models import FINISHED_STATES, Dataset, Job, Json, Model, Study, Stu
 from app.db.repository import OwnedRepository
 
 REUSABLE_STATES = ("succeeded", "running", "queued")
-"""Of a job that may stand for a cell, the best first."""
+"""States of jobs that a cell may reuse, best first."""
 
 Named = TypeVar("Named", Model, Dataset)
 
@@ -24,36 +24,36 @@ class StudyRepository(OwnedRepository[Study]):
     noun = "study"
 
     def lock_planning(self) -> None:
-        """Until the commit no other request of this owner plans jobs, so that two alike do not both make them."""
+        """Lock planning for this owner until the commit, so that equal requests do not both create jobs."""
         lock = func.hashtextextended(f"studies {self.owner_id}", 0)
         self.session.execute(select(func.pg_advisory_xact_lock(lock)))
 
     def models(self, ids: Collection[str]) -> dict[str, Model]:
-        """The owner's models of these ids, deleted ones too, held so that none is deleted before the commit."""
+        """The owner's models of these ids, deleted ones included, locked until the commit."""
         return self._named(Model, ids)
 
     def datasets(self, ids: Collection[str]) -> dict[str, Dataset]:
-        """The owner's data sets of these ids, deleted ones too, held so that none is deleted before the commit."""
+        """The owner's data sets of these ids, deleted ones included, locked until the commit."""
         return self._named(Dataset, ids)
 
     def reusable_jobs(self, dataset_ids: Collection[str]) -> Sequence[Row[str, str, Json]]:
-        """(id, state, spec) of the score jobs on these data sets that have succeeded or may yet, oldest first."""
+        """(id, state, spec) of reusable score jobs on these data sets, oldest first."""
         wanted = (Job.owner_id == self.owner_id, Job.kind == "score", Job.dataset_id.in_(dataset_ids), Job.state.in_(REUSABLE_STATES))
         return self.session.execute(select(Job.id, Job.state, Job.spec).where(*wanted).order_by(Job.id)).all()
 
     def cells(self, study_id: str) -> Sequence[Row[StudyCell, str]]:
-        """Every cell of a study with its job's state, in order."""
+        """The cells of a study with the states of their jobs, in order."""
         return self.session.execute(self._cells(study_id)).all()
 
     def page_of_cells(self, study_id: str, after: int | None, limit: int) -> Sequence[Row[StudyCell, str, Json | None]]:
-        """Cells behind a number with their jobs' states and errors, and one more than `limit`."""
+        """Cells after a number with the states and errors of their jobs, one more than `limit`."""
         statement = self._cells(study_id).add_columns(Job.error)
         if after is not None:
             statement = statement.where(StudyCell.number > after)
         return self.session.execute(statement.limit(limit + 1)).all()
 
     def states(self, study_ids: Sequence[str]) -> dict[str, dict[str, int]]:
-        """By study: how many of its jobs are in each state."""
+        """By study: the number of its jobs in each state."""
         statement = (
             select(StudyCell.study_id, Job.state, func.count())
             .join(Job, Job.id == StudyCell.job_id)
@@ -66,7 +66,7 @@ class StudyRepository(OwnedRepository[Study]):
         return counted
 
     def jobs_of_its_own(self, study_id: str) -> Sequence[str]:
-        """The unfinished jobs that a study answers for and that no other study waits for."""
+        """The unfinished jobs that a study created and no other study waits for."""
         elsewhere = aliased(StudyCell)
         waiting = select(Study.id).where(Study.id == elsewhere.study_id, Study.canceled_at.is_(None))
         statement = (
@@ -78,7 +78,7 @@ class StudyRepository(OwnedRepository[Study]):
         return self.session.scalars(statement).all()
 
     def hand_over(self, study_id: str) -> None:
-        """Let another study that waits for them answer for the unfinished jobs that this one answered for."""
+        """Hand the unfinished jobs that this study created over to another study that waits for them."""
         other = aliased(StudyCell)
         shared = (
             select(StudyCell.job_id, func.min(other.study_id).label("heir"))
@@ -98,7 +98,7 @@ class StudyRepository(OwnedRepository[Study]):
             self.session.execute(insert(StudyCell).returning(StudyCell.number), cells)
 
     def give_jobs(self, study_id: str, jobs: Iterable[tuple[int, str, bool]]) -> None:
-        """Let other jobs stand for cells: (number, job, whether the study made it)."""
+        """Replace the jobs of cells: (number, job, whether the study created it)."""
         columns = [{"study_id": study_id, "number": number, "job_id": job_id, "created": created} for number, job_id, created in jobs]
         if columns:
             self.session.execute(update(StudyCell), columns)

@@ -1,4 +1,4 @@
-"""HTTP of studies: make, estimate, look at, extend, cancel, delete; their cells and table. Statistics: `app.studies.figures`."""
+"""HTTP of studies: create, estimate, get, extend, cancel, delete; cells and table. Statistics: `app.studies.figures`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import COMMON_RESPONSES, CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
-from app.studies import service
-from app.studies.estimating import estimate_study
+from app.studies import estimating, service
 from app.studies.repository import StudyRepository
-from app.studies.schemas import StudyCreate, StudyExtend
 from app.studies.tables import read_cells, read_table, to_csv
-from app.studies.views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
+from app.studies.views import view_of
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend
+from iis_schemas.study_views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The table", "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}
@@ -30,33 +30,42 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=Idempoten
 
 
 @router.post("", status_code=201, response_model=StudyView, responses=CREATION_RESPONSES)
-def create(body: StudyCreate, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
-    """Ask for a whole grid of scores. Jobs of yours that ask for the same are used, not run again."""
+def create_study(body: StudyCreate, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
+    """Submit a grid of score jobs.
+
+    Jobs of yours that ask for the same are used, not run again.
+    """
     study = service.create_study(session, owner.owner_id, body, settings, request_id_of(request))
     view = _view(session, owner.owner_id, study.id)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"], **_retry_after(view)}, media_type="application/json")
 
 
 @router.post("/estimate", response_model=EstimateView, responses=CREATION_RESPONSES)
-def estimate(body: StudyCreate, session: SessionDep, owner: OwnerDep) -> EstimateView:
-    """What a study would cost, by what your jobs have measured so far; nothing is written."""
-    return estimate_study(session, owner.owner_id, service.plan_study(session, owner.owner_id, body))
+def estimate_study(body: StudyEstimateCreate, session: SessionDep, owner: OwnerDep) -> EstimateView:
+    """Estimate the cost of a study from the durations of your finished jobs.
+
+    Nothing is written. Models and data sets need not be registered yet.
+    """
+    return estimating.estimate_study(session, owner.owner_id, service.plan_estimate(session, owner.owner_id, body))
 
 
 @router.get("", response_model=Page[StudyView], responses=COMMON_RESPONSES)
 def list_studies(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """Your studies, newest first."""
+    """List your studies, newest first."""
     studies = StudyRepository(session, owner.owner_id)
     rows = studies.list(after=params.after, limit=params.limit)
     states = studies.states([row.id for row in rows])
-    return respond(request, page([StudyView.of(row, states[row.id]) for row in rows], params, "/v1/studies"))
+    return respond(request, page([view_of(row, states[row.id]) for row in rows], params, "/v1/studies"))
 
 
 @router.get("/{study_id}", response_model=StudyView, responses=RESOURCE_RESPONSES)
-async def show(
+async def get_study(
     study_id: str, request: Request, session: SessionDep, factory: FactoryDep, owner: OwnerDep, wait_seconds: WaitSeconds
 ) -> Response:
-    """One study. With `Prefer: wait=N` the answer comes when its last job has finished, or after N seconds."""
+    """Get a study.
+
+    With `Prefer: wait=N` the answer comes when its last job has finished, or after N seconds.
+    """
 
     def read() -> StudyView:
         with factory() as reading:
@@ -64,23 +73,28 @@ async def show(
 
     view = await run_in_threadpool(_view, session, owner.owner_id, study_id)
     if wait_seconds and view.state == "running":
-        await run_in_threadpool(session.close)  # whoever waits holds no connection
+        await run_in_threadpool(session.close)  # no connection is held while the request waits
         view = await poll(read, lambda seen: seen.state == "finished", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers={**headers, **_retry_after(view)})
 
 
 @router.post("/{study_id}/extend", response_model=StudyView, responses=CREATION_RESPONSES)
-def extend(*, study_id: str, body: StudyExtend, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
-    """Add to a study's lists; what is there is not computed again. Cells whose job failed or was canceled get a new one."""
+def extend_study(
+    *, study_id: str, body: StudyExtend, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep
+) -> Response:
+    """Add to the lists of a study; existing cells are not computed again.
+
+    Each cell whose job failed or was canceled gets a new job.
+    """
     service.extend_study(session, owner.owner_id, study_id, body, settings, request_id_of(request))
     view = _view(session, owner.owner_id, study_id)
     return Response(view.model_dump_json(), 200, _retry_after(view), media_type="application/json")
 
 
 @router.post("/{study_id}/cancel", status_code=202, response_model=StudyView, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
-def cancel(study_id: str, session: SessionDep, owner: OwnerDep) -> Response:
-    """Cancel the unfinished jobs that this study made and that no other one uses (202 while some still stop)."""
+def cancel_study(study_id: str, session: SessionDep, owner: OwnerDep) -> Response:
+    """Cancel the unfinished jobs that this study created and no other study uses (202 while some still stop)."""
     service.cancel_study(session, owner.owner_id, study_id)
     view = _view(session, owner.owner_id, study_id)
     status = 200 if view.state == "finished" else 202
@@ -88,27 +102,27 @@ def cancel(study_id: str, session: SessionDep, owner: OwnerDep) -> Response:
 
 
 @router.delete("/{study_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
-def delete(study_id: str, session: SessionDep, owner: OwnerDep) -> None:
+def delete_study(study_id: str, session: SessionDep, owner: OwnerDep) -> None:
     """Delete a study whose jobs have finished; the jobs stay."""
     service.delete_study(session, owner.owner_id, study_id)
 
 
 @router.get("/{study_id}/cells", response_model=Page[CellView], responses=RESOURCE_RESPONSES)
-def cells(study_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """The places of a study's grid in order, with the job that stands for each."""
+def list_study_cells(study_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """List the cells of a study in order, each with its job."""
     found = read_cells(session, owner.owner_id, study_id, number_cursor(params.after), params.limit)
     return respond(request, page(found, params, f"/v1/studies/{study_id}/cells", cursors=[cell.number for cell in found]))
 
 
 @router.get("/{study_id}/table", response_model=TableView, responses=RESOURCE_RESPONSES)
-def table(study_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """What the jobs that succeeded so far have found, one row each."""
+def get_study_table(study_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get the results of the jobs that have succeeded so far, one row for each."""
     return respond(request, read_table(session, owner.owner_id, study_id))
 
 
 @router.get("/{study_id}/table.csv", response_class=Response, responses={**RESOURCE_RESPONSES, **CSV_RESPONSE})
-def table_csv(study_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """The same table as CSV, digit for digit."""
+def get_study_table_as_csv(study_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get the table of a study as CSV, with the same digits."""
     headers = {"Content-Disposition": f'attachment; filename="{study_id}.csv"'}
     content = to_csv(read_table(session, owner.owner_id, study_id))
     return respond(request, content, media_type="text/csv; charset=utf-8", headers=headers)
@@ -117,7 +131,7 @@ def table_csv(study_id: str, request: Request, session: SessionDep, owner: Owner
 def _view(session: Any, owner_id: str, study_id: str) -> StudyView:
     studies = StudyRepository(session, owner_id)
     study = studies.get(study_id)
-    return StudyView.of(study, studies.states([study_id])[study_id])
+    return view_of(study, studies.states([study_id])[study_id])
 
 
 def _retry_after(view: StudyView) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The rules of studies: how one is made, grows, is canceled and goes. What a grid may be is in `app.studies.rules`."""
+"""Studies: creation, extension, cancellation and deletion. Rules of the grid: `app.studies.rules`."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from app.db.models import FINISHED_STATES, Json, Model, Study
 from app.db.session import after_commit
 from app.db.transitions import enqueue_all, request_cancel_all
 from app.errors import Conflict, InvalidInput, NotFound
-from app.jobs.views import VocabularyView
 from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
-from app.studies.extending import extended_grid, first_grid, same_vocabulary
+from app.studies.extending import extended_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
-from app.studies.schemas import StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
+from iis_schemas.study_grids import first_grid
 
-RINGS = 16  # workers that are woken; each goes on until nothing is queued
+WAKE_UPS = 16  # messages for a new study; each worker runs jobs until none is queued
 RETRY_AFTER_SECONDS = 5
 DEFAULT_NAME = "A study"
 
 
 def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
-    """What a request asks for.
+    """The plan of a request.
 
     Raises
     ------
@@ -42,8 +43,25 @@ def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
     return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm)
 
 
+def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate) -> Plan:
+    """The plan of a request whose models, data sets and phrases may not be registered yet.
+
+    Raises
+    ------
+    NotFound, Conflict, InvalidInput
+        As `plan_study` does.
+    """
+    new = request.unregistered
+    if new.vocabulary and request.vocabulary is not None:
+        vocabulary = VocabularyView(id=request.vocabulary, version=1, digest="")
+    else:
+        vocabulary = _vocabulary(session, owner_id, request.vocabulary)
+    vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None and request.vlm not in new.models else None
+    return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm, new)
+
+
 def create_study(session: Session, owner_id: str, request: StudyCreate, settings: Settings, request_id: str | None) -> Study:
-    """Accept a study: its row, its cells and the jobs that are not there yet, all or nothing.
+    """Create a study, its cells and the missing jobs in one transaction.
 
     Raises
     ------
@@ -62,7 +80,7 @@ def create_study(session: Session, owner_id: str, request: StudyCreate, settings
 
 
 def extend_study(session: Session, owner_id: str, study_id: str, request: StudyExtend, settings: Settings, request_id: str | None) -> Study:
-    """Add what is asked for besides, and give a new job to every cell whose job failed, was canceled or is being canceled.
+    """Extend the grid, and create a new job for each cell whose job failed, was canceled or is being canceled.
 
     Raises
     ------
@@ -101,9 +119,9 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
 
 
 def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
-    """Cancel the unfinished jobs that the study made and that no other study uses; another study answers for the others from then on."""
+    """Cancel the unfinished jobs that the study created and no other study uses; the others are handed over to such a study."""
     studies = StudyRepository(session, owner_id)
-    studies.lock_planning()  # no other study may begin to use one of them meanwhile
+    studies.lock_planning()  # no other study may begin to use one of them
     study = studies.get(study_id, for_update=True)
     study.canceled_at = datetime.now(UTC)
     request_cancel_all(session, studies.jobs_of_its_own(study_id))
@@ -112,7 +130,7 @@ def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
 
 
 def delete_study(session: Session, owner_id: str, study_id: str) -> None:
-    """Take a study away; its jobs stay, as jobs of their own.
+    """Delete a study; its jobs stay.
 
     Raises
     ------
@@ -124,8 +142,8 @@ def delete_study(session: Session, owner_id: str, study_id: str) -> None:
     unfinished = sum(count for state, count in studies.states([study_id])[study_id].items() if state not in FINISHED_STATES)
     if unfinished:
         raise Conflict(
-            f"{unfinished} jobs of study {study_id} have not finished; cancel the study, and by themselves the jobs that it found and did"
-            " not make, or wait for their end.",
+            f"{unfinished} jobs of study {study_id} have not finished; cancel the study, and each of its jobs that it did not"
+            " create, or wait for their end.",
             code="study_unfinished",
         )
     session.delete(study)
@@ -133,7 +151,7 @@ def delete_study(session: Session, owner_id: str, study_id: str) -> None:
 
 
 def require_rows(session: Session, owner_id: str, study_id: str) -> Study:
-    """The study, once there is something to tell of it.
+    """A study with at least one job that has succeeded.
 
     Raises
     ------
@@ -148,17 +166,17 @@ def require_rows(session: Session, owner_id: str, study_id: str) -> Study:
         return study
     if any(state not in FINISHED_STATES for state in states):
         raise Conflict(
-            f"No job of study {study_id} has succeeded yet; ask again when one has.",
+            f"No job of study {study_id} has succeeded yet; try again later.",
             code="study_unfinished",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
-    raise Conflict(f"Every job of study {study_id} failed or was canceled; extend it with an empty body to try again.", code="study_failed")
+    raise Conflict(f"Every job of study {study_id} failed or was canceled; extend it with an empty body to retry.", code="study_failed")
 
 
 def _queue(
     session: Session, owner_id: str, planned: Plan, cells: list[PlannedCell], settings: Settings, request_id: str | None
 ) -> dict[str, str]:
-    """Make the jobs of cells that have none, and wake a few workers after the commit; job ids by digest of the request.
+    """Create the missing jobs of cells, and wake workers after the commit; returns job ids by digest of the request.
 
     Raises
     ------
@@ -169,7 +187,7 @@ def _queue(
     vocabulary = planned.grid.vocabulary
     concept_set_id = vocabulary.id if vocabulary is not None and not is_shipped(vocabulary.id) else None
     ordered = breadth_first(cells)
-    ids = sorted(new_id("job") for _ in ordered)  # they are worked on in the order of their ids
+    ids = sorted(new_id("job") for _ in ordered)  # jobs run in the order of their ids
     jobs: list[Json] = [
         {
             "id": job_id,
@@ -187,7 +205,7 @@ def _queue(
         for job_id, one in zip(ids, ordered, strict=True)
     ]
     enqueue_all(session, jobs)
-    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:RINGS]])
+    after_commit(session, lambda: [wake_worker(job_id, settings.redis_url) for job_id in ids[:WAKE_UPS]])
     return {one.digest: job_id for job_id, one in zip(ids, ordered, strict=True)}
 
 

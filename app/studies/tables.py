@@ -1,4 +1,4 @@
-"""A study's cells and rows as its owner reads them: pages, JSON and CSV. The numbers come from `app.db.study_rows`."""
+"""Cells and result rows of a study: pages, JSON and CSV. The numbers come from `app.db.study_rows`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Model
 from app.db.study_rows import READY_FEATURES, READY_FEATURES_NAME, library_labels, study_rows
-from app.jobs.views import JobError, JobState
 from app.studies.repository import StudyRepository
-from app.studies.views import CellView, TableRow, TableView
+from iis_schemas.fields import FailureReason
+from iis_schemas.names import JobState
+from iis_schemas.study_views import CellView, TableRow, TableView
 
 
 def read_cells(session: Session, owner_id: str, study_id: str, after: int | None, limit: int) -> list[CellView]:
-    """Cells behind a number, and one more than `limit`.
+    """Cells after a number, one more than `limit`.
 
     Raises
     ------
@@ -26,7 +27,7 @@ def read_cells(session: Session, owner_id: str, study_id: str, after: int | None
     grid = studies.get(study_id).grid
     cells = studies.page_of_cells(study_id, after, limit)
     labels = library_labels(grid["libraries"])
-    told = {entry["model"]: entry["label"] for entry in grid["models"]}
+    given_labels = {entry["model"]: entry["label"] for entry in grid["models"]}
     models = studies.names(Model, {cell.model_id for cell, _, _ in cells if cell.model_id is not None})
     named = {dataset for cell, _, _ in cells for dataset in (cell.dataset_id, cell.library_dataset_id) if dataset is not None}
     datasets = studies.names(Dataset, named)
@@ -35,10 +36,10 @@ def read_cells(session: Session, owner_id: str, study_id: str, after: int | None
             number=cell.number,
             job=cell.job_id,
             state=cast("JobState", state),
-            error=JobError.model_validate(error) if error is not None else None,
+            error=FailureReason.model_validate(error) if error is not None else None,
             created=cell.created,
             model=cell.model_id or cell.dataset_id,
-            label=(told[cell.model_id] or models[cell.model_id]) if cell.model_id is not None else datasets[cell.dataset_id],
+            label=(given_labels[cell.model_id] or models[cell.model_id]) if cell.model_id is not None else datasets[cell.dataset_id],
             dataset=cell.dataset_id if cell.model_id is not None else READY_FEATURES,
             dataset_name=datasets[cell.dataset_id] if cell.model_id is not None else READY_FEATURES_NAME,
             library=labels[cell.library],
@@ -53,7 +54,7 @@ def read_cells(session: Session, owner_id: str, study_id: str, after: int | None
 
 
 def read_table(session: Session, owner_id: str, study_id: str) -> TableView:
-    """What the jobs that succeeded have found.
+    """The results of the jobs that have succeeded.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def read_table(session: Session, owner_id: str, study_id: str) -> TableView:
 
 
 def to_csv(table: TableView) -> bytes:
-    """The same numbers as the JSON, digit for digit, one row a line; what is absent is an empty cell."""
+    """The same digits as in the JSON, one row a line; an absent value is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(TableRow.model_fields))
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""HTTP of jobs: submit, look at, wait for, list and cancel."""
+"""HTTP of jobs: submit, get, wait for, list and cancel."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from app.http.idempotency import IdempotentRoute
 from app.http.pagination import ID_PATTERN, Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, request_id_of
 from app.jobs import service
-from app.jobs.finetune_schemas import FinetuneCreate
 from app.jobs.repository import JobRepository
-from app.jobs.schemas import JobCreate, ScoreCreate
 from app.jobs.signals import SignalsDep
-from app.jobs.views import AnyJob, JobState, JobView
+from app.jobs.views import view_of
 from app.jobs.waiting import LaterResponse
+from iis_schemas.finetuning import FinetuneCreate
+from iis_schemas.job_views import AnyJob, AnyJobView
+from iis_schemas.jobs import JobCreate, ScoreCreate
+from iis_schemas.names import JobState
 
 CANCELED_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": AnyJob, "description": "The job was queued and is canceled"}}
 
@@ -29,7 +31,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IdempotentRoute
 
 
 @router.post("", status_code=201, response_model=AnyJob, responses=CREATION_RESPONSES)
-def create(
+def create_job(
     *,
     body: JobCreate,
     request: Request,
@@ -40,7 +42,10 @@ def create(
     signals: SignalsDep,
     wait_seconds: WaitSeconds,
 ) -> Response:
-    """Submit a job. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds."""
+    """Submit a job.
+
+    With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
+    """
     if isinstance(body, ScoreCreate):
         job = service.create_job(session, owner.owner_id, body, settings, request_id_of(request))
     elif isinstance(body, FinetuneCreate):
@@ -48,7 +53,7 @@ def create(
     else:
         job = create_batch(session, owner.owner_id, body, settings, request_id_of(request))
     session.refresh(job)
-    accepted = JobView.of(job)
+    accepted = view_of(job)
     if not wait_seconds:
         return _created(accepted)
 
@@ -71,16 +76,16 @@ def list_jobs(
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """Your jobs, newest first."""
+    """List your jobs, newest first."""
     filters = {"kind": kind, "state": state, "model": model, "dataset": dataset}
     rows = JobRepository(session, owner.owner_id).page(**filters, after=params.after, limit=params.limit)
     filters = {name: value for name, value in filters.items() if value is not None}
     path = "/v1/jobs" + (f"?{urlencode(filters)}" if filters else "")
-    return respond(request, page([JobView.of(job) for job in rows], params, path))
+    return respond(request, page([view_of(job) for job in rows], params, path))
 
 
 @router.get("/{job_id}", response_model=AnyJob, responses=RESOURCE_RESPONSES)
-def get(
+def get_job(
     *,
     job_id: str,
     request: Request,
@@ -90,8 +95,11 @@ def get(
     signals: SignalsDep,
     wait_seconds: WaitSeconds,
 ) -> Response:
-    """One job. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds."""
-    view = JobView.of(JobRepository(session, owner.owner_id).get(job_id))
+    """Get a job.
+
+    With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
+    """
+    view = view_of(JobRepository(session, owner.owner_id).get(job_id))
     if not wait_seconds:
         return _shown(request, view)
     applied = {"Preference-Applied": f"wait={wait_seconds:.0f}"}
@@ -105,20 +113,20 @@ def get(
 
 
 @router.post("/{job_id}/cancel", status_code=202, response_model=AnyJob, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
-def cancel(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
+def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     """Cancel a job: at once while it is queued (200), within seconds while it runs (202)."""
-    view = JobView.of(service.cancel_job(session, owner.owner_id, job_id))
+    view = view_of(service.cancel_job(session, owner.owner_id, job_id))
     headers = {} if view.finished else {"Retry-After": str(service.RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 200 if view.finished else 202, headers, media_type="application/json")
 
 
-def _created(view: JobView, headers: dict[str, str] | None = None) -> Response:
+def _created(view: AnyJobView, headers: dict[str, str] | None = None) -> Response:
     fields = {"Location": view.links["self"], **(headers or {})}
     if not view.finished:
         fields["Retry-After"] = str(service.RETRY_AFTER_SECONDS)
     return Response(view.model_dump_json(), 201, fields, media_type="application/json")
 
 
-def _shown(request: Request, view: JobView, headers: dict[str, str] | None = None) -> Response:
+def _shown(request: Request, view: AnyJobView, headers: dict[str, str] | None = None) -> Response:
     retry_after_seconds = None if view.finished else service.RETRY_AFTER_SECONDS
     return respond(request, view, headers=headers, retry_after_seconds=retry_after_seconds)

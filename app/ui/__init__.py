@@ -1,4 +1,4 @@
-"""The web page: shells in HTML whose scripts read the API's own JSON. No data of anybody passes through here."""
+"""The web page: HTML templates without user data, and scripts that request the data from the API."""
 
 from app.ui.routes import install_pages
 

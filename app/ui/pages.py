@@ -1,4 +1,4 @@
-"""HTML as it leaves the service: the templates, filled with addresses of static files alone, and the headers every page carries."""
+"""Rendering of the HTML templates, and the headers of every page. Templates receive addresses of static files and no user data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Referrer-Policy": "same-origin",  # a stricter one would hide the Origin of our own forms
+    "Referrer-Policy": "same-origin",  # stricter policies omit the Origin of our own forms
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
@@ -38,11 +38,11 @@ def _templates() -> Environment:
 
 
 def render(template: str, status: int = 200, *, problem: str | None = None) -> Response:
-    """One page.
+    """Render one page.
 
     Parameters
     ----------
-    problem : a sentence of ours about what was just sent, where the page answers a form
+    problem : error message about the submitted form
     """
     content = _templates().get_template(template).render(static=address_of, problem=problem)
     return Response(content, status, HEADERS, media_type="text/html; charset=utf-8")

@@ -1,4 +1,4 @@
-"""HTTP of the web page: its pages, its static files, signing in and out. The pages are shells; app/ui/static fills them from /v1."""
+"""HTTP routes of the web page: pages, static files, sign-in and sign-out."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ PAGES = {
     "/v1/docs": "docs.html",
 }
 SIGN_IN = "sign_in.html"
-OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")  # of this origin: one slash, and nothing that a browser would take for a host
-UNREADABLE = "This API key lacks the scope read, which these pages live by; sign in with one that has it."
-SITE_REFUSED = "This form was sent by another site, so it was not taken. Sign in here, on the service's own page."
+OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")  # same origin: one slash, not followed by a host
+READ_SCOPE_MISSING = "This API key lacks the read scope, which these pages need; sign in with a key that has it."
+CROSS_SITE_REFUSED = "Refused: the form was sent from another site. Sign in on this page."
 
 router = APIRouter(include_in_schema=False)
 
@@ -53,13 +53,13 @@ for _path, _template in PAGES.items():
     router.add_api_route(_path, _page(_template), methods=["GET"], name=_template)
 
 
-@router.get("/static/{asked_version}/{name}")
-def static(asked_version: str, name: str, request: Request) -> Response:
-    """A script, a stylesheet or plotly.js."""
+@router.get("/static/{requested_version}/{name}")
+def static(requested_version: str, name: str, request: Request) -> Response:
+    """Serve a script, a stylesheet or an icon."""
     file = static_files().get(name)
     if file is None:
         raise NotFound(f"There is no static file {name}.")
-    return respond_static(request, file, asked_version)
+    return respond_static(request, file, requested_version)
 
 
 @router.get("/sign-in")
@@ -73,43 +73,43 @@ def sign_in(
     session: SessionDep,
     settings: SettingsDep,
     key: Annotated[str, Form()] = "",
-    following: Annotated[str, Query(alias="next")] = "/",
+    next_path: Annotated[str, Query(alias="next")] = "/",
 ) -> Response:
-    """Check the key and put it into a cookie that no script can read and no other site can have sent."""
+    """Check the key and store it in a cookie: HttpOnly, SameSite=Strict, and Secure over HTTPS."""
     if not comes_from_here(request):
-        return render(SIGN_IN, 403, problem=SITE_REFUSED)
+        return render(SIGN_IN, 403, problem=CROSS_SITE_REFUSED)
     secret = key.strip()
     try:
         owner = authenticate(session, f"Bearer {secret}", settings.api_key_secret)
     except Unauthorized as error:
-        problem = error.detail if secret.startswith("iis_") else "An API key begins with iis_; paste the whole line of the key file."
+        problem = error.detail if secret.startswith("iis_") else "An API key starts with iis_; paste the whole line of the key file."
         return render(SIGN_IN, 401, problem=problem)
     if "read" not in owner.scopes:
-        return render(SIGN_IN, 403, problem=UNREADABLE)
-    answer = RedirectResponse(following if OWN_PATH.fullmatch(following) else "/", 303)
-    answer.set_cookie(KEY_COOKIE, secret, path="/", httponly=True, samesite="strict", secure=by_https(request))
-    return answer
+        return render(SIGN_IN, 403, problem=READ_SCOPE_MISSING)
+    response = RedirectResponse(next_path if OWN_PATH.fullmatch(next_path) else "/", 303)
+    response.set_cookie(KEY_COOKIE, secret, path="/", httponly=True, samesite="strict", secure=by_https(request))
+    return response
 
 
 @router.post("/sign-out")
 def sign_out(request: Request) -> Response:
-    """Drop the cookie, and what the browser kept of the API's answers."""
+    """Delete the cookie and the browser's cached API responses."""
     if not comes_from_here(request):
-        return render(SIGN_IN, 403, problem=SITE_REFUSED)
-    answer = RedirectResponse("/sign-in", 303, {"Clear-Site-Data": '"cache"'})
-    answer.delete_cookie(KEY_COOKIE, path="/", httponly=True, samesite="strict", secure=by_https(request))
-    return answer
+        return render(SIGN_IN, 403, problem=CROSS_SITE_REFUSED)
+    response = RedirectResponse("/sign-in", 303, {"Clear-Site-Data": '"cache"'})
+    response.delete_cookie(KEY_COOKIE, path="/", httponly=True, samesite="strict", secure=by_https(request))
+    return response
 
 
 def install_pages(app: FastAPI) -> None:
-    """Serve the pages, and answer a browser that asks for one that is not there in the same style; /v1 keeps its problems."""
+    """Add the page routes; render an HTML page for 404 when a browser requests one outside /v1."""
     app.include_router(router)
-    as_problem = cast("Callable[[Request, Exception], Response]", app.exception_handlers[HTTPException])
+    respond_problem = cast("Callable[[Request, Exception], Response]", app.exception_handlers[HTTPException])
 
-    async def refuse(request: Request, error: Exception) -> Response:
+    async def handle_error(request: Request, error: Exception) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
         if cast("HTTPException", error).status_code == 404 and wants_page:
             return render("not_found.html", 404)
-        return as_problem(request, error)
+        return respond_problem(request, error)
 
-    app.add_exception_handler(HTTPException, refuse)
+    app.add_exception_handler(HTTPException, handle_error)

@@ -1,4 +1,4 @@
-"""The page's scripts, styles, plotly.js and Swagger UI as browsers fetch them: compressed, tagged, kept for good under their digest."""
+"""Static files: scripts, styles, plotly.js and Swagger UI; compressed, with ETags, cached permanently under versioned addresses."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BUNDLED = {
     "swagger-ui-bundle.js": ("fastapi_offline", "static"),
     "swagger-ui.css": ("fastapi_offline", "static"),
 }
-"""Files of others: in which folder of whose wheel they lie."""
+"""Third-party files: the package whose wheel contains them, and the folder in it."""
 MEDIA_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-FOR_GOOD = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
 class StaticFile:
-    """One file, read when it is first asked for."""
+    """One file, read on first use."""
 
     path: Path
 
@@ -45,7 +45,7 @@ class StaticFile:
 
 @cache
 def static_files() -> dict[str, StaticFile]:
-    """What may be fetched, by name; the Python of wheels that hold files of others is not imported for them."""
+    """All static files by name; packages with third-party files are located but not imported."""
     files = {path.name: StaticFile(path) for path in sorted(FOLDER.iterdir()) if path.suffix in MEDIA_TYPES}
     for name, (package, folder) in BUNDLED.items():
         found = find_spec(package)
@@ -56,7 +56,7 @@ def static_files() -> dict[str, StaticFile]:
 
 @cache
 def version() -> str:
-    """Stands in the address of every static file and changes with any of ours, so that no browser mixes two releases."""
+    """Digest of all static files; part of their addresses, so that a browser never mixes two releases."""
     digest = sha256()
     for name, file in static_files().items():
         stat = file.path.stat()
@@ -65,15 +65,15 @@ def version() -> str:
 
 
 def address_of(name: str) -> str:
-    """Where a page finds a static file."""
+    """Address of a static file."""
     return f"/static/{version()}/{name}"
 
 
-def respond_static(request: Request, file: StaticFile, asked_version: str) -> Response:
-    """The file, or 304; under an address that is not today's it is sent without leave to keep it."""
+def respond_static(request: Request, file: StaticFile, requested_version: str) -> Response:
+    """Respond with the file, or 304; permanently cacheable only under the current version."""
     headers = {
         "ETag": file.etag,
-        "Cache-Control": FOR_GOOD if asked_version == version() else "no-cache",
+        "Cache-Control": IMMUTABLE if requested_version == version() else "no-cache",
         "Vary": "Accept-Encoding",
     }
     if matches(request, file.etag):

@@ -1,4 +1,4 @@
-"""A request body on its way to a local file: in constant memory, hashed as it comes, gone again if it breaks off."""
+"""Receive a request body into a local file, in constant memory, hashed while it arrives."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tempfile import NamedTemporaryFile
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-WRITE_BYTES = 1 << 20  # what is gathered before a thread hashes and writes it
+WRITE_BYTES = 1 << 20  # buffered before a thread hashes and writes them
 
 
 @dataclass(frozen=True)
 class Received:
-    """A body that has arrived whole."""
+    """A complete body."""
 
     path: Path
     size_bytes: int

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
-from app.db.models import FINISHED_STATES, Base, Job, Upload, UploadPart
+from app.db.models import Upload, UploadPart
 from app.db.repository import OwnedRepository
+from app.storage.upload_expiry import is_used
 
 
 class UploadRepository(OwnedRepository[Upload]):
@@ -21,12 +20,12 @@ class UploadRepository(OwnedRepository[Upload]):
     noun = "upload"
 
     def lock(self, upload_id: str, *, shared: bool = False) -> Upload | None:
-        """The upload, locked for this transaction; None while another one holds it."""
+        """The upload, locked for this transaction; None while another transaction has locked it."""
         statement = self.owned().where(Upload.id == upload_id).with_for_update(read=shared, skip_locked=True)
         return self.session.scalar(statement.execution_options(populate_existing=True))
 
     def find_complete(self, sha256: str, size_bytes: int) -> Upload | None:
-        """An upload by which this owner has proved to hold this content, held so that it does not expire before the commit."""
+        """A complete upload of this content by this owner, locked until the commit."""
         same = (Upload.sha256 == sha256, Upload.size_bytes == size_bytes, Upload.state == "complete")
         return self.session.scalar(self.owned().where(*same).limit(1).with_for_update(read=True, skip_locked=True))
 
@@ -43,7 +42,7 @@ class UploadRepository(OwnedRepository[Upload]):
         return found
 
     def bytes_of_other_parts(self, upload: Upload, number: int) -> int:
-        """How many bytes have arrived beside part `number`."""
+        """Bytes of all parts but `number`."""
         others = (UploadPart.upload_id == upload.id, UploadPart.number != number)
         return int(self.session.scalar(select(func.coalesce(func.sum(UploadPart.size_bytes), 0)).where(*others)) or 0)
 
@@ -63,47 +62,13 @@ class UploadRepository(OwnedRepository[Upload]):
         return part, before if before != sha256 else None
 
     def is_used(self, upload: Upload) -> bool:
-        """Whether something is made of an upload. Ask with its row locked: whoever makes something of it holds the row first."""
-        return self.session.scalar(self.owned().where(Upload.id == upload.id, _is_used())) is not None
+        """Whether an upload is in use. Lock its row first, as each user of it does."""
+        return self.session.scalar(self.owned().where(Upload.id == upload.id, is_used())) is not None
 
     def delete_parts(self, upload: Upload) -> None:
         self.session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
 
     def delete(self, upload: Upload) -> None:
-        """Drop an upload and the rows of its parts."""
+        """Delete an upload and the rows of its parts."""
         self.session.delete(upload)
         self.session.flush()
-
-
-def lock_one_expired(session: Session, now: datetime) -> Upload | None:
-    """An open upload whose time is over, of any owner; for the sweeper alone."""
-    overdue = select(Upload).where(Upload.state == "open", Upload.expires_at < now)
-    return session.scalar(overdue.limit(1).with_for_update(skip_locked=True))
-
-
-def lock_one_unused(session: Session, now: datetime) -> Upload | None:
-    """A complete upload whose time is over and that nothing was made of, of any owner; for the collector alone.
-
-    Whoever makes something of an upload holds its row first, so the lock keeps them out until the end of the transaction.
-    """
-    while True:
-        unused = select(Upload).where(Upload.state == "complete", Upload.expires_at < now, ~_is_used())
-        upload = session.scalar(unused.limit(1).with_for_update(skip_locked=True))
-        if upload is None:
-            return None
-        # A statement of its own: it sees what was committed before the lock was ours.
-        if session.scalar(select(Upload.id).where(Upload.id == upload.id, ~_is_used())) is not None:
-            return upload
-
-
-def _is_used() -> ColumnElement[bool]:
-    """Whether something is made of an upload: every foreign key to it counts, and the archive that an unfinished job explains."""
-    columns = [column for table in Base.metadata.tables.values() if table is not UploadPart.__table__ for column in table.columns]
-    keys = [column for column in columns if any(key.target_fullname == "uploads.id" for key in column.foreign_keys)]
-    explained = exists().where(Job.spec["upload"].astext == Upload.id, Job.state.not_in(FINISHED_STATES))
-    return or_(*(exists().where(column == Upload.id) for column in keys), explained)
-
-
-def open_upload_ids(session: Session) -> set[str]:
-    """The open uploads of all owners; for the sweeper alone."""
-    return set(session.scalars(select(Upload.id).where(Upload.state == "open")))

@@ -1,4 +1,4 @@
-"""Routes of uploads: thin, the rules are in the service."""
+"""HTTP of uploads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from app.settings import MIB, Settings
 from app.uploads import service
 from app.uploads.receiving import received_body
 from app.uploads.repository import UploadRepository
-from app.uploads.schemas import MAX_PARTS, PartView, Sha256, UploadCreate, UploadView
+from app.uploads.views import part_view, upload_view
+from iis_schemas.uploads import MAX_PARTS, PartView, Sha256, UploadCreate, UploadView
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=IdempotentRoute)
 
@@ -28,13 +29,16 @@ RAW_BODY = {"requestBody": {"required": True, "content": {"application/octet-str
 
 
 @router.post("", status_code=201, response_model=UploadView, responses=CREATION_RESPONSES)
-def create(body: UploadCreate, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """Declare a file. The answer is complete at once when you have sent the same content before."""
+def create_upload(body: UploadCreate, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Declare a file to be uploaded.
+
+    The upload is complete at once where you have uploaded the same content before.
+    """
     return _created(service.create_upload(session, owner.owner_id, body, settings), settings)
 
 
 @router.post("/small", status_code=201, response_model=UploadView, responses=CREATION_RESPONSES)
-def create_small(
+def upload_small_file(
     session: SessionDep,
     settings: SettingsDep,
     store: StoreDep,
@@ -42,7 +46,7 @@ def create_small(
     file: Annotated[UploadFile, File(description="The content")],
     sha256: Annotated[Sha256 | None, Form()] = None,
 ) -> Response:
-    """Send a small file in one multipart request."""
+    """Upload a small file in one multipart request."""
     name, size_bytes = file.filename or "upload", file.size or 0
     upload = service.create_small_upload(session, store, owner.owner_id, name, size_bytes, _chunks(file), sha256, settings)
     return _created(upload, settings)
@@ -50,20 +54,20 @@ def create_small(
 
 @router.get("", response_model=Page[UploadView])
 def list_uploads(request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep, params: PageParams) -> Response:
-    """Your uploads, newest first."""
+    """List your uploads, newest first."""
     uploads = UploadRepository(session, owner.owner_id)
     rows = uploads.list(after=params.after, limit=params.limit)
     parts = uploads.parts_of_each(rows)
-    views = [UploadView.of(row, parts.get(row.id, []), settings.upload_part_max_bytes) for row in rows]
+    views = [upload_view(row, parts.get(row.id, []), settings.upload_part_max_bytes) for row in rows]
     return respond(request, page(views, params, "/v1/uploads"))
 
 
 @router.get("/{upload_id}", response_model=UploadView, responses=RESOURCE_RESPONSES)
-def show(upload_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """One upload and which of its parts are there; a client that was cut off goes on from here."""
+def get_upload(upload_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Get an upload and the parts that have arrived, to resume an interrupted one."""
     uploads = UploadRepository(session, owner.owner_id)
     upload = uploads.get(upload_id)
-    return respond(request, UploadView.of(upload, uploads.parts(upload), settings.upload_part_max_bytes))
+    return respond(request, upload_view(upload, uploads.parts(upload), settings.upload_part_max_bytes))
 
 
 @router.put(
@@ -72,7 +76,7 @@ def show(upload_id: str, request: Request, session: SessionDep, settings: Settin
     responses={**RESOURCE_RESPONSES, **problem_responses(Conflict, TooLarge)},
     openapi_extra=RAW_BODY,
 )
-async def put_part(
+async def put_upload_part(
     upload_id: str,
     number: Annotated[int, Path(ge=1, le=MAX_PARTS)],
     request: Request,
@@ -81,29 +85,35 @@ async def put_part(
     store: StoreDep,
     owner: OwnerDep,
 ) -> PartView:
-    """Send one part as the raw body: in any order, several at once, again after a failure. Parts are joined by number."""
+    """Upload one part as the raw body.
+
+    Parts may come in any order, in parallel, and again after a failure; they are joined by number.
+    """
     await run_in_threadpool(service.require_open, session, owner.owner_id, upload_id)
-    await run_in_threadpool(session.close)  # a slow sender holds no database connection
+    await run_in_threadpool(session.close)  # no database connection is held while the body arrives
     async with received_body(request, settings.scratch_folder) as received:
         part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received)
-    return PartView.of(part)
+    return part_view(part)
 
 
 @router.post("/{upload_id}/complete", response_model=UploadView, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
-def complete(upload_id: str, session: SessionDep, settings: SettingsDep, store: StoreDep, owner: OwnerDep) -> UploadView:
-    """Join the parts and check size and sha256. When they differ the parts stay and can be sent again."""
+def complete_upload(upload_id: str, session: SessionDep, settings: SettingsDep, store: StoreDep, owner: OwnerDep) -> UploadView:
+    """Join the parts of an upload and verify size and sha256.
+
+    Where these differ, the parts stay and can be sent again.
+    """
     upload = service.complete_upload(session, store, owner.owner_id, upload_id, settings)
-    return UploadView.of(upload, [], settings.upload_part_max_bytes)
+    return upload_view(upload, [], settings.upload_part_max_bytes)
 
 
 @router.delete("/{upload_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
-def abandon(upload_id: str, session: SessionDep, store: StoreDep, owner: OwnerDep) -> None:
-    """Give an upload up that nothing was made of, whether it is complete or not."""
+def delete_upload(upload_id: str, session: SessionDep, store: StoreDep, owner: OwnerDep) -> None:
+    """Delete an upload that no model or data set uses."""
     service.abandon_upload(session, store, owner.owner_id, upload_id)
 
 
 def _created(upload: Upload, settings: Settings) -> Response:
-    view = UploadView.of(upload, [], settings.upload_part_max_bytes)
+    view = upload_view(upload, [], settings.upload_part_max_bytes)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
 
 

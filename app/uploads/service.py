@@ -1,4 +1,4 @@
-"""The rules of uploads: what is declared, which parts fit, when it is whole, what may be made of it. How they go: `app.uploads.expiry`."""
+"""Rules of uploads: declaration, parts, completion and use. `app.storage.upload_expiry` deletes expired uploads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, record_blob
 from app.uploads.receiving import Received
 from app.uploads.repository import UploadRepository
-from app.uploads.schemas import UploadCreate, bare_filename
+from iis_schemas.uploads import UploadCreate, bare_filename
 
 NAMED_NUMBERS = 5
 
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 def create_upload(session: Session, owner_id: str, declared: UploadCreate, settings: Settings) -> Upload:
-    """Open an upload, or give a complete one at once when this owner has sent the same content before.
+    """Open an upload; it is complete at once where this owner has uploaded the same content before.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def create_small_upload(
     sha256: str | None,
     settings: Settings,
 ) -> Upload:
-    """Take a small file in one go.
+    """Store a small file in one request.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def create_small_upload(
     """
     uploads = UploadRepository(session, owner_id)
     if sha256 is None or uploads.find_complete(sha256, size_bytes) is None:
-        require_bytes(session, owner_id, size_bytes, settings)  # rather than store what nobody may keep
+        require_bytes(session, owner_id, size_bytes, settings)  # before the bytes are stored
     digest, size_bytes = store.put_chunks(_checked(chunks, sha256, settings.small_upload_max_bytes))
     if uploads.find_complete(digest, size_bytes) is None:
         require_room_for_upload(session, owner_id, size_bytes, settings, parts_to_come=False)
@@ -78,17 +78,17 @@ def create_small_upload(
 
 
 def require_open(session: Session, owner_id: str, upload_id: str) -> Upload:
-    """The upload, if parts may still be sent to it."""
+    """The upload, if it is open."""
     upload = UploadRepository(session, owner_id).get(upload_id)
     if upload.state != "open":
-        raise Conflict(f"Upload {upload_id} is complete; open another one to send other content.", code="upload_complete")
+        raise Conflict(f"Upload {upload_id} is complete; create another upload for other content.", code="upload_complete")
     if upload.expires_at < datetime.now(UTC):
-        raise Conflict(f"Upload {upload_id} has expired; open a new one.", code="upload_expired")
+        raise Conflict(f"Upload {upload_id} has expired; create a new one.", code="upload_expired")
     return upload
 
 
 def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, number: int, received: Received) -> UploadPart:
-    """Keep a part that has arrived; sending it again replaces it, sending the same again changes nothing.
+    """Store a part; a part of the same number is replaced.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: 
 
 
 def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, settings: Settings) -> Upload:
-    """Put the parts together and check them against what was declared; completing twice changes nothing.
+    """Join the parts and verify size and sha256; completing twice changes nothing.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
 
 
 def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str) -> None:
-    """Drop an upload that nothing was made of, with its parts; complete content goes once nothing else refers to it.
+    """Delete an unused upload with its parts; complete content is deleted when nothing else refers to it.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
         raise _being_completed(upload_id)
     if upload.state == "complete" and uploads.is_used(upload):
         raise Conflict(
-            f"Something is made of upload {upload_id}, or an unfinished job reads it; delete the model or data set first.",
+            f"Upload {upload_id} is in use by a model, a data set or an unfinished job; delete that first.",
             code="upload_in_use",
         )
     uploads.delete(upload)
@@ -173,7 +173,7 @@ def abandon_upload(session: Session, store: ArtifactStore, owner_id: str, upload
 
 
 def require_complete(session: Session, owner_id: str, upload_id: str, param: str = "upload") -> Upload:
-    """The upload that something is made of, held so that it does not expire before the commit; `param` is the field that names it."""
+    """A complete upload that a request names in the field `param`, locked until the commit."""
     upload = UploadRepository(session, owner_id).hold(upload_id)
     if upload.state != "complete":
         raise Conflict(
@@ -185,7 +185,7 @@ def require_complete(session: Session, owner_id: str, upload_id: str, param: str
 
 
 def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], None]) -> None:
-    """Remove parts once no row needs them. What storage fails to remove then undoes nothing: `app.uploads.expiry` comes back for it."""
+    """Remove parts that no row refers to. `app.storage.upload_expiry` removes later what storage fails to remove now."""
 
     def removed() -> None:
         try:
@@ -197,10 +197,10 @@ def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], 
 
 
 def _record_content(session: Session, store: ArtifactStore, sha256: str, size_bytes: int) -> None:
-    """Note content that has just been stored; the same may have been dropped since then, as nothing referred to it yet."""
+    """Add a row for content that was just stored; raise where it was collected in between."""
     record_blob(session, sha256, size_bytes)
     if not store.exists(sha256):
-        raise StorageUnavailable("The content was dropped as it came in.")
+        raise StorageUnavailable("The content was collected while it was stored.")
 
 
 def _new_upload(owner_id: str, filename: str, size_bytes: int, sha256: str, settings: Settings) -> Upload:
@@ -247,7 +247,7 @@ def _joined(store: ArtifactStore, parts: Sequence[UploadPart]) -> Iterator[bytes
 
 
 def _checked(chunks: Iterable[bytes], sha256: str | None, max_bytes: int) -> Iterator[bytes]:
-    """Pass the content on and raise at its end, before storage keeps it, when it is empty, too long or another than promised."""
+    """Pass the content on, and raise at its end, before it is stored, where it is empty, too long or differs from its sha256."""
     digest, size_bytes = hashlib.sha256(), 0
     for chunk in chunks:
         digest.update(chunk)
@@ -263,11 +263,11 @@ def _checked(chunks: Iterable[bytes], sha256: str | None, max_bytes: int) -> Ite
 
 def _sha256_mismatch(found: str, declared: str) -> InvalidInput:
     return InvalidInput(
-        f"The content has sha256 {found}, but {declared} was declared; send the damaged parts again or open another upload.",
+        f"The content has sha256 {found}, but {declared} was declared; send the damaged parts again, or create another upload.",
         code="sha256_mismatch",
         param="sha256",
     )
 
 
 def _being_completed(upload_id: str) -> Conflict:
-    return Conflict(f"Upload {upload_id} is being put together now; ask for it in a moment.", code="upload_busy", retry_after_seconds=2)
+    return Conflict(f"Upload {upload_id} is being completed; try again in a moment.", code="upload_busy", retry_after_seconds=2)

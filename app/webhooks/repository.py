@@ -1,4 +1,4 @@
-"""All SQL of webhooks and deliveries as their owner sees them. What senders read and write is in `app.db.deliveries`."""
+"""All SQL of webhooks and deliveries of an owner. SQL of the senders: `app.db.deliveries`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class WebhookRepository(OwnedRepository[Webhook]):
     noun = "webhook"
 
     def count_alone(self) -> int:
-        """How many there are; no other request of this owner adds one before this transaction ends."""
+        """The number of webhooks, under a lock until this transaction ends."""
         self.session.execute(select(Owner.id).where(Owner.id == self.owner_id).with_for_update(key_share=True))
         return self.session.scalar(select(func.count()).select_from(self.owned().subquery())) or 0
 
     def delete(self, webhook_id: str) -> None:
-        """Delete a webhook with everything that was or is to be delivered to it."""
+        """Delete a webhook with its deliveries."""
         self.session.delete(self.get(webhook_id, for_update=True))
         self.session.flush()
 
 
 class DeliveryRepository(OwnedRepository[WebhookDelivery]):
-    """What was told to the webhooks of one owner."""
+    """Deliveries to the webhooks of one owner."""
 
     table = WebhookDelivery
     noun = "delivery"
@@ -40,11 +40,11 @@ class DeliveryRepository(OwnedRepository[WebhookDelivery]):
         self.webhook_id = webhook_id
 
     def of_webhook(self, *, after: str | None, limit: int) -> Sequence[WebhookDelivery]:
-        """Those of the webhook, newest first, and one more than `limit`."""
+        """Deliveries of the webhook, newest first, one more than `limit`."""
         return self.list(WebhookDelivery.webhook_id == self.webhook_id, after=after, limit=limit)
 
     def get(self, row_id: str, *, for_update: bool = False) -> WebhookDelivery:
-        """One delivery to the webhook; one to another is as absent as one that never was."""
+        """One delivery of the webhook; raises `NotFound` also for a delivery of another one."""
         delivery = super().get(row_id, for_update=for_update)
         if delivery.webhook_id != self.webhook_id:
             raise NotFound(f"There is no delivery {row_id}.")

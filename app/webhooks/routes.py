@@ -1,4 +1,4 @@
-"""Routes of webhooks and their deliveries: thin, the rules are in the service."""
+"""HTTP of webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from app.http.pagination import Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 from app.webhooks import service
 from app.webhooks.repository import DeliveryRepository, WebhookRepository
-from app.webhooks.schemas import PATH, DeliveryView, WebhookCreate, WebhookUpdate, WebhookView, WebhookWithSecret
+from app.webhooks.views import PATH, delivery_view, webhook_view
+from iis_schemas.webhooks import DeliveryView, WebhookCreate, WebhookUpdate, WebhookView, WebhookWithSecret
 
 DELIVERIES_AT = "/{webhook_id}/deliveries"
 DELIVERY_AT = DELIVERIES_AT + "/{delivery_id}"
@@ -22,70 +23,82 @@ router = APIRouter(prefix=PATH, tags=["webhooks"], route_class=IdempotentRoute)
 
 
 @router.post("", status_code=201, response_model=WebhookWithSecret, responses=CREATION_RESPONSES)
-def create(body: WebhookCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """Be told of events. The secret by which you know that a message is ours is in this answer and never again."""
+def create_webhook(body: WebhookCreate, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Register a webhook.
+
+    The secret that signs its messages is in this answer alone.
+    """
     return _with_secret(request, *service.create_webhook(session, owner.owner_id, body, settings), status=201)
 
 
 @router.get("", response_model=Page[WebhookView])
 def list_webhooks(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """Your webhooks, newest first."""
+    """List your webhooks, newest first."""
     rows = WebhookRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
-    return respond(request, page([WebhookView.of(row) for row in rows], params, PATH))
+    return respond(request, page([webhook_view(row) for row in rows], params, PATH))
 
 
 @router.get("/{webhook_id}", response_model=WebhookView, responses=RESOURCE_RESPONSES)
-def show(webhook_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """One webhook."""
-    return respond(request, WebhookView.of(WebhookRepository(session, owner.owner_id).get(webhook_id)))
+def get_webhook(webhook_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get a webhook."""
+    return respond(request, webhook_view(WebhookRepository(session, owner.owner_id).get(webhook_id)))
 
 
 @router.patch("/{webhook_id}", response_model=WebhookView, responses=CREATION_RESPONSES)
-def update(webhook_id: str, body: WebhookUpdate, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> WebhookView:
-    """Change a webhook; what is left out stays. While it is disabled nothing new is noted for it, and what waits goes on waiting."""
-    return WebhookView.of(service.update_webhook(session, owner.owner_id, webhook_id, body, settings))
+def update_webhook(webhook_id: str, body: WebhookUpdate, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> WebhookView:
+    """Change a webhook; fields that are left out stay.
+
+    A disabled webhook receives no new events; pending deliveries stay pending.
+    """
+    return webhook_view(service.update_webhook(session, owner.owner_id, webhook_id, body, settings))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=RESOURCE_RESPONSES)
-def delete(webhook_id: str, session: SessionDep, owner: OwnerDep) -> None:
-    """Delete a webhook with everything that waits for it."""
+def delete_webhook(webhook_id: str, session: SessionDep, owner: OwnerDep) -> None:
+    """Delete a webhook with its pending deliveries."""
     WebhookRepository(session, owner.owner_id).delete(webhook_id)
 
 
 @router.post("/{webhook_id}/rotate-secret", response_model=WebhookWithSecret, responses=CREATION_RESPONSES)
-def rotate_secret(webhook_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
-    """Get another secret. For 24 hours messages are signed by both, so that a receiver can change over."""
+def rotate_webhook_secret(webhook_id: str, request: Request, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> Response:
+    """Replace the secret of a webhook.
+
+    For 24 hours messages are signed with both secrets, so that a receiver can change over.
+    """
     return _with_secret(request, *service.rotate_secret(session, owner.owner_id, webhook_id, settings), status=200)
 
 
 @router.post("/{webhook_id}/test", status_code=201, response_model=DeliveryView, responses=CREATION_RESPONSES)
-def send_test(webhook_id: str, session: SessionDep, owner: OwnerDep) -> Response:
-    """Send a `webhook.test` event, whatever the filter. What became of it is in the delivery."""
-    view = DeliveryView.of(service.send_test(session, owner.owner_id, webhook_id))
+def test_webhook(webhook_id: str, session: SessionDep, owner: OwnerDep) -> Response:
+    """Send a `webhook.test` event to a webhook, whatever its filter.
+
+    The delivery shows the outcome.
+    """
+    view = delivery_view(service.send_test(session, owner.owner_id, webhook_id))
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
 
 
 @router.get(DELIVERIES_AT, response_model=Page[DeliveryView], responses=RESOURCE_RESPONSES)
-def list_deliveries(webhook_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """What a webhook was told in the last 30 days, newest first."""
+def list_webhook_deliveries(webhook_id: str, request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
+    """List the deliveries of a webhook in the last 30 days, newest first."""
     rows = service.list_deliveries(session, owner.owner_id, webhook_id, params.after, params.limit)
-    return respond(request, page([DeliveryView.of(row) for row in rows], params, f"{PATH}/{webhook_id}/deliveries"))
+    return respond(request, page([delivery_view(row) for row in rows], params, f"{PATH}/{webhook_id}/deliveries"))
 
 
 @router.get(DELIVERY_AT, response_model=DeliveryView, responses=RESOURCE_RESPONSES)
-def show_delivery(webhook_id: str, delivery_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
-    """One delivery: how often it was tried, and how that ended last."""
-    return respond(request, DeliveryView.of(DeliveryRepository(session, owner.owner_id, webhook_id).get(delivery_id)))
+def get_webhook_delivery(webhook_id: str, delivery_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Get a delivery: its attempts and the outcome of the last one."""
+    return respond(request, delivery_view(DeliveryRepository(session, owner.owner_id, webhook_id).get(delivery_id)))
 
 
 @router.post(f"{DELIVERY_AT}/replay", response_model=DeliveryView, responses=CREATION_RESPONSES)
-def replay(webhook_id: str, delivery_id: str, session: SessionDep, owner: OwnerDep) -> DeliveryView:
-    """Send a delivery again, under the same webhook-id."""
-    return DeliveryView.of(service.replay(session, owner.owner_id, webhook_id, delivery_id))
+def replay_webhook_delivery(webhook_id: str, delivery_id: str, session: SessionDep, owner: OwnerDep) -> DeliveryView:
+    """Send a delivery again, with the same webhook-id."""
+    return delivery_view(service.replay(session, owner.owner_id, webhook_id, delivery_id))
 
 
 def _with_secret(request: Request, webhook: Webhook, secret: str, *, status: int) -> Response:
-    view = WebhookView.of(webhook)
+    view = webhook_view(webhook)
     shown = WebhookWithSecret(**view.model_dump(), secret=secret)
     request.state.replay_body = shown.model_copy(update={"secret": None}).model_dump_json().encode()
     headers = {"Cache-Control": "no-store"} | ({"Location": view.links["self"]} if status == 201 else {})

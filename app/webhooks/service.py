@@ -1,4 +1,4 @@
-"""The rules of webhooks: which there may be, when their secrets change, and when something is sent again."""
+"""Webhooks: creation, change, rotation of secrets, test events and replay."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from app.db.models import Webhook, WebhookDelivery
 from app.db.webhook_events import TEST_EVENT, add_deliveries
 from app.errors import Conflict, InvalidInput
 from app.settings import Settings
-from app.webhooks.addresses import UnfitUrl, read_url
+from app.webhook_security.addresses import InvalidUrl, read_url
+from app.webhook_security.signing import new_salt, secret_digest, secret_of
 from app.webhooks.repository import DeliveryRepository, WebhookRepository
-from app.webhooks.schemas import WebhookCreate, WebhookUpdate
-from app.webhooks.signing import digest_of, new_salt, secret_of
+from iis_schemas.webhooks import WebhookCreate, WebhookUpdate
 
 MAX_WEBHOOKS = 20
 PREVIOUS_SECRET_SIGNS = timedelta(hours=24)
 
 
 def create_webhook(session: Session, owner_id: str, request: WebhookCreate, settings: Settings) -> tuple[Webhook, str]:
-    """Add a webhook; returns it with its secret, which nobody is shown again.
+    """Add a webhook; returns it with its secret, which is not shown again.
 
     Raises
     ------
@@ -42,12 +42,12 @@ def create_webhook(session: Session, owner_id: str, request: WebhookCreate, sett
     secret = _renew_secret(webhook, settings)
     webhooks = WebhookRepository(session, owner_id)
     if webhooks.count_alone() >= MAX_WEBHOOKS:
-        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks, which is as many as there may be; delete one first.", code="too_many_webhooks")
+        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks, the most that are allowed; delete one first.", code="too_many_webhooks")
     return webhooks.add(webhook), secret
 
 
 def update_webhook(session: Session, owner_id: str, webhook_id: str, request: WebhookUpdate, settings: Settings) -> Webhook:
-    """Change what the request names. Enabled again, a webhook is as one that never failed.
+    """Change the fields that the request names. Enabling a webhook resets its failures.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def update_webhook(session: Session, owner_id: str, webhook_id: str, request: We
 
 
 def rotate_secret(session: Session, owner_id: str, webhook_id: str, settings: Settings) -> tuple[Webhook, str]:
-    """Give a webhook another secret; the one before signs too for a day, so that the receiver can change over."""
+    """Replace the secret of a webhook; for a day the previous one signs too."""
     webhook = WebhookRepository(session, owner_id).get(webhook_id, for_update=True)
     webhook.previous_salt, webhook.previous_expires_at = webhook.secret_salt, datetime.now(UTC) + PREVIOUS_SECRET_SIGNS
     secret = _renew_secret(webhook, settings)
@@ -76,7 +76,7 @@ def rotate_secret(session: Session, owner_id: str, webhook_id: str, settings: Se
 
 
 def send_test(session: Session, owner_id: str, webhook_id: str) -> WebhookDelivery:
-    """Tell a webhook something of no consequence, whatever its filter.
+    """Send a test event to a webhook, whatever its filter.
 
     Raises
     ------
@@ -92,13 +92,13 @@ def send_test(session: Session, owner_id: str, webhook_id: str) -> WebhookDelive
 
 
 def list_deliveries(session: Session, owner_id: str, webhook_id: str, after: str | None, limit: int) -> Sequence[WebhookDelivery]:
-    """What a webhook was told, newest first, and one more than `limit`."""
+    """The deliveries of a webhook, newest first, one more than `limit`."""
     WebhookRepository(session, owner_id).get(webhook_id)
     return DeliveryRepository(session, owner_id, webhook_id).of_webhook(after=after, limit=limit)
 
 
 def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -> WebhookDelivery:
-    """Send a delivery again, now, whatever became of it; the receiver knows it by the same webhook-id.
+    """Send a delivery again, whatever its state, with the same webhook-id.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -
     now = datetime.now(UTC)
     if delivery.lease_token is not None and delivery.next_attempt_at is not None and delivery.next_attempt_at > now:
         raise Conflict(
-            "This delivery is being sent just now; look at how that ends first.", code="delivery_in_flight", retry_after_seconds=5
+            "This delivery is being sent now; try again when the attempt has ended.", code="delivery_in_flight", retry_after_seconds=5
         )
     delivery.state, delivery.attempts, delivery.lease_token = "pending", 0, None
     delivery.next_attempt_at, delivery.finished_at = now, None
@@ -122,14 +122,14 @@ def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -
 def _checked(url: str, settings: Settings) -> str:
     try:
         return read_url(url, settings.webhook_allowed_networks, allow_http=settings.webhook_allow_http).url
-    except UnfitUrl as unfit:
+    except InvalidUrl as unfit:
         raise InvalidInput(str(unfit), code="unfit_url", param="url") from unfit
 
 
 def _renew_secret(webhook: Webhook, settings: Settings) -> str:
     webhook.secret_salt = new_salt()
     secret = secret_of(webhook.secret_salt, settings)
-    webhook.secret_digest = digest_of(secret)
+    webhook.secret_digest = secret_digest(secret)
     return secret
 
 

@@ -1,1 +1,1 @@
-"""Networks: one interface, a factory, and how each family reads its checkpoint."""
+"""Backbones f: one interface, a factory, and a loader for each family of networks (timm, torchvision, open_clip, ONNX)."""

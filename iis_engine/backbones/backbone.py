@@ -1,4 +1,4 @@
-"""f: what every backbone offers, and the one door through which each is loaded. The families are built in their own modules."""
+"""Interface of a backbone f: preprocessing, representation, feature map. `factory` loads one; each family has its own module."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from iis_engine.backbones.preprocessing import ImageTransform
 
 
 class Backbone(ABC):
-    """A network up to its pooled representation, f: image -> R^d, with its own preprocessing.
+    """A network up to its pooled representation, f: image -> R^d (METHOD §1), with its own preprocessing.
 
     Attributes
     ----------
     num_features : d
-    transform : how images become the network's input
-    device : where the network computes
+    transform : preprocessing of images
+    device : device of the representation
     digest : sha256 over the weights in use, the architecture, its arguments, the layer and the preprocessing
     """
 
@@ -39,39 +39,44 @@ class Backbone(ABC):
         return self.transform.input_size
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """The network's own preprocessing of an upright RGB image: (channels, H, W) float32."""
+        """Resize, crop and normalise an upright RGB image -> (channels, H, W) float32."""
         return self.normalize(self.transform.pixels(image))
 
     def preprocess_element(self, crop: Image.Image) -> Tensor:
-        """A visual element, resized whole to the input size: (channels, H, W) float32."""
-        return self.normalize(self.transform.whole_pixels(crop))
+        """Resize a visual element to the input size without cropping, and normalise it -> (channels, H, W) float32."""
+        return self.normalize(self.transform.uncropped_pixels(crop))
 
     def normalize(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """(H, W, channels) uint8 -> (channels, H, W) float32."""
+        """Normalise pixels (H, W, channels) uint8 -> (channels, H, W) float32."""
         return self.transform.normalize(torch.tensor(pixels)[None])[0]
 
     @abstractmethod
     def embed(self, batch: Tensor) -> Tensor:
-        """f of preprocessed images, (n, channels, H, W) float32 on any device -> (n, d) float32 on `device`."""
+        """Compute f of preprocessed images (n, channels, H, W) float32 on any device -> (n, d) float32 on `device`."""
 
     @abstractmethod
     def feature_map(self, batch: Tensor) -> Tensor | None:
-        """(n, d, h, w) float32 whose mean over (h, w) is `embed(batch)`; None where the network does not end in average pooling."""
+        """Compute the map (n, d, h, w) float32 whose mean over (h, w) is `embed(batch)`; None without a final average pooling."""
 
     def token_map(self, batch: Tensor) -> Tensor | None:
-        """(n, d, h, w) float32, the representation read at each place on its own; None where the network offers no such reading.
+        """Compute the representation at each position (n, d, h, w) float32; None where the network has no spatial positions.
 
-        A proxy of what `feature_map` gives exactly: its mean is not the representation.
+        A proxy of `feature_map`: its mean over (h, w) is not the representation.
         """
         return None
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What was loaded, as JSON-ready values: num_features, input_size, preprocessing, parameter_count, architecture and more."""
+        """Return JSON-ready values: architecture, num_features, input_size, preprocessing, parameter_count, feature_map, notes."""
 
 
 def representation_digest(parts: Iterable[bytes], settings: dict[str, Any]) -> str:
-    """sha256 over weight bytes and the JSON of all settings that decide the representation."""
+    """Hash the JSON of all settings that determine the representation, then each part's sha256.
+
+    Parameters
+    ----------
+    parts : weights as bytes, in a fixed order
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for part in parts:
         digest.update(hashlib.sha256(part).digest())

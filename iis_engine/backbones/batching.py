@@ -1,4 +1,4 @@
-"""Rows in batches that fit into memory: halved for good whenever it runs out. What is computed on a batch is the caller's."""
+"""Compute in batches; halve the batch size permanently when memory runs out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,25 @@ _ALLOCATION_FAILURES = ("DefaultCPUAllocator", "can't allocate memory", "not eno
 
 @dataclass
 class Batches:
-    """Batches of at most `size` rows; `too_large` is the sentence for the case that not even one row fits."""
+    """Batches of at most `size` rows.
+
+    Attributes
+    ----------
+    size : current batch size; halved when memory runs out
+    failure_message : message of the `OutOfMemory` error if a single row does not fit
+    """
 
     size: int
-    too_large: str
+    failure_message: str
 
     def each(self, compute: Callable[[slice], Tensor], count: int) -> Iterator[Tensor]:
-        """Yield `compute(rows)` for slices that together cover 0..count-1."""
+        """Yield `compute(rows)` for consecutive slices that cover 0..count-1.
+
+        Raises
+        ------
+        OutOfMemory
+            If a single row does not fit into memory.
+        """
         done = 0
         while done < count:
             rows = slice(done, min(count, done + self.size))
@@ -31,7 +43,7 @@ class Batches:
                 if not is_out_of_memory(error):
                     raise
                 if self.size == 1:
-                    raise OutOfMemory(self.too_large) from error
+                    raise OutOfMemory(self.failure_message) from error
                 self.size = max(1, self.size // 2)
                 if torch.cuda.is_initialized():
                     torch.cuda.empty_cache()
@@ -41,5 +53,5 @@ class Batches:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether torch, or Python, raised this for want of memory on any device."""
+    """Whether torch or Python raised the error because memory ran out, on any device."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in _ALLOCATION_FAILURES)

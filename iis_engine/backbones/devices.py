@@ -1,4 +1,4 @@
-"""Where the engine computes. No networks and no images, so that features are scored without loading either."""
+"""Choose the torch device. Imports no network library, so that ready features are scored without loading one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from iis_engine.errors import SettingError
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """`auto` (the first CUDA device if there is one), `cpu` or `cuda` as a torch device.
+    """Return the torch device for `auto` (CUDA if available), `cpu` or `cuda`.
 
     Raises
     ------
     SettingError
-        For another name, or for `cuda` on a machine without.
+        For another name, or for `cuda` on a machine without a CUDA device.
     """
     if device not in {"auto", "cpu", "cuda"}:
         raise SettingError(f"{device!r} is not a device; write auto, cpu or cuda.", param="device")

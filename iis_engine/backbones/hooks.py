@@ -1,4 +1,4 @@
-"""Values inside a running network: tapped by hooks while it computes, and pooled. What is tapped is decided elsewhere."""
+"""Capture the inputs and outputs of submodules with forward hooks, and average them over positions."""
 
 from __future__ import annotations
 
@@ -13,63 +13,74 @@ from iis_engine.errors import ArchitectureError
 
 
 @contextmanager
-def output_of(module: nn.Module, name: str) -> Generator[list[Tensor]]:
-    """While it is open, each output of the submodule `name` is appended to the list it gives.
+def capture_output(module: nn.Module, name: str) -> Generator[list[Tensor]]:
+    """Append each output of the submodule `name` to the yielded list, as long as the context is open.
 
     Raises
     ------
     ArchitectureError
-        On leaving, if nothing reached the submodule; and from the forward pass, if its output is no tensor.
+        On exit if no forward pass reached the submodule; in the forward pass if its output is not a tensor.
     """
-    seen: list[Tensor] = []
+    captured: list[Tensor] = []
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, (tuple, list)) and output else output
         if not isinstance(first, Tensor):
-            raise ArchitectureError(f"The layer {name!r} yields no tensor; name another layer.", code="layer_unknown", param="layer")
-        seen.append(first)
+            raise ArchitectureError(
+                f"The output of the layer {name!r} is not a tensor; name another layer.", code="layer_unknown", param="layer"
+            )
+        captured.append(first)
 
-    with _hooked(module.get_submodule(name).register_forward_hook(hook)):
-        yield seen
-    _require_reached(seen, name)
+    with _removing(module.get_submodule(name).register_forward_hook(hook)):
+        yield captured
+    _require_reached(captured, name)
 
 
 @contextmanager
-def input_of(module: nn.Module, name: str) -> Generator[list[Tensor]]:
-    """While it is open, the first input of each call of the submodule `name` is appended to the list it gives; refuses as `output_of`."""
-    seen: list[Tensor] = []
+def capture_input(module: nn.Module, name: str) -> Generator[list[Tensor]]:
+    """Append the first input of each call of the submodule `name` to the yielded list, as long as the context is open.
+
+    Raises
+    ------
+    ArchitectureError
+        On exit if no forward pass reached the submodule.
+    """
+    captured: list[Tensor] = []
 
     def hook(_module: nn.Module, inputs: Any) -> None:
-        seen.append(cast(Tensor, inputs[0]))
+        captured.append(cast(Tensor, inputs[0]))
 
-    with _hooked(module.get_submodule(name).register_forward_pre_hook(hook)):
-        yield seen
-    _require_reached(seen, name)
+    with _removing(module.get_submodule(name).register_forward_pre_hook(hook)):
+        yield captured
+    _require_reached(captured, name)
 
 
 def pooled(output: Tensor) -> Tensor:
-    """One vector per image: the mean over positions of a map (n, d, h, w) or (n, h, w, d) or of tokens (n, t, d)."""
+    """Average a map (n, d, h, w) or (n, h, w, d), or tokens (n, t, d), over positions -> (n, d); a matrix is returned as it is."""
     if output.ndim == 4:
         return channels_first(output).mean((2, 3))
     return output.mean(1) if output.ndim == 3 else output
 
 
 def channels_first(output: Tensor) -> Tensor:
-    """Some transformers put channels last; their maps are told by two equal middle sides beside an unequal last one."""
+    """Return a map as (n, d, h, w).
+
+    Some transformers output (n, h, w, d), recognised by two equal middle sizes and a different last one.
+    """
     _, second, third, last = output.shape
     return output.permute(0, 3, 1, 2) if second == third != last else output
 
 
 @contextmanager
-def _hooked(handle: torch.utils.hooks.RemovableHandle) -> Generator[None]:
+def _removing(handle: torch.utils.hooks.RemovableHandle) -> Generator[None]:
     try:
         yield
     finally:
         handle.remove()
 
 
-def _require_reached(seen: list[Tensor], name: str) -> None:
-    if not seen:
+def _require_reached(captured: list[Tensor], name: str) -> None:
+    if not captured:
         raise ArchitectureError(
-            f"A forward pass does not reach the layer {name!r}; name another layer.", code="layer_unknown", param="layer"
+            f"The forward pass does not reach the layer {name!r}; name another layer.", code="layer_unknown", param="layer"
         )

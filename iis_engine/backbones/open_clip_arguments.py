@@ -1,7 +1,7 @@
-"""The arguments that describe an open_clip network, and what each may be. Networks are built elsewhere.
+"""Check the arguments of an open_clip network against a list of allowed names, types and ranges.
 
-The names are those of `open_clip.create_model` and of the fields of its CLIPVisionCfg and CLIPTextCfg; fields that fetch weights, name
-things on a hub, or change what a tower returns are not among them.
+The names are those of `open_clip.create_model` and of the fields of its CLIPVisionCfg and CLIPTextCfg, without those that download
+weights, refer to a hub or change the return type of a tower.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, cast
 
+from iis_engine.backbones.architecture_errors import suggestion
 from iis_engine.errors import ArchitectureError
 
-WHOLE_NUMBERS_UP_TO = 1_000_000
+_COUNT_MAX = 1_000_000
 
 _Rule = tuple[Callable[[object], bool], str]
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= WHOLE_NUMBERS_UP_TO
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _COUNT_MAX
 
 
 def _is_number(value: object) -> bool:
@@ -41,15 +41,15 @@ def _object_of(name: str, rule: _Rule) -> _Rule:
     def check(value: object) -> bool:
         return isinstance(value, Mapping) and all(key == name and rule[0](one) for key, one in cast("Mapping[Any, object]", value).items())
 
-    return check, f"an object with nothing but {name}, {rule[1]}"
+    return check, f"an object with the only key {name}, {rule[1]}"
 
 
 def _either(first: _Rule, second: _Rule) -> _Rule:
     return (lambda value: first[0](value) or second[0](value)), f"{first[1]} or {second[1]}"
 
 
-_COUNT: _Rule = (_is_count, f"a whole number from 1 to {WHOLE_NUMBERS_UP_TO:,}")
-_TOKEN: _Rule = (lambda value: value == 0 or _is_count(value), f"a whole number from 0 to {WHOLE_NUMBERS_UP_TO:,}")
+_COUNT: _Rule = (_is_count, f"a whole number from 1 to {_COUNT_MAX:,}")
+_TOKEN: _Rule = (lambda value: value == 0 or _is_count(value), f"a whole number from 0 to {_COUNT_MAX:,}")
 _NUMBER: _Rule = (_is_number, "a number")
 _SWITCH: _Rule = (lambda value: isinstance(value, bool), "true or false")
 _NAME: _Rule = (lambda value: isinstance(value, str), "a name")
@@ -67,7 +67,7 @@ _TRANSFORMER: dict[str, _Rule] = {
     "block_type": _either(_NAME, _NULL),
     **dict.fromkeys(("qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"), _SWITCH),
 }
-VISION_FIELDS: dict[str, _Rule] = {
+_VISION_FIELDS: dict[str, _Rule] = {
     **_TRANSFORMER,
     "layers": _either(_COUNT, (_list_of_counts(4), "a list of four such")),
     "head_width": _COUNT,
@@ -86,7 +86,7 @@ VISION_FIELDS: dict[str, _Rule] = {
     "timm_drop": _NUMBER,
     "timm_drop_path": _either(_NUMBER, _NULL),
 }
-TEXT_FIELDS: dict[str, _Rule] = {
+_TEXT_FIELDS: dict[str, _Rule] = {
     **_TRANSFORMER,
     "context_length": _COUNT,
     "vocab_size": _COUNT,
@@ -110,34 +110,37 @@ _ARGUMENTS: dict[str, _Rule] = {
 }
 OPEN_CLIP_ARGUMENTS = frozenset(_ARGUMENTS)
 TEXT_ARGUMENTS = frozenset({"text_cfg", "force_context_length"})
-"""Arguments that leave the image tower as it is."""
-_OVERRIDDEN = {"force_image_size": "vision_cfg", "force_patch_dropout": "vision_cfg", "force_context_length": "text_cfg"}
+"""Arguments that do not change the image tower."""
+_OVERRIDES = {"force_image_size": "vision_cfg", "force_patch_dropout": "vision_cfg", "force_context_length": "text_cfg"}
 
 
-def check_open_clip_arguments(arguments: Mapping[str, Any], title: str) -> None:
-    """Refuse arguments that open_clip does not know, and values that are none of theirs.
+def check_argument_values(arguments: Mapping[str, Any], title: str) -> None:
+    """Check each argument's name and value.
+
+    Parameters
+    ----------
+    title : name of the network in the message
 
     Raises
     ------
     ArchitectureError
-        Naming the argument or the field of an object, and what it may be.
+        For an unknown name, with similar ones, or a value of the wrong type or range. The message names the argument or field.
     """
     _check(arguments, _ARGUMENTS, title, "argument", "")
-    _check(arguments.get("vision_cfg", {}), VISION_FIELDS, title, "field", "vision_cfg.")
-    _check(arguments.get("text_cfg", {}), TEXT_FIELDS, title, "field", "text_cfg.")
-    for argument, inside in _OVERRIDDEN.items():
+    _check(arguments.get("vision_cfg", {}), _VISION_FIELDS, title, "field", "vision_cfg.")
+    _check(arguments.get("text_cfg", {}), _TEXT_FIELDS, title, "field", "text_cfg.")
+    for argument, inside in _OVERRIDES.items():
         if argument in arguments and inside in arguments:
             field = argument.removeprefix("force_")
-            raise ArchitectureError(f"Give {inside}.{field} in place of {argument}: {inside} describes the whole tower.", param="arguments")
+            raise ArchitectureError(f"{inside} configures the whole tower; give {inside}.{field} instead of {argument}.", param="arguments")
 
 
 def _check(values: Mapping[str, Any], rules: Mapping[str, _Rule], title: str, kind: str, prefix: str) -> None:
     for name, value in values.items():
         if name not in rules:
-            close = get_close_matches(name, rules, n=4, cutoff=0.5)
-            hint = f" Near it: {', '.join(prefix + one for one in close)}." if close else ""
-            raise ArchitectureError(f"{title} has no {kind} {prefix + name!r}.{hint}", param="arguments")
-        allowed, words = rules[name]
-        if not allowed(value):
-            sent = json.dumps(value, default=str)[:80]
-            raise ArchitectureError(f"The {kind} {prefix}{name} of {title} must be {words}; it is {sent}.", param="arguments")
+            similar = suggestion(name, rules, prefix=prefix)
+            raise ArchitectureError(f"{title} has no {kind} {prefix + name!r}{similar}.", param="arguments")
+        is_allowed, description = rules[name]
+        if not is_allowed(value):
+            given = json.dumps(value, default=str)[:80]
+            raise ArchitectureError(f"The {kind} {prefix}{name} of {title} must be {description}; it is {given}.", param="arguments")

@@ -1,4 +1,4 @@
-"""From an RGB image to a network's input: resize, crop, scale. Which numbers a network wants is decided where it is built."""
+"""Preprocess RGB images for a network: resize, crop, normalise; apply a request's overrides."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """How one network wants its images.
+    """Preprocessing of one network.
 
     Attributes
     ----------
     input_size : height, width in pixels
-    resize_size : height, width that the image is resized to before the crop; `center` brings the short side to it and crops what
-        sticks out, `squash` ignores the aspect ratio, `border` brings the long side to it and pads with `fill`
-    channels : 3, or 1 for networks of grey images
+    resize_size : height, width of the resized image before the crop; `center` fits the short side to it and crops the centre, `squash`
+        ignores the aspect ratio, `border` fits the long side to it and pads with `fill`
     mean, std : one number per channel, for pixel values in 0..1
+    interpolation : bilinear, bicubic or nearest
+    fill : RGB colour of the padding, 0..255
+    channels : 3, or 1 for networks of grey images
     """
 
     input_size: tuple[int, int]
@@ -48,28 +50,28 @@ class ImageTransform:
     channels: int = 3
 
     def describe(self) -> dict[str, Any]:
-        """The numbers as JSON-ready values."""
+        """Return all attributes as JSON-ready values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Resize and crop an RGB image: (H, W, channels) uint8.
+        """Resize and crop an RGB image -> (H, W, channels) uint8.
 
         Raises
         ------
         DataError
-            For an image so long and thin that it has more than `PIXEL_LIMIT` pixels, or none, once it is resized.
+            For an extreme aspect ratio: the resized image would have more than `PIXEL_LIMIT` pixels, or none.
         """
         if (image.height, image.width) == self.input_size == self.resize_size:
-            return self._bytes(self._in_colours(image))
-        self.refuse_thin(image)
-        return self._bytes(self._geometry(self._in_colours(image)))
+            return self._to_array(self._to_channels(image))
+        self.require_resizable(image)
+        return self._to_array(self._resize_and_crop(self._to_channels(image)))
 
-    def whole_pixels(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Resize an RGB image to the input size and crop nothing, which is how visual elements are seen (METHOD §2)."""
-        return self._bytes(self._squash(self._in_colours(image)))
+    def uncropped_pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Resize an RGB image to the input size without cropping -> (H, W, channels) uint8, as for visual elements (METHOD §2)."""
+        return self._to_array(self._squash(self._to_channels(image)))
 
-    def refuse_thin(self, image: Image.Image) -> None:
-        """Raise the DataError of `pixels`, if it would raise one, without resizing anything."""
+    def require_resizable(self, image: Image.Image) -> None:
+        """Raise the DataError of `pixels` without resizing the image."""
         if self.crop_mode == "squash":
             return
         ratios = image.height / self.resize_size[0], image.width / self.resize_size[1]
@@ -77,21 +79,21 @@ class ImageTransform:
         width, height = round(image.width / ratio), round(image.height / ratio)
         if not 0 < width * height <= PIXEL_LIMIT:
             raise DataError(
-                f"An image of {image.width} x {image.height} pixels becomes {width} x {height} when it is resized, which is nothing or "
-                f"more than the {PIXEL_LIMIT:,} pixels allowed; crop it to a less extreme shape.",
+                f"An image of {image.width} x {image.height} pixels becomes {width} x {height} when it is resized, which is empty or "
+                f"more than the {PIXEL_LIMIT:,} pixels allowed; crop it to a less extreme aspect ratio.",
                 code="image_unreadable",
             )
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """(n, H, W, channels) uint8 -> (n, channels, H, W) float32, (value / 255 - mean) / std, on the same device."""
+        """Compute (value / 255 - mean) / std: (n, H, W, channels) uint8 -> (n, channels, H, W) float32 on the same device."""
         scale, shift = (constant.to(pixels.device) for constant in self._affine)
         return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(scale).add_(shift)
 
-    def _in_colours(self, image: Image.Image) -> Image.Image:
+    def _to_channels(self, image: Image.Image) -> Image.Image:
         mode = "L" if self.channels == 1 else "RGB"
         return image if image.mode == mode else image.convert(mode)
 
-    def _bytes(self, image: Image.Image) -> NDArray[np.uint8]:
+    def _to_array(self, image: Image.Image) -> NDArray[np.uint8]:
         pixels = np.asarray(image, dtype=np.uint8)
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
@@ -109,7 +111,7 @@ class ImageTransform:
         return cast(transforms.InterpolationMode, str_to_interp_mode(self.interpolation))
 
     @cached_property
-    def _geometry(self) -> Callable[[Image.Image], Image.Image]:
+    def _resize_and_crop(self) -> Callable[[Image.Image], Image.Image]:
         if self.crop_mode == "border":
             fill = self.fill[0] if self.channels == 1 else self.fill
             resize = ResizeKeepRatio(list(self.resize_size), interpolation=self.interpolation, longest=1.0)
@@ -124,48 +126,48 @@ class ImageTransform:
 
 
 def scaled_size(input_size: tuple[int, int], crop_pct: float) -> tuple[int, int]:
-    """The size to resize to so that a crop of `input_size` keeps `crop_pct` of each side."""
+    """Return the resize size (height, width) at which a crop of `input_size` keeps `crop_pct` of each side."""
     height, width = input_size
     return math.floor(height / crop_pct), math.floor(width / crop_pct)
 
 
-def override(own: ImageTransform, wanted: Preprocessing) -> ImageTransform:
-    """The architecture's own transform with what the request asks for put in its place.
+def override(own: ImageTransform, requested: Preprocessing) -> ImageTransform:
+    """Return the architecture's own transform with the requested values in place of its own.
 
     A new input size keeps the architecture's ratio between resize and crop. For one channel, three means are averaged.
 
     Raises
     ------
     ArchitectureError
-        For a size, a crop share or a deviation that no image can be brought to, and for an unknown interpolation.
+        For an input size, crop share or deviation out of range, and for an unknown interpolation.
     """
-    if wanted.input_size is not None and not 1 <= wanted.input_size <= 4096:
-        raise ArchitectureError(f"input_size must lie between 1 and 4096 pixels; it is {wanted.input_size}.", param="preprocessing")
-    if wanted.crop_pct is not None and not 0.1 <= wanted.crop_pct <= 1:
-        raise ArchitectureError(f"crop_pct must lie between 0.1 and 1; it is {wanted.crop_pct}.", param="preprocessing")
-    if wanted.interpolation is not None and wanted.interpolation not in INTERPOLATIONS:
+    if requested.input_size is not None and not 1 <= requested.input_size <= 4096:
+        raise ArchitectureError(f"input_size must lie between 1 and 4096 pixels; it is {requested.input_size}.", param="preprocessing")
+    if requested.crop_pct is not None and not 0.1 <= requested.crop_pct <= 1:
+        raise ArchitectureError(f"crop_pct must lie between 0.1 and 1; it is {requested.crop_pct}.", param="preprocessing")
+    if requested.interpolation is not None and requested.interpolation not in INTERPOLATIONS:
         raise ArchitectureError(
-            f"There is no interpolation {wanted.interpolation!r}; choose one of {', '.join(INTERPOLATIONS)}.", param="preprocessing"
+            f"{requested.interpolation!r} is not an interpolation; choose one of {', '.join(INTERPOLATIONS)}.", param="preprocessing"
         )
-    if wanted.std is not None and min(wanted.std) <= 0:
-        raise ArchitectureError(f"Every std must be above 0; they are {list(wanted.std)}.", param="preprocessing")
-    size = own.input_size if wanted.input_size is None else (wanted.input_size, wanted.input_size)
-    if wanted.crop_pct is not None:
-        resize = scaled_size(size, wanted.crop_pct)
+    if requested.std is not None and min(requested.std) <= 0:
+        raise ArchitectureError(f"Every std must be above 0; they are {list(requested.std)}.", param="preprocessing")
+    size = own.input_size if requested.input_size is None else (requested.input_size, requested.input_size)
+    if requested.crop_pct is not None:
+        resize = scaled_size(size, requested.crop_pct)
     else:
         resize = (round(own.resize_size[0] * size[0] / own.input_size[0]), round(own.resize_size[1] * size[1] / own.input_size[1]))
     return replace(
         own,
         input_size=size,
         resize_size=resize,
-        mean=for_channels(wanted.mean or own.mean, own.channels),
-        std=for_channels(wanted.std or own.std, own.channels),
-        interpolation=wanted.interpolation or own.interpolation,
+        mean=for_channels(requested.mean or own.mean, own.channels),
+        std=for_channels(requested.std or own.std, own.channels),
+        interpolation=requested.interpolation or own.interpolation,
     )
 
 
 def for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """Per-channel constants for a network of `channels` channels: as they are, or their average for grey images."""
+    """Return one constant per channel: the values as floats, or their mean for a network of one channel."""
     if channels == 1:
         return (sum(values) / len(values),)
     return tuple(float(value) for value in values)

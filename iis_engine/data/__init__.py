@@ -1,1 +1,1 @@
-"""Data sets on disk, in archives and on the Hub, and the images in them."""
+"""Image data sets: archives, class folders, the Hugging Face Hub, and image decoding."""

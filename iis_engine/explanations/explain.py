@@ -1,4 +1,4 @@
-"""Why a predictor says what it says of one sample: contributions, faithfulness, counterfactual, interventions. Where: `heatmaps`."""
+"""Explanation of one prediction: contributions, faithfulness, counterfactual and interventions (METHOD §4)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from iis_engine.scoring.predictor import Predictor
 RANDOM_ORDERS = 32
 MOST_COUNTS = 30
 MOST_CHANGES = 1000
-LARGEST_CHANGE = 1e6  # activations are standardised; far beyond, logits overflow and probabilities are no numbers
+LARGEST_CHANGE = 1e6  # activations are standardised; far larger values overflow the logits
 TOP_CLASSES = 5
-ROUNDING = 1e-12  # of sums of logits: what lies within it may be a tie
+ROUNDING = 1e-12  # of sums of logits: a smaller margin may be a tie
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a head says of one sample.
+    """Prediction of a head for one sample.
 
     Attributes
     ----------
-    label, probability : its class
-    top : (label, probability) of the likeliest classes, likeliest first
+    label, probability : of the predicted class
+    top : (label, probability) of up to `TOP_CLASSES` classes, most probable first
     """
 
     label: int
@@ -39,13 +39,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Probability of the explained class when concepts are taken away, or alone kept (METHOD §4).
+    """Probability of the explained class after deleting the top-m concepts, or keeping only them (METHOD §4).
 
     Attributes
     ----------
-    counts : numbers m of concepts, rising from 0 to all that are kept
-    deletion, sufficiency : after deleting the m most important ones, and when only these are kept
-    deletion_random, sufficiency_random : the same in random orders of the kept concepts, mean over `RANDOM_ORDERS` of them
+    counts : numbers m of concepts, rising from 0 to k
+    deletion, sufficiency : probabilities after deleting the m most important concepts, and with only these
+    deletion_random, sufficiency_random : the same for random orders of the kept concepts, mean over `RANDOM_ORDERS`
     """
 
     counts: tuple[int, ...]
@@ -57,7 +57,7 @@ class Faithfulness:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """The fewest concepts whose removal changes the prediction, and to what."""
+    """The smallest set of concepts whose removal changes the prediction, and the new prediction."""
 
     removed: tuple[int, ...]
     label: int
@@ -66,12 +66,12 @@ class Counterfactual:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The concepts behind one prediction; its curves and its counterfactual are computed when they are asked for.
+    """Contributions of the concepts to one prediction; faithfulness and counterfactual are computed on first use.
 
     Attributes
     ----------
-    verdict : of the predictor
-    contrast : the class that `contributions` set the predicted one against; None for all classes together
+    prediction : of the predictor
+    contrast : the class against which `contributions` are; None for the mean over all classes
     activations : (M,) float64, sparse
     contributions : (M,) float64; with `bias` they add up to `logit`
     logit : the centred logit of the predicted class, or its difference to that of `contrast`
@@ -87,27 +87,27 @@ class Explanation:
 
     @cached_property
     def faithfulness(self) -> Faithfulness:
-        """How the prediction's probability depends on the concepts that carry it."""
+        """Deletion and sufficiency curves of the predicted class."""
         return faithfulness(self.predictor, self.activations, self.prediction.label, self.contributions)
 
     @cached_property
     def counterfactual(self) -> Counterfactual | None:
-        """The fewest concepts without which another class would be predicted."""
+        """The smallest set of concepts without which another class is predicted; None without any."""
         return counterfactual(self.predictor, self.activations, self.prediction.label)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What to do to sparse activations, concept by concept: set to a value, or multiply; suppressing is setting to zero."""
+    """Interventions on sparse activations by concept: values to set, and factors to multiply by; suppression sets zero."""
 
     set: Mapping[int, float]
     scale: Mapping[int, float]
 
 
 def prediction_of(probabilities: Tensor) -> Prediction:
-    """The verdict that probabilities (C,) amount to; equal ones go to the lower label."""
-    found = torch.argsort(probabilities, descending=True, stable=True)[:TOP_CLASSES].tolist()
-    top = tuple((label, float(probabilities[label])) for label in found)
+    """The prediction of probabilities (C,); ties go to the lower label."""
+    order = torch.argsort(probabilities, descending=True, stable=True)[:TOP_CLASSES].tolist()
+    top = tuple((label, float(probabilities[label])) for label in order)
     return Prediction(*top[0], top)
 
 
@@ -125,7 +125,7 @@ def explain(predictor: Predictor, activations: Tensor, *, contrast: int | None =
     Raises
     ------
     SettingError
-        When `contrast` is the predicted class, or none of the classes.
+        When `contrast` is the predicted class, or not a class.
     """
     sparse = _kept_only(predictor, activations)
     logits = predictor.logits(sparse.unsqueeze(0))[0]
@@ -135,13 +135,21 @@ def explain(predictor: Predictor, activations: Tensor, *, contrast: int | None =
         _require_other(predictor, prediction.label, contrast)
         weights, bias = weights - predictor.weights[:, contrast], bias - predictor.bias[contrast]
     contributions = weights * sparse
-    return Explanation(predictor, prediction, contrast, sparse, contributions, float(bias), float(contributions.sum() + bias))
+    return Explanation(
+        predictor=predictor,
+        prediction=prediction,
+        contrast=contrast,
+        activations=sparse,
+        contributions=contributions,
+        bias=float(bias),
+        logit=float(contributions.sum() + bias),
+    )
 
 
 def faithfulness(predictor: Predictor, sparse: Tensor, label: int, contributions: Tensor) -> Faithfulness:
-    """Deletion and sufficiency curves of the class `label`: concepts by falling contribution, beside random orders of the same ones.
+    """Deletion and sufficiency curves of the class `label`: concepts by falling contribution, and in random orders.
 
-    A deleted concept's activation becomes zero and no other takes its place.
+    The activation of a deleted concept becomes zero; no other concept replaces it.
 
     Parameters
     ----------
@@ -151,32 +159,37 @@ def faithfulness(predictor: Predictor, sparse: Tensor, label: int, contributions
     counts = _counts(len(kept))
     effects = sparse[kept].unsqueeze(1) * predictor.weights[kept]  # (k, C): what each concept adds to the centred logits
     effects, bias = effects - effects[:, label].unsqueeze(1), predictor.bias - predictor.bias[label]
-    ours = torch.argsort(contributions[kept], descending=True, stable=True)
+    by_contribution = torch.argsort(contributions[kept], descending=True, stable=True)
     generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([torch.randperm(len(kept), generator=generator) for _ in range(RANDOM_ORDERS)])
-    deletion, sufficiency = _curves(effects, bias, ours.unsqueeze(0), counts)
-    # A mean over orders that were drawn needs no more than float32, which takes a fifth of the time at a thousand classes.
+    deletion, sufficiency = _curves(effects, bias, by_contribution.unsqueeze(0), counts)
+    # A mean over random orders needs only float32, which takes a fifth of the time at a thousand classes.
     random = _curves(effects.float(), bias.float(), drawn, counts)
     curves = (deletion[0], random[0].double().mean(dim=0), sufficiency[0], random[1].double().mean(dim=0))
     return Faithfulness(tuple(counts), *(tuple(curve.tolist()) for curve in curves))
 
 
 def counterfactual(predictor: Predictor, sparse: Tensor, label: int) -> Counterfactual | None:
-    """The smallest set of concepts whose removal makes some other class win; None where no removal does.
+    """The smallest set of concepts whose removal changes the predicted class; None without any.
 
-    For a linear head the greedy set is the smallest one: for each other class c' the concepts with the largest
-    (W[c,j] - W[c',j]) · a_j are removed until the margin over c' is gone, and the class that needs fewest is taken.
+    For a linear head the greedy set is the smallest: for each other class c' the concepts with the largest
+    (W[c,j] - W[c',j]) · a_j are removed until the margin over c' is gone; the class with the smallest set is chosen.
+
+    Parameters
+    ----------
+    sparse : (M,) float64
+    label : the predicted class c
     """
     kept = sparse.nonzero().flatten()
     if not len(kept):
         return None
     weights, bias = predictor.weights, predictor.bias
     margins = (sparse[kept].unsqueeze(1) * (weights[kept, label].unsqueeze(1) - weights[kept])).T.contiguous()  # (C, k)
-    # Only one class's order is needed, and NumPy sorts values thirty times as fast as PyTorch sorts values and places.
+    # Only one class needs its order, and NumPy sorts values thirty times as fast as PyTorch sorts values with indices.
     ordered = -torch.from_numpy(np.sort(-margins.numpy(), axis=1))
     start = margins.sum(dim=1) + bias[label] - bias
     left = start.unsqueeze(1) - ordered.clamp_min(0).cumsum(dim=1)
-    needed = (left >= -ROUNDING).sum(dim=1)  # what is left never grows, so these are the removals that do not suffice
+    needed = (left >= -ROUNDING).sum(dim=1)  # margins never grow, so that these removals do not suffice
     needed[label] = len(kept)
     fewest = int(needed.min())
     if fewest == len(kept):
@@ -192,19 +205,19 @@ def counterfactual(predictor: Predictor, sparse: Tensor, label: int) -> Counterf
 
 
 def intervene(predictor: Predictor, activations: Tensor, changes: Changes) -> tuple[Tensor, Tensor]:
-    """Sparse activations (M,) before and after `changes`; feed both to `predictor.logits`.
+    """Sparse activations (M,) before and after interventions, as inputs of `predictor.logits`.
 
-    A concept that the threshold zeroed stays zero when it is multiplied; it can be set.
+    A concept that g_s zeroed stays zero when it is scaled; it can be set.
 
     Raises
     ------
     SettingError
-        For more than `MOST_CHANGES` changes, a concept that there is not, one that is changed twice, or a value that is not finite or
-        beyond `LARGEST_CHANGE`.
+        For more than `MOST_CHANGES` changes, an unknown concept, a concept changed twice, or a value that is not finite or exceeds
+        `LARGEST_CHANGE`.
     """
     count = len(changes.set) + len(changes.scale)
     if count > MOST_CHANGES:
-        raise SettingError(f"{count:,} concepts are to be changed; {MOST_CHANGES:,} at once are allowed.", code="too_many_changes")
+        raise SettingError(f"{count:,} concepts are changed; at most {MOST_CHANGES:,} are allowed at once.", code="too_many_changes")
     twice = sorted(changes.set.keys() & changes.scale.keys())
     if twice:
         raise SettingError(f"Concept {twice[0]} is changed twice; set it, suppress it or scale it.", code="concept_twice", param="set")
@@ -214,16 +227,16 @@ def intervene(predictor: Predictor, activations: Tensor, changes: Changes) -> tu
         for concept, value in values.items():
             require_concept(len(predictor.library), concept, param)
             if not abs(value) <= LARGEST_CHANGE:
-                meant = f"send one from {-LARGEST_CHANGE:,.0f} to {LARGEST_CHANGE:,.0f}"
-                raise SettingError(f"{value} is no number that concept {concept} can be given; {meant}.", param=param)
+                advice = f"send one from {-LARGEST_CHANGE:,.0f} to {LARGEST_CHANGE:,.0f}"
+                raise SettingError(f"{value} is not a valid activation or factor for concept {concept}; {advice}.", param=param)
             after[concept] = value if param == "set" else after[concept] * value
     return before, after
 
 
 def require_concept(concept_count: int, concept: int, param: str) -> None:
-    """Raise a SettingError for a number that names no concept."""
+    """Raise a SettingError unless `concept` is in 0..M-1."""
     if not 0 <= concept < concept_count:
-        raise SettingError(f"There is no concept {concept}; they are 0 to {concept_count - 1}.", code="concept_unknown", param=param)
+        raise SettingError(f"There is no concept {concept}; concepts are 0 to {concept_count - 1}.", code="concept_unknown", param=param)
 
 
 def class_label(class_names: Sequence[str], name: str, param: str) -> int:
@@ -249,11 +262,13 @@ def _require_other(predictor: Predictor, label: int, contrast: int) -> None:
         raise SettingError(f"There is no class {contrast}.", code="class_unknown", param="contrast")
     if contrast == label:
         name = predictor.class_names[label]
-        raise SettingError(f"{name} is the predicted class itself; contrast it with another.", code="contrast_predicted", param="contrast")
+        raise SettingError(
+            f"{name} is the predicted class itself; choose another class for the contrast.", code="contrast_predicted", param="contrast"
+        )
 
 
 def _counts(kept: int) -> list[int]:
-    """Every number up to a few, then growing steps, so that a curve has at most about `MOST_COUNTS` points."""
+    """Every number up to `MOST_COUNTS`, else about as many on a logarithmic scale."""
     if kept <= MOST_COUNTS:
         return list(range(kept + 1))
     spaced = torch.logspace(0, torch.log10(torch.tensor(float(kept))).item(), MOST_COUNTS, dtype=torch.float64).round().int().tolist()
@@ -261,11 +276,11 @@ def _counts(kept: int) -> list[int]:
 
 
 def _curves(effects: Tensor, bias: Tensor, orders: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Deletion and sufficiency (R, len(counts)) of one class in R orders of the concepts, all in one product.
+    """Deletion and sufficiency (R, len(counts)) of one class in R orders of the concepts.
 
     Parameters
     ----------
-    effects, bias : (k, C) and (C,), less those of the class, so that its probability is 1 / Σ exp
+    effects, bias : (k, C) and (C,), less those of the class, so that its probability is 1 / Σ exp(·)
     orders : (R, k) int64, permutations
     """
     kept = orders.shape[1]

@@ -1,4 +1,4 @@
-"""Where a concept is in an image: exact maps, token maps, occlusion, and their pictures. Which concepts count is decided elsewhere."""
+"""Heat maps of concepts over one image: exact maps, token maps, occlusion, and their overlays (METHOD §4)."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from iis_engine.libraries.library import RELATIVE_NOISE, ConceptLibrary
 
 Method = Literal["feature_map", "tokens", "occlusion"]
 OCCLUSION_CELLS = 7
-"""Cells along each side of the grid that is greyed out, one at a time; fewer in images of fewer pixels."""
+"""Cells along each side of the occlusion grid; fewer in images of fewer pixels."""
 OCCLUSION_BATCH = 16
 POSITIVE_RGB = (214, 39, 40)
 NEGATIVE_RGB = (31, 95, 168)
 OVERLAY_ALPHA_MAX = 190
-"""Of 255, so that the image shows through at the strongest place."""
+"""Of 255, so that the image stays visible everywhere."""
 
 _NOTES: dict[Method, str] = {
-    "feature_map": "Exact: the network averages over places, and the mean of these values is the activation that the head reads.",
-    "tokens": "An approximation: the network does not end in a mean over places; shown is what its last step makes of each place alone.",
-    "occlusion": "An approximation: the network offers no map of places; shown is how far the activation falls when a place is greyed out.",
+    "feature_map": "Exact: the network averages over positions, and the mean of these values is the activation that the head reads.",
+    "tokens": "Approximate: the network does not end in a mean over positions; the map shows its last step applied to each position alone.",
+    "occlusion": "Approximate: the network has no feature map; the map shows how far the activation falls when a region is greyed out.",
 }
 
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Where each of m concepts is in one image.
+    """Heat maps of m concepts over one image.
 
     Attributes
     ----------
-    values : (m, h, w) float32; above 0 where the image speaks for the concept
+    values : (m, h, w) float32; above 0 where the image raises the activation
     activations : (m,) float64, raw ⟨f(x), c⟩, before any normalisation over concepts
     method : feature_map, tokens or occlusion
-    exact : whether the mean of `values` over places is the activation
-    note : one sentence for people on how far the maps can be trusted
+    exact : whether the mean of `values` over positions is the activation
+    note : a sentence for users on how the maps are computed
     """
 
     values: Tensor
@@ -57,11 +57,11 @@ class HeatMaps:
 def heat_maps(backbone: Backbone, vectors: Tensor, image: Tensor) -> HeatMaps:
     """The heat maps of concepts over one image (METHOD §4).
 
-    Where the network averages its feature map F over places (u, v), the map is ⟨F(u, v), c⟩, whose mean is ⟨f(x), c⟩ since both are
+    Where the network averages its feature map F over positions (u, v), the map is ⟨F(u, v), c⟩, whose mean is ⟨f(x), c⟩ since both are
     linear: to 1e-5 of the map's largest magnitude on a CPU, and to 2e-2 of it on a GPU, where f is computed in half precision and F in
-    full. Other networks that pool over places have a token map, ⟨F(u, v), c⟩ with F the representation read at each place on its own.
-    The rest, those of a class token among them, have occlusion (Zeiler & Fergus 2014, section 4.2): each cell of a grid is set to the
-    mean colour, and the map is what the activation loses; that takes 50 forward passes.
+    full. Other networks that pool over positions have a token map, ⟨F(u, v), c⟩ with F the representation of each position alone.
+    All others, such as those with a class token, have occlusion (Zeiler & Fergus 2014, section 4.2): each cell of a grid is set to the
+    mean colour, and the map is the loss of activation; that takes 50 forward passes.
 
     Parameters
     ----------
@@ -89,16 +89,16 @@ def heat_maps(backbone: Backbone, vectors: Tensor, image: Tensor) -> HeatMaps:
         )
     concepts = vectors.cpu().double()
     activations = (backbone.embed(image).cpu().double() @ concepts.T)[0]
-    method, places = _places(backbone, image)
-    values = torch.einsum("md,dhw->mhw", concepts, places)
+    method, positions = _position_features(backbone, image)
+    values = torch.einsum("md,dhw->mhw", concepts, positions)
     return HeatMaps(values.float(), activations, method, method == "feature_map", _NOTES[method])
 
 
 def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
-    """The maps of a whole library on the scale of its activations g_𝒞, which is what a head reads.
+    """The maps of a whole library, normalised as its activations g_𝒞.
 
-    g_𝒞 takes from each concept what all concepts of its block share, and so do these maps: without it, concepts of one image light up
-    in the same places. Both steps are linear, so the mean over places of an exact map is the activation itself.
+    g_𝒞 subtracts what all concepts of a block share; without this, all concepts of an image have high values at the same positions.
+    Both steps are linear, so that the mean over positions of an exact map is the activation itself.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
         if moments is None:
             shared, spread = maps.mean(dim=0), activations.std(correction=0).expand(len(maps))
             spread = torch.where(spread > RELATIVE_NOISE * activations.abs().max(), spread, 0.0)
-        else:  # losses are differences, from which a mean is gone
+        else:  # losses are differences, in which the mean cancels
             shared = 0.0 if found.method == "occlusion" else moments[0].view(-1, 1, 1)
             spread = moments[1]
         scale = torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
@@ -124,13 +124,13 @@ def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
 
 
 def overlay(values: NDArray[Any] | Tensor, size: tuple[int, int], scale: float | None = None) -> NDArray[np.uint8]:
-    """A heat map as a layer to lay over the image: red above 0, blue below, the more opaque the larger the magnitude.
+    """A heat map as an overlay for the image: red above 0, blue below, opacity by magnitude.
 
     Parameters
     ----------
-    values : (h, w), brought to `size` bilinearly
+    values : (h, w), resized bilinearly
     size : height and width in pixels, as `Backbone.input_size`
-    scale : the magnitude at which the layer is most opaque, to compare maps by; None for the map's own largest one
+    scale : magnitude of the largest opacity, for comparison of maps; None for the map's own largest
 
     Returns
     -------
@@ -147,7 +147,7 @@ def overlay(values: NDArray[Any] | Tensor, size: tuple[int, int], scale: float |
 
 
 def network_view(backbone: Backbone, image: Image.Image) -> Image.Image:
-    """The pixels of an upright RGB image that the network sees, resized and cropped: RGB of the input size, grey where it sees greys.
+    """The network's input for an upright RGB image, resized and cropped, as RGB; grey for networks of one channel.
 
     Raises
     ------
@@ -165,8 +165,8 @@ def png_bytes(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _places(backbone: Backbone, image: Tensor) -> tuple[Method, Tensor]:
-    """How places are told apart, and (d, h, w) float64 whose inner product with a concept is its heat map."""
+def _position_features(backbone: Backbone, image: Tensor) -> tuple[Method, Tensor]:
+    """The method, and (d, h, w) float64 whose inner product with a concept is its heat map."""
     if (exact := backbone.feature_map(image)) is not None:
         return "feature_map", exact[0].cpu().double()
     if (tokens := backbone.token_map(image)) is not None:
@@ -175,14 +175,14 @@ def _places(backbone: Backbone, image: Tensor) -> tuple[Method, Tensor]:
 
 
 def _losses(backbone: Backbone, image: Tensor) -> Tensor:
-    """(d, h, w) float64: what the representation loses when each cell of a grid is set to zero, the mean colour."""
+    """(d, h, w) float64: loss of the representation when each cell of a grid is set to zero, the mean colour."""
     height, width = image.shape[2:]
     rows, columns = min(OCCLUSION_CELLS, height), min(OCCLUSION_CELLS, width)
     above = [height * row // rows for row in range(rows + 1)]
     left = [width * column // columns for column in range(columns + 1)]
 
     def hidden(cells: slice) -> Tensor:
-        batch = [image]  # whole, so that both are rows of one batch: libraries round batches of other sizes differently
+        batch = [image]  # in the same batch, since rounding depends on the batch size
         for cell in range(rows * columns)[cells]:
             row, column = divmod(cell, columns)
             one = image.clone()

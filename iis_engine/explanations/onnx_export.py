@@ -1,4 +1,4 @@
-"""A predictor as an ONNX graph that does what `Predictor` does, number by number. Graphs that come in are read in `onnx_graph`."""
+"""Export of a predictor as an ONNX graph with the same outputs as `Predictor`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ IR_VERSION = 8
 def export_onnx(predictor: Predictor, path: Path) -> None:
     """Write the graph from `features` (n, d) float32 to `logits`, `probabilities`, `label` and `activations`.
 
-    What the predictor computes in float64 the graph computes in float64: logits and probabilities (n, C) come out as such, and so labels
-    (n,) int64 are the same; activations (n, M) are float32 and sparse. Metadata: docs/predictors.md.
+    The graph computes in float64 where the predictor does: logits and probabilities (n, C) are float64, labels (n,) int64 are equal, and
+    activations (n, M) are float32 and sparse. Metadata: docs/predictors.md.
     """
     graph = _Graph()
     exact = graph.add("Cast", "features", to=TensorProto.DOUBLE)
@@ -35,21 +35,21 @@ def export_onnx(predictor: Predictor, path: Path) -> None:
 
 
 class _Graph:
-    """Nodes and constants in the order in which they are added."""
+    """Nodes and constants of a graph, in order."""
 
     def __init__(self) -> None:
         self.nodes = list[NodeProto]()
         self.constants = list[TensorProto]()
 
     def add(self, operator: str, *inputs: str, to_output: str | None = None, outputs: int = 1, **attributes: Any) -> str:
-        """Add a node; the name of its last output."""
+        """Add a node; returns the name of its last output."""
         name = f"{operator}_{len(self.nodes)}"
         names = [to_output or (name if i == outputs - 1 else f"{name}_{i}") for i in range(outputs)]
         self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
         return names[-1]
 
     def constant(self, values: NDArray[Any] | float) -> str:
-        """Add a constant (float64 where a plain number is given); its name."""
+        """Add a constant, float64 for a plain number; returns its name."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(values), name))
         return name
@@ -75,11 +75,11 @@ def _standardised_rows(graph: _Graph, raw: str) -> str:
 
 
 def _keep_largest(graph: _Graph, dense: str, kept: int) -> None:
-    """g_s: of equal magnitudes TopK takes the lower index first, as `sparsify` does."""
+    """g_s; TopK breaks ties by the lower index, as `sparsify` does."""
     places = graph.add("TopK", graph.add("Abs", dense), graph.constant(np.array([kept])), outputs=2, axis=1)
-    nothing = graph.add("ConstantOfShape", graph.add("Shape", dense), value=numpy_helper.from_array(np.zeros(1, np.float32)))
+    zeros = graph.add("ConstantOfShape", graph.add("Shape", dense), value=numpy_helper.from_array(np.zeros(1, np.float32)))
     strongest = graph.add("GatherElements", dense, places, axis=1)
-    graph.add("ScatterElements", nothing, places, strongest, axis=1, to_output="activations")
+    graph.add("ScatterElements", zeros, places, strongest, axis=1, to_output="activations")
 
 
 def _head(graph: _Graph, predictor: Predictor) -> None:
@@ -98,16 +98,16 @@ def _model(graph: _Graph, predictor: Predictor) -> onnx.ModelProto:
         "label": (TensorProto.INT64, ["n"]),
         "activations": (TensorProto.FLOAT, ["n", concepts]),
     }
-    taken = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", predictor.num_features])
-    given = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in shapes.items()]
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", predictor.num_features])
+    outputs = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in shapes.items()]
     model = helper.make_model(
-        helper.make_graph(graph.nodes, "predictor", [taken], given, graph.constants),
+        helper.make_graph(graph.nodes, "predictor", [features], outputs, graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="iis_engine",
     )
-    told = {"class_names": list(predictor.class_names), "concept_names": list(predictor.concept_names)}
-    texts = {"format": FORMAT, "kept": str(predictor.kept)} | {name: json.dumps(value) for name, value in told.items()}
+    names = {"class_names": list(predictor.class_names), "concept_names": list(predictor.concept_names)}
+    texts = {"format": FORMAT, "kept": str(predictor.kept)} | {name: json.dumps(value) for name, value in names.items()}
     helper.set_model_props(model, texts)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -1,4 +1,4 @@
-"""What a scored job knows of its test images, and how classes and concepts look over all of them. One image is in `explain`."""
+"""The test images of a scored job, and statistics of classes and concepts over them. Single images are in `explain`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class TestSet:
     Attributes
     ----------
     activations : (n, M) float32, dense
-    labels : (n,) int64, true ones
-    rows : (n,) int64, which image of the data set's test split each is; ready matrices count their own rows
-    top_labels, top_probabilities : (n, up to 5) of h, likeliest first
-    names : file names relative to the data set; none for ready matrices
+    labels : (n,) int64, true labels
+    rows : (n,) int64, place of each image in the test split of the data set; rows of the matrix for ready features
+    top_labels, top_probabilities : (n, up to 5) of h, most probable first
+    names : file names relative to the data set; empty for ready features
     """
 
-    __test__ = False  # no test class, whatever its name begins with
+    __test__ = False  # not a test class of pytest
 
     activations: Tensor
     labels: Tensor
@@ -49,7 +49,7 @@ class TestSet:
 
     @staticmethod
     def of(features: FeatureSet, family: PredictorFamily, names: Sequence[str] = ()) -> TestSet:
-        """Look at every test image once.
+        """Read the test images of a feature set.
 
         Parameters
         ----------
@@ -62,26 +62,26 @@ class TestSet:
             order = torch.argsort(probabilities, dim=1, descending=True, stable=True)[:, :TOP_CLASSES]
             tops.append((order, probabilities.gather(1, order)))
         return TestSet(
-            family.library.activations(features.X_test),
-            features.y_test,
-            rows,
-            torch.cat([labels for labels, _ in tops]),
-            torch.cat([probabilities for _, probabilities in tops]),
-            tuple(str(names[row]) for row in rows.tolist()) if names else (),
+            activations=family.library.activations(features.X_test),
+            labels=features.y_test,
+            rows=rows,
+            top_labels=torch.cat([labels for labels, _ in tops]),
+            top_probabilities=torch.cat([probabilities for _, probabilities in tops]),
+            names=tuple(str(names[row]) for row in rows.tolist()) if names else (),
         )
 
     def representation(self, index: int) -> Prediction:
-        """What h says of an image."""
+        """The prediction of h for an image."""
         top = tuple(zip(self.top_labels[index].tolist(), self.top_probabilities[index].tolist(), strict=True))
         return Prediction(*top[0], top)
 
     def outcomes(self, predictor: Predictor) -> Outcomes:
-        """What the predictor says of every image."""
+        """The predictions of `predictor` for all images."""
         labels, probabilities = [], []
         for rows in self.activations.split(ROWS_AT_ONCE):
-            found = predictor.logits(sparsify(rows, predictor.kept)).softmax(dim=1).max(dim=1)
-            labels.append(found.indices)
-            probabilities.append(found.values)
+            predicted = predictor.logits(sparsify(rows, predictor.kept)).softmax(dim=1).max(dim=1)
+            labels.append(predicted.indices)
+            probabilities.append(predicted.values)
         return Outcomes(torch.cat(labels), torch.cat(probabilities))
 
     def save(self, path: Path) -> None:
@@ -107,16 +107,16 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class ClassProfile:
-    """What a class is made of.
+    """Accuracies, concept weights and confusions of one class.
 
     Attributes
     ----------
     images : test images of the class
     baseline_accuracy, accuracy : of h and of the predictor on them
     weights : (M,) float64, centred
-    mean_contributions : (M,) float64, over these images, to the logit of this class
+    mean_contributions : (M,) float64, mean over these images, to the logit of this class
     bias : centred
-    confused_with : (label, images) that the predictor names instead, most first
+    confused_with : (label, images) of wrong predictions, most frequent first
     """
 
     images: int
@@ -130,11 +130,11 @@ class ClassProfile:
 
 @dataclass(frozen=True)
 class ConceptUse:
-    """What the predictor makes of every concept, over the test images.
+    """Use of every concept over the test images.
 
     Attributes
     ----------
-    firing_rates : (M,) share of the images that keep the concept
+    firing_rates : (M,) share of images that keep the concept
     importances : (M,) mean magnitude of its contribution to the predicted class
     """
 
@@ -142,51 +142,52 @@ class ConceptUse:
     importances: Tensor
 
 
-def class_profile(tested: TestSet, outcomes: Outcomes, predictor: Predictor, label: int) -> ClassProfile:
+def class_profile(test_set: TestSet, outcomes: Outcomes, predictor: Predictor, label: int) -> ClassProfile:
     """The profile of one class."""
-    own = tested.labels == label
+    own = test_set.labels == label
     predicted = outcomes.labels[own]
     total = torch.zeros(len(predictor.library), dtype=torch.float64)
-    for rows in tested.activations[own].split(ROWS_AT_ONCE):
+    for rows in test_set.activations[own].split(ROWS_AT_ONCE):
         total += sparsify(rows, predictor.kept).double().sum(dim=0)
     weights, images = predictor.weights[:, label], int(own.sum())
     counts = torch.bincount(predicted, minlength=len(predictor.class_names))
     counts[label] = 0
     order = torch.argsort(counts, descending=True, stable=True)
     return ClassProfile(
-        images,
-        float((tested.top_labels[own, 0] == label).double().mean()),
-        float((predicted == label).double().mean()),
-        weights,
-        weights * total / max(images, 1),
-        float(predictor.bias[label]),
-        tuple((int(other), int(counts[other])) for other in order if counts[other] > 0),
+        images=images,
+        baseline_accuracy=float((test_set.top_labels[own, 0] == label).double().mean()),
+        accuracy=float((predicted == label).double().mean()),
+        weights=weights,
+        mean_contributions=weights * total / max(images, 1),
+        bias=float(predictor.bias[label]),
+        confused_with=tuple((int(other), int(counts[other])) for other in order if counts[other] > 0),
     )
 
 
-def class_accuracies(tested: TestSet, outcomes: Outcomes, class_count: int) -> list[tuple[int, float, float]]:
+def class_accuracies(test_set: TestSet, outcomes: Outcomes, class_count: int) -> list[tuple[int, float, float]]:
     """For each class its test images, and the accuracies of h and of the predictor on them."""
-    images = torch.bincount(tested.labels, minlength=class_count)
+    images = torch.bincount(test_set.labels, minlength=class_count)
     right = [
-        torch.bincount(tested.labels[found == tested.labels], minlength=class_count) for found in (tested.top_labels[:, 0], outcomes.labels)
+        torch.bincount(test_set.labels[found == test_set.labels], minlength=class_count)
+        for found in (test_set.top_labels[:, 0], outcomes.labels)
     ]
     shares = [(hits.double() / images.clamp_min(1)).tolist() for hits in right]
     return list(zip(images.tolist(), *shares, strict=True))
 
 
-def concept_use(tested: TestSet, outcomes: Outcomes, predictor: Predictor) -> ConceptUse:
-    """How often concepts fire and how much they carry."""
+def concept_use(test_set: TestSet, outcomes: Outcomes, predictor: Predictor) -> ConceptUse:
+    """Firing rates and importances of all concepts."""
     fired = torch.zeros(len(predictor.library), dtype=torch.float64)
     carried = torch.zeros_like(fired)
-    for rows, labels in zip(tested.activations.split(ROWS_AT_ONCE), outcomes.labels.split(ROWS_AT_ONCE), strict=True):
+    for rows, labels in zip(test_set.activations.split(ROWS_AT_ONCE), outcomes.labels.split(ROWS_AT_ONCE), strict=True):
         sparse = sparsify(rows, predictor.kept).double()
         fired += (sparse != 0).double().sum(dim=0)
         carried += (predictor.weights.T[labels] * sparse).abs().sum(dim=0)
-    return ConceptUse(fired / len(tested), carried / len(tested))
+    return ConceptUse(fired / len(test_set), carried / len(test_set))
 
 
 def near_duplicates(predictor: Predictor, concepts: Sequence[int]) -> list[list[tuple[int, float]]]:
-    """For each of `concepts` the others whose vectors have a cosine of `NEAR_COSINE` or more with its own, nearest first."""
+    """For each of `concepts` the others with a cosine of at least `NEAR_COSINE`, nearest first: (concept, cosine)."""
     vectors = predictor.library.vectors.double()
     cosines = vectors[list(concepts)] @ vectors.T
     found: list[list[tuple[int, float]]] = []

@@ -1,1 +1,1 @@
-"""Feature extraction: visual elements, decoding, shards, and the arrays that a score is computed from."""
+"""Feature extraction: visual elements, decoding, batched embedding, shards, and the feature matrices of a score."""

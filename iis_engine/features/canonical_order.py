@@ -1,4 +1,4 @@
-"""An order of samples that depends on their content alone, and the validation split drawn from it."""
+"""Sort samples by content, so that the input order has no effect, and draw the stratified validation split."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from iis_engine.features.feature_set import FeatureSet
 
 
 def canonical_order(X: Tensor) -> Tensor:
-    """Row order (n,) that sorts X (n, d) lexicographically by value.
+    """Return the row order (n,) int64 that sorts X (n, d) lexicographically by value.
 
-    Shuffled rows come back in one order, and so do rows scaled by a positive factor.
+    It is invariant to shuffling the rows and to scaling X by a positive factor.
     """
     values = np.ascontiguousarray(X.float().cpu().numpy()) + np.float32(0)  # -0.0 becomes 0.0
     bits = values.view(np.uint32)
-    # IEEE floats compare like integers once negative ones are flipped whole and positive ones gain the top bit.
+    # IEEE floats compare like unsigned integers after inverting all bits of negative ones and setting the top bit of the others.
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(">u4")
     rows = np.ascontiguousarray(keys).view(np.dtype((np.void, 4 * X.shape[1]))).ravel()
     return torch.from_numpy(np.argsort(rows, kind="stable"))
 
 
 def in_canonical_order(features: FeatureSet) -> FeatureSet:
-    """The same features with the rows of both splits in canonical order; elements stay as they are."""
+    """Return the features with the rows of both splits in canonical order; the order of elements is unchanged."""
     train = canonical_order(torch.cat([features.y_train.unsqueeze(1).float(), features.X_train], dim=1))
     test = canonical_order(torch.cat([features.y_test.unsqueeze(1).float(), features.X_test], dim=1))
     return replace(
@@ -40,9 +40,13 @@ def in_canonical_order(features: FeatureSet) -> FeatureSet:
 
 
 def validation_rows(y: Tensor, share: float, seed: int) -> Tensor:
-    """A stratified validation mask (n,) bool over rows in canonical order.
+    """Draw a stratified validation split (METHOD §3) -> mask (n,) bool.
 
-    Each class gives `share` of its rows, at least one where it has two or more.
+    Parameters
+    ----------
+    y : labels (n,) of rows in canonical order
+    share : share of each class, at least one row of a class of two or more
+    seed : seed of the draw
     """
     generator = torch.Generator().manual_seed(seed)
     mask = torch.zeros(len(y), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""The crops that show concepts, cut out of their images again. What is done with them is decided by those who ask."""
+"""Cut the crops of visual elements out of their training images, for showing concepts by their exemplars."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ from iis_engine.data.datasets import ImageDataset
 from iis_engine.data.images import load_image
 from iis_engine.features.elements import element_crops
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.progress import Progress
+from iis_engine.progress import ProgressCallback
 
 
 def exemplar_crops(
-    images: ImageDataset, features: FeatureSet, elements: Iterable[int], progress: Progress
+    images: ImageDataset, features: FeatureSet, elements: Iterable[int], progress: ProgressCallback
 ) -> Iterator[tuple[list[int], list[Image.Image]]]:
-    """Elements and their pictures, image by image: each image is opened once, and an element that shows several concepts comes once.
+    """Yield (element indices, their crops) image by image; each image is opened once and each element is yielded once.
+
+    Parameters
+    ----------
+    elements : indices into `features.element_refs`, repeated ones allowed
+    progress : called with (images done, images)
 
     Raises
     ------
     DataError
-        When the elements were not cut from these images.
+        If the elements were not cut from these images.
     """
-    of_image: defaultdict[int, list[int]] = defaultdict(list)
+    by_image: defaultdict[int, list[int]] = defaultdict(list)
     for element in sorted(set(elements)):
-        of_image[features.element_refs[element].image].append(element)
-    for done, (image, members) in enumerate(sorted(of_image.items()), start=1):
+        by_image[features.element_refs[element].image].append(element)
+    for done, (image, members) in enumerate(sorted(by_image.items()), start=1):
         yield members, element_crops(load_image(images.train[image].path), [features.element_refs[element] for element in members])
-        progress(done, len(of_image))
+        progress(done, len(by_image))

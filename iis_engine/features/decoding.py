@@ -1,14 +1,9 @@
-"""Images decoded in threads, ahead of the network that reads them. What becomes of the pixels is decided in extraction."""
+"""Decode images and visual elements into a network's input pixels; collect the images that cannot be decoded."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +12,23 @@ from iis_engine.backbones.backbone import Backbone
 from iis_engine.data.datasets import ImageDataset, LabelledImage
 from iis_engine.data.images import load_image
 from iis_engine.errors import DataError
-from iis_engine.features.elements import ELEMENTS_PER_IMAGE_MAX, Box, cut_elements
+from iis_engine.features.elements import ELEMENTS_PER_IMAGE_MAX, cut_elements
+from iis_engine.features.feature_set import Box
 from iis_engine.specs import ElementSpec
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """Network inputs (k, H, W, channels) uint8 of a few images, or of the elements of one; `rows` says which images."""
+class DecodedImages:
+    """Network inputs of a few images, or of their visual elements.
+
+    Attributes
+    ----------
+    pixels : (k, H, W, channels) uint8
+    rows : k indices of the images
+    boxes : k boxes of the elements; empty for whole images
+    failures : names of the images that could not be decoded, or the reasons
+    work_done : units of progress
+    """
 
     rows: list[int]
     boxes: list[Box]
@@ -35,33 +37,8 @@ class Decoded:
     work_done: int
 
 
-@contextmanager
-def computed_ahead(tasks: Sequence[Task], compute: Callable[[Task], Result], threads: int, ahead: int) -> Generator[Iterator[Result]]:
-    """The results of `compute` in the order of the tasks, at most `ahead` of them before they are asked for.
-
-    Leaving, also by an error, drops the tasks that were not begun.
-    """
-    remaining = iter(tasks)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-
-    def begin(count: int) -> list[Future[Result]]:
-        return [pool.submit(compute, task) for task in islice(remaining, count)]
-
-    def results() -> Iterator[Result]:
-        begun = deque(begin(ahead))
-        while begun:
-            result = begun.popleft().result()
-            begun.extend(begin(1))
-            yield result
-
-    try:
-        yield results()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Sequence[int]) -> Decoded:
-    """The network's inputs of some images; those that cannot be decoded or resized are named in `failures`."""
+def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Sequence[int]) -> DecodedImages:
+    """Decode the images at `rows`; the names of those that cannot be decoded or resized go into `failures`."""
     decoded, pixels, failures = list[int](), list[NDArray[np.uint8]](), list[str]()
     for row in rows:
         try:
@@ -69,26 +46,26 @@ def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Seq
             decoded.append(row)
         except DataError:
             failures.append(images[row].path.name)
-    return Decoded(decoded, [], stacked(pixels, backbone), failures, len(rows))
+    return DecodedImages(decoded, [], stack_pixels(pixels, backbone), failures, len(rows))
 
 
-def decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec, rows: Sequence[int]) -> Decoded:
-    """The network's inputs of all elements of some training images."""
+def decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec, rows: Sequence[int]) -> DecodedImages:
+    """Cut all elements of the training images at `rows` and resize them without cropping."""
     decoded, boxes, pixels = list[int](), list[Box](), list[NDArray[np.uint8]]()
     for row in rows:
         try:
             image = load_image(dataset.train[row].path)
-            backbone.transform.refuse_thin(image)
+            backbone.transform.require_resizable(image)
         except DataError:
             continue  # counted where the training images themselves are decoded
         for element in cut_elements(image, spec.kind):
             decoded.append(row)
             boxes.append(element.box)
-            pixels.append(backbone.transform.whole_pixels(element.crop))
-    return Decoded(decoded, boxes, stacked(pixels, backbone), [], len(rows) * ELEMENTS_PER_IMAGE_MAX[spec.kind])
+            pixels.append(backbone.transform.uncropped_pixels(element.crop))
+    return DecodedImages(decoded, boxes, stack_pixels(pixels, backbone), [], len(rows) * ELEMENTS_PER_IMAGE_MAX[spec.kind])
 
 
-def stacked(pixels: list[NDArray[np.uint8]], backbone: Backbone) -> NDArray[np.uint8]:
-    """Network inputs in one array (k, H, W, channels), also where there are none."""
+def stack_pixels(pixels: list[NDArray[np.uint8]], backbone: Backbone) -> NDArray[np.uint8]:
+    """Stack network inputs into one array (k, H, W, channels); k may be 0."""
     height, width = backbone.input_size
     return np.stack(pixels) if pixels else np.empty((0, height, width, backbone.transform.channels), np.uint8)

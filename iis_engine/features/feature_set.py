@@ -1,50 +1,49 @@
-"""The feature matrices a score is computed from, and their files. Nothing here runs a network."""
+"""Feature matrices of a score: the `FeatureSet`, its file, and reading ready matrices that a user sends."""
 
 from __future__ import annotations
 
 import json
-import lzma
-import math
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.errors import DataError
+from iis_engine.features.array_files import read_arrays
 
-ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
-ELEMENT_NAMES = ("concepts", "elements")  # either name may carry the element features
-ROW_NAMES = ("train_rows", "test_rows")
-_READ_BYTES = 1 << 20
-_DAMAGE = (
-    *(SafetensorError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, OverflowError, RuntimeError),
-)
+_ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
+_ELEMENT_NAMES = ("concepts", "elements")  # synonyms for the element features
+_ROW_NAMES = ("train_rows", "test_rows")
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the upright image."""
 
 
 @dataclass(frozen=True)
 class ElementRef:
-    """Where a visual element was cut from: a training image and a box in its upright pixels."""
+    """Source of a visual element.
 
-    image: int  # index into the training split
-    box: tuple[int, int, int, int]  # left, top, right, bottom in pixels
-    kind: str  # patch or segment
+    Attributes
+    ----------
+    image : index into the training split
+    kind : patch or segment
+    """
+
+    image: int
+    box: Box
+    kind: str
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Representation f(x) of both splits, and of the visual elements.
+    """Representation f(x) of both splits and of the visual elements.
 
     Attributes
     ----------
@@ -52,9 +51,9 @@ class FeatureSet:
     y_train, y_test : (n,) int64 in 0..C-1
     class_names : C names in label order
     elements : (E, d) float32, unnormalised element features in shuffled order, or None
-    element_refs : one per element when the elements were cut from images, else empty
-    train_rows, test_rows : (n,) int64, which image of its split each row is, so that rows of two networks can be matched and a row can be
-        shown; None for ready matrices
+    element_refs : one per element if the elements were cut from images, else empty
+    warnings : remarks for the user, one sentence each
+    train_rows, test_rows : (n,) int64, index of each row's image in its split; None for ready matrices
     """
 
     X_train: Tensor
@@ -70,12 +69,13 @@ class FeatureSet:
 
     @property
     def class_count(self) -> int:
+        """C."""
         return len(self.class_names)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file; names, references and warnings go into its header."""
-        tensors = {name: getattr(self, name).contiguous() for name in ARRAY_NAMES}
-        tensors |= {name: tensor.contiguous() for name in ("elements", *ROW_NAMES) if (tensor := getattr(self, name)) is not None}
+        """Write one safetensors file with names, references and warnings in its header."""
+        tensors = {name: getattr(self, name).contiguous() for name in _ARRAY_NAMES}
+        tensors |= {name: tensor.contiguous() for name in ("elements", *_ROW_NAMES) if (tensor := getattr(self, name)) is not None}
         header = {
             "class_names": list(self.class_names),
             "element_refs": [[ref.image, list(ref.box), ref.kind] for ref in self.element_refs],
@@ -88,103 +88,66 @@ class FeatureSet:
         """Read a file written by `save`."""
         features = read_features(path)
         with safe_open(path, framework="pt") as file:
-            rows = {name: file.get_tensor(name) for name in ROW_NAMES if name in file.keys()}  # noqa: SIM118 (no mapping)
+            rows = {name: file.get_tensor(name) for name in _ROW_NAMES if name in file.keys()}  # noqa: SIM118 (not a mapping)
         return replace(features, **rows)
 
 
 def read_features(path: Path) -> FeatureSet:
-    """Read ready matrices: npz or safetensors with X_train, y_train, X_test, y_test and optionally concepts.
+    """Read ready matrices from an npz or safetensors file.
 
-    Labels may be any integers; they are renumbered 0..C-1 in sorted order. Other arrays are not read. Pickled arrays are refused.
+    Parameters
+    ----------
+    path : file with X_train and X_test (n, d), y_train and y_test (n,) of any integers, and optionally the element features concepts
+        (E, d). Other arrays are not read. The metadata of a safetensors file may have the JSON object `iis` with class_names,
+        element_refs and warnings.
+
+    Returns
+    -------
+    FeatureSet
+        With labels renumbered 0..C-1 in sorted order.
 
     Raises
     ------
     DataError
-        For a damaged file, a missing array, a wrong shape, a value that is not finite, labels that leave nothing to learn, or names and
-        references that do not fit the labels and elements.
+        For a damaged file, a pickled or missing array, a wrong shape, a value that is not finite, fewer than two classes, a class
+        without test rows, and names or references that do not fit the labels and elements.
     """
-    arrays, header = _read_arrays(path)
+    arrays, header = read_arrays(path, _required_arrays)
     X_train, X_test = (_matrix(arrays[name], name) for name in ("X_train", "X_test"))
     y_train, y_test = (_labels(arrays[name], name) for name in ("y_train", "y_test"))
     for X, y, split in ((X_train, y_train, "train"), (X_test, y_test, "test")):
         if len(X) != len(y):
             raise DataError(f"X_{split} has {len(X)} rows but y_{split} has {len(y)} labels.")
-    given = next((arrays[name] for name in ELEMENT_NAMES if name in arrays), None)
-    elements = None if given is None else _matrix(given, "concepts")
+    element_array = next((arrays[name] for name in _ELEMENT_NAMES if name in arrays), None)
+    elements = None if element_array is None else _matrix(element_array, "concepts")
     for name, matrix in (("X_test", X_test), ("concepts", elements)):
         if matrix is not None and matrix.shape[1] != X_train.shape[1]:
             raise DataError(f"{name} has {matrix.shape[1]} columns but X_train has {X_train.shape[1]}.")
     values, (y_train, y_test) = _renumber(y_train, y_test)
-    names = _texts(header.get("class_names", [str(value) for value in values]), "class_names")
+    names = _strings(header.get("class_names", [str(value) for value in values]), "class_names")
     if len(names) != len(values):
-        raise DataError(f"class_names in the file's metadata lists {len(names)} names, but the labels name {len(values)} classes.")
+        raise DataError(f"class_names in the file's metadata lists {len(names)} names, but there are {len(values)} classes.")
     refs = _references(header.get("element_refs", []), 0 if elements is None else len(elements))
-    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, _texts(header.get("warnings", []), "warnings"))
+    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, _strings(header.get("warnings", []), "warnings"))
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    try:
-        if zipfile.is_zipfile(path):
-            return _read_npz(path), {}
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("iis", "{}"))
-            arrays = {name: file.get_tensor(name).numpy() for name in _wanted(file.keys())}
-    except _DAMAGE as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise DataError(
-            f"{path.name} is not a readable features file ({reason}); send an npz or safetensors file of plain number arrays."
-        ) from error
-    if not isinstance(header, dict):
-        raise DataError(f"The iis metadata of {path.name} must be a JSON object with class_names; leave it out to name classes by label.")
-    return arrays, cast("dict[str, Any]", header)
-
-
-def _wanted(names: Iterable[str]) -> list[str]:
-    """The arrays to read of those that a file holds."""
-    held = list(names)
-    missing = [name for name in ARRAY_NAMES if name not in held]
+def _required_arrays(names: Iterable[str]) -> list[str]:
+    """Return the names of the arrays to read."""
+    present = list(names)
+    missing = [name for name in _ARRAY_NAMES if name not in present]
     if missing:
-        raise DataError(f"The features file lacks {', '.join(missing)}; it holds {', '.join(sorted(held)) or 'nothing'}.")
-    return [*ARRAY_NAMES, *[name for name in ELEMENT_NAMES if name in held][:1]]
+        raise DataError(f"The features file lacks {', '.join(missing)}; it contains {', '.join(sorted(present)) or 'nothing'}.")
+    return [*_ARRAY_NAMES, *[name for name in _ELEMENT_NAMES if name in present][:1]]
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        arrays = dict[str, NDArray[Any]]()
-        for name in _wanted(members):
-            with archive.open(members[name]) as stream:
-                arrays[name] = _read_npy(stream, name, members[name].file_size)
-        return arrays
-
-
-def _read_npy(stream: IO[bytes], name: str, size_bytes: int) -> NDArray[Any]:
-    """An array whose memory grows with the bytes that are there, not with what its header claims as `np.load`'s would."""
-    versions = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(stream)
-    if version not in versions:
-        raise ValueError(f"{name} is not an array of plain numbers")
-    shape, in_columns, dtype = versions[version](stream)
-    if dtype.hasobject:
-        raise ValueError(f"{name} is a pickled array, and unpickling runs code")
-    claimed_bytes = math.prod(shape) * dtype.itemsize
-    content = bytearray()
-    if claimed_bytes <= size_bytes:
-        while len(content) <= claimed_bytes and (chunk := stream.read(_READ_BYTES)):
-            content += chunk
-    if len(content) != claimed_bytes:
-        raise ValueError(f"{name} claims {claimed_bytes} bytes of numbers, which the file does not hold")
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
-
-
-def _texts(value: object, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(_is_text(entry) for entry in cast("list[object]", value)):
-        raise DataError(f"{name} in the file's metadata must be a list of texts in Unicode without null characters.")
+def _strings(value: object, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(_is_storable(entry) for entry in cast("list[object]", value)):
+        raise DataError(f"{name} in the file's metadata must be a list of Unicode strings without null characters.")
     return tuple(cast("list[str]", value))
 
 
-def _is_text(entry: object) -> bool:
-    """Whether a database takes it: JSON can also escape null characters and lone surrogates."""
+def _is_storable(entry: object) -> bool:
+    """Whether a database can store the string: JSON can escape null characters and lone surrogates."""
     return isinstance(entry, str) and not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in entry)
 
 
@@ -194,11 +157,11 @@ def _references(value: object, element_count: int) -> tuple[ElementRef, ...]:
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError("element_refs in the file's metadata must list [image, [left, top, right, bottom], kind] per element.") from error
     if refs and len(refs) != element_count:
-        raise DataError(f"element_refs in the file's metadata lists {len(refs)} elements, but the file holds {element_count}.")
+        raise DataError(f"element_refs in the file's metadata lists {len(refs)} elements, but the file contains {element_count}.")
     return refs
 
 
-def _box(sides: Iterable[Any]) -> tuple[int, int, int, int]:
+def _box(sides: Iterable[Any]) -> Box:
     left, top, right, bottom = (int(side) for side in sides)
     return left, top, right, bottom
 
@@ -207,28 +170,30 @@ def _matrix(array: NDArray[Any], name: str) -> Tensor:
     if array.ndim != 2 or 0 in array.shape:
         raise DataError(f"{name} must be a matrix with rows and columns; its shape is {array.shape}.")
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise DataError(f"{name} must hold real numbers; its type is {array.dtype}.")
+        raise DataError(f"{name} must contain real numbers; its type is {array.dtype}.")
     matrix = array.astype(np.float32)
     if not np.isfinite(matrix).all():
-        raise DataError(f"{name} holds {int((~np.isfinite(matrix)).sum())} values that are not finite numbers.")
+        raise DataError(f"{name} contains {int((~np.isfinite(matrix)).sum())} values that are NaN or infinite; remove or replace them.")
     return torch.from_numpy(matrix)
 
 
 def _labels(array: NDArray[Any], name: str) -> Tensor:
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{name} must be one whole number per row; its shape is {array.shape}, its type {array.dtype}.")
+        raise DataError(f"{name} must be one integer per row; its shape is {array.shape}, its type {array.dtype}.")
     if array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise DataError(f"{name} holds the label {int(array.max())}; send labels of at most 63 bits.")
+        raise DataError(f"{name} contains the label {int(array.max())}; send labels of at most 63 bits.")
     return torch.from_numpy(array.astype(np.int64))
 
 
 def _renumber(y_train: Tensor, y_test: Tensor) -> tuple[list[int], tuple[Tensor, Tensor]]:
     values = torch.unique(y_train)
     if len(values) < 2:
-        raise DataError("The training labels name one class; a score needs at least two classes.")
+        raise DataError("The training labels have only one class; a score needs at least two.")
     unknown = sorted(set(y_test.tolist()) - set(values.tolist()))
     if unknown:
-        raise DataError(f"Test labels {unknown[:5]} do not occur among the training labels.")
+        raise DataError(
+            f"The test labels {unknown[:5]} do not occur among the training labels; every class needs at least one training row."
+        )
     absent = sorted(set(values.tolist()) - set(y_test.tolist()))
     if absent:
         raise DataError(f"Classes {absent[:5]} have no test row; every class needs at least one.")

@@ -1,4 +1,4 @@
-"""Pieces of extracted features on disk: planned, written whole or not at all, and read back only if they are what was planned."""
+"""Plan shards of extracted features; write them atomically and read them back if their key matches the plan."""
 
 from __future__ import annotations
 
@@ -15,14 +15,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.data.datasets import ImageDataset
+from iis_engine.features.feature_set import Box
 from iis_engine.specs import ElementSpec
 
-Part = Literal["train", "test", "elements", "loose"]
+Part = Literal["train", "test", "elements", "unlabelled"]
+
+_IMAGES_PER_SOURCE = 16  # images that one source image of elements counts for in the size of a shard
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """Images of one part whose features make one file; `key` is the sha256 of all that the features depend on."""
+    """Images of one part whose features form one file.
+
+    Attributes
+    ----------
+    number : index of the shard within its part
+    images : indices of the images
+    key : sha256 of everything that the features depend on
+    """
 
     part: Part
     number: int
@@ -31,28 +41,42 @@ class ShardPlan:
 
     @property
     def file_name(self) -> str:
+        """Name of the shard's file."""
         return f"{self.part}-{self.number:05d}.safetensors"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Features (k, d) float32 with the image of each row, for elements their boxes, and the names of images that failed."""
+    """Features of one shard.
+
+    Attributes
+    ----------
+    features : (k, d) float32
+    rows : k indices of the images
+    boxes : k boxes for elements, else empty
+    failures : names of the images that could not be decoded, or the reasons
+    """
 
     features: Tensor
     rows: tuple[int, ...]
-    boxes: tuple[tuple[int, int, int, int], ...]
+    boxes: tuple[Box, ...]
     failures: tuple[str, ...]
 
 
 def plan_shards(
     backbone_digest: str, dataset: ImageDataset, spec: ElementSpec | None, sources: list[int], shard_size: int
 ) -> list[ShardPlan]:
-    """All shards of a data set, `shard_size` images each; of elements, `shard_size` / 16 source images each."""
+    """Plan all shards of a data set: `shard_size` images each, for elements `shard_size` / 16 source images each.
+
+    Parameters
+    ----------
+    sources : indices of the training images that elements are cut from
+    """
     plans = list[ShardPlan]()
     parts: list[tuple[Part, list[int], int]] = [
         ("train", list(range(len(dataset.train))), shard_size),
         ("test", list(range(len(dataset.test))), shard_size),
-        ("elements", sources, max(1, shard_size // 16)),
+        ("elements", sources, max(1, shard_size // _IMAGES_PER_SOURCE)),
     ]
     for part, images, size in parts:
         cut = asdict(spec) if part == "elements" and spec is not None else None
@@ -65,7 +89,7 @@ def plan_shards(
 
 
 def write_shard(folder: Path, planned: ShardPlan, shard: Shard) -> None:
-    """Write a shard under a temporary name and move it into place."""
+    """Write a shard to a temporary file and rename it."""
     tensors = {
         "features": shard.features.contiguous(),
         "rows": torch.tensor(shard.rows, dtype=torch.int64),
@@ -80,7 +104,7 @@ def write_shard(folder: Path, planned: ShardPlan, shard: Shard) -> None:
 
 
 def read_shard(folder: Path, planned: ShardPlan) -> Shard | None:
-    """The shard if it is there, whole, and made for this plan."""
+    """Return the shard; None if its file is missing, damaged or of another key."""
     path = folder / planned.file_name
     if not path.is_file():
         return None

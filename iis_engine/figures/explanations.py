@@ -1,4 +1,4 @@
-"""Figures for papers: one image explained, one class, many concepts. The numbers come ready, as dictionaries of the service's answers."""
+"""Figures for papers: an explanation, a class profile, a gallery of concepts, from dictionaries of the service's answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iis_engine.figures.sheet import AGAINST_COLOUR, BODY, FOR_COLOUR, HEADING, 
 from iis_engine.figures.text import concept_name
 
 Crops = Mapping[int, Sequence[Image.Image]]
-"""Pictures of exemplars by the number of the concept that they show, best first."""
+"""Pictures of exemplars by the number of their concept, best first."""
 
 SHEET_WIDTH = 11.0
 TOP_CLASSES = 5
@@ -25,7 +25,7 @@ CROPS_IN_PROFILE = 5
 GALLERY_COLUMNS = 4
 GALLERY_CROPS = 5
 GALLERY_MAX = 200
-"""Concepts in one gallery; more would be a picture that few programs open."""
+"""Most concepts in one gallery; few programs open a larger picture."""
 
 _BAR_ROW, _TALL_ROW = 0.27, 0.56
 _NAMES_WIDTH = 3.4
@@ -35,13 +35,13 @@ _INNER = SHEET_WIDTH - 2 * MARGIN
 def explanation_sheet(
     explanation: dict[str, Any], image: Image.Image | None, overlays: Mapping[int, NDArray[np.uint8]], exemplars: Crops, path: Path
 ) -> None:
-    """One image explained: both predictions, signed contributions, faithfulness, and where the weightiest concepts are.
+    """One explanation: both predictions, signed contributions, faithfulness, and heat maps of the concepts with the largest ones.
 
     Parameters
     ----------
     explanation : the service's answer to `GET /v1/jobs/{job}/explanations/{image}`
-    image : what the network saw; None where there are no images, as for ready features
-    overlays : RGBA layers of `heatmaps.overlay` by the number of the concept; may be empty
+    image : the network's input; None for ready features
+    overlays : RGBA layers (H, W, 4) of `heatmaps.overlay` by the number of the concept; may be empty
     path : a .png or .svg file
     """
     bars = [*explanation["supporting"], *explanation["opposing"]]
@@ -74,7 +74,7 @@ def explanation_sheet(
 
 
 def class_profile(profile: dict[str, Any], exemplars: Crops, path: Path) -> None:
-    """What speaks for a class and against it: signed weights of concepts, with their names and crops.
+    """Concepts for and against a class: signed weights, names and crops.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def class_profile(profile: dict[str, Any], exemplars: Crops, path: Path) -> None
 
 
 def concept_gallery(concepts: Sequence[dict[str, Any]], exemplars: Crops, path: Path) -> None:
-    """A grid of concepts, each with its name, crops, and the share of test images that keep it; the first `GALLERY_MAX` of them.
+    """A grid of up to `GALLERY_MAX` concepts, each with its name, crops, and the share of test images that keep it.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _faithfulness(sheet: Sheet, left: float, top: float, width: float, explanati
         axis.plot(found["counts"], found[f"{key}_random"], color=colour, linestyle=":", linewidth=1.2, label=f"{name}, at random")
     axis.set_ylim(-0.03, 1.03)
     axis.tick_params(labelsize=SMALL, length=2, pad=2)
-    axis.set_xlabel("weightiest concepts", fontsize=SMALL, labelpad=1)
+    axis.set_xlabel("most important concepts", fontsize=SMALL, labelpad=1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axis.grid(alpha=0.25)
     axis.legend(loc="upper center", bbox_to_anchor=(0.42, -0.2), ncols=2, fontsize=6.5, frameon=False, handlelength=1.6, columnspacing=1.0)
@@ -194,9 +194,9 @@ def _contributions(sheet: Sheet, top: float, bars: list[dict[str, Any]], explana
         sheet.text(MARGIN, top, "No concept contributes.", _INNER)
     listed = sum(entry["contribution"] for entry in bars)
     parts = (("listed", listed), ("all others", explanation["remainder"]), ("bias", explanation["bias"]))
-    told = ", ".join(f"{name} {value:+.2f}" for name, value in parts)
+    terms = ", ".join(f"{name} {value:+.2f}" for name, value in parts)
     below = top + _BAR_ROW * max(1, len(bars)) + 0.05
-    sheet.text(left, below, f"{told}: logit {explanation['logit']:+.2f}", _INNER - _NAMES_WIDTH, size=SMALL, color=QUIET_COLOUR)
+    sheet.text(left, below, f"{terms}: logit {explanation['logit']:+.2f}", _INNER - _NAMES_WIDTH, size=SMALL, color=QUIET_COLOUR)
 
 
 def _tiles(
@@ -216,7 +216,7 @@ def _tiles(
         sheet.text(left, top + 0.1 + 2 * LINE, f"{entry['contribution']:+.2f}", side, size=SMALL, color=colour)
         below = top + 0.1 + 3 * LINE
         if concept in overlays:
-            # On greys, so that no colour of the image is taken for one of the map.
+            # On a grey image, so that its colours are not mistaken for the map's.
             layers = [overlays[concept]] if image is None else [image.convert("L").convert("RGB"), overlays[concept]]
             sheet.picture(left, below, side, layers)
         crop = (side - 2 * 0.06) / CROPS_UNDER_MAP

@@ -1,4 +1,7 @@
-"""Labels beside points and at the ends of lines, moved until they meet nothing. What they say and where the points are come ready."""
+"""Placement of labels beside points and at the ends of lines, without overlaps.
+
+adjustText was tried in its place: its labels cover points, error bars and the legend, and differ from run to run at 60 points.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from iis_engine.figures.text import POINTS_PER_INCH, fitted, width_of
 
 LABEL_SIZE = 7.0
 LABEL_WIDTH = 1.5
-"""Inches that a label may take before it is cut."""
+"""Inches; longer labels are cut."""
 LEADER_COLOUR = "#b0b0b0"
 ALL_SHOWN_UP_TO = 24
-"""Of more points those without room go without a label."""
+"""With more points, a point without room for its label has none."""
 _LINE_HEIGHT = 1.25 * LABEL_SIZE
 _POINT_RADIUS = 4.0
 _NEAR = 9.0
@@ -41,20 +44,20 @@ class _Box:
         return max(width, 0.0) * max(height, 0.0)
 
     def outside(self, other: _Box) -> float:
-        """The area that lies out of another box."""
+        """The area outside another box."""
         return (self.right - self.left) * (self.top - self.bottom) - self.overlap(other)
 
 
 def label_points(
     figure: Figure, axis: Axes, x: Sequence[float], y: Sequence[float], texts: Sequence[str], bars: Sequence[tuple[float, float]] = ()
 ) -> None:
-    """Put each text near its point, with a thin line to it where it had to go farther; call it when the figure is laid out.
+    """Place each text near its point, with a thin line to it where it is farther away; call it once the figure is laid out.
 
-    Labels keep out of each other, of all points and their bars, the legend, and whatever texts the axes hold already.
+    Labels avoid each other, all points and their error bars, the legend, and other texts of the axes.
 
     Parameters
     ----------
-    bars : for each point from where to where its horizontal bar goes
+    bars : for each point the ends of its horizontal error bar
     """
     if len(x) == 0:
         return
@@ -68,7 +71,7 @@ def label_points(
     held = [*axis.texts, *([legend] if (legend := axis.get_legend()) is not None else [])]
     taken += [_pixels(artist, scale) for artist in held]
     centre = at.mean(axis=0)
-    inwards: list[int] = np.argsort(-np.abs(at - centre).sum(axis=1)).tolist()  # so that the crowded middle chooses last
+    inwards: list[int] = np.argsort(-np.abs(at - centre).sum(axis=1)).tolist()  # the crowded middle is placed last
     for place in inwards:
         text = fitted(texts[place], LABEL_WIDTH, LABEL_SIZE)
         box, cost = _best_place(at[place], _width(text), taken, taken[place], frame)
@@ -79,7 +82,7 @@ def label_points(
 
 
 def label_ends(figure: Figure, axis: Axes, x: float, y: Sequence[float], texts: Sequence[str], colours: Sequence[str]) -> None:
-    """Put each text to the right of the last point of its line, pushed up or down as far as it must; the axes need room there."""
+    """Place each text to the right of the last point of its line, moved up or down to avoid overlaps; the axes need room there."""
     if len(y) == 0:
         return
     scale = POINTS_PER_INCH / figure.dpi
@@ -97,7 +100,7 @@ def _best_place(at: NDArray[np.float64], width: float, taken: Sequence[_Box], ow
     for distance in _DISTANCES:
         for angle in _ANGLES:
             x, y = at[0] + distance * np.cos(angle), at[1] + distance * np.sin(angle)
-            lean = 0.5 - 0.5 * np.clip(2 * np.cos(angle), -1, 1)  # the text starts, is centred or ends where the line comes in
+            lean = 0.5 - 0.5 * np.clip(2 * np.cos(angle), -1, 1)  # the text starts, is centred or ends at the leader line
             left, bottom = x - lean * width, y - _LINE_HEIGHT / 2
             box = _Box(left, bottom, left + width, bottom + _LINE_HEIGHT)
             cost = sum(box.overlap(other) for other in taken) + 4 * box.outside(frame)
@@ -109,7 +112,7 @@ def _best_place(at: NDArray[np.float64], width: float, taken: Sequence[_Box], ow
 
 
 def _spread(heights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rising heights moved as little as may be so that neighbours are a line apart: means of the blocks that touch."""
+    """Rising heights, moved least so that neighbours are one line apart: isotonic blocks at their mean height."""
     blocks = [[height, 1] for height in heights.tolist()]  # mean height, members
     merged = list[list[float]]()
     for block in blocks:
@@ -127,7 +130,7 @@ def _reach(block: Sequence[float], *, up: bool) -> float:
 
 def _write(axis: Axes, at: tuple[float, float], offset: tuple[float, float], text: str, colour: str = "black") -> None:
     far = abs(offset[1]) > _NEAR or abs(offset[0]) > 3 * _NEAR
-    beginning = 1 if offset[0] + _width(text) / 2 < 0 else 0  # of the line, at the end of the text that is towards the point
+    beginning = 1 if offset[0] + _width(text) / 2 < 0 else 0  # of the leader line, at the end of the text near the point
     arrow = (
         {"arrowstyle": "-", "color": LEADER_COLOUR, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2, "relpos": (beginning, 0.5)}
         if far

@@ -1,4 +1,4 @@
-"""Figures of a report: ARR over sparsity with its band and the random control, and accuracy over sparsity. Drawing only."""
+"""Figures of a report: ARR and accuracy over sparsity, each with its 95 % band and the random control."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ REFERENCE_COLOUR = "#b5482a"
 
 
 def save_plot(report: dict[str, Any], name: str, *paths: Path) -> None:
-    """Draw figure `name` of a report's dictionary and save it; the suffix of each path, one of `PLOT_SUFFIXES`, is the format."""
+    """Draw figure `name` of a report's dictionary and save it in the format of each path's suffix, one of `PLOT_SUFFIXES`.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    """
     if name not in PLOT_NAMES:
-        raise ValueError(f"There is no figure {name!r}; choose one of {', '.join(PLOT_NAMES)}.")
+        raise ValueError(f"{name!r} is not a figure; choose one of {', '.join(PLOT_NAMES)}.")
     figure = arr_figure(report) if name == "arr" else accuracy_figure(report)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out; each further time would take as long as the drawing
+    figure.set_layout_engine("none")  # already laid out; another layout takes as long as drawing
     for path in paths:
         # Fixed metadata: the same report gives the same bytes.
         figure.savefig(path, dpi=144, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})

@@ -1,4 +1,4 @@
-"""A sheet that figures are laid out on in inches from its top left corner: texts, pictures, bars. What it tells is decided elsewhere."""
+"""A sheet on which texts, pictures and bars are placed in inches from its top left corner."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LINE = 0.19
 BODY, SMALL, HEADING = 9.0, 7.5, 12.0
 DOTS_PER_INCH = 144
 CROP_PIXELS = 160
-"""Crops are drawn from no more pixels than this on their long side, which keeps a sheet of many small."""
+"""Longest side of a crop; larger ones are reduced, so that the file stays small."""
 
 
 class Sheet:
-    """A figure of a width and height in inches; every place on it is (left, top, width, height) in inches from the top left."""
+    """A figure of `width` x `height` inches; positions are (left, top, width, height) in inches from the top left."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
@@ -40,18 +40,18 @@ class Sheet:
         self._page.set_axis_off()
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Empty axes whose frame fills the place; ticks and labels lie outside it."""
+        """Empty axes with this frame; ticks and labels lie outside it."""
         box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         return self._figure.add_axes(box)
 
     def text(self, left: float, top: float, text: str, width: float, *, lines: int = 1, size: float = BODY, **style: Any) -> None:
-        """A text that starts (or, with `ha`, ends or has its middle) at the place, fitted to a width; no mathematics is read in it."""
+        """A text at a position, left-aligned or as `ha` says, fitted to a width; never parsed as mathematics."""
         shown = fitted(text, width, size, lines, weight=style.get("weight", "normal"))
         options: dict[str, Any] = {"va": "top", "fontsize": size, "linespacing": 1.15, **style}
         self._figure.text(left / self.width, 1 - top / self.height, shown, None, parse_math=False, **options)
 
     def picture(self, left: float, top: float, side: float, layers: Sequence[Image.Image | NDArray[np.uint8]]) -> None:
-        """Layers of one picture on each other, the whole of it in a square of a side; layers of other sizes are stretched to the first."""
+        """Layers of one picture on top of each other, within a square; layers of other sizes are stretched to the first."""
         rows, columns = np.asarray(layers[0]).shape[:2]
         width, height = side * columns / max(rows, columns), side * rows / max(rows, columns)
         above = top + (side - height) / 2
@@ -59,21 +59,21 @@ class Sheet:
             self._page.imshow(np.asarray(layer), extent=(left, left + width, above + height, above), aspect="auto")
 
     def crops(self, left: float, top: float, side: float, pictures: Sequence[Image.Image], gap: float = 0.06) -> None:
-        """Pictures in a row, each in a square of a side."""
+        """Pictures in a row, each within a square."""
         for place, picture in enumerate(pictures):
             small = picture.copy()
             small.thumbnail((CROP_PIXELS, CROP_PIXELS))
             self.picture(left + place * (side + gap), top, side, [small])
 
     def signed_bars(self, left: float, top: float, width: float, rows: Sequence[tuple[float, str]], row_height: float) -> None:
-        """Horizontal bars from a common zero, red above it and blue below, each with its text at its end."""
+        """Horizontal bars from a common zero, positive ones red and negative ones blue, each with a text at its end."""
         axis = self.axes(left, top, width, row_height * len(rows))
         values = [value for value, _ in rows]
         at = np.arange(len(rows)) + 0.5
         axis.barh(at, values, height=0.62, color=[FOR_COLOUR if value > 0 else AGAINST_COLOUR for value in values])
         largest = max(map(abs, values)) or 1.0
         low, high = min(0.0, *values), max(0.0, *values)
-        room = 0.75 / width * (high - low or largest) / (1 - 1.5 / width)  # three quarters of an inch for a text at either end
+        room = 0.75 / width * (high - low or largest) / (1 - 1.5 / width)  # 0.75 inches for a text at either end
         axis.set_xlim(low - room, high + room)
         axis.set_ylim(len(rows), 0)
         axis.axvline(0, color="black", linewidth=0.8)
@@ -83,7 +83,13 @@ class Sheet:
         axis.set_axis_off()
 
     def save(self, path: Path, names: Sequence[str]) -> None:
-        """Write a PNG or SVG by the suffix of `path`; an SVG's description lists the names as they are, however short they were drawn."""
+        """Write a PNG or SVG by the suffix of `path`; the description of an SVG lists all names uncut.
+
+        Raises
+        ------
+        ValueError
+            For another suffix.
+        """
         if path.suffix not in {".png", ".svg"}:
             raise ValueError(f"A figure is saved as .png or .svg; the path ends in {path.suffix!r}.")
         description = "; ".join(plain(name) for name in names)

@@ -1,4 +1,4 @@
-"""Figures of a study in the form of the paper's, drawn from what `comparison.analyse` found. Drawing only."""
+"""Figures of a study in the form of the paper's, from the sections of `studies.analysis.analyse`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PANELS_MAX = 24
 COLUMNS = 3
 PANEL_WIDTH, PANEL_HEIGHT = 4.6, 3.7
 END_LABEL_SHARE = 0.42
-"""Of a panel's width, beside its lines, for the labels at their ends."""
+"""Room for labels at the ends of lines, as a share of the panel's width."""
 COLOURS = ("#1f5fa8", "#b5482a", "#3f8f4f", "#7a4fa3", "#c28a1c", "#2a9d9d", "#c2517f", "#5b5b5b", "#8c6d31", "#6b8fd6")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 
 Label = Callable[[], None]
 Draw = Callable[[Figure, Axes, dict[str, Any]], Label | None]
-"""Draws a section into its panel; what it returns writes the labels, once all panels are laid out."""
+"""Draw a section into its panel; return a function that places the labels once all panels are laid out."""
 
 
 def save_study_figure(analysis: dict[str, Any], name: str, path: Path) -> None:
@@ -46,26 +46,26 @@ def draw_study_figure(analysis: dict[str, Any], name: str) -> Figure:
     Raises
     ------
     DataError
-        When the study's grid has nothing for this figure, or nothing yet.
+        When the study has no data for this figure.
     """
     if name not in STUDY_FIGURES:
-        raise ValueError(f"There is no figure {name!r}; choose one of {', '.join(STUDY_FIGURES)}.")
+        raise ValueError(f"{name!r} is not a figure; choose one of {', '.join(STUDY_FIGURES)}.")
     section, draw = _DRAWN[name]
     found = analysis[section]
     return _panels([each for each in found if each["points"]] if name == "iis_accuracy" else found, draw, _NOTHING[name])
 
 
 _NOTHING = {
-    "iis_accuracy": "No job of the study has an IIS yet, so there is nothing to lay against accuracy.",
-    "evolution": "This study is no evolution: create one with evolution true and the run's checkpoints in order.",
+    "iis_accuracy": "No job of the study has an IIS yet, so there is no point to draw.",
+    "evolution": "This study is not an evolution: create one with evolution true and the run's checkpoints in order.",
     "concept_counts": "The finished jobs of the study have one number of concepts; give several in concept_counts.",
-    "sparsity_grids": "The study names no sparsity grids; give some in sparsity_grids.",
+    "sparsity_grids": "The study has no sparsity grids; give some in sparsity_grids.",
     "agreement": "The finished jobs of the study have one library; give several in libraries.",
 }
 
 
 def _panels(sections: Sequence[dict[str, Any]], draw: Draw, nothing: str) -> Figure:
-    """One panel a section, its title saying only what tells it from the others."""
+    """One panel per section; titles name only what differs."""
     if not sections:
         raise DataError(nothing, code="figure_absent")
     shown = sections[:PANELS_MAX]
@@ -108,7 +108,7 @@ def _iis_accuracy(figure: Figure, axis: Axes, relation: dict[str, Any]) -> Label
         own = [point for point in points if point["family"] == family]
         x, y = ([point[name]["value"] for point in own] for name in ("accuracy", "iis"))
         style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
-        style |= {"xerr": _reach(own, "accuracy"), "yerr": _reach(own, "iis")}
+        style |= {"xerr": _error_bars(own, "accuracy"), "yerr": _error_bars(own, "iis")}
         axis.errorbar(x, y, linestyle="none", elinewidth=0.7, alpha=0.85, label=plain(family or "other"), **style)
     axis.margins(0.12, 0.14)
     axis.grid(alpha=0.25)
@@ -141,7 +141,7 @@ def _evolution(figure: Figure, axis: Axes, run: dict[str, Any]) -> None:
 
 
 def _near_chance_spans(points: Sequence[dict[str, Any]]) -> list[tuple[int, float, float]]:
-    """Stretches of checkpoints near chance, each to half way to its neighbours."""
+    """Spans of consecutive checkpoints near chance, to half way to their neighbours: (number, first, last)."""
     epochs = [point["epoch"] for point in points]
     edges = [epochs[0], *((a + b) / 2 for a, b in pairwise(epochs)), epochs[-1]]
     spans = list[tuple[int, float, float]]()
@@ -172,7 +172,7 @@ def _concept_counts(figure: Figure, axis: Axes, section: dict[str, Any]) -> Labe
 
 
 def _sparsity_grids(figure: Figure, axis: Axes, section: dict[str, Any]) -> Label:
-    """The area under ARR over each grid, a line for each model; the usual grid first (Table 3)."""
+    """The area under ARR over each grid, a line for each model; the paper's grid first (Table 3)."""
     grids = [section["default"], *(grid["sparsities"] for grid in section["grids"])]
     lines = list[tuple[str, list[tuple[float, float]]]]()
     for number, model in enumerate(section["models"]):
@@ -239,8 +239,8 @@ def _rho(estimate: dict[str, Any]) -> str:
     return f"rho {estimate['value']:.2f}{interval}, n = {estimate['n']}"
 
 
-def _reach(points: Sequence[dict[str, Any]], name: str) -> list[list[float]]:
-    """How far each interval goes down and up from its value."""
+def _error_bars(points: Sequence[dict[str, Any]], name: str) -> list[list[float]]:
+    """Distances (2, n) from each value down and up to the ends of its interval."""
     return [
         [max(0.0, point[name]["value"] - point[name]["low"]) for point in points],
         [max(0.0, point[name]["high"] - point[name]["value"]) for point in points],

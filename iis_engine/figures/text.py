@@ -1,4 +1,4 @@
-"""Names in figures: taken from the wire's dictionaries, cleaned, and cut to the width there is. What is drawn is decided by the figures."""
+"""Texts in figures: names of concepts, control characters removed, fitted to a width."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ POINTS_PER_INCH = 72
 
 
 def concept_name(concept: dict[str, Any]) -> str:
-    """The phrase of a concept, or where it came from and its number, as `cluster 7`.
-
-    A negative activation says that the representation points away from the concept, and so does its name.
-    """
+    """The phrase of a concept, or its origin and number such as `cluster 7`; with '(its opposite)' for a negative activation."""
     name = plain(concept.get("label") or "") or f"{concept.get('origin') or 'concept'} {concept['concept']}"
     return f"{name} (its opposite)" if (concept.get("activation") or 0) < 0 else name
 
 
 def plain(text: str) -> str:
-    """One line that every file format can hold: control characters and halves of surrogate pairs become spaces."""
+    """The text as one line; control characters and lone surrogates, which some file formats refuse, become spaces."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def fitted(text: str, width_inches: float, size_points: float, lines: int = 1, *, weight: str = "normal") -> str:
-    """The text over at most so many lines of a width, broken between words where that can be, and ended by … where it was cut."""
+    """The text in at most `lines` lines of a width, broken between words where possible; a cut text ends in …."""
     font = FontProperties(size=size_points, weight=weight)
     rest, rows = plain(text), list[str]()
     while rest and len(rows) < lines - 1:
@@ -39,7 +36,7 @@ def fitted(text: str, width_inches: float, size_points: float, lines: int = 1, *
 
 
 def width_of(text: str, font: FontProperties) -> float:
-    """Inches that one line takes; nothing in it is read as mathematics."""
+    """Width of one line in inches; never parsed as mathematics."""
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / POINTS_PER_INCH
 
@@ -59,7 +56,7 @@ def _cut(text: str, width_inches: float, font: FontProperties) -> str:
 
 
 def _longest(text: str, width_inches: float, font: FontProperties) -> int:
-    """How many characters fit, at least one; found by halving, for phrases may be long."""
+    """Number of characters that fit, at least one; by bisection, since phrases may be long."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2

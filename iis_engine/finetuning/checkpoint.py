@@ -1,4 +1,4 @@
-"""One file a finished epoch, from which a run goes on to the same numbers: written whole or not at all, read back or passed over."""
+"""Checkpoints of a run, one file per finished epoch: written atomically, damaged files are skipped."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state behind an epoch.
+    """The state of a run after an epoch.
 
     Attributes
     ----------
     history : records of all epochs up to it
-    tensors : weights, library, heads, optimiser, images set aside, and under `best.` the best epoch's weights where it is an earlier one
-    values : what else moves, JSON-ready
+    tensors : weights, library, heads, optimiser state, split, and under `best.` the weights of the best epoch where it is an earlier one
+    values : the rest of the state, JSON-ready
     """
 
     history: tuple[EpochRecord, ...]
@@ -37,14 +37,14 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, key: str, checkpoint: Checkpoint) -> None:
-    """Write `epoch-003.safetensors` whole, then drop the files that are no longer needed.
+    """Write `epoch-NNN.safetensors` atomically, then delete files that are no longer needed.
 
     Parameters
     ----------
-    key : sha256 of all that the run depends on
+    key : sha256 of all inputs of the run
     """
     header = {"key": key, "history": [record.to_dict() for record in checkpoint.history], "values": checkpoint.values}
-    into_place(
+    write_atomically(
         folder / f"epoch-{checkpoint.history[-1].epoch:03d}.safetensors",
         lambda path: save_file(checkpoint.tensors, path, metadata={"iis": json.dumps(header)}),
     )
@@ -53,7 +53,7 @@ def write_checkpoint(folder: Path, key: str, checkpoint: Checkpoint) -> None:
 
 
 def newest_checkpoint(folder: Path, key: str) -> Checkpoint | None:
-    """The newest file that can be read; a damaged one is passed over for the one before it. None where there is none.
+    """The newest readable checkpoint of a folder; damaged files are skipped. None without any.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def newest_checkpoint(folder: Path, key: str) -> Checkpoint | None:
         try:
             with safe_open(path, framework="pt") as file:
                 header = json.loads(file.metadata()["iis"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
             history = tuple(EpochRecord(**record) for record in header["history"])
         except _DAMAGE:
             continue
@@ -77,8 +77,8 @@ def newest_checkpoint(folder: Path, key: str) -> Checkpoint | None:
     return None
 
 
-def into_place(path: Path, write: Callable[[Path], None]) -> None:
-    """Write under a temporary name and rename, so that nobody sees half a file."""
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Write under a temporary name and rename, so that no reader sees a partial file."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         write(partial)

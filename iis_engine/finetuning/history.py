@@ -1,4 +1,4 @@
-"""What a fine-tuning run says of each epoch, which epoch is best, and when there is no point in going on. No torch here."""
+"""Epoch records of a fine-tuning run, its best epoch, and early stopping. It imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class EpochRecord:
     ----------
     epoch : 1 for the first
     loss : loss_representation + λ · loss_interpretation, mean over the epoch's images (eq. 8)
-    loss_representation, loss_interpretation : cross-entropy of h∘f and of g_cls∘g_s∘g_𝒞∘f, while the weights were moving
+    loss_representation, loss_interpretation : cross-entropy of h∘f and of g_cls∘g_s∘g_𝒞∘f during the epoch
     validation_accuracy, validation_accuracy_interpretation : of the two on the validation images, after the epoch
     learning_rate : of the epoch's last step
     seconds : wall time of the epoch, validation and a rebuilt library included

@@ -1,4 +1,4 @@
-"""Which images a step of training sees, in which order and how they are shifted; decoded ahead. No network lives here."""
+"""Training batches: order, shifts and decoding ahead of the images of an epoch."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from torch import Tensor
 from iis_engine.backbones.preprocessing import ImageTransform
 from iis_engine.data.datasets import LabelledImage
 from iis_engine.data.images import load_image
-from iis_engine.features.decoding import computed_ahead
-from iis_engine.features.extraction import CHUNK_IMAGES
+from iis_engine.features.embedding import CHUNK_IMAGES
+from iis_engine.features.prefetching import prefetch
 
 SHIFT_SHARE = 1 / 16
-"""Of the side, how far an image is moved at most. Nothing else is changed: flipping makes another sign of a digit, a letter or a left
-hand, and random zooms and colours take away what some classes are told by."""
+"""Largest shift of an image as a share of its side, the only augmentation: flips change the meaning of digits, letters and left hands,
+and random crops and colours remove what distinguishes some classes."""
 CACHE_BYTES = 1 << 30
-"""Data sets whose network inputs take no more than this are decoded once; larger ones in every epoch."""
+"""Data sets whose network inputs fit are decoded once; larger ones in every epoch."""
 
 
 class Images(NamedTuple):
@@ -36,9 +36,9 @@ class Images(NamedTuple):
 
 
 class Step:
-    """The images of one step of the optimiser, in portions that are decoded while they are asked for.
+    """The images of one optimiser step, in portions that are decoded on demand.
 
-    A step may hold more images than memory does. Whoever breaks off and asks for the portions once more gets the same ones, decoded anew.
+    A step may hold more images than fit into memory. A second call of `portions` decodes the same images again.
     """
 
     def __init__(self, image_count: int, ahead: Iterator[Images], again: Callable[[], AbstractContextManager[Iterator[Images]]]) -> None:
@@ -56,7 +56,7 @@ class Step:
 
 
 class TrainingImages:
-    """Some images of a split as a network's inputs, in batches that depend on seed and epoch alone."""
+    """Images of a split as network inputs, in batches that depend on seed and epoch alone."""
 
     def __init__(self, images: Sequence[LabelledImage], rows: Sequence[int], transform: ImageTransform, threads: int) -> None:
         self._images = images
@@ -73,9 +73,9 @@ class TrainingImages:
 
     @contextmanager
     def epoch(self, seed: int, epoch: int, batch_size: int, accumulation_steps: int) -> Generator[Iterator[Step]]:
-        """The steps of one epoch, in portions of a batch: every image once, in shuffled order, moved a little.
+        """The steps of one epoch, in portions of a batch: every image once, in shuffled order, with random shifts.
 
-        Steps are of nearly equal size, and so are their portions.
+        Steps have nearly equal sizes, and so have their portions.
         """
         order = [self._rows[place] for place in np.random.default_rng((seed, epoch)).permutation(len(self)).tolist()]
         planned = [
@@ -90,28 +90,28 @@ class TrainingImages:
             for portions in planned:
                 ahead = islice(decoded, len(portions))
                 yield Step(sum(map(len, portions)), ahead, partial(self._decoded, portions, moved))
-                deque(ahead, maxlen=0)  # drops what a step that was broken off has left
+                deque(ahead, maxlen=0)  # drops the rest of an interrupted step
 
         with self._decoded([portion for portions in planned for portion in portions], moved) as decoded:
             yield steps(decoded)
 
     @contextmanager
     def in_order(self, batch_size: int) -> Generator[Iterator[Images]]:
-        """All images as they are, for evaluation."""
+        """All images in order and without shifts, for evaluation."""
         portions = [self._rows[start : start + batch_size] for start in range(0, len(self), batch_size)]
         with self._decoded(portions, self._pixels) as decoded:
             yield decoded
 
     @contextmanager
     def _decoded(self, portions: Sequence[Sequence[int]], pixels: Callable[[int], NDArray[np.uint8]]) -> Generator[Iterator[Images]]:
-        """Portions of images, each decoded by all threads, which are about one portion ahead of whoever reads."""
+        """Portions of images, each decoded by all threads about one portion ahead of the reader."""
         chunks = [[rows[start : start + CHUNK_IMAGES] for start in range(0, len(rows), CHUNK_IMAGES)] for rows in portions]
 
         def read(rows: Sequence[int]) -> NDArray[np.uint8]:
             return np.stack([pixels(row) for row in rows])
 
         ahead = self._threads + max(map(len, chunks))
-        with computed_ahead([rows for each in chunks for rows in each], read, self._threads, ahead) as stream:
+        with prefetch([rows for each in chunks for rows in each], read, self._threads, ahead) as stream:
             yield (
                 Images(np.concatenate(list(islice(stream, len(each)))), self._labels(rows))
                 for each, rows in zip(chunks, portions, strict=True)
@@ -129,9 +129,9 @@ class TrainingImages:
 
 
 def even_slices(count: int, at_most: int) -> list[slice]:
-    """Slices of nearly equal length that cover 0..count-1, so that none is a small rest with bad batch statistics.
+    """Slices of nearly equal length that cover 0..count-1, so that no small remainder has bad batch statistics.
 
-    None is of one image unless `at_most` is 1, since one image can have no batch statistics at all; pairs take a third one in for that.
+    No slice has one image unless `at_most` is 1, since one image has no batch statistics; for that a slice of two may become three.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def even_slices(count: int, at_most: int) -> list[slice]:
 
 
 def shifted(pixels: NDArray[np.uint8], key: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """(H, W, channels) moved by up to `SHIFT_SHARE` of each side, as `key` (seed, epoch, image) decides; its edge fills what comes in."""
+    """Pixels (H, W, channels) shifted by up to `SHIFT_SHARE` of each side, drawn from `key` (seed, epoch, image), edges repeated."""
     height, width = pixels.shape[:2]
     most_down, most_across = round(SHIFT_SHARE * height), round(SHIFT_SHARE * width)
     down, across = np.random.default_rng(key).integers((-most_down, -most_across), (most_down + 1, most_across + 1)).tolist()

@@ -1,9 +1,8 @@
-"""One step of fine-tuning: the loss of eq. 8, its gradients in batches that fit, and the state that moves. Epochs live in finetuning."""
+"""One step of fine-tuning: the loss of eq. 8, its gradients in batches that fit into memory, and the state of training."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,11 @@ from torch.nn import functional
 from iis_engine.backbones.batching import Batches, is_out_of_memory
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.errors import OutOfMemory, SettingError
+from iis_engine.finetuning.heads import Heads, Losses
 from iis_engine.finetuning.images import Images, Step, even_slices
 from iis_engine.finetuning.network import Representation, TrainedWeights
 from iis_engine.finetuning.schedule import make_optimizer
-from iis_engine.heads.sparsify import sparsify
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.nodes import kept_count
 from iis_engine.specs import FinetuneSpec
 
 TOO_LARGE = "Not even one image fits into memory while this network is trained; choose a smaller network or input size."
@@ -29,51 +27,15 @@ PAIR_TOO_LARGE = (
 )
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Cross-entropies of h∘f and of g_cls∘g_s∘g_𝒞∘f, means over some images."""
-
-    representation: Tensor
-    interpretation: Tensor
-
-
-class Heads(nn.Module):
-    """h and g_cls over one representation, with the library between f and g_cls."""
-
-    def __init__(self, h: Tensor, library: ConceptLibrary, g_cls: Tensor, sparsity: float) -> None:
-        super().__init__()
-        self.h = linear(h)
-        self.g_cls = linear(g_cls)
-        self.library = library
-        self.kept = kept_count(len(library), sparsity)
-
-    def logits(self, features: Tensor, interpreted: Tensor) -> tuple[Tensor, Tensor]:
-        """Of h and of g_cls, (n, C) each; `interpreted` are the features that g_cls reads, with or without gradients.
-
-        The mask of g_s is constant wherever it is differentiable, so gradients pass through the kept activations unchanged.
-        """
-        activations = sparsify(self.library.activations(interpreted), self.kept)
-        return self.h(features), self.g_cls(activations)
-
-
-def linear(head: Tensor) -> nn.Linear:
-    """A layer of weights (d + 1, C), the last row being the bias."""
-    layer = nn.Linear(head.shape[0] - 1, head.shape[1], device=head.device)
-    with torch.no_grad():
-        layer.weight.copy_(head[:-1].T)
-        layer.bias.copy_(head[-1])
-    return layer
-
-
 class Learner:
     """f, h and g_cls with their optimiser.
 
-    With λ = 0 g_cls learns from f without touching it, as a probe of the same library does, so that its loss can be told in the control.
+    With λ = 0 g_cls is trained without gradients to f, so that the control reports its loss too.
 
     Raises
     ------
     SettingError
-        For one image a batch where batch normalisation trains: a single image has no batch statistics.
+        For a batch of one image where batch normalisation is trained: one image has no batch statistics.
     """
 
     def __init__(self, backbone: TorchBackbone, spec: FinetuneSpec, weight: float, heads: Heads) -> None:
@@ -88,8 +50,7 @@ class Learner:
         self.trained = TrainedWeights(self.f, spec.trains, dry, untrained=backbone.spec.initial_seed is not None)
         if self.trained.takes_batch_statistics and spec.batch_size == 1:
             raise SettingError(
-                "batch_size must be 2 or more for this network: its batch normalisation takes the statistics of a batch, which one image"
-                " does not have; it is 1.",
+                "batch_size must be 2 or more for this network, whose batch normalisation needs two images; it is 1.",
                 param="batch_size",
             )
         self._least = 2 if self.trained.takes_batch_statistics else 1
@@ -100,14 +61,14 @@ class Learner:
         self._batches = Batches(spec.batch_size, TOO_LARGE)
 
     def step(self, step: Step, learning_rate: float) -> tuple[float, float]:
-        """Take one step of the optimiser on the mean loss of its images; gives both losses.
+        """Take one optimiser step on the mean loss of its images; returns both losses.
 
         Raises
         ------
         SettingError
-            When the loss is not finite any more.
+            When the loss is not finite.
         OutOfMemory
-            When not even one image fits, or two where batch normalisation trains.
+            When not even one image fits, or two where batch normalisation is trained.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -117,8 +78,8 @@ class Learner:
         return losses
 
     def predict(self, images: Images) -> tuple[Tensor, Tensor]:
-        """Whether h and g_cls name the class of each image: two of (n,) bool on the CPU."""
-        self.trained.judge()
+        """Correctness of h and of g_cls: two of (n,) bool on the CPU."""
+        self.trained.evaluate()
 
         def correct(rows: slice) -> Tensor:
             features = self._represent(self._inputs(images, rows))
@@ -132,7 +93,7 @@ class Learner:
         return both[:, 0], both[:, 1]
 
     def put_library(self, library: ConceptLibrary, g_cls: Tensor) -> None:
-        """Go on with another library and its solved head; what the optimiser knew of the old one's head is forgotten."""
+        """Replace the library and g_cls, and reset the optimiser state of g_cls."""
         self.heads.library = library
         with torch.no_grad():
             self.heads.g_cls.weight.copy_(g_cls[:-1].T)
@@ -141,13 +102,13 @@ class Learner:
             self.optimizer.state.pop(parameter, None)
 
     def weights(self) -> dict[str, Tensor]:
-        """All that training moves of f, and h: copies on the CPU under `f.` and `h.`."""
+        """All that training changes in f, and h: copies on the CPU under `f.` and `h.`."""
         f = {f"f.{key}": tensor for key, tensor in self.trained.moving_state().items()}
         h = {f"h.{key}": tensor for key, tensor in self.heads.h.state_dict().items()}
         return {key: tensor.detach().cpu().clone().contiguous() for key, tensor in {**f, **h}.items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that another learner needs to go on to the same numbers: tensors, and JSON-ready values."""
+        """The whole state, from which another learner continues to the same numbers: tensors, and JSON-ready values."""
         tensors = {**self.weights(), "library": self.heads.library.vectors}
         tensors |= {f"g_cls.{key}": tensor for key, tensor in self.heads.g_cls.state_dict().items()}
         for name, parameter in self._named_parameters():
@@ -158,19 +119,19 @@ class Learner:
         return held, {"batch_size": self._batches.size, "scaler": self._scaler.state_dict()}
 
     def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from what `state` gave; the heads hold the library already."""
+        """Restore `state`; the heads have the library already."""
         self.f.module.load_state_dict(_under("f.", tensors), strict=False)
         self.heads.h.load_state_dict(_under("h.", tensors))
         self.heads.g_cls.load_state_dict(_under("g_cls.", tensors))
         state = _under("optimizer.", tensors)
         for name, parameter in self._named_parameters():
             kept = {key.removesuffix(f".{name}"): value for key, value in state.items() if key.partition(".")[2] == name}
-            if kept:  # laid out in memory as the parameter is, so that sums are taken in the same order
+            if kept:  # with the parameter's memory layout, so that sums have the same order
                 self.optimizer.state[parameter] = {
                     key: torch.empty_like(parameter.detach()).copy_(value) if value.shape == parameter.shape and key != "step" else value
                     for key, value in kept.items()
                 }
-        if values["scaler"]:  # nothing where the run began on a device that needs none
+        if values["scaler"]:  # empty where the run began on a device without a scaler
             self._scaler.load_state_dict(values["scaler"])
         self._batches.size = values["batch_size"]
 
@@ -179,7 +140,7 @@ class Learner:
         return [*f, *self.heads.named_parameters()]
 
     def _gradients(self, step: Step) -> tuple[float, float]:
-        """Gradients of the mean loss in batches that fit; when memory runs out, all of them anew in batches half as large."""
+        """Gradients of the mean loss; when memory runs out, all of them again in batches half as large."""
         buffers = list(self.f.module.buffers()) if self.trained.names else []
         before = [buffer.clone() for buffer in buffers]
         while (sums := self._accumulated(step)) is None:
@@ -191,9 +152,9 @@ class Learner:
         return float(sums[0]), float(sums[1])
 
     def _accumulated(self, step: Step) -> Tensor | None:
-        """Both losses, once the gradients of all portions are there; None where memory ran out, and batches are smaller from now on."""
+        """Both losses after the gradients of all portions; None where memory ran out, and batches are smaller from now on."""
         self.optimizer.zero_grad()
-        self.trained.learn()
+        self.trained.train()
         sums = torch.zeros(2, device=self._device)
         for images in step.portions():
             try:
@@ -211,12 +172,13 @@ class Learner:
 
     def _accumulate(self, images: Images, rows: slice, share: float) -> Tensor:
         losses = self.losses(self._inputs(images, rows), images.labels[rows].to(self._device))
+        # L = CE(h∘f) + λ·CE(g_cls∘g_s∘g_𝒞∘f) (eq. 8); with λ = 0 the second term trains g_cls alone.
         total = losses.representation + (self._weight or 1.0) * losses.interpretation
         self._scaler.scale(share * total).backward()
         return share * torch.stack([losses.representation.detach(), losses.interpretation.detach()])
 
     def losses(self, inputs: Tensor, labels: Tensor) -> Losses:
-        """Both losses of preprocessed images (n, channels, H, W), with gradients where they may flow."""
+        """Both losses of preprocessed images (n, channels, H, W): CE(h∘f(x), y) and CE(g_cls∘g_s∘g_𝒞∘f(x), y) (eq. 8)."""
         with torch.set_grad_enabled(bool(self.trained.names)):
             features = self._represent(inputs)
         logits = self.heads.logits(features, features if self._weight else features.detach())
@@ -233,27 +195,27 @@ class Learner:
 
 
 def require_finite(value: Tensor) -> None:
-    """Refuse to go on with a loss, or a sum of logits, that is no number."""
+    """Raise a SettingError for a loss, or a sum of logits, that is not finite."""
     if not math.isfinite(float(value)):
         raise SettingError(
-            "The loss is no finite number any more, so training has diverged; send a smaller learning_rate.",
+            "The loss is not finite, so training has diverged; send a smaller learning_rate.",
             code="training_diverged",
             param="learning_rate",
         )
 
 
 def devices_for(image_count: int, device_count: int, least: int) -> int:
-    """Among how many devices images are divided, so that each gets `least` of them or more, or one device gets all.
+    """Number of devices among which images are divided, so that each gets at least `least`; else 1.
 
     Examples
     --------
-    Five images on four devices are dealt as 2, 2 and 1, on two as 3 and 2.
+    Five images on four devices are divided as 2, 2 and 1, on two as 3 and 2.
 
     >>> devices_for(5, 4, least=1), devices_for(5, 4, least=2), devices_for(3, 2, least=2)
     (4, 2, 1)
     """
     for devices in range(min(device_count, image_count), 1, -1):
-        share = math.ceil(image_count / devices)  # as torch.chunk deals; the last device gets the rest
+        share = math.ceil(image_count / devices)  # as torch.chunk divides; the last device gets the rest
         if (image_count - 1) % share + 1 >= least:
             return devices
     return 1

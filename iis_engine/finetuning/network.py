@@ -1,4 +1,4 @@
-"""f as a module that trains: which weights move, which layers count batches. What they are moved towards lives in finetune_learner."""
+"""f as a trainable module: its trained weights, and its layers with batch statistics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from iis_engine.backbones.architectures import Network
 from iis_engine.backbones.hooks import pooled
+from iis_engine.backbones.network import Network
 from iis_engine.specs import TrainedPart
 
 STAGES_AT_LEAST = 3  # entries of a list of modules that is one row of stages or blocks
@@ -20,7 +20,7 @@ _TAPPED = "_iis_tapped"
 class Representation(nn.Module):
     """f of preprocessed images, (n, channels, H, W) -> (n, d) float32, with gradients.
 
-    Nothing of a forward pass is kept outside it, so that DataParallel may run copies of it in threads.
+    A forward pass leaves no state outside it, so that DataParallel may run copies of it in threads.
     """
 
     def __init__(self, network: Network, layer: str | None, half: torch.dtype | None) -> None:
@@ -29,7 +29,7 @@ class Representation(nn.Module):
         self._represent = network.represent if layer is None else None
         self._tap = layer if layer is not None else (None if network.represent is not None else network.head[0])
         self._half = half
-        if self._tap is not None:  # kept on the module that it passes, of which every thread has its own
+        if self._tap is not None:  # stored on the module, of which every thread has its own
             part = self.module.get_submodule(self._tap)
             if layer is None:
                 part.register_forward_pre_hook(_keep_input)
@@ -57,18 +57,18 @@ def _keep_output(module: nn.Module, _inputs: Any, output: Any) -> None:
 
 
 class TrainedWeights:
-    """Which weights of f move, and how its layers behave while they do.
+    """The trained weights of f, and the mode of its layers.
 
-    What trains behaves as in training (dropout, batch statistics), what is frozen as in evaluation. Batch normalisation whose running
-    statistics are those of no data at all, mean 0 and variance 1, is either `untrained` or was folded into the weights before it. Batch
-    statistics would undo a folded network, so there it keeps its own.
+    Trained layers are in training mode (dropout, batch statistics), frozen ones in evaluation mode. Batch normalisation with the running
+    statistics of no data, mean 0 and variance 1, is either `untrained` or was folded into the preceding weights. Batch statistics would
+    destroy a folded network, so it keeps its own.
 
     Attributes
     ----------
-    stage : the last stage of f, where only that and what follows it trains
-    names : of the parameters that move
-    takes_batch_statistics : whether some batch normalisation behaves as in training, which one image alone is not enough for
-    folded_count : how many batch normalisations would, but were taken for folded
+    stage : the last stage of f, where only that and the layers after it are trained
+    names : of the trained parameters
+    takes_batch_statistics : whether a batch normalisation is in training mode, which needs two images
+    folded_count : number of batch normalisations that are assumed folded
     """
 
     def __init__(self, representation: Representation, trains: TrainedPart, dry_images: Tensor, *, untrained: bool) -> None:
@@ -83,25 +83,25 @@ class TrainedWeights:
         for name, parameter in self._module.named_parameters():
             parameter.requires_grad_(name in self.names)
         self._folded = list[nn.Module]()
-        self.learn()
+        self.train()
         norms = [part for part in self._module.modules() if part.training and isinstance(part, _BatchNorm)]
-        self.judge()
+        self.evaluate()
         if not untrained:
             self._folded += [part for part in norms if _is_folded(part)]
         self.takes_batch_statistics = len(norms) > len(self._folded)
         self.folded_count = len(self._folded)
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """The parameters that move, by name."""
+        """The trained parameters with their names."""
         return [(name, parameter) for name, parameter in self._module.named_parameters() if name in self.names]
 
     def moving_state(self) -> dict[str, Tensor]:
-        """All that training can change: the parameters that move, and buffers such as running statistics."""
+        """All that training can change: trained parameters, and buffers such as running statistics."""
         buffers = dict(self._module.named_buffers()) if self.names else {}
         return {key: tensor for key, tensor in self._module.state_dict().items() if key in self.names or key in buffers}
 
-    def learn(self) -> None:
-        """Before a forward pass whose gradients are wanted."""
+    def train(self) -> None:
+        """Set the mode for a forward pass with gradients."""
         self._module.train(self._trains == "all")
         if self._trains == "last":
             if self.stage is not None:
@@ -112,8 +112,8 @@ class TrainedWeights:
         for part in self._folded:
             part.training = False
 
-    def judge(self) -> None:
-        """Before a forward pass that evaluates."""
+    def evaluate(self) -> None:
+        """Set the mode for evaluation."""
         self._module.eval()
 
 
@@ -124,12 +124,12 @@ def _is_folded(part: _BatchNorm) -> bool:
 
 
 def _reached(representation: Representation, images: Tensor, stage: str | None) -> frozenset[str]:
-    """Names of the parameters that decide f; with a stage, only of those in it and behind it, found by cutting what flows into it."""
+    """Names of the parameters with a gradient from f; with a stage, of those in and after it, found by detaching its inputs."""
     module = representation.module
     kept = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     handle = None
     if stage is not None:
-        handle = module.get_submodule(stage).register_forward_pre_hook(_cut, with_kwargs=True)
+        handle = module.get_submodule(stage).register_forward_pre_hook(_detach_inputs, with_kwargs=True)
     try:
         for parameter, _ in kept:
             parameter.requires_grad_(parameter.is_floating_point())
@@ -144,7 +144,7 @@ def _reached(representation: Representation, images: Tensor, stage: str | None) 
             parameter.requires_grad_(required)
 
 
-def _cut(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _detach_inputs(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     def without(value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) else value
 
@@ -152,11 +152,11 @@ def _cut(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> 
 
 
 def last_stage(module: nn.Module, reached: frozenset[str]) -> str:
-    """The name of the last stage of a network: of a row of stages the last, of one row of blocks its last block.
+    """The name of the last stage of a network: the last of several stages, or the last block of a single row of blocks.
 
     Parameters
     ----------
-    reached : names of the parameters that count; layers beneath which fewer than two of them are weights are no stage
+    reached : names of the parameters of f; a layer with fewer than two weights among them is not a stage
     """
     sizes = {name: parameter.numel() for name, parameter in module.named_parameters() if name in reached and parameter.ndim > 1}
 

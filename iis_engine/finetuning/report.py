@@ -1,4 +1,4 @@
-"""Fine-tuned networks beside their controls: paired differences over seeds, with intervals and in words. No torch and no training here."""
+"""Comparison of fine-tuned networks with their controls: paired differences over seeds, intervals and sentences. It imports no torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from iis_engine.specs import TrainedPart
 
 TRAINED = "accuracy_trained"
 MEASURES = {"accuracy": "accuracy_representation", "iis": "iis", TRAINED: TRAINED}
-"""What is compared, and the field of a report that holds it."""
+"""Compared measures, and their fields in a report."""
 TITLES = {"accuracy": "Accuracy", "iis": "IIS", TRAINED: "Accuracy as trained"}
 OF_F_ALONE = ("accuracy", "iis")
 FROZEN = "f was frozen and scoring solves the heads anew"
-SAME = 1e-9  # differences no further apart are equal but for rounding
+SAME = 1e-9  # differences are equal but for rounding
 PAIRS = (("treatment", "control"), ("treatment", "probe"), ("control", "probe"))
 ARM_NAMES = {"treatment": "with interpretability maximisation", "control": "in the control", "probe": "in the network as it was"}
 
@@ -35,9 +35,9 @@ def compare_runs(
     Parameters
     ----------
     probe : the report of the unchanged network, as `IISReport.to_dict` gives it
-    treatment, control : one report a seed, in the order of `seeds`; with an entry `accuracy_trained` beside, of the network with the head
-        that was trained, this is compared too
-    trains : what was trained; with `head` the sentences say that f was frozen
+    treatment, control : one report per seed, in the order of `seeds`; their entry `accuracy_trained`, the accuracy of the trained head, is
+        compared where all have it
+    trains : the trained part; with `head` the sentences say that f was frozen
 
     Returns
     -------
@@ -62,7 +62,7 @@ def compare_runs(
     """
     if not seeds or len(treatment) != len(seeds) or len(control) != len(seeds):
         raise SettingError(
-            f"Each seed needs one run of either arm; there are {len(seeds)} seeds, {len(treatment)} treatments, {len(control)} controls.",
+            f"Each seed needs one run of each arm; there are {len(seeds)} seeds, {len(treatment)} treatments, {len(control)} controls.",
             param="seeds",
         )
     named = MEASURES if all(TRAINED in report for report in (*treatment, *control)) else OF_F_ALONE
@@ -106,10 +106,10 @@ def _difference(name: str, one: str, other: str, values: Mapping[str, Sequence[f
         return {"values": paired, "mean": None, "low": None, "high": None, "sentence": sentence}
     mean = float(np.mean(known))
     if len(known) < 2:
-        sentence = f"{title} is {_signed(mean)} {where}; one seed says nothing of the noise."
+        sentence = f"{title} is {_signed(mean)} {where}; one seed gives no interval."
         return {"values": paired, "mean": mean, "low": None, "high": None, "sentence": sentence}
     if max(known) - min(known) <= SAME and abs(mean) > SAME:
-        sentence = f"{title} is {_signed(mean)} {where} in each of {len(known)} seeds alike, which leaves the noise unmeasured."
+        sentence = f"{title} is {_signed(mean)} {where} in each of {len(known)} seeds alike, so that there is no interval."
         return {"values": paired, "mean": mean, "low": None, "high": None, "sentence": sentence}
     _, low, high = mean_interval(np.asarray(known), CONFIDENCE)
     interval = f"{_signed(mean)}, 95 % interval {_signed(low)} to {_signed(high)} over {len(known)} seeds"

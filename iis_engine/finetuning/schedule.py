@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate over the steps of a fine-tuning run. What is optimised lives in finetune_learner."""
+"""The optimiser of a fine-tuning run, and its learning rate by step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOMENTUM = 0.9
 
 
 def make_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], spec: FinetuneSpec) -> torch.optim.Optimizer:
-    """AdamW, or SGD with momentum; weights decay, biases and the scales of normalisations do not.
+    """AdamW, or SGD with momentum; weight decay on weights, but not on biases and scales of normalisations.
 
-    Gradients are not clipped: the norm of all of them together would let g_cls hold f back in the control, which it must not touch.
+    Gradients are not clipped: through their joint norm g_cls would affect f in the control.
     """
     named = list(parameters)
     groups = [
@@ -29,7 +29,7 @@ def make_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], spec: Finetun
 
 
 def learning_rate_at(step: int, spec: FinetuneSpec, steps_per_epoch: int) -> float:
-    """The rate of a step, counted from 0: a linear rise over the warm-up, then a cosine that ends just above 0 with the last step.
+    """The rate of a step, from 0: a linear warm-up, then a cosine that ends just above 0 at the last step.
 
     Examples
     --------

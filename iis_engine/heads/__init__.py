@@ -1,1 +1,1 @@
-"""Linear heads on sparse activations: the solver, sparsification and the choice of the L2 strength."""
+"""Linear heads on sparse activations: the solver, sparsification and the selection of the L2 strength."""

@@ -1,7 +1,7 @@
-"""The linear heads h and g_cls: multinomial logistic regression for many problems at once. No curve, no accuracy policy here.
+"""The linear heads h and g_cls: L2-regularised multinomial logistic regression, many problems at once.
 
-Every problem is one pair (group, L2 strength); a group is one sparsified activation matrix. Strengths of a group stand side
-by side in one matrix product, and so do all groups (see iis_engine.heads.sparse_blocks).
+A problem is one pair (group, L2 strength); a group is one sparsified activation matrix. The strengths of a group share one
+matrix product, and so do all groups (see `iis_engine.heads.sparse_blocks`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from iis_engine.heads.solver import Objective, SolverSettings, minimise
+from iis_engine.heads.solver import Objective, minimise
 from iis_engine.heads.sparse_blocks import Block, Blocks, Group, Source
 
-ROWS_PER_UNKNOWN = 10  # of a curvature are enough
+ROWS_PER_UNKNOWN = 10  # from which the curvature is estimated
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Heads:
 
     Attributes
     ----------
-    groups : what was solved
+    groups : activation matrices and L2 strengths
     weights : (P, M + 1, C) float32, the last row being the bias
-    loss, gradient_norm : (P,) objective and largest absolute gradient entry at the end
+    loss, gradient_norm : (P,) objective and largest absolute gradient entry of the solution
     evaluations : joint loss-and-gradient evaluations spent
     """
 
@@ -49,7 +49,7 @@ class LogisticObjective(Objective):
         self.n, self.concept_count = sources[0].activations.shape
         self.device = sources[0].activations.device
         counts = torch.tensor([len(group.strengths) for group in groups])
-        self.slots = int(counts.max())  # unfinished problems of a group at most: a group with fewer has empty ones
+        self.slots = int(counts.max())  # most unfinished problems of a group; a group with fewer has empty slots
         self.group_of = torch.repeat_interleave(torch.arange(len(groups)), counts)
         self.strengths = torch.tensor([s for group in groups for s in group.strengths], dtype=torch.float32, device=self.device)
         self.shape = (int(counts.sum()), class_count, self.concept_count + 1)
@@ -58,16 +58,16 @@ class LogisticObjective(Objective):
         self.placed_for: Tensor | None = None
 
     def _place(self, active: Tensor) -> Tensor:
-        """Where each active problem stands among (groups with work, slots), flattened: (p,)."""
+        """Place of each active problem among (unfinished groups, slots), flattened: (p,)."""
         if self.placed_for is not active:
-            with_work, owners, counts = self.group_of[active.cpu()].unique_consecutive(return_inverse=True, return_counts=True)
-            if len(with_work) < len(self.blocks.order):
-                self.blocks.keep(with_work.tolist())
+            unfinished, owners, counts = self.group_of[active.cpu()].unique_consecutive(return_inverse=True, return_counts=True)
+            if len(unfinished) < len(self.blocks.order):
+                self.blocks.keep(unfinished.tolist())
             place_of = torch.empty(len(self.groups), dtype=torch.int64)
             place_of[self.blocks.order] = torch.arange(len(self.blocks.order))
             self.slots = int(counts.max())
             slots = torch.arange(len(active)) - (counts.cumsum(0) - counts)[owners]
-            self.places = (place_of[with_work[owners]] * self.slots + slots).to(self.device)
+            self.places = (place_of[unfinished[owners]] * self.slots + slots).to(self.device)
             self.placed_for = active
         return self.places
 
@@ -80,7 +80,7 @@ class LogisticObjective(Objective):
         return spread[:, :, :-1].contiguous(), spread[:, :, -1:].contiguous()
 
     def _log_probabilities(self, block: Block, weights: Tensor, biases: Tensor) -> Tensor:
-        """(g, slots, C, rows); classes before rows, since the CPU then works through rows in vectors."""
+        """(g, slots, C, rows); classes before rows, so that the CPU vectorises over rows."""
         logits = block.times(weights).add_(biases)
         return torch.log_softmax(logits.view(len(weights), self.slots, self.class_count, -1), dim=2)
 
@@ -106,17 +106,17 @@ class LogisticObjective(Objective):
         return loss.view(-1)[places] / self.n + penalty, gradient
 
     def curvature(self, weights: Tensor, active: Tensor) -> Tensor:
-        """Inverse of a positive-definite stand-in for the Hessian, shared by the classes: (p, M + 1, M + 1).
+        """Inverse of a positive-definite approximation of the Hessian, shared by the classes: (p, M + 1, M + 1).
 
-        Each row weighs mean over classes of p_c (1 - p_c), the class-averaged diagonal block of the exact Hessian
-        (Böhning 1992 bounds it by its value at uniform probabilities, which is where a cold start stands). A sample of
-        the rows is enough for it.
+        Each row has the weight mean over classes of p_c (1 - p_c), the class-averaged diagonal block of the exact Hessian
+        (Böhning 1992 bounds it by its value at uniform probabilities, those of a cold start). It is estimated from a sample of
+        the rows.
         """
         places = self._place(active)
         spread, biases = self._spread(weights, places)
         size = self.concept_count + 1
         step = max(1, self.n // (ROWS_PER_UNKNOWN * size))
-        leaders = self._first_alike(weights, places)
+        leaders = self._first_at_same_weights(weights, places)
         hessian = torch.zeros(len(active), size, size, dtype=torch.float64, device=self.device)
         problems = [(problem, *divmod(place, self.slots)) for problem, place in enumerate(places.tolist()) if leaders[problem] == problem]
         for group, members in groupby(problems, key=itemgetter(1)):
@@ -136,8 +136,8 @@ class LogisticObjective(Objective):
         diagonal[:, :-1] += self.strengths[active].double().unsqueeze(1)
         return torch.cholesky_inverse(torch.linalg.cholesky(hessian)).float()
 
-    def _first_alike(self, weights: Tensor, places: Tensor) -> list[int]:
-        """For each problem the first one of its group at the same weights, which shares its curvature up to λ: all of them at a start."""
+    def _first_at_same_weights(self, weights: Tensor, places: Tensor) -> list[int]:
+        """For each problem the first one of its group at the same weights: their curvatures differ by λ alone."""
         groups = (places // self.slots).tolist()
         first: dict[int, int] = {}
         return [
@@ -152,21 +152,22 @@ def fit_heads(
     groups: Sequence[Group],
     y: Tensor,
     class_count: int,
-    settings: SolverSettings,
+    tolerance: float,
     *,
     start: Tensor | None = None,
     drop: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Heads:
-    """Solve every problem to `settings.tolerance` in one stack.
+    """Solve every problem in one stack.
 
     Parameters
     ----------
     sources : activation matrices (n, M), all of one shape
-    groups : which source, how many kept, which strengths λ (loss is *mean* cross-entropy + λ/2 ‖W‖²,
-        so scikit-learn's C is 1 / (n λ))
+    groups : source, number of kept concepts and strengths λ of each (the loss is *mean* cross-entropy + λ/2 ‖W‖²,
+        so that scikit-learn's C is 1 / (n λ))
     y : (n,) int64 in 0..class_count-1
+    tolerance : largest absolute gradient entry at which a problem is solved
     start : (P, M + 1, C) starting weights; zeros otherwise
-    drop : called as drop(solved, weights) with the mask of problems solved so far; returns the mask of those not worth finishing
+    drop : called as drop(solved, weights) with the mask of problems solved so far; returns the mask of those to stop as they stand
     """
     objective = LogisticObjective(sources, groups, y, class_count)
     begin = torch.zeros(objective.shape, device=objective.device) if start is None else start.float().transpose(1, 2).contiguous()
@@ -174,12 +175,18 @@ def fit_heads(
     def drop_heads(solved: Tensor, points: Tensor) -> Tensor:
         return drop(solved, points.transpose(1, 2)) if drop is not None else torch.zeros_like(solved)
 
-    end = minimise(objective, begin, settings, None if drop is None else drop_heads)
-    return Heads(objective.groups, end.point.transpose(1, 2).contiguous(), end.value, end.gradient_norm, end.evaluations)
+    solution = minimise(objective, begin, tolerance, None if drop is None else drop_heads)
+    return Heads(
+        groups=objective.groups,
+        weights=solution.point.transpose(1, 2).contiguous(),
+        loss=solution.value,
+        gradient_norm=solution.gradient_norm,
+        evaluations=solution.evaluations,
+    )
 
 
 def predict(source: Source, kept: int, weights: Tensor) -> Tensor:
-    """Logits (n, p, C) of p heads (p, M + 1, C) on one sparsified matrix."""
+    """Logits (n, p, C) of p heads (p, M + 1, C) on g_s of one activation matrix."""
     n, concept_count = source.activations.shape
     p, _, class_count = weights.shape
     flat = weights[:, :-1].permute(1, 0, 2).reshape(concept_count, -1)

@@ -1,8 +1,8 @@
-"""A preconditioned L-BFGS for many independent convex problems stacked in one tensor. It knows nothing of heads or concepts.
+"""Preconditioned L-BFGS for many independent convex problems stacked in one tensor.
 
-Each problem has its own step length, line search and end: one evaluation moves every unfinished problem, whether it
-accepts its step or shortens it, and finished problems leave the stack (two-loop recursion: Nocedal and Wright, Numerical
-Optimization, algorithm 7.4; acceptance near machine precision: Hager and Zhang 2005, approximate Wolfe condition).
+Each problem has its own step length, line search and stopping point: one evaluation advances every unfinished problem,
+whether it accepts its step or shortens it, and finished problems leave the stack (two-loop recursion: Nocedal and Wright,
+Numerical Optimization, algorithm 7.4; acceptance near machine precision: Hager and Zhang 2005, approximate Wolfe condition).
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from torch import Tensor
 ARMIJO = 1e-4
 SHRINK = 0.4
 SMALLEST_STEP = 1e-5
-COMPACT_BELOW = 0.8  # copy the survivors together once fewer than this share are unfinished
+MEMORY = 6  # correction pairs kept
+MAX_EVALUATIONS = 600  # joint evaluations after which unfinished problems stop as they stand
+REFRESH_AT = (8, 30, 90)  # iterations at which the curvature is computed anew
+COMPACT_BELOW = 0.8  # the stack is compacted once less than this share of it is unfinished
 
 
 class Objective(Protocol):
-    """What the solver needs: values, gradients and a curvature for a chosen subset of problems."""
+    """Values, gradients and a curvature for a subset of the problems."""
 
     def value_and_gradient(self, weights: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
         """(p,) float64 and (p, c, m) for the problems numbered `active` (p,) at `weights` (p, c, m)."""
@@ -33,28 +36,20 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
-class SolverSettings:
-    """When to stop, and how much to remember.
+class Solution:
+    """Where each problem stopped.
 
     Attributes
     ----------
-    tolerance : a problem ends when no entry of its gradient exceeds this in magnitude
-    max_evaluations : joint evaluations after which the rest is left as it stands
-    memory : correction pairs kept
-    refresh_at : iterations at which the curvature is measured anew
+    point : (P, c, m)
+    value : (P,) float64, of the objective
+    gradient_norm : (P,) largest absolute entry of the gradient
+    evaluations : joint evaluations spent
     """
 
-    tolerance: float = 1e-5
-    max_evaluations: int = 600
-    memory: int = 6
-    refresh_at: tuple[int, ...] = (0, 8, 30, 90)
-
-
-@dataclass(frozen=True)
-class End:
-    point: Tensor  # (P, c, m)
-    value: Tensor  # (P,) float64
-    gradient_norm: Tensor  # (P,) largest absolute entry
+    point: Tensor
+    value: Tensor
+    gradient_norm: Tensor
     evaluations: int
 
 
@@ -67,11 +62,10 @@ def _spread(values: Tensor) -> Tensor:
 
 
 class _Stack:
-    """The unfinished problems, compact."""
+    """The unfinished problems, stored contiguously."""
 
-    def __init__(self, objective: Objective, point: Tensor, memory: int) -> None:
+    def __init__(self, objective: Objective, point: Tensor) -> None:
         self.objective = objective
-        self.memory = memory
         self.active = torch.arange(len(point), device=point.device)
         self.point = point.clone(memory_format=torch.contiguous_format)
         self.value, self.gradient = objective.value_and_gradient(self.point, self.active)
@@ -84,7 +78,7 @@ class _Stack:
     def _descent(self) -> Tensor:
         """-H·g by the two-loop recursion; a direction that does not descend is replaced by the preconditioned gradient.
 
-        A pair whose 1 / (s·y) is zero, one of a refused step, changes nothing.
+        A pair with 1 / (s·y) = 0, as of a rejected step, has no effect.
         """
         q = self.gradient.neg()
         alphas: list[Tensor] = []
@@ -101,7 +95,7 @@ class _Stack:
         return q
 
     def advance(self) -> None:
-        """One joint evaluation: every problem tries its step, and takes it or shortens it."""
+        """One joint evaluation: every problem tries its step, and accepts or shortens it."""
         moved = _spread(self.step) * self.direction
         trial = self.point + moved
         value, gradient = self.objective.value_and_gradient(trial, self.active)
@@ -111,25 +105,25 @@ class _Stack:
         enough = value <= self.value + ARMIJO * step * slope
         noise = 1e-6 * self.value.abs() + 1e-12
         flat = (value <= self.value + noise) & (end_slope <= (2 * ARMIJO - 1) * slope)
-        taken = (enough | flat) & value.isfinite()
+        accepted = (enough | flat) & value.isfinite()
         change = gradient - self.gradient
         if not bool(value.isfinite().all()):
             change = torch.where(_spread(value.isfinite()), change, 0.0)
         sy = _dot(moved, change)
-        usable = taken & (sy > 1e-10 * (_dot(moved, moved) * _dot(change, change)).sqrt())
-        self.pairs = [*self.pairs, (moved, change, torch.where(usable, 1 / sy, 0.0))][-self.memory :]
+        usable = accepted & (sy > 1e-10 * (_dot(moved, moved) * _dot(change, change)).sqrt())
+        self.pairs = [*self.pairs, (moved, change, torch.where(usable, 1 / sy, 0.0))][-MEMORY:]
         curved = _dot(change, torch.bmm(change, self.inverse))
         self.scale = torch.where(usable & (curved > 0), (sy / curved).clamp(1e-3, 1e4), self.scale)
-        if bool(taken.all()):
+        if bool(accepted.all()):
             self.point, self.value, self.gradient = trial, value, gradient
             self.step = torch.ones_like(self.step)
             self.direction = self._descent()
             return
-        kept = _spread(taken)
+        kept = _spread(accepted)
         self.point = torch.where(kept, trial, self.point)
-        self.value = torch.where(taken, value, self.value)
+        self.value = torch.where(accepted, value, self.value)
         self.gradient = torch.where(kept, gradient, self.gradient)
-        self.step = torch.where(taken, 1.0, self.step * SHRINK)
+        self.step = torch.where(accepted, 1.0, self.step * SHRINK)
         self.direction = torch.where(kept, self._descent(), self.direction)
 
     def refresh(self) -> None:
@@ -139,7 +133,7 @@ class _Stack:
         self.direction = self._descent()
 
     def keep(self, chosen: Tensor) -> None:
-        """Forget all problems but the chosen ones."""
+        """Drop all problems but the chosen ones."""
         for name in ("active", "point", "value", "gradient", "inverse", "scale", "step", "direction"):
             setattr(self, name, getattr(self, name)[chosen])
         self.pairs = [(s[chosen], y[chosen], rho[chosen]) for s, y, rho in self.pairs]
@@ -148,22 +142,28 @@ class _Stack:
 def minimise(
     objective: Objective,
     start: Tensor,
-    settings: SolverSettings,
+    tolerance: float,
     drop: Callable[[Tensor, Tensor], Tensor] | None = None,
-) -> End:
-    """Minimise every problem of the stack from `start` (P, c, m).
+) -> Solution:
+    """Minimise every problem of the stack.
 
-    `drop(solved, points)` is asked after each problem that ends; a problem it marks is left where it stands.
-    A problem whose line search can no longer descend in float32 ends too: its gradient norm says how far it came.
+    A problem also stops where its line search can no longer descend in float32; its gradient norm is then above `tolerance`.
+
+    Parameters
+    ----------
+    start : (P, c, m)
+    tolerance : largest absolute gradient entry at which a problem is solved
+    drop : called as drop(solved, points) after a problem stops, with the mask (P,) of solved problems and all points; returns the
+        mask of the problems to stop as they stand
     """
-    stack = _Stack(objective, start, settings.memory)
+    stack = _Stack(objective, start)
     point, value = start.clone(), stack.value.clone()
     norm = torch.full_like(stack.scale, torch.inf)
     finished = torch.zeros(len(start), dtype=torch.bool, device=start.device)
     solved = finished.clone()
 
-    def end(which: Tensor, norms: Tensor) -> None:
-        """Note where problems of the stack stand as their end; what has ended may ride along until the next compaction."""
+    def stop(which: Tensor, norms: Tensor) -> None:
+        """Record the points of some problems of the stack as final; they stay in the stack until its next compaction."""
         rows = stack.active[which]
         point[rows], value[rows], norm[rows] = stack.point[which], stack.value[which], norms[which]
         finished[rows] = True
@@ -171,23 +171,23 @@ def minimise(
     evaluations, iteration = 1, 0
     while True:
         norms = stack.gradient.abs().amax(dim=(1, 2))
-        here = norms <= settings.tolerance
-        ending = (here | (stack.step < SMALLEST_STEP)) & ~finished[stack.active]
-        if bool(ending.any()):
-            end(ending, norms)
-            solved[stack.active[ending & here]] = True
+        converged = norms <= tolerance
+        stopping = (converged | (stack.step < SMALLEST_STEP)) & ~finished[stack.active]
+        if bool(stopping.any()):
+            stop(stopping, norms)
+            solved[stack.active[stopping & converged]] = True
             if drop is not None:
-                unwanted = drop(solved, point)[stack.active] & ~finished[stack.active]
-                end(unwanted, norms)
+                dropped = drop(solved, point)[stack.active] & ~finished[stack.active]
+                stop(dropped, norms)
         left = ~finished[stack.active]
         if not bool(left.any()):
-            return End(point, value, norm, evaluations)
-        if evaluations >= settings.max_evaluations:
-            end(left, norms)
-            return End(point, value, norm, evaluations)
+            return Solution(point, value, norm, evaluations)
+        if evaluations >= MAX_EVALUATIONS:
+            stop(left, norms)
+            return Solution(point, value, norm, evaluations)
         if float(left.float().mean()) < COMPACT_BELOW:
             stack.keep(left)
-        if iteration in settings.refresh_at[1:]:
+        if iteration in REFRESH_AT:
             stack.refresh()
         stack.advance()
         evaluations += 1

@@ -1,7 +1,7 @@
-"""g_s of many groups at once: activation matrices masked by rank and multiplied together, in blocks of a bounded size.
+"""Products with g_s of many groups at once: activation matrices masked by rank, in blocks of bounded size.
 
-A group is one source matrix with one number of kept concepts. Its sparsified matrix is never there for all rows unless all
-of them together fit a fixed budget; otherwise it is made anew, range by range, each time it is multiplied. No head lives here.
+A group is one source matrix with one number of kept concepts. Sparsified matrices are held for all rows only where all of them
+together fit a fixed budget; otherwise each is computed anew, range by range, for every product.
 """
 
 from __future__ import annotations
@@ -16,19 +16,26 @@ from torch import Tensor
 
 from iis_engine.heads.sparsify import magnitude_ranks
 
-BLOCK_ELEMENTS = 1 << 24  # of sparsified activations, or of logits, held at once: bounds memory whatever n is
-COMPRESS_BELOW = 8  # on a CPU, rows that keep fewer than 1 / 8 of their concepts are multiplied as sparse matrices
+BLOCK_ELEMENTS = 1 << 24  # of sparsified activations, or of logits, held at once: bounds memory for any n
+COMPRESS_BELOW = 8  # on a CPU, rows that keep at most 1 / 8 of their concepts are multiplied as sparse matrices
 
 
 @dataclass(frozen=True)
 class Source:
-    """One activation matrix and, where it is thresholded, the rank of each activation within its row."""
+    """One activation matrix and, where it is thresholded, the rank of each activation within its row.
 
-    activations: Tensor  # (n, M) float32
-    ranks: Tensor | None  # (n, M) whole numbers as float32, which vectorises; None: always used whole
+    Attributes
+    ----------
+    activations : (n, M) float32
+    ranks : (n, M) whole numbers as float32, which vectorises; None for a matrix that is never thresholded
+    """
+
+    activations: Tensor
+    ranks: Tensor | None
 
     @staticmethod
     def of(activations: Tensor) -> Source:
+        """A source to be thresholded."""
         return Source(activations, magnitude_ranks(activations).float())
 
     def rows(self, start: int, stop: int, kept: int, step: int = 1) -> Tensor:
@@ -36,7 +43,7 @@ class Source:
         part = self.activations[start:stop:step]
         if self.ranks is None or kept >= part.shape[1]:
             return part
-        # 1 where the rank is below `kept`, else 0: arithmetic on whole numbers is four times as fast as comparing and selecting.
+        # 1 where the rank is below `kept`, else 0; four times as fast as a comparison and a selection.
         return (kept - self.ranks[start:stop:step]).clamp_(0, 1).mul_(part)
 
     def where(self, mask: Tensor) -> Source:
@@ -46,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Group:
-    """Problems on one sparsified matrix: which source, how many concepts kept, and the L2 strengths."""
+    """Problems on one sparsified matrix: the place of its source, the number of kept concepts, and the L2 strengths."""
 
     source: int
     kept: int
@@ -65,13 +72,15 @@ class Block(Protocol):
         ...
 
     def keep(self, chosen: Sequence[int]) -> Block:
-        """The block of the chosen groups alone."""
+        """A block of the chosen groups alone."""
         ...
 
 
 @dataclass(frozen=True)
 class DenseBlock(Block):
-    matrices: Tensor  # (g, r, M)
+    """Sparsified matrices (g, r, M) as they are."""
+
+    matrices: Tensor
 
     def times(self, weights: Tensor) -> Tensor:
         return torch.bmm(weights, self.matrices.transpose(1, 2))
@@ -84,7 +93,7 @@ class DenseBlock(Block):
 
 
 class SparseBlock(Block):
-    """Compressed rows of all groups as one block-diagonal matrix, and the same of the transposed ones."""
+    """Compressed sparse rows of all groups as one block-diagonal matrix, and the same of their transposes."""
 
     def __init__(self, compressed: Sequence[Tensor], transposed: Sequence[Tensor]) -> None:
         self.compressed = list(compressed)
@@ -116,7 +125,7 @@ class SparseBlock(Block):
 
 
 def _compress(matrix: Tensor) -> Tensor:
-    """Compressed sparse rows, with 32-bit indices as the CPU's sparse kernels prefer."""
+    """Compressed sparse rows with 32-bit indices, which the CPU's sparse kernels prefer."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         rows = matrix.to_sparse_csr()
@@ -141,12 +150,12 @@ def _block_diagonal(parts: Sequence[Tensor]) -> Tensor:
 
 
 class Blocks:
-    """The sparsified matrices of the groups that still have work, in blocks.
+    """The sparsified matrices of the unfinished groups, in blocks.
 
     Parameters
     ----------
     sources : matrices (n, M), all of one shape
-    columns : how many columns one group is multiplied with at most
+    columns : most columns that one group is multiplied with
     """
 
     def __init__(self, sources: Sequence[Source], groups: Sequence[Group], columns: int) -> None:
@@ -157,12 +166,12 @@ class Blocks:
         self.ranges = [(start, min(start + rows, n)) for start in range(0, n, rows)]
         on_cpu = sources[0].activations.device.type == "cpu"
         self.sparse = [on_cpu and sources[g.source].ranks is not None and g.kept * COMPRESS_BELOW <= concept_count for g in groups]
-        self.order = sorted(range(len(groups)), key=self.sparse.__getitem__)  # which group stands where: dense ones first
+        self.order = sorted(range(len(groups)), key=self.sparse.__getitem__)  # places of the groups: dense ones first
         self.dense_count = len(groups) - sum(self.sparse)
         self._kept: dict[tuple[int, bool], Block] = {}
 
     def keep(self, chosen: Sequence[int]) -> None:
-        """Go on with the chosen groups alone, numbered as they were given at first."""
+        """Drop all groups but the chosen ones; numbers are those of the constructor."""
         wanted = set(chosen)
         places = [place for place, group in enumerate(self.order) if group in wanted]
         dense = [place for place in places if place < self.dense_count]
@@ -176,7 +185,7 @@ class Blocks:
         self.dense_count = len(dense)
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Block]]:
-        """Groups (as places in `order`), rows, and the block: all ranges of rows, the dense groups and the sparse ones apart."""
+        """Groups (as places in `order`), rows, and the block: for each range of rows the dense groups, then the sparse ones."""
         for number, (start, stop) in enumerate(self.ranges):
             if self.dense_count:
                 yield slice(0, self.dense_count), slice(start, stop), self._dense(number, start, stop)
@@ -187,12 +196,12 @@ class Blocks:
         if (block := self._kept.get((number, False))) is not None:
             return block
         block = DenseBlock(torch.stack([self._matrix(place, start, stop) for place in range(self.dense_count)]))
-        if len(self.ranges) == 1:  # within the budget: kept until a group has ended
+        if len(self.ranges) == 1:  # within the budget: held until a group is finished
             self._kept[number, False] = block
         return block
 
     def _sparse(self, number: int, start: int, stop: int) -> Block:
-        """Kept for all ranges: the groups that keep few concepts together hold about as many numbers as one source."""
+        """Held for all ranges: the groups that keep few concepts together hold about as many numbers as one source."""
         if (number, True) not in self._kept:
             places = range(self.dense_count, len(self.order))
             self._kept[number, True] = SparseBlock.of(self._matrix(place, start, stop) for place in places)

@@ -1,4 +1,4 @@
-"""g_s: keep each sample's largest concept activations and zero the rest. Masks by rank; no head and no curve lives here."""
+"""g_s: keep each sample's k concept activations of largest magnitude and zero the rest (eq. 4)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def magnitude_ranks(activations: Tensor) -> Tensor:
 
 
 def sparsify(activations: Tensor, kept: int) -> Tensor:
-    """Hard threshold: exactly `kept` activations of largest magnitude stay as they are, the others become zero (eq. 4).
+    """Hard threshold: keep exactly `kept` activations of largest magnitude unchanged and zero the others (eq. 4).
 
     Parameters
     ----------
@@ -42,26 +42,22 @@ def sparsify(activations: Tensor, kept: int) -> Tensor:
     return torch.where(magnitude_ranks(activations) < kept, activations, torch.zeros_like(activations))
 
 
-def soft_sparsify(activations: Tensor, kept: int) -> Tensor:
-    """Equation 4 as printed: what is kept also shrinks by the threshold, the largest dropped magnitude. For ablation studies."""
-    ranks = magnitude_ranks(activations)
-    dropped = torch.where(ranks < kept, torch.zeros_like(activations), activations.abs())
-    threshold = dropped.amax(dim=1, keepdim=True)
-    return torch.where(ranks < kept, activations.sign() * (activations.abs() - threshold), torch.zeros_like(activations))
-
-
 def sparsify_like_authors(activations: Tensor, dropped: int) -> Tensor:
-    """The released code's rule: zero every magnitude up to and including the one at place `dropped` in rising order.
+    """The released code's threshold: zero every magnitude up to and including the one at place `dropped` in rising order.
 
-    So M - dropped - 1 activations stay where magnitudes differ, and tied ones fall together (METHOD §3).
-    Shape (..., M); the threshold itself carries no gradient.
+    It keeps M - dropped - 1 activations where magnitudes differ, and zeroes tied ones together (METHOD §3).
+
+    Parameters
+    ----------
+    activations : (..., M) float; gradients pass through the kept ones, none through the threshold
+    dropped : floor(s·M)
     """
     magnitudes = activations.detach().abs()
-    return torch.where(magnitudes > _at_place(magnitudes, dropped), activations, torch.zeros_like(activations))
+    return torch.where(magnitudes > _order_statistic(magnitudes, dropped), activations, torch.zeros_like(activations))
 
 
-def _at_place(values: Tensor, place: int) -> Tensor:
-    """What is at a place in rising order, (..., M) -> (..., 1). On a CPU NumPy's vectorised sort is several times as fast as kthvalue."""
+def _order_statistic(values: Tensor, place: int) -> Tensor:
+    """The value at `place` in rising order, (..., M) -> (..., 1). On a CPU NumPy's vectorised sort is several times as fast as kthvalue."""
     if values.device.type != "cpu":
         return values.kthvalue(place + 1, dim=-1, keepdim=True).values
     return torch.from_numpy(np.sort(values.numpy(), axis=-1)[..., place : place + 1])

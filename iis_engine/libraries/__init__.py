@@ -1,1 +1,1 @@
-"""Concept libraries, one module a kind."""
+"""Concept libraries 𝒞, one module per kind."""

@@ -1,4 +1,4 @@
-"""From a request to a library: which builder, on which elements, and what is refused."""
+"""Build a concept library from its specification; validate the specification first."""
 
 from __future__ import annotations
 
@@ -14,47 +14,45 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
 from iis_engine.libraries.text import TextSource, build_text, refit_text
-from iis_engine.libraries.unit_elements import settled_elements, unit_elements
+from iis_engine.libraries.unit_elements import canonical_elements, unit_elements
 from iis_engine.specs import LIBRARY_KINDS, VISUAL_KINDS, LibrarySpec
 
 
-def check_library(features: FeatureSet, spec: LibrarySpec, source: TextSource | None = None) -> None:
-    """Refuse, before any work, a library that these features, and this source of text concepts, cannot give.
+def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSource | None = None) -> None:
+    """Validate, before any work, that a library can be built from these features and text embeddings.
 
     Raises
     ------
     LibraryError
-        For an unknown kind, M below 1, parts that do not fit, missing element features, or M larger than the elements.
+        For an unknown kind, M below 2, invalid parts, missing element features, or M larger than the number of elements.
     """
     if spec.kind not in LIBRARY_KINDS:
-        raise LibraryError(f"There is no library {spec.kind!r}; choose one of {', '.join(LIBRARY_KINDS)}.", param="library.kind")
+        raise LibraryError(f"{spec.kind!r} is not a library kind; choose one of {', '.join(LIBRARY_KINDS)}.", param="library.kind")
     if spec.kind == "combined":
         if len(spec.parts) < 2 or any(part.kind == "combined" for part in spec.parts):
-            raise LibraryError("A combined library joins at least two libraries that are not combined themselves.", param="library.parts")
+            raise LibraryError("A combined library needs at least two parts, none of them combined.", param="library.parts")
         if len({part.kind for part in spec.parts}) < len(spec.parts):
-            raise LibraryError("A combined library names each kind once.", param="library.parts")
+            raise LibraryError("A combined library can have each kind only once.", param="library.parts")
         for part in spec.parts:
-            check_library(features, part, source)
+            check_library(features, part, text_source)
         return
     if spec.concept_count < 2:
         raise LibraryError(f"A library needs at least 2 concepts; got {spec.concept_count}.", param="library.concept_count")
-    if spec.kind == "text" and source is None:
-        raise LibraryError(
-            "A text library needs a vision-language model and a vocabulary, and the images that both networks read.", param="library.kind"
-        )
+    if spec.kind == "text" and text_source is None:
+        raise LibraryError("A text library needs a vision-language model, a vocabulary, and the images themselves.", param="library.kind")
     if spec.kind not in VISUAL_KINDS:
         return
     available = len(unit_elements(features)[0])
     if features.elements is None:
         raise LibraryError(
-            f"A {spec.kind} library is made of visual elements, and these features hold none; add an array named concepts to the file.",
+            f"A {spec.kind} library needs visual elements, and these features hold none; add an array named concepts to the file.",
             param="library.kind",
         )
     if spec.kind != "prototype":
         available = min(available, MOST_ELEMENTS)
     if spec.concept_count > available:
         raise LibraryError(
-            f"M = {spec.concept_count} concepts were asked for but only {available} visual elements can be used; "
+            f"M = {spec.concept_count} concepts were requested, but only {available} visual elements can be used; "
             f"{_advice_on_elements(features, available)}.",
             param="library.concept_count",
         )
@@ -66,49 +64,55 @@ def build_library(
     seed: int,
     device: torch.device,
     *,
-    source: TextSource | None = None,
+    text_source: TextSource | None = None,
     like: ConceptLibrary | None = None,
 ) -> ConceptLibrary:
-    """Build one library; `seed` decides every draw in it.
+    """Build one library.
 
     Parameters
     ----------
-    source : where text concepts come from
-    like : the library of the same request under another seed, whose phrases text concepts keep
+    seed : of every random draw
+    text_source : embeddings for text concepts
+    like : the library of the same specification under another seed, whose phrases text concepts keep
+
+    Raises
+    ------
+    LibraryError
+        When it cannot be built.
     """
-    check_library(features, spec, source)
+    check_library(features, spec, text_source)
     if spec.kind == "combined":
-        parts = [build_library(features, part, seed, device, source=source, like=like) for part in spec.parts]
+        parts = [build_library(features, part, seed, device, text_source=text_source, like=like) for part in spec.parts]
         return combine(parts)
-    if spec.kind == "text" and source is not None:
-        if like is not None and like.words is not None:
-            return refit_text(features, source, like.words, spec, seed, device)
-        return build_text(features, source, spec, seed, device)
+    if spec.kind == "text" and text_source is not None:
+        if like is not None and like.text_report is not None:
+            return refit_text(features, text_source, like.text_report, spec, seed, device)
+        return build_text(features, text_source, spec, seed, device)
     if spec.kind == "random":
         return build_random(features.X_train.shape[1], spec.concept_count, seed)
     return _build_visual(features, spec, seed, device)
 
 
 def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device) -> ConceptLibrary:
-    units, numbers = settled_elements(features)
+    units, numbers = canonical_elements(features)
     if spec.kind == "prototype":
         return build_prototype(units, numbers, spec.concept_count, seed)
     if spec.kind == "cluster":
         return build_cluster(units, numbers, spec.concept_count, seed)
-    ordered = in_canonical_order(features)  # batches must not follow the order of the file
+    ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
     return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed)
 
 
-def first_elements(features: FeatureSet, concept_count: int) -> ConceptLibrary:
-    """The authors' Prototype: the first M elements as they come."""
+def authors_prototype(features: FeatureSet, concept_count: int) -> ConceptLibrary:
+    """The authors' Prototype library: the first M elements in the order of the file."""
     check_library(features, LibrarySpec("prototype", concept_count))
     units, numbers = unit_elements(features)
     return prototype_of(units[:concept_count], numbers[:concept_count])
 
 
 def _advice_on_elements(features: FeatureSet, available: int) -> str:
-    """What helps where there are fewer elements than concepts: others can be cut from images, and ready features hold those they hold."""
+    """Advice where there are fewer elements than concepts: more can be cut from images, but not from ready features."""
     fewer = "ask for fewer concepts"
     if available == MOST_ELEMENTS:
         return fewer

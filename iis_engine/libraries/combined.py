@@ -1,4 +1,4 @@
-"""Combined: libraries side by side; activations are concatenated and a concept keeps its origin."""
+"""Combined library: other libraries side by side. Activations are concatenated; each concept keeps its origin."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from iis_engine.libraries.library import ConceptLibrary
 
 def combine(parts: Sequence[ConceptLibrary]) -> ConceptLibrary:
     """Join libraries of one representation space, in order; at most one of them has text concepts."""
-    words = next((part.words for part in parts if part.words is not None), None)
-    one_by_one = any(part.deviations is not None for part in parts)
+    standardised = any(part.deviations is not None for part in parts)
     return ConceptLibrary(
-        "combined",
-        torch.cat([part.vectors for part in parts]),
-        tuple(origin for part in parts for origin in part.origins),
-        tuple(row for part in parts for row in part.exemplars),
-        torch.cat([_or_none(part.means, len(part)) for part in parts]) if one_by_one else None,
-        torch.cat([_or_none(part.deviations, len(part)) for part in parts]) if one_by_one else None,
-        words,
+        kind="combined",
+        vectors=torch.cat([part.vectors for part in parts]),
+        origins=tuple(origin for part in parts for origin in part.origins),
+        exemplars=tuple(row for part in parts for row in part.exemplars),
+        means=torch.cat([_values_or_nan(part.means, len(part)) for part in parts]) if standardised else None,
+        deviations=torch.cat([_values_or_nan(part.deviations, len(part)) for part in parts]) if standardised else None,
+        text_report=next((part.text_report for part in parts if part.text_report is not None), None),
     )
 
 
-def _or_none(values: Tensor | None, count: int) -> Tensor:
+def _values_or_nan(values: Tensor | None, count: int) -> Tensor:
     return torch.full((count,), torch.nan, dtype=torch.float64) if values is None else values

@@ -1,4 +1,4 @@
-"""End2End: concepts as learned groups of elements. The assignment is trained with a head, then frozen."""
+"""End2End library: concepts as learned groups of elements. The assignment is trained with a head, then frozen."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.nn import functional
 
 from iis_engine.heads.sparsify import sparsify_like_authors
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 
-MOST_ELEMENTS = 20_000  # as the authors
+MOST_ELEMENTS = 20_000  # of the authors
 TEMPERATURE = 0.1
 EPOCHS = 30
 BATCH = 1024
 LEARNING_RATE = 1e-2
 DECAY_PER_EPOCH = 0.99
-TRAINING_SPARSITY = 0.1  # the paper's default ratio when it trains through the threshold
+TRAINING_SPARSITY = 0.1  # the paper's default s for training
 
 
 class Assignment(torch.nn.Module):
@@ -48,10 +48,10 @@ class Assignment(torch.nn.Module):
         return functional.normalize((hard - soft.detach() + soft).T @ self.units, dim=1)
 
     def drawn_concepts(self, draws: int) -> Tensor:
-        """What as many calls of `noisy_concepts` may give, (draws, M, d), without gradients and far sooner.
+        """Draws (draws, M, d) from the distribution of `noisy_concepts`, without gradients and much faster.
 
-        The largest of logits with Gumbel noise is a draw from their softmax (the Gumbel-max trick, Maddison et al. 2014), so one number
-        an element is drawn instead of one an element and concept.
+        The argmax of logits with Gumbel noise is a draw from their softmax (Gumbel-max trick, Maddison et al. 2014), so that one number
+        per element is drawn instead of one per element and concept.
         """
         with torch.no_grad():
             cumulative = functional.softmax(self.logits_of_elements(), dim=1).cumsum(dim=1)
@@ -61,18 +61,18 @@ class Assignment(torch.nn.Module):
             return functional.normalize(hard.transpose(1, 2) @ self.units, dim=2)
 
     def forward(self, X: Tensor, concepts: Tensor) -> Tensor:
-        """Class logits (n, C) read through sparsified activations."""
+        """Class logits (n, C) of representations X (n, d): g_cls ∘ g_s ∘ g_𝒞 with concepts (M, d)."""
         activations = self.activation_norm(X @ concepts.T)
         return self.head(sparsify_like_authors(activations, self.dropped))
 
 
 def small_normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Normal with deviation .02, the start of every weight in the authors' models."""
+    """Normal values with deviation .02, the initialisation of every weight in the authors' models."""
     return 0.02 * torch.randn(shape, generator=generator)
 
 
-def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: float, after_epoch: Progress = no_progress) -> None:
-    """Adam with exponential decay over shuffled batches, 30 epochs; `after_epoch(done, total)` sees every epoch end."""
+def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: float, after_epoch: ProgressCallback = no_progress) -> None:
+    """Train with Adam and exponential decay over shuffled batches, 30 epochs; call `after_epoch(done, total)` after each."""
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, gamma=DECAY_PER_EPOCH)
     for epoch in range(EPOCHS):
@@ -86,15 +86,25 @@ def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: flo
 
 
 def build_end2end(
-    units: Tensor, numbers: Tensor, concept_count: int, X: Tensor, y: Tensor, class_count: int, seed: int, progress: Progress = no_progress
+    units: Tensor,
+    numbers: Tensor,
+    concept_count: int,
+    X: Tensor,
+    y: Tensor,
+    class_count: int,
+    seed: int,
+    progress: ProgressCallback = no_progress,
 ) -> ConceptLibrary:
-    """Learn which elements (E, d) belong together so that their normalised sums classify X (n, d), then freeze it.
+    """Learn an assignment of elements to concepts whose normalised sums classify X, then freeze it.
 
-    X is divided by its root mean square norm first: the activations are normalised anyway, so only the optimiser sees the scale.
-    Training amplifies the last bits all the same: features that are rounded otherwise, say after a scaling by 10, may give
-    another library of the same worth.
-    A concept that ends without elements takes the one that leans to it most, as k-means does with an empty cluster;
-    each concept is shown by its own elements.
+    X is divided by its root mean square norm first: the activations are normalised, so that the scale matters only to the optimiser.
+    Training amplifies rounding: features with other last digits, as after a scaling by 10, may give another library of the same
+    quality.
+
+    Parameters
+    ----------
+    units, numbers : (E, d) unit element vectors and (E,) their indices
+    X, y : (n, d) representations of the training rows and (n,) labels
     """
     units, numbers = units[:MOST_ELEMENTS], numbers[:MOST_ELEMENTS]
     generator = torch.Generator().manual_seed(seed)
@@ -106,13 +116,17 @@ def build_end2end(
 
 
 def frozen(logits: Tensor, units: Tensor, numbers: Tensor) -> ConceptLibrary:
-    """The library of the assignment logits (E, M) without noise: unit sums of the elements of each concept."""
+    """The library of assignment logits (E, M) without noise: unit sums of the elements of each concept, which are its exemplars.
+
+    A concept without elements takes the element with the largest logit for it from a larger concept, as k-means does with an empty
+    cluster.
+    """
     concept_count = logits.shape[1]
     assigned = logits.argmax(dim=1)
     sizes = torch.bincount(assigned, minlength=concept_count)
     for concept in (sizes == 0).nonzero().flatten().tolist():
-        leaning = torch.where(sizes[assigned] > 1, logits[:, concept], -torch.inf)
-        taken = int(leaning.argmax())
+        logits_for_it = torch.where(sizes[assigned] > 1, logits[:, concept], -torch.inf)
+        taken = int(logits_for_it.argmax())
         sizes[assigned[taken]] -= 1
         sizes[concept] = 1
         assigned[taken] = concept

@@ -1,7 +1,7 @@
-"""Directions whose projections imitate given activations: the fit behind the Text library. What is imitated is decided elsewhere.
+"""Fit of directions whose projections imitate given activations, as the text library needs (eq. 2).
 
-The similarity is cos-cubed: the cosine of two centred columns whose entries are cubed first, so that the rows where a concept
-stands out decide (Oikarinen et al., "Label-free Concept Bottleneck Models", ICLR 2023, section 3; eq. 2 of the paper).
+The similarity is cos-cubed: the cosine of two centred columns whose entries are cubed first, so that the rows with
+the strongest activations decide (Oikarinen et al., "Label-free Concept Bottleneck Models", ICLR 2023, section 3; eq. 2 of the paper).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Strengths of the closed-form start, in units of the mean variance of the columns of X."""
+"""Ridge strengths of the closed-form start, in units of the mean variance of the columns of X."""
 FURTHER_RIDGES = (10.0,)
-"""Times the best strength: the ascent also starts there, since what it stops at keeps a trace of the start's damping."""
+"""Factors of the best ridge strength: the ascent also starts there, since where it stops depends on the damping of its start."""
 STEPS_MAX = 40
 PATIENCE = 3
-"""Steps without a gain on the held-out rows after which a concept is done."""
+"""Steps without a gain on the held-out rows after which a concept stops."""
 SMALLEST_GAIN = 1e-4
 MEMORY = 6
 STEP_LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03)
 SUFFICIENT = 1e-4  # Armijo's constant
 ENTRIES_AT_ONCE = 2**24
-"""Rows x concepts that are worked on together."""
+"""Rows x concepts in memory at once."""
 ROWS_AT_ONCE = 2**14
 
 
@@ -48,35 +48,35 @@ def cos_cubed(q: Tensor, p: Tensor) -> Tensor:
 
 
 def imitate(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor) -> Imitation:
-    """Find bias-free directions whose projections of X have the highest cos-cubed similarity with the columns of P = rows · columnsᵀ.
+    """Fit bias-free directions W_c whose projections X·W_cᵀ have the highest cos-cubed similarity with P = rows · columnsᵀ (eq. 2).
 
-    Ridge regression gives a start for each of several strengths in closed form, from one eigendecomposition; L-BFGS goes on from the
-    best of them, many concepts at once, in the coordinates in which that ridge problem is a sphere. Along a direction the projections
-    are linear, so a step length costs no product with X. The held-out rows choose the strength and the moment to stop, one by one.
+    Ridge regression gives a start for each of several strengths in closed form, from one eigendecomposition; L-BFGS continues from the
+    best of them, many concepts at once, in coordinates in which that ridge problem is a sphere. Along a direction the projections
+    are linear, so that a step length costs no product with X. The held-out rows select strength and stopping point of each concept.
 
     Parameters
     ----------
     X : (n, d) float32 representation
-    rows, columns : (n, e) and (M, e) float32; for a text library the image and text embeddings. P itself is never whole in memory
-    held_out : (n,) bool, rows that choose and are not fitted
+    rows, columns : (n, e) and (M, e) float32; for a text library the image and text embeddings. P is never whole in memory
+    held_out : (n,) bool, rows for selection, which are not fitted
 
     Returns
     -------
     Imitation
-        Directions of any length: neither X's scale nor P's matters.
+        Directions of any length: the scales of X and P have no effect.
     """
     mean = X[~held_out].mean(dim=0, dtype=torch.float64).float()
-    fitted, judged = X[~held_out] - mean, X[held_out] - mean
+    fitted, evaluated = X[~held_out] - mean, X[held_out] - mean
     scale = fitted.square().mean(dtype=torch.float64).sqrt().clamp_min(torch.finfo(torch.float32).tiny).float()
-    fitted, judged = fitted.div_(scale), judged.div_(scale)
+    fitted, evaluated = fitted.div_(scale), evaluated.div_(scale)
     spectrum, basis = torch.linalg.eigh(_covariance(fitted))
-    turned = _Turned(fitted @ basis.float(), judged @ basis.float(), spectrum.clamp_min(0).float())
-    rows_fitted, rows_judged = rows[~held_out], rows[held_out]
+    rotated = _Rotated(fitted @ basis.float(), evaluated @ basis.float(), spectrum.clamp_min(0).float())
+    rows_fitted, rows_evaluated = rows[~held_out], rows[held_out]
     width = max(1, ENTRIES_AT_ONCE // len(X))
     parts: list[Imitation] = []
     for start in range(0, len(columns), width):
         some = columns[start : start + width]
-        parts.append(_imitate_block(turned, rows_fitted @ some.T, rows_judged @ some.T))
+        parts.append(_imitate_block(rotated, rows_fitted @ some.T, rows_evaluated @ some.T))
     vectors = torch.cat([part.vectors for part in parts], dim=1)
     return Imitation((basis @ vectors).T, torch.cat([part.similarity for part in parts]))
 
@@ -90,45 +90,52 @@ def _covariance(centred: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Turned:
-    """Centred rows in the eigenbasis of their covariance."""
+class _Rotated:
+    """Centred rows in the eigenbasis of their covariance.
 
-    fitted: Tensor  # (n, d)
-    judged: Tensor  # (h, d)
-    spectrum: Tensor  # (d,)
+    Attributes
+    ----------
+    fitted : (n, d)
+    evaluated : (h, d), the held-out rows
+    spectrum : (d,) eigenvalues
+    """
+
+    fitted: Tensor
+    evaluated: Tensor
+    spectrum: Tensor
 
     def damped(self, ridge: Tensor) -> Tensor:
         """S + λ: (d, 1) or (d, M) for strengths (M,)."""
         return self.spectrum.unsqueeze(1) + ridge * self.spectrum.mean()
 
 
-def _imitate_block(X: _Turned, P: Tensor, P_judged: Tensor) -> Imitation:
-    """`imitate` for a block of concepts; vectors come back as columns (d, M) in the eigenbasis."""
-    goal, goal_judged = _cubed(P).float(), _cubed(P_judged)
+def _imitate_block(X: _Rotated, P: Tensor, P_evaluated: Tensor) -> Imitation:
+    """`imitate` for a block of concepts; vectors are returned as columns (d, M) in the eigenbasis."""
+    goal, goal_evaluated = _cubed(P).float(), _cubed(P_evaluated)
     moments = X.fitted.T @ _standardised(P).float() / len(X.fitted)
-    ridge = _best_ridge(X, moments, goal_judged)
-    found = _ascend(X, goal, goal_judged, moments, ridge)
+    ridge = _best_ridge(X, moments, goal_evaluated)
+    found = _ascend(X, goal, goal_evaluated, moments, ridge)
     for factor in FURTHER_RIDGES:
-        other = _ascend(X, goal, goal_judged, moments, factor * ridge)
+        other = _ascend(X, goal, goal_evaluated, moments, factor * ridge)
         better = other.similarity > found.similarity
         found = Imitation(torch.where(better, other.vectors, found.vectors), torch.where(better, other.similarity, found.similarity))
     return found
 
 
-def _best_ridge(X: _Turned, moments: Tensor, goal_judged: Tensor) -> Tensor:
-    """The strength (M,) whose ridge solution serves the held-out rows best, concept by concept."""
+def _best_ridge(X: _Rotated, moments: Tensor, goal_evaluated: Tensor) -> Tensor:
+    """Per concept the strength whose ridge solution has the highest similarity on the held-out rows: (M,)."""
     ridges = torch.tensor(RIDGES, device=moments.device)
-    similarities = [_similarity(X.judged @ (moments / X.damped(ridge)), goal_judged) for ridge in ridges]
+    similarities = [_similarity(X.evaluated @ (moments / X.damped(ridge)), goal_evaluated) for ridge in ridges]
     return ridges[torch.stack(similarities).argmax(dim=0)]
 
 
-def _ascend(X: _Turned, goal: Tensor, goal_judged: Tensor, moments: Tensor, ridge: Tensor) -> Imitation:
-    """L-BFGS from the ridge solutions; of each concept the iterate that is best on the held-out rows is kept."""
+def _ascend(X: _Rotated, goal: Tensor, goal_evaluated: Tensor, moments: Tensor, ridge: Tensor) -> Imitation:
+    """L-BFGS from the ridge solutions; keeps each concept's iterate with the highest similarity on the held-out rows."""
     scaling = X.damped(ridge).rsqrt()  # w = scaling * v
     v = scaling * moments
     start = scaling * v
-    q, q_judged = X.fitted @ start, X.judged @ start
-    best, best_similarity = start.clone(), _similarity(q_judged, goal_judged)
+    q, q_evaluated = X.fitted @ start, X.evaluated @ start
+    best, best_similarity = start.clone(), _similarity(q_evaluated, goal_evaluated)
     waited = torch.zeros(v.shape[1], dtype=torch.int64, device=v.device)
     running = torch.arange(v.shape[1], device=v.device)
     value, slope = _value_and_slope(q, goal)
@@ -140,14 +147,14 @@ def _ascend(X: _Turned, goal: Tensor, goal_judged: Tensor, moments: Tensor, ridg
         direction = torch.where(downhill < 0, direction, -gradient)
         downhill = torch.where(downhill < 0, downhill, -gradient.square().sum(dim=0))
         weights_step = scaling * direction
-        q_step, judged_step = X.fitted @ weights_step, X.judged @ weights_step
+        q_step, evaluated_step = X.fitted @ weights_step, X.evaluated @ weights_step
         length = _step_length(q, q_step, goal, value, downhill)
-        v, q, q_judged = v + length * direction, q + length * q_step, q_judged + length * judged_step
+        v, q, q_evaluated = v + length * direction, q + length * q_step, q_evaluated + length * evaluated_step
         value, slope = _value_and_slope(q, goal)
         fresh = scaling * (X.fitted.T @ slope)
         memory.add(length * direction, fresh - gradient)
         gradient = fresh
-        similarity = _similarity(q_judged, goal_judged)
+        similarity = _similarity(q_evaluated, goal_evaluated)
         better = similarity > best_similarity[running] + SMALLEST_GAIN
         best[:, running[better]] = (scaling * v)[:, better]
         best_similarity[running[better]] = similarity[better]
@@ -157,21 +164,21 @@ def _ascend(X: _Turned, goal: Tensor, goal_judged: Tensor, moments: Tensor, ridg
             break
         if bool((~going).any()):
             running, waited, value = running[going], waited[going], value[going]
-            v, q, q_judged, gradient, scaling = (part[:, going] for part in (v, q, q_judged, gradient, scaling))
-            goal, goal_judged = goal[:, going], goal_judged[:, going]
+            v, q, q_evaluated, gradient, scaling = (part[:, going] for part in (v, q, q_evaluated, gradient, scaling))
+            goal, goal_evaluated = goal[:, going], goal_evaluated[:, going]
             memory.keep(going)
     return Imitation(best.double(), best_similarity)
 
 
 class _Memory:
-    """Curvature pairs of L-BFGS (Liu and Nocedal 1989), a column a concept."""
+    """Curvature pairs of L-BFGS (Liu and Nocedal 1989), one column per concept."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, step: Tensor, change: Tensor) -> None:
         product = (step * change).sum(dim=0)
-        # A pair of no or negative curvature, as the objective is not convex, says nothing: it has no weight.
+        # The objective is not convex: a pair without positive curvature gets no weight.
         usable = product > 1e-10 * step.norm(dim=0) * change.norm(dim=0)
         self.pairs.append((step, change, torch.where(usable, 1 / torch.where(usable, product, 1.0), 0.0)))
         self.pairs = self.pairs[-MEMORY:]
@@ -182,7 +189,7 @@ class _Memory:
     def direction(self, gradient: Tensor) -> Tensor:
         """Minus the inverse Hessian's estimate times the gradient, by the two-loop recursion."""
         if not self.pairs:
-            # The similarity changes by about one over a distance of one in units of the start's own length.
+            # The similarity changes by about one over a distance of one start length.
             return -gradient / gradient.norm(dim=0).clamp_min(1e-12)
         left, shares = gradient.clone(), list[Tensor]()
         for step, change, rate in reversed(self.pairs):
@@ -198,7 +205,7 @@ class _Memory:
 
 
 def _step_length(q: Tensor, q_step: Tensor, goal: Tensor, value: Tensor, downhill: Tensor) -> Tensor:
-    """The longest of a few step lengths with enough descent, per concept; 0 where none has."""
+    """Per concept the longest of a few step lengths with sufficient descent; 0 without any."""
     chosen = torch.zeros_like(value)
     open_ = torch.arange(len(value), device=value.device)
     for length in STEP_LENGTHS:

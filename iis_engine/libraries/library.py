@@ -1,4 +1,4 @@
-"""What a concept library is, its file, and g_𝒞: the activations it gives. How each kind is built lives beside it."""
+"""The concept library 𝒞, its file, and its projection g_𝒞. How each kind is built is in a module of its own."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iis_engine.libraries.phrase_report import TextFindings
+from iis_engine.libraries.phrase_report import TextReport
 
 EXEMPLARS_PER_CONCEPT = 5
 ROWS_AT_ONCE = 8192
-RELATIVE_NOISE = 1e-12  # a spread below this share of the largest magnitude is rounding
+RELATIVE_NOISE = 1e-12  # a deviation below this share of the largest magnitude is rounding
 TENSORS = ("vectors", "means", "deviations")
 
 
 @dataclass(frozen=True)
 class ConceptLibrary:
-    """M concept vectors in representation space.
+    """M concept vectors in representation space, 𝒞.
 
     Attributes
     ----------
     kind : prototype, cluster, end2end, text, random or combined
     vectors : (M, d) float32, unit rows
-    origins : per concept the library it came from; one block of equal names per joined library
-    exemplars : per concept the elements that show it, best first, as (element index, cosine); empty for random directions
+    origins : per concept the kind of its library; consecutive equal names form one block
+    exemplars : per concept its nearest elements, best first, as (element index, cosine); empty for random directions
     means, deviations : (M,) float64, of the raw activation over the training images, for concepts that are standardised one by one;
-        not a number for the others, None where there are only others
-    words : what was found about the phrases of the text concepts, in their order; None without any
+        NaN for the others, None where no concept is
+    text_report : of the phrases of the text concepts, in their order; None without text concepts
     """
 
     kind: str
@@ -40,21 +40,20 @@ class ConceptLibrary:
     exemplars: tuple[tuple[tuple[int, float], ...], ...]
     means: Tensor | None = None
     deviations: Tensor | None = None
-    words: TextFindings | None = None
+    text_report: TextReport | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def blocks(self) -> list[slice]:
-        """Consecutive concepts that were built together and are normalised together."""
+        """Consecutive concepts of one origin, which are normalised together."""
         starts = [i for i in range(len(self)) if i == 0 or self.origins[i] != self.origins[i - 1]]
         return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
 
     def activations(self, X: Tensor) -> Tensor:
-        """g_𝒞(f(x)): f(x)·cᵀ, then LayerNorm over the concepts of a block, without affine and without epsilon (eq. 3).
+        """g_𝒞(f(x)) (eq. 3): f(x)·cᵀ, then LayerNorm over the concepts of a block, without affine and without epsilon.
 
-        Text concepts are standardised one by one instead, with the mean and deviation of the training images (METHOD §2).
-
+        Text concepts are standardised one by one instead, with their mean and deviation over the training images (METHOD §2).
         Computed in float64 and rounded once, so that neither the scale of X nor the order of concepts changes a rank.
 
         Parameters
@@ -80,9 +79,9 @@ class ConceptLibrary:
         return torch.where(deviation > 0, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
 
     def moments(self, block: slice) -> tuple[Tensor, Tensor] | None:
-        """Mean and deviation (m,) float64 by which the concepts of a block are standardised one by one; None where they are not.
+        """Mean and deviation (m,) float64 of a block whose concepts are standardised one by one; None for other blocks.
 
-        A deviation that is rounding beside the mean is zero, and so are the activations of its concept.
+        A deviation that is rounding beside the mean becomes zero, and so do the activations of its concept.
         """
         if self.means is None or self.deviations is None or bool(self.deviations[block.start].isnan()):
             return None
@@ -90,16 +89,16 @@ class ConceptLibrary:
         return mean, torch.where(deviation > RELATIVE_NOISE * mean.abs(), deviation, 0.0)
 
     def on_other_images(self) -> ConceptLibrary:
-        """The library as another data set may use it: without what is known of the images that it was fitted on."""
-        return self if self.words is None else replace(self, words=self.words.on_other_images())
+        """The library for use on another data set than the fitted one."""
+        return self if self.text_report is None else replace(self, text_report=self.text_report.on_other_images())
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file; kind, origins, exemplars and words go into its header."""
+        """Write one safetensors file; kind, origins, exemplars and the text report are in its header."""
         header = {
             "kind": self.kind,
             "origins": list(self.origins),
             "exemplars": [[list(e) for e in row] for row in self.exemplars],
-            "words": None if self.words is None else self.words.to_dict(),
+            "words": None if self.text_report is None else self.text_report.to_dict(),
         }
         tensors = {name: tensor.contiguous() for name in TENSORS if (tensor := getattr(self, name)) is not None}
         save_file(tensors, path, metadata={"iis": json.dumps(header)})
@@ -110,9 +109,9 @@ class ConceptLibrary:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["iis"])
             exemplars = tuple(tuple((int(index), float(cosine)) for index, cosine in row) for row in header["exemplars"])
-            held = {name: file.get_tensor(name) for name in TENSORS if name in file.keys()}  # noqa: SIM118 (no mapping)
-            words = TextFindings.from_dict(header["words"]) if header.get("words") else None  # libraries of old have none
-            return ConceptLibrary(header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, words=words, **held)
+            tensors = {name: file.get_tensor(name) for name in TENSORS if name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
+            report = TextReport.from_dict(header["words"]) if header.get("words") else None  # older files lack the key
+            return ConceptLibrary(header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, text_report=report, **tensors)
 
 
 def training_moments(X: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,23 +128,31 @@ def training_moments(X: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def standardise_rows(raw: Tensor) -> Tensor:
-    """Zero mean and unit variance within each row (population variance); a constant row becomes zeros, and so does its gradient."""
+    """Zero mean and unit population variance within each row (n, M); a constant row, and its gradient, become zeros."""
     centred = raw - raw.mean(dim=1, keepdim=True)
     variance = centred.square().mean(dim=1, keepdim=True)
-    # A single concept, or concepts that coincide, leave rounding noise where the spread should be zero.
+    # A single concept, or equal concepts, leave rounding noise where the variance should be zero.
     noise = RELATIVE_NOISE * raw.detach().abs().amax(dim=1, keepdim=True)
     varies = variance.detach().sqrt() > noise
-    # The root of zero has no finite derivative, and a number that is none stays one when a selection drops it.
+    # The root of zero has no finite derivative, and NaN in a branch that `where` drops would still reach the gradient.
     return torch.where(varies, centred / torch.where(varies, variance, 1.0).sqrt(), torch.zeros_like(centred))
 
 
 def nearest_elements(vectors: Tensor, units: Tensor, numbers: Tensor) -> tuple[tuple[tuple[int, float], ...], ...]:
-    """The elements closest to each vector by cosine: exemplars of a concept that is no element itself.
+    """The elements nearest to each vector by cosine: exemplars of concepts that are not elements themselves.
 
-    `units` (E, d) are unit rows, `numbers` (E,) their indices among all elements.
+    Parameters
+    ----------
+    vectors : (M, d) unit rows
+    units : (E, d) unit rows, the elements
+    numbers : (E,) their indices among all elements
+
+    Returns
+    -------
+    Per concept up to `EXEMPLARS_PER_CONCEPT` of (element index, cosine), best first
     """
-    found = (vectors.double() @ units.double().T).topk(min(EXEMPLARS_PER_CONCEPT, len(units)), dim=1)
+    nearest = (vectors.double() @ units.double().T).topk(min(EXEMPLARS_PER_CONCEPT, len(units)), dim=1)
     return tuple(
         tuple((int(numbers[i]), round(float(v), 6)) for i, v in zip(places.tolist(), values.tolist(), strict=True))
-        for places, values in zip(found.indices, found.values, strict=True)
+        for places, values in zip(nearest.indices, nearest.values, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Names for visual concepts: the phrases nearest to the crops that show them, or none where no phrase stands out."""
+"""Names of visual concepts: the phrase nearest to a concept's exemplar crops, where one stands out from chance."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from iis_engine import protocols
 from iis_engine.data.datasets import ImageDataset
 from iis_engine.errors import DataError, LibraryError
 from iis_engine.features.crops import exemplar_crops
-from iis_engine.features.extraction import Batcher, default_batch_size
+from iis_engine.features.embedding import BatchEmbedder, default_batch_size
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.near_duplicates import drop_near
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, clean_places
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX, clean_indices
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
@@ -34,7 +34,13 @@ ROTATIONS = 20
 
 @dataclass(frozen=True)
 class NearPhrase:
-    """A phrase and how well it fits: `score` above the other crops, in deviations of a phrase without meaning, and the bare `cosine`."""
+    """A phrase near to a concept.
+
+    Attributes
+    ----------
+    score : its mean cosine with the concept's crops above that with all crops, in deviations of a phrase without meaning
+    cosine : its mean cosine with the concept's crops
+    """
 
     phrase: str
     score: float
@@ -43,10 +49,17 @@ class NearPhrase:
 
 @dataclass(frozen=True)
 class ConceptName:
-    """The nearest phrases of one concept, best first, and whether the first one is its name."""
+    """The nearest phrases of one concept.
+
+    Attributes
+    ----------
+    names : best first
+    margin : between the scores of the first two
+    named : whether the first phrase is the concept's name
+    """
 
     names: tuple[NearPhrase, ...]
-    margin: float  # between the scores of the first two
+    margin: float
     named: bool
 
     @property
@@ -59,9 +72,9 @@ class ConceptName:
 
 
 def embed_exemplars(
-    tower: Backbone, images: ImageDataset, features: FeatureSet, library: ConceptLibrary, progress: Progress = no_progress
+    tower: Backbone, images: ImageDataset, features: FeatureSet, library: ConceptLibrary, progress: ProgressCallback = no_progress
 ) -> dict[int, Tensor]:
-    """Unit image embeddings (e,) of every element that shows a concept, cut out of its image as it was for the library.
+    """Unit image embeddings (e,) of every exemplar, cut out of its image as for the library, by element index.
 
     Raises
     ------
@@ -69,27 +82,27 @@ def embed_exemplars(
         When the elements were not cut from these images.
     """
     if not features.element_refs:
-        raise DataError("Concepts are named by the crops that show them, and these features do not say where theirs were cut.")
-    batcher = Batcher(tower, default_batch_size(tower))
+        raise DataError("Concepts are named by their exemplar crops, and these features do not say where the crops were cut.")
+    embedder = BatchEmbedder(tower, default_batch_size(tower))
     found: dict[int, Tensor] = {}
     shown = {element for row in library.exemplars for element, _ in row}
     for elements, crops in exemplar_crops(images, features, shown, progress):
-        pixels = np.stack([tower.transform.whole_pixels(crop) for crop in crops])
-        found.update(zip(elements, normalize(batcher.embed(pixels).cpu(), dim=1), strict=True))
+        pixels = np.stack([tower.transform.uncropped_pixels(crop) for crop in crops])
+        found.update(zip(elements, normalize(embedder.embed(pixels).cpu(), dim=1), strict=True))
     return found
 
 
 def name_concepts(library: ConceptLibrary, crops: dict[int, Tensor], embeddings: PhraseEmbeddings) -> list[ConceptName | None]:
-    """The nearest phrases of each concept that crops show; None for text concepts, which have theirs, and for bare directions.
+    """The nearest phrases of each concept with exemplars; None for text concepts and for concepts without exemplars.
 
-    A phrase's mean cosine over all crops shown is taken off first, since some phrases are near to every image; the score of a phrase
-    is the mean over the concept's crops of what is left. Phrases that say nearly the same are one phrase, or each would deny the other
-    its margin. The unit is what chance gives: crops of one concept resemble each other, so any direction tells them from the rest to
-    some degree. Phrases turned at random about their mean say how far, and a concept is named where score and margin are beyond that.
+    The score of a phrase is its mean cosine with the concept's crops less that with all crops, since some phrases are near to every
+    image. Near-duplicate phrases count as one, or each would take the other's margin. Crops of one concept resemble each other, so
+    that any direction separates them from the rest to some degree: phrases rotated at random about their mean give the unit of the
+    scores and the 95th percentiles that score and margin of a name must exceed.
 
     Parameters
     ----------
-    crops : unit image embeddings (e,) by element, as `embed_exemplars` gives them
+    crops : unit image embeddings (e,) by element index, from `embed_exemplars`
     """
     phrases = _distinct(embeddings)
     shown = [place for place, (origin, row) in enumerate(zip(library.origins, library.exemplars, strict=True)) if origin != "text" and row]
@@ -97,14 +110,14 @@ def name_concepts(library: ConceptLibrary, crops: dict[int, Tensor], embeddings:
         return [None] * len(library)
     elements = sorted(crops)
     place_of = {element: place for place, element in enumerate(elements)}
-    members = torch.zeros(len(shown), len(elements))  # a row a concept, the share of each of its crops
+    members = torch.zeros(len(shown), len(elements))  # per concept the share of each of its crops
     for row, place in enumerate(shown):
         own = [place_of[element] for element, _ in library.exemplars[place]]
         members[row, own] = 1 / len(own)
     seen = torch.stack([crops[element] for element in elements]).float()
     apart, together = members @ (seen - seen.mean(dim=0)), members @ seen
     counts = (members > 0).sum(dim=1)
-    chance = _by_chance(seen, apart, counts, phrases.vectors)
+    chance = _chance_scores(seen, apart, counts, phrases.vectors)
     names: list[ConceptName | None] = [None] * len(library)
     for row, place in enumerate(shown):
         score, cosine = phrases.vectors @ apart[row] / chance.unit, phrases.vectors @ together[row]
@@ -114,31 +127,37 @@ def name_concepts(library: ConceptLibrary, crops: dict[int, Tensor], embeddings:
 
 @dataclass(frozen=True)
 class _Chance:
-    """What phrases turned at random reach: the deviation of their cosines over crops, and the 95th percentile of best score and margin."""
+    """Scores of randomly rotated phrases.
+
+    Attributes
+    ----------
+    unit : deviation of their cosines over crops
+    limits : 95th percentiles of the best score and of the margin, by the number of crops of a concept
+    """
 
     unit: float
-    limits: dict[int, tuple[float, float]]  # by number of crops
+    limits: dict[int, tuple[float, float]]
 
 
-def _by_chance(seen: Tensor, apart: Tensor, counts: Tensor, vectors: Tensor) -> _Chance:
-    """A random rotation about their mean keeps how the phrases lie to each other and takes away what they mean."""
+def _chance_scores(seen: Tensor, apart: Tensor, counts: Tensor, vectors: Tensor) -> _Chance:
+    """Rotate the phrases at random about their mean: this keeps their geometry and removes their meaning."""
     generator = torch.Generator().manual_seed(0)
     mean = vectors.mean(dim=0)
     covariance = torch.cov(seen.T, correction=0)
     variances: list[Tensor] = []
     best: list[Tensor] = []
     for _ in range(ROTATIONS):
-        turn = torch.linalg.qr(torch.randn(len(mean), len(mean), generator=generator)).Q
-        turned = normalize((vectors - mean) @ turn + mean, dim=1)
-        variances.append(((turned @ covariance) * turned).sum(dim=1).mean())
-        best.append(torch.stack([_two_best(row @ turned.T) for row in apart]))
+        rotation = torch.linalg.qr(torch.randn(len(mean), len(mean), generator=generator)).Q
+        rotated = normalize((vectors - mean) @ rotation + mean, dim=1)
+        variances.append(((rotated @ covariance) * rotated).sum(dim=1).mean())
+        best.append(torch.stack([_two_best(row @ rotated.T) for row in apart]))
     unit = max(float(torch.stack(variances).mean().sqrt()), 1e-9)
-    found = torch.stack(best) / unit  # (rotations, concepts, 2)
+    scores = torch.stack(best) / unit  # (rotations, concepts, 2)
 
     def limit(values: Tensor, count: int) -> float:
         return float(values[:, counts == count].quantile(protocols.CONFIDENCE))
 
-    return _Chance(unit, {count: (limit(found[..., 0], count), limit(found[..., 1], count)) for count in set(counts.tolist())})
+    return _Chance(unit, {count: (limit(scores[..., 0], count), limit(scores[..., 1], count)) for count in set(counts.tolist())})
 
 
 def _two_best(score: Tensor) -> Tensor:
@@ -162,20 +181,20 @@ def load_names(path: Path) -> list[ConceptName | None]:
 
 def _distinct(embeddings: PhraseEmbeddings) -> PhraseEmbeddings:
     phrases = PhraseEmbeddings(embeddings.phrases, embeddings.vectors, (), embeddings.class_vectors[:0])
-    phrases = phrases.only(clean_places(phrases.phrases)[0])
+    phrases = phrases.select(clean_indices(phrases.phrases)[0])
     if not phrases.phrases:
         raise LibraryError(
-            f"No phrase of the vocabulary can be a name: all are longer than {CONCEPT_CHARACTERS_MAX} characters; send shorter ones.",
+            f"No phrase of the vocabulary can be a name: all are longer than {CONCEPT_CHARACTERS_MAX} characters; send shorter phrases.",
             code="vocabulary_empty",
             param="vocabulary",
         )
-    return phrases.only(drop_near(phrases)[0])
+    return phrases.select(drop_near(phrases)[0])
 
 
 def _name(score: Tensor, cosine: Tensor, phrases: PhraseEmbeddings, limits: tuple[float, float]) -> ConceptName:
     order = score.argsort(descending=True, stable=True)[:NAMES_PER_CONCEPT].tolist()
     nearest = tuple(NearPhrase(phrases.phrases[i].text, round(float(score[i]), 4), round(float(cosine[i]), 4)) for i in order)
     best, margin = (float(value) for value in _two_best(score))
-    # A cosine below the mean over all phrases says that the crops are merely less unlike the phrase than others are.
-    likely = float(cosine[order[0]]) >= float(cosine.mean())
-    return ConceptName(nearest, round(margin, 4), named=likely and best > limits[0] and margin > limits[1])
+    # Below the mean cosine over all phrases, the crops do not resemble the phrase; they are only less unlike it than other crops.
+    resembles = float(cosine[order[0]]) >= float(cosine.mean())
+    return ConceptName(nearest, round(margin, 4), named=resembles and best > limits[0] and margin > limits[1])

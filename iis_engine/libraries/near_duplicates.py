@@ -1,4 +1,4 @@
-"""Phrases that mean nearly the same, by their text embeddings. Equal wordings are found in vocabulary, without any model."""
+"""Near-duplicate phrases by their text embeddings. Equal wordings are found in `iis_engine.vocabularies`, without a model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ ROWS_AT_ONCE = 1024
 
 
 def drop_near(embeddings: PhraseEmbeddings) -> tuple[list[int], list[DroppedPhrase]]:
-    """Leave out phrases near a class name and phrases near one that comes before them.
+    """Drop phrases near a class name and phrases near an earlier phrase.
 
     Label-free CBM (Oikarinen et al., ICLR 2023, section 3) does so at cosines of 0.85 and 0.9, averaged over two text models. A
     vision-language model's text embeddings lie in a narrow cone, where unrelated phrases reach such cosines; so the mean of all
-    phrases is taken off first (Mu and Viswanath, "All-but-the-Top", ICLR 2018), and the cosines are those of what is left.
+    phrases is subtracted first (Mu and Viswanath, "All-but-the-Top", ICLR 2018).
 
     Returns
     -------
-    The places of the phrases that stay, and those that go with the cosine and the other phrase or class.
+    Places of the phrases kept, and the dropped phrases with their cosine and the other phrase or class.
     """
     mean = embeddings.vectors.double().mean(dim=0)
     phrases, classes = _Directions.of(embeddings.vectors, mean), _Directions.of(embeddings.class_vectors, mean)
     texts = [phrase.text for phrase in embeddings.phrases]
-    left_out: list[DroppedPhrase] = []
+    dropped: list[DroppedPhrase] = []
     stays = torch.zeros(len(texts), dtype=torch.bool)
     for start in range(0, len(texts), ROWS_AT_ONCE):
         rows = phrases.part(start, start + ROWS_AT_ONCE)
@@ -42,17 +42,17 @@ def drop_near(embeddings: PhraseEmbeddings) -> tuple[list[int], list[DroppedPhra
             row = place - start
             to_kept = torch.where(stays[:place], to_earlier[row, :place], -torch.inf)
             if to_class.shape[1] and float(to_class[row].max()) > NEAR_CLASS:
-                left_out.append(_near(texts[place], "near_class", to_class[row], embeddings.class_names))
+                dropped.append(_near(texts[place], "near_class", to_class[row], embeddings.class_names))
             elif place and float(to_kept.max()) > NEAR_PHRASE:
-                left_out.append(_near(texts[place], "near_phrase", to_kept, texts))
+                dropped.append(_near(texts[place], "near_phrase", to_kept, texts))
             else:
                 stays[place] = True
-    return stays.nonzero().flatten().tolist(), left_out
+    return stays.nonzero().flatten().tolist(), dropped
 
 
 @dataclass(frozen=True)
 class _Directions:
-    """Embeddings as they are and less the mean, (n, e) float64, unit rows."""
+    """Embeddings as they are and centred, (n, e) float64, unit rows."""
 
     whole: Tensor
     centred: Tensor
@@ -65,7 +65,7 @@ class _Directions:
         return _Directions(self.whole[start:stop], self.centred[start:stop])
 
     def cosines(self, other: _Directions) -> Tensor:
-        """Centred cosines (n, m); those of equal embeddings, which the mean may take away whole, are 1."""
+        """Cosines (n, m) of the centred embeddings; 1 for equal embeddings, also where centring makes them zero."""
         bare = self.whole @ other.whole.T
         return torch.where(bare > EQUAL, bare, self.centred @ other.centred.T)
 

@@ -1,4 +1,4 @@
-"""What fitting a text library found out about its phrases, as plain numbers. No tensor here."""
+"""Report of a text library: its concepts, the dropped phrases, and how far the evidence can be trusted. Plain numbers, no tensors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 FEW_HELD_OUT = 50
-"""Below as many, noise passes the default cutoff in more than a few of a hundred phrases."""
+"""With fewer, more than a few of a hundred meaningless phrases pass the default cutoff."""
 
 
 @dataclass(frozen=True)
@@ -16,16 +16,18 @@ class TextConcept:
 
     phrase: str
     group: str | None
-    similarity: float  # cos-cubed, of its activation with its cosines, on held-out images
+    similarity: float  # cos-cubed, of its activations with its cosines, on held-out images
     clip_top5: float  # mean of its five highest cosines with training images
 
 
 @dataclass(frozen=True)
 class DroppedPhrase:
-    """A phrase that did not, and the figures that decided it.
+    """A phrase that did not become a concept, and the values that decided it.
 
-    `reason` is too_long, class_name or repeated (by its words); near_class or near_phrase (by its embedding); clip_cutoff,
-    interpretability_cutoff, or beyond_count.
+    Attributes
+    ----------
+    reason : too_long, class_name or repeated (by its wording); near_class or near_phrase (by its embedding); clip_cutoff,
+        interpretability_cutoff, or beyond_count
     """
 
     phrase: str
@@ -34,11 +36,16 @@ class DroppedPhrase:
 
 
 @dataclass(frozen=True)
-class TextFindings:
-    """The phrases of a text library and how good the evidence for them is.
+class TextReport:
+    """The phrases of a text library, and the evidence for them.
 
-    `zero_shot_accuracy` is the vision-language model's own on the test images, by prompts with the class names, with a 95 % interval;
-    None for a library that was fitted on another data set.
+    Attributes
+    ----------
+    left_out : the dropped phrases
+    held_out_count : images that selected and evaluated the directions
+    zero_shot_accuracy, zero_shot_low, zero_shot_high : of the vision-language model on the test images, by prompts with the class
+        names, with a 95 % interval; None for a library that was fitted on another data set
+    chance : accuracy of always predicting the most frequent class
     """
 
     concepts: tuple[TextConcept, ...]
@@ -46,14 +53,14 @@ class TextFindings:
     clip_cutoff: float
     interpretability_cutoff: float
     native: bool
-    held_out_count: int  # images that chose and judged the directions
+    held_out_count: int
     zero_shot_accuracy: float | None
     zero_shot_low: float | None
     zero_shot_high: float | None
-    chance: float | None  # accuracy of naming the most frequent class
+    chance: float | None
 
     def summary(self) -> dict[str, Any]:
-        """What a report says: every concept, and the phrases that were left out by number."""
+        """The part of a score's report: every concept, and the dropped phrases by number."""
         values = {name: value for name, value in asdict(self).items() if name != "left_out"}
         return {
             "candidates": len(self.concepts) + len(self.left_out),
@@ -65,22 +72,22 @@ class TextFindings:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Where the evidence itself is weak."""
+        """Warnings of weak evidence."""
         found: list[str] = []
         if self.held_out_count < FEW_HELD_OUT:
             found.append(
-                f"The text concepts were chosen and judged on {self.held_out_count} held-out images, on which chance alone can look like "
-                f"similarity; send more training images ({FEW_HELD_OUT} are held out of {5 * FEW_HELD_OUT})."
+                f"The text concepts were selected and evaluated on {self.held_out_count} held-out images, so few that chance alone can "
+                f"reach the cutoff; send more training images ({FEW_HELD_OUT} are held out of {5 * FEW_HELD_OUT})."
             )
         if self.zero_shot_low is not None and self.chance is not None and self.zero_shot_low <= self.chance:
             found.append(
-                f"The vision-language model names the classes of these images with {self.zero_shot_accuracy:.1%} accuracy, no better than "
-                f"chance ({self.chance:.1%}): its cosines say little about them, and so may the text concepts."
+                f"The vision-language model classifies these images with {self.zero_shot_accuracy:.1%} zero-shot accuracy, no better than "
+                f"chance ({self.chance:.1%}): its cosines, and the text concepts fitted to them, may say little about these images."
             )
         return tuple(found)
 
-    def on_other_images(self) -> TextFindings:
-        """The same for a library that is used on another data set than it was fitted on: what is known of those images goes."""
+    def on_other_images(self) -> TextReport:
+        """The report for use on another data set than the fitted one: without the figures of its test images."""
         return replace(self, zero_shot_accuracy=None, zero_shot_low=None, zero_shot_high=None, chance=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,9 +95,9 @@ class TextFindings:
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> TextFindings:
+    def from_dict(values: dict[str, Any]) -> TextReport:
         """The inverse of `to_dict`."""
         fields = dict(values)
         fields["concepts"] = tuple(TextConcept(**concept) for concept in values["concepts"])
         fields["left_out"] = tuple(DroppedPhrase(**phrase) for phrase in values["left_out"])
-        return TextFindings(**fields)
+        return TextReport(**fields)

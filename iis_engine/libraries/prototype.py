@@ -1,4 +1,4 @@
-"""Prototype: M elements drawn at random. A concept is a crop that a person can look at."""
+"""Prototype library: M visual elements drawn at random."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def build_prototype(units: Tensor, numbers: Tensor, concept_count: int, seed: in
 
 
 def prototype_of(vectors: Tensor, numbers: Tensor) -> ConceptLibrary:
-    """The given elements as concepts, each shown by itself."""
+    """Elements (M, d) as concepts, each its own exemplar; `numbers` (M,) are their indices."""
     exemplars = tuple(((int(number), 1.0),) for number in numbers)
     return ConceptLibrary("prototype", vectors.float(), ("prototype",) * len(vectors), exemplars)

@@ -1,4 +1,4 @@
-"""Random: Gaussian directions, the control. Random projections keep accuracy too, so no score stands without them."""
+"""Random library: Gaussian directions, the control beside every other library (METHOD §2)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from iis_engine.libraries.library import ConceptLibrary, training_moments
 
 
 def build_control(X: Tensor, concept_count: int, standardised: int, seed: int) -> ConceptLibrary:
-    """Random directions normalised as the concepts they are set beside: `standardised` of them one by one over the training rows X
-    (n, d), as text concepts are, the others by the row.
+    """Random directions, normalised as the concepts of the library that they are compared with.
+
+    Parameters
+    ----------
+    X : (n, d) representations of the training rows
+    standardised : number of directions standardised one by one, as text concepts are; the others by LayerNorm
     """
     library = build_random(X.shape[1], concept_count, seed)
     if standardised == 0:

@@ -1,4 +1,4 @@
-"""Element features as unit vectors, what visual libraries are made of and what shows any concept."""
+"""Features of visual elements as unit vectors, from which visual libraries and exemplars are taken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from iis_engine.features.feature_set import FeatureSet
 
 
 def unit_elements(features: FeatureSet) -> tuple[Tensor, Tensor]:
-    """L2-normalised element features (E, d) float64 and their indices; elements the network maps to zero have no direction and stay out."""
+    """L2-normalised element features (E, d) float64 and their indices (E,); elements that f maps to zero are dropped."""
     if features.elements is None:
         return torch.empty(0, features.X_train.shape[1], dtype=torch.float64), torch.empty(0, dtype=torch.int64)
     elements = features.elements.double()
@@ -19,8 +19,8 @@ def unit_elements(features: FeatureSet) -> tuple[Tensor, Tensor]:
     return elements[numbers] / norms[numbers].unsqueeze(1), numbers
 
 
-def settled_elements(features: FeatureSet) -> tuple[Tensor, Tensor]:
-    """`unit_elements` in an order that depends on their content alone: what comes first in the file decides nothing."""
+def canonical_elements(features: FeatureSet) -> tuple[Tensor, Tensor]:
+    """`unit_elements` in an order that depends on their content alone, not on the order of the file."""
     units, numbers = unit_elements(features)
     if features.elements is None:
         return units, numbers

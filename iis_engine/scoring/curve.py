@@ -1,4 +1,4 @@
-"""From correctness to the ARR curve: integrals, their quadrature error, and intervals. Plain arrays, no network and no solver."""
+"""Integrals of the ARR curve, their quadrature error, and bootstrap intervals. Plain arrays, no network and no solver."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ def iis(arr: Array, kept: Sequence[int], concept_count: int) -> Array:
 
 
 def log_area(arr: Array, kept: Sequence[int]) -> Array:
-    """Mean ARR over log k, from k = M down to the smallest kept number above zero: the few-concept end at full width."""
+    """Mean ARR over log k, from k = M down to the smallest positive number: each octave of k has the same weight.
+
+    Parameters
+    ----------
+    arr : (..., K) ARR at `kept`, which falls
+    """
     k = np.asarray(kept, dtype=np.float64)
     positive = k > 0
     at = -np.log(k[positive])
@@ -43,7 +48,16 @@ def log_area(arr: Array, kept: Sequence[int]) -> Array:
 
 
 def panel_errors(arr: Array, at: Array) -> Array:
-    """Estimated trapezoid error of each panel, h³/12·|f''|, with f'' the larger divided difference of the two ends."""
+    """Estimated trapezoid error of each panel, h³/12·|f''|, with f'' the larger divided difference of the two ends.
+
+    Parameters
+    ----------
+    arr, at : (K,), K of 3 or more; `at` rises
+
+    Returns
+    -------
+    (K - 1,)
+    """
     width = np.diff(at)
     slope = np.diff(arr) / width
     bend = np.zeros(len(at))
@@ -53,10 +67,14 @@ def panel_errors(arr: Array, at: Array) -> Array:
 
 
 def quadrature_error(arr: Array, kept: Sequence[int], concept_count: int) -> float:
-    """What the trapezoid rule may miss on these nodes: the panels' estimated errors, added in magnitude, and one thing more.
+    """Estimated error of the trapezoid rule on these nodes: the panels' errors, added in magnitude, and that of the steps.
 
     ARR is a step function of s, since k is a whole number; where it falls, the steps lie above the straight lines between
     their starts, in all by (ARR(0) - ARR(1)) / 2M.
+
+    Parameters
+    ----------
+    arr : (K,) ARR at `kept`, which falls from M to 0
     """
     steps = abs(float(arr[0] - arr[-1])) / (2 * concept_count)
     if len(kept) < 3:
@@ -65,7 +83,15 @@ def quadrature_error(arr: Array, kept: Sequence[int], concept_count: int) -> flo
 
 
 def worst_panels(accuracy: Mapping[int, float], baseline: float, most: int, target: float) -> list[int]:
-    """New numbers of kept concepts at the middle of the panels with the largest error; none once the sum is under `target`."""
+    """New numbers of kept concepts, at the middles of the panels with the largest quadrature error of ARR.
+
+    Parameters
+    ----------
+    accuracy : mean accuracy by the number of kept concepts, M and 0 among them
+    baseline : accuracy of h
+    most : how many new nodes at most
+    target : sum of the panels' errors at which none is added
+    """
     kept = sorted(accuracy, reverse=True)
     at = 1 - np.asarray(kept, dtype=np.float64) / kept[0]
     if len(kept) < 3:
@@ -78,9 +104,9 @@ def worst_panels(accuracy: Mapping[int, float], baseline: float, most: int, targ
 
 
 def bootstrap_accuracies(correct: Array, replicates: int, seed: int) -> Array:
-    """Accuracies (replicates, ...) of `correct` (..., n) on resampled test images, the same resample for every row.
+    """Accuracies (replicates, ...) of `correct` (..., n) on resampled test images, the same resamples for every row.
 
-    Numerator and denominator of an ARR must come from one call: resampled together, they stay paired.
+    Numerator and denominator of an ARR must come from one call, so that they stay paired.
     """
     n = correct.shape[-1]
     flat = correct.reshape(-1, n).astype(np.float32)
@@ -100,7 +126,7 @@ def interval(replicates: Array, confidence: float) -> tuple[Array, Array]:
 
 
 def mean_interval(values: Array, confidence: float) -> tuple[float, float, float]:
-    """The mean of (n,) values and Student's interval of it, n - 1 degrees of freedom; two values or more.
+    """Mean of (n,) values, n of 2 or more, and its Student interval with n - 1 degrees of freedom: mean, low, high.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The `exact` protocol: unique optima of regularised logistic regression, their strength picked on a validation split."""
+"""The `exact` protocol: h and g_cls as unique optima of L2-regularised logistic regression, measured over the nodes of the curve."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from torch import Tensor
 from iis_engine import protocols
 from iis_engine.features.canonical_order import in_canonical_order, validation_rows
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.heads.linear_probe import LinearProbe, solve_linear_probe
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import ExactSettings, TrainingRows, solve_nodes
+from iis_engine.heads.model_selection import TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.curve import worst_panels
 from iis_engine.scoring.measurement import Measurement, constant_prediction
 
@@ -23,111 +24,128 @@ from iis_engine.scoring.measurement import Measurement, constant_prediction
 def measure_exact(
     features: FeatureSet,
     libraries: Sequence[ConceptLibrary],
-    settings: ExactSettings,
+    seed: int,
     device: torch.device,
     *,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> Measurement:
-    """Measure h and g_cls ∘ g_s ∘ g_𝒞 over the nodes of the paper, few concepts, and where the curve bends.
+    """Measure h ∘ f and g_cls ∘ g_s ∘ g_𝒞 ∘ f at the nodes of the paper, at few concepts, and where the curve bends.
 
     Parameters
     ----------
-    libraries : library seeds of one kind and one M
+    libraries : S library seeds of one kind and one M
+    seed : of the validation split
     """
     features = in_canonical_order(features)
-    y = features.y_train.to(device)
-    mask = validation_rows(features.y_train, protocols.VALIDATION_SHARE, settings.seed).to(device)
-    data = TrainingRows(y, mask, features.class_count)
-    X_train, X_test = features.X_train.to(device), features.X_test.to(device)
-    y_test = features.y_test.to(device)
-    constant = constant_prediction(features.y_train, features.y_test)
+    data = _training_rows(features, seed, device)
+    X_train, X_test, y_test = (part.to(device) for part in (features.X_train, features.X_test, features.y_test))
+    constant_correct = constant_prediction(features.y_train, features.y_test)
 
-    nodes = protocols.exact_nodes(len(libraries[0]))
     rounds = 1 + protocols.REFINEMENT_ROUNDS
-    steps = 1 + len(libraries) * rounds
-    progress(0, steps)
-    scaling = Scaling.of(X_train)
-    baseline_train, baseline_test = scaling(X_train), scaling(X_test)
-    width = baseline_train.shape[1]
-    tolerances = (protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
-    baseline = solve_nodes(Source(baseline_train, None), [width], data, settings, tolerances=tolerances)
-    logits = predict(Source(baseline_test, None), width, baseline.weights)
-    baseline_correct = (logits.argmax(dim=2).squeeze(1) == y_test).float().cpu()
-    progress(1, steps)
+    done, steps = 0, 1 + len(libraries) * rounds
+    progress(done, steps)
+    h = solve_linear_probe(X_train, data)
+    baseline_correct = _correct(h.logits(X_test), y_test)
+    progress(done := done + 1, steps)
 
-    train = [Source.of(library.activations(X_train)) for library in libraries]
-    test = [Source.of(library.activations(X_test)) for library in libraries]
-    done: list[dict[int, _Node]] = [{} for _ in libraries]
-    worst_norm, evaluations, step = baseline.gradient_norm, baseline.evaluations, 1
+    curves = [_SeedCurve.of(library, X_train, X_test) for library in libraries]
+    nodes = protocols.exact_nodes(len(libraries[0]))
     for _ in range(rounds):
-        for nodes_of_seed, train_source, test_source in zip(done, train, test, strict=True):
-            start = _neighbours(nodes_of_seed, nodes)
-            solved = solve_nodes(train_source, nodes, data, settings, start=start)
-            for i, kept in enumerate(nodes):
-                logits = predict(test_source, kept, solved.weights[i : i + 1])
-                correct = (logits.argmax(dim=2).squeeze(1) == y_test).float().cpu()
-                nodes_of_seed[kept] = _Node(solved.weights[i], float(solved.strengths[i]), correct)
-            worst_norm, evaluations, step = max(worst_norm, solved.gradient_norm), evaluations + solved.evaluations, step + 1
-            progress(step, steps)
-        accuracy = {k: sum(float(seed[k].correct.mean()) for seed in done) / len(done) for k in done[0]}
-        accuracy[0] = float(constant.mean())
-        nodes = worst_panels(accuracy, float(baseline_correct.mean()), protocols.NODES_PER_ROUND, protocols.QUADRATURE_TARGET)
+        for curve in curves:
+            curve.measure(nodes, data, y_test)
+            progress(done := done + 1, steps)
+        nodes = _refined_nodes(curves, baseline_correct, constant_correct)
         if not nodes:
             break
     progress(steps, steps)
-    kept_nodes = tuple(sorted(done[0], reverse=True))
-    return Measurement(
-        kept_nodes,
-        torch.stack([torch.stack([seed[k].correct for k in kept_nodes]) for seed in done]),
-        baseline_correct,
-        constant,
-        torch.stack([done[0][k].weights for k in kept_nodes]).cpu(),
-        torch.tensor([[seed[k].strength for k in kept_nodes] for seed in done]),
-        scaling.unscaled(baseline.weights[0]).cpu(),
-        len(libraries[0]),
-        {"largest_gradient": worst_norm, "evaluations": float(evaluations), "baseline_strength": float(baseline.strengths[0])},
-    )
+    return _measurement(curves, h, baseline_correct, constant_correct)
+
+
+def _training_rows(features: FeatureSet, seed: int, device: torch.device) -> TrainingRows:
+    validation = validation_rows(features.y_train, protocols.VALIDATION_SHARE, seed)
+    return TrainingRows(features.y_train.to(device), validation.to(device), features.class_count)
+
+
+def _correct(logits: Tensor, y: Tensor) -> Tensor:
+    """(n,) float32 on the CPU: 1 where the class with the largest logit is the label."""
+    return (logits.argmax(dim=1) == y).float().cpu()
 
 
 @dataclass(frozen=True)
-class _Node:
-    weights: Tensor
-    strength: float
-    correct: Tensor
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Columns to zero mean and unit deviation over the training rows, so that h does not depend on the features' scale.
+class _SparseHead:
+    """g_cls at one node.
 
     Attributes
     ----------
-    mean, scale : (d,) float64; the scale of a constant column is zero
+    weights : (M + 1, C)
+    l2_strength : λ
+    correct : (n_test,) float32
     """
 
-    mean: Tensor
-    scale: Tensor
+    weights: Tensor
+    l2_strength: float
+    correct: Tensor
+
+
+class _SeedCurve:
+    """The nodes of one library seed, measured round by round.
+
+    Attributes
+    ----------
+    train, test : activations g_𝒞 ∘ f (eq. 3) of the training and test rows
+    heads : g_cls by the number k of kept concepts
+    """
+
+    def __init__(self, train: Source, test: Source) -> None:
+        self.train = train
+        self.test = test
+        self.heads: dict[int, _SparseHead] = {}
+        self.gradient_norm = 0.0
+        self.evaluations = 0
 
     @staticmethod
-    def of(X_train: Tensor) -> Scaling:
-        """The scaling of training rows (n, d)."""
-        exact = X_train.double()
-        mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
-        constant = deviation <= 1e-9 * exact.abs().amax(dim=0)
-        return Scaling(mean, torch.where(constant, 0.0, 1 / torch.where(constant, 1.0, deviation)))
+    def of(library: ConceptLibrary, X_train: Tensor, X_test: Tensor) -> _SeedCurve:
+        return _SeedCurve(*(Source.of(library.activations(X)) for X in (X_train, X_test)))
 
-    def __call__(self, X: Tensor) -> Tensor:
-        """Scaled rows (n, d) float32."""
-        return ((X.double() - self.mean) * self.scale).float()
+    def measure(self, nodes: Sequence[int], data: TrainingRows, y_test: Tensor) -> None:
+        """Solve g_cls on g_s of the training activations at each node k (eq. 4), and apply it to the test activations."""
+        solved = solve_nodes(self.train, nodes, data, start=self._warm_start(nodes))
+        for place, kept in enumerate(nodes):
+            logits = predict(self.test, kept, solved.weights[place : place + 1]).squeeze(1)
+            self.heads[kept] = _SparseHead(
+                weights=solved.weights[place], l2_strength=float(solved.l2_strengths[place]), correct=_correct(logits, y_test)
+            )
+        self.gradient_norm = max(self.gradient_norm, solved.gradient_norm)
+        self.evaluations += solved.evaluations
 
-    def unscaled(self, head: Tensor) -> Tensor:
-        """The head (d + 1, C) float64 on rows as they are that does what `head` does on scaled ones."""
-        weights = self.scale.unsqueeze(1) * head[:-1].double()
-        return torch.cat([weights, head[-1:].double() - self.mean.unsqueeze(0) @ weights])
+    def _warm_start(self, nodes: Sequence[int]) -> Tensor | None:
+        """Each new node starts at the weights of the nearest measured node: (K, M + 1, C)."""
+        if not self.heads:
+            return None
+        return torch.stack([self.heads[min(self.heads, key=lambda k, kept=kept: (abs(k - kept), k))].weights for kept in nodes])
 
 
-def _neighbours(done: dict[int, _Node], nodes: Sequence[int]) -> Tensor | None:
-    """Warm starts along s: each new node begins at the solution of the nearest node already measured."""
-    if not done:
-        return None
-    return torch.stack([done[min(done, key=lambda k, kept=kept: (abs(k - kept), k))].weights for kept in nodes])
+def _refined_nodes(curves: Sequence[_SeedCurve], baseline_correct: Tensor, constant_correct: Tensor) -> list[int]:
+    """The nodes of the next round: in the panels with the largest quadrature error of ARR; none where it is small enough."""
+    accuracy = {k: sum(float(curve.heads[k].correct.mean()) for curve in curves) / len(curves) for k in curves[0].heads}
+    accuracy[0] = float(constant_correct.mean())  # s = 1: only the best constant prediction is left
+    return worst_panels(accuracy, float(baseline_correct.mean()), protocols.NODES_PER_ROUND, protocols.QUADRATURE_TARGET)
+
+
+def _measurement(curves: Sequence[_SeedCurve], h: LinearProbe, baseline_correct: Tensor, constant_correct: Tensor) -> Measurement:
+    kept = tuple(sorted(curves[0].heads, reverse=True))
+    return Measurement(
+        kept=kept,
+        correct=torch.stack([torch.stack([curve.heads[k].correct for k in kept]) for curve in curves]),
+        baseline_correct=baseline_correct,
+        constant_correct=constant_correct,
+        heads=torch.stack([curves[0].heads[k].weights for k in kept]).cpu(),
+        strengths=torch.tensor([[curve.heads[k].l2_strength for k in kept] for curve in curves]),
+        baseline=h.head.cpu(),
+        concept_count=curves[0].train.activations.shape[1],
+        solver={
+            "largest_gradient": max(h.gradient_norm, *(curve.gradient_norm for curve in curves)),
+            "evaluations": float(h.evaluations + sum(curve.evaluations for curve in curves)),
+            "baseline_strength": h.l2_strength,
+        },
+    )

@@ -1,4 +1,4 @@
-"""What measuring a curve leaves behind, before any statistic: who was classified right at which number of kept concepts."""
+"""Measurement of a curve before any statistic: the correctness of each test image at each number of kept concepts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Measurement:
     ----------
     kept : K numbers of kept concepts, falling
     correct : (S, K, n) float32 in [0, 1], per library seed; fractions where an evaluation is averaged over noise draws
-    baseline_correct : (n,) for h on the whole representation
-    constant_correct : (n,) for the best constant prediction, the majority class of the training split
+    baseline_correct : (n,) of h ∘ f
+    constant_correct : (n,) of the best constant prediction, the majority class of the training split
     heads : (K, M + 1, C) of the first library, the last row being the bias; empty in the reference protocol, whose heads
-        belong to an affine of their own before the threshold and are kept by nobody
-    strengths : (S, K) chosen L2 strengths (exact) or learning rates (reference)
+        need the learned affine before the threshold and are not stored
+    strengths : (S, K) selected L2 strengths (exact) or learning rates (reference)
     baseline : (d + 1, C) float64, h on representations as they are, the last row being the bias; empty in the reference protocol
     concept_count : M
-    solver : facts worth reporting, such as the largest gradient entry left
+    solver : figures of the solution, such as the largest gradient entry left
     """
 
     kept: tuple[int, ...]
@@ -57,5 +57,5 @@ class Measurement:
 
 
 def constant_prediction(y_train: Tensor, y_test: Tensor) -> Tensor:
-    """Correctness (n,) of always naming the majority class of the training labels (the lowest label on a tie)."""
+    """Correctness (n,) of always predicting the majority class of the training labels (the lowest label on a tie)."""
     return (y_test == int(torch.bincount(y_train).argmax())).float()

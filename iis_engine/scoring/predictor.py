@@ -1,4 +1,4 @@
-"""g_cls ∘ g_s ∘ g_𝒞 as an interpretable classifier of representations, and all those of one scored job. Why it says what: `explain`."""
+"""g_cls ∘ g_s ∘ g_𝒞 as an interpretable classifier of representations, and the family of them that a scored job stores."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Predictor:
     Attributes
     ----------
     library : M concept vectors and how their activations are normalised
-    kept : k, concepts that each sample keeps
+    kept : k, number of concepts that each sample keeps
     head : (M + 1, C) float32, the last row being the bias
     class_names : C names in label order
-    concept_names : M phrases or names; None for a concept without one
+    concept_names : (M,) phrases or names; None for a concept without one
     """
 
     library: ConceptLibrary
@@ -54,7 +54,7 @@ class Predictor:
 
     @cached_property
     def weights(self) -> Tensor:
-        """(M, C) float64, centred over the classes: softmax is invariant to what all classes share (METHOD §4)."""
+        """(M, C) float64, centred over the classes: softmax is invariant to a shift shared by all classes (METHOD §4)."""
         exact = self.head[:-1].double()
         return exact - exact.mean(dim=1, keepdim=True)
 
@@ -65,7 +65,7 @@ class Predictor:
         return exact - exact.mean()
 
     def activations(self, X: Tensor) -> Tensor:
-        """g_s ∘ g_𝒞 of representations: (n, d) float32 -> (n, M) float32, k of each row not zeroed.
+        """g_s ∘ g_𝒞 of representations: (n, d) float32 -> (n, M) float32, k of each row kept.
 
         Raises
         ------
@@ -107,20 +107,20 @@ class Predictor:
         Raises
         ------
         DataError
-            When the file is no predictor.
+            When the file is not a predictor.
         """
         try:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {}).get("iis", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
         except (SafetensorError, OSError, ValueError) as error:
-            raise DataError(f"{path.name} is not a readable safetensors file; send a predictor's export.") from error
+            raise DataError(f"{path.name} is not a readable safetensors file; send the export of a predictor.") from error
         if not isinstance(header, dict) or cast("dict[str, Any]", header).get("format") != FORMAT:
-            raise DataError(f"{path.name} is no predictor of the format {FORMAT}; send a predictor's export.")
+            raise DataError(f"{path.name} is not a predictor of format {FORMAT}; send the export of a predictor.")
         try:
             return _checked(tensors, cast("dict[str, Any]", header))
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"{path.name} is not whole: its tensors and its metadata do not fit each other; export it again.") from error
+            raise DataError(f"{path.name} is damaged: its tensors and its metadata do not match; export it again.") from error
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,17 @@ class PredictorFamily:
 
     @staticmethod
     def of(library: ConceptLibrary, measured: Measurement, class_names: tuple[str, ...]) -> PredictorFamily:
-        """The predictors that a measurement under the `exact` protocol leaves."""
-        shown = replace(library, exemplars=(), words=None)
-        return PredictorFamily(shown, measured.kept, measured.heads, measured.baseline, class_names)
+        """The predictors of a measurement under the `exact` protocol."""
+        return PredictorFamily(
+            library=replace(library, exemplars=(), text_report=None),
+            nodes=measured.kept,
+            heads=measured.heads,
+            baseline=measured.baseline,
+            class_names=class_names,
+        )
 
     def at(self, kept: int | None = None, *, sparsity: float | None = None) -> Predictor:
-        """The predictor at a node of the curve; without one the node nearest to a tenth of the concepts, at least five.
+        """The predictor at a node of the curve; by default the node nearest to max(5, M/10).
 
         Raises
         ------
@@ -174,26 +179,26 @@ class PredictorFamily:
         """Read a file written by `save`."""
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["iis"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
         library = _library(tensors, header["origins"])
         return PredictorFamily(library, tuple(header["nodes"]), tensors["heads"], tensors["baseline"], tuple(header["class_names"]))
 
 
 def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
-    """The predictor in a file's content; raises ValueError, or whatever a missing part makes, where the shapes do not fit."""
+    """The predictor of a file's content; raises LookupError for a missing part and ValueError for shapes that do not match."""
     library = _library(tensors, header["origins"])
     predictor = Predictor(
-        library,
-        header["kept"],
-        torch.cat([tensors["weights"], tensors["bias"].unsqueeze(0)]),
-        tuple(header["class_names"]),
-        tuple(header["concept_names"]),
+        library=library,
+        kept=header["kept"],
+        head=torch.cat([tensors["weights"], tensors["bias"].unsqueeze(0)]),
+        class_names=tuple(header["class_names"]),
+        concept_names=tuple(header["concept_names"]),
     )
     (concepts, _), classes = library.vectors.shape, len(predictor.class_names)
     moments = [tensor.shape for tensor in _moments(library).values()]
     sizes = predictor.head.shape == (concepts + 1, classes) and len(library.origins) == len(predictor.concept_names) == concepts
     if not sizes or moments not in ([], [(concepts,)] * 2) or predictor.kept not in range(concepts + 1):
-        raise ValueError("The shapes of a predictor do not fit.")
+        raise ValueError("The shapes of the predictor's parts do not match.")
     return predictor
 
 

@@ -1,4 +1,4 @@
-"""One call from features, or a backbone and images, to report or classifier; the same in stages for those who keep what each leaves."""
+"""Score a representation: from features, or a backbone and images, to a report or a classifier; in one call or stage by stage."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from iis_engine import protocols
 from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.heads.model_selection import ExactSettings
-from iis_engine.libraries.build import build_library, check_library, first_elements
+from iis_engine.libraries.build import authors_prototype, build_library, check_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.report import IISReport
 from iis_engine.scoring.exact import measure_exact
 from iis_engine.scoring.measurement import Measurement
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LibraryEnsemble:
-    """One library drawn with several seeds; the first is the one that is shown, kept and explained with."""
+    """One library built with several seeds. The first is the primary: stored heads and explanations use it."""
 
     libraries: tuple[ConceptLibrary, ...]
 
@@ -53,47 +52,52 @@ class LibraryEnsemble:
 
     @staticmethod
     def load(folder: Path) -> LibraryEnsemble:
-        """Read what `save` wrote."""
+        """Read a folder written by `save`."""
         files = sorted(folder.glob("*.safetensors"), key=lambda path: int(path.stem))
         return LibraryEnsemble(tuple(ConceptLibrary.load(path) for path in files))
 
 
 def build_libraries(
-    features: FeatureSet, spec: ScoreSpec, progress: Progress = no_progress, *, source: TextSource | None = None, device: str = "auto"
+    features: FeatureSet,
+    spec: ScoreSpec,
+    progress: ProgressCallback = no_progress,
+    *,
+    text_source: TextSource | None = None,
+    device: str = "auto",
 ) -> LibraryEnsemble:
-    """Build the library with as many seeds as the protocol wants.
+    """Build the library with each seed of the protocol: three under `exact`, one under `reference`.
 
     Parameters
     ----------
-    source : where text concepts come from; the first seed decides which phrases make concepts
+    text_source : embeddings for text concepts; the first seed selects the phrases, further seeds keep them
 
     Raises
     ------
     LibraryError
-        When the features, or the source, cannot give it.
+        When it cannot be built from these features and this source.
     """
-    check_library(features, spec.library, source)
+    check_library(features, spec.library, text_source)
     where = choose_device(device)
     if spec.protocol == "reference" and spec.library.kind == "prototype":
-        return LibraryEnsemble((first_elements(features, spec.library.concept_count),))
+        return LibraryEnsemble((authors_prototype(features, spec.library.concept_count),))
     seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1
     libraries: list[ConceptLibrary] = []
     for number in range(seeds):
         progress(number, seeds)
-        seed = (spec.seed + number) % len(SEEDS)  # scikit-learn takes none beyond
+        seed = (spec.seed + number) % len(SEEDS)  # scikit-learn accepts no larger seed
         like = libraries[0] if libraries else None
-        libraries.append(build_library(features, spec.library, seed, where, source=source, like=like))
+        libraries.append(build_library(features, spec.library, seed, where, text_source=text_source, like=like))
     progress(seeds, seeds)
     return LibraryEnsemble(tuple(libraries))
 
 
 def measure_library(
-    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: Progress = no_progress, *, device: str = "auto"
+    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: ProgressCallback = no_progress, *, device: str = "auto"
 ) -> Measurement:
     """Measure the curve of an ensemble under the protocol of `spec`."""
     where = choose_device(device)
     if spec.protocol == "exact":
-        return measure_exact(features, ensemble.libraries, ExactSettings(spec.seed), where, progress=progress)
+        return measure_exact(features, ensemble.libraries, spec.seed, where, progress=progress)
     return measure_reference(features, ensemble.libraries, spec.library.kind, spec.seed, where, progress)
 
 
@@ -101,24 +105,24 @@ def measure_control(
     features: FeatureSet,
     concept_count: int,
     spec: ScoreSpec,
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
     *,
     standardised: int = 0,
     device: str = "auto",
 ) -> Measurement:
-    """Measure random directions, as many as the library has concepts, under the protocol and seed of `spec`.
+    """Measure the random control: as many Gaussian directions as the library has concepts, under the protocol and seed of `spec`.
 
-    It depends on no other trait of the library, so libraries of one size share it.
+    It depends on nothing else of the library, so that libraries of one size share it.
 
     Parameters
     ----------
-    standardised : how many of the directions are normalised as text concepts are; the library has as many of these
+    standardised : number of directions that are standardised one by one, as text concepts are; the library's number of text concepts
     """
     where = choose_device(device)
     first = spec.seed + protocols.CONTROL_SEED_OFFSET
     libraries = [build_control(features.X_train, concept_count, standardised, first + number) for number in range(protocols.CONTROL_SEEDS)]
     if spec.protocol == "exact":
-        return measure_exact(features, libraries, ExactSettings(spec.seed), where, progress=progress)
+        return measure_exact(features, libraries, spec.seed, where, progress=progress)
     return measure_reference(features, libraries, "random", spec.seed, where, progress)
 
 
@@ -130,19 +134,25 @@ def assemble(
     spec: ScoreSpec,
     names: Sequence[ConceptName | None] | None = None,
 ) -> IISReport:
-    """The report from both measurements, with what is known of the concepts' phrases or names."""
+    """The report from both measurements, with a summary of the concepts' phrases or names.
+
+    Parameters
+    ----------
+    measured, control : of the ensemble and of the random control
+    names : per concept of the primary library; None where concepts were not named
+    """
     primary = ensemble.primary
     library: dict[str, Any] = {"kind": primary.kind, "concept_count": len(primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
         library["parts"] = [{"kind": kind, "concept_count": count} for kind, count in Counter(primary.origins).items()]
-    if primary.words is not None:
-        library["text"] = primary.words.summary()
+    if primary.text_report is not None:
+        library["text"] = primary.text_report.summary()
     if names is not None:
-        given = [name for name in names if name is not None]
-        named = sum(name.named for name in given)
-        library["names"] = {"named": named, "unnamed": len(given) - named}
+        nameable = [name for name in names if name is not None]
+        named = sum(name.named for name in nameable)
+        library["names"] = {"named": named, "unnamed": len(nameable) - named}
     report = summarise(features, measured, control, spec.protocol, library)
-    return report if primary.words is None else replace(report, warnings=(*report.warnings, *primary.words.warnings))
+    return report if primary.text_report is None else replace(report, warnings=(*report.warnings, *primary.text_report.warnings))
 
 
 def score(
@@ -153,7 +163,7 @@ def score(
     vlm: VisionLanguageModel | None = None,
     vocabulary: Sequence[Phrase] = (),
     device: str = "auto",
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> IISReport:
     """Score a representation: ready features, or a backbone together with a data set.
 
@@ -162,48 +172,58 @@ def score(
     source : features as `read_features` gives them, or a backbone as `load_backbone` does
     spec : library, elements, protocol and seed; Prototype with M = 200 under `exact` by default
     dataset : the images, where `source` is a backbone
-    vlm, vocabulary : a vision-language model and phrases, for instance `shipped("birds").phrases`: text concepts are made of them,
-        and visual concepts counted that they name
+    vlm, vocabulary : a vision-language model and phrases, for instance `shipped("birds").phrases`: they give text concepts, and names
+        to visual concepts
 
     Raises
     ------
     EngineError
-        With a sentence for whoever sent the input.
+        When the input cannot be scored; the message says why and what to send instead.
 
     References
     ----------
     Shen et al., "Enhancing Pre-trained Representation Classifiability can Boost its Interpretability", ICLR 2025, eqs. 3-7.
     """
     spec = spec or ScoreSpec()
-    choose_device(device)  # refused before the work, not after it
+    choose_device(device)  # fails before the work, not after it
     if isinstance(source, FeatureSet):
         return score_features(source, spec, device=device, progress=progress)
     if dataset is None:
         raise TypeError("score() needs dataset=… when it is given a backbone.")
-    features = _extracted(source, dataset, spec.elements, progress)
+    features = _extract(source, dataset, spec.elements, progress)
     if vlm is None:
         return score_features(features, spec, device=device, progress=progress)
     from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 
     kinds = {part.kind for part in spec.library.parts or (spec.library,)}
-    phrases, words = embed_phrases(vlm, vocabulary), None
+    phrases, text_source = embed_phrases(vlm, vocabulary), None
     if "text" in kinds:
         with_classes = join(phrases, embed_classes(vlm, features.class_names))
-        words = TextSource(with_classes, _extracted(vlm.images, dataset, None, progress))
-    ensemble = build_libraries(features, spec, source=words, device=device)
+        text_source = TextSource(with_classes, _extract(vlm.images, dataset, None, progress))
+    ensemble = build_libraries(features, spec, text_source=text_source, device=device)
     names = None
     if kinds & set(VISUAL_KINDS):
         from iis_engine.libraries.naming import embed_exemplars, name_concepts
 
         names = name_concepts(ensemble.primary, embed_exemplars(vlm.images, dataset, features, ensemble.primary), phrases)
-    return _measured(features, ensemble, spec, names, device, progress)
+    return _score_ensemble(features, ensemble, spec, names, device, progress)
 
 
 def score_features(
-    features: FeatureSet, spec: ScoreSpec, *, words: TextSource | None = None, device: str = "auto", progress: Progress = no_progress
+    features: FeatureSet,
+    spec: ScoreSpec,
+    *,
+    text_source: TextSource | None = None,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
 ) -> IISReport:
-    """The part of `score` that needs no network: library, heads, control and report from features and, for text concepts, embeddings."""
-    return _measured(features, build_libraries(features, spec, source=words, device=device), spec, None, device, progress)
+    """Score ready features: library, heads, control and report, without any network.
+
+    Parameters
+    ----------
+    text_source : embeddings for text concepts
+    """
+    return _score_ensemble(features, build_libraries(features, spec, text_source=text_source, device=device), spec, None, device, progress)
 
 
 def fit_predictor(
@@ -212,40 +232,40 @@ def fit_predictor(
     *,
     kept: int | None = None,
     sparsity: float | None = None,
-    words: TextSource | None = None,
+    text_source: TextSource | None = None,
     device: str = "auto",
-    progress: Progress = no_progress,
+    progress: ProgressCallback = no_progress,
 ) -> Predictor:
-    """The classifier behind one point of the curve that `score` reports for the same features and settings.
+    """Fit the classifier at one node of the curve that `score` reports for the same features and settings.
 
     Parameters
     ----------
-    kept, sparsity : the point, by k or by s; without either the one nearest to a tenth of the concepts, at least five
-    words : what text concepts are made of; their phrases name them in the predictor
+    kept, sparsity : the node by k or by s; without either the node nearest to max(5, M/10)
+    text_source : embeddings for text concepts; their phrases become concept names of the predictor
 
     Raises
     ------
     EngineError
-        When the library cannot be built, the curve has no such point, or the protocol is not `exact`, which alone keeps its heads.
+        When the library cannot be built, the curve has no such node, or the protocol is not `exact`: `reference` stores no heads.
     """
     spec = spec or ScoreSpec()
     if spec.protocol != "exact":
-        raise SettingError("The reference protocol keeps no heads; fit a predictor with the protocol exact.", param="protocol")
-    ensemble = build_libraries(features, spec, source=words, device=device)
+        raise SettingError("The reference protocol stores no heads; fit a predictor with protocol exact.", param="protocol")
+    ensemble = build_libraries(features, spec, text_source=text_source, device=device)
     measured = measure_library(features, ensemble, spec, progress, device=device)
     library = ensemble.primary
-    phrases = iter(library.words.concepts if library.words is not None else ())
+    phrases = iter(library.text_report.concepts if library.text_report is not None else ())
     names = tuple(next(phrases).phrase if origin == "text" else None for origin in library.origins)
     return replace(PredictorFamily.of(library, measured, features.class_names).at(kept, sparsity=sparsity), concept_names=names)
 
 
-def _measured(
+def _score_ensemble(
     features: FeatureSet,
     ensemble: LibraryEnsemble,
     spec: ScoreSpec,
     names: Sequence[ConceptName | None] | None,
     device: str,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> IISReport:
     measured = measure_library(features, ensemble, spec, progress, device=device)
     primary = ensemble.primary
@@ -253,7 +273,7 @@ def _measured(
     return assemble(features, ensemble, measured, control, spec, names)
 
 
-def _extracted(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: Progress) -> FeatureSet:
+def _extract(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: ProgressCallback) -> FeatureSet:
     from iis_engine.features.extraction import extract_features
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""Statistics over the results of many jobs."""
+"""Statistics of a study over the results of its jobs."""

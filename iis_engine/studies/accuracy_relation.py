@@ -1,4 +1,4 @@
-"""Whether better classifiers are more interpretable: IIS against accuracy over models in one setting (the paper's Figures 3 and 4)."""
+"""Relation of IIS and accuracy over the models of one setting (the paper's Figures 3 and 4)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from iis_engine.studies.rank_correlation import Estimate, Pairs, as_values, kend
 
 DENOMINATOR = "the chance-corrected accuracy of the representation"
 DENOMINATOR_IS_ACCURACY = (
-    "Within one data set the chance-corrected accuracy of the representation, which ARR divides by, is the accuracy itself moved and "
-    "scaled, so that nothing of accuracy is left once it is given. Give each model an accuracy from elsewhere to have this."
+    "Within one data set the chance-corrected accuracy of the representation, which ARR divides by, is a linear function of the accuracy, "
+    "so that no variation of accuracy is left given it. Give each model an accuracy from elsewhere for this correlation."
 )
 
 
 def relation(setting: Setting, cells: Sequence[Cell]) -> dict[str, Any]:
-    """IIS against the representation's accuracy, and against the accuracy that was given with the models where all have one.
+    """Correlations of IIS with the representation's accuracy, and with the accuracy given for the models where all have one.
 
-    Left out are cells whose IIS is withheld or near chance, and untrained networks, which are no point of the question.
+    Cells with a withheld or near-chance IIS and untrained networks are excluded.
     """
     used = [cell for cell in cells if cell.iis_compared is not None]
     answer: dict[str, Any] = {
@@ -38,7 +38,7 @@ def relation(setting: Setting, cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def point(cell: Cell) -> dict[str, Any]:
-    """A model's place in the figure."""
+    """A model's point in the figure."""
     return cell.named() | {
         "family": cell.family,
         "accuracy": cell.accuracy.to_dict(),
@@ -51,12 +51,12 @@ def point(cell: Cell) -> dict[str, Any]:
     }
 
 
-def verdict(estimate: Estimate, what: str, over: str = "models") -> str:
+def correlation_sentence(estimate: Estimate, what: str, over: str = "models") -> str:
     """A rank correlation in a sentence.
 
     Examples
     --------
-    >>> verdict(Estimate(13, 0.62, 0.1, 0.9, p=0.03), "IIS and accuracy")
+    >>> correlation_sentence(Estimate(13, 0.62, 0.1, 0.9, p=0.03), "IIS and accuracy")
     'IIS and accuracy rise together over 13 models: rho 0.62 [0.10, 0.90], p 0.030.'
     """
     if estimate.value is None:
@@ -66,11 +66,11 @@ def verdict(estimate: Estimate, what: str, over: str = "models") -> str:
         numbers += f" [{estimate.low:.2f}, {estimate.high:.2f}]"
     if estimate.p is not None:
         numbers += f", p {estimate.p:.3f}" if estimate.p >= 0.001 else ", p under 0.001"
-    sure = estimate.low is not None and estimate.high is not None and (estimate.low > 0 or estimate.high < 0)
-    sure = sure and (estimate.p is None or estimate.p <= 0.05)
+    significant = estimate.low is not None and estimate.high is not None and (estimate.low > 0 or estimate.high < 0)
+    significant = significant and (estimate.p is None or estimate.p <= 0.05)
     direction = "rise together" if estimate.value > 0 else "run against each other"
-    told = f"{what} {direction} over {estimate.n} {over}" if sure else f"{what} show no order beyond chance over {estimate.n} {over}"
-    return f"{told}: {numbers}."
+    claim = direction if significant else "show no order beyond chance"
+    return f"{what} {claim} over {estimate.n} {over}: {numbers}."
 
 
 def _against(cells: Sequence[Cell], accuracy: Sequence[float], which: str) -> dict[str, Any]:
@@ -81,10 +81,13 @@ def _against(cells: Sequence[Cell], accuracy: Sequence[float], which: str) -> di
     return {
         "spearman": rho.to_dict(),
         "kendall": kendall(pairs).to_dict(),
-        "partial": {"denominator": _given_denominator(cells, pairs, measured=measured).to_dict(), "random": _given_random(cells, pairs)},
+        "partial": {
+            "denominator": _partial_given_denominator(cells, pairs, measured=measured).to_dict(),
+            "random": _partial_given_control(cells, pairs),
+        },
         "random_control": _of_control(cells, accuracy, name),
         "leave_one_family_out": _without_families(cells, pairs),
-        "sentence": verdict(rho, f"IIS and {name}"),
+        "sentence": correlation_sentence(rho, f"IIS and {name}"),
     }
 
 
@@ -99,14 +102,14 @@ def _pairs(cells: Sequence[Cell], accuracy: Sequence[float], *, measured: bool) 
     )
 
 
-def _given_denominator(cells: Sequence[Cell], pairs: Pairs, *, measured: bool) -> Estimate:
+def _partial_given_denominator(cells: Sequence[Cell], pairs: Pairs, *, measured: bool) -> Estimate:
     if measured:
         return Estimate(len(cells), reason=DENOMINATOR_IS_ACCURACY)
     return partial_spearman(pairs, as_values([cell.accuracy.value - cell.chance for cell in cells]), DENOMINATOR)
 
 
-def _given_random(cells: Sequence[Cell], pairs: Pairs) -> dict[str, Any]:
-    """With what IIS owes to any directions taken out: the random control's IIS."""
+def _partial_given_control(cells: Sequence[Cell], pairs: Pairs) -> dict[str, Any]:
+    """The partial correlation given the IIS of the random control."""
     controls = [cell.random for cell in cells if cell.random is not None]
     if len(controls) < len(cells):
         return Estimate(len(cells), reason="Some results have no random control.").to_dict()
@@ -114,7 +117,7 @@ def _given_random(cells: Sequence[Cell], pairs: Pairs) -> dict[str, Any]:
 
 
 def _of_control(cells: Sequence[Cell], accuracy: Sequence[float], name: str) -> dict[str, Any]:
-    """The same correlation for random directions: a library whose own is no higher has said nothing of concepts."""
+    """The same correlation for the random control: concepts explain nothing where it is as high."""
     controls = [cell.random for cell in cells if cell.random is not None]
     if len(controls) < len(cells):
         return Estimate(len(cells), reason="Some results have no random control.").to_dict()
@@ -123,9 +126,9 @@ def _of_control(cells: Sequence[Cell], accuracy: Sequence[float], name: str) -> 
 
 def _without_families(cells: Sequence[Cell], pairs: Pairs) -> list[dict[str, Any]]:
     names = np.asarray([cell.family for cell in cells], dtype=object)
-    answers = list[dict[str, Any]]()
+    sections = list[dict[str, Any]]()
     for family in dict.fromkeys(cell.family for cell in cells if cell.family is not None):
         kept = names != family
         found = spearman_value(Pairs(pairs.x[kept], pairs.y[kept], pairs.names))
-        answers.append({"family": family, "n": found.n, "spearman": found.to_dict()})
-    return answers
+        sections.append({"family": family, "n": found.n, "spearman": found.to_dict()})
+    return sections

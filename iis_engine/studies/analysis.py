@@ -1,4 +1,4 @@
-"""A study's statistics from the rows of its finished jobs, section by section of its grid. No torch, service or drawing here."""
+"""A study's statistics from the rows of its finished jobs, one section per question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from iis_engine.studies.contrasts import agreement, transfer, untrained
 from iis_engine.studies.evolution import evolution
 
 NOT_INDEPENDENT = (
-    "The checkpoints of one run are not independent, so a correlation over them says how the run went, and its interval and p are too sure."
+    "The checkpoints of one run are not independent: a correlation over them describes this run alone, and its interval and p overstate "
+    "how certain it is."
 )
 
 
@@ -21,14 +22,14 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
 
     Parameters
     ----------
-    rows : one a finished job: model, label, family, given_accuracy, epoch, network, untrained, dataset, dataset_name, library,
+    rows : one per finished job: model, label, family, given_accuracy, epoch, network, untrained, dataset, dataset_name, library,
         concept_count, library_dataset, library_dataset_name, seed, protocol, chance, near_chance, accuracy, iis and concept_gain with
         _low and _high, iis_random_mean, iis_chance_corrected, and points [[sparsity, kept, accuracy, arr], …]
     grid : models, the ids in their order; evolution, whether they are checkpoints of one run; sparsity_grids, [[s, …], …] or None
 
     Returns
     -------
-    Plain JSON-serialisable sections; whatever is undefined is None beside the sentence why, and nothing is NaN.
+    JSON-ready sections; an undefined value is None beside the reason, and none is NaN.
     """
     cells = read_cells(rows, grid["models"])
     protocol = rows[0]["protocol"] if rows else "exact"
@@ -55,13 +56,13 @@ def _warnings(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], *, evolves:
     near = list(dict.fromkeys(cell.label for cell in cells if cell.near_chance))
     if near:
         warnings.append(
-            f"Near chance, and so left out of every comparison: {', '.join(near[:10])}{' and others' if len(near) > 10 else ''}. "
-            "An ARR divides by an accuracy that is no better than guessing there."
+            f"Near chance, and so excluded from every comparison: {', '.join(near[:10])}{' and others' if len(near) > 10 else ''}. "
+            "Their ARR divides by an accuracy no better than guessing."
         )
     if len({row["protocol"] for row in rows}) > 1:
-        warnings.append("The rows are of two protocols, whose numbers cannot be laid beside each other.")
+        warnings.append("The rows are of two protocols, whose numbers cannot be compared.")
     if len({cell.seeds for cell in cells}) > 1:
-        warnings.append("Not every cell has all seeds yet, so some values are means over fewer.")
+        warnings.append("Not every cell has all seeds yet, so some values are means over fewer seeds.")
     expected = len({cell.model for cell in cells}) * len({cell.setting for cell in cells})
     if len(cells) < expected:
         warnings.append(f"{expected - len(cells)} of {expected} cells have no result, so some comparisons are over fewer models.")

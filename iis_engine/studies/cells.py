@@ -1,4 +1,4 @@
-"""The rows of a study as cells: one a model and setting, its seeds averaged. What is made of them is in the other comparison_*."""
+"""Cells of a study: one per model and setting, averaged over its seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iis_engine.protocols import CONFIDENCE
 
 Key = TypeVar("Key", bound=Hashable)
 _DEVIATIONS = 2 * float(norm.ppf((1 + CONFIDENCE) / 2))
-"""A 95 % interval is so many standard deviations wide."""
+"""Width of a 95 % interval in standard deviations of a normal distribution."""
 NEAR_CHANCE = "Its representation is no better than chance, so its IIS carries no information."
 UNTRAINED = "It is untrained; see the comparison with untrained networks."
 
@@ -33,11 +33,11 @@ class Value:
 
     @property
     def deviation(self) -> float:
-        """The standard deviation that a normal error of this interval has."""
+        """Standard deviation of a normal error with this interval."""
         return (self.high - self.low) / _DEVIATIONS
 
     def __sub__(self, other: Value) -> Value:
-        """The difference, its interval as if the two were independent; two of one data set share its images, so it is rather too wide."""
+        """The difference, with an interval for independent values: too wide where both share test images."""
         half = float(np.hypot(self.half, other.half))
         difference = self.value - other.value
         return Value(difference, difference - half, difference + half)
@@ -49,7 +49,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Setting:
-    """What two cells share when their models may be compared."""
+    """Data set and library, which cells must share to be compared."""
 
     dataset: str
     dataset_name: str
@@ -62,12 +62,6 @@ class Setting:
         """Plain JSON-serialisable values."""
         return dict(self.__dict__)
 
-    @property
-    def title(self) -> str:
-        """As a person would say it."""
-        cut = "" if self.library_dataset is None else f" cut from {self.library_dataset_name}"
-        return f"{self.library} library of {self.concept_count}{cut} on {self.dataset_name}"
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -75,11 +69,11 @@ class Cell:
 
     Attributes
     ----------
-    network : architecture, arguments and layer in one; an untrained network is laid beside trained ones of the same
-    position : of the model among the study's, from 0
-    seeds : whose results are averaged; an interval is the mean of theirs, since they share their test images
-    iis, random, gain, chance_corrected : None where a seed's result withholds them, as the exact protocol does near chance
-    near_chance : whether a seed's representation is no better than chance
+    network : architecture, arguments and layer; trained and untrained networks are compared where it is equal
+    position : of the model in the study, from 0
+    seeds : of the averaged results; intervals are averaged too, since the seeds share their test images
+    iis, random, gain, chance_corrected : None where a seed's result withholds them, as `exact` does near chance
+    near_chance : whether the representation of any seed is no better than chance
     curves : per seed [[sparsity, kept, accuracy, arr], …]
     """
 
@@ -104,34 +98,34 @@ class Cell:
 
     @property
     def iis_read(self) -> Value | None:
-        """IIS where it says something: of a representation that is better than chance."""
+        """IIS of a representation better than chance; None for others."""
         return None if self.near_chance else self.iis
 
     @property
     def iis_compared(self) -> Value | None:
-        """IIS as correlations and means over models have it: read, and of a network that was trained."""
+        """IIS for correlations and means over models: of a trained network better than chance; None for others."""
         return None if self.untrained else self.iis_read
 
     def named(self) -> dict[str, Any]:
-        """The model as answers name it."""
+        """Id and label of the model."""
         return {"model": self.model, "label": self.label}
 
 
 def left_out(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """The models that correlations and means over models leave out, each once, and why."""
+    """The models excluded from correlations and means, each once with the reason."""
     found = {cell.model: cell for cell in cells if cell.iis_compared is None}
     return [cell.named() | {"reason": NEAR_CHANCE if cell.iis_read is None else UNTRAINED} for cell in found.values()]
 
 
 def shared_iis(a: Iterable[Cell], b: Iterable[Cell]) -> list[tuple[float, float]]:
-    """IIS of a and of b, model by model, where both are compared."""
-    there = {cell.model: cell.iis_compared for cell in b}
-    both = ((cell.iis_compared, there.get(cell.model)) for cell in a)
+    """Pairs of IIS of a and b by model, where both are compared."""
+    of_b = {cell.model: cell.iis_compared for cell in b}
+    both = ((cell.iis_compared, of_b.get(cell.model)) for cell in a)
     return [(ours.value, theirs.value) for ours, theirs in both if ours is not None and theirs is not None]
 
 
 def read_cells(rows: Iterable[dict[str, Any]], models: Iterable[str] = ()) -> list[Cell]:
-    """Rows of finished jobs as cells, by their models' places in the study's list; of models it does not name by first appearance."""
+    """Rows of finished jobs as cells, ordered as `models` and then by first appearance."""
     grouped = group(rows, lambda row: (row["model"], _setting(row)))
     positions = {model: place for place, model in enumerate(dict.fromkeys([*models, *(model for model, _ in grouped)]))}
     return sorted(
@@ -151,18 +145,18 @@ def group(items: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row
 
 
 def by_setting(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
-    """Cells that may be compared with each other."""
+    """Cells by setting: those of one setting can be compared."""
     return group(cells, lambda cell: cell.setting)
 
 
 def _setting(row: dict[str, Any]) -> Setting:
     return Setting(
-        row["dataset"],
-        row["dataset_name"],
-        row["library"],
-        row["concept_count"],
-        row["library_dataset"],
-        row["library_dataset_name"],
+        dataset=row["dataset"],
+        dataset_name=row["dataset_name"],
+        library=row["library"],
+        concept_count=row["concept_count"],
+        library_dataset=row["library_dataset"],
+        library_dataset_name=row["library_dataset_name"],
     )
 
 
@@ -171,24 +165,24 @@ def _cell(model: str, setting: Setting, rows: Sequence[dict[str, Any]], position
     if accuracy is None:
         raise ValueError(f"A row of model {model} has no accuracy.")
     return Cell(
-        setting,
-        model,
-        first["label"],
-        first["family"],
-        first["network"],
-        first["untrained"],
-        first["epoch"],
-        first["given_accuracy"],
-        position,
-        tuple(row["seed"] for row in rows),
-        accuracy,
-        float(np.mean([row["chance"] for row in rows])),
-        _mean_value(rows, "iis"),
-        _mean(rows, "iis_random_mean"),
-        _mean_value(rows, "concept_gain"),
-        _mean(rows, "iis_chance_corrected"),
-        any(row["near_chance"] for row in rows),
-        tuple(tuple((float(s), int(k), float(accuracy), float(arr)) for s, k, accuracy, arr in row["points"]) for row in rows),
+        setting=setting,
+        model=model,
+        label=first["label"],
+        family=first["family"],
+        network=first["network"],
+        untrained=first["untrained"],
+        epoch=first["epoch"],
+        given_accuracy=first["given_accuracy"],
+        position=position,
+        seeds=tuple(row["seed"] for row in rows),
+        accuracy=accuracy,
+        chance=float(np.mean([row["chance"] for row in rows])),
+        iis=_mean_value(rows, "iis"),
+        random=_mean(rows, "iis_random_mean"),
+        gain=_mean_value(rows, "concept_gain"),
+        chance_corrected=_mean(rows, "iis_chance_corrected"),
+        near_chance=any(row["near_chance"] for row in rows),
+        curves=tuple(tuple((float(s), int(k), float(accuracy), float(arr)) for s, k, accuracy, arr in row["points"]) for row in rows),
     )
 
 

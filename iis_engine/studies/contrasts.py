@@ -1,4 +1,4 @@
-"""Two ways to score laid beside each other: library and library, own and other images for the library, trained and untrained."""
+"""Paired comparisons: library with library, own with other images for the library, trained with untrained networks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NO_IIS = "A representation that is no better than chance has no IIS to compare."
 
 
 def agreement(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """How alike the libraries order the models by IIS, two by two; only where there are several libraries."""
-    answers = list[dict[str, Any]]()
+    """Rank correlation of IIS between every two libraries; one section per setting with several libraries."""
+    sections = list[dict[str, Any]]()
     for setting, found in group(cells, lambda cell: replace(cell.setting, library="")).items():
         libraries = group((cell for cell in found if cell.iis_compared is not None), lambda cell: cell.setting.library)
         if len(libraries) < 2:
             continue
-        answers.append(
+        sections.append(
             {
                 **{name: value for name, value in setting.to_dict().items() if name != "library"},
                 "libraries": list(libraries),
@@ -32,13 +32,13 @@ def agreement(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 "pairs": [{"a": a, "b": b, **_same_order(libraries[a], libraries[b], (a, b))} for a, b in combinations(libraries, 2)],
             }
         )
-    return answers
+    return sections
 
 
 def transfer(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """IIS with a library of the data set's own images minus IIS with one cut from another data set's, model by model."""
+    """IIS with a library cut from the scored data set minus IIS with one cut from another data set, by model."""
     own = {(cell.model, cell.setting): cell for cell in cells if cell.setting.library_dataset is None}
-    answers = list[dict[str, Any]]()
+    sections = list[dict[str, Any]]()
     for setting, found in group([cell for cell in cells if cell.setting.library_dataset is not None], lambda cell: cell.setting).items():
         home = replace(setting, library_dataset=None, library_dataset_name=None)
         both = [(own[cell.model, home], cell) for cell in found if (cell.model, home) in own]
@@ -46,7 +46,7 @@ def transfer(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             continue
         compared = [one for ours, theirs in both if (one := _difference(ours, theirs)) is not None]
         sides = [ours for ours, _ in both], [theirs for _, theirs in both]
-        answers.append(
+        sections.append(
             {
                 **setting.to_dict(),
                 "models": compared,
@@ -55,23 +55,23 @@ def transfer(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 **_same_order(*sides, ("own", "other")),
             }
         )
-    return answers
+    return sections
 
 
 def untrained(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """IIS of each trained network minus that of the same network untrained, the mean of its seeds of initialisation.
+    """IIS of each trained network minus the mean IIS of the same network untrained over its initial seeds.
 
-    The same is one of the same architecture and arguments that is read at the same layer.
+    Networks are the same where architecture, arguments and layer are equal.
     """
-    answers = list[dict[str, Any]]()
+    sections = list[dict[str, Any]]()
     for setting, found in group(cells, lambda cell: cell.setting).items():
         bare = group((cell for cell in found if cell.untrained), lambda cell: cell.network)
         both = [(cell, bare[cell.network]) for cell in found if not cell.untrained and cell.network in bare]
         if not both:
             continue
         compared = [_against_untrained(cell, others) for cell, others in both]
-        answers.append({**setting.to_dict(), "models": compared, **_over_models(compared)})
-    return answers
+        sections.append({**setting.to_dict(), "models": compared, **_over_models(compared)})
+    return sections
 
 
 def _same_order(a: Sequence[Cell], b: Sequence[Cell], names: tuple[str, str]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _same_order(a: Sequence[Cell], b: Sequence[Cell], names: tuple[str, str]) ->
 
 
 def _difference(own: Cell, other: Cell) -> dict[str, Any] | None:
-    """IIS of one minus the other; None of what is left out."""
+    """IIS of `own` minus that of `other`; None where either is excluded."""
     if own.iis_compared is None or other.iis_compared is None:
         return None
     return own.named() | {
@@ -92,7 +92,7 @@ def _difference(own: Cell, other: Cell) -> dict[str, Any] | None:
 
 
 def _against_untrained(cell: Cell, others: Sequence[Cell]) -> dict[str, Any]:
-    """Beside the mean of the untrained ones; their accuracies stand there too, since an IIS divides by them."""
+    """The trained network and the mean of the untrained ones, with their accuracies, by which IIS divides."""
     answer: dict[str, Any] = cell.named() | {
         "network": cell.network,
         "untrained_models": [other.named() for other in others],
@@ -118,11 +118,11 @@ def _mean(values: Sequence[Value]) -> Value:
 
 
 def _over_models(compared: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The mean difference over models with Student's interval, and in words."""
-    found = as_values([one["difference"]["value"] for one in compared if one["difference"] is not None])
-    if len(found) < 2:
-        return {"mean_difference": None, "sentence": f"{len(found) or 'No'} model can be compared, too few for a mean with an interval."}
-    mean, low, high = mean_interval(found, CONFIDENCE)
-    numbers = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] over {len(found)} models"
-    told = "No difference beyond noise" if low <= 0 <= high else f"IIS is {'higher' if mean > 0 else 'lower'} by the first"
-    return {"mean_difference": Value(mean, low, high).to_dict(), "sentence": f"{told}: {numbers}."}
+    """The mean difference over models with Student's interval, and as a sentence."""
+    differences = as_values([one["difference"]["value"] for one in compared if one["difference"] is not None])
+    if len(differences) < 2:
+        return {"mean_difference": None, "sentence": f"{len(differences) or 'No'} model can be compared; an interval needs two."}
+    mean, low, high = mean_interval(differences, CONFIDENCE)
+    numbers = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] over {len(differences)} models"
+    claim = "No difference beyond noise" if low <= 0 <= high else f"IIS is {'higher' if mean > 0 else 'lower'} by the first"
+    return {"mean_difference": Value(mean, low, high).to_dict(), "sentence": f"{claim}: {numbers}."}

@@ -1,4 +1,4 @@
-"""One training run over its checkpoints: IIS and accuracy by epoch, and where both are near chance (the paper's Figures 5 and 6)."""
+"""Evolution of IIS and accuracy over the checkpoints of one training run (the paper's Figures 5 and 6)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from iis_engine.studies.cells import Cell, Setting
 
 
 def evolution(setting: Setting, cells: Sequence[Cell]) -> dict[str, Any]:
-    """The run's points in order of training; where epochs were not given each checkpoint's position, from 0, stands for its own."""
+    """The run's points in order of training, by epoch, or by the checkpoint's position from 0 where epochs are not given."""
     given = all(cell.epoch is not None for cell in cells)
     placed = [(float(cell.epoch if given and cell.epoch is not None else cell.position), cell) for cell in cells]
     placed.sort(key=lambda pair: pair[0])
@@ -42,9 +42,9 @@ def _change(read: Sequence[tuple[float, Cell]]) -> dict[str, Any] | None:
 def _sentence(placed: Sequence[tuple[float, Cell]], read: Sequence[tuple[float, Cell]], place: str) -> str:
     change = _change(read)
     left_out = len(placed) - len(read)
-    near = "" if not left_out else f" {left_out} of {len(placed)} checkpoints are no better than chance and have no IIS to read."
+    near = "" if not left_out else f" {left_out} of {len(placed)} checkpoints are no better than chance and have no IIS."
     if change is None:
-        return f"Fewer than two checkpoints are better than chance, so there is no change to tell.{near}"
+        return f"Fewer than two checkpoints are better than chance, so there is no change to report.{near}"
     iis = change["iis"]
     span = f"from {place} {change['from']:g} to {change['to']:g}"
     numbers = f"{iis['value']:+.3f} [{iis['low']:+.3f}, {iis['high']:+.3f}]"

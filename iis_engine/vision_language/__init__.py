@@ -1,1 +1,1 @@
-"""Vision-language models: towers, tokenizers and phrase embeddings."""
+"""Vision-language models: image and text towers, tokenizers, and phrase embeddings."""

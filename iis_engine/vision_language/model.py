@@ -1,4 +1,4 @@
-"""Vision-language models: images and phrases in one space. What a score does with their cosines is decided elsewhere."""
+"""Load a vision-language model (open_clip, or a pair of ONNX files) and embed phrases with it."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH
 from torch import Tensor
 from torch.nn import functional
 
-from iis_engine.backbones.architectures import build_vision_language, check_open_clip
 from iis_engine.backbones.backbone import Backbone, representation_digest
 from iis_engine.backbones.batching import Batches
-from iis_engine.backbones.checkpoints import fit_weights, load_checkpoint
+from iis_engine.backbones.checkpoints import load_checkpoint
 from iis_engine.backbones.devices import choose_device
 from iis_engine.backbones.factory import load_backbone
+from iis_engine.backbones.open_clip_networks import build_vision_language, check_open_clip
 from iis_engine.backbones.torch_backbone import TorchBackbone
+from iis_engine.backbones.weights import fit_weights
 from iis_engine.errors import ArchitectureError
-from iis_engine.progress import Progress, no_progress
+from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import BackboneSpec, VisionLanguageSpec
-from iis_engine.vision_language.onnx_towers import image_output, read_text_graph
+from iis_engine.vision_language.onnx_towers import image_embedding_output, read_text_graph
 from iis_engine.vision_language.text_towers import OnnxTextTower, TextTower, TorchTextTower
 from iis_engine.vision_language.tokenizers import load_tokenizer
 
-PHRASES_PER_BATCH = 256
-_DRY_PHRASES = ["a photo of a small red bird", "stripes"]
+_PHRASES_PER_BATCH = 256
+_DRY_RUN_PHRASES = ["a photo of a small red bird", "stripes"]
 _NOT_IN_EMBEDDINGS = (
     *("logit_scale", "logit_bias", "text_decoder"),
-    *("input_resolution", "context_length", "vocab_size"),  # numbers that the first CLIP's files keep beside the weights
+    *("input_resolution", "context_length", "vocab_size"),  # numbers stored beside the weights in the first CLIP checkpoints
 )
 
 
 class VisionLanguageModel:
-    """Two towers into one space, where the cosine of an image and a phrase says how well they fit; see `load_vision_language_model`.
+    """An image tower and a text tower with a common embedding space; see `load_vision_language_model`.
+
+    The cosine of an image embedding and a text embedding is their similarity, P in METHOD §2.
 
     Attributes
     ----------
-    images : the image tower; its representation is the image's embedding, not normalised
-    dimension : e, of both towers' embeddings
+    images : the image tower; its representation is the unnormalised image embedding
+    dimension : e, the dimension of both towers' embeddings
     digest : sha256 over both towers' weights, the architecture, the tokenizer, its context length and the preprocessing
     """
 
@@ -49,27 +52,31 @@ class VisionLanguageModel:
         self.images = images
         self.dimension = images.num_features
         self._text = text
-        self._dry_forward(spec)
+        self._dry_run(spec)
         settings = {
             "architecture": spec.architecture,
             "arguments": spec.arguments,
-            "tokenizer": text.tokens.name,
-            "context_length": text.tokens.context_length,
+            "tokenizer": text.tokenizer.name,
+            "context_length": text.tokenizer.context_length,
             "images": images.digest,
         }
         self.digest = representation_digest(text.weights(), settings)
 
-    def embed_text(self, texts: Sequence[str], progress: Progress = no_progress) -> Tensor:
-        """Phrases -> (P, e) float32 unit rows on the CPU; a phrase longer than the context length is cut.
+    def embed_text(self, texts: Sequence[str], progress: ProgressCallback = no_progress) -> Tensor:
+        """Embed phrases -> (P, e) float32 unit rows on the CPU; phrases longer than the context length are truncated.
+
+        Parameters
+        ----------
+        progress : called with (phrases done, phrases)
 
         Raises
         ------
         ArchitectureError
             For a phrase whose embedding is zero or not finite.
         OutOfMemory
-            If not even one phrase fits.
+            If not even one phrase fits into memory.
         """
-        batches = Batches(PHRASES_PER_BATCH, "Not even one phrase fits into memory with this text tower; choose a smaller model.")
+        batches = Batches(_PHRASES_PER_BATCH, "Not even one phrase fits into memory with this text tower; choose a smaller model.")
         rows, done = [torch.empty(0, self.dimension)], 0
         for batch in batches.each(lambda part: self._text.embed(list(texts[part])), len(texts)):
             rows.append(_unit_rows(batch, texts[done : done + len(batch)]))
@@ -78,36 +85,36 @@ class VisionLanguageModel:
         return torch.cat(rows)
 
     def describe(self) -> dict[str, Any]:
-        """What was loaded, as JSON-ready values."""
+        """Return sizes, tokenizer, image tower and notes as JSON-ready values."""
         image_tower = self.images.describe()
         return {
             "embedding_dimension": self.dimension,
-            "context_length": self._text.tokens.context_length,
-            "tokenizer": self._text.tokens.name,
+            "context_length": self._text.tokenizer.context_length,
+            "tokenizer": self._text.tokenizer.name,
             "image_tower": image_tower,
             "parameter_count": image_tower["parameter_count"] + self._text.parameter_count,
             "notes": list(self._text.notes),
         }
 
-    def _dry_forward(self, spec: VisionLanguageSpec) -> None:
-        """Two phrases through the text tower, or the sentence why they do not go."""
-        embeddings = self._text.embed(_DRY_PHRASES)
-        if embeddings.ndim != 2 or len(embeddings) != len(_DRY_PHRASES):
+    def _dry_run(self, spec: VisionLanguageSpec) -> None:
+        """Embed two phrases, to check that the text tower accepts its tokens and shares the image tower's embedding space."""
+        embeddings = self._text.embed(_DRY_RUN_PHRASES)
+        if embeddings.ndim != 2 or len(embeddings) != len(_DRY_RUN_PHRASES):
             raise ArchitectureError(
-                f"The text tower of {spec.architecture} yields shape {tuple(embeddings.shape)} for {len(_DRY_PHRASES)} phrases; "
-                "send one that yields an embedding for each."
+                f"The output of the text tower of {spec.architecture} has shape {tuple(embeddings.shape)} "
+                f"for {len(_DRY_RUN_PHRASES)} phrases; send a text tower with one embedding per phrase."
             )
         if embeddings.shape[1] != self.dimension:
             raise ArchitectureError(
-                f"The towers of {spec.architecture} disagree: images become {self.dimension} numbers and phrases {embeddings.shape[1]}; "
+                f"The towers of {spec.architecture} differ in dimension: {self.dimension} for images, {embeddings.shape[1]} for phrases; "
                 "send the two towers of one model.",
                 code="towers_disagree",
             )
-        first, second = _unit_rows(embeddings, _DRY_PHRASES)
+        first, second = _unit_rows(embeddings, _DRY_RUN_PHRASES)
         if torch.allclose(first, second, atol=1e-6):
             raise ArchitectureError(
                 f"The text tower of {spec.architecture} gives different phrases the same embedding, "
-                f"so {self._text.tokens.name} tokens do not fit it; use the tokenizer and the text_cfg that it was trained with.",
+                f"so the {self._text.tokenizer.name} tokenizer does not fit it; use the tokenizer and the text_cfg of its training.",
                 code="tokenizer_misfit",
                 param="tokenizer",
             )
@@ -120,33 +127,32 @@ def load_vision_language_model(
 
     Parameters
     ----------
-    checkpoint : the file with the weights of the whole model (for `onnx`, the image tower), or None when `spec.pretrained` names
-        published weights.
-    text_checkpoint : for `onnx`, the text tower; else None.
-    device : `auto` (a GPU if there is one), `cpu` or `cuda`.
+    checkpoint : file of the whole model's weights (for `onnx`, the image tower), or None if `spec.pretrained` names published weights
+    text_checkpoint : file of the text tower for `onnx`, else None
+    device : `auto` (CUDA if available), `cpu` or `cuda`
 
     Raises
     ------
     ArchitectureError
-        For an unknown architecture, argument or tag, weights that do not fit, towers that disagree (code `towers_disagree`), a tokenizer
-        that cannot be had (`tokenizer_unavailable`) or whose tokens the text tower does not take (`tokenizer_misfit`).
+        For an unknown architecture, argument or tag, weights that do not fit, towers of different dimensions (code `towers_disagree`), a
+        tokenizer that is not available (`tokenizer_unavailable`) or does not fit the text tower (`tokenizer_misfit`).
     CheckpointError
-        For a file that is not plain, finite weights.
+        For a file that does not contain plain, finite weights.
     SettingError
         For a device that this machine does not have.
     """
     family, _, name = spec.architecture.partition(":")
     if family == "onnx" and not name:
-        return _load_pair(spec, checkpoint, text_checkpoint, device)
+        return _load_onnx_pair(spec, checkpoint, text_checkpoint, device)
     if family != "open_clip" or not name:
         raise ArchitectureError(
-            f"{spec.architecture!r} is no vision-language model; write open_clip:NAME, or onnx for a pair of towers.",
+            f"{spec.architecture!r} is not a vision-language model; write open_clip:NAME, or onnx for a pair of towers.",
             code="architecture_unknown",
             param="architecture",
         )
     if text_checkpoint is not None or spec.tokenizer is not None:
         raise ArchitectureError(
-            f"{spec.architecture} has one checkpoint and its own tokenizer; a text tower's file and a tokenizer go with onnx only.",
+            f"{spec.architecture} has one checkpoint and its own tokenizer; send a text tower's file and a tokenizer with onnx only.",
             param="tokenizer" if text_checkpoint is None else "text_checkpoint",
         )
     if (checkpoint is None) == (spec.pretrained is None):
@@ -155,39 +161,43 @@ def load_vision_language_model(
 
 
 def _load_open_clip(spec: VisionLanguageSpec, name: str, checkpoint: Path | None, device: str) -> VisionLanguageModel:
-    on = choose_device(device)
+    torch_device = choose_device(device)
     check_open_clip(name, spec.arguments)
-    tokens = load_tokenizer(name, _context_length(name, spec.arguments))
+    tokenizer = load_tokenizer(name, _context_length(name, spec.arguments))
     model, image_tower = build_vision_language(spec)
     if checkpoint is not None:
         weights = load_checkpoint(checkpoint)
         if hasattr(model, "text"):
-            weights = convert_to_custom_text_state_dict(weights)  # a file of the time when the text tower had no name of its own
+            weights = convert_to_custom_text_state_dict(weights)  # older files have the text tower's keys without the prefix text.
         fit_weights(model, weights, architecture=spec.architecture, head=_NOT_IN_EMBEDDINGS)
     del model.visual
-    images = TorchBackbone(BackboneSpec(spec.architecture, spec.arguments, spec.pretrained, None, spec.preprocessing), image_tower, on)
-    return VisionLanguageModel(spec, images, TorchTextTower(model, tokens, on, spec.architecture))
+    images = TorchBackbone(
+        BackboneSpec(spec.architecture, spec.arguments, spec.pretrained, None, spec.preprocessing), image_tower, torch_device
+    )
+    return VisionLanguageModel(spec, images, TorchTextTower(model, tokenizer, torch_device, spec.architecture))
 
 
 def _context_length(name: str, arguments: dict[str, Any]) -> int:
     own = cast("dict[str, Any]", open_clip.get_model_config(name))["text_cfg"]
-    described = arguments.get("text_cfg", {**own, "context_length": arguments.get("force_context_length", own.get("context_length"))})
-    return described.get("context_length") or DEFAULT_CONTEXT_LENGTH
+    text_cfg = arguments.get("text_cfg", {**own, "context_length": arguments.get("force_context_length", own.get("context_length"))})
+    return text_cfg.get("context_length") or DEFAULT_CONTEXT_LENGTH
 
 
-def _load_pair(spec: VisionLanguageSpec, image_file: Path | None, text_file: Path | None, device: str) -> VisionLanguageModel:
+def _load_onnx_pair(spec: VisionLanguageSpec, image_file: Path | None, text_file: Path | None, device: str) -> VisionLanguageModel:
     if spec.pretrained is not None:
-        raise ArchitectureError("An onnx pair is its two files; it has no pretrained tags.", param="pretrained")
+        raise ArchitectureError(
+            "An onnx pair consists of its two files and has no pretrained tags; leave pretrained out.", param="pretrained"
+        )
     if image_file is None or text_file is None:
         raise ArchitectureError(
-            "An onnx pair is two files: send the image tower as the checkpoint and the text tower beside it.",
+            "An onnx pair consists of two files: send the image tower as the checkpoint and the text tower as the text checkpoint.",
             param="checkpoint" if image_file is None else "text_checkpoint",
         )
     graph = read_text_graph(text_file)
-    tokens = load_tokenizer(spec.tokenizer, graph.sizes[1])
-    image_spec = BackboneSpec("onnx", spec.arguments, layer=image_output(image_file), preprocessing=spec.preprocessing)
+    tokenizer = load_tokenizer(spec.tokenizer, graph.sizes[1])
+    image_spec = BackboneSpec("onnx", spec.arguments, layer=image_embedding_output(image_file), preprocessing=spec.preprocessing)
     images = load_backbone(image_spec, image_file, device=device)
-    return VisionLanguageModel(spec, images, OnnxTextTower(graph, text_file, tokens, choose_device(device)))
+    return VisionLanguageModel(spec, images, OnnxTextTower(graph, text_file, tokenizer, choose_device(device)))
 
 
 def _unit_rows(embeddings: Tensor, texts: Sequence[str]) -> Tensor:
@@ -195,8 +205,8 @@ def _unit_rows(embeddings: Tensor, texts: Sequence[str]) -> Tensor:
     for row in (~torch.isfinite(lengths) | (lengths == 0)).nonzero().flatten().tolist()[:1]:
         zero = float(lengths[row]) == 0
         raise ArchitectureError(
-            f"The text tower gives the phrase {texts[row][:60]!r} "
-            + ("a zero vector, which has no direction" if zero else "values that are not finite")
+            f"The embedding of the phrase {texts[row][:60]!r} is "
+            + ("a zero vector, which has no direction" if zero else "not finite")
             + "; send other weights or leave the phrase out.",
             code="embedding_zero" if zero else "representation_not_finite",
         )

@@ -1,4 +1,4 @@
-"""ONNX files read as the towers of a vision-language model: which output embeds, and how tokens go in. Running them is done elsewhere."""
+"""Find the token inputs and the embedding output of the ONNX towers of a vision-language model."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
-from iis_engine.backbones.onnx_graph import count_parameters, given_inputs, read_model, type_name
+from iis_engine.backbones.onnx.model_file import count_parameters, read_model, required_inputs, type_name
 from iis_engine.errors import ArchitectureError
 
 _INTEGERS: dict[int, str] = {TensorProto.INT32: "int32", TensorProto.INT64: "int64"}
 _EMBEDDING_WORDS = ("embed", "feature")
-_TOKENS = "(n, context length) of int32 or int64"
+_TOKENS = "of shape (n, context length) and type int32 or int64"
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class TextGraph:
 
     Attributes
     ----------
-    tokens, tokens_type : the name and the NumPy type of the input (n, context length)
-    mask, mask_type : those of the input that is one at real tokens, or None
-    sizes : n and the context length, None where the graph leaves them open
-    output : the value (n, e)
+    tokens, tokens_type : name and NumPy type of the token input (n, context length)
+    mask, mask_type : name and NumPy type of the attention mask, 1 at tokens and 0 at padding; None and "" without one
+    sizes : n and the context length; None for a size that the graph does not fix
+    output : name of the embedding output (n, e)
     """
 
     model: ModelProto
@@ -37,29 +37,36 @@ class TextGraph:
     parameter_count: int
 
 
-def image_output(path: Path) -> str:
-    """The output of an image tower that is its embedding."""
+def image_embedding_output(path: Path) -> str:
+    """Return the name of the embedding output (n, e) of an image tower.
+
+    Raises
+    ------
+    CheckpointError, ArchitectureError
+        As in `read_text_graph`.
+    """
     return _embedding_output(read_model(path).graph, path, "image")
 
 
 def read_text_graph(path: Path) -> TextGraph:
-    """Read a text tower: one input of tokens, perhaps one named a mask beside it, and an embedding per row.
+    """Read a text tower with a token input, optionally an input with "mask" in its name, and one embedding per row.
 
     Raises
     ------
     CheckpointError
-        For a file that is not ONNX, is damaged, keeps weights in other files, or holds weights that are not finite.
+        For a file that is not ONNX, is damaged, stores weights in other files, or has weights that are not finite.
     ArchitectureError
-        For custom operators, other inputs, or several outputs of which none is the embedding.
+        For custom operators, other inputs, or several outputs without a name that identifies the embedding.
     """
     model = read_model(path)
-    inputs = given_inputs(model.graph)
+    inputs = required_inputs(model.graph)
     masks = [value for value in inputs if "mask" in value.name.lower()]
     tokens = [value for value in inputs if value not in masks]
     if len(tokens) != 1 or len(masks) > 1:
         names = ", ".join(value.name for value in inputs) or "none"
         raise ArchitectureError(
-            f"The text tower {path.name} must take tokens {_TOKENS}, and at most an attention mask beside them; its inputs are: {names}."
+            f"The text tower {path.name} must have one input of tokens, {_TOKENS}, and optionally an attention mask; "
+            f"its inputs are: {names}."
         )
     for value in (*tokens, *masks):
         tensor = value.type.tensor_type
@@ -82,7 +89,7 @@ def read_text_graph(path: Path) -> TextGraph:
 
 
 def _embedding_output(graph: GraphProto, path: Path, tower: str) -> str:
-    """The only output; among several the one (n, e) that is named an embedding, or the tower's own embedding."""
+    """Return the only output; of several, the one (n, e) with "embed" or "feature" in its name, or else with the tower's name too."""
     matrices = [value.name for value in graph.output if _rank(value) in {2, None}]
     named = [name for name in matrices if any(word in name.lower() for word in _EMBEDDING_WORDS)]
     own = [name for name in named if tower in name.lower()]

@@ -1,4 +1,4 @@
-"""Phrases and class names as a vision-language model embeds them, and the file that keeps them. Libraries are made of them elsewhere."""
+"""Embed phrases and class names with a vision-language model; read and write the embeddings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from iis_engine.progress import Progress, no_progress
-from iis_engine.vocabularies.phrases import Phrase, plain_class_name
+from iis_engine.progress import ProgressCallback, no_progress
+from iis_engine.vocabularies.cleaning import plain_class_name
+from iis_engine.vocabularies.phrases import Phrase
 
 if TYPE_CHECKING:
     from iis_engine.vision_language.model import VisionLanguageModel
 
 CLASS_PROMPTS = ("{}", "a photo of {}", "a photo of a {}")
-"""A class's embedding is the mean over these (prompt ensembling: Radford et al., ICML 2021, section 3.1.4)."""
+"""Prompts over which a class's embedding is the mean (prompt ensembling: Radford et al., ICML 2021, section 3.1.4)."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class PhraseEmbeddings:
     class_names: tuple[str, ...]
     class_vectors: Tensor
 
-    def only(self, places: Sequence[int]) -> PhraseEmbeddings:
-        """The phrases at some places, with all classes."""
-        phrases = tuple(self.phrases[place] for place in places)
-        return PhraseEmbeddings(phrases, self.vectors[list(places)], self.class_names, self.class_vectors)
+    def select(self, indices: Sequence[int]) -> PhraseEmbeddings:
+        """Return the phrases at `indices`, with all classes."""
+        phrases = tuple(self.phrases[index] for index in indices)
+        return PhraseEmbeddings(phrases, self.vectors[list(indices)], self.class_names, self.class_vectors)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file; the texts go into its header."""
+        """Write one safetensors file with the texts in its header."""
         header = {"phrases": [[phrase.text, phrase.group] for phrase in self.phrases], "class_names": list(self.class_names)}
         tensors = {"vectors": self.vectors.contiguous(), "class_vectors": self.class_vectors.contiguous()}
         save_file(tensors, path, metadata={"iis": json.dumps(header)})
@@ -59,25 +60,25 @@ class PhraseEmbeddings:
         return PhraseEmbeddings(phrases, vectors, tuple(header["class_names"]), class_vectors)
 
 
-def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: Progress = no_progress) -> PhraseEmbeddings:
-    """Embed each phrase as it is written; the classes are left empty, so that one vocabulary serves every data set.
+def embed_phrases(model: VisionLanguageModel, phrases: Sequence[Phrase], progress: ProgressCallback = no_progress) -> PhraseEmbeddings:
+    """Embed each phrase without a prompt; the classes are empty, so that the embeddings of a vocabulary serve every data set.
 
     Raises
     ------
-    EngineError
-        When the text tower cannot.
+    ArchitectureError, OutOfMemory
+        As in `VisionLanguageModel.embed_text`.
     """
     vectors = model.embed_text([phrase.text for phrase in phrases], progress)
     return PhraseEmbeddings(tuple(phrases), vectors, (), vectors[:0])
 
 
-def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: Progress = no_progress) -> PhraseEmbeddings:
-    """Embed each class name in a few prompts; the phrases are left empty.
+def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progress: ProgressCallback = no_progress) -> PhraseEmbeddings:
+    """Embed each class name as the mean over `CLASS_PROMPTS`; the phrases are empty.
 
     Raises
     ------
-    EngineError
-        When the text tower cannot.
+    ArchitectureError, OutOfMemory
+        As in `VisionLanguageModel.embed_text`.
     """
     prompts = [prompt.format(plain_class_name(name)) for name in class_names for prompt in CLASS_PROMPTS]
     vectors = model.embed_text(prompts, progress)
@@ -86,5 +87,5 @@ def embed_classes(model: VisionLanguageModel, class_names: Sequence[str], progre
 
 
 def join(phrases: PhraseEmbeddings, classes: PhraseEmbeddings) -> PhraseEmbeddings:
-    """The phrases of one and the classes of the other, both embedded by the same model."""
+    """Return the phrases of the first and the classes of the second; both must come from the same model."""
     return PhraseEmbeddings(phrases.phrases, phrases.vectors, classes.class_names, classes.class_vectors)

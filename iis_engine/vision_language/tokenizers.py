@@ -1,4 +1,4 @@
-"""Phrases as token ids, by the tokenizers of open_clip. What a text tower makes of them is decided in text_towers."""
+"""Tokenize phrases with the tokenizers of open_clip."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, cast
 import open_clip
 from torch import Tensor
 
-from iis_engine.backbones.architecture_errors import near
-from iis_engine.errors import ArchitectureError
+from iis_engine.backbones.architecture_errors import suggestion
+from iis_engine.errors import ArchitectureError, first_line
 
-STANDARD = "CLIP"
-"""What the tokenizer is called where no architecture names one: byte pairs over 49,408 ids, 77 of them a phrase."""
+_CLIP = "CLIP"
+"""Name of the default tokenizer: byte pairs with 49,408 ids and a context length of 77."""
 
 
-class PhraseTokens:
-    """A tokenizer with a context length; longer phrases are cut.
+class PhraseTokenizer:
+    """A tokenizer with a context length; longer phrases are truncated.
 
     Attributes
     ----------
-    name : the open_clip architecture whose tokenizer it is, or `STANDARD`
+    name : the tokenizer's open_clip architecture, or CLIP for the default
     context_length : ids per phrase, padding included
     """
 
@@ -31,47 +31,53 @@ class PhraseTokens:
         self._padding = padding
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """The ids (n, context_length) int64, and where they are real, not padding at the end: (n, context_length) bool."""
-        tokens = self._encode(list(texts), context_length=self.context_length)
-        real = (tokens != self._padding).flip(1).cummax(1).values.flip(1)
-        return tokens, real
+        """Tokenize n phrases.
+
+        Returns
+        -------
+        ids : (n, context_length) int64
+        attention_mask : (n, context_length) bool, False at the padding that ends a phrase
+        """
+        ids = self._encode(list(texts), context_length=self.context_length)
+        attention_mask = (ids != self._padding).flip(1).cummax(1).values.flip(1)
+        return ids, attention_mask
 
 
-def load_tokenizer(name: str | None, context_length: int | None) -> PhraseTokens:
-    """The tokenizer of an open_clip architecture.
+def load_tokenizer(name: str | None, context_length: int | None) -> PhraseTokenizer:
+    """Load the tokenizer of an open_clip architecture.
 
     Parameters
     ----------
-    name : the architecture, or None for CLIP's own tokenizer.
-    context_length : ids per phrase; None for the architecture's own.
+    name : the architecture, or None for CLIP's own tokenizer
+    context_length : ids per phrase; None for the architecture's own
 
     Raises
     ------
     ArchitectureError
-        For an unknown architecture, and for a tokenizer that would have to be fetched and cannot be, or that cannot fill phrases up.
+        With the code `tokenizer_unavailable` for an unknown architecture, a tokenizer that cannot be downloaded, and one without a
+        padding token.
     """
     if name is not None and name not in open_clip.list_models():
         raise ArchitectureError(
-            f"open_clip has no architecture {name!r} whose tokenizer could be used.{near(name, open_clip.list_models())}",
+            f"open_clip has no architecture {name!r} with a tokenizer{suggestion(name, open_clip.list_models())}.",
             code="tokenizer_unavailable",
             param="tokenizer",
         )
     try:
         tokenizer = cast(Any, open_clip.get_tokenizer(name or "", context_length=context_length))
     except Exception as error:  # the hub's download stack shares no exception below Exception
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise ArchitectureError(
-            f"The tokenizer of open_clip:{name} does not come with open_clip and could not be fetched ({reason}); "
+            f"The tokenizer of open_clip:{name} is not part of open_clip and could not be downloaded ({first_line(error)}); "
             "use a model with CLIP's own tokenizer.",
             code="tokenizer_unavailable",
             param="tokenizer",
         ) from error
-    fetched = getattr(tokenizer, "tokenizer", None)
-    padding = 0 if fetched is None else fetched.pad_token_id
+    downloaded = getattr(tokenizer, "tokenizer", None)
+    padding = 0 if downloaded is None else downloaded.pad_token_id
     if padding is None:
         raise ArchitectureError(
-            f"The tokenizer of open_clip:{name} has no padding token to fill phrases up with; use a model with CLIP's own tokenizer.",
+            f"The tokenizer of open_clip:{name} has no padding token; use a model with CLIP's own tokenizer.",
             code="tokenizer_unavailable",
             param="tokenizer",
         )
-    return PhraseTokens(name or STANDARD, int(tokenizer.context_length), tokenizer, int(padding))
+    return PhraseTokenizer(name or _CLIP, int(tokenizer.context_length), tokenizer, int(padding))

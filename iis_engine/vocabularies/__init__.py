@@ -1,1 +1,1 @@
-"""Vocabularies of phrases, shipped and uploaded."""
+"""Vocabularies: phrases for text concepts, shipped, uploaded, or derived from class names. Torch-free."""

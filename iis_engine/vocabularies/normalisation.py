@@ -1,4 +1,4 @@
-"""Which wordings say the same: English words without case, articles and plurals. What is done with equal phrases is decided elsewhere."""
+"""Normalise English phrases for comparison: without case, spacing, punctuation, articles, possessives and plurals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ONLY_S = (
 
 
 def singular(word: str) -> str:
-    """The singular of a lower-case word; a word that is no plural comes back as it is.
+    """Return the singular of a lower-case word; a word that is not a plural is returned unchanged.
 
     Examples
     --------
@@ -46,7 +46,9 @@ def singular(word: str) -> str:
     if len(word) <= 3 or not word.endswith("s") or word.endswith(("ss", "us", "is")) or word in _UNCHANGED:
         return word
     if word.endswith("ves"):
-        return next((word.removesuffix(plural) + one for plural, one in _FROM_F.items() if word.endswith(plural)), word[:-1])
+        return next(
+            (word.removesuffix(plural) + replacement for plural, replacement in _FROM_F.items() if word.endswith(plural)), word[:-1]
+        )
     if len(word) == 4 or word.endswith(_ONLY_S):
         return word[:-1]
     if word.endswith("ies"):
@@ -55,7 +57,7 @@ def singular(word: str) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a phrase in lower case and singular, without articles and possessives. An article at the end is a letter and stays.
+    """Split a phrase into lower-case singular words without articles and possessives; a final "a" is a letter and is kept.
 
     Examples
     --------
@@ -64,28 +66,31 @@ def words(text: str) -> tuple[str, ...]:
     """
     folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     bare = [word.strip("'").removesuffix("'s") for word in _SEPARATORS.sub(" ", folded).split()]
-    return tuple(singular(word) for place, word in enumerate(bare, start=1) if word and (word not in _ARTICLES or place == len(bare)))
+    return tuple(singular(word) for position, word in enumerate(bare, start=1) if word and (word not in _ARTICLES or position == len(bare)))
 
 
-def key(text: str) -> str:
-    """The phrase as one string that ignores spacing too: two phrases say the same where their keys are equal.
+def phrase_key(text: str) -> str:
+    """Return the normalised words of a phrase joined without spaces; phrases with equal keys count as the same phrase.
 
     Examples
     --------
-    >>> key("The sea-shells")
+    >>> phrase_key("The sea-shells")
     'seashell'
     """
     return "".join(words(text)) or text.strip()
 
 
-def keys(text: str) -> list[str]:
-    """The key of the phrase and of each shorter run of its words, longest first: one phrase contains another whose key is among them.
+def contained_keys(text: str) -> list[str]:
+    """Return the keys of the phrase and of every shorter run of its words, longest first.
+
+    Phrase A contains phrase B as whole words if B's key is one of A's contained keys.
 
     Examples
     --------
-    >>> keys("a red sea-shell") == ["redseashell", "redsea", "seashell", "red", "sea", "shell"]
+    >>> contained_keys("a red sea-shell") == ["redseashell", "redsea", "seashell", "red", "sea", "shell"]
     True
     """
-    said = words(text)
-    runs = ["".join(said[start : start + size]) for size in range(len(said), 0, -1) for start in range(len(said) - size + 1)]
+    normalised = words(text)
+    sizes = range(len(normalised), 0, -1)
+    runs = ["".join(normalised[start : start + size]) for size in sizes for start in range(len(normalised) - size + 1)]
     return runs or [text.strip()]

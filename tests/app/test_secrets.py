@@ -1,4 +1,4 @@
-"""Secrets are in no log line and no answer, whatever goes wrong. `make torture` searches worker and pages as well."""
+"""Logs and responses contain no secrets, also after errors. `make torture` checks worker and pages as well."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from app.main import create_app
 from app.models.repository import ModelRepository
 from app.settings import Settings
 
-IMAGE = b"the bytes of an image that nobody may see"
-PASSWORD = "a-password-nobody-may-see"
-HIDDEN = ("nobody-may-see", "nobody may see", base64.b64encode(IMAGE).decode().rstrip("="), IMAGE.hex())
+IMAGE = b"the bytes of an image that must stay hidden"
+PASSWORD = "a-password-must-stay-hidden"
+HIDDEN = ("must-stay-hidden", "must stay hidden", base64.b64encode(IMAGE).decode().rstrip("="), IMAGE.hex())
 
 
 @pytest.fixture(autouse=True)
 def logged(settings: Settings, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """Everything is logged that anybody would log; what was, so far."""
+    """Log at debug level; call the fixture for the output so far."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     settings.log_level = "debug"
@@ -37,10 +37,10 @@ def logged(settings: Settings, capfd: pytest.CaptureFixture[str]) -> Iterator[Ca
 
 @pytest.fixture
 def refusing_storage() -> Iterator[str]:
-    """An S3 server's address that takes what is sent and grants nothing."""
+    """URL of an S3 server that reads requests and denies them all."""
 
     class Refusing(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # which knows that S3 clients ask before they send a body
+        protocol_version = "HTTP/1.1"  # supports `Expect: 100-continue` of S3 clients
 
         def refuse(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -50,8 +50,8 @@ def refusing_storage() -> Iterator[str]:
 
         do_GET = do_HEAD = do_PUT = do_POST = refuse  # noqa: N815
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name in the base class)
+            """Suppress the log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -59,12 +59,12 @@ def refusing_storage() -> Iterator[str]:
     server.shutdown()
 
 
-def require_hidden(said: str, *more: str) -> None:
+def require_hidden(output: str, *more: str) -> None:
     for hidden in (*HIDDEN, *more):
-        assert hidden not in said, said[max(0, said.index(hidden) - 300) :][:600]
+        assert hidden not in output, output[max(0, output.index(hidden) - 300) :][:600]
 
 
-def test_what_is_shown_once_is_not_logged(client: TestClient, tenant: Any, logged: Callable[[], str]) -> None:
+def test_secrets_that_are_shown_once_are_not_logged(client: TestClient, tenant: Any, logged: Callable[[], str]) -> None:
     configure_logging("debug")
     key = client.post("/v1/api-keys", json={"name": "another"}, headers={"Idempotency-Key": "k"}).json()["secret"]
     hook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers={"Idempotency-Key": "w"}).json()
@@ -83,7 +83,7 @@ def test_what_is_shown_once_is_not_logged(client: TestClient, tenant: Any, logge
     require_hidden(lines + "".join(answers), key, hook["secret"], rotated, own)
 
 
-def test_an_outage_tells_no_password(settings: Settings, logged: Callable[[], str]) -> None:
+def test_a_database_outage_reveals_no_password(settings: Settings, logged: Callable[[], str]) -> None:
     settings.database_url = f"postgresql://iis:{PASSWORD}@127.0.0.1:1/iis"
     settings.redis_url = f"redis://:{PASSWORD}@127.0.0.1:1/0"
     settings.api_key_secret = PASSWORD
@@ -97,7 +97,7 @@ def test_an_outage_tells_no_password(settings: Settings, logged: Callable[[], st
     require_hidden(lines + "".join(answer.text for answer in answers))
 
 
-def test_without_redis_its_password_is_not_told(client: TestClient, settings: Settings, rows: Any, logged: Callable[[], str]) -> None:
+def test_a_redis_outage_reveals_no_password(client: TestClient, settings: Settings, rows: Any, logged: Callable[[], str]) -> None:
     configure_logging("debug")
     settings.redis_url = f"redis://:{PASSWORD}@127.0.0.1:1/0"
     job_id = rows.explainable_job()
@@ -108,12 +108,12 @@ def test_without_redis_its_password_is_not_told(client: TestClient, settings: Se
     require_hidden(logged() + refused.text + accepted.text)
 
 
-def test_a_storage_that_refuses_tells_neither_keys_nor_content(
+def test_storage_that_denies_access_reveals_neither_keys_nor_content(
     settings: Settings, tenant: Any, refusing_storage: str, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-nobody-may-see")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-must-stay-hidden")
     settings.storage_url, settings.s3_endpoint_url = "s3://bucket/prefix", refusing_storage
     with TestClient(create_app(settings), headers=tenant.headers, raise_server_exceptions=False) as client:
         refused = client.post("/v1/uploads/small", files={"file": ("a.png", IMAGE)})
@@ -123,7 +123,7 @@ def test_a_storage_that_refuses_tells_neither_keys_nor_content(
     require_hidden(lines + refused.text)
 
 
-def test_a_row_that_the_database_refuses_is_not_quoted(
+def test_a_row_refused_by_the_database_is_not_logged(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
 ) -> None:
     def refused(repository: ModelRepository, **_: Any) -> None:
@@ -139,8 +139,8 @@ def test_a_row_that_the_database_refuses_is_not_quoted(
     require_hidden(lines + answer.text)
 
 
-def test_a_repeated_value_is_not_quoted_either(sessions: SessionFactory) -> None:
-    twice = text("INSERT INTO owners (id, name) VALUES ('nobody-may-see', 'a'), ('nobody-may-see', 'b')")
+def test_the_detail_of_a_database_error_is_removed(sessions: SessionFactory) -> None:
+    twice = text("INSERT INTO owners (id, name) VALUES ('must-stay-hidden', 'a'), ('must-stay-hidden', 'b')")
     with sessions() as session, pytest.raises(Exception, match="duplicate key value") as caught:
         session.execute(twice, execution_options={"compiled_cache": None})
     assert "already exists" not in f"{caught.value}"

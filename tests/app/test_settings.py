@@ -1,4 +1,4 @@
-"""Defaults that depend on the machine."""
+"""Settings whose defaults depend on the machine, and the memory limit of control groups."""
 
 from __future__ import annotations
 
@@ -22,33 +22,42 @@ def own(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_compute_process_may_have_most_of_the_memory_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confined_process_may_use_four_fifths_of_the_memory_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.settings.memory_bytes", lambda: 1000)
     monkeypatch.delenv("IIS_CHILD_MEMORY_BYTES", raising=False)
-    available = memory_bytes()
-    assert available is not None
-    assert Settings().child_memory_bytes == int(0.8 * available)
-    monkeypatch.setenv("IIS_CHILD_MEMORY_BYTES", str(GIB))
-    assert Settings().child_memory_bytes == GIB
-    monkeypatch.setenv("IIS_CHILD_MEMORY_BYTES", "0")
+    assert Settings().child_memory_bytes == 800
+
+
+def test_a_confined_process_has_no_memory_limit_where_the_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.settings.memory_bytes", lambda: None)
+    monkeypatch.delenv("IIS_CHILD_MEMORY_BYTES", raising=False)
     assert Settings().child_memory_bytes is None
 
 
-def test_without_control_groups_the_machines_memory_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("given", "limit"), [(str(GIB), GIB), ("0", None)])
+def test_the_memory_limit_of_a_confined_process_can_be_set_and_lifted(
+    given: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IIS_CHILD_MEMORY_BYTES", given)
+    assert Settings().child_memory_bytes == limit
+
+
+def test_without_control_groups_the_memory_of_the_machine_is_the_limit(tmp_path: Path) -> None:
     assert memory_bytes(tmp_path, tmp_path / "none") == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def test_the_smallest_limit_around_the_process_counts(tmp_path: Path) -> None:
+def test_the_smallest_limit_among_the_parent_groups_applies(tmp_path: Path) -> None:
     group(tmp_path / "a/b/memory.max", "max")
     group(tmp_path / "a/memory.max", str(256 * MIB))
     group(tmp_path / "memory.max", str(512 * MIB))
     assert memory_bytes(tmp_path, own(tmp_path, "0::/a/b\n")) == 256 * MIB
 
 
-def test_limits_of_the_first_version_of_control_groups_count(tmp_path: Path) -> None:
+def test_limits_of_version_1_control_groups_apply(tmp_path: Path) -> None:
     group(tmp_path / "memory/memory.limit_in_bytes", str(256 * MIB))  # in a container its own group is the root
     assert memory_bytes(tmp_path, own(tmp_path, "3:cpu,cpuacct:/x\n4:memory:/outside/of/the/container\n0::/\n")) == 256 * MIB
 
 
-def test_a_group_without_a_limit_leaves_the_machines_memory(tmp_path: Path) -> None:
+def test_a_group_without_a_limit_leaves_the_memory_of_the_machine(tmp_path: Path) -> None:
     group(tmp_path / "memory/memory.limit_in_bytes", "9223372036854771712")
     assert memory_bytes(tmp_path, own(tmp_path, "4:memory:/\n")) == memory_bytes(tmp_path, tmp_path / "none")

@@ -1,18 +1,29 @@
-"""Tenants never meet: every route is walked with another owner's key."""
+"""Tenant isolation: every route is called with another owner's key."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-OPEN_TO_ALL = {"/v1/health/live", "/v1/health/ready", "/v1/metrics"}
+
+class Answer(Protocol):
+    """A response of the test client."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def text(self) -> str: ...
+
+
+PUBLIC_PATHS = {"/v1/health/live", "/v1/health/ready", "/v1/metrics"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/concept-libraries/{library_id}/nearest": {"json": {"vector": [1.0, 0.0, 0.0]}},
     "/v1/concept-sets/{concept_set_id}/versions": {"json": {"phrases": ["a loop"]}},
@@ -23,7 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
     "/v1/webhooks/{webhook_id}": {"json": {}},
 }
-READING_POSTS = {
+QUERY_ROUTES = {
     "/v1/concept-libraries/{library_id}/nearest",
     "/v1/jobs/{job_id}/explanations",
     "/v1/jobs/{job_id}/explanations/{image}/interventions",
@@ -36,7 +47,7 @@ FILTERS = {
     "/v1/concept-libraries": {"job": "job_id", "model": "scored_model"},
     "/v1/leaderboard": {"dataset": "scored_dataset"},
 }
-"""Parameters of lists that name something, and which of `owned` it is."""
+"""Filters of lists, and the key of `owned` that each refers to."""
 
 
 def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
@@ -47,7 +58,7 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def owned(client: TestClient, rows: Any) -> dict[str, str]:
-    """One thing of every kind that belongs to the tenant."""
+    """Ids and names of one resource of every kind that belongs to the tenant."""
     job_id, library_id = rows.succeeded_job()
     job = client.get(f"/v1/jobs/{job_id}").json()
     upload = client.post("/v1/uploads", json={"filename": "a", "size_bytes": 1, "sha256": "0" * 64}).json()["id"]
@@ -81,41 +92,39 @@ def owned(client: TestClient, rows: Any) -> dict[str, str]:
     }
 
 
-def invented(identifier: str) -> str:
-    """An identifier like this one that nobody has."""
+def unused_id(identifier: str) -> str:
+    """An id of the same form that does not exist."""
     return identifier[:-1] + ("0" if identifier[-1] != "0" else "1")
 
 
-OF_THE_REQUEST = {"x-request-id", "etag", "ratelimit", "ratelimit-policy"}  # headers that tell of who asks how often
+PER_REQUEST_HEADERS = {"x-request-id", "etag", "ratelimit", "ratelimit-policy"}
 
 
-def require_alike(foreign: httpx.Response, absent: httpx.Response, names: Mapping[str, str]) -> None:
-    """Two answers are the same to the letter, but for the request's own number and `names`: of what is absent to what is foreign."""
-    texts = []
+def require_same_answer(foreign: Answer, absent: Answer, names: Mapping[str, str]) -> None:
+    """Check that two responses are identical except for the request id and `names` (absent id -> foreign id)."""
+    texts = list[str]()
     for answer in (foreign, absent):
-        told = {name: text for name, text in answer.headers.items() if name not in OF_THE_REQUEST}
-        text = f"{answer.status_code} {sorted(told.items())} {answer.text}".replace(answer.headers["x-request-id"], "")
+        headers = {name: text for name, text in answer.headers.items() if name not in PER_REQUEST_HEADERS}
+        text = f"{answer.status_code} {sorted(headers.items())} {answer.text}".replace(answer.headers["x-request-id"], "")
         for absent_name, foreign_name in names.items():
             text = text.replace(absent_name, foreign_name)
         texts.append(text)
     assert texts[0] == texts[1]
 
 
-def test_a_foreign_identifier_is_as_unknown_as_one_that_never_was(
-    app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any
-) -> None:
-    walked = set()
+def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any) -> None:
+    walked = set[tuple[str, str]]()
     for method, path in operations(app):
         names = re.findall(r"{(\w+)}", path)
         if not any(name.endswith("_id") for name in names):
             continue
-        absent = owned | {name: invented(owned[name]) for name in names if name.endswith("_id")}
+        absent = owned | {name: unused_id(owned[name]) for name in names if name.endswith("_id")}
         foreign_answer, absent_answer = (
             client.request(method, path.format(**{name: ids[name] for name in names}), headers=stranger.headers, **BODIES.get(path, {}))
             for ids in (owned, absent)
         )
         assert (foreign_answer.status_code, foreign_answer.json()["code"]) == (404, "not_found"), f"{method} {path}"
-        require_alike(foreign_answer, absent_answer, {absent[name]: owned[name] for name in names})
+        require_same_answer(foreign_answer, absent_answer, {absent[name]: owned[name] for name in names})
         walked.add((method, path))
     by_identifier = {name for _, path in walked for name in re.findall(r"{(\w+_id)}", path)}
     assert len(walked) >= 70
@@ -126,7 +135,7 @@ def test_a_foreign_identifier_is_as_unknown_as_one_that_never_was(
         assert client.get(f"/v1/{resource}/{owned[name]}").status_code == 200
 
 
-def test_a_foreign_part_of_ones_own_thing_is_as_unknown_as_one_that_never_was(
+def test_a_foreign_sub_resource_is_answered_as_a_missing_one(
     app: FastAPI, client: TestClient, owned: dict[str, str], rows: Any, strange_rows: Any, stranger: Any
 ) -> None:
     webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers=stranger.headers).json()
@@ -138,84 +147,84 @@ def test_a_foreign_part_of_ones_own_thing_is_as_unknown_as_one_that_never_was(
         part = next((name for name in ("delivery_id", "image") if name in names), None)
         if part is None:
             continue
-        absent = mine | {part: invented(mine[part])}
+        absent = mine | {part: unused_id(mine[part])}
         foreign_answer, absent_answer = (
             client.request(method, path.format(**{name: ids[name] for name in names}), headers=stranger.headers, **BODIES.get(path, {}))
             for ids in (mine, absent)
         )
         assert foreign_answer.status_code == 404, f"{method} {path}"
-        require_alike(foreign_answer, absent_answer, {absent[part]: mine[part]})
+        require_same_answer(foreign_answer, absent_answer, {absent[part]: mine[part]})
         walked += 1
     assert walked >= 7
 
 
-def test_lists_and_counts_are_the_same_whatever_others_have(
+def test_lists_and_counts_do_not_depend_on_other_owners(
     app: FastAPI, client: TestClient, stranger: Any, request: pytest.FixtureRequest
 ) -> None:
-    lists = [path for method, path in operations(app) if method == "GET" and "{" not in path and path not in OPEN_TO_ALL]
+    lists = [path for method, path in operations(app) if method == "GET" and "{" not in path and path not in PUBLIC_PATHS]
 
-    def told() -> list[tuple[int, str]]:
+    def read_all() -> list[tuple[int, str]]:
         answers = [client.get(path, headers=stranger.headers) for path in lists]
         return [(answer.status_code, answer.text) for answer in answers]
 
-    before = told()
+    before = read_all()
     assert {status for status, _ in before} == {200}
     owned: dict[str, str] = request.getfixturevalue("owned")
-    assert told() == before
+    assert read_all() == before
     assert len(lists) >= 12
     for path, filters in FILTERS.items():
         for name, of in filters.items():
-            foreign, absent = owned[of], invented(owned[of])
+            foreign, absent = owned[of], unused_id(owned[of])
             answers = [client.get(path, params={name: named}, headers=stranger.headers) for named in (foreign, absent)]
-            require_alike(*answers, {absent: foreign})
+            require_same_answer(answers[0], answers[1], {absent: foreign})
             assert client.get(path, params={name: foreign}).json()["data"]
 
 
-def test_every_route_but_health_needs_a_key(app: FastAPI, client: TestClient, owned: dict[str, str]) -> None:
+def test_every_route_but_health_and_metrics_requires_a_key(app: FastAPI, client: TestClient, owned: dict[str, str]) -> None:
     client.headers.pop("Authorization")
     for method, path in operations(app):
-        if path in OPEN_TO_ALL:
+        if path in PUBLIC_PATHS:
             continue
         at = path.format(**{name: owned[name] for name in re.findall(r"{(\w+)}", path)})
         answer = client.request(method, at, **BODIES.get(path, {"json": {}} if method == "POST" else {}))
         assert answer.status_code in {401, 422}, f"{method} {at}"
-        if answer.status_code == 422:  # a form is read before the key is looked at
+        if answer.status_code == 422:  # forms are parsed before authentication
             assert path in {"/v1/uploads/small", "/v1/jobs/{job_id}/explanations", "/v1/predictors/{predictor_id}/predict"}
 
 
 def scope_of(method: str, path: str) -> str:
     if path.startswith(("/v1/api-keys", "/v1/webhooks")):
         return "admin"
-    return "read" if method == "GET" or path in READING_POSTS else "write"
+    return "read" if method == "GET" or path in QUERY_ROUTES else "write"
 
 
-def test_a_key_is_refused_whatever_its_scopes_do_not_cover(
+def test_a_key_is_refused_outside_its_scopes(
     app: FastAPI, client: TestClient, owned: dict[str, str], key_for: Callable[..., dict[str, str]]
 ) -> None:
     keys = {held: key_for(*held) for held in (("read",), ("write",), ("admin",), ("read", "write"))}
     refused = dict.fromkeys(keys, 0)
     for (method, path), (held, headers) in itertools.product(operations(app), keys.items()):
         needed = scope_of(method, path)
-        if path in OPEN_TO_ALL or needed in held:
+        if path in PUBLIC_PATHS or needed in held:
             continue
         at = path.format(**{name: owned[name] for name in re.findall(r"{(\w+)}", path)})
         body = BODIES.get(path) or ({"files": {"file": ("a", b"x")}} if path == "/v1/uploads/small" else {})
         once = {"Idempotency-Key": "one"} if method == "POST" else {}
         answer = client.request(method, at, headers=headers | once, **body)
         assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing"), f"{method} {at}"
-        assert f"needs a key with the scope {needed}; this one has {', '.join(held)} alone" in answer.json()["detail"]
+        assert f"needs a key with the scope {needed}; this key has: {', '.join(held)}." in answer.json()["detail"]
         refused[held] += 1
     assert min(refused.values()) >= 5
-    assert {path for _, path in operations(app)} >= READING_POSTS
+    assert {path for _, path in operations(app)} >= QUERY_ROUTES
 
 
-def test_a_foreign_row_cannot_be_used_in_a_request(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_job(client: TestClient, rows: Any, strange_rows: Any) -> None:
     body = {"kind": "score", "model": strange_rows.model(), "dataset": rows.dataset(), "library": {"kind": "random"}}
     assert client.post("/v1/jobs", json=body).status_code == 404
     body |= {"model": rows.model(), "dataset": strange_rows.dataset()}
     assert client.post("/v1/jobs", json=body).status_code == 404
     body |= {"dataset": rows.dataset(), "library": {"kind": "cluster"}}
-    require_absent(client, "/v1/jobs", strange_rows.dataset(), lambda dataset: {**body, "library_dataset": dataset})
+    require_answer_of_missing_row(client, "/v1/jobs", strange_rows.dataset(), lambda dataset: {**body, "library_dataset": dataset})
 
 
 def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Any, strange_rows: Any) -> None:
@@ -226,46 +235,48 @@ def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Any, 
             ("library_datasets", strange_rows.dataset()),
         ):
             body = rows.study_request()
-            require_absent(client, path, foreign, lambda named, body=body, field=field: {**body, field: [named]})
+            require_answer_of_missing_row(client, path, foreign, lambda named, body=body, field=field: {**body, field: [named]})
     study = client.post("/v1/studies", json=rows.study_request()).json()
-    require_absent(client, study["links"]["extend"], strange_rows.model(), lambda model: {"models": [model]})
+    require_answer_of_missing_row(client, study["links"]["extend"], strange_rows.model(), lambda model: {"models": [model]})
 
 
 @pytest.mark.parametrize(("path", "fields"), [("/v1/models", {"architecture": "timm:resnet18"}), ("/v1/datasets", {})])
-def test_a_foreign_upload_is_as_absent_as_one_that_never_was(client: TestClient, stranger: Any, path: str, fields: dict[str, Any]) -> None:
+def test_a_foreign_upload_is_answered_as_a_missing_one(client: TestClient, stranger: Any, path: str, fields: dict[str, Any]) -> None:
     own, foreign = (
         client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers).json()["id"]
         for headers in (None, stranger.headers)
     )
     assert client.post(path, json={**fields, "upload": own}).status_code == 201
     assert client.post(path, json={**fields, "upload": foreign}, headers=stranger.headers).status_code == 201
-    require_absent(client, path, foreign, lambda upload: {**fields, "upload": upload})
+    require_answer_of_missing_row(client, path, foreign, lambda upload: {**fields, "upload": upload})
 
 
-def test_what_a_concept_set_is_made_of_is_ones_own(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_concept_set(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
     own, foreign = (
         client.post("/v1/uploads/small", files={"file": ("a.txt", b"a loop")}, headers=headers).json()["id"]
         for headers in (None, stranger.headers)
     )
     assert client.post("/v1/concept-sets", json={"upload": own}).status_code == 201
-    require_absent(client, "/v1/concept-sets", foreign, lambda upload: {"upload": upload})
-    require_absent(client, "/v1/concept-sets", strange_rows.vlm(), lambda vlm: {"phrases": ["a loop"], "vlm": vlm})
-    require_absent(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"phrases": ["a loop"], "dataset": dataset})
-    require_absent(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"from_classes": dataset})
+    require_answer_of_missing_row(client, "/v1/concept-sets", foreign, lambda upload: {"upload": upload})
+    require_answer_of_missing_row(client, "/v1/concept-sets", strange_rows.vlm(), lambda vlm: {"phrases": ["a loop"], "vlm": vlm})
+    require_answer_of_missing_row(
+        client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"phrases": ["a loop"], "dataset": dataset}
+    )
+    require_answer_of_missing_row(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"from_classes": dataset})
 
 
-def test_a_foreign_vlm_or_vocabulary_is_as_absent_as_one_that_never_was(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_vlm_or_vocabulary_is_answered_as_a_missing_one(client: TestClient, rows: Any, strange_rows: Any) -> None:
     body = rows.request(vlm=rows.vlm(), vocabulary=rows.concept_set())
     assert client.post("/v1/jobs", json=body).status_code == 201
-    require_absent(client, "/v1/jobs", strange_rows.vlm(), lambda vlm: {**body, "vlm": vlm})
-    require_absent(client, "/v1/jobs", strange_rows.concept_set(), lambda vocabulary: {**body, "vocabulary": vocabulary})
+    require_answer_of_missing_row(client, "/v1/jobs", strange_rows.vlm(), lambda vlm: {**body, "vlm": vlm})
+    require_answer_of_missing_row(client, "/v1/jobs", strange_rows.concept_set(), lambda vocabulary: {**body, "vocabulary": vocabulary})
     tower = client.post("/v1/uploads/small", files={"file": ("a.onnx", b"image")}).json()["id"]
     foreign = f"upl_{strange_rows.vlm().partition('_')[2]}"
     pair = {"role": "vlm", "architecture": "onnx", "upload": tower}
-    require_absent(client, "/v1/models", foreign, lambda upload: {**pair, "text_upload": upload})
+    require_answer_of_missing_row(client, "/v1/models", foreign, lambda upload: {**pair, "text_upload": upload})
 
 
-def test_a_foreign_library_is_as_absent_as_one_that_never_was(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows: Any, strange_rows: Any) -> None:
     job_id, own = rows.succeeded_job()
     foreign = strange_rows.succeeded_job()[1]
     spec = client.get(f"/v1/jobs/{job_id}").json()
@@ -274,23 +285,21 @@ def test_a_foreign_library_is_as_absent_as_one_that_never_was(client: TestClient
         return {"kind": "score", "model": spec["model"], "dataset": spec["dataset"], "library": {"id": library}}
 
     assert client.post("/v1/jobs", json=body(own)).status_code == 201
-    require_absent(client, "/v1/jobs", foreign, body)
+    require_answer_of_missing_row(client, "/v1/jobs", foreign, body)
 
 
-def test_a_foreign_job_or_archive_is_as_absent_as_one_that_never_was(
-    client: TestClient, rows: Any, strange_rows: Any, stranger: Any
-) -> None:
+def test_a_foreign_job_or_archive_is_answered_as_a_missing_one(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
     scored, foreign = rows.explainable_job(), strange_rows.explainable_job()
     body = {"kind": "explain", "split": "test"}
     assert client.post("/v1/jobs", json={**body, "job": scored}).status_code == 201
-    require_absent(client, "/v1/jobs", foreign, lambda job: {**body, "job": job})
+    require_answer_of_missing_row(client, "/v1/jobs", foreign, lambda job: {**body, "job": job})
     archive = client.post("/v1/uploads/small", files={"file": ("a.zip", b"abc")}, headers=stranger.headers).json()["id"]
-    require_absent(client, "/v1/jobs", archive, lambda upload: {"kind": "explain", "job": scored, "upload": upload})
+    require_answer_of_missing_row(client, "/v1/jobs", archive, lambda upload: {"kind": "explain", "job": scored, "upload": upload})
 
 
-def require_absent(client: TestClient, path: str, foreign: str, body: Callable[[str], dict[str, Any]]) -> None:
-    """A request that names a foreign row is answered word for word as one that names a row nobody has."""
-    absent = invented(foreign)
+def require_answer_of_missing_row(client: TestClient, path: str, foreign: str, body: Callable[[str], dict[str, Any]]) -> None:
+    """Check that a request that refers to a foreign row is answered as one that refers to a missing row."""
+    absent = unused_id(foreign)
     foreign_answer, absent_answer = (client.post(path, json=body(named)) for named in (foreign, absent))
     assert foreign_answer.status_code == 404
-    require_alike(foreign_answer, absent_answer, {absent: foreign})
+    require_same_answer(foreign_answer, absent_answer, {absent: foreign})

@@ -26,10 +26,13 @@ from demo.language_model import (
     train_digit_language_model,
     write_vocabulary,
 )
-from iis_engine.vocabularies.phrases import clean, parse_txt
+from iis_engine.vocabularies.cleaning import clean
+from iis_engine.vocabularies.parsing import parse_txt
 
 Cosines = Callable[[list[str]], np.ndarray[Any, Any]]
+Measure = Callable[[np.ndarray[Any, Any]], float]
 UPPER, LOWER, LEFT, RIGHT, MIDDLE = slice(0, 3), slice(5, 8), slice(0, 3), slice(5, 8), slice(3, 5)
+TOP_HALF, BOTTOM_HALF, LEFT_HALF, RIGHT_HALF, ALL = slice(0, 4), slice(4, 8), slice(0, 4), slice(4, 8), slice(None)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,8 @@ def cosines(checkpoint: Path) -> Cosines:
     model: Any = open_clip.create_model(name, pretrained_text=False, **ARGUMENTS).eval()
     model.load_state_dict(load_file(checkpoint))
     tokenizer: Any = open_clip.get_tokenizer(name, context_length=ARGUMENTS["text_cfg"]["context_length"])
-    normalize: Any = open_clip.image_transform(32, is_train=False).transforms[-1]
+    transform: Any = open_clip.image_transform(32, is_train=False)
+    normalize = transform.transforms[-1]
     images, labels = digit_images()
     pixels = torch.from_numpy(images[split_rows(labels)[1]]).float().div(255)[:, None].expand(-1, 3, -1, -1)
     with torch.no_grad():
@@ -106,21 +110,40 @@ def test_the_vocabulary_is_read_whole_and_gives_no_class_away(tmp_path: Path) ->
     assert all(phrase.group for phrase in kept)
 
 
+def ink(rows: slice, columns: slice) -> Measure:
+    """Mean ink in a part of an image."""
+    return lambda image: float(image[rows, columns].mean())
+
+
+def no_ink(rows: slice, columns: slice) -> Measure:
+    return lambda image: -float(image[rows, columns].mean())
+
+
+def more_ink(part: tuple[slice, slice], other: tuple[slice, slice]) -> Measure:
+    """Whether a part of an image has at least a tenth more ink than another."""
+    return lambda image: bool(image[part].sum() > 1.1 * image[other].sum())
+
+
+def narrowness(image: np.ndarray[Any, Any]) -> float:
+    """Minus the number of columns with ink."""
+    return -float((image.max(axis=0) > 5).sum())
+
+
 @pytest.mark.parametrize(
     ("phrase", "measured"),
     [
-        ("ink in the centre", lambda image: image[MIDDLE, MIDDLE].mean()),
-        ("an empty centre", lambda image: -image[MIDDLE, MIDDLE].mean()),
-        ("nothing at the upper right", lambda image: -image[UPPER, RIGHT].mean()),
-        ("nothing at the lower right", lambda image: -image[LOWER, RIGHT].mean()),
-        ("nothing on the left at half height", lambda image: -image[MIDDLE, LEFT].mean()),
-        ("a tall narrow shape", lambda image: -(image.max(axis=0) > 5).sum()),
-        ("more ink in the upper half", lambda image: image[:4].sum() > 1.1 * image[4:].sum()),
-        ("more ink in the lower half", lambda image: image[4:].sum() > 1.1 * image[:4].sum()),
-        ("more ink on the right", lambda image: image[:, 4:].sum() > 1.1 * image[:, :4].sum()),
+        ("ink in the centre", ink(MIDDLE, MIDDLE)),
+        ("an empty centre", no_ink(MIDDLE, MIDDLE)),
+        ("nothing at the upper right", no_ink(UPPER, RIGHT)),
+        ("nothing at the lower right", no_ink(LOWER, RIGHT)),
+        ("nothing on the left at half height", no_ink(MIDDLE, LEFT)),
+        ("a tall narrow shape", narrowness),
+        ("more ink in the upper half", more_ink((TOP_HALF, ALL), (BOTTOM_HALF, ALL))),
+        ("more ink in the lower half", more_ink((BOTTOM_HALF, ALL), (TOP_HALF, ALL))),
+        ("more ink on the right", more_ink((ALL, RIGHT_HALF), (ALL, LEFT_HALF))),
     ],
 )
-def test_what_is_said_of_the_ink_can_be_measured(phrase: str, measured: Callable[[np.ndarray[Any, Any]], float]) -> None:
+def test_what_is_said_of_the_ink_can_be_measured(phrase: str, measured: Measure) -> None:
     scanned: Any = load_digits()
     by_digit = {digit: np.mean([measured(image) for image in scanned.images[scanned.target == digit]]) for digit in range(10)}
     true = [by_digit[digit] for digit in DIGIT_ATTRIBUTES[phrase]]

@@ -25,7 +25,8 @@ from iis_client.transport.packing import file_digest
 from iis_client.transport.uploads import PART_BYTES
 
 if TYPE_CHECKING:
-    from conftest import BreakingProxy, RunCommand
+    from support.breaking_proxy import BreakingProxy
+    from support.iis_command import RunCommand
 
 PARTS = 3
 MIB = 1024 * 1024
@@ -151,6 +152,7 @@ def test_a_finished_job_cannot_be_canceled(client: IISClient, scored: str) -> No
         client.cancel(scored)
 
 
+@pytest.mark.slow
 def test_a_stream_that_breaks_is_taken_up_where_it_broke(
     client: IISClient, through_proxy: IISClient, proxy: BreakingProxy, digits_features: Path
 ) -> None:

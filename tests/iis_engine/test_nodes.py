@@ -1,4 +1,4 @@
-"""Places on a curve: exact numbers of concepts, and the node that a person means."""
+"""Nodes of a curve: exact numbers of kept concepts, and the choice of a node by k or s."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def test_kept_count_is_exact_where_floating_point_is_off_by_one() -> None:
 @pytest.mark.parametrize(
     ("nodes", "count", "default"), [([200, 60, 20, 4], 200, 20), ([50, 25, 10, 5, 1], 50, 5), ([6, 4], 8, 4), ([3, 1], 3, 3)]
 )
-def test_the_default_is_the_node_nearest_to_a_tenth_and_to_five_at_least(nodes: list[int], count: int, default: int) -> None:
+def test_the_default_node_is_nearest_to_a_tenth_of_the_concepts_and_to_at_least_five(nodes: list[int], count: int, default: int) -> None:
     assert choose_node(nodes, count) == default
 
 
-def test_a_node_is_named_by_its_number_or_by_a_sparsity_as_people_write_it() -> None:
+def test_a_node_is_chosen_by_kept_concepts_or_by_a_rounded_sparsity() -> None:
     nodes = [9, 6, 3]
     assert choose_node(nodes, 9, 6) == 6
     assert choose_node(nodes, 9, sparsity=0.3333333333) == 6
@@ -32,16 +32,16 @@ def test_a_node_is_named_by_its_number_or_by_a_sparsity_as_people_write_it() -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "words", "param"),
+    ("kept", "sparsity", "message", "param"),
     [
-        ({"kept": 5}, "no node at kept = 5; it keeps 9, 6, 3 of 9 concepts", "kept"),
-        ({"sparsity": 0.5}, "no node at sparsity = 0.5, which keeps 5;", "sparsity"),
-        ({"sparsity": 1.5}, "between 0 and 1; 1.5 does not", "sparsity"),
+        (5, None, "no node at kept = 5; it keeps 9, 6, 3 of 9 concepts", "kept"),
+        (None, 0.5, "no node at sparsity = 0.5, which keeps 5;", "sparsity"),
+        (None, 1.5, "between 0 and 1; 1.5 does not", "sparsity"),
     ],
 )
-def test_a_place_off_the_curve_is_refused_with_those_on_it(asked: dict[str, float], words: str, param: str) -> None:
-    with pytest.raises(SettingError, match=words) as refused:
-        choose_node([9, 6, 3], 9, **asked)  # type: ignore[arg-type]
+def test_an_unknown_node_is_refused_with_the_existing_ones(kept: int | None, sparsity: float | None, message: str, param: str) -> None:
+    with pytest.raises(SettingError, match=message) as refused:
+        choose_node([9, 6, 3], 9, kept, sparsity=sparsity)
     assert (refused.value.code, refused.value.param) == ("sparsity_unknown", param)
 
 

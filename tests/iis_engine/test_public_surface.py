@@ -1,4 +1,4 @@
-"""What the engine offers to those who import it."""
+"""Public names of the engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import iis_engine
 
 
-def test_the_public_names_are_these_and_all_exist() -> None:
+def test_all_lists_exactly_the_public_names_and_all_of_them_exist() -> None:
     assert iis_engine.__all__ == [
         "ENGINE_VERSION",
         "BackboneSpec",
@@ -41,7 +41,7 @@ def test_the_public_names_are_these_and_all_exist() -> None:
 
 def test_importing_the_package_and_its_plain_types_loads_no_torch() -> None:
     plain = ", ".join(
-        f"iis_engine.{name}" for name in ("specs", "vocabularies.phrases", "report", "finetuning.history", "finetuning.report")
+        f"iis_engine.{name}" for name in ("specs", "vocabularies.shipped", "report", "finetuning.history", "finetuning.report")
     )
     program = f"import sys, {plain}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -25,7 +25,7 @@ from app.db.models import Blob, Curve, Job, JobEvent, Result
 from app.queue import wake_worker
 from app.storage import is_referred_to
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
-from app.storage.store import SHELVES
+from app.storage.store import CONTENT_PREFIXES
 from torture.promises import Promise
 from torture.stack import QUICK, Stack
 from torture.trapped import POINTS, arm, disarm, reached
@@ -350,8 +350,8 @@ def _nothing_left(stack: Stack) -> Promise:
     with stack.runtime.sessions() as session:
         drop_unreferenced_content(session, store)
         store.sweep_temporary(0)
-        for shelf in range(SHELVES):
-            drop_unknown_files(session, store, shelf, 0)
+        for prefix in range(CONTENT_PREFIXES):
+            drop_unknown_files(session, store, prefix, 0)
         rows = set(session.scalars(select(Blob.sha256)))
         unneeded = set(session.scalars(select(Blob.sha256).where(~is_referred_to())))
     files = {path.name for path in (stack.storage / "sha256").rglob("*") if path.is_file()}

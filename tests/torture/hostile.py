@@ -117,8 +117,8 @@ def shooting_range(folder: Path) -> Iterator[Range]:
 
 def _requests(sample: Sample, path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
     if sample.kind == BATCH:
-        sources = {"model": MODEL_REQUEST | {"initial_seed": 0}, "archive": {"sha256": "0" * 64}}
-        yield "unpack", {"archive": str(path)}
+        sources = {"model": MODEL_REQUEST | {"initial_seed": 0}, "archive": {"file": str(path), "sha256": "0" * 64}}
+        yield "unpack", {"sources": sources}
         yield "represent", {"sources": sources, "shard_folder": "shards"}
     elif sample.kind == DATASET:
         yield sample.kind, {"dataset": DATASET_REQUEST | {"file": str(path)} | sample.request}

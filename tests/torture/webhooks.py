@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 
-from hooks import LOOPBACK, Hooks
-from receiver import CERTIFICATE, NAME, Answer, Receiver, Resolver, Trap, drip, flood, status
 from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -28,6 +26,8 @@ from app.db.webhook_events import add_deliveries
 from app.local.servers import EmbeddedPostgres
 from app.logging import configure_logging
 from app.settings import Settings
+from support.receiver import CERTIFICATE, NAME, Answer, Receiver, Resolver, Trap, drip, flood, status
+from support.webhooks import LOOPBACK, Hooks
 from torture.promises import Promise
 
 SECRET = "the secret of a service under attack"
@@ -320,7 +320,7 @@ def be_gone(hooks: Hooks) -> Promise:
                     session.get_one(WebhookDelivery, each).next_attempt_at = None
             (delivery,) = hooks.send(sender, first)
             hooks.make_due(*rest)
-            taken = sender.hand_out()
+            taken = sender.send_due()
             held = (
                 delivery.state == "failed" and not hooks.webhook(webhook_id).enabled and not taken and len(receiver.on(f"/{number}")) == 1
             )

@@ -16,6 +16,7 @@ from worker.handlers.image import explain, heat_map, intervene, picture, predict
 from worker.handlers.subject import WARM, Subject
 from worker.handlers.test_set import class_view, classes, concept_view, concepts, outcomes
 from worker.stages.reporter import Reporter
+from worker.stages.specs import DatasetRequest, ModelRequest
 
 Kind = Callable[[Subject, dict[str, Any]], dict[str, Any]]
 
@@ -27,9 +28,9 @@ def answer(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[s
     subject = Subject(
         arguments["files"],
         arguments["posted"],
-        arguments["model"],
+        None if arguments["model"] is None else ModelRequest.from_json(arguments["model"]),
         arguments["dataset_folder"],
-        arguments["dataset"],
+        None if arguments["dataset"] is None else DatasetRequest.from_json(arguments["dataset"]),
         about.get("kept"),
         about.get("sparsity"),
         about.get("image"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.handlers.model_cache import ModelCache
-from worker.stages.specs import open_backbone
+from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 
 WARM = ModelCache()
 
@@ -26,9 +26,9 @@ class Subject:
 
     files: dict[str, str]
     posted: dict[str, str]
-    model: dict[str, Any] | None
+    model: ModelRequest | None
     dataset_folder: str | None
-    dataset: dict[str, Any] | None
+    dataset: DatasetRequest | None
     kept: int | None
     sparsity: float | None
     image: int | str | None
@@ -64,22 +64,22 @@ class Subject:
         return self.files["predictors"], self.files["tested"]
 
     @property
-    def network(self) -> str:
-        """All that says which network looks."""
+    def network(self) -> ModelRequest:
+        """The network that embeds the image."""
         if self.model is None:
             raise _no_images()
-        return repr(sorted(self.model.items()))
+        return self.model
 
     @property
     def image_key(self) -> tuple[Any, ...]:
         """What tells the image as the network sees it from every other: a test image's index says nothing without its data set."""
-        return self.image, self.files["tested"], self.dataset_folder, self.network
+        return self.image, self.files["tested"], self.dataset_folder, repr(self.network)
 
     @property
     def backbone(self) -> Any:
         """The network, warm from the second question on."""
-        network, request = self.network, self.model or {}
-        return WARM.get(("backbone", network), lambda: open_backbone(request))
+        network = self.network
+        return WARM.get(("backbone", repr(network)), lambda: open_backbone(network))
 
     @property
     def view(self) -> Any:

@@ -1,4 +1,4 @@
-"""One attempt at one job: its rows, workspace, fenced writes and computing. How an attempt ends lives in `worker.jobs.runner`."""
+"""One attempt at a job: its rows, workspace, fenced writes and stages. `worker.jobs.runner` decides how an attempt ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -18,11 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import Dataset, Job, Model, Upload
+from app.db.models import Dataset, Job, Json, Model, Upload
 from app.db.session import is_outage
-from worker.jobs.access import fetches_by_name, server_paths
+from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
-from worker.jobs.progress import Progress
+from worker.jobs.progress import ProgressThrottle
 from worker.metrics import STAGE_SECONDS
 from worker.runtime import Runtime
 from worker.sandbox.process import DeadlinePassed, Interrupted, Stop, Watch
@@ -36,11 +36,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class StageWorkspace:
-    """Where stages work, and on which images.
+    """The folder that stages read and write, and the data set that they work on.
 
     Attributes
     ----------
-    of_library : whether the data set is one that only the library is cut from; events say so by its id
+    of_library : whether only the concept library is cut from this data set; events of its stages then carry the data set's id
     """
 
     folder: Path
@@ -48,14 +48,14 @@ class StageWorkspace:
     of_library: bool = False
 
     @property
-    def told(self) -> dict[str, str]:
-        """What events of its stages say beside the stage."""
+    def event_fields(self) -> dict[str, str]:
+        """Fields that events of its stages carry in addition to the stage."""
         return {"dataset": self.dataset.id} if self.of_library and self.dataset is not None else {}
 
 
 @dataclass(frozen=True)
 class JobRows:
-    """What the database says about a job when an attempt begins."""
+    """Database rows of a job, read when an attempt begins."""
 
     job: Job
     model: Model | None
@@ -67,40 +67,46 @@ class JobRows:
 
 
 class Attempt(AbstractContextManager["Attempt"]):
-    """A claimed job in this worker's hands; used as a context, it removes the workspace folder that `make_workspace` made."""
+    """A claimed job. Used as a context manager, it removes the folder that `make_folder` made."""
 
     def __init__(self, runtime: Runtime, job_id: str, token: str, stop: Stop) -> None:
         self.runtime = runtime
         self.job_id = job_id
         self.token = token
         self.stop = stop
-        self.workspace = runtime.compute.folder / workspace_name(job_id, token)
+        self.folder = runtime.child.folder / workspace_name(job_id, token)
         self._watch = Watch(stop, math.inf, runtime.limits)
         self.rows = self.write(self._read)
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
         self._watch = replace(self._watch, deadline=time.monotonic() + self.rows.seconds_left)
+        datasets = (row for row in (self.rows.dataset, self.rows.library_dataset) if row is not None)
+        self._server_paths = {row.id: path for row in datasets if (path := resolve_server_path(row, runtime.settings)) is not None}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        shutil.rmtree(self.workspace, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def make_workspace(self) -> None:
+    def make_folder(self) -> None:
         """Make the folder that stages work in."""
-        self.runtime.compute.claim_folder()
-        self.workspace.mkdir()
+        self.runtime.child.claim_folder()
+        self.folder.mkdir()
 
     @property
-    def place(self) -> StageWorkspace:
-        """Where the job's own data set is worked on."""
-        return StageWorkspace(self.workspace, self.rows.dataset)
+    def workspace(self) -> StageWorkspace:
+        """The workspace for the job's own data set."""
+        return StageWorkspace(self.folder, self.rows.dataset)
 
-    def library_place(self) -> StageWorkspace:
-        """A folder of its own for the data set that the library is cut from, whose files have the same names."""
-        folder = self.workspace / "library"
+    def library_workspace(self) -> StageWorkspace:
+        """A separate workspace for the data set that the library is cut from, since its files have the same names."""
+        folder = self.folder / "library"
         folder.mkdir(exist_ok=True)
         return StageWorkspace(folder, self.rows.library_dataset, of_library=True)
 
+    def server_path(self, dataset: Dataset) -> Path | None:
+        """The resolved path of a data set on the server; None where it has none, or the operator allows no reading."""
+        return self._server_paths.get(dataset.id)
+
     def write(self, action: Callable[[Session], Value]) -> Value:
-        """Run `action` in one transaction; while the database is away, wait for it as long as the lease may still be ours.
+        """Run `action` in one transaction; retry while the database is unavailable and the lease may still be valid.
 
         Raises
         ------
@@ -115,49 +121,52 @@ class Attempt(AbstractContextManager["Attempt"]):
                     raise
                 if time.monotonic() > self._watch.deadline:
                     raise DeadlinePassed from error
-                log.warning("database_away", job_id=self.job_id, error=str(error))
+                log.warning("database_unavailable", job_id=self.job_id, error=str(error))
                 self.stop.event.wait(DATABASE_PAUSE_SECONDS)
 
     def end(self, action: Callable[[Session], Value]) -> Value:
-        """Like `write` for the transaction that ends the attempt: a request to stop does not hinder it, a lost lease does."""
+        """Like `write`, for the transaction that ends the attempt: it ignores requests to stop, but not a lost lease."""
         while True:
             try:
                 return self._transaction(action)
             except SQLAlchemyError as error:
                 if not is_outage(error):
                     raise
-                log.warning("database_away", job_id=self.job_id, error=str(error))
+                log.warning("database_unavailable", job_id=self.job_id, error=str(error))
                 if time.monotonic() > self.stop.lease_until:
                     raise Interrupted("lease_lost") from error
                 time.sleep(DATABASE_PAUSE_SECONDS)
 
-    def compute(
+    def run_stage(
         self,
         stage: str,
-        arguments: dict[str, Any],
+        arguments: Json,
         *,
+        network: bool = False,
         part: str | None = None,
-        place: StageWorkspace | None = None,
-        on_output: Callable[[str, dict[str, Any] | None], None] | None = None,
-    ) -> dict[str, Any]:
-        """Run a stage in the compute process, with its events and progress; returns its result.
+        workspace: StageWorkspace | None = None,
+        on_output: Callable[[str, Json | None], None] | None = None,
+    ) -> Json:
+        """Run a stage in the child process and record its events and progress; returns its result.
 
         Parameters
         ----------
+        network : whether the stage downloads weights or images by name, where the settings allow it
         part : which of several runs of the stage this is
+        workspace : the attempt's own unless given
         """
         began = time.monotonic()
-        place = place or self.place
-        self.stage_event(stage, "started", part=part, place=place)
-        result = self.runtime.compute.run(
+        workspace = workspace or self.workspace
+        self.stage_event(stage, "started", part=part, workspace=workspace)
+        result = self.runtime.child.run(
             stage,
-            place.folder,
+            workspace.folder,
             arguments,
             self._watch,
             owner_id=self.rows.job.owner_id,
-            reads=server_paths(self.runtime.settings, self.rows.dataset, self.rows.library_dataset),
-            network=self.runtime.settings.allow_hub and fetches_by_name(stage, self.rows.model, place.dataset, self.rows.vlm),
-            on_progress=Progress(lambda done, total, eta: self._report(stage, part, done, total, eta)),
+            reads=tuple(self._server_paths.values()),
+            network=network and self.runtime.settings.allow_hub,
+            on_progress=ProgressThrottle(lambda done, total, eta: self._report(stage, part, done, total, eta)),
             on_output=on_output or (lambda _name, _about: None),
         )
         for warning in result.get("warnings", ()):
@@ -165,17 +174,17 @@ class Attempt(AbstractContextManager["Attempt"]):
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
 
-    def stage_event(self, stage: str, state: str, *, part: str | None = None, place: StageWorkspace | None = None) -> None:
-        """Tell listeners that a stage was started, finished, or reused."""
-        event = {"stage": stage, **part_of(part), "state": state, **(place.told if place is not None else {})}
+    def stage_event(self, stage: str, state: str, *, part: str | None, workspace: StageWorkspace) -> None:
+        """Add an event: the stage was started or reused."""
+        event = {"stage": stage, **part_field(part), "state": state, **workspace.event_fields}
         self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", event))
         if state == "started":
             self._report(stage, part, 0, 0, None)
 
     def fetch_upload(self, upload_id: str) -> Path:
-        """The uploaded file in the workspace, under its own (cleaned) name."""
+        """Fetch an uploaded file into the workspace, under a safe form of its own name."""
         upload = self.rows.uploads[upload_id]
-        path = self.workspace / upload.id / safe_name(upload.filename)
+        path = self.folder / upload.id / safe_name(upload.filename)
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             self.artifacts.fetch(upload.sha256, path, self.stop.check)
@@ -205,6 +214,6 @@ class Attempt(AbstractContextManager["Attempt"]):
             return action(session)
 
 
-def part_of(part: str | None) -> dict[str, str]:
-    """The field of an event that says which of several runs of a stage it is about; none where there is one alone."""
+def part_field(part: str | None) -> dict[str, str]:
+    """The field of an event that names one of several runs of a stage; empty where there is only one run."""
     return {} if part is None else {"part": part}

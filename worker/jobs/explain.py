@@ -1,33 +1,40 @@
-"""The explain job: its stages, what each depends on, and the transaction that ends it."""
+"""The explain job: its stages with their dependencies, and the transaction that ends it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import Concept, ExplanationBatch, Job, Predictor, Result
-from worker.jobs.artifacts import digest_of, stage_key
+from app.db.models import Concept, ExplanationBatch, Job, Json, Model, Predictor, Result, Upload
+from worker.jobs.access import is_downloaded
+from worker.jobs.artifacts import artifact_key, stage_key
 from worker.jobs.attempt import Attempt
-from worker.jobs.inputs import fetch_model
+from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.score import backbone_of
 from worker.sandbox.process import StageRefused
-from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET
+from worker.stages.files import CONCEPT_NAMES, LOOSE_FOLDER, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET
 
 ROW_FILES = (ROWS, OFFSETS, TABLE, SUMMARY)
 
 
 def run_explain(attempt: Attempt) -> None:
-    """Run the stages that are not held already, then write the batch and `succeeded` together."""
-    job = attempt.rows.job
-    scored = attempt.write(lambda session: _read_scored(session, attempt, job))
-    given = {PREDICTORS: scored.predictors_key, TEST_SET: scored.tested_key}
-    stages = explain_stages(attempt, scored)
-    pipeline = Pipeline(attempt, stages, given=given, fetch=_Sources(attempt, scored.concepts).fetch)
+    """Run the stages whose outputs are not stored yet, then write the batch and `succeeded` in one transaction."""
+    job, model = attempt.rows.job, attempt.rows.model
+    scored = attempt.write(lambda session: _read_scored_job(session, attempt, job))
+    given = {PREDICTORS: scored.predictors_key, TEST_SET: scored.test_set_key}
+    archive = None if job.spec["upload"] is None else attempt.rows.uploads[job.spec["upload"]]
+    stages = explain_stages(job.spec, scored, model, archive and archive.sha256)
+    further: dict[str, FetchSource] = {"concepts": partial(_write_concepts, scored.concepts)}
+    if archive is not None:
+        further["archive"] = partial(_fetch_archive, attempt, archive)
+    pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, further).fetch)
     pipeline.run()
     summary = json.loads(pipeline.file(SUMMARY).read_text())
     files = {f"{name}_sha256": pipeline.sha256(file) for name, file in (("jsonl", ROWS), ("parquet", TABLE), ("offsets", OFFSETS))}
@@ -41,75 +48,68 @@ def run_explain(attempt: Attempt) -> None:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What a scored job left to explain with.
+class ScoredJob:
+    """Artifacts and concepts of a scored job, from which its images are explained.
 
     Attributes
     ----------
-    predictors_key, tested_key : of artifacts that are held
-    concepts : [[label, origin], …] of its library
+    predictors_key, test_set_key : keys of stored artifacts
+    concepts : [[label, origin], …] of the library
     """
 
     predictors_key: str
-    tested_key: str
+    test_set_key: str
     concepts: list[list[str | None]]
 
 
-def explain_stages(attempt: Attempt, scored: Scored) -> list[Stage]:
-    """The stages of an explain job, each under the digest of everything its output depends on."""
-    spec, model = attempt.rows.job.spec, attempt.rows.model
-    asked = {name: spec[name] for name in ("kept", "top", "contrast")}
-    before, images = list[Stage](), (TEST_SET, scored.tested_key)
-    if spec["upload"] is not None:
+def explain_stages(spec: Json, scored: ScoredJob, model: Model | None, archive_sha256: str | None) -> list[Stage]:
+    """The stages of an explain job, each with the digest of everything that its outputs depend on.
+
+    Parameters
+    ----------
+    model : the network of the scored job; None for ready features
+    archive_sha256 : the archive whose images are explained; None explains the test images
+    """
+    choices = {name: spec[name] for name in ("kept", "top", "contrast")}
+    before, file, images_key = list[Stage](), TEST_SET, scored.test_set_key
+    if archive_sha256 is not None:
         if model is None:
-            raise StageRefused(
-                "no_images", "The job was scored on ready features, so there is no network to look at images with.", "upload"
-            )
-        backbone = {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
-        represented = stage_key("represent", model=backbone, archive=attempt.rows.uploads[spec["upload"]].sha256)
-        before = [Stage("represent", represented, (), (REPRESENTED,), {}, ("model", "archive"), sharded=True)]
-        images = (REPRESENTED, represented)
-    file, images_key = images
-    key = stage_key(
-        "explain_rows", predictors=scored.predictors_key, images=images_key, concepts=digest_of(concepts=scored.concepts), **asked
-    )
-    arguments = {**asked, "tested": file == TEST_SET}
-    return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments, ("concepts",))]
+            raise StageRefused("no_images", "The job was scored on ready features, so it has no network to read images with.", "upload")
+        file, images_key = REPRESENTED, stage_key("represent", model=backbone_of(model), archive=archive_sha256)
+        unpacked = stage_key("unpack", archive=archive_sha256)
+        before = [
+            Stage("unpack", unpacked, (), (LOOSE_FOLDER,), sources=("archive",), stored=False),
+            Stage(
+                "represent",
+                images_key,
+                (LOOSE_FOLDER,),
+                (REPRESENTED,),
+                sources=("model", "archive"),
+                network=is_downloaded(model),
+                sharded=True,
+            ),
+        ]
+    concepts = artifact_key(concepts=scored.concepts)
+    key = stage_key("explain_rows", predictors=scored.predictors_key, images=images_key, concepts=concepts, **choices)
+    arguments = {**choices, "tested": file == TEST_SET}
+    return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments=arguments, sources=("concepts",))]
 
 
-class _Sources:
-    """What stages read beside the outputs of others: `model`, `archive` (its images unpacked) and `concepts` (their names)."""
-
-    def __init__(self, attempt: Attempt, concepts: list[list[str | None]]) -> None:
-        self._attempt = attempt
-        self._concepts = concepts
-
-    def fetch(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Put the named ones into the workspace; returns what stages need to find them."""
-        fetchers = {"model": self._model, "archive": self._archive, "concepts": self._names}
-        return {name: fetchers[name]() for name in names}
-
-    def _model(self) -> dict[str, Any] | None:
-        model = self._attempt.rows.model
-        return None if model is None else fetch_model(self._attempt.runtime.settings, model, self._attempt.fetch_upload)
-
-    def _archive(self) -> dict[str, Any]:
-        upload_id = self._attempt.rows.job.spec["upload"]
-        self._attempt.compute("unpack", {"archive": str(self._attempt.fetch_upload(upload_id))})
-        self._attempt.stage_event("unpack", "finished")
-        return {"sha256": self._attempt.rows.uploads[upload_id].sha256}
-
-    def _names(self) -> None:
-        (self._attempt.workspace / CONCEPT_NAMES).write_text(json.dumps(self._concepts))
+def _fetch_archive(attempt: Attempt, archive: Upload, _: Path) -> Json:
+    return {"file": str(attempt.fetch_upload(archive.id)), "sha256": archive.sha256}
 
 
-def _read_scored(session: Session, attempt: Attempt, job: Job) -> Scored:
+def _write_concepts(concepts: list[list[str | None]], folder: Path) -> None:
+    (folder / CONCEPT_NAMES).write_text(json.dumps(concepts))
+
+
+def _read_scored_job(session: Session, attempt: Attempt, job: Job) -> ScoredJob:
     scored_id = job.spec["job"]
     found = select(Predictor).where(Predictor.job_id == scored_id, Predictor.owner_id == job.owner_id).limit(1)
     predictor = session.scalars(found).first()
-    held = attempt.artifacts.find(session, [predictor.predictors_key, predictor.tested_key]) if predictor is not None else {}
-    if predictor is None or len(held) < 2:
-        raise StageRefused("artifact_gone", f"What job {scored_id} left to explain with is no longer kept; submit that job again.", "job")
+    stored = attempt.artifacts.find(session, [predictor.predictors_key, predictor.tested_key]) if predictor is not None else {}
+    if predictor is None or len(stored) < 2:
+        raise StageRefused("artifact_gone", f"The artifacts of job {scored_id} are no longer stored; submit that job again.", "job")
     library = select(Result.library_id).where(Result.job_id == scored_id).scalar_subquery()
     named = select(Concept.label, Concept.origin).where(Concept.library_id == library).order_by(Concept.index)
-    return Scored(predictor.predictors_key, predictor.tested_key, [[label, origin] for label, origin in session.execute(named)])
+    return ScoredJob(predictor.predictors_key, predictor.tested_key, [[label, origin] for label, origin in session.execute(named)])

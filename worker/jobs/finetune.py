@@ -1,10 +1,10 @@
-"""The finetune job: its stages, what each depends on, and the transaction that ends it."""
+"""The finetune job: its stages with their dependencies, and the transaction that ends it."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -12,42 +12,44 @@ from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Blob, Dataset, FinetuneResult, Json, Model, Upload
 from iis_engine.specs import INTERPOLATIONS
+from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import safe_name, stage_key
 from worker.jobs.attempt import Attempt
-from worker.jobs.inputs import Sources, read_vocabulary
+from worker.jobs.inputs import Sources
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.score import ScoreRequest, backbone_of, data_of, score_stages
 from worker.sandbox.process import StageRefused
-from worker.stages.files import COMPARISON, FEATURES, REPORT, RunFiles
+from worker.stages.files import COMPARISON, FEATURES, IMAGES_FOLDER, REPORT, RunFiles
+from worker.stages.specs import ModelRequest
 
 ARMS = ("treatment", "control")
 MEASURES = ("accuracy", "iis", "accuracy_trained")
-PROBE_STAGES = ("extract", "libraries", "control", "heads", "curve")
+PROBE_STAGES = ("materialise", "extract", "libraries", "control", "heads", "curve")
 SCHEDULE = (
     *("sparsity", "epochs", "optimizer", "learning_rate", "weight_decay", "batch_size", "accumulation_steps"),
     *("warmup_epochs", "trains", "rebuild_every", "patience", "precision"),
 )
-"""What a job says of the training beside library and elements."""
+"""Fields of a job's specification that describe the training, besides library and elements."""
 
 
 def run_finetune(attempt: Attempt) -> None:
-    """Run the stages that are not held already, then register the best treatment run and write the result and `succeeded` together."""
+    """Run the stages whose outputs are not stored yet, then add the best treatment run as a model and write the result and `succeeded`."""
     job, model, dataset = attempt.rows.job, attempt.rows.model, attempt.rows.dataset
     if model is None or dataset is None:
         raise StageRefused("inputs_missing", "The job names no model or no data set.", None)
     uploaded = None if model.upload_id is None else attempt.rows.uploads[model.upload_id].sha256
     stages = finetune_stages(job.spec, model, dataset, uploaded=uploaded, device=attempt.runtime.settings.device)
-    pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, read_vocabulary).fetch)
+    pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, {}).fetch)
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}
     findings: Json = {
         **_compared(json.loads(pipeline.file(COMPARISON).read_text())),
         "probe": json.loads(pipeline.file(REPORT).read_text()),
-        **{arm: [run["shown"] for run in runs[arm]] for arm in ARMS},
-        "history": [{"arm": arm, "seed": run["shown"]["seed"], "epochs": run["history"]} for arm in ARMS for run in runs[arm]],
+        **{arm: [run.summary for run in runs[arm]] for arm in ARMS},
+        "history": [{"arm": arm, "seed": run.summary["seed"], "epochs": run.epochs} for arm in ARMS for run in runs[arm]],
     }
     findings["warnings"] = _warnings(findings)
-    best = max(runs["treatment"], key=lambda run: run["shown"]["validation_accuracy"] or 0.0)["shown"]
+    best = max((run.summary for run in runs["treatment"]), key=lambda run: run["validation_accuracy"] or 0.0)
     files = RunFiles("treatment", best["seed"])
     checked, weights = json.loads(pipeline.file(files.checked).read_text()), pipeline.sha256(files.weights)
     lineage = {"job": job.id, "parent": model.id, "seed": best["seed"], "epoch": best["best_epoch"], "weight": job.spec["lambda"]}
@@ -61,10 +63,10 @@ def run_finetune(attempt: Attempt) -> None:
     attempt.write(finish)
 
 
-def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, uploaded: str | None, device: str = "auto") -> list[Stage]:
-    """The stages of a finetune job, each under the digest of everything its output depends on; the device is no part of any key.
+def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str | None, device: str = "auto") -> list[Stage]:
+    """The stages of a finetune job, each with the digest of everything that its outputs depend on; no key depends on the device.
 
-    The probe, the network as it was, is scored by the stages of a score job, under their very keys.
+    The probe, the network before training, is scored by the stages of a score job, with the same keys.
 
     Parameters
     ----------
@@ -73,36 +75,62 @@ def finetune_stages(spec: dict[str, Any], model: Model, dataset: Dataset, *, upl
     score = {"library": spec["library"] | {"parts": []}, "elements": spec["elements"], "protocol": "exact", "seed": 0}
     probe = [stage for stage in score_stages(ScoreRequest(score, model, dataset), device=device) if stage.name in PROBE_STAGES]
     training = {name: spec[name] for name in ("library", "elements", *SCHEDULE)}
-    # The model's digest says nothing of the classifier that h may start from and that is saved in the end.
+    # The model's digest does not cover the classifier, which initialises h and is saved after training.
     weights = {"uploaded": uploaded, "pretrained": model.pretrained, "initial_seed": model.initial_seed}
     start = {"model": backbone_of(model) | weights, "dataset": data_of(dataset)}
     tuned = _tuned_request(model, device)
     runs, reports = list[Stage](), list[str]()
+    downloads = is_downloaded(model)
     for seed in spec["seeds"]:
         for arm, weight in zip(ARMS, (spec["lambda"], 0.0), strict=True):
             files, run, part = RunFiles(arm, seed), {"arm": arm, "seed": seed}, f"{arm}, seed {seed}"
             trained = stage_key("finetune", **start, training=training, seed=seed, weight=weight)
-            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned["preprocessing"])
+            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned.preprocessing)
             train = {**run, "spec": training, "weight": weight}
-            look = {**run, "score": score, "device": device, "model": tuned, "preprocessing": (model.info or {}).get("preprocessing")}
-            left, found, needed = (files.weights, files.head, files.history), (files.report, files.checked), ("model", "dataset")
+            measure = {
+                **run,
+                "score": score,
+                "device": device,
+                "model": tuned.to_json(),
+                "preprocessing": (model.info or {}).get("preprocessing"),
+            }
             runs += [
-                Stage("finetune", trained, (FEATURES,), left, train, needed, sharded=True, part=part, epochs_of=run),
-                Stage("evaluate", scored, (files.weights, files.head), found, look, ("dataset",), sharded=True, part=part),
+                Stage(
+                    "finetune",
+                    trained,
+                    (FEATURES, IMAGES_FOLDER),
+                    (files.weights, files.head, files.history),
+                    arguments=train,
+                    sources=("model", "dataset"),
+                    network=downloads,
+                    sharded=True,
+                    part=part,
+                    run=files,
+                ),
+                Stage(
+                    "evaluate",
+                    scored,
+                    (files.weights, files.head, IMAGES_FOLDER),
+                    (files.report, files.checked),
+                    arguments=measure,
+                    sources=("dataset",),
+                    sharded=True,
+                    part=part,
+                ),
             ]
             reports.append(files.report)
     compared = stage_key("compare", probe=probe[-1].key, runs=[stage.key for stage in runs], seeds=spec["seeds"])
     return [
         *probe,
         *runs,
-        Stage("compare", compared, (REPORT, *reports), (COMPARISON,), {"seeds": spec["seeds"], "trains": spec["trains"]}),
+        Stage("compare", compared, (REPORT, *reports), (COMPARISON,), arguments={"seeds": spec["seeds"], "trains": spec["trains"]}),
     ]
 
 
 def pinned_preprocessing(model: Model) -> Json | None:
-    """The overrides by which a network with these weights in a file is given images as it was with published ones.
+    """The overrides that give a network loaded from a file the preprocessing of its published weights.
 
-    Published weights bring their own preprocessing, which the architecture alone need not have.
+    Published weights may define a preprocessing that differs from the architecture's own.
     """
     used = (model.info or {}).get("preprocessing")
     if model.pretrained is None or used is None:
@@ -112,38 +140,46 @@ def pinned_preprocessing(model: Model) -> Json | None:
     if size[0] == size[1]:
         pinned["input_size"] = size[0]
     if resized[0] == resized[1] and size[0] == size[1]:
-        pinned["crop_pct"] = min(1.0, size[0] / (resized[0] + 0.25))  # a quarter of a pixel: it is rounded down to whole ones
+        pinned["crop_pct"] = min(1.0, size[0] / (resized[0] + 0.25))  # a quarter of a pixel, since the resized length is rounded down
     if used["interpolation"] in INTERPOLATIONS:
         pinned["interpolation"] = used["interpolation"]
     return pinned
 
 
 def _three(values: list[float]) -> list[float]:
-    """Constants of each channel; a network of grey images averages the three."""
+    """One value a channel, repeated for grey images; a network with one input channel averages the three."""
     return values if len(values) == 3 else values[:1] * 3
 
 
-def _tuned_request(model: Model, device: str) -> dict[str, Any]:
-    """A fine-tuned network as a request to the compute process, which adds where its weights are."""
-    return {
-        "role": model.role,
-        "architecture": model.architecture,
-        "arguments": model.arguments,
-        "pretrained": None,
-        "initial_seed": None,
-        "layer": model.layer,
-        "preprocessing": pinned_preprocessing(model),
-        "device": device,
-    }
+def _tuned_request(model: Model, device: str) -> ModelRequest:
+    """The request for a fine-tuned network; the child process adds the path of its weights."""
+    return ModelRequest(
+        role=model.role,
+        architecture=model.architecture,
+        arguments=model.arguments,
+        pretrained=None,
+        initial_seed=None,
+        layer=model.layer,
+        preprocessing=pinned_preprocessing(model),
+        tokenizer=None,
+        device=device,
+    )
 
 
-def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
-    """A run as the result shows it, and its epochs."""
+@dataclass(frozen=True)
+class _Run:
+    """One training run: its summary in the result, and its epochs."""
+
+    summary: Json
+    epochs: list[Json]
+
+
+def _read_run(pipeline: Pipeline, files: RunFiles) -> _Run:
     trained, report = (json.loads(pipeline.file(name).read_text()) for name in (files.history, files.report))
     epochs, best = trained["epochs"], trained["best_epoch"]
     report["warnings"] = [*trained["warnings"], *report["warnings"]]
     validation = next((epoch["validation_accuracy"] for epoch in epochs if epoch["epoch"] == best), None)
-    shown = {
+    summary: Json = {
         "seed": files.seed,
         "best_epoch": best,
         "epochs": len(epochs),
@@ -151,11 +187,11 @@ def _read_run(pipeline: Pipeline, files: RunFiles) -> dict[str, Any]:
         "validation_accuracy": validation,
         "report": report,
     }
-    return {"shown": shown, "history": epochs}
+    return _Run(summary, epochs)
 
 
-def _compared(found: dict[str, Any]) -> Json:
-    """What `compare` wrote, by what a reader asks for: means, differences, and these in words, treatment against control first."""
+def _compared(found: Json) -> Json:
+    """The output of `compare`, regrouped into means, differences, and the differences in words, treatment against control first."""
     measured = [name for name in MEASURES if name in found]
     differences = {name: found[name]["differences"] for name in measured}
     words = [differences[name][pair]["sentence"] for pair in differences[measured[0]] for name in measured]
@@ -163,7 +199,7 @@ def _compared(found: dict[str, Any]) -> Json:
 
 
 def _warnings(findings: Json) -> list[str]:
-    """The warnings of all reports, each once, with the networks that it is about."""
+    """The warnings of all reports, without repetition, each with the networks that it applies to."""
     about: dict[str, list[str]] = {text: ["the network as it was"] for text in findings["probe"]["warnings"]}
     for arm in ARMS:
         for run in findings[arm]:
@@ -173,8 +209,8 @@ def _warnings(findings: Json) -> list[str]:
     return [f"{text} ({'all networks' if len(which) == everything else '; '.join(which)})" for text, which in about.items()]
 
 
-def _register(session: Session, parent: Model, weights: str, checked: dict[str, Any], lineage: Json) -> str:
-    """Add the fine-tuned network as a ready model of its own; returns its id."""
+def _register(session: Session, parent: Model, weights: str, checked: Json, lineage: Json) -> str:
+    """Add the fine-tuned network as a ready model; returns its id."""
     now = datetime.now(UTC)
     name = f"{parent.name}, fine-tuned"
     upload = Upload(

@@ -1,4 +1,4 @@
-"""Keeps a job's lease while it runs, and stops the job when the lease is lost or someone asked for it to be canceled."""
+"""Renew the lease of a running job; stop the job when the lease is lost or its cancellation is requested."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class LeaseKeeper:
-    """A thread that renews the lease and reads the job's state; used as a context around the work.
+    """A thread that renews the lease and reads the job's state; used as a context manager around the work.
 
-    When the database cannot be reached the work goes on until the lease must have run out (`Stop.lease_until`): from
-    then on another worker may hold the job, so this one stops. The same holds after the process was suspended.
+    While the database is unavailable the work continues until the lease may have expired (`Stop.lease_until`). From then on another
+    worker may have claimed the job, so this one stops. The same applies after the process was suspended.
     """
 
     def __init__(self, sessions: SessionFactory, settings: Settings, job_id: str, token: str, stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""Runs stages in order, skipping every one whose output this owner already holds. Which stages there are lives in `worker.jobs.score`."""
+"""Run stages in order; skip each stage whose outputs this owner already has in storage."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.db import transitions
+from app.db.models import Json
 from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
-from worker.jobs.attempt import Attempt, StageWorkspace, part_of
+from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.metrics import STAGES_REUSED
-from worker.stages.files import epoch_of
+from worker.stages.files import RunFiles, epoch_of
 
-Fetch = Callable[[tuple[str, ...]], dict[str, Any]]
-"""Puts named sources into the workspace and says where they are."""
+FetchSources = Callable[[tuple[str, ...]], Json]
+"""Put the named sources into the workspace; return what stages need to find them."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,24 +33,30 @@ class Stage:
 
     Attributes
     ----------
-    key : digest of everything the output depends on
-    inputs, outputs : names of files in the workspace
-    arguments : JSON for the compute process
-    sources : what else must lie in the workspace, in the words of `worker.jobs.inputs`
-    sharded : whether it writes finished shards into a folder of its own, which a later attempt is given back
-    part : which of several runs of the stage in one job this is, in words
-    epochs_of : of a training run, the names it goes by; its shards are then epochs, each of which has an event and replaces the one before
+    key : digest of everything that the outputs depend on
+    inputs, outputs : names of files and folders in the workspace
+    arguments : JSON for the child process
+    sources : names of inputs that no stage makes, see `worker.jobs.inputs`
+    stored : whether the outputs go to storage. Otherwise they stay in the workspace, and each attempt makes them again when a stage that
+        it must run reads them
+    network : whether the stage downloads weights or images by name; no other stage may use the network
+    sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
+    part : which of several runs of the stage in one job this is, for people
+    run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
     """
 
     name: str
     key: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    _: KW_ONLY
+    arguments: Json = field(default_factory=Json)
     sources: tuple[str, ...] = ()
+    stored: bool = True
+    network: bool = False
     sharded: bool = False
     part: str | None = None
-    epochs_of: dict[str, Any] | None = None
+    run: RunFiles | None = None
 
     @property
     def shard_folder(self) -> str:
@@ -58,14 +64,13 @@ class Stage:
 
 
 class Pipeline:
-    """The stages of one attempt, and the files they have made so far.
+    """The stages of one attempt, and the files that they have made so far.
 
     Parameters
     ----------
-    given : keys of files that are held already, by the names that the stages know them by
-    fetch : of what the stages read beside files
-    place : where they work, unless it is the attempt's own
-    elsewhere : the pipeline that has made those given, and makes them again where storage has lost them
+    given : artifact keys of files that earlier jobs or another pipeline have made, by file name
+    workspace : the attempt's own unless given
+    made_by : the pipeline that made the given files, and makes them again when storage has lost them
     """
 
     def __init__(
@@ -74,52 +79,59 @@ class Pipeline:
         stages: list[Stage],
         *,
         given: dict[str, str],
-        fetch: Fetch,
-        place: StageWorkspace | None = None,
-        elsewhere: Pipeline | None = None,
+        fetch: FetchSources,
+        workspace: StageWorkspace | None = None,
+        made_by: Pipeline | None = None,
     ) -> None:
         self._attempt = attempt
-        self._place = place or attempt.place
+        self._workspace = workspace or attempt.workspace
         self._stages = stages
         self._fetch = fetch
-        self._elsewhere = elsewhere
+        self._made_by = made_by
         self._maker = {name: stage for stage in stages for name in stage.outputs}
-        self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items()} | given
-        self._held: dict[str, str] = {}
-        self._untold: list[dict[str, Any]] = []  # events of epochs that were passed over
+        self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items() if stage.stored} | given
+        self._stored: dict[str, str] = {}  # file name -> sha256
+        self._unstored: set[str] = set()  # names of outputs in the workspace that do not go to storage
+        self._pending_epochs: list[Json] = []  # events of epochs that were not stored
 
     def run(self) -> None:
-        """Bring every output into storage."""
+        """Bring every output that is to be stored into storage."""
         for stage in self._stages:
-            # Looked up anew each time: another job on the same model and data may have finished the stage since.
-            self._held = self._attempt.write(self._find) | self._held
-            if all(name in self._held for name in stage.outputs):
+            if not stage.stored:
+                continue
+            # Read again for each stage: meanwhile another job on the same model and data may have finished it.
+            self._stored = self._attempt.write(self._find) | self._stored
+            if all(name in self._stored for name in stage.outputs):
                 STAGES_REUSED.labels(stage.name).inc()
-                self._attempt.stage_event(stage.name, "reused", part=stage.part, place=self._place)
+                self._attempt.stage_event(stage.name, "reused", part=stage.part, workspace=self._workspace)
             else:
                 self._compute(stage)
 
     def key(self, name: str) -> str:
-        """The key under which a file is held."""
+        """The artifact key of a file."""
         return self._keys[name]
 
     def sha256(self, name: str) -> str:
-        """The content that is held for a file, after `run`."""
-        return self._held[name]
+        """The sha256 of a stored file, after `run`."""
+        return self._stored[name]
 
     def file(self, name: str) -> Path:
-        """A file in the workspace, fetched if it lies only in storage, computed again if storage has lost it."""
-        path = self._place.folder / name
+        """A file in the workspace: fetched if only storage has it, computed again if storage has lost it."""
+        path, maker = self._workspace.folder / name, self._maker.get(name)
+        if maker is not None and not maker.stored:
+            if name not in self._unstored:
+                self._compute(maker)
+            return path
         if path.exists():
             return path
         try:
-            self._attempt.artifacts.fetch(self._held[name], path, self._attempt.stop.check)
+            self._attempt.artifacts.fetch(self._stored[name], path, self._attempt.stop.check)
         except ArtifactMissing:
-            log.warning("artifact_missing", job_id=self._attempt.job_id, name=name, sha256=self._held[name])
-            if name in self._maker:
-                self._compute(self._maker[name])
-            elif self._elsewhere is not None:
-                os.link(self._elsewhere.file(name), path)
+            log.warning("artifact_missing", job_id=self._attempt.job_id, name=name, sha256=self._stored[name])
+            if maker is not None:
+                self._compute(maker)
+            elif self._made_by is not None:
+                os.link(self._made_by.file(name), path)
             else:
                 raise
         return path
@@ -129,41 +141,44 @@ class Pipeline:
         return {name: found[key] for name, key in self._keys.items() if key in found}
 
     def _compute(self, stage: Stage) -> None:
+        sources = self._fetch(stage.sources)
         for name in stage.inputs:
             self.file(name)
-        sources = self._fetch(stage.sources)
         if stage.sharded:
-            self._give_back_shards(stage)
+            self._restore_shards(stage)
         began = time.monotonic()
         arguments = stage.arguments | {"sources": sources, "shard_folder": stage.shard_folder}
-        self._attempt.compute(
+        self._attempt.run_stage(
             stage.name,
             arguments,
+            network=stage.network,
             part=stage.part,
-            place=self._place,
-            on_output=lambda name, about: self._keep(stage, name, about),
+            workspace=self._workspace,
+            on_output=lambda name, about: self._store_output(stage, name, about),
         )
-        workspace, artifacts, check = self._place.folder, self._attempt.artifacts, self._attempt.stop.check
-        stored = [artifacts.upload(self._keys[name], stage.name, workspace / name, check) for name in stage.outputs]
-        self._drop(self._attempt.write(lambda session: self._record(session, stage, stored, time.monotonic() - began)))
-        self._held.update(zip(stage.outputs, (file.sha256 for file in stored), strict=True))
-        shutil.rmtree(workspace / stage.shard_folder, ignore_errors=True)
+        folder, artifacts, check = self._workspace.folder, self._attempt.artifacts, self._attempt.stop.check
+        outputs = stage.outputs if stage.stored else ()
+        uploaded = {name: artifacts.upload(self._keys[name], stage.name, folder / name, check) for name in outputs}
+        self._drop(self._attempt.write(lambda session: self._record(session, stage, uploaded.values(), time.monotonic() - began)))
+        self._stored.update({name: file.sha256 for name, file in uploaded.items()})
+        self._unstored.update(name for name in stage.outputs if name not in uploaded)
+        shutil.rmtree(folder / stage.shard_folder, ignore_errors=True)
 
-    def _record(self, session: Session, stage: Stage, stored: list[StoredFile], seconds: float) -> list[str]:
-        """Make the outputs known and forget the shards; returns what content those had."""
-        artifacts, forgotten = self._attempt.artifacts, list[str]()
-        for file in stored:
+    def _record(self, session: Session, stage: Stage, uploaded: Iterable[StoredFile], seconds: float) -> list[str]:
+        """Insert the rows of the outputs and delete those of the shards; returns the sha256 of the shards' content."""
+        artifacts, unreferenced = self._attempt.artifacts, list[str]()
+        for file in uploaded:
             artifacts.record(session, file)
         if stage.sharded:
-            forgotten = artifacts.forget_shards(session, stage.key, artifacts.find_shards(session, stage.key))
-        told = {**part_of(stage.part), "state": "finished", "seconds": round(seconds, 3), **self._place.told}
-        event = {"stage": stage.name, **told}
+            unreferenced = artifacts.delete_shards(session, stage.key, artifacts.find_shards(session, stage.key))
+        fields = {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3), **self._workspace.event_fields}
+        event = {"stage": stage.name, **fields}
         transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
-        return forgotten
+        return unreferenced
 
-    def _give_back_shards(self, stage: Stage) -> None:
-        """Fetch what an earlier attempt, or another job, has finished; a shard that is lost is computed again."""
-        folder, artifacts, lost = self._place.folder / stage.shard_folder, self._attempt.artifacts, set[str]()
+    def _restore_shards(self, stage: Stage) -> None:
+        """Fetch the shards that an earlier attempt or another job has finished; a shard that storage has lost is computed again."""
+        folder, artifacts, lost = self._workspace.folder / stage.shard_folder, self._attempt.artifacts, set[str]()
         folder.mkdir(exist_ok=True)
         complete = False
         while not complete:
@@ -174,23 +189,23 @@ class Pipeline:
                     continue
                 try:
                     artifacts.fetch(sha256, folder / name, self._attempt.stop.check)
-                except ArtifactMissing:  # lost, or replaced by a newer one of another job, which the next look finds
+                except ArtifactMissing:  # lost, or replaced by a newer one of another job, which the next query finds
                     log.warning("artifact_missing", job_id=self._attempt.job_id, name=name, sha256=sha256)
                     lost.add(sha256)
                     complete = False
 
-    def _keep(self, stage: Stage, name: str, about: dict[str, Any] | None) -> None:
-        """Store what a stage has announced. The name comes from the compute process: it is taken as a bare file name."""
-        path = self._place.folder / stage.shard_folder / Path(name).name
-        if stage.epochs_of is None:
-            self._keep_shard(stage, path)
+    def _store_output(self, stage: Stage, name: str, about: Json | None) -> None:
+        """Store a shard that a stage reports. The child process is not trusted: only the last part of the name is used."""
+        path = self._workspace.folder / stage.shard_folder / Path(name).name
+        if stage.run is None:
+            self._store_shard(stage, path)
         else:
-            self._keep_epoch(stage, path, {**stage.epochs_of, **(about or {})})
+            self._store_epoch(stage, path, {"arm": stage.run.arm, "seed": stage.run.seed, **(about or {})})
 
-    def _keep_shard(self, stage: Stage, path: Path) -> None:
-        """Store a finished shard and say so, both or neither."""
+    def _store_shard(self, stage: Stage, path: Path) -> None:
+        """Store a finished shard and add its event, in one transaction."""
         stored = self._upload_shard(stage, path)
-        event = {"stage": stage.name, **part_of(stage.part), "state": "shard", "name": path.name, **self._place.told}
+        event = {"stage": stage.name, **part_field(stage.part), "state": "shard", "name": path.name, **self._workspace.event_fields}
 
         def record(session: Session) -> None:
             self._attempt.artifacts.record(session, stored)
@@ -198,38 +213,38 @@ class Pipeline:
 
         self._attempt.write(record)
 
-    def _keep_epoch(self, stage: Stage, path: Path, event: dict[str, Any]) -> None:
-        """Store a finished epoch in place of those before it, and say so, both or neither.
+    def _store_epoch(self, stage: Stage, path: Path, event: Json) -> None:
+        """Store a finished epoch in place of earlier ones and add its event, in one transaction.
 
-        When a newer one has been finished while the last was being stored, this one is passed over, for a run goes on from the newest
-        alone; its event is told together with the next that is stored.
+        An epoch is not stored when a newer one is already finished, since a run resumes from the newest; its event is then added
+        together with that of the next stored epoch.
         """
-        self._untold.append(event)
+        self._pending_epochs.append(event)
         epoch = epoch_of(path.name)
         if all(epoch_of(other.name) <= epoch for other in path.parent.iterdir()):
             stored = self._upload_shard(stage, path)
 
             def record(session: Session) -> list[str]:
                 artifacts = self._attempt.artifacts
-                held = artifacts.find_shards(session, stage.key)  # another job in the same run may be further on
-                replaced = artifacts.forget_shards(session, stage.key, [name for name in held if epoch_of(name) <= epoch])
+                found = artifacts.find_shards(session, stage.key)  # another job may have stored a newer epoch of the same run
+                replaced = artifacts.delete_shards(session, stage.key, [name for name in found if epoch_of(name) <= epoch])
                 artifacts.record(session, stored)
-                for told in self._untold:
-                    transitions.add_event(session, self._attempt.job_id, self._attempt.token, "epoch", told)
+                for pending in self._pending_epochs:
+                    transitions.add_event(session, self._attempt.job_id, self._attempt.token, "epoch", pending)
                 return replaced
 
             self._drop(self._attempt.write(record))
-            self._untold.clear()
-        path.unlink()  # every one holds a whole network
+            self._pending_epochs.clear()
+        path.unlink()  # each holds a whole network
 
     def _upload_shard(self, stage: Stage, path: Path) -> StoredFile:
         return self._attempt.artifacts.upload(shard_key(stage.key, path.name), f"{stage.key}/{path.name}", path, self._attempt.stop.check)
 
     def _drop(self, contents: list[str]) -> None:
-        """Drop content from storage that no row needs any more. What cannot be dropped now costs room, but not the job."""
+        """Delete unreferenced content. A failure does not fail the job: the garbage collector deletes the content later."""
         store = self._attempt.runtime.store
         for sha256 in contents:
             try:
                 self._attempt.write(lambda session, sha256=sha256: drop_unreferenced(session, store, sha256))
             except StorageUnavailable as error:
-                log.warning("content_left_behind", job_id=self._attempt.job_id, sha256=sha256, error=str(error))
+                log.warning("content_not_deleted", job_id=self._attempt.job_id, sha256=sha256, error=str(error))

@@ -1,4 +1,4 @@
-"""How far a stage has come, thinned out to what a person can read, with the time that is left. Writes through what it is given."""
+"""Throttle progress reports of a stage, and estimate the remaining time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Write = Callable[[int, int, float | None], None]
 """Called with (done, total, eta_seconds)."""
 
 
-class Progress:
-    """Passes on the first and the last report of a stage, and between them two a second at most.
+class ProgressThrottle:
+    """Pass on the first and the last report of a stage, and at most two a second in between.
 
-    The estimate is linear in what was done since the first report, so that shards found finished do not flatter it.
+    The estimate extrapolates linearly from the first report, so that shards finished by an earlier attempt do not make it too low.
     """
 
     def __init__(self, write: Write, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,43 +1,42 @@
-"""The rows a scored job leaves: report, curves, points, plots, library, concepts. Adds them to a session; the caller commits."""
+"""Add the results of a score job to a session: report, curves, points, plots, library and concepts. The caller commits."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
-from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Plot, Predictor, Result
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Json, Plot, Predictor, Result
 
-CONCEPTS_AT_ONCE = 500
-CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # what the compute process may say of a concept
+ROWS_PER_INSERT = 500
+CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # fields taken from the child process
 DROPPED_COLUMNS = ("text", "reason", "details")
 POINT_COLUMNS = ("kept", "sparsity", "accuracy", "accuracy_low", "accuracy_high", "arr", "arr_low", "arr_high", "arr_chance_corrected")
 
 
 @dataclass(frozen=True)
 class FittedLibrary:
-    """A concept library that a job has fitted."""
+    """Files and settings of a concept library that a job has fitted."""
 
-    settings: dict[str, Any]
+    settings: Json
     artifact_key: str
     concepts: Path  # JSON: [{origin, label, details, exemplars}]
-    left_out: Path  # JSON: [{text, reason, details}]
+    dropped: Path  # phrases as JSON: [{text, reason, details}]
     vectors: Path  # (M, d) npy
-    exemplars_sha256: str | None  # a zip of crops, named in each concept's exemplars; None where there are no images
+    exemplars_sha256: str | None  # a zip of crops, named in the exemplars of each concept; None without images
 
 
 @dataclass(frozen=True)
-class KeptPredictors:
-    """Where every head of a job lies, and what is known of the test images, as artifact keys."""
+class StoredPredictors:
+    """Artifact keys of a job's sparse heads and of the test set with its activations."""
 
     predictors_key: str
-    tested_key: str
+    test_set_key: str
 
 
 def add_results(
@@ -47,7 +46,7 @@ def add_results(
     report: Path,
     plots: list[tuple[str, str, str]],
     library_id: str | None,
-    predictors: KeptPredictors | None,
+    predictors: StoredPredictors | None,
 ) -> None:
     """Add report, curves and plots of a finished score job.
 
@@ -55,11 +54,11 @@ def add_results(
     ----------
     report : the report as JSON
     plots : (name, format, sha256) of each figure
-    predictors : None where the protocol keeps no heads
+    predictors : None for a protocol that stores no heads
     """
     content = json.loads(report.read_text())
     if job.library_dataset_id is not None:
-        content["library"]["dataset"] = job.library_dataset_id  # whose images the concepts are of
+        content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
     session.add(Result(job_id=job.id, library_id=library_id, report=content))
     for name, points in (("library", content["points"]), ("random_control", content.get("random_points", []))):
         _add_curve(session, job.id, name, points)
@@ -87,24 +86,24 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
     )
     session.add(row)
     session.flush()
-    for start in range(0, len(described), CONCEPTS_AT_ONCE):
+    for start in range(0, len(described), ROWS_PER_INSERT):
         rows = [
             {name: concept[name] for name in CONCEPT_COLUMNS}
             | {"library_id": row.id, "index": start + offset, "vector": matrix[start + offset].tolist()}
-            for offset, concept in enumerate(described[start : start + CONCEPTS_AT_ONCE])
+            for offset, concept in enumerate(described[start : start + ROWS_PER_INSERT])
         ]
         session.execute(insert(Concept), rows)
-    left_out = json.loads(library.left_out.read_text())
-    for start in range(0, len(left_out), CONCEPTS_AT_ONCE):
-        dropped = [
+    dropped = json.loads(library.dropped.read_text())
+    for start in range(0, len(dropped), ROWS_PER_INSERT):
+        rows = [
             {name: phrase[name] for name in DROPPED_COLUMNS} | {"library_id": row.id, "index": start + offset}
-            for offset, phrase in enumerate(left_out[start : start + CONCEPTS_AT_ONCE])
+            for offset, phrase in enumerate(dropped[start : start + ROWS_PER_INSERT])
         ]
-        session.execute(insert(DroppedPhrase), dropped)
+        session.execute(insert(DroppedPhrase), rows)
     return row.id
 
 
-def _add_curve(session: Session, job_id: str, name: str, points: list[dict[str, Any]]) -> None:
+def _add_curve(session: Session, job_id: str, name: str, points: list[Json]) -> None:
     if not points:
         return
     curve = Curve(id=new_id("curve"), job_id=job_id, name=name)
@@ -113,16 +112,16 @@ def _add_curve(session: Session, job_id: str, name: str, points: list[dict[str, 
     session.add_all(CurvePoint(curve_id=curve.id, **{column: point.get(column) for column in POINT_COLUMNS}) for point in points)
 
 
-def _add_predictors(session: Session, job: Job, points: list[dict[str, Any]], kept: KeptPredictors) -> None:
-    by_kept = {point["kept"]: point for point in points if point["kept"] > 0}  # with few concepts two sparsities keep the same number
+def _add_predictors(session: Session, job: Job, points: list[Json], stored: StoredPredictors) -> None:
+    by_kept = {point["kept"]: point for point in points if point["kept"] > 0}  # with few concepts, two sparsities may keep the same number
     session.add_all(
         Predictor(
             id=new_id("predictor"),
             owner_id=job.owner_id,
             job_id=job.id,
             **{name: point[name] for name in ("kept", "sparsity", "accuracy", "arr")},
-            predictors_key=kept.predictors_key,
-            tested_key=kept.tested_key,
+            predictors_key=stored.predictors_key,
+            tested_key=stored.test_set_key,
         )
         for point in by_kept.values()
     )

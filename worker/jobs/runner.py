@@ -1,4 +1,4 @@
-"""A job's way through one attempt: claim it, run it, and end it in exactly one way. What the kinds of jobs do lives beside."""
+"""Run one attempt at a job: claim it, run it, and end it exactly once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import Json
@@ -35,13 +34,13 @@ KINDS: dict[str, Callable[[Attempt], None]] = {
     "check_concept_set": run_check_concept_set,
 }
 
-PAUSE_GROWTH = 4
+RETRY_PAUSE_FACTOR = 4  # after each lost attempt
 
 log = structlog.get_logger(__name__)
 
 
 def run_queued_jobs(runtime: Runtime) -> None:
-    """Run whatever is queued, each owner in turn, until nothing is; so no queued job waits for a message of its own."""
+    """Run queued jobs until none is left, taking turns between owners; a queued job thus needs no message of its own."""
     while not runtime.shutting_down.is_set() and (job_id := _next_queued(runtime)) is not None:
         run_job(runtime, job_id)
 
@@ -53,33 +52,30 @@ def _next_queued(runtime: Runtime) -> str | None:
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise
-        log.warning("database_away", error=str(error))
+        log.warning("database_unavailable", error=str(error))
         return None
 
 
 def run_job(runtime: Runtime, job_id: str) -> str | None:
-    """Run one attempt at a queued job; returns how it ended, or None when there was nothing to take.
-
-    Harmless for any id at any time: a finished, running or unknown job is left alone.
-    """
+    """Run one attempt at a queued job; returns how it ended, or None when the job is finished, running or unknown."""
     try:
         with runtime.sessions.begin() as session:
             token = transitions.claim(session, job_id, runtime.name, runtime.settings.lease_seconds)
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise
-        log.warning("database_away", job_id=job_id, error=str(error))
+        log.warning("database_unavailable", job_id=job_id, error=str(error))
         return None
     if token is None:
         return None
-    with structlog.contextvars.bound_contextvars(job_id=job_id), runtime.in_hand() as stop:
+    with structlog.contextvars.bound_contextvars(job_id=job_id), runtime.running_job() as stop:
         with LeaseKeeper(runtime.sessions, runtime.settings, job_id, token, stop):
             try:
                 kind, end = _run_claimed(runtime, job_id, token, stop)
-            except (LeaseLost, Interrupted, SQLAlchemyError) as error:  # the sweeper gives the job to another worker
+            except (LeaseLost, Interrupted, SQLAlchemyError) as error:  # the sweeper queues the job again
                 if isinstance(error, SQLAlchemyError) and not is_outage(error):
                     raise
-                runtime.compute.kill()
+                runtime.child.kill()
                 kind, end = "unknown", "lease_lost"
                 log.warning("lease_lost", error=str(error))
         JOBS_ENDED.labels(kind, end).inc()
@@ -95,7 +91,7 @@ def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple
             log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
             end = _run_to_end(attempt)
     except CancelRequested:
-        runtime.compute.kill()
+        runtime.child.kill()
         attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))
         end = "canceled"
     return kind, end
@@ -103,7 +99,7 @@ def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple
 
 def _run_to_end(attempt: Attempt) -> str:
     try:
-        attempt.make_workspace()
+        attempt.make_folder()
         KINDS[attempt.rows.job.kind](attempt)
     except (StageRefused, LimitExceeded, DeadlinePassed) as error:
         return _fail(attempt, _final_error(attempt, error))
@@ -114,7 +110,7 @@ def _run_to_end(attempt: Attempt) -> str:
     except Exception as error:
         if isinstance(error, SQLAlchemyError) and is_outage(error):
             raise
-        return _try_again(attempt, error)
+        return _retry(attempt, error)
     return "succeeded"
 
 
@@ -125,12 +121,9 @@ def _stop(attempt: Attempt) -> str:
     if reason != "shutdown":
         raise LeaseLost(attempt.job_id)
 
-    def hand_back(session: Session) -> None:
-        transitions.hand_back(session, attempt.job_id, attempt.token)
-
-    attempt.end(hand_back)
+    attempt.end(lambda session: transitions.requeue(session, attempt.job_id, attempt.token))
     wake_worker(attempt.job_id, attempt.runtime.settings.redis_url)
-    return "handed_back"
+    return "requeued"
 
 
 def _fail(attempt: Attempt, error: Json) -> str:
@@ -138,15 +131,17 @@ def _fail(attempt: Attempt, error: Json) -> str:
     return "failed"
 
 
-def _try_again(attempt: Attempt, error: Exception) -> str:
+def _retry(attempt: Attempt, error: Exception) -> str:
     settings = attempt.runtime.settings
     log.warning("attempt_lost", error=str(error), exc_info=not isinstance(error, ChildLost))
     number = attempt.rows.job.attempt
     if isinstance(error, StorageUnavailable | OSError) and number < settings.max_attempts:
-        attempt.stop.event.wait(settings.retry_pause_seconds * PAUSE_GROWTH ** (number - 1))  # a restart of the storage fits in
-    sentence = _passing_error(error)
+        attempt.stop.event.wait(
+            settings.retry_pause_seconds * RETRY_PAUSE_FACTOR ** (number - 1)
+        )  # long enough for a restart of the storage
+    last_error = _retryable_error(error)
     state = attempt.end(
-        lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, sentence, settings.max_attempts)
+        lambda session: transitions.give_up_attempt(session, attempt.job_id, attempt.token, last_error, settings.max_attempts)
     )
     if state == "queued":
         wake_worker(attempt.job_id, settings.redis_url)
@@ -154,22 +149,22 @@ def _try_again(attempt: Attempt, error: Exception) -> str:
 
 
 def _final_error(attempt: Attempt, error: Exception) -> Json:
-    """Why another attempt would end the same."""
+    """The error of a job that would fail the same way on another attempt."""
     if isinstance(error, StageRefused):
         return error.error
     if isinstance(error, LimitExceeded):
         return _error(error.code, str(error))
     seconds = attempt.rows.job.deadline_seconds
-    return _error("deadline_exceeded", f"The job was not done within its deadline of {seconds:g} seconds.")
+    return _error("deadline_exceeded", f"The job did not finish within its deadline of {seconds:g} seconds.")
 
 
-def _passing_error(error: Exception) -> Json:
-    """Why the attempt was lost though another may succeed; a person reads it when the last one was lost too."""
+def _retryable_error(error: Exception) -> Json:
+    """The error of a lost attempt; it becomes the job's error when no attempt is left."""
     if isinstance(error, ChildLost):
-        return _error("compute_lost", f"{error} It was tried as often as allowed.")
+        return _error("compute_lost", f"{error} No attempt is left.")
     if isinstance(error, StorageUnavailable | OSError):
         return _error("storage_unavailable", f"The service's storage failed on every attempt. {error}")
-    return _error("internal_error", "The service made a mistake of its own; its log says which.")
+    return _error("internal_error", "Internal error. Please report this job id; details are in the worker's log.")
 
 
 def _error(code: str, message: str) -> Json:

@@ -1,4 +1,4 @@
-"""When disk is given back, by each worker beside its sweeps. What goes, and why nothing in use does: `app.storage.garbage_collection`."""
+"""Schedule of garbage collection in storage. `app.storage.garbage_collection` decides what is deleted."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content, drop_unused_artifacts
-from app.storage.store import SHELVES
-from app.uploads.expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
+from app.storage.store import CONTENT_PREFIXES
+from app.storage.upload_expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
 from worker.runtime import Runtime
 
-SHELVES_TOGETHER = 8  # looked through at a time; all of them take some hours
+PREFIXES_PER_RUN = 8  # of the content folders in storage, so that all are listed every few hours
 
 log = structlog.get_logger(__name__)
 
 
 class GarbageCollector:
-    """Collects every `collect_seconds`, however often it is asked."""
+    """Collect garbage at most every `collect_seconds`."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._due = 0.0
-        self._shelf = 0
+        self._prefix = 0
 
     def collect_if_due(self, session: Session) -> None:
-        """Collect unless that was done a moment ago. Commits."""
+        """Collect garbage when `collect_seconds` have passed. Commits."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + self._runtime.settings.collect_seconds
             self.collect(session)
 
     def collect(self, session: Session) -> None:
-        """Drop what has expired or is referred to by nothing, and what lies unknown on the next shelves. Commits."""
+        """Delete expired and unreferenced rows and content, and files without a row under the next prefixes. Commits."""
         settings, store = self._runtime.settings, self._runtime.store
         uploads = drop_unused_uploads(session)
         artifacts = drop_unused_artifacts(session, settings.artifact_expiry_seconds)
         contents = drop_unreferenced_content(session, store)
         files = 0
-        for _ in range(SHELVES_TOGETHER):
-            files += drop_unknown_files(session, store, self._shelf, ABANDONED_WRITE_SECONDS)
-            self._shelf = (self._shelf + 1) % SHELVES
+        for _ in range(PREFIXES_PER_RUN):
+            files += drop_unknown_files(session, store, self._prefix, ABANDONED_WRITE_SECONDS)
+            self._prefix = (self._prefix + 1) % CONTENT_PREFIXES
         if uploads or artifacts or contents or files:
-            log.info("collected", uploads=uploads, artifacts=artifacts, contents=contents, files=files)
+            log.info("garbage_collected", uploads=uploads, artifacts=artifacts, contents=contents, files=files)

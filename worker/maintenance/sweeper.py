@@ -1,4 +1,4 @@
-"""The maintenance loop: whatever was dropped on the way is picked up again. One worker at a time sweeps; no job runs here."""
+"""The maintenance loop: queue jobs of lost workers again, and wake workers for queued jobs. One worker sweeps at a time."""
 
 from __future__ import annotations
 
@@ -19,70 +19,64 @@ from app.queue import QUEUE, wake_worker
 from app.storage import StorageUnavailable
 from worker.runtime import Runtime
 
-SWEEP_LOCK = 0x1155  # the advisory lock that one sweeping worker holds
-RINGS_PER_SWEEP = 1000
+SWEEP_LOCK = 0x1155  # key of the advisory lock that the sweeping worker holds
+WAKE_UPS_PER_SWEEP = 1000
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one sweep did."""
+    """Result of one sweep."""
 
-    released: int  # jobs taken from workers that stopped answering and queued again
-    rung: int
+    released: int  # jobs of lost workers that were queued again
+    wake_ups: int  # messages sent for queued jobs
 
 
 class Sweeper:
-    """Sweeps every `sweep_seconds`, or at once when `nudge` is called.
+    """Sweep every `sweep_seconds`.
 
     Parameters
     ----------
-    housekeeping : further work after it, such as expiring uploads; it commits by itself
+    maintain : further maintenance after each sweep, such as deleting expired uploads; it commits
     """
 
-    def __init__(self, runtime: Runtime, housekeeping: Callable[[Session], object] | None = None) -> None:
+    def __init__(self, runtime: Runtime, maintain: Callable[[Session], object] | None = None) -> None:
         self._runtime = runtime
-        self._housekeeping = housekeeping
-        self._wake = threading.Event()
+        self._maintain = maintain
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def nudge(self) -> None:
-        """Sweep now instead of at the next interval."""
-        self._wake.set()
-
     def close(self) -> None:
         self._closing.set()
-        self._wake.set()
         self._thread.join()
 
     def sweep(self) -> Sweep | None:
-        """Sweep once; None when another worker is sweeping, or the database is away."""
+        """Sweep once; None when another worker is sweeping, or the database is unavailable."""
         try:
             with self._runtime.sessions.begin() as session:
                 if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK}):
                     return None
                 released = transitions.release_expired(session, self._runtime.settings.max_attempts)
-            rung = self._ring_again()
-            if self._housekeeping is not None:
+            wake_ups = self._wake_workers()
+            if self._maintain is not None:
                 with self._runtime.sessions() as session:
-                    self._housekeeping(session)
+                    self._maintain(session)
         except (SQLAlchemyError, StorageUnavailable) as error:
             log.warning("sweep_failed", error=str(error))
             return None
-        done = Sweep(len(released), rung)
+        done = Sweep(len(released), wake_ups)
         if released:
             log.info("leases_released", jobs=released)
         return done
 
-    def _ring_again(self) -> int:
-        """Ring for every queued row, unless as many bells as rows still wait in the broker: then workers are merely busy."""
+    def _wake_workers(self) -> int:
+        """Send a wake-up message for every queued job, unless the broker holds as many messages: then all workers are busy."""
         with self._runtime.sessions.begin() as session:
-            queued = queued_jobs(session, RINGS_PER_SWEEP)
+            queued = queued_jobs(session, WAKE_UPS_PER_SWEEP)
         if not queued:
             return 0
         try:
@@ -100,7 +94,6 @@ class Sweeper:
             began = time.monotonic()
             try:
                 self.sweep()
-            except Exception:  # the boundary: without this thread dropped jobs would never be picked up again
-                log.exception("sweep_broke")
-            self._wake.wait(max(0.0, self._runtime.settings.sweep_seconds - (time.monotonic() - began)))
-            self._wake.clear()
+            except Exception:  # the boundary: this thread must survive every error
+                log.exception("sweep_crashed")
+            self._closing.wait(max(0.0, self._runtime.settings.sweep_seconds - (time.monotonic() - began)))

@@ -1,1 +1,1 @@
-"""Queries in the parent: receive, dispatch to a confined process, answer."""
+"""Queries in the parent: receive them, run them in a confined process, and send replies."""

@@ -1,4 +1,4 @@
-"""Data sets unpacked for questions about their images, beside the answers: it takes as long as a data set is large."""
+"""Cache of unpacked data sets for queries about their images. A separate thread unpacks them, since that can take minutes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.queries.context import QueryContext
 
 
 class DatasetNotReady(Exception):
-    """The question is about images of a data set that is being unpacked; it can be answered, or refused, when `unpacked` is done."""
+    """The query needs images of a data set that is still being unpacked; run it again when `unpacked` is done."""
 
     def __init__(self, unpacked: Future[Path]) -> None:
         super().__init__("The data set is still being unpacked.")
@@ -19,45 +19,45 @@ class DatasetNotReady(Exception):
 
 
 class DatasetCache:
-    """One thread that unpacks one data set after another."""
+    """Unpacked data sets; one thread unpacks one data set after another."""
 
     def __init__(self, context: QueryContext) -> None:
-        self._bench = context
-        self._thread = ThreadPoolExecutor(1, "unpacker")
-        self._under_way: dict[str, Future[Path]] = {}
+        self._context = context
+        self._thread = ThreadPoolExecutor(1, "dataset-unpacker")
+        self._unpacking: dict[str, Future[Path]] = {}
 
     def folder(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
-        """The folder of a data set among the files at hand.
+        """The folder of an unpacked data set.
 
         Parameters
         ----------
-        fill : puts the data set into an empty folder; runs in the unpacker's thread
+        fill : unpacks the data set into an empty folder; runs in the thread of this cache
 
         Raises
         ------
-        NotUnpacked
-            The first time, and until it is done.
+        DatasetNotReady
+            On the first call, and until the data set is unpacked.
         Exception
-            What `fill` raised.
+            Raised by `fill`.
         """
 
         def take(folder: Path) -> None:
-            unpacking = self._under_way.get(dataset_id)
-            if unpacking is None:
-                unpacking = self._under_way[dataset_id] = self._thread.submit(self._unpack, owner_id, dataset_id, fill)
-            if not unpacking.done():
-                raise DatasetNotReady(unpacking)
-            del self._under_way[dataset_id]
-            unpacking.result().rename(folder)
+            unpacked = self._unpacking.get(dataset_id)
+            if unpacked is None:
+                unpacked = self._unpacking[dataset_id] = self._thread.submit(self._unpack, owner_id, dataset_id, fill)
+            if not unpacked.done():
+                raise DatasetNotReady(unpacked)
+            del self._unpacking[dataset_id]
+            unpacked.result().rename(folder)
 
-        return self._bench.file(owner_id, dataset_id, take)
+        return self._context.file(owner_id, dataset_id, take)
 
     def close(self) -> None:
-        """Wait for what is under way, which ends by the same `Stop` as the answers; leave out what has not begun."""
+        """Cancel waiting data sets and wait for the current one, which ends by the same `Stop` as the queries."""
         self._thread.shutdown(cancel_futures=True)
 
     def _unpack(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
-        folder = self._bench.folder(owner_id) / f"{dataset_id}.unpacking"
+        folder = self._context.folder(owner_id) / f"{dataset_id}.unpacking"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         fill(folder)

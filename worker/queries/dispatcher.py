@@ -1,41 +1,40 @@
-"""Which questions are about a scored job and which about a study. Where questions come from: `worker.queries.server`."""
+"""Dispatch queries to the handlers of scored jobs and of studies."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from app.db.models import Json
 from worker.queries.context import Query, QueryContext
-from worker.queries.job_queries import JobQuestions
-from worker.queries.study_queries import StudyQuestions
+from worker.queries.job_queries import JobQueries
+from worker.queries.study_queries import StudyQueries
 from worker.runtime import Runtime
 from worker.sandbox.process import Stop
 
 
 class QueryDispatcher:
-    """Answers one question after another, with its own compute processes and files at hand."""
+    """Run one query after another, with child processes and cached files of its own."""
 
     def __init__(self, runtime: Runtime, stop: Stop) -> None:
-        self._bench = QueryContext(runtime, stop)
-        self._jobs = JobQuestions(self._bench)
-        self._studies = StudyQuestions(self._bench)
+        self._context = QueryContext(runtime, stop)
+        self._jobs = JobQueries(self._context)
+        self._studies = StudyQueries(self._context)
 
-    def answer(self, question: Query) -> dict[str, Any]:
-        """The answer.
+    def run(self, query: Query) -> Json:
+        """The result of a query.
 
         Raises
         ------
         StageRefused
-            When the question is at fault.
-        NotUnpacked
-            When its data set must be unpacked first, which has begun.
+            When the query is invalid.
+        DatasetNotReady
+            When its data set is still being unpacked.
         ChildLost, LimitExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
         try:
-            return (self._studies if "study" in question.about else self._jobs).answer(question)
+            return (self._studies if "study" in query.about else self._jobs).run(query)
         finally:
-            self._bench.files.shrink()
+            self._context.files.shrink()
 
     def close(self) -> None:
-        """End the compute processes and remove the files."""
+        """End the child processes and remove the cached files."""
         self._jobs.close()
-        self._bench.close()
+        self._context.close()

@@ -1,4 +1,4 @@
-"""Files that questions are answered from, kept on this machine; the least recently used go first. Reads no database."""
+"""Cache of local files for queries, with eviction of the least recently used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = structlog.get_logger(__name__)
 
 
 class FileCache:
-    """A folder of this worker's own, removed when it closes, or by the next worker when this one was killed.
+    """A folder of one worker. `close` removes it; if the worker was killed, the next worker on this machine does.
 
     Parameters
     ----------
-    home : the folder that all workers of this machine keep theirs in
-    limit_bytes : how much may lie there after `shrink`
+    home : the folder with the caches of all workers on this machine
+    limit_bytes : largest total size after `shrink`
     """
 
     def __init__(self, home: Path, name: str, limit_bytes: int) -> None:
@@ -32,7 +32,7 @@ class FileCache:
         self._sizes: dict[str, int] = {}
 
     def get(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The file or folder `name`; where it is not there, `make` writes it, and it appears whole or not at all."""
+        """The file or folder `name`; `make` writes it on the first call, and it appears only when complete."""
         path = self.folder / name
         if name not in self._used:
             partial = self.folder / f"{name}.partial"
@@ -47,19 +47,19 @@ class FileCache:
         return path
 
     def drop(self, names: Iterable[str]) -> None:
-        """Remove these now."""
+        """Remove these files and folders."""
         for name in names:
             if self._used.pop(name, None) is not None:
                 _remove(self.folder / name)
                 del self._sizes[name]
 
     def shrink(self) -> None:
-        """Drop what was used longest ago until the rest fits; call it when nothing is in use."""
+        """Remove the least recently used files until the rest fits; call it when no file is in use."""
         for name in sorted(self._used, key=self._used.__getitem__):
             if sum(self._sizes.values()) <= self._limit_bytes:
                 return
             self.drop([name])
-            log.info("file_at_hand_dropped", name=name)
+            log.info("cached_file_removed", name=name)
 
     def close(self) -> None:
         """Remove everything."""

@@ -1,113 +1,145 @@
-"""What a question about a scored job needs, fetched and handed to the compute process."""
+"""Queries about scored jobs: fetch the inputs of a query and run it in a child process."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from app.db.models import Dataset, Job, Model, PostedImage, Predictor, Upload
+from app.db.models import Concept, ConceptLibrary, Dataset, Job, Json, Model, PostedImage, Predictor, Result, Upload
 from app.storage import ArtifactMissing
 from iis_engine import ENGINE_VERSION
-from worker.jobs.access import server_paths
-from worker.jobs.artifacts import digest_of, safe_name
+from worker.jobs.access import is_downloaded, resolve_server_path
+from worker.jobs.artifacts import artifact_key, safe_name
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
 from worker.queries.context import Query, QueryContext
 from worker.queries.dataset_cache import DatasetCache
 from worker.sandbox.process import StageRefused
 from worker.stages.files import READING
+from worker.stages.specs import DatasetRequest
 
-LOOKING = frozenset({"picture", "heat_map", "sheet"})
-"""Kinds that look at an image whichever it is; others only at posted ones, since what is known of test images is kept."""
-JOBS_KNOWN = 256
+IMAGE_KINDS = frozenset({"picture", "heat_map", "sheet"})
+"""Kinds that read the image itself. Other kinds read only posted images, since activations of test images are stored."""
+FIGURE_KINDS = frozenset({"sheet", "class_figure", "gallery"})
+"""Kinds that draw concepts with their names and exemplars."""
+CACHED_JOBS = 256
 UNPACKING_DEADLINE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
-class _Rows:
-    predictors: str  # sha256
-    tested: str
+class _ScoredJob:
+    """Rows of a finished job, which do not change.
+
+    Attributes
+    ----------
+    predictors, test_set, exemplars, reading : sha256 of stored files
+    """
+
+    predictors: str
+    test_set: str
+    exemplars: str | None
+    reading: str | None
+    library_id: str | None
     model: Model | None
     dataset: Dataset
     uploads: dict[str, Upload]
-    reading: str | None
 
 
-class JobQuestions:
-    """Answers questions about scored jobs."""
+class JobQueries:
+    """Run queries about scored jobs."""
 
     def __init__(self, context: QueryContext) -> None:
-        self._bench = context
-        self._known: dict[tuple[str, str], _Rows] = {}
-        self._unpacker = DatasetCache(context)
+        self._context = context
+        self._jobs: dict[tuple[str, str], _ScoredJob] = {}
+        self._datasets = DatasetCache(context)
 
     def close(self) -> None:
-        """End the unpacking of data sets."""
-        self._unpacker.close()
+        """Stop unpacking data sets."""
+        self._datasets.close()
 
-    def answer(self, question: Query) -> dict[str, Any]:
-        """The answer; see `worker.queries.dispatcher`."""
+    def run(self, query: Query) -> Json:
+        """The result; see `worker.queries.dispatcher`."""
         try:
-            return self._answer(question)
-        except ArtifactMissing:  # a model or data set was deleted since its rows were read
-            self._known.pop((question.owner_id, question.about["job"]), None)
+            return self._run(query)
+        except ArtifactMissing:  # a model or data set was deleted since its rows were cached
+            self._jobs.pop((query.owner_id, query.about["job"]), None)
             raise
 
-    def _answer(self, question: Query) -> dict[str, Any]:
-        settings, rows, posted = self._bench.runtime.settings, self._rows_of(question), _posted_ids(question)
-        looks = bool(posted) or question.kind in LOOKING
-        seen_by = rows.model if looks else None
-        files = {"predictors": rows.predictors, "tested": rows.tested}
-        if question.about.get("exemplars") is not None:
-            files["exemplars"] = question.about["exemplars"]
-        arguments: dict[str, Any] = {
-            "kind": question.kind,
-            "about": question.about,
-            "files": {name: str(self._bench.artifact(question.owner_id, sha256)) for name, sha256 in files.items()},
-            "posted": {image_id: str(self._posted(question, image_id)) for image_id in posted},
-            "model": seen_by and fetch_model(settings, seen_by, self._upload(question, rows)),
-            "dataset": None,
-            "dataset_folder": None,
+    def _run(self, query: Query) -> Json:
+        settings, job, posted = self._context.runtime.settings, self._job_of(query), _posted_ids(query)
+        reads_image = bool(posted) or query.kind in IMAGE_KINDS
+        model = job.model if reads_image else None
+        request = None if model is None else fetch_model(settings, model, self._fetch_upload(query.owner_id, job))
+        server_path = resolve_server_path(job.dataset, settings)
+        dataset, dataset_folder = None, None
+        if reads_image and not posted and job.model is not None:
+            dataset = describe_dataset(job.dataset, server_path)
+            dataset_folder = self._dataset_folder(query.owner_id, job, dataset)
+        arguments: Json = {
+            "kind": query.kind,
+            "about": query.about,
+            "files": {name: str(path) for name, path in self._files(query, job).items()},
+            "posted": {image_id: str(self._posted_image(query, image_id)) for image_id in posted},
+            "model": request and request.to_json(),
+            "dataset": dataset and dataset.to_json(),
+            "dataset_folder": dataset_folder and str(dataset_folder),
             "warm_bytes": settings.warm_bytes,
         }
-        if looks and not posted and rows.model is not None:
-            arguments["dataset_folder"] = str(self._images(question, rows))
-            arguments["dataset"] = describe_dataset(rows.dataset, settings)
         try:
-            if question.kind == "export":
-                return self._export(question, rows, arguments)
-            reads = server_paths(settings, rows.dataset)
-            network = settings.allow_hub and _is_published(seen_by)
-            return self._bench.compute(question.owner_id, "answer", arguments, reads=reads, network=network)
+            if query.kind == "export":
+                return self._export(query, job, arguments)
+            network = settings.allow_hub and is_downloaded(model)
+            return self._context.run_stage(query.owner_id, "answer", arguments, reads=_paths(server_path), network=network)
         finally:
-            self._bench.drop(question.owner_id, posted)  # an image's own row says how long it may be looked at
+            self._context.drop(query.owner_id, posted)  # a posted image expires with its row
 
-    def _export(self, question: Query, rows: _Rows, arguments: dict[str, Any]) -> dict[str, Any]:
-        told = {name: question.about[name] for name in ("kept", "format", "concept_names")}
-        key = digest_of(stage="export", engine=ENGINE_VERSION, predictors=rows.predictors, **told)
+    def _export(self, query: Query, job: _ScoredJob, arguments: Json) -> Json:
+        choices = {name: query.about[name] for name in ("kept", "format", "concept_names")}
+        key = artifact_key(stage="export", engine=ENGINE_VERSION, predictors=job.predictors, **choices)
         return {
-            "sha256": self._bench.keep(
-                question.owner_id, "export", key, lambda: self._bench.compute(question.owner_id, "answer", arguments)["file"]
+            "sha256": self._context.store_result(
+                query.owner_id, "export", key, lambda: self._context.run_stage(query.owner_id, "answer", arguments)["file"]
             )
         }
 
-    def _rows_of(self, question: Query) -> _Rows:
-        """Rows of a finished job, which do not change: read once for many questions."""
-        key = question.owner_id, question.about["job"]
-        if key not in self._known:
-            if len(self._known) >= JOBS_KNOWN:
-                self._known.clear()
-            with self._bench.runtime.sessions() as session:
-                self._known[key] = self._read(session, question)
-        return self._known[key]
+    def _files(self, query: Query, job: _ScoredJob) -> dict[str, Path]:
+        """Cached files that the query reads, by the names that `worker.handlers` uses."""
+        contents = {"predictors": job.predictors, "tested": job.test_set}
+        draws = query.kind in FIGURE_KINDS
+        if draws and job.exemplars is not None:
+            contents["exemplars"] = job.exemplars
+        files = {name: self._context.artifact(query.owner_id, sha256) for name, sha256 in contents.items()}
+        if draws and job.library_id is not None:
+            library_id = job.library_id
+            files["concepts"] = self._context.file(
+                query.owner_id, f"{library_id}.json", lambda path: self._write_concepts(library_id, path)
+            )
+        return files
 
-    def _read(self, session: Session, question: Query) -> _Rows:
-        owner_id, job_id = question.owner_id, question.about["job"]
+    def _write_concepts(self, library_id: str, path: Path) -> None:
+        """Write name, origin and exemplars of each concept of a library, in the order of their indices."""
+        statement = select(Concept.label, Concept.origin, Concept.exemplars).where(Concept.library_id == library_id).order_by(Concept.index)
+        with self._context.runtime.sessions() as session:
+            rows = session.execute(statement).all()
+        path.write_text(json.dumps([{"label": label, "origin": origin, "exemplars": exemplars} for label, origin, exemplars in rows]))
+
+    def _job_of(self, query: Query) -> _ScoredJob:
+        """The rows of the query's job, read once for many queries."""
+        key = query.owner_id, query.about["job"]
+        if key not in self._jobs:
+            if len(self._jobs) >= CACHED_JOBS:
+                self._jobs.clear()
+            with self._context.runtime.sessions() as session:
+                self._jobs[key] = self._read_job(session, query)
+        return self._jobs[key]
+
+    def _read_job(self, session: Session, query: Query) -> _ScoredJob:
+        owner_id, job_id = query.owner_id, query.about["job"]
         predictor = session.scalars(select(Predictor).where(Predictor.job_id == job_id, Predictor.owner_id == owner_id).limit(1)).first()
         if predictor is None:
             raise StageRefused("artifact_gone", f"Job {job_id} has no predictors.", None)
@@ -115,72 +147,81 @@ class JobQuestions:
         dataset = session.get_one(Dataset, job.dataset_id)
         model = session.get(Model, job.model_id) if job.model_id else None
         keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset)]
-        found = self._bench.artifacts(owner_id).find(session, keys)
-        if keys[0] not in found or keys[1] not in found:
-            raise StageRefused("artifact_gone", f"What job {job_id} left to explain with is no longer kept; submit the job again.", None)
+        stored = self._context.artifacts(owner_id).find(session, keys)
+        if keys[0] not in stored or keys[1] not in stored:
+            raise StageRefused("artifact_gone", f"The artifacts of job {job_id} are no longer stored; submit the job again.", None)
+        libraries = select(ConceptLibrary).join(Result, Result.library_id == ConceptLibrary.id)
+        library = session.scalar(libraries.where(Result.job_id == job_id, ConceptLibrary.owner_id == owner_id))
         ids = [upload_id for upload_id in (dataset.upload_id, model and model.upload_id) if upload_id is not None]
-        uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(ids)))}
-        return _Rows(found[keys[0]], found[keys[1]], model, dataset, uploads, found.get(keys[2]))
+        return _ScoredJob(
+            predictors=stored[keys[0]],
+            test_set=stored[keys[1]],
+            exemplars=None if library is None else (library.settings.get("exemplars") or {}).get("sha256"),
+            reading=stored.get(keys[2]),
+            library_id=None if library is None else library.id,
+            model=model,
+            dataset=dataset,
+            uploads={upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(ids)))},
+        )
 
-    def _upload(self, question: Query, rows: _Rows) -> Callable[[str], Path]:
+    def _fetch_upload(self, owner_id: str, job: _ScoredJob) -> Callable[[str], Path]:
         def fetch(upload_id: str) -> Path:
-            upload = rows.uploads[upload_id]
-            return self._bench.artifact(question.owner_id, upload.sha256, f"{upload.id}-{safe_name(upload.filename)}")
+            upload = job.uploads[upload_id]
+            return self._context.artifact(owner_id, upload.sha256, f"{upload.id}-{safe_name(upload.filename)}")
 
         return fetch
 
-    def _posted(self, question: Query, image_id: str) -> Path:
-        """The posted image, in a folder of its own so that refusals can name it as its sender does."""
+    def _posted_image(self, query: Query, image_id: str) -> Path:
+        """The posted image under its own name, which error messages quote, in a folder of its own."""
 
         def write(folder: Path) -> None:
-            statement = select(PostedImage).where(PostedImage.id == image_id, PostedImage.owner_id == question.owner_id)
-            with self._bench.runtime.sessions() as session:
+            statement = select(PostedImage).where(PostedImage.id == image_id, PostedImage.owner_id == query.owner_id)
+            with self._context.runtime.sessions() as session:
                 posted = session.scalar(statement.options(undefer(PostedImage.content)))
-                if posted is None or posted.job_id != question.about["job"]:
+                if posted is None or posted.job_id != query.about["job"]:
                     raise StageRefused("image_absent", f"There is no image {image_id}; it may have expired. Post it again.", None)
                 folder.mkdir()
                 (folder / safe_name(posted.filename)).write_bytes(posted.content)
 
-        return next(self._bench.file(question.owner_id, image_id, write).iterdir())
+        return next(self._context.file(query.owner_id, image_id, write).iterdir())
 
-    def _images(self, question: Query, rows: _Rows) -> Path:
-        """The data set, unpacked the first time that one of its images is asked for."""
-        dataset, artifacts, stop = rows.dataset, self._bench.artifacts(question.owner_id), self._bench.stop
-        by_name = dataset.hub is not None
-        if by_name and not self._bench.runtime.settings.allow_hub:
-            raise StageRefused("dataset_gone", "This server fetches no data by name, so the images cannot be looked at.", None)
+    def _dataset_folder(self, owner_id: str, job: _ScoredJob, request: DatasetRequest) -> Path:
+        """The folder of the unpacked data set, cached from the first query that reads one of its images."""
+        dataset, artifacts, stop = job.dataset, self._context.artifacts(owner_id), self._context.stop
+        downloads = is_downloaded(dataset)
+        if downloads and not self._context.runtime.settings.allow_hub:
+            raise StageRefused("dataset_gone", "This server downloads no data by name, so the images are not available.", None)
 
         def fill(folder: Path) -> None:
-            source: dict[str, Any] = describe_dataset(dataset, self._bench.runtime.settings) | {"file": None}
+            source, archive = request, None
             if dataset.upload_id is not None:
-                upload = rows.uploads[dataset.upload_id]
+                upload = job.uploads[dataset.upload_id]
                 archive = folder / safe_name(upload.filename)
                 artifacts.fetch(upload.sha256, archive, stop.check)
-                source["file"] = str(archive)
-            if rows.reading is not None:
+                source = replace(request, file=str(archive))
+            if job.reading is not None:
                 with suppress(ArtifactMissing):
-                    artifacts.fetch(rows.reading, folder / READING, stop.check)
-            arguments = {"sources": {"dataset": source}}
-            self._bench.compute_apart(
-                question.owner_id,
+                    artifacts.fetch(job.reading, folder / READING, stop.check)
+            self._context.run_stage_separately(
+                owner_id,
                 "materialise",
-                arguments,
+                {"sources": {"dataset": source.to_json()}},
                 workspace=folder,
                 seconds=UNPACKING_DEADLINE_SECONDS,
-                reads=server_paths(self._bench.runtime.settings, dataset),
-                network=by_name,
+                reads=() if request.server_path is None else (Path(request.server_path),),
+                network=downloads,
             )
-            if source["file"] is not None:
-                Path(source["file"]).unlink()
+            if archive is not None:
+                archive.unlink()
 
-        return self._unpacker.folder(question.owner_id, dataset.id, fill)
-
-
-def _posted_ids(question: Query) -> list[str]:
-    """The ids of the posted images that a question is about."""
-    image = question.about.get("image")
-    return [image] if isinstance(image, str) else question.about.get("images", [])
+        return self._datasets.folder(owner_id, dataset.id, fill)
 
 
-def _is_published(model: Model | None) -> bool:
-    return model is not None and model.pretrained is not None
+def _posted_ids(query: Query) -> list[str]:
+    """The ids of the posted images that a query reads."""
+    image = query.about.get("image")
+    return [image] if isinstance(image, str) else query.about.get("images", [])
+
+
+def _paths(path: Path | None) -> tuple[Path, ...]:
+    return () if path is None else (path,)

@@ -1,57 +1,57 @@
-"""What a question about a study needs, its rows in a file, and where the answer is kept. How it is made: `worker.handlers.study`."""
+"""Queries about studies: write the study's rows to a file, run `worker.handlers.study` on it, and store the result."""
 
 from __future__ import annotations
 
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+from app.db.models import Json
 from app.db.study_rows import study_grid, study_rows
 from app.errors import NotFound
 from iis_engine import ANALYSIS_VERSION, ENGINE_VERSION
-from worker.jobs.artifacts import digest_of
+from worker.jobs.artifacts import artifact_key
 from worker.queries.context import Query, QueryContext
 from worker.sandbox.process import StageRefused
 
 
-class StudyQuestions:
-    """Answers questions about studies. Each answer is {sha256} of a file, kept under the digest of the rows that it was made from."""
+class StudyQueries:
+    """Run queries about studies. Each result is {sha256} of a stored file, whose key depends on the rows it was computed from."""
 
     def __init__(self, context: QueryContext) -> None:
-        self._bench = context
+        self._context = context
 
-    def answer(self, question: Query) -> dict[str, Any]:
-        """The answer; see `worker.queries.dispatcher`."""
-        rows = self._rows(question)
+    def run(self, query: Query) -> Json:
+        """The result; see `worker.queries.dispatcher`."""
+        rows = self._write_rows(query)
         try:
-            if question.kind == "study_figure":
-                analysis = self._kept(question.owner_id, "study_analysis", rows, {})
-                source = self._bench.artifact(question.owner_id, analysis)
-                told = {name: question.about[name] for name in ("name", "format")}
-                return {"sha256": self._kept(question.owner_id, question.kind, source, told)}
-            return {"sha256": self._kept(question.owner_id, question.kind, rows, {})}
+            if query.kind == "study_figure":
+                analysis = self._compute(query.owner_id, "study_analysis", rows, {})
+                source = self._context.artifact(query.owner_id, analysis)
+                choices = {name: query.about[name] for name in ("name", "format")}
+                return {"sha256": self._compute(query.owner_id, query.kind, source, choices)}
+            return {"sha256": self._compute(query.owner_id, query.kind, rows, {})}
         finally:
-            self._bench.drop(question.owner_id, [rows.name])
+            self._context.drop(query.owner_id, [rows.name])
 
-    def _rows(self, question: Query) -> Path:
-        """The study's grid and the rows of its finished jobs as a file whose name says its content."""
-        study_id = question.about["study"]
-        with self._bench.runtime.sessions() as session:
+    def _write_rows(self, query: Query) -> Path:
+        """A file with the study's grid and the rows of its finished jobs, named by the sha256 of its content."""
+        study_id = query.about["study"]
+        with self._context.runtime.sessions() as session:
             try:
-                grid = study_grid(session, question.owner_id, study_id)
-                rows = study_rows(session, question.owner_id, study_id)
+                grid = study_grid(session, query.owner_id, study_id)
+                rows = study_rows(session, query.owner_id, study_id)
             except NotFound as error:
                 raise StageRefused("study_absent", str(error), None) from error
-        # A study's name is in no answer, so another name makes none anew.
+        # No result contains the study's name, so renaming a study invalidates none.
         content = json.dumps({"grid": {name: value for name, value in grid.items() if name != "name"}, "rows": rows}, sort_keys=True)
-        return self._bench.file(question.owner_id, sha256(content.encode()).hexdigest(), lambda path: _write(path, content))
+        return self._context.file(query.owner_id, sha256(content.encode()).hexdigest(), lambda path: _write(path, content))
 
-    def _kept(self, owner_id: str, kind: str, source: Path, told: dict[str, Any]) -> str:
-        """The answer made of a file that is named by its content."""
-        key = digest_of(stage=kind, engine=ENGINE_VERSION, analysis=ANALYSIS_VERSION, source=source.name, **told)
-        arguments = {"kind": kind, "source": str(source), "about": told}
-        return self._bench.keep(owner_id, kind, key, lambda: self._bench.compute(owner_id, "answer_study", arguments)["file"])
+    def _compute(self, owner_id: str, kind: str, source: Path, choices: dict[str, str]) -> str:
+        """The sha256 of the result computed from a file that is named by its content."""
+        key = artifact_key(stage=kind, engine=ENGINE_VERSION, analysis=ANALYSIS_VERSION, source=source.name, **choices)
+        arguments = {"kind": kind, "source": str(source), "about": choices}
+        return self._context.store_result(owner_id, kind, key, lambda: self._context.run_stage(owner_id, "answer_study", arguments)["file"])
 
 
 def _write(path: Path, content: str) -> None:

@@ -13,7 +13,7 @@ from worker.stages.extraction import Shards
 from worker.stages.files import CONCEPT_NAMES, LOOSE_FOLDER, PREDICTORS, REPRESENTED, SUMMARY, TEST_SET
 from worker.stages.reporter import Reporter
 from worker.stages.serialisation import contributions_form, counterfactual_form
-from worker.stages.specs import open_backbone
+from worker.stages.specs import ModelRequest, open_backbone
 
 IMAGES_AT_ONCE = 256
 ROWS_BETWEEN_REPORTS = 64
@@ -34,18 +34,18 @@ class Seen:
 
 def unpack(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """The archive's files in a folder."""
-    unpack_into(Path(arguments["archive"]), workspace / LOOSE_FOLDER)
+    unpack_into(Path(arguments["sources"]["archive"]["file"]), workspace / LOOSE_FOLDER)
     return {}
 
 
 def represent(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """f of the archive's images -> represented.safetensors; finished shards are announced as they appear."""
-    from iis_engine.features.unlabelled_images import represent
+    from iis_engine.features.unlabelled_images import extract_unlabelled
 
     sources = arguments["sources"]
     shards = Shards(workspace / arguments["shard_folder"], tell)
-    backbone, digest = open_backbone(sources["model"]), sources["archive"]["sha256"]
-    found = represent(backbone, workspace / LOOSE_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
+    backbone, digest = open_backbone(ModelRequest.from_json(sources["model"])), sources["archive"]["sha256"]
+    found = extract_unlabelled(backbone, workspace / LOOSE_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
     found.save(workspace / REPRESENTED)
     unread = f"{len(found.failures)} of {len(found.names)} images could not be read; their rows say why."
     return {"warnings": [unread] if found.failures else []}
@@ -178,9 +178,9 @@ def _test_images(workspace: Path, family: Any) -> Images:
 
 def _loose_images(workspace: Path, family: Any) -> Images:
     from iis_engine.explanations.explain import prediction_of
-    from iis_engine.features.unlabelled_images import LooseImages
+    from iis_engine.features.unlabelled_images import UnlabelledImages
 
-    loose = LooseImages.load(workspace / REPRESENTED)
+    loose = UnlabelledImages.load(workspace / REPRESENTED)
 
     def read() -> Iterator[Seen]:
         for rows, features in zip(loose.rows.split(IMAGES_AT_ONCE), loose.features.split(IMAGES_AT_ONCE), strict=True):

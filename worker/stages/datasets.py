@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from worker.stages.files import READING
+from iis_engine.progress import ProgressCallback
+from worker.stages.files import IMAGES_FOLDER, READING
+from worker.stages.specs import DatasetRequest
 
-IMAGES_FOLDER = "images"
 NAMED_CORRUPT = 100
 
-Progress = Callable[[int, int], None]
 
-
-def open_features(request: dict[str, Any]) -> Any:
+def open_features(request: DatasetRequest) -> Any:
     """The ready matrices of a `features` data set as a FeatureSet."""
     from iis_engine.features.feature_set import read_features
 
-    return read_features(Path(request["file"] or request["server_path"]))
+    path = request.file or request.server_path
+    if path is None:
+        raise ValueError("A features data set needs a file or a server path.")
+    return read_features(Path(path))
 
 
-def open_unchanged_features(request: dict[str, Any]) -> Any:
+def open_unchanged_features(request: DatasetRequest) -> Any:
     """The same for a job, which must score what was checked: a file on the server may have been replaced since, an upload cannot."""
     from iis_engine.errors import DataError
 
     features = open_features(request)
-    if request["server_path"] is not None and request["digest"] != digest_of_features(features):
+    if request.server_path is not None and request.digest != digest_of_features(features):
         raise DataError("The features have changed since the data set was made; make a new data set of them.", code="dataset_changed")
     return features
 
@@ -44,7 +45,7 @@ def digest_of_features(features: Any) -> str:
     return digest.hexdigest()
 
 
-def read_images(workspace: Path, request: dict[str, Any], progress: Progress) -> Any:
+def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCallback) -> Any:
     """Unpack and check every image, and leave the reading in the workspace; returns the ImageDataset.
 
     A reading that lies there already, made from the same upload, spares the check.
@@ -54,21 +55,21 @@ def read_images(workspace: Path, request: dict[str, Any], progress: Progress) ->
 
     root = _root(workspace, request)
     known = (workspace / READING).exists()
-    if request["hub"] is not None:
-        dataset = _read_hub(root, request, progress)
+    if request.hub is not None:
+        dataset = _read_hub(root, request.hub, request, progress)
     else:
-        if request["file"] is not None and not root.exists():
-            unpack_into(Path(request["file"]), root)
+        if request.file is not None and not root.exists():
+            unpack_into(Path(request.file), root)
         if known:
             return ImageDataset.load(workspace / READING, root)
-        dataset = read_image_folder(root, test_share=request["test_share"], split_seed=request["split_seed"], progress=progress)
-    if request["digest"] not in (None, dataset.digest):
+        dataset = read_image_folder(root, test_share=request.test_share, split_seed=request.split_seed, progress=progress)
+    if request.digest not in (None, dataset.digest):
         raise DataError("The images have changed since the data set was made; make a new data set of them.", code="dataset_changed")
     dataset.save(workspace / READING)
     return dataset
 
 
-def open_images(workspace: Path, request: dict[str, Any]) -> Any:
+def open_images(workspace: Path, request: DatasetRequest) -> Any:
     """The ImageDataset that `read_images` left in the workspace."""
     from iis_engine.data.datasets import ImageDataset
 
@@ -111,8 +112,8 @@ def _per_class(labels: Any, class_names: Any) -> dict[str, int]:
     return {name: found[label] for label, name in enumerate(class_names)}
 
 
-def _root(workspace: Path, request: dict[str, Any]) -> Path:
-    return Path(request["server_path"]) if request["server_path"] else workspace / IMAGES_FOLDER
+def _root(workspace: Path, request: DatasetRequest) -> Path:
+    return Path(request.server_path) if request.server_path else workspace / IMAGES_FOLDER
 
 
 def unpack_into(archive: Path, into: Path) -> None:
@@ -124,16 +125,15 @@ def unpack_into(archive: Path, into: Path) -> None:
     partial.rename(into)
 
 
-def _read_hub(into: Path, request: dict[str, Any], progress: Progress) -> Any:
+def _read_hub(into: Path, choice: dict[str, Any], request: DatasetRequest, progress: ProgressCallback) -> Any:
     from iis_engine.data.hub_datasets import read_hub_dataset
 
-    choice = request["hub"]
     return read_hub_dataset(
         choice["name"],
         into,
         configuration=choice.get("configuration"),
         revision=choice.get("revision"),
-        test_share=request["test_share"],
-        split_seed=request["split_seed"],
+        test_share=request.test_share,
+        split_seed=request.split_seed,
         progress=progress,
     )

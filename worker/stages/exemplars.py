@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from iis_engine.progress import ProgressCallback
 
 EXEMPLARS_PER_CONCEPT = 5
 CROP_PIXELS = 96  # longer side; small crops are enlarged so that a page can show them
 
 
 def show_concepts(
-    features: Any, library: Any, images: Any | None, names: Sequence[Any] | None, workspace: Path, progress: Callable[[int, int], None]
+    features: Any, library: Any, images: Any | None, names: Sequence[Any] | None, workspace: Path, progress: ProgressCallback
 ) -> None:
     """Write vectors.npy (M, d), concepts.json, left_out.json and exemplars.zip: what `worker.jobs.results` adds to the database.
 
@@ -32,7 +34,7 @@ def show_concepts(
     np.save(workspace / "vectors.npy", np.asarray(library.vectors, dtype=np.float32))
     concepts: list[dict[str, Any]] = []
     shown: set[int] = set()
-    phrases = iter(library.words.concepts if library.words is not None else ())
+    phrases = iter(library.text_report.concepts if library.text_report is not None else ())
     for place, (origin, exemplars) in enumerate(zip(library.origins, library.exemplars, strict=True)):
         name = names[place] if names is not None else None
         label, details = _words_of(next(phrases)) if origin == "text" else (name and name.label, name and name.to_dict())
@@ -41,7 +43,7 @@ def show_concepts(
         shown_by = [_exemplar(features, images, *each) for each in nearest]
         concepts.append({"origin": origin, "label": label, "details": details, "exemplars": shown_by})
     (workspace / "concepts.json").write_text(json.dumps(concepts, allow_nan=False))
-    left_out = library.words.left_out if library.words is not None else ()
+    left_out = library.text_report.left_out if library.text_report is not None else ()
     dropped = [{"text": one.phrase, "reason": one.reason, "details": one.details} for one in left_out]
     (workspace / "left_out.json").write_text(json.dumps(dropped, allow_nan=False))
     with zipfile.ZipFile(workspace / "exemplars.zip", "w", zipfile.ZIP_STORED) as archive:
@@ -65,7 +67,7 @@ def _crop_name(element: int) -> str:
     return f"{element}.png"
 
 
-def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: Callable[[int, int], None]) -> None:
+def _write_crops(features: Any, images: Any, elements: set[int], archive: zipfile.ZipFile, progress: ProgressCallback) -> None:
     from iis_engine.features.crops import exemplar_crops
 
     for members, crops in exemplar_crops(images, features, elements, progress):

@@ -12,7 +12,7 @@ from worker.stages.datasets import (
 )
 from worker.stages.files import FEATURES
 from worker.stages.reporter import Reporter
-from worker.stages.specs import open_backbone
+from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 
 
 def extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], elements: Any, tell: Reporter) -> Any:
@@ -20,7 +20,7 @@ def extracted(backbone: Any, workspace: Path, arguments: dict[str, Any], element
     from iis_engine.features.extraction import extract_features
 
     shards = Shards(workspace / arguments["shard_folder"], tell)
-    images = open_images(workspace, arguments["sources"]["dataset"])
+    images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
     return extract_features(backbone, images, elements, shard_folder=shards.folder, progress=shards.progress)
 
 
@@ -46,20 +46,22 @@ class Shards:
 
 def materialise(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Unpack the images where later stages look for them."""
-    if arguments["sources"]["dataset"]["kind"] != "features":
-        read_images(workspace, arguments["sources"]["dataset"], tell.progress)
+    read_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]), tell.progress)
     return {}
 
 
 def extract(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Features of both splits and of the elements -> features.safetensors; finished shards are announced as they appear."""
     sources = arguments["sources"]
-    if sources["dataset"]["kind"] == "features":
-        ready = open_unchanged_features(sources["dataset"])
+    dataset = DatasetRequest.from_json(sources["dataset"])
+    if dataset.kind == "features":
+        ready = open_unchanged_features(dataset)
         ready.save(workspace / FEATURES)
         return {}
     from iis_engine.specs import ElementSpec
 
-    features = extracted(open_backbone(sources["model"]), workspace, arguments, ElementSpec(**arguments["elements"]), tell)
+    features = extracted(
+        open_backbone(ModelRequest.from_json(sources["model"])), workspace, arguments, ElementSpec(**arguments["elements"]), tell
+    )
     features.save(workspace / FEATURES)
     return {"warnings": list(features.warnings)}

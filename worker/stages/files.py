@@ -8,6 +8,7 @@ from dataclasses import dataclass
 FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
 # What a vision-language model makes of images, phrases and class names.
 EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
+IMAGES_FOLDER = "images"  # an unpacked data set
 VOCABULARY = "vocabulary.json"  # phrases that the parent leaves for `embed_phrases`: [[text, group], …]
 NAMES = "names.json"
 ENSEMBLE = "ensemble.zip"

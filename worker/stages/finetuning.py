@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from worker.stages.datasets import open_images
 from worker.stages.extraction import extracted
 from worker.stages.files import COMPARISON, FEATURES, REPORT, RunFiles, epoch_file, epoch_of
 from worker.stages.reporter import Reporter
-from worker.stages.specs import finetune_spec, open_backbone, score_spec
+from worker.stages.specs import DatasetRequest, ModelRequest, finetune_spec, open_backbone, score_spec
 
 
 def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
@@ -36,8 +37,8 @@ def finetune(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
 
     sources, files = arguments["sources"], RunFiles(arguments["arm"], arguments["seed"])
     run = train(
-        open_backbone(sources["model"]),
-        open_images(workspace, sources["dataset"]),
+        open_backbone(ModelRequest.from_json(sources["model"])),
+        open_images(workspace, DatasetRequest.from_json(sources["dataset"])),
         finetune_spec(arguments["spec"]),
         seed=arguments["seed"],
         weight=arguments["weight"],
@@ -63,7 +64,7 @@ def evaluate(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict
     from iis_engine.specs import ElementSpec
 
     files, score = RunFiles(arguments["arm"], arguments["seed"]), arguments["score"]
-    backbone = open_backbone(arguments["model"] | {"checkpoint": str(workspace / files.weights)})
+    backbone = open_backbone(replace(ModelRequest.from_json(arguments["model"]), checkpoint=str(workspace / files.weights)))
     info = backbone.describe()
     features = extracted(backbone, workspace, arguments, ElementSpec(**score["elements"]), tell)
     report = score_features(features, score_spec(score), device=arguments["device"], progress=tell.progress).to_dict()

@@ -12,7 +12,7 @@ from worker.stages.datasets import (
 )
 from worker.stages.files import CONTROL, ENSEMBLE, FEATURES, LIBRARY, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
 from worker.stages.reporter import Reporter
-from worker.stages.specs import score_spec
+from worker.stages.specs import DatasetRequest, score_spec
 from worker.stages.text import text_source
 
 
@@ -22,7 +22,7 @@ def libraries(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dic
 
     source = text_source(workspace) if arguments["words"] else None
     features, spec = _features(workspace), score_spec(arguments["score"])
-    ensemble = build_libraries(features, spec, tell.progress, source=source, device=arguments["device"])
+    ensemble = build_libraries(features, spec, tell.progress, text_source=source, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     ensemble.save(workspace / "ensemble")
     with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
@@ -76,7 +76,7 @@ def explain(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[
     from worker.stages.exemplars import show_concepts
 
     sources = arguments.get("sources")
-    images = open_images(workspace, sources["dataset"]) if sources else None
+    images = open_images(workspace, DatasetRequest.from_json(sources["dataset"])) if sources else None
     names = load_names(workspace / NAMES) if arguments["named"] else None
     show_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, names, workspace, tell.progress)
     return {}
@@ -91,7 +91,7 @@ def predictors(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> di
 
     features, names = _features(workspace), list[str]()
     if sources := arguments.get("sources"):
-        images = open_images(workspace, sources["dataset"])
+        images = open_images(workspace, DatasetRequest.from_json(sources["dataset"]))
         names = [image.path.relative_to(images.root).as_posix() for image in images.test]
     family = PredictorFamily.of(ConceptLibrary.load(workspace / LIBRARY), Measurement.load(workspace / MEASUREMENT), features.class_names)
     family.save(workspace / PREDICTORS)

@@ -1,65 +1,145 @@
-"""What the parent asks for, as JSON, and the engine's own words for it. Runs in the compute process only."""
+"""Requests from the parent as dataclasses, and the engine's specifications built from them. Importing this module loads no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iis_engine.backbones.backbone import Backbone
+    from iis_engine.specs import FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec
+    from iis_engine.vision_language.model import VisionLanguageModel
 
 
-def open_backbone(request: dict[str, Any]) -> Any:
-    """The Backbone that a model's row describes."""
+@dataclass(frozen=True)
+class ModelRequest:
+    """A network to load, as JSON over the pipe between parent and child.
+
+    Attributes
+    ----------
+    role : backbone or vlm
+    arguments : keyword arguments of the architecture
+    pretrained : a tag of published weights; None for a checkpoint or random weights
+    initial_seed : seed of random weights; None for a checkpoint or published weights
+    preprocessing : overrides of the architecture's own
+    tokenizer : of an ONNX pair of towers
+    device : torch device, or auto
+    checkpoint, text_checkpoint : paths of the weights of the network and of its text tower
+    """
+
+    role: str
+    architecture: str
+    arguments: dict[str, Any]
+    pretrained: str | None
+    initial_seed: int | None
+    layer: str | None
+    preprocessing: dict[str, Any] | None
+    tokenizer: str | None
+    device: str
+    checkpoint: str | None = None
+    text_checkpoint: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ModelRequest:
+        """The request that `to_json` wrote."""
+        return cls(**content)
+
+
+@dataclass(frozen=True)
+class DatasetRequest:
+    """A data set to read, as JSON over the pipe between parent and child.
+
+    Attributes
+    ----------
+    kind : images or features
+    digest : sha256 that the content must have; None before the first validation
+    server_path : resolved path of a folder or file on the server
+    hub : name, configuration and revision of a data set on the Hugging Face Hub
+    file : path of an uploaded archive or features file
+    """
+
+    kind: str
+    split_seed: int
+    test_share: float
+    digest: str | None = None
+    server_path: str | None = None
+    hub: dict[str, Any] | None = None
+    file: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> DatasetRequest:
+        """The request that `to_json` wrote."""
+        return cls(**content)
+
+
+def open_backbone(request: ModelRequest) -> Backbone:
+    """Load the network of a request."""
     from iis_engine.backbones.factory import load_backbone
     from iis_engine.specs import BackboneSpec
 
     spec = BackboneSpec(
-        request["architecture"],
-        request["arguments"],
-        request["pretrained"],
-        request["layer"],
-        _preprocessing(request["preprocessing"]),
-        request["initial_seed"],
+        architecture=request.architecture,
+        arguments=request.arguments,
+        pretrained=request.pretrained,
+        layer=request.layer,
+        preprocessing=_preprocessing(request.preprocessing),
+        initial_seed=request.initial_seed,
     )
-    return load_backbone(spec, _path(request["checkpoint"]), device=request["device"])
+    return load_backbone(spec, _path(request.checkpoint), device=request.device)
 
 
-def open_vision_language_model(request: dict[str, Any]) -> Any:
-    """The VisionLanguageModel that a model's row of that role describes."""
+def open_vision_language_model(request: ModelRequest) -> VisionLanguageModel:
+    """Load the vision-language model of a request."""
     from iis_engine.specs import VisionLanguageSpec
     from iis_engine.vision_language.model import load_vision_language_model
 
     spec = VisionLanguageSpec(
-        request["architecture"], request["arguments"], request["pretrained"], _preprocessing(request["preprocessing"]), request["tokenizer"]
+        architecture=request.architecture,
+        arguments=request.arguments,
+        pretrained=request.pretrained,
+        preprocessing=_preprocessing(request.preprocessing),
+        tokenizer=request.tokenizer,
     )
-    return load_vision_language_model(spec, _path(request["checkpoint"]), _path(request["text_checkpoint"]), device=request["device"])
+    return load_vision_language_model(spec, _path(request.checkpoint), _path(request.text_checkpoint), device=request.device)
 
 
-def score_spec(request: dict[str, Any]) -> Any:
-    """The ScoreSpec of a job's request."""
+def score_spec(content: Mapping[str, Any]) -> ScoreSpec:
+    """The ScoreSpec of a job's specification."""
     from iis_engine.specs import ElementSpec, ScoreSpec
 
-    return ScoreSpec(_library(request["library"]), ElementSpec(**request["elements"]), request["protocol"], request["seed"])
+    return ScoreSpec(_library(content["library"]), ElementSpec(**content["elements"]), content["protocol"], content["seed"])
 
 
-def finetune_spec(request: dict[str, Any]) -> Any:
-    """The FinetuneSpec of a job's request."""
+def finetune_spec(content: Mapping[str, Any]) -> FinetuneSpec:
+    """The FinetuneSpec of a job's specification."""
     from iis_engine.specs import ElementSpec, FinetuneSpec
 
-    schedule = {name: value for name, value in request.items() if name not in ("library", "elements")}
-    return FinetuneSpec(_library(request["library"]), ElementSpec(**request["elements"]), **schedule)
+    schedule = {name: value for name, value in content.items() if name not in ("library", "elements")}
+    return FinetuneSpec(_library(content["library"]), ElementSpec(**content["elements"]), **schedule)
 
 
-def _library(asked: dict[str, Any]) -> Any:
+def _library(content: Mapping[str, Any]) -> LibrarySpec:
     from iis_engine.specs import LibrarySpec
 
-    parts = tuple(_library(part) for part in asked.get("parts") or ())
-    words = {name: asked[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in asked}
-    return LibrarySpec(asked["kind"], asked["concept_count"], parts, **words)
+    parts = tuple(_library(part) for part in content.get("parts") or ())
+    text_settings = {name: content[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in content}
+    return LibrarySpec(content["kind"], content["concept_count"], parts, **text_settings)
 
 
-def _preprocessing(given: dict[str, Any] | None) -> Any:
+def _preprocessing(overrides: Mapping[str, Any] | None) -> Preprocessing:
     from iis_engine.specs import Preprocessing
 
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in (given or {}).items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in (overrides or {}).items()}
     return Preprocessing(**values)
 
 

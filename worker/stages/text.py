@@ -10,12 +10,12 @@ from worker.stages.datasets import open_images
 from worker.stages.extraction import extracted
 from worker.stages.files import CLASSES, EMBEDDINGS, FEATURES, LIBRARY, NAMES, PHRASES, VOCABULARY
 from worker.stages.reporter import Reporter
-from worker.stages.specs import open_vision_language_model
+from worker.stages.specs import DatasetRequest, ModelRequest, open_vision_language_model
 
 
 def embed_images(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Image embeddings of both splits -> embeddings.safetensors; one pass serves every backbone and every vocabulary."""
-    tower = open_vision_language_model(arguments["sources"]["vlm"]).images
+    tower = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
     extracted(tower, workspace, arguments, None, tell).save(workspace / EMBEDDINGS)
     return {}
 
@@ -24,7 +24,7 @@ def embed_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
     """Text embeddings of a vocabulary -> phrases.safetensors; they serve every data set."""
     from iis_engine.vision_language.phrase_embeddings import embed_phrases
 
-    model = open_vision_language_model(arguments["sources"]["vlm"])
+    model = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"]))
     embed_phrases(model, _vocabulary(workspace), tell.progress).save(workspace / PHRASES)
     return {}
 
@@ -33,7 +33,7 @@ def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
     """Text embeddings of class names -> classes.safetensors; they serve every vocabulary."""
     from iis_engine.vision_language.phrase_embeddings import embed_classes
 
-    model = open_vision_language_model(arguments["sources"]["vlm"])
+    model = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"]))
     embed_classes(model, arguments["class_names"], tell.progress).save(workspace / CLASSES)
     return {}
 
@@ -41,7 +41,7 @@ def embed_classes(workspace: Path, arguments: dict[str, Any], tell: Reporter) ->
 def gather_phrases(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Phrases from what `classes` mean that hold none of them and of `class_names`: {phrases: [[text, group], …], dropped: see below}."""
     from iis_engine.vocabularies.class_attributes import phrases_from_classes
-    from iis_engine.vocabularies.phrases import clean
+    from iis_engine.vocabularies.cleaning import clean
 
     gathered, of_own_classes = phrases_from_classes(arguments["classes"])
     kept, of_others = clean(gathered, arguments["class_names"])
@@ -69,8 +69,10 @@ def name(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str
     from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 
     features, library = FeatureSet.load(workspace / FEATURES), ConceptLibrary.load(workspace / LIBRARY)
-    tower = open_vision_language_model(arguments["sources"]["vlm"]).images
-    crops = embed_exemplars(tower, open_images(workspace, arguments["sources"]["dataset"]), features, library, tell.progress)
+    tower = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
+    crops = embed_exemplars(
+        tower, open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"])), features, library, tell.progress
+    )
     save_names(name_concepts(library, crops, PhraseEmbeddings.load(workspace / PHRASES)), workspace / NAMES)
     return {}
 

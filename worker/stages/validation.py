@@ -13,7 +13,7 @@ from worker.stages.datasets import (
     read_images,
 )
 from worker.stages.reporter import Reporter
-from worker.stages.specs import open_backbone, open_vision_language_model
+from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone, open_vision_language_model
 
 
 def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
@@ -23,15 +23,16 @@ def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> d
 
     from iis_engine.errors import CheckpointError
 
-    request = arguments["model"]
-    if request["role"] == "vlm":
+    request = ModelRequest.from_json(arguments["model"])
+    if request.role == "vlm":
         model = open_vision_language_model(request)
         backbone, digest, info = model.images, model.digest, model.describe()
     else:
         backbone = open_backbone(request)
         digest, info = backbone.digest, backbone.describe()
     tell.progress(1, 2)
-    image = Image.effect_noise(backbone.input_size[::-1], 64).convert("RGB")
+    height, width = backbone.input_size
+    image = Image.effect_noise((width, height), 64).convert("RGB")
     with torch.inference_mode():
         representation = backbone.embed(backbone.preprocess(image)[None])
     if not torch.isfinite(representation).all():
@@ -42,8 +43,8 @@ def check_model(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> d
 
 def check_dataset(workspace: Path, arguments: dict[str, Any], tell: Reporter) -> dict[str, Any]:
     """Read a data set whole: {digest, info}; of images also the reading, for jobs to come."""
-    request = arguments["dataset"]
-    if request["kind"] == "features":
+    request = DatasetRequest.from_json(arguments["dataset"])
+    if request.kind == "features":
         features = open_features(request)
         return {"digest": digest_of_features(features), "info": describe_features(features)}
     dataset = read_images(workspace, request, tell.progress)

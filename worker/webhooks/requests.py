@@ -1,8 +1,8 @@
-"""One HTTP request to a receiver nobody has reason to trust: where it may go, how long it may take, how much of the answer is read.
+"""Send one HTTP request to an untrusted receiver, with limits on its address, its duration and the size of its response.
 
-The name is resolved once, every address behind it must be one that webhooks may reach, and the connection is made to those addresses
-alone; the name stays in the URL, in the header Host and in what the certificate is checked for. Redirects are not followed, and proxies
-of the environment are not asked: httpcore knows neither.
+The host name is resolved once, webhooks must be allowed to reach all its addresses, and the connection is made to one of them. The name
+stays in the URL, in the Host header and in the verification of the certificate. Redirects are not followed, and proxies of the
+environment are not used: httpcore supports neither.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
 
 import httpcore
 
 from app.db.deliveries import Outcome
-from app.webhooks.addresses import Address, Network, Target, UnfitUrl, is_reachable, read_url
+from app.webhook_security.addresses import Address, InvalidUrl, Network, Target, is_reachable, read_url
 
 MAX_ADDRESSES_TRIED = 4
 READ_MAX_BYTES = 4096
@@ -31,35 +30,35 @@ USER_AGENT = "iis-webhooks/1"
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """What a receiver is given, and where it may be."""
+    """Timeouts of a request, and the networks that it may reach."""
 
     connect_seconds: float = 5
-    total_seconds: float = 15  # from looking up the name to the end of what is read
+    total_seconds: float = 15  # from resolving the name to reading the response
     allowed: Sequence[Network] = ()
     allow_http: bool = False
 
 
-class Refused(Exception):
-    """Nothing was sent; the sentence says why."""
+class RequestRefused(Exception):
+    """The request was not sent; the message says why."""
 
 
 def post(url: str, body: str, headers: Mapping[str, str], limits: RequestLimits, ssl_context: ssl.SSLContext) -> Outcome:
-    """Send one body and say how that ended, within `limits.total_seconds`; raises nothing that a receiver could cause."""
+    """Send a body within `limits.total_seconds`; returns the outcome. Errors of the receiver raise nothing."""
     deadline = time.monotonic() + limits.total_seconds
     try:
         target = read_url(url, limits.allowed, allow_http=limits.allow_http)
         backend = PinnedBackend(target, _addresses(target, limits), limits.connect_seconds, deadline)
         return _send(target, body.encode(), headers, backend, ssl_context)
-    except (UnfitUrl, Refused) as refused:
+    except (InvalidUrl, RequestRefused) as refused:
         return Outcome(None, str(refused))
     except httpcore.ConnectTimeout:
-        return Outcome(None, "The receiver could not be connected to in time.")
+        return Outcome(None, "Connecting to the receiver took too long.")
     except httpcore.TimeoutException:
         return Outcome(None, f"The receiver did not answer within {limits.total_seconds:g} seconds.")
     except httpcore.ConnectError:
-        return Outcome(None, "No connection to the receiver could be made.")
+        return Outcome(None, "The connection to the receiver failed.")
     except (httpcore.NetworkError, httpcore.ProtocolError):
-        return Outcome(None, "The receiver ended the connection, or answered with something that is not HTTP.")
+        return Outcome(None, "The receiver closed the connection, or its response was not HTTP.")
 
 
 def _send(target: Target, body: bytes, headers: Mapping[str, str], backend: PinnedBackend, ssl_context: ssl.SSLContext) -> Outcome:
@@ -84,12 +83,12 @@ def _error_of(status: int) -> str | None:
     if status in SUCCESSES:
         return None
     if status in REDIRECTS:
-        return f"The receiver answered {status}, a redirect; webhooks follow none, so give the address that it leads to."
+        return f"The receiver answered {status}, a redirect, which webhooks do not follow; register the URL that it leads to."
     return f"The receiver answered {status}."
 
 
 def _excerpt(response: httpcore.Response) -> str | None:
-    """How the body begins, as far as it can be shown; what goes wrong on the way changes nothing of the answer's status."""
+    """The printable beginning of the body; errors while reading it are ignored, since the status is known."""
     read = b""
     try:
         for chunk in response.iter_stream():
@@ -97,47 +96,47 @@ def _excerpt(response: httpcore.Response) -> str | None:
             if len(read) >= READ_MAX_BYTES:
                 break
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
-        pass  # a status came, and nobody needs the rest
+        pass  # the status is enough
     text = "".join(character if character.isprintable() else " " for character in read[:READ_MAX_BYTES].decode(errors="replace"))
     return " ".join(text.split())[:EXCERPT_MAX_CHARACTERS] or None
 
 
 def _addresses(target: Target, limits: RequestLimits) -> list[Address]:
-    """The addresses behind the host, all of them fit to be reached."""
+    """The addresses of the host, all of which webhooks may reach."""
     addresses = [target.literal] if target.literal is not None else _resolve(target.host, target.port, limits.connect_seconds)
     if not all(is_reachable(address, limits.allowed) for address in addresses):
-        raise Refused("The host's name leads to an address that is not on the public internet; webhooks reach nothing else.")
+        raise RequestRefused("The host name resolves to an address outside the public internet, which webhooks cannot reach.")
     return addresses
 
 
 def _resolve(host: str, port: int, timeout_seconds: float) -> list[Address]:
-    """Ask the system's resolver, which knows no time limit of its own."""
+    """Resolve a name with a timeout, which the system's resolver lacks."""
     found: list[Address] = []
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return
         found.extend(dict.fromkeys(ip_address(str(answer[4][0])) for answer in answers))
 
-    asking = threading.Thread(target=ask, name="webhook-resolver", daemon=True)
-    asking.start()
-    asking.join(timeout_seconds)
+    resolver = threading.Thread(target=resolve, name="webhook-resolver", daemon=True)
+    resolver.start()
+    resolver.join(timeout_seconds)
     if not found:
-        raise Refused("The host's name leads to no address.")
+        raise RequestRefused("The host name does not resolve to an address.")
     return list(found)
 
 
-def _without_trust(error: httpcore.ConnectError) -> Refused:
+def _tls_error(error: httpcore.ConnectError) -> RequestRefused:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Refused(f"The receiver's certificate was not accepted: {cause.verify_message.rstrip('.')}.")
-    return Refused("The receiver does not speak TLS as it should.")
+        return RequestRefused(f"The receiver's certificate was not accepted: {cause.verify_message.rstrip('.')}.")
+    return RequestRefused("The TLS handshake with the receiver failed.")
 
 
 class PinnedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that were looked up and checked before, whatever the name means by now."""
+    """Connect to addresses that were resolved and checked before, without resolving the name again."""
 
     def __init__(self, target: Target, addresses: Sequence[Address], connect_seconds: float, deadline: float) -> None:
         self._target = target
@@ -154,9 +153,9 @@ class PinnedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that takes us."""
+        """Connect to the first address that accepts the connection."""
         if (host, port) != (self._target.host, self._target.port):
-            raise httpcore.ConnectError("Asked for another host than the one that was checked.")
+            raise httpcore.ConnectError("The host is not the one that was checked.")
         until = min(self._deadline, time.monotonic() + self._connect_seconds)
         failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectTimeout()
         for address in self._addresses[:MAX_ADDRESSES_TRIED]:
@@ -173,7 +172,7 @@ class PinnedBackend(httpcore.NetworkBackend):
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A connection all of whose steps end by one moment, however many bytes come one by one."""
+    """A connection with one deadline for all its operations, however slowly bytes arrive."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream = stream
@@ -191,14 +190,14 @@ class DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """The same over TLS; the whole handshake counts as one step."""
+        """Start TLS; the whole handshake is one operation."""
         try:
             secured = self._stream.start_tls(ssl_context, server_hostname, self._left(httpcore.ConnectTimeout))
-        except httpcore.ConnectError as error:  # here, since httpcore's pool takes the cause off
-            raise _without_trust(error) from error
+        except httpcore.ConnectError as error:  # here, since httpcore's pool drops the cause
+            raise _tls_error(error) from error
         return DeadlineStream(secured, self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:
+    def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)
 
     def _left(self, exceeded: type[httpcore.TimeoutException]) -> float:

@@ -1,71 +1,102 @@
-// The way to the API: every request of a page goes through here. The key is in a cookie that scripts cannot read.
+// Requests to the API. Authentication is by a cookie that scripts cannot read.
 
-const PAGE = { "X-IIS-Page": "1" };
+import { ApiProblem, ServiceUnreachable, isAbort } from "./errors.js";
 
-export class ApiProblem extends Error {
-  constructor(status, problem, retryAfterSeconds) {
-    super(problem.detail ?? "The service answered in a way this page does not know.");
-    this.status = status;
-    this.code = problem.code ?? "unknown";
-    this.errors = problem.errors ?? [];
-    this.requestId = problem.request_id ?? null;
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
-}
+/** @import { Page, Problem } from "../types.d.ts" */
 
-export class Unreachable extends Error {
-  constructor() {
-    super("The service does not answer. Check that it is still running, then try again.");
-    this.status = 0;
-    this.code = "unreachable";
-    this.errors = [];
-  }
-}
+/**
+ * @typedef {object} RequestOptions
+ * @property {BodyInit} [body]
+ * @property {unknown} [json] sent as the body
+ * @property {Record<string, string>} [headers]
+ * @property {AbortSignal} [signal]
+ */
 
+const PAGE_HEADERS = { "X-IIS-Page": "1" }; // required with the cookie; other sites cannot send it
+
+/**
+ * Send a request; throw an ApiProblem for every status that is not 2xx.
+ * @param {string} method
+ * @param {string} path
+ * @param {RequestOptions} [options]
+ * @returns {Promise<Response>}
+ */
 export async function request(method, path, { body, json, headers, signal } = {}) {
-  const fields = { Accept: "application/json", ...PAGE, ...headers };
+  /** @type {Record<string, string>} */
+  const fields = { Accept: "application/json", ...PAGE_HEADERS, ...headers };
   if (json !== undefined) fields["Content-Type"] = "application/json";
+  const content = json === undefined ? body : JSON.stringify(json);
   let response;
   try {
-    response = await fetch(path, { method, headers: fields, body: json === undefined ? body : JSON.stringify(json), signal, credentials: "same-origin" });
+    response = await fetch(path, { method, headers: fields, body: content, signal, credentials: "same-origin" });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Unreachable();
+    if (isAbort(error)) throw error;
+    throw new ServiceUnreachable();
   }
   if (response.ok) return response;
-  throw await refusal(response.status, await response.text(), response.headers.get("Retry-After"));
+  throw parseProblem(response.status, await response.text(), response.headers.get("Retry-After"));
 }
 
-export async function refusal(status, text, retryAfter) {
-  if (status === 401) signIn();
-  let problem = {};
+/**
+ * The error for a response that is not 2xx; 401 leads to the sign-in page.
+ * @param {number} status
+ * @param {string} text
+ * @param {string | null} retryAfter
+ * @returns {ApiProblem}
+ */
+export function parseProblem(status, text, retryAfter) {
+  if (status === 401) redirectToSignIn();
+  /** @type {Problem} */
+  let problem;
   try {
     problem = JSON.parse(text);
   } catch {
-    problem = { detail: `The service answered with status ${status} and no reason.` };
+    problem = { detail: `The service responded with status ${status} and no details.` };
   }
   return new ApiProblem(status, problem, Number(retryAfter) || null);
 }
 
-function signIn() {
+function redirectToSignIn() {
   location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
+/**
+ * @template Body
+ * @param {string} path
+ * @param {RequestOptions} [options]
+ * @returns {Promise<Body>}
+ */
 export async function get(path, options) {
   return (await request("GET", path, options)).json();
 }
 
-// A POST that may be sent twice and counts once.
+/**
+ * POST with an Idempotency-Key, so that a repeated request has one effect.
+ * @template Body
+ * @param {string} path
+ * @param {unknown} [json]
+ * @param {RequestOptions} [options]
+ * @returns {Promise<Body>}
+ */
 export async function post(path, json, { headers, ...options } = {}) {
-  const once = { "Idempotency-Key": randomKey() };
-  return (await request("POST", path, { json, headers: { ...once, ...headers }, ...options })).json();
+  const key = { "Idempotency-Key": randomKey() };
+  return (await request("POST", path, { json, headers: { ...key, ...headers }, ...options })).json();
 }
 
-// Every item of a list, page by page, up to `most`.
-export async function all(path, most = 500) {
+/**
+ * All items of a paginated list, up to about `limit`.
+ * @template Item
+ * @param {string} path
+ * @param {number} [limit]
+ * @returns {Promise<Item[]>}
+ */
+export async function getAll(path, limit = 500) {
+  /** @type {Item[]} */
   const items = [];
+  /** @type {string | null} */
   let next = path;
-  while (next && items.length < most) {
+  while (next && items.length < limit) {
+    /** @type {Page<Item>} */
     const page = await get(next);
     items.push(...page.data);
     next = page.links.next;
@@ -73,14 +104,20 @@ export async function all(path, most = 500) {
   return items;
 }
 
-// A model or data set once its check has ended.
-export async function checked(path, signal) {
+/**
+ * Wait until the service has validated a model or data set.
+ * @template {{state: string}} Resource
+ * @param {string} path
+ * @returns {Promise<Resource>}
+ */
+export async function waitUntilValidated(path) {
   for (;;) {
-    const seen = await get(path, { headers: { Prefer: "wait=20" }, signal });
-    if (seen.state !== "pending") return seen;
+    /** @type {Resource} */
+    const resource = await get(path, { headers: { Prefer: "wait=20" } });
+    if (resource.state !== "pending") return resource;
   }
 }
 
-export function randomKey() {
+function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,11 +1,17 @@
-// Signed quantities as bars beside their numbers: the sign is in the number and the side, never in the colour alone.
+// Bars of signed values, beside their numbers; direction and pattern show the sign, not colour alone.
 
 import { el } from "./dom.js";
 
-export function bar(value, largest, kind = value < 0 ? "against" : "for") {
+/**
+ * @param {number} value
+ * @param {number} largest the magnitude that fills the bar
+ * @param {"positive" | "negative" | "neutral"} [kind]
+ */
+export function bar(value, largest, kind = value < 0 ? "negative" : "positive") {
   const fill = el("span", { class: `bar-fill ${kind}` });
   fill.style.width = `${largest > 0 ? Math.min(100, (100 * Math.abs(value)) / largest) : 0}%`;
   return el("span", { class: "bar", "aria-hidden": "true" }, fill);
 }
 
-export const largestOf = (values) => Math.max(0, ...values.map(Math.abs));
+/** @param {number[]} values */
+export const maxMagnitude = (values) => Math.max(0, ...values.map(Math.abs));

@@ -1,46 +1,87 @@
-// One class: the concepts that speak for it and against it, and what it is taken for.
+// Page of one class: supporting and opposing concepts, confusions, downloads.
 
-import { bar, largestOf } from "./bars.js";
-import { conceptName, crops } from "./crops.js";
-import { byId, el, fill } from "./dom.js";
-import { read } from "./explanations.js";
-import { addressParts, notYet, readJob } from "./job_heading.js";
-import { counted, number, share, signed } from "./words.js";
+import { bar, maxMagnitude } from "./bars.js";
+import { conceptName } from "./concept_names.js";
+import { crops } from "./crops.js";
+import { byId, downloadItem, downloadList, el, loadInto, section } from "./dom.js";
+import { getFromWorker } from "./explanation_requests.js";
+import { formatCount, formatNumber, formatPercent, formatSigned } from "./formatting.js";
+import { loadJob, pathParts, unfinishedNotice } from "./job_heading.js";
 
-await fill(byId("class"), "Reading the class …", async () => {
-  const { job } = await readJob();
-  const waiting = notYet(job);
-  if (waiting) return waiting;
-  const [, , ...name] = addressParts();
-  const profile = await read(`/v1/jobs/${job.id}/classes/${encodeURIComponent(name.join("/"))}?top=10`);
-  return [heading(profile), weights(profile, job), confusions(profile, job), downloads(profile)].filter(Boolean);
+/** @import { ClassProfile, Job, WeightedConcept } from "../types.d.ts" */
+
+await loadInto(byId("class"), "Loading the class …", async () => {
+  const job = await loadJob();
+  const notice = unfinishedNotice(job);
+  if (notice) return notice;
+  const [, , ...name] = pathParts(); // a class name may contain slashes
+  /** @type {ClassProfile} */
+  const profile = await getFromWorker(`/v1/jobs/${job.id}/classes/${encodeURIComponent(name.join("/"))}?top=10`);
+  return [heading(profile), weights(profile, job), confusions(profile, job), downloads(profile)];
 });
 
+/** @param {ClassProfile} profile */
 function heading({ class: name, accuracy, bias }) {
-  return el("div", {}, el("h2", {}, `Class ${name}`), el("p", { class: "help" }, `Accuracy ${share(accuracy?.representation)} from the whole representation, ${share(accuracy?.interpretation)} from the kept concepts. Where no concept speaks, the head gives it ${signed(bias, 2)}.`));
+  const representation = formatPercent(accuracy?.representation);
+  const interpretation = formatPercent(accuracy?.interpretation);
+  const summary = `Accuracy: ${representation} with the whole representation, ${interpretation} with the kept concepts. Bias: ${formatSigned(bias, 2)}.`;
+  return el("div", {}, el("h2", {}, `Class ${name}`), el("p", { class: "help" }, summary));
 }
 
+/**
+ * @param {ClassProfile} profile
+ * @param {Job} job
+ */
 function weights({ supporting, opposing }, job) {
-  const largest = largestOf([...supporting, ...opposing].map((one) => one.weight));
-  const row = (one) =>
-    el(
+  const largest = maxMagnitude([...supporting, ...opposing].map((concept) => concept.weight));
+  /** @param {WeightedConcept} concept */
+  const item = (concept) => {
+    const link = el("a", { href: `/jobs/${job.id}/concepts/${concept.concept}` }, conceptName(concept));
+    const weight = el("span", { class: "number" }, formatSigned(concept.weight, 2));
+    const mean = el("span", { class: "help" }, `mean contribution ${formatNumber(concept.mean_contribution, 2)}`);
+    return el(
       "li",
       {},
-      el("div", { class: "contribution" }, el("a", { href: `/jobs/${job.id}/concepts/${one.concept}` }, conceptName(one)), bar(one.weight, largest), el("span", { class: "number" }, signed(one.weight, 2))),
-      el("div", { class: "evidence" }, crops(one.exemplars, null, 5), el("span", { class: "help" }, `adds ${number(one.mean_contribution, 2)} on average`)),
+      el("div", { class: "contribution" }, link, bar(concept.weight, largest), weight),
+      el("div", { class: "contribution-details" }, crops(concept.exemplars, null, 5), mean),
     );
-  const list = (id, words, items) => el("div", {}, el("h3", { id }, words), items.length ? el("ol", { class: "contributions", "aria-labelledby": id }, items.map(row)) : el("p", { class: "help" }, "None."));
-  return el("section", { class: "columns wide", "aria-label": "Weights of the concepts" }, list("for", "Speaks for it", supporting), list("against", "Speaks against it", opposing));
+  };
+  /**
+   * @param {string} id
+   * @param {string} title
+   * @param {WeightedConcept[]} concepts
+   */
+  const list = (id, title, concepts) =>
+    el(
+      "div",
+      {},
+      el("h3", { id }, title),
+      concepts.length ? el("ol", { class: "contributions", "aria-labelledby": id }, concepts.map(item)) : el("p", { class: "help" }, "None."),
+    );
+  return el(
+    "section",
+    { class: "columns wide", "aria-label": "Concept weights" },
+    list("supporting", "Supporting concepts", supporting),
+    list("opposing", "Opposing concepts", opposing),
+  );
 }
 
+/**
+ * @param {ClassProfile} profile
+ * @param {Job} job
+ */
 function confusions({ class: name, confused_with: others }, job) {
-  const images = (other) => `/jobs/${job.id}/images?class=${encodeURIComponent(name)}&predicted=${encodeURIComponent(other)}`;
-  const items = others.map((one) => el("li", {}, el("a", { href: images(one.class) }, one.class), `, ${counted(one.count, "image")}`));
-  return el("section", { "aria-labelledby": "confused" }, el("h2", { id: "confused" }, "Taken for"), items.length ? el("ul", { class: "plain-list" }, items) : el("p", { class: "help" }, "No test image of this class is read as another."));
+  const items = others.map((other) => {
+    const href = `/jobs/${job.id}/images?class=${encodeURIComponent(name)}&predicted=${encodeURIComponent(other.class)}`;
+    return el("li", {}, el("a", { href }, other.class), `, ${formatCount(other.count, "image")}`);
+  });
+  const none = el("p", { class: "help" }, "No test image of this class is predicted as another class.");
+  return section("confused", "Confused with", items.length ? el("ul", { class: "plain-list" }, items) : none);
 }
 
+/** @param {ClassProfile} profile */
 function downloads({ links }) {
   const items = [["profile_png", "Profile, PNG"], ["profile_svg", "Profile, SVG"]].filter(([name]) => links[name]);
   if (!items.length) return null;
-  return el("section", { "aria-labelledby": "downloads" }, el("h2", { id: "downloads" }, "To take away"), el("ul", { class: "downloads" }, items.map(([name, words]) => el("li", {}, el("a", { href: links[name], download: "" }, words)))));
+  return section("downloads", "Downloads", downloadList(items.map(([name, text]) => downloadItem(links[name], text))));
 }

@@ -1,22 +1,25 @@
-// The classes of a job: how well each is told, from the whole representation and from the kept concepts.
+// Page of a job's classes: accuracy from the whole representation and from the kept concepts.
 
-import { byId, el, fill, table } from "./dom.js";
-import { read } from "./explanations.js";
-import { notYet, readJob } from "./job_heading.js";
-import { share } from "./words.js";
+import { byId, el, loadInto, table } from "./dom.js";
+import { getFromWorker } from "./explanation_requests.js";
+import { formatPercent } from "./formatting.js";
+import { loadJob, unfinishedNotice } from "./job_heading.js";
 
-await fill(byId("classes"), "Reading the classes …", async () => {
-  const { job } = await readJob();
-  const waiting = notYet(job);
-  if (waiting) return waiting;
-  const { data } = await read(`/v1/jobs/${job.id}/classes`);
+/** @import { ClassList } from "../types.d.ts" */
+
+await loadInto(byId("classes"), "Loading the classes …", async () => {
+  const job = await loadJob();
+  const notice = unfinishedNotice(job);
+  if (notice) return notice;
+  /** @type {ClassList} */
+  const { data } = await getFromWorker(`/v1/jobs/${job.id}/classes`);
   return table(
     "Accuracy by class",
     [
       ["Class", (row) => el("a", { href: `/jobs/${job.id}/classes/${encodeURIComponent(row.class)}` }, row.class)],
       ["Test images", (row) => row.test_images, "number"],
-      ["Whole representation", (row) => share(row.accuracy.representation), "number"],
-      ["Kept concepts", (row) => share(row.accuracy.interpretation), "number"],
+      ["Whole representation", (row) => formatPercent(row.accuracy.representation), "number"],
+      ["Kept concepts", (row) => formatPercent(row.accuracy.interpretation), "number"],
     ],
     data,
   );

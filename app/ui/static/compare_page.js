@@ -1,146 +1,191 @@
-// Several jobs side by side: choose them, see their curves together, their scores against accuracy, and a table.
+// Page that compares up to 12 score jobs: curves, IIS against accuracy, a table of scores.
 
-import { all, get } from "./api.js";
-import { colour, draw, escapeLabel, look } from "./charts.js";
-import { curveChoices, drawCurves } from "./curves.js";
-import { byId, el, empty, fill, problemView, say, table } from "./dom.js";
-import { datasetName, modelName } from "./names.js";
-import { counted, halfWidth, interval, libraryWords, missing, number, share, signed, when } from "./words.js";
+import { get, getAll } from "./api.js";
+import { colour, draw, seriesStyle } from "./charts.js";
+import { curvePlot } from "./curves.js";
+import { announce, byId, el, emptyState, errorNotice, loadInto, section, table } from "./dom.js";
+import { escapeLabel } from "./escaping.js";
+import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
+import { describeLibrary } from "./job_formatting.js";
+import { datasetName, distinctTitles, modelName } from "./resource_names.js";
 
-const MOST_LISTED = 200;
-const MOST_CHOSEN = 12;
+/** @import { Curves, CurvePoint, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
 
-const chosen = new Set(new URLSearchParams(location.search).getAll("job"));
-const comparison = byId("comparison");
-const known = new Map();
+/** @typedef {{job: ScoreJob, dataset: string, title: string}} NamedJob */
+/** @typedef {NamedJob & {report: Report, points: CurvePoint[]}} ScoredJob */
 
-await fill(byId("choice"), "Reading your finished jobs …", async () => {
-  const jobs = await all("/v1/jobs?state=succeeded&kind=score&limit=100", MOST_LISTED);
-  if (!jobs.length) return empty("Nothing to compare yet", "Jobs that have finished can be put side by side here.");
-  await Promise.all(jobs.map(name));
-  for (const id of chosen) if (!known.has(id)) chosen.delete(id);
-  return el("fieldset", { class: "chooser" }, el("legend", {}, "Finished jobs, newest first"), jobs.map(choice));
+const MAX_LISTED = 200;
+const MAX_SELECTED = 12;
+
+const selected = new Set(new URLSearchParams(location.search).getAll("job"));
+/** @type {Map<string, NamedJob>} */
+const jobsById = new Map();
+
+await loadInto(byId("choice"), "Loading finished jobs …", async () => {
+  /** @type {ScoreJob[]} */
+  const jobs = await getAll("/v1/jobs?state=succeeded&kind=score&limit=100", MAX_LISTED);
+  if (!jobs.length) return emptyState("No finished jobs", "Finished score jobs can be compared here.");
+  const named = await Promise.all(jobs.map(withNames));
+  for (const item of named) jobsById.set(item.job.id, item);
+  for (const id of selected) if (!jobsById.has(id)) selected.delete(id);
+  return el("fieldset", { class: "chooser" }, el("legend", {}, "Finished jobs, newest first"), named.map(checkbox));
 });
-if (known.size) await compare();
+if (jobsById.size) await compare();
 
-async function name(job) {
+/**
+ * @param {ScoreJob} job
+ * @returns {Promise<NamedJob>}
+ */
+async function withNames(job) {
   const [model, dataset] = await Promise.all([modelName(job), datasetName(job)]);
-  known.set(job.id, { job, model, dataset, title: `${model}, ${libraryWords(job.library)}` });
+  return { job, dataset, title: `${model}, ${describeLibrary(job.library)}` };
 }
 
-function choice(job) {
-  const { title, dataset } = known.get(job.id);
+/** @param {NamedJob} item */
+function checkbox({ job, title, dataset }) {
   const box = el("input", { type: "checkbox", id: `choose-${job.id}` });
-  box.checked = chosen.has(job.id);
+  box.checked = selected.has(job.id);
   box.addEventListener("change", () => {
-    if (box.checked && chosen.size >= MOST_CHOSEN) {
+    if (box.checked && selected.size >= MAX_SELECTED) {
       box.checked = false;
-      say(`Twelve jobs are chosen already; take one away first.`);
+      announce(`At most ${MAX_SELECTED} jobs can be compared; clear one first.`);
       return;
     }
-    if (box.checked) chosen.add(job.id);
-    else chosen.delete(job.id);
-    const query = [...chosen].map((id) => `job=${id}`).join("&");
+    if (box.checked) selected.add(job.id);
+    else selected.delete(job.id);
+    const query = [...selected].map((id) => `job=${id}`).join("&");
     history.replaceState(null, "", query ? `?${query}` : location.pathname);
     compare();
   });
-  return el("label", { class: "check", for: box.id }, box, title, " ", el("span", { class: "help" }, `${dataset}, ${when(job.created_at)}`));
+  const details = el("span", { class: "help" }, `${dataset}, ${formatTime(job.created_at)}`);
+  return el("label", { class: "check", for: box.id }, box, title, " ", details);
 }
 
 function compare() {
-  return fill(comparison, "Reading the chosen results …", async () => {
-    if (!chosen.size) return el("p", { class: "help" }, "Tick two or more jobs.");
-    const read = await Promise.all(
-      [...chosen].map(async (id) => {
-        const { job } = known.get(id);
-        const [result, curves] = await Promise.all([get(job.links.result), get(job.links.curves)]);
-        return { ...known.get(id), report: result.report, points: curves.data.find((curve) => curve.name === "library")?.points ?? [] };
-      }),
-    );
-    const titles = told(read);
-    say(`${counted(read.length, "job")} compared.`);
-    return [caution(read), curvesOf(read, titles), scatterOf(read, titles), tableOf(read, titles)].filter(Boolean);
+  return loadInto(byId("comparison"), "Loading results …", async () => {
+    const items = [...selected].flatMap((id) => jobsById.get(id) ?? []);
+    if (!items.length) return el("p", { class: "help" }, "Select two or more jobs.");
+    const scored = await Promise.all(items.map(withResults));
+    const titles = distinctTitles(scored);
+    announce(`${formatCount(scored.length, "job")} compared.`);
+    return [differencesNotice(scored), curvesSection(scored, titles), scatterSection(scored, titles), scoresSection(scored, titles)];
   });
 }
 
-// Titles that tell the jobs apart: the data set where there is more than one, a number where all else is equal.
-function told(read) {
-  const several = new Set(read.map((one) => one.dataset)).size > 1;
-  const titles = read.map((one) => (several ? `${one.title}, ${one.dataset}` : one.title));
-  return titles.map((title, index) => (titles.indexOf(title) !== titles.lastIndexOf(title) ? `${title} (${titles.slice(0, index + 1).filter((other) => other === title).length})` : title));
+/**
+ * @param {NamedJob} item
+ * @returns {Promise<ScoredJob>}
+ */
+async function withResults(item) {
+  const { links } = item.job;
+  const [result, curves] = await Promise.all([
+    /** @type {Promise<ScoreResult>} */ (get(links.result)),
+    /** @type {Promise<Curves>} */ (get(links.curves)),
+  ]);
+  return { ...item, report: result.report, points: curves.data.find((curve) => curve.name === "library")?.points ?? [] };
 }
 
-function caution(read) {
-  const differ = [
-    ["data set", (one) => one.job.dataset],
-    ["kind of library", (one) => one.job.library.kind ?? one.job.library.id],
-    ["number of concepts", (one) => one.report.library?.concept_count ?? one.job.library.concept_count],
-    ["protocol", (one) => one.job.protocol],
-  ].filter(([, of]) => new Set(read.map(of)).size > 1);
-  if (!differ.length) return null;
-  const what = differ.map(([words]) => words).join(", ");
-  return el("p", { class: "notice caution" }, `These jobs differ in ${what}. IIS depends on all of these, so read differences between them with care.`);
+/** @param {ScoredJob[]} jobs */
+function differencesNotice(jobs) {
+  /** @type {[string, (item: ScoredJob) => unknown][]} */
+  const settings = [
+    ["data set", (item) => item.job.dataset],
+    ["kind of library", (item) => item.job.library.kind ?? item.job.library.id],
+    ["number of concepts", (item) => item.report.library?.concept_count ?? item.job.library.concept_count],
+    ["protocol", (item) => item.job.protocol],
+  ];
+  const different = settings.filter(([, valueOf]) => new Set(jobs.map(valueOf)).size > 1).map(([name]) => name);
+  if (!different.length) return null;
+  return el("p", { class: "notice warning" }, `These jobs differ in ${different.join(", ")}. IIS depends on these settings; compare the scores with care.`);
 }
 
-function plotted(id, heading, help, summary, drawing, ...above) {
-  const plot = el("div", { class: "plot", role: "img", "aria-label": summary });
+/**
+ * @param {ScoredJob[]} jobs
+ * @param {string[]} titles
+ */
+function curvesSection(jobs, titles) {
+  const series = jobs.map(({ points }, index) => ({ name: titles[index], points }));
+  const summary = `ARR curves of ${titles.join("; ")}. The table below lists their scores.`;
+  const help = el("p", { class: "help" }, "One line and marker per job; shaded: 95 % intervals.");
+  return section("curves", "Curves", help, curvePlot(series, summary));
+}
+
+/**
+ * @param {ScoredJob[]} jobs
+ * @param {string[]} titles
+ */
+function scatterSection(jobs, titles) {
+  const points = jobs.map(({ report }, index) => ({ report, title: titles[index], index })).filter(({ report }) => !isMissing(report.iis));
+  const descriptions = points.map(({ report, title }) => `${title} ${formatNumber(report.iis)} at ${formatPercent(report.accuracy_representation)}`);
+  const plot = el("div", { class: "plot", role: "img", "aria-label": `IIS against accuracy: ${descriptions.join("; ")}.` });
   const problem = el("div");
-  const run = (choices) => drawing(plot, choices).catch((error) => problem.replaceChildren(problemView(error)));
-  requestAnimationFrame(() => run({ axis: "sparsity", corrected: false }));
-  return el("section", { "aria-labelledby": id }, el("h2", { id }, heading), el("p", { class: "help" }, help), above.map((make) => make(run)), plot, problem);
+  const makePlot = () => ({
+    traces: points.map(({ report, title, index }) => scatterTrace(report, title, index)),
+    layout: { xaxis: { title: "Accuracy of the representation" }, yaxis: { title: "IIS" }, hovermode: "closest" },
+  });
+  requestAnimationFrame(() => draw(plot, makePlot).catch((error) => problem.replaceChildren(errorNotice(error))));
+  return section("scatter", "IIS against accuracy", el("p", { class: "help" }, "Error bars: 95 % intervals."), plot, problem);
 }
 
-function curvesOf(read, titles) {
-  const series = read.map((one, index) => ({ name: titles[index], points: one.points }));
-  return plotted("curves", "Curves", "Each job has its own line and marker; the shades are 95 % intervals.", `ARR curves of ${titles.join("; ")}. The table below has their scores.`, (plot, choices) => drawCurves(plot, series, choices), curveChoices);
-}
-
-function scatterOf(read, titles) {
-  const scored = read.map((one, index) => ({ ...one, index })).filter((one) => !missing(one.report.iis));
-  const drawing = (plot) =>
-    draw(plot, () => ({
-      traces: scored.map(({ report, index }) => trace(report, titles[index], index)),
-      layout: { xaxis: { title: "Accuracy of the representation" }, yaxis: { title: "IIS" }, hovermode: "closest" },
-    }));
-  return plotted("scatter", "Interpretability against accuracy", "Bars are 95 % intervals of both.", `IIS over accuracy: ${scored.map(({ report, index }) => `${titles[index]} ${number(report.iis)} at ${share(report.accuracy_representation)}`).join("; ")}.`, drawing);
-}
-
-function trace(report, title, index) {
-  const { colour: own, symbol } = look(index);
-  const bars = (value, low, high) => ({ type: "data", symmetric: false, array: [missing(high) ? 0 : high - value], arrayminus: [missing(low) ? 0 : value - low], color: own, thickness: 1.5, width: 5 });
-  const accuracy = report.accuracy_representation;
+/**
+ * @param {Report} report
+ * @param {string} title
+ * @param {number} index
+ */
+function scatterTrace(report, title, index) {
+  const { colour: shade, symbol } = seriesStyle(index);
+  const { accuracy_representation: accuracy, iis } = report;
+  /**
+   * @param {number | null} value
+   * @param {number | null | undefined} low
+   * @param {number | null | undefined} high
+   */
+  const errorBars = (value, low, high) => ({
+    type: "data",
+    symmetric: false,
+    array: [isMissing(value) || isMissing(high) ? 0 : high - value],
+    arrayminus: [isMissing(value) || isMissing(low) ? 0 : value - low],
+    color: shade,
+    thickness: 1.5,
+    width: 5,
+  });
+  const tooltip = [
+    escapeLabel(title),
+    `IIS ${formatNumber(iis)} (${formatInterval(report.iis_low, report.iis_high)})`,
+    `accuracy ${formatPercent(accuracy)}`,
+  ];
   return {
     x: [accuracy],
-    y: [report.iis],
+    y: [iis],
     name: escapeLabel(title),
     mode: "markers",
-    marker: { color: own, symbol, size: 11, line: { color: colour("paper"), width: 1 } },
-    error_x: bars(accuracy, report.accuracy_representation_low, report.accuracy_representation_high),
-    error_y: bars(report.iis, report.iis_low, report.iis_high),
-    text: [[escapeLabel(title), `IIS ${number(report.iis)} (${interval(report.iis_low, report.iis_high)})`, `accuracy ${share(accuracy)}`].join("<br>")],
+    marker: { color: shade, symbol, size: 11, line: { color: colour("background"), width: 1 } },
+    error_x: errorBars(accuracy, report.accuracy_representation_low, report.accuracy_representation_high),
+    error_y: errorBars(iis, report.iis_low, report.iis_high),
+    text: [tooltip.join("<br>")],
     hovertemplate: "%{text}<extra></extra>",
   };
 }
 
-function tableOf(read, titles) {
-  const rows = read.map((one, index) => ({ ...one, title: titles[index] }));
-  return el(
-    "section",
-    { "aria-labelledby": "numbers" },
-    el("h2", { id: "numbers" }, "Numbers"),
-    table(
-      "Scores of the chosen jobs",
-      [
-        ["Job", (row) => el("a", { href: `/jobs/${row.job.id}` }, row.title)],
-        ["Data set", (row) => row.dataset],
-        ["Accuracy", (row) => share(row.report.accuracy_representation), "number"],
-        ["IIS", (row) => `${number(row.report.iis)} ${halfWidth(row.report.iis_low, row.report.iis_high)}`, "number"],
-        ["Random", (row) => number(row.report.iis_random_mean), "number"],
-        ["Gain", (row) => signed(row.report.concept_gain), "number"],
-        ["Its interval", (row) => interval(row.report.concept_gain_low, row.report.concept_gain_high), "number"],
-        ["IIS over log k", (row) => number(row.report.iis_log), "number"],
-      ],
-      rows,
-    ),
+/**
+ * @param {ScoredJob[]} jobs
+ * @param {string[]} titles
+ */
+function scoresSection(jobs, titles) {
+  const rows = jobs.map((item, index) => ({ ...item, title: titles[index] }));
+  const scores = table(
+    "Scores of the selected jobs",
+    [
+      ["Job", (row) => el("a", { href: `/jobs/${row.job.id}` }, row.title)],
+      ["Data set", (row) => row.dataset],
+      ["Accuracy", (row) => formatPercent(row.report.accuracy_representation), "number"],
+      ["IIS", (row) => `${formatNumber(row.report.iis)} ${formatHalfWidth(row.report.iis_low, row.report.iis_high)}`, "number"],
+      ["Random", (row) => formatNumber(row.report.iis_random_mean), "number"],
+      ["Gain", (row) => formatSigned(row.report.concept_gain), "number"],
+      ["Gain, 95 % interval", (row) => formatInterval(row.report.concept_gain_low, row.report.concept_gain_high), "number"],
+      ["IIS over log k", (row) => formatNumber(row.report.iis_log), "number"],
+    ],
+    rows,
   );
+  return section("scores", "Scores", scores);
 }

@@ -1,82 +1,86 @@
-// ARR curves: which points a reader's choices leave, the plot of them, and the same as a table.
+// ARR curves: the plot with its options, and the same points as a table.
 
-import { banded, draw, escapeLabel, look } from "./charts.js";
-import { el, table } from "./dom.js";
-import { counted, interval, missing, number } from "./words.js";
+import { bandedLine, draw, seriesStyle } from "./charts.js";
+import { bySparsity, plottablePoints, pointTooltip } from "./curve_points.js";
+import { el, errorNotice, table } from "./dom.js";
+import { formatInterval, formatNumber } from "./formatting.js";
 
-export const AXES = { sparsity: "by share of concepts zeroed", kept: "by number kept, logarithmic" };
+/** @import { Column, CurveOptions, CurvePoint, CurveSeries } from "../types.d.ts" */
 
-// The points that can stand on the chosen axis with the chosen measure, by rising sparsity; none kept has no logarithm.
-export function shownPoints(points, { axis, corrected }) {
-  return points
-    .filter((point) => (axis === "sparsity" || point.kept > 0) && !(corrected && missing(point.arr_chance_corrected)))
-    .toSorted((one, other) => one.sparsity - other.sparsity);
-}
+const AXES = { sparsity: "sparsity (share of concepts zeroed)", kept: "concepts kept (log scale)" };
 
-export function hoverText(name, point, corrected) {
-  const value = corrected ? `${number(point.arr_chance_corrected)} of what is above chance` : `ARR ${number(point.arr)} (${interval(point.arr_low, point.arr_high)})`;
-  const kept = `${counted(point.kept, "concept")} kept, sparsity ${number(point.sparsity, 2)}`;
-  return [escapeLabel(name), kept, value, `accuracy ${number(point.accuracy)} (${interval(point.accuracy_low, point.accuracy_high)})`].join("<br>");
-}
-
-// series: [{name, points, style?}]; the choices are {axis, corrected}.
-export function drawCurves(node, series, choices) {
-  const measure = choices.corrected ? (point) => point.arr_chance_corrected : (point) => point.arr;
-  const bounds = choices.corrected ? {} : { low: (point) => point.arr_low, high: (point) => point.arr_high };
-  const x = choices.axis === "kept" ? (point) => point.kept : (point) => point.sparsity;
+/**
+ * @param {HTMLElement} node
+ * @param {CurveSeries[]} series
+ * @param {CurveOptions} options
+ */
+function drawCurves(node, series, options) {
+  /** @param {CurvePoint} point */
+  const y = (point) => (options.corrected ? point.arr_chance_corrected : point.arr);
+  /** @param {CurvePoint} point */
+  const x = (point) => (options.axis === "kept" ? point.kept : point.sparsity);
+  /** @type {{low?: (point: CurvePoint) => number, high?: (point: CurvePoint) => number}} */
+  const bounds = options.corrected ? {} : { low: (point) => point.arr_low, high: (point) => point.arr_high };
+  const xaxis =
+    options.axis === "kept"
+      ? { title: "Concepts kept", type: "log", dtick: "D2" }
+      : { title: "Sparsity (share of concepts zeroed)", range: [-0.02, 1.02], dtick: 0.2 };
+  const yaxis = { title: options.corrected ? "ARR, chance-corrected" : "Accuracy retained (ARR)", rangemode: "tozero" };
   return draw(node, () => ({
-    traces: series.flatMap(({ name, points, style }, index) =>
-      banded(
-        name,
-        shownPoints(points, choices),
-        { x, y: measure, ...bounds, hover: (point) => hoverText(name, point, choices.corrected) },
-        typeof style === "function" ? style() : look(index),
-      ),
-    ),
-    layout: {
-      xaxis:
-        choices.axis === "kept"
-          ? { title: "Concepts kept", type: "log", dtick: "D2" }
-          : { title: "Sparsity: share of concepts zeroed", range: [-0.02, 1.02], dtick: 0.2 },
-      yaxis: { title: choices.corrected ? "Accuracy above chance retained" : "Accuracy retained (ARR)", rangemode: "tozero" },
-      hovermode: "closest",
-    },
+    traces: series.flatMap(({ name, points, style }, index) => {
+      const accessors = { x, y, ...bounds, tooltip: (/** @type {CurvePoint} */ point) => pointTooltip(name, point, options.corrected) };
+      return bandedLine(name, plottablePoints(points, options), accessors, style ? style() : seriesStyle(index));
+    }),
+    layout: { xaxis, yaxis, hovermode: "closest" },
   }));
 }
 
-export function curveTable(caption, series) {
-  const rows = series.flatMap(({ name, points }) => points.toSorted((one, other) => one.sparsity - other.sparsity).map((point) => ({ name, ...point })));
-  return el(
-    "details",
-    {},
-    el("summary", {}, "The same as a table"),
-    table(
-      caption,
-      [
-        ["Curve", (row) => row.name],
-        ["Sparsity", (row) => number(row.sparsity, 2), "number"],
-        ["Kept", (row) => row.kept, "number"],
-        ["ARR", (row) => number(row.arr), "number"],
-        ["95 % interval", (row) => interval(row.arr_low, row.arr_high), "number"],
-        ["Chance corrected", (row) => number(row.arr_chance_corrected), "number"],
-        ["Accuracy", (row) => number(row.accuracy), "number"],
-      ],
-      rows,
-    ),
-  );
-}
-
-// The two choices above a plot; `changed` gets {axis, corrected}.
-export function curveChoices(changed) {
-  const choices = { axis: "sparsity", corrected: false };
-  const axis = el("select", { id: "curve-axis" }, Object.entries(AXES).map(([value, words]) => el("option", { value }, words)));
+/**
+ * A plot of curves below the controls for its axis and measure.
+ * @param {CurveSeries[]} series
+ * @param {string} summary text alternative
+ */
+export function curvePlot(series, summary) {
+  const plot = el("div", { class: "plot", role: "img", "aria-label": summary });
+  const problem = el("div");
+  /** @type {CurveOptions} */
+  const options = { axis: "sparsity", corrected: false };
+  const redraw = () => drawCurves(plot, series, { ...options }).catch((error) => problem.replaceChildren(errorNotice(error)));
+  const axis = el("select", { id: "curve-axis" }, Object.entries(AXES).map(([value, label]) => el("option", { value }, label)));
   const corrected = el("input", { type: "checkbox", id: "curve-corrected" });
-  axis.addEventListener("change", () => changed({ ...Object.assign(choices, { axis: axis.value }) }));
-  corrected.addEventListener("change", () => changed({ ...Object.assign(choices, { corrected: corrected.checked }) }));
-  return el(
+  axis.addEventListener("change", () => {
+    options.axis = axis.value === "kept" ? "kept" : "sparsity";
+    redraw();
+  });
+  corrected.addEventListener("change", () => {
+    options.corrected = corrected.checked;
+    redraw();
+  });
+  requestAnimationFrame(redraw);
+  const controls = el(
     "div",
     { class: "choices" },
-    el("label", { for: "curve-axis" }, "Drawn ", axis),
-    el("label", { class: "check", for: "curve-corrected" }, corrected, " corrected for chance (no interval)"),
+    el("label", { for: "curve-axis" }, "X axis ", axis),
+    el("label", { class: "check", for: "curve-corrected" }, corrected, " chance-corrected (no interval)"),
   );
+  return [controls, plot, problem];
+}
+
+/**
+ * @param {string} caption
+ * @param {CurveSeries[]} series
+ */
+export function curveTable(caption, series) {
+  const rows = series.flatMap(({ name, points }) => bySparsity(points).map((point) => ({ name, ...point })));
+  /** @type {Column<CurvePoint & {name: string}>[]} */
+  const columns = [
+    ["Curve", (row) => row.name],
+    ["Sparsity", (row) => formatNumber(row.sparsity, 2), "number"],
+    ["Kept", (row) => row.kept, "number"],
+    ["ARR", (row) => formatNumber(row.arr), "number"],
+    ["95 % interval", (row) => formatInterval(row.arr_low, row.arr_high), "number"],
+    ["Chance-corrected", (row) => formatNumber(row.arr_chance_corrected), "number"],
+    ["Accuracy", (row) => formatNumber(row.accuracy), "number"],
+  ];
+  return el("details", {}, el("summary", {}, "Show as table"), table(caption, columns, rows));
 }

@@ -1,14 +1,12 @@
-// The API's own pages: Swagger UI, which comes with the service, over its OpenAPI document.
-
-const { SwaggerUIBundle } = globalThis;
+// API reference: Swagger UI for the service's OpenAPI document.
 
 SwaggerUIBundle({
   url: "/v1/openapi.json",
   dom_id: "#operations",
   deepLinking: true,
-  validatorUrl: null, // would send the document to another site
-  requestInterceptor: (request) => {
-    request.headers["X-IIS-Page"] = "1"; // what is tried here may rest on the page's cookie
+  validatorUrl: null, // the default sends the document to another site
+  requestInterceptor: (/** @type {{headers: Record<string, string>}} */ request) => {
+    request.headers["X-IIS-Page"] = "1"; // lets requests from this page use the cookie
     return request;
   },
 });

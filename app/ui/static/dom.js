@@ -1,114 +1,250 @@
-// Builds what a page shows. Whatever the API says goes in as text, never as markup, and steers nothing around it.
+// Elements of the pages: construction, loading and error states, tables, announcements. All text is inserted as text, never as markup.
 
-const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+import { asPageError } from "./errors.js";
+import { escapeInvisible } from "./escaping.js";
+
+/** @import { Child, Column } from "../types.d.ts" */
+
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u;
+const PERMANENT_STATUSES = [404, 409, 422]; // a repeated request has the same outcome
 
-// Names come from strangers: what no one would see, or what turns the direction of writing, is written out as its number.
-export function legible(text) {
-  return text.replace(UNSEEN, (character) => `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
-}
-
-function written(child) {
-  if (typeof child !== "string") return child;
-  const text = legible(child);
+/**
+ * Text with invisible characters escaped; right-to-left text is isolated from its surroundings.
+ * @param {string} content
+ * @returns {string | HTMLElement}
+ */
+function textNode(content) {
+  const text = escapeInvisible(content);
   if (!RIGHT_TO_LEFT.test(text)) return text;
   const isolated = document.createElement("bdi");
   isolated.append(text);
   return isolated;
 }
 
+/**
+ * @param {readonly Child[]} children
+ * @returns {(string | Node)[]}
+ */
+function flatten(children) {
+  return children.flatMap((child) => {
+    if (child === null || child === undefined || child === false) return [];
+    if (child instanceof Node) return [child];
+    if (typeof child === "object") return flatten(child);
+    return [textNode(String(child))];
+  });
+}
+
+/**
+ * An HTML element. Attributes that start with "on" are event listeners; null, undefined and false leave an attribute out.
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Record<string, unknown>} [attributes]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Name]}
+ */
 export function el(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else made.setAttribute(key, value === true ? "" : String(value));
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), /** @type {EventListener} */ (value));
+    else node.setAttribute(key, value === true ? "" : String(value));
   }
-  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map(written));
-  return made;
+  node.append(...flatten(children));
+  return node;
 }
 
-export function svg(name, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  made.append(...children.map((child) => (typeof child === "string" ? legible(child) : child)));
-  return made;
+/**
+ * An SVG element.
+ * @template {keyof SVGElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Record<string, string | number>} [attributes]
+ * @returns {SVGElementTagNameMap[Name]}
+ */
+export function svg(name, attributes = {}) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
+  return node;
 }
 
-export const byId = (id) => document.getElementById(id);
-
-export function loading(sentence) {
-  return el("p", { class: "loading", role: "status" }, sentence);
+/**
+ * The element with this id; throws where the page has none.
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const node = document.getElementById(id);
+  if (!node) throw new Error(`The page has no element #${id}.`);
+  return node;
 }
 
-export function empty(heading, ...sentences) {
-  return el("div", { class: "empty" }, el("h2", {}, heading), sentences.map((sentence) => el("p", {}, sentence)));
+/** @param {string} id */
+export const inputById = (id) => /** @type {HTMLInputElement} */ (byId(id));
+
+/** @param {string} id */
+export const selectById = (id) => /** @type {HTMLSelectElement} */ (byId(id));
+
+/** @param {string} id */
+export const buttonById = (id) => /** @type {HTMLButtonElement} */ (byId(id));
+
+/**
+ * @param {string} heading
+ * @param {...string} sentences
+ */
+export function emptyState(heading, ...sentences) {
+  return el("div", { class: "empty-state" }, el("h2", {}, heading), sentences.map((sentence) => el("p", {}, sentence)));
 }
 
-export function problemView(error, again) {
-  const request = error.requestId ? el("p", { class: "help" }, `Request ${error.requestId}`) : null;
-  const button = again ? el("button", { type: "button", onclick: again }, "Try again") : null;
-  return el("div", { class: "notice problem", role: "alert" }, el("p", {}, error.message), request, button);
+/**
+ * An error message with its request id and, where `retry` is given, a button.
+ * @param {unknown} error
+ * @param {(() => unknown) | null} [retry]
+ */
+export function errorNotice(error, retry) {
+  const { message, requestId } = asPageError(error);
+  const request = requestId ? el("p", { class: "help" }, `Request ${requestId}`) : null;
+  const button = retry ? el("button", { type: "button", onclick: retry }, "Try again") : null;
+  return el("div", { class: "notice error", role: "alert" }, el("p", {}, message), request, button);
 }
 
-const FINAL = [404, 409, 422]; // asking again gives the same answer
+/**
+ * @param {unknown} error
+ * @param {() => unknown} retry
+ */
+function loadingError(error, retry) {
+  return errorNotice(error, PERMANENT_STATUSES.includes(asPageError(error).status) ? null : retry);
+}
 
-const latest = new WeakMap(); // by region, what it was asked to show last: an answer that comes late does not take its place
+/** @type {WeakMap<HTMLElement, () => unknown>} */
+const latestLoads = new WeakMap(); // by region; the result of an earlier load is discarded
 
-// Show that something is being read, then what was read, or why it could not be.
-export async function fill(region, sentence, work) {
-  const again = () => fill(region, sentence, work);
-  latest.set(region, again);
+/**
+ * Show a loading message in a region, then the loaded content or the error.
+ * @param {HTMLElement} region
+ * @param {string} message
+ * @param {() => Child | Promise<Child>} load
+ */
+export async function loadInto(region, message, load) {
+  const retry = () => loadInto(region, message, load);
+  latestLoads.set(region, retry);
   region.setAttribute("aria-busy", "true");
-  region.replaceChildren(loading(sentence));
+  region.replaceChildren(el("p", { class: "loading", role: "status" }, message));
   let nodes;
   try {
-    nodes = [await work()].flat();
+    nodes = flatten([await load()]);
   } catch (error) {
-    nodes = [problemView(error, FINAL.includes(error.status) ? null : again)];
+    nodes = [loadingError(error, retry)];
   }
-  if (latest.get(region) !== again) return;
+  if (latestLoads.get(region) !== retry) return;
   region.replaceChildren(...nodes);
   region.removeAttribute("aria-busy");
 }
 
-// Show the same anew, once it is read; until then, and where it cannot be read, what was there stays, and the reader where they were.
-export async function renew(region, sentence, work) {
-  if (!region.childElementCount || region.hasAttribute("aria-busy")) return fill(region, sentence, work);
-  const again = () => renew(region, sentence, work);
-  latest.set(region, again);
-  const change = await work().then(
-    (nodes) => () => region.replaceChildren(...[nodes].flat()),
+/**
+ * Load a region again; keep the previous content until then, and on an error. Focus and scroll positions are preserved.
+ * @param {HTMLElement} region
+ * @param {string} message
+ * @param {() => Promise<Child>} load
+ * @returns {Promise<void>}
+ */
+export async function reloadInto(region, message, load) {
+  if (!region.childElementCount || region.hasAttribute("aria-busy")) return loadInto(region, message, load);
+  const retry = () => reloadInto(region, message, load);
+  latestLoads.set(region, retry);
+  const update = await load().then(
+    (nodes) => () => region.replaceChildren(...flatten([nodes])),
     (error) => () => {
       region.querySelector(":scope > [role=alert]")?.remove();
-      region.prepend(problemView(error, FINAL.includes(error.status) ? null : again));
+      region.prepend(loadingError(error, retry));
     },
   );
-  if (latest.get(region) === again) keepPlace(region, change);
+  if (latestLoads.get(region) === retry) preserveFocusAndScroll(region, update);
 }
 
-// The element that has the focus is found again among the new ones by where it leads, what it is called, or what it says.
-function keepPlace(region, change) {
+/**
+ * The focused element is identified among the new ones by its link, accessible name or text.
+ * @param {HTMLElement} region
+ * @param {() => void} update
+ */
+function preserveFocusAndScroll(region, update) {
   const frames = () => [...region.querySelectorAll(".table-frame")];
-  const scrolled = new Map(frames().map((frame) => [frame.getAttribute("aria-label"), frame.scrollLeft]));
-  const told = (node) => `${node.tagName} ${node.getAttribute("href") ?? node.getAttribute("aria-label") ?? node.textContent}`;
-  const held = region.contains(document.activeElement) ? told(document.activeElement) : null;
-  change();
-  for (const frame of frames()) frame.scrollLeft = scrolled.get(frame.getAttribute("aria-label")) ?? 0;
-  if (held) [...region.querySelectorAll("a, button, [tabindex]")].find((node) => told(node) === held)?.focus({ preventScroll: true });
+  const positions = new Map(frames().map((frame) => [frame.getAttribute("aria-label"), frame.scrollLeft]));
+  /** @param {Element} node */
+  const identity = (node) => `${node.tagName} ${node.getAttribute("href") ?? node.getAttribute("aria-label") ?? node.textContent}`;
+  const focused = document.activeElement && region.contains(document.activeElement) ? identity(document.activeElement) : null;
+  update();
+  for (const frame of frames()) frame.scrollLeft = positions.get(frame.getAttribute("aria-label")) ?? 0;
+  if (!focused) return;
+  /** @type {NodeListOf<HTMLElement>} */
+  const candidates = region.querySelectorAll("a, button, [tabindex]");
+  [...candidates].find((node) => identity(node) === focused)?.focus({ preventScroll: true });
 }
 
-// columns: [heading, row => cell, "number"?]
+/**
+ * A table row; the first cell is its heading.
+ * @param {Child[]} cells
+ * @param {(string | undefined)[]} classes
+ */
+export function tableRow(cells, classes) {
+  return el("tr", {}, cells.map((cell, index) => el(index ? "td" : "th", { class: classes[index], scope: index ? null : "row" }, cell)));
+}
+
+/**
+ * A table in a frame that scrolls horizontally.
+ * @param {string} caption
+ * @param {HTMLElement[]} headings
+ * @param {HTMLElement} body
+ */
+export function tableFrame(caption, headings, body) {
+  const head = el("thead", {}, el("tr", {}, headings));
+  const content = el("table", {}, el("caption", { class: "visually-hidden" }, caption), head, body);
+  return el("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": caption }, content);
+}
+
+/**
+ * @template Row
+ * @param {string} caption
+ * @param {Column<Row>[]} columns
+ * @param {readonly Row[]} rows
+ */
 export function table(caption, columns, rows) {
-  const head = columns.map(([heading, , kind]) => el("th", { scope: "col", class: kind }, heading));
-  const body = rows.map((row) =>
-    el("tr", {}, columns.map(([, cell, kind], index) => el(index ? "td" : "th", { class: kind, scope: index ? null : "row" }, cell(row)))),
-  );
-  const whole = el("table", {}, el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
-  return el("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": caption }, whole);
+  const headings = columns.map(([heading, , kind]) => el("th", { scope: "col", class: kind }, heading));
+  const classes = columns.map(([, , kind]) => kind);
+  const body = el("tbody", {}, rows.map((row) => tableRow(columns.map(([, cell]) => cell(row)), classes)));
+  return tableFrame(caption, headings, body);
 }
 
-export function say(sentence) {
-  const region = byId("announcements");
+/**
+ * A section with its heading.
+ * @param {string} id
+ * @param {string} heading
+ * @param {...Child} children
+ */
+export function section(id, heading, ...children) {
+  return el("section", { "aria-labelledby": id }, el("h2", { id }, heading), children);
+}
+
+/**
+ * A list of download links.
+ * @param {...Child} items
+ */
+export function downloadList(...items) {
+  return el("ul", { class: "downloads" }, items);
+}
+
+/**
+ * @param {string} href
+ * @param {string} text
+ * @param {string} [filename]
+ */
+export function downloadItem(href, text, filename = "") {
+  return el("li", {}, el("a", { href, download: filename }, text));
+}
+
+/**
+ * Announce a sentence to screen readers.
+ * @param {string} sentence
+ */
+export function announce(sentence) {
+  const region = document.getElementById("announcements");
   if (region && region.textContent !== sentence) region.textContent = sentence;
 }

@@ -1,28 +1,51 @@
-// Refusals of the API at the fields they are about: a field says in data-param which one it is, as `model.preprocessing.mean`.
+// Validation errors beside the form fields that they concern. A field has its parameter in data-param, as model.preprocessing.mean.
 
-import { byId, el, problemView } from "./dom.js";
+import { byId, el, errorNotice } from "./dom.js";
+import { PageError, asPageError } from "./errors.js";
 
-export class Refused extends Error {
-  // entries: [{param, message}]
-  constructor(message, entries) {
+/** @import { FieldError } from "../types.d.ts" */
+
+/** Errors of one or more form fields. */
+export class FormProblem extends PageError {
+  /**
+   * @param {string} message
+   * @param {FieldError[]} errors
+   */
+  constructor(message, errors) {
     super(message);
-    this.entries = entries;
+    this.errors = errors;
   }
 }
 
-// What the API said about a request whose fields are named `prefix.…` on this page.
-export function refused(prefix, error) {
-  const entries = (error.errors?.length ? error.errors : [{ param: "", message: error.message }]).map(({ param, message }) => ({
-    param: param && param !== "body" ? `${prefix}.${param}` : prefix,
-    message,
+/**
+ * A failed request as a FormProblem, for a form whose fields of this request have the parameters `prefix.…`.
+ * @param {string} prefix
+ * @param {{message: string, errors?: FieldError[], requestId?: string | null}} error
+ * @returns {FormProblem}
+ */
+export function toFormProblem(prefix, { message, errors, requestId = null }) {
+  const fields = (errors?.length ? errors : [{ param: "", message }]).map((field) => ({
+    param: field.param && field.param !== "body" ? `${prefix}.${field.param}` : prefix,
+    message: field.message,
   }));
-  const made = new Refused(error.message, entries);
-  made.requestId = error.requestId;
-  return made;
+  const problem = new FormProblem(message, fields);
+  problem.requestId = requestId;
+  return problem;
 }
 
+/**
+ * A parameter and all that enclose it: a.b.0 gives a.b.0, a.b and a.
+ * @param {string} param
+ * @returns {string[]}
+ */
+export function enclosingParams(param) {
+  const parts = param ? param.split(".") : [];
+  return parts.map((_, index) => parts.slice(0, parts.length - index).join("."));
+}
+
+/** @param {HTMLFormElement} form */
 export function clearProblems(form) {
-  for (const said of form.querySelectorAll(".field-problem.said")) said.remove();
+  for (const message of form.querySelectorAll(".field-problem.from-api")) message.remove();
   for (const field of form.querySelectorAll("[aria-invalid]")) {
     field.removeAttribute("aria-invalid");
     field.removeAttribute("aria-describedby");
@@ -30,38 +53,49 @@ export function clearProblems(form) {
   byId("problem").replaceChildren();
 }
 
-// The field itself, else the nearest that encloses it: model.preprocessing.mean.0 is shown at model.preprocessing.mean.
-function fieldOf(form, param) {
-  for (let name = param; name; name = name.includes(".") ? name.slice(0, name.lastIndexOf(".")) : "") {
-    const found = form.querySelector(`[data-param="${CSS.escape(name)}"]`);
-    if (found && !found.closest("[hidden]")) return found;
+/**
+ * The visible field of a parameter, or of the nearest parameter that encloses it.
+ * @param {HTMLFormElement} form
+ * @param {string} param
+ */
+function findField(form, param) {
+  for (const name of enclosingParams(param)) {
+    const field = form.querySelector(`[data-param="${CSS.escape(name)}"]`);
+    if (field && !field.closest("[hidden]")) return field;
   }
   return null;
 }
 
-export function showProblems(form, error) {
-  const homeless = [];
+/**
+ * Show each error at its field; errors without a visible field are shown above the button.
+ * @param {HTMLFormElement} form
+ * @param {unknown} problem
+ */
+export function showProblems(form, problem) {
+  const error = asPageError(problem);
+  const general = [];
+  /** @type {HTMLElement | null} */
   let first = null;
-  for (const { param, message } of error.entries ?? [{ param: "", message: error.message }]) {
-    const field = fieldOf(form, param);
-    if (!field) {
-      homeless.push(message);
+  for (const { param, message } of error instanceof FormProblem ? error.errors : [{ param: "", message: error.message }]) {
+    const field = findField(form, param);
+    const input = field?.matches("input, select, textarea") ? field : field?.querySelector("input");
+    if (!field || !(input instanceof HTMLElement)) {
+      general.push(message);
       continue;
     }
-    const input = field.matches("input, select, textarea") ? field : field.querySelector("input");
     const id = `problem-${input.id}`;
     field.closest("details")?.setAttribute("open", "");
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", id);
-    field.after(el("p", { class: "field-problem said", id, role: "alert" }, message));
+    field.after(el("p", { class: "field-problem from-api", id, role: "alert" }, message));
     first ??= input;
   }
-  if (homeless.length) {
-    const shown = new Error(homeless.join(" "));
-    shown.requestId = error.requestId;
-    byId("problem").replaceChildren(problemView(shown));
+  if (general.length) {
+    const combined = new PageError(general.join(" "));
+    combined.requestId = error.requestId;
+    byId("problem").replaceChildren(errorNotice(combined));
     first ??= byId("problem");
   }
-  first?.focus?.();
+  first?.focus();
   first?.scrollIntoView({ block: "center" });
 }

@@ -1,64 +1,67 @@
-// A place to drop a file on, or to choose one: it starts to travel at once and says how far it is.
+// File field of a form: file input and drop area. The upload starts as soon as a file is chosen.
 
-import { el, say } from "./dom.js";
-import { sendFile } from "./uploading.js";
-import { bytes } from "./words.js";
+import { announce, el } from "./dom.js";
+import { asPageError, isAbort } from "./errors.js";
+import { acceptDrops } from "./file_drop.js";
+import { formatBytes } from "./formatting.js";
+import { uploadFile } from "./uploading.js";
 
-const DOING = { hashing: "Reading", sending: "Sending", joining: "Being checked by the service" };
+/** @import { Upload, UploadProgress } from "../types.d.ts" */
+
+const PHASES = { hashing: "Hashing", sending: "Uploading", joining: "Verifying" };
 
 export class FileField {
-  // node: a .drop element with an <input type=file> and a .drop-state paragraph inside
-  constructor(node) {
-    this.node = node;
-    this.input = node.querySelector("input[type=file]");
-    this.state = node.querySelector(".drop-state");
-    this.upload = null; // a promise of the upload once a file was chosen
-    this.input.addEventListener("change", () => this.input.files.length && this.take(this.input.files[0]));
-    for (const type of ["dragenter", "dragover"]) {
-      node.addEventListener(type, (event) => {
-        event.preventDefault();
-        node.classList.add("over");
-      });
-    }
-    node.addEventListener("dragleave", () => node.classList.remove("over"));
-    node.addEventListener("drop", (event) => {
-      event.preventDefault();
-      node.classList.remove("over");
-      if (event.dataTransfer.files.length) this.take(event.dataTransfer.files[0]);
+  /** @param {HTMLInputElement} input inside a .file-drop element with a .upload-state element */
+  constructor(input) {
+    const area = /** @type {HTMLElement} */ (input.closest(".file-drop"));
+    this.input = input;
+    this.state = /** @type {HTMLElement} */ (area.querySelector(".upload-state"));
+    /** @type {File | null} */
+    this.file = null;
+    /** @type {Promise<Upload> | null} */
+    this.upload = null;
+    /** @type {AbortController | null} */
+    this.controller = null;
+    input.addEventListener("change", () => {
+      const file = input.files?.[0];
+      if (file) this.start(file);
     });
+    acceptDrops(area, (file) => this.start(file));
   }
 
-  take(file) {
-    this.stop?.abort();
-    this.stop = new AbortController();
+  /** @param {File} file */
+  start(file) {
+    this.controller?.abort();
+    this.controller = new AbortController();
     this.file = file;
     const bar = el("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
-    const words = el("span", {}, "");
-    const cancel = el("button", { type: "button", class: "quiet", onclick: () => this.forget() }, "Remove");
-    this.state.replaceChildren(el("strong", {}, file.name), ` (${bytes(file.size)}) `, words, cancel, bar);
-    const onProgress = ({ doing, done, total }) => {
+    const status = el("span");
+    const remove = el("button", { type: "button", class: "subtle", onclick: () => this.clear() }, "Remove");
+    this.state.replaceChildren(el("strong", {}, file.name), ` (${formatBytes(file.size)}) `, status, remove, bar);
+    /** @param {UploadProgress} progress */
+    const onProgress = ({ phase, done, total }) => {
       bar.max = total;
       bar.value = done;
-      words.textContent = doing === "sending" ? `${DOING.sending}: ${bytes(done)} of ${bytes(total)}` : `${DOING[doing]} …`;
+      status.textContent = phase === "sending" ? `${PHASES.sending}: ${formatBytes(done)} of ${formatBytes(total)}` : `${PHASES[phase]} …`;
     };
-    this.upload = sendFile(file, { onProgress, signal: this.stop.signal });
+    this.upload = uploadFile(file, { onProgress, signal: this.controller.signal });
     this.upload.then(
       () => {
-        words.textContent = "is here. ";
+        status.textContent = "uploaded. ";
         bar.remove();
-        say(`${file.name} was uploaded.`);
+        announce(`${file.name} was uploaded.`);
       },
       (error) => {
-        if (error.name === "AbortError") return;
-        bar.remove();
-        const again = el("button", { type: "button", onclick: () => this.take(file) }, "Go on");
-        this.state.replaceChildren(el("strong", {}, file.name), " ", el("span", { class: "field-problem", role: "alert" }, error.message), " ", again, cancel);
+        if (isAbort(error)) return;
+        const message = el("span", { class: "field-problem", role: "alert" }, asPageError(error).message);
+        const resume = el("button", { type: "button", onclick: () => this.start(file) }, "Resume");
+        this.state.replaceChildren(el("strong", {}, file.name), " ", message, " ", resume, remove);
       },
     );
   }
 
-  forget() {
-    this.stop?.abort();
+  clear() {
+    this.controller?.abort();
     this.upload = null;
     this.file = null;
     this.input.value = "";

@@ -1,166 +1,214 @@
-// One image read through concepts: what was kept, what spoke for and against, where it is, and what would change the answer.
+// Page of one explained image: predictions, concept contributions, heat maps, interventions, counterfactual, faithfulness.
 
-import { bar, largestOf } from "./bars.js";
-import { conceptName, crops } from "./crops.js";
-import { byId, el, fill, problemView, say } from "./dom.js";
-import { agreementSentence, correctnessSentence, counterfactualSentence, explanationPath, logitSentence, nodeWords, read } from "./explanations.js";
+import { bar, maxMagnitude } from "./bars.js";
+import { ContributionItems } from "./contribution_items.js";
+import { announce, byId, downloadItem, downloadList, el, errorNotice, loadInto, section } from "./dom.js";
+import { asPageError } from "./errors.js";
+import { describeAgreement, describeCorrectness, describeCounterfactual, describeLogit, describeNode } from "./explanation_formatting.js";
+import { explanationPath, getFromWorker } from "./explanation_requests.js";
 import { faithfulnessSection } from "./faithfulness.js";
+import { formatPercent, formatSigned } from "./formatting.js";
+import { ImageFigure } from "./image_figure.js";
 import { Interventions } from "./interventions.js";
-import { addressParts, readJob } from "./job_heading.js";
-import { Picture } from "./picture.js";
-import { number, share, signed } from "./words.js";
+import { loadJob, pathParts } from "./job_heading.js";
 
-const [jobId, , image] = addressParts();
+/** @import { Contribution, ExplainedImage, Explanation, Page, Prediction } from "../types.d.ts" */
+
+/** @typedef {{kept?: string | number, contrast?: string, top: number}} Options */
+
+const MAX_LISTED = 100;
+const MORE_LISTED = 24;
+const [jobId, , imageId] = pathParts();
 const body = byId("explanation");
 const query = new URLSearchParams(location.search);
-const choices = { kept: query.get("kept") ?? undefined, contrast: query.get("contrast") ?? undefined, top: 8 };
-const MOST_LISTED = 100;
-let shown = null; // the concept whose heat map lies over the image
-let asked = 0; // changes so far: an answer to an earlier one than the last says what nobody asks any more
+/** @type {Options} */
+const options = { kept: query.get("kept") ?? undefined, contrast: query.get("contrast") ?? undefined, top: 8 };
+/** @type {number | null} */
+let selectedConcept = null;
+let updates = 0; // number of updates so far; the response to an earlier one is discarded
 
-await fill(body, "Reading the image through its concepts …", async () => {
-  await readJob();
-  return view(await explanationNow());
+await loadInto(body, "Loading the explanation …", async () => {
+  await loadJob();
+  return view(await loadExplanation());
 });
 
-// The explanation under the choices as they are; the address says the same.
-async function explanationNow() {
-  const kept = new URLSearchParams(Object.entries({ kept: choices.kept, contrast: choices.contrast }).filter(([, value]) => value));
-  history.replaceState(null, "", `${location.pathname}${kept.size ? `?${kept}` : ""}`);
-  const { contrast } = choices;
+/**
+ * The explanation with the current options, which are also written to the page's address.
+ * @returns {Promise<Explanation>}
+ */
+async function loadExplanation() {
+  const { kept, contrast } = options;
+  const address = new URLSearchParams();
+  if (kept) address.set("kept", String(kept));
+  if (contrast) address.set("contrast", contrast);
+  history.replaceState(null, "", `${location.pathname}${address.size ? `?${address}` : ""}`);
   try {
-    return await read(explanationPath(jobId, image, choices));
+    return await getFromWorker(explanationPath(jobId, imageId, options));
   } catch (error) {
-    // With other concepts kept, what was set against the prediction may be the prediction itself.
-    if (error.code !== "contrast_predicted" || choices.contrast !== contrast) throw error;
-    choices.contrast = undefined;
-    return explanationNow();
+    // With other concepts kept, the contrast class may become the predicted class.
+    if (asPageError(error).code !== "contrast_predicted" || options.contrast !== contrast) throw error;
+    options.contrast = undefined;
+    return loadExplanation();
   }
 }
 
-async function change(changed) {
-  Object.assign(choices, changed);
-  const turn = ++asked;
-  const focused = document.activeElement?.id;
+/** @param {Partial<Options>} changes */
+async function update(changes) {
+  Object.assign(options, changes);
+  const number = ++updates;
+  const focusedId = document.activeElement?.id;
   try {
     body.setAttribute("aria-busy", "true");
-    const explanation = await explanationNow();
-    if (turn !== asked) return;
+    const explanation = await loadExplanation();
+    if (number !== updates) return;
     body.replaceChildren(...view(explanation));
-    say(`${agreementSentence(explanation)} ${nodeWords(explanation, explanation.concept_count)}.`);
-    if (focused) byId(focused)?.focus();
+    announce(`${describeAgreement(explanation)} ${describeNode(explanation, explanation.concept_count)}.`);
+    if (focusedId) document.getElementById(focusedId)?.focus();
   } catch (error) {
-    if (turn === asked) body.prepend(problemView(error));
+    if (number === updates) body.prepend(errorNotice(error));
   } finally {
-    if (turn === asked) body.removeAttribute("aria-busy");
+    if (number === updates) body.removeAttribute("aria-busy");
   }
 }
 
+/** @param {Explanation} explanation */
 function view(explanation) {
-  const picture = new Picture(explanation);
+  const figure = new ImageFigure(explanation);
   const interventions = new Interventions(explanation);
-  const side = el("div", { class: "reading" }, predictions(explanation), controls(explanation));
   return [
     heading(explanation),
-    el("div", { class: "viewer" }, picture.node, side),
-    contributions(explanation, picture, interventions),
+    el("div", { class: "viewer" }, figure.node, el("div", {}, predictions(explanation), controls(explanation))),
+    contributions(explanation, figure, interventions),
     interventions.node,
-    el("section", { "aria-labelledby": "counterfactual" }, el("h2", { id: "counterfactual" }, "What would change the answer"), el("p", {}, counterfactualSentence(explanation))),
+    section("counterfactual", "Counterfactual", el("p", {}, describeCounterfactual(explanation))),
     faithfulnessSection(explanation),
     downloads(explanation),
   ];
 }
 
-function heading({ image: seen, kept }) {
-  const next = el("button", { type: "button", id: "next-wrong" }, "Next wrong prediction");
-  const told = el("span", { role: "status" });
+/** @param {Explanation} explanation */
+function heading({ image, kept }) {
+  const next = el("button", { type: "button", id: "next-wrong" }, "Next misclassified image");
+  const status = el("span", { role: "status" });
   next.addEventListener("click", async () => {
     try {
-      const after = seen.index === null ? "" : `&after=${seen.index}`;
-      const page = await read(`/v1/jobs/${jobId}/explanations?wrong=true&limit=1&kept=${kept}${after}`);
+      const after = image.index === null ? "" : `&after=${image.index}`;
+      /** @type {Page<ExplainedImage>} */
+      const page = await getFromWorker(`/v1/jobs/${jobId}/explanations?wrong=true&limit=1&kept=${kept}${after}`);
       if (page.data.length) location.assign(`/jobs/${jobId}/images/${page.data[0].index}?kept=${kept}`);
-      else told.textContent = "There is no further wrong prediction among the test images.";
+      else status.textContent = "No further test image is misclassified.";
     } catch (error) {
-      told.textContent = error.message;
+      status.textContent = asPageError(error).message;
     }
   });
-  const name = seen.name || (seen.index === null ? "Your image" : `Test image ${seen.index}`);
-  return el("div", { class: "page-head" }, el("h2", {}, name), el("p", {}, told, " ", next));
+  const name = image.name || (image.index === null ? "Your image" : `Test image ${image.index}`);
+  return el("div", { class: "page-head" }, el("h2", {}, name), el("p", {}, status, " ", next));
 }
 
+/** @param {Explanation} explanation */
 function predictions(explanation) {
-  const column = (heading, { top }) => el("div", {}, el("h3", {}, heading), el("ol", { class: "ranking" }, top.map((one) => el("li", {}, el("span", { class: "ranked" }, one.class), bar(one.probability, 1, "plain"), el("span", { class: "number" }, share(one.probability))))));
+  /**
+   * @param {string} title
+   * @param {Prediction} prediction
+   */
+  const column = (title, { top }) => {
+    const items = top.map(({ class: name, probability }) => {
+      const value = el("span", { class: "number" }, formatPercent(probability));
+      return el("li", {}, el("span", { class: "class-name" }, name), bar(probability, 1, "neutral"), value);
+    });
+    return el("div", {}, el("h3", {}, title), el("ol", { class: "ranking" }, items));
+  };
+  const summary = [describeAgreement(explanation), " ", describeCorrectness(explanation)];
   return el(
     "section",
     { "aria-label": "Predictions" },
-    el("p", { class: explanation.agree ? "verdict" : "verdict disagree" }, agreementSentence(explanation), " ", correctnessSentence(explanation)),
-    el("div", { class: "columns" }, column("Whole representation", explanation.representation), column("Kept concepts", explanation.interpretation)),
+    el("p", { class: explanation.agree ? "prediction-summary" : "prediction-summary disagree" }, summary),
+    el(
+      "div",
+      { class: "columns" },
+      column("Whole representation", explanation.representation),
+      column("Kept concepts", explanation.interpretation),
+    ),
   );
 }
 
+/** @param {Explanation} explanation */
 function controls(explanation) {
-  const nodes = explanation.nodes.toSorted((one, other) => other.kept - one.kept);
-  const at = Math.max(0, nodes.findIndex((node) => node.kept === explanation.kept));
-  const slider = el("input", { type: "range", id: "kept", min: 0, max: nodes.length - 1, value: at, "aria-valuetext": nodeWords(nodes[at], explanation.concept_count) });
-  const words = el("output", { for: "kept" }, nodeWords(nodes[at], explanation.concept_count));
+  const { concept_count: count, explained } = explanation;
+  const nodes = explanation.nodes.toSorted((first, second) => second.kept - first.kept);
+  const position = Math.max(0, nodes.findIndex((node) => node.kept === explanation.kept));
+  const description = describeNode(nodes[position], count);
+  const slider = el("input", { type: "range", id: "kept", min: 0, max: nodes.length - 1, value: position, "aria-valuetext": description });
+  const output = el("output", { for: "kept" }, description);
   slider.addEventListener("input", () => {
-    words.textContent = nodeWords(nodes[slider.value], explanation.concept_count);
-    slider.setAttribute("aria-valuetext", words.textContent);
+    output.textContent = describeNode(nodes[Number(slider.value)], count);
+    slider.setAttribute("aria-valuetext", output.textContent);
   });
-  slider.addEventListener("change", () => change({ kept: nodes[slider.value].kept }));
-  const others = explanation.class_names.filter((name) => name !== explanation.explained.class);
-  const contrast = el("select", { id: "contrast" }, el("option", { value: "" }, "all other classes"), others.map((name) => el("option", { value: name }, name)));
+  slider.addEventListener("change", () => update({ kept: nodes[Number(slider.value)].kept }));
+  const others = explanation.class_names.filter((name) => name !== explained.class);
+  const all = el("option", { value: "" }, "all other classes");
+  const contrast = el("select", { id: "contrast" }, all, others.map((name) => el("option", { value: name }, name)));
   contrast.value = explanation.contrast?.class ?? "";
-  contrast.addEventListener("change", () => change({ contrast: contrast.value || undefined }));
-  return el("section", { class: "controls", "aria-label": "How it is read" }, el("label", { for: "kept" }, "Fewer concepts to the right"), slider, words, el("label", { for: "contrast" }, `Why ${explanation.explained.class} rather than `, contrast));
-}
-
-function contributions(explanation, picture, interventions) {
-  const every = [...explanation.supporting, ...explanation.opposing];
-  const largest = largestOf(every.map((one) => one.contribution));
-  const buttons = [];
-  const row = (contribution) => {
-    const choose = el("button", { type: "button", class: "concept-choice", "aria-pressed": String(shown === contribution.concept) }, conceptName(contribution));
-    choose.addEventListener("click", () => {
-      shown = contribution.concept;
-      for (const one of buttons) one.setAttribute("aria-pressed", String(one === choose));
-      picture.show(contribution);
-    });
-    choose.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      buttons[buttons.indexOf(choose) + step]?.focus();
-    });
-    buttons.push(choose);
-    const about = el("a", { href: `/jobs/${jobId}/concepts/${contribution.concept}`, class: "help", "aria-label": `More about ${conceptName(contribution)}` }, "more");
-    return el(
-      "li",
-      {},
-      el("div", { class: "contribution" }, choose, bar(contribution.contribution, largest), el("span", { class: "number" }, signed(contribution.contribution, 2))),
-      el("div", { class: "evidence" }, crops(contribution.exemplars, null, 4), el("span", { class: "help" }, `activation ${number(contribution.activation, 2)} `, about)),
-      interventions.control(contribution),
-    );
-  };
-  const list = (id, heading, items, nothing) => el("div", {}, el("h3", { id }, heading), items.length ? el("ol", { class: "contributions", "aria-labelledby": id }, items.map(row)) : el("p", { class: "help" }, nothing));
-  const supporting = list("supporting", `Speaks for ${explanation.explained.class}`, explanation.supporting, "Nothing speaks for it.");
-  const opposing = list("opposing", "Speaks against it", explanation.opposing, "Nothing speaks against it.");
-  const standing = every.find((one) => one.concept === shown);
-  if (standing) picture.show(standing);
-  const more = el("button", { type: "button", id: "more-concepts" }, "Show more concepts");
-  more.addEventListener("click", () => change({ top: Math.min(MOST_LISTED, choices.top + 24) }));
-  const rest = Math.abs(explanation.remainder) > 1e-9 ? `Concepts not listed add ${signed(explanation.remainder, 2)}.` : "";
+  contrast.addEventListener("change", () => update({ contrast: contrast.value || undefined }));
   return el(
     "section",
-    { "aria-labelledby": "contributions" },
-    el("h2", { id: "contributions" }, "Which concepts carried it"),
-    el("p", { class: "help" }, logitSentence(explanation), " ", rest),
-    el("div", { class: "columns wide" }, supporting, opposing),
-    explanation.remaining > 0 && choices.top < MOST_LISTED ? more : null,
+    { class: "controls", "aria-label": "Explanation options" },
+    el("label", { for: "kept" }, "Concepts kept (fewer to the right)"),
+    slider,
+    output,
+    el("label", { for: "contrast" }, `Contrast ${explained.class} with `, contrast),
   );
 }
 
+/**
+ * @param {Explanation} explanation
+ * @param {ImageFigure} figure
+ * @param {Interventions} interventions
+ */
+function contributions(explanation, figure, interventions) {
+  const { supporting, opposing, explained } = explanation;
+  const all = [...supporting, ...opposing];
+  const largest = maxMagnitude(all.map(({ contribution }) => contribution));
+  const items = new ContributionItems(`/jobs/${jobId}/concepts`, largest, selectedConcept, (contribution) => {
+    selectedConcept = contribution.concept;
+    figure.show(contribution);
+  });
+  /**
+   * @param {string} id
+   * @param {string} title
+   * @param {Contribution[]} concepts
+   */
+  const list = (id, title, concepts) => {
+    const content = concepts.length
+      ? el("ol", { class: "contributions", "aria-labelledby": id }, concepts.map((concept) => items.item(concept, interventions.control(concept))))
+      : el("p", { class: "help" }, "None.");
+    return el("div", {}, el("h3", { id }, title), content);
+  };
+  const selected = all.find(({ concept }) => concept === selectedConcept);
+  if (selected) figure.show(selected);
+  const more = el("button", { type: "button", id: "more-concepts" }, "Show more concepts");
+  more.addEventListener("click", () => update({ top: Math.min(MAX_LISTED, options.top + MORE_LISTED) }));
+  const rest = Math.abs(explanation.remainder) > 1e-9 ? `Concepts not listed contribute ${formatSigned(explanation.remainder, 2)}.` : "";
+  return section(
+    "contributions",
+    "Concept contributions",
+    el("p", { class: "help" }, describeLogit(explanation), " ", rest),
+    el(
+      "div",
+      { class: "columns wide" },
+      list("supporting", `Supporting ${explained.class}`, supporting),
+      list("opposing", `Opposing ${explained.class}`, opposing),
+    ),
+    explanation.remaining > 0 && options.top < MAX_LISTED ? more : null,
+  );
+}
+
+/** @param {Explanation} explanation */
 function downloads({ links }) {
-  const items = [["sheet_png", "One sheet for a paper, PNG"], ["sheet_svg", "One sheet for a paper, SVG"], ["self", "The explanation, JSON"]];
-  return el("section", { "aria-labelledby": "downloads" }, el("h2", { id: "downloads" }, "To take away"), el("ul", { class: "downloads" }, items.filter(([name]) => links[name]).map(([name, words]) => el("li", {}, el("a", { href: links[name], download: "" }, words)))));
+  const items = [
+    ["sheet_png", "Summary figure, PNG"],
+    ["sheet_svg", "Summary figure, SVG"],
+    ["self", "Explanation, JSON"],
+  ].filter(([name]) => links[name]);
+  return section("downloads", "Downloads", downloadList(items.map(([name, text]) => downloadItem(links[name], text))));
 }

@@ -1,74 +1,84 @@
-// The test images of a job as they were read, with filters; and a place to drop an image of one's own.
+// Page of a job's test images with their predictions and filters; explanation of the user's own image.
 
-import { byId, el, empty, fill, problemView, say } from "./dom.js";
-import { read, send } from "./explanations.js";
-import { notYet, readJob } from "./job_heading.js";
-import { share } from "./words.js";
+import { announce, buttonById, byId, el, emptyState, errorNotice, inputById, loadInto, selectById } from "./dom.js";
+import { asPageError } from "./errors.js";
+import { getFromWorker, postToWorker } from "./explanation_requests.js";
+import { acceptDrops } from "./file_drop.js";
+import { formatPercent } from "./formatting.js";
+import { loadJob, unfinishedNotice } from "./job_heading.js";
+
+/** @import { ClassList, ExplainedImage, Explanation, Page } from "../types.d.ts" */
 
 const PAGE_IMAGES = 24;
+const FILTERS = ["outcome", "class", "predicted"];
+const jobId = location.pathname.split("/")[2];
 const list = byId("images");
-const more = byId("more");
+const more = buttonById("more");
 const filters = byId("filters");
-const own = byId("own");
-let job = null;
+const ownImage = byId("own-image");
+/** @type {string | null} */
 let next = null;
 
-await fill(list, "Reading the test images …", async () => {
-  ({ job } = await readJob());
-  const waiting = notYet(job);
-  if (waiting) return waiting;
-  const shown = await images();
+await loadInto(list, "Loading the test images …", async () => {
+  const job = await loadJob();
+  const notice = unfinishedNotice(job);
+  if (notice) return notice;
+  const images = await loadImages();
   filters.hidden = false;
-  own.hidden = job.model === null; // ready features are not made of images that could be posted
-  offerClasses();
-  return shown;
+  ownImage.hidden = job.model === null; // precomputed features: no model to run on an image
+  addClassFilters();
+  return images;
 });
 
-function address() {
-  const query = new URLSearchParams({ limit: PAGE_IMAGES });
-  if (byId("outcome").value) query.set(byId("outcome").value, "true");
-  for (const name of ["class", "predicted"]) if (byId(name).value) query.set(name, byId(name).value);
-  return `/v1/jobs/${job.id}/explanations?${query}`;
+function firstPage() {
+  const query = new URLSearchParams({ limit: String(PAGE_IMAGES) });
+  const outcome = selectById("outcome").value;
+  if (outcome) query.set(outcome, "true");
+  for (const name of ["class", "predicted"]) if (selectById(name).value) query.set(name, selectById(name).value);
+  return `/v1/jobs/${jobId}/explanations?${query}`;
 }
 
-async function images() {
-  const page = await read(address());
-  if (!page.data.length) return empty("No such images", "None of the test images is like that.");
-  return el("ol", { class: "images", id: "image-list" }, take(page));
+async function loadImages() {
+  /** @type {Page<ExplainedImage>} */
+  const page = await getFromWorker(firstPage());
+  if (!page.data.length) return emptyState("No matching images", "No test image matches the filters.");
+  return el("ol", { class: "images", id: "image-list" }, pageCards(page));
 }
 
-function take(page) {
+/** @param {Page<ExplainedImage>} page */
+function pageCards(page) {
   next = page.links.next ?? null;
   more.hidden = next === null;
   return page.data.map(card);
 }
 
-// Ready features have no pictures.
-function picture(address, words, name) {
-  return address ? el("img", { src: address, alt: `${words}, ${name ?? ""}`, loading: "lazy" }) : words;
-}
-
+/** @param {ExplainedImage} image */
 function card({ index, name, label, representation, interpretation, links }) {
+  const title = `Test image ${index}`;
+  const picture = links.image ? el("img", { src: links.image, alt: `${title}, ${name ?? ""}`, loading: "lazy" }) : title;
   const wrong = label !== null && interpretation.class !== label;
+  const outcome = label === null ? "" : wrong ? `✕ wrong; true class ${label}` : "● correct";
   const disagree = representation.class !== interpretation.class;
   return el(
     "li",
     { class: "card" },
-    el("a", { href: `/jobs/${job.id}/images/${index}` }, picture(links.image, `Test image ${index}`, name)),
-    el("p", {}, el("strong", {}, interpretation.class), ` ${share(interpretation.probability)}`),
-    el("p", { class: "help" }, label === null ? "" : wrong ? `✕ wrong, it is ${label}` : "● right"),
-    disagree ? el("p", { class: "help" }, `≠ whole: ${representation.class}`) : null,
+    el("a", { href: `/jobs/${jobId}/images/${index}` }, picture),
+    el("p", {}, el("strong", {}, interpretation.class), ` ${formatPercent(interpretation.probability)}`),
+    el("p", { class: "help" }, outcome),
+    disagree ? el("p", { class: "help" }, `≠ representation: ${representation.class}`) : null,
   );
 }
 
-async function offerClasses() {
-  const { data } = await read(`/v1/jobs/${job.id}/classes`).catch(() => ({ data: [] }));
-  for (const id of ["class", "predicted"]) byId(id).append(...data.map((one) => el("option", { value: one.class }, one.class)));
-  const wished = new URLSearchParams(location.search);
+/** Add the classes to the filters, then apply the filters of the page's address. */
+async function addClassFilters() {
+  /** @type {Promise<ClassList>} */
+  const request = getFromWorker(`/v1/jobs/${jobId}/classes`);
+  const classes = await request.then(({ data }) => data, () => []);
+  for (const id of ["class", "predicted"]) selectById(id).append(...classes.map((item) => el("option", { value: item.class }, item.class)));
   let changed = false;
-  for (const [id, value] of wished) {
-    if (!byId(id)?.matches("select")) continue;
-    byId(id).value = value;
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    if (!FILTERS.includes(name)) continue;
+    selectById(name).value = value;
     changed = true;
   }
   if (changed) refresh();
@@ -76,49 +86,45 @@ async function offerClasses() {
 
 function refresh() {
   more.hidden = true;
-  return fill(list, "Reading the test images …", images);
+  return loadInto(list, "Loading the test images …", loadImages);
 }
 
 filters.addEventListener("change", refresh);
 filters.addEventListener("submit", (event) => event.preventDefault());
 more.addEventListener("click", async () => {
+  if (next === null) return;
   more.disabled = true;
   try {
-    const cards = take(await read(next));
+    const cards = pageCards(await getFromWorker(next));
     byId("image-list").append(...cards);
-    cards[0]?.querySelector("a").focus();
+    cards[0]?.querySelector("a")?.focus();
   } catch (error) {
-    list.append(problemView(error));
+    list.append(errorNotice(error));
   } finally {
     more.disabled = false;
   }
 });
 
-async function explain(file) {
-  const state = byId("own-state");
-  state.replaceChildren(`${file.name} is being read …`);
+/** @param {File} file */
+async function explainFile(file) {
+  const state = byId("own-image-state");
+  state.replaceChildren(`Explaining ${file.name} …`);
   const form = new FormData();
   form.append("file", file);
   try {
-    const explanation = await send(`/v1/jobs/${job.id}/explanations`, { body: form });
-    location.assign(`/jobs/${job.id}/images/${explanation.image.id}`);
+    /** @type {Explanation} */
+    const explanation = await postToWorker(`/v1/jobs/${jobId}/explanations`, { body: form });
+    location.assign(`/jobs/${jobId}/images/${explanation.image.id}`);
   } catch (error) {
-    state.replaceChildren(el("span", { class: "field-problem" }, error.message));
-    say(error.message);
+    const { message } = asPageError(error);
+    state.replaceChildren(el("span", { class: "field-problem" }, message));
+    announce(message);
   }
 }
 
-byId("own-file").addEventListener("change", ({ target }) => target.files.length && explain(target.files[0]));
-for (const type of ["dragenter", "dragover"]) {
-  own.addEventListener(type, (event) => {
-    event.preventDefault();
-    own.classList.add("over");
-  });
-}
-own.addEventListener("dragleave", () => own.classList.remove("over"));
-own.addEventListener("submit", (event) => event.preventDefault());
-own.addEventListener("drop", (event) => {
-  event.preventDefault();
-  own.classList.remove("over");
-  if (event.dataTransfer.files.length) explain(event.dataTransfer.files[0]);
+inputById("own-image-file").addEventListener("change", () => {
+  const file = inputById("own-image-file").files?.[0];
+  if (file) explainFile(file);
 });
+ownImage.addEventListener("submit", (event) => event.preventDefault());
+acceptDrops(ownImage, explainFile);

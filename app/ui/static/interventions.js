@@ -1,97 +1,124 @@
-// What if a concept were weaker, stronger or gone: a slider at each concept, and what the classes' probabilities become.
+// Interventions: controls that scale or set a concept's activation, and the predicted probabilities afterwards.
 
 import { bar } from "./bars.js";
-import { conceptName } from "./crops.js";
-import { el, problemView, say, table } from "./dom.js";
-import { interventionBody, isChange, send } from "./explanations.js";
-import { number, share, signed } from "./words.js";
+import { conceptName } from "./concept_names.js";
+import { announce, el, errorNotice, table } from "./dom.js";
+import { hasChanges, interventionRequest, postToWorker } from "./explanation_requests.js";
+import { formatNumber, formatPercent, formatSigned } from "./formatting.js";
+
+/** @import { Column, ConceptChange, Contribution, Explanation, InterventionResult } from "../types.d.ts" */
 
 const PAUSE_MILLISECONDS = 250;
-const MOST_SHOWN = 6;
-const STRONGEST = 3;
+const MAX_CLASSES = 6;
+const MAX_FACTOR = 3;
 
 export class Interventions {
+  /** @param {Explanation} explanation */
   constructor(explanation) {
     this.explanation = explanation;
+    /** @type {Map<number, ConceptChange>} */
     this.changes = new Map();
+    /** @type {(() => void)[]} */
     this.resets = [];
-    this.asked = 0;
-    this.outcome = el("div", { role: "status" }, el("p", { class: "help" }, "Move a slider under a concept: to the left it is suppressed, to the right boosted. Or set its activation."));
-    const reset = el("button", { type: "button", onclick: () => this.reset() }, "As it was");
-    this.node = el("section", { "aria-labelledby": "interventions", class: "interventions" }, el("h2", { id: "interventions" }, "What if"), this.outcome, reset);
+    this.requests = 0; // number of requests and resets; responses to earlier ones are discarded
+    /** @type {number | undefined} */
+    this.timer = undefined;
+    const help = "Move a concept's slider left to suppress it or right to boost it, or enter an activation.";
+    this.outcome = el("div", { role: "status" }, el("p", { class: "help" }, help));
+    const reset = el("button", { type: "button", onclick: () => this.reset() }, "Reset");
+    const heading = el("h2", { id: "interventions" }, "Interventions");
+    this.node = el("section", { "aria-labelledby": "interventions", class: "interventions" }, heading, this.outcome, reset);
   }
 
+  /**
+   * Slider and activation field of one concept.
+   * @param {Contribution} contribution
+   */
   control(contribution) {
     const { concept } = contribution;
     const name = conceptName(contribution);
-    const slider = el("input", { type: "range", min: 0, max: STRONGEST, step: 0.1, value: 1, "aria-label": `Strength of ${name}` });
-    const set = el("input", { inputmode: "decimal", size: 6, "aria-label": `Activation of ${name}`, placeholder: number(contribution.activation, 2) });
-    const words = el("output", {}, "as it is");
-    const tell = () => {
+    const slider = el("input", { type: "range", min: 0, max: MAX_FACTOR, step: 0.1, value: 1, "aria-label": `Strength of ${name}` });
+    const activation = el("input", {
+      inputmode: "decimal",
+      size: 6,
+      "aria-label": `Activation of ${name}`,
+      placeholder: formatNumber(contribution.activation, 2),
+    });
+    const state = el("output");
+    const showState = () => {
       const factor = Number(slider.value);
-      words.textContent = set.value ? "set" : factor === 1 ? "as it is" : factor === 0 ? "suppressed" : `× ${number(factor, 1)}`;
-      slider.setAttribute("aria-valuetext", words.textContent);
+      if (activation.value) state.textContent = "set";
+      else state.textContent = factor === 1 ? "unchanged" : factor === 0 ? "suppressed" : `× ${formatNumber(factor, 1)}`;
+      slider.setAttribute("aria-valuetext", state.textContent);
     };
     slider.addEventListener("input", () => {
-      set.value = "";
+      activation.value = "";
       this.changes.set(concept, { factor: Number(slider.value) });
-      tell();
-      this.soon();
+      showState();
+      this.schedule();
     });
-    set.addEventListener("change", () => {
-      const activation = Number(set.value.replace(",", ".").replace("−", "-"));
-      const valid = set.value !== "" && Number.isFinite(activation);
-      set.toggleAttribute("aria-invalid", set.value !== "" && !valid);
-      this.changes.set(concept, valid ? { activation } : { factor: Number(slider.value) });
-      tell();
-      this.soon();
+    activation.addEventListener("change", () => {
+      const value = Number(activation.value.replace(",", ".").replace("−", "-"));
+      const valid = activation.value !== "" && Number.isFinite(value);
+      activation.toggleAttribute("aria-invalid", activation.value !== "" && !valid);
+      this.changes.set(concept, valid ? { activation: value } : { factor: Number(slider.value) });
+      showState();
+      this.schedule();
     });
     this.resets.push(() => {
-      slider.value = 1;
-      set.value = "";
-      tell();
+      slider.value = "1";
+      activation.value = "";
+      showState();
     });
-    tell();
-    return el("div", { class: "what-if" }, slider, words, set);
+    showState();
+    return el("div", { class: "intervention-control" }, slider, state, activation);
   }
 
   reset() {
-    this.asked += 1; // an answer that is still on its way is to what no longer is
-    this.node.classList.remove("in-view");
+    this.requests += 1;
+    this.node.classList.remove("pinned");
     this.changes.clear();
-    for (const one of this.resets) one();
-    this.outcome.replaceChildren(el("p", { class: "help" }, "Everything is as it was."));
+    for (const resetControl of this.resets) resetControl();
+    this.outcome.replaceChildren(el("p", { class: "help" }, "All changes were reset."));
   }
 
-  soon() {
+  schedule() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.ask(), PAUSE_MILLISECONDS);
+    this.timer = setTimeout(() => this.send(), PAUSE_MILLISECONDS);
   }
 
-  async ask() {
-    const body = interventionBody(this.changes, this.explanation.kept);
-    if (!isChange(body)) return this.reset();
-    const asked = ++this.asked;
+  async send() {
+    const body = interventionRequest(this.changes, this.explanation.kept);
+    if (!hasChanges(body)) return this.reset();
+    const number = ++this.requests;
     try {
-      const answer = await send(this.explanation.links.interventions, { json: body });
-      if (asked === this.asked) this.show(answer);
+      /** @type {InterventionResult} */
+      const result = await postToWorker(this.explanation.links.interventions, { json: body });
+      if (number === this.requests) this.show(result);
     } catch (error) {
-      this.outcome.replaceChildren(problemView(error));
+      this.outcome.replaceChildren(errorNotice(error));
     }
   }
 
+  /** @param {InterventionResult} result */
   show({ before, after, changed, probabilities }) {
-    const sentence = changed ? `It would be ${after.class} (${share(after.probability)}) instead of ${before.class}.` : `It would still be ${after.class}, at ${share(after.probability)} instead of ${share(before.probability)}.`;
-    const rows = probabilities.toSorted((one, other) => Math.max(other.before, other.after) - Math.max(one.before, one.after)).slice(0, MOST_SHOWN);
+    const sentence = changed
+      ? `The prediction changes from ${before.class} to ${after.class} (${formatPercent(after.probability)}).`
+      : `The prediction stays ${after.class}: ${formatPercent(after.probability)} instead of ${formatPercent(before.probability)}.`;
+    const rows = probabilities
+      .toSorted((first, second) => Math.max(second.before, second.after) - Math.max(first.before, first.after))
+      .slice(0, MAX_CLASSES);
+    /** @type {Column<InterventionResult["probabilities"][number]>[]} */
     const columns = [
       ["Class", (row) => row.class],
-      ["Before", (row) => share(row.before), "number"],
-      ["After", (row) => share(row.after), "number"],
-      ["", (row) => bar(row.after, 1, "plain")],
-      ["Change", (row) => signed(100 * (row.after - row.before), 1), "number"],
+      ["Before", (row) => formatPercent(row.before), "number"],
+      ["After", (row) => formatPercent(row.after), "number"],
+      ["", (row) => bar(row.after, 1, "neutral")],
+      ["Change", (row) => formatSigned(100 * (row.after - row.before), 1), "number"],
     ];
-    this.node.classList.add("in-view"); // beside the sliders, wherever they are
-    this.outcome.replaceChildren(el("p", { class: changed ? "verdict disagree" : "verdict" }, sentence), table("Probabilities before and after", columns, rows));
-    say(sentence);
+    this.node.classList.add("pinned"); // stays visible beside the sliders
+    const summary = el("p", { class: changed ? "prediction-summary disagree" : "prediction-summary" }, sentence);
+    this.outcome.replaceChildren(summary, table("Probabilities before and after", columns, rows));
+    announce(sentence);
   }
 }

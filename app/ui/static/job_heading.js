@@ -1,9 +1,11 @@
-// What stands above every page about one job: which job it is, its state, and the ways to its other pages.
+// Heading of every page about one job: title, description, state, links to the job's other pages.
 
 import { get } from "./api.js";
 import { byId, el } from "./dom.js";
-import { datasetName, modelName } from "./names.js";
-import { jobWords, libraryWords, stateMark, stateWord } from "./words.js";
+import { describeJob, stateName, stateSymbol } from "./job_formatting.js";
+import { datasetName, modelName } from "./resource_names.js";
+
+/** @import { Job, JobState } from "../types.d.ts" */
 
 const PAGES = [
   ["", "Result"],
@@ -12,40 +14,59 @@ const PAGES = [
   ["/classes", "Classes"],
 ];
 
-// The job's id and what follows it in the address of this page: /jobs/job_1/concepts/7 gives ["job_1", "concepts", "7"].
-export function addressParts() {
+/** The parts of the page's path below /jobs: /jobs/job_1/concepts/7 gives job_1, concepts, 7. */
+export function pathParts() {
   const [, , ...parts] = location.pathname.split("/");
   return parts.map(decodeURIComponent);
 }
 
-export async function readJob() {
-  const [id, current] = addressParts();
+/** @returns {Promise<Job>} */
+export async function loadJob() {
+  const [id, currentPage] = pathParts();
+  /** @type {Job} */
   const job = await get(`/v1/jobs/${encodeURIComponent(id)}`);
   const [model, dataset] = await Promise.all([modelName(job), datasetName(job)]);
   byId("job-title").textContent = model;
-  byId("job-about").textContent = job.kind === "explain" ? jobWords(job) : job.kind === "finetune" ? `${jobWords(job)}, on ${dataset}` : `on ${dataset}, through ${libraryWords(job.library)}${job.protocol === "reference" ? ", reference protocol" : ""}`;
+  byId("job-about").textContent = jobSummary(job, dataset);
   document.title = `${model} · ${document.title}`;
   showState(job);
-  const here = current ? `/${current}` : "";
+  const current = currentPage ? `/${currentPage}` : "";
   const pages = job.kind === "score" ? PAGES : PAGES.slice(0, 1);
-  const links = pages.map(([path, words]) => el("a", { href: `/jobs/${job.id}${path}`, "aria-current": path === here ? "page" : null }, words));
+  const links = pages.map(([path, name]) => el("a", { href: `/jobs/${job.id}${path}`, "aria-current": path === current ? "page" : null }, name));
   byId("job-pages").replaceChildren(...links);
-  return { job, model, dataset };
+  return job;
 }
 
+/**
+ * @param {Job} job
+ * @param {string} dataset
+ */
+function jobSummary(job, dataset) {
+  if (job.kind === "explain") return describeJob(job);
+  if (job.kind === "finetune") return `${describeJob(job)}, on ${dataset}`;
+  return `${describeJob(job)} on ${dataset}${job.protocol === "reference" ? ", reference protocol" : ""}`;
+}
+
+/**
+ * State of a job: symbol and name.
+ * @param {JobState} state
+ */
+export const stateLabel = (state) => [el("span", { "aria-hidden": "true", class: "state-symbol" }, stateSymbol(state)), " ", stateName(state)];
+
+/** @param {Job} job */
 export function showState(job) {
-  const state = byId("job-state");
-  state.className = `job-state ${job.state}`;
-  state.replaceChildren(el("span", { "aria-hidden": "true", class: "state-mark" }, stateMark(job.state)), " ", stateWord(job.state));
+  const node = byId("job-state");
+  node.className = `job-state ${job.state}`;
+  node.replaceChildren(...stateLabel(job.state));
 }
 
-// For pages that need a finished job: the sentence why there is nothing to see, or null.
-export function notYet(job) {
+/**
+ * For pages that need a finished job: a notice if it has not succeeded, otherwise null.
+ * @param {Job} job
+ */
+export function unfinishedNotice(job) {
   if (job.state === "succeeded") return null;
-  const why = {
-    failed: "This job failed, so there is nothing to show here.",
-    canceled: "This job was canceled, so there is nothing to show here.",
-  };
-  const sentence = why[job.state] ?? "This job has not finished yet; what it finds will stand here.";
-  return el("div", { class: "empty" }, el("p", {}, sentence), el("p", {}, el("a", { href: `/jobs/${job.id}` }, "To the job")));
+  const sentences = { failed: "This job failed; it has no result.", canceled: "This job was canceled; it has no result." };
+  const sentence = job.state === "failed" || job.state === "canceled" ? sentences[job.state] : "This job has not finished yet.";
+  return el("div", { class: "empty-state" }, el("p", {}, sentence), el("p", {}, el("a", { href: `/jobs/${job.id}` }, "Go to the job")));
 }

@@ -1,98 +1,135 @@
-// Keys: which there are, making, rotating and revoking them; and what the owner may have and has.
+// Page of API keys and quotas: create, rotate and revoke keys; show usage and limits.
 
 import { get, post, request } from "./api.js";
-import { byId, el, fill, problemView, renew, say, table } from "./dom.js";
-import { bytes, when } from "./words.js";
+import { announce, byId, el, errorNotice, inputById, loadInto, reloadInto, table } from "./dom.js";
+import { formatBytes, formatInteger, formatTime } from "./formatting.js";
+
+/** @import { ApiKey, Column, CreatedKey, Page, Quota, Quotas } from "../types.d.ts" */
 
 const PATH = "/v1/api-keys";
 const secret = byId("secret");
-const form = byId("make");
-const quota = (title, { limit, used }, words = (count) => count.toLocaleString("en")) => ({ title, used: words(used), limit: limit === null ? "any number" : words(limit) });
+const form = /** @type {HTMLFormElement} */ (byId("create-key"));
+/** @type {string | null} */
+let currentPage = null; // null: the first page
 
-let next = null;
-
-// The one moment in which a secret can be seen.
+/**
+ * Show a new secret; the service never returns it again.
+ * @param {CreatedKey} key
+ */
 function showSecret(key) {
-  const said = key.secret === null ? ["Its secret was lost on its way; give it another one."] : ["Keep this secret now; it is never shown again: ", el("code", {}, key.secret)];
-  secret.replaceChildren(el("div", { class: "notice" }, el("p", {}, el("strong", {}, key.name), ". ", said)));
+  const content =
+    key.secret === null
+      ? ["The secret is no longer available; create a new one."]
+      : ["Copy this secret now; it is not shown again: ", el("code", {}, key.secret)];
+  secret.replaceChildren(el("div", { class: "notice" }, el("p", {}, el("strong", {}, key.name), ". ", content)));
   secret.scrollIntoView({ block: "nearest" });
 }
 
-function stateWords(key) {
-  if (key.revoked_at) return `revoked ${when(key.revoked_at)}`;
-  if (key.expires_at && new Date(key.expires_at) <= new Date()) return `expired ${when(key.expires_at)}`;
-  const old = key.retired_secrets.map((one) => `; …${one.hint} still works until ${when(one.expires_at)}`);
-  return (key.expires_at ? `until ${new Date(key.expires_at).toLocaleDateString("en-GB")}` : "for ever") + old.join("");
+/** @param {ApiKey} key */
+const hasExpired = (key) => key.expires_at !== null && new Date(key.expires_at) <= new Date();
+
+/** @param {ApiKey} key */
+function describeState(key) {
+  if (key.revoked_at) return `revoked ${formatTime(key.revoked_at)}`;
+  if (hasExpired(key)) return `expired ${formatTime(key.expires_at)}`;
+  const expiry = key.expires_at ? `expires ${new Date(key.expires_at).toLocaleDateString("en-GB")}` : "does not expire";
+  const retired = key.retired_secrets.map(({ hint, expires_at: end }) => `; …${hint} still valid until ${formatTime(end)}`);
+  return expiry + retired.join("");
 }
 
+/** @param {ApiKey} key */
 function actions(key) {
-  if (key.revoked_at || (key.expires_at && new Date(key.expires_at) <= new Date())) return "";
-  const act = (work) => async (event) => {
-    event.target.disabled = true;
+  if (key.revoked_at || hasExpired(key)) return "";
+  /** @param {() => Promise<unknown>} act */
+  const handler = (act) => async (/** @type {Event} */ event) => {
+    const button = /** @type {HTMLButtonElement} */ (event.target);
+    button.disabled = true;
     try {
-      await work();
-      await renew(byId("keys"), "Reading your keys …", list);
+      await act();
+      await reloadInto(byId("keys"), "Loading your keys …", keyTable);
     } catch (error) {
-      secret.replaceChildren(problemView(error));
-      event.target.disabled = false;
+      secret.replaceChildren(errorNotice(error));
+      button.disabled = false;
     }
   };
-  const rotate = act(async () => showSecret(await post(key.links.rotate)));
-  const revoke = act(async () => {
-    if (!confirm(`Revoke ${key.name}? Whoever uses it is refused from now on.`)) return;
+  const rotate = handler(async () => showSecret(await post(key.links.rotate)));
+  const revoke = handler(async () => {
+    if (!confirm(`Revoke ${key.name}? Requests with this key will be refused.`)) return;
     await request("DELETE", key.links.self);
-    say(`${key.name} is revoked.`);
+    announce(`${key.name} was revoked.`);
   });
   return [
-    el("button", { type: "button", class: "quiet", "aria-label": `New secret for ${key.name}`, onclick: rotate }, "New secret"),
-    el("button", { type: "button", class: "quiet", "aria-label": `Revoke ${key.name}`, onclick: revoke }, "Revoke"),
+    el("button", { type: "button", class: "subtle", "aria-label": `New secret for ${key.name}`, onclick: rotate }, "New secret"),
+    el("button", { type: "button", class: "subtle", "aria-label": `Revoke ${key.name}`, onclick: revoke }, "Revoke"),
   ];
 }
 
-async function list() {
-  const page = await get(next ?? `${PATH}?limit=50`);
+async function keyTable() {
+  /** @type {Page<ApiKey>} */
+  const page = await get(currentPage ?? `${PATH}?limit=50`);
+  /** @type {Column<ApiKey>[]} */
   const columns = [
     ["Name", (key) => key.name],
     ["Ends in", (key) => el("code", {}, `…${key.hint}`)],
-    ["May", (key) => key.scopes.join(", ")],
-    ["Last used", (key) => when(key.last_used_at) || "never"],
-    ["State", stateWords],
-    ["What to do", actions],
+    ["Scopes", (key) => key.scopes.join(", ")],
+    ["Last used", (key) => formatTime(key.last_used_at) || "never"],
+    ["State", describeState],
+    ["Actions", actions],
   ];
-  const more = (address, words) => el("button", { type: "button", onclick: () => { next = address; fill(byId("keys"), "Reading your keys …", list); } }, words);
-  const turns = [next ? more(null, "Newest keys") : null, page.links.next ? more(page.links.next, "Older keys") : null].filter(Boolean);
-  return [table("Your keys", columns, page.data), turns.length ? el("p", { class: "more" }, turns) : el("span")];
+  /**
+   * @param {string | null} address
+   * @param {string} text
+   */
+  const pageButton = (address, text) => {
+    const onclick = () => {
+      currentPage = address;
+      loadInto(byId("keys"), "Loading your keys …", keyTable);
+    };
+    return el("button", { type: "button", onclick }, text);
+  };
+  const buttons = [currentPage && pageButton(null, "Newest keys"), page.links.next && pageButton(page.links.next, "Older keys")].filter(Boolean);
+  return [table("Your keys", columns, page.data), buttons.length ? el("p", { class: "more" }, buttons) : null];
 }
 
-async function quotas() {
-  const found = await get("/v1/quotas");
+async function quotaTable() {
+  /** @type {Quotas} */
+  const quotas = await get("/v1/quotas");
+  /**
+   * @param {string} name
+   * @param {Quota} quota
+   * @param {(count: number) => string} [format]
+   */
+  const row = (name, { limit, used }, format = formatInteger) => [name, format(used), limit === null ? "unlimited" : format(limit)];
   const rows = [
-    quota("Bytes stored", found.stored_bytes, bytes),
-    quota("Open uploads", found.open_uploads),
-    quota("Unfinished jobs", found.unfinished_jobs),
-    quota("Jobs in 24 hours", found.jobs_per_day),
+    row("Storage", quotas.stored_bytes, formatBytes),
+    row("Open uploads", quotas.open_uploads),
+    row("Unfinished jobs", quotas.unfinished_jobs),
+    row("Jobs in the last 24 hours", quotas.jobs_per_day),
   ];
-  return table("Quotas", [["", (row) => row.title], ["Used", (row) => row.used, "number"], ["Of", (row) => row.limit, "number"]], rows);
+  return table("Quotas", [["", ([name]) => name], ["Used", ([, used]) => used, "number"], ["Limit", ([, , limit]) => limit, "number"]], rows);
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const scopes = [...form.querySelectorAll("[name=scope]:checked")].map((box) => box.value);
-  const ends = byId("expires").value;
-  const button = form.querySelector("button");
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const boxes = form.querySelectorAll("[name=scope]:checked");
+  const scopes = [...boxes].map((box) => box.value);
+  const expiry = inputById("expires").value;
+  const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
   button.disabled = true;
-  byId("make-problem").replaceChildren();
+  byId("create-problem").replaceChildren();
   try {
-    showSecret(await post(PATH, { name: byId("name").value, scopes, ...(ends && { expires_at: new Date(`${ends}T23:59:59`).toISOString() }) }));
+    const expiresAt = expiry ? { expires_at: new Date(`${expiry}T23:59:59`).toISOString() } : {};
+    showSecret(await post(PATH, { name: inputById("name").value, scopes, ...expiresAt }));
     form.reset();
-    next = null;
-    await renew(byId("keys"), "Reading your keys …", list);
+    currentPage = null;
+    await reloadInto(byId("keys"), "Loading your keys …", keyTable);
   } catch (error) {
-    byId("make-problem").replaceChildren(problemView(error));
+    byId("create-problem").replaceChildren(errorNotice(error));
   } finally {
     button.disabled = false;
   }
 });
 
-fill(byId("keys"), "Reading your keys …", list);
-fill(byId("quotas"), "Reading your quotas …", quotas);
+loadInto(byId("keys"), "Loading your keys …", keyTable);
+loadInto(byId("quotas"), "Loading your quotas …", quotaTable);

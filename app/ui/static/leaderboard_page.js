@@ -1,61 +1,70 @@
-// A leaderboard: which one is chosen stands in the page's address, so that it can be sent to somebody of the same owner.
+// Page of a leaderboard; the selected one is in the page's address.
 
 import { get } from "./api.js";
-import { byId, el, empty, fill, say, table } from "./dom.js";
-import { counted, halfWidth, interval, missing, number, share, signed } from "./words.js";
+import { announce, byId, el, emptyState, loadInto, table } from "./dom.js";
+import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
 
-const FIELDS = ["board", "dataset", "library", "concept_count", "protocol"];
+/** @import { Board, BoardEntry, Column, Leaderboard } from "../types.d.ts" */
+
+const PARAMETERS = ["board", "dataset", "library", "concept_count", "protocol"];
 
 await show();
 
 function show() {
-  return fill(byId("board"), "Reading the scores …", async () => {
-    const asked = new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => FIELDS.includes(name)));
-    const found = await get(`/v1/leaderboard?${asked}`);
-    byId("choice").replaceChildren(...(found.boards.length ? [choice(found)] : []));
-    if (!found.boards.length) return empty("Nothing to rank yet", "Models that were scored on the same data set through the same library stand here, best first.");
-    if (!found.board) return empty("No such leaderboard", "Nothing of yours was scored so; choose one above.");
-    history.replaceState(null, "", `?${addressOf(found.board)}`);
-    say(`${counted(found.board.models, "model")} on this leaderboard.`);
-    return [ranks(found), found.notes.map((note) => el("p", { class: "help" }, note))].flat();
+  return loadInto(byId("board"), "Loading the scores …", async () => {
+    const query = new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => PARAMETERS.includes(name)));
+    /** @type {Leaderboard} */
+    const leaderboard = await get(`/v1/leaderboard?${query}`);
+    const { board, boards, data, notes } = leaderboard;
+    byId("choice").replaceChildren(...(boards.length ? [boardSelect(leaderboard)] : []));
+    if (!boards.length) return emptyState("No scores yet", "Models scored on the same data set with the same library are ranked here.");
+    if (!board) return emptyState("Leaderboard not found", "No scores match this address; choose a leaderboard above.");
+    history.replaceState(null, "", `?${boardQuery(board)}`);
+    announce(`${formatCount(board.models, "model")} on this leaderboard.`);
+    return [ranking(board, data), notes.map((note) => el("p", { class: "help" }, note))];
   });
 }
 
-function addressOf(board) {
-  return new URLSearchParams({ board: board.board }).toString();
+/** @param {Board} board */
+function boardQuery({ board }) {
+  return new URLSearchParams({ board }).toString();
 }
 
-function boardWords(board) {
+/** @param {Board} board */
+function describeBoard(board) {
   const protocol = board.protocol === "reference" ? ", reference protocol" : "";
   const details = board.details ? `, ${board.details}` : "";
-  return `${board.dataset_name}, ${board.library}, ${board.concept_count} concepts${protocol}${details} (${counted(board.models, "model")})`;
+  return `${board.dataset_name}, ${board.library}, ${board.concept_count} concepts${protocol}${details} (${formatCount(board.models, "model")})`;
 }
 
-function choice({ board, boards }) {
-  const options = boards.map((one) => el("option", { value: addressOf(one), selected: board !== null && addressOf(one) === addressOf(board) }, boardWords(one)));
-  const nothing = board ? [] : [el("option", { value: "", selected: true }, "choose")];
-  const select = el("select", { id: "board-choice" }, nothing, options);
+/** @param {Leaderboard} leaderboard */
+function boardSelect({ board: selected, boards }) {
+  const options = boards.map((board) => el("option", { value: boardQuery(board), selected: board.board === selected?.board }, describeBoard(board)));
+  const placeholder = selected ? [] : [el("option", { value: "", selected: true }, "choose")];
+  const select = el("select", { id: "board-choice" }, placeholder, options);
   select.addEventListener("change", () => {
     history.pushState(null, "", `?${select.value}`);
     show();
   });
-  return el("p", { class: "choices" }, el("label", { for: "board-choice" }, "Scored on and through ", select));
+  return el("p", { class: "choices" }, el("label", { for: "board-choice" }, "Data set and library ", select));
 }
 
-function ranks({ board, data }) {
-  return table(
-    `Leaderboard of ${boardWords(board)}`,
-    [
-      ["Rank", (row) => el("span", { class: "rank" }, missing(row.rank) ? "–" : `${row.rank}${row.tied ? " tied" : ""}`)],
-      ["Model", (row) => el("a", { href: `/jobs/${row.job}` }, row.name)],
-      ["IIS", (row) => (row.near_chance ? "near chance" : `${number(row.iis)} ${halfWidth(row.iis_low, row.iis_high)}`), "number"],
-      ["Accuracy", (row) => share(row.accuracy), "number"],
-      ["Gain over\u00a0random", (row) => signed(row.concept_gain), "number"],
-      ["Its interval", (row) => interval(row.concept_gain_low, row.concept_gain_high), "number"],
-      ["Jobs", (row) => row.jobs, "number"],
-    ],
-    data,
-  );
+/**
+ * @param {Board} board
+ * @param {BoardEntry[]} entries
+ */
+function ranking(board, entries) {
+  /** @type {Column<BoardEntry>[]} */
+  const columns = [
+    ["Rank", ({ rank, tied }) => el("span", { class: "rank" }, isMissing(rank) ? "–" : `${rank}${tied ? " tied" : ""}`)],
+    ["Model", ({ job, name }) => el("a", { href: `/jobs/${job}` }, name)],
+    ["IIS", (entry) => (entry.near_chance ? "near chance" : `${formatNumber(entry.iis)} ${formatHalfWidth(entry.iis_low, entry.iis_high)}`), "number"],
+    ["Accuracy", (entry) => formatPercent(entry.accuracy), "number"],
+    ["Gain over\u00a0random", (entry) => formatSigned(entry.concept_gain), "number"],
+    ["Gain, 95 % interval", (entry) => formatInterval(entry.concept_gain_low, entry.concept_gain_high), "number"],
+    ["Jobs", (entry) => entry.jobs, "number"],
+  ];
+  return table(`Leaderboard of ${describeBoard(board)}`, columns, entries);
 }
 
 addEventListener("popstate", show);

@@ -1,50 +1,62 @@
-// A job on its way: every stage with its state, and how far the present one is.
+// Progress of a running job: its stages with their states, and the progress of the current stage.
 
-import { el, say } from "./dom.js";
-import { duration, progressWords, stageWords } from "./words.js";
+import { announce, el } from "./dom.js";
+import { formatDuration } from "./formatting.js";
+import { describeProgress, stageName } from "./job_formatting.js";
 
-const STATE_WORDS = { started: "under way", finished: "done", reused: "taken from an earlier job" };
+/** @import { Progress, StageEvent, StateEvent } from "../types.d.ts" */
+/** @import { JobEvent } from "./job_updates.js" */
+
+/** @type {Record<string, string>} */
+const STAGE_STATES = { started: "running", finished: "done", reused: "reused from an earlier job" };
 
 export class ProgressView {
   constructor() {
+    /** @type {Map<string, HTMLElement>} */
     this.stages = new Map();
     this.list = el("ol", { class: "stages" });
-    this.bar = el("progress", { "aria-label": "Progress of the present stage" });
-    this.words = el("p", { class: "progress-words" }, "Waiting for a worker.");
-    this.node = el("section", { "aria-labelledby": "progress-title", class: "progress" }, el("h2", { id: "progress-title" }, "Under way"), this.bar, this.words, this.list);
+    this.bar = el("progress", { "aria-label": "Progress of the current stage" });
+    this.status = el("p", { class: "progress-status" }, "Waiting for a worker.");
+    const heading = el("h2", { id: "progress-title" }, "Progress");
+    this.node = el("section", { "aria-labelledby": "progress-title", class: "progress" }, heading, this.bar, this.status, this.list);
   }
 
-  take(type, data) {
-    if (type === "stage") this.takeStage(data);
-    if (type === "progress") this.takeProgress(data);
-    if (type === "state" && data.state === "running") this.takeStart(data);
+  /** @param {JobEvent} event */
+  handle(...[type, data]) {
+    if (type === "stage") this.showStage(data);
+    if (type === "progress") this.showProgress(data);
+    if (type === "state" && data.state === "running") this.showStart(data);
   }
 
-  takeStart({ attempt }) {
+  /** @param {StateEvent} event */
+  showStart({ attempt }) {
     this.stages.clear();
     this.list.replaceChildren();
-    this.words.textContent = attempt > 1 ? `A worker has taken the job, for the ${attempt === 2 ? "second" : "third"} time.` : "A worker has taken the job.";
+    this.status.textContent = attempt > 1 ? `Started by a worker, attempt ${attempt}.` : "Started by a worker.";
   }
 
-  takeStage({ stage, part, state, seconds }) {
-    if (!(state in STATE_WORDS)) return;
-    const words = stageWords(stage, part);
-    if (!this.stages.has(words)) {
-      this.stages.set(words, el("li", {}));
-      this.list.append(this.stages.get(words));
+  /** @param {StageEvent} event */
+  showStage({ stage, part, state, seconds }) {
+    if (!(state in STAGE_STATES)) return;
+    const name = stageName(stage, part);
+    let item = this.stages.get(name);
+    if (!item) {
+      item = el("li");
+      this.stages.set(name, item);
+      this.list.append(item);
     }
-    const took = seconds ? `, ${duration(seconds)}` : "";
-    const item = this.stages.get(words);
+    const duration = seconds ? `, ${formatDuration(seconds)}` : "";
     item.className = state;
-    item.replaceChildren(words, el("span", { class: "stage-state" }, `${STATE_WORDS[state]}${took}`));
-    if (state === "started") say(`${words}.`);
+    item.replaceChildren(name, el("span", { class: "stage-state" }, `${STAGE_STATES[state]}${duration}`));
+    if (state === "started") announce(`${name}.`);
   }
 
-  takeProgress(progress) {
+  /** @param {Progress} progress */
+  showProgress(progress) {
     if (progress.total > 0) {
       this.bar.max = progress.total;
       this.bar.value = progress.done;
     } else this.bar.removeAttribute("value");
-    this.words.textContent = progressWords(progress);
+    this.status.textContent = describeProgress(progress);
   }
 }

@@ -1,45 +1,61 @@
-// The list of studies, newest first, with how far each has come.
+// Page with the list of studies, newest first.
 
 import { get } from "./api.js";
-import { byId, el, empty, fill, problemView } from "./dom.js";
-import { counted, when } from "./words.js";
-import { gridWords, jobsWords, studyMark } from "./study_words.js";
+import { buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
+import { formatCount, formatTime } from "./formatting.js";
+import { countEnded, describeGrid, describeJobCounts, studyStateLabel } from "./study_formatting.js";
 
-const older = byId("older");
+/** @import { Page, Study } from "../types.d.ts" */
+
+const older = buttonById("older");
+/** @type {string | null} */
 let next = null;
 
-function row(study) {
+/** @param {Study} study */
+function studyRow(study) {
   const { jobs } = study;
-  const bar = el("progress", { max: jobs.total, value: jobs.succeeded + jobs.failed + jobs.canceled, "aria-label": `${study.name}: jobs that have ended` });
+  const bar = el("progress", { max: jobs.total, value: countEnded(jobs), "aria-label": `${study.name}: finished jobs` });
+  const time = el("time", { datetime: study.created_at }, formatTime(study.created_at));
+  const link = el("a", { href: `/studies/${study.id}`, class: "job-name" }, study.name);
+  const about = el("p", { class: "job-about" }, describeGrid(study.grid), " · ", time);
+  const progress = study.state === "running" ? bar : null;
   return el(
     "li",
     { class: "job" },
-    studyMark(study),
-    el("div", { class: "job-what" }, el("a", { href: `/studies/${study.id}`, class: "job-name" }, study.name), el("p", { class: "job-about" }, gridWords(study.grid), " · ", el("time", { datetime: study.created_at }, when(study.created_at)))),
-    el("div", { class: "job-outcome" }, study.state === "running" ? bar : null, el("p", { class: "help" }, jobsWords(jobs))),
+    studyStateLabel(study),
+    el("div", { class: "job-description" }, link, about),
+    el("div", { class: "job-outcome" }, progress, el("p", { class: "help" }, describeJobCounts(jobs))),
   );
 }
 
-function add(page) {
+/** @param {Page<Study>} page */
+function pageRows(page) {
   next = page.links.next ?? null;
   older.hidden = next === null;
-  return page.data.map(row);
+  return page.data.map(studyRow);
 }
 
-await fill(byId("studies"), "Reading your studies …", async () => {
-  const rows = add(await get("/v1/studies?limit=20"));
-  if (!rows.length) return empty("No studies yet", "A study is asked for with POST /v1/studies: models, data sets, libraries, numbers of concepts, seeds. Each combination becomes a job, and their results stand here as one table.");
-  return el("ol", { class: "job-list", id: "study-list", "aria-label": counted(rows.length, "study", "studies") }, rows);
+await loadInto(byId("studies"), "Loading your studies …", async () => {
+  const rows = pageRows(await get("/v1/studies?limit=20"));
+  if (!rows.length) {
+    return emptyState(
+      "No studies yet",
+      "Create a study with POST /v1/studies. Each combination of models, data sets, libraries, concept counts and seeds becomes a job.",
+      "The results appear here as one table.",
+    );
+  }
+  return el("ol", { class: "job-list", id: "study-list", "aria-label": formatCount(rows.length, "study", "studies") }, rows);
 });
 
 older.addEventListener("click", async () => {
+  if (next === null) return;
   older.disabled = true;
   try {
-    const rows = add(await get(next));
+    const rows = pageRows(await get(next));
     byId("study-list").append(...rows);
-    rows[0]?.querySelector("a").focus();
+    rows[0]?.querySelector("a")?.focus();
   } catch (error) {
-    byId("studies").append(problemView(error));
+    byId("studies").append(errorNotice(error));
   } finally {
     older.disabled = false;
   }

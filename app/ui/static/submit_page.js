@@ -1,173 +1,267 @@
-// The form that submits a job: files travel as soon as they are chosen, and refusals are shown at the field they are about.
+// Page with the form that submits a score or fine-tuning job.
 
-import { all, checked, post } from "./api.js";
-import { byId, el } from "./dom.js";
-import { Refused, clearProblems, refused, showProblems } from "./field_problems.js";
+import { getAll, post, waitUntilValidated } from "./api.js";
+import { buttonById, byId, el, inputById, selectById } from "./dom.js";
+import { asPageError } from "./errors.js";
+import { FormProblem, clearProblems, showProblems, toFormProblem } from "./field_problems.js";
 import { FileField } from "./file_field.js";
+import { filledFields, parseArguments, parseNumber, parseNumbers } from "./form_values.js";
 
-const form = byId("submit");
-const files = { dataset: new FileField(byId("dataset-file").closest(".drop")), model: new FileField(byId("model-file").closest(".drop")) };
-const made = new Map(); // what an earlier press of the button has registered already, so that a corrected form does not do it twice
-const phrases = new Set(["text"]);
-const visual = new Set(["prototype", "cluster", "end2end"]);
+/** @import { ConceptSet, Dataset, Job, Model } from "../types.d.ts" */
 
-const choice = (name) => form.elements[name].value;
-const value = (id) => byId(id).value.trim();
-const part = (name) => form.querySelectorAll(`[data-part="${name}"]`);
-const isTraining = () => choice("task") === "finetune";
-const isFeatures = () => (choice("dataset-from") === "known" ? byId("dataset").selectedOptions[0]?.dataset.kind : value("dataset-kind")) === "features";
+/** @typedef {"dataset" | "model"} ResourceName */
 
-function arrange() {
+const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end"]);
+
+const form = /** @type {HTMLFormElement} */ (byId("submit"));
+const files = { dataset: new FileField(inputById("dataset-file")), model: new FileField(inputById("model-file")) };
+/** @type {Map<string, Dataset | Model>} */
+const registered = new Map(); // by request; a corrected form registers nothing twice
+
+/** @param {string} name of radio buttons */
+const choice = (name) => /** @type {RadioNodeList} */ (form.elements.namedItem(name)).value;
+
+/** @param {string} id of an input, select or text area */
+const value = (id) => inputById(id).value.trim();
+
+/** @param {string} id */
+const numberValue = (id) => parseNumber(value(id));
+
+const isFinetuning = () => choice("task") === "finetune";
+
+function isFeatures() {
+  if (choice("dataset-source") === "new") return value("dataset-kind") === "features";
+  return selectById("dataset").selectedOptions[0]?.dataset.kind === "features";
+}
+
+const isVisual = () => VISUAL_KINDS.has(value("kind")) && !isFeatures();
+
+/**
+ * @param {string} name
+ * @param {boolean} visible
+ */
+function setPartVisible(name, visible) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const parts = form.querySelectorAll(`[data-part="${name}"]`);
+  for (const part of parts) part.hidden = !visible;
+}
+
+/** Show the fields that apply to the current choices. */
+function updateVisibility() {
   for (const name of ["dataset", "model"]) {
-    for (const from of ["new", "known"]) for (const node of part(`${name}-${from}`)) node.hidden = choice(`${name}-from`) !== from;
+    for (const source of ["new", "existing"]) setPartVisible(`${name}-${source}`, choice(`${name}-source`) === source);
   }
-  for (const node of part("finetune")) node.hidden = !isTraining();
-  for (const node of part("score")) node.hidden = isTraining();
-  const phrased = byId("kind").querySelector('[value="text"]'); // phrases cannot follow a network that changes
-  phrased.disabled = isTraining();
-  if (phrased.disabled && phrased.selected) byId("kind").value = "cluster";
-  byId("model-step").hidden = isFeatures() && !isTraining();
+  setPartVisible("finetune", isFinetuning());
+  setPartVisible("score", !isFinetuning());
+  const phrases = /** @type {HTMLOptionElement} */ (byId("kind").querySelector('[value="text"]'));
+  phrases.disabled = isFinetuning(); // a phrase library cannot follow a model that changes
+  if (phrases.disabled && phrases.selected) selectById("kind").value = "cluster";
+  byId("model-step").hidden = isFeatures() && !isFinetuning();
   const kind = value("kind");
-  for (const node of part("words")) node.hidden = kind === "random" || isFeatures() || isTraining();
-  for (const node of part("crops")) node.hidden = !visual.has(kind) || isFeatures();
-  byId("vlm-help").textContent = phrases.has(kind) ? "It says which phrases an image shows." : "It names the concepts; leave it out for none.";
+  setPartVisible("vocabulary", kind !== "random" && !isFeatures() && !isFinetuning());
+  setPartVisible("crops", isVisual());
+  byId("vlm-help").textContent = kind === "text" ? "Measures which phrases the images show." : "Names the concepts; optional.";
 }
 
-async function offer() {
-  const [models, datasets, shipped, own] = await Promise.all([all("/v1/models?limit=100"), all("/v1/datasets?limit=100"), all("/v1/concept-sets/shipped"), all("/v1/concept-sets?limit=100")]);
-  const ready = models.filter((model) => model.state === "ready");
-  options("model", ready.filter((model) => model.role === "backbone"), (model) => `${model.name} (${model.architecture})`, "no model is ready yet");
-  options("dataset", datasets.filter((one) => one.state === "ready"), (one) => one.name, "no data set is ready yet");
-  options("vlm", ready.filter((model) => model.role === "vlm"), (model) => model.name, "none", true);
-  options("vocabulary", [...own, ...shipped], (set) => (set.origin === "shipped" ? set.id : `${set.name} (yours)`), "none", true);
-  const asked = new URLSearchParams(location.search);
+/** Fill the selects with existing models, data sets and concept sets; select those of the page's address. */
+async function loadOptions() {
+  const [models, datasets, shippedSets, ownSets] = await Promise.all([
+    /** @type {Promise<Model[]>} */ (getAll("/v1/models?limit=100")),
+    /** @type {Promise<Dataset[]>} */ (getAll("/v1/datasets?limit=100")),
+    /** @type {Promise<ConceptSet[]>} */ (getAll("/v1/concept-sets/shipped")),
+    /** @type {Promise<ConceptSet[]>} */ (getAll("/v1/concept-sets?limit=100")),
+  ]);
+  const readyModels = models.filter((model) => model.state === "ready");
+  const backbones = readyModels.filter((model) => model.role === "backbone");
+  const readyDatasets = datasets.filter((dataset) => dataset.state === "ready");
+  setOptions("model", backbones, (model) => `${model.name} (${model.architecture})`, backbones.length ? null : "no model is ready yet");
+  setOptions("dataset", readyDatasets, (dataset) => dataset.name, readyDatasets.length ? null : "no data set is ready yet");
+  setOptions("vlm", readyModels.filter((model) => model.role === "vlm"), (model) => model.name, "none");
+  setOptions("vocabulary", [...ownSets, ...shippedSets], (set) => (set.origin === "shipped" ? set.id : `${set.name} (yours)`), "none");
+  const query = new URLSearchParams(location.search);
   for (const name of ["dataset", "model"]) {
-    if (asked.has(name)) byId(name).value = asked.get(name);
-    if (byId(name).value) form.querySelector(`[name="${name}-from"][value="known"]`).checked = true;
+    const select = selectById(name);
+    select.value = query.get(name) ?? select.value;
+    const existing = form.querySelector(`[name="${name}-source"][value="existing"]`);
+    if (select.value && existing instanceof HTMLInputElement) existing.checked = true;
   }
-  arrange();
+  updateVisibility();
 }
 
-function options(id, items, words, none, optional = false) {
-  const blank = optional || !items.length ? [el("option", { value: "" }, none)] : [];
-  byId(id).replaceChildren(...blank, ...items.map((item) => el("option", { value: item.id, "data-kind": item.kind }, words(item))));
+/**
+ * @template {{id: string, kind?: string}} Item
+ * @param {string} id
+ * @param {Item[]} items
+ * @param {(item: Item) => string} label
+ * @param {string | null} blank label of an option without a value; null: no such option
+ */
+function setOptions(id, items, label, blank) {
+  const first = blank === null ? [] : [el("option", { value: "" }, blank)];
+  byId(id).replaceChildren(...first, ...items.map((item) => el("option", { value: item.id, "data-kind": item.kind }, label(item))));
 }
 
-// `name=value` on each line; a value that is JSON is taken as such, anything else as a word.
-function argumentsGiven() {
-  const given = {};
-  for (const line of value("arguments").split("\n").map((one) => one.trim()).filter(Boolean)) {
-    const at = line.indexOf("=");
-    if (at < 1) throw new Refused("", [{ param: "model.arguments", message: `Write each argument as name=value; “${line}” is not.` }]);
-    const text = line.slice(at + 1).trim();
-    try {
-      given[line.slice(0, at).trim()] = JSON.parse(text);
-    } catch {
-      given[line.slice(0, at).trim()] = text;
-    }
-  }
-  return given;
-}
-
-// A number where one was written; what is no number goes as it is, for the API to say so.
-function figure(id) {
-  const text = value(id);
-  if (!text) return undefined;
-  return Number.isNaN(Number(text)) ? text : Number(text);
-}
-
-function figures(id) {
-  return value(id) ? value(id).split(/[\s,;]+/).map((text) => (Number.isNaN(Number(text)) ? text : Number(text))) : undefined;
-}
-
-const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, one]) => one !== undefined && one !== ""));
-
+/** @param {string} upload */
 function modelRequest(upload) {
-  const preprocessing = given({ input_size: figure("input-size"), crop_pct: figure("crop-pct"), interpolation: value("interpolation"), mean: figures("mean"), std: figures("std") });
-  return given({ name: value("model-name"), architecture: value("architecture"), arguments: argumentsGiven(), layer: value("layer"), upload, preprocessing: Object.keys(preprocessing).length ? preprocessing : undefined });
+  const { values, invalidLine } = parseArguments(value("arguments"));
+  if (invalidLine !== null) {
+    throw new FormProblem("", [{ param: "model.arguments", message: `“${invalidLine}” is not of the form name=value.` }]);
+  }
+  const preprocessing = filledFields({
+    input_size: numberValue("input-size"),
+    crop_pct: numberValue("crop-pct"),
+    interpolation: value("interpolation"),
+    mean: parseNumbers(value("mean")),
+    std: parseNumbers(value("std")),
+  });
+  return filledFields({
+    name: value("model-name"),
+    architecture: value("architecture"),
+    arguments: values,
+    layer: value("layer"),
+    upload,
+    preprocessing: Object.keys(preprocessing).length ? preprocessing : undefined,
+  });
 }
 
+/** @param {string} upload */
 function datasetRequest(upload) {
-  return given({ name: value("dataset-name") || files.dataset.file.name, kind: value("dataset-kind"), upload, test_share: figure("test-share") });
+  const name = value("dataset-name") || files.dataset.file?.name;
+  return filledFields({ name, kind: value("dataset-kind"), upload, test_share: numberValue("test-share") });
 }
 
-function jobRequest(model, dataset) {
-  const kind = value("kind");
-  const words = kind === "random" || isFeatures() ? {} : given({ vlm: value("vlm"), vocabulary: value("vocabulary") });
-  const elements = visual.has(kind) && !isFeatures() ? { elements: given({ images_per_class: figure("per-class") }) } : {};
-  return { kind: "score", ...given({ model }), dataset, library: given({ kind, concept_count: figure("count") }), protocol: value("protocol"), ...words, ...elements };
+/**
+ * The fields that score and fine-tuning jobs share.
+ * @param {string | undefined} model
+ * @param {string} dataset
+ */
+function commonRequest(model, dataset) {
+  const library = filledFields({ kind: value("kind"), concept_count: numberValue("count") });
+  const elements = isVisual() ? filledFields({ images_per_class: numberValue("per-class") }) : undefined;
+  return filledFields({ model, dataset, library, elements });
 }
 
-function trainingRequest(model, dataset) {
-  const kind = value("kind");
-  const schedule = {
-    sparsity: figure("sparsity"),
-    lambda: figure("lambda"),
-    epochs: figure("epochs"),
+/**
+ * @param {string | undefined} model
+ * @param {string} dataset
+ */
+function scoreRequest(model, dataset) {
+  const naming = value("kind") === "random" || isFeatures() ? {} : filledFields({ vlm: value("vlm"), vocabulary: value("vocabulary") });
+  return { kind: "score", ...commonRequest(model, dataset), protocol: value("protocol"), ...naming };
+}
+
+/**
+ * @param {string | undefined} model
+ * @param {string} dataset
+ */
+function finetuneRequest(model, dataset) {
+  const training = filledFields({
+    sparsity: numberValue("sparsity"),
+    lambda: numberValue("lambda"),
+    epochs: numberValue("epochs"),
     optimizer: value("optimizer"),
-    learning_rate: figure("learning-rate"),
-    weight_decay: figure("weight-decay"),
-    batch_size: figure("batch-size"),
-    accumulation_steps: figure("accumulation-steps"),
-    warmup_epochs: figure("warmup-epochs"),
+    learning_rate: numberValue("learning-rate"),
+    weight_decay: numberValue("weight-decay"),
+    batch_size: numberValue("batch-size"),
+    accumulation_steps: numberValue("accumulation-steps"),
+    warmup_epochs: numberValue("warmup-epochs"),
     trains: value("trains"),
-    rebuild_every: figure("rebuild-every"),
-    patience: figure("patience"),
+    rebuild_every: numberValue("rebuild-every"),
+    patience: numberValue("patience"),
     precision: value("precision"),
-    seeds: figures("seeds"),
-  };
-  const elements = visual.has(kind) ? { elements: given({ images_per_class: figure("per-class") }) } : {};
-  return { kind: "finetune", ...given({ model }), dataset, library: given({ kind, concept_count: figure("count") }), ...given(schedule), ...elements };
+    seeds: parseNumbers(value("seeds")),
+  });
+  return { kind: "finetune", ...commonRequest(model, dataset), ...training };
 }
 
-// The id of a model or data set that is ready: chosen, or made from the file.
-async function registered(name, plural, request) {
-  if (choice(`${name}-from`) === "known") {
-    if (!value(name)) throw new Refused("", [{ param: `job.${name}`, message: "There is none to choose yet; upload one." }]);
+/**
+ * The id of the chosen model or data set; an uploaded file is registered first.
+ * @param {ResourceName} name
+ * @param {(upload: string) => Record<string, unknown>} makeRequest
+ * @returns {Promise<string>}
+ */
+async function resolveResource(name, makeRequest) {
+  if (choice(`${name}-source`) === "existing") {
+    if (!value(name)) throw new FormProblem("", [{ param: `job.${name}`, message: "Nothing to choose from yet; upload a file." }]);
     return value(name);
   }
-  const file = files[name];
-  if (!file.upload) throw new Refused("", [{ param: `${name}.upload`, message: "Choose a file first." }]);
-  const upload = await file.upload.catch((error) => Promise.reject(new Refused(error.message, [{ param: `${name}.upload`, message: error.message }])));
-  const body = request(upload.id);
-  const key = JSON.stringify([plural, body]);
+  const field = files[name];
+  if (!field.upload) throw new FormProblem("", [{ param: `${name}.upload`, message: "Choose a file first." }]);
+  const upload = await field.upload.catch((error) => {
+    const { message } = asPageError(error);
+    throw new FormProblem(message, [{ param: `${name}.upload`, message }]);
+  });
+  return register(name, makeRequest(upload.id));
+}
+
+/**
+ * Create a model or data set and wait until it is validated.
+ * @param {ResourceName} name
+ * @param {Record<string, unknown>} request
+ * @returns {Promise<string>}
+ */
+async function register(name, request) {
+  const key = JSON.stringify([name, request]);
   try {
-    if (!made.has(key)) made.set(key, await post(`/v1/${plural}`, body));
-    const seen = await checked(made.get(key).links.self);
-    if (seen.state === "ready") return seen.id;
-    made.delete(key);
-    throw refused(name, { message: seen.error.message, errors: [{ param: seen.error.param ?? "upload", message: seen.error.message }] });
+    /** @type {Dataset | Model} */
+    const created = registered.get(key) ?? (await post(`/v1/${name}s`, request));
+    registered.set(key, created);
+    /** @type {Dataset | Model} */
+    const resource = await waitUntilValidated(created.links.self);
+    if (resource.state === "ready") return resource.id;
+    registered.delete(key);
+    const { message, param } = resource.error ?? { message: "The file was refused." };
+    throw toFormProblem(name, { message, errors: [{ param: param ?? "upload", message }] });
   } catch (error) {
-    throw error instanceof Refused ? error : refused(name, error);
+    throw error instanceof FormProblem ? error : toFormProblem(name, asPageError(error));
   }
 }
 
-// Refusals of both, where there are two, rather than the first alone.
-async function both(first, second) {
+/**
+ * Await both; if both fail, throw the errors of both.
+ * @template First, Second
+ * @param {Promise<First>} first
+ * @param {Promise<Second>} second
+ * @returns {Promise<[First, Second]>}
+ */
+async function allOrProblems(first, second) {
   const settled = await Promise.allSettled([first, second]);
-  const failures = settled.filter((one) => one.status === "rejected").map((one) => one.reason);
-  if (failures.length) throw failures.length === 1 ? failures[0] : Object.assign(new Refused("", failures.flatMap((one) => one.entries ?? [{ param: "", message: one.message }])), { requestId: failures[0].requestId });
-  return settled.map((one) => one.value);
+  const failures = settled.flatMap((result) => (result.status === "rejected" ? [asPageError(result.reason)] : []));
+  if (failures.length < 2) return Promise.all([first, second]);
+  const fields = failures.flatMap((error) => (error instanceof FormProblem ? error.errors : [{ param: "", message: error.message }]));
+  const combined = new FormProblem("", fields);
+  combined.requestId = failures[0].requestId;
+  throw combined;
 }
 
-form.addEventListener("input", arrange);
+async function submit() {
+  const needsModel = !isFeatures() || isFinetuning();
+  const model = needsModel ? resolveResource("model", modelRequest) : Promise.resolve(undefined);
+  const [datasetId, modelId] = await allOrProblems(resolveResource("dataset", datasetRequest), model);
+  const body = isFinetuning() ? finetuneRequest(modelId, datasetId) : scoreRequest(modelId, datasetId);
+  try {
+    /** @type {Job} */
+    const job = await post("/v1/jobs", body);
+    location.assign(`/jobs/${job.id}`);
+  } catch (error) {
+    throw toFormProblem("job", asPageError(error));
+  }
+}
+
+form.addEventListener("input", updateVisibility);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearProblems(form);
-  byId("send").disabled = true;
-  byId("doing").textContent = "Waiting until files are here and a worker has looked at them …";
+  buttonById("send").disabled = true;
+  byId("submit-status").textContent = "Waiting for uploads and validation …";
   try {
-    const model = isFeatures() && !isTraining() ? Promise.resolve(undefined) : registered("model", "models", modelRequest);
-    const [dataset, backbone] = await both(registered("dataset", "datasets", datasetRequest), model);
-    const job = await post("/v1/jobs", (isTraining() ? trainingRequest : jobRequest)(backbone, dataset)).catch((error) => Promise.reject(refused("job", error)));
-    location.assign(`/jobs/${job.id}`);
+    await submit();
   } catch (error) {
-    byId("doing").textContent = "";
+    byId("submit-status").textContent = "";
     showProblems(form, error);
   } finally {
-    byId("send").disabled = false;
+    buttonById("send").disabled = false;
   }
 });
 
-arrange();
-offer().catch((error) => showProblems(form, error));
+updateVisibility();
+loadOptions().catch((error) => showProblems(form, error));

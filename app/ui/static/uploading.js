@@ -1,117 +1,177 @@
-// A file into the service: hashed first, sent in parts side by side, and only the parts that are not there yet.
+// Resumable uploads: hash the file, then send the missing parts in parallel.
 
-import { Unreachable, get, refusal, request } from "./api.js";
+import { get, parseProblem, request } from "./api.js";
+import { FileProblem, ServiceUnreachable, asPageError } from "./errors.js";
 import { sha256 } from "./sha256.js";
+
+/** @import { Upload, UploadPart, UploadProgress } from "../types.d.ts" */
+
+/**
+ * @typedef {object} UploadOptions
+ * @property {(progress: UploadProgress) => void} [onProgress]
+ * @property {AbortSignal} [signal]
+ * @property {number} [partBytes]
+ */
+
+/** @typedef {(number: number, bytes: number) => void} PartProgress */
 
 const PART_BYTES = 16 * 1024 * 1024;
 const MAX_PARTS = 10_000;
 const PARALLEL_PARTS = 3;
-const ATTEMPTS = 3;
-const PAUSE_MILLISECONDS = 1000;
+const MAX_ATTEMPTS = 3;
+const RETRY_PAUSE_MILLISECONDS = 1000;
 
-export class FileProblem extends Error {}
-
-// Always the same cut for the same size, so that a later attempt fits what an earlier one sent.
+/**
+ * The parts of a file. They depend on its size alone, so that an interrupted upload can be resumed.
+ * @param {number} sizeBytes
+ * @param {number} [partBytes]
+ * @returns {UploadPart[]}
+ */
 export function planParts(sizeBytes, partBytes = PART_BYTES) {
   const step = Math.max(partBytes, Math.ceil(sizeBytes / MAX_PARTS));
   const count = Math.ceil(sizeBytes / step);
   return Array.from({ length: count }, (_, index) => ({ number: index + 1, start: index * step, size: Math.min(step, sizeBytes - index * step) }));
 }
 
-// onProgress({doing: "hashing" | "sending" | "joining", done, total}); answers with the complete upload.
-export async function sendFile(file, { onProgress = () => {}, signal, partBytes = PART_BYTES } = {}) {
-  if (!file.size) throw new FileProblem(`${file.name} is empty; choose a file with content.`);
-  const digest = await hashed(file, (done) => onProgress({ doing: "hashing", done, total: file.size }), signal);
+/**
+ * Upload a file; returns the complete upload.
+ * @param {File} file
+ * @param {UploadOptions} [options]
+ * @returns {Promise<Upload>}
+ */
+export async function uploadFile(file, { onProgress = () => {}, signal, partBytes = PART_BYTES } = {}) {
+  if (!file.size) throw new FileProblem(`${file.name} is empty; choose another file.`);
+  const digest = await hashFile(file, (done) => onProgress({ phase: "hashing", done, total: file.size }), signal);
   const parts = planParts(file.size, partBytes);
-  const upload = await opened({ filename: file.name, size_bytes: file.size, sha256: digest }, parts, signal);
+  const upload = await openUpload({ filename: file.name, size_bytes: file.size, sha256: digest }, parts, signal);
   if (upload.state === "complete") return upload;
-  const there = new Set(upload.parts.map((part) => part.number));
-  const sent = new Map(upload.parts.map((part) => [part.number, part.size_bytes]));
-  const tell = (number, bytes) => {
-    sent.set(number, bytes);
-    onProgress({ doing: "sending", done: [...sent.values()].reduce((sum, one) => sum + one, 0), total: file.size });
+  const received = new Set(upload.parts.map((part) => part.number));
+  const sentBytes = new Map(upload.parts.map((part) => [part.number, part.size_bytes]));
+  /** @type {PartProgress} */
+  const onPart = (number, bytes) => {
+    sentBytes.set(number, bytes);
+    onProgress({ phase: "sending", done: [...sentBytes.values()].reduce((sum, size) => sum + size, 0), total: file.size });
   };
-  const missing = parts.filter((part) => !there.has(part.number));
-  const failed = new AbortController(); // of one sender, so that the others stop too
-  const until = AbortSignal.any([failed.signal, ...(signal ? [signal] : [])]);
-  const sender = async () => {
-    for (let part = missing.shift(); part; part = missing.shift()) await sendPart(upload, file, part, tell, until);
+  const missing = parts.filter((part) => !received.has(part.number));
+  const failure = new AbortController(); // stops all senders when one fails
+  const stop = AbortSignal.any([failure.signal, ...(signal ? [signal] : [])]);
+  const sendMissing = async () => {
+    for (let part = missing.shift(); part; part = missing.shift()) await sendPart(upload, file, part, onPart, stop);
   };
   try {
-    await Promise.all(Array.from({ length: PARALLEL_PARTS }, sender));
+    await Promise.all(Array.from({ length: PARALLEL_PARTS }, sendMissing));
   } finally {
-    failed.abort();
+    failure.abort();
   }
-  onProgress({ doing: "joining", done: file.size, total: file.size });
+  onProgress({ phase: "joining", done: file.size, total: file.size });
   return (await request("POST", upload.links.complete, { signal })).json();
 }
 
-function hashed(file, onDone, signal) {
+/**
+ * The file's SHA-256, computed in a web worker.
+ * @param {File} file
+ * @param {(done: number) => void} onDone
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<string>}
+ */
+function hashFile(file, onDone, signal) {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("hashing.js", import.meta.url), { type: "module" });
-    const end = (settle, value) => {
+    const worker = new Worker(new URL("hash_worker.js", import.meta.url), { type: "module" });
+    /** @param {Error} error */
+    const fail = (error) => {
       worker.terminate();
-      settle(value);
+      reject(error);
     };
-    signal?.addEventListener("abort", () => end(reject, signal.reason));
-    worker.addEventListener("error", () => end(reject, new FileProblem(`${file.name} could not be hashed in this browser.`)));
+    signal?.addEventListener("abort", () => fail(signal.reason));
+    worker.addEventListener("error", () => fail(new FileProblem(`${file.name} could not be hashed in this browser.`)));
     worker.addEventListener("message", ({ data }) => {
-      if (data.digest) end(resolve, data.digest);
-      else if (data.problem) end(reject, new FileProblem(data.problem));
-      else onDone(data.done);
+      if (data.problem) fail(new FileProblem(data.problem));
+      else if (data.digest) {
+        worker.terminate();
+        resolve(data.digest);
+      } else onDone(data.done);
     });
     worker.postMessage(file);
   });
 }
 
-// The upload that an earlier attempt with the same content left open, or a new one: its Idempotency-Key is made of the content.
-async function opened(declared, parts, signal) {
+/**
+ * The open upload of an earlier attempt with the same content, or a new one. The Idempotency-Key is derived from the content.
+ * @param {{filename: string, size_bytes: number, sha256: string}} declared
+ * @param {UploadPart[]} parts
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Upload>}
+ */
+async function openUpload(declared, parts, signal) {
   const key = sha256(`upload ${declared.sha256} ${declared.size_bytes} ${declared.filename}`);
   const response = await request("POST", "/v1/uploads", { json: declared, headers: { "Idempotency-Key": key }, signal });
+  /** @type {Upload} */
   const upload = await response.json();
   if (!response.headers.has("Idempotency-Replayed")) return upload;
   try {
+    /** @type {Upload} */
     const earlier = await get(`/v1/uploads/${upload.id}`, { signal });
-    if (earlier.state === "complete" || earlier.parts.every((part) => parts[part.number - 1]?.size === part.size_bytes)) return earlier;
+    const samePlan = earlier.parts.every((part) => parts[part.number - 1]?.size === part.size_bytes);
+    if (earlier.state === "complete" || samePlan) return earlier;
     await request("DELETE", earlier.links.self, { signal });
   } catch (error) {
-    if (error.status !== 404 && error.status !== 409) throw error; // otherwise it has expired in the meantime
+    if (![404, 409].includes(asPageError(error).status)) throw error; // the earlier upload has expired
   }
   return (await request("POST", "/v1/uploads", { json: declared, signal })).json();
 }
 
-async function sendPart(upload, file, part, tell, signal) {
+/**
+ * Send one part; retry when the connection or the service fails.
+ * @param {Upload} upload
+ * @param {File} file
+ * @param {UploadPart} part
+ * @param {PartProgress} onPart
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+async function sendPart(upload, file, part, onPart, signal) {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await putPart(upload, file.slice(part.start, part.start + part.size), part.number, tell, signal);
+      return await putPart(upload, file.slice(part.start, part.start + part.size), part.number, onPart, signal);
     } catch (error) {
-      tell(part.number, 0);
-      const passing = error.status === 0 || error.status >= 500;
-      if (!passing || attempt === ATTEMPTS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, attempt * PAUSE_MILLISECONDS));
+      onPart(part.number, 0);
+      const temporary = error instanceof ServiceUnreachable || asPageError(error).status >= 500;
+      if (!temporary || attempt === MAX_ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, attempt * RETRY_PAUSE_MILLISECONDS));
       signal.throwIfAborted();
     }
   }
 }
 
-// By XMLHttpRequest, since fetch does not tell how much of a body has left.
-function putPart(upload, content, number, tell, signal) {
+/**
+ * PUT by XMLHttpRequest, because fetch does not report upload progress.
+ * @param {Upload} upload
+ * @param {Blob} content
+ * @param {number} number
+ * @param {PartProgress} onPart
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+function putPart(upload, content, number, onPart, signal) {
   return new Promise((resolve, reject) => {
-    const sending = new XMLHttpRequest();
-    const abort = () => sending.abort();
+    const put = new XMLHttpRequest();
+    const abort = () => put.abort();
     signal.addEventListener("abort", abort);
-    sending.open("PUT", upload.links.parts.replace("{number}", number));
-    sending.setRequestHeader("X-IIS-Page", "1");
-    sending.setRequestHeader("Content-Type", "application/octet-stream");
-    sending.upload.addEventListener("progress", (event) => tell(number, event.loaded));
-    sending.addEventListener("loadend", () => signal.removeEventListener("abort", abort));
-    sending.addEventListener("abort", () => reject(signal.reason));
-    sending.addEventListener("error", () => reject(new Unreachable()));
-    sending.addEventListener("load", async () => {
-      if (sending.status >= 300) return reject(await refusal(sending.status, sending.responseText, null));
-      tell(number, content.size);
+    put.open("PUT", upload.links.parts.replace("{number}", String(number)));
+    put.setRequestHeader("X-IIS-Page", "1");
+    put.setRequestHeader("Content-Type", "application/octet-stream");
+    put.upload.addEventListener("progress", (event) => onPart(number, event.loaded));
+    put.addEventListener("loadend", () => signal.removeEventListener("abort", abort));
+    put.addEventListener("abort", () => reject(signal.reason));
+    put.addEventListener("error", () => reject(new ServiceUnreachable()));
+    put.addEventListener("load", () => {
+      if (put.status >= 300) {
+        reject(parseProblem(put.status, put.responseText, null));
+        return;
+      }
+      onPart(number, content.size);
       resolve();
     });
-    sending.send(content);
+    put.send(content);
   });
 }

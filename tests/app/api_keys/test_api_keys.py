@@ -20,6 +20,7 @@ from app.db.models import ApiKey, IdempotencyRecord, RetiredSecret
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.http.auth import authenticate
 from app.settings import Settings
+from support.tenants import Tenant
 
 
 def test_a_new_key_opens_the_same_owners_door_until_it_is_revoked(client: TestClient, rows: object) -> None:
@@ -58,7 +59,7 @@ def test_of_two_keys_that_are_revoked_by_each_other_at_once_one_stays(client: Te
     first = client.get("/v1/api-keys").json()["data"][0]["links"]["self"]
     second = client.post("/v1/api-keys", json={"name": "second"}).json()["links"]["self"]
     with ThreadPoolExecutor(2) as pool:
-        statuses = list(pool.map(lambda at: client.delete(at).status_code, (first, second)))
+        statuses = [answer.status_code for answer in pool.map(client.delete, (first, second))]
     assert sorted(statuses) in ([204, 401], [204, 409])
 
 
@@ -119,7 +120,7 @@ def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(client: TestClien
         session.execute(update(RetiredSecret).values(expires_at=datetime(2026, 1, 12, 9, 30, tzinfo=UTC)))
     refused = client.get("/v1/models", headers=bearer(made))
     assert (refused.status_code, refused.json()["code"]) == (401, "api_key_expired")
-    assert "replaced, and ended on 2026-01-12 at 09:30 UTC" in refused.json()["detail"]
+    assert "replaced and expired on 2026-01-12 at 09:30 UTC" in refused.json()["detail"]
     assert client.get("/v1/models", headers=bearer(rotated)).status_code == 200
     assert client.get(made.json()["links"]["self"]).json()["retired_secrets"] == []
 
@@ -172,7 +173,9 @@ def test_a_request_does_not_wait_for_whoever_holds_its_key(client: TestClient, s
         assert client.get("/v1/models").status_code == 200
 
 
-def test_an_operator_opens_the_door_to_an_owner_who_is_there(client: TestClient, tenant: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_operator_opens_the_door_to_an_owner_who_is_there(
+    client: TestClient, tenant: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert make_key_by_hand([tenant.owner_id]) == 0
     headers = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
     assert client.get("/v1/api-keys", headers=headers).json()["data"][0]["name"] == "operator's key"
@@ -200,7 +203,7 @@ def test_no_secret_is_stored_anywhere(client: TestClient, sessions: SessionFacto
 )
 def test_a_request_without_a_valid_key_is_refused(client: TestClient, authorization: str | None) -> None:
     client.headers.pop("Authorization")
-    headers = {} if authorization is None else {"Authorization": authorization.encode()}
+    headers = [] if authorization is None else [(b"Authorization", authorization.encode())]
     refused = client.get("/v1/models", headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
 

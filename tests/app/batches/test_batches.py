@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.models import Job
+from support.rows import Rows
 
 
 def row(index: int) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def row(index: int) -> dict[str, Any]:
     }
 
 
-def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClient, rows: Any, sessions: Any) -> None:
+def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClient, rows: Rows, sessions: Any) -> None:
     scored = rows.explainable_job()
     response = client.post("/v1/jobs", json={"kind": "explain", "job": scored, "split": "test", "kept": 2, "deadline_seconds": 90})
     assert response.status_code == 201, response.text
@@ -60,7 +61,7 @@ def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClie
 
 
 @pytest.mark.parametrize(("asked", "kept"), [({}, 4), ({"sparsity": 0.5}, 2), ({"sparsity": 0.75}, 1)])
-def test_a_node_is_found_as_for_one_image(client: TestClient, rows: Any, asked: dict[str, Any], kept: int) -> None:
+def test_a_node_is_found_as_for_one_image(client: TestClient, rows: Rows, asked: dict[str, Any], kept: int) -> None:
     response = client.post("/v1/jobs", json={"kind": "explain", "job": rows.explainable_job(), "split": "test", **asked})
     assert response.json()["kept"] == kept
 
@@ -80,7 +81,9 @@ def test_a_node_is_found_as_for_one_image(client: TestClient, rows: Any, asked: 
         ({"split": "test", "library": {"kind": "random"}}, "library", "not permitted"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_words(client: TestClient, rows: Any, asked: dict[str, Any], param: str, words: str) -> None:
+def test_what_cannot_be_explained_is_refused_in_words(
+    client: TestClient, rows: Rows, asked: dict[str, Any], param: str, words: str
+) -> None:
     scored = rows.explainable_job(dataset=rows.dataset(info={"class_names": ["cat", "dog"]}))
     response = client.post("/v1/jobs", json={"kind": "explain", "job": scored, **asked})
     assert response.status_code == 422, response.text
@@ -102,7 +105,7 @@ def test_an_unknown_kind_is_told_which_there_are(client: TestClient) -> None:
     assert client.post("/v1/jobs", json=[]).status_code == 422
 
 
-def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     def refused(job: str) -> tuple[int, str, str]:
         response = client.post("/v1/jobs", json={"kind": "explain", "job": job, "split": "test"})
         assert response.json()["errors"][0]["param"] == "job"
@@ -121,11 +124,11 @@ def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, 
     assert refused(batch) == (
         409,
         "other_kind",
-        f"Job {batch} is of kind explain. This is found at the scored job that it explains, {scored}.",
+        f"Job {batch} is of kind explain. Ask for this at the scored job that it explains, {scored}.",
     )
 
 
-def test_an_archive_is_for_a_network_and_must_be_complete(client: TestClient, rows: Any) -> None:
+def test_an_archive_is_for_a_network_and_must_be_complete(client: TestClient, rows: Rows) -> None:
     def answered(upload: str, scored: str) -> tuple[int, str]:
         response = client.post("/v1/jobs", json={"kind": "explain", "job": scored, "upload": upload})
         return response.status_code, response.json().get("code", "accepted")
@@ -138,7 +141,7 @@ def test_an_archive_is_for_a_network_and_must_be_complete(client: TestClient, ro
     assert answered(whole, rows.explainable_job(dataset=rows.dataset(kind="features"))) == (422, "no_images")
 
 
-def test_pages_hold_every_row_once_and_the_download_all_of_them(client: TestClient, rows: Any) -> None:
+def test_pages_hold_every_row_once_and_the_download_all_of_them(client: TestClient, rows: Rows) -> None:
     written = [row(index) for index in range(7)]
     at = f"/v1/jobs/{rows.explained_job(rows.explainable_job(), written)}"
     seen, url = list[dict[str, Any]](), f"{at}/rows?limit=3"
@@ -159,7 +162,7 @@ def test_pages_hold_every_row_once_and_the_download_all_of_them(client: TestClie
     assert client.get(f"{at}/rows?after=job_1").json()["errors"][0]["param"] == "after"
 
 
-def test_the_result_of_a_batch_is_its_summary(client: TestClient, rows: Any) -> None:
+def test_the_result_of_a_batch_is_its_summary(client: TestClient, rows: Rows) -> None:
     scored = rows.explainable_job()
     result = client.get(f"/v1/jobs/{rows.explained_job(scored, [row(0), row(1)])}/result").json()
     assert (result["kind"], result["explained"], result["kept"], result["sparsity"]) == ("explain", scored, 2, 0.5)
@@ -171,7 +174,7 @@ def test_the_result_of_a_batch_is_its_summary(client: TestClient, rows: Any) -> 
 
 
 @pytest.mark.parametrize("path", ["curves", "plots", "plots/arr.png", "explanations", "classes", "concepts"])
-def test_a_batch_points_to_the_job_that_has_the_rest(client: TestClient, rows: Any, path: str) -> None:
+def test_a_batch_points_to_the_job_that_has_the_rest(client: TestClient, rows: Rows, path: str) -> None:
     scored = rows.explainable_job()
     response = client.get(f"/v1/jobs/{rows.explained_job(scored, [row(0)])}/{path}")
     assert (response.status_code, response.json()["code"]) == (409, "other_kind")
@@ -179,17 +182,17 @@ def test_a_batch_points_to_the_job_that_has_the_rest(client: TestClient, rows: A
 
 
 @pytest.mark.parametrize("path", ["rows", "rows.jsonl", "rows.parquet"])
-def test_rows_are_those_of_a_batch_that_succeeded(client: TestClient, rows: Any, path: str) -> None:
+def test_rows_are_those_of_a_batch_that_succeeded(client: TestClient, rows: Rows, path: str) -> None:
     scored = rows.explainable_job()
     refused = client.get(f"/v1/jobs/{scored}/{path}").json()
     assert (refused["status"], refused["code"]) == (409, "other_kind")
-    assert "made by a job of kind explain" in refused["detail"]
+    assert "Only a job of kind explain has rows" in refused["detail"]
     waiting = client.get(f"/v1/jobs/{rows.explain_job(scored)}/{path}")
     assert (waiting.status_code, waiting.json()["code"]) == (409, "job_unfinished")
     assert waiting.headers["retry-after"].isdigit()
 
 
-def test_the_list_of_jobs_is_narrowed_to_a_kind(client: TestClient, rows: Any) -> None:
+def test_the_list_of_jobs_is_narrowed_to_a_kind(client: TestClient, rows: Rows) -> None:
     scored = rows.explainable_job()
     batch = rows.explain_job(scored)
     assert [job["id"] for job in client.get("/v1/jobs").json()["data"]] == [batch, scored]
@@ -199,6 +202,6 @@ def test_the_list_of_jobs_is_narrowed_to_a_kind(client: TestClient, rows: Any) -
     assert "kind=explain" in listed["links"]["self"]
 
 
-def test_a_batch_is_canceled_as_every_job_is(client: TestClient, rows: Any) -> None:
+def test_a_batch_is_canceled_as_every_job_is(client: TestClient, rows: Rows) -> None:
     answer = client.post(f"/v1/jobs/{rows.explain_job(rows.explainable_job())}/cancel")
     assert (answer.status_code, answer.json()["kind"], answer.json()["state"]) == (200, "explain", "canceled")

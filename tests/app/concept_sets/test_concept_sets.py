@@ -23,7 +23,10 @@ from app.db.session import SessionFactory
 from app.db.transitions import succeed
 from app.errors import InvalidInput
 from iis_engine.errors import LibraryError
-from iis_engine.vocabularies.phrases import Phrase, parse_csv, parse_json, parse_txt, phrases_digest, shipped, shipped_names
+from iis_engine.vocabularies.parsing import parse_csv, parse_json, parse_txt
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped, shipped_names
+from support.rows import Rows
 
 AT = "/v1/concept-sets"
 PARSERS = {"txt": parse_txt, "json": parse_json, "csv": parse_csv}
@@ -88,15 +91,15 @@ def test_a_file_is_read_by_its_suffix(client: TestClient, filename: str, content
         ("phrases.docx", b"a loop", ".txt, .json, .csv"),
         ("phrases", b"a loop", ".txt, .json, .csv"),
         ("phrases.txt", "ein Bögen".encode("latin-1"), "not UTF-8 text from line 1"),
-        ("phrases.txt", b"\n \n", "holds no phrases"),
-        ("phrases.txt", b"# only a remark\n", "holds no phrases"),
+        ("phrases.txt", b"\n \n", "contains no phrases"),
+        ("phrases.txt", b"# only a remark\n", "contains no phrases"),
         ("phrases.txt", b"a loop\n" + b"x" * 10_000, "Line 2 has 10,000 characters"),
         ("phrases.txt", b"a\n" * 1_000_000, "more than the 20,000 phrases"),
         ("phrases.csv", b"phrase\n" + b"a\n" * 1_000_000, "more than the 20,000 phrases"),
         ("phrases.json", b"[" + b'"a",' * 999_999 + b'"a"]', "more than the 20,000 phrases"),
         ("phrases.json", b"[" * 100_000, "malformed"),
-        ("phrases.json", b'{"colour": "red"}', "no list"),
-        ("phrases.csv", b"colour\nred\n", "a column named phrase or text"),
+        ("phrases.json", b'{"colour": "red"}', "not a list"),
+        ("phrases.csv", b"colour\nred\n", "a column phrase or text"),
         ("phrases.txt", b"x" * 61, "1 with more than 60 characters"),
     ],
 )
@@ -130,7 +133,7 @@ def test_an_open_upload_is_no_source(client: TestClient) -> None:
     [
         ({}, "exactly one of phrases, upload and from_classes"),
         ({"phrases": ["a"], "upload": "upl_x"}, "exactly one of"),
-        ({"phrases": []}, "holds no phrases"),
+        ({"phrases": []}, "contains no phrases"),
         ({"phrases": ["a loop", "  "], "name": ""}, "name"),
         ({"phrases": ["a loop", "x" * 10_000]}, "Entry 2 has 10,000 characters"),
         ({"phrases": [{"text": "a loop", "group": "g" * 201}]}, "Entry 1 has 201 characters"),
@@ -177,7 +180,7 @@ def test_every_drop_is_in_the_answer_and_a_hundred_in_the_view(client: TestClien
     assert len(list(walk(client, made["links"]["dropped"] + "?limit=70"))) == 150
 
 
-def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: TestClient, rows: Any) -> None:
+def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: TestClient, rows: Rows) -> None:
     dataset = rows.dataset(info={"class_names": ["001.Black_footed_Albatross", "sparrow"]})
     phrases = ["sparrows in flight", "a black-footed albatross", "a hooked bill"]
     version = client.post(AT, json={"phrases": phrases, "dataset": dataset}).json()["version"]
@@ -192,7 +195,7 @@ def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: TestClient
 
 
 def test_phrases_from_class_names_are_pending_until_a_worker_has_gathered_them(
-    client: TestClient, rows: Any, sessions: SessionFactory
+    client: TestClient, rows: Rows, sessions: SessionFactory
 ) -> None:
     dataset = rows.dataset(info={"class_names": ["sparrow", "oak"]})
     created = client.post(AT, json={"from_classes": dataset})
@@ -212,7 +215,7 @@ def test_phrases_from_class_names_are_pending_until_a_worker_has_gathered_them(
 
 
 def test_phrases_from_the_classes_of_one_data_set_may_keep_away_from_those_of_another(
-    client: TestClient, rows: Any, sessions: SessionFactory
+    client: TestClient, rows: Rows, sessions: SessionFactory
 ) -> None:
     gathered_from, kept_away_from = (rows.dataset(info={"class_names": [name]}) for name in ("sparrow", "oak"))
     at = client.post(AT, json={"phrases": ["a loop"]}).json()["links"]["versions"]
@@ -224,7 +227,7 @@ def test_phrases_from_the_classes_of_one_data_set_may_keep_away_from_those_of_an
 
 
 @pytest.mark.parametrize("field", ["dataset", "from_classes"])
-def test_a_data_set_is_used_once_it_is_ready(client: TestClient, rows: Any, field: str) -> None:
+def test_a_data_set_is_used_once_it_is_ready(client: TestClient, rows: Rows, field: str) -> None:
     body = {"phrases": ["a loop"]} if field == "dataset" else {}
     pending = client.post(AT, json={**body, field: rows.dataset(state="pending")})
     assert (pending.status_code, pending.json()["code"]) == (409, f"{field}_pending")
@@ -235,7 +238,7 @@ def test_a_data_set_is_used_once_it_is_ready(client: TestClient, rows: Any, fiel
     assert "Class 7 has no test image." in failed.json()["detail"]
 
 
-def pending_set(client: TestClient | httpx.Client, rows: Any) -> dict[str, Any]:
+def pending_set(client: TestClient | httpx.Client, rows: Rows) -> dict[str, Any]:
     """A set whose only version waits for its embeddings to be compared."""
     body = {"phrases": ["a loop", "Loops", "a ring"], "vlm": rows.vlm(), "dataset": rows.dataset(info={"class_names": ["zero"]})}
     created = client.post(AT, json=body)
@@ -249,7 +252,7 @@ def check_of(sessions: SessionFactory, set_id: str) -> Job:
         return session.scalars(select(Job).where(Job.concept_set_id == set_id, Job.kind == "check_concept_set")).one()
 
 
-def make_ready(sessions: SessionFactory, rows: Any, set_id: str) -> None:
+def make_ready(sessions: SessionFactory, rows: Rows, set_id: str) -> None:
     """What a worker's check does when all is well."""
     job_id = check_of(sessions, set_id).id
     token = rows.claim(job_id)
@@ -265,7 +268,7 @@ def make_ready(sessions: SessionFactory, rows: Any, set_id: str) -> None:
 
 
 def test_with_a_vlm_a_version_is_pending_with_its_check_queued_in_the_same_commit(
-    client: TestClient, rows: Any, sessions: SessionFactory
+    client: TestClient, rows: Rows, sessions: SessionFactory
 ) -> None:
     made = pending_set(client, rows)
     version = made["version"]
@@ -291,7 +294,7 @@ def test_with_a_vlm_a_version_is_pending_with_its_check_queued_in_the_same_commi
         assert client.delete(at).status_code == 204
 
 
-def test_a_check_that_fails_takes_its_version_alone_with_it(client: TestClient, rows: Any, sessions: SessionFactory) -> None:
+def test_a_check_that_fails_takes_its_version_alone_with_it(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     made = pending_set(client, rows)
     set_id = made["id"]
     rows.concept_set_version(set_id, 2, "a stroke", state="pending")
@@ -307,7 +310,7 @@ def test_a_check_that_fails_takes_its_version_alone_with_it(client: TestClient, 
     assert client.get(failed["links"]["dropped"]).json()["data"][0]["text"] == "Loops"
 
 
-def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, rows: Any, sessions: SessionFactory) -> None:
+def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, rows: Rows, sessions: SessionFactory) -> None:
     made = pending_set(live, rows)
     at = made["version"]["links"]["self"]
     assert "Retry-After" in live.get(at).headers
@@ -319,7 +322,7 @@ def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, rows:
     assert live.get(at, headers={"If-None-Match": ready.headers["ETag"]}).status_code == 304
 
 
-def test_only_a_ready_vision_language_model_compares_phrases(client: TestClient, rows: Any) -> None:
+def test_only_a_ready_vision_language_model_compares_phrases(client: TestClient, rows: Rows) -> None:
     error = {"code": "architecture_mismatch", "message": "The towers disagree.", "param": None}
     refusals = {rows.model(): "vlm_needed", rows.vlm(state="pending"): "vlm_pending", rows.vlm(state="failed", error=error): "vlm_failed"}
     for vlm, code in refusals.items():
@@ -347,13 +350,17 @@ def test_a_new_version_leaves_those_before_as_they_are(client: TestClient) -> No
 
 def test_versions_that_are_made_at_once_get_numbers_of_their_own(live: httpx.Client) -> None:
     at = live.post(AT, json={"phrases": ["a loop"]}).json()["links"]["versions"]
+
+    def post(number: int) -> httpx.Response:
+        return live.post(at, json={"phrases": [f"{number} loops"]})
+
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda number: live.post(at, json={"phrases": [f"{number} loops"]}), range(2, 6)))
+        answers = list(pool.map(post, range(2, 6)))
     assert {answer.status_code for answer in answers} == {201}
     assert sorted(answer.json()["version"]["number"] for answer in answers) == [2, 3, 4, 5]
 
 
-def test_sets_are_listed_page_by_page_newest_first(client: TestClient, rows: Any) -> None:
+def test_sets_are_listed_page_by_page_newest_first(client: TestClient, rows: Rows) -> None:
     made = [rows.concept_set() for _ in range(5)]
     rows.concept_set_version(made[1], 2, "a hook")
     listed = list(walk(client, f"{AT}?limit=2"))
@@ -390,7 +397,7 @@ def test_shipped_sets_are_read_by_name_like_ones_own(client: TestClient) -> None
     assert client.get(AT).json()["data"] == []
 
 
-def test_only_versions_of_ones_own_are_cached_for_good(client: TestClient, rows: Any) -> None:
+def test_only_versions_of_ones_own_are_cached_for_good(client: TestClient, rows: Rows) -> None:
     own = rows.concept_set("a loop")
     for name, lasting in ((own, True), ("birds", False)):
         for path in ("phrases", "download"):
@@ -442,7 +449,7 @@ def test_phrases_are_written_as_they_are_read(entries: list[tuple[str, str | Non
         assert (file_format, marked) == ("txt", True)
 
 
-def test_a_set_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Any) -> None:
+def test_a_set_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Rows) -> None:
     set_id = rows.concept_set("a loop")
     body = rows.request(vlm=rows.vlm(), vocabulary=set_id)
     job = client.post("/v1/jobs", json=body).json()

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from app.db.models import Job
 from app.db.session import SessionFactory
+from support.rows import Rows
 
 
 def test_a_data_set_is_pending_with_its_check_queued_in_the_same_commit(client: TestClient, sessions: SessionFactory) -> None:
@@ -89,7 +90,7 @@ def test_a_data_set_that_makes_no_sense_is_refused(client: TestClient, request_b
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
 
 
-def test_a_deleted_data_set_is_gone_for_new_jobs_too(client: TestClient, rows: Any) -> None:
+def test_a_deleted_data_set_is_gone_for_new_jobs_too(client: TestClient, rows: Rows) -> None:
     dataset, model = rows.dataset(), rows.model()
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
     body = {"kind": "score", "model": model, "dataset": dataset, "library": {"kind": "random"}}

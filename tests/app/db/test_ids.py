@@ -1,4 +1,4 @@
-"""Identifiers sort by time and say what they name."""
+"""Row ids: prefix and order by time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.db.ids import PREFIXES, first_id_at, new_id
 
 
 @pytest.mark.parametrize(("kind", "prefix"), PREFIXES.items())
-def test_an_identifier_is_a_prefix_and_26_plain_characters(kind: str, prefix: str) -> None:
+def test_an_id_is_a_prefix_and_26_characters(kind: str, prefix: str) -> None:
     assert re.fullmatch(rf"{prefix}_[0-9a-hjkmnp-tv-z]{{26}}", new_id(kind))
 
 
-def test_identifiers_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_sort_by_creation_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for milliseconds in (1, 31, 32, 1_700_000_000_000, 1_700_000_000_001):
         monkeypatch.setattr("app.db.ids.time.time_ns", lambda now=milliseconds: now * 1_000_000)
@@ -23,7 +23,7 @@ def test_identifiers_sort_by_the_time_they_were_made(monkeypatch: pytest.MonkeyP
     assert made == sorted(made)
 
 
-def test_what_was_made_before_a_moment_is_told_by_its_identifier() -> None:
+def test_ids_sort_around_the_first_id_of_a_moment() -> None:
     now = datetime.now(UTC)
     made = new_id("job")
     assert first_id_at("job", now - timedelta(milliseconds=1)) < made < first_id_at("job", now + timedelta(minutes=1))

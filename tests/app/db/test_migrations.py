@@ -1,4 +1,4 @@
-"""The migrations: they make exactly the tables of app.db.models, they go back, and two starters do not race."""
+"""Migrations: they create the tables of app.db.models, can be reverted, and run once when processes start together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture
 def empty_database(settings: Settings) -> Iterator[str]:
-    """The address of a database without tables."""
+    """URL of a database without tables."""
     with psycopg.connect(settings.database_url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("CREATE DATABASE migrations_alone")
         yield settings.database_url.replace("/iis?", "/migrations_alone?")
@@ -39,7 +39,7 @@ def tables(settings: Settings, database_url: str) -> set[str]:
         engine.dispose()
 
 
-def test_up_down_and_up_again(settings: Settings, empty_database: str) -> None:
+def test_migrations_apply_revert_and_apply_again(settings: Settings, empty_database: str) -> None:
     upgrade(empty_database)
     assert tables(settings, empty_database) == set(Base.metadata.tables)
     downgrade(empty_database, "base")
@@ -53,7 +53,7 @@ def test_models_and_migrations_agree(empty_database: str) -> None:
     command.check(alembic_config(empty_database))
 
 
-def test_processes_that_start_together_migrate_once(settings: Settings, empty_database: str) -> None:
+def test_concurrent_processes_migrate_once(settings: Settings, empty_database: str) -> None:
     def start(_: int) -> int:
         code = f"from app.db.migrate import upgrade; upgrade({empty_database!r})"
         return subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode
@@ -63,7 +63,7 @@ def test_processes_that_start_together_migrate_once(settings: Settings, empty_da
     assert tables(settings, empty_database) == set(Base.metadata.tables)
 
 
-def test_the_command_line_reads_the_environment(settings: Settings, empty_database: str) -> None:
+def test_the_alembic_command_reads_the_database_url_from_the_environment(settings: Settings, empty_database: str) -> None:
     environment = {**os.environ, "IIS_DATABASE_URL": empty_database}
     subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     assert tables(settings, empty_database) == set(Base.metadata.tables)
@@ -72,7 +72,7 @@ def test_the_command_line_reads_the_environment(settings: Settings, empty_databa
 def test_models_of_earlier_releases_become_backbones(empty_database: str) -> None:
     upgrade(empty_database, "0002")
     with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'someone')")
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'an owner')")
         connection.execute(
             "INSERT INTO models (id, owner_id, name, architecture, arguments, state)"
             " VALUES ('mdl_1', 'own_1', 'net', 'timm:resnet18', '{}', 'ready')"
@@ -81,10 +81,10 @@ def test_models_of_earlier_releases_become_backbones(empty_database: str) -> Non
         assert connection.execute("SELECT role, text_upload_id, tokenizer FROM models").fetchall() == [("backbone", None, None)]
 
 
-def test_going_back_fails_what_the_earlier_release_does_not_know(empty_database: str) -> None:
+def test_a_downgrade_fails_models_and_jobs_that_the_earlier_release_does_not_support(empty_database: str) -> None:
     upgrade(empty_database)
     with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'someone')")
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'an owner')")
         for model, seed in (("trained", None), ("untrained", 0)):
             connection.execute(
                 "INSERT INTO models (id, owner_id, name, architecture, arguments, state, initial_seed)"
@@ -109,10 +109,10 @@ def test_going_back_fails_what_the_earlier_release_does_not_know(empty_database:
         assert connection.execute("SELECT id, state FROM models ORDER BY id").fetchall() == [("trained", "ready"), ("untrained", "failed")]
 
 
-def test_keys_of_earlier_releases_keep_every_right_and_going_back_revokes_those_with_less(empty_database: str) -> None:
+def test_an_upgrade_gives_keys_all_scopes_and_a_downgrade_revokes_limited_keys(empty_database: str) -> None:
     upgrade(empty_database, "0008")
     with psycopg.connect(empty_database.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'someone')")
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'an owner')")
         connection.execute("INSERT INTO api_keys (id, owner_id, name, digest, hint) VALUES ('old', 'own_1', 'old', 'old', 'abcd')")
         upgrade(empty_database)
         assert connection.execute("SELECT scopes, expires_at FROM api_keys").fetchall() == [(["read", "write", "admin"], None)]

@@ -1,4 +1,4 @@
-"""Which errors mean that the database is away, and which that the statement is wrong."""
+"""Classification of database errors: outages and errors of the statement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.local.servers import free_port
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "away"),
+    ("sqlstate", "outage"),
     [
         ("08006", True),  # connection_failure
         ("25P03", True),  # idle_in_transaction_session_timeout
@@ -29,20 +29,20 @@ from app.local.servers import free_port
         ("55P03", False),  # lock_not_available
     ],
 )
-def test_the_class_of_the_sqlstate_decides(sqlstate: str, away: bool) -> None:
+def test_the_sqlstate_decides_whether_an_error_is_an_outage(sqlstate: str, outage: bool) -> None:
     refused = errors.lookup(sqlstate)("refused")
-    assert is_outage(refused) is away
-    assert is_outage(OperationalError("select 1", {}, refused)) is away
+    assert is_outage(refused) is outage
+    assert is_outage(OperationalError("select 1", {}, refused)) is outage
 
 
-def test_a_server_that_is_not_there_is_an_outage() -> None:
+def test_an_unreachable_server_is_an_outage() -> None:
     engine = create_engine(psycopg_url(f"postgresql://iis@127.0.0.1:{free_port()}/iis"))
     with pytest.raises(OperationalError) as lost:
         engine.connect()
     assert is_outage(lost.value)
 
 
-def test_a_lost_connection_is_an_outage_whatever_was_raised() -> None:
+def test_a_lost_connection_is_an_outage() -> None:
     assert is_outage(DBAPIError("select 1", {}, errors.UniqueViolation("refused"), connection_invalidated=True))
     assert is_outage(psycopg.OperationalError("the connection is closed"))
     assert is_outage(InterfaceError("select 1", {}, psycopg.InterfaceError("the cursor is closed")))
@@ -50,7 +50,7 @@ def test_a_lost_connection_is_an_outage_whatever_was_raised() -> None:
     assert is_outage(ConnectionResetError())
 
 
-def test_a_mistake_of_ours_is_no_outage() -> None:
+def test_a_programming_error_is_not_an_outage() -> None:
     assert not is_outage(ProgrammingError("select %s", {}, psycopg.ProgrammingError("cannot adapt type")))
     assert not is_outage(TimeoutError())
     assert not is_outage(ValueError())

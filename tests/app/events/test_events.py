@@ -36,6 +36,12 @@ def read_stream(http: httpx.Client, job_id: str, last_event_id: int | None = Non
     return messages
 
 
+def listeners(sessions: Any) -> int:
+    """Number of connections that listen to job events."""
+    with sessions() as session:
+        return session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN job_events'"))
+
+
 def test_the_cursor_walks_every_event_once_in_order(client: TestClient, rows: Any) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
@@ -68,11 +74,11 @@ def test_events_that_did_not_change_are_304(client: TestClient, rows: Any) -> No
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
 
 
-def test_the_stream_tells_a_whole_job_and_closes_after_its_end(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
+def test_the_stream_tells_a_whole_job_and_closes_after_its_end(live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any) -> None:
     job_id = rows.job()
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_stream, live, job_id)
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the stream to be open")
+        wait_until(lambda: waiting_count(job_id), what="the stream to be open")
         token = rows.claim(job_id)
         rows.progress(job_id, token, 3)
         rows.event(job_id, token, "warning", message="Accuracy is near chance.")
@@ -98,13 +104,13 @@ def test_a_stream_that_breaks_goes_on_where_it_was_without_loss_or_duplicates(li
 
 
 def test_a_stream_ends_with_the_database_and_goes_on_when_it_is_back(
-    live: httpx.Client, rows: Any, app: Any, wait_until: Any, postgres_server: Any
+    live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any, postgres_server: Any
 ) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_stream, live, job_id)
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the stream to be open")
+        wait_until(lambda: waiting_count(job_id), what="the stream to be open")
         postgres_server.stop()
         try:
             first = reading.result(30)
@@ -133,13 +139,13 @@ def test_a_stream_longer_than_one_batch_arrives_whole(live: httpx.Client, rows: 
 
 
 def test_fifty_readers_of_one_job_all_see_everything_and_hold_no_connection(
-    live: httpx.Client, rows: Any, app: Any, wait_until: Any
+    live: httpx.Client, rows: Any, app: Any, sessions: Any, wait_until: Any, waiting_count: Any
 ) -> None:
     job_id = rows.job()
 
     with ThreadPoolExecutor(50) as pool:
         reading = [pool.submit(read_stream, live, job_id) for _ in range(50)]
-        wait_until(lambda: app.state.job_signals.watchers(job_id) == 50, what="50 streams to be open")
+        wait_until(lambda: waiting_count(job_id) == 50, what="50 streams to be open")
         wait_until(lambda: app.state.engine.pool.checkedout() == 0, what="idle streams to give every connection back")
         assert live.get(f"/v1/jobs/{job_id}").status_code == 200
         token = rows.claim(job_id)
@@ -150,17 +156,17 @@ def test_fifty_readers_of_one_job_all_see_everything_and_hold_no_connection(
     whole = live.get(f"/v1/jobs/{job_id}/events?limit=100").json()["data"]
     assert len(whole) == 23
     assert all(messages == whole for messages in seen)
-    wait_until(lambda: app.state.job_signals.watchers(job_id) == 0, what="the readers to be forgotten")
+    wait_until(lambda: not listeners(sessions), what="the listening connection to close after the last reader")
 
 
 def test_a_stream_survives_the_loss_of_its_listening_connection(
-    live: httpx.Client, rows: Any, app: Any, sessions: Any, wait_until: Any
+    live: httpx.Client, rows: Any, sessions: Any, wait_until: Any, waiting_count: Any
 ) -> None:
     listening = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN job_events'")
     job_id = rows.job()
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_stream, live, job_id)
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the stream to be open")
+        wait_until(lambda: waiting_count(job_id), what="the stream to be open")
 
         def cut() -> bool:
             with sessions.begin() as session:

@@ -18,11 +18,13 @@ from sqlalchemy import select, update
 from app.db.expiry import expire_posted_images
 from app.db.models import IdempotencyRecord, PostedImage
 from app.db.session import SessionFactory
-from app.explanations.schemas import EXPLANATION_EXAMPLE
 from app.explanations.service import keep_image
 from app.main import create_app
 from app.settings import Settings
-from app.worker_queries import ANSWER_PREFIX, QUESTIONS
+from app.worker_queries import QUERY_QUEUE, REPLY_PREFIX
+from iis_schemas.explanations import EXPLANATION_EXAMPLE
+from support.rows import Rows
+from support.tenants import Tenant
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -33,10 +35,10 @@ def impatient(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def asker(impatient: Settings, tenant: Any, redis_url: str) -> Any:
+def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Any:
     """A client of an API that no worker stands behind."""
     with Redis.from_url(redis_url) as broker:
-        broker.delete(QUESTIONS)
+        broker.delete(QUERY_QUEUE)
     app = create_app(impatient)
     with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
         yield client
@@ -48,23 +50,23 @@ def stored(sessions: SessionFactory) -> list[str]:
         return list(session.scalars(select(PostedImage.id)))
 
 
-def test_without_a_worker_a_question_is_given_up_with_the_time_to_come_back(asker: TestClient, rows: Any) -> None:
+def test_without_a_worker_a_question_is_given_up_with_the_time_to_come_back(asker: TestClient, rows: Rows) -> None:
     answer = asker.get(f"/v1/jobs/{rows.explainable_job()}/explanations/3")
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_busy")
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_question_says_whose_it_is_and_until_when_it_is_of_use(asker: TestClient, rows: Any, tenant: Any, redis_url: str) -> None:
+def test_a_question_says_whose_it_is_and_until_when_it_is_of_use(asker: TestClient, rows: Rows, tenant: Tenant, redis_url: str) -> None:
     job = rows.explainable_job()
     asker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
     with Redis.from_url(redis_url) as broker:
-        asked = json.loads(broker.rpop(QUESTIONS))  # type: ignore[arg-type]
+        asked = json.loads(broker.rpop(QUERY_QUEUE))  # type: ignore[arg-type]
     assert (asked["owner"], asked["kind"]) == (tenant.owner_id, "explain")
     assert asked["about"] == {"job": job, "image": 3, "contrast": "owl", "top": 8, "kept": 2, "sparsity": None}
     assert asked["expires_at"] < datetime.now(UTC).timestamp() + 1
 
 
-def test_without_redis_the_sentence_names_the_workers(impatient: Settings, tenant: Any, rows: Any) -> None:
+def test_without_redis_the_sentence_names_the_workers(impatient: Settings, tenant: Tenant, rows: Rows) -> None:
     app = create_app(impatient.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     with TestClient(app, headers=tenant.headers) as client:
         answer = client.get(f"/v1/jobs/{rows.explainable_job()}/explanations/3")
@@ -72,7 +74,7 @@ def test_without_redis_the_sentence_names_the_workers(impatient: Settings, tenan
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
 
 
-def test_an_image_that_nobody_could_explain_is_forgotten(asker: TestClient, rows: Any, sessions: SessionFactory) -> None:
+def test_an_image_that_nobody_could_explain_is_forgotten(asker: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     before = stored(sessions)
     answer = asker.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", PNG)})
     assert answer.status_code == 503
@@ -86,9 +88,9 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
 
     def answer() -> None:
         with Redis.from_url(redis_url) as broker:
-            broker.delete(QUESTIONS)
+            broker.delete(QUERY_QUEUE)
             while not stop.is_set():
-                heard: Any = broker.brpop([QUESTIONS], timeout=1)
+                heard: Any = broker.brpop([QUERY_QUEUE], timeout=1)
                 if heard is None:
                     continue
                 question = json.loads(heard[1])
@@ -99,7 +101,7 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
                     found |= {"contrast": {"class": about["contrast"], "index": 0}}
                 drawn = {"figure": base64.b64encode(b"a figure").decode()}
                 result = drawn if question["kind"] == "sheet" else found
-                broker.rpush(ANSWER_PREFIX + question["id"], json.dumps({"result": result}))
+                broker.rpush(REPLY_PREFIX + question["id"], json.dumps({"result": result}))
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -108,56 +110,57 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
     thread.join()
 
 
-def test_links_lead_to_what_is_shown(client: TestClient, rows: Any, worker: list[dict[str, Any]]) -> None:
+def test_links_lead_to_what_is_shown(client: TestClient, rows: Rows, worker: list[dict[str, Any]]) -> None:
     at = f"/v1/jobs/{rows.explainable_job()}/explanations/3"
     links = client.get(at, params={"kept": 4, "contrast": "a & b", "top": 30}).json()["links"]
     for name, path in (("self", at), ("sheet_png", f"{at}/sheet.png"), ("sheet_svg", f"{at}/sheet.svg")):
         assert links[name] == f"{path}?kept=4&contrast=a+%26+b&top=30"
     client.get(links["sheet_png"])
-    assert worker[-2]["about"] | {"kept": 4, "contrast": "a & b", "top": 30} == worker[-2]["about"]
+    assert worker[-1]["about"] | {"kept": 4, "contrast": "a & b", "top": 30} == worker[-1]["about"]
     assert client.get(at).json()["links"]["self"] == f"{at}?kept=2&top=8"
 
 
-def test_a_posted_image_keeps_its_name(client: TestClient, rows: Any, worker: list[dict[str, Any]]) -> None:
+def test_a_posted_image_keeps_its_name(client: TestClient, rows: Rows, worker: list[dict[str, Any]]) -> None:
     job = rows.explainable_job(dataset=rows.dataset())
     posted = client.post(f"/v1/jobs/{job}/explanations", files={"file": ("my cat.png", PNG)})
     assert posted.headers["Location"] == f"/v1/jobs/{job}/explanations/{posted.json()['image']['id']}"
     assert client.get(posted.headers["Location"]).json()["image"]["name"] == "my cat.png"
     assert client.get(posted.json()["links"]["sheet_png"]).status_code == 200
-    assert worker[-1]["about"]["explanation"]["image"]["name"] == "my cat.png"
+    assert worker[-1]["about"]["image_name"] == "my cat.png"
 
 
-def test_an_index_of_thousands_of_digits_is_no_image(client: TestClient, rows: Any) -> None:
+def test_an_index_of_thousands_of_digits_is_no_image(client: TestClient, rows: Rows) -> None:
     answer = client.get(f"/v1/jobs/{rows.explainable_job()}/explanations/{'7' * 5000}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.fixture
-def narrow(impatient: Settings, tenant: Any, redis_url: str) -> Iterator[TestClient]:
+def narrow(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
     """A client of an API with one connection to the database, whom no worker answers."""
     with Redis.from_url(redis_url) as broker:
-        broker.delete(QUESTIONS)
+        broker.delete(QUERY_QUEUE)
     app = create_app(impatient.model_copy(update={"database_pool_size": 1, "database_pool_overflow": 0}))
     with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
         yield client
     app.state.engine.dispose()
 
 
-def test_whoever_waits_for_a_worker_holds_no_connection_whatever_the_key(narrow: TestClient, rows: Any) -> None:
+def test_whoever_waits_for_a_worker_holds_no_connection_whatever_the_key(narrow: TestClient, rows: Rows) -> None:
     job = rows.explainable_job(dataset=rows.dataset())
     predictor = narrow.get("/v1/predictors").json()["data"][0]["id"]
     once, file = {"Idempotency-Key": "once"}, {"file": ("a.png", PNG)}
-    for path, asked in (
+    requests: tuple[tuple[str, dict[str, Any]], ...] = (
         (f"/v1/jobs/{job}/explanations", {"files": file}),
         (f"/v1/predictors/{predictor}/predict", {"files": file}),
         (f"/v1/jobs/{job}/explanations/3/interventions", {"json": {"suppress": [1]}}),
-    ):
+    )
+    for path, asked in requests:
         for _ in range(2):  # what was refused may be sent again under its key
             assert narrow.post(path, headers=once, **asked).json()["code"] == "worker_busy", path
 
 
 def test_a_posted_image_is_explained_once_under_a_key(
-    client: TestClient, rows: Any, sessions: SessionFactory, worker: list[dict[str, Any]]
+    client: TestClient, rows: Rows, sessions: SessionFactory, worker: list[dict[str, Any]]
 ) -> None:
     job, once, before = rows.explainable_job(dataset=rows.dataset()), {"Idempotency-Key": "image"}, stored(sessions)
     first, second = (client.post(f"/v1/jobs/{job}/explanations", files={"file": ("a.png", PNG)}, headers=once) for _ in range(2))
@@ -167,7 +170,7 @@ def test_a_posted_image_is_explained_once_under_a_key(
 
 
 def test_a_claim_that_nobody_works_on_any_more_is_free_again(
-    client: TestClient, rows: Any, sessions: SessionFactory, tenant: Any, worker: list[dict[str, Any]]
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, worker: list[dict[str, Any]]
 ) -> None:
     job, once = rows.explainable_job(dataset=rows.dataset()), {"Idempotency-Key": "lost"}
     with sessions.begin() as session:
@@ -182,7 +185,7 @@ def test_a_claim_that_nobody_works_on_any_more_is_free_again(
 
 
 def test_an_owners_oldest_posted_images_make_room(
-    impatient: Settings, rows: Any, sessions: SessionFactory, tenant: Any, stranger: Any
+    impatient: Settings, rows: Rows, sessions: SessionFactory, tenant: Tenant, stranger: Tenant
 ) -> None:
     settings = impatient.model_copy(update={"posted_images_max_bytes": 250})
     job = rows.explainable_job()
@@ -193,7 +196,7 @@ def test_an_owners_oldest_posted_images_make_room(
     assert set(stored(sessions)) & {foreign, *kept, large} == {foreign, large}
 
 
-def test_a_posted_image_is_swept_when_its_time_is_over(rows: Any, sessions: SessionFactory, tenant: Any) -> None:
+def test_a_posted_image_is_swept_when_its_time_is_over(rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
     now = datetime.now(UTC)
     columns = {"owner_id": tenant.owner_id, "job_id": rows.explainable_job(), "filename": "a.png", "content": PNG}
     with sessions.begin() as session:
@@ -209,7 +212,7 @@ def test_a_posted_image_is_swept_when_its_time_is_over(rows: Any, sessions: Sess
 
 
 def test_an_image_posted_for_another_job_or_by_another_owner_is_absent(
-    asker: TestClient, rows: Any, sessions: SessionFactory, tenant: Any, stranger: Any
+    asker: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, stranger: Tenant
 ) -> None:
     job, other = rows.explainable_job(), rows.explainable_job()
     with sessions.begin() as session:
@@ -224,7 +227,7 @@ def test_an_image_posted_for_another_job_or_by_another_owner_is_absent(
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_an_image_beyond_the_limit_is_refused_unread(settings: Settings, tenant: Any, rows: Any, sessions: SessionFactory) -> None:
+def test_an_image_beyond_the_limit_is_refused_unread(settings: Settings, tenant: Tenant, rows: Rows, sessions: SessionFactory) -> None:
     app = create_app(settings.model_copy(update={"posted_image_max_bytes": 1000}))
     with TestClient(app, headers=tenant.headers) as client:
         answer = client.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", bytes(100_000))})
@@ -232,7 +235,7 @@ def test_an_image_beyond_the_limit_is_refused_unread(settings: Settings, tenant:
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_too_many_images_for_one_prediction_are_refused(asker: TestClient, rows: Any) -> None:
+def test_too_many_images_for_one_prediction_are_refused(asker: TestClient, rows: Rows) -> None:
     rows.explainable_job()
     predictor = asker.get("/v1/predictors").json()["data"][0]["id"]
     answer = asker.post(f"/v1/predictors/{predictor}/predict", files=[("file", (f"{n}.png", PNG)) for n in range(65)])
@@ -240,7 +243,7 @@ def test_too_many_images_for_one_prediction_are_refused(asker: TestClient, rows:
     assert "64 at once" in answer.json()["detail"]
 
 
-def test_predictors_are_listed_of_a_job_and_shown_one_by_one(asker: TestClient, rows: Any) -> None:
+def test_predictors_are_listed_of_a_job_and_shown_one_by_one(asker: TestClient, rows: Rows) -> None:
     job = rows.explainable_job(nodes=(4, 2))
     rows.explainable_job()
     listed = asker.get("/v1/predictors", params={"job": job}).json()["data"]

@@ -9,6 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.models import Job
+from support.rows import Rows
+from support.tenants import Tenant
 
 SCHEDULE = {
     **{"sparsity": 0.1, "lambda": 1.0, "epochs": 10, "optimizer": "adamw", "learning_rate": 1e-4, "weight_decay": 0.01},
@@ -17,13 +19,13 @@ SCHEDULE = {
 }
 
 
-def request(rows: Any, **changes: Any) -> dict[str, Any]:
+def request(rows: Rows, **changes: Any) -> dict[str, Any]:
     """A body for POST /v1/jobs, on a model and a data set made for it unless given."""
     made = {name: make() for name, make in (("model", rows.model), ("dataset", rows.dataset)) if name not in changes}
     return {"kind": "finetune", "library": {"kind": "cluster"}, **made, **changes}
 
 
-def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Any, sessions: Any) -> None:
+def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Rows, sessions: Any) -> None:
     asked = request(rows)
     response = client.post("/v1/jobs", json=asked)
     assert response.status_code == 201, response.text
@@ -38,7 +40,7 @@ def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Any,
         assert session.get_one(Job, job["id"]).spec["lambda"] == 1.0
 
 
-def test_everything_that_is_given_is_kept(client: TestClient, rows: Any) -> None:
+def test_everything_that_is_given_is_kept(client: TestClient, rows: Rows) -> None:
     given = {
         **{"library": {"kind": "random", "concept_count": 64}, "elements": {"kind": "segments", "images_per_class": 5, "seed": 3}},
         **{"sparsity": 0.5, "lambda": 0.25, "epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0},
@@ -59,7 +61,7 @@ def test_everything_that_is_given_is_kept(client: TestClient, rows: Any) -> None
         ({"seeds": list(range(21))}, "seeds", "these are 21"),
         ({"seeds": [0, 1, 1]}, "seeds", "1 is named more than once"),
         ({"seeds": [0, 1, -1]}, "seeds.2", "greater than or equal to 0"),
-        ({"library": {"kind": "text"}}, "library.kind", "A text library is not made of crops alone"),
+        ({"library": {"kind": "text"}}, "library.kind", "A text library does not depend on the network alone"),
         ({"library": {"kind": "combined"}}, "library.kind", "takes prototype, cluster, end2end, random"),
         ({"library": {"kind": "neurons"}}, "library.kind", "There is no library kind 'neurons'"),
         ({"library": {"id": "lib_1"}}, "library.kind", "required"),
@@ -76,14 +78,14 @@ def test_everything_that_is_given_is_kept(client: TestClient, rows: Any) -> None
         ({"protocol": "exact"}, "protocol", "not permitted"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(client: TestClient, rows: Any, changes: dict[str, Any], param: str, words: str) -> None:
+def test_what_makes_no_sense_is_refused_in_words(client: TestClient, rows: Rows, changes: dict[str, Any], param: str, words: str) -> None:
     response = client.post("/v1/jobs", json=request(rows, **changes))
     assert response.status_code == 422, response.text
     assert words in response.json()["detail"]
     assert response.json()["errors"][0]["param"] == param
 
 
-def test_what_cannot_be_trained_is_refused_with_what_to_send_instead(client: TestClient, rows: Any) -> None:
+def test_what_cannot_be_trained_is_refused_with_what_to_send_instead(client: TestClient, rows: Rows) -> None:
     def refused(**changes: Any) -> tuple[int, str, str]:
         response = client.post("/v1/jobs", json=request(rows, **changes))
         (error,) = response.json()["errors"]
@@ -102,12 +104,12 @@ def test_what_cannot_be_trained_is_refused_with_what_to_send_instead(client: Tes
     assert refused(model=rows.model(state="failed", error={"code": "x", "message": "Torn.", "param": None}))[:2] == (422, "model")
 
 
-def test_foreign_inputs_are_as_absent_as_those_that_never_were(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_foreign_inputs_are_as_absent_as_those_that_never_were(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     for changes in ({"model": strange_rows.model()}, {"dataset": strange_rows.dataset()}, {"model": "mdl_1"}):
         assert client.post("/v1/jobs", json=request(rows, **changes)).status_code == 404
 
 
-def test_a_result_names_the_model_and_says_what_changed(client: TestClient, rows: Any, stranger: Any) -> None:
+def test_a_result_names_the_model_and_says_what_changed(client: TestClient, rows: Rows, stranger: Tenant) -> None:
     job_id, model_id = rows.finetuned_job()
     response = client.get(f"/v1/jobs/{job_id}/result")
     found = response.json()
@@ -129,7 +131,7 @@ def test_a_result_names_the_model_and_says_what_changed(client: TestClient, rows
         assert client.get(path, headers=stranger.headers).status_code == 404, path
 
 
-def test_the_checkpoint_comes_back_as_it_is_with_a_name_and_a_tag(client: TestClient, rows: Any) -> None:
+def test_the_checkpoint_comes_back_as_it_is_with_a_name_and_a_tag(client: TestClient, rows: Rows) -> None:
     _, model_id = rows.finetuned_job()
     response = client.get(f"/v1/models/{model_id}/checkpoint")
     assert (response.status_code, response.content) == (200, b"the weights of a network")
@@ -141,19 +143,19 @@ def test_the_checkpoint_comes_back_as_it_is_with_a_name_and_a_tag(client: TestCl
     assert client.get(f"/v1/models/{model_id}/checkpoint").status_code == 404
 
 
-def test_published_weights_are_not_handed_on(client: TestClient, rows: Any) -> None:
+def test_published_weights_are_not_handed_on(client: TestClient, rows: Rows) -> None:
     response = client.get(f"/v1/models/{rows.model(pretrained='a1_in1k')}/checkpoint")
     assert (response.status_code, response.json()["code"]) == (409, "no_checkpoint")
     assert "takes its weights by name (timm:resnet18, a1_in1k)" in response.json()["detail"]
 
 
-def test_an_untrained_model_has_no_file_of_weights(client: TestClient, rows: Any) -> None:
+def test_an_untrained_model_has_no_file_of_weights(client: TestClient, rows: Rows) -> None:
     response = client.get(f"/v1/models/{rows.model(initial_seed=7)}/checkpoint")
     assert (response.status_code, response.json()["code"]) == (409, "no_checkpoint")
     assert "is untrained (timm:resnet18, initialised from seed 7)" in response.json()["detail"]
 
 
-def test_a_fine_tuning_job_has_neither_curves_nor_explanations(client: TestClient, rows: Any) -> None:
+def test_a_fine_tuning_job_has_neither_curves_nor_explanations(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.finetuned_job()
     for what in ("curves", "plots", "rows", "classes"):
         response = client.get(f"/v1/jobs/{job_id}/{what}")
@@ -163,7 +165,7 @@ def test_a_fine_tuning_job_has_neither_curves_nor_explanations(client: TestClien
     assert (response.status_code, response.json()["code"]) == (409, "other_kind")
 
 
-def test_epochs_are_events_like_others(client: TestClient, rows: Any) -> None:
+def test_epochs_are_events_like_others(client: TestClient, rows: Rows) -> None:
     job_id = rows.finetune_job()
     token = rows.claim(job_id)
     rows.event(job_id, token, "epoch", arm="control", seed=1, epoch=1, loss=0.5)

@@ -1,4 +1,4 @@
-"""Idempotency keys: one effect, one answer, whatever a client repeats."""
+"""Idempotency keys: repeated requests have one effect and one response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def count(sessions: SessionFactory, owner_id: str) -> tuple[int, int]:
     return data_sets or 0, jobs or 0
 
 
-def test_a_repeated_post_makes_one_row_and_gives_the_same_answer(client: TestClient, sessions: SessionFactory, tenant: Any) -> None:
+def test_a_repeated_post_creates_one_row_and_returns_the_same_response(client: TestClient, sessions: SessionFactory, tenant: Any) -> None:
     first, second = (client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}) for _ in range(2))
     assert (first.status_code, second.status_code) == (201, 201)
     assert second.content == first.content
@@ -39,34 +39,34 @@ def test_a_repeated_post_makes_one_row_and_gives_the_same_answer(client: TestCli
     assert count(sessions, tenant.owner_id) == (1, 1)
 
 
-def test_another_body_under_the_same_key_is_refused(client: TestClient) -> None:
+def test_another_body_with_the_same_key_is_refused(client: TestClient) -> None:
     client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
     refused = client.post("/v1/datasets", json=BODY | {"name": "other"}, headers={"Idempotency-Key": "k"})
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_keys_of_two_owners_do_not_meet(client: TestClient, stranger: Any) -> None:
+def test_two_owners_can_use_the_same_key(client: TestClient, stranger: Any) -> None:
     first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
     second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k", **stranger.headers})
     assert first.json()["id"] != second.json()["id"]
 
 
-def test_a_refused_request_may_be_corrected_under_its_key(client: TestClient) -> None:
+def test_a_refused_request_can_be_corrected_with_the_same_key(client: TestClient) -> None:
     assert client.post("/v1/datasets", json={}, headers={"Idempotency-Key": "k"}).status_code == 422
     assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-def test_a_key_of_no_or_too_many_characters_is_refused(client: TestClient, key: str) -> None:
+def test_an_empty_or_too_long_key_is_refused(client: TestClient, key: str) -> None:
     assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": key}).status_code == 422
 
 
-def test_a_key_needs_an_owner(client: TestClient) -> None:
+def test_an_idempotency_key_requires_authentication(client: TestClient) -> None:
     client.headers.pop("Authorization")
     assert client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).status_code == 401
 
 
-def test_while_the_first_call_is_in_flight_a_second_is_told_to_come_back(
+def test_a_second_request_while_the_first_is_in_flight_is_a_409_with_retry_after(
     app: FastAPI, live: httpx.Client, sessions: SessionFactory, tenant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
@@ -96,7 +96,7 @@ CREATED = ("uploads", "uploads/small", "models", "datasets", "concept-sets", "jo
 
 
 @pytest.mark.parametrize("path", CREATED)
-def test_identical_posts_at_the_same_moment_make_one_resource(live: httpx.Client, rows: Any, path: str) -> None:
+def test_concurrent_identical_posts_create_one_resource(live: httpx.Client, rows: Any, path: str) -> None:
     bodies: dict[str, Callable[[], dict[str, Any]]] = {
         "uploads": lambda: {"json": {"filename": "a", "size_bytes": 1, "sha256": "0" * 64}},
         "uploads/small": lambda: {"files": {"file": ("a.bin", b"abc")}},
@@ -111,7 +111,8 @@ def test_identical_posts_at_the_same_moment_make_one_resource(live: httpx.Client
     body, listed = bodies[path](), f"/v1/{path.partition('/')[0]}"
     before = {row["id"] for row in live.get(listed).json()["data"]}
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: live.post(f"/v1/{path}", headers={"Idempotency-Key": "k"}, **body), range(8)))
+        sent = [pool.submit(live.post, f"/v1/{path}", headers={"Idempotency-Key": "k"}, **body) for _ in range(8)]
+        answers = [request.result() for request in sent]
     made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
     codes = {answer.json()["code"] for answer in answers if answer.status_code != 201}
     assert codes <= {"idempotency_in_flight"}
@@ -119,7 +120,7 @@ def test_identical_posts_at_the_same_moment_make_one_resource(live: httpx.Client
     assert len(made) == 1
 
 
-def test_a_failure_after_the_work_leaves_neither_row_nor_key(
+def test_a_crash_before_the_commit_leaves_neither_row_nor_key(
     client: TestClient, sessions: SessionFactory, tenant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import app.http.idempotency as module
@@ -137,7 +138,7 @@ def test_a_failure_after_the_work_leaves_neither_row_nor_key(
     assert count(sessions, tenant.owner_id) == (1, 1)
 
 
-def test_after_a_day_the_key_is_free_again(client: TestClient, sessions: SessionFactory, tenant: Any, settings: Settings) -> None:
+def test_a_key_expires_after_a_day(client: TestClient, sessions: SessionFactory, tenant: Any, settings: Settings) -> None:
     first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).json()
     long_ago = datetime.now(UTC) - timedelta(hours=25)
     with sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""Whatever strangers send in headers, cursors, forms, file names and URLs is read as what it says, or refused as the document declares."""
+"""Property tests of parsers: headers, cursors, forms, file names and URLs are parsed as sent or refused as documented."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput
 from app.events.service import parse_cursor
 from app.http.caching import MAX_WAIT_SECONDS, parse_wait
-from app.http.idempotency import _content
+from app.http.idempotency import canonical_content
 from app.http.pagination import ID_PATTERN, number_cursor
-from app.uploads.schemas import MAX_FILENAME_CHARACTERS, bare_filename
-from app.webhooks.addresses import UnfitUrl, read_url
+from app.webhook_security.addresses import InvalidUrl, read_url
+from iis_schemas.uploads import MAX_FILENAME_CHARACTERS, bare_filename
 from worker.jobs.artifacts import safe_name
 
 over_http = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -46,7 +46,7 @@ READ_HEADERS: dict[str, st.SearchStrategy[str]] = {
 
 @pytest.fixture
 def read_at(client: TestClient, rows: Any) -> dict[str, str]:
-    """Addresses that read headers, each by its path in the document."""
+    """URLs of operations that read headers, by path in the document."""
     job_id, library_id = rows.succeeded_job()
     return {
         "/v1/jobs": "/v1/jobs",
@@ -59,7 +59,7 @@ def read_at(client: TestClient, rows: Any) -> dict[str, str]:
 
 
 def require_declared(app: FastAPI, answer: Any, method: str, path: str) -> None:
-    """The answer is one that the document has for this operation; a refusal is a problem."""
+    """Check that the document declares the status for this operation, and that errors are problems."""
     declared = app.openapi()["paths"][path][method]["responses"]
     assert str(answer.status_code) in {*declared, "304"}, answer.text
     if answer.is_error:
@@ -69,34 +69,30 @@ def require_declared(app: FastAPI, answer: Any, method: str, path: str) -> None:
 
 @over_http
 @given(data=st.data())
-def test_whatever_headers_say_the_answer_is_a_declared_one(
+def test_responses_to_random_headers_match_the_document(
     app: FastAPI, client: TestClient, read_at: dict[str, str], data: st.DataObject
 ) -> None:
     path = data.draw(st.sampled_from(sorted(read_at)))
     given = {name: data.draw(READ_HEADERS[name]) for name in data.draw(st.sets(st.sampled_from(sorted(READ_HEADERS)), min_size=1))}
-    answer = client.get(read_at[path], headers={name: text.encode("latin-1") for name, text in given.items()})
+    answer = client.get(read_at[path], headers={name.encode(): text.encode("latin-1") for name, text in given.items()})
     require_declared(app, answer, "get", path)
     if answer.status_code == 200 and "Range" in given and not answer.headers["content-type"].startswith("text/event-stream"):
-        assert (
-            answer.content == client.get(read_at[path]).content
-        )  # a Range is not understood, which RFC 9110 allows, rather than misunderstood
+        assert answer.content == client.get(read_at[path]).content  # RFC 9110 allows a server to ignore Range
 
 
 @over_http
 @given(before=st.lists(header_texts.map(lambda text: text.replace(",", " "))), after=st.lists(header_texts))
-def test_a_tag_is_found_among_others_whatever_they_are(
-    client: TestClient, read_at: dict[str, str], before: list[str], after: list[str]
-) -> None:
+def test_an_etag_matches_among_arbitrary_others(client: TestClient, read_at: dict[str, str], before: list[str], after: list[str]) -> None:
     at = read_at["/v1/jobs/{job_id}/curves"]
     tag = client.get(at).headers["etag"]
     given = ", ".join((*before, tag, *after))
-    assert client.get(at, headers={"If-None-Match": given.encode("latin-1")}).status_code == 304
+    assert client.get(at, headers={b"If-None-Match": given.encode("latin-1")}).status_code == 304
 
 
 @quickly
 @given(st.text())
 @example("wait=²")
-def test_a_wait_is_never_longer_than_a_minute(prefer: str) -> None:
+def test_a_preferred_wait_is_at_most_a_minute(prefer: str) -> None:
     assert 0 <= parse_wait(prefer) <= MAX_WAIT_SECONDS
 
 
@@ -104,7 +100,7 @@ def test_a_wait_is_never_longer_than_a_minute(prefer: str) -> None:
 @given(
     st.integers(0, 999_999), st.sampled_from(["", "respond-async, ", "foo; ", "handling=lenient,"]), st.sampled_from(["", ", foo", ";x"])
 )
-def test_a_wait_is_found_among_other_wishes(seconds: int, before: str, after: str) -> None:
+def test_a_wait_is_parsed_among_other_preferences(seconds: int, before: str, after: str) -> None:
     assert parse_wait(f"{before}wait={seconds}{after}") == min(seconds, MAX_WAIT_SECONDS)
 
 
@@ -113,7 +109,7 @@ def test_a_wait_is_found_among_other_wishes(seconds: int, before: str, after: st
 @example("9223372036854775807")
 @example("9223372036854775808")
 @example("٣")
-def test_a_cursor_of_events_is_a_number_that_fits_or_is_refused(text: str) -> None:
+def test_an_event_cursor_is_a_63_bit_number_or_refused(text: str) -> None:
     with suppress(InvalidInput):
         assert parse_cursor(text, "after") == (int(text) if text else 0) < 2**63
 
@@ -121,7 +117,7 @@ def test_a_cursor_of_events_is_a_number_that_fits_or_is_refused(text: str) -> No
 @quickly
 @given(st.text() | digits | st.from_regex(ID_PATTERN))
 @example("2147483648")
-def test_a_cursor_of_numbered_things_is_a_number_that_fits_or_is_refused(text: str) -> None:
+def test_a_number_cursor_is_a_31_bit_number_or_refused(text: str) -> None:
     with suppress(InvalidInput):
         assert number_cursor(text) == int(text) < 2**31
 
@@ -132,9 +128,7 @@ def test_a_cursor_of_numbered_things_is_a_number_that_fits_or_is_refused(text: s
 @example("../result")
 @example("arr.png\0")
 @example("img_\0")
-def test_any_name_of_a_figure_or_an_image_is_one_that_is_there_or_is_not_found(
-    app: FastAPI, client: TestClient, read_at: Any, name: str
-) -> None:
+def test_unknown_figure_and_image_names_are_not_found(app: FastAPI, client: TestClient, read_at: Any, name: str) -> None:
     job = read_at["/v1/jobs/{job_id}"]
     written = quote(name, safe="")
     figure = client.get(f"{job}/plots/x{written}.png")
@@ -150,7 +144,7 @@ def test_any_name_of_a_figure_or_an_image_is_one_that_is_there_or_is_not_found(
 @example("..")
 @example("a/\x00..")
 @example(".\x01.")
-def test_a_filename_is_one_printable_name_whatever_was_sent(name: str) -> None:
+def test_a_filename_is_reduced_to_one_printable_name(name: str) -> None:
     bare = bare_filename(name)
     assert 0 < len(bare) <= MAX_FILENAME_CHARACTERS
     assert bare.isprintable()
@@ -162,7 +156,7 @@ def test_a_filename_is_one_printable_name_whatever_was_sent(name: str) -> None:
 @quickly
 @given(st.text() | st.text("./\\-_a", max_size=8))
 @example("..")
-def test_a_filename_on_our_disk_is_plain_and_leads_nowhere(name: str) -> None:
+def test_a_filename_on_disk_is_plain_ascii_without_a_path(name: str) -> None:
     safe = safe_name(bare_filename(name))
     assert set(safe) <= set(string.ascii_letters + string.digits + "._-")
     assert safe
@@ -175,7 +169,7 @@ def test_a_filename_on_our_disk_is_plain_and_leads_nowhere(name: str) -> None:
     filename=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
     key=st.none() | st.text(string.printable.strip(), min_size=1, max_size=20),
 )
-def test_a_form_is_read_as_it_was_sent(client: TestClient, content: bytes, filename: str, key: str | None) -> None:
+def test_a_form_is_parsed_as_sent(client: TestClient, content: bytes, filename: str, key: str | None) -> None:
     digest = sha256(content).hexdigest()
     headers = {"Idempotency-Key": f"{digest} {key}"} if key else {}
     answer = client.post("/v1/uploads/small", files={"file": (filename, content)}, data={"sha256": digest}, headers=headers)
@@ -208,8 +202,8 @@ CONTENT_TYPES = (
     media=st.sampled_from(CONTENT_TYPES) | header_texts.map(lambda text: f"multipart/form-data; boundary{text}") | header_texts,
     once=st.booleans(),
 )
-def test_any_bytes_are_a_form_or_refused(app: FastAPI, client: TestClient, body: bytes, media: str, once: bool) -> None:
-    headers = {"Content-Type": media.encode("latin-1")} | ({"Idempotency-Key": sha256(body).hexdigest().encode()} if once else {})
+def test_random_bytes_are_parsed_as_a_form_or_refused(app: FastAPI, client: TestClient, body: bytes, media: str, once: bool) -> None:
+    headers = {b"Content-Type": media.encode("latin-1")} | ({b"Idempotency-Key": sha256(body).hexdigest().encode()} if once else {})
     answer = client.post("/v1/uploads/small", content=body, headers=headers)
     require_declared(app, answer, "post", "/v1/uploads/small")
 
@@ -218,8 +212,8 @@ def test_any_bytes_are_a_form_or_refused(app: FastAPI, client: TestClient, body:
 @given(st.none() | header_texts | header_texts.map(lambda text: f"multipart/form-data; boundary={text}"), st.binary())
 @example("multipart/form-data; boundary*=utf-8''b", b"--b")
 @example("multipart/form-data; boundary*=nonsense''b", b"--b")
-def test_what_a_body_says_can_be_told_of_any_type(content_type: str | None, body: bytes) -> None:
-    assert _content(content_type, body) == _content(content_type, body)
+def test_any_content_type_and_body_have_canonical_content(content_type: str | None, body: bytes) -> None:
+    assert canonical_content(content_type, body) == canonical_content(content_type, body)
 
 
 @quickly
@@ -231,14 +225,14 @@ def test_what_a_body_says_can_be_told_of_any_type(content_type: str | None, body
 @example("https://[::1")
 @example("https://example.org:99999")
 @example("https://example.org:²")
-def test_a_receivers_url_is_refused_or_means_the_same_when_read_again(url: str) -> None:
-    with suppress(UnfitUrl):
+def test_a_webhook_url_is_refused_or_parses_to_itself(url: str) -> None:
+    with suppress(InvalidUrl):
         target = read_url(url, [], allow_http=False)
         assert read_url(target.url, [], allow_http=False) == target
 
 
 @pytest.mark.parametrize("said", [0, 1, "true", "no"])
-def test_yes_and_no_are_booleans_alone(client: TestClient, rows: Any, said: Any) -> None:
+def test_booleans_are_only_true_and_false(client: TestClient, rows: Any, said: Any) -> None:
     webhook = client.post("/v1/webhooks", json={"url": "https://example.org/", "enabled": said})
     study = client.post("/v1/studies", json=rows.study_request(evolution=said))
     assert [answer.status_code for answer in (webhook, study)] == [422, 422]

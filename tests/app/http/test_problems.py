@@ -1,4 +1,4 @@
-"""Whatever goes wrong is answered as problem+json, with a request id and without our insides."""
+"""Errors are problem+json with a request id and without internal details."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def require_problem(response: Any, status: int, code: str) -> dict[str, Any]:
     return problem
 
 
-def test_unknown_paths_and_methods(client: TestClient) -> None:
+def test_an_unknown_path_is_a_404(client: TestClient) -> None:
     require_problem(client.get("/nowhere"), 404, "not_found")
     require_problem(client.get("/v1/models/"), 404, "not_found")
 
@@ -40,17 +40,17 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
     [
         ("/v1/models", {"GET", "POST"}),
         ("/v1/models/mdl_x", {"GET", "DELETE"}),
-        ("/v1/uploads/small", {"POST"}),  # as the document says, though `small` might be the name of an upload
+        ("/v1/uploads/small", {"POST"}),  # the document lists this path; `small` is not an upload's id
         ("/v1/health/live", {"GET"}),
     ],
 )
-def test_a_method_that_a_path_does_not_take_is_answered_with_those_it_takes(client: TestClient, path: str, methods: set[str]) -> None:
+def test_a_405_lists_the_methods_of_the_path(client: TestClient, path: str, methods: set[str]) -> None:
     refused = client.patch(path)
     require_problem(refused, 405, "method_not_allowed")
     assert set(refused.headers["Allow"].split(", ")) == methods
 
 
-def test_bodies_that_cannot_be_read(client: TestClient, app: FastAPI) -> None:
+def test_malformed_and_oversized_bodies_are_refused(client: TestClient, app: FastAPI) -> None:
     json_type = {"Content-Type": "application/json"}
     require_problem(client.post("/v1/models", content=b"{", headers=json_type), 422, "invalid_input")
     require_problem(client.post("/v1/models", content=b'{"name": "\xff"}', headers=json_type), 422, "invalid_input")
@@ -65,19 +65,19 @@ def test_bodies_that_cannot_be_read(client: TestClient, app: FastAPI) -> None:
     require_problem(keyed, 413, "too_large")
 
 
-def test_each_wrong_field_is_named(client: TestClient) -> None:
+def test_every_invalid_field_is_named(client: TestClient) -> None:
     problem = require_problem(client.post("/v1/uploads", json={"filename": 3, "size_bytes": "many"}), 422, "invalid_input")
     assert {error["param"] for error in problem["errors"]} == {"filename", "size_bytes", "sha256"}
     assert all(error["message"] and error["code"] for error in problem["errors"])
 
 
-def test_characters_that_postgresql_cannot_store_are_the_senders_error(client: TestClient) -> None:
+def test_characters_that_postgresql_cannot_store_are_a_422(client: TestClient) -> None:
     require_problem(client.post("/v1/api-keys", json={"name": "a\0b"}), 422, "invalid_input")
     body = {"hub": {"name": "a/b", "revision": "c", "image_column": "a\0b"}}
     require_problem(client.post("/v1/datasets", json=body), 422, "invalid_input")
 
 
-def test_what_nobody_foresaw_is_a_bare_500_and_a_log_line(
+def test_an_unhandled_exception_is_a_500_without_details_and_a_log_record(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
@@ -85,20 +85,20 @@ def test_what_nobody_foresaw_is_a_bare_500_and_a_log_line(
 
     monkeypatch.setattr("app.models.repository.ModelRepository.list", broken)
     with caplog.at_level(logging.ERROR):
-        response = client.get("/v1/models", headers={"X-Request-Id": "told-by-the-client"})
+        response = client.get("/v1/models", headers={"X-Request-Id": "sent-by-the-client"})
     problem = require_problem(response, 500, "internal_error")
-    assert problem["request_id"] == "told-by-the-client"
+    assert problem["request_id"] == "sent-by-the-client"
     assert "hunter2" not in response.text
     assert any("hunter2" in str(record.exc_info or record.msg) for record in caplog.records)
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "line\tbreak", "ü"])
-def test_a_request_id_that_is_not_plain_is_replaced(client: TestClient, given: str) -> None:
-    answered = client.get("/v1/health/live", headers={"X-Request-Id": given.encode()}).headers["X-Request-Id"]
+def test_an_invalid_request_id_is_replaced(client: TestClient, given: str) -> None:
+    answered = client.get("/v1/health/live", headers={b"X-Request-Id": given.encode()}).headers["X-Request-Id"]
     assert answered.startswith("req_")
 
 
-def test_log_lines_are_json_with_the_request_id(client: TestClient, capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_records_are_json_with_the_request_id(client: TestClient, capfd: pytest.CaptureFixture[str]) -> None:
     from app.logging import configure_logging
 
     configure_logging("info")
@@ -112,7 +112,7 @@ def test_log_lines_are_json_with_the_request_id(client: TestClient, capfd: pytes
     ("sqlstate", "status", "code"),
     [("57P01", 503, "database_unavailable"), ("54000", 500, "internal_error"), ("22P02", 422, "invalid_input")],
 )
-def test_only_a_database_that_is_away_is_a_503(
+def test_only_an_unavailable_database_is_a_503(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, sqlstate: str, status: int, code: str
 ) -> None:
     def refused(repository: ModelRepository, **_: Any) -> None:
@@ -122,7 +122,7 @@ def test_only_a_database_that_is_away_is_a_503(
     require_problem(client.get("/v1/models"), status, code)
 
 
-def test_storage_that_does_not_answer_is_a_503(client: TestClient, settings: Settings) -> None:
+def test_unavailable_storage_is_a_503(client: TestClient, settings: Settings) -> None:
     Path(settings.storage_url.removeprefix("file://")).write_text("a file where the folder should be")
     refused = client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")})
     require_problem(refused, 503, "storage_unavailable")
@@ -134,5 +134,5 @@ def test_storage_that_does_not_answer_is_a_503(client: TestClient, settings: Set
 @pytest.mark.parametrize(
     ("prefer", "seconds"), [(None, 0), ("wait=5", 5), ("respond-async, wait=7", 7), ("wait=999", 60), ("wait=x", 0), ("await=5", 0)]
 )
-def test_prefer_wait_is_read_as_rfc_7240_has_it(prefer: str | None, seconds: int) -> None:
+def test_prefer_wait_is_parsed_as_in_rfc_7240(prefer: str | None, seconds: int) -> None:
     assert parse_wait(prefer) == min(seconds, MAX_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""A number in a request is a number: where the document says integer or number, false is not taken for 0, nor "7" for 7."""
+"""Strict numbers: where the document declares a number, false is not accepted as 0, nor "7" as 7."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-NO_NUMBERS = (False, True, "1")
+NOT_NUMBERS = (False, True, "1")
 
 
-def test_nothing_else_is_taken_for_a_number(client: TestClient) -> None:
+def test_booleans_and_strings_are_refused_as_numbers(client: TestClient) -> None:
     document = client.get("/v1/openapi.json").json()
     tried = set[str]()
     for method, path, schema in bodies(document):
         for name, declared in schema["properties"].items():
             if not is_numeric(declared):
                 continue
-            for wrong in NO_NUMBERS:
+            for wrong in NOT_NUMBERS:
                 body = {**next(iter(schema.get("examples", [{}]))), name: wrapped(declared, wrong)}
                 answer = client.request(method, path.replace("{", "").replace("}", ""), json=body)
                 assert answer.status_code == 422, f"{method} {path} took {body}: {answer.text}"
@@ -30,13 +30,13 @@ def test_nothing_else_is_taken_for_a_number(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("given", [0, 0.0, 60])
-def test_a_whole_number_may_stand_for_any(client: TestClient, given: float) -> None:
+def test_an_integer_is_accepted_as_a_float(client: TestClient, given: float) -> None:
     spare = client.post("/v1/api-keys", json={"name": "spare"}).json()["id"]
     assert client.post(f"/v1/api-keys/{spare}/rotate", json={"grace_seconds": given}).status_code == 200
 
 
 def bodies(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each object that an operation takes as JSON; one of several is one of several."""
+    """Method, path and schema of each JSON object that an operation accepts, alternatives included."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
@@ -55,7 +55,7 @@ def is_numeric(declared: dict[str, Any]) -> bool:
 
 
 def wrapped(declared: dict[str, Any], value: Any) -> Any:
-    """The value, in as many lists as the property has."""
+    """The value, nested in lists as the property declares."""
     for choice in (declared, *declared.get("anyOf", ())):
         if choice.get("type") == "array":
             items = choice.get("items") or choice["prefixItems"][0]

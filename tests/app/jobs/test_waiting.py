@@ -14,13 +14,13 @@ from sqlalchemy import select
 from app.db.models import Job
 
 
-def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
+def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any, app: Any, wait_until: Any, waiting_count: Any) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with ThreadPoolExecutor(1) as pool:
         started = time.monotonic()
         answer = pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"})
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the request to wait")
+        wait_until(lambda: waiting_count(job_id), what="the request to wait")
         wait_until(lambda: app.state.engine.pool.checkedout() == 0, what="the waiting request to hold no connection of the pool")
         rows.succeed(job_id, token)
         response = answer.result(20)
@@ -31,12 +31,12 @@ def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any,
 
 
 def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connection(
-    live: httpx.Client, rows: Any, app: Any, wait_until: Any, postgres_server: Any
+    live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any, postgres_server: Any
 ) -> None:
     job_id = rows.job()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"})
-        wait_until(lambda: app.state.job_signals.watchers(job_id), what="the request to wait")
+        wait_until(lambda: waiting_count(job_id), what="the request to wait")
         postgres_server.stop()
         try:
             response = answer.result(30)
@@ -81,12 +81,12 @@ def test_a_finished_job_does_not_keep_anyone_waiting(client: TestClient, rows: A
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": response.headers["etag"], "Prefer": "wait=60"}).status_code == 304
 
 
-def test_many_waiting_requests_leave_room_for_others(live: httpx.Client, rows: Any, app: Any, wait_until: Any) -> None:
+def test_many_waiting_requests_leave_room_for_others(live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with ThreadPoolExecutor(60) as pool:
         answers = [pool.submit(live.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=25"}) for _ in range(60)]
-        wait_until(lambda: app.state.job_signals.watchers(job_id) == 60, what="60 requests to wait")
+        wait_until(lambda: waiting_count(job_id) == 60, what="60 requests to wait")
         assert live.get("/v1/jobs").status_code == 200
         rows.succeed(job_id, token)
         assert [answer.result(20).json()["state"] for answer in answers] == ["succeeded"] * 60

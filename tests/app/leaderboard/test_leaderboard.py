@@ -9,28 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.leaderboard.ranking import ranks, told_apart
+from support.rows import Rows
 
 SCORES = st.lists(
     st.tuples(st.floats(0, 1), st.floats(0, 0.2), st.floats(0, 0.2)).map(lambda v: (v[0], v[0] - v[1], v[0] + v[2])), max_size=12
 )
 
 
-def scored(client: TestClient, rows: Any, model: str, dataset: str, library: dict[str, Any] | None = None, **report: Any) -> str:
+def scored(client: TestClient, rows: Rows, model: str, dataset: str, library: dict[str, Any] | None = None, **report: Any) -> str:
     request = {"kind": "score", "model": model, "dataset": dataset, "library": library or {"kind": "cluster", "concept_count": 4}}
     return scored_as(client, rows, request, **report)
 
 
-def scored_as(client: TestClient, rows: Any, request: dict[str, Any], **report: Any) -> str:
+def scored_as(client: TestClient, rows: Rows, request: dict[str, Any], **report: Any) -> str:
     job = client.post("/v1/jobs", json=request).json()["id"]
     rows.succeed(job, rows.claim(job), **report)
     return job
 
 
-def iis(value: float, half: float = 0.01) -> dict[str, float]:
+def iis(value: float, half: float = 0.01) -> dict[str, Any]:
     return {"iis": value, "iis_low": value - half, "iis_high": value + half}
 
 
-def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: Any) -> None:
+def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: Rows) -> None:
     dataset = rows.dataset()
     first, second, third, fourth = (rows.model() for _ in range(4))
     for model, value in ((first, 0.80), (second, 0.79), (third, 0.78), (fourth, 0.77)):
@@ -43,10 +44,10 @@ def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: A
         (third, 3, True),
         (fourth, 3, True),
     ]
-    assert "not told apart" in board["notes"][0]
+    assert "does not differ" in board["notes"][0]
 
 
-def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Any) -> None:
+def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Rows) -> None:
     dataset, model = rows.dataset(), rows.model()
     scored(client, rows, model, dataset, **iis(0.5))
     best = scored(client, rows, model, dataset, **iis(0.6))
@@ -56,7 +57,7 @@ def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Any) ->
     assert any("best of its jobs" in note for note in board["notes"])
 
 
-def test_near_chance_there_is_no_rank(client: TestClient, rows: Any) -> None:
+def test_near_chance_there_is_no_rank(client: TestClient, rows: Rows) -> None:
     dataset, good, guessing, withheld = rows.dataset(), rows.model(), rows.model(), rows.model()
     scored(client, rows, good, dataset, **iis(0.5))
     scored(client, rows, guessing, dataset, **iis(0.99), accuracy_representation_low=0.1)
@@ -69,7 +70,7 @@ def test_near_chance_there_is_no_rank(client: TestClient, rows: Any) -> None:
     ]
 
 
-def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, rows: Any) -> None:
+def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, rows: Rows) -> None:
     dataset, other, models = rows.dataset(), rows.dataset(), [rows.model(), rows.model()]
     for model in models:
         scored(client, rows, model, dataset, **iis(0.5))
@@ -86,7 +87,7 @@ def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, r
     assert (nothing["board"], nothing["data"], nothing["notes"]) == (None, [], [])
 
 
-def test_models_are_ranked_together_only_where_phrases_cutoffs_and_elements_are_the_same(client: TestClient, rows: Any) -> None:
+def test_models_are_ranked_together_only_where_phrases_cutoffs_and_elements_are_the_same(client: TestClient, rows: Rows) -> None:
     dataset, vlm, phrases = rows.dataset(), rows.vlm(), rows.concept_set("a loop")
     first, second = rows.model(), rows.model()
     text = {"kind": "score", "model": first, "dataset": dataset, "library": {"kind": "text"}, "vlm": vlm, "vocabulary": phrases}
@@ -110,7 +111,7 @@ def test_models_are_ranked_together_only_where_phrases_cutoffs_and_elements_are_
     assert cut == [(None, 2), ("segments of 10 images per class, seed 0", 1)]
 
 
-def test_a_model_that_was_deleted_keeps_its_place_without_a_link(client: TestClient, rows: Any) -> None:
+def test_a_model_that_was_deleted_keeps_its_place_without_a_link(client: TestClient, rows: Rows) -> None:
     model = rows.model()
     scored(client, rows, model, rows.dataset(), **iis(0.5))
     assert client.delete(f"/v1/models/{model}").status_code == 204
@@ -118,7 +119,7 @@ def test_a_model_that_was_deleted_keeps_its_place_without_a_link(client: TestCli
     assert list(entry["links"]) == ["job"]
 
 
-def test_a_library_cut_from_another_data_set_is_on_no_board(client: TestClient, rows: Any) -> None:
+def test_a_library_cut_from_another_data_set_is_on_no_board(client: TestClient, rows: Rows) -> None:
     request = rows.request(library_dataset=rows.dataset())
     job = client.post("/v1/jobs", json=request).json()["id"]
     rows.succeed(job, rows.claim(job))

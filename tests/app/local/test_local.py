@@ -1,9 +1,10 @@
-"""The embedded stack as its command starts it: it comes up, survives what is killed, and leaves nothing running."""
+"""Embedded stack as a command: it starts, restarts killed processes, and leaves no process running."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -24,12 +25,13 @@ START_SECONDS = 90
 class Stack:
     """A running `python -m app.local up`."""
 
-    def __init__(self, folder: Path, wait_until: Callable[..., Any]) -> None:
+    def __init__(self, folder: Path, wait_until: Callable[..., Any], checkout: Path = REPOSITORY) -> None:
         self.folder = folder
         self.ready_file = folder / "ready.json"
         self.wait_until = wait_until
         environment = {name: value for name, value in os.environ.items() if not name.startswith("IIS_")}
-        environment |= {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # the stack talks to itself directly whatever proxy there is
+        environment["PYTHONPATH"] = str(checkout)
+        environment |= {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # the stack must ignore proxies
         command = [
             sys.executable,
             "-m",
@@ -43,7 +45,7 @@ class Stack:
             str(self.ready_file),
         ]
         with (folder / "stack.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     def await_ready(self) -> dict[str, Any]:
         def ready() -> bool:
@@ -54,7 +56,7 @@ class Stack:
         return json.loads(self.ready_file.read_text())
 
     def children(self) -> dict[str, psutil.Process]:
-        """Its processes by what they are."""
+        """Child processes by role."""
         words = {"postgres": "postgres", "redis-server": "redis", "uvicorn": "api", "celery": "worker"}
         found: dict[str, psutil.Process] = {}
         for process in psutil.Process(self.process.pid).children():
@@ -62,7 +64,7 @@ class Stack:
                 line = " ".join(process.cmdline())
             except psutil.ZombieProcess:
                 continue
-            found |= {name: process for word, name in words.items() if word in line}  # one that is just starting has no name yet
+            found |= {name: process for word, name in words.items() if word in line}  # a starting process has no command line yet
         return found
 
     def stop(self) -> int:
@@ -84,7 +86,7 @@ def jobs_status(ready: dict[str, Any]) -> int:
     return httpx.get(f"{ready['url']}/v1/jobs", headers=headers, timeout=10, trust_env=False).status_code
 
 
-def test_the_stack_answers_with_its_first_key_restarts_what_dies_and_leaves_nothing_running(stack: Stack) -> None:
+def test_the_stack_starts_restarts_killed_processes_and_stops_cleanly(stack: Stack) -> None:
     ready = stack.await_ready()
     assert ready["url"].startswith("http://127.0.0.1:")
     assert jobs_status(ready) == 200
@@ -101,7 +103,8 @@ def test_the_stack_answers_with_its_first_key_restarts_what_dies_and_leaves_noth
     assert not stack.ready_file.exists()
 
 
-def test_a_stack_that_was_killed_starts_again_on_the_same_data(stack: Stack, tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+@pytest.mark.slow
+def test_a_killed_stack_starts_again_on_the_same_data(stack: Stack, tmp_path: Path, wait_until: Callable[..., Any]) -> None:
     key = Path(stack.await_ready()["api_key_file"]).read_text()
     stack.process.kill()
     stack.process.wait()
@@ -115,7 +118,8 @@ def test_a_stack_that_was_killed_starts_again_on_the_same_data(stack: Stack, tmp
         assert again.stop() == 0
 
 
-def test_a_second_stack_on_the_same_data_says_so_and_leaves_the_first_alone(stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_second_stack_on_the_same_data_is_refused(stack: Stack, tmp_path: Path) -> None:
     ready = stack.await_ready()
     command = [sys.executable, "-m", "app.local", "up", "--data-folder", str(tmp_path / "data"), "--port", "0"]
     began = time.monotonic()
@@ -124,3 +128,15 @@ def test_a_second_stack_on_the_same_data_says_so_and_leaves_the_first_alone(stac
     assert "another stack is running" in second.stderr
     assert time.monotonic() - began < 30
     assert jobs_status(ready) == 200
+
+
+@pytest.mark.slow
+def test_the_stack_starts_from_a_checkout_whose_path_contains_a_percent_sign(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+    checkout = tmp_path / "100%d"  # an interpolation in configparser's syntax
+    for package in ("app", "iis_engine", "iis_schemas", "migrations", "worker"):
+        shutil.copytree(REPOSITORY / package, checkout / package, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    stack = Stack(tmp_path, wait_until, checkout)
+    try:
+        assert jobs_status(stack.await_ready()) == 200
+    finally:
+        assert stack.stop() == 0

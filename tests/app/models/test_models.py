@@ -15,6 +15,8 @@ from sqlalchemy import select, update
 from app.db.models import Job, Model
 from app.db.session import SessionFactory
 from app.db.transitions import claim, succeed
+from support.rows import Rows
+from support.tenants import Tenant
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({**PAIR, "tokenizer": "hf-hub:someone/net"}, "pattern"),
         ({**VLM, "role": "oracle"}, "'backbone' or 'vlm'"),
         ({"architecture": "keras:resnet", "pretrained": "x"}, "timm:NAME, torchvision:NAME, open_clip:NAME, onnx"),
-        ({"architecture": "resnet18", "pretrained": "x"}, "names no architecture"),
+        ({"architecture": "resnet18", "pretrained": "x"}, "is not a known architecture"),
         ({"architecture": "timm:", "pretrained": "x"}, "plain name"),
         ({"architecture": "timm:hf-hub:someone/net", "pretrained": "x"}, "plain name"),
         ({"architecture": "open_clip:local-dir:/etc", "pretrained": "x"}, "plain name"),
@@ -121,7 +123,7 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({"architecture": "timm:resnet18", "pretrained": "x", "upload": "upl_x"}, "exactly one of upload"),
         ({"architecture": "timm:resnet18", "pretrained": "x", "initial_seed": 0}, "exactly one of upload"),
         ({"architecture": "onnx", "initial_seed": 0}, "An onnx model is a file"),
-        ({"architecture": "open_clip:ViT-B-16", "role": "vlm", "initial_seed": 0}, "would know no phrases"),
+        ({"architecture": "open_clip:ViT-B-16", "role": "vlm", "initial_seed": 0}, "needs trained weights"),
         ({"architecture": "timm:resnet18", "initial_seed": -1}, "greater than or equal to 0"),
         ({"architecture": "onnx", "pretrained": "x"}, "upload it"),
         ({"architecture": "onnx", "upload": "upl_x", "arguments": {"a": 1}}, "leave arguments out"),
@@ -136,7 +138,7 @@ def test_a_model_that_makes_no_sense_is_refused_with_a_sentence(client: TestClie
     assert words in refused.json()["detail"]
 
 
-def test_a_model_needs_a_complete_upload_of_its_owner(client: TestClient, stranger: Any) -> None:
+def test_a_model_needs_a_complete_upload_of_its_owner(client: TestClient, stranger: Tenant) -> None:
     body = {"filename": "n", "size_bytes": 3, "sha256": "0" * 64}
     opened = client.post("/v1/uploads", json=body).json()["id"]
     refused = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": opened})
@@ -165,7 +167,7 @@ def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, sessi
     assert live.get(at, headers={"If-None-Match": pending.headers["ETag"]}).status_code == 200
 
 
-def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Any, sessions: SessionFactory, upload: str) -> None:
+def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Rows, sessions: SessionFactory, upload: str) -> None:
     created = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}).json()
     at = created["links"]["self"]
     assert client.delete(at).json()["code"] == "model_in_use"
@@ -181,7 +183,7 @@ def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, r
     assert client.get(f"/v1/jobs/{job_id}").json()["model"] == created["id"]
 
 
-def test_a_vision_language_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Any) -> None:
+def test_a_vision_language_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Rows) -> None:
     vlm = rows.vlm()
     job_id = rows.job(vlm_id=vlm)
     refused = client.delete(f"/v1/models/{vlm}")
@@ -191,7 +193,7 @@ def test_a_vision_language_model_goes_only_when_no_unfinished_job_needs_it(clien
     assert client.delete(f"/v1/models/{vlm}").status_code == 204
 
 
-def test_models_are_listed_page_by_page_newest_first(client: TestClient, rows: Any) -> None:
+def test_models_are_listed_page_by_page_newest_first(client: TestClient, rows: Rows) -> None:
     made = [rows.model() for _ in range(5)]
     seen: list[str] = []
     at = "/v1/models?limit=2"

@@ -20,6 +20,8 @@ from app.db.models import Job, Study
 from app.db.session import SessionFactory
 from app.quotas.__main__ import main as operate
 from app.settings import Settings, get_settings
+from support.rows import Rows
+from support.tenants import Tenant
 
 DAY = timedelta(days=1)
 TOGETHER = 8
@@ -50,7 +52,7 @@ def require_quota(answer: Any, *words: str) -> None:
         assert word in answer.json()["detail"]
 
 
-def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Any, limit: Callable[..., None], key_for: Any) -> None:
+def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Rows, limit: Callable[..., None], key_for: Any) -> None:
     limit(unfinished_jobs=7, jobs_per_day=0)
     rows.succeeded_job()
     rows.job()
@@ -65,7 +67,7 @@ def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Any, limit
     assert shown["key"]["scopes"] == ["read"]
 
 
-def test_a_job_too_many_is_refused_until_another_has_ended(client: TestClient, rows: Any, limit: Callable[..., None]) -> None:
+def test_a_job_too_many_is_refused_until_another_has_ended(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
     limit(unfinished_jobs=2)
     body = rows.request()
     first = client.post("/v1/jobs", json=body)
@@ -80,7 +82,7 @@ def test_a_job_too_many_is_refused_until_another_has_ended(client: TestClient, r
     assert client.post("/v1/jobs", json=body).status_code == 201
 
 
-def test_jobs_of_a_day_ago_count_no_more(client: TestClient, rows: Any, sessions: SessionFactory, limit: Callable[..., None]) -> None:
+def test_jobs_of_a_day_ago_count_no_more(client: TestClient, rows: Rows, sessions: SessionFactory, limit: Callable[..., None]) -> None:
     limit(jobs_per_day=2)
     for hours in (23, 25, 25):
         job_id, made = rows.job(), datetime.now(UTC) - timedelta(hours=hours)
@@ -96,7 +98,7 @@ def test_jobs_of_a_day_ago_count_no_more(client: TestClient, rows: Any, sessions
 
 
 def test_a_study_counts_every_job_that_it_makes_and_is_taken_whole_or_not(
-    client: TestClient, rows: Any, sessions: SessionFactory, limit: Callable[..., None], tenant: Any
+    client: TestClient, rows: Rows, sessions: SessionFactory, limit: Callable[..., None], tenant: Tenant
 ) -> None:
     limit(unfinished_jobs=5)
     body = rows.study_request()  # four jobs
@@ -108,7 +110,7 @@ def test_a_study_counts_every_job_that_it_makes_and_is_taken_whole_or_not(
         assert session.scalar(select(func.count()).where(Job.owner_id == tenant.owner_id)) == 4
 
 
-def test_requests_at_the_same_moment_do_not_slip_past_a_quota(client: TestClient, rows: Any, limit: Callable[..., None]) -> None:
+def test_requests_at_the_same_moment_do_not_slip_past_a_quota(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
     limit(unfinished_jobs=3, open_uploads=3, stored_bytes=40)
     body = rows.request()
 
@@ -148,7 +150,7 @@ def test_an_upload_too_many_is_refused_until_another_is_complete(client: TestCli
     assert client.post("/v1/uploads", json=declared(b"ghi")).status_code == 201
 
 
-def test_one_owners_quota_is_nothing_to_another(client: TestClient, rows: Any, strange_rows: Any, stranger: Any, limit: Any) -> None:
+def test_one_owners_quota_is_nothing_to_another(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, limit: Any) -> None:
     limit(unfinished_jobs=1)
     strange_rows.job()
     assert client.post("/v1/jobs", json=rows.request()).status_code == 201
@@ -156,7 +158,7 @@ def test_one_owners_quota_is_nothing_to_another(client: TestClient, rows: Any, s
 
 
 def test_an_operator_gives_an_owner_quotas_of_its_own(
-    client: TestClient, rows: Any, tenant: Any, limit: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    client: TestClient, rows: Rows, tenant: Tenant, limit: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     limit(unfinished_jobs=0)
     assert operate([tenant.owner_id, "--unfinished-jobs", "1", "--jobs-per-day", "0"]) == 0
@@ -175,7 +177,7 @@ def test_an_operator_gives_an_owner_quotas_of_its_own(
         (["own_nobody"], "there is no owner own_nobody"),
         (["own_nobody", "--open-uploads", "1"], "there is no owner own_nobody"),
         (["--open-uploads", "1"], "say which owner's"),
-        (["own_nobody", "--open-uploads", "many"], "'many' is no whole number"),
+        (["own_nobody", "--open-uploads", "many"], "'many' is not a whole number"),
     ],
 )
 def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
@@ -185,7 +187,7 @@ def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "not set up for this version")]
+    ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "does not match this version")]
 )
 def test_an_operator_is_told_of_a_database_that_is_away_or_empty(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool, told: str

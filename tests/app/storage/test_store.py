@@ -1,4 +1,4 @@
-"""The artifact store on a local folder: content under its hash, whole or not at all."""
+"""Artifact store on a local folder: addresses, atomic writes, errors."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_content_lies_under_its_hash(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
+def test_content_is_stored_under_its_sha256(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
-    assert store.put(source) == store.put_bytes(CONTENT) == (SHA256, len(CONTENT))
+    assert store.put(source) == store.put_chunks([CONTENT]) == (SHA256, len(CONTENT))
     assert files(folder) == [f"sha256/{SHA256[:2]}/{SHA256}"]
     assert store.exists(SHA256)
     with store.open(SHA256) as file:
@@ -45,7 +45,7 @@ def test_content_lies_under_its_hash(store: ArtifactStore, folder: Path, tmp_pat
     assert not store.exists(SHA256)
 
 
-def test_a_writer_that_fails_leaves_nothing(store: ArtifactStore, folder: Path) -> None:
+def test_a_failed_write_leaves_no_files(store: ArtifactStore, folder: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield CONTENT
         raise RuntimeError("the sender broke off")
@@ -58,7 +58,7 @@ def test_a_writer_that_fails_leaves_nothing(store: ArtifactStore, folder: Path) 
     assert files(folder) == []
 
 
-def test_missing_content_is_named(store: ArtifactStore, tmp_path: Path) -> None:
+def test_missing_content_is_named_in_the_error(store: ArtifactStore, tmp_path: Path) -> None:
     with pytest.raises(ArtifactMissing, match=SHA256):
         store.open(SHA256)
     with pytest.raises(ArtifactMissing):
@@ -67,12 +67,12 @@ def test_missing_content_is_named(store: ArtifactStore, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["../../etc/passwd", "", "A" * 64, "0" * 63])
-def test_only_a_hash_is_an_address(store: ArtifactStore, address: str) -> None:
+def test_only_a_sha256_is_a_valid_address(store: ArtifactStore, address: str) -> None:
     with pytest.raises(ArtifactMissing):
         store.open(address)
 
 
-def test_parts_are_kept_apart_from_content(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
+def test_parts_are_stored_separately_from_content(store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
     part = tmp_path / "part"
     part.write_bytes(CONTENT)
     store.put_part("upl_a", 3, part, SHA256)
@@ -85,7 +85,7 @@ def test_parts_are_kept_apart_from_content(store: ArtifactStore, folder: Path, t
     assert files(folder) == []
 
 
-def test_what_a_dead_writer_left_is_swept_by_age(store: ArtifactStore, folder: Path) -> None:
+def test_stale_temporary_files_are_swept(store: ArtifactStore, folder: Path) -> None:
     assert store.sweep_temporary(3600) == 0
     incoming = folder / "incoming"
     incoming.mkdir(parents=True)
@@ -97,7 +97,7 @@ def test_what_a_dead_writer_left_is_swept_by_age(store: ArtifactStore, folder: P
     assert files(folder) == ["incoming/new"]
 
 
-def test_a_folder_that_cannot_be_written_is_reported(folder: Path, store: ArtifactStore) -> None:
+def test_an_unwritable_folder_is_storage_unavailable(folder: Path, store: ArtifactStore) -> None:
     store.check()
     assert files(folder) == []
     for leftover in sorted(folder.rglob("*"), reverse=True):
@@ -107,14 +107,16 @@ def test_a_folder_that_cannot_be_written_is_reported(folder: Path, store: Artifa
     with pytest.raises(StorageUnavailable):
         store.check()
     with pytest.raises(StorageUnavailable):
-        store.put_bytes(CONTENT)
+        store.put_chunks([CONTENT])
 
 
-def test_a_full_disk_is_reported_and_leaves_nothing(folder: Path, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_storage_unavailable_and_leaves_no_files(
+    folder: Path, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("app.storage.store.os.fsync", full)
     with pytest.raises(StorageUnavailable, match="No space left"):
-        store.put_bytes(CONTENT)
+        store.put_chunks([CONTENT])
     assert files(folder) == []

@@ -1,4 +1,4 @@
-"""The artifact store on a real S3 server (rclone's own, from its wheel): the same promises as on a local folder."""
+"""Artifact store on a real S3 server (rclone, from its wheel): the same behaviour as on a local folder."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, Storage
 
 REPOSITORY = Path(__file__).parents[3]
 RCLONE = Path(sysconfig.get_path("scripts")) / "rclone"
-CONTENT = random.Random(3).randbytes(6 << 20)  # above S3's smallest part, so that a multipart upload takes place where one would
+CONTENT = random.Random(3).randbytes(6 << 20)  # above the minimum part size of S3, so that uploads are multipart
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class S3Server:
-    """A server over a folder with one bucket; may be stopped and started again."""
+    """S3 server with one bucket over a folder; can be stopped and restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,11 +76,11 @@ def store(server: S3Server) -> ArtifactStore:
     return ArtifactStore("s3://bucket/prefix", endpoint_url=server.url)
 
 
-def test_content_lies_under_its_hash(store: ArtifactStore, server: S3Server, tmp_path: Path) -> None:
+def test_content_is_stored_under_its_sha256(store: ArtifactStore, server: S3Server, tmp_path: Path) -> None:
     store.check()
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
-    assert store.put(source) == store.put_bytes(CONTENT) == (SHA256, len(CONTENT))
+    assert store.put(source) == store.put_chunks([CONTENT]) == (SHA256, len(CONTENT))
     assert server.files() == [f"bucket/prefix/sha256/{SHA256[:2]}/{SHA256}"]
     assert store.exists(SHA256)
     store.fetch(SHA256, tmp_path / "fetched")
@@ -92,13 +92,13 @@ def test_content_lies_under_its_hash(store: ArtifactStore, server: S3Server, tmp
         store.open(SHA256)
 
 
-def test_other_content_than_declared_is_not_kept(store: ArtifactStore, server: S3Server) -> None:
+def test_content_that_differs_from_the_declared_is_not_stored(store: ArtifactStore, server: S3Server) -> None:
     with pytest.raises(ContentMismatch):
         store.put_chunks([CONTENT], expected=("0" * 64, len(CONTENT)))
     assert server.files() == []
 
 
-def test_parts_are_seen_by_other_processes_and_go_together(store: ArtifactStore, server: S3Server, tmp_path: Path) -> None:
+def test_parts_are_visible_to_other_processes_and_deleted_together(store: ArtifactStore, server: S3Server, tmp_path: Path) -> None:
     part = tmp_path / "part"
     part.write_bytes(CONTENT)
     store.put_part("upl_a", 1, part, SHA256)
@@ -113,7 +113,7 @@ def test_parts_are_seen_by_other_processes_and_go_together(store: ArtifactStore,
     assert server.files() == []
 
 
-def test_what_a_dead_writer_left_is_swept(store: ArtifactStore, server: S3Server) -> None:
+def test_stale_temporary_files_are_swept(store: ArtifactStore, server: S3Server) -> None:
     incoming = server.folder / "bucket/prefix/incoming"
     incoming.mkdir(parents=True)
     for name, modified in (("old", 1_000_000_000), ("new", None)):
@@ -124,8 +124,10 @@ def test_what_a_dead_writer_left_is_swept(store: ArtifactStore, server: S3Server
     assert server.files() == ["bucket/prefix/incoming/new"]
 
 
-def test_a_server_that_is_away_is_reported_and_found_again(store: ArtifactStore, server: S3Server, wait_until: Callable[..., Any]) -> None:
-    store.put_bytes(CONTENT)
+def test_a_stopped_server_is_storage_unavailable_until_it_restarts(
+    store: ArtifactStore, server: S3Server, wait_until: Callable[..., Any]
+) -> None:
+    store.put_chunks([CONTENT])
     server.stop()
     with pytest.raises(StorageUnavailable):
         store.exists(SHA256)
@@ -134,12 +136,12 @@ def test_a_server_that_is_away_is_reported_and_found_again(store: ArtifactStore,
     assert store.exists(SHA256)
 
 
-@pytest.mark.parametrize("stopped", ["before it reads", "after it said that the body may come"])
-def test_a_server_that_falls_silent_is_given_up(stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stopped", ["before reading", "after 100 Continue"])
+def test_requests_to_an_unresponsive_server_time_out(stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
-    monkeypatch.setattr(s3_requests, "READ_SECONDS", 0.5)
-    monkeypatch.setattr(s3_requests, "WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(s3_requests, "READ_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(s3_requests, "WRITE_TIMEOUT_SECONDS", 0.5)
     kept: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
 
@@ -147,15 +149,15 @@ def test_a_server_that_falls_silent_is_given_up(stopped: str, monkeypatch: pytes
             with suppress(OSError):
                 while True:
                     kept.append(silent.accept()[0])
-                    if stopped != "before it reads":
+                    if stopped != "before reading":
                         kept[-1].recv(1 << 16)
                         kept[-1].sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
         threading.Thread(target=serve, daemon=True).start()
         store = ArtifactStore("s3://bucket/prefix", endpoint_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        for asked in (lambda: store.put_bytes(b"bytes"), lambda: store.exists(SHA256), lambda: store.read_range(SHA256, 0, 9)):
+        for request in (lambda: store.put_chunks([b"bytes"]), lambda: store.exists(SHA256), lambda: store.read_range(SHA256, 0, 9)):
             began = time.monotonic()
-            with pytest.raises(StorageUnavailable, match=r"Storage did not answer: the server was silent for 0\.5 s\."):
-                asked()
+            with pytest.raises(StorageUnavailable, match=r"Storage did not answer: no response within 0\.5 s\."):
+                request()
             assert time.monotonic() - began < 10
         silent.shutdown(socket.SHUT_RDWR)

@@ -5,27 +5,31 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from app.db.models import Job
+from support.rows import Rows
+from support.tenants import Tenant
 
 
 def cells_of(client: Any, study: dict[str, Any]) -> list[dict[str, Any]]:
     return client.get(f"{study['links']['cells']}?limit=100").json()["data"]
 
 
-def test_two_alike_that_are_asked_for_at_once_make_each_job_once(live: Any, rows: Any, sessions: Any, tenant: Any) -> None:
+def test_two_alike_that_are_asked_for_at_once_make_each_job_once(live: httpx.Client, rows: Rows, sessions: Any, tenant: Tenant) -> None:
     body = rows.study_request(seeds=list(range(10)))
     with ThreadPoolExecutor(4) as pool:
-        studies = [answer.json() for answer in pool.map(lambda _: live.post("/v1/studies", json=body), range(4))]
+        posts = [pool.submit(live.post, "/v1/studies", json=body) for _ in range(4)]
+    studies = [post.result().json() for post in posts]
     jobs = [[cell["job"] for cell in cells_of(live, study)] for study in studies]
     assert all(one == jobs[0] for one in jobs)
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Job).where(Job.owner_id == tenant.owner_id)) == len(jobs[0]) == 40
 
 
-def test_whoever_cancels_last_cancels_what_both_used(client: TestClient, rows: Any) -> None:
+def test_whoever_cancels_last_cancels_what_both_used(client: TestClient, rows: Rows) -> None:
     body = rows.study_request()
     first, second = (client.post("/v1/studies", json=body).json() for _ in range(2))
     assert client.post(first["links"]["cancel"]).json()["jobs"]["queued"] == 4
@@ -36,7 +40,7 @@ def test_whoever_cancels_last_cancels_what_both_used(client: TestClient, rows: A
         assert client.delete(study["links"]["self"]).status_code == 204
 
 
-def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Any) -> None:
+def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Rows) -> None:
     study = client.post("/v1/studies", json=rows.study_request(libraries=[{"kind": "cluster"}])).json()
     stopping, queued = (cell["job"] for cell in cells_of(client, study))
     rows.claim(stopping)
@@ -46,7 +50,7 @@ def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Any)
     assert {stopping, queued}.isdisjoint(cell["job"] for cell in cells_of(client, extended))
 
 
-def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(client: TestClient, rows: Any, sessions: Any) -> None:
+def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(client: TestClient, rows: Rows, sessions: Any) -> None:
     body = rows.study_request(libraries=[{"kind": "cluster"}])
     with sessions.begin() as session:  # as a job is accepted: it holds what it names until it commits
         for table, row in (("models", body["models"][0]), ("datasets", body["datasets"][0])):
@@ -54,7 +58,7 @@ def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(
         assert client.post("/v1/studies", json=body).status_code == 201
 
 
-def test_extensions_do_not_go_round_the_limits_of_a_request(client: TestClient, rows: Any) -> None:
+def test_extensions_do_not_go_round_the_limits_of_a_request(client: TestClient, rows: Rows) -> None:
     grids = [[0, place / 100] for place in range(1, 66)]
     study = client.post("/v1/studies", json=rows.study_request(sparsity_grids=grids[:64])).json()
     refused = client.post(study["links"]["extend"], json={"sparsity_grids": grids[64:]})

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from app.db.study_rows import library_labels
-from app.jobs.libraries import LibraryChoice
-from app.jobs.schemas import ScoreCreate
-from app.studies.extending import extended_grid, first_grid
-from app.studies.grid import Cell, count_cells, expand, job_spec, request_digest
-from app.studies.schemas import StudyCreate, StudyExtend, StudyGrid
+from app.studies.extending import extended_grid
+from app.studies.job_specs import job_spec, request_digest
+from iis_schemas.jobs import ScoreCreate
+from iis_schemas.libraries import LibraryChoice
+from iis_schemas.studies import StudyCreate, StudyExtend, StudyGrid
+from iis_schemas.study_grids import Cell, count_cells, expand, first_grid
 
 KINDS = ("prototype", "cluster", "end2end", "random")
 DATASETS = [f"dst_{index}" for index in range(4)]

@@ -1,68 +1,67 @@
-"""The whole service with its page, and a real browser that tells everything that goes wrong in it."""
+"""Fixtures of browser tests: accounts on a running service, a finished score job, and browser windows."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
-from iis_client.cli.local_stack import LocalStack
+from iis_client.client import IISClient
 from iis_client.transport.address import Address
+from support.browser import CONCEPTS, OpenWindow, Scheme, ScoredJob, Window
+from support.digits import ARCHITECTURE, CLASSES, PIXELS, write_checkpoint, write_digits
+from support.stacks import RunningStack
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+IMAGES = 150
 
 
-@dataclass
-class Visit:
-    """A browser window of somebody new, and what was wrong in it: the console's errors, and requests to anywhere else."""
+@pytest.fixture(scope="session")
+def service(running_stack: RunningStack) -> RunningStack:
+    return running_stack
 
-    page: Page
-    address: Address
-    wrong: list[str] = field(default_factory=list)
-    expected_statuses: set[int] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.page.on("console", lambda message: self._heard(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(f"uncaught: {error}"))
-        self.page.on("request", lambda request: self._asked(request.url))
-
-    def open(self, path: str) -> None:
-        self.page.goto(self.address.url + path)
-
-    def sign_in(self) -> None:
-        self.open("/sign-in")
-        self.page.get_by_label("API key").fill(self.address.api_key)
-        self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(self.address.url + "/")
-
-    def _heard(self, kind: str, text: str) -> None:
-        refused = text.startswith("Failed to load resource") and any(f"status of {status}" in text for status in self.expected_statuses)
-        if kind in {"error", "warning"} and not refused:
-            self.wrong.append(f"{kind}: {text}")
-
-    def _asked(self, url: str) -> None:
-        if not url.startswith((self.address.url, "blob:", "data:")):
-            self.wrong.append(f"asked for {url}")
+@pytest.fixture
+def account(service: RunningStack) -> Address:
+    """A new account without any resources."""
+    return service.new_account()
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name in [name for name in os.environ if name.startswith("IIS_")]:
-            environment.delenv(name)
-        running = LocalStack(tmp_path_factory.mktemp("stack"))
-    try:
-        yield running.wait_until_ready()
-    finally:
-        running.stop()
+def shared_account(service: RunningStack) -> Address:
+    """An account for the resources that the tests of a module only read."""
+    return service.new_account()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def digits_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits in class folders; the file name contains HTML."""
+    return write_digits(tmp_path_factory.mktemp("inputs") / "digits <b>.zip", IMAGES)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("inputs") / "untrained.safetensors")
+
+
+@pytest.fixture(scope="session")
+def scored_job(service: RunningStack, digits_archive: Path, checkpoint: Path) -> ScoredJob:
+    account = service.new_account()
+    with IISClient(account.url, account.api_key) as client:
+        dataset = client.create_dataset(digits_archive)
+        model = client.create_model(
+            ARCHITECTURE, checkpoint=checkpoint, arguments={"num_classes": CLASSES}, preprocessing={"input_size": PIXELS}
+        )
+        model_id, dataset_id = client.wait_until_ready(model)["id"], client.wait_until_ready(dataset)["id"]
+        job = client.score(model_id, dataset_id, {"kind": "cluster", "concept_count": CONCEPTS})
+        return ScoredJob(account, client.wait(job["id"])["id"], digits_archive)
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
@@ -74,16 +73,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, stack: Address) -> Iterator[Callable[..., Visit]]:
-    """`visit(width, scheme)` opens a window; at the end nothing may have gone wrong in any of them."""
-    visits: list[Visit] = []
+def open_window(browser: Browser) -> Iterator[OpenWindow]:
+    windows: list[Window] = []
 
-    def opened(width: int = 1440, scheme: str = "light") -> Visit:
+    def open_one(account: Address, width: int = 1440, scheme: Scheme = "light") -> Window:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, service_workers="block")
-        visits.append(Visit(context.new_page(), stack))
-        return visits[-1]
+        windows.append(Window(context.new_page(), account))
+        return windows[-1]
 
-    yield opened
-    for one in visits:
-        one.page.context.close()
-        assert one.wrong == []
+    yield open_one
+    for window in windows:
+        window.page.context.close()
+        assert window.problems == []

@@ -1,4 +1,4 @@
-"""The pages and static files as HTTP: what they carry, what they keep out, and what a browser may keep of them."""
+"""HTTP responses of the pages and static files: security headers, content, caching, errors."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import app.ui
 from app.ui.routes import PAGES
 
 FOLDER = Path(app.ui.__file__).parent
-OURS = sorted(path for path in FOLDER.rglob("*") if path.suffix in {".html", ".js", ".css"})
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+SOURCES = sorted(path for folder in ("static", "templates") for path in (FOLDER / folder).iterdir())
+BROWSER_HEADERS = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 POLICY = {
     "default-src 'none'",
     "script-src 'self'",
@@ -31,8 +31,15 @@ POLICY = {
 
 @pytest.fixture
 def visitor(app: FastAPI) -> TestClient:
-    """Somebody who has not signed in."""
-    return TestClient(app, headers=BROWSER, follow_redirects=False)
+    """A browser that has not signed in."""
+    return TestClient(app, headers=BROWSER_HEADERS, follow_redirects=False)
+
+
+def first_match(pattern: str, text: str) -> str:
+    """The first group of the first match."""
+    match = re.search(pattern, text)
+    assert match is not None, f"{pattern} does not match"
+    return match[1]
 
 
 def address(path: str) -> str:
@@ -43,7 +50,7 @@ PATHS = ["/sign-in", *map(address, PAGES)]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_page_carries_the_policy_and_nothing_inline(visitor: TestClient, path: str) -> None:
+def test_every_page_has_security_headers_and_no_inline_code(visitor: TestClient, path: str) -> None:
     page = visitor.get(path)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -55,31 +62,38 @@ def test_every_page_carries_the_policy_and_nothing_inline(visitor: TestClient, p
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_whatever_a_page_names_is_served(visitor: TestClient, path: str) -> None:
+def test_every_static_file_of_a_page_is_served(visitor: TestClient, path: str) -> None:
     named = set(re.findall(r"/static/[^\"]+", visitor.get(path).text))
     assert len(named) >= 2
     for static in named:
         assert visitor.get(static).status_code == 200, static
 
 
-@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
-def test_nothing_of_ours_names_another_site_or_needs_what_the_policy_forbids(path: Path) -> None:
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_sources_use_no_other_host_and_no_forbidden_function(path: Path) -> None:
     text = path.read_text().replace("http://www.w3.org/2000/svg", "")
     assert re.findall(r"(?:https?:)?//[\w-]+\.\w", text) == []
     assert re.findall(r"\binnerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\(.style", text) == []
 
 
-@pytest.mark.parametrize("path", [path for path in OURS if path.suffix == ".js"], ids=lambda path: path.name)
-def test_whatever_a_script_imports_is_there(path: Path) -> None:
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.suffix == ".js"], ids=lambda path: path.name)
+def test_every_import_of_a_script_exists(path: Path) -> None:
     text = path.read_text()
     for name in re.findall(r"from \"\./([^\"]+)\"|import\(\"\./([^\"]+)\"|new URL\(\"([^\"]+)\"", text):
         assert (path.parent / "".join(name)).is_file(), name
     assert text.startswith("// ")
 
 
-def test_plotly_comes_from_here_compressed_and_finds_its_styles_in_place(visitor: TestClient) -> None:
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name.endswith("_page.js")], ids=lambda path: path.name)
+def test_a_page_script_declares_its_constants_before_it_awaits(path: Path) -> None:
+    """A function that runs during a top-level await cannot use what is declared after it."""
+    _, _, after = path.read_text().partition("\nawait ")
+    assert re.findall(r"^(?:const|let|class) \w+", after, re.MULTILINE) == []
+
+
+def test_plotly_is_served_compressed_and_its_style_elements_exist(visitor: TestClient) -> None:
     page = visitor.get("/compare").text
-    script = visitor.get(re.search(r"/static/[^\"]+plotly.min.js", page)[0], headers={"Accept-Encoding": "gzip"})
+    script = visitor.get(first_match(r"(/static/[^\"]+plotly.min.js)", page), headers={"Accept-Encoding": "gzip"})
     assert script.status_code == 200
     assert script.headers["content-type"].startswith("text/javascript")
     assert script.headers["content-encoding"] == "gzip"
@@ -91,16 +105,16 @@ def test_plotly_comes_from_here_compressed_and_finds_its_styles_in_place(visitor
     assert 'id="plotly.js-style-global" class="no-inline-styles"' in page
 
 
-def test_the_apis_own_pages_come_from_here_and_know_its_documents_version(visitor: TestClient) -> None:
+def test_swagger_ui_is_served_locally_and_supports_openapi_3_1(visitor: TestClient) -> None:
     page = visitor.get("/v1/docs").text
     assert re.findall(r"(?:https?:)?//[\w-]+\.\w", page) == []
-    script = visitor.get(re.search(r"/static/[^\"]+swagger-ui-bundle.js", page)[0])
+    script = visitor.get(first_match(r"(/static/[^\"]+swagger-ui-bundle.js)", page))
     assert script.status_code == 200
-    assert int(re.search(r'PACKAGE_VERSION:"(\d+)\.', script.text)[1]) >= 5  # the first that reads OpenAPI 3.1
+    assert int(first_match(r'PACKAGE_VERSION:"(\d+)\.', script.text)) >= 5  # the first version with OpenAPI 3.1
 
 
-def test_a_static_file_is_kept_for_good_under_its_own_address_alone(visitor: TestClient) -> None:
-    current = re.search(r"/static/[^\"]+/page.css", visitor.get("/").text)[0]
+def test_only_the_current_address_of_a_static_file_is_cached_permanently(visitor: TestClient) -> None:
+    current = first_match(r"(/static/[^\"]+/page.css)", visitor.get("/").text)
     kept = visitor.get(current)
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert visitor.get(current, headers={"If-None-Match": kept.headers["etag"]}).status_code == 304
@@ -111,28 +125,40 @@ def test_a_static_file_is_kept_for_good_under_its_own_address_alone(visitor: Tes
     assert gzip.decompress(gzip.compress(plain.content)) == kept.content == (FOLDER / "static" / "page.css").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "..%2Froutes.py", "..%2F..%2Fauth.py", "%2Fetc%2Fpasswd"])
-def test_only_static_files_are_served_as_such(visitor: TestClient, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing.js",
+        "types.d.ts",
+        "package.json",
+        "formatting.test.js",
+        "..%2Ftypes.d.ts",
+        "..%2Froutes.py",
+        "..%2F..%2Fauth.py",
+        "%2Fetc%2Fpasswd",
+    ],
+)
+def test_other_files_are_not_served_as_static(visitor: TestClient, name: str) -> None:
     assert visitor.get(f"/static/x/{name}").status_code == 404
 
 
-def test_a_browser_gets_a_page_where_there_is_nothing_and_everyone_else_a_problem(visitor: TestClient) -> None:
+def test_404_is_a_page_for_browsers_and_a_problem_document_for_other_clients(visitor: TestClient) -> None:
     missing = visitor.get("/no/such/page")
     assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is no such page" in missing.text
+    assert "Page not found" in missing.text
     assert "Content-Security-Policy" in missing.headers
-    for path, headers in (("/no/such/page", {"Accept": "application/json"}), ("/v1/nothing", BROWSER)):
-        answer = visitor.get(path, headers=headers)
-        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    for path, headers in (("/no/such/page", {"Accept": "application/json"}), ("/v1/nothing", BROWSER_HEADERS)):
+        response = visitor.get(path, headers=headers)
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_no_page_stands_in_the_api_document(client: TestClient) -> None:
+def test_pages_are_not_in_the_openapi_document(client: TestClient) -> None:
     paths: dict[str, Any] = client.get("/v1/openapi.json").json()["paths"]
     assert all(path.startswith("/v1/") for path in paths)
 
 
-def test_no_page_holds_anything_of_anybody(client: TestClient, rows: Any) -> None:
+def test_pages_contain_no_user_data(client: TestClient, rows: Any) -> None:
     job_id, _ = rows.succeeded_job()
-    visitor = client.get(f"/jobs/{job_id}", headers={**BROWSER, "Authorization": ""}).text
-    assert client.get(f"/jobs/{job_id}", headers=BROWSER).text == visitor
+    visitor = client.get(f"/jobs/{job_id}", headers={**BROWSER_HEADERS, "Authorization": ""}).text
+    assert client.get(f"/jobs/{job_id}", headers=BROWSER_HEADERS).text == visitor
     assert job_id not in visitor

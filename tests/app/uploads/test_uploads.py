@@ -21,7 +21,8 @@ from app.db.models import Blob, Upload
 from app.db.session import SessionFactory
 from app.settings import Settings
 from app.storage import ArtifactStore, StorageUnavailable
-from app.uploads.expiry import expire_uploads
+from app.storage.upload_expiry import expire_uploads
+from support.tenants import Tenant
 
 CONTENT = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -65,8 +66,8 @@ def test_parts_may_be_sent_side_by_side(live: httpx.Client) -> None:
     pieces = [CONTENT[start : start + 20_000] for start in range(0, len(CONTENT), 20_000)]
     upload = declare(live).json()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda pair: send(live, upload, pair[0], pair[1]).status_code, enumerate(pieces, start=1)))
-    assert set(answers) == {200}
+        sent = [pool.submit(send, live, upload, number, piece) for number, piece in enumerate(pieces, start=1)]
+    assert {part.result().status_code for part in sent} == {200}
     assert live.post(upload["links"]["complete"]).json()["state"] == "complete"
 
 
@@ -114,7 +115,7 @@ def test_a_part_number_out_of_range_is_refused(client: TestClient, number: str) 
     assert client.put(f"/v1/uploads/{upload['id']}/parts/{number}", content=b"x").status_code == 422
 
 
-def test_the_same_content_again_is_complete_at_once_but_only_for_its_owner(client: TestClient, stranger: Any) -> None:
+def test_the_same_content_again_is_complete_at_once_but_only_for_its_owner(client: TestClient, stranger: Tenant) -> None:
     upload = declare(client).json()
     for number, content in PARTS.items():
         send(client, upload, number, content)
@@ -145,7 +146,7 @@ def test_a_part_above_the_limit_is_refused_before_it_is_read(client: TestClient,
     assert streamed.headers["content-type"] == "application/problem+json"
 
 
-def test_a_sender_that_breaks_off_leaves_nothing(live_url: str, tenant: Any, settings: Settings, wait_until: Any) -> None:
+def test_a_sender_that_breaks_off_leaves_nothing(live_url: str, tenant: Tenant, settings: Settings, wait_until: Any) -> None:
     address = urlsplit(live_url)
     upload = declare(httpx.Client(base_url=live_url, headers=tenant.headers)).json()
     connection = http.client.HTTPConnection(address.hostname or "", address.port)

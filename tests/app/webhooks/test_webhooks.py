@@ -16,11 +16,14 @@ from app.db.ids import new_id
 from app.db.models import Base, Job, Webhook, WebhookDelivery
 from app.db.session import SessionFactory
 from app.db.transitions import claim, enqueue, fail, succeed
-from app.db.webhook_events import EventType, announce_studies
+from app.db.webhook_events import announce_studies
 from app.settings import Settings
-from app.webhooks.addresses import UnfitUrl, is_reachable, read_url
+from app.webhook_security.addresses import InvalidUrl, is_reachable, read_url
+from app.webhook_security.signing import secret_of
 from app.webhooks.service import MAX_WEBHOOKS
-from app.webhooks.signing import secret_of
+from iis_schemas.names import EventType
+from support.rows import Rows
+from support.tenants import Tenant
 
 URL = "https://example.org/hooks"
 NEVER_REACHED = (
@@ -86,14 +89,14 @@ def test_an_operator_may_allow_a_network_and_no_more_than_that() -> None:
     assert is_reachable(ip_address("fd00:1::5"), allowed)
     assert not any(is_reachable(ip_address(other), allowed) for other in ("10.21.0.1", "::ffff:10.20.3.4", "fd00:2::1", "127.0.0.1"))
     assert read_url("https://10.20.3.4/", allowed, allow_http=False).host == "10.20.3.4"
-    with pytest.raises(UnfitUrl):
+    with pytest.raises(InvalidUrl):
         read_url("http://10.20.3.4/", allowed, allow_http=False)
     assert read_url("http://10.20.3.4/", allowed, allow_http=True).port == 80
 
 
 @pytest.mark.parametrize("url", UNFIT)
 def test_a_url_that_leads_anywhere_else_is_refused(url: str) -> None:
-    with pytest.raises(UnfitUrl):
+    with pytest.raises(InvalidUrl):
         read_url(url, [], allow_http=False)
 
 
@@ -115,7 +118,7 @@ def test_a_public_url_is_taken_in_its_usual_form(url: str, read: str) -> None:
 
 
 def test_a_refusal_says_what_to_give_instead(client: TestClient) -> None:
-    for url, sentence in (("http://example.org/", "begins with https://"), ("https://10.0.0.1/", "public internet")):
+    for url, sentence in (("http://example.org/", "must begin with https://"), ("https://10.0.0.1/", "public internet")):
         refused = client.post("/v1/webhooks", json={"url": url})
         assert (refused.status_code, refused.json()["code"]) == (422, "unfit_url")
         assert refused.json()["errors"][0]["param"] == "url"
@@ -162,7 +165,7 @@ def test_there_may_be_so_many_webhooks_and_no_more(client: TestClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "too_many_webhooks")
 
 
-def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Any, sessions: SessionFactory, tenant: Any, webhook: Any) -> None:
+def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any) -> None:
     job_id, _ = rows.succeeded_job()
     failed, canceled = rows.job(), rows.job()
     rows.fail(failed, rows.claim(failed), "It was too large for /srv/private.")
@@ -184,7 +187,7 @@ def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Any, session
     assert "private" not in json.dumps(second)  # what went wrong is asked for, under a key
 
 
-def test_what_is_rolled_back_is_not_told(rows: Any, sessions: SessionFactory, tenant: Any, webhook: Any) -> None:
+def test_what_is_rolled_back_is_not_told(rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with sessions() as session:
@@ -194,7 +197,7 @@ def test_what_is_rolled_back_is_not_told(rows: Any, sessions: SessionFactory, te
 
 
 def test_a_filter_and_an_owner_keep_events_apart(
-    client: TestClient, rows: Any, strange_rows: Any, stranger: Any, tenant: Any, sessions: SessionFactory, webhook: Any
+    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, tenant: Tenant, sessions: SessionFactory, webhook: Any
 ) -> None:
     client.post("/v1/webhooks", json={"url": URL, "events": ["model.ready"]})
     client.post("/v1/webhooks", json={"url": URL, "enabled": False})
@@ -212,7 +215,7 @@ def test_a_filter_and_an_owner_keep_events_apart(
 
 
 def test_the_end_of_a_check_is_told_as_that_of_what_it_checked(
-    rows: Any, sessions: SessionFactory, settings: Settings, tenant: Any, webhook: Any
+    rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, webhook: Any
 ) -> None:
     model, dataset, concept_set = rows.model(state="pending"), rows.dataset(state="pending"), rows.concept_set(state="pending")
     checks = (
@@ -243,7 +246,7 @@ def test_the_end_of_a_check_is_told_as_that_of_what_it_checked(
 
 
 def test_a_study_is_told_to_have_finished_once_until_it_is_extended(
-    client: TestClient, rows: Any, sessions: SessionFactory, tenant: Any, webhook: Any
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any
 ) -> None:
     study = client.post("/v1/studies", json=rows.study_request()).json()
 
@@ -301,7 +304,7 @@ def test_a_delivery_is_found_at_its_own_webhook_alone(client: TestClient, webhoo
     assert client.get(other["links"]["deliveries"]).json()["data"] == []
 
 
-def test_a_disabled_webhook_is_neither_tested_nor_told(client: TestClient, rows: Any, tenant: Any, sessions: SessionFactory) -> None:
+def test_a_disabled_webhook_is_neither_tested_nor_told(client: TestClient, rows: Rows, tenant: Tenant, sessions: SessionFactory) -> None:
     webhook = client.post("/v1/webhooks", json={"url": URL, "enabled": False}).json()
     assert client.post(webhook["links"]["test"]).json()["code"] == "webhook_disabled"
     rows.succeeded_job()

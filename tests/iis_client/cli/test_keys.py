@@ -11,7 +11,7 @@ from iis_client import ForbiddenError, IISClient, UnauthorizedError
 from iis_client.transport.address import Address
 
 if TYPE_CHECKING:
-    from conftest import RunCommand
+    from support.iis_command import RunCommand
 
 
 def test_a_key_is_created_used_rotated_and_revoked(iis: RunCommand, client: IISClient, service: Address) -> None:
@@ -27,7 +27,7 @@ def test_a_key_is_created_used_rotated_and_revoked(iis: RunCommand, client: IISC
             list(robot.keys())
     refused = iis("keys", "list", IIS_URL=service.url, IIS_API_KEY=secret)
     assert refused.returncode == 1
-    assert "needs a key with the scope admin; this one has read alone" in refused.stderr
+    assert "needs a key with the scope admin; this key has: read." in refused.stderr
     assert "This key" in iis("quotas", IIS_URL=service.url, IIS_API_KEY=secret).stdout
 
     rotated = json.loads(iis("keys", "rotate", key["id"], "--grace-seconds", "600", "--json").stdout)

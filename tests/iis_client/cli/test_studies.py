@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import yaml
-from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 from iis_client import IISClient
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies.file import read_study
 from iis_client.cli.studies.inputs import Registered, Row, known_phrases, provide_phrases
 from iis_client.types.scores import Library
+from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 if TYPE_CHECKING:
-    from conftest import BreakingProxy, RunCommand, ScriptedService
+    from support.breaking_proxy import BreakingProxy
+    from support.iis_command import RunCommand
+    from support.scripted_service import ScriptedService
 
 LIBRARY: Library = {"kind": "prototype", "concept_count": 6}
 
@@ -64,6 +66,7 @@ def features_file(folder: Path, seed: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     iis: RunCommand, client: IISClient, proxy: BreakingProxy, planted: Planted, tmp_path: Path
 ) -> None:
@@ -112,6 +115,7 @@ def test_a_file_of_networks_is_run_once_and_goes_on_when_it_is_run_again(
     assert "Your last " in estimated
 
 
+@pytest.mark.slow
 def test_features_are_studied_without_a_model_and_whatever_is_there_is_used_again(
     iis: RunCommand, client: IISClient, tmp_path: Path
 ) -> None:

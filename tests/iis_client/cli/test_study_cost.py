@@ -21,7 +21,7 @@ from iis_client.types.scores import Dataset
 from iis_engine.data.datasets import read_image_folder
 
 if TYPE_CHECKING:
-    from conftest import ScriptedService
+    from support.scripted_service import ScriptedService
 
 ROW = cast("Dataset", {"kind": "images", "info": {"counts": {"train": {"a": 30, "b": 4}, "test": {"a": 5, "b": 5}}}})
 

@@ -11,13 +11,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from app.datasets.schemas import DatasetCreate
 from app.errors import InvalidInput
-from app.jobs.libraries import DEFAULTS
-from app.models.schemas import ModelCreate
-from app.studies.extending import first_grid
 from app.studies.rules import require_whole as require_whole_of_service
-from app.studies.schemas import MAX_JOBS, StudyCreate
 from iis_client import ConfigurationError
 from iis_client.cli.studies import limits
 from iis_client.cli.studies.file import read_study
@@ -25,6 +20,11 @@ from iis_client.cli.studies.grid import require_whole
 from iis_client.cli.studies.inputs import Row
 from iis_client.cli.studies.request import request_of
 from iis_engine.specs import ARCHITECTURE_FAMILIES, INTERPOLATIONS
+from iis_schemas.datasets import DatasetCreate
+from iis_schemas.libraries import DEFAULT_CONCEPT_COUNT, TEXT_DEFAULTS
+from iis_schemas.models import ModelCreate
+from iis_schemas.studies import MAX_JOBS, StudyCreate
+from iis_schemas.study_grids import first_grid
 
 GRID: dict[str, Any] = {"models": ["mdl_1"], "datasets": ["dst_1"], "libraries": ["cluster"]}
 DAY = 86_400
@@ -183,6 +183,6 @@ def test_what_a_file_comes_to_is_what_the_service_takes(tmp_path: Path) -> None:
 
 
 def test_the_defaults_and_words_that_a_file_is_held_against_are_the_services() -> None:
-    defaults = {name: getattr(DEFAULTS, name) for name in ("concept_count", "clip_cutoff", "interpretability_cutoff", "native")}
+    defaults = {"concept_count": DEFAULT_CONCEPT_COUNT, **TEXT_DEFAULTS}
     assert defaults == {**limits.LIBRARY_DEFAULTS, **limits.TEXT_DEFAULTS}
     assert (limits.ARCHITECTURE_FAMILIES, limits.INTERPOLATIONS, limits.MAX_JOBS) == (ARCHITECTURE_FAMILIES, INTERPOLATIONS, MAX_JOBS)

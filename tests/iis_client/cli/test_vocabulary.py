@@ -12,7 +12,7 @@ from iis_client import IISClient
 from iis_client.cli.output.listing import minute
 
 if TYPE_CHECKING:
-    from conftest import RunCommand
+    from support.iis_command import RunCommand
 
 PHRASES = "[bill]\na [hooked] bill\n[tail]\na barred tail\nbarred tails\n"
 

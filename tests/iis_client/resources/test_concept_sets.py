@@ -24,7 +24,7 @@ from iis_client import (
 from iis_client.transport.http import Transport
 
 if TYPE_CHECKING:
-    from conftest import ScriptedService
+    from support.scripted_service import ScriptedService
 
 PHRASES = ["a hooked bill", "a barred tail", "hooked bills", "x" * 100]
 
@@ -119,7 +119,7 @@ def test_phrases_are_gathered_from_the_names_of_classes(client: IISClient, cats_
 def test_names_that_are_in_no_dictionary_are_told_to_whoever_waits(client: IISClient, digits_features: Path) -> None:
     digits = client.wait_until_ready(client.create_dataset(digits_features, kind="features"), 120)
     version = client.create_concept_set(from_classes=digits["id"])["version"]
-    with pytest.raises(CheckFailedError, match="The dictionary says nothing of the classes 0, 1, 2") as refused:
+    with pytest.raises(CheckFailedError, match="The dictionary has no entry for the classes 0, 1, 2") as refused:
         client.wait_until_ready(version, 120)
     assert (refused.value.code, refused.value.param) == ("classes_unknown", "from_classes")
     assert client.concept_set_version(version["concept_set"])["state"] == "failed"
@@ -127,7 +127,7 @@ def test_names_that_are_in_no_dictionary_are_told_to_whoever_waits(client: IISCl
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b" \n\n", "holds no phrases"), (b"a" * 10_000, "10,000 characters"), (b"a\nb\n" * 20_001, "20,000"), (b"\xff\xfe", "UTF-8")],
+    [(b" \n\n", "contains no phrases"), (b"a" * 10_000, "10,000 characters"), (b"a\nb\n" * 20_001, "20,000"), (b"\xff\xfe", "UTF-8")],
 )
 def test_phrases_that_cannot_be_read_are_refused_in_a_sentence(client: IISClient, tmp_path: Path, content: bytes, sentence: str) -> None:
     file = tmp_path / "phrases.txt"

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from planted import CLASS_NAMES
 
 from iis_client import Explanation, IISClient, InvalidInputError, LocalFileError, NotFoundError
 from iis_client.transport.address import Address
+from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService, StartCommand
-    from planted import Planted
-
     from iis_client.transport.http import Transport
+    from support.iis_command import RunCommand, StartCommand
+    from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 CONCEPTS, KEPT = 50, 5
 PNG = b"\x89PNG"
@@ -139,7 +139,7 @@ def test_figures_come_as_png_and_as_svg(client: IISClient, image_job: str, warm_
 def test_what_cannot_be_explained_is_refused(client: IISClient, image_job: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("This is no image.")
-    with pytest.raises(InvalidInputError, match=r"notes\.txt is no image"):
+    with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
         client.explain(image_job, text)
     with pytest.raises(LocalFileError, match=r"There is no image missing\.png"):
         client.explain(image_job, "missing.png")
@@ -238,7 +238,7 @@ def test_a_score_that_was_watched_ends_with_the_way_to_an_explanation(iis: RunCo
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["explain", "{job}", "notes.txt"], "notes.txt is no image"),
+        (["explain", "{job}", "notes.txt"], "notes.txt is not an image"),
         (["explain", "{job}", "missing.png"], "There is no image missing.png"),
         (["explain", "{job}", "99999"], "There is no test image 99999"),
         (["explain", "{job}", "0", "--contrast", "dog"], "There is no class 'dog'"),

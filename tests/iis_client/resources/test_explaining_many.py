@@ -13,8 +13,8 @@ from iis_client import BatchJob, ConfigurationError, IISClient, InvalidInputErro
 from iis_client.transport.address import Address
 
 if TYPE_CHECKING:
-    from conftest import RunCommand
-    from planted import Planted
+    from support.iis_command import RunCommand
+    from support.planted import Planted
 
 KEPT = 5
 

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 from safetensors.torch import load_file
 
 from iis_client import ConflictError, FinetuneJob, IISClient, InvalidInputError, NotFoundError
 from iis_client.transport.address import Address
+from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService, StartCommand
-    from planted import Planted
+    from support.iis_command import RunCommand, StartCommand
+    from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 EPOCHS = 2
 
@@ -48,6 +49,7 @@ def finetuned(service: Address, inputs: tuple[str, str]) -> FinetuneJob:
         return job
 
 
+@pytest.mark.slow
 def test_what_was_found_and_the_checkpoint_come_back(client: IISClient, finetuned: FinetuneJob, planted: Planted, tmp_path: Path) -> None:
     assert (finetuned["lambda"], finetuned["seeds"]) == (1.0, [0, 1, 2])
     found = client.finetune_result(finetuned["id"])
@@ -71,6 +73,7 @@ def test_what_was_found_and_the_checkpoint_come_back(client: IISClient, finetune
     assert client.wait_until_ready(again)["digest"] == made["digest"]
 
 
+@pytest.mark.slow
 def test_the_checkpoint_that_was_sent_comes_back_unchanged(
     client: IISClient, finetuned: FinetuneJob, planted: Planted, tmp_path: Path
 ) -> None:
@@ -84,6 +87,7 @@ def test_a_checkpoint_that_is_not_there_leaves_no_file(client: IISClient, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_same_from_the_command_line(iis: RunCommand, finetuned: FinetuneJob, tmp_path: Path) -> None:
     words = ["--concepts", "6", "--epochs", str(EPOCHS), "--batch-size", "32", "--learning-rate", "0.001", "--to", "tuned.safetensors"]
     done = iis("finetune", finetuned["model"], finetuned["dataset"], *words)  # everything is finished already, so that it is quick
@@ -114,6 +118,7 @@ def test_whoever_leaves_a_job_that_is_watched_is_told_that_it_goes_on(start_iis:
     assert "Job job_1 continues at the service; watch it with: iis result job_1 --watch" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -131,6 +136,7 @@ def test_what_makes_no_sense_is_one_sentence(iis: RunCommand, finetuned: Finetun
     assert words in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_job_of_another_kind_is_told_from_fine_tuning(client: IISClient, iis: RunCommand, finetuned: FinetuneJob) -> None:
     with pytest.raises(ConflictError, match="of kind finetune"):
         client.curves(finetuned["id"])

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
-from planted import CLASS_NAMES
 from safetensors import safe_open
 
 from iis_client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError, Predictor
 from iis_client.resources import predictors
+from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
-    from conftest import RunCommand, ScriptedService
-    from planted import Planted
-
     from iis_client.transport.http import Transport
+    from support.iis_command import RunCommand
+    from support.planted import Planted
+    from support.scripted_service import ScriptedService
 
 KEPT = 5
 
@@ -95,7 +95,7 @@ def test_an_exported_predictor_works_without_the_service(client: IISClient, pred
 
 def test_what_a_predictor_cannot_do_is_refused(client: IISClient, predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("This is no image.")
-    with pytest.raises(InvalidInputError, match=r"notes\.txt is no image"):
+    with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
         client.predict(predictor["id"], tmp_path / "notes.txt")
     with pytest.raises(LocalFileError, match=r"There is no image .*missing\.png"):
         client.predict(predictor["id"], tmp_path / "missing.png")
@@ -134,7 +134,7 @@ def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predic
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["predict", "{predictor}", "notes.txt"], "notes.txt is no image"),
+        (["predict", "{predictor}", "notes.txt"], "notes.txt is not an image"),
         (["predict", "{predictor}", "missing.png"], "There is no image missing.png"),
         (["predict", "{predictor}", "notes.txt", "--kept", "5"], "leave out --kept and --sparsity"),
         (["predict", "{job}", "notes.txt", "--sparsity", "0.33"], "no node at sparsity = 0.33"),

@@ -14,7 +14,7 @@ from iis_client.transport.http import READ_TIMEOUT_SECONDS, Transport
 from iis_client.transport.server_sent_events import follow
 
 if TYPE_CHECKING:
-    from conftest import ScriptedService
+    from support.scripted_service import ScriptedService
 
 JOB, EVENTS = "/v1/jobs/job_1", "/v1/jobs/job_1/events"
 COMPLETE = "/v1/uploads/upl_1/complete"

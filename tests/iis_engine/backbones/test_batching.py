@@ -1,4 +1,4 @@
-"""Rows are computed in batches that shrink when memory runs out, and only then."""
+"""Batches: the size is halved when memory runs out, and only then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from iis_engine.backbones.batching import Batches
 from iis_engine.errors import OutOfMemory
 
 
-def test_every_row_is_computed_once_in_order_whatever_fits() -> None:
+def test_every_row_is_computed_once_and_in_order() -> None:
     sizes = list[int]()
 
     def compute(rows: slice) -> torch.Tensor:
@@ -20,15 +20,15 @@ def test_every_row_is_computed_once_in_order_whatever_fits() -> None:
 
     batches = Batches(8, "Not one row fits.")
     assert torch.equal(torch.cat(list(batches.each(compute, 10))), torch.arange(10))
-    assert sizes == [2, 2, 2, 2, 2]  # 8, then 4, then 2, which stays
+    assert sizes == [2, 2, 2, 2, 2]  # 8 and 4 fail, 2 is kept
     assert batches.size == 2
 
 
-def test_no_rows_are_no_batches() -> None:
+def test_no_rows_give_no_batches() -> None:
     assert list(Batches(8, "Not one row fits.").each(lambda _: torch.zeros(1), 0)) == []
 
 
-def test_the_callers_sentence_is_raised_where_not_one_row_fits() -> None:
+def test_the_callers_message_is_raised_if_a_single_row_does_not_fit() -> None:
     def compute(rows: slice) -> torch.Tensor:
         raise torch.OutOfMemoryError
 
@@ -36,7 +36,7 @@ def test_the_callers_sentence_is_raised_where_not_one_row_fits() -> None:
         list(Batches(8, "Not one row fits.").each(compute, 10))
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+def test_other_errors_do_not_halve_the_batch() -> None:
     def compute(rows: slice) -> torch.Tensor:
         raise RuntimeError("shapes differ")
 

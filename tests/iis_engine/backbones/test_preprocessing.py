@@ -1,4 +1,4 @@
-"""Images of any shape become a network's input, except those that resizing would blow up beyond memory or shrink to nothing."""
+"""Preprocessing: images of extreme aspect ratios are refused before they are resized."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ THIN = Image.new("RGB", (1, 20_000))
 
 
 def refuse_to_resize(*_: object, **__: object) -> None:
-    raise AssertionError("gigabytes would have been reserved")
+    raise AssertionError("the image was resized")
 
 
 @pytest.mark.parametrize(
-    ("resize_size", "mode", "becomes"),
+    ("resize_size", "mode", "resized"),
     [
         ((256, 256), "center", "256 x 5120000"),
         ((256, 300), "center", "300 x 6000000"),
@@ -25,21 +25,21 @@ def refuse_to_resize(*_: object, **__: object) -> None:
     ],
 )
 def test_an_image_too_thin_to_resize_is_refused_before_it_is_resized(
-    resize_size: tuple[int, int], mode: CropMode, becomes: str, monkeypatch: pytest.MonkeyPatch
+    resize_size: tuple[int, int], mode: CropMode, resized: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image.Image, "resize", refuse_to_resize)
-    with pytest.raises(DataError, match=rf"1 x 20000 pixels becomes {becomes} when.*crop it to a less extreme shape\.$") as caught:
+    with pytest.raises(DataError, match=rf"1 x 20000 pixels becomes {resized} when.*crop it to a less extreme aspect ratio\.$") as caught:
         ImageTransform((224, 224), resize_size, crop_mode=mode).pixels(THIN)
     assert caught.value.code == "image_unreadable"
 
 
-def test_a_network_that_squashes_takes_any_shape() -> None:
+def test_squashing_accepts_any_aspect_ratio() -> None:
     transform = ImageTransform((32, 32), (32, 32), crop_mode="squash")
     assert transform.pixels(THIN).shape == (32, 32, 3)
-    assert ImageTransform((32, 32), (32, 32)).whole_pixels(THIN).shape == (32, 32, 3)
+    assert ImageTransform((32, 32), (32, 32)).uncropped_pixels(THIN).shape == (32, 32, 3)
 
 
-def test_what_counts_is_the_number_of_pixels_after_resizing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_is_the_number_of_pixels_after_resizing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preprocessing, "PIXEL_LIMIT", 64 * 640)
     transform = ImageTransform((32, 32), (64, 64))
     assert transform.pixels(Image.new("RGB", (3, 30))).shape == (32, 32, 3)

@@ -1,4 +1,4 @@
-"""The representation read at each place: what each family's reading equals, where it lies, and who has none."""
+"""Token maps: the representation at each position, for each family of networks."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def tower(folder: Path, name: str, **vision: Any) -> tuple[Any, Backbone]:
     return model.visual, load_backbone(BackboneSpec(f"open_clip:{name}"), folder / f"{name}.safetensors", device="cpu")
 
 
-def places(maps: Tensor | None) -> Tensor:
-    """(n, places, d)"""
+def by_position(maps: Tensor | None) -> Tensor:
+    """(n, positions, d)."""
     assert maps is not None
     return maps.flatten(2).transpose(1, 2)
 
@@ -52,7 +52,7 @@ def images_for(backbone: Backbone) -> Tensor:
 
 
 @torch.no_grad()
-def test_the_norm_after_the_mean_is_done_to_each_patch_token(tmp_path: Path) -> None:
+def test_the_norm_after_the_mean_is_applied_to_each_patch_token(tmp_path: Path) -> None:
     module, backbone = loaded("test_vit", tmp_path, global_pool="avg")
     nn.init.normal_(module.fc_norm.weight)
     save_file(module.state_dict(), tmp_path / "scaled.safetensors")
@@ -61,28 +61,28 @@ def test_the_norm_after_the_mean_is_done_to_each_patch_token(tmp_path: Path) -> 
     maps = backbone.token_map(images)
     assert maps is not None
     assert maps.shape == (2, 64, 10, 10)
-    assert torch.allclose(places(maps), module.fc_norm(module.forward_features(images)[:, 1:]), atol=1e-5)
+    assert torch.allclose(by_position(maps), module.fc_norm(module.forward_features(images)[:, 1:]), atol=1e-5)
     assert backbone.feature_map(images) is None
 
 
 @torch.no_grad()
-def test_patch_tokens_that_are_averaged_and_nothing_more_are_an_exact_map(tmp_path: Path) -> None:
+def test_patch_tokens_that_are_only_averaged_are_an_exact_feature_map(tmp_path: Path) -> None:
     module, backbone = loaded("test_vit", tmp_path, global_pool="avg", fc_norm=False)
     images = images_for(backbone)
     maps = backbone.feature_map(images)
     assert maps is not None
     assert torch.allclose(maps.mean((2, 3)), backbone.embed(images), atol=1e-5)
-    assert torch.allclose(places(maps), module.forward_features(images)[:, 1:], atol=1e-5)
+    assert torch.allclose(by_position(maps), module.forward_features(images)[:, 1:], atol=1e-5)
     assert backbone.describe()["feature_map"] is True
 
 
-def test_a_class_tokens_network_has_no_token_map(tmp_path: Path) -> None:
+def test_a_network_with_a_class_token_has_no_token_map(tmp_path: Path) -> None:
     _, backbone = loaded("test_vit", tmp_path)
     assert backbone.token_map(images_for(backbone)) is None
 
 
 @torch.no_grad()
-def test_the_norm_after_a_convolutional_networks_pooling_is_done_to_each_place(tmp_path: Path) -> None:
+def test_the_norm_after_the_pooling_of_a_convolutional_network_is_applied_to_each_position(tmp_path: Path) -> None:
     module, backbone = loaded("test_convnext", tmp_path)
     images = images_for(backbone)
     expected = module.head.norm(module.forward_features(images))
@@ -93,7 +93,7 @@ def test_the_norm_after_a_convolutional_networks_pooling_is_done_to_each_place(t
 
 
 @torch.no_grad()
-def test_channels_that_come_last_are_found(tmp_path: Path) -> None:
+def test_channels_last_maps_are_recognised(tmp_path: Path) -> None:
     module, backbone = loaded("test_mambaout", tmp_path)
     images = images_for(backbone)
     values = module.forward_features(images)
@@ -105,51 +105,55 @@ def test_channels_that_come_last_are_found(tmp_path: Path) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("norm_after_pooling", [True, False])
-def test_a_clip_towers_norm_and_projection_are_done_to_each_patch_token(norm_after_pooling: bool, tmp_path: Path) -> None:
+def test_norm_and_projection_of_a_clip_tower_are_applied_to_each_patch_token(norm_after_pooling: bool, tmp_path: Path) -> None:
     visual, backbone = tower(tmp_path, f"pooled-{norm_after_pooling}", pool_type="avg", final_ln_after_pool=norm_after_pooling)
     images = images_for(backbone)
     tokens = visual.transformer(visual._embeds(images))[:, 1:]
     maps = backbone.token_map(images)
     assert maps is not None
     assert maps.shape == (2, 24, 4, 4)
-    assert torch.allclose(places(maps), visual.ln_post(tokens) @ visual.proj, atol=1e-4)
+    assert torch.allclose(by_position(maps), visual.ln_post(tokens) @ visual.proj, atol=1e-4)
 
 
 @torch.no_grad()
-def test_a_captioners_attention_pooling_is_shown_one_patch_token(tmp_path: Path) -> None:
+def test_attention_pooling_of_a_captioning_model_is_applied_to_each_patch_token(tmp_path: Path) -> None:
     visual, backbone = tower(tmp_path, "captioner", attentional_pool=True, attn_pooler_heads=4, output_tokens=True)
     images = images_for(backbone)
     tokens = visual.transformer(visual._embeds(images))
-    one = tokens[:, 6:7]  # the class token, then patches in rows of four: row 1, column 1
+    one = tokens[:, 6:7]  # after the class token, patches in rows of four: row 1, column 1
     maps = backbone.token_map(images)
     assert maps is not None
     assert torch.allclose(maps[:, :, 1, 1], visual._pool(one)[0] @ visual.proj, atol=1e-4)
 
 
 @torch.no_grad()
-def test_a_clip_resnets_attention_passes_on_the_value_of_one_place(tmp_path: Path) -> None:
+def test_attention_pooling_of_a_clip_resnet_over_one_position_is_its_value_projection(tmp_path: Path) -> None:
     visual, backbone = tower(tmp_path, "resnet", image_size=64, layers=[1, 1, 1, 1], width=16, patch_size=None)
     images = images_for(backbone)
-    pool, seen = visual.attnpool, list[Tensor]()
-    with visual.layer4.register_forward_hook(lambda _module, _inputs, output: seen.append(output)):
+    pool, outputs = visual.attnpool, list[Tensor]()
+
+    def keep_output(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        outputs.append(output)
+
+    with visual.layer4.register_forward_hook(keep_output):
         visual(images)
-    expected = pool.c_proj(pool.v_proj(seen[0].permute(0, 2, 3, 1)))
+    expected = pool.c_proj(pool.v_proj(outputs[0].permute(0, 2, 3, 1)))
     maps = backbone.token_map(images)
     assert maps is not None
     assert torch.allclose(maps, expected.permute(0, 3, 1, 2), atol=1e-5)
 
 
 @torch.no_grad()
-def test_a_timm_trunk_of_a_clip_tower_is_read_through_the_towers_projection(tmp_path: Path) -> None:
+def test_the_projection_of_a_clip_tower_is_applied_to_the_tokens_of_its_timm_trunk(tmp_path: Path) -> None:
     trunk = {"timm_model_name": "test_vit", "timm_pool": "avg", "timm_proj": "linear", "image_size": 160}
     visual, backbone = tower(tmp_path, "trunk", **trunk)
     images = images_for(backbone)
     tokens = visual.trunk.forward_features(images)[:, 1:]
-    assert torch.allclose(places(backbone.token_map(images)), visual.head(visual.trunk.fc_norm(tokens)), atol=1e-4)
+    assert torch.allclose(by_position(backbone.token_map(images)), visual.head(visual.trunk.fc_norm(tokens)), atol=1e-4)
 
 
 @torch.no_grad()
-def test_torchvisions_convnext_is_normed_at_each_place() -> None:
+def test_the_norm_of_a_torchvision_convnext_is_applied_to_each_position() -> None:
     torch.manual_seed(0)
     setting = torchvision.models.convnext.CNBlockConfig
     module = torchvision.models.ConvNeXt([setting(8, 16, 1), setting(16, None, 1)]).eval()
@@ -161,7 +165,7 @@ def test_torchvisions_convnext_is_normed_at_each_place() -> None:
 
 
 @torch.no_grad()
-def test_a_network_without_places_before_its_end_has_no_token_map() -> None:
+def test_a_network_without_spatial_positions_has_no_token_map() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 5))
     images = torch.randn(2, 3, 4, 4)
     assert find_token_map(network, None, images, network(images), 1e-5) is None
@@ -169,8 +173,8 @@ def test_a_network_without_places_before_its_end_has_no_token_map() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(64, 64), (64, 128), (96, 32)])
-def test_a_patch_that_changes_shows_at_its_own_place(size: tuple[int, int]) -> None:
-    """Without blocks no token hears of another, so whatever the image's shape only the place of the changed patch may differ."""
+def test_a_changed_patch_changes_its_own_position_alone(size: tuple[int, int]) -> None:
+    """Without blocks no token depends on another patch."""
     torch.manual_seed(0)
     module: Any = timm.create_model("test_vit", img_size=size, global_pool="avg").eval()
     module.blocks = nn.Sequential()
@@ -180,7 +184,7 @@ def test_a_patch_that_changes_shows_at_its_own_place(size: tuple[int, int]) -> N
     assert isinstance(found, TokenMap)
     changed = images.clone()
     changed[:, :, 16:32, 0:16] += 1.0
-    for token_map in (found, replace(found, cut=replace(found.cut, grid=None))):  # the grid told by the network, then by the image's shape
+    for token_map in (found, replace(found, network=replace(found.network, grid=None))):  # the stored grid, then one by aspect ratio
         differs = (token_map(images) - token_map(changed)).abs().amax((0, 1)) > 1e-6
         assert differs.shape == (size[0] // 16, size[1] // 16)
         assert differs.nonzero().tolist() == [[1, 0]]

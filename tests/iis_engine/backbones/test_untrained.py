@@ -1,4 +1,4 @@
-"""Networks without weights: initialised from a seed, the same each time, and without a trace in the process that loads them."""
+"""Untrained networks: initialised from a seed, reproducible, without changing the process's random state."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def untrained(seed: int, architecture: str = "timm:test_resnet") -> BackboneSpec
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_seed_gives_the_same_network_every_time_and_another_seed_another(architecture: str) -> None:
+def test_equal_seeds_give_equal_networks_and_other_seeds_others(architecture: str) -> None:
     first, again, other = (load_backbone(untrained(seed, architecture), None, device="cpu") for seed in (3, 3, 4))
     images = torch.randn(2, 3, *first.input_size)
     assert torch.equal(first.embed(images), again.embed(images))
     assert first.digest == again.digest != other.digest
-    assert not torch.allclose(first.embed(images), other.embed(images), atol=0)  # whatever their scale, which an untrained network may lose
+    assert not torch.allclose(first.embed(images), other.embed(images), atol=0)  # exactly, because untrained networks can have tiny outputs
 
 
-def test_an_untrained_network_is_what_the_library_itself_initialises() -> None:
+def test_an_untrained_network_equals_the_librarys_own_initialisation() -> None:
     import timm
     from timm.models import ResNet
 
@@ -41,7 +41,7 @@ def test_an_untrained_network_is_what_the_library_itself_initialises() -> None:
     assert torch.allclose(backbone.embed(images), expected, atol=1e-5)
 
 
-def test_loading_an_untrained_network_leaves_the_process_random_numbers_alone() -> None:
+def test_loading_an_untrained_network_preserves_the_random_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(4)
     torch.manual_seed(5)
@@ -49,7 +49,7 @@ def test_loading_an_untrained_network_leaves_the_process_random_numbers_alone() 
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_the_seed_is_told_and_the_digest_is_that_of_the_weights(tmp_path: Path) -> None:
+def test_the_seed_is_described_and_the_digest_depends_on_the_weights_alone(tmp_path: Path) -> None:
     import timm
     from safetensors.torch import save_file
 
@@ -64,7 +64,7 @@ def test_the_seed_is_told_and_the_digest_is_that_of_the_weights(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(SettingError, match="initial_seed"):
         BackboneSpec("timm:test_resnet", initial_seed=seed)
 

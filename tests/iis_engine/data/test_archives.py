@@ -1,4 +1,4 @@
-"""An archive is unpacked whole or refused whole."""
+"""Unpacking archives: complete and safe, or refused without leaving files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, cast
 
 import pytest
 
@@ -28,7 +29,7 @@ def write_zip(path: Path, files: Files) -> Path:
 
 def write_tar(path: Path, files: Files) -> Path:
     mode = {".gz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}.get(path.suffix, "w")
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(path, cast("Literal['w:gz']", mode)) as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -41,7 +42,7 @@ def write(path: Path, files: Files) -> Path:
 
 
 def refusal(archive: Path, limits: ArchiveLimits | None = None) -> DataError:
-    """The error of unpacking, having made sure that nothing is left of it."""
+    """Unpack, expect an error, check that no file is left, and return the error."""
     into = archive.parent / "unpacked"
     before = set(archive.parent.iterdir())
     with pytest.raises(DataError) as caught:
@@ -57,9 +58,9 @@ BOTH_KINDS = pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
 
 
 @ALL_KINDS
-def test_files_come_out_as_they_went_in_without_the_litter_of_operating_systems(name: str, tmp_path: Path) -> None:
-    litter = {"set/.DS_Store": b"x", "__MACOSX/set/._1.png": b"x", "set/cat/Thumbs.db": b"x", "set/cat/._1.png": b"x"}
-    archive = write(tmp_path / name, {"./set/cat/1.png": b"cat", "set/dog/2.png": b"dog" * 1000, "set/dog/empty": b"", **litter})
+def test_unpacking_preserves_files_and_skips_those_of_operating_systems(name: str, tmp_path: Path) -> None:
+    system_files = {"set/.DS_Store": b"x", "__MACOSX/set/._1.png": b"x", "set/cat/Thumbs.db": b"x", "set/cat/._1.png": b"x"}
+    archive = write(tmp_path / name, {"./set/cat/1.png": b"cat", "set/dog/2.png": b"dog" * 1000, "set/dog/empty": b"", **system_files})
     unpacked = unpack_archive(archive, tmp_path / "deep" / "unpacked")
     files = {path.relative_to(tmp_path / "deep" / "unpacked").as_posix() for path in (tmp_path / "deep").rglob("*") if path.is_file()}
     assert files == {"set/cat/1.png", "set/dog/2.png", "set/dog/empty"}
@@ -103,7 +104,7 @@ def test_links_devices_and_pipes_in_a_tar_are_refused(kind: bytes, word: str, tm
 
 
 @BOTH_KINDS
-def test_a_bomb_is_refused_by_its_ratio(name: str, tmp_path: Path) -> None:
+def test_an_archive_bomb_is_refused_by_its_compression_ratio(name: str, tmp_path: Path) -> None:
     archive = write(tmp_path / name, {"cat/1.png": bytes(70 << 20)})
     assert archive.stat().st_size < 1 << 20
     assert refusal(archive).code == "archive_bomb"
@@ -117,14 +118,14 @@ def test_more_bytes_or_files_than_allowed_are_refused(name: str, tmp_path: Path)
     assert unpack_archive(archive, tmp_path / "unpacked", ArchiveLimits(total_bytes=10_000, file_count=10)).file_count == 10
 
 
-def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
+def test_a_zip_with_false_declared_sizes_is_refused(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", {"cat/1.png": bytes(100_000)})
     content = archive.read_bytes()
     archive.write_bytes(content.replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
     refusal(archive, ArchiveLimits(total_bytes=1000))
 
 
-def test_a_tar_header_that_claims_gigabytes_does_not_fill_the_memory(tmp_path: Path) -> None:
+def test_a_tar_header_that_claims_gigabytes_is_refused_in_little_memory(tmp_path: Path) -> None:
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, 1 << 33
     (tmp_path / "a.tar").write_bytes(header.tobuf() + bytes(1 << 20))
@@ -137,7 +138,7 @@ def test_a_tar_header_that_claims_gigabytes_does_not_fill_the_memory(tmp_path: P
 @pytest.mark.parametrize("names", [("cat/1.png", "cat/1.png"), ("cat", "cat/1.png"), ("cat/1.png", "cat")])
 @BOTH_KINDS
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_names_that_clash_are_refused(name: str, names: tuple[str, str], tmp_path: Path) -> None:
+def test_repeated_or_conflicting_names_are_refused(name: str, names: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / name
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
@@ -150,7 +151,7 @@ def test_names_that_clash_are_refused(name: str, names: tuple[str, str], tmp_pat
     assert "more than once" in str(refusal(path))
 
 
-def test_an_encrypted_zip_is_refused_with_what_to_send(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x"})
     content = bytearray(archive.read_bytes())
     content[6] |= 1  # the local header's flags
@@ -167,20 +168,20 @@ def test_a_truncated_archive_is_refused(name: str, share: float, tmp_path: Path)
     content = archive.read_bytes()
     archive.write_bytes(content[: int(len(content) * share)])
     if name == "a.tar" and share == 0.9:
-        return  # what is cut off is the padding at the end
+        return  # only the padding at the end is cut off
     refusal(archive)
 
 
-def test_a_zip_whose_name_is_not_the_utf_8_it_claims_to_be_is_called_damaged(tmp_path: Path) -> None:
+def test_a_zip_with_a_name_of_invalid_utf_8_is_reported_as_damaged(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", {"caté/1.png": b"x"})
     archive.write_bytes(archive.read_bytes().replace("é".encode(), b"\xe9\xe9"))
     assert "is damaged" in str(refusal(archive))
 
 
-def test_a_zip_whose_entry_lies_before_its_beginning_is_called_damaged(tmp_path: Path) -> None:
+def test_a_zip_with_an_entry_at_a_negative_offset_is_reported_as_damaged(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x"})
     content = bytearray(archive.read_bytes())
-    content[-6] += 7  # where the directory starts, as the last record says; Python then shifts all entries by the difference
+    content[-6] += 7  # the directory's offset in the last record; Python shifts all entries by the difference
     archive.write_bytes(content)
     assert "is damaged" in str(refusal(archive))
 
@@ -188,25 +189,25 @@ def test_a_zip_whose_entry_lies_before_its_beginning_is_called_damaged(tmp_path:
 @BOTH_KINDS
 def test_a_path_longer_than_a_file_system_takes_is_refused(name: str, tmp_path: Path) -> None:
     sentence = str(refusal(write(tmp_path / name, {"/".join(["d" * 200] * 30) + "/1.png": b"x"})))
-    assert "of 6035 bytes; pack it again with paths up to 1024" in sentence
+    assert "of 6035 bytes; pack it again with paths of at most 1024 bytes" in sentence
     assert len(sentence) < 300
 
 
-def test_names_that_are_not_utf_8_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
         archive.addfile(tarfile.TarInfo("café/1.png"))
-    assert "'caf\\udce9/1.png', which is not UTF-8; pack it again under UTF-8 names" in str(refusal(tmp_path / "a.tar"))
+    assert "'caf\\udce9/1.png', which is not UTF-8; pack it again with UTF-8 names" in str(refusal(tmp_path / "a.tar"))
 
 
-@pytest.mark.parametrize(("number", "is_ours"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, True), (errno.EILSEQ, False)])
-def test_a_full_disk_is_not_the_archives_fault(number: int, is_ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "is_raised"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, True), (errno.EILSEQ, False)])
+def test_an_error_of_the_disk_is_raised_as_it_is(number: int, is_raised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x"})
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, "no")
 
     monkeypatch.setattr(Path, "open", fail)
-    with pytest.raises(OSError if is_ours else DataError):
+    with pytest.raises(OSError if is_raised else DataError):
         unpack_archive(archive, tmp_path / "unpacked")
 
 
@@ -217,11 +218,11 @@ def test_other_files_and_archives_without_files_are_refused(content: bytes, tmp_
 
 
 @pytest.mark.parametrize("writer", [write_zip, write_tar])
-def test_an_archive_of_nothing_is_refused(writer: Callable[[Path, Files], Path], tmp_path: Path) -> None:
-    assert "holds no files" in str(refusal(writer(tmp_path / "a", {})))
+def test_an_empty_archive_is_refused(writer: Callable[[Path, Files], Path], tmp_path: Path) -> None:
+    assert "contains no files" in str(refusal(writer(tmp_path / "a", {})))
 
 
-def test_a_folder_with_files_is_not_written_into(tmp_path: Path) -> None:
+def test_unpacking_into_a_folder_with_files_is_refused(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x"})
     (tmp_path / "unpacked").mkdir()
     (tmp_path / "unpacked" / "mine.txt").write_text("kept")

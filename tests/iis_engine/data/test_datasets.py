@@ -1,4 +1,4 @@
-"""Folders of images become a data set that only contents and the seed decide."""
+"""Reading class folders: splits, digests and order depend on contents and the seed alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_validation_folder_is_the_test_split(name: str, image_folder: ImageFol
     assert len(read_image_folder(image_folder({"cat": 1, "dog": 1}, under=name)).test) == 2
 
 
-def test_beside_a_test_folder_the_validation_folder_is_left_out_with_a_warning(image_folder: ImageFolder) -> None:
+def test_the_validation_folder_is_left_out_with_a_warning_if_there_is_a_test_folder(image_folder: ImageFolder) -> None:
     for under, count in (("train", 4), ("test", 2), ("val", 1)):
         root = image_folder({"cat": count, "dog": count}, under=under)
     dataset = read_image_folder(root)
@@ -43,13 +43,13 @@ def test_beside_a_test_folder_the_validation_folder_is_left_out_with_a_warning(i
     assert "val was left out" in dataset.warnings[0]
 
 
-def test_plain_class_folders_are_split_by_class_in_the_share_asked_for(image_folder: ImageFolder) -> None:
+def test_class_folders_without_splits_are_split_by_class_with_the_requested_share(image_folder: ImageFolder) -> None:
     dataset = read_image_folder(image_folder({"cat": 10, "dog": 30}), test_share=0.2)
     assert Counter(label for _, label in dataset.test) == {0: 2, 1: 6}
     assert len(dataset.train) == 32
 
 
-def test_a_wrapping_folder_and_a_lone_train_folder_are_entered(image_folder: ImageFolder) -> None:
+def test_a_wrapping_folder_and_a_train_folder_without_a_test_folder_are_entered(image_folder: ImageFolder) -> None:
     dataset = read_image_folder(image_folder({"cat": 5, "dog": 5}, under="my-data/version-2/train"))
     assert (len(dataset.train), len(dataset.test)) == (8, 2)
 
@@ -75,14 +75,14 @@ def test_renaming_and_shuffling_files_changes_neither_split_nor_order_nor_digest
     assert first.train_digests == second.train_digests
 
 
-def test_another_seed_is_another_split_and_another_digest(image_folder: ImageFolder) -> None:
+def test_another_seed_gives_another_split_and_another_digest(image_folder: ImageFolder) -> None:
     root = image_folder({"cat": 20, "dog": 20})
     first, second = read_image_folder(root, split_seed=0), read_image_folder(root, split_seed=1)
     assert set(contents(first)["test"]) != set(contents(second)["test"])
     assert first.digest != second.digest
 
 
-def test_the_digest_follows_contents_class_names_and_split(image_folder: ImageFolder) -> None:
+def test_the_digest_depends_on_contents_class_names_and_split(image_folder: ImageFolder) -> None:
     image_folder({"cat": 3, "dog": 3}, under="train")
     root = image_folder({"cat": 2, "dog": 2}, under="test")
     digests = {read_image_folder(root).digest}
@@ -96,7 +96,7 @@ def test_the_digest_follows_contents_class_names_and_split(image_folder: ImageFo
     assert len(digests) == 4
 
 
-def test_files_that_are_no_images_are_counted_and_links_out_of_the_folder_are_not_followed(image_folder: ImageFolder) -> None:
+def test_files_that_are_not_images_are_counted_and_links_that_leave_the_folder_are_ignored(image_folder: ImageFolder) -> None:
     root = image_folder({"cat": 5, "dog": 5})
     (root / "cat" / "notes.txt").write_text("x")
     (root / "labels.csv").write_text("x")
@@ -118,7 +118,7 @@ def test_a_corrupt_file_is_named_counted_and_left_out(image_folder: ImageFolder)
     assert "dog/0007.png" in dataset.warnings[0]
 
 
-def test_three_percent_of_corrupt_files_are_too_many_and_the_first_are_named(image_folder: ImageFolder) -> None:
+def test_more_than_one_percent_of_corrupt_files_are_refused_and_the_first_are_named(image_folder: ImageFolder) -> None:
     root = image_folder({"cat": 50, "dog": 50}, size=8)
     for index in (1, 2, 3):
         (root / "cat" / f"000{index}.png").write_bytes(b"broken")
@@ -154,24 +154,24 @@ def test_a_class_of_one_image_cannot_be_split(image_folder: ImageFolder) -> None
         read_image_folder(image_folder({"cat": 5, "dog": 1}))
 
 
-def test_images_in_both_splits_are_warned_about(image_folder: ImageFolder) -> None:
+def test_images_in_both_splits_give_a_warning(image_folder: ImageFolder) -> None:
     image_folder({"cat": 3, "dog": 3}, under="train")
     root = image_folder({"cat": 1, "dog": 1}, under="test")
     shutil.copy(root / "train" / "cat" / "0000.png", root / "test" / "cat" / "again.png")
     assert "1 images of the test split are also in the train split" in read_image_folder(root).warnings[0]
 
 
-def test_a_saved_reading_is_the_same_data_set_under_another_root(image_folder: ImageFolder, tmp_path: Path) -> None:
+def test_a_saved_data_set_is_loaded_under_another_root(image_folder: ImageFolder, tmp_path: Path) -> None:
     root = image_folder({"cat": 5, "dog": 5})
     (root / "cat" / "notes.txt").write_text("x")
     dataset = read_image_folder(root)
-    dataset.save(tmp_path / "reading.json")
-    shutil.move(root, tmp_path / "elsewhere")
-    loaded = ImageDataset.load(tmp_path / "reading.json", tmp_path / "elsewhere")
+    dataset.save(tmp_path / "dataset.json")
+    shutil.move(root, tmp_path / "moved")
+    loaded = ImageDataset.load(tmp_path / "dataset.json", tmp_path / "moved")
     assert loaded.train[0].path.is_file()
     assert (loaded.digest, loaded.counts, loaded.train_digests) == (dataset.digest, dataset.counts, dataset.train_digests)
 
 
-def test_the_real_flowers_are_read_whole(shared_data: Path) -> None:
+def test_the_real_flowers_are_read_completely(shared_data: Path) -> None:
     dataset = read_image_folder(shared_data / "flowers17")
     assert dataset.counts == {"classes": 9, "train": 504, "test": 216, "corrupt": 0, "ignored": 0}

@@ -1,4 +1,4 @@
-"""Hub data sets are written as class folders; without a network the refusal says what to send instead."""
+"""Data sets of the Hugging Face Hub: written as class folders, or refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def split(count: int, seed: int, names: list[str]) -> hub.Dataset:
     return hub.Dataset.from_dict(rows, features=features)
 
 
-def test_a_labelled_image_data_set_becomes_class_folders(tmp_path: Path) -> None:
+def test_a_labelled_image_data_set_is_written_as_class_folders(tmp_path: Path) -> None:
     names = ["tabby/cat", "dog"]
     write_class_folders({"train": split(10, 0, names), "validation": split(4, 1, names)}, tmp_path)
     dataset = read_image_folder(tmp_path)
@@ -36,7 +36,7 @@ def test_a_labelled_image_data_set_becomes_class_folders(tmp_path: Path) -> None
 
 
 def test_a_data_set_without_an_image_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one image column; it has none"):
+    with pytest.raises(DataError, match="exactly one image column; it has none"):
         write_class_folders({"train": split(4, 0, ["a", "b"]).remove_columns("picture")}, tmp_path)
 
 
@@ -46,14 +46,14 @@ def test_a_data_set_without_a_train_split_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/etc", "../secrets", "a/b/c", "hf://x", "."])
-def test_a_name_that_could_be_a_path_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_name_that_is_not_owner_and_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not the name of a Hub data set"):
         read_hub_dataset(name, tmp_path)
 
 
-def test_without_a_network_the_sentence_says_what_to_send_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub.config, "HF_HUB_OFFLINE", True)
+def test_a_failed_download_is_an_error_that_suggests_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(DataError, match=r"could not be fetched from the Hub.*upload it as an archive") as caught:
-        read_hub_dataset("nobody/no-such-data-set", tmp_path)
+    with pytest.raises(DataError, match=r"could not be downloaded from the Hub.*upload it as an archive") as caught:
+        read_hub_dataset("no-owner/no-such-data-set", tmp_path)
     assert caught.value.code == "dataset_unavailable"

@@ -1,4 +1,4 @@
-"""An explanation adds up to the prediction that it explains, and what it calls important is what the prediction rests on."""
+"""Explanations: contributions add up to the logit, and removing the most important concepts lowers its probability."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from cifar_resnet import export_onnx, load_cifar_resnet
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scored import Scored
 from torch import Tensor
 
+from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.errors import SettingError
@@ -32,6 +31,7 @@ from iis_engine.features.extraction import extract_features
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
 from iis_engine.specs import BackboneSpec, ElementSpec, Preprocessing
+from support.scored import Scored
 
 REAL_NETWORKS = ("cifar10_resnet20", "imagenet_mobilenetv1_025")
 CONCEPT_COUNT = 40
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::Deprecat
 
 
 def predictor_of(head: Tensor, kept: int) -> Predictor:
-    """A predictor of that head (M + 1, C); what makes its activations is of no account here."""
+    """A predictor with this head (M + 1, C); its library is not used."""
     count, classes = head.shape[0] - 1, head.shape[1]
     library = ConceptLibrary("random", torch.eye(count), ("random",) * count, ())
     return Predictor(library, kept, head.float(), tuple(f"class {label}" for label in range(classes)), (None,) * count)
@@ -55,7 +55,7 @@ def by_hand() -> Predictor:
     return predictor_of(HEAD, kept=2)
 
 
-def test_contributions_bias_and_logit_are_those_worked_out_by_hand(by_hand: Predictor) -> None:
+def test_contributions_bias_and_logit_are_those_computed_by_hand(by_hand: Predictor) -> None:
     found = explain(by_hand, ACTIVATIONS)
     assert found.activations.tolist() == [2, -1, 0]
     assert found.contributions.tolist() == pytest.approx([4, 1, 0])
@@ -67,13 +67,13 @@ def test_contributions_bias_and_logit_are_those_worked_out_by_hand(by_hand: Pred
     assert [probability for _, probability in found.prediction.top] == pytest.approx([probabilities[0], probabilities[2], probabilities[1]])
 
 
-def test_against_another_class_they_are_those_of_the_difference(by_hand: Predictor) -> None:
+def test_contrastive_contributions_are_those_of_the_difference_of_two_classes(by_hand: Predictor) -> None:
     found = explain(by_hand, ACTIVATIONS, contrast=2)
     assert found.contributions.tolist() == pytest.approx([6, 1, 0])
     assert (found.bias, found.logit, found.contrast) == (pytest.approx(1), pytest.approx(8), 2)
 
 
-def test_the_curves_of_two_kept_concepts_are_those_worked_out_by_hand(by_hand: Predictor) -> None:
+def test_the_curves_of_two_kept_concepts_are_those_computed_by_hand(by_hand: Predictor) -> None:
     def p(*logits: float) -> float:
         return float(torch.tensor(logits, dtype=torch.float64).softmax(dim=0)[0])
 
@@ -92,7 +92,7 @@ def test_equal_probabilities_go_to_the_lower_label_and_at_most_five_classes_are_
 
 
 def test_a_contrast_with_the_predicted_class_or_with_none_is_refused(by_hand: Predictor) -> None:
-    with pytest.raises(SettingError, match=r"class 0 is the predicted class itself; contrast it with another\.$") as caught:
+    with pytest.raises(SettingError, match=r"class 0 is the predicted class itself; choose another class for the contrast\.$") as caught:
         explain(by_hand, ACTIVATIONS, contrast=0)
     assert (caught.value.code, caught.value.param) == ("contrast_predicted", "contrast")
     for unknown in (3, -1):
@@ -107,7 +107,7 @@ def test_classes_are_found_by_name(by_hand: Predictor) -> None:
 
 
 def require_additive(scored: Scored) -> None:
-    """Contributions and bias add up to the logit that the head as it was fitted gives, at every node of the curve."""
+    """Assert that contributions and bias add up to the centred logit of the fitted head, at every node of the curve."""
     features, family = scored.features, scored.family
     dense = family.library.activations(features.X_test)
     for kept in family.nodes:
@@ -125,7 +125,7 @@ def require_additive(scored: Scored) -> None:
 
 @pytest.fixture
 def contributions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out what follows from the contributions, which for thousands of explanations would take a minute."""
+    """Skip faithfulness and counterfactuals, which would take a minute for thousands of explanations."""
     for name in ("faithfulness", "counterfactual"):
         monkeypatch.setattr(module, name, lambda *_: None)
 
@@ -137,7 +137,7 @@ def test_contributions_add_up_for_every_test_image_at_every_node(digits: Scored)
 
 @settings(deadline=None, max_examples=50)
 @given(st.data())
-def test_what_all_classes_share_changes_no_contribution(data: st.DataObject) -> None:
+def test_a_shift_shared_by_all_classes_changes_no_contribution(data: st.DataObject) -> None:
     concepts, classes = data.draw(st.integers(1, 6)), data.draw(st.integers(2, 5))
     numbers = st.integers(-40, 40).map(lambda eighths: eighths / 8)  # so that shifting rounds nothing
     head = torch.tensor(data.draw(st.lists(numbers, min_size=(concepts + 1) * classes, max_size=(concepts + 1) * classes)))
@@ -156,7 +156,7 @@ def test_what_all_classes_share_changes_no_contribution(data: st.DataObject) -> 
 
 
 def plain_kept(activations: Tensor, kept: int) -> Tensor:
-    """The `kept` largest magnitudes, the lower index first, one by one."""
+    """The `kept` largest magnitudes by a loop, ties to the lower index."""
     order = sorted(range(len(activations)), key=lambda j: (-abs(float(activations[j])), j))
     return torch.tensor([float(value) if j in order[:kept] else 0.0 for j, value in enumerate(activations)], dtype=torch.float64)
 
@@ -175,7 +175,7 @@ def test_curves_begin_and_end_at_the_prediction_and_at_the_bias_alone(seed: int,
     assert (curves.sufficiency_random[0], curves.sufficiency_random[-1]) == (pytest.approx(nothing, rel=1e-4), pytest.approx(p, rel=1e-4))
 
 
-def test_each_point_of_a_curve_is_what_the_predictor_says_without_these_concepts(digits: Scored) -> None:
+def test_each_point_of_a_curve_is_the_prediction_without_these_concepts(digits: Scored) -> None:
     predictor = digits.family.at(digits.family.nodes[2])
     for activations in digits.family.library.activations(digits.features.X_test[:20]):
         found = explain(predictor, activations)
@@ -189,7 +189,7 @@ def test_each_point_of_a_curve_is_what_the_predictor_says_without_these_concepts
             assert (found.faithfulness.deletion[place], found.faithfulness.sufficiency[place]) == pytest.approx(tuple(said), abs=1e-9)
 
 
-def test_many_kept_concepts_are_shown_at_few_counts_and_none_at_one() -> None:
+def test_curves_of_many_kept_concepts_have_few_counts_and_of_none_one() -> None:
     generator = torch.Generator().manual_seed(0)
     predictor = predictor_of(torch.randn(201, 3, generator=generator), kept=200)
     counts = explain(predictor, torch.randn(200, generator=generator)).faithfulness.counts
@@ -202,7 +202,7 @@ def test_many_kept_concepts_are_shown_at_few_counts_and_none_at_one() -> None:
     assert found.counterfactual is None
 
 
-def test_a_counterfactual_is_the_one_worked_out_by_hand() -> None:
+def test_a_counterfactual_is_the_one_computed_by_hand() -> None:
     head = torch.cat([HEAD[:3], torch.tensor([[-1.0, 0, 1]])])  # margins over class 2: 6 + 1 - 2, over class 1: 6 + 2 - 1
     found = explain(predictor_of(head, 2), ACTIVATIONS).counterfactual
     assert found is not None
@@ -254,7 +254,7 @@ def test_concepts_are_set_scaled_and_suppressed(by_hand: Predictor) -> None:
     assert ACTIVATIONS.tolist() == [2, -1, 0.5]
 
 
-def test_a_concept_that_was_not_kept_stays_zero_however_it_is_scaled(by_hand: Predictor) -> None:
+def test_a_concept_that_is_not_kept_stays_zero_when_scaled(by_hand: Predictor) -> None:
     before, after = intervene(by_hand, ACTIVATIONS, Changes(set={}, scale={2: 1000.0}))
     assert after.tolist() == before.tolist() == [2, -1, 0]
 
@@ -262,16 +262,26 @@ def test_a_concept_that_was_not_kept_stays_zero_however_it_is_scaled(by_hand: Pr
 @pytest.mark.parametrize(
     ("changes", "sentence", "code", "param"),
     [
-        (Changes({3: 1.0}, {}), "There is no concept 3; they are 0 to 2.", "concept_unknown", "set"),
-        (Changes({}, {-1: 1.0}), "There is no concept -1; they are 0 to 2.", "concept_unknown", "scale"),
+        (Changes({3: 1.0}, {}), "There is no concept 3; concepts are 0 to 2.", "concept_unknown", "set"),
+        (Changes({}, {-1: 1.0}), "There is no concept -1; concepts are 0 to 2.", "concept_unknown", "scale"),
         (Changes({0: 1.0, 1: 1.0}, {1: 2.0}), "Concept 1 is changed twice; set it, suppress it or scale it.", "concept_twice", "set"),
-        (Changes({0: float("nan")}, {}), "nan is no number that concept 0 can be given", "setting_invalid", "set"),
-        (Changes({}, {0: float("inf")}), "inf is no number that concept 0 can be given", "setting_invalid", "scale"),
-        (Changes({0: 1e300}, {}), "1e+300 is no number that concept 0 can be given; send one from -1,000,000", "setting_invalid", "set"),
-        (Changes(dict.fromkeys(range(1001), 0.0), {}), "1,001 concepts are to be changed; 1,000 at once", "too_many_changes", None),
+        (Changes({0: float("nan")}, {}), "nan is not a valid activation or factor for concept 0", "setting_invalid", "set"),
+        (Changes({}, {0: float("inf")}), "inf is not a valid activation or factor for concept 0", "setting_invalid", "scale"),
+        (
+            Changes({0: 1e300}, {}),
+            "1e+300 is not a valid activation or factor for concept 0; send one from -1,000,000",
+            "setting_invalid",
+            "set",
+        ),
+        (
+            Changes(dict.fromkeys(range(1001), 0.0), {}),
+            "1,001 concepts are changed; at most 1,000 are allowed at once",
+            "too_many_changes",
+            None,
+        ),
     ],
 )
-def test_changes_that_cannot_be_made_are_refused(by_hand: Predictor, changes: Changes, sentence: str, code: str, param: str | None) -> None:
+def test_invalid_interventions_are_refused(by_hand: Predictor, changes: Changes, sentence: str, code: str, param: str | None) -> None:
     with pytest.raises(SettingError) as caught:
         intervene(by_hand, ACTIVATIONS, changes)
     assert str(caught.value).startswith(sentence)
@@ -280,7 +290,7 @@ def test_changes_that_cannot_be_made_are_refused(by_hand: Predictor, changes: Ch
 
 
 def thinned(dataset: ImageDataset, every: int) -> ImageDataset:
-    """Every so-manieth image of both splits."""
+    """Every n-th image of both splits."""
     return replace(
         dataset,
         train=dataset.train[::every],
@@ -292,7 +302,7 @@ def thinned(dataset: ImageDataset, every: int) -> ImageDataset:
 
 @pytest.fixture(scope="module", params=REAL_NETWORKS)
 def real(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
-    """A pre-trained network scored on a part of the real images that it can tell apart."""
+    """A pre-trained network scored on a part of the real images."""
     folder, checkpoint = tmp_path_factory.mktemp("real"), shared_data / "weights" / f"{request.param}.safetensors"
     if request.param.startswith("cifar10"):
         export_onnx(load_cifar_resnet(checkpoint, 20), folder / "network.onnx")
@@ -312,13 +322,17 @@ MOBILENET_PREPROCESSING = Preprocessing(input_size=128, mean=HALF, std=HALF, int
 CIFAR_PREPROCESSING = Preprocessing(input_size=32, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("contributions_alone")
-def test_of_real_images_contributions_add_up_at_every_node(real: Scored) -> None:
+def test_on_real_images_contributions_add_up_at_every_node(real: Scored) -> None:
     require_additive(real)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [4, 12, 20])
-def test_of_real_images_the_top_concepts_are_what_the_prediction_rests_on(kept: int, real: Scored, request: pytest.FixtureRequest) -> None:
+def test_on_real_images_deleting_the_top_concepts_lowers_the_probability_more_than_random_ones(
+    kept: int, real: Scored, request: pytest.FixtureRequest
+) -> None:
     predictor = real.family.at(kept)
     found = [explain(predictor, row).faithfulness for row in real.family.library.activations(real.features.X_test)]
     curves = {

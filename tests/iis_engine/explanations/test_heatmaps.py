@@ -1,4 +1,4 @@
-"""Where a concept is: exact maps average to the activation, occlusion says what is lost, and pictures show both signs."""
+"""Heat maps: exact ones average to the activation, occlusion measures the loss, overlays show both signs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import onnx
 import pytest
 import timm
 import torch
-from cifar_resnet import export_onnx, load_cifar_resnet
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.images import load_image
@@ -108,7 +108,7 @@ def test_an_exact_map_is_the_inner_product_at_each_place(tiny_checkpoint: Path) 
     assert maps.note.startswith("Exact: ")
 
 
-def test_a_network_that_norms_after_pooling_is_read_place_by_place_and_says_that_it_is_no_proof(tmp_path: Path) -> None:
+def test_a_network_that_normalises_after_pooling_has_an_approximate_token_map(tmp_path: Path) -> None:
     save_file(timm.create_model("test_convnext").state_dict(), tmp_path / "w.safetensors")
     backbone = load_backbone(BackboneSpec("timm:test_convnext"), tmp_path / "w.safetensors", device="cpu")
     image = torch.randn(1, 3, *backbone.input_size)
@@ -116,7 +116,7 @@ def test_a_network_that_norms_after_pooling_is_read_place_by_place_and_says_that
     assert tokens is not None
     maps = heat_maps(backbone, concepts, image)
     assert (maps.method, maps.exact) == ("tokens", False)
-    assert maps.note.startswith("An approximation: ")
+    assert maps.note.startswith("Approximate: ")
     assert torch.allclose(maps.values[1], torch.einsum("d,dhw->hw", concepts[1], tokens[0]), atol=1e-5)
     assert torch.allclose(maps.activations, (backbone.embed(image) @ concepts.T)[0].double(), atol=1e-5)
 
@@ -160,7 +160,7 @@ def test_an_image_smaller_than_the_grid_is_occluded_pixel_by_pixel(tmp_path: Pat
     assert maps.values.nonzero().tolist() == [[2, 1, 4]]
 
 
-def test_a_class_tokens_network_is_occluded(tmp_path: Path) -> None:
+def test_a_network_with_a_class_token_is_occluded(tmp_path: Path) -> None:
     save_file(timm.create_model("test_vit").state_dict(), tmp_path / "w.safetensors")
     backbone = load_backbone(BackboneSpec("timm:test_vit"), tmp_path / "w.safetensors", device="cpu")
     maps = heat_maps(backbone, directions(2, 64), torch.randn(1, 3, *backbone.input_size))
@@ -206,7 +206,7 @@ def test_a_map_of_zeros_is_transparent(scale: float | None) -> None:
     assert overlay(np.zeros((3, 3)), (6, 6), scale)[..., 3].max() == 0
 
 
-def test_the_networks_view_is_what_it_is_given_before_it_is_scaled(tiny_checkpoint: Path) -> None:
+def test_the_network_view_shows_the_input_before_normalisation(tiny_checkpoint: Path) -> None:
     backbone = load_backbone(BackboneSpec("timm:test_resnet"), tiny_checkpoint, device="cpu")
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8))
     view = network_view(backbone, photo)
@@ -214,7 +214,7 @@ def test_the_networks_view_is_what_it_is_given_before_it_is_scaled(tiny_checkpoi
     assert torch.equal(backbone.normalize(np.asarray(view)), backbone.preprocess(photo))
 
 
-def test_a_network_of_greys_is_shown_greys(tmp_path: Path) -> None:
+def test_the_view_of_a_network_of_one_channel_is_grey(tmp_path: Path) -> None:
     backbone = max_pooled(tmp_path, (8, 6), channels=1)
     view = network_view(backbone, Image.new("RGB", (6, 8), (250, 20, 20)))
     assert (view.mode, view.size) == ("RGB", (6, 8))

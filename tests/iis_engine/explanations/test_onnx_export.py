@@ -11,13 +11,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from scored import Scored
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from iis_engine.explanations.onnx_export import export_onnx
 from iis_engine.libraries.library import ConceptLibrary, training_moments
 from iis_engine.scoring.predictor import Predictor
+from support.scored import Scored
 
 CONCEPTS, WIDTH, CLASSES = 12, 7, 4
 CLASS_NAMES = ("a", "b", "c", 'd "é"')

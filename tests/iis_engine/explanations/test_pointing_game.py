@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import timm
 import torch
-from cifar_resnet import CifarResNet, export_onnx
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, normalize
 
+from benchmarks.cifar_resnet import CifarResNet, export_onnx
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.backbones.token_maps import TokenMap, cut_in_two
+from iis_engine.backbones.token_maps import TokenMap, split_network
 from iis_engine.data.images import load_image
 from iis_engine.explanations.heatmaps import heat_maps
 from iis_engine.specs import BackboneSpec, Preprocessing
@@ -133,6 +133,7 @@ def test_exact_maps_point_at_the_part(tmp_path: Path) -> None:
     assert rates.hit > 0.8
 
 
+@pytest.mark.slow
 def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
     rates = play(transformer(tmp_path, "avg")[1], "tokens")
     assert rates.chance < 0.1
@@ -140,6 +141,7 @@ def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
     assert rates.hit > 0.6
 
 
+@pytest.mark.slow
 def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path) -> None:
     """Its patch tokens are what it would otherwise be read by; they find far fewer."""
     network, backbone = transformer(tmp_path, "token")
@@ -147,15 +149,16 @@ def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path
     assert rates.chance < 0.1
     assert rates.shuffled < 0.25
     assert rates.hit > 0.8
-    cut = cut_in_two(network, None)
-    assert cut is not None
+    halves = split_network(network, None)
+    assert halves is not None
     drawn, _ = draw(PLAYED_ON, seed=2)
     with torch.no_grad():
-        tokens = TokenMap(cut, 1)(torch.stack([backbone.normalize(pixels) for pixels in drawn]))
+        tokens = TokenMap(halves, 1)(torch.stack([backbone.normalize(pixels) for pixels in drawn]))
     rejected = pointed(torch.einsum("md,ndhw->nmhw", concepts_of(backbone), tokens), "a class token's patches (not used)")
     assert rejected.hit < rates.hit - 0.2
 
 
+@pytest.mark.slow
 def test_a_real_networks_maps_point_at_the_photo_that_a_class_comes_from(shared_data: Path) -> None:
     """Montages of four photos of four kinds of flowers; a concept is a kind's mean direction among other photos."""
     size = 192

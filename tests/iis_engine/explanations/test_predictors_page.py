@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scored import Scored
 
 from iis_engine.libraries.library import ConceptLibrary, training_moments
 from iis_engine.scoring.predictor import Predictor
+from support.scored import Scored
 
 PAGE = Path(__file__).parents[3] / "docs" / "predictors.md"
 NAMES = ("stripes", "dots", "fur", "a tail")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from scored import Scored
 from torch import Tensor
 
 from iis_engine.explanations.explain import TOP_CLASSES
 from iis_engine.explanations.test_set import TENSORS, TestSet, class_profile, concept_use, near_duplicates
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
+from support.scored import Scored
 
 # Centred weights [2 -1 -1], [-1 2 -1], [-1 -1 2], and no bias: each of three concepts speaks for its class.
 HEAD = torch.cat([3 * torch.eye(3), torch.zeros(1, 3)])

@@ -1,4 +1,4 @@
-"""Visual elements: chosen by content, cut the same way every time, and found again from their references."""
+"""Visual elements: source images chosen by content, deterministic cuts, and crops found by reference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from iis_engine.data.images import load_image
 from iis_engine.errors import DataError
 from iis_engine.features.elements import FILL_GREY, choose_source_images, cut_elements, element_crops, segment_masks
 from iis_engine.features.feature_set import ElementRef
-from iis_engine.specs import ElementSpec
+from iis_engine.specs import ElementKind, ElementSpec
 
 ImageFolder = Callable[..., Path]
 RED, GREEN, BLUE, YELLOW = (220, 20, 20), (20, 200, 20), (20, 20, 220), (220, 220, 20)
@@ -25,7 +25,7 @@ RED, GREEN, BLUE, YELLOW = (220, 20, 20), (20, 200, 20), (20, 20, 220), (220, 22
 
 @pytest.fixture
 def quarters() -> Image.Image:
-    """Four quarters, each of one colour: segments are plain to see."""
+    """Four quarters, each of one colour."""
     image = Image.new("RGB", (120, 80), RED)
     image.paste(GREEN, (60, 0, 120, 40))
     image.paste(BLUE, (0, 40, 60, 80))
@@ -49,7 +49,7 @@ def test_an_image_smaller_than_the_grid_has_fewer_patches() -> None:
     assert len(cut_elements(Image.new("RGB", (2, 3)), "patches")) == 6
 
 
-def test_segments_are_few_large_and_not_repeated(quarters: Image.Image) -> None:
+def test_segments_are_few_large_and_distinct(quarters: Image.Image) -> None:
     masks = segment_masks(quarters)
     assert 5 <= len(masks) <= 15
     for index, mask in enumerate(masks):
@@ -58,7 +58,7 @@ def test_segments_are_few_large_and_not_repeated(quarters: Image.Image) -> None:
             assert (mask & earlier).sum() / (mask | earlier).sum() <= 0.5
 
 
-def test_the_rest_of_a_segments_crop_is_grey_and_its_box_is_tight(quarters: Image.Image) -> None:
+def test_a_segments_crop_is_grey_outside_the_segment_and_its_box_is_tight(quarters: Image.Image) -> None:
     for element in cut_elements(quarters, "segments"):
         left, top, right, bottom = element.box
         crop = np.asarray(element.crop)
@@ -71,7 +71,7 @@ def test_the_rest_of_a_segments_crop_is_grey_and_its_box_is_tight(quarters: Imag
         assert inside.any(1)[[0, -1]].all()
 
 
-def test_large_images_are_segmented_small_but_cropped_at_full_size(quarters: Image.Image) -> None:
+def test_large_images_are_segmented_at_reduced_and_cropped_at_full_size(quarters: Image.Image) -> None:
     large = quarters.resize((1200, 800), Image.Resampling.NEAREST)
     assert max(segment_masks(large)[0].shape) == 320
     boxes = np.array([element.box for element in cut_elements(large, "segments")])
@@ -80,23 +80,23 @@ def test_large_images_are_segmented_small_but_cropped_at_full_size(quarters: Ima
 
 
 @pytest.mark.parametrize("image", [Image.new("RGB", (1, 1)), Image.new("RGB", (8, 8), RED), Image.new("L", (32, 5)).convert("RGB")])
-def test_tiny_and_plain_images_have_at_least_one_segment(image: Image.Image) -> None:
+def test_tiny_and_uniform_images_have_at_least_one_segment(image: Image.Image) -> None:
     assert len(cut_elements(image, "segments")) >= 1
 
 
 @pytest.mark.parametrize(("kind", "name"), [("patches", "patch"), ("segments", "segment")])
-def test_an_element_is_found_again_from_its_reference(kind: str, name: str, quarters: Image.Image) -> None:
-    for element in cut_elements(quarters, kind):  # type: ignore[arg-type]
+def test_an_element_is_cut_again_from_its_reference(kind: ElementKind, name: str, quarters: Image.Image) -> None:
+    for element in cut_elements(quarters, kind):
         again = element_crops(quarters, [ElementRef(0, element.box, name)])[0]
         assert np.array_equal(np.asarray(again), np.asarray(element.crop))
 
 
 def test_a_segment_is_not_found_in_another_image(quarters: Image.Image) -> None:
-    with pytest.raises(DataError, match="not the one that the element was cut from"):
+    with pytest.raises(DataError, match="send the image that the element was cut from"):
         element_crops(quarters, [ElementRef(0, (1, 2, 3, 4), "segment")])
 
 
-def test_sources_are_as_many_per_class_as_asked_for_and_as_there_are(image_folder: ImageFolder) -> None:
+def test_source_images_per_class_are_the_requested_number_or_all(image_folder: ImageFolder) -> None:
     image_folder({"cat": 12, "dog": 3}, under="train")
     dataset = read_image_folder(image_folder({"cat": 1, "dog": 1}, under="test"))
     chosen = choose_source_images(dataset, ElementSpec(images_per_class=5))
@@ -104,7 +104,7 @@ def test_sources_are_as_many_per_class_as_asked_for_and_as_there_are(image_folde
     assert len(set(chosen)) == 8
 
 
-def test_sources_follow_seed_and_content_and_not_names(image_folder: ImageFolder) -> None:
+def test_source_images_depend_on_seed_and_content_and_not_on_names(image_folder: ImageFolder) -> None:
     image_folder({"cat": 12, "dog": 12}, under="train")
     root = image_folder({"cat": 1, "dog": 1}, under="test")
     before = read_image_folder(root)
@@ -118,7 +118,7 @@ def test_sources_follow_seed_and_content_and_not_names(image_folder: ImageFolder
     assert choose_source_images(before, spec) != choose_source_images(before, ElementSpec(images_per_class=4, seed=3))
 
 
-def test_no_image_per_class_is_refused(image_folder: ImageFolder) -> None:
+def test_zero_images_per_class_are_refused(image_folder: ImageFolder) -> None:
     dataset = read_image_folder(image_folder({"cat": 3, "dog": 3}))
     with pytest.raises(DataError, match="images_per_class must be at least 1"):
         choose_source_images(dataset, ElementSpec(images_per_class=0))

@@ -1,4 +1,4 @@
-"""f over a data set: the same numbers however the work is divided, interrupted or short of memory."""
+"""Feature extraction: the same numbers for every batch size, shard size, interruption and shortage of memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from cifar_resnet import export_onnx, load_cifar_resnet
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import ImageDataset, read_image_folder
@@ -41,20 +41,20 @@ def dataset(image_folder: ImageFolder) -> ImageDataset:
 
 
 @pytest.fixture
-def counted(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes of the batches that the backbone is asked for."""
+def batch_sizes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches passed to the backbone."""
     sizes = list[int]()
     embed = backbone.embed
 
-    def counting(batch: Tensor) -> Tensor:
+    def recording(batch: Tensor) -> Tensor:
         sizes.append(len(batch))
         return embed(batch)
 
-    monkeypatch.setattr(backbone, "embed", counting)
+    monkeypatch.setattr(backbone, "embed", recording)
     return sizes
 
 
-def direct(backbone: Backbone, dataset: ImageDataset) -> dict[str, Tensor]:
+def one_by_one(backbone: Backbone, dataset: ImageDataset) -> dict[str, Tensor]:
     return {
         split: torch.cat([backbone.embed(backbone.preprocess(load_image(image.path))[None]) for image in getattr(dataset, split)])
         for split in ("train", "test")
@@ -66,11 +66,11 @@ def same(first: FeatureSet, second: FeatureSet, tolerance: float = 1e-4) -> bool
     return all(a is b is None or torch.allclose(a, b, atol=tolerance) for a, b in pairs) and first.element_refs == second.element_refs
 
 
-def test_features_are_those_of_one_image_at_a_time_in_the_order_of_the_data_set(
+def test_features_equal_those_of_single_images_in_the_order_of_the_data_set(
     backbone: Backbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
     features = extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards")
-    expected = direct(backbone, dataset)
+    expected = one_by_one(backbone, dataset)
     assert torch.allclose(features.X_train, expected["train"], atol=1e-4)
     assert torch.allclose(features.X_test, expected["test"], atol=1e-4)
     assert features.y_train.tolist() == [image.label for image in dataset.train]
@@ -115,7 +115,7 @@ def test_each_element_is_the_representation_of_its_own_crop(kind: Any, backbone:
         assert torch.allclose(features.elements[index], expected, atol=1e-4)
 
 
-def test_elements_come_in_an_order_that_the_seed_shuffles(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_elements_are_shuffled_by_the_seed(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
     orders = [
         extract_features(backbone, dataset, ElementSpec(images_per_class=23, seed=seed), shard_folder=tmp_path / str(folder)).element_refs
         for folder, seed in enumerate((0, 0, 1))
@@ -126,25 +126,25 @@ def test_elements_come_in_an_order_that_the_seed_shuffles(backbone: Backbone, da
     assert list(orders[0]) != sorted(orders[0], key=lambda ref: (ref.image, ref.box))
 
 
-def test_progress_rises_to_the_number_of_images_and_elements(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
-    seen = list[tuple[int, int]]()
+def test_progress_increases_to_the_number_of_images_and_elements(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
+    reports = list[tuple[int, int]]()
     extract_features(
         backbone,
         dataset,
         ElementSpec("segments", images_per_class=2),
         shard_folder=tmp_path / "shards",
-        progress=lambda done, total: seen.append((done, total)),
+        progress=lambda done, total: reports.append((done, total)),
         batch_size=8,
     )
-    done = [item[0] for item in seen]
-    assert {item[1] for item in seen} == {43 + 11 + 4 * 15}
+    done = [item[0] for item in reports]
+    assert {item[1] for item in reports} == {43 + 11 + 4 * 15}
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, 43 + 11 + 4 * 15)
     assert len(done) > 5
 
 
-def test_an_interrupted_run_goes_on_from_its_finished_shards(
-    backbone: Backbone, dataset: ImageDataset, counted: list[int], tmp_path: Path
+def test_an_interrupted_run_resumes_from_its_finished_shards(
+    backbone: Backbone, dataset: ImageDataset, batch_sizes: list[int], tmp_path: Path
 ) -> None:
     class Interrupted(Exception):
         pass
@@ -157,24 +157,24 @@ def test_an_interrupted_run_goes_on_from_its_finished_shards(
     with pytest.raises(Interrupted):
         extract_features(backbone, dataset, None, shard_folder=folder, progress=interrupt, shard_size=10)
     assert sorted(path.name for path in folder.iterdir()) == ["train-00000.safetensors", "train-00001.safetensors"]
-    counted.clear()
+    batch_sizes.clear()
     resumed = extract_features(backbone, dataset, None, shard_folder=folder, shard_size=10)
-    assert sum(counted) == 54 - 20
-    counted.clear()
+    assert sum(batch_sizes) == 54 - 20
+    batch_sizes.clear()
     assert same(resumed, extract_features(backbone, dataset, None, shard_folder=folder, shard_size=10))
-    assert counted == []
-    assert torch.allclose(resumed.X_train, direct(backbone, dataset)["train"], atol=1e-4)
+    assert batch_sizes == []
+    assert torch.allclose(resumed.X_train, one_by_one(backbone, dataset)["train"], atol=1e-4)
 
 
-def test_damaged_shards_and_shards_of_something_else_are_made_anew(
-    backbone: Backbone, dataset: ImageDataset, counted: list[int], tiny_checkpoint: Path, tmp_path: Path
+def test_damaged_shards_and_shards_of_another_plan_are_recomputed(
+    backbone: Backbone, dataset: ImageDataset, batch_sizes: list[int], tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "shards"
     first = extract_features(backbone, dataset, None, shard_folder=folder, shard_size=30)
     (folder / "test-00000.safetensors").write_bytes(b"half a fi")
-    counted.clear()
+    batch_sizes.clear()
     assert same(first, extract_features(backbone, dataset, None, shard_folder=folder, shard_size=30))
-    assert sum(counted) == 11
+    assert sum(batch_sizes) == 11
     other = load_backbone(BackboneSpec("timm:test_resnet", layer="layer2", preprocessing=Preprocessing(input_size=64)), tiny_checkpoint)
     assert extract_features(other, dataset, None, shard_folder=folder, shard_size=30).X_train.shape[1] == other.num_features
     assert same(first, extract_features(backbone, dataset, None, shard_folder=folder, shard_size=20))
@@ -190,7 +190,7 @@ def test_damaged_shards_and_shards_of_something_else_are_made_anew(
         MemoryError("std::bad_alloc"),
     ],
 )
-def test_running_out_of_memory_halves_the_batch_and_goes_on(
+def test_running_out_of_memory_halves_the_batch_size(
     error: Exception, backbone: Backbone, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     usual = extract_features(backbone, dataset, None, shard_folder=tmp_path / "usual")
@@ -204,10 +204,10 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on(
 
     monkeypatch.setattr(backbone, "embed", small_device)
     assert same(usual, extract_features(backbone, dataset, None, shard_folder=tmp_path / "small", batch_size=32))
-    assert sum(size > 5 for size in sizes) == 3  # 32, 16 and 8 each fail once, and are not tried again
+    assert sum(size > 5 for size in sizes) == 3  # 32, 16 and 8 each fail once
 
 
-def test_when_not_one_image_fits_the_sentence_says_so(
+def test_an_error_is_raised_if_a_single_image_does_not_fit(
     backbone: Backbone, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def no_device(_batch: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ def test_when_not_one_image_fits_the_sentence_says_so(
         extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards")
 
 
-def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(
+def test_other_errors_of_the_network_are_raised(
     backbone: Backbone, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def broken(_batch: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(
         extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards")
 
 
-def test_an_image_that_breaks_after_the_reading_is_named_and_left_out(
+def test_an_image_damaged_after_reading_the_data_set_is_named_and_left_out(
     backbone: Backbone, image_folder: ImageFolder, tmp_path: Path
 ) -> None:
     image_folder({"cat": 60, "dog": 60}, under="train", size=8)
@@ -243,7 +243,7 @@ def test_an_image_that_breaks_after_the_reading_is_named_and_left_out(
     assert {ref.image for ref in features.element_refs} == set(range(120)) - {7}
 
 
-def test_each_test_row_knows_its_image_when_one_is_left_out_and_when_rows_are_sorted(
+def test_test_rows_keep_their_image_index_when_one_is_left_out_and_rows_are_sorted(
     backbone: Backbone, image_folder: ImageFolder, tmp_path: Path
 ) -> None:
     image_folder({"cat": 50, "dog": 50}, under="train", size=8)
@@ -271,7 +271,7 @@ def test_an_image_too_thin_to_resize_is_named_and_left_out_with_its_elements(
     assert {ref.image for ref in features.element_refs} == set(range(121)) - {thin}
 
 
-def test_more_than_one_percent_of_images_that_break_are_refused(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_more_than_one_percent_of_damaged_images_are_refused(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
     dataset.train[3].path.unlink()
     with pytest.raises(DataError, match="1 of 54 images cannot be decoded"):
         extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards")
@@ -292,7 +292,7 @@ def test_a_representation_that_is_not_finite_names_its_image(
         extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards", batch_size=100)
 
 
-def test_warnings_of_the_reading_are_kept(backbone: Backbone, image_folder: ImageFolder, tmp_path: Path) -> None:
+def test_warnings_of_the_data_set_are_kept(backbone: Backbone, image_folder: ImageFolder, tmp_path: Path) -> None:
     image_folder({"cat": 3, "dog": 3}, under="train")
     root = image_folder({"cat": 1, "dog": 1}, under="test")
     shutil.copy(root / "train" / "cat" / "0000.png", root / "test" / "cat" / "again.png")
@@ -300,7 +300,7 @@ def test_warnings_of_the_reading_are_kept(backbone: Backbone, image_folder: Imag
     assert extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards").warnings == dataset.warnings
 
 
-def test_features_survive_their_file(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_saved_features_are_loaded_unchanged(backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
     features = extract_features(backbone, dataset, ElementSpec(images_per_class=2), shard_folder=tmp_path / "shards")
     features.save(tmp_path / "features.safetensors")
     again = FeatureSet.load(tmp_path / "features.safetensors")
@@ -312,7 +312,7 @@ def test_features_survive_their_file(backbone: Backbone, dataset: ImageDataset, 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_network_on_real_images_has_features_that_a_linear_probe_reads(shared_data: Path, tmp_path: Path) -> None:
+def test_a_linear_probe_classifies_the_features_of_a_real_network(shared_data: Path, tmp_path: Path) -> None:
     for split, count in (("train", 50), ("test", 20)):
         for folder in sorted((shared_data / "cifar10" / split).iterdir()):
             target = tmp_path / "cifar" / split / folder.name

@@ -1,4 +1,4 @@
-"""Figures for papers: valid files that hold every name, whatever is in it and however little there is to draw."""
+"""Figures for papers: valid files with every name, hostile ones and empty input included."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def profile(supporting: list[dict[str, Any]], opposing: list[dict[str, Any]], cl
 
 
 def draw_all(folder: Path, suffix: str, labels: list[Any], crops: dict[int, list[Image.Image]], image: Image.Image | None) -> list[Path]:
-    """All three figures of concepts with these labels, the second half of them opposing."""
+    """Draw all three figures of concepts with these labels, the second half opposing."""
     concepts = [concept(number, label, 1.0 if 2 * number < len(labels) else -1.0) for number, label in enumerate(labels)]
     half = (len(labels) + 1) // 2
     overlays = {} if image is None else {number: np.full((24, 40, 4), 90, np.uint8) for number in range(len(labels))}
@@ -65,7 +65,7 @@ def draw_all(folder: Path, suffix: str, labels: list[Any], crops: dict[int, list
 
 
 @pytest.mark.parametrize(("name", "heading"), [(None, "Image 17"), ("my cat.png", "my cat.png")])
-def test_a_sheet_is_headed_by_the_images_name_or_else_by_its_number(tmp_path: Path, name: str | None, heading: str) -> None:
+def test_the_heading_of_a_sheet_is_the_name_of_the_image_or_its_number(tmp_path: Path, name: str | None, heading: str) -> None:
     explained = explanation([concept(0, "a loop")], [])
     explained["image"] |= {"name": name}
     explanation_sheet(explained, None, {}, {}, tmp_path / "sheet.svg")
@@ -92,7 +92,7 @@ def test_an_svg_holds_every_name_unshortened_and_stays_valid(tmp_path: Path) -> 
 @pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize("labels", [HOSTILE, ["striped", None], ["lone"], []])
 @pytest.mark.parametrize("with_pictures", [True, False])
-def test_every_figure_is_a_png_however_little_there_is_to_draw(labels: list[str | None], with_pictures: bool, tmp_path: Path) -> None:
+def test_every_figure_is_a_valid_png_even_without_concepts(labels: list[str | None], with_pictures: bool, tmp_path: Path) -> None:
     image = Image.fromarray(PIXELS) if with_pictures else None
     for path in draw_all(tmp_path, ".png", labels, CROPS if with_pictures else {}, image):
         with Image.open(path) as picture:
@@ -114,7 +114,7 @@ def test_crops_and_maps_are_in_the_figure(tmp_path: Path) -> None:
     assert all("<image " not in path.read_text() for path in without.iterdir())
 
 
-def test_a_gallery_says_how_many_concepts_it_leaves_out(tmp_path: Path) -> None:
+def test_a_truncated_gallery_says_how_many_concepts_it_shows(tmp_path: Path) -> None:
     concepts = [{**concept(number, None), "firing_rate": 0.0, "never_fires": True} for number in range(GALLERY_MAX + 1)]
     concept_gallery(concepts, {}, tmp_path / "a.svg")
     assert f"{GALLERY_MAX} of {GALLERY_MAX + 1} concepts" in (tmp_path / "a.svg").read_text()
@@ -129,7 +129,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [*HOSTILE, "short", ""])
 @pytest.mark.parametrize("lines", [1, 2, 3])
-def test_a_fitted_text_keeps_to_its_width_and_lines(text: str, lines: int) -> None:
+def test_a_fitted_text_stays_within_its_width_and_lines(text: str, lines: int) -> None:
     rows = fitted(text, 1.5, 9, lines).split("\n")
     assert len(rows) <= lines
     assert all(width_of(row, FontProperties(size=9)) <= 1.5 for row in rows if row)

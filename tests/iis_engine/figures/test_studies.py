@@ -1,4 +1,4 @@
-"""Figures of studies: each is drawn from an analysis, its labels meet nothing, and a grid without it is a sentence."""
+"""Figures of studies: reproducible files, labels without overlaps, and refused input."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from PIL import Image
 from iis_engine.errors import DataError
 from iis_engine.figures.studies import STUDY_FIGURES, draw_study_figure, save_study_figure
 from iis_engine.studies.analysis import analyse
-
-from ..studies.test_analysis import GRID, row
+from support.study_cells import GRID, row
 
 BACKBONES = (
     *("ResNet-18", "ResNet-34", "ResNet-50", "ResNet-101", "ResNet-152", "ViT-B-16", "ViT-L-16"),
@@ -40,8 +39,8 @@ def analysis() -> dict[str, Any]:
     return analyse(rows, GRID | {"evolution": True, "sparsity_grids": [[0, 0.5, 1]]})
 
 
-@pytest.mark.parametrize("name", STUDY_FIGURES)
-def test_each_figure_is_saved_the_same_way_twice(name: str, analysis: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "agreement" else pytest.mark.slow) for name in STUDY_FIGURES])
+def test_each_figure_saved_twice_has_the_same_bytes(name: str, analysis: dict[str, Any], tmp_path: Path) -> None:
     for suffix in ("png", "svg"):
         first, again = tmp_path / f"first.{suffix}", tmp_path / f"again.{suffix}"
         save_study_figure(analysis, name, first)
@@ -52,9 +51,9 @@ def test_each_figure_is_saved_the_same_way_twice(name: str, analysis: dict[str, 
 
 
 @pytest.mark.parametrize(("name", "labels"), [("iis_accuracy", 11), ("concept_counts", 11), ("sparsity_grids", 11)])
-def test_the_labels_of_all_models_are_there_and_keep_apart(name: str, labels: int, analysis: dict[str, Any]) -> None:
+def test_all_models_have_labels_that_do_not_overlap(name: str, labels: int, analysis: dict[str, Any]) -> None:
     figure = draw_study_figure(analysis, name)
-    figure.draw_without_rendering()  # which tells the labels where they are
+    figure.draw_without_rendering()  # which places the labels
     for axis in (panel for panel in figure.axes if panel.axison):
         boxes = [Text.get_window_extent(text) for text in axis.texts if any(text.get_text().startswith(label[:5]) for label in BACKBONES)]
         assert len(boxes) == labels
@@ -66,7 +65,7 @@ def test_the_labels_of_all_models_are_there_and_keep_apart(name: str, labels: in
 
 
 @pytest.mark.parametrize("name", STUDY_FIGURES)
-def test_a_study_without_what_a_figure_shows_is_a_sentence(name: str) -> None:
+def test_a_study_without_data_for_a_figure_is_refused(name: str) -> None:
     with pytest.raises(DataError) as refused:
         draw_study_figure(analyse([], GRID), name)
     assert refused.value.code == "figure_absent"

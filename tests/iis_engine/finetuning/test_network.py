@@ -140,7 +140,7 @@ def test_with_the_head_alone_nothing_of_f_moves(tmp_path: Path) -> None:
     trained, f, parts = first_parts("head", BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path)
     assert parts == set()
     assert trained.moving_state() == {}
-    trained.learn()
+    trained.train()
     before = {key: tensor.clone() for key, tensor in f.module.state_dict().items()}
     f(IMAGES)
     assert all(torch.equal(before[key], tensor) for key, tensor in f.module.state_dict().items())
@@ -167,11 +167,11 @@ def test_batch_statistics_move_where_weights_train_and_stay_where_they_are_froze
     f = with_statistics(tmp_path)
     trained = TrainedWeights(f, "last", DRY, untrained=False)
     before = {name: norm.running_mean.clone() for name, norm in norms(f).items() if norm.running_mean is not None}
-    trained.learn()
+    trained.train()
     f(IMAGES)
     moved = {name for name, norm in norms(f).items() if norm.running_mean is not None and not torch.equal(before[name], norm.running_mean)}
     assert moved == {name for name in before if name.startswith("layer4.")}
-    trained.judge()
+    trained.evaluate()
     assert not any(norm.training for norm in norms(f).values())
 
 
@@ -179,9 +179,9 @@ def test_batch_statistics_that_were_folded_into_the_weights_are_not_taken_again(
     """Mean 0 and variance 1 are those of no data: networks converted from integers come so, and batch statistics would undo them."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=False)
-    trained.judge()
+    trained.evaluate()
     before = f(IMAGES)
-    trained.learn()
+    trained.train()
     assert torch.equal(f(IMAGES), before)
     assert (trained.takes_batch_statistics, trained.folded_count) == (False, len(norms(f)))
 
@@ -191,7 +191,7 @@ def test_batch_statistics_of_an_untrained_network_are_taken(tmp_path: Path) -> N
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=True)
     assert (trained.takes_batch_statistics, trained.folded_count) == (True, 0)
-    trained.learn()
+    trained.train()
     f(IMAGES)
     assert all(norm.running_mean is not None and bool(norm.running_mean.any()) for norm in norms(f).values())
 

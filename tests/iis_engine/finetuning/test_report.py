@@ -54,7 +54,7 @@ def test_equal_differences_in_every_seed_make_no_interval() -> None:
     compared = compare_runs(report(0.8, 0.5), *arms([0.5, 0.5], [0.5, 0.5]), [0, 1])
     found = compared["accuracy"]["differences"]["treatment_minus_probe"]
     assert (found["mean"], found["low"], found["high"]) == (pytest.approx(0.1), None, None)
-    assert "in each of 2 seeds alike, which leaves the noise unmeasured" in found["sentence"]
+    assert "in each of 2 seeds alike, so that there is no interval" in found["sentence"]
 
 
 def test_a_withheld_score_leaves_no_difference() -> None:
@@ -87,7 +87,7 @@ def test_where_the_heads_alone_were_trained_the_sentences_say_that_iis_cannot_ch
 def test_one_seed_has_no_interval() -> None:
     found = compare_runs(report(0.8, 0.5), *arms([0.6], [0.5]), [7])["iis"]["differences"]["treatment_minus_control"]
     assert (found["low"], found["high"]) == (None, None)
-    assert found["sentence"].endswith("one seed says nothing of the noise.")
+    assert found["sentence"].endswith("one seed gives no interval.")
 
 
 def test_a_seed_without_its_control_is_refused() -> None:

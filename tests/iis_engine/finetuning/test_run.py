@@ -24,10 +24,11 @@ from iis_engine.data.images import load_image
 from iis_engine.errors import ArchitectureError, DataError, LibraryError, SettingError
 from iis_engine.features.extraction import extract_features
 from iis_engine.finetuning.checkpoint import newest_checkpoint
+from iis_engine.finetuning.finetuned_run import FinetunedRun
 from iis_engine.finetuning.history import EpochRecord, best_epoch, is_stalled
 from iis_engine.finetuning.images import TrainingImages
 from iis_engine.finetuning.network import Representation
-from iis_engine.finetuning.run import FinetunedRun, finetune
+from iis_engine.finetuning.run import finetune
 from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
 from iis_engine.finetuning.start import solve_probe, split_images
 from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing
@@ -350,7 +351,7 @@ def test_features_at_hand_save_the_extraction_and_change_nothing(
 ) -> None:
     plain = run(backbone, dataset, tmp_path / "plain", replace(SMALL, epochs=1))
     features = extract_features(backbone, dataset, SMALL.elements, shard_folder=tmp_path / "shards")
-    monkeypatch.setattr("iis_engine.finetuning.run.extract_features", lambda *_, **__: pytest.fail("extracted"))
+    monkeypatch.setattr("iis_engine.finetuning.training.extract_features", lambda *_, **__: pytest.fail("extracted"))
     given = run(backbone, dataset, tmp_path / "given", replace(SMALL, epochs=1), features=features)
     assert untimed(given.history) == untimed(plain.history)
     assert all(torch.equal(given.weights[key], plain.weights[key]) for key in plain.weights)
@@ -386,7 +387,7 @@ def test_a_run_that_no_longer_gets_better_stops_and_keeps_its_best_weights(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([(0.5, 0.5), (0.9, 0.5), (0.9, 0.5), (0.1, 0.5)])
-    monkeypatch.setattr("iis_engine.finetuning.run._Run._validate", lambda _: next(accuracies))
+    monkeypatch.setattr("iis_engine.finetuning.training.TrainingRun._validate", lambda _: next(accuracies))
     spec, at_second = replace(SMALL, epochs=9, warmup_epochs=0, patience=2), dict[str, Tensor]()
 
     def look(record: EpochRecord) -> None:
@@ -415,7 +416,7 @@ def test_torchs_random_state_is_left_as_it_was(backbone: TorchBackbone, dataset:
 
 
 def test_an_onnx_network_is_refused_with_what_to_send_instead(dataset: ImageDataset, tmp_path: Path) -> None:
-    from cifar_resnet import CifarResNet, export_onnx
+    from benchmarks.cifar_resnet import CifarResNet, export_onnx
 
     export_onnx(CifarResNet(8), tmp_path / "a.onnx")
     network = load_backbone(BackboneSpec("onnx"), tmp_path / "a.onnx", device="cpu")
@@ -438,7 +439,7 @@ def test_more_concepts_than_elements_are_refused(backbone: TorchBackbone, datase
 def test_classes_of_one_image_leave_nothing_to_validate_on(backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path) -> None:
     image_folder({"cat": 1, "dog": 1}, under="train")
     dataset = read_image_folder(image_folder({"cat": 1, "dog": 1}, under="test"))
-    with pytest.raises(DataError, match="none can be set aside"):
+    with pytest.raises(DataError, match="there are none for validation"):
         run(backbone, dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("random", 8)))
 
 
@@ -474,7 +475,7 @@ def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, Any], para
     assert refused.value.param == param
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT TESTED: half precision and resuming on a GPU; this machine has none")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="OPTIONAL: half precision and resuming on a GPU; this machine has none")
 def test_on_a_gpu_a_run_in_half_precision_goes_on_to_the_same_weights(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
     backbone = load_backbone(SPEC, checkpoint, device="cuda")
     assert isinstance(backbone, TorchBackbone)

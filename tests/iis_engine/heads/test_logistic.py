@@ -1,22 +1,28 @@
-"""The stacked solver finds the optimum that scikit-learn finds, for every problem of the stack."""
+"""The stacked solver finds scikit-learn's optimum for every problem of the stack."""
+
+from __future__ import annotations
 
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from torch import Tensor
 
 from iis_engine.heads.logistic import fit_heads, predict
-from iis_engine.heads.solver import SolverSettings
 from iis_engine.heads.sparse_blocks import Group, Source
 from iis_engine.heads.sparsify import sparsify
 
 STRENGTHS = (1e-1, 1e-2, 1e-3)
+TOLERANCE = 1e-6
+Problem = tuple[Tensor, Tensor]
+"""Activations (n, M) and labels (n,)."""
 
 
 @pytest.fixture(scope="module")
-def problem():
+def problem() -> Problem:
     generator = torch.Generator().manual_seed(3)
     centres = torch.randn(4, 30, generator=generator)
     y = torch.arange(600) % 4
@@ -24,63 +30,60 @@ def problem():
     return activations, y
 
 
-def sklearn_optimum(X, y, strength):
+def sklearn_optimum(X: Tensor, y: Tensor, strength: float) -> tuple[NDArray[np.int64], float]:
+    """Predicted labels (n,) and the loss at the optimum."""
     model = LogisticRegression(C=1 / (len(X) * strength), tol=1e-10, max_iter=5000).fit(X.double().numpy(), y.numpy())
     likelihood = model.predict_log_proba(X.double().numpy())[np.arange(len(y)), y.numpy()].mean()
-    return model, -likelihood + strength / 2 * (model.coef_**2).sum()
+    return model.predict(X.double().numpy()), -likelihood + strength / 2 * (model.coef_**2).sum()
 
 
-def test_every_sparsity_and_strength_agrees_with_scikit_learn(problem):
+def test_every_sparsity_and_strength_agrees_with_scikit_learn(problem: Problem) -> None:
     activations, y = problem
     kept = (30, 12, 3)
     source = Source.of(activations)
-    heads = fit_heads([source], [Group(0, k, STRENGTHS) for k in kept], y, 4, SolverSettings(tolerance=1e-6))
+    heads = fit_heads([source], [Group(0, k, STRENGTHS) for k in kept], y, 4, TOLERANCE)
     assert float(heads.gradient_norm.max()) <= 1e-6
     for p, (k, strength) in enumerate(product(kept, STRENGTHS)):
         X = sparsify(activations, k)
-        model, loss = sklearn_optimum(X, y, strength)
+        labels, loss = sklearn_optimum(X, y, strength)
         assert float(heads.loss[p]) == pytest.approx(loss, abs=1e-4)
         ours = predict(source, k, heads.weights[p : p + 1]).argmax(dim=2).squeeze(1)
-        assert (ours.numpy() == model.predict(X.double().numpy())).all()
+        assert (ours.numpy() == labels).all()
 
 
-def test_a_problem_is_solved_alike_alone_and_in_a_stack(problem):
+def test_a_problem_has_the_same_solution_alone_and_in_a_stack(problem: Problem) -> None:
     activations, y = problem
     other = Source.of(activations.flip(1) * 2)
     stack = [Group(0, 30, STRENGTHS), Group(1, 7, STRENGTHS), Group(0, 5, STRENGTHS)]
-    together = fit_heads([Source.of(activations), other], stack, y, 4, SolverSettings(tolerance=1e-6))
-    alone = fit_heads([other], [Group(0, 7, STRENGTHS)], y, 4, SolverSettings(tolerance=1e-6))
+    together = fit_heads([Source.of(activations), other], stack, y, 4, TOLERANCE)
+    alone = fit_heads([other], [Group(0, 7, STRENGTHS)], y, 4, TOLERANCE)
     torch.testing.assert_close(together.weights[3:6], alone.weights, atol=1e-3, rtol=0)
 
 
-def test_many_groups_in_blocks_of_rows_give_the_optimum_that_each_has_alone(problem, monkeypatch):
+def test_groups_solved_in_blocks_of_rows_reach_the_optimum_of_each_alone(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups that are dense and compressed, with one strength and with several, and that end at different times."""
     activations, y = problem
     groups = [Group(0, 2, (1e-3,)), Group(0, 30, STRENGTHS), Group(0, 3, STRENGTHS), Group(0, 9, (1e-1, 1e-4))]
-    settings = SolverSettings(tolerance=1e-6)
-    alone = torch.cat([fit_heads([Source.of(activations)], [group], y, 4, settings).weights for group in groups])
-    whole = fit_heads([Source.of(activations)], groups, y, 4, settings)
+    alone = torch.cat([fit_heads([Source.of(activations)], [group], y, 4, TOLERANCE).weights for group in groups])
+    whole = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE)
     monkeypatch.setattr("iis_engine.heads.sparse_blocks.BLOCK_ELEMENTS", 50 * 30 * len(groups))
-    parts = fit_heads([Source.of(activations)], groups, y, 4, settings)
+    parts = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE)
     torch.testing.assert_close(whole.weights, alone, atol=1e-3, rtol=0)
     torch.testing.assert_close(parts.weights, alone, atol=1e-3, rtol=0)
 
 
-def test_a_dropped_problem_does_not_hold_up_the_rest(problem):
+def test_a_dropped_problem_saves_evaluations_and_leaves_the_others_unchanged(problem: Problem) -> None:
     activations, y = problem
     groups = [Group(0, 30, (1e-1, 1e-6))]
-    everything = SolverSettings(tolerance=1e-6)
-    full = fit_heads([Source.of(activations)], groups, y, 4, everything)
-    cut = fit_heads(
-        [Source.of(activations)], groups, y, 4, everything, drop=lambda solved, weights: torch.tensor([False, True]) & solved[0]
-    )
+    full = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE)
+    cut = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE, drop=lambda solved, weights: torch.tensor([False, True]) & solved[0])
     assert cut.evaluations < full.evaluations
     torch.testing.assert_close(cut.weights[0], full.weights[0], atol=1e-3, rtol=0)
 
 
-def test_separable_classes_and_constant_columns_still_end():
+def test_separable_classes_and_constant_columns_are_solved_to_tolerance() -> None:
     activations = torch.tensor([[1.0, 0.0, 1.0], [2.0, 0.0, 1.0], [-1.0, 0.0, 1.0], [-2.0, 0.0, 1.0]])
     y = torch.tensor([0, 0, 1, 1])
-    heads = fit_heads([Source(activations, None)], [Group(0, 3, (1e-3,))], y, 2, SolverSettings(tolerance=1e-6))
+    heads = fit_heads([Source(activations, None)], [Group(0, 3, (1e-3,))], y, 2, TOLERANCE)
     assert float(heads.gradient_norm[0]) <= 1e-6
     assert predict(Source(activations, None), 3, heads.weights).argmax(dim=2).squeeze(1).tolist() == [0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""Phrases that mean nearly the same by their embeddings."""
+"""Near-duplicate phrases by their embeddings."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def embeddings(meanings: Tensor, classes: Tensor | None = None) -> PhraseEmbeddi
     return PhraseEmbeddings(phrases, vectors, tuple(f"class {i}" for i in range(len(class_vectors))), class_vectors)
 
 
-def test_what_all_texts_have_in_common_makes_no_two_of_them_near() -> None:
+def test_a_component_common_to_all_phrases_makes_no_two_of_them_near_duplicates() -> None:
     given = embeddings(MEANINGS[[0, 2, 3, 4]])
     assert (given.vectors @ given.vectors.T).min() > 0.9  # the bare cosines would drop all but one
     assert drop_near(given) == ([0, 1, 2, 3], [])
 
 
-def test_of_two_near_phrases_the_first_stays() -> None:
-    kept, left_out = drop_near(embeddings(MEANINGS))
+def test_of_two_near_duplicates_the_first_is_kept() -> None:
+    kept, dropped = drop_near(embeddings(MEANINGS))
     assert kept == [0, 2, 3, 4]
-    assert [(one.phrase, one.reason, one.details["other"]) for one in left_out] == [("crimson", "near_phrase", "red")]
+    assert [(one.phrase, one.reason, one.details["other"]) for one in dropped] == [("crimson", "near_phrase", "red")]
 
 
-def test_a_phrase_near_a_class_name_goes_and_leaves_room_for_its_likes() -> None:
-    kept, left_out = drop_near(embeddings(MEANINGS, classes=torch.tensor([[0, 0, 0, 1.0, 0]])))
+def test_a_phrase_near_a_class_name_is_dropped() -> None:
+    kept, dropped = drop_near(embeddings(MEANINGS, classes=torch.tensor([[0, 0, 0, 1.0, 0]])))
     assert kept == [0, 2, 4]
-    assert {one.phrase: one.reason for one in left_out} == {"crimson": "near_phrase", "tall": "near_class"}
+    assert {one.phrase: one.reason for one in dropped} == {"crimson": "near_phrase", "tall": "near_class"}
 
 
 def test_many_phrases_are_compared_in_parts_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,11 +48,11 @@ def test_many_phrases_are_compared_in_parts_with_the_same_outcome(monkeypatch: p
     assert drop_near(embeddings(MEANINGS)) == whole
 
 
-def test_one_phrase_alone_stays() -> None:
+def test_a_single_phrase_is_kept() -> None:
     assert drop_near(embeddings(MEANINGS[:1])) == ([0], [])
 
 
-def test_phrases_with_one_embedding_are_one_phrase_even_if_there_is_no_other() -> None:
-    kept, left_out = drop_near(embeddings(MEANINGS[[0, 0]]))
+def test_phrases_with_equal_embeddings_are_near_duplicates_also_without_other_phrases() -> None:
+    kept, dropped = drop_near(embeddings(MEANINGS[[0, 0]]))
     assert kept == [0]
-    assert [(one.phrase, one.details) for one in left_out] == [("crimson", {"cosine": 1.0, "other": "red"})]
+    assert [(one.phrase, one.details) for one in dropped] == [("crimson", {"cosine": 1.0, "other": "red"})]

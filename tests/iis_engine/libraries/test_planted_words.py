@@ -1,4 +1,4 @@
-"""Words against planted truth: two real networks, images whose every attribute is known, and what the phrases then say of them."""
+"""Text concepts and names on images with known attributes, read by two real networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from planted import ARCHITECTURE, ARGUMENTS, DECOYS, PHRASES, PREPROCESSING, Planted
 
 from demo import language_model as demo_language
 from iis_engine.backbones.factory import load_backbone
@@ -20,6 +19,7 @@ from iis_engine.specs import BackboneSpec, LibrarySpec, Preprocessing, ScoreSpec
 from iis_engine.vision_language.model import VisionLanguageModel, load_vision_language_model
 from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 from iis_engine.vocabularies.phrases import Phrase
+from support.planted import ARCHITECTURE, ARGUMENTS, DECOYS, PHRASES, PREPROCESSING, Planted
 
 TEXT = ScoreSpec(LibrarySpec("text"))
 VOCABULARY = tuple(Phrase(text) for text in (*PHRASES, *DECOYS))
@@ -28,7 +28,7 @@ OWN = BackboneSpec(demo_language.ARCHITECTURE, demo_language.ARGUMENTS)
 
 @dataclass(frozen=True)
 class Seen:
-    """The planted images as both networks see them."""
+    """The planted images and their features by both networks."""
 
     planted: Planted
     images: ImageDataset
@@ -55,9 +55,9 @@ def seen(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 
 def test_phrases_that_are_true_of_an_image_are_among_its_top_active_concepts(seen: Seen) -> None:
-    library = build_libraries(seen.features, TEXT, source=seen.source, device="cpu").primary
-    assert library.words is not None
-    phrases = [concept.phrase for concept in library.words.concepts]
+    library = build_libraries(seen.features, TEXT, text_source=seen.source, device="cpu").primary
+    assert library.text_report is not None
+    phrases = [concept.phrase for concept in library.text_report.concepts]
     top = library.activations(seen.features.X_test).topk(3, dim=1).indices.tolist()
     right = [sum(phrases[concept] in seen.true_of(row) for concept in concepts) / 3 for row, concepts in enumerate(top)]
     precision = sum(right) / len(right)
@@ -66,10 +66,10 @@ def test_phrases_that_are_true_of_an_image_are_among_its_top_active_concepts(see
 
 
 def test_activations_rise_with_the_presence_of_every_phrase(seen: Seen) -> None:
-    library = build_libraries(seen.features, TEXT, source=seen.source, device="cpu").primary
-    assert library.words is not None
+    library = build_libraries(seen.features, TEXT, text_source=seen.source, device="cpu").primary
+    assert library.text_report is not None
     activations = library.activations(seen.features.X_test)
-    kept = [concept.phrase for concept in library.words.concepts]
+    kept = [concept.phrase for concept in library.text_report.concepts]
     assert set(PHRASES) & set(kept)
     for place, phrase in enumerate(kept):
         if phrase in PHRASES:
@@ -78,7 +78,7 @@ def test_activations_rise_with_the_presence_of_every_phrase(seen: Seen) -> None:
 
 
 def test_phrases_true_of_no_image_are_dropped_and_most_true_ones_are_kept(seen: Seen) -> None:
-    words = build_libraries(seen.features, TEXT, source=seen.source, device="cpu").primary.words
+    words = build_libraries(seen.features, TEXT, text_source=seen.source, device="cpu").primary.text_report
     assert words is not None
     kept = {concept.phrase for concept in words.concepts}
     assert not kept & set(DECOYS)
@@ -89,11 +89,13 @@ def test_phrases_true_of_no_image_are_dropped_and_most_true_ones_are_kept(seen: 
 def test_the_models_own_image_tower_has_a_native_library(seen: Seen) -> None:
     backbone = load_backbone(OWN, seen.planted.language, device="cpu")
     assert backbone.digest == seen.vlm.images.digest  # so its features are the image embeddings
-    library = build_libraries(seen.source.images, ScoreSpec(LibrarySpec("text", native=True)), source=seen.source, device="cpu").primary
-    assert library.words is not None
-    embedded = seen.vlm.embed_text([concept.phrase for concept in library.words.concepts])
+    library = build_libraries(
+        seen.source.images, ScoreSpec(LibrarySpec("text", native=True)), text_source=seen.source, device="cpu"
+    ).primary
+    assert library.text_report is not None
+    embedded = seen.vlm.embed_text([concept.phrase for concept in library.text_report.concepts])
     assert torch.allclose(library.vectors, embedded, atol=1e-5)
-    assert min(concept.similarity for concept in library.words.concepts) > 0.45
+    assert min(concept.similarity for concept in library.text_report.concepts) > 0.45
 
 
 def test_concepts_are_named_by_what_most_of_their_crops_show(seen: Seen) -> None:
@@ -113,7 +115,7 @@ def test_concepts_are_named_by_what_most_of_their_crops_show(seen: Seen) -> None
     assert right / named > 0.8
 
 
-def test_one_call_scores_a_backbone_in_words(seen: Seen) -> None:
+def test_one_call_scores_a_backbone_with_text_concepts(seen: Seen) -> None:
     spec = BackboneSpec(ARCHITECTURE, ARGUMENTS, preprocessing=Preprocessing(**PREPROCESSING))
     backbone = load_backbone(spec, seen.planted.backbone, device="cpu")
     report = score(backbone, TEXT, dataset=seen.images, vlm=seen.vlm, vocabulary=VOCABULARY, device="cpu")

@@ -1,4 +1,4 @@
-"""Text libraries from evidence made by hand: which phrases make concepts, what their activations say, and what is refused."""
+"""Text libraries from synthetic embeddings: the selection of phrases, their activations, and refused input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.text import TextSource
 from iis_engine.scoring.score import build_libraries, fit_predictor, score_features
-from iis_engine.specs import LibrarySpec, ScoreSpec
+from iis_engine.specs import LibrarySpec, ProtocolName, ScoreSpec
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 from iis_engine.vocabularies.phrases import Phrase
 
@@ -29,7 +29,7 @@ TEXT = LibrarySpec("text")
 
 
 class World:
-    """Images that show attributes, a network that sees them, and a vision-language model that has words for them."""
+    """Images with known attributes, a network that encodes them, and a vision-language model that aligns them with phrases."""
 
     def __init__(self, per_class: int = 120, seen: tuple[int, ...] = (0, 1, 2, 3, 4, 5), seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -58,7 +58,7 @@ class World:
 
 
 def split(X: Tensor, y: Tensor) -> FeatureSet:
-    """Even rows train, odd rows test."""
+    """Even rows for training, odd rows for testing."""
     return FeatureSet(X[::2], y[::2], X[1::2], y[1::2], CLASSES, train_rows=torch.arange(len(y) // 2))
 
 
@@ -67,23 +67,23 @@ def words(*extra: tuple[str, Tensor]) -> list[tuple[str, Tensor]]:
 
 
 def phrases_of(library: ConceptLibrary) -> list[str]:
-    assert library.words is not None
-    return [concept.phrase for concept in library.words.concepts]
+    assert library.text_report is not None
+    return [concept.phrase for concept in library.text_report.concepts]
 
 
 def reasons_of(library: ConceptLibrary) -> dict[str, str]:
-    assert library.words is not None
-    return {phrase.phrase: phrase.reason for phrase in library.words.left_out}
+    assert library.text_report is not None
+    return {phrase.phrase: phrase.reason for phrase in library.text_report.left_out}
 
 
 def agreement(a: ConceptLibrary, b: ConceptLibrary, X: Tensor) -> Tensor:
-    """Correlation of each concept's activations: columns of X that repeat each other leave directions free."""
+    """Correlation of each concept's activations; directions themselves are not unique where columns of X are collinear."""
     return torch.nn.functional.cosine_similarity(a.activations(X).T, b.activations(X).T, dim=1)
 
 
-def test_activations_rise_with_the_presence_of_what_the_phrase_says() -> None:
+def test_activations_are_higher_where_the_attribute_is_present() -> None:
     world = World()
-    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words()))
+    library = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words()))
     assert phrases_of(library) == list(ATTRIBUTES)
     activations, truth = library.activations(world.X[1::2]), world.truth[1::2]
     for place in range(6):
@@ -93,86 +93,88 @@ def test_activations_rise_with_the_presence_of_what_the_phrase_says() -> None:
 
 def test_activations_of_the_training_images_have_mean_zero_and_deviation_one_for_each_concept() -> None:
     world = World()
-    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words()))
+    library = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words()))
     activations = library.activations(world.features().X_train).double()
     assert torch.allclose(activations.mean(dim=0), torch.zeros(6).double(), atol=1e-5)
     assert torch.allclose(activations.std(dim=0, correction=0), torch.ones(6).double(), atol=1e-5)
 
 
-def test_a_phrase_true_of_no_image_is_dropped_with_the_cosines_that_say_so() -> None:
+def test_a_phrase_true_of_no_image_is_dropped_with_its_cosines() -> None:
     world = World()
-    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words(("purple", -DIRECTIONS[:6].sum(dim=0)))))
+    library = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words(("purple", -DIRECTIONS[:6].sum(dim=0)))))
     assert reasons_of(library) == {"purple": "clip_cutoff"}
-    assert library.words is not None
-    assert library.words.left_out[0].details["clip_top5"] < 0.25  # type: ignore[operator]
+    assert library.text_report is not None
+    clip_top5 = library.text_report.left_out[0].details["clip_top5"]
+    assert isinstance(clip_top5, float)
+    assert clip_top5 < 0.25
 
 
-def test_a_phrase_that_the_network_is_blind_to_is_dropped_with_its_similarity() -> None:
+def test_a_phrase_that_the_network_does_not_encode_is_dropped_with_its_similarity() -> None:
     world = World(seen=(0, 1, 2, 3, 4))
-    library = build_library(world.features(), TEXT, 0, CPU, source=world.source(words()))
-    assert library.words is not None
+    library = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words()))
+    assert library.text_report is not None
     assert reasons_of(library) == {"furry": "interpretability_cutoff"}
-    assert set(library.words.left_out[0].details) == {"similarity", "clip_top5"}
+    assert set(library.text_report.left_out[0].details) == {"similarity", "clip_top5"}
 
 
-def test_wording_and_meaning_near_another_phrase_or_a_class_drop_a_phrase() -> None:
+def test_a_phrase_near_another_phrase_or_a_class_in_wording_or_embedding_is_dropped() -> None:
     world = World()
     near_round = DIRECTIONS[1] + 0.05 * DIRECTIONS[20]
     near_ball = DIRECTIONS[list(HAS["ball"])].sum(dim=0)
     source = world.source(
         words(("The Reds", DIRECTIONS[0]), ("circular", near_round), ("a bouncy thing", near_ball), ("a ball", near_ball))
     )
-    library = build_library(world.features(), TEXT, 0, CPU, source=source)
+    library = build_library(world.features(), TEXT, 0, CPU, text_source=source)
     assert reasons_of(library) == {
         "The Reds": "repeated",
         "a ball": "class_name",
         "circular": "near_phrase",
         "a bouncy thing": "near_class",
     }
-    assert library.words is not None
-    others = {phrase.phrase: phrase.details["other"] for phrase in library.words.left_out}
+    assert library.text_report is not None
+    others = {phrase.phrase: phrase.details["other"] for phrase in library.text_report.left_out}
     assert others["circular"] == "round"
     assert others["a bouncy thing"] == "ball"
 
 
-def test_more_phrases_than_asked_for_keep_the_best_by_held_out_similarity() -> None:
+def test_of_more_phrases_than_requested_those_with_the_highest_similarity_are_kept() -> None:
     world = World()
-    whole = build_library(world.features(), TEXT, 0, CPU, source=world.source(words())).words
-    capped = build_library(world.features(), LibrarySpec("text", 3), 0, CPU, source=world.source(words()))
+    whole = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words())).text_report
+    capped = build_library(world.features(), LibrarySpec("text", 3), 0, CPU, text_source=world.source(words()))
     assert whole is not None
     best = sorted(whole.concepts, key=lambda concept: -concept.similarity)[:3]
     assert set(phrases_of(capped)) == {concept.phrase for concept in best}
     assert set(reasons_of(capped).values()) == {"beyond_count"}
 
 
-def test_when_nothing_is_left_the_sentence_names_the_cutoffs_and_what_was_reached() -> None:
+def test_when_no_phrase_is_left_the_error_names_the_cutoffs_and_the_best_values() -> None:
     world = World()
     with pytest.raises(LibraryError, match=r"6 by clip_cutoff.*clip_cutoff is 0\.99: the best phrase reached 0\.\d+") as refused:
-        build_library(world.features(), LibrarySpec("text", clip_cutoff=0.99), 0, CPU, source=world.source(words()))
+        build_library(world.features(), LibrarySpec("text", clip_cutoff=0.99), 0, CPU, text_source=world.source(words()))
     assert refused.value.code == "library_empty"
     with pytest.raises(LibraryError, match=r"interpretability_cutoff is 0\.999: the best phrase reached 0\.\d+"):
-        build_library(world.features(), LibrarySpec("text", interpretability_cutoff=0.999), 0, CPU, source=world.source(words()))
+        build_library(world.features(), LibrarySpec("text", interpretability_cutoff=0.999), 0, CPU, text_source=world.source(words()))
 
 
-def test_a_native_library_takes_the_text_embeddings_as_they_are() -> None:
+def test_the_vectors_of_a_native_library_are_the_text_embeddings() -> None:
     world = World()
     own = split(world.images, world.y)
-    library = build_library(own, replace(TEXT, native=True), 0, CPU, source=world.source(words()))
+    library = build_library(own, replace(TEXT, native=True), 0, CPU, text_source=world.source(words()))
     assert torch.allclose(library.vectors, DIRECTIONS[:6], atol=1e-5)
-    assert library.words is not None
-    assert min(concept.similarity for concept in library.words.concepts) > 0.75
+    assert library.text_report is not None
+    assert min(concept.similarity for concept in library.text_report.concepts) > 0.75
 
 
 def test_a_native_library_of_another_network_is_refused() -> None:
     world = World()
     for features in (world.features(), split(world.images + 0.1, world.y)):
         with pytest.raises(LibraryError, match="own image tower"):
-            build_library(features, replace(TEXT, native=True), 0, CPU, source=world.source(words()))
+            build_library(features, replace(TEXT, native=True), 0, CPU, text_source=world.source(words()))
 
 
 def test_further_seeds_keep_the_phrases_and_hold_out_other_images() -> None:
     world = World()
-    ensemble = build_libraries(world.features(), ScoreSpec(LibrarySpec("text", 4)), source=world.source(words()), device="cpu")
+    ensemble = build_libraries(world.features(), ScoreSpec(LibrarySpec("text", 4)), text_source=world.source(words()), device="cpu")
     first, *others = ensemble.libraries
     assert len(others) == 2
     for other in others:
@@ -181,10 +183,10 @@ def test_further_seeds_keep_the_phrases_and_hold_out_other_images() -> None:
         assert agreement(other, first, world.X).min() > 0.8
 
 
-def test_rows_are_matched_by_image_whatever_their_order_and_whoever_is_missing() -> None:
+def test_rows_are_matched_by_image_in_any_order_and_with_missing_images() -> None:
     world = World()
     features, source = world.features(), world.source(words())
-    expected = build_library(features, TEXT, 0, CPU, source=source)
+    expected = build_library(features, TEXT, 0, CPU, text_source=source)
     shuffled = torch.randperm(len(features.y_train), generator=torch.Generator().manual_seed(1))
     embeddings = source.images
     assert embeddings.train_rows is not None
@@ -194,59 +196,64 @@ def test_rows_are_matched_by_image_whatever_their_order_and_whoever_is_missing()
         y_train=embeddings.y_train[shuffled],
         train_rows=embeddings.train_rows[shuffled],
     )
-    again = build_library(features, TEXT, 0, CPU, source=replace(source, images=other_order))
+    again = build_library(features, TEXT, 0, CPU, text_source=replace(source, images=other_order))
     assert torch.equal(again.vectors, expected.vectors)
+    assert other_order.train_rows is not None
     without_some = replace(
         other_order, X_train=other_order.X_train[:-20], y_train=other_order.y_train[:-20], train_rows=other_order.train_rows[:-20]
     )
-    fewer = build_library(features, TEXT, 0, CPU, source=replace(source, images=without_some))
+    fewer = build_library(features, TEXT, 0, CPU, text_source=replace(source, images=without_some))
     assert agreement(fewer, expected, world.X).min() > 0.8
 
 
-def test_ready_features_have_no_images_for_a_text_library() -> None:
+def test_a_text_library_of_ready_features_is_refused() -> None:
     world = World()
     with pytest.raises(LibraryError, match="needs the images themselves"):
-        build_library(replace(world.features(), train_rows=None), TEXT, 0, CPU, source=world.source(words()))
-    with pytest.raises(LibraryError, match="needs a vision-language model and a vocabulary"):
+        build_library(replace(world.features(), train_rows=None), TEXT, 0, CPU, text_source=world.source(words()))
+    with pytest.raises(LibraryError, match="needs a vision-language model, a vocabulary"):
         build_library(world.features(), TEXT, 0, CPU)
 
 
-def test_a_model_that_cannot_name_the_classes_is_warned_of() -> None:
+def test_a_model_with_zero_shot_accuracy_at_chance_gives_a_warning() -> None:
     world = World()
     source = world.source(words())
     blind = replace(source, phrases=replace(source.phrases, class_vectors=normalize(DIRECTIONS[10:13], dim=1)))
-    trusted = build_library(world.features(), TEXT, 0, CPU, source=source).words
-    doubted = build_library(world.features(), TEXT, 0, CPU, source=blind).words
+    trusted = build_library(world.features(), TEXT, 0, CPU, text_source=source).text_report
+    doubted = build_library(world.features(), TEXT, 0, CPU, text_source=blind).text_report
     assert trusted is not None
     assert doubted is not None
     assert len(trusted.warnings) == 1
     assert "36 held-out images" in trusted.warnings[0]
-    assert trusted.zero_shot_low < trusted.zero_shot_accuracy < trusted.zero_shot_high
+    low, accuracy, high = trusted.zero_shot_low, trusted.zero_shot_accuracy, trusted.zero_shot_high
+    assert low is not None
+    assert accuracy is not None
+    assert high is not None
+    assert low < accuracy < high
     assert "no better than chance" in doubted.warnings[1]
-    assert doubted.on_other_images().warnings == trusted.warnings  # which are not of the images that the library is used on
+    assert doubted.on_other_images().warnings == trusted.warnings  # without the warning about these test images
 
 
 def test_a_library_read_back_from_its_file_is_the_same(tmp_path: Path) -> None:
     world = World()
-    library = build_library(world.features(), LibrarySpec("text", 4), 0, CPU, source=world.source(words()))
+    library = build_library(world.features(), LibrarySpec("text", 4), 0, CPU, text_source=world.source(words()))
     library.save(tmp_path / "library.safetensors")
     again = ConceptLibrary.load(tmp_path / "library.safetensors")
-    assert again.words == library.words
+    assert again.text_report == library.text_report
     assert torch.equal(again.activations(world.X), library.activations(world.X))
 
 
-def test_a_predictor_calls_its_text_concepts_by_their_phrases_and_gives_others_no_name() -> None:
+def test_text_concepts_of_a_predictor_are_named_by_their_phrases_and_others_have_no_name() -> None:
     world = World()
     spec = ScoreSpec(LibrarySpec("combined", parts=(LibrarySpec("random", 3), TEXT)))
-    predictor = fit_predictor(world.features(), spec, kept=9, words=world.source(words()), device="cpu")
+    predictor = fit_predictor(world.features(), spec, kept=9, text_source=world.source(words()), device="cpu")
     assert predictor.concept_names == (None, None, None, *ATTRIBUTES)
 
 
-def test_beside_random_directions_each_block_is_normalised_in_its_own_way() -> None:
+def test_text_concepts_are_standardised_one_by_one_beside_random_directions() -> None:
     world = World()
     spec = LibrarySpec("combined", parts=(LibrarySpec("random", 5), LibrarySpec("text", 4)))
-    library = build_library(world.features(), spec, 0, CPU, source=world.source(words()))
-    alone = build_library(world.features(), LibrarySpec("text", 4), 0, CPU, source=world.source(words()))
+    library = build_library(world.features(), spec, 0, CPU, text_source=world.source(words()))
+    alone = build_library(world.features(), LibrarySpec("text", 4), 0, CPU, text_source=world.source(words()))
     activations = library.activations(world.X)
     assert library.origins == ("random",) * 5 + ("text",) * 4
     assert torch.equal(activations[:, 5:], alone.activations(world.X))
@@ -254,17 +261,17 @@ def test_beside_random_directions_each_block_is_normalised_in_its_own_way() -> N
 
 
 @pytest.mark.parametrize("protocol", ["exact", "reference"])
-def test_the_report_says_which_phrases_were_kept_and_how_good_they_are(protocol: str) -> None:
+def test_the_report_lists_the_phrases_kept_and_dropped(protocol: ProtocolName) -> None:
     world = World(seen=(0, 1, 2, 3, 4))
-    spec = ScoreSpec(TEXT, protocol=protocol)  # type: ignore[arg-type]
-    report = score_features(world.features(), spec, words=world.source(words()), device="cpu")
+    spec = ScoreSpec(TEXT, protocol=protocol)
+    report = score_features(world.features(), spec, text_source=world.source(words()), device="cpu")
     text = report.library["text"]
     assert report.library["concept_count"] == 5
     assert (text["candidates"], text["kept"], text["dropped"]) == (6, 5, {"interpretability_cutoff": 1})
     assert [concept["phrase"] for concept in text["concepts"]] == list(ATTRIBUTES[:5])
     assert report.iis is not None
     assert report.iis_random_mean is not None
-    assert report.iis > report.iis_random_mean  # five true attributes say more than five random directions
+    assert report.iis > report.iis_random_mean  # five true attributes retain more accuracy than five random directions
 
 
 def test_shuffled_pairs_of_images_and_cosines_score_no_better_than_random_directions() -> None:
@@ -273,10 +280,10 @@ def test_shuffled_pairs_of_images_and_cosines_score_no_better_than_random_direct
     shuffled = torch.randperm(len(source.images.y_train), generator=torch.Generator().manual_seed(1))
     mixed_up = replace(source, images=replace(source.images, X_train=source.images.X_train[shuffled]))
     with pytest.raises(LibraryError, match="by interpretability_cutoff"):
-        build_library(world.features(), TEXT, 0, CPU, source=mixed_up)
+        build_library(world.features(), TEXT, 0, CPU, text_source=mixed_up)
     everything = LibrarySpec("text", interpretability_cutoff=-1)
-    true = score_features(world.features(), ScoreSpec(everything), words=source, device="cpu")
-    false = score_features(world.features(), ScoreSpec(everything), words=mixed_up, device="cpu")
+    true = score_features(world.features(), ScoreSpec(everything), text_source=source, device="cpu")
+    false = score_features(world.features(), ScoreSpec(everything), text_source=mixed_up, device="cpu")
     assert false.iis is not None
     assert false.iis_random_mean is not None
     assert false.iis_random_sd is not None

@@ -1,6 +1,6 @@
-"""The `reference` protocol beside numbers that the authors' own code gave on the same arrays (M = 200, seed 0).
+"""The `reference` protocol against the authors' own code on the same arrays (M = 200, seed 0).
 
-Their reading of IIS stops at s = .98. The tolerances are several times the spread that another seed gives their own numbers.
+Their integral stops at s = .98. The tolerances are several times the spread of their own numbers over seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAMES_IN_GOLDEN: dict[LibraryKind, str] = {"prototype": "Prototype", "cluster": 
 
 @pytest.fixture(scope="module")
 def golden() -> Path:
-    """The folder of arrays and of the authors' numbers, `IIS_GOLDEN` or `golden` beside the real images; a skip that says so without it."""
+    """Folder of arrays and of the authors' numbers, `IIS_GOLDEN` or `golden` beside the real images; skips where it is missing."""
     images = Path(os.environ.get("IIS_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
     folder = Path(os.environ.get("IIS_GOLDEN", images.parent / "golden"))
     if not (folder / "golden.json").is_file():
@@ -31,6 +31,7 @@ def golden() -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # End2End trains every node anew: minutes on a busy machine, so once
 @pytest.mark.parametrize(
     ("representation", "kind", "tolerance"),
@@ -49,7 +50,7 @@ def test_the_reference_protocol_gives_the_iis_of_the_authors_code(
     spec = ScoreSpec(LibrarySpec(kind, CONCEPT_COUNT), protocol="reference")
     libraries = build_libraries(features, spec, device="cpu")
     measured = measure_library(features, libraries, spec, device="cpu")
-    report = assemble(features, libraries, measured, measured, spec)  # the control is not what is compared
+    report = assemble(features, libraries, measured, measured, spec)  # no control is needed here
     iis, baseline = report.iis, report.accuracy_representation
     print(f"{representation} {kind}: IIS {iis:.4f}, theirs {theirs[NAMES_IN_GOLDEN[kind]]['iis']:.4f}")
 

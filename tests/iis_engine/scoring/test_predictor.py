@@ -1,4 +1,4 @@
-"""A predictor is the classifier that was scored: the same accuracy, the same numbers after its file, and a sentence where there is none."""
+"""A predictor has the accuracy of its node on the curve, survives its file bit for bit, and refuses what it cannot read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scored import Scored
 
 from iis_engine.errors import DataError, SettingError
 from iis_engine.libraries.library import ConceptLibrary
@@ -20,10 +19,11 @@ from iis_engine.protocols import exact_nodes
 from iis_engine.scoring.predictor import FORMAT, Predictor, PredictorFamily
 from iis_engine.scoring.score import build_libraries, fit_predictor, measure_library
 from iis_engine.specs import LibrarySpec, ScoreSpec
+from support.scored import Scored
 
 
 def small_predictor(kept: int = 2) -> Predictor:
-    """Axes of a plane of four dimensions; concept j speaks for class j, the fourth for none."""
+    """Four axes of R^4 as concepts; concept j has a weight for class j, the fourth for none."""
     library = ConceptLibrary("random", torch.eye(4), ("random",) * 4, ())
     head = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 0, 3], [1, 1, 1], [0.5, 0, -0.5]])
     return Predictor(library, kept, head, ("a", "b", "c"), ("stripes", None, "dots", None))
@@ -54,7 +54,7 @@ def test_activations_of_a_row_are_standardised_and_all_but_the_strongest_are_zer
     assert torch.allclose(predictor.predict_proba(X)[1], torch.tensor([0.5, 0, -0.5], dtype=torch.float64).softmax(dim=0))
 
 
-def test_centring_the_head_changes_no_probability(digits: Scored) -> None:
+def test_centring_the_head_leaves_probabilities_unchanged(digits: Scored) -> None:
     predictor = digits.family.at(digits.family.nodes[3])
     plain = predictor.activations(digits.features.X_test).double() @ predictor.head[:-1].double() + predictor.head[-1].double()
     assert float(plain.mean(dim=1).abs().max()) > 1e-9
@@ -97,7 +97,7 @@ def test_a_family_read_back_gives_the_same_numbers_bit_for_bit(digits: Scored, t
         assert torch.equal(read.at(kept).predict_proba(X), digits.family.at(kept).predict_proba(X))
 
 
-def test_files_that_are_no_predictors_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_predictors_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     with pytest.raises(DataError, match=r"other.safetensors is not a readable safetensors file; .*\.$"):
         Predictor.load(path)
@@ -106,7 +106,7 @@ def test_files_that_are_no_predictors_are_refused(tmp_path: Path) -> None:
         Predictor.load(path)
     for metadata in (None, {"iis": "{}"}, {"iis": "[1]"}, {"iis": json.dumps({"format": "iis-predictor/2"})}):
         save_file({"vectors": torch.eye(2)}, path, metadata=metadata)
-        with pytest.raises(DataError, match=r"no predictor of the format iis-predictor/1; .*\.$"):
+        with pytest.raises(DataError, match=r"not a predictor of format iis-predictor/1; .*\.$"):
             Predictor.load(path)
     save_file({"vectors": torch.eye(2)}, path, metadata={"iis": "no JSON"})
     with pytest.raises(DataError, match="not a readable safetensors file"):
@@ -116,22 +116,22 @@ def test_files_that_are_no_predictors_are_refused(tmp_path: Path) -> None:
 Damage = Callable[[dict[str, torch.Tensor], dict[str, Any]], object]
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda tensors, _: tensors.pop("bias"),
-        lambda tensors, _: tensors.update(weights=tensors["weights"][:3].clone()),
-        lambda tensors, _: tensors.update(vectors=torch.zeros(4)),
-        lambda tensors, _: tensors.update(means=torch.zeros(4)),
-        lambda _, header: header.pop("origins"),
-        lambda _, header: header.update(origins=[]),
-        lambda _, header: header.update(kept=5),
-        lambda _, header: header.update(kept="2"),
-        lambda _, header: header.update(class_names=["a", "b"]),
-        lambda _, header: header.update(concept_names=None),
-    ],
-)
-def test_a_predictor_file_whose_parts_do_not_fit_is_refused(damage: Damage, tmp_path: Path) -> None:
+DAMAGES: list[Damage] = [
+    lambda tensors, _: tensors.pop("bias"),
+    lambda tensors, _: tensors.update(weights=tensors["weights"][:3].clone()),
+    lambda tensors, _: tensors.update(vectors=torch.zeros(4)),
+    lambda tensors, _: tensors.update(means=torch.zeros(4)),
+    lambda _, header: header.pop("origins"),
+    lambda _, header: header.update(origins=[]),
+    lambda _, header: header.update(kept=5),
+    lambda _, header: header.update(kept="2"),
+    lambda _, header: header.update(class_names=["a", "b"]),
+    lambda _, header: header.update(concept_names=None),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_predictor_file_with_mismatched_parts_is_refused(damage: Damage, tmp_path: Path) -> None:
     path = tmp_path / "p.safetensors"
     small_predictor().save(path)
     tensors = load_file(path)
@@ -140,11 +140,11 @@ def test_a_predictor_file_whose_parts_do_not_fit_is_refused(damage: Damage, tmp_
     assert Predictor.load(path).kept == 2
     damage(tensors, header)
     save_file(tensors, path, metadata={"iis": json.dumps(header)})
-    with pytest.raises(DataError, match=r"p.safetensors is not whole: .*\.$"):
+    with pytest.raises(DataError, match=r"p.safetensors is damaged: .*\.$"):
         Predictor.load(path)
 
 
-def test_representations_of_another_width_are_refused_with_both() -> None:
+def test_representations_of_another_width_are_refused_with_both_shapes() -> None:
     with pytest.raises(DataError, match=r"must be \(n, 4\); it is \(2, 5\)\.$"):
         small_predictor().predict(torch.zeros(2, 5))
     with pytest.raises(DataError, match=r"it is \(4,\)"):
@@ -168,13 +168,11 @@ def test_each_node_has_the_head_that_was_fitted_for_it() -> None:
     ("concept_count", "nodes", "expected"),
     [(200, (200, 100, 20, 10, 5), 20), (200, (200, 22, 18, 1), 18), (30, (30, 10, 5, 3), 5), (4, (4, 2, 1), 4)],
 )
-def test_without_a_wish_a_tenth_of_the_concepts_is_kept_and_at_least_five(
-    concept_count: int, nodes: tuple[int, ...], expected: int
-) -> None:
+def test_by_default_a_tenth_of_the_concepts_is_kept_and_at_least_five(concept_count: int, nodes: tuple[int, ...], expected: int) -> None:
     assert family_of(concept_count, nodes).at().kept == expected
 
 
-def test_a_node_that_the_curve_lacks_is_refused_with_those_it_has() -> None:
+def test_a_node_that_is_not_on_the_curve_is_refused_with_the_nodes_of_the_curve() -> None:
     family = family_of(30, (30, 20, 1))
     with pytest.raises(SettingError, match=r"no node at kept = 7; it keeps 30, 20, 1 of 30 concepts\.$") as caught:
         family.at(7)
@@ -193,11 +191,11 @@ def test_fitting_gives_the_classifier_whose_accuracy_was_measured(digits: Scored
     measured = measure_library(features, build_libraries(features, spec, device="cpu"), spec, device="cpu")
     predictor = fit_predictor(features, spec, kept=4, device="cpu")
     accuracy = float((predictor.predict(features.X_test) == features.y_test).double().mean())
-    assert accuracy == pytest.approx(float(measured.correct[0, measured.kept.index(4)].mean()))  # the first seed's is the one kept
+    assert accuracy == pytest.approx(float(measured.correct[0, measured.kept.index(4)].mean()))  # of the first library seed
     assert (predictor.kept, predictor.concept_names, predictor.class_names) == (4, (None,) * 6, features.class_names)
 
 
-def test_the_reference_protocol_keeps_no_heads_to_predict_with(digits: Scored) -> None:
-    with pytest.raises(SettingError, match="fit a predictor with the protocol exact") as caught:
+def test_a_predictor_of_the_reference_protocol_is_refused(digits: Scored) -> None:
+    with pytest.raises(SettingError, match="fit a predictor with protocol exact") as caught:
         fit_predictor(digits.features, ScoreSpec(protocol="reference"))
     assert caught.value.param == "protocol"

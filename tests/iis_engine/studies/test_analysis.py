@@ -1,4 +1,4 @@
-"""A study's sections from rows: which cells are compared, the numbers by hand, and every place where there is nothing to say."""
+"""Sections of a study's analysis: which cells are compared, numbers computed by hand, and undefined values."""
 
 from __future__ import annotations
 
@@ -11,47 +11,8 @@ from hypothesis import strategies as st
 
 from iis_engine.studies.accuracy_relation import DENOMINATOR_IS_ACCURACY
 from iis_engine.studies.analysis import analyse
-
-GRID: dict[str, Any] = {"name": "study", "models": [], "evolution": False, "sparsity_grids": None}
-LINE = [[0.0, 10, 0.8, 1.0], [0.5, 5, 0.6, 0.75], [1.0, 0, 0.1, 0.125]]
-
-
-def row(model: str, accuracy: float, iis: float | None, **values: Any) -> dict[str, Any]:
-    """One finished job, its intervals a hundredth to either side."""
-    near = values.pop("near_chance", iis is None)
-    numbers = {name: values.pop(name, value) for name, value in (("iis", iis), ("concept_gain", None if iis is None else iis - 0.5))}
-    return {
-        "job": f"job_{model}",
-        "model": model,
-        "label": model,
-        "family": None,
-        "given_accuracy": None,
-        "epoch": None,
-        "network": "timm:resnet18",
-        "untrained": False,
-        "dataset": "dst_a",
-        "dataset_name": "birds",
-        "library": "prototype",
-        "concept_count": 10,
-        "library_dataset": None,
-        "library_dataset_name": None,
-        "seed": 0,
-        "protocol": "exact",
-        "accuracy": accuracy,
-        "accuracy_low": accuracy - 0.01,
-        "accuracy_high": accuracy + 0.01,
-        "chance": 0.1,
-        "near_chance": near,
-        "iis_chance_corrected": iis,
-        "iis_random_mean": None if iis is None else 0.5 + 0.01 * (sum(model.encode()) * 5 % 7),
-        "iis_log": iis,
-        "points": LINE,
-        **{f"{name}{end}": None if value is None else value + shift for name, value in numbers.items() for end, shift in _ENDS},
-        **values,
-    }
-
-
-_ENDS = (("", 0.0), ("_low", -0.01), ("_high", 0.01))
+from iis_engine.studies.cells import NEAR_CHANCE, UNTRAINED
+from support.study_cells import GRID, LINE, row
 
 
 def four(**values: Any) -> list[dict[str, Any]]:
@@ -76,7 +37,7 @@ def test_a_relation_has_the_correlations_of_its_models_and_their_points() -> Non
     assert "no order beyond chance over 4 models" in found["accuracy"]["sentence"]
 
 
-def test_a_clear_relation_is_said_in_words() -> None:
+def test_the_sentence_of_a_clear_relation_names_its_direction() -> None:
     rows = [row(f"m{i:02}", 0.3 + 0.05 * i, 0.5 + 0.03 * i) for i in range(8)]
     assert only(analyse(rows, GRID)["relation"])["accuracy"]["sentence"].startswith(
         "IIS and accuracy rise together over 8 models: rho 1.00"
@@ -85,7 +46,7 @@ def test_a_clear_relation_is_said_in_words() -> None:
     assert "run against each other" in only(analyse(fallen, GRID)["relation"])["accuracy"]["sentence"]
 
 
-def test_the_denominator_cannot_be_taken_out_of_itself_but_out_of_an_accuracy_from_elsewhere() -> None:
+def test_the_partial_correlation_given_the_denominator_needs_an_accuracy_from_elsewhere() -> None:
     rows = [entry | {"given_accuracy": given} for entry, given in zip(four(), (0.6, 0.5, 0.8, 0.7), strict=True)]
     found = only(analyse(rows, GRID)["relation"])
     within = found["accuracy"]["partial"]["denominator"]
@@ -95,7 +56,7 @@ def test_the_denominator_cannot_be_taken_out_of_itself_but_out_of_an_accuracy_fr
     assert found["given_accuracy"]["partial"]["denominator"]["value"] == pytest.approx(-0.48 / (0.8 * 0.6))
 
 
-def test_what_random_directions_show_as_well_is_taken_out() -> None:
+def test_the_random_control_is_partialled_out() -> None:
     found = only(analyse(four(), GRID)["relation"])["accuracy"]
     # Ranks: accuracy 1 2 3 4, IIS 1 3 2 4, control 2 1 4 3: r(accuracy, control) = .6, r(IIS, control) = 0.
     assert found["random_control"]["value"] == pytest.approx(0.6)
@@ -108,7 +69,7 @@ def test_an_accuracy_that_some_models_lack_is_not_used() -> None:
     assert only(analyse(rows, GRID)["relation"])["given_accuracy"] is None
 
 
-def test_models_near_chance_and_untrained_ones_are_left_out_of_every_section_by_name() -> None:
+def test_models_near_chance_and_untrained_ones_are_excluded_from_every_section_by_name() -> None:
     def six(**values: Any) -> list[dict[str, Any]]:
         # The reference protocol gives an IIS to the one near chance too, and a high one.
         return [*four(**values), row("lost", 0.11, 0.99, near_chance=True, **values), row("bare", 0.3, 0.98, untrained=True, **values)]
@@ -117,7 +78,7 @@ def test_models_near_chance_and_untrained_ones_are_left_out_of_every_section_by_
     analysis = analyse(rows, GRID | {"sparsity_grids": [[0, 0.5, 1]]})
     between_models = ("relation", "concept_counts", "sparsity_grids", "agreement", "transfer")
     for one in [one for name in between_models for one in analysis[name]]:
-        assert {left["label"]: left["reason"].split()[1] for left in one["left_out"]} == {"lost": "representation", "bare": "is"}
+        assert {left["label"]: left["reason"] for left in one["left_out"]} == {"lost": NEAR_CHANCE, "bare": UNTRAINED}
         assert {len(one[name]) for name in ("models", "points") if name in one} <= {4}
         parts = [part for name in ("order", "grids", "pairs") for part in one.get(name, [])] or [one]
         assert {part["n"] for part in parts} == {4}
@@ -126,10 +87,10 @@ def test_models_near_chance_and_untrained_ones_are_left_out_of_every_section_by_
     assert any("Near chance" in warning and "lost" in warning for warning in analysis["warnings"])
 
 
-def test_fewer_than_four_models_are_a_sentence() -> None:
+def test_fewer_than_four_models_give_a_reason_instead_of_a_correlation() -> None:
     found = only(analyse(four()[:3], GRID)["relation"])
     assert found["accuracy"]["spearman"]["value"] is None
-    assert "3 of them" in found["accuracy"]["sentence"]
+    assert "Only 3 can be compared" in found["accuracy"]["sentence"]
 
 
 def test_seeds_of_one_cell_are_averaged_first() -> None:
@@ -141,7 +102,7 @@ def test_seeds_of_one_cell_are_averaged_first() -> None:
     assert any("all seeds" in warning for warning in analysis["warnings"])
 
 
-def test_a_family_is_left_out_at_a_time() -> None:
+def test_one_family_is_excluded_at_a_time() -> None:
     rows = [*four(family="net"), row("e", 0.9, 0.2, family="vit"), row("f", 0.95, 0.1, family="vit")]
     found = {one["family"]: one for one in only(analyse(rows, GRID)["relation"])["accuracy"]["leave_one_family_out"]}
     assert found["vit"]["n"] == 4
@@ -157,7 +118,7 @@ def test_settings_are_never_mixed() -> None:
     assert [found["n"] for found in analyse(rows, GRID)["relation"]] == [4, 4, 4, 4]
 
 
-def test_a_run_is_told_by_epoch_with_its_beginning_near_chance() -> None:
+def test_checkpoints_of_a_run_are_ordered_by_epoch_with_those_near_chance_marked() -> None:
     rows = [row("late", 0.8, 0.9, epoch=20), row("start", 0.1, None, epoch=0), row("early", 0.5, 0.7, epoch=5)]
     analysis = analyse(rows, GRID | {"evolution": True})
     found = only(analysis["evolution"])
@@ -171,7 +132,7 @@ def test_a_run_is_told_by_epoch_with_its_beginning_near_chance() -> None:
     assert analyse(rows, GRID)["evolution"] == []
 
 
-def test_a_run_without_epochs_goes_by_each_checkpoints_place_in_the_study() -> None:
+def test_a_run_without_epochs_is_ordered_by_the_checkpoints_of_the_study() -> None:
     rows = [row("x", 0.8, 0.9), row("y", 0.5, 0.6)]
     found = only(analyse(rows, GRID | {"models": ["z", "y", "x"], "evolution": True})["evolution"])  # z has no result yet
     assert not found["epochs_given"]
@@ -187,7 +148,7 @@ def test_a_run_at_chance_has_no_change() -> None:
     assert "Fewer than two checkpoints" in found["sentence"]
 
 
-def test_numbers_of_concepts_are_laid_beside_the_default() -> None:
+def test_numbers_of_concepts_are_compared_with_the_default() -> None:
     small = [entry | {"concept_count": 20} for entry in four()]
     for entry, iis in zip(small, (0.6, 0.5, 0.7, 0.8), strict=True):
         entry["iis"] = iis
@@ -198,7 +159,7 @@ def test_numbers_of_concepts_are_laid_beside_the_default() -> None:
     assert analyse(four(), GRID)["concept_counts"] == []
 
 
-def test_the_area_over_another_grid_is_the_trapezoid_between_measured_places() -> None:
+def test_the_area_over_another_grid_is_a_trapezoid_with_interpolated_arr() -> None:
     found = only(analyse(four(), GRID | {"sparsity_grids": [[0, 0.5, 1], [0.75, 0.25], [0.5]]})["sparsity_grids"])
     whole, between, single = found["grids"]
     assert whole["models"][0]["area"] == pytest.approx((1 + 0.75) / 4 + (0.75 + 0.125) / 4)
@@ -206,7 +167,7 @@ def test_the_area_over_another_grid_is_the_trapezoid_between_measured_places() -
     # On the straight lines ARR(.25) = .875 and ARR(.75) = .4375.
     assert between["models"][0]["area"] == pytest.approx(0.5 * (0.875 + 0.4375) / 2)
     assert between["interpolated"] == [0.25, 0.75]
-    assert (single["models"][0]["area"], single["sentence"]) == (None, "One sparsity encloses no area; give at least two.")
+    assert (single["models"][0]["area"], single["sentence"]) == (None, "A grid needs at least two sparsities.")
     assert "the same for all 4" in whole["spearman"]["reason"]
 
 
@@ -217,14 +178,14 @@ def test_a_sparsity_that_keeps_as_many_concepts_as_a_measured_one_is_measured_th
     assert found["grids"][0]["models"][0]["area"] == pytest.approx(0.55 * (1 + 0.75) / 2)
 
 
-def test_a_grid_beyond_the_measured_curve_is_a_sentence() -> None:
+def test_a_grid_beyond_the_measured_curve_has_no_area_and_gives_the_reason() -> None:
     rows = four(points=LINE[:2], protocol="reference")
     found = only(analyse(rows, GRID | {"sparsity_grids": [[0, 0.9]]})["sparsity_grids"])
     assert found["grids"][0]["models"][0]["area"] is None
-    assert "leaves the measured range" in found["grids"][0]["sentence"]
+    assert "exceeds the measured range" in found["grids"][0]["sentence"]
 
 
-def test_libraries_are_compared_by_how_they_order_the_models() -> None:
+def test_libraries_are_compared_by_their_order_of_the_models() -> None:
     other = [entry | {"iis": iis} for entry, iis in zip(four(library="cluster"), (0.9, 0.75, 0.8, 0.7), strict=True)]
     found = only(analyse([*four(), *other], GRID)["agreement"])
     assert found["libraries"] == ["prototype", "cluster"]
@@ -233,7 +194,7 @@ def test_libraries_are_compared_by_how_they_order_the_models() -> None:
     assert analyse(four(), GRID)["agreement"] == []
 
 
-def test_a_library_of_other_images_is_laid_beside_the_own_one_model_by_model() -> None:
+def test_a_library_cut_from_another_data_set_is_compared_model_by_model() -> None:
     other = four(library_dataset="dst_c", library_dataset_name="cars")
     for entry in other:
         for end in ("iis", "iis_low", "iis_high"):
@@ -246,7 +207,7 @@ def test_a_library_of_other_images_is_laid_beside_the_own_one_model_by_model() -
     assert "higher by the first" in found["sentence"]
 
 
-def test_trained_networks_are_laid_beside_the_mean_of_the_same_network_untrained() -> None:
+def test_trained_networks_are_compared_with_the_mean_of_the_same_network_untrained() -> None:
     bare = [row(f"bare {seed}", 0.3, iis, untrained=True) for seed, iis in enumerate((0.5, 0.6))]
     others = [row("vit", 0.9, 0.9, network="timm:vit_base_patch16_224"), row("early", 0.7, 0.6, network="timm:resnet18 at layer2")]
     found = only(analyse([*four(), *others, *bare], GRID)["untrained"])
@@ -256,14 +217,14 @@ def test_trained_networks_are_laid_beside_the_mean_of_the_same_network_untrained
     assert found["mean_difference"]["value"] == pytest.approx(0.7875 - 0.55)
 
 
-def test_an_untrained_network_near_chance_leaves_nothing_to_compare() -> None:
+def test_an_untrained_network_near_chance_gives_no_difference() -> None:
     found = only(analyse([*four(), row("bare", 0.1, None, untrained=True)], GRID)["untrained"])
     assert found["models"][0]["difference"] is None
     assert "no better than chance" in found["models"][0]["reason"]
     assert found["mean_difference"] is None
 
 
-def test_a_study_of_nothing_yet_has_empty_sections() -> None:
+def test_a_study_without_results_has_empty_sections() -> None:
     analysis = analyse([], GRID)
     assert analysis["rows"] == 0
     assert all(
@@ -271,15 +232,19 @@ def test_a_study_of_nothing_yet_has_empty_sections() -> None:
     )
 
 
-def test_cells_that_are_not_there_yet_are_counted() -> None:
+def test_missing_cells_are_counted_in_a_warning() -> None:
     rows = [*four(), *four(library="cluster")[:3]]
     assert any("1 of 8 cells" in warning for warning in analyse(rows, GRID)["warnings"])
 
 
+def any_row(
+    model: int, accuracy: float, iis: float | None, given: float | None, epoch: int | None, seed: int, **setting: Any
+) -> dict[str, Any]:
+    return row(f"m{model}", accuracy, iis, given_accuracy=given, epoch=epoch, seed=seed, untrained=model == 0, **setting)
+
+
 ANY_ROW = st.builds(
-    lambda model, accuracy, iis, given, epoch, seed, **setting: row(
-        f"m{model}", accuracy, iis, given_accuracy=given, epoch=epoch, seed=seed, untrained=model == 0, **setting
-    ),
+    any_row,
     st.integers(0, 5),
     st.sampled_from([0.1, 0.4, 0.4, 0.9]),
     st.one_of(st.none(), st.sampled_from([0.3, 0.8, 0.8])),
@@ -295,6 +260,6 @@ ANY_ROW = st.builds(
 
 @given(st.lists(ANY_ROW, max_size=14), st.booleans())
 @settings(deadline=None, max_examples=60)
-def test_no_rows_whatever_give_a_number_that_is_none(rows: list[dict[str, Any]], evolves: bool) -> None:
+def test_no_rows_give_a_number_that_is_nan(rows: list[dict[str, Any]], evolves: bool) -> None:
     analysis = analyse(rows, GRID | {"evolution": evolves, "sparsity_grids": [[0, 0.3, 1], [0.2]]})
     json.dumps(analysis, allow_nan=False)

@@ -1,4 +1,4 @@
-"""A vocabulary gathered from class names as data sets really have them."""
+"""Vocabularies derived from class names of real data sets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import pytest
 
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.class_attributes import phrases_from_classes
-from iis_engine.vocabularies.phrases import CONCEPT_CHARACTERS_MAX, DroppedPhrase, Phrase
+from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX, DroppedPhrase
+from iis_engine.vocabularies.phrases import Phrase
 
 
 def texts(*class_names: str) -> list[str]:
     return [phrase.text for phrase in phrases_from_classes(class_names)[0]]
 
 
-def test_an_albatross_is_a_bird_and_has_what_its_definitions_say() -> None:
+def test_an_albatross_has_the_attributes_and_the_kind_of_its_definition() -> None:
     phrases, _ = phrases_from_classes(["001.Black_footed_Albatross"])
     assert set(phrases) == {
         Phrase(text, "001.Black_footed_Albatross")
@@ -34,7 +35,7 @@ def test_an_albatross_is_a_bird_and_has_what_its_definitions_say() -> None:
         ("FireEngine", {"truck"}),
     ],
 )
-def test_names_are_found_as_folders_have_them(class_name: str, expected: set[str]) -> None:
+def test_class_folder_names_are_looked_up(class_name: str, expected: set[str]) -> None:
     assert expected <= set(texts(class_name))
 
 
@@ -43,42 +44,42 @@ def test_an_unknown_class_is_looked_up_by_the_end_of_its_name() -> None:
     assert "short legs" not in texts("002.Laysan_Albatross")
 
 
-def test_every_meaning_of_a_name_is_taken() -> None:
+def test_every_meaning_of_a_name_is_used() -> None:
     assert {"large long-necked wading bird", "bird"} <= set(texts("crane"))
     assert {"cocktail", "hand tool"} <= set(texts("screwdriver"))
 
 
-def test_no_phrase_says_the_name_of_a_class() -> None:
-    """A kind that is itself a class is left out, also where the folder's number hides its name."""
+def test_no_phrase_contains_a_class_name() -> None:
+    """A kind that is itself a class is dropped, also with a folder number before its name."""
     alone, beside = texts("n02058221_albatross"), texts("n02058221_albatross", "n01503061_bird")
     assert {"bird", "large web-footed bird"} <= set(alone)
     assert not any("bird" in text for text in beside)
 
 
-def test_what_is_left_out_is_told_with_its_reason_even_if_nothing_stays() -> None:
+def test_dropped_phrases_are_returned_with_their_reason_even_if_none_is_kept() -> None:
     kept, dropped = phrases_from_classes(["n02058221_albatross", "bird"])
     assert {DroppedPhrase("bird", "class_name", "bird"), DroppedPhrase("large web-footed bird", "class_name", "bird")} <= set(dropped)
     assert not {one.text for one in dropped} & {phrase.text for phrase in kept}
     assert phrases_from_classes(["ruff"]) == ((), (DroppedPhrase("erectile neck ruff", "class_name", "ruff"),))
 
 
-def test_a_phrase_appears_once_in_the_group_of_the_first_class_that_has_it() -> None:
+def test_a_phrase_occurs_once_in_the_group_of_its_first_class() -> None:
     phrases, dropped = phrases_from_classes(["albatross", "pelican", "albatross"])
     assert len({phrase.text for phrase in phrases}) == len(phrases)
     assert Phrase("bird", "albatross") in phrases
     assert {phrase.group for phrase in phrases} == {"albatross", "pelican"}
-    assert dropped == ()  # the second bird is the first one, and no phrase that was left out
+    assert dropped == ()  # a repetition between classes is not a dropped phrase
 
 
 @pytest.mark.parametrize("class_names", [[str(digit) for digit in range(10)], ["banded", "blotchy"], ["", " "], []])
-def test_classes_that_are_no_things_are_refused_with_what_to_send(class_names: list[str]) -> None:
-    with pytest.raises(LibraryError, match="says nothing of the classes") as caught:
+def test_classes_without_a_dictionary_entry_are_refused(class_names: list[str]) -> None:
+    with pytest.raises(LibraryError, match="has no entry for the classes") as caught:
         phrases_from_classes(class_names)
     assert caught.value.code == "classes_unknown"
     assert str(caught.value).endswith(".")
 
 
-def test_a_class_that_is_no_thing_does_not_hinder_the_others() -> None:
+def test_a_class_without_a_dictionary_entry_does_not_affect_the_others() -> None:
     assert texts("7", "albatross") == texts("albatross")
 
 

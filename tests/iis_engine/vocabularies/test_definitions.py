@@ -1,4 +1,4 @@
-"""What a dictionary's sentence says of a thing: its kind, what the kind looks like, and what the thing has."""
+"""Definitions: kind and attributes are parsed from a dictionary's sentence; names are looked up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from iis_engine.errors import LibraryError
-from iis_engine.vocabularies import definitions
 from iis_engine.vocabularies.definitions import look_up, read_definition
+from iis_engine.vocabularies.dictionary import dictionary
 
 SENTENCES = [
     (
@@ -37,7 +37,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("sentence", "kind", "attributes"), SENTENCES)
-def test_a_sentence_is_read_for_kind_and_attributes(sentence: str, kind: str | None, attributes: list[str]) -> None:
+def test_kind_and_attributes_are_parsed_from_a_sentence(sentence: str, kind: str | None, attributes: list[str]) -> None:
     read = read_definition("thing, other name", sentence)
     assert read.names == ("thing", "other name")
     assert read.kind == kind
@@ -46,26 +46,30 @@ def test_a_sentence_is_read_for_kind_and_attributes(sentence: str, kind: str | N
 
 
 @pytest.mark.parametrize("name", ["Black_footed Albatross", "black-footed albatross", "Black-Footed Albatrosses", "n02058747"])
-def test_a_name_is_found_however_it_is_written(name: str) -> None:
+def test_a_name_is_found_in_every_spelling(name: str) -> None:
     assert [entry.names[0] for entry in look_up(name)] == ["black-footed albatross"]
 
 
-def test_a_rare_name_of_a_thing_yields_to_things_it_is_the_usual_name_of() -> None:
+def test_things_with_the_name_as_their_usual_name_are_preferred() -> None:
     assert {entry.names[0] for entry in look_up("crane")} == {"crane"}
     assert len(look_up("crane")) == 2  # the bird and the lift
     assert look_up("aeroplane")[0].names[0] == "airplane"
     assert look_up("polka-dotted") == ()
 
 
-def test_looking_words_up_imports_no_torch() -> None:
+def test_the_dictionary_imports_neither_torch_nor_timm() -> None:
     imports = "import sys; from iis_engine.vocabularies.definitions import look_up"
     code = f"{imports}; assert look_up('daisy'); assert not {{'torch', 'timm'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_machine_without_the_dictionary_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    definitions._entries.cache_clear()  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr("iis_engine.vocabularies.definitions.find_spec", lambda _name: None)
-    with pytest.raises(LibraryError, match="not installed here") as caught:
+def test_a_missing_dictionary_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    dictionary.cache_clear()
+
+    def find_nothing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr("iis_engine.vocabularies.dictionary.find_spec", find_nothing)
+    with pytest.raises(LibraryError, match="not installed on this machine") as caught:
         look_up("daisy")
     assert caught.value.code == "dictionary_missing"

@@ -1,8 +1,10 @@
-"""Which wordings say the same."""
+"""Normalisation of phrases: plurals, articles, case and spacing."""
+
+from __future__ import annotations
 
 import pytest
 
-from iis_engine.vocabularies.normalisation import keys, singular, words
+from iis_engine.vocabularies.normalisation import contained_keys, singular, words
 
 PLURALS = {
     "wings": "wing",
@@ -33,34 +35,34 @@ PLURALS = {
 
 
 @pytest.mark.parametrize(("plural", "one"), PLURALS.items())
-def test_a_plural_and_its_singular_meet_in_the_singular(plural: str, one: str) -> None:
+def test_plurals_become_singular_and_singulars_are_unchanged(plural: str, one: str) -> None:
     assert (singular(plural), singular(one)) == (one, one)
 
 
 @pytest.mark.parametrize(
     "word", ["glass", "grass", "iris", "lens", "moss", "cactus", "octopus", "canvas", "gas", "bus", "series", "tennis"]
 )
-def test_a_singular_that_ends_in_s_is_left_alone(word: str) -> None:
+def test_a_singular_that_ends_in_s_is_unchanged(word: str) -> None:
     assert singular(word) == word
 
 
-def test_words_lose_case_articles_possessives_and_punctuation_but_no_decimals() -> None:
+def test_words_have_no_case_articles_possessives_or_punctuation_but_keep_decimals() -> None:
     assert words("The dog's  EARS, an old_dogs’ tail!") == ("dog", "ear", "old", "dog", "tail")
     assert words("a 3.5 mm plug") != words("a 35 mm plug")
 
 
-def test_an_article_at_the_end_is_a_letter() -> None:
+def test_a_final_article_is_kept_as_a_letter() -> None:
     assert words("the letter A") == ("letter", "a")
 
 
-def test_keys_ignore_spacing_and_list_what_a_phrase_contains() -> None:
-    assert keys("a sea shell")[0] == keys("Sea-shells")[0] == keys("the seashell")[0]
-    assert keys("red sea shell") == ["redseashell", "redsea", "seashell", "red", "sea", "shell"]
+def test_contained_keys_ignore_spacing_and_list_every_run_of_words() -> None:
+    assert contained_keys("a sea shell")[0] == contained_keys("Sea-shells")[0] == contained_keys("the seashell")[0]
+    assert contained_keys("red sea shell") == ["redseashell", "redsea", "seashell", "red", "sea", "shell"]
 
 
 def test_a_phrase_without_words_is_its_own_key() -> None:
-    assert keys(" ?! ") == ["?!"]
+    assert contained_keys(" ?! ") == ["?!"]
 
 
-def test_marks_that_other_scripts_write_after_a_letter_are_kept() -> None:
-    assert keys("का")[0] != keys("की")[0]
+def test_combining_marks_of_other_scripts_are_kept() -> None:
+    assert contained_keys("का")[0] != contained_keys("की")[0]

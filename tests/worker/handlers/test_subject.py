@@ -14,22 +14,22 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from scored import Scored
 
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.explanations.test_set import TestSet
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.scoring.predictor import PredictorFamily
+from support.scored import Scored
 from worker.handlers.dispatch import answer
 from worker.handlers.model_cache import size_bytes_of
 from worker.stages.datasets import read_images
-from worker.stages.specs import open_backbone
+from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 
 SHADES = {"dark": 40, "light": 200}
 PIXELS = 64  # so that the network's last map has more than one place
 TRAIN, TEST = 12, 4  # images of each class
 ABOUT = {"kept": 2, "contrast": None, "top": 8, "after": None, "limit": 100, "class": None, "predicted": None}
-SOURCE = {"file": None, "server_path": None, "hub": None, "digest": None, "test_share": 0.2, "split_seed": 0}
+SOURCE = DatasetRequest("images", split_seed=0, test_share=0.2)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Asked:
             "files": {"predictors": str(self.predictors), "tested": str(self.tested)},
             "posted": {image: str(self.folder / "posted.png")} if isinstance(image, str) else {},
             "model": self.model,
-            "dataset": SOURCE,
+            "dataset": SOURCE.to_json(),
             "dataset_folder": str(self.images),
             "warm_bytes": 10**9,
         }
@@ -81,7 +81,9 @@ def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, checkpoint)
     model = {
         **{
+            "role": "backbone",
             "architecture": "timm:test_resnet",
+            "tokenizer": None,
             "arguments": {"num_classes": len(SHADES)},
             "pretrained": None,
             "initial_seed": None,
@@ -89,7 +91,7 @@ def one_job_and_another(tmp_path_factory: pytest.TempPathFactory) -> tuple[Asked
         },
         **{"preprocessing": {"input_size": PIXELS, "crop_pct": 1.0}, "checkpoint": str(checkpoint), "device": "cpu"},
     }
-    backbone = open_backbone(model)
+    backbone = open_backbone(ModelRequest.from_json(model))
     sets = [unpacked(tmp_path / name, seed) for seed, name in enumerate(("one", "other"), 1)]
 
     def embedded(images: Any) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What stages leave, between storage and the rows that make it known."""
+"""Outputs of stages between storage and their rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from worker.jobs.artifacts import OwnersArtifacts
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 @pytest.fixture
@@ -17,11 +17,11 @@ def artifacts(service: Service) -> OwnersArtifacts:
     return OwnersArtifacts(service.owner_id, service.runtime.store)
 
 
-def test_content_that_was_dropped_between_its_upload_and_its_row_is_stored_again(service: Service, artifacts: OwnersArtifacts) -> None:
+def test_content_deleted_between_upload_and_row_is_uploaded_again(service: Service, artifacts: OwnersArtifacts) -> None:
     path = service.folder / "output"
     path.write_bytes(b"an output")
     stored = artifacts.upload("key", "heads", path, lambda: None)
-    artifacts.store.delete(stored.sha256)  # as whoever finds it unreferenced does
+    artifacts.store.delete(stored.sha256)  # as the garbage collector does with unreferenced content
     with service.runtime.sessions.begin() as session:
         artifacts.record(session, stored)
     assert artifacts.store.exists(stored.sha256)
@@ -29,9 +29,9 @@ def test_content_that_was_dropped_between_its_upload_and_its_row_is_stored_again
         assert artifacts.find(session, ["key"]) == {"key": stored.sha256}
 
 
-def test_a_link_that_a_compute_process_leaves_is_never_followed(service: Service, artifacts: OwnersArtifacts) -> None:
+def test_a_symbolic_link_in_the_workspace_is_not_followed(service: Service, artifacts: OwnersArtifacts) -> None:
     secret, path = service.folder / "secret", service.folder / "output"
-    secret.write_bytes(b"what only the parent can read")
+    secret.write_bytes(b"readable for the parent only")
     path.write_bytes(secret.read_bytes())
     stored = artifacts.upload("key", "heads", path, lambda: None)
     artifacts.store.delete(stored.sha256)

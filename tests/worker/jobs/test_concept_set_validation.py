@@ -1,4 +1,4 @@
-"""The checks of vision-language models and of concept sets, from rows to rows: what is left out of phrases, and what is refused."""
+"""Validation of vision-language models and of concept sets: dropped phrases and refusals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 
 if TYPE_CHECKING:
     from app.db.models import ConceptSetVersion
-
-    from ..conftest import Service
+    from support.worker_service import Service
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 VISION = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8}
@@ -114,7 +113,7 @@ def stages(service: Service, job_id: str, state: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("add", "tokenizer"), [(add_clip, "ViT-B-32"), (add_pair, "CLIP")])
-def test_a_model_of_both_towers_becomes_ready_and_is_described(service: Service, add: Any, tokenizer: str) -> None:
+def test_a_valid_vision_language_model_becomes_ready_with_its_description(service: Service, add: Any, tokenizer: str) -> None:
     model = service.model(checked(service, add(service)))
     assert (model.state, model.error, len(model.digest or "")) == ("ready", None, 64)
     assert model.info is not None
@@ -126,15 +125,13 @@ def test_a_model_of_both_towers_becomes_ready_and_is_described(service: Service,
 @pytest.mark.parametrize(
     ("add", "values", "code", "sentence"),
     [
-        (add_clip, {"proj_type": "none"}, "towers_disagree", "images become 24 numbers and phrases 32; send the two towers of one model."),
-        (add_pair, {"dimension": 7}, "towers_disagree", "images become 24 numbers and phrases 7; send the two towers of one model."),
-        (add_clip, {"vocab_size": 64}, "tokenizer_misfit", "has a vocabulary of 64; make the text tower with the vocabulary of its"),
+        (add_clip, {"proj_type": "none"}, "towers_disagree", "24 for images, 32 for phrases; send the two towers of one model."),
+        (add_pair, {"dimension": 7}, "towers_disagree", "24 for images, 7 for phrases; send the two towers of one model."),
+        (add_clip, {"vocab_size": 64}, "tokenizer_misfit", "has a vocabulary of 64; use a text tower with the vocabulary of its"),
         (add_pair, {"ids": 1000}, "tokenizer_misfit", "with ids up to 49,407"),
     ],
 )
-def test_towers_that_do_not_belong_together_fail_the_model_with_the_sentence_why(
-    service: Service, add: Any, values: dict[str, Any], code: str, sentence: str
-) -> None:
+def test_towers_that_do_not_match_fail_the_model(service: Service, add: Any, values: dict[str, Any], code: str, sentence: str) -> None:
     model_id = add(service, **values)
     job_id = service.add_job("check_model", None, model_id=model_id)
     assert service.run(job_id) == "failed"
@@ -148,7 +145,7 @@ def test_towers_that_do_not_belong_together_fail_the_model_with_the_sentence_why
 # Phrases that mean nearly the same
 
 
-def test_a_phrase_with_the_embedding_of_an_earlier_one_is_left_out_and_says_of_which(service: Service) -> None:
+def test_a_phrase_with_the_embedding_of_an_earlier_phrase_is_dropped_and_names_it(service: Service) -> None:
     vlm = checked(service, add_clip(service))
     phrases = ["a hooked bill", "red eyes", "a hooked beak", "a barred tail", "webbed feet", "long whiskers"]
     job_id = service.add_concept_set(*phrases, vlm_id=vlm)
@@ -158,7 +155,7 @@ def test_a_phrase_with_the_embedding_of_an_earlier_one_is_left_out_and_says_of_w
     assert stages(service, job_id, "started") == ["embed_phrases", "clean_phrases"]
 
 
-def test_a_phrase_that_means_a_class_of_the_data_set_is_left_out_after_those_that_name_one(service: Service) -> None:
+def test_phrases_that_contain_or_mean_a_class_name_are_dropped(service: Service) -> None:
     vlm, dataset = checked(service, add_pair(service)), add_classes(service, "001.House_sparrow", "red finch")
     named = {"text": "a red finch", "reason": "class_name", "other": "red finch", "similarity": None}
     phrases = ["a hooked bill", "a sparrow house", "a barred tail", "a bill hooked"]
@@ -171,7 +168,7 @@ def test_a_phrase_that_means_a_class_of_the_data_set_is_left_out_after_those_tha
     ]
 
 
-def test_a_version_of_which_nothing_is_left_fails_with_a_sentence(service: Service) -> None:
+def test_a_version_without_remaining_phrases_fails(service: Service) -> None:
     vlm, dataset = checked(service, add_pair(service)), add_classes(service, "house sparrow", "red finch")
     named = {"text": "a red finch", "reason": "class_name", "other": "red finch", "similarity": None}
     job_id = service.add_concept_set("sparrow house", "finch red", vlm_id=vlm, dataset_id=dataset, dropped=[named])
@@ -185,7 +182,7 @@ def test_a_version_of_which_nothing_is_left_fails_with_a_sentence(service: Servi
     )
 
 
-def test_the_same_phrases_are_embedded_once_by_a_model(service: Service) -> None:
+def test_a_model_embeds_the_same_phrases_once(service: Service) -> None:
     vlm = checked(service, add_pair(service))
     phrases = ["a hooked bill", "a bill hooked", "a barred tail"]
     first, second = (service.add_concept_set(*phrases, vlm_id=vlm) for _ in range(2))
@@ -202,7 +199,7 @@ def test_the_same_phrases_are_embedded_once_by_a_model(service: Service) -> None
 # Phrases from the names of classes
 
 
-def test_phrases_are_gathered_from_what_the_classes_are_called(service: Service) -> None:
+def test_phrases_are_collected_from_class_names(service: Service) -> None:
     job_id = service.add_concept_set(from_classes=add_classes(service, *FLOWERS_AND_A_BIRD))
     version = ready_version(service, job_id)
     assert {"plant", "bird", "long narrow wings"} <= set(texts(version))
@@ -211,7 +208,7 @@ def test_phrases_are_gathered_from_what_the_classes_are_called(service: Service)
     assert stages(service, job_id, "started") == ["gather_phrases"]
 
 
-def test_what_the_gathering_leaves_out_is_told_beside_what_another_data_set_does(service: Service) -> None:
+def test_dropped_phrases_list_both_data_sets_class_names(service: Service) -> None:
     job_id = service.add_concept_set(from_classes=add_classes(service, "albatross", "bird"), dataset_id=add_classes(service, "feather"))
     version = ready_version(service, job_id)
     assert [(one["text"], one["reason"], one["other"]) for one in version.dropped] == [
@@ -221,7 +218,7 @@ def test_what_the_gathering_leaves_out_is_told_beside_what_another_data_set_does
     ]
 
 
-def test_a_version_whose_gathered_phrases_all_name_their_class_fails_with_what_to_send(service: Service) -> None:
+def test_a_version_whose_phrases_all_contain_their_class_name_fails(service: Service) -> None:
     job_id = service.add_concept_set(from_classes=add_classes(service, "ruff"))
     assert service.run(job_id) == "failed"
     assert service.checked_version(job_id).error == {
@@ -231,22 +228,24 @@ def test_a_version_whose_gathered_phrases_all_name_their_class_fails_with_what_t
     }
 
 
-def test_a_check_that_may_embed_thousands_of_phrases_has_the_time_of_a_job(service: Service) -> None:
+def test_validating_a_concept_set_has_the_deadline_of_a_job(service: Service) -> None:
     check = service.job(service.add_concept_set("a hooked bill"))
     assert check.deadline_seconds == service.runtime.settings.job_deadline_seconds > service.runtime.settings.check_deadline_seconds
 
 
-def test_names_that_are_in_no_dictionary_fail_the_version_with_the_sentence(service: Service) -> None:
+def test_class_names_missing_from_the_dictionary_fail_the_version(service: Service) -> None:
     job_id = service.add_concept_set(from_classes=add_classes(service, *map(str, range(10))))
     assert service.run(job_id) == "failed"
     job, version = service.job(job_id), service.checked_version(job_id)
     assert (job.attempt, version.state, version.phrases, version.digest) == (1, "failed", [], None)
     assert version.error == job.error
     assert (job.error["code"], job.error["param"]) == ("classes_unknown", "from_classes")
-    assert job.error["message"].startswith("The dictionary says nothing of the classes 0, 1, 2, 3, 4, …. Name the classes by things")
+    assert job.error["message"].startswith(
+        "The dictionary has no entry for the classes 0, 1, 2, 3, 4 and 5 more. Name the classes after visible things"
+    )
 
 
-def test_phrases_from_the_classes_of_one_data_set_keep_away_from_those_of_another(service: Service) -> None:
+def test_phrases_from_one_data_sets_classes_are_dropped_for_class_names_of_another(service: Service) -> None:
     sources = add_classes(service, *FLOWERS_AND_A_BIRD)
     whole = ready_version(service, service.add_concept_set(from_classes=sources))
     kept_from_birds = service.add_concept_set(from_classes=sources, dataset_id=add_classes(service, "bird"))
@@ -258,7 +257,7 @@ def test_phrases_from_the_classes_of_one_data_set_keep_away_from_those_of_anothe
     }
 
 
-def test_gathered_phrases_are_compared_by_a_model_too(service: Service) -> None:
+def test_phrases_from_class_names_are_compared_by_a_model(service: Service) -> None:
     sources, avoided = add_classes(service, *FLOWERS_AND_A_BIRD), add_classes(service, "wings narrow long")
     whole = ready_version(service, service.add_concept_set(from_classes=sources))
     job_id = service.add_concept_set(from_classes=sources, dataset_id=avoided, vlm_id=checked(service, add_pair(service)))
@@ -271,7 +270,8 @@ def test_gathered_phrases_are_compared_by_a_model_too(service: Service) -> None:
 # Whatever happens to processes
 
 
-def test_a_version_stays_pending_when_its_worker_is_killed_and_another_finishes_it_once(service: Service) -> None:
+@pytest.mark.slow
+def test_a_version_stays_pending_when_its_worker_is_killed_until_another_worker_finishes(service: Service) -> None:
     worker, _ = service.start_worker_with_frozen_compute()
     job_id = service.add_concept_set(from_classes=add_classes(service, *FLOWERS_AND_A_BIRD))
     wake_worker(job_id)

@@ -1,4 +1,4 @@
-"""The explain job from stages to files: its rows add up, are those of each image's own explanation, and outlive what goes wrong."""
+"""The explain job: rows equal single explanations, archives, retries, and failures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from worker.handlers.dispatch import answer
 from worker.jobs.artifacts import OwnersArtifacts
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 TEST_IMAGES = 90
 
 
 class Quiet:
-    """A stage's reporter that nobody listens to."""
+    """A reporter that discards every report."""
 
     def progress(self, done: int, total: int) -> None: ...
 
@@ -58,7 +58,7 @@ def scored_on_images(service: Service) -> str:
     return job_id
 
 
-def test_every_row_of_the_test_split_adds_up(service: Service, scored: str) -> None:
+def test_contributions_of_every_test_image_sum_to_the_logit(service: Service, scored: str) -> None:
     batch, rows = explained(service, service.add_explain(scored, top=1))
     assert [row["index"] for row in rows] == list(range(TEST_IMAGES))
     for row in rows:
@@ -77,7 +77,7 @@ def test_every_row_of_the_test_split_adds_up(service: Service, scored: str) -> N
     assert (batch.summary["count"], batch.summary["failed"], batch.summary["ignored"]) == (TEST_IMAGES, 0, 0)
 
 
-def test_numbers_are_those_of_each_images_own_explanation(service: Service, scored: str) -> None:
+def test_rows_equal_the_explanations_of_single_images(service: Service, scored: str) -> None:
     _, rows = explained(service, service.add_explain(scored, contrast="1", top=2))
     files = artifacts_of(service, scored)
     for row in rows[::13]:
@@ -93,21 +93,21 @@ def test_numbers_are_those_of_each_images_own_explanation(service: Service, scor
     assert any(row["counterfactual"] for row in rows)
 
 
-def test_a_contrast_is_left_out_where_it_is_what_was_predicted(service: Service, scored: str) -> None:
+def test_rows_omit_the_contrast_where_it_is_the_predicted_class(service: Service, scored: str) -> None:
     _, rows = explained(service, service.add_explain(scored, contrast="1"))
     assert {row["contrast"] for row in rows} == {None, "1"}
     for row in rows:
         assert (row["contrast"] is None) == (row["interpretation"] == "1")
 
 
-def test_rows_speak_of_concepts_by_their_names(service: Service, scored: str) -> None:
+def test_rows_name_their_concepts(service: Service, scored: str) -> None:
     _, rows = explained(service, service.add_explain(scored))
     named = {one["concept"]: (one["label"], one["origin"]) for row in rows for one in row["concepts"]}
     assert {concept: ("a loop" if concept < 4 else None, "prototype") for concept in named} == named
     assert any(one["label"] == "a loop" for row in rows for one in (row["counterfactual"] or {"removed": []})["removed"])
 
 
-def test_the_table_and_the_pages_hold_the_rows_of_the_json_lines(service: Service, scored: str) -> None:
+def test_the_parquet_table_and_the_pages_contain_the_rows_of_the_json_lines(service: Service, scored: str) -> None:
     batch, rows = explained(service, service.add_explain(scored))
     with service.runtime.store.open(batch.parquet_sha256) as file:
         assert pq.read_table(io.BytesIO(file.read())).to_pylist() == rows
@@ -118,7 +118,7 @@ def test_the_table_and_the_pages_hold_the_rows_of_the_json_lines(service: Servic
     assert paged == rows
 
 
-def test_the_test_split_needs_no_network_and_a_second_job_computes_nothing(service: Service, scored_on_images: str) -> None:
+def test_explaining_the_test_split_runs_no_network_and_a_second_job_reuses_every_stage(service: Service, scored_on_images: str) -> None:
     first = service.add_explain(scored_on_images)
     _, rows = explained(service, first)
     assert [event["stage"] for event in service.events(first, "stage")] == ["explain_rows", "explain_rows"]
@@ -128,7 +128,7 @@ def test_the_test_split_needs_no_network_and_a_second_job_computes_nothing(servi
     assert service.events(second, "stage") == [{"stage": "explain_rows", "state": "reused"}]
 
 
-def test_an_archive_of_images_has_a_row_for_each_image_and_a_sentence_for_a_corrupt_one(service: Service, scored_on_images: str) -> None:
+def test_an_archive_has_a_row_for_each_image_and_an_error_for_a_corrupt_image(service: Service, scored_on_images: str) -> None:
     files = {f"in/{name}/{i}.png": square(name, 50 + i) for name in LEVELS for i in range(3)}
     files |= {"in/broken.png": files["in/dark/0.png"][:60], "notes.txt": b"taken on Monday", "loose.png": square("dark", 99)}
     upload = service.add_upload(archive(files), "more.tar")
@@ -155,7 +155,7 @@ def test_an_archive_of_images_has_a_row_for_each_image_and_a_sentence_for_a_corr
     assert service.events(job_id, "warning") == [{"message": "1 of 8 images could not be read; their rows say why."}]
 
 
-def test_an_image_of_the_test_split_is_explained_alike_when_it_comes_in_an_archive(service: Service, scored_on_images: str) -> None:
+def test_a_test_image_has_the_same_explanation_when_it_comes_from_an_archive(service: Service, scored_on_images: str) -> None:
     _, tested = explained(service, service.add_explain(scored_on_images))
     files = {f"{name}/{i}.png": square(name, i) for name in LEVELS for i in range(12)}
     upload = service.add_upload(archive({row["name"]: files[row["name"]] for row in tested}), "tested.tar")
@@ -172,10 +172,14 @@ def test_an_image_of_the_test_split_is_explained_alike_when_it_comes_in_an_archi
     ("files", "code", "words"),
     [
         ({"notes.txt": b"no image"}, "images_absent", "only notes.txt"),
-        ({"a.png": b"no image", "b.png": b"neither"}, "images_unreadable", "None of the 2 images can be read. The image a.png is no image"),
+        (
+            {"a.png": b"no image", "b.png": b"neither"},
+            "images_unreadable",
+            "None of the 2 images can be read. The image a.png is not an image",
+        ),
     ],
 )
-def test_an_archive_without_a_readable_image_fails_at_once(
+def test_an_archive_without_a_readable_image_fails_without_retry(
     service: Service, scored_on_images: str, files: dict[str, bytes], code: str, words: str
 ) -> None:
     job_id = service.add_explain(scored_on_images, upload=service.add_upload(archive(files), "none.tar"))
@@ -186,7 +190,7 @@ def test_an_archive_without_a_readable_image_fails_at_once(
     assert words in job.error["message"]
 
 
-def test_a_retry_after_a_lost_compute_process_goes_on_behind_the_last_shard(service: Service, scored_on_images: str) -> None:
+def test_a_retry_after_a_lost_child_process_resumes_after_the_last_shard(service: Service, scored_on_images: str) -> None:
     upload = service.add_upload(archive({f"{i}.png": square("dark", i) for i in range(20)}), "many.tar")
     job_id = service.add_explain(scored_on_images, upload=upload)
     first = service.run_aside(job_id)
@@ -200,7 +204,7 @@ def test_a_retry_after_a_lost_compute_process_goes_on_behind_the_last_shard(serv
         assert session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all() == []
 
 
-def test_a_batch_is_canceled_while_it_runs(service: Service, scored: str) -> None:
+def test_an_explain_job_is_canceled_while_it_runs(service: Service, scored: str) -> None:
     from app.db import transitions
 
     with service.frozen_compute():
@@ -214,7 +218,7 @@ def test_a_batch_is_canceled_while_it_runs(service: Service, scored: str) -> Non
         assert session.get(ExplanationBatch, job_id) is None
 
 
-def test_artifacts_that_are_gone_are_said_to_be(service: Service, scored: str) -> None:
+def test_missing_artifacts_fail_the_job_with_artifact_gone(service: Service, scored: str) -> None:
     with service.runtime.sessions.begin() as session:
         session.execute(update(Predictor).where(Predictor.job_id == scored).values(tested_key="gone"))
     job_id = service.add_explain(scored)
@@ -283,7 +287,7 @@ def artifacts_of(service: Service, scored_id: str) -> dict[str, str]:
 
 
 def interactive(files: dict[str, str], **about: Any) -> dict[str, Any]:
-    """The answer to a question about one image."""
+    """The result of a query about one image."""
     asked = {"kept": 4, "sparsity": None, **about}
     arguments = {"kind": "explain", "about": asked, "files": files, "posted": {}, "model": None, "dataset": None, "dataset_folder": None}
     return answer(Path(), arguments | {"warm_bytes": 0}, Quiet())

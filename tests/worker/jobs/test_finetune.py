@@ -1,4 +1,4 @@
-"""The finetune job from stages to a registered model: what it finds, and that it finds the same whatever is killed on the way."""
+"""The finetune job: results, the registered model, and the same numbers when processes are killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from worker.jobs.artifacts import OwnersArtifacts, StoredFile, shard_key
 from worker.stages.files import epoch_file, epoch_of
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 SEEDS = [0, 1, 2]
 EPOCHS = 3
@@ -36,7 +36,7 @@ COLOURS = {"red": (150, 90, 90), "green": (90, 150, 90), "blue": (90, 90, 150)}
 PER_CLASS = 20
 
 
-def test_a_job_finds_what_its_three_arms_are_worth_and_registers_the_best_treatment(service: Service) -> None:
+def test_a_finetune_job_compares_its_arms_and_registers_the_best_treatment_run(service: Service) -> None:
     job_id = add_finetune(service, *inputs(service))
     assert service.run(job_id) == "succeeded", service.job(job_id).error
     findings, made = result_of(service, job_id)
@@ -92,7 +92,8 @@ def assert_shared(service: Service, job_id: str) -> None:
     assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"][:1]
 
 
-def test_what_differs_from_a_network_in_its_classifier_alone_shares_its_scores_and_none_of_its_runs(service: Service) -> None:
+@pytest.mark.slow
+def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(service: Service) -> None:
     model_id, dataset_id = inputs(service)
     quick = {"trains": "head", "seeds": [0], "epochs": 1, "rebuild_every": None}
     first = add_finetune(service, model_id, dataset_id, **quick)
@@ -106,10 +107,11 @@ def test_what_differs_from_a_network_in_its_classifier_alone_shares_its_scores_a
     assert epochs_of(service, second) == [("treatment", 0, 1), ("control", 0, 1)]
 
 
-def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_same_numbers(service: Service) -> None:
+@pytest.mark.slow
+def test_a_job_whose_child_and_worker_are_killed_has_the_same_numbers(service: Service) -> None:
     undisturbed = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
-    service.become_another_owner()  # who finds nothing finished
+    service.become_another_owner()  # so that no stage is reused
     job_id = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     worker = service.start_worker()
     wake_worker(job_id)
@@ -130,7 +132,8 @@ def test_a_job_whose_compute_process_and_whose_worker_are_killed_ends_with_the_s
     assert made.digest == like.digest
 
 
-def test_epochs_that_come_faster_than_they_are_stored_are_passed_over_but_told_until_the_job_is_canceled(
+@pytest.mark.slow
+def test_epochs_that_finish_faster_than_they_are_stored_have_events_but_are_not_all_stored(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, upload = list[int](), OwnersArtifacts.upload
@@ -154,10 +157,10 @@ def test_epochs_that_come_faster_than_they_are_stored_are_passed_over_but_told_u
     assert running.result(10) == "canceled"
     assert begun[0] == 1
     assert begun[1] >= 4
-    told = [epoch for _, _, epoch in epochs_of(service, job_id)]
-    assert told == list(range(1, len(told) + 1))
+    epochs = [epoch for _, _, epoch in epochs_of(service, job_id)]
+    assert epochs == list(range(1, len(epochs) + 1))
     kept = sorted(shards(service))
-    assert kept == [told[-1], 1999]  # the run's newest, and what another job has of a later one
+    assert kept == [epochs[-1], 1999]  # the newest epoch of this run, and a later one of another job
     with service.runtime.sessions() as session:
         assert session.get(FinetuneResult, job_id) is None
         assert session.scalar(select(func.count()).where(Model.lineage.is_not(None))) == 0
@@ -170,7 +173,7 @@ def test_epochs_that_come_faster_than_they_are_stored_are_passed_over_but_told_u
         ({"learning_rate": 1000.0, "optimizer": "sgd"}, "finite"),
     ],
 )
-def test_what_cannot_be_trained_fails_at_once_with_the_engines_sentence(service: Service, changes: dict[str, Any], words: str) -> None:
+def test_invalid_training_settings_fail_without_retry(service: Service, changes: dict[str, Any], words: str) -> None:
     job_id = add_finetune(service, *inputs(service), **changes)
     assert service.run(job_id) == "failed"
     job = service.job(job_id)
@@ -184,7 +187,7 @@ ELEMENTS = {"kind": "patches", "images_per_class": 5, "seed": 0}
 
 
 def inputs(service: Service) -> tuple[str, str]:
-    """A checked network of a few thousand weights and checked images of three colours that are not always told apart."""
+    """A checked network of a few thousand weights and validated images of three colours that overlap."""
     import torch
 
     torch.manual_seed(0)
@@ -250,14 +253,14 @@ def shards(service: Service) -> dict[int, str]:
 
 
 def add_later_epoch(service: Service, stage: str, sha256: str) -> None:
-    """What another job in the same run would have stored."""
+    """Store an epoch as another job with the same run would."""
     name = epoch_file(1999)
     with service.runtime.sessions.begin() as session:
         session.add(StageArtifact(owner_id=service.owner_id, key=shard_key(stage, name), stage=f"{stage}/{name}", blob_sha256=sha256))
 
 
 def epochs_of(service: Service, job_id: str) -> list[tuple[str, int, int]]:
-    """Arm, seed and number of each epoch that a job has told, in order."""
+    """Arm, seed and number of each epoch event of a job, in order."""
     return [(event["arm"], event["seed"], event["epoch"]) for event in service.events(job_id, "epoch")]
 
 

@@ -1,4 +1,4 @@
-"""Libraries cut from another data set than the scored one: whose stages they share, what their concepts show, and how they are told."""
+"""Libraries cut from another data set than the scored one: shared stages, exemplars, and reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import Stop
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 CLUSTER = {"kind": "cluster", "concept_count": 8, "parts": []}
 
@@ -59,7 +59,7 @@ def stages(service: Service, job_id: str, state: str, dataset: str | None) -> li
     return [event["stage"] for event in found if event.get("dataset") == dataset]
 
 
-def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one(service: Service, dispatcher: QueryDispatcher) -> None:
+def test_a_library_from_another_data_set_is_shared_with_jobs_on_that_data_set(service: Service, dispatcher: QueryDispatcher) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"
     home = checked(service, {"bright": 200, "dark": 40}, seed=0)
@@ -94,11 +94,14 @@ def test_a_library_cut_from_another_data_set_is_shared_with_the_jobs_on_that_one
     assert {exemplar["image"].split("/")[0] for concept in concepts for exemplar in concept.exemplars} <= {"black", "grey", "white"}
 
     assert predictors
-    said = dispatcher.answer(Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False}))
-    assert said["interpretation"]["class"] in {"bright", "dark"}
+    explanation = dispatcher.run(
+        Query(service.owner_id, "explain", {"job": job_id, "image": 0, "top": 3, "contrast": None, "curves": False})
+    )
+    assert explanation["interpretation"]["class"] in {"bright", "dark"}
 
 
-def test_a_library_that_nobody_has_cut_yet_is_cut_first_and_kept_for_later(service: Service) -> None:
+@pytest.mark.slow
+def test_a_library_from_another_data_set_is_fitted_once_and_reused(service: Service) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"
     home, other = checked(service, {"bright": 200, "dark": 40}, seed=0), checked(service, {"black": 10, "white": 250}, seed=1)
@@ -121,6 +124,6 @@ def test_a_library_that_nobody_has_cut_yet_is_cut_first_and_kept_for_later(servi
 
 
 def libraries(service: Service) -> list[str]:
-    """The sha256 of what fitting the library has left."""
+    """The sha256 of the outputs of the stage that fits the library."""
     with service.runtime.sessions() as session:
         return list(session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "libraries")))

@@ -1,4 +1,4 @@
-"""One job, whatever happens to messages, processes and servers around it: it ends exactly once."""
+"""A job ends exactly once, whatever happens to messages, processes and servers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import pytest
 import redis
 
 from app.db import transitions
@@ -15,10 +16,10 @@ from app.queue import wake_worker
 from worker.jobs.runner import run_job
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
-def test_a_check_makes_its_dataset_ready(service: Service) -> None:
+def test_a_validated_data_set_becomes_ready(service: Service) -> None:
     job_id = service.add_check()
     assert service.run(job_id) == "succeeded"
     dataset = service.dataset(service.job(job_id).dataset_id)
@@ -27,7 +28,7 @@ def test_a_check_makes_its_dataset_ready(service: Service) -> None:
     assert service.states(job_id) == ["queued", "running", "succeeded"]
 
 
-def test_unreadable_features_fail_at_once_with_the_engines_sentence(service: Service) -> None:
+def test_an_unreadable_features_file_fails_without_retry(service: Service) -> None:
     job_id = service.add_check(b"this is no features file")
     assert service.run(job_id) == "failed"
     job = service.job(job_id)
@@ -47,7 +48,7 @@ def test_a_message_delivered_fifty_times_runs_its_job_once(service: Service) -> 
     assert service.states(job_id) == ["queued", "running", "succeeded"]
 
 
-def test_a_job_whose_compute_process_is_killed_is_tried_again(service: Service) -> None:
+def test_a_job_whose_child_process_is_killed_is_retried(service: Service) -> None:
     with service.frozen_compute() as compute:
         job_id = service.add_check()
         first = service.run_aside(job_id)
@@ -58,7 +59,7 @@ def test_a_job_whose_compute_process_is_killed_is_tried_again(service: Service) 
     assert service.states(job_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
-def test_a_job_that_loses_its_compute_process_on_every_attempt_fails_with_a_sentence(service: Service) -> None:
+def test_a_job_that_loses_its_child_process_on_every_attempt_fails(service: Service) -> None:
     with service.frozen_compute() as compute:
         job_id = service.add_check()
         service.runtime.settings.max_attempts = 1
@@ -71,7 +72,7 @@ def test_a_job_that_loses_its_compute_process_on_every_attempt_fails_with_a_sent
     assert "SIGKILL" in error["message"]
 
 
-def test_another_worker_finishes_the_job_of_a_killed_one(service: Service) -> None:
+def test_another_worker_finishes_the_job_of_a_killed_worker(service: Service) -> None:
     worker, compute = service.start_worker_with_frozen_compute()
     job_id = service.add_check()
     wake_worker(job_id)
@@ -84,7 +85,8 @@ def test_another_worker_finishes_the_job_of_a_killed_one(service: Service) -> No
     assert service.await_state(job_id, "succeeded").attempt == 2
 
 
-def test_a_suspended_worker_cannot_write_once_its_lease_is_over(service: Service) -> None:
+@pytest.mark.slow
+def test_a_suspended_worker_cannot_write_after_its_lease_has_expired(service: Service) -> None:
     worker, compute = service.start_worker_with_frozen_compute()
     job_id = service.add_check()
     wake_worker(job_id)
@@ -92,7 +94,7 @@ def test_a_suspended_worker_cannot_write_once_its_lease_is_over(service: Service
     psutil.Process(worker.pid).suspend()
     other = service.start_worker()
     assert service.await_state(job_id, "succeeded").attempt == 2
-    compute.resume()  # its answer now waits in the pipe of the suspended worker
+    compute.resume()  # its result now waits in the pipe of the suspended worker
     other.kill()
     other.wait()
     late = service.add_check()
@@ -101,7 +103,7 @@ def test_a_suspended_worker_cannot_write_once_its_lease_is_over(service: Service
     assert service.states(job_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
-def test_a_job_is_found_again_after_the_broker_forgot_everything(service: Service) -> None:
+def test_a_job_runs_after_the_broker_has_lost_every_message(service: Service) -> None:
     job_id = service.add_check()
     wake_worker(job_id)
     with redis.Redis.from_url(service.runtime.settings.redis_url) as broker:
@@ -110,7 +112,7 @@ def test_a_job_is_found_again_after_the_broker_forgot_everything(service: Servic
     assert service.await_state(job_id, "succeeded").attempt == 1
 
 
-def test_many_workers_that_hear_one_message_run_the_job_once(service: Service) -> None:
+def test_only_one_of_many_workers_claims_a_job(service: Service) -> None:
     job_id = service.add_check()
     with service.runtime.sessions() as session, ThreadPoolExecutor(8) as pool:
 
@@ -123,7 +125,7 @@ def test_many_workers_that_hear_one_message_run_the_job_once(service: Service) -
         assert session.get_one(Job, job_id).attempt == 1
 
 
-def test_a_job_accepted_while_the_broker_is_down_runs_when_it_returns(service: Service, redis_server: Any) -> None:
+def test_a_job_submitted_while_the_broker_is_down_runs_when_it_returns(service: Service, redis_server: Any) -> None:
     service.start_worker()
     warm = service.add_check()
     wake_worker(warm)
@@ -152,7 +154,7 @@ def test_a_job_survives_a_restart_of_the_database(service: Service, postgres_ser
     assert service.job(job_id).attempt == 1
 
 
-def test_a_worker_that_is_told_to_stop_hands_its_job_back_without_counting_the_attempt(service: Service) -> None:
+def test_a_terminated_worker_requeues_its_job_without_counting_the_attempt(service: Service) -> None:
     worker, _ = service.start_worker_with_frozen_compute()
     job_id = service.add_check()
     wake_worker(job_id)

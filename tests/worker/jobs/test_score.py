@@ -1,4 +1,4 @@
-"""The score job from stages to rows: what it leaves, what it resumes, and what the next job reuses."""
+"""The score job: results, reused stages, and failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Resu
 from worker.jobs.attempt import Attempt
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
 
@@ -24,7 +24,7 @@ def stage_states(service: Service, job_id: str, state: str) -> list[str]:
     return [event["stage"] for event in service.events(job_id, "stage") if event["state"] == state and event["stage"] != "materialise"]
 
 
-def test_a_score_leaves_report_curves_plots_and_library_together_with_its_success(service: Service) -> None:
+def test_a_score_job_writes_report_curves_plots_and_library_when_it_succeeds(service: Service) -> None:
     job_id = service.add_score()
     assert service.run(job_id) == "succeeded"
     assert stage_states(service, job_id, "finished") == STAGES
@@ -43,7 +43,7 @@ def test_a_score_leaves_report_curves_plots_and_library_together_with_its_succes
     assert np.allclose([np.linalg.norm(concept.vector) for concept in concepts], 1, atol=1e-4)
 
 
-def test_a_second_job_on_the_same_data_computes_nothing_again(service: Service) -> None:
+def test_a_second_job_on_the_same_data_reuses_every_stage(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     second = service.add_score(dataset_id=service.job(first).dataset_id)
@@ -53,24 +53,24 @@ def test_a_second_job_on_the_same_data_computes_nothing_again(service: Service) 
         assert session.get_one(Result, first).report == session.get_one(Result, second).report
 
 
-def test_what_another_job_finishes_meanwhile_is_not_computed_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_that_another_job_finishes_in_the_meantime_are_reused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     first = service.add_score()
     second = service.add_score(dataset_id=service.job(first).dataset_id)
-    compute = Attempt.compute
+    run_stage = Attempt.run_stage
 
     def overtaken(attempt: Attempt, stage: str, *given: Any, **named: Any) -> dict[str, Any]:
         if attempt.job_id == first and service.job(second).state == "queued":
             assert service.run(second) == "succeeded"
-        return compute(attempt, stage, *given, **named)
+        return run_stage(attempt, stage, *given, **named)
 
-    monkeypatch.setattr(Attempt, "compute", overtaken)
+    monkeypatch.setattr(Attempt, "run_stage", overtaken)
     assert service.run(first) == "succeeded"
     assert stage_states(service, second, "finished") == STAGES
     assert stage_states(service, first, "finished") == STAGES[:1]
     assert stage_states(service, first, "reused") == STAGES[1:]
 
 
-def test_another_library_on_the_same_data_reuses_the_features_and_the_control(service: Service) -> None:
+def test_another_library_on_the_same_data_reuses_features_and_control(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     second = service.add_score(dataset_id=service.job(first).dataset_id, library={"kind": "cluster", "concept_count": 8, "parts": []})
@@ -78,7 +78,7 @@ def test_another_library_on_the_same_data_reuses_the_features_and_the_control(se
     assert stage_states(service, second, "reused") == ["extract", "control"]
 
 
-def test_another_owner_on_the_same_content_computes_everything(service: Service) -> None:
+def test_another_owner_with_the_same_content_reuses_no_stage(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     digest = service.dataset(service.job(first).dataset_id).digest
@@ -88,7 +88,8 @@ def test_another_owner_on_the_same_content_computes_everything(service: Service)
     assert stage_states(service, job_id, "finished") == STAGES
 
 
-def test_a_library_fitted_before_is_used_as_it_is(service: Service) -> None:
+@pytest.mark.slow
+def test_a_library_of_an_earlier_job_is_not_fitted_again(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     with service.runtime.sessions() as session:
@@ -100,7 +101,7 @@ def test_a_library_fitted_before_is_used_as_it_is(service: Service) -> None:
         assert session.get_one(Result, second).library_id == library_id
 
 
-def test_an_artifact_that_storage_has_lost_is_computed_again(service: Service) -> None:
+def test_an_artifact_missing_from_storage_is_computed_again(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     with service.runtime.sessions() as session:
@@ -111,14 +112,14 @@ def test_an_artifact_that_storage_has_lost_is_computed_again(service: Service) -
     assert service.runtime.store.exists(features)
 
 
-def test_more_concepts_than_elements_fail_at_once_with_the_engines_sentence(service: Service) -> None:
+def test_more_concepts_than_elements_fail_without_retry(service: Service) -> None:
     job_id = service.add_score(library={"kind": "prototype", "concept_count": 5000, "parts": []})
     assert service.run(job_id) == "failed"
     job = service.job(job_id)
     assert (job.attempt, job.error["code"]) == (1, "library_invalid")
 
 
-def test_a_network_on_images_is_scored_and_its_concepts_have_crops(service: Service) -> None:
+def test_concepts_of_a_network_scored_on_images_have_crops(service: Service) -> None:
     model_id = service.add_tiny_model()
     dataset_id = service.add_dataset(images_zip(), "squares.zip", "images")
     for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):

@@ -1,4 +1,4 @@
-"""A study's jobs through a worker that is killed on the way: the same numbers, and nothing that was finished is computed twice."""
+"""Jobs of a study whose worker is killed: the same numbers, and no finished stage is computed twice."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import pytest
 from app.db.session import SessionFactory
 from app.db.study_rows import study_rows
 from app.studies.repository import StudyRepository
-from app.studies.schemas import StudyCreate
 from app.studies.service import create_study
+from iis_schemas.studies import StudyCreate
+from support.features import features_file
 from worker.stages.datasets import describe_features, digest_of_features, open_features
-
-from ..conftest import features_file
+from worker.stages.specs import DatasetRequest
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 DATASETS, JOBS = 2, 4
 PATIENT_SECONDS = 300
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS
     spared = start_study(service)
     for job in sorted(jobs_of(service, spared)):
@@ -32,7 +33,7 @@ def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service
     expected = numbers(service, spared)
     assert len(expected) == JOBS
 
-    monkeypatch.setenv("IIS_LEASE_SECONDS", "8")  # a busy machine must not take what is in hand for lost
+    monkeypatch.setenv("IIS_LEASE_SECONDS", "8")  # so that a busy machine does not lose running jobs
     monkeypatch.setenv("IIS_MAX_ATTEMPTS", "6")
     service.become_another_owner()
     study = start_study(service)
@@ -41,7 +42,7 @@ def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service
         service.wait_until(
             lambda ended=ended: states(service, study)["succeeded"] >= ended and in_the_middle(service, study),
             PATIENT_SECONDS,
-            "a job in hand",
+            "a running job",
         )
         worker.kill()
         worker.wait()
@@ -50,7 +51,7 @@ def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service
 
     assert numbers(service, study) == expected
     jobs = [row["job"] for row in rows_of(service, study)]
-    assert sum(service.job(job).attempt for job in jobs) > JOBS  # the kills hit jobs in hand
+    assert sum(service.job(job).attempt for job in jobs) > JOBS  # the kills hit running jobs
     extractions = 0
     for job in jobs:
         finished = Counter(finished_for_good(service, job))
@@ -59,7 +60,7 @@ def test_a_study_whose_worker_is_killed_twice_ends_with_the_same_numbers(service
     assert extractions == DATASETS  # one for each data set, however many jobs read it
 
 
-def test_a_study_that_another_one_contains_is_not_computed_again(service: Service) -> None:
+def test_a_study_contained_in_another_study_reuses_its_stages(service: Service) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS
     dataset = add_features(service, 0)
     body: dict[str, Any] = {"datasets": [dataset], "libraries": [{"kind": "prototype"}], "concept_counts": [8]}
@@ -85,7 +86,7 @@ def create(service: Service, body: dict[str, Any]) -> str:
 def add_features(service: Service, seed: int) -> str:
     path = service.folder / f"features-{seed}.npz"
     path.write_bytes(features_file(seed=seed))
-    features = open_features({"file": None, "server_path": str(path)})
+    features = open_features(DatasetRequest("features", split_seed=0, test_share=0.2, server_path=str(path)))
     described = {"digest": digest_of_features(features), "info": describe_features(features)}
     return service.add_dataset(path.read_bytes(), state="ready", **described)
 
@@ -128,5 +129,5 @@ def rows_of(service: Service, study: str) -> list[dict[str, Any]]:
 
 
 def numbers(service: Service, study: str) -> list[dict[str, Any]]:
-    """The rows without what names jobs and data sets."""
+    """The rows without ids of jobs and data sets."""
     return [{name: value for name, value in row.items() if name not in ("job", "model")} for row in rows_of(service, study)]

@@ -1,4 +1,4 @@
-"""Jobs in words, from stages to rows: text concepts, what was left out, names of visual concepts, and what the next job reuses."""
+"""Jobs with text concepts: kept and dropped phrases, names of visual concepts, and reused stages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 from sqlalchemy import select
 
 from app.db.ids import new_id
 from app.db.models import Concept, ConceptLibrary, ConceptSet, ConceptSetVersion, DroppedPhrase, Model, Result
 from demo import language_model as demo_language
-from iis_engine.vocabularies.phrases import Phrase, phrases_digest, shipped
+from iis_engine.vocabularies.phrases import Phrase, phrases_digest
+from iis_engine.vocabularies.shipped import shipped
+from support.planted import ARCHITECTURE, ARGUMENTS, CLASS_NAMES, DECOYS, PHRASES, PREPROCESSING, Planted
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 VOCABULARY = (*PHRASES, *DECOYS)
 TEXT = {"kind": "text", "concept_count": 200, "parts": [], "clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}
@@ -35,7 +36,7 @@ class Words:
     vlm: str
 
     def add_vocabulary(self, *phrases: str) -> dict[str, Any]:
-        """A concept set of one version; returns what a job's spec says of it."""
+        """A concept set of one version; returns its entry in the specification of a job."""
         concept_set = ConceptSet(id=new_id("concept_set"), owner_id=self.service.owner_id, name="set")
         digest = phrases_digest(Phrase(text) for text in phrases)
         version = ConceptSetVersion(
@@ -56,7 +57,7 @@ class Words:
             "dataset": self.dataset,
             "library": library,
             "elements": {"kind": "patches", "images_per_class": 3, "seed": 0},
-            "protocol": "reference",  # fewer fits: what is scored is not the point here
+            "protocol": "reference",  # fewer fits, since the scores are not tested here
             "seed": 0,
             "vlm": self.vlm,
             "vocabulary": chosen,
@@ -70,7 +71,7 @@ class Words:
         return [event["stage"] for event in self.service.events(job_id, "stage") if event["state"] == state]
 
     def found(self, job_id: str) -> tuple[dict[str, Any], list[Concept], list[DroppedPhrase]]:
-        """Report, concepts and what was left out."""
+        """Report, concepts and dropped phrases."""
         assert self.service.job(job_id).state == "succeeded", self.service.job(job_id).error
         with self.service.runtime.sessions() as session:
             result = session.get_one(Result, job_id)
@@ -113,7 +114,7 @@ def words(service: Service, planted: Planted) -> Words:
     )
 
 
-def test_a_text_job_leaves_its_phrases_as_concepts_and_the_others_with_their_reasons(words: Words) -> None:
+def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_reasons(words: Words) -> None:
     job_id = words.score(TEXT)
     report, concepts, dropped = words.found(job_id)
     text = report["library"]["text"]
@@ -135,7 +136,8 @@ def test_a_text_job_leaves_its_phrases_as_concepts_and_the_others_with_their_rea
     )
 
 
-def test_image_embeddings_serve_every_vocabulary_and_every_backbone(words: Words) -> None:
+@pytest.mark.slow
+def test_image_embeddings_are_reused_for_every_vocabulary_and_backbone(words: Words) -> None:
     words.score(TEXT)
     fewer = words.score(TEXT, vocabulary=words.add_vocabulary(*PHRASES[:8]))
     assert words.stages(fewer, "reused") == ["extract", "embed_images", "embed_classes"]
@@ -146,6 +148,7 @@ def test_image_embeddings_serve_every_vocabulary_and_every_backbone(words: Words
     assert words.found(other)[0]["library"]["text"]["native"]
 
 
+@pytest.mark.slow
 def test_phrases_are_embedded_once_for_all_data_sets(words: Words, planted: Planted) -> None:
     vocabulary = words.add_vocabulary(*VOCABULARY)
     words.score(TEXT, vocabulary=vocabulary)
@@ -156,29 +159,29 @@ def test_phrases_are_embedded_once_for_all_data_sets(words: Words, planted: Plan
     assert "embed_classes" in words.stages(other, "finished")
 
 
-def test_a_job_reuses_what_the_check_of_its_concept_set_embedded(words: Words) -> None:
+def test_a_job_reuses_the_phrase_embeddings_of_its_concept_sets_validation(words: Words) -> None:
     check = words.service.add_concept_set(*PHRASES, vlm_id=words.vlm, dataset_id=words.dataset)
     assert words.service.run(check) == "succeeded", words.service.job(check).error
     version = words.service.checked_version(check)
-    assert version.dropped == []  # what would leave other phrases to embed
+    assert version.dropped == []  # otherwise other phrases would be embedded
     job_id = words.score(TEXT, vocabulary={"id": version.concept_set_id, "version": 1, "digest": version.digest})
     assert words.found(job_id)[1]
     assert words.stages(job_id, "reused") == ["embed_phrases", "embed_classes"]
 
 
-def test_a_native_library_of_another_backbone_fails_with_the_sentence(words: Words) -> None:
+def test_a_native_library_of_another_backbone_fails(words: Words) -> None:
     job = words.service.job(words.score(TEXT | {"native": True}))
     assert (job.state, job.attempt, job.error["code"]) == ("failed", 1, "library_not_native")
     assert "own image tower" in job.error["message"]
 
 
-def test_a_vocabulary_of_which_nothing_is_left_fails_with_cutoffs_and_what_was_reached(words: Words) -> None:
+def test_a_vocabulary_without_remaining_phrases_fails_with_cutoffs_and_reached_values(words: Words) -> None:
     job = words.service.job(words.score(TEXT, vocabulary=words.add_vocabulary(*DECOYS)))
     assert (job.state, job.error["code"]) == ("failed", "library_empty")
     assert "clip_cutoff is 0.25" in job.error["message"]
 
 
-def test_visual_concepts_get_names_and_the_report_counts_them(words: Words) -> None:
+def test_visual_concepts_are_named_and_counted_in_the_report(words: Words) -> None:
     job_id = words.score(CLUSTER)
     report, concepts, dropped = words.found(job_id)
     assert dropped == []
@@ -187,13 +190,13 @@ def test_visual_concepts_get_names_and_the_report_counts_them(words: Words) -> N
     for concept in concepts:
         assert concept.label == (concept.details["names"][0]["phrase"] if concept.details["named"] else None)
         assert len(concept.details["names"]) == 5
-    assert not {"embed_images", "embed_classes"} & set(words.stages(job_id, "finished"))  # of the images only crops are looked at
+    assert not {"embed_images", "embed_classes"} & set(words.stages(job_id, "finished"))  # only crops are embedded
     plain = words.service.add_score(words.dataset, words.backbone, library=CLUSTER, protocol="reference")
     assert words.service.run(plain) == "succeeded"
     assert all(concept.details is None for concept in words.found(plain)[1])
 
 
-def test_a_combined_library_keeps_where_each_concept_comes_from(words: Words) -> None:
+def test_a_combined_library_stores_the_origin_of_each_concept(words: Words) -> None:
     parts = [TEXT | {"concept_count": 6}, {"kind": "prototype", "concept_count": 5}]
     job_id = words.score({"kind": "combined", "concept_count": 11, "parts": parts})
     report, concepts, _ = words.found(job_id)
@@ -203,7 +206,8 @@ def test_a_combined_library_keeps_where_each_concept_comes_from(words: Words) ->
     assert report["library"]["names"]["named"] + report["library"]["names"]["unnamed"] == 5
 
 
-def test_a_text_library_fitted_before_is_used_without_the_vision_language_model(words: Words) -> None:
+@pytest.mark.slow
+def test_a_text_library_of_an_earlier_job_needs_no_vision_language_model(words: Words) -> None:
     first = words.score(TEXT)
     with words.service.runtime.sessions() as session:
         library_id = session.get_one(Result, first).library_id

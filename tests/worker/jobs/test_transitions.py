@@ -1,4 +1,4 @@
-"""The rules of job states, on the rows themselves."""
+"""Transitions of job states, the sweeper, and scheduling, on real rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def claim(service: Service, job_id: str, lease_seconds: float = 60) -> str:
@@ -34,7 +34,7 @@ def let_lease_end(service: Service, job_id: str) -> None:
         session.execute(update(Job).where(Job.id == job_id).values(lease_expires_at=Job.queued_at))
 
 
-def test_every_write_under_an_old_lease_is_refused_and_leaves_no_trace(service: Service) -> None:
+def test_every_write_under_an_expired_lease_is_rejected_without_effect(service: Service) -> None:
     job_id = service.add_check()
     old = claim(service, job_id)
     let_lease_end(service, job_id)
@@ -47,7 +47,7 @@ def test_every_write_under_an_old_lease_is_refused_and_leaves_no_trace(service: 
         lambda session: transitions.report_progress(session, job_id, old, stage="heads", done=1, total=2, eta_seconds=None),
         lambda session: transitions.add_event(session, job_id, old, "warning", {}),
         lambda session: transitions.give_up_attempt(session, job_id, old, error, 3),
-        lambda session: transitions.hand_back(session, job_id, old),
+        lambda session: transitions.requeue(session, job_id, old),
         lambda session: transitions.finish_cancel(session, job_id, old),
     )
     for write in writes:
@@ -61,7 +61,7 @@ def test_every_write_under_an_old_lease_is_refused_and_leaves_no_trace(service: 
     assert service.states(job_id) == ["queued", "running", "queued", "running"]
 
 
-def test_a_job_whose_worker_is_lost_three_times_fails_and_so_does_what_it_checked(service: Service) -> None:
+def test_a_job_whose_worker_is_lost_three_times_fails_together_with_its_data_set(service: Service) -> None:
     job_id = service.add_check()
     for _ in range(3):
         claim(service, job_id)
@@ -82,7 +82,7 @@ def test_a_canceling_job_whose_worker_is_lost_is_canceled(service: Service) -> N
     assert service.job(job_id).state == "canceled"
 
 
-def test_a_result_that_comes_after_a_cancel_was_asked_for_is_not_written(service: Service) -> None:
+def test_a_result_after_a_cancel_request_is_not_written(service: Service) -> None:
     job_id = service.add_check()
     token = claim(service, job_id)
     with service.runtime.sessions.begin() as session:
@@ -92,7 +92,7 @@ def test_a_result_that_comes_after_a_cancel_was_asked_for_is_not_written(service
     assert service.job(job_id).state == "canceling"
 
 
-def test_a_live_lease_is_left_alone_by_the_sweeper(service: Service) -> None:
+def test_the_sweeper_ignores_a_valid_lease(service: Service) -> None:
     job_id = service.add_check()
     claim(service, job_id)
     swept = Sweeper(service.runtime).sweep()
@@ -110,14 +110,14 @@ def test_only_one_worker_sweeps_at_a_time(service: Service) -> None:
     assert sweeper.sweep() is not None
 
 
-def test_the_sweeper_does_not_ring_again_while_the_bells_still_wait(service: Service) -> None:
+def test_the_sweeper_sends_no_wake_up_messages_while_the_earlier_ones_wait(service: Service) -> None:
     sweeper = Sweeper(service.runtime)
     service.add_check()
     service.add_check()
-    assert [swept.rung for swept in (sweeper.sweep(), sweeper.sweep()) if swept] == [2, 0]
+    assert [swept.wake_ups for swept in (sweeper.sweep(), sweeper.sweep()) if swept] == [2, 0]
 
 
-def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service) -> None:
+def test_maintenance_deletes_idempotency_records_after_a_day(service: Service) -> None:
     from worker.celery_app import run_maintenance
 
     now = datetime.now(UTC)
@@ -129,13 +129,13 @@ def test_the_sweeper_drops_answers_kept_for_repeats_after_a_day(service: Service
         assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
 
 
-def test_the_sweeper_goes_on_after_a_sweep_that_broke(service: Service) -> None:
+def test_the_sweeper_continues_after_an_error(service: Service) -> None:
     broken = threading.Event()
 
     def break_once(_: object) -> None:
         if not broken.is_set():
             broken.set()
-            raise RuntimeError("a fault of our own")
+            raise RuntimeError("an error in maintenance")
 
     sweeper = Sweeper(service.runtime, break_once)
     sweeper.start()
@@ -149,30 +149,30 @@ def test_the_sweeper_goes_on_after_a_sweep_that_broke(service: Service) -> None:
         sweeper.close()
 
 
-def test_listeners_are_told_of_every_change(service: Service) -> None:
+def test_listeners_are_notified_of_every_state_change(service: Service) -> None:
     address = service.runtime.settings.database_url.replace("+psycopg", "")
     with psycopg.connect(address, autocommit=True) as listener:
         listener.execute("LISTEN job_events")
         job_id = service.add_check()
         claim(service, job_id)
-        heard = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
-    assert heard == [job_id, job_id]
+        received = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
+    assert received == [job_id, job_id]
 
 
-def test_checks_are_taken_before_scores_that_were_queued_earlier(service: Service) -> None:
+def test_validations_are_claimed_before_scores_that_were_queued_earlier(service: Service) -> None:
     score, check = service.add_score(), service.add_check()
     with service.runtime.sessions() as session:
         assert list(queued_jobs(session, 10)) == [check, score]
 
 
-def test_owners_take_turns_and_whoever_was_served_longest_ago_is_next(service: Service) -> None:
+def test_owners_take_turns_starting_with_the_least_recently_served(service: Service) -> None:
     dataset = service.add_dataset(None, state="ready", digest="d")
     many = [service.add_score(dataset) for _ in range(4)]
     service.become_another_owner()
     one = service.add_score(service.add_dataset(None, state="ready", digest="e"))
     with service.runtime.sessions() as session:
         assert list(queued_jobs(session, 10)) == [many[0], one, *many[1:]]
-    claim(service, many[0])  # a turn of the first owner
+    claim(service, many[0])  # the first owner is served
     with service.runtime.sessions() as session:
         assert list(queued_jobs(session, 2)) == [one, many[1]]
     claim(service, one)

@@ -1,4 +1,4 @@
-"""Disk is given back once nothing needs what lies on it, and never before, whoever is at work on it at that moment."""
+"""Garbage collection: unused rows and content are deleted, and never while a transaction uses them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sqlalchemy import func, select, update
 
 from app.db.models import Blob, StageArtifact, Upload
 from app.errors import NotFound
-from app.models.schemas import ModelCreate
 from app.models.service import create_model, delete_model
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content
-from app.storage.store import SHELVES
-from app.uploads.schemas import UploadCreate
+from app.storage.store import CONTENT_PREFIXES
 from app.uploads.service import create_upload, require_complete
+from iis_schemas.models import ModelCreate
+from iis_schemas.uploads import UploadCreate
 from worker.jobs.artifacts import OwnersArtifacts
 from worker.maintenance.garbage_collector import GarbageCollector
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=400)
 
@@ -35,14 +35,14 @@ def collect(service: Service) -> None:
 
 
 def age(service: Service) -> None:
-    """Let every time be over."""
+    """Let uploads and artifacts expire."""
     with service.runtime.sessions.begin() as session:
         session.execute(update(Upload).values(expires_at=LONG_AGO))
         session.execute(update(StageArtifact).values(used_at=LONG_AGO))
 
 
 def with_old_output(service: Service, stage: str) -> OwnersArtifacts:
-    """Artifacts of which one, under `key`, was last used long ago."""
+    """Artifacts with one, under `key`, that was last used long ago."""
     artifacts = OwnersArtifacts(service.owner_id, service.runtime.store)
     path = service.folder / "output"
     path.write_bytes(b"an output")
@@ -67,7 +67,7 @@ def sha256_of(service: Service, upload_id: str) -> str:
         return session.get_one(Upload, upload_id).sha256
 
 
-def test_an_upload_that_nothing_was_made_of_goes_when_its_time_is_over(service: Service) -> None:
+def test_an_unused_upload_is_deleted_after_it_expires(service: Service) -> None:
     upload_id = service.add_upload(b"never used", "model.safetensors")
     collect(service)
     assert len(files(service)) == 1
@@ -78,7 +78,7 @@ def test_an_upload_that_nothing_was_made_of_goes_when_its_time_is_over(service: 
         assert session.get(Upload, upload_id) is None
 
 
-def test_what_models_data_sets_and_results_stand_on_is_never_taken(service: Service) -> None:
+def test_content_of_data_sets_and_results_is_never_deleted(service: Service) -> None:
     job_id = service.add_score(service.add_dataset(service.features(), state="ready", digest="0" * 64))
     assert service.run(job_id) == "succeeded"
     age(service)
@@ -88,7 +88,7 @@ def test_what_models_data_sets_and_results_stand_on_is_never_taken(service: Serv
     assert service.run(batch) == "succeeded", service.job(batch).error
 
 
-def test_stage_outputs_that_nobody_used_for_long_go_and_are_computed_again(service: Service) -> None:
+def test_unused_stage_outputs_are_deleted_and_computed_again(service: Service) -> None:
     dataset_id = service.add_dataset(service.features(), state="ready", digest="0" * 64)
     assert service.run(service.add_score(dataset_id)) == "succeeded"
     before = files(service)
@@ -100,7 +100,7 @@ def test_stage_outputs_that_nobody_used_for_long_go_and_are_computed_again(servi
     assert {"started", "finished"} <= {event["state"] for event in service.events(again, "stage") if event["stage"] == "heads"}
 
 
-def test_a_look_at_an_artifact_keeps_it(service: Service) -> None:
+def test_finding_an_artifact_counts_as_use(service: Service) -> None:
     artifacts = with_old_output(service, "stage/shard")
     with service.runtime.sessions.begin() as session:
         assert artifacts.find_shards(session, "stage").keys() == {"shard"}
@@ -108,16 +108,16 @@ def test_a_look_at_an_artifact_keeps_it(service: Service) -> None:
     assert len(files(service)) == 1
 
 
-def test_an_artifact_that_is_being_looked_up_is_not_dropped_meanwhile(service: Service) -> None:
+def test_an_artifact_found_by_an_open_transaction_is_not_deleted(service: Service) -> None:
     artifacts = with_old_output(service, "heads")
     with service.runtime.sessions.begin() as session:
         found = artifacts.find(session, ["key"])
-        collect(service)  # passes the locked row over
+        collect(service)  # skips the locked row
     collect(service)
     assert files(service) == set(found.values())
 
 
-def test_an_upload_of_which_something_is_just_being_made_stays(service: Service) -> None:
+def test_an_upload_used_by_an_open_transaction_is_not_deleted(service: Service) -> None:
     upload_id = service.add_upload(b"about to be used", "model.safetensors")
     age(service)
     with service.runtime.sessions.begin() as session:
@@ -129,7 +129,7 @@ def test_an_upload_of_which_something_is_just_being_made_stays(service: Service)
     assert service.model(model.id).upload_id == upload_id
 
 
-def test_whoever_names_an_upload_that_is_just_going_is_told_that_there_is_none(service: Service) -> None:
+def test_an_upload_that_is_being_deleted_cannot_be_used(service: Service) -> None:
     upload_id = service.add_upload(b"too late", "model.safetensors")
     with ThreadPoolExecutor() as pool, service.runtime.sessions() as collecting:
         collecting.delete(collecting.get_one(Upload, upload_id))
@@ -147,7 +147,7 @@ def test_whoever_names_an_upload_that_is_just_going_is_told_that_there_is_none(s
             naming.result(10)
 
 
-def test_sending_known_content_again_keeps_it(service: Service) -> None:
+def test_declaring_known_content_again_keeps_it(service: Service) -> None:
     first = service.add_upload(b"sent twice", "one.zip")
     age(service)
     declared = UploadCreate(filename="two.zip", size_bytes=len(b"sent twice"), sha256=sha256_of(service, first))
@@ -161,7 +161,7 @@ def test_sending_known_content_again_keeps_it(service: Service) -> None:
         assert list(session.scalars(select(Upload.id))) == [second.id]
 
 
-def test_a_deleted_model_gives_its_bytes_back(service: Service) -> None:
+def test_content_of_a_deleted_model_is_deleted(service: Service) -> None:
     model_id = service.add_model("timm:resnet10t", upload_id=service.add_upload(b"weights", "model.safetensors"), state="ready")
     with service.runtime.sessions.begin() as session:
         delete_model(session, service.owner_id, model_id)
@@ -170,7 +170,7 @@ def test_a_deleted_model_gives_its_bytes_back(service: Service) -> None:
     assert files(service) == set()
 
 
-def test_the_archive_that_an_unfinished_job_explains_stays(service: Service) -> None:
+def test_the_archive_of_an_unfinished_explain_job_is_kept(service: Service) -> None:
     upload_id = service.add_upload(b"images", "images.zip")
     job_id = service.add_job("explain", None, {"upload": upload_id})
     age(service)
@@ -182,25 +182,25 @@ def test_the_archive_that_an_unfinished_job_explains_stays(service: Service) -> 
     assert files(service) == set()
 
 
-def test_files_that_no_row_knows_go_once_they_are_old(service: Service) -> None:
-    old, _ = service.runtime.store.put_bytes(b"its writer died long ago")
-    young, _ = service.runtime.store.put_bytes(b"its writer is about to make it known")
+def test_old_files_without_a_row_are_deleted(service: Service) -> None:
+    old, _ = service.runtime.store.put_chunks([b"its writer died long ago"])
+    young, _ = service.runtime.store.put_chunks([b"its writer is about to make it known"])
     path = next(Path(service.runtime.settings.storage_url.removeprefix("file://")).rglob(old))
     os.utime(path, (time.time() - 7200,) * 2)
     with service.runtime.sessions() as session:
-        gone = [drop_unknown_files(session, service.runtime.store, shelf, 3600) for shelf in range(SHELVES)]
-    assert sum(gone) == 1
+        deleted = [drop_unknown_files(session, service.runtime.store, prefix, 3600) for prefix in range(CONTENT_PREFIXES)]
+    assert sum(deleted) == 1
     assert files(service) == {young}
     assert rows(service) == set()
 
 
-def test_two_collectors_at_once_take_each_thing_once(service: Service) -> None:
+def test_parallel_collectors_delete_everything_once(service: Service) -> None:
     for number in range(40):
         service.add_upload(f"unused {number}".encode(), "file.zip")
     age(service)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: collect(service), range(4)))
     with service.runtime.sessions() as session:
-        drop_unreferenced_content(session, service.runtime.store)  # what one passed over as another had it locked
+        drop_unreferenced_content(session, service.runtime.store)  # content that one collector skipped while another held its lock
         assert session.scalar(select(func.count()).select_from(Upload)) == 0
     assert files(service) == rows(service) == set()

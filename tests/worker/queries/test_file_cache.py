@@ -1,4 +1,4 @@
-"""Files kept at hand to answer from: whole or absent, bounded, and gone with their worker."""
+"""The file cache and the model cache of queries: complete files, bounded size, and removal with the worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_file_is_made_once_and_read_again(tmp_path: Path) -> None:
     assert made == ["content"]
 
 
-def test_a_file_whose_making_broke_off_is_not_there(tmp_path: Path) -> None:
+def test_a_file_that_was_not_completed_is_not_cached(tmp_path: Path) -> None:
     files = FileCache(tmp_path, "a", 1000)
 
     def half(path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_file_whose_making_broke_off_is_not_there(tmp_path: Path) -> None:
     assert files.get("x", writer("whole")).read_text() == "whole"
 
 
-def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
+def test_the_least_recently_used_file_is_removed_first(tmp_path: Path) -> None:
     files = FileCache(tmp_path, "a", 25)
     for name in ("x", "y", "z"):
         files.get(name, writer("0123456789"))
@@ -50,16 +50,16 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     assert {path.name for path in files.folder.iterdir()} == {"lock", "x", "z"}
 
 
-def test_a_folder_is_removed_when_its_worker_closes_and_when_its_worker_was_killed(tmp_path: Path) -> None:
+def test_a_folder_is_removed_by_its_worker_or_after_a_kill_by_the_next(tmp_path: Path) -> None:
     closed, killed, alive = (FileCache(tmp_path, name, 1000) for name in ("closed", "killed", "alive"))
     closed.close()
-    killed._own._lock.close()  # what the kernel does for a process that dies
+    killed._own._lock.close()  # as the kernel does when the process ends
     FileCache(tmp_path, "next", 1000)
     assert {folder.name for folder in tmp_path.iterdir()} == {"alive", "next"}
     assert alive.get("x", writer("still here")).exists()
 
 
-def test_loaded_values_are_bounded_and_the_newest_is_kept_whatever_its_size() -> None:
+def test_loaded_values_are_bounded_but_the_newest_is_always_kept() -> None:
     warm = ModelCache()
     warm.limit_bytes = 100
     warm.get("a", lambda: torch.zeros(10))
@@ -71,7 +71,7 @@ def test_loaded_values_are_bounded_and_the_newest_is_kept_whatever_its_size() ->
     assert ["a" in warm, "c" in warm, "d" in warm] == [False, False, True]
 
 
-def test_sizes_count_the_tensors_of_what_is_held() -> None:
+def test_sizes_count_the_tensors_of_a_value() -> None:
     heads = Heads((), torch.zeros(3, 4), torch.zeros(2), torch.zeros(2), 7)
     assert size_bytes_of(heads) == 4 * (12 + 2 + 2)
     assert size_bytes_of((heads, torch.zeros(2).double())) == 64 + 16

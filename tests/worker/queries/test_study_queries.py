@@ -1,4 +1,4 @@
-"""Questions about a study: its statistics, figures and table are made once for each state of it, and kept."""
+"""Queries about a study: analysis, figures and table are computed once for each state of its jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import StageRefused, Stop
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 GRID: dict[str, Any] = {
     "models": [],
@@ -76,7 +76,7 @@ def add_cells(service: Service, study_id: str, number: int) -> None:
 
 
 def report_of(accuracy: float, iis: float) -> dict[str, Any]:
-    """What a score leaves, as far as a study reads it, with a curve of three points."""
+    """The report of a score job, as far as a study reads it, with a curve of three points."""
     numbers = dict.fromkeys(REPORTED.values(), 0.4)
     intervals = {
         f"{name}{end}": value + shift for name, value in (("accuracy_representation", accuracy), ("iis", iis)) for end, shift in ENDS
@@ -87,8 +87,8 @@ def report_of(accuracy: float, iis: float) -> dict[str, Any]:
 
 
 def ask(service: Service, dispatcher: QueryDispatcher, kind: str, study_id: str, **about: Any) -> bytes:
-    answer = dispatcher.answer(Query(service.owner_id, kind, {"study": study_id, **about}))
-    with service.runtime.store.open(answer["sha256"]) as content:
+    result = dispatcher.run(Query(service.owner_id, kind, {"study": study_id, **about}))
+    with service.runtime.store.open(result["sha256"]) as content:
         return content.read()
 
 
@@ -97,9 +97,7 @@ def kept(service: Service, kind: str) -> int:
         return session.scalar(select(func.count()).where(StageArtifact.stage == kind)) or 0
 
 
-def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(
-    service: Service, dispatcher: QueryDispatcher, study_id: str
-) -> None:
+def test_a_study_is_analysed_once_for_each_state_of_its_jobs(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     first = ask(service, dispatcher, "study_analysis", study_id)
     analysis = json.loads(first)
     with service.runtime.sessions() as session:
@@ -120,26 +118,24 @@ def test_a_study_is_worked_out_once_for_each_state_from_the_reports_of_its_jobs(
     with service.runtime.sessions() as session:
         sha256 = session.scalars(select(StageArtifact.blob_sha256).where(StageArtifact.stage == "study_analysis")).one()
     service.runtime.store.delete(sha256)
-    assert ask(service, dispatcher, "study_analysis", study_id) == first  # what storage has lost is made again
+    assert ask(service, dispatcher, "study_analysis", study_id) == first  # a result missing from storage is computed again
 
     add_cells(service, study_id, 4)
     assert json.loads(ask(service, dispatcher, "study_analysis", study_id))["rows"] == 10
     assert kept(service, "study_analysis") == 2
 
 
-def test_figures_are_drawn_from_the_kept_statistics_where_the_grid_has_something_for_them(
-    service: Service, dispatcher: QueryDispatcher, study_id: str
-) -> None:
+def test_figures_are_drawn_from_the_stored_analysis(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     png = ask(service, dispatcher, "study_figure", study_id, name="iis_accuracy", format="png")
     assert Image.open(io.BytesIO(png)).width > 500
     assert ask(service, dispatcher, "study_figure", study_id, name="agreement", format="svg").startswith(b"<?xml")
     assert (kept(service, "study_analysis"), kept(service, "study_figure")) == (1, 2)
-    with pytest.raises(StageRefused, match="is no evolution") as refused:
+    with pytest.raises(StageRefused, match="is not an evolution") as refused:
         ask(service, dispatcher, "study_figure", study_id, name="evolution", format="png")
     assert refused.value.error["code"] == "figure_absent"
 
 
-def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
+def test_the_table_has_a_row_with_a_curve_for_each_cell(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     table = pq.read_table(io.BytesIO(ask(service, dispatcher, "study_table", study_id))).to_pylist()
     with service.runtime.sessions() as session:
         rows = study_rows(session, service.owner_id, study_id)
@@ -150,7 +146,7 @@ def test_the_table_has_a_row_for_each_cell_with_its_curve(service: Service, disp
         assert written == row
 
 
-def test_another_owners_study_is_not_there(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
+def test_a_study_of_another_owner_is_not_found(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     service.become_another_owner()
     with pytest.raises(StageRefused, match="no study") as refused:
         ask(service, dispatcher, "study_analysis", study_id)

@@ -24,8 +24,8 @@ from worker.sandbox.resource_limits import LimitExceeded, ResourceLimits, Resour
 from worker.sandbox.scratch_folders import LockedFolder
 
 if TYPE_CHECKING:
-    from ...conftest import ServerProcess
-    from ..conftest import Service
+    from support.servers import ServerProcess
+    from support.worker_service import Service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's means; elsewhere only the limits of resources hold")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from torture import hostile_pickles
 from torture.hostile import GROUPS, Range, bare_reading, fault_of, shooting_range
 from torture.hostile_samples import Sample
@@ -20,7 +21,9 @@ def shooting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
         yield opened
 
 
-@pytest.mark.parametrize("group", [group for group in GROUPS if group != "pickles"])
+@pytest.mark.parametrize(
+    "group", [pytest.param(group, marks=() if group == "images" else pytest.mark.slow) for group in GROUPS if group != "pickles"]
+)
 def test_each_is_refused_with_a_sentence_or_handled_and_leaves_nothing(shooting: Range, tmp_path: Path, group: str) -> None:
     found = [fault for sample in GROUPS[group](tmp_path, shooting.marks, False) if (fault := shoot(shooting, sample)) is not None]
     assert found == []

@@ -20,7 +20,7 @@ from worker.jobs.runner import run_job
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..conftest import Service
+    from support.worker_service import Service
 
 
 def cancel(service: Service, job_id: str) -> str:
@@ -88,6 +88,7 @@ def test_a_job_whose_outputs_find_a_full_disk_is_tried_again_fails_with_a_senten
     assert list(service.compute.folder.glob("job_*")) == []
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_where_it_was_once_the_disk_has_room(service: Service) -> None:
     job_id = service.add_score(add_large_dataset(service))
     with full_disk():
@@ -113,7 +114,7 @@ def test_a_deadline_counts_the_time_that_a_job_ran_and_no_waiting(service: Servi
         session.execute(
             update(Job).where(Job.id == job_id).values(running_at=an_hour_ago, claimed_at=Job.claimed_at - timedelta(seconds=20))
         )
-        transitions.hand_back(session, job_id, token)
+        transitions.requeue(session, job_id, token)
     assert service.job(job_id).ran_seconds == pytest.approx(20, abs=5)
     assert service.run(job_id) == "succeeded"
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from app.db.models import Dataset, Model
-from worker.jobs.access import fetches_by_name
 from worker.sandbox.environment import scrubbed_environment
 from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
 
 if TYPE_CHECKING:
-    from ..conftest import Service
+    from support.worker_service import Service
 
 CREDENTIALS = ("IIS_", "AWS_", "PG", "DATABASE", "REDIS", "SECRET", "TOKEN", "KEY", "PASSWORD")
 
@@ -50,28 +48,6 @@ def test_a_proxy_is_passed_on_only_where_the_network_is_needed(tmp_path: Path) -
     with_network = scrubbed_environment(given, tmp_path, tmp_path, network=True)
     assert with_network["HTTPS_PROXY"] == "http://proxy"
     assert "IIS_DATABASE_URL" not in with_network
-
-
-def test_only_what_is_fetched_by_name_has_the_network() -> None:
-    published, uploaded = Model(pretrained="default"), Model(upload_id="upl_1")
-    on_hub, archive = Dataset(hub={"name": "a/b"}), Dataset(upload_id="upl_2")
-    stages = (
-        "check_model",
-        "check_dataset",
-        "materialise",
-        "extract",
-        "embed_images",
-        "embed_phrases",
-        "embed_classes",
-        "libraries",
-        "name",
-        "heads",
-    )
-    assert [stage for stage in stages if fetches_by_name(stage, published, archive, None)] == ["check_model", "extract"]
-    assert [stage for stage in stages if fetches_by_name(stage, uploaded, on_hub, None)] == ["check_dataset", "materialise"]
-    words = ["embed_images", "embed_phrases", "embed_classes", "name"]
-    assert [stage for stage in stages if fetches_by_name(stage, uploaded, archive, published)] == words
-    assert not any(fetches_by_name(stage, uploaded, archive, uploaded) for stage in stages)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="process folders are Linux's")

@@ -1,0 +1,73 @@
+// Sentences about an explanation: agreement, correctness, logit, counterfactual, heat maps.
+
+import { conceptName } from "./concept_names.js";
+import { formatNumber, formatPercent, isMissing } from "./formatting.js";
+
+/** @import { ClassProbability, CurveNode, Explanation } from "../types.d.ts" */
+
+/** @param {Pick<Explanation, "representation" | "interpretation" | "agree">} explanation */
+export function describeAgreement({ representation, interpretation, agree }) {
+  /** @param {ClassProbability} prediction */
+  const format = (prediction) => `${prediction.class} (${formatPercent(prediction.probability)})`;
+  if (agree) return `Representation and kept concepts agree on ${interpretation.class}.`;
+  return `They disagree: ${format(representation)} from the representation, ${format(interpretation)} from the kept concepts.`;
+}
+
+/** @param {Pick<Explanation, "image" | "correct">} explanation */
+export function describeCorrectness({ image, correct }) {
+  if (!correct || isMissing(image.label)) return "The true class is unknown.";
+  const { representation, interpretation } = correct;
+  const outcome =
+    representation === interpretation
+      ? `both are ${representation ? "correct" : "wrong"}`
+      : `only the ${representation ? "representation is" : "kept concepts are"} correct`;
+  return `True class: ${image.label}; ${outcome}.`;
+}
+
+/** @param {Pick<Explanation, "explained" | "contrast" | "logit" | "bias">} explanation */
+export function describeLogit({ explained, contrast, logit, bias }) {
+  const subject = contrast ? `logit difference of ${explained.class} over ${contrast.class}` : `logit of ${explained.class}`;
+  return `Sum of contributions (${formatNumber(logit - bias, 2)}) + bias (${formatNumber(bias, 2)}) = ${subject} (${formatNumber(logit, 2)}).`;
+}
+
+/** @param {Pick<Explanation, "counterfactual" | "explained">} explanation */
+export function describeCounterfactual({ counterfactual, explained }) {
+  if (!counterfactual) return `The prediction stays ${explained.class} whichever concepts are removed.`;
+  const removed = counterfactual.removed.map((concept) => `“${conceptName(concept)}”`);
+  const list = removed.length > 1 ? `${removed.slice(0, -1).join(", ")} and ${removed[removed.length - 1]}` : removed[0];
+  return `Without ${list}, the prediction changes from ${explained.class} to ${counterfactual.class} (${formatPercent(counterfactual.probability)}).`;
+}
+
+/**
+ * @param {CurveNode} node
+ * @param {number} conceptCount
+ */
+export const describeNode = ({ kept, sparsity }, conceptCount) => `${kept} of ${conceptCount} concepts kept, sparsity ${formatNumber(sparsity, 2)}`;
+
+const ROWS = ["upper", "middle", "lower"];
+const COLUMNS = ["left", "centre", "right"];
+
+/**
+ * The third of a length in which an index lies: 0, 1 or 2.
+ * @param {number} index
+ * @param {number} length
+ */
+const thirdOf = (index, length) => Math.min(2, Math.floor((3 * (index + 0.5)) / length));
+
+/**
+ * Position and sign of the largest magnitude in a heat map: a text alternative.
+ * @param {number[][]} values rows of the map
+ */
+export function describePeak(values) {
+  const peak = { magnitude: 0, value: 0, x: 0, y: 0 };
+  for (const [y, row] of values.entries()) {
+    for (const [x, value] of row.entries()) {
+      if (Math.abs(value) > peak.magnitude) Object.assign(peak, { magnitude: Math.abs(value), value, x, y });
+    }
+  }
+  if (!peak.magnitude) return "no maximum";
+  const vertical = ROWS[thirdOf(peak.y, values.length)];
+  const horizontal = COLUMNS[thirdOf(peak.x, values[0].length)];
+  const place = vertical === "middle" && horizontal === "centre" ? "centre" : `${vertical} ${horizontal}`;
+  return `largest in the ${place}, where it ${peak.value > 0 ? "raises" : "lowers"} the activation`;
+}

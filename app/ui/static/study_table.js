@@ -1,0 +1,92 @@
+// Table of a study's results, with downloads.
+
+import { downloadItem, downloadList, el, emptyState } from "./dom.js";
+import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
+import { sortableTable } from "./sortable_table.js";
+
+/** @import { SortableColumn, Study, StudyGrid, StudyRow, TableView } from "../types.d.ts" */
+
+/** @type {Record<string, {title: string, available: (grid: StudyGrid, rows: StudyRow[]) => boolean}>} */
+const FIGURES = {
+  iis_accuracy: { title: "IIS against accuracy", available: () => true },
+  evolution: { title: "Evolution", available: (grid) => grid.evolution },
+  concept_counts: { title: "Concept counts", available: (_, rows) => hasSeveralCounts(rows) },
+  sparsity_grids: { title: "Sparsity grids", available: (grid) => grid.sparsity_grids.length > 0 },
+  agreement: { title: "Agreement of libraries", available: (grid) => grid.libraries.length > 1 },
+};
+
+/** @type {SortableColumn<StudyRow>} */
+const MODEL = { heading: "Model", value: (row) => row.label, cell: (row) => el("a", { href: `/jobs/${row.job}` }, row.label) };
+
+/** @type {[keyof StudyRow, SortableColumn<StudyRow>][]} */
+const VARIED = [
+  ["epoch", { heading: "Epoch", value: (row) => row.epoch, cell: (row) => row.epoch ?? "–", kind: "number" }],
+  ["dataset", { heading: "Data set", value: (row) => row.dataset_name, cell: (row) => row.dataset_name }],
+  ["library", { heading: "Library", value: (row) => row.library, cell: (row) => row.library }],
+  ["concept_count", { heading: "M", value: (row) => row.concept_count, cell: (row) => row.concept_count, kind: "number" }],
+  ["library_dataset", { heading: "Library from", value: (row) => row.library_dataset_name ?? "", cell: (row) => row.library_dataset_name ?? "same data set" }],
+  ["seed", { heading: "Seed", value: (row) => row.seed, cell: (row) => row.seed, kind: "number" }],
+];
+
+/** @type {SortableColumn<StudyRow>[]} */
+const SCORES = [
+  { heading: "Accuracy", value: (row) => row.accuracy, cell: formatAccuracy, kind: "number" },
+  { heading: "IIS", value: (row) => row.iis, cell: formatIis, kind: "number" },
+  { heading: "Random", value: (row) => row.iis_random_mean, cell: (row) => formatNumber(row.iis_random_mean), kind: "number" },
+  { heading: "Gain", value: (row) => row.concept_gain, cell: formatGain, kind: "number" },
+  { heading: "IIS over log k", value: (row) => row.iis_log, cell: (row) => formatNumber(row.iis_log), kind: "number" },
+];
+
+/** @param {StudyRow} row */
+function formatAccuracy({ accuracy, accuracy_low: low, accuracy_high: high }) {
+  return `${formatPercent(accuracy)} ± ${formatNumber(50 * (high - low), 1)}`;
+}
+
+/** @param {StudyRow} row */
+function formatIis({ near_chance: nearChance, iis, iis_low: low, iis_high: high }) {
+  return nearChance ? "near chance" : `${formatNumber(iis)} ${formatHalfWidth(low, high)}`;
+}
+
+/** @param {StudyRow} row */
+function formatGain({ concept_gain: gain, concept_gain_low: low, concept_gain_high: high }) {
+  return formatSigned(gain) + (isMissing(low) ? "" : ` (${formatInterval(low, high)})`);
+}
+
+/** @param {StudyRow[]} rows */
+function hasSeveralCounts(rows) {
+  /** @type {Map<string, Set<number>>} */
+  const counts = new Map();
+  for (const { library, concept_count: count } of rows) counts.set(library, (counts.get(library) ?? new Set()).add(count));
+  return [...counts.values()].some((ofLibrary) => ofLibrary.size > 1);
+}
+
+/**
+ * The columns whose values differ between rows, besides model and scores.
+ * @param {StudyRow[]} rows
+ */
+function columnsFor(rows) {
+  const varied = VARIED.filter(([name]) => new Set(rows.map((row) => row[name])).size > 1).map(([, column]) => column);
+  return [MODEL, ...varied, ...SCORES];
+}
+
+/**
+ * @param {Study} study
+ * @param {StudyRow[]} rows
+ * @param {TableView} view
+ */
+export function resultsTable(study, rows, view) {
+  if (!rows.length) return [emptyState("No results yet", "Results appear here as jobs finish.")];
+  const figures = Object.entries(FIGURES).filter(([, { available }]) => available(study.grid, rows));
+  /**
+   * @param {string} name
+   * @param {string} format
+   */
+  const figureLink = (name, format) => el("a", { href: study.links[`figures/${name}.${format}`] }, format.toUpperCase());
+  const items = figures.map(([name, { title }]) => el("li", {}, `${title}: `, figureLink(name, "png"), ", ", figureLink(name, "svg")));
+  return [
+    el("h2", {}, `Table of ${formatCount(rows.length, "result")}`),
+    downloadList(downloadItem(study.links["table.csv"], "CSV"), downloadItem(study.links["table.parquet"], "Parquet"), items),
+    el("p", { class: "help" }, "± is half of a 95 % interval. Select a heading to sort by it."),
+    ...sortableTable(`Results of ${study.name}`, columnsFor(rows), rows, view),
+  ];
+}

@@ -1,0 +1,72 @@
+// Sentences about explanations, names of concepts.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { conceptName } from "../static/concept_names.js";
+import * as sentences from "../static/explanation_formatting.js";
+
+const EIGHT = { class: "8", probability: 0.75 };
+const THREE = { class: "3", probability: 0.5 };
+
+test("a concept is named by its label or its number", () => {
+  assert.equal(conceptName({ label: "a loop", concept: 1 }), "a loop");
+  assert.equal(conceptName({ label: null, concept: 2 }), "Concept 2");
+  assert.equal(conceptName({ label: null, index: 0, activation: -0.2 }), "Concept 0 (negative activation)");
+});
+
+test("agreement names one class, disagreement both with their probabilities", () => {
+  assert.equal(sentences.describeAgreement({ representation: EIGHT, interpretation: EIGHT, agree: true }), "Representation and kept concepts agree on 8.");
+  assert.equal(
+    sentences.describeAgreement({ representation: EIGHT, interpretation: THREE, agree: false }),
+    "They disagree: 8 (75.0\u202f%) from the representation, 3 (50.0\u202f%) from the kept concepts.",
+  );
+});
+
+test("correctness has four outcomes, and none where the class is unknown", () => {
+  const image = { label: "8" };
+  const outcomes = [
+    [true, true, "both are correct"],
+    [true, false, "only the representation is correct"],
+    [false, true, "only the kept concepts are correct"],
+    [false, false, "both are wrong"],
+  ];
+  for (const [representation, interpretation, outcome] of outcomes) {
+    const correct = { representation, interpretation };
+    assert.equal(sentences.describeCorrectness({ image, correct }), `True class: 8; ${outcome}.`);
+  }
+  assert.equal(sentences.describeCorrectness({ image: { label: null }, correct: null }), "The true class is unknown.");
+});
+
+test("contributions and bias add up to the logit", () => {
+  const explanation = { explained: { class: "8" }, contrast: null, logit: 3.25, bias: 0.25 };
+  assert.equal(sentences.describeLogit(explanation), "Sum of contributions (3.00) + bias (0.25) = logit of 8 (3.25).");
+  const contrasted = sentences.describeLogit({ ...explanation, contrast: { class: "3" } });
+  assert.match(contrasted, /= logit difference of 8 over 3 \(3\.25\)\.$/);
+});
+
+test("a counterfactual lists the removed concepts and the other class", () => {
+  const removed = [{ concept: 1, label: "a loop" }, { concept: 2, label: null }];
+  const explanation = { counterfactual: { removed, ...THREE }, explained: { class: "8" } };
+  assert.equal(
+    sentences.describeCounterfactual(explanation),
+    "Without “a loop” and “Concept 2”, the prediction changes from 8 to 3 (50.0\u202f%).",
+  );
+  assert.equal(
+    sentences.describeCounterfactual({ ...explanation, counterfactual: null }),
+    "The prediction stays 8 whichever concepts are removed.",
+  );
+});
+
+test("the peak of a heat map is described by its place and sign", () => {
+  assert.equal(
+    sentences.describePeak([[0, 0, 0], [0, 0, 0], [0, 0.1, -2]]),
+    "largest in the lower right, where it lowers the activation",
+  );
+  assert.equal(sentences.describePeak([[0, 0, 0], [0, 5, 0], [0, 0, 1]]), "largest in the centre, where it raises the activation");
+  assert.equal(sentences.describePeak([[0, 0], [0, 0]]), "no maximum");
+});
+
+test("a node is described by its concepts and sparsity", () => {
+  assert.equal(sentences.describeNode({ kept: 20, sparsity: 0.9 }, 200), "20 of 200 concepts kept, sparsity 0.90");
+});

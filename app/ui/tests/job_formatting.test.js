@@ -1,0 +1,44 @@
+// Names of states and stages; descriptions of libraries, jobs and progress.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { describeJob, describeLibrary, describeProgress, isFinished, stageName, stateName, stateSymbol } from "../static/job_formatting.js";
+
+test("only succeeded, failed and canceled jobs are finished", () => {
+  const states = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
+  assert.deepEqual(states.filter(isFinished), ["succeeded", "failed", "canceled"]);
+});
+
+test("states have a symbol and a name; an unknown state keeps its own name", () => {
+  assert.deepEqual([stateSymbol("failed"), stateName("failed")], ["✕", "failed"]);
+  assert.deepEqual([stateSymbol("succeeded"), stateName("succeeded")], ["●", "finished"]);
+  assert.deepEqual([stateSymbol("paused"), stateName("paused")], ["·", "paused"]);
+});
+
+test("a stage is named with its part; an unknown stage by its identifier", () => {
+  assert.equal(stageName("finetune", "treatment, seed 0"), "Training: treatment, seed 0");
+  assert.equal(stageName("new_stage"), "new stage");
+});
+
+test("a library is described by its count and kind", () => {
+  assert.equal(describeLibrary({ kind: "cluster", concept_count: 8 }), "8 clusters");
+  assert.equal(describeLibrary({ kind: "text", concept_count: 200 }), "up to 200 phrases");
+  assert.equal(describeLibrary({ id: "lib_1" }), "library of an earlier job");
+  const parts = [{ kind: "prototype", concept_count: 5 }, { kind: "random", concept_count: 3 }];
+  assert.equal(describeLibrary({ kind: "combined", parts }), "5 prototypes and 3 random directions");
+});
+
+test("a job is described by what it computes", () => {
+  const library = { kind: "cluster", concept_count: 6 };
+  assert.equal(describeJob({ kind: "score", library }), "6 clusters");
+  assert.equal(describeJob({ kind: "finetune", library, lambda: 0.5 }), "fine-tuned with 6 clusters, λ = 0.5");
+  assert.equal(describeJob({ kind: "explain", split: "test" }), "explanations of the test images");
+  assert.equal(describeJob({ kind: "explain", split: null }), "explanations of an archive");
+});
+
+test("progress shows stage, count and remaining time where they are known", () => {
+  const progress = { stage: "extract", done: 640, total: 1797, eta_seconds: 12.4 };
+  assert.equal(describeProgress(progress), "Extracting features, 640 of 1,797, about 12 seconds left in this stage");
+  assert.equal(describeProgress({ stage: "report", done: 0, total: 1, eta_seconds: null }), "Writing the report");
+});

@@ -1,0 +1,713 @@
+// Types shared by the page's scripts: page elements, and the API's answers as far as the scripts read them.
+
+export type Child = Node | string | number | false | null | undefined | readonly Child[];
+
+/** One column of a table: its heading, the content of a cell, and "number" for right-aligned figures. */
+export type Column<Row> = [heading: string, cell: (row: Row) => Child, kind?: "number"];
+
+export interface SortableColumn<Row> {
+  heading: string;
+  value: (row: Row) => string | number | null;
+  cell: (row: Row) => Child;
+  kind?: "number";
+}
+
+/** Sorting and number of visible rows of a sortable table. */
+export interface TableView {
+  sortedBy: string | null;
+  descending: boolean;
+  visibleRows: number;
+}
+
+export type Links = Record<string, string>;
+
+export interface Page<Item> {
+  data: Item[];
+  links: { self: string; next: string | null };
+}
+
+export interface FieldError {
+  param: string;
+  message: string;
+}
+
+/** RFC 9457 problem document. */
+export interface Problem {
+  detail?: string;
+  code?: string;
+  errors?: FieldError[];
+  request_id?: string;
+}
+
+// Jobs
+
+export type JobState = "queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled";
+
+export interface Progress {
+  stage: string;
+  part?: string | null;
+  done: number;
+  total: number;
+  eta_seconds?: number | null;
+}
+
+export interface LibrarySpec {
+  id?: string | null;
+  kind?: string | null;
+  concept_count?: number | null;
+  parts?: { kind: string; concept_count: number }[];
+}
+
+interface CommonJob {
+  id: string;
+  state: JobState;
+  model: string | null;
+  dataset: string;
+  progress: Progress | null;
+  error: { code: string; message: string; param: string | null } | null;
+  created_at: string;
+  succeeded_at: string | null;
+  canceled_at: string | null;
+  links: Links;
+}
+
+export interface ScoreJob extends CommonJob {
+  kind: "score";
+  library: LibrarySpec;
+  protocol: "exact" | "reference";
+}
+
+export interface ExplainJob extends CommonJob {
+  kind: "explain";
+  job: string;
+  split: "test" | null;
+}
+
+export interface FinetuneJob extends CommonJob {
+  kind: "finetune";
+  library: LibrarySpec;
+  lambda: number;
+}
+
+export type Job = ScoreJob | ExplainJob | FinetuneJob;
+
+export interface StageEvent {
+  stage: string;
+  part?: string | null;
+  state: string;
+  seconds?: number | null;
+}
+
+export interface StateEvent {
+  state: JobState;
+  attempt: number;
+}
+
+export interface JobEvents {
+  state: StateEvent;
+  stage: StageEvent;
+  progress: Progress;
+  epoch: EpochEvent;
+}
+
+// Results
+
+export interface Report {
+  iis: number | null;
+  iis_low?: number | null;
+  iis_high?: number | null;
+  iis_random_mean?: number | null;
+  iis_random_sd?: number | null;
+  iis_chance_corrected?: number | null;
+  iis_log?: number | null;
+  iis_log_random?: number | null;
+  iis_authors?: number | null;
+  concept_gain?: number | null;
+  concept_gain_low?: number | null;
+  concept_gain_high?: number | null;
+  accuracy_representation: number;
+  accuracy_representation_low?: number | null;
+  accuracy_representation_high?: number | null;
+  accuracy_trained?: number | null;
+  chance?: number | null;
+  few_concepts?: Record<string, number> | null;
+  train_count?: number | null;
+  test_count?: number;
+  class_names?: string[];
+  dimension?: number;
+  library?: LibrarySpec | null;
+  warnings?: string[];
+}
+
+export interface ScoreResult {
+  kind: "score";
+  library: string | null;
+  report: Report;
+  links: Links;
+}
+
+export interface ExplainResult {
+  kind: "explain";
+  kept: number;
+  summary: {
+    count: number;
+    failed: number;
+    agreement: number;
+    accuracy_representation: number | null;
+    accuracy_interpretation: number | null;
+  };
+}
+
+export interface Difference {
+  values: (number | null)[];
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export type ArmPair = "treatment_minus_control" | "treatment_minus_probe" | "control_minus_probe";
+export type Measure = "accuracy" | "iis" | "accuracy_trained";
+export type Arm = "treatment" | "control";
+
+export interface Epoch {
+  epoch: number;
+  loss: number | null;
+  loss_representation: number | null;
+  loss_interpretation: number | null;
+  validation_accuracy: number | null;
+  validation_accuracy_interpretation: number | null;
+}
+
+export interface EpochEvent extends Epoch {
+  arm: Arm;
+  seed: number;
+}
+
+export interface FinetuneRun {
+  seed: number;
+  best_epoch: number;
+  epochs: number;
+  report: Report;
+}
+
+export interface FinetuneResult {
+  kind: "finetune";
+  probe: Report;
+  treatment: FinetuneRun[];
+  control: FinetuneRun[];
+  differences: Record<"accuracy" | "iis", Record<ArmPair, Difference>> & { accuracy_trained?: Record<ArmPair, Difference> | null };
+  history: { arm: Arm; seed: number; epochs: Epoch[] }[];
+  words: string[];
+  warnings: string[];
+  links: Links;
+}
+
+export interface CurvePoint {
+  sparsity: number;
+  kept: number;
+  accuracy: number;
+  accuracy_low: number;
+  accuracy_high: number;
+  arr: number;
+  arr_low: number;
+  arr_high: number;
+  arr_chance_corrected: number | null;
+}
+
+export interface Curves {
+  data: { name: string; points: CurvePoint[] }[];
+  links: Links;
+}
+
+export interface Plots {
+  data: { name: string; format: string; links: Links }[];
+}
+
+export interface Predictor {
+  id: string;
+  kept: number;
+  accuracy: number;
+  arr: number;
+  links: Links;
+}
+
+/** Options of an ARR plot. */
+export interface CurveOptions {
+  axis: "sparsity" | "kept";
+  corrected: boolean;
+}
+
+export interface LineStyle {
+  colour: string;
+  dash: string;
+  symbol: string;
+}
+
+export interface CurveSeries {
+  name: string;
+  points: CurvePoint[];
+  style?: () => LineStyle;
+}
+
+// Explanations
+
+export interface ClassProbability {
+  class: string;
+  probability: number;
+}
+
+export interface Prediction extends ClassProbability {
+  top: ClassProbability[];
+}
+
+export interface Exemplar {
+  image?: string | null;
+  similarity?: number;
+  crop?: string | null;
+  url?: string;
+}
+
+/** Fields by which a concept is named; `activation` where it is shown for one image. */
+export interface NamedConcept {
+  label?: string | null;
+  concept?: number;
+  index?: number;
+  activation?: number;
+}
+
+export interface Contribution {
+  concept: number;
+  label: string | null;
+  exemplars: Exemplar[];
+  activation: number;
+  contribution: number;
+  links: Links;
+}
+
+export interface CurveNode {
+  kept: number;
+  sparsity: number;
+}
+
+export interface Faithfulness {
+  counts: number[];
+  deletion: number[];
+  deletion_random: number[];
+  sufficiency: number[];
+  sufficiency_random: number[];
+}
+
+export interface Explanation extends CurveNode {
+  image: { id: string; index: number | null; name: string | null; label: string | null };
+  concept_count: number;
+  nodes: CurveNode[];
+  class_names: string[];
+  representation: Prediction;
+  interpretation: Prediction;
+  agree: boolean;
+  correct: { representation: boolean; interpretation: boolean } | null;
+  explained: { class: string };
+  contrast: { class: string } | null;
+  logit: number;
+  bias: number;
+  supporting: Contribution[];
+  opposing: Contribution[];
+  remainder: number;
+  remaining: number;
+  faithfulness: Faithfulness;
+  counterfactual: (ClassProbability & { removed: NamedConcept[] }) | null;
+  heatmaps: { available: boolean; note: string };
+  links: Links;
+}
+
+export interface HeatMap {
+  values: number[][];
+  note: string;
+}
+
+export interface ExplainedImage {
+  index: number;
+  name: string | null;
+  label: string | null;
+  representation: ClassProbability;
+  interpretation: ClassProbability;
+  links: Links;
+}
+
+/** A change to one concept: a factor on its activation, or another activation. */
+export type ConceptChange = { factor: number; activation?: undefined } | { factor?: undefined; activation: number };
+
+export interface InterventionRequest {
+  kept: number;
+  set: { concept: number; activation: number }[];
+  scale: { concept: number; factor: number }[];
+  suppress: number[];
+}
+
+export interface InterventionResult {
+  before: ClassProbability;
+  after: ClassProbability;
+  changed: boolean;
+  probabilities: { class: string; before: number; after: number }[];
+}
+
+// Classes and concepts of a job
+
+export interface Accuracies {
+  representation: number;
+  interpretation: number;
+}
+
+export interface ClassSummary {
+  class: string;
+  test_images: number;
+  accuracy: Accuracies;
+}
+
+export interface ClassList {
+  data: ClassSummary[];
+  kept: number;
+  concept_count: number;
+}
+
+export interface WeightedConcept {
+  concept: number;
+  label: string | null;
+  exemplars: Exemplar[];
+  weight: number;
+  mean_contribution: number;
+}
+
+export interface ClassProfile extends ClassSummary {
+  bias: number;
+  supporting: WeightedConcept[];
+  opposing: WeightedConcept[];
+  confused_with: { class: string; count: number }[];
+  links: Links;
+}
+
+export interface ClassWeight {
+  class: string;
+  weight: number;
+}
+
+export interface ActivatingImage {
+  index: number;
+  label: string;
+  activation: number;
+  links: Links;
+}
+
+export interface ConceptProfile {
+  concept: number;
+  label: string | null;
+  origin: string;
+  exemplars: Exemplar[];
+  firing_rate: number;
+  never_fires: boolean;
+  importance: number;
+  duplicates?: { concept: number; label: string | null; cosine: number }[];
+  serves: ClassWeight[];
+  hinders: ClassWeight[];
+  top_images: ActivatingImage[];
+}
+
+export type Statistic = string | number | null;
+
+export interface ConceptNames {
+  names: { phrase: string; score: number; cosine: number }[];
+  margin: number;
+  named: boolean;
+}
+
+export interface LibraryConcept {
+  index: number;
+  label: string | null;
+  origin: string;
+  exemplars: Exemplar[];
+  details: ConceptNames | Record<string, Statistic> | null;
+}
+
+export interface DroppedPhrase {
+  text: string;
+  reason: string;
+  details: Record<string, Statistic>;
+}
+
+// Models, data sets, concept sets and uploads
+
+interface Validated {
+  id: string;
+  name: string;
+  state: "pending" | "ready" | "failed";
+  error: { message: string; param?: string | null } | null;
+  links: Links;
+}
+
+export interface Model extends Validated {
+  role: "backbone" | "vlm";
+  architecture: string;
+  lineage: { seed: number; epoch: number; weight: number } | null;
+}
+
+export interface Dataset extends Validated {
+  kind: "images" | "features";
+}
+
+export interface ConceptSet {
+  id: string;
+  name: string;
+  origin: string;
+}
+
+export interface Upload {
+  id: string;
+  state: "open" | "complete";
+  parts: { number: number; size_bytes: number }[];
+  links: Links;
+}
+
+export interface UploadPart {
+  number: number;
+  start: number;
+  size: number;
+}
+
+export interface UploadProgress {
+  phase: "hashing" | "sending" | "joining";
+  done: number;
+  total: number;
+}
+
+// Keys, quotas and leaderboards
+
+export interface ApiKey {
+  name: string;
+  hint: string;
+  scopes: string[];
+  expires_at: string | null;
+  last_used_at: string | null;
+  revoked_at: string | null;
+  retired_secrets: { hint: string; expires_at: string }[];
+  links: Links;
+}
+
+export interface CreatedKey extends ApiKey {
+  secret: string | null;
+}
+
+export interface Quota {
+  limit: number | null;
+  used: number;
+}
+
+export interface Quotas {
+  stored_bytes: Quota;
+  open_uploads: Quota;
+  unfinished_jobs: Quota;
+  jobs_per_day: Quota;
+}
+
+export interface Board {
+  board: string;
+  dataset_name: string;
+  library: string;
+  concept_count: number;
+  protocol: string;
+  details: string | null;
+  models: number;
+}
+
+export interface BoardEntry {
+  rank: number | null;
+  tied: boolean;
+  name: string;
+  job: string;
+  iis: number | null;
+  iis_low: number | null;
+  iis_high: number | null;
+  accuracy: number;
+  concept_gain: number | null;
+  concept_gain_low: number | null;
+  concept_gain_high: number | null;
+  near_chance: boolean;
+  jobs: number;
+}
+
+export interface Leaderboard {
+  board: Board | null;
+  data: BoardEntry[];
+  boards: Board[];
+  notes: string[];
+}
+
+// Studies
+
+export interface JobCounts {
+  total: number;
+  queued: number;
+  running: number;
+  canceling: number;
+  succeeded: number;
+  failed: number;
+  canceled: number;
+}
+
+export interface StudyGrid {
+  models: unknown[];
+  datasets: string[];
+  libraries: LibrarySpec[];
+  concept_counts: number[] | null;
+  sparsity_grids: number[][];
+  seeds: number[];
+  protocol: "exact" | "reference";
+  evolution: boolean;
+}
+
+export interface Study {
+  id: string;
+  name: string;
+  state: "running" | "finished";
+  jobs: JobCounts;
+  grid: StudyGrid;
+  created_at: string;
+  links: Links;
+}
+
+export interface StudyCell {
+  job: string;
+  state: JobState;
+  error: { message: string } | null;
+  label: string;
+  dataset_name: string;
+  library: string;
+}
+
+export interface StudyRow {
+  job: string;
+  label: string;
+  epoch: number | null;
+  dataset: string;
+  dataset_name: string;
+  library: string;
+  concept_count: number;
+  library_dataset: string | null;
+  library_dataset_name: string | null;
+  seed: number;
+  accuracy: number;
+  accuracy_low: number;
+  accuracy_high: number;
+  near_chance: boolean;
+  iis: number | null;
+  iis_low: number | null;
+  iis_high: number | null;
+  iis_random_mean: number | null;
+  concept_gain: number | null;
+  concept_gain_low: number | null;
+  concept_gain_high: number | null;
+  iis_log: number | null;
+}
+
+/** A value with its 95 % interval. */
+export interface Measurement {
+  value: number;
+  low: number;
+  high: number;
+}
+
+/** A statistic over models; `reason` says why an undefined one has no value. */
+export interface Estimate {
+  n: number;
+  value: number | null;
+  low: number | null;
+  high: number | null;
+  reason: string | null;
+}
+
+/** The models of one comparison share data set, library, M and the library's data set. */
+export interface Setting {
+  dataset_name: string;
+  library?: string | null;
+  concept_count?: number | null;
+  library_dataset?: string | null;
+  library_dataset_name?: string | null;
+}
+
+export interface ExcludedModels {
+  left_out: { label: string; reason: string }[];
+}
+
+export interface RelationPoint {
+  label: string;
+  accuracy: Measurement;
+  iis: Measurement | null;
+}
+
+export interface Correlations {
+  spearman: Estimate;
+  kendall: Estimate;
+  partial: { denominator: Estimate; random: Estimate };
+  random_control: Estimate;
+  leave_one_family_out: { family: string; spearman: Estimate }[];
+  sentence: string;
+}
+
+export interface Relation extends Setting, ExcludedModels {
+  n: number;
+  points: RelationPoint[];
+  accuracy: Correlations | null;
+  given_accuracy: Correlations | null;
+}
+
+export interface EvolutionPoint extends RelationPoint {
+  epoch: number;
+  near_chance: boolean;
+}
+
+export interface Evolution extends Setting {
+  epochs_given: boolean;
+  points: EvolutionPoint[];
+  sentence: string;
+}
+
+export interface ConceptCounts extends Setting, ExcludedModels {
+  default: number;
+  concept_counts: number[];
+  models: { label: string; values: { concept_count: number; iis: Measurement }[] }[];
+  order: { concept_count: number; spearman: Estimate; kendall: Estimate; n: number }[];
+}
+
+export interface SparsityGrids extends Setting, ExcludedModels {
+  grids: { sparsities: number[]; spearman: Estimate; kendall: Estimate; interpolated: number[]; sentence: string | null }[];
+}
+
+export interface LibraryAgreement extends Setting, ExcludedModels {
+  pairs: { a: string; b: string; spearman: Estimate; kendall: Estimate; n: number }[];
+}
+
+export interface PairedModels extends Setting, Partial<ExcludedModels> {
+  sentence: string | null;
+  models: PairedModel[];
+}
+
+/** A model scored in two ways, by the names of the ways: own and other, or trained and untrained. */
+export interface PairedModel {
+  label: string;
+  own?: Measurement | null;
+  other?: Measurement | null;
+  trained?: Measurement | null;
+  untrained?: Measurement | null;
+  difference: Measurement | null;
+  reason?: string | null;
+}
+
+export interface Analysis {
+  relation: Relation[];
+  evolution: Evolution[];
+  concept_counts: ConceptCounts[];
+  sparsity_grids: SparsityGrids[];
+  agreement: LibraryAgreement[];
+  transfer: PairedModels[];
+  untrained: PairedModels[];
+  warnings: string[];
+}

@@ -1,0 +1,35 @@
+"""A torch network with its preprocessing and the position of its representation, as the loader of each family returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from iis_engine.backbones.preprocessing import ImageTransform
+
+DEFAULT_TAG = "default"
+"""Pretrained tag that selects the library's own default weights."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as its library builds it.
+
+    Attributes
+    ----------
+    transform : the library's own preprocessing
+    head : names of the submodules after the representation; the first one is the linear layer itself
+    represent : function of `module` (or a copy of it) and images (n, channels, H, W) that returns the pooled representation (n, d) as
+        the library defines it; None if the representation is the input of `head[0]`
+    key_prefix : prefix of `module`'s keys in the library's whole-model checkpoints
+    idle_arguments : names of arguments that configure another part of the model than `module`
+    """
+
+    module: nn.Module
+    transform: ImageTransform
+    head: tuple[str, ...]
+    represent: Callable[[nn.Module, Tensor], Tensor] | None
+    key_prefix: str = ""
+    idle_arguments: frozenset[str] = frozenset()

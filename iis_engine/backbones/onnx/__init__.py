@@ -1,0 +1,1 @@
+"""ONNX networks: checked files, the graph cut at its representation, onnxruntime sessions, and the backbone."""

@@ -1,0 +1,104 @@
+"""Build timm networks with their own preprocessing and pooled representation."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
+
+from iis_engine.backbones.architecture_errors import build_checked, download_checked, require_tag, unknown_architecture
+from iis_engine.backbones.network import DEFAULT_TAG, Network
+from iis_engine.backbones.preprocessing import ImageTransform, for_channels, scaled_size
+from iis_engine.errors import ArchitectureError
+
+_WIDTH_FIXED_AT_ONE = {
+    "mobilenetv1_100": ("timm.models.efficientnet", "_gen_mobilenet_v1"),
+    "mobilenetv2_100": ("timm.models.efficientnet", "_gen_mobilenet_v2"),
+    "mobilenetv3_large_100": ("timm.models.mobilenetv3", "_gen_mobilenet_v3"),
+    "mobilenetv3_small_100": ("timm.models.mobilenetv3", "_gen_mobilenet_v3"),
+    "efficientnet_b0": ("timm.models.efficientnet", "_gen_efficientnet"),
+}
+"""Module and private generator of timm's registered functions that pass channel_multiplier=1.0 themselves. Passing it again is a
+TypeError, and no registered function accepts it, but the generators do; a test fails when timm renames them."""
+
+
+def build_timm(name: str, arguments: dict[str, Any], tag: str | None) -> Network:
+    """Build `timm:NAME`, with the published weights of `tag` unless it is None.
+
+    Its representation is `forward_head(forward_features(x), pre_logits=True)`.
+
+    Raises
+    ------
+    ArchitectureError
+        For an unknown name, argument or tag, a number of input channels other than 1 or 3, and for a download that fails.
+    """
+    if ":" in name or not timm.is_model(name):
+        raise unknown_architecture("timm", name, timm.list_models())
+    module = _build_module(name, arguments) if tag is None else _download_module(name, arguments, tag)
+    channels = arguments.get("in_chans", 3)
+    if channels not in (1, 3):
+        raise ArchitectureError(f"Images have 1 or 3 channels; in_chans is {json.dumps(channels, default=str)}.", param="arguments")
+    classifier = cast("dict[str, Any]", module.default_cfg).get("classifier") or ()
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    present = {name for name, _ in module.named_modules()}
+    return Network(module, _transform(module, arguments, channels), tuple(head for head in heads if head in present), _pooled_features)
+
+
+def _build_module(name: str, arguments: dict[str, Any]) -> nn.Module:
+    def build() -> nn.Module:
+        if "channel_multiplier" in arguments and name in _WIDTH_FIXED_AT_ONE:
+            module_name, generator = _WIDTH_FIXED_AT_ONE[name]
+            return cast(nn.Module, getattr(importlib.import_module(module_name), generator)(name, **arguments))
+        return timm.create_model(name, **arguments)
+
+    def known_arguments() -> list[str]:
+        with torch.device("meta"):
+            default = timm.create_model(name)
+        width = ["channel_multiplier"] if name in _WIDTH_FIXED_AT_ONE else []
+        return [*inspect.signature(type(default).__init__).parameters, *width]
+
+    return build_checked(build, f"timm:{name}", arguments, known_arguments)
+
+
+def _download_module(name: str, arguments: dict[str, Any], tag: str) -> nn.Module:
+    full_name = name
+    if tag != DEFAULT_TAG:
+        architecture = name.partition(".")[0]
+        tags = [published.partition(".")[2] for published in timm.list_pretrained(f"{architecture}.*")]
+        require_tag(f"timm:{architecture}", tag, tags)
+        full_name = f"{architecture}.{tag}"
+    return download_checked(lambda: timm.create_model(full_name, pretrained=True, **arguments), f"timm:{name}", tag)
+
+
+def _transform(module: nn.Module, arguments: dict[str, Any], channels: int) -> ImageTransform:
+    config = resolve_model_data_config(module)
+    size = cast("tuple[int, int]", tuple(config["input_size"])[1:])
+    if isinstance(arguments.get("img_size"), int):
+        size = (arguments["img_size"], arguments["img_size"])
+    return ImageTransform(
+        input_size=size,
+        resize_size=scaled_size(size, config["crop_pct"]),
+        mean=for_channels(config["mean"], channels),
+        std=for_channels(config["std"], channels),
+        interpolation=config["interpolation"],
+        crop_mode=config["crop_mode"] if config["crop_mode"] in {"squash", "border"} else "center",
+        fill=_colour(config["mean"]),
+        channels=channels,
+    )
+
+
+def _colour(mean: Sequence[float]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * value) for value in mean)
+    return red, green, blue
+
+
+def _pooled_features(module: nn.Module, images: Tensor) -> Tensor:
+    network = cast(Any, module)
+    return network.forward_head(network.forward_features(images), pre_logits=True)

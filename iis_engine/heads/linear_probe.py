@@ -1,0 +1,86 @@
+"""h: the linear probe of the `exact` protocol on the whole representation. It divides every ARR (eq. 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from iis_engine import protocols
+from iis_engine.heads.logistic import predict
+from iis_engine.heads.model_selection import Tolerances, TrainingRows, solve_nodes
+from iis_engine.heads.sparse_blocks import Source
+
+TOLERANCES = Tolerances(protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Columns to zero mean and unit deviation over the training rows, so that h does not depend on the features' scale.
+
+    Attributes
+    ----------
+    mean, scale : (d,) float64; the scale of a constant column is zero
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @staticmethod
+    def of(X_train: Tensor) -> Standardisation:
+        """The standardisation of training rows (n, d)."""
+        exact = X_train.double()
+        mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
+        constant = deviation <= 1e-9 * exact.abs().amax(dim=0)
+        return Standardisation(mean, torch.where(constant, 0.0, 1 / torch.where(constant, 1.0, deviation)))
+
+    def __call__(self, X: Tensor) -> Tensor:
+        """Standardised rows (n, d) float32."""
+        return ((X.double() - self.mean) * self.scale).float()
+
+    def undone(self, head: Tensor) -> Tensor:
+        """The head (d + 1, C) float64 that gives on raw rows the logits that `head` gives on standardised ones."""
+        weights = self.scale.unsqueeze(1) * head[:-1].double()
+        return torch.cat([weights, head[-1:].double() - self.mean.unsqueeze(0) @ weights])
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """h, solved to tolerance.
+
+    Attributes
+    ----------
+    standardisation : of its inputs
+    weights : (1, d + 1, C) float32 on standardised rows, the last row being the bias
+    l2_strength : λ
+    gradient_norm, evaluations : as in `SolvedHeads`
+    """
+
+    standardisation: Standardisation
+    weights: Tensor
+    l2_strength: float
+    gradient_norm: float
+    evaluations: int
+
+    @property
+    def head(self) -> Tensor:
+        """(d + 1, C) float64 on representations as they are."""
+        return self.standardisation.undone(self.weights[0])
+
+    def logits(self, X: Tensor) -> Tensor:
+        """Logits (n, C) float32 of representations (n, d)."""
+        return predict(Source(self.standardisation(X), None), X.shape[1], self.weights).squeeze(1)
+
+
+def solve_linear_probe(X: Tensor, data: TrainingRows) -> LinearProbe:
+    """Solve h on representations X (n, d) of the training rows."""
+    standardisation = Standardisation.of(X)
+    solved = solve_nodes(Source(standardisation(X), None), [X.shape[1]], data, tolerances=TOLERANCES)
+    return LinearProbe(
+        standardisation=standardisation,
+        weights=solved.weights,
+        l2_strength=float(solved.l2_strengths[0]),
+        gradient_norm=solved.gradient_norm,
+        evaluations=solved.evaluations,
+    )

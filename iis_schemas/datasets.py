@@ -1,0 +1,139 @@
+"""Requests and answers of data sets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from iis_schemas.fields import FailureReason, Seed
+from iis_schemas.names import CheckState, DatasetKind
+from iis_schemas.numbers import Number
+from iis_schemas.stored import StoredModel
+
+HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
+
+
+ServerPath = Annotated[str, Field(min_length=1, max_length=4096, description="A folder on the server that its operator allows")]
+SplitSeed = Annotated[Seed, Field(description="Of the stratified split, where the data have none of their own")]
+TestShare = Annotated[Number, Field(gt=0, lt=1, description="Of the stratified split, where the data have none of their own")]
+DEFAULT_TEST_SHARE = 0.2
+
+
+class HubChoice(BaseModel):
+    """A data set of the Hugging Face Hub, at one revision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200, pattern=HUB_PATTERN)
+    revision: str = Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-/]*$", description="A commit, so that the data do not change")
+    configuration: str | None = Field(default=None, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$")
+    image_column: str | None = Field(default=None, min_length=1, max_length=200)
+    label_column: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class DatasetCreate(BaseModel):
+    """Labelled images in class folders, or ready feature matrices."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "digits", "kind": "images", "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w", "test_share": 0.2, "split_seed": 0}
+            ]
+        },
+    )
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    kind: DatasetKind = "images"
+    upload: str | None = Field(
+        default=None, max_length=64, description="A complete upload: an archive of class folders, or an npz or safetensors file of features"
+    )
+    server_path: ServerPath | None = None
+    hub: HubChoice | None = None
+    split_seed: SplitSeed = 0
+    test_share: TestShare = DEFAULT_TEST_SHARE
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("upload", "server_path", "hub") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise PydanticCustomError("dataset_source", "Give exactly one of upload, server_path and hub.")
+        if self.kind == "features" and self.hub is not None:
+            raise PydanticCustomError("dataset_source", "A features data set comes from an upload or a server_path, not from the Hub.")
+        return self
+
+
+DATASET_EXAMPLE: dict[str, Any] = {
+    "id": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
+    "name": "digits",
+    "kind": "images",
+    "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "server_path": None,
+    "hub": None,
+    "split_seed": 0,
+    "test_share": 0.2,
+    "state": "ready",
+    "error": None,
+    "digest": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+    "info": {"class_names": ["0", "1"], "train": 288, "test": 72, "counts": {"train": {"0": 142, "1": 146}, "test": {"0": 36, "1": 36}}},
+    "created_at": "2026-01-12T09:30:00Z",
+    "checked_at": "2026-01-12T09:30:02Z",
+    "links": {"self": "/v1/datasets/dst_01jz3v8k2m4n6p8q0r2s4t6v8x", "upload": "/v1/uploads/upl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
+}
+
+
+class HubView(StoredModel):
+    """The data set of the Hugging Face Hub that was named."""
+
+    name: str
+    revision: str
+    configuration: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+
+
+class SplitCounts(StoredModel):
+    """Images by class, of each split."""
+
+    train: dict[str, int] = Field(default_factory=dict[str, int])
+    test: dict[str, int] = Field(default_factory=dict[str, int])
+
+
+class DatasetInfo(StoredModel):
+    """What a worker found when it read a data set. Only images have corrupt and ignored files; only ready features have num_features."""
+
+    class_names: list[str] = Field(default_factory=list[str])
+    train: int | None = Field(default=None, description="Training images")
+    test: int | None = Field(default=None, description="Test images")
+    counts: SplitCounts = Field(default_factory=SplitCounts)
+    corrupt_count: int | None = Field(default=None, description="Images that could not be read")
+    corrupt: list[str] | None = Field(default=None, description="The first of them")
+    ignored_count: int | None = Field(default=None, description="Files that are not images")
+    num_features: int | None = Field(default=None, description="d, of ready features")
+    element_count: int | None = Field(default=None, description="Visual elements that come with ready features")
+    warnings: list[str] = Field(default_factory=list[str])
+
+
+class DatasetView(BaseModel):
+    """A data set: pending until a worker has read it, then ready or failed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DATASET_EXAMPLE]})
+
+    id: str
+    name: str
+    kind: DatasetKind
+    upload: str | None
+    server_path: str | None
+    hub: HubView | None
+    split_seed: int
+    test_share: float
+    state: CheckState
+    error: FailureReason | None
+    digest: str | None
+    info: DatasetInfo | None = Field(description="Null until a worker has read it")
+    created_at: datetime
+    checked_at: datetime | None
+    links: dict[str, str]

@@ -1,0 +1,253 @@
+"""Requests and answers of models."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import PydanticCustomError
+
+from iis_schemas.fields import FailureReason, Seed
+from iis_schemas.names import ARCHITECTURE_FAMILIES, CheckState, Interpolation, Role
+from iis_schemas.numbers import Integer, Number
+from iis_schemas.stored import StoredModel
+
+ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")
+MAX_ARGUMENTS = 64
+VLM_FAMILIES = ("open_clip", "onnx")
+
+
+def known_architecture(value: str) -> str:
+    """Check that a name is `family:NAME` of a family we have, or `onnx`."""
+    family, colon, name = value.partition(":")
+    if family not in ARCHITECTURE_FAMILIES:
+        known = ", ".join(f"{one}:NAME" if one != "onnx" else one for one in ARCHITECTURE_FAMILIES)
+        raise PydanticCustomError(
+            "unknown_architecture", "'{value}' is not a known architecture; write one of {known}.", {"value": value[:200], "known": known}
+        )
+    if family == "onnx":
+        if colon:
+            raise PydanticCustomError("unknown_architecture", "Write onnx alone; the network is in the uploaded file.")
+    elif not ARCHITECTURE_NAME.fullmatch(name):
+        raise PydanticCustomError(
+            "unknown_architecture",
+            "Write the architecture as {family}:NAME with a plain name of letters, digits, '_', '-' and '.'.",
+            {"family": family},
+        )
+    return value
+
+
+Architecture = Annotated[
+    str, Field(max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME or onnx"), AfterValidator(known_architecture)
+]
+
+
+Arguments = Annotated[dict[str, JsonValue], Field(max_length=MAX_ARGUMENTS, description="Keyword arguments of the architecture")]
+TokenizerName = Annotated[
+    str,
+    Field(
+        max_length=200,
+        pattern=rf"^{ARCHITECTURE_NAME.pattern}$",
+        description="Of an onnx pair: the open_clip NAME whose tokens the text tower takes; CLIP's own unless given",
+    ),
+]
+PretrainedTag = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library")
+]
+InitialSeed = Annotated[Seed, Field(description="No weights: the architecture untrained, initialised from this seed")]
+Layer = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        description="The name of a module or of an ONNX output; without it the pooled penultimate representation",
+    ),
+]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class PreprocessingChoice(BaseModel):
+    """Overrides of the architecture's own preprocessing; what is left out stays as the architecture has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input_size: Integer | None = Field(default=None, ge=8, le=4096, description="Pixels, square")
+    mean: tuple[Number, Number, Number] | None = None
+    std: tuple[Number, Number, Number] | None = None
+    interpolation: Interpolation | None = None
+    crop_pct: Number | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _deviations_are_positive(self) -> Self:
+        if self.std is not None and min(self.std) <= 0:
+            raise PydanticCustomError("std_not_positive", "Each value of std must be above 0.")
+        return self
+
+
+class ModelCreate(BaseModel):
+    """A network and its weights: an uploaded checkpoint, a tag of the architecture's library, or the initial weights."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "resnet18, epoch 90",
+                    "architecture": "timm:resnet18",
+                    "arguments": {"num_classes": 100},
+                    "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+                },
+                {"name": "resnet18, untrained", "architecture": "timm:resnet18", "initial_seed": 0},
+                {"role": "vlm", "architecture": "open_clip:ViT-B-16", "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
+            ]
+        },
+    )
+
+    name: Name | None = None
+    role: Role = Field(
+        default="backbone",
+        description="backbone: a network to score; vlm: a vision-language model, for phrases",
+    )
+    architecture: Architecture
+    arguments: Arguments = Field(default_factory=dict[str, JsonValue])
+    upload: str | None = Field(
+        default=None, max_length=64, description="A complete upload with the checkpoint: safetensors, a torch zip of plain tensors, or ONNX"
+    )
+    text_upload: str | None = Field(
+        default=None, max_length=64, description="Of an onnx pair: a complete upload with the text tower; upload has the image tower"
+    )
+    tokenizer: TokenizerName | None = None
+    pretrained: PretrainedTag | None = None
+    initial_seed: InitialSeed | None = None
+    layer: Layer | None = None
+    preprocessing: PreprocessingChoice | None = None
+
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> Self:
+        if sum(source is not None for source in (self.upload, self.pretrained, self.initial_seed)) != 1:
+            raise PydanticCustomError(
+                "weights_choice",
+                "Give exactly one of upload (your checkpoint), pretrained (a tag) and initial_seed (the architecture untrained).",
+            )
+        if self.architecture == "onnx" and self.upload is None:
+            raise PydanticCustomError(
+                "onnx_needs_upload",
+                "An onnx model is a file: upload it and name the upload; pretrained and initial_seed have no meaning here.",
+            )
+        if self.role == "vlm" and self.initial_seed is not None:
+            raise PydanticCustomError(
+                "vlm_needs_weights",
+                "A model of role vlm needs trained weights; give upload or pretrained instead of initial_seed.",
+            )
+        if self.architecture == "onnx" and self.arguments:
+            raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is complete in itself; leave arguments out.")
+        return self
+
+    @model_validator(mode="after")
+    def _two_towers(self) -> Self:
+        family = self.architecture.partition(":")[0]
+        if (self.role, family) != ("vlm", "onnx") and (self.text_upload is not None or self.tokenizer is not None):
+            raise PydanticCustomError("text_tower", "Only an onnx model of role vlm has a text_upload and a tokenizer; leave them out.")
+        if self.role == "backbone":
+            return self
+        if family not in VLM_FAMILIES:
+            raise PydanticCustomError(
+                "vlm_architecture", "A model of role vlm is open_clip:NAME, or onnx with one file for images and one for phrases."
+            )
+        if family == "onnx" and self.text_upload is None:
+            raise PydanticCustomError("text_tower", "An onnx model of role vlm is a pair of files; name the text tower's in text_upload.")
+        if self.layer is not None:
+            raise PydanticCustomError("vlm_layer", "A model of role vlm is read at its embeddings; leave layer out.")
+        return self
+
+
+MODEL_EXAMPLE: dict[str, Any] = {
+    "id": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "name": "resnet18, epoch 90",
+    "role": "backbone",
+    "architecture": "timm:resnet18",
+    "arguments": {"num_classes": 100},
+    "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "text_upload": None,
+    "tokenizer": None,
+    "pretrained": None,
+    "initial_seed": None,
+    "layer": None,
+    "preprocessing": None,
+    "lineage": None,
+    "state": "ready",
+    "error": None,
+    "digest": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
+    "info": {"num_features": 512, "input_size": [224, 224], "parameter_count": 11176512, "feature_map": True, "notes": []},
+    "created_at": "2026-01-12T09:30:00Z",
+    "checked_at": "2026-01-12T09:30:04Z",
+    "links": {
+        "self": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+        "upload": "/v1/uploads/upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+        "checkpoint": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w/checkpoint",
+    },
+}
+
+
+class PreprocessingView(StoredModel):
+    """How images become the input of a network."""
+
+    input_size: int | list[int] | None = Field(default=None, description="Pixels, square, or height and width")
+    mean: list[int | float] | None = None
+    std: list[int | float] | None = None
+    interpolation: str | None = None
+    crop_pct: int | float | None = None
+
+
+class ModelInfo(StoredModel):
+    """What a worker found when it loaded a model. A backbone has num_features; a model of role vlm has embedding_dimension."""
+
+    num_features: int | None = Field(default=None, description="d, of the representation")
+    input_size: list[int] | None = Field(default=None, description="Height and width in pixels")
+    parameter_count: int | None = Field(default=None, description="Without the classifier")
+    feature_map: bool | None = Field(default=None, description="Whether heat maps can be read off the network")
+    preprocessing: PreprocessingView | None = None
+    embedding_dimension: int | None = None
+    context_length: int | None = Field(default=None, description="Tokens of a phrase")
+    tokenizer: str | None = None
+    image_tower: ModelInfo | None = None
+    notes: list[str] = Field(default_factory=list[str], description="Assumptions about what the file does not state")
+
+
+class Lineage(BaseModel):
+    """The fine-tuning run that a model comes from."""
+
+    job: str
+    parent: str = Field(description="The model that it started from")
+    seed: int
+    epoch: int = Field(description="The epoch of these weights: the best of the run on validation images")
+    weight: float = Field(description="lambda, of the interpretation's loss")
+
+
+class ModelView(BaseModel):
+    """A model: pending until a worker has loaded it and run it once, then ready or failed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MODEL_EXAMPLE]})
+
+    id: str
+    name: str
+    role: Role
+    architecture: str
+    arguments: dict[str, JsonValue]
+    upload: str | None
+    text_upload: str | None
+    tokenizer: str | None
+    pretrained: str | None
+    initial_seed: int | None
+    layer: str | None
+    preprocessing: PreprocessingView | None
+    lineage: Lineage | None = Field(description="Null for a model that was not made by a fine-tuning job")
+    state: CheckState
+    error: FailureReason | None
+    digest: str | None
+    info: ModelInfo | None = Field(description="Null until a worker has loaded it")
+    created_at: datetime
+    checked_at: datetime | None
+    links: dict[str, str]

@@ -1,0 +1,329 @@
+"""The statistics of a study (METHOD §6), section by section.
+
+A section without data is empty; an undefined number is null beside the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_SETTING: dict[str, Any] = {
+    "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
+    "dataset_name": "digits",
+    "library": "cluster",
+    "concept_count": 200,
+    "library_dataset": None,
+    "library_dataset_name": None,
+}
+_RHO: dict[str, Any] = {
+    "n": 12,
+    "value": 0.72,
+    "low": 0.31,
+    "high": 0.93,
+    "noise_low": 0.66,
+    "noise_high": 0.77,
+    "p": 0.008,
+    "reason": None,
+}
+_UNDEFINED: dict[str, Any] = {**dict.fromkeys(_RHO), "n": 12, "reason": "Within one data set it is undefined."}
+_AGAINST: dict[str, Any] = {
+    "spearman": _RHO,
+    "kendall": _RHO,
+    "partial": {"denominator": _UNDEFINED, "random": _RHO},
+    "random_control": _RHO,
+    "leave_one_family_out": [{"family": "ResNet", "n": 7, "spearman": _RHO}],
+    "sentence": "IIS and accuracy rise together over 12 models: rho 0.72 [0.31, 0.93], p 0.008.",
+}
+ANALYSIS_EXAMPLE: dict[str, Any] = {
+    "rows": 24,
+    "models": 12,
+    "relation": [{**_SETTING, "n": 12, "left_out": [], "points": [], "accuracy": _AGAINST, "given_accuracy": None}],
+    "evolution": [],
+    "concept_counts": [],
+    "sparsity_grids": [],
+    "agreement": [],
+    "transfer": [],
+    "untrained": [],
+    "warnings": [],
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Interval(_Section):
+    """A measured number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CorrelationView(_Section):
+    """A rank correlation."""
+
+    n: int = Field(description="Pairs")
+    value: float | None
+    low: float | None = Field(default=None, description="Of a 95 % percentile interval over resamples of the pairs")
+    high: float | None = None
+    noise_low: float | None = Field(default=None, description="95 % of where it would lie if each value moved within its own interval")
+    noise_high: float | None = None
+    p: float | None = Field(default=None, description="How often a random order shows at least as strong a correlation")
+    reason: str | None = Field(default=None, description="Why one of these is null")
+
+
+class SettingView(_Section):
+    """What the models of a section have in common."""
+
+    dataset: str
+    dataset_name: str
+    library_dataset: str | None
+    library_dataset_name: str | None = None
+
+
+class LibrarySetting(SettingView):
+    """A setting with its library and M."""
+
+    library: str
+    concept_count: int
+
+
+class NamedModel(_Section):
+    """A model of the study."""
+
+    model: str
+    label: str
+
+
+class LeftOutModel(NamedModel):
+    """A model that correlations and means leave out."""
+
+    reason: str
+
+
+class RelationPoint(NamedModel):
+    """A model's place in the figure of IIS against accuracy."""
+
+    family: str | None
+    accuracy: Interval
+    given_accuracy: float | None
+    iis: Interval | None
+    iis_chance_corrected: float | None
+    iis_random: float | None
+    concept_gain: Interval | None
+    seeds: list[int]
+
+
+class PartialCorrelations(_Section):
+    """Rank correlations with a third quantity taken out."""
+
+    denominator: CorrelationView = Field(description="With the accuracy that ARR divides by taken out")
+    random: CorrelationView = Field(description="With the IIS of the random control taken out")
+
+
+class FamilyCorrelation(_Section):
+    """The correlation without the models of one family."""
+
+    family: str
+    n: int
+    spearman: CorrelationView
+
+
+class AccuracyRelation(_Section):
+    """IIS against one accuracy, over models."""
+
+    spearman: CorrelationView
+    kendall: CorrelationView
+    partial: PartialCorrelations
+    random_control: CorrelationView = Field(description="The same for random directions")
+    leave_one_family_out: list[FamilyCorrelation]
+    sentence: str
+
+
+class RelationView(LibrarySetting):
+    """IIS against accuracy over the models of one setting."""
+
+    n: int
+    left_out: list[LeftOutModel]
+    points: list[RelationPoint]
+    accuracy: AccuracyRelation
+    given_accuracy: AccuracyRelation | None = Field(description="Against the published accuracies, where every model has one")
+
+
+class EvolutionPoint(RelationPoint):
+    """A checkpoint."""
+
+    epoch: float
+    near_chance: bool
+    chance: float
+
+
+class EvolutionChange(_Section):
+    """IIS at the last checkpoint minus IIS at the first one that is better than chance."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    from_: float = Field(alias="from")
+    to: float
+    iis: Interval
+
+
+class EvolutionView(LibrarySetting):
+    """One training run over its checkpoints."""
+
+    epochs_given: bool
+    points: list[EvolutionPoint]
+    near_chance: list[float] = Field(description="Epochs at which the representation is no better than chance")
+    change: EvolutionChange | None
+    highest_iis_at: float | None
+    highest_accuracy_at: float | None
+    sentence: str
+
+
+class SameOrder(_Section):
+    """Whether two ways to score order the models alike."""
+
+    n: int
+    spearman: CorrelationView
+    kendall: CorrelationView
+
+
+class CountValue(_Section):
+    """A model's IIS at one M."""
+
+    concept_count: int
+    iis: Interval | None
+    iis_random: float | None
+    concept_gain: Interval | None
+
+
+class CountedModel(NamedModel):
+    """A model's IIS over M."""
+
+    values: list[CountValue]
+
+
+class CountOrder(SameOrder):
+    """How like the default M another one orders the models."""
+
+    concept_count: int
+
+
+class ConceptCountsView(SettingView):
+    """IIS over M."""
+
+    library: str
+    concept_counts: list[int]
+    default: int
+    models: list[CountedModel]
+    left_out: list[LeftOutModel]
+    order: list[CountOrder]
+
+
+class GridArea(NamedModel):
+    """A model's retention integrated over one grid."""
+
+    area: float | None
+
+
+class GridOrder(SameOrder):
+    """One grid of sparsities, and how like the default it orders the models."""
+
+    sparsities: list[float]
+    models: list[GridArea]
+    interpolated: list[float] = Field(description="Sparsities between measured nodes")
+    sentence: str | None
+
+
+class DefaultArea(NamedModel):
+    """A model's retention integrated over the default sparsities."""
+
+    default: float | None
+    iis: Interval | None
+
+
+class SparsityGridsView(LibrarySetting):
+    """Retention integrated over each grid of sparsities."""
+
+    default: list[float]
+    grids: list[GridOrder]
+    models: list[DefaultArea]
+    left_out: list[LeftOutModel]
+
+
+class LibraryPair(SameOrder):
+    """How alike two libraries order the models."""
+
+    a: str
+    b: str
+
+
+class AgreementView(SettingView):
+    """Rank correlations of IIS between libraries."""
+
+    concept_count: int
+    libraries: list[str]
+    left_out: list[LeftOutModel]
+    pairs: list[LibraryPair]
+
+
+class TransferredModel(NamedModel):
+    """A model's IIS with a library of the scored images, and with one cut from another data set."""
+
+    own: Interval
+    own_concept_gain: Interval | None
+    other: Interval
+    other_concept_gain: Interval | None
+    difference: Interval
+
+
+class TransferView(LibrarySetting, SameOrder):
+    """IIS with a library of the scored images minus IIS with one cut from another data set."""
+
+    models: list[TransferredModel]
+    left_out: list[LeftOutModel]
+    mean_difference: Interval | None
+    sentence: str
+
+
+class UntrainedModel(NamedModel):
+    """A trained network beside the same one untrained, the mean of its seeds."""
+
+    network: str | None
+    untrained_models: list[NamedModel]
+    accuracy: Interval
+    untrained_accuracy: Interval
+    trained: Interval | None
+    trained_concept_gain: Interval | None
+    untrained: Interval | None = None
+    untrained_concept_gain: Interval | None = None
+    difference: Interval | None
+    reason: str | None
+
+
+class UntrainedView(LibrarySetting):
+    """Trained minus untrained networks of the same architecture."""
+
+    models: list[UntrainedModel]
+    mean_difference: Interval | None
+    sentence: str
+
+
+class AnalysisView(_Section):
+    """The statistics of the jobs of a study that have succeeded so far."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ANALYSIS_EXAMPLE]})
+
+    rows: int = Field(description="Jobs that succeeded")
+    models: int
+    relation: list[RelationView] = Field(description="IIS against accuracy over models, by data set and library")
+    evolution: list[EvolutionView] = Field(description="IIS and accuracy over the checkpoints of one run")
+    concept_counts: list[ConceptCountsView] = Field(description="IIS over M")
+    sparsity_grids: list[SparsityGridsView] = Field(description="Retention integrated over each grid of sparsities")
+    agreement: list[AgreementView] = Field(description="Rank correlations of IIS between libraries")
+    transfer: list[TransferView] = Field(description="Own library minus one cut from another data set")
+    untrained: list[UntrainedView] = Field(description="Trained minus untrained, of the same architecture")
+    warnings: list[str]
