@@ -17,10 +17,13 @@ from rich.table import Table
 from demo.explanation import explain_two
 from iis_client.cli.local_stack import LocalStack
 from iis_client.cli.output.concepts import REASON_WORDS
+from iis_client.cli.output.numbers import format_score
 from iis_client.client import IISClient
 from iis_client.errors import IISError
-from iis_client.types.concepts import PhraseDetails
-from iis_client.types.scores import Job, Library, LibraryKind, Report, shown
+from iis_schemas.concept_libraries import PhraseDetails
+from iis_schemas.job_views import ScoreJobView
+from iis_schemas.names import LibraryKind
+from iis_schemas.reports import Report
 
 if TYPE_CHECKING:
     from demo.checkpoints import Checkpoint
@@ -116,12 +119,12 @@ def score_all(client: IISClient, output: Path, checkpoints: list[Checkpoint], te
     console.print(f"Uploaded the images, {len(models)} checkpoints, the vision-language model and its phrases; a worker checks them.")
     ready = client.wait_until_ready(dataset)
     loaded = [client.wait_until_ready(model) for model in models]
-    text_options: dict[str, Any] = {"vlm": client.wait_until_ready(vlm)["id"], "vocabulary": vocabulary["id"]}
-    submitted: list[tuple[Checkpoint, LibraryKind, Job]] = []
+    text_options: dict[str, Any] = {"vlm": client.wait_until_ready(vlm), "vocabulary": vocabulary}
+    submitted: list[tuple[Checkpoint, LibraryKind, ScoreJobView]] = []
     for library in LIBRARIES:  # the outer loop, so that concurrent jobs do not measure the same random control twice
         for checkpoint, model in zip(checkpoints, loaded, strict=True):
-            choice: Library = {"kind": library, "concept_count": CONCEPT_COUNT}
-            job = client.score(model["id"], ready["id"], choice, **text_options if library == "text" else {})
+            choice = {"kind": library, "concept_count": CONCEPT_COUNT}
+            job = client.score(model, ready, choice, **text_options if library == "text" else {})
             submitted.append((checkpoint, library, job))
     console.print(f"Submitted {len(submitted)} jobs: {', '.join(LIBRARIES)}, each with a random control.")
     scored = [_collect(client, output, *one) for one in submitted]
@@ -135,11 +138,11 @@ def score_table(scored: list[Scored]) -> Table:
         report = one.report
         table.add_row(
             one.checkpoint.name,
-            f"{report['accuracy_representation']:.3f}",
+            f"{report.accuracy_representation:.3f}",
             one.library,
             _with_half_width(report),
-            f"{shown(report['iis_random_mean'])} ± {shown(report['iis_random_sd'])}",
-            shown(report["concept_gain"], "+.3f"),
+            f"{format_score(report.iis_random_mean)} ± {format_score(report.iis_random_sd)}",
+            format_score(report.concept_gain, "+.3f"),
             end_section=one.library == LIBRARIES[-1],
         )
     return table
@@ -147,20 +150,20 @@ def score_table(scored: list[Scored]) -> Table:
 
 def text_library_summary(client: IISClient, scored: Scored) -> str:
     """Concepts and excluded phrases of a text library, in a few lines."""
-    library = client.result(scored.job)["library"]
-    kept = sorted(client.concepts(library), key=lambda concept: -cast("PhraseDetails", concept["details"])["similarity"])
+    library = cast("str", client.result(scored.job).library)
+    kept = sorted(client.concepts(library), key=lambda concept: -cast("PhraseDetails", concept.details).similarity)
     excluded = defaultdict[str, list[str]](list)
     for phrase in client.dropped_concepts(library):
-        excluded[phrase["reason"]].append(phrase["text"])
-    best = ", ".join(str(concept["label"]) for concept in kept[:PHRASES_LISTED])
+        excluded[phrase.reason].append(phrase.text)
+    best = ", ".join(str(concept.label) for concept in kept[:PHRASES_LISTED])
     lines = [f"The text library of {scored.checkpoint.name} has {len(kept)} concepts; highest similarity: {best}."]
     lines += [f"  Excluded, {REASON_WORDS[reason]}: {', '.join(phrases)}." for reason, phrases in excluded.items()]
     return "\n".join(lines)
 
 
 def _with_half_width(report: Report) -> str:
-    low, high = report["iis_low"], report["iis_high"]
-    return shown(report["iis"]) + ("" if low is None or high is None else f" ± {(high - low) / 2:.3f}")
+    low, high = report.iis_low, report.iis_high
+    return format_score(report.iis) + ("" if low is None or high is None else f" ± {(high - low) / 2:.3f}")
 
 
 def _exit(number: int, _: FrameType | None) -> None:
@@ -168,14 +171,14 @@ def _exit(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _collect(client: IISClient, output: Path, checkpoint: Checkpoint, library: LibraryKind, job: Job) -> Scored:
-    client.wait(job["id"])
+def _collect(client: IISClient, output: Path, checkpoint: Checkpoint, library: LibraryKind, job: ScoreJobView) -> Scored:
+    client.wait(job.id)
     plot = output / "figures" / f"{checkpoint.path.stem}-{library}-arr.png"
     plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_bytes(client.plot(job["id"], "arr", "png"))
-    report = client.result(job["id"])["report"]
-    console.print(f"  {checkpoint.name}, {library}: IIS {shown(report['iis'])}")
-    return Scored(checkpoint, library, report, plot, job["id"])
+    plot.write_bytes(client.plot(job.id, "arr", "png"))
+    report = client.result(job.id).report
+    console.print(f"  {checkpoint.name}, {library}: IIS {format_score(report.iis)}")
+    return Scored(checkpoint, library, report, plot, job.id)
 
 
 if __name__ == "__main__":

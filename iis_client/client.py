@@ -16,9 +16,21 @@ from iis_client.resources.webhooks import Webhooks
 
 
 class IISClient(
-    ModelsAndDatasets, ConceptSets, Jobs, ConceptLibraries, Explanations, Predictors, Batches, Finetuning, Studies, ApiKeys, Webhooks
+    ModelsAndDatasets,
+    ConceptSets,
+    Jobs,
+    ConceptLibraries,
+    Explanations,
+    Predictors,
+    Batches,
+    Finetuning,
+    Studies,
+    ApiKeys,
+    Webhooks,
 ):
-    """A connection to one service under one API key.
+    """A connection to one service with one API key.
+
+    Calls return models of iis_schemas. Arguments that name a resource accept its id or its model.
 
     Parameters
     ----------
@@ -32,10 +44,10 @@ class IISClient(
 
     Examples
     --------
-    >>> with IISClient() as client:  # doctest: +SKIP
-    ...     model = client.create_model("timm:resnet18", checkpoint="resnet18.safetensors")
-    ...     data = client.create_dataset("cifar10/")
-    ...     job = client.score(model["id"], data["id"], {"kind": "cluster", "concept_count": 200})
-    ...     print(client.wait(job["id"]), client.result(job["id"])["report"]["iis"])
-    ...     print(client.explain(job["id"], "cat.png")["supporting"])
+    >>> with IISClient() as iis:  # doctest: +SKIP
+    ...     model = iis.wait_until_ready(iis.create_model("timm:resnet18", checkpoint="resnet18.safetensors"))
+    ...     data = iis.wait_until_ready(iis.create_dataset("cifar10/"))
+    ...     job = iis.wait(iis.score(model, data, {"kind": "cluster", "concept_count": 200}))
+    ...     print(iis.result(job).report.iis)
+    ...     print(iis.explain(job, "cat.png").supporting)
     """

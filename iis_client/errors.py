@@ -13,6 +13,7 @@ IISError                      base class; its text is one sentence that can be s
 │   ├── InvalidInputError     422  the request is not valid
 │   ├── TooManyRequestsError  429  rate limit still exceeded after every retry, or a quota is used up (code quota_exceeded)
 │   └── UnavailableError      503  database, storage or service unavailable after every retry
+├── UnexpectedAnswerError     an answer does not match this version of the client
 ├── CheckFailedError          a worker rejected a model, data set or concept set: resource, code, param
 ├── JobFailedError            a job ended without a result: job, code
 │   └── JobCanceledError      the job was canceled
@@ -22,10 +23,14 @@ IISError                      base class; its text is one sentence that can be s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import httpx
+
+    from iis_schemas.job_views import JobView
+
+Job = TypeVar("Job", bound="JobView")
 
 
 class IISError(Exception):
@@ -116,6 +121,10 @@ class UnavailableError(ServiceError):
     """503: database, storage or service unavailable."""
 
 
+class UnexpectedAnswerError(IISError):
+    """An answer of the service does not match this version of the client."""
+
+
 class CheckFailedError(IISError):
     """A worker rejected a model, a data set or a version of a concept set."""
 
@@ -172,3 +181,18 @@ def service_error(response: httpx.Response) -> ServiceError:
     errors = tuple(FieldError(str(field["param"]), str(field["message"]), str(field["code"])) for field in body.get("errors") or [])
     code, request_id = str(body.get("code", "")), str(body.get("request_id", ""))
     return error_class(response.status_code, code, str(body["detail"]), request_id, errors, retry_after_seconds)
+
+
+def require_success(job: Job) -> Job:
+    """Return a job that succeeded; raise for one that failed or was canceled.
+
+    Raises
+    ------
+    JobFailedError, JobCanceledError
+    """
+    if job.state == "canceled":
+        raise JobCanceledError(job.id, "canceled", f"Job {job.id} was canceled.")
+    if job.state == "failed":
+        message = job.error.message if job.error is not None else "no reason was recorded."
+        raise JobFailedError(job.id, job.error.code if job.error is not None else "unknown", f"Job {job.id} failed: {message}")
+    return job

@@ -1,4 +1,4 @@
-"""The `iis` command: parse arguments, call IISClient, print tables."""
+"""The `iis` command: parse arguments, call the client, print tables."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_path, require_single_node
 from iis_client.cli.output.profiles import class_table, class_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
 
 
@@ -31,17 +31,14 @@ def classes(
         if name is None:
             raise ConfigurationError("--out saves the figure of one class; give its name after the job.")
         require_figure_path(out, "--out")
-    with IISClient() as client:
+    with connect() as client:
         if name is None:
-            found = client.classes(job, kept=kept, sparsity=sparsity)
-            shown = [class_table(found)]
+            answer = client.classes(job, kept=kept, sparsity=sparsity)
+            view = [class_table(answer)]
         else:
-            found = client.class_profile(job, name, top=top, kept=kept, sparsity=sparsity)
-            shown = [*class_view(found)]
-        if as_json:
-            terminal.json(found)
-        else:
-            terminal.show(*shown)
+            answer = client.class_profile(job, name, top=top, kept=kept, sparsity=sparsity)
+            view = [*class_view(answer)]
+        terminal.answer(answer, view, as_json=as_json)
         if out is not None and name is not None:
             out.write_bytes(client.class_figure(job, name, figure_format(out), top=top, kept=kept, sparsity=sparsity))
             terminal.saved(out)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, figure_format, require_figure_path
 from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
-from iis_client.errors import ConfigurationError
-from iis_client.transport.polling import require_success
-from iis_client.types.concepts import Concept
+from iis_client.errors import ConfigurationError, require_success
+
+if TYPE_CHECKING:
+    from iis_client.client import IISClient
+    from iis_schemas.concept_libraries import ConceptView
 
 
 def concepts(
@@ -30,7 +32,7 @@ def concepts(
         require_figure_path(out, "--out")
         if source.startswith("lib_"):
             raise ConfigurationError(f"--out draws how a job uses its concepts; give a job (job_…) instead of {source}.")
-    with IISClient() as client:
+    with connect() as client:
         if out is not None:
             out.write_bytes(client.concept_gallery(source, figure_format(out)))
             terminal.saved(out)
@@ -45,23 +47,28 @@ def concepts(
         return
     terminal.show(concept_table(found))
     if excluded:
-        reasons = format_counts(Counter(each["reason"] for each in excluded))
+        reasons = format_counts(Counter(each.reason for each in excluded))
         terminal.show(f"{len(excluded)} phrases were excluded: {reasons}. List them with: iis concepts {source} --dropped")
-    if not any(concept["label"] for concept in found):
+    if not any(concept.label for concept in found):
         terminal.show(why_unnamed(found))
 
 
-def why_unnamed(concepts: Sequence[Concept]) -> str:
+def why_unnamed(concepts: Sequence[ConceptView]) -> str:
     """Explain why no concept has a name, and what to do if that can change."""
-    if any("names" in (concept["details"] or {}) for concept in concepts):
+    from iis_schemas.concept_libraries import NameDetails
+
+    if any(isinstance(concept.details, NameDetails) for concept in concepts):
         return "No concept has a name: no phrase of the vocabulary is clearly closest. Try another --vocabulary."
-    if all(concept["origin"] == "random" for concept in concepts):
+    if all(concept.origin == "random" for concept in concepts):
         return "No concept has a name: random directions are not named."
-    if not any(exemplar.get("image") for concept in concepts for exemplar in concept["exemplars"]):
+    if not any(exemplar.image for concept in concepts for exemplar in concept.exemplars):
         return "No concept has a name: a data set of features has no images to compare with phrases."
     return "No concept has a name; score with --vlm and --vocabulary to name concepts."
 
 
 def _library_of(client: IISClient, job: str) -> str:
     require_success(client.job(job))
-    return client.result(job)["library"]
+    library = client.result(job).library
+    if library is None:
+        raise ConfigurationError(f"Job {job} has no concept library.")
+    return library

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
 import typer
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_path, require_single_node
 from iis_client.cli.output.explanations import explanation_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
-from iis_client.transport.connection import given
-from iis_client.types.explanations import Explanation
+
+if TYPE_CHECKING:
+    from iis_schemas.explanations import ExplanationView
 
 
 def explain(
@@ -34,25 +35,22 @@ def explain(
     require_single_node(kept, sparsity)
     if out is not None:
         require_figure_path(out, "--out")
-    with IISClient() as client:
-        found = client.explain(job, image, top=top, kept=kept, sparsity=sparsity, contrast=contrast)
-        if as_json:
-            terminal.json(found)
-        else:
-            terminal.show(*explanation_view(found))
+    with connect() as client:
+        explanation = client.explain(job, image, top=top, kept=kept, sparsity=sparsity, contrast=contrast)
+        terminal.answer(explanation, explanation_view(explanation), as_json=as_json)
         if out is not None:
-            image_id = found["image"]["id"]
+            image_id = explanation.image.id
             figure = client.explanation_sheet(job, image_id, figure_format(out), top=top, kept=kept, sparsity=sparsity, contrast=contrast)
             out.write_bytes(figure)
             terminal.saved(out)
         if open_in_browser:
-            _open(terminal, out.absolute().as_uri() if out is not None else page_of(client.base_url, found, contrast))
+            _open(terminal, out.absolute().as_uri() if out is not None else page_of(client.base_url, explanation, contrast))
 
 
-def page_of(base_url: str, explanation: Explanation, contrast: str | None) -> str:
+def page_of(base_url: str, explanation: ExplanationView, contrast: str | None) -> str:
     """URL of an explanation on the service's web page."""
-    query = urlencode(given({"kept": explanation["kept"], "contrast": contrast}))
-    return f"{base_url}/jobs/{explanation['job']}/images/{explanation['image']['id']}?{query}"
+    query = urlencode({"kept": explanation.kept} | ({} if contrast is None else {"contrast": contrast}))
+    return f"{base_url}/jobs/{explanation.job}/images/{explanation.image.id}?{query}"
 
 
 def _open(terminal: Terminal, address: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
-from iis_client.cli.jobs import follow, show_result
+from iis_client.cli.connection import connect
+from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.options import JsonOption, require_parent_folder
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
 
 CheckpointOption = Annotated[Path, typer.Option(help="File to save the checkpoint to.", dir_okay=False)]
@@ -74,38 +74,38 @@ def finetune(
     terminal = Terminal(quiet=as_json)
     if to is not None:
         require_parent_folder(to, "--to")
-    with IISClient() as client:
+    with connect() as client:
         job = client.finetune(
             model,
             dataset,
-            {"kind": cast("Any", library.value), "concept_count": concepts},
+            {"kind": library.value, "concept_count": concepts},
             weight=weight,
             seeds=_read_seeds(seeds),
             sparsity=sparsity,
             epochs=epochs,
-            optimizer=cast("Any", optimizer.value),
+            optimizer=optimizer.value,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             batch_size=batch_size,
             accumulation_steps=accumulation_steps,
             warmup_epochs=warmup_epochs,
-            trains=cast("Any", trains.value),
+            trains=trains.value,
             rebuild_every=rebuild_every,
             patience=patience,
         )
         if not watch and to is None:
-            terminal.show_job(job, as_json)
+            terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
-        show_result(client, follow(client, terminal, job["id"]), terminal, None, as_json)
+        show_result(client, follow(client, terminal, job.id), terminal, None, as_json)
         if to is not None:
-            client.save_checkpoint(client.finetune_result(job["id"])["model"], to)
+            client.save_checkpoint(client.finetune_result(job.id).model, to)
             terminal.saved(to)
 
 
 def checkpoint(model: Annotated[str, typer.Argument(help="A model (mdl_…).")], to: CheckpointOption) -> None:
     """Download the checkpoint of a model, uploaded or fine-tuned."""
     require_parent_folder(to, "--to")
-    with IISClient() as client:
+    with connect() as client:
         client.save_checkpoint(model, to)
     Terminal().saved(to)
 

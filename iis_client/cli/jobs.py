@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, PlotOption, figure_format, require_figure_path
+from iis_client.cli.output.batches import batch_lines
+from iis_client.cli.output.finetuning import finetune_view
+from iis_client.cli.output.jobs import job_table
+from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
-from iis_client.errors import ConfigurationError
-from iis_client.transport.polling import require_success
-from iis_client.types.scores import Job
+from iis_client.errors import ConfigurationError, require_success
+
+if TYPE_CHECKING:
+    from iis_client.client import IISClient
+    from iis_schemas.job_views import AnyJobView, JobView
 
 JobArgument = Annotated[str, typer.Argument(help="A job (job_…).")]
 
@@ -24,9 +30,9 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List your jobs, newest first."""
-    with IISClient() as client:
-        found = list(islice(client.jobs(state=state), limit))
-    Terminal().show_jobs(found, as_json)
+    with connect() as client:
+        listed = list(islice(client.jobs(state=state), limit))
+    Terminal().answer(listed, [job_table(listed)], as_json=as_json)
 
 
 def result(
@@ -39,20 +45,26 @@ def result(
     terminal = Terminal(quiet=as_json)
     if plot is not None:
         require_figure_path(plot, "--plot")
-    with IISClient() as client:
-        found = client.job(job)
+    with connect() as client:
+        finished = client.job(job)
         if watch:
-            found = follow(client, terminal, job)
-        show_result(client, found, terminal, plot, as_json)
+            finished = follow(client, terminal, job)
+        show_result(client, finished, terminal, plot, as_json)
 
 
 def cancel(job: JobArgument) -> None:
     """Cancel a job."""
-    with IISClient() as client:
-        Terminal().show_state(client.cancel(job))
+    with connect() as client:
+        canceled = client.cancel(job)
+    Terminal().show(f"Job {canceled.id} is {canceled.state}.")
 
 
-def follow(client: IISClient, terminal: Terminal, job: str) -> Job:
+def submitted_line(job: JobView) -> str:
+    """One line on a submitted job."""
+    return f"Job {job.id} is {job.state}. Show its result with: iis result {job.id} --watch"
+
+
+def follow(client: IISClient, terminal: Terminal, job: str) -> AnyJobView:
     """Show progress until a job has finished. After Ctrl-C the job continues; print how to resume watching."""
     try:
         terminal.watch(job, client.events(job))
@@ -62,7 +74,7 @@ def follow(client: IISClient, terminal: Terminal, job: str) -> Job:
         raise typer.Exit(130) from None
 
 
-def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | None, as_json: bool) -> None:
+def show_result(client: IISClient, job: AnyJobView, terminal: Terminal, plot: Path | None, as_json: bool) -> None:
     """Show the result of a finished job; save its figure to `plot` if given.
 
     Raises
@@ -73,21 +85,20 @@ def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | No
         When `plot` is given and jobs of this kind have no figure.
     """
     require_success(job)
-    if job["kind"] == "explain":
+    if job.kind == "explain":
         if plot is not None:
-            raise ConfigurationError(f"Job {job['id']} explains images and has no curve to plot; leave out --plot.")
-        terminal.show_batch(client.batch_result(job["id"]), as_json)
+            raise ConfigurationError(f"Job {job.id} explains images and has no curve to plot; leave out --plot.")
+        batch = client.batch_result(job)
+        terminal.answer(batch, batch_lines(batch), as_json=as_json)
         return
-    if job["kind"] == "finetune":
+    if job.kind == "finetune":
         if plot is not None:
-            raise ConfigurationError(
-                f"Job {job['id']} fine-tunes and has no curve to plot; leave out --plot, or score the fine-tuned model."
-            )
-        terminal.show_finetune(client.finetune_result(job["id"]), as_json)
+            raise ConfigurationError(f"Job {job.id} fine-tunes and has no curve to plot; leave out --plot, or score the fine-tuned model.")
+        tuned = client.finetune_result(job)
+        terminal.answer(tuned, finetune_view(tuned), as_json=as_json)
         return
-    terminal.show_result(job, client.result(job["id"]), as_json)
-    if not as_json and job["protocol"] == "exact":  # protocol reference stores no heads to explain with
-        terminal.show(f"Explain the prediction for a test image with: iis explain {job['id']} 0")
+    scored = client.result(job)
+    terminal.answer(scored, report_view(job, scored), as_json=as_json)
     if plot is not None:
-        plot.write_bytes(client.plot(job["id"], "arr", figure_format(plot)))
+        plot.write_bytes(client.plot(job, "arr", figure_format(plot)))
         terminal.saved(plot)

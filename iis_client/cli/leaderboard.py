@@ -1,4 +1,4 @@
-"""The command `iis leaderboard`. Its table is in iis_client.cli.output.studies."""
+"""The command `iis leaderboard`. Its table is in iis_client.cli.output.leaderboards."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption
-from iis_client.cli.output.studies import leaderboard_table
+from iis_client.cli.output.leaderboards import leaderboard_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.score import ProtocolChoice
-from iis_client.client import IISClient
 
 
 def leaderboard(
@@ -22,16 +22,12 @@ def leaderboard(
     as_json: JsonOption = False,
 ) -> None:
     """Rank your models by IIS among scores with the same settings; ties are marked."""
-    terminal = Terminal()
-    with IISClient() as client:
-        found = client.leaderboard(
+    with connect() as client:
+        ranking = client.leaderboard(
             board=board,
             dataset=dataset,
             library=library,
             concept_count=concepts,
             protocol=protocol.value if protocol is not None else None,
         )
-    if as_json:
-        terminal.json(found)
-        return
-    terminal.show(*leaderboard_table(found))
+    Terminal().answer(ranking, leaderboard_table(ranking), as_json=as_json)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any
 
 from iis_client.errors import ConfigurationError
-from iis_client.types.scores import Library, LibraryKind
+from iis_schemas.names import LIBRARY_KINDS, LibraryKind
 
 KIND: LibraryKind = "cluster"
 CONCEPT_COUNT = 200
-PART_KINDS: tuple[LibraryKind, ...] = tuple(kind for kind in get_args(LibraryKind) if kind != "combined")
+PART_KINDS = tuple(kind for kind in LIBRARY_KINDS if kind != "combined")
+
+Library = dict[str, Any]  # the fields of iis_schemas.libraries.LibraryChoice that were given
 
 
 def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | None, native: bool) -> Library:
@@ -66,5 +68,5 @@ def _part(value: str, settings: Library) -> Library:
     return {"kind": kind, "concept_count": int(count), **_of(kind, settings)}
 
 
-def _of(kind: LibraryKind, settings: Library) -> Library:
+def _of(kind: str, settings: Library) -> Library:
     return settings if kind == "text" else {}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from iis_client.cli.jobs import follow, show_result
+from iis_client.cli.connection import connect
+from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, has_text, text_settings
 from iis_client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_path
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
-from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
-from iis_client.types.scores import Model
+
+if TYPE_CHECKING:
+    from iis_schemas.models import ModelView
 
 
 class LibraryName(StrEnum):
@@ -101,10 +103,10 @@ def score(
         raise ConfigurationError("--features has no images to compare with phrases; leave out --vlm and --vocabulary, or give --data.")
     if plot is not None:
         require_figure_path(plot, "--plot")
-    with IISClient() as client:
+    with connect() as client:
         if text_options is not None:
             require_vocabulary(client, text_options.vocabulary)
-        model: Model | None = None
+        model: ModelView | None = None
         if features is not None:
             with terminal.upload_bar(features) as progress:
                 dataset = client.create_dataset(features, kind="features", progress=progress)
@@ -131,21 +133,21 @@ def score(
         if text_options is not None and vlm_model is not None:
             with terminal.spinner("A worker loads the vision-language model"):
                 vlm_model = client.wait_until_ready(vlm_model)
-            vocabulary_id = ensure_vocabulary(client, terminal, text_options.vocabulary, dataset["id"])
+            vocabulary_id = ensure_vocabulary(client, terminal, text_options.vocabulary, dataset.id)
         job = client.score(
-            model["id"] if model is not None else None,
-            dataset["id"],
+            model,
+            dataset,
             library_choice,
-            vlm=vlm_model["id"] if vlm_model is not None else None,
+            vlm=vlm_model,
             vocabulary=vocabulary_id,
-            elements={"kind": cast("Any", elements.value), "images_per_class": 10, "seed": seed},
-            protocol=cast("Any", protocol.value),
+            elements={"kind": elements.value, "seed": seed},
+            protocol=protocol.value,
             seed=seed,
         )
         if not watch and plot is None:
-            terminal.show_job(job, as_json)
+            terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
-        show_result(client, follow(client, terminal, job["id"]), terminal, plot, as_json)
+        show_result(client, follow(client, terminal, job.id), terminal, plot, as_json)
 
 
 def _require_one_source(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import RenderableType
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values
 from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_reference, parse_vlm, register_vlm, wait_for_phrases
-from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
-from iis_client.resources.concept_sets import PhraseFormat
-from iis_client.types.concepts import ConceptSet, ConceptSetVersion, DroppedPhrase
+
+if TYPE_CHECKING:
+    from iis_client.resources.concept_sets import PhraseFormat
+    from iis_schemas.concept_sets import ConceptSetCreated, ConceptSetVersionView, ConceptSetView, DroppedPhraseView
 
 app = typer.Typer(name="vocabulary", help="List, show, add, download and delete vocabularies (concept sets).", no_args_is_help=True)
 
@@ -34,24 +38,21 @@ class FormatChoice(StrEnum):
 @app.command("list")
 def list_all(as_json: JsonOption = False) -> None:
     """List the shipped vocabularies, then yours, newest first."""
-    with IISClient() as client:
-        found = [*client.shipped_concept_sets(), *client.concept_sets()]
-    terminal = Terminal()
-    if as_json:
-        terminal.json(found)
-    else:
-        terminal.show(concept_set_table(found))
+    with connect() as client:
+        concept_sets = [*client.shipped_concept_sets(), *client.concept_sets()]
+    Terminal().answer(concept_sets, [concept_set_table(concept_sets)], as_json=as_json)
 
 
 @app.command()
 def show(vocabulary: ReferenceArgument, as_json: JsonOption = False) -> None:
     """Show a vocabulary, its excluded phrases and the reasons."""
     name, number = parse_reference(vocabulary)
-    with IISClient() as client:
-        found = client.concept_set(name)
-        version = client.concept_set_version(name, number or found["latest_version"])
-        dropped = list(client.dropped_phrases(name, version["number"])) if version["dropped_count"] else []
-    _show(Terminal(), found, {**version, "dropped": dropped}, as_json)
+    with connect() as client:
+        concept_set = client.concept_set(name)
+        version = client.concept_set_version(name, number or concept_set.latest_version)
+        dropped = list(client.dropped_phrases(name, version.number)) if version.dropped_count else []
+    shown = _with_version(concept_set, version, dropped)
+    Terminal().answer(shown, _vocabulary_view(shown), as_json=as_json)
 
 
 @app.command()
@@ -60,13 +61,9 @@ def versions(
 ) -> None:
     """List the versions of a vocabulary, newest first."""
     name = _require_no_version(vocabulary, "A version has no versions")
-    with IISClient() as client:
-        found = list(client.concept_set_versions(name))
-    terminal = Terminal()
-    if as_json:
-        terminal.json(found)
-    else:
-        terminal.show(version_table(found))
+    with connect() as client:
+        listed = list(client.concept_set_versions(name))
+    Terminal().answer(listed, [version_table(listed)], as_json=as_json)
 
 
 @app.command()
@@ -99,19 +96,20 @@ def add(
     if vlm is None and (arguments or overrides):
         raise ConfigurationError("--vlm-arg and --vlm-preprocess require --vlm; give it too.")
     source = parse_vlm(vlm, arguments, overrides) if vlm is not None else None
-    with IISClient() as client:
+    with connect() as client:
         vlm_id = None
         if source is not None:
             model = register_vlm(client, terminal, source)
             with terminal.spinner("A worker loads the vision-language model"):
-                vlm_id = client.wait_until_ready(model)["id"]
+                vlm_id = client.wait_until_ready(model).id
         if to is not None:
             made = client.add_concept_set_version(to, file, from_classes=from_classes, vlm=vlm_id, dataset=dataset)
         else:
             made = client.create_concept_set(file, from_classes=from_classes, name=name, vlm=vlm_id, dataset=dataset)
-        version = wait_for_phrases(client, terminal, made["version"])
-        dropped = list(client.dropped_phrases(made["id"], version["number"]))
-    _show(terminal, made, {**version, "dropped": dropped}, as_json)
+        version = wait_for_phrases(client, terminal, made.version)
+        dropped = list(client.dropped_phrases(made, version.number))
+    shown = _with_version(made, version, dropped)
+    terminal.answer(shown, _vocabulary_view(shown), as_json=as_json)
 
 
 @app.command()
@@ -128,7 +126,7 @@ def download(
     """Download the phrases of a vocabulary in a format that `add` accepts."""
     name, number = parse_reference(vocabulary)
     chosen = phrase_format.value if phrase_format is not None else _format_of(output)
-    with IISClient() as client:
+    with connect() as client:
         content = client.download_concept_set(name, chosen, number)
     if output is None:
         typer.echo(content, nl=False)
@@ -141,7 +139,7 @@ def download(
 def delete(vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A concept set of yours (cst_…).")]) -> None:
     """Delete a vocabulary of yours with all its versions; existing scores are kept."""
     name = _require_no_version(vocabulary, "A single version cannot be deleted")
-    with IISClient() as client:
+    with connect() as client:
         client.delete_concept_set(name)
     Terminal().note(f"Deleted {name}.")
 
@@ -153,20 +151,26 @@ def _require_no_version(reference: str, reason: str) -> str:
     return name
 
 
-def _show(terminal: Terminal, found: ConceptSet, version: ConceptSetVersion, as_json: bool) -> None:
-    if as_json:
-        terminal.json({**found, "version": version})
-        return
-    dropped: list[DroppedPhrase] = version["dropped"]
-    terminal.show(f"{found['id']}, version {version['number']} of {found['versions']}, {version['state']}: {found['name']}")
-    if found["description"]:
-        terminal.show(found["description"])
-    if version["error"]:
-        terminal.show(version["error"]["message"])
-    reasons = format_counts(Counter(each["reason"] for each in dropped))
-    terminal.show(f"{version['phrase_count']} phrases" + (f"; {len(dropped)} excluded: {reasons}." if dropped else "."))
-    if dropped:
-        terminal.show(dropped_phrase_table(dropped))
+def _with_version(concept_set: ConceptSetView, version: ConceptSetVersionView, dropped: Sequence[DroppedPhraseView]) -> ConceptSetCreated:
+    """A concept set with one version and all its excluded phrases."""
+    from iis_client.transport.messages import answer_json, parse_answer
+    from iis_schemas.concept_sets import ConceptSetCreated
+
+    fields = {**answer_json(concept_set), "version": {**answer_json(version), "dropped": answer_json(dropped)}}
+    return parse_answer(ConceptSetCreated, fields)
+
+
+def _vocabulary_view(concept_set: ConceptSetCreated) -> Iterator[RenderableType]:
+    version = concept_set.version
+    yield f"{concept_set.id}, version {version.number} of {concept_set.versions}, {version.state}: {concept_set.name}"
+    if concept_set.description:
+        yield concept_set.description
+    if version.error:
+        yield version.error.message
+    reasons = format_counts(Counter(phrase.reason for phrase in version.dropped))
+    yield f"{version.phrase_count} phrases" + (f"; {len(version.dropped)} excluded: {reasons}." if version.dropped else ".")
+    if version.dropped:
+        yield dropped_phrase_table(version.dropped)
 
 
 def _format_of(output: Path | None) -> PhraseFormat:

@@ -6,14 +6,16 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iis_client.cli.output.concepts import format_counts
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError, LocalFileError
-from iis_client.types.concepts import ConceptSetVersion
-from iis_client.types.scores import Model
+
+if TYPE_CHECKING:
+    from iis_client.client import IISClient
+    from iis_schemas.concept_sets import ConceptSetVersionView
+    from iis_schemas.models import ModelView
 
 FROM_CLASSES = "from-classes"
 PHRASE_SUFFIXES = (".txt", ".json", ".csv")
@@ -114,14 +116,14 @@ def parse_vlm(value: str, arguments: dict[str, Any], preprocessing: dict[str, An
     return VlmSource(architecture=architecture, pretrained=weights, **settings)
 
 
-def register_vlm(client: IISClient, terminal: Terminal, source: VlmSource) -> Model:
+def register_vlm(client: IISClient, terminal: Terminal, source: VlmSource) -> ModelView:
     """Upload and register the model of --vlm, unless it is registered already. The model can still be pending."""
     if source.model is not None:
         return client.model(source.model)
     uploads: list[str | None] = []
     for file in (source.checkpoint, source.text_checkpoint):
         with terminal.upload_bar(file) as progress:
-            uploads.append(client.upload(file, progress)["id"] if file is not None else None)
+            uploads.append(client.upload(file, progress).id if file is not None else None)
     return client.create_model(
         source.architecture,
         role="vlm",
@@ -180,7 +182,7 @@ def require_vocabulary(client: IISClient, source: VocabularySource) -> None:
     if source.concept_set is None:
         return
     if not source.concept_set.startswith("cst_"):
-        names = [each["id"] for each in client.shipped_concept_sets()]
+        names = [each.id for each in client.shipped_concept_sets()]
         if source.concept_set not in names:
             raise ConfigurationError(f"There is no shipped vocabulary {source.concept_set!r} ({', '.join(names)}); {_VOCABULARY_FORMS}.")
     client.concept_set_version(source.concept_set, source.number)
@@ -194,19 +196,19 @@ def ensure_vocabulary(client: IISClient, terminal: Terminal, source: VocabularyS
     if source.concept_set is not None:
         version = client.concept_set_version(source.concept_set, source.number)
         wait_for_phrases(client, terminal, version)
-        return f"{source.concept_set}@{version['number']}" if source.concept_set.startswith("cst_") else source.concept_set
+        return f"{source.concept_set}@{version.number}" if source.concept_set.startswith("cst_") else source.concept_set
     from_classes = dataset if source.file is None else None
     made = client.create_concept_set(source.file, from_classes=from_classes)
-    version = wait_for_phrases(client, terminal, made["version"])
-    dropped = Counter(each["reason"] for each in client.dropped_phrases(made["id"], version["number"]))
+    version = wait_for_phrases(client, terminal, made.version)
+    dropped = Counter(each.reason for each in client.dropped_phrases(made.id, version.number))
     excluded = f", {dropped.total()} excluded ({format_counts(dropped)})" if dropped else ""
-    terminal.note(f"Concept set {made['id']} has {version['phrase_count']} phrases{excluded}.")
-    return f"{made['id']}@{version['number']}"
+    terminal.note(f"Concept set {made.id} has {version.phrase_count} phrases{excluded}.")
+    return f"{made.id}@{version.number}"
 
 
-def wait_for_phrases(client: IISClient, terminal: Terminal, version: ConceptSetVersion) -> ConceptSetVersion:
+def wait_for_phrases(client: IISClient, terminal: Terminal, version: ConceptSetVersionView) -> ConceptSetVersionView:
     """Wait until a worker has generated or compared the phrases of a pending version."""
-    if version["state"] == "pending":
+    if version.state == "pending":
         with terminal.spinner("A worker prepares the phrases"):
             return client.wait_until_ready(version)
     return client.wait_until_ready(version)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 from rich.text import Text
 
 from iis_client.cli.output.listing import Heading, Listing, minute
-from iis_client.types.concepts import Concept, ConceptSet, ConceptSetVersion, DroppedConcept, DroppedPhrase
-from iis_client.types.explanations import ConceptRef
+
+if TYPE_CHECKING:
+    from iis_schemas.concept_libraries import ConceptView, DroppedConceptView
+    from iis_schemas.concept_sets import ConceptSetVersionView, ConceptSetView, DroppedPhraseView
+    from iis_schemas.explanations import ConceptRef
 
 UNNAMED = "unnamed"
 REASON_WORDS = {
@@ -32,64 +36,64 @@ FIGURE_WORDS = {  # in the order of the columns
 }
 
 
-def concept_table(concepts: Sequence[Concept]) -> Table:
+def concept_table(concepts: Sequence[ConceptView]) -> Table:
     """One row per concept: phrases with their similarity, names with their score and margin."""
-    combined = len({concept["origin"] for concept in concepts}) > 1
+    combined = len({concept.origin for concept in concepts}) > 1
     return _table("Concepts", [_concept(concept, combined) for concept in concepts])
 
 
-def dropped_concept_table(dropped: Sequence[DroppedConcept]) -> Table:
+def dropped_concept_table(dropped: Sequence[DroppedConceptView]) -> Table:
     """One row per phrase that a text library excluded, with the reason and its measurements."""
     return _table(
         "Excluded phrases",
-        [{"phrase": each["text"], "reason": _reason(each["reason"]), **_measurements(each["details"])} for each in dropped],
+        [{"phrase": each.text, "reason": _reason(each.reason), **_measurements(each.details)} for each in dropped],
     )
 
 
-def dropped_phrase_table(dropped: Sequence[DroppedPhrase]) -> Table:
+def dropped_phrase_table(dropped: Sequence[DroppedPhraseView]) -> Table:
     """One row per phrase that a concept set excluded, with the reason and what it is too close to."""
     return _table(
         "Excluded phrases",
         [
             {
-                "phrase": each["text"],
-                "reason": _reason(each["reason"]),
-                "close to": each["other"] or "",
-                "similarity": _format_value(each["similarity"]),
+                "phrase": each.text,
+                "reason": _reason(each.reason),
+                "close to": each.other or "",
+                "similarity": _format_value(each.similarity),
             }
             for each in dropped
         ],
     )
 
 
-def concept_set_table(concept_sets: Sequence[ConceptSet]) -> Listing:
+def concept_set_table(concept_sets: Sequence[ConceptSetView]) -> Listing:
     """One row per concept set."""
     return Listing(
         "Vocabularies",
         (Heading("id"), Heading("version"), Heading("name", wraps=True), Heading("description", wraps=True)),
         [
             (
-                each["id"],
-                str(each["latest_version"]),
-                each["name"] if each["name"] != each["id"] else "",
-                each["description"] or "",
+                each.id,
+                str(each.latest_version),
+                each.name if each.name != each.id else "",
+                each.description or "",
             )
             for each in concept_sets
         ],
     )
 
 
-def version_table(versions: Sequence[ConceptSetVersion]) -> Table:
+def version_table(versions: Sequence[ConceptSetVersionView]) -> Table:
     """One row per version of a concept set; shipped versions have no time of creation."""
     return _table(
         "Versions",
         [
             {
-                "number": str(each["number"]),
-                "state": each["state"],
-                "phrases": str(each["phrase_count"]),
-                "excluded": str(each["dropped_count"]),
-                "created": minute(each["created_at"]),
+                "number": str(each.number),
+                "state": each.state,
+                "phrases": str(each.phrase_count),
+                "excluded": str(each.dropped_count),
+                "created": minute(each.created_at),
             }
             for each in versions
         ],
@@ -103,24 +107,25 @@ def format_counts(reasons: Mapping[str, int]) -> str:
 
 def concept_name(concept: ConceptRef) -> str:
     """Name of a concept; without one, the image of an exemplar."""
-    if concept["label"]:
-        return concept["label"]
-    image = next((exemplar["image"] for exemplar in concept["exemplars"] if exemplar.get("image")), None)
+    if concept.label:
+        return concept.label
+    image = next((exemplar.image for exemplar in concept.exemplars if exemplar.image), None)
     return f"{UNNAMED}, as in {image}" if image else UNNAMED
 
 
-def _concept(concept: Concept, combined: bool) -> dict[str, str]:
-    row = {"": str(concept["index"]), "concept": concept["label"] or UNNAMED}
+def _concept(concept: ConceptView, combined: bool) -> dict[str, str]:
+    from iis_schemas.concept_libraries import PhraseDetails
+
+    row = {"": str(concept.index), "concept": concept.label or UNNAMED}
     if combined:
-        row["library"] = concept["origin"]
-    details = concept["details"]
-    if details is None:
-        return row
-    if "names" not in details:
-        return row | _measurements(details)
-    for nearest in details["names"][:1]:
-        row |= {"nearest phrase": nearest["phrase"], "score": _format_value(nearest["score"])}
-    return row | {"margin": _format_value(details["margin"])}
+        row["library"] = concept.origin
+    if isinstance(concept.details, PhraseDetails):
+        row |= _measurements(concept.details.model_dump(exclude_unset=True))
+    elif concept.details is not None:
+        for nearest in concept.details.names[:1]:
+            row |= {"nearest phrase": nearest.phrase, "score": _format_value(nearest.score)}
+        row["margin"] = _format_value(concept.details.margin)
+    return row
 
 
 def _measurements(details: Mapping[str, object]) -> dict[str, str]:

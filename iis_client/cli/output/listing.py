@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
@@ -11,7 +12,6 @@ from rich.text import Text
 
 MIN_WRAPPED_CELLS = 12  # minimum width of a column that wraps
 FRAME_CELLS = 3  # a border and two spaces per column; one more border closes the table
-MINUTE_CHARACTERS = 16  # of a timestamp, to the minute
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,6 @@ class Listing:
         return table
 
 
-def minute(timestamp: str | None) -> str:
+def minute(timestamp: datetime | None) -> str:
     """Format a timestamp to the minute: `2026-11-23 11:42`; an empty string for None."""
-    return "" if timestamp is None else timestamp[:MINUTE_CHARACTERS].replace("T", " ")
+    return "" if timestamp is None else f"{timestamp:%Y-%m-%d %H:%M}"

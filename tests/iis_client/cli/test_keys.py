@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,9 +21,9 @@ def test_a_key_is_created_used_rotated_and_revoked(iis: RunCommand, client: IISC
     assert "(a [ci] robot) has the scopes read. Store its secret" in made.stderr
     secret = made.stdout.strip()
     key = next(client.keys())
-    assert (key["scopes"], key["expires_at"], key["hint"]) == (["read"], "2999-01-01T00:00:00Z", secret[-4:])
+    assert (key.scopes, key.expires_at, key.hint) == (["read"], datetime(2999, 1, 1, tzinfo=UTC), secret[-4:])
     with IISClient(service.url, secret) as robot:
-        assert robot.quotas()["key"]["id"] == key["id"]
+        assert robot.quotas().key.id == key.id
         with pytest.raises(ForbiddenError, match="needs a key with the scope admin"):
             list(robot.keys())
     refused = iis("keys", "list", IIS_URL=service.url, IIS_API_KEY=secret)
@@ -30,13 +31,13 @@ def test_a_key_is_created_used_rotated_and_revoked(iis: RunCommand, client: IISC
     assert "needs a key with the scope admin; this key has: read." in refused.stderr
     assert "This key" in iis("quotas", IIS_URL=service.url, IIS_API_KEY=secret).stdout
 
-    rotated = json.loads(iis("keys", "rotate", key["id"], "--grace-seconds", "600", "--json").stdout)
+    rotated = json.loads(iis("keys", "rotate", key.id, "--grace-seconds", "600", "--json").stdout)
     for working in (secret, rotated["secret"]):
         with IISClient(service.url, working) as robot:
             assert list(robot.jobs()) is not None
-    assert f"…{secret[-4:]} of {key['id']} is valid until" in " ".join(iis("keys", "list").stdout.split())
-    assert iis("keys", "revoke", key["id"]).stdout == f"Key {key['id']} is revoked.\n"
-    assert client.key(key["id"])["revoked_at"] is not None
+    assert f"…{secret[-4:]} of {key.id} is valid until" in " ".join(iis("keys", "list").stdout.split())
+    assert iis("keys", "revoke", key.id).stdout == f"Key {key.id} is revoked.\n"
+    assert client.key(key.id).revoked_at is not None
     with IISClient(service.url, rotated["secret"]) as robot, pytest.raises(UnauthorizedError):
         robot.quotas()
 

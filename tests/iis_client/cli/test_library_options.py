@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from iis_client import ConfigurationError
-from iis_client.cli.library_options import build_library, has_text, text_settings
-from iis_client.types.scores import LibraryKind
+from iis_client.cli.library_options import CONCEPT_COUNT, build_library, has_text, text_settings
+from iis_schemas.libraries import DEFAULT_CONCEPT_COUNT
+from iis_schemas.names import LibraryKind
 
 SETTINGS = text_settings(0.2, 0.4, True)
 
@@ -26,6 +27,7 @@ def test_settings_that_are_not_given_are_left_to_the_service() -> None:
 
 
 def test_the_default_is_200_clusters() -> None:
+    assert CONCEPT_COUNT == DEFAULT_CONCEPT_COUNT == 200
     assert build_library(None, None, [], {}) == {"kind": "cluster", "concept_count": 200}
     assert build_library(None, 50, [], {}) == {"kind": "cluster", "concept_count": 50}
     assert build_library("prototype", None, [], {}) == {"kind": "prototype", "concept_count": 200}

@@ -10,6 +10,7 @@ import pytest
 
 from iis_client import IISClient
 from iis_client.cli.output.listing import minute
+from iis_client.transport.messages import answer_json
 
 if TYPE_CHECKING:
     from support.iis_command import RunCommand
@@ -29,7 +30,7 @@ def test_a_file_is_added_shown_listed_downloaded_and_deleted(iis: RunCommand, cl
     assert added.returncode == 0, added.stderr
     assert "garden.txt" in added.stdout
     assert "2 phrases; 1 excluded: 1 repeated." in added.stdout
-    made = next(client.concept_sets())["id"]
+    made = next(client.concept_sets()).id
     shown = iis("vocabulary", "show", made)
     assert shown.stdout == added.stdout
     for words in (f"{made}, version 1 of 1, ready: garden.txt", "barred tails", "a barred tail"):
@@ -43,7 +44,7 @@ def test_a_file_is_added_shown_listed_downloaded_and_deleted(iis: RunCommand, cl
     assert json.loads(iis("vocabulary", "download", made, "--format", "json").stdout)[1] == {"text": "a barred tail", "group": "tail"}
 
     assert iis("vocabulary", "delete", made).returncode == 0
-    assert made not in {each["id"] for each in client.concept_sets()}
+    assert made not in {each.id for each in client.concept_sets()}
 
 
 def test_a_second_file_becomes_the_next_version(iis: RunCommand, phrases: Path, tmp_path: Path) -> None:
@@ -59,20 +60,20 @@ def test_a_second_file_becomes_the_next_version(iis: RunCommand, phrases: Path, 
 
 
 def test_deleting_a_single_version_is_refused(iis: RunCommand, client: IISClient) -> None:
-    made = client.create_concept_set(phrases=["red eyes"])["id"]
+    made = client.create_concept_set(phrases=["red eyes"]).id
     assert iis("vocabulary", "delete", f"{made}@1").returncode == 1
-    assert client.concept_set(made)["versions"] == 1
+    assert client.concept_set(made).versions == 1
 
 
 def test_versions_are_listed_newest_first_with_phrase_counts(iis: RunCommand, client: IISClient) -> None:
     made = client.create_concept_set(phrases=["a barred tail", "barred tails"])
-    client.add_concept_set_version(made["id"], phrases=["red eyes", "a white rump"])
-    listed = iis("vocabulary", "versions", made["id"])
+    client.add_concept_set_version(made, phrases=["red eyes", "a white rump"])
+    listed = iis("vocabulary", "versions", made.id)
     assert listed.returncode == 0, listed.stderr
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in listed.stdout.splitlines() if "│" in line]
     assert [row[:4] for row in rows] == [["2", "ready", "2", "0"], ["1", "ready", "1", "1"]]
-    assert rows[1][4] == minute(made["version"]["created_at"]) != ""
-    assert json.loads(iis("vocabulary", "versions", made["id"], "--json").stdout) == list(client.concept_set_versions(made["id"]))
+    assert rows[1][4] == minute(made.version.created_at) != ""
+    assert json.loads(iis("vocabulary", "versions", made.id, "--json").stdout) == answer_json(client.concept_set_versions(made))
     assert "ready" in iis("vocabulary", "versions", "birds").stdout
 
 

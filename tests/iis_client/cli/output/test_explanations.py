@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 from rich.console import Console, RenderableType
 
-from iis_client import ClassProfile, Explanation, Prediction, Predictor
 from iis_client.cli.output.explanations import (
     BAR_CELLS,
     class_prediction_table,
@@ -17,16 +16,21 @@ from iis_client.cli.output.explanations import (
     faithfulness_sentence,
 )
 from iis_client.cli.output.profiles import class_view, prediction_table, predictor_tables
+from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView
+from iis_schemas.predictors import PREDICTOR_EXAMPLE, PredictionView, PredictorView
+from iis_schemas.profiles import ClassView
 
 CROP = {"image": "train/3/0041.png", "box": [0, 0, 8, 8]}
 
 
 def contribution(concept: int, label: str | None, value: float) -> dict[str, Any]:
-    return {"concept": concept, "label": label, "origin": "text", "exemplars": [CROP], "activation": 1.5, "contribution": value}
+    fields = {"origin": "text", "exemplars": [CROP], "activation": 1.5, "contribution": value, "links": {}}
+    return {"concept": concept, "label": label, **fields}
 
 
 EXPLANATION: dict[str, Any] = {
-    "image": {"id": "17", "index": 17, "name": "test/8/0017.png", "label": "8"},
+    **EXPLANATION_EXAMPLE,
+    "image": {"id": "17", "index": 17, "name": "test/8/0017.png", "label": "8", "size": [32, 32]},
     "kept": 7,
     "concept_count": 40,
     "representation": {"class": "8", "index": 8, "probability": 0.9, "top": [{"class": "3", "index": 3, "probability": 0.1}]},
@@ -55,8 +59,8 @@ EXPLANATION: dict[str, Any] = {
 }
 
 
-def explanation(**changes: Any) -> Explanation:
-    return cast("Explanation", EXPLANATION | changes)
+def explanation(**changes: Any) -> ExplanationView:
+    return ExplanationView.model_validate(EXPLANATION | changes)
 
 
 def rendered(thing: RenderableType, width: int = 160) -> str:
@@ -131,11 +135,11 @@ def test_faithfulness_is_one_sentence() -> None:
 
 
 def test_faithfulness_of_a_single_kept_concept_uses_the_singular() -> None:
-    curve = {"counts": [0, 1], "deletion": [0.2, 0.3], "deletion_random": [0.2, 0.3]}
+    curve = {**EXPLANATION["faithfulness"], "counts": [0, 1], "deletion": [0.2, 0.3], "deletion_random": [0.2, 0.3]}
     assert faithfulness_sentence(explanation(faithfulness=curve)) == (
         "Without its most important concept the probability of 3 rises from 0.20 to 0.30; without a random one it is 0.30."
     )
-    unmoved = {"counts": [0, 1], "deletion": [0.2, 0.2], "deletion_random": [0.2, 0.2]}
+    unmoved = {**curve, "deletion": [0.2, 0.2], "deletion_random": [0.2, 0.2]}
     assert "the probability of 3 stays at 0.20;" in faithfulness_sentence(explanation(faithfulness=unmoved))
 
 
@@ -158,25 +162,27 @@ def test_a_class_is_shown_with_its_confusions() -> None:
     weighted = {**contribution(4, "a loop", 0.0), "weight": 1.9, "mean_contribution": 2.2}
     profile: dict[str, Any] = {
         **{"class": "8", "index": 8, "kept": 7, "concept_count": 40, "test_images": 87, "bias": 0.1, "opposing": []},
+        **{"sparsity": 0.825, "nodes": [], "links": {}},
         "accuracy": {"representation": 0.98, "interpretation": 0.9},
         "supporting": [weighted],
         "confused_with": [{"class": "3", "index": 3, "count": 5}, {"class": "1", "index": 1, "count": 2}],
     }
-    table, accuracy, confused = class_view(cast("ClassProfile", profile))
+    table, accuracy, confused = class_view(ClassView.model_validate(profile))
     assert cells(table, "a loop") == ["4", "a loop", "+1.900", "+2.200"]
     assert accuracy == "Accuracy on its 87 test images: representation 0.980, interpretation 0.900."
     assert confused == "Confused with: 3 (5), 1 (2)."
-    *_, unconfused = class_view(cast("ClassProfile", profile | {"confused_with": []}))
+    *_, unconfused = class_view(ClassView.model_validate(profile | {"confused_with": []}))
     assert unconfused == "It is not confused with any other class."
 
 
 def test_predictors_and_predictions_are_tables() -> None:
-    predictor = {"id": "prd_1", "job": "job_1", "kept": 7, "concept_count": 40, "sparsity": 0.825, "accuracy": 0.91, "arr": 0.93}
-    assert cells(next(predictor_tables([cast("Predictor", predictor)])), "prd_1") == ["prd_1", "7 of 40", "0.910", "0.930", "0.825"]
+    numbers = {"kept": 7, "concept_count": 40, "sparsity": 0.825, "accuracy": 0.91, "arr": 0.93}
+    predictor = PredictorView.model_validate(PREDICTOR_EXAMPLE | {"id": "prd_1", "job": "job_1", **numbers})
+    assert cells(next(predictor_tables([predictor])), "prd_1") == ["prd_1", "7 of 40", "0.910", "0.930", "0.825"]
     concepts = [
         {"concept": n, "label": label, "activation": 0.5 - n, "contribution": 1.0 - n}
         for n, label in enumerate(["a loop", None, "a stem", "a hook"])
     ]
-    prediction = {"name": "owl.png", "class": "owl", "index": 0, "probability": 0.5, "concepts": concepts}
-    shown = cells(prediction_table([cast("Prediction", prediction)]), "owl.png")
+    prediction = {"name": "owl.png", "class": "owl", "index": 0, "probability": 0.5, "probabilities": [], "concepts": concepts}
+    shown = cells(prediction_table([PredictionView.model_validate(prediction)]), "owl.png")
     assert shown == ["owl.png", "owl", "0.500", "a loop +1.00, concept 1 (its opposite) +0.00, a stem (its opposite) -1.00"]

@@ -9,10 +9,14 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from iis_client.cli.output.concepts import concept_table, dropped_concept_table, dropped_phrase_table, format_counts
+from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
+from iis_client.cli.output.jobs import job_table
+from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.types.concepts import Concept, DroppedConcept, DroppedPhrase
-from iis_client.types.scores import Job, Report
+from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
+from iis_schemas.job_views import SCORE_JOB_EXAMPLE, ScoreJobView
+from iis_schemas.reports import REPORT_EXAMPLE
+from iis_schemas.results import RESULT_EXAMPLE, ResultView
 
 POINT = {
     "sparsity": 0.0,
@@ -23,8 +27,10 @@ POINT = {
     "arr": 1.0,
     "arr_low": 0.9,
     "arr_high": 1.1,
+    "arr_chance_corrected": None,
 }
 REPORT: dict[str, Any] = {
+    **REPORT_EXAMPLE,
     "accuracy_representation": 0.5,
     "accuracy_representation_low": 0.4,
     "accuracy_representation_high": 0.6,
@@ -79,9 +85,9 @@ def line_with(text: str, words: str) -> list[str]:
 
 
 def show_report(terminal: Terminal, vocabulary: dict[str, Any] | None = None, **library: Any) -> str:
-    report = cast("Report", {**REPORT, "library": {**REPORT["library"], **library}})
-    job = cast("Job", {"id": "job_1", "vocabulary": vocabulary})
-    terminal.show_result(job, {"job": "job_1", "library": "lib_1", "report": report, "links": {}}, as_json=False)
+    report = {**REPORT, "library": {**REPORT["library"], **library}}
+    job = ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "id": "job_1", "vocabulary": vocabulary})
+    terminal.show(*report_view(job, ResultView.model_validate({**RESULT_EXAMPLE, "report": report})))
     return written(terminal)
 
 
@@ -125,7 +131,7 @@ def test_phrases_and_names_share_a_table_with_their_measurements(terminal: Termi
         {"index": 2, "origin": "cluster", "label": None, "details": {**names, "margin": 0.01, "named": False}},
         {"index": 3, "origin": "prototype", "label": None, "details": None},
     ]
-    terminal.show(concept_table(cast("list[Concept]", concepts)))
+    terminal.show(concept_table([ConceptView.model_validate({**CONCEPT_EXAMPLE, **concept}) for concept in concepts]))
     text = written(terminal)
     assert line_with(text, "held-out similarity") == [
         *("", "concept", "library", "group", "held-out similarity", "mean of top 5 cosines"),
@@ -142,7 +148,7 @@ def test_excluded_phrases_are_listed_with_reason_and_measurements(terminal: Term
         {"index": 4, "text": "a striped tail", "reason": "clip_cutoff", "details": {"clip_top5": 0.181}},
         {"index": 9, "text": "red bills", "reason": "near_phrase", "details": {"cosine": 0.97, "other": "a red bill"}},
     ]
-    terminal.show(dropped_concept_table(cast("list[DroppedConcept]", dropped)))
+    terminal.show(dropped_concept_table([DroppedConceptView.model_validate(phrase) for phrase in dropped]))
     text = written(terminal)
     assert line_with(text, "a striped tail") == ["a striped tail", "below the clip cutoff", "0.181", "", ""]
     assert line_with(text, "red bills") == ["red bills", "close to another phrase", "", "0.970", "a red bill"]
@@ -163,8 +169,8 @@ def test_excluded_phrases_are_listed_with_reason_and_measurements(terminal: Term
 )
 def test_every_exclusion_reason_has_words(terminal: Terminal, reason: str, words: str) -> None:
     assert format_counts({reason: 3}) == f"3 {words}"
-    phrase: DroppedPhrase = {"text": "a tail", "reason": reason, "other": None, "similarity": None}
-    terminal.show(dropped_phrase_table([phrase]))
+    phrase = DroppedConceptView.model_validate({"index": 0, "text": "a tail", "reason": reason, "details": {}})
+    terminal.show(dropped_concept_table([phrase]))
     assert line_with(written(terminal), "a tail")[1] == words
 
 
@@ -175,8 +181,8 @@ def test_reasons_are_sorted_by_count_and_unknown_ones_are_readable() -> None:
 def test_names_with_brackets_or_colons_are_printed_verbatim(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal()
     error = {"code": "x", "message": "Class cat [/b] has no image :cat:."}
-    job = {"id": "job_1", "state": "failed", "library": {"id": "lib_1"}, "protocol": "exact", "model": None, "dataset": "dst_1"}
-    terminal.show_jobs([cast("Job", {**job, "progress": None, "error": error, "created_at": ""})], as_json=False)
+    job = ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "state": "failed", "error": error})
+    terminal.show(job_table([job]))
     terminal.saved(Path("figure [/b].png"))
     with terminal.upload_bar(Path("digits [b].npz")):
         pass
