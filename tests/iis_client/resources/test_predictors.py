@@ -136,7 +136,7 @@ def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predic
     [
         (["predict", "{predictor}", "notes.txt"], "notes.txt is not an image"),
         (["predict", "{predictor}", "missing.png"], "There is no image missing.png"),
-        (["predict", "{predictor}", "notes.txt", "--kept", "5"], "leave out --kept and --sparsity"),
+        (["predict", "{predictor}", "notes.txt", "--kept", "5"], "leave them out, or give the job"),
         (["predict", "{job}", "notes.txt", "--sparsity", "0.33"], "no node at sparsity = 0.33"),
         (["predict", "prd_00000000000000000000000000", "notes.txt"], "There is no predictor"),
         (["predictors", "job_00000000000000000000000000"], "There is no job"),
