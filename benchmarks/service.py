@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,10 @@ import numpy as np
 
 from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import exit_on_signals, print_ratio, timed
-from iis_client import IISClient, Library
+from iis_client import IISClient
 from iis_client.cli.local_stack import LocalStack
 from iis_client.transport.address import Address
-from iis_client.types.scores import FINISHED_STATES
+from iis_schemas.names import FINISHED_STATES
 
 POLL_THREADS = 4
 POLL_SECONDS = 10.0
@@ -29,8 +30,8 @@ STATE_TIMEOUT_SECONDS = 60.0
 STATE_PAUSE_SECONDS = 0.02
 JOB_TIMEOUT_SECONDS = 900.0
 CONCEPT_COUNT = 50  # enough for ten classes, as in the demo
-PROTOTYPE: Library = {"kind": "prototype", "concept_count": CONCEPT_COUNT}
-CLUSTER: Library = {"kind": "cluster", "concept_count": CONCEPT_COUNT}
+PROTOTYPE = {"kind": "prototype", "concept_count": CONCEPT_COUNT}
+CLUSTER = {"kind": "cluster", "concept_count": CONCEPT_COUNT}
 SERVERS = ("IIS_DATABASE_URL", "IIS_REDIS_URL", "IIS_STORAGE_URL", "IIS_S3_ENDPOINT_URL")
 """Variables of a real service, which the benchmark must not use."""
 
@@ -70,7 +71,7 @@ def main() -> None:
 def measure(client: IISClient, address: Address, folder: Path) -> None:
     """Time jobs and polls."""
     uploaded = client.create_dataset(write_features(folder / "features.npz"), kind="features")
-    dataset = client.wait_until_ready(uploaded, JOB_TIMEOUT_SECONDS)["id"]
+    dataset = client.wait_until_ready(uploaded, JOB_TIMEOUT_SECONDS).id
     first, _ = timed(lambda: run_job(client, dataset, PROTOTYPE))
     other, _ = timed(lambda: run_job(client, dataset, CLUSTER))
     same, _ = timed(lambda: run_job(client, dataset, PROTOTYPE))
@@ -89,14 +90,14 @@ def write_features(path: Path) -> Path:
     return path
 
 
-def run_job(client: IISClient, dataset: str, library: Library) -> None:
-    """Submit a job and wait for its end."""
-    client.wait(client.score(None, dataset, library)["id"], JOB_TIMEOUT_SECONDS)
+def run_job(client: IISClient, dataset: str, library: Mapping[str, object]) -> None:
+    """Submit one job and wait for its end."""
+    client.wait(client.score(None, dataset, library), JOB_TIMEOUT_SECONDS)
 
 
 def measure_polls(client: IISClient, address: Address, dataset: str) -> None:
-    """Poll GET /v1/jobs/{id} from several threads, one connection each, until the job ends or for `POLL_SECONDS`."""
-    job = client.score(None, dataset, PROTOTYPE, seed=1)["id"]  # another seed, so that no result is reused
+    """Poll GET /v1/jobs/{id} from several threads, each on one connection, as long as the job runs and at most `POLL_SECONDS`."""
+    job = client.score(None, dataset, PROTOTYPE, seed=1).id  # another seed, so that nothing of it is there already
     wait_until_running(client, job)
     with ThreadPoolExecutor(POLL_THREADS) as threads:
         polls = [future.result() for future in [threads.submit(poll, address, job) for _ in range(POLL_THREADS)]]
@@ -122,7 +123,7 @@ def wait_until_running(client: IISClient, job: str) -> None:
         When the job ends before it could be polled, or stays queued.
     """
     until = time.monotonic() + STATE_TIMEOUT_SECONDS
-    while (state := client.job(job)["state"]) != "running":
+    while (state := client.job(job).state) != "running":
         if state in FINISHED_STATES or time.monotonic() > until:
             raise RuntimeError(f"Job {job} is {state}; polls are timed only while it runs.")
         time.sleep(STATE_PAUSE_SECONDS)

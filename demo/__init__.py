@@ -1,1 +1,1 @@
-"""Demonstrations that train small networks and score them over REST (`make demo`)."""
+"""Demos that train small networks and score them: `python -m demo` and `python -m demo.evolution`."""

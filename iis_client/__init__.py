@@ -1,8 +1,12 @@
-"""The service from Python: `from iis_client import IISClient`. Needs httpx alone; nothing of the service is imported."""
+"""Python client of the Inherent Interpretability Score service: `from iis_client import IISClient`.
+
+Calls of IISClient return models of iis_schemas and raise the exceptions below; iis_client.errors draws their tree.
+"""
 
 from __future__ import annotations
 
-from iis_client.client import IISClient
+from typing import TYPE_CHECKING
+
 from iis_client.errors import (
     CheckFailedError,
     ConfigurationError,
@@ -21,117 +25,41 @@ from iis_client.errors import (
     TooManyRequestsError,
     UnauthorizedError,
     UnavailableError,
+    UnexpectedAnswerError,
     WaitTimeoutError,
 )
-from iis_client.types.api_keys import ApiKey, NewApiKey, Quota, Quotas
-from iis_client.types.batches import BatchJob, BatchResult, ExplainedRow
-from iis_client.types.concepts import (
-    Concept,
-    ConceptLibrary,
-    ConceptSet,
-    ConceptSetMade,
-    ConceptSetVersion,
-    DroppedConcept,
-    DroppedPhrase,
-    Phrase,
-)
-from iis_client.types.explanations import ClassProbability, ClassRef, Contribution, Explanation, HeatMap, Intervention, Outcome, Verdict
-from iis_client.types.finetuning import Difference, Epoch, FinetuneHistory, FinetuneJob, FinetuneLibrary, FinetuneResult, FinetuneRun
-from iis_client.types.profiles import ClassProfile, ClassSummary, ConceptProfile, ConceptUse, Prediction, Predictor
-from iis_client.types.scores import Curve, Dataset, Elements, Event, Job, Library, Lineage, Model, Point, Report, Result, Upload
-from iis_client.types.studies import (
-    Board,
-    JobCounts,
-    Leaderboard,
-    LeaderboardEntry,
-    ModelEntry,
-    Study,
-    StudyAnalysis,
-    StudyCell,
-    StudyEstimate,
-    StudyGrid,
-)
-from iis_client.types.webhooks import Webhook, WebhookDelivery, WebhookWithSecret
+
+if TYPE_CHECKING:
+    from iis_client.client import IISClient
 
 __all__ = [
-    "ApiKey",
-    "BatchJob",
-    "BatchResult",
-    "Board",
     "CheckFailedError",
-    "ClassProbability",
-    "ClassProfile",
-    "ClassRef",
-    "ClassSummary",
-    "Concept",
-    "ConceptLibrary",
-    "ConceptProfile",
-    "ConceptSet",
-    "ConceptSetMade",
-    "ConceptSetVersion",
-    "ConceptUse",
     "ConfigurationError",
     "ConflictError",
-    "Contribution",
-    "Curve",
-    "Dataset",
-    "Difference",
-    "DroppedConcept",
-    "DroppedPhrase",
-    "Elements",
-    "Epoch",
-    "Event",
-    "ExplainedRow",
-    "Explanation",
     "FieldError",
-    "FinetuneHistory",
-    "FinetuneJob",
-    "FinetuneLibrary",
-    "FinetuneResult",
-    "FinetuneRun",
     "ForbiddenError",
-    "HeatMap",
     "IISClient",
     "IISError",
-    "Intervention",
     "InvalidInputError",
-    "Job",
     "JobCanceledError",
-    "JobCounts",
     "JobFailedError",
-    "Leaderboard",
-    "LeaderboardEntry",
-    "Library",
-    "Lineage",
     "LocalFileError",
-    "Model",
-    "ModelEntry",
-    "NewApiKey",
     "NotFoundError",
-    "Outcome",
-    "Phrase",
-    "Point",
-    "Prediction",
-    "Predictor",
-    "Quota",
-    "Quotas",
-    "Report",
-    "Result",
     "ServiceError",
     "ServiceUnreachableError",
-    "Study",
-    "StudyAnalysis",
-    "StudyCell",
-    "StudyEstimate",
-    "StudyGrid",
     "TooLargeError",
     "TooManyRequestsError",
     "UnauthorizedError",
     "UnavailableError",
-    "Upload",
-    "Verdict",
+    "UnexpectedAnswerError",
     "WaitTimeoutError",
-    "Webhook",
-    "WebhookDelivery",
-    "WebhookWithSecret",
 ]
+
+
+def __getattr__(name: str) -> type[IISClient]:
+    """Import IISClient on first use: its models take longer to build than `iis --help` may take."""
+    if name == "IISClient":
+        from iis_client.client import IISClient
+
+        return IISClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,37 +1,44 @@
-"""Everything the client raises. Nothing here talks to the network.
+"""Exceptions of the client. This module sends nothing.
 
-IISError                      whatever goes wrong; its text is one sentence for a person
-├── ConfigurationError        no address, no key, or arguments that contradict each other
-├── LocalFileError            a file or folder on this machine that cannot be sent
+IISError                      base class; its text is one sentence that can be shown to a user
+├── ConfigurationError        no address, no key, or invalid arguments; nothing was sent
+├── LocalFileError            a file or folder on this machine cannot be sent
 ├── ServiceUnreachableError   no answer, after every retry
-├── ServiceError              the service refused: status, code, detail, request_id, errors
+├── ServiceError              the service refused the request: status, code, detail, request_id, errors
 │   ├── UnauthorizedError     401  the key is missing, unknown, revoked or expired
 │   ├── ForbiddenError        403  the key lacks a scope
-│   ├── NotFoundError         404  no such resource, or somebody else's
+│   ├── NotFoundError         404  the resource does not exist, or belongs to another owner
 │   ├── ConflictError         409  the resource's present state does not allow it
 │   ├── TooLargeError         413  too many bytes
-│   ├── InvalidInputError     422  the request cannot be understood
-│   ├── TooManyRequestsError  429  too fast, still so after every retry; or a quota is used up (code quota_exceeded)
-│   └── UnavailableError      503  database, storage or service is away; still so after every retry
-├── CheckFailedError          a worker looked at a model, data set or concept set and refused it: resource, code, param
+│   ├── InvalidInputError     422  the request is not valid
+│   ├── TooManyRequestsError  429  rate limit still exceeded after every retry, or a quota is used up (code quota_exceeded)
+│   └── UnavailableError      503  database, storage or service unavailable after every retry
+├── UnexpectedAnswerError     an answer does not match this version of the client
+├── CheckFailedError          a worker rejected a model, data set or concept set: resource, code, param
 ├── JobFailedError            a job ended without a result: job, code
-│   └── JobCanceledError      because it was canceled
-└── WaitTimeoutError          something was not finished in the time given for waiting
+│   └── JobCanceledError      the job was canceled
+└── WaitTimeoutError          the resource was not finished within the timeout
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
+
+    from iis_schemas.job_views import JobView
+
+Job = TypeVar("Job", bound="JobView")
 
 
 class IISError(Exception):
-    """Base of everything the client raises; `str(error)` is a sentence that can be shown."""
+    """Base class of the client's exceptions; `str(error)` is a sentence that can be shown to a user."""
 
 
 class ConfigurationError(IISError):
-    """The client was not told enough, or was told things that contradict each other."""
+    """The address or key is missing, or arguments are invalid or contradict each other. Nothing was sent."""
 
 
 class LocalFileError(IISError):
@@ -39,12 +46,12 @@ class LocalFileError(IISError):
 
 
 class ServiceUnreachableError(IISError):
-    """Nobody answers at the address."""
+    """No service answers at the address."""
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing that is wrong with one field of a request."""
+    """The error of one field of a request."""
 
     param: str
     message: str
@@ -52,16 +59,16 @@ class FieldError:
 
 
 class ServiceError(IISError):
-    """A problem+json answer (RFC 9457).
+    """A problem+json response (RFC 9457).
 
     Parameters
     ----------
     status : of the HTTP response
     code : stable name for programs
-    detail : the sentence for a person
-    request_id : to be quoted when asking the people who run the service
-    errors : one per field at fault
-    retry_after_seconds : when a later try may succeed, if the service said so
+    detail : one sentence for people
+    request_id : to quote in a report to the operators of the service
+    errors : one per invalid field
+    retry_after_seconds : the response's Retry-After, if it has one
     """
 
     def __init__(
@@ -83,39 +90,43 @@ class ServiceError(IISError):
 
 
 class UnauthorizedError(ServiceError):
-    """401."""
+    """401: the key is missing, unknown, revoked or expired."""
 
 
 class ForbiddenError(ServiceError):
-    """403."""
+    """403: the key lacks a scope."""
 
 
 class NotFoundError(ServiceError):
-    """404."""
+    """404: the resource does not exist, or belongs to another owner."""
 
 
 class ConflictError(ServiceError):
-    """409."""
+    """409: the resource's present state does not allow it."""
 
 
 class TooLargeError(ServiceError):
-    """413."""
+    """413: too many bytes."""
 
 
 class InvalidInputError(ServiceError):
-    """422."""
+    """422: the request is not valid."""
 
 
 class TooManyRequestsError(ServiceError):
-    """429."""
+    """429: rate limit exceeded, or a quota used up."""
 
 
 class UnavailableError(ServiceError):
-    """503."""
+    """503: database, storage or service unavailable."""
+
+
+class UnexpectedAnswerError(IISError):
+    """An answer of the service does not match this version of the client."""
 
 
 class CheckFailedError(IISError):
-    """A model, a data set or a version of a concept set was refused by the worker that read it."""
+    """A worker rejected a model, a data set or a version of a concept set."""
 
     def __init__(self, resource: str, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -138,7 +149,7 @@ class JobCanceledError(JobFailedError):
 
 
 class WaitTimeoutError(IISError):
-    """The time given for waiting is over; what was waited for goes on at the service."""
+    """The resource was not finished within the timeout; the service continues to work on it."""
 
 
 BY_STATUS: dict[int, type[ServiceError]] = {
@@ -154,10 +165,10 @@ BY_STATUS: dict[int, type[ServiceError]] = {
 
 
 def service_error(response: httpx.Response) -> ServiceError:
-    """The exception for a response that is not 2xx; a body that is no problem+json (a proxy's page) still gives a sentence."""
-    kind = BY_STATUS.get(response.status_code, ServiceError)
-    given = response.headers.get("Retry-After", "")
-    retry_after_seconds = int(given) if given.isdecimal() else None
+    """Build the exception for a response other than 2xx; a body other than problem+json (a proxy's page) still gives a sentence."""
+    error_class = BY_STATUS.get(response.status_code, ServiceError)
+    retry_after = response.headers.get("Retry-After", "")
+    retry_after_seconds = int(retry_after) if retry_after.isdecimal() else None
     try:
         body = response.json()
     except ValueError:
@@ -166,7 +177,22 @@ def service_error(response: httpx.Response) -> ServiceError:
         request = response.request
         sentence = f"The service answered {response.status_code} {response.reason_phrase} to {request.method} {request.url.path}."
         request_id = response.headers.get("X-Request-ID", "")
-        return kind(response.status_code, "no_problem_body", sentence, request_id, retry_after_seconds=retry_after_seconds)
-    found = [FieldError(str(one["param"]), str(one["message"]), str(one["code"])) for one in body.get("errors") or []]
+        return error_class(response.status_code, "no_problem_body", sentence, request_id, retry_after_seconds=retry_after_seconds)
+    errors = tuple(FieldError(str(field["param"]), str(field["message"]), str(field["code"])) for field in body.get("errors") or [])
     code, request_id = str(body.get("code", "")), str(body.get("request_id", ""))
-    return kind(response.status_code, code, str(body["detail"]), request_id, tuple(found), retry_after_seconds)
+    return error_class(response.status_code, code, str(body["detail"]), request_id, errors, retry_after_seconds)
+
+
+def require_success(job: Job) -> Job:
+    """Return a job that succeeded; raise for one that failed or was canceled.
+
+    Raises
+    ------
+    JobFailedError, JobCanceledError
+    """
+    if job.state == "canceled":
+        raise JobCanceledError(job.id, "canceled", f"Job {job.id} was canceled.")
+    if job.state == "failed":
+        message = job.error.message if job.error is not None else "no reason was recorded."
+        raise JobFailedError(job.id, job.error.code if job.error is not None else "unknown", f"Job {job.id} failed: {message}")
+    return job

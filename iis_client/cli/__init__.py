@@ -1,4 +1,4 @@
-"""The `iis` command: arguments in, calls of IISClient, tables out."""
+"""The `iis` command: parse arguments, call the client, print tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from iis_client.cli.studies import commands as studies
 from iis_client.errors import IISError, ServiceError
 
 app = typer.Typer(
-    name="iis", help="How interpretable is what a vision model has learned?", no_args_is_help=True, pretty_exceptions_enable=False
+    name="iis",
+    help="Inherent Interpretability Score: measure how interpretable the representation of a vision model is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 for command in (
     up.up,
@@ -38,7 +41,7 @@ app.add_typer(keys.app)
 
 
 def main() -> None:
-    """Run the command; whatever goes wrong is one sentence and exit code 1."""
+    """Run the command; print each error as one sentence and exit with code 1."""
     try:
         app()
     except ServiceError as error:
@@ -47,6 +50,6 @@ def main() -> None:
     except IISError as error:
         Terminal().error(f"{error}")
         sys.exit(1)
-    except OSError as error:  # of this machine's files; what the network does is an IISError by now
+    except OSError as error:  # from local files; network errors are IISError
         Terminal().error(f"{error.filename}: {error.strerror}." if error.filename and error.strerror else f"{error}.")
         sys.exit(1)

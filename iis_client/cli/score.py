@@ -1,25 +1,27 @@
-"""The command that sends a checkpoint and images and submits a score. How libraries and phrases are written is in the modules beside it."""
+"""The command `iis score`. Its library and vocabulary options are parsed in library_options and vocabulary_options."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from iis_client.cli.jobs import follow, show_result
-from iis_client.cli.library_options import CONCEPT_COUNT, KIND, has_text, read_library, text_settings
-from iis_client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_place
+from iis_client.cli.connection import connect
+from iis_client.cli.jobs import follow, show_result, submitted_line
+from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, has_text, text_settings
+from iis_client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_path
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.vocabulary_options import provide_vocabulary, read_words, register_vlm, require_vocabulary
-from iis_client.client import IISClient
+from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
 from iis_client.errors import ConfigurationError
-from iis_client.types.scores import Model
+
+if TYPE_CHECKING:
+    from iis_schemas.models import ModelView
 
 
 class LibraryName(StrEnum):
-    """Concept libraries that can be named alone."""
+    """Kinds of concept libraries other than combined ones."""
 
     prototype = "prototype"
     cluster = "cluster"
@@ -29,35 +31,39 @@ class LibraryName(StrEnum):
 
 
 class ProtocolChoice(StrEnum):
-    """How a score is computed: reproducibly, or as the paper's authors did."""
+    """Scoring protocol: exact and reproducible, or the authors' reference."""
 
     exact = "exact"
     reference = "reference"
 
 
 class ElementChoice(StrEnum):
-    """How visual elements are cut."""
+    """Kinds of visual elements."""
 
     patches = "patches"
     segments = "segments"
 
 
 def score(
-    checkpoint: Annotated[Path | None, typer.Argument(help="Weights: safetensors, torch zip or onnx.", exists=True, dir_okay=False)] = None,
-    *,
-    arch: Annotated[str | None, typer.Option(help="timm:NAME, torchvision:NAME, open_clip:NAME or onnx.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A folder of class folders, or an archive of one.", exists=True)] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="Ready features (npz, safetensors) in place of a model and data.", exists=True)
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Checkpoint: safetensors, torch zip or onnx.", exists=True, dir_okay=False)
     ] = None,
-    pretrained: Annotated[str | None, typer.Option(help="A tag of the architecture's own library in place of a checkpoint.")] = None,
-    arg: Annotated[list[str] | None, typer.Option(help="An argument of the architecture, key=value; may be repeated.")] = None,
-    preprocess: Annotated[list[str] | None, typer.Option(help="An override of preprocessing, such as input_size=32.")] = None,
-    layer: Annotated[str | None, typer.Option(help="The layer that is the representation.")] = None,
-    library: Annotated[LibraryName | None, typer.Option(help="The concept library.", show_default=KIND)] = None,
-    concepts: Annotated[int | None, typer.Option(help="M, how many concepts.", min=1, show_default=str(CONCEPT_COUNT))] = None,
+    *,
+    arch: Annotated[str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME or onnx.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Images: a folder of class folders, or an archive of one.", exists=True)] = None,
+    features: Annotated[Path | None, typer.Option(help="Features (npz, safetensors) instead of a model and images.", exists=True)] = None,
+    pretrained: Annotated[str | None, typer.Option(help="Pretrained tag of the architecture's library instead of a checkpoint.")] = None,
+    arg: Annotated[list[str] | None, typer.Option(help="Argument of the architecture, key=value; may be repeated.")] = None,
+    preprocess: Annotated[
+        list[str] | None, typer.Option(help="Override of the preprocessing, such as input_size=32; may be repeated.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer whose output is the representation; default: the pooled penultimate layer.")
+    ] = None,
+    library: Annotated[LibraryName | None, typer.Option(help="Kind of concept library.", show_default=KIND)] = None,
+    concepts: Annotated[int | None, typer.Option(help="Number of concepts M.", min=1, show_default=str(CONCEPT_COUNT))] = None,
     part: Annotated[
-        list[str] | None, typer.Option(help="A part of a combined library, kind:M; several, without --library and --concepts.")
+        list[str] | None, typer.Option(help="Part of a combined library, kind:M; repeat it instead of --library and --concepts.")
     ] = None,
     vlm: VlmOption = None,
     vlm_arg: VlmArgOption = None,
@@ -65,43 +71,47 @@ def score(
     vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="Phrases of a text library, or to name other concepts by: a shipped name (birds), cst_…, cst_…@VERSION, "
-            "a file (.txt, .json, .csv), or from-classes."
+            help="Phrases for a text library, or to name the concepts of other libraries: a shipped name (birds), cst_…, "
+            "cst_…@VERSION, a file (.txt, .json, .csv), or from-classes."
         ),
     ] = None,
-    clip_cutoff: Annotated[float | None, typer.Option(help="Text: the least mean of a phrase's 5 highest cosines.", min=-1, max=1)] = None,
-    interpretability_cutoff: Annotated[
-        float | None, typer.Option(help="Text: the least similarity of a concept on held-out images.", min=-1, max=1)
+    clip_cutoff: Annotated[
+        float | None, typer.Option(help="Text library: minimum mean of a phrase's 5 highest cosines.", min=-1, max=1)
     ] = None,
-    native: Annotated[bool, typer.Option("--native", help="Text: the network is the VLM's own image tower; nothing is fitted.")] = False,
-    elements: Annotated[ElementChoice, typer.Option(help="How visual elements are cut.")] = ElementChoice.patches,
-    protocol: Annotated[ProtocolChoice, typer.Option(help="`reference` follows the authors' own code.")] = ProtocolChoice.exact,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, show the stages as they run, and the result.")] = False,
+    interpretability_cutoff: Annotated[
+        float | None, typer.Option(help="Text library: minimum similarity of a concept on held-out images.", min=-1, max=1)
+    ] = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="Text library: the model is the VLM's own image tower; use text embeddings without fitting.")
+    ] = False,
+    elements: Annotated[ElementChoice, typer.Option(help="Kind of visual elements.")] = ElementChoice.patches,
+    protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
+    seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
+    watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show its progress and the result.")] = False,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload a checkpoint and images, and score the one on the other."""
+    """Upload a checkpoint and images and submit a score job."""
     terminal = Terminal(quiet=as_json)
     _require_one_source(checkpoint, arch, data, features, pretrained)
     settings = text_settings(clip_cutoff, interpretability_cutoff, native)
-    chosen = read_library(library.value if library is not None else None, concepts, part or [], settings)
+    library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings)
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
-    words = read_words(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(chosen))
-    if words is not None and features is not None:
+    text_options = parse_text_options(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(library_choice))
+    if text_options is not None and features is not None:
         raise ConfigurationError("--features has no images to compare with phrases; leave out --vlm and --vocabulary, or give --data.")
     if plot is not None:
-        require_figure_place(plot, "--plot")
-    with IISClient() as client:
-        if words is not None:
-            require_vocabulary(client, words.vocabulary)
-        model: Model | None = None
+        require_figure_path(plot, "--plot")
+    with connect() as client:
+        if text_options is not None:
+            require_vocabulary(client, text_options.vocabulary)
+        model: ModelView | None = None
         if features is not None:
-            with terminal.sending(features) as progress:
+            with terminal.upload_bar(features) as progress:
                 dataset = client.create_dataset(features, kind="features", progress=progress)
         else:
-            with terminal.sending(checkpoint) as progress:
+            with terminal.upload_bar(checkpoint) as progress:
                 model = client.create_model(
                     cast("str", arch),
                     checkpoint=checkpoint,
@@ -111,33 +121,33 @@ def score(
                     layer=layer,
                     progress=progress,
                 )
-            with terminal.sending(data) as progress:
+            with terminal.upload_bar(data) as progress:
                 dataset = client.create_dataset(cast("Path", data), progress=progress)
-        vlm_model = register_vlm(client, terminal, words.vlm) if words is not None else None
+        vlm_model = register_vlm(client, terminal, text_options.vlm) if text_options is not None else None
         if model is not None:
-            with terminal.busy("A worker loads the model"):
+            with terminal.spinner("A worker loads the model"):
                 model = client.wait_until_ready(model)
-        with terminal.busy("A worker reads the data set"):
+        with terminal.spinner("A worker reads the data set"):
             dataset = client.wait_until_ready(dataset)
-        phrases: str | None = None
-        if words is not None and vlm_model is not None:
-            with terminal.busy("A worker loads the vision-language model"):
+        vocabulary_id: str | None = None
+        if text_options is not None and vlm_model is not None:
+            with terminal.spinner("A worker loads the vision-language model"):
                 vlm_model = client.wait_until_ready(vlm_model)
-            phrases = provide_vocabulary(client, terminal, words.vocabulary, dataset["id"])
+            vocabulary_id = ensure_vocabulary(client, terminal, text_options.vocabulary, dataset.id)
         job = client.score(
-            model["id"] if model is not None else None,
-            dataset["id"],
-            chosen,
-            vlm=vlm_model["id"] if vlm_model is not None else None,
-            vocabulary=phrases,
-            elements={"kind": cast("Any", elements.value), "images_per_class": 10, "seed": seed},
-            protocol=cast("Any", protocol.value),
+            model,
+            dataset,
+            library_choice,
+            vlm=vlm_model,
+            vocabulary=vocabulary_id,
+            elements={"kind": elements.value, "seed": seed},
+            protocol=protocol.value,
             seed=seed,
         )
         if not watch and plot is None:
-            terminal.show_job(job, as_json)
+            terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
-        show_result(client, follow(client, terminal, job["id"]), terminal, plot, as_json)
+        show_result(client, follow(client, terminal, job.id), terminal, plot, as_json)
 
 
 def _require_one_source(
@@ -145,11 +155,9 @@ def _require_one_source(
 ) -> None:
     if features is not None:
         if (checkpoint, arch, data, pretrained) != (None, None, None, None):
-            raise ConfigurationError(
-                "--features carries the representation itself; leave out the checkpoint, --arch, --pretrained and --data."
-            )
+            raise ConfigurationError("--features contains the representation; leave out the checkpoint, --arch, --pretrained and --data.")
         return
     if (checkpoint is None) == (pretrained is None):
-        raise ConfigurationError("Give a CHECKPOINT file or --pretrained TAG, one of the two (or --features FILE).")
+        raise ConfigurationError("Give either a CHECKPOINT file or --pretrained TAG (or --features FILE).")
     if arch is None or data is None:
-        raise ConfigurationError("Say which network it is with --arch (timm:resnet18) and which images with --data FOLDER.")
+        raise ConfigurationError("--arch (timm:resnet18) and --data FOLDER are required.")

@@ -1,4 +1,4 @@
-"""The command that starts a service on this machine. How it is started is in iis_client.cli.local_stack."""
+"""The command `iis up`. The process is started by iis_client.cli.local_stack."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from iis_client.transport.address import READY_FILE_NAME, data_folder
 
 def up(
     folder: Annotated[
-        Path | None, typer.Option("--data-folder", help="Where databases, artifacts, logs and keys lie.", file_okay=False)
+        Path | None,
+        typer.Option(
+            "--data-folder",
+            help="Folder of databases, artifacts, logs and keys; default: IIS_DATA_FOLDER, or ~/.local/share/iis.",
+            file_okay=False,
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Of the API on 127.0.0.1; 0 takes a free one.")] = 8000,
-    concurrency: Annotated[int, typer.Option("--worker-concurrency", help="Jobs that run at the same time.", min=1)] = 1,
+    port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1; 0 selects a free port.")] = 8000,
+    concurrency: Annotated[int, typer.Option("--worker-concurrency", help="Number of jobs that run at the same time.", min=1)] = 1,
 ) -> None:
-    """Start a service on this machine (database, broker, API, worker) and stay until Ctrl-C; `iis` finds it by itself."""
+    """Start the service on this machine (database, broker, API, worker) until Ctrl-C; other `iis` commands find it."""
     folder = folder or data_folder()
     command = stack_command(folder, port=port, concurrency=concurrency, ready_file=data_folder() / READY_FILE_NAME)
-    os.execv(command[0], command)  # noqa: S606 (there is no shell to quote for)
+    os.execv(command[0], command)  # noqa: S606 (no shell is involved)

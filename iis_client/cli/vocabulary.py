@@ -1,30 +1,34 @@
-"""The commands on vocabularies: those that ship with the service, and concept sets of one's own."""
+"""The commands `iis vocabulary`: shipped vocabularies and the user's own concept sets."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import RenderableType
 
+from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values
-from iis_client.cli.output.concepts import concept_set_table, counted, dropped_phrase_table, version_table
+from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, read_reference, read_vlm, register_vlm, wait_for_phrases
-from iis_client.client import IISClient
+from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_reference, parse_vlm, register_vlm, wait_for_phrases
 from iis_client.errors import ConfigurationError
-from iis_client.resources.concept_sets import PhraseFormat
-from iis_client.types.concepts import ConceptSet, ConceptSetVersion, DroppedPhrase
 
-app = typer.Typer(name="vocabulary", help="Phrases to read a representation in: shipped ones and your own.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from iis_client.resources.concept_sets import PhraseFormat
+    from iis_schemas.concept_sets import ConceptSetCreated, ConceptSetVersionView, ConceptSetView, DroppedPhraseView
+
+app = typer.Typer(name="vocabulary", help="List, show, add, download and delete vocabularies (concept sets).", no_args_is_help=True)
 
 ReferenceArgument = Annotated[str, typer.Argument(metavar="ID", help="A shipped name, cst_…, or cst_…@VERSION.")]
 
 
 class FormatChoice(StrEnum):
-    """Files that phrases can be written to."""
+    """File formats of phrases."""
 
     txt = "txt"
     json = "json"
@@ -33,25 +37,22 @@ class FormatChoice(StrEnum):
 
 @app.command("list")
 def list_all(as_json: JsonOption = False) -> None:
-    """List the vocabularies that ship with the service, and yours, newest first."""
-    with IISClient() as client:
-        found = [*client.shipped_concept_sets(), *client.concept_sets()]
-    terminal = Terminal()
-    if as_json:
-        terminal.json(found)
-    else:
-        terminal.show(concept_set_table(found))
+    """List the shipped vocabularies, then yours, newest first."""
+    with connect() as client:
+        concept_sets = [*client.shipped_concept_sets(), *client.concept_sets()]
+    Terminal().answer(concept_sets, [concept_set_table(concept_sets)], as_json=as_json)
 
 
 @app.command()
 def show(vocabulary: ReferenceArgument, as_json: JsonOption = False) -> None:
-    """Show what a vocabulary is, and which phrases were left out of it and why."""
-    name, number = read_reference(vocabulary)
-    with IISClient() as client:
-        found = client.concept_set(name)
-        version = client.concept_set_version(name, number or found["latest_version"])
-        dropped = list(client.dropped_phrases(name, version["number"])) if version["dropped_count"] else []
-    _show(Terminal(), found, {**version, "dropped": dropped}, as_json)
+    """Show a vocabulary, its excluded phrases and the reasons."""
+    name, number = parse_reference(vocabulary)
+    with connect() as client:
+        concept_set = client.concept_set(name)
+        version = client.concept_set_version(name, number or concept_set.latest_version)
+        dropped = list(client.dropped_phrases(name, version.number)) if version.dropped_count else []
+    shown = _with_version(concept_set, version, dropped)
+    Terminal().answer(shown, _vocabulary_view(shown), as_json=as_json)
 
 
 @app.command()
@@ -59,14 +60,10 @@ def versions(
     vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A shipped name, or cst_….")], as_json: JsonOption = False
 ) -> None:
     """List the versions of a vocabulary, newest first."""
-    name = _whole_set(vocabulary, "A version has no versions of its own")
-    with IISClient() as client:
-        found = list(client.concept_set_versions(name))
-    terminal = Terminal()
-    if as_json:
-        terminal.json(found)
-    else:
-        terminal.show(version_table(found))
+    name = _require_no_version(vocabulary, "A version has no versions")
+    with connect() as client:
+        listed = list(client.concept_set_versions(name))
+    Terminal().answer(listed, [version_table(listed)], as_json=as_json)
 
 
 @app.command()
@@ -76,54 +73,60 @@ def add(
     ] = None,
     *,
     from_classes: Annotated[
-        str | None, typer.Option(metavar="DATASET", help="Gather them from the class names of this data set (dst_…), in place of FILE.")
+        str | None,
+        typer.Option(metavar="DATASET", help="Generate the phrases from the class names of this data set (dst_…) instead of FILE."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it; the name of the file or of the data set by default.")] = None,
-    to: Annotated[str | None, typer.Option(metavar="ID", help="Make it the next version of this concept set of yours.")] = None,
-    dataset: Annotated[str | None, typer.Option(metavar="ID", help="Leave out phrases close to a class of this data set (dst_…).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the vocabulary; default: the name of the file or of the data set.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="ID", help="Add the phrases as a new version of this concept set (cst_…).")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="Exclude phrases close to a class name of this data set (dst_…).")
+    ] = None,
     vlm: VlmOption = None,
     vlm_arg: VlmArgOption = None,
     vlm_preprocess: VlmPreprocessOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a vocabulary of a file or of class names; with --vlm, phrases that mean nearly the same are left out too."""
+    """Create a vocabulary from a file or from class names; with --vlm, near-duplicate phrases are excluded too."""
     terminal = Terminal(quiet=as_json)
     if (file is None) == (from_classes is None):
-        raise ConfigurationError("Give a FILE of phrases or --from-classes DATASET (dst_…), one of the two.")
+        raise ConfigurationError("Give either a FILE of phrases or --from-classes DATASET (dst_…).")
     if to is not None and name is not None:
-        raise ConfigurationError("A version has its concept set's name; leave out --name or --to.")
+        raise ConfigurationError("A version has the name of its concept set; leave out --name or --to.")
     arguments, overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     if vlm is None and (arguments or overrides):
-        raise ConfigurationError("--vlm-arg and --vlm-preprocess describe --vlm; give that too.")
-    source = read_vlm(vlm, arguments, overrides) if vlm is not None else None
-    with IISClient() as client:
+        raise ConfigurationError("--vlm-arg and --vlm-preprocess require --vlm; give it too.")
+    source = parse_vlm(vlm, arguments, overrides) if vlm is not None else None
+    with connect() as client:
         vlm_id = None
         if source is not None:
             model = register_vlm(client, terminal, source)
-            with terminal.busy("A worker loads the vision-language model"):
-                vlm_id = client.wait_until_ready(model)["id"]
+            with terminal.spinner("A worker loads the vision-language model"):
+                vlm_id = client.wait_until_ready(model).id
         if to is not None:
             made = client.add_concept_set_version(to, file, from_classes=from_classes, vlm=vlm_id, dataset=dataset)
         else:
             made = client.create_concept_set(file, from_classes=from_classes, name=name, vlm=vlm_id, dataset=dataset)
-        version = wait_for_phrases(client, terminal, made["version"])
-        dropped = list(client.dropped_phrases(made["id"], version["number"]))
-    _show(terminal, made, {**version, "dropped": dropped}, as_json)
+        version = wait_for_phrases(client, terminal, made.version)
+        dropped = list(client.dropped_phrases(made, version.number))
+    shown = _with_version(made, version, dropped)
+    terminal.answer(shown, _vocabulary_view(shown), as_json=as_json)
 
 
 @app.command()
 def download(
     vocabulary: ReferenceArgument,
     *,
-    phrase_format: Annotated[FormatChoice | None, typer.Option("--format", help="As the output's name says; else txt.")] = None,
+    phrase_format: Annotated[
+        FormatChoice | None, typer.Option("--format", help="File format; default: by the suffix of --output, else txt.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Save it here; else it goes to standard output.", dir_okay=False)
+        Path | None, typer.Option("--output", "-o", help="File to save the phrases to; default: standard output.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Write the phrases of a vocabulary as a file that `add` takes again."""
-    name, number = read_reference(vocabulary)
+    """Download the phrases of a vocabulary in a format that `add` accepts."""
+    name, number = parse_reference(vocabulary)
     chosen = phrase_format.value if phrase_format is not None else _format_of(output)
-    with IISClient() as client:
+    with connect() as client:
         content = client.download_concept_set(name, chosen, number)
     if output is None:
         typer.echo(content, nl=False)
@@ -134,34 +137,40 @@ def download(
 
 @app.command()
 def delete(vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A concept set of yours (cst_…).")]) -> None:
-    """Delete a vocabulary of yours with all its versions; scores that were made with it stay."""
-    name = _whole_set(vocabulary, "A version cannot be deleted alone")
-    with IISClient() as client:
+    """Delete a vocabulary of yours with all its versions; existing scores are kept."""
+    name = _require_no_version(vocabulary, "A single version cannot be deleted")
+    with connect() as client:
         client.delete_concept_set(name)
     Terminal().note(f"Deleted {name}.")
 
 
-def _whole_set(given: str, why: str) -> str:
-    name, number = read_reference(given)
+def _require_no_version(reference: str, reason: str) -> str:
+    name, number = parse_reference(reference)
     if number is not None:
-        raise ConfigurationError(f"{why}; name the set, {name}, not {given}.")
+        raise ConfigurationError(f"{reason}; give the concept set, {name}, not {reference}.")
     return name
 
 
-def _show(terminal: Terminal, found: ConceptSet, version: ConceptSetVersion, as_json: bool) -> None:
-    if as_json:
-        terminal.json({**found, "version": version})
-        return
-    dropped: list[DroppedPhrase] = version["dropped"]
-    terminal.show(f"{found['id']}, version {version['number']} of {found['versions']}, {version['state']}: {found['name']}")
-    if found["description"]:
-        terminal.show(found["description"])
-    if version["error"]:
-        terminal.show(version["error"]["message"])
-    reasons = counted(Counter(each["reason"] for each in dropped))
-    terminal.show(f"{version['phrase_count']} phrases" + (f"; {len(dropped)} left out: {reasons}." if dropped else "."))
-    if dropped:
-        terminal.show(dropped_phrase_table(dropped))
+def _with_version(concept_set: ConceptSetView, version: ConceptSetVersionView, dropped: Sequence[DroppedPhraseView]) -> ConceptSetCreated:
+    """A concept set with one version and all its excluded phrases."""
+    from iis_client.transport.messages import answer_json, parse_answer
+    from iis_schemas.concept_sets import ConceptSetCreated
+
+    fields = {**answer_json(concept_set), "version": {**answer_json(version), "dropped": answer_json(dropped)}}
+    return parse_answer(ConceptSetCreated, fields)
+
+
+def _vocabulary_view(concept_set: ConceptSetCreated) -> Iterator[RenderableType]:
+    version = concept_set.version
+    yield f"{concept_set.id}, version {version.number} of {concept_set.versions}, {version.state}: {concept_set.name}"
+    if concept_set.description:
+        yield concept_set.description
+    if version.error:
+        yield version.error.message
+    reasons = format_counts(Counter(phrase.reason for phrase in version.dropped))
+    yield f"{version.phrase_count} phrases" + (f"; {len(version.dropped)} excluded: {reasons}." if version.dropped else ".")
+    if version.dropped:
+        yield dropped_phrase_table(version.dropped)
 
 
 def _format_of(output: Path | None) -> PhraseFormat:
@@ -173,4 +182,4 @@ def _format_of(output: Path | None) -> PhraseFormat:
         case ".csv":
             return "csv"
         case _:
-            raise ConfigurationError(f"Phrases can be saved as {', '.join(PHRASE_SUFFIXES)}; name the file so, or say --format.")
+            raise ConfigurationError(f"Phrases can be saved as {', '.join(PHRASE_SUFFIXES)}; change the suffix, or give --format.")

@@ -1,1 +1,1 @@
-"""Calls of the API, one module a resource."""
+"""Calls of the API, one module per resource."""

@@ -1,34 +1,36 @@
-"""Concept libraries: what a job has fitted to a model, concept by concept."""
+"""Concept libraries: the concepts that a job fitted to a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from iis_client.transport.connection import Connection
-from iis_client.types.concepts import Concept, ConceptLibrary, DroppedConcept
+from iis_client.transport.messages import build_request, id_of
+from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView, NearConcept, NearestRequest, NearestView
+
+PATH = "/v1/concept-libraries"
 
 
 class ConceptLibraries(Connection):
     """Calls on concept libraries."""
 
-    def concept_libraries(self) -> Iterator[ConceptLibrary]:
+    def concept_libraries(self) -> Iterator[ConceptLibraryView]:
         """Concept libraries fitted by your jobs, newest first."""
-        return cast("Iterator[ConceptLibrary]", self._pages("/v1/concept-libraries"))
+        return self._pages(ConceptLibraryView, PATH)
 
-    def concept_library(self, library: str) -> ConceptLibrary:
+    def concept_library(self, library: str | ConceptLibraryView) -> ConceptLibraryView:
         """One concept library."""
-        return cast("ConceptLibrary", self._get(f"/v1/concept-libraries/{library}"))
+        return self._get(ConceptLibraryView, f"{PATH}/{id_of(library)}")
 
-    def concepts(self, library: str) -> Iterator[Concept]:
-        """The concepts of a library by index, each with the elements that show it."""
-        return cast("Iterator[Concept]", self._pages(f"/v1/concept-libraries/{library}/concepts"))
+    def concepts(self, library: str | ConceptLibraryView) -> Iterator[ConceptView]:
+        """Concepts of a library by index, with their exemplars."""
+        return self._pages(ConceptView, f"{PATH}/{id_of(library)}/concepts")
 
-    def dropped_concepts(self, library: str) -> Iterator[DroppedConcept]:
-        """The phrases that a text library left out, each with the reason and the figures behind it."""
-        return cast("Iterator[DroppedConcept]", self._pages(f"/v1/concept-libraries/{library}/dropped"))
+    def dropped_concepts(self, library: str | ConceptLibraryView) -> Iterator[DroppedConceptView]:
+        """Phrases that a text library excluded, with the reason and its measurements."""
+        return self._pages(DroppedConceptView, f"{PATH}/{id_of(library)}/dropped")
 
-    def nearest_concepts(self, library: str, vector: Sequence[float], limit: int = 10) -> list[Concept]:
-        """The concepts that point most nearly the way of `vector`, nearest first."""
-        found = self._post(f"/v1/concept-libraries/{library}/nearest", {"vector": list(vector), "limit": limit})
-        return cast("list[Concept]", found["data"])
+    def nearest_concepts(self, library: str | ConceptLibraryView, vector: Sequence[float], limit: int = 10) -> list[NearConcept]:
+        """Concepts with the highest cosine to `vector` (d,), nearest first."""
+        request = build_request(NearestRequest, {"vector": list(vector), "limit": limit})
+        return self._post(NearestView, f"{PATH}/{id_of(library)}/nearest", request).data

@@ -1,115 +1,146 @@
-"""Concept sets: phrases under a name, in numbered versions. The phrases that come with the service are read by the same calls."""
+"""Concept sets: named phrases in numbered versions, of the user or shipped with the service."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from iis_client.transport.connection import Connection, given
-from iis_client.types.concepts import ConceptSet, ConceptSetMade, ConceptSetVersion, DroppedPhrase, Phrase
+from pydantic import BaseModel
+
+from iis_client.transport.connection import Connection
+from iis_client.transport.messages import build_request, id_of
+from iis_schemas.concept_sets import (
+    ConceptSetCreate,
+    ConceptSetCreated,
+    ConceptSetVersionCreate,
+    ConceptSetVersionView,
+    ConceptSetView,
+    DroppedPhraseView,
+    PhraseChoice,
+    PhraseView,
+)
+from iis_schemas.datasets import DatasetView
+from iis_schemas.models import ModelView
+from iis_schemas.uploads import UploadView
 
 PATH = "/v1/concept-sets"
 
+Phrase = str | PhraseChoice | Mapping[str, str | None]
 PhraseFormat = Literal["txt", "json", "csv"]
 
 
+class _ShippedSets(BaseModel):
+    """Answer of the list of shipped concept sets, which has one page."""
+
+    data: list[ConceptSetView]
+
+
 class ConceptSets(Connection):
-    """Calls on concept sets; each takes the id of one (`cst_…`) or the name of a shipped one (`birds`)."""
+    """Calls on concept sets; each accepts an id (`cst_…`), an answer, or the name of a shipped set (`birds`)."""
 
-    def concept_sets(self) -> Iterator[ConceptSet]:
+    def concept_sets(self) -> Iterator[ConceptSetView]:
         """Your concept sets, newest first."""
-        return cast("Iterator[ConceptSet]", self._pages(PATH))
+        return self._pages(ConceptSetView, PATH)
 
-    def shipped_concept_sets(self) -> list[ConceptSet]:
-        """The concept sets that come with the service."""
-        return cast("list[ConceptSet]", self._get(f"{PATH}/shipped")["data"])
+    def shipped_concept_sets(self) -> list[ConceptSetView]:
+        """Concept sets that ship with the service."""
+        return self._get(_ShippedSets, f"{PATH}/shipped").data
 
-    def concept_set(self, concept_set: str) -> ConceptSet:
+    def concept_set(self, concept_set: str | ConceptSetView) -> ConceptSetView:
         """One concept set."""
-        return cast("ConceptSet", self._get(f"{PATH}/{concept_set}"))
+        return self._get(ConceptSetView, f"{PATH}/{id_of(concept_set)}")
 
     def create_concept_set(
         self,
         path: str | Path | None = None,
         *,
-        phrases: Iterable[str | Phrase] | None = None,
-        from_classes: str | None = None,
-        upload: str | None = None,
-        vlm: str | None = None,
-        dataset: str | None = None,
+        phrases: Iterable[Phrase] | None = None,
+        from_classes: str | DatasetView | None = None,
+        upload: str | UploadView | None = None,
+        vlm: str | ModelView | None = None,
+        dataset: str | DatasetView | None = None,
         name: str | None = None,
         description: str | None = None,
-    ) -> ConceptSetMade:
-        """Make a concept set of your own phrases, less those that make no concept: `version` has each of those with its reason.
+    ) -> ConceptSetCreated:
+        """Create a concept set; its `version` lists the excluded phrases with their reasons.
 
         Parameters
         ----------
-        path : a .txt file (a phrase per line), .json (a list, or lists by group) or .csv (columns phrase and group)
-        phrases : the phrases themselves, in place of a file
-        from_classes : a data set that is ready; a worker gathers phrases from the names of its classes, and the version is pending
-            until it has (`wait_until_ready`)
-        upload : the id of a file uploaded before
-        vlm : a vision-language model that tells which phrases mean the same; the version is pending until it has, too
-        dataset : a data set that is ready; phrases too close to one of its classes are left out. That of `from_classes` unless given
-        name : the file's or the data set's unless given
+        path : a .txt file (one phrase per line), .json (a list, or lists by group) or .csv (columns phrase and group)
+        phrases : the phrases, instead of a file
+        from_classes : a ready data set; a worker generates phrases from its class names, and the version is pending until then
+            (`wait_until_ready`)
+        upload : a file uploaded before
+        vlm : a vision-language model that finds near-duplicates; the version is pending until then
+        dataset : a ready data set; phrases close to one of its class names are excluded. Default: that of `from_classes`
+        name : default: the name of the file or of the data set
+
+        Raises
+        ------
+        ConfigurationError
+            When not exactly one source of phrases is given.
         """
-        source = self._phrases_to_send(path, phrases, from_classes, upload)
-        fields = {
-            "name": name,
-            "description": description,
-            **source,
-            "vlm": vlm,
-            "dataset": dataset,
-        }
-        return cast("ConceptSetMade", self._post(PATH, given(fields)))
+        source = self._phrase_source(path, phrases, from_classes, upload, vlm, dataset)
+        request = build_request(ConceptSetCreate, {"name": name, "description": description, **source})
+        return self._post(ConceptSetCreated, PATH, request)
 
     def add_concept_set_version(
         self,
-        concept_set: str,
+        concept_set: str | ConceptSetView,
         path: str | Path | None = None,
         *,
-        phrases: Iterable[str | Phrase] | None = None,
-        from_classes: str | None = None,
-        upload: str | None = None,
-        vlm: str | None = None,
-        dataset: str | None = None,
-    ) -> ConceptSetMade:
-        """Give a concept set other phrases under the next number; earlier versions stay as they are. See `create_concept_set`."""
-        source = self._phrases_to_send(path, phrases, from_classes, upload)
-        return cast("ConceptSetMade", self._post(f"{PATH}/{concept_set}/versions", given({**source, "vlm": vlm, "dataset": dataset})))
+        phrases: Iterable[Phrase] | None = None,
+        from_classes: str | DatasetView | None = None,
+        upload: str | UploadView | None = None,
+        vlm: str | ModelView | None = None,
+        dataset: str | DatasetView | None = None,
+    ) -> ConceptSetCreated:
+        """Add a version to a concept set; earlier versions do not change. Parameters: see `create_concept_set`."""
+        source = self._phrase_source(path, phrases, from_classes, upload, vlm, dataset)
+        return self._post(ConceptSetCreated, f"{PATH}/{id_of(concept_set)}/versions", build_request(ConceptSetVersionCreate, source))
 
-    def concept_set_versions(self, concept_set: str) -> Iterator[ConceptSetVersion]:
-        """The versions of a concept set, newest first."""
-        return cast("Iterator[ConceptSetVersion]", self._pages(f"{PATH}/{concept_set}/versions"))
+    def concept_set_versions(self, concept_set: str | ConceptSetView) -> Iterator[ConceptSetVersionView]:
+        """Versions of a concept set, newest first."""
+        return self._pages(ConceptSetVersionView, f"{PATH}/{id_of(concept_set)}/versions")
 
-    def concept_set_version(self, concept_set: str, number: int | None = None) -> ConceptSetVersion:
-        """One version of a concept set; the latest unless a number is given."""
-        return cast("ConceptSetVersion", self._get(self._version_path(concept_set, number)))
+    def concept_set_version(self, concept_set: str | ConceptSetView, number: int | None = None) -> ConceptSetVersionView:
+        """One version of a concept set; default: the latest."""
+        return self._get(ConceptSetVersionView, self._version_path(concept_set, number))
 
-    def phrases(self, concept_set: str, number: int | None = None) -> Iterator[Phrase]:
-        """The phrases of a version, the latest unless a number is given."""
-        return cast("Iterator[Phrase]", self._pages(f"{self._version_path(concept_set, number)}/phrases"))
+    def phrases(self, concept_set: str | ConceptSetView, number: int | None = None) -> Iterator[PhraseView]:
+        """Phrases of a version; default: of the latest."""
+        return self._pages(PhraseView, f"{self._version_path(concept_set, number)}/phrases")
 
-    def dropped_phrases(self, concept_set: str, number: int | None = None) -> Iterator[DroppedPhrase]:
-        """What a version left out, each phrase with its reason."""
-        return cast("Iterator[DroppedPhrase]", self._pages(f"{self._version_path(concept_set, number)}/dropped"))
+    def dropped_phrases(self, concept_set: str | ConceptSetView, number: int | None = None) -> Iterator[DroppedPhraseView]:
+        """Excluded phrases of a version with their reasons; default: of the latest."""
+        return self._pages(DroppedPhraseView, f"{self._version_path(concept_set, number)}/dropped")
 
-    def download_concept_set(self, concept_set: str, phrase_format: PhraseFormat = "txt", number: int | None = None) -> bytes:
-        """The phrases of a version as a file that can be uploaded again."""
+    def download_concept_set(
+        self, concept_set: str | ConceptSetView, phrase_format: PhraseFormat = "txt", number: int | None = None
+    ) -> bytes:
+        """Phrases of a version as a file that `create_concept_set` accepts."""
         path = f"{self._version_path(concept_set, number)}/download"
         return self._transport.send("GET", path, params={"format": phrase_format}).content
 
-    def delete_concept_set(self, concept_set: str) -> None:
-        """Delete a concept set of your own; libraries fitted to it stay."""
-        self._transport.send("DELETE", f"{PATH}/{concept_set}")
+    def delete_concept_set(self, concept_set: str | ConceptSetView) -> None:
+        """Delete a concept set of yours; libraries fitted with it are kept."""
+        self._delete(f"{PATH}/{id_of(concept_set)}")
 
-    def _version_path(self, concept_set: str, number: int | None) -> str:
-        return f"{PATH}/{concept_set}/versions/{number or self.concept_set(concept_set)['latest_version']}"
+    def _version_path(self, concept_set: str | ConceptSetView, number: int | None) -> str:
+        return f"{PATH}/{id_of(concept_set)}/versions/{number or self.concept_set(concept_set).latest_version}"
 
-    def _phrases_to_send(
-        self, path: str | Path | None, phrases: Iterable[str | Phrase] | None, from_classes: str | None, upload: str | None
-    ) -> Mapping[str, Any]:
+    def _phrase_source(
+        self,
+        path: str | Path | None,
+        phrases: Iterable[Phrase] | None,
+        from_classes: str | DatasetView | None,
+        upload: str | UploadView | None,
+        vlm: str | ModelView | None,
+        dataset: str | DatasetView | None,
+    ) -> dict[str, Any]:
         if path is not None:
-            upload = self.upload(path)["id"]
-        return {"upload": upload, "phrases": list(phrases) if phrases is not None else None, "from_classes": from_classes}
+            upload = self.upload(path)
+        resources = {"upload": upload, "from_classes": from_classes, "vlm": vlm, "dataset": dataset}
+        ids = {name: None if resource is None else id_of(resource) for name, resource in resources.items()}
+        return {"phrases": None if phrases is None else list(phrases), **ids}

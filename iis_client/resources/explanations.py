@@ -1,26 +1,29 @@
-"""Explanations: why a scored job says what it says of one image, where in it, and what it would say otherwise."""
+"""Explanations of single images: contributions of concepts, heat maps, interventions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, cast
+from typing import Literal
 
-from iis_client.resources.images import ImageChoice, ImageFile, as_form, read_choice
-from iis_client.transport.connection import Connection, given
-from iis_client.types.explanations import Explanation, HeatMap, Intervention, Outcome
+from iis_client.resources.images import ImageChoice, ImageFile, form_files, resolve_image
+from iis_client.transport.connection import Connection
+from iis_client.transport.messages import build_request, id_of, parse_answer, without_none
+from iis_schemas.explanations import ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.interventions import InterventionRequest, InterventionView
+from iis_schemas.job_views import JobView
 
 FigureFormat = Literal["png", "svg"]
 
 
 class Explanations(Connection):
-    """Calls on the explanations of a finished job.
+    """Calls on the explanations of a finished score job.
 
-    `kept` or `sparsity` choose a node of its curve; by default about a tenth of the concepts is kept.
+    `kept` or `sparsity` select a node of its curve; default: about a tenth of the concepts is kept.
     """
 
     def explanations(
         self,
-        job: str,
+        job: str | JobView,
         *,
         wrong: bool = False,
         disagree: bool = False,
@@ -28,74 +31,73 @@ class Explanations(Connection):
         predicted: str | None = None,
         kept: int | None = None,
         sparsity: float | None = None,
-    ) -> Iterator[Outcome]:
-        """The test images by index, with what was predicted for each.
+    ) -> Iterator[OutcomeView]:
+        """Test images by index, each with its predictions.
 
         Parameters
         ----------
-        wrong : only where the interpretation names another class than the true one
-        disagree : only where representation and interpretation differ
-        class_, predicted : only images of this class, or of which the interpretation says this class
+        wrong : only images for which the interpretation predicts a wrong class
+        disagree : only images for which representation and interpretation predict different classes
+        class_, predicted : only images of this class, or with this prediction of the interpretation
         """
         filters = {
             "wrong": "true" if wrong else None,
             "disagree": "true" if disagree else None,
             "class": class_,
             "predicted": predicted,
-            **at_node(kept, sparsity),
+            **node_query(kept, sparsity),
         }
-        return cast("Iterator[Outcome]", self._pages(f"/v1/jobs/{job}/explanations", **filters))
+        return self._pages(OutcomeView, f"/v1/jobs/{id_of(job)}/explanations", filters)
 
     def explain(
         self,
-        job: str,
+        job: str | JobView,
         image: ImageChoice,
         *,
         kept: int | None = None,
         sparsity: float | None = None,
         top: int = 8,
         contrast: str | None = None,
-    ) -> Explanation:
-        """Which concepts carried the prediction for an image.
+    ) -> ExplanationView:
+        """Explain the prediction for an image by its concepts.
 
         Parameters
         ----------
-        image : the index of a test image, the id of one posted before (`img_…`), or the path of a file, which is posted
-        top : how many concepts for and against are listed
-        contrast : a class to set the predicted one against
+        image : the index of a test image, the id of a posted image (`img_…`), or the path of an image file, which is posted
+        top : number of supporting and of opposing concepts
+        contrast : a class to explain the predicted class against
 
         Raises
         ------
         LocalFileError
-            When there is no such file.
+            When the file does not exist.
         InvalidInputError
-            When the file is no image, the class is unknown, or the curve has no such node.
+            When the file is not an image, the class is unknown, or the curve has no such node.
         NotFoundError
             When there is no such test image.
         """
-        query = given({"top": str(top), "contrast": contrast, **at_node(kept, sparsity)})
-        asked, path = read_choice(image), f"/v1/jobs/{job}/explanations"
-        if isinstance(asked, ImageFile):
-            response = self._transport.send("POST", path, params=query, files=as_form([asked]))
-        else:
-            response = self._transport.send("GET", f"{path}/{asked}", params=query)
-        return cast("Explanation", response.json())
+        query = without_none({"top": str(top), "contrast": contrast, **node_query(kept, sparsity)})
+        source, path = resolve_image(image), f"/v1/jobs/{id_of(job)}/explanations"
+        if isinstance(source, ImageFile):
+            response = self._transport.send("POST", path, params=query, files=form_files([source]))
+            return parse_answer(ExplanationView, response.json())
+        return self._get(ExplanationView, f"{path}/{source}", query)
 
-    def image(self, job: str, image: int | str) -> bytes:
-        """A test image, or one posted before, as the network sees it: PNG."""
-        return self._transport.send("GET", f"/v1/jobs/{job}/explanations/{image}/image.png").content
+    def image(self, job: str | JobView, image: int | str) -> bytes:
+        """A test image, or a posted one, as PNG after preprocessing."""
+        return self._transport.send("GET", f"/v1/jobs/{id_of(job)}/explanations/{image}/image.png").content
 
-    def heat_map(self, job: str, image: int | str, concept: int) -> bytes:
-        """Where a concept is, as a layer to lay over the image: PNG; red speaks for the concept, blue against it."""
-        return self._transport.send("GET", f"/v1/jobs/{job}/explanations/{image}/heatmaps/{concept}.png").content
+    def heat_map(self, job: str | JobView, image: int | str, concept: int) -> bytes:
+        """Heat map of a concept as a PNG overlay of the image; red supports the concept, blue opposes it."""
+        return self._transport.send("GET", f"/v1/jobs/{id_of(job)}/explanations/{image}/heatmaps/{concept}.png").content
 
-    def heat_map_values(self, job: str, image: int | str, concept: int) -> HeatMap:
-        """Where a concept is, as numbers, with how they were made and whether they are exact."""
-        return cast("HeatMap", self._get(f"/v1/jobs/{job}/explanations/{image}/heatmaps/{concept}"))
+    def heat_map_values(self, job: str | JobView, image: int | str, concept: int) -> HeatMapView:
+        """Heat map of a concept as numbers, with its method and whether it is exact."""
+        return self._get(HeatMapView, f"/v1/jobs/{id_of(job)}/explanations/{image}/heatmaps/{concept}")
 
     def explanation_sheet(
         self,
-        job: str,
+        job: str | JobView,
         image: int | str,
         image_format: FigureFormat = "png",
         *,
@@ -105,42 +107,44 @@ class Explanations(Connection):
         contrast: str | None = None,
     ) -> bytes:
         """An explanation as one figure."""
-        query = {"top": None if top is None else str(top), "contrast": contrast, **at_node(kept, sparsity)}
-        return self._figure(f"/v1/jobs/{job}/explanations/{image}/sheet.{image_format}", query)
+        query = {"top": top, "contrast": contrast, **node_query(kept, sparsity)}
+        return self._figure(f"/v1/jobs/{id_of(job)}/explanations/{image}/sheet.{image_format}", query)
 
     def intervene(
         self,
-        job: str,
+        job: str | JobView,
         image: int | str,
         *,
-        set: Mapping[int, float] | None = None,  # noqa: A002 (what the service calls it)
+        set: Mapping[int, float] | None = None,  # noqa: A002 (the name in the API)
         scale: Mapping[int, float] | None = None,
         suppress: Iterable[int] = (),
         kept: int | None = None,
         sparsity: float | None = None,
-    ) -> Intervention:
-        """Change concepts of an image and read the new prediction.
+    ) -> InterventionView:
+        """Change concept activations of an image and predict again.
 
         Parameters
         ----------
         set : activation by concept
         scale : factor by concept
-        suppress : concepts to set to 0
+        suppress : concepts whose activation is set to 0
 
         Raises
         ------
         InvalidInputError
-            When a concept is changed twice, or there is none of that number.
+            When a concept is changed twice, or does not exist.
         """
-        changes = {
+        fields = {
+            "kept": kept,
+            "sparsity": sparsity,
             "set": [{"concept": concept, "activation": activation} for concept, activation in (set or {}).items()],
             "scale": [{"concept": concept, "factor": factor} for concept, factor in (scale or {}).items()],
             "suppress": list(suppress),
         }
-        fields = given({"kept": kept, "sparsity": sparsity}) | changes
-        return cast("Intervention", self._post(f"/v1/jobs/{job}/explanations/{image}/interventions", fields))
+        path = f"/v1/jobs/{id_of(job)}/explanations/{image}/interventions"
+        return self._post(InterventionView, path, build_request(InterventionRequest, fields))
 
 
-def at_node(kept: int | None, sparsity: float | None) -> dict[str, str | None]:
-    """A node of the curve as query parameters."""
+def node_query(kept: int | None, sparsity: float | None) -> dict[str, str | None]:
+    """Query parameters of a node of the curve."""
     return {"kept": None if kept is None else str(kept), "sparsity": None if sparsity is None else str(sparsity)}

@@ -1,70 +1,78 @@
-"""Fine-tuning by interpretability maximisation: submitting it, what it changed, and the checkpoint of a model."""
+"""Fine-tuning for interpretability, and the download of checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any
 
 import httpx
 
 from iis_client.errors import ServiceError
-from iis_client.transport.connection import Connection, given
-from iis_client.types.finetuning import FinetuneJob, FinetuneLibrary, FinetuneResult
-from iis_client.types.scores import Elements
+from iis_client.transport.connection import Connection
+from iis_client.transport.messages import build_request, id_of
+from iis_schemas.datasets import DatasetView
+from iis_schemas.fields import Elements
+from iis_schemas.finetuning import FinetuneCreate, FinetuneLibrary
+from iis_schemas.job_views import FinetuneJobView
+from iis_schemas.models import ModelView
+from iis_schemas.names import OptimizerName, PrecisionName, TrainedPart
 
-READ_TIMEOUT_SECONDS = 60.0  # between two pieces of a file
+CHUNK_TIMEOUT_SECONDS = 60.0
 
 
 class Finetuning(Connection):
-    """Calls on jobs of kind finetune; `wait`, `events` and `cancel` are those of every job."""
+    """Calls on jobs of kind finetune; `wait`, `events` and `cancel` apply to jobs of every kind."""
 
     def finetune(
         self,
-        model: str,
-        dataset: str,
-        library: FinetuneLibrary,
+        model: str | ModelView,
+        dataset: str | DatasetView,
+        library: FinetuneLibrary | Mapping[str, Any],
         *,
         weight: float | None = None,
         seeds: Sequence[int] | None = None,
         sparsity: float | None = None,
         epochs: int | None = None,
-        optimizer: Literal["adamw", "sgd"] | None = None,
+        optimizer: OptimizerName | None = None,
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         batch_size: int | None = None,
         accumulation_steps: int | None = None,
         warmup_epochs: int | None = None,
-        trains: Literal["head", "last", "all"] | None = None,
+        trains: TrainedPart | None = None,
         rebuild_every: int | None = None,
         patience: int | None = None,
-        precision: Literal["auto", "full"] | None = None,
-        elements: Elements | None = None,
+        precision: PrecisionName | None = None,
+        elements: Elements | Mapping[str, Any] | None = None,
         deadline_seconds: float | None = None,
-    ) -> FinetuneJob:
-        """Submit a job: fine-tune a model so that a sparse reading of it through concepts becomes more accurate.
+    ) -> FinetuneJobView:
+        """Submit a job that fine-tunes a model so that its sparse interpretation becomes more accurate.
 
-        Every job runs its control too: the same schedule and seeds with a weight of 0. What is left out is as the service has it.
+        Every job also runs its control: the same schedule and seeds with weight 0. Arguments that are left out have the service's
+        defaults.
 
         Parameters
         ----------
-        model, dataset : a ready backbone of torch, and ready images
+        model, dataset : a ready torch backbone, and a ready data set of images
         library : {"kind": "cluster", "concept_count": 200}
-        weight : lambda, of the loss of the interpretation; above 0
-        seeds : three or more different ones; each is one run of either arm
-        rebuild_every : epochs after which the library is built again; it stays as it was unless given
-        patience : epochs without a better validation accuracy that end a run
+        weight : lambda, the weight of the interpretation loss; above 0
+        seeds : three or more different seeds; one treatment and one control run each
+        rebuild_every : epochs between rebuilds of the library; default: never
+        patience : epochs without a better validation accuracy after which a run stops; default: none
 
         Raises
         ------
+        ConfigurationError
+            When an argument is not valid.
         InvalidInputError
-            When the model cannot be trained, the data are no images, or a setting makes no sense.
+            When the model cannot be trained, or the data set contains no images.
         """
         fields = {
             "kind": "finetune",
-            "model": model,
-            "dataset": dataset,
+            "model": id_of(model),
+            "dataset": id_of(dataset),
             "library": library,
             "lambda": weight,
             "seeds": list(seeds) if seeds is not None else None,
@@ -83,21 +91,17 @@ class Finetuning(Connection):
             "elements": elements,
             "deadline_seconds": deadline_seconds,
         }
-        return cast("FinetuneJob", self._post("/v1/jobs", given(fields)))
+        return self._post(FinetuneJobView, "/v1/jobs", build_request(FinetuneCreate, fields))
 
-    def finetune_result(self, job: str) -> FinetuneResult:
-        """What a finished job of kind finetune changed, against its control and the network as it was."""
-        return cast("FinetuneResult", self._get(f"/v1/jobs/{job}/result"))
-
-    def save_checkpoint(self, model: str, path: str | Path) -> None:
-        """Save the file with a model's weights, in constant memory; it appears whole or not at all.
+    def save_checkpoint(self, model: str | ModelView, path: str | Path) -> None:
+        """Download the checkpoint of a model to a file, in constant memory; the file appears only when it is complete.
 
         Raises
         ------
         ConflictError
-            When the model takes its weights by name, so that the service has no file of them.
+            When the model uses a pretrained tag, so the service has no file of it.
         ServiceUnreachableError
-            When the connection is lost and stays so.
+            When there is no connection after the last attempt.
         """
         target = Path(path)
         partial = target.with_name(f"{target.name}.partial")
@@ -105,21 +109,21 @@ class Finetuning(Connection):
         try:
             while True:
                 try:
-                    self._fetch_checkpoint(model, partial)
+                    self._download_checkpoint(id_of(model), partial)
                     break
-                except (httpx.TransportError, ServiceError) as lost:
+                except (httpx.TransportError, ServiceError) as error:
                     attempt += 1
-                    self._transport.pause_or_give_up(attempt, lost)
+                    self._transport.wait_before_retry(attempt, error)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
-    def _fetch_checkpoint(self, model: str, into: Path) -> None:
+    def _download_checkpoint(self, model: str, target: Path) -> None:
         digest = hashlib.sha256()
-        with self._transport.stream(f"/v1/models/{model}/checkpoint", read_timeout_seconds=READ_TIMEOUT_SECONDS) as response:
-            with into.open("wb") as file:
+        with self._transport.stream(f"/v1/models/{model}/checkpoint", read_timeout_seconds=CHUNK_TIMEOUT_SECONDS) as response:
+            with target.open("wb") as file:
                 for chunk in response.iter_bytes():
                     digest.update(chunk)
                     file.write(chunk)
-            if response.headers.get("ETag") != f'"{digest.hexdigest()}"':  # the tag is the sha256 of the content
-                raise httpx.ReadError("The file came incomplete.")
+            if response.headers.get("ETag") != f'"{digest.hexdigest()}"':  # the ETag is the sha256 of the content
+                raise httpx.ReadError("The downloaded file is incomplete.")

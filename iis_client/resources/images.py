@@ -1,4 +1,4 @@
-"""Images that questions are asked about: indexes of the test set, images posted before, and files on this machine, read to be sent."""
+"""Images of explanations and predictions: indexes of test images, ids of posted images, and local files."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from pathlib import Path
 
 from iis_client.errors import LocalFileError
 
-POSTED = re.compile(r"img_[0-9a-z]{26}")
+IMAGE_ID = re.compile(r"img_[0-9a-z]{26}")
 
 ImageChoice = int | str | Path
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image as it is sent."""
+    """Name and content of an image file."""
 
     name: str
     content: bytes
 
 
-def read_choice(image: ImageChoice) -> str | ImageFile:
-    """What the service is asked about: the name it knows an image by (an index, `img_…`), or the content of a file.
+def resolve_image(image: ImageChoice) -> str | ImageFile:
+    """Resolve an image to the service's name for it (an index, `img_…`), or read the file.
 
-    A number in digits is an index; a file that is called so is reached as `./17`.
+    A number is an index; for a file with such a name give `./17`.
 
     Raises
     ------
     LocalFileError
-        When it is neither a number nor a file that is there.
+        When the image is neither a valid index nor an existing file.
     """
-    written = str(image)
-    if not isinstance(image, Path) and ((written.isascii() and written.isdecimal()) or POSTED.fullmatch(written)):
-        return written
+    text = str(image)
+    if not isinstance(image, Path) and ((text.isascii() and text.isdecimal()) or IMAGE_ID.fullmatch(text)):
+        return text
     if isinstance(image, int):
-        raise LocalFileError(f"There is no test image {image}; they are counted from 0.")
-    return read_file(Path(image))
+        raise LocalFileError(f"There is no test image {image}; indexes start at 0.")
+    return read_image(Path(image))
 
 
-def read_file(path: Path) -> ImageFile:
-    """An image on this machine.
+def read_image(path: Path) -> ImageFile:
+    """Read an image file.
 
     Raises
     ------
     LocalFileError
-        When there is no file, or nothing in it.
+        When the file does not exist, or is empty.
     """
     if not path.is_file():
-        raise LocalFileError(f"There is no image {path}; name a file, or the index of a test image.")
+        raise LocalFileError(f"There is no image {path}; give a file, or the index of a test image.")
     content = path.read_bytes()
     if not content:
         raise LocalFileError(f"{path} is empty; send an image.")
     return ImageFile(path.name, content)
 
 
-def as_form(images: Iterable[ImageFile]) -> list[tuple[str, tuple[str, bytes]]]:
-    """The parts of a form, each named `file`."""
+def form_files(images: Iterable[ImageFile]) -> list[tuple[str, tuple[str, bytes]]]:
+    """Multipart form fields, each named `file`."""
     return [("file", (image.name, image.content)) for image in images]

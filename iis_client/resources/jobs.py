@@ -1,100 +1,116 @@
-"""Jobs: submitting them, what happens to them, and what they found."""
+"""Jobs: submit, list, watch, wait and cancel; curves and figures of finished jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from iis_client.transport.connection import Connection, given
-from iis_client.transport.polling import require_success, wait_for
-from iis_client.transport.server_sent_events import follow
-from iis_client.types.scores import FINISHED_STATES, Curve, Elements, Event, Job, Library, Result
+from iis_client.errors import require_success
+from iis_client.resources.results import Results
+from iis_client.transport.messages import build_request, id_of
+from iis_client.transport.polling import wait_for
+from iis_client.transport.server_sent_events import stream_events
+from iis_schemas.concept_sets import ConceptSetView
+from iis_schemas.curves import CurvesView, CurveView
+from iis_schemas.datasets import DatasetView
+from iis_schemas.events import EventView
+from iis_schemas.fields import Elements
+from iis_schemas.job_views import AnyJob, AnyJobView, JobView, ScoreJobView
+from iis_schemas.jobs import ScoreCreate
+from iis_schemas.libraries import LibraryChoice
+from iis_schemas.models import ModelView
+from iis_schemas.names import ProtocolName
+
+PATH = "/v1/jobs"
 
 
-class Jobs(Connection):
+class Jobs(Results):
     """Calls on jobs."""
 
     def score(
         self,
-        model: str | None,
-        dataset: str,
-        library: Library,
+        model: str | ModelView | None,
+        dataset: str | DatasetView,
+        library: LibraryChoice | Mapping[str, Any],
         *,
-        library_dataset: str | None = None,
-        vlm: str | None = None,
-        vocabulary: str | None = None,
-        elements: Elements | None = None,
-        protocol: Literal["exact", "reference"] = "exact",
-        seed: int = 0,
+        library_dataset: str | DatasetView | None = None,
+        vlm: str | ModelView | None = None,
+        vocabulary: str | ConceptSetView | None = None,
+        elements: Elements | Mapping[str, Any] | None = None,
+        protocol: ProtocolName | None = None,
+        seed: int | None = None,
         deadline_seconds: float | None = None,
-    ) -> Job:
-        """Submit a job: score a model on a data set through a concept library. All that it names must be ready.
+    ) -> ScoreJobView:
+        """Submit a job that scores a model on a data set with a concept library. All inputs must be ready.
 
         Parameters
         ----------
         model : None for a data set of features
-        library : {"kind": "cluster", "concept_count": 200}, or {"id": "lib_…"} for one fitted before
-        library_dataset : another data set of images, whose training images the library is cut from in place of the scored one's
-        vlm : a model of role `vlm`; a text library needs it, and the concepts of other libraries get names by it
-        vocabulary : the phrases it compares images with: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
+        library : {"kind": "cluster", "concept_count": 200}, or {"id": "lib_…"} for a fitted library
+        library_dataset : another data set of images, whose training images the library is fitted to
+        vlm : a model of role `vlm`; required by a text library, and names the concepts of other libraries
+        vocabulary : the phrases: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
+
+        Raises
+        ------
+        ConfigurationError
+            When an argument is not valid.
         """
         fields = {
             "kind": "score",
-            "model": model,
-            "dataset": dataset,
+            "model": None if model is None else id_of(model),
+            "dataset": id_of(dataset),
             "library": library,
-            "library_dataset": library_dataset,
-            "vlm": vlm,
-            "vocabulary": vocabulary,
+            "library_dataset": None if library_dataset is None else id_of(library_dataset),
+            "vlm": None if vlm is None else id_of(vlm),
+            "vocabulary": None if vocabulary is None else id_of(vocabulary),
             "elements": elements,
             "protocol": protocol,
             "seed": seed,
             "deadline_seconds": deadline_seconds,
         }
-        return cast("Job", self._post("/v1/jobs", given(fields)))
+        return self._post(ScoreJobView, PATH, build_request(ScoreCreate, fields))
 
-    def job(self, job: str) -> Job:
+    def job(self, job: str | JobView) -> AnyJobView:
         """One job."""
-        return cast("Job", self._get(f"/v1/jobs/{job}"))
+        return self._get(AnyJob, f"{PATH}/{id_of(job)}").root
 
-    def jobs(self, *, state: str | None = None) -> Iterator[Job]:
+    def jobs(self, *, state: str | None = None) -> Iterator[AnyJobView]:
         """Your jobs, newest first."""
-        return cast("Iterator[Job]", self._pages("/v1/jobs", state=state))
+        return (job.root for job in self._pages(AnyJob, PATH, {"state": state}))
 
-    def cancel(self, job: str) -> Job:
-        """Cancel a job: at once while it is queued, within seconds while it runs."""
-        return cast("Job", self._post(f"/v1/jobs/{job}/cancel", None))
+    def cancel(self, job: str | JobView) -> AnyJobView:
+        """Cancel a job: immediately if it is queued, within seconds if it is running."""
+        return self._post(AnyJob, f"{PATH}/{id_of(job)}/cancel").root
 
-    def events(self, job: str, last_event_id: int | None = None) -> Iterator[Event]:
-        """What happens to a job, live, until it ends; a lost connection is taken up where it broke."""
-        return follow(self._transport, job, last_event_id)
+    def events(self, job: str | JobView, last_event_id: int | None = None) -> Iterator[EventView]:
+        """Stream the events of a job until it ends; a lost connection is resumed."""
+        return stream_events(self._transport, id_of(job), last_event_id)
 
-    def wait(self, job: str, timeout_seconds: float | None = None) -> Job:
+    def wait(self, job: str | JobView, timeout_seconds: float | None = None) -> AnyJobView:
         """Wait until a job has succeeded.
 
         Raises
         ------
         JobFailedError
-            When it failed; the text says why.
+            When it failed; the text is the reason.
         JobCanceledError
             When it was canceled.
         WaitTimeoutError
-            When the time is over.
+            When it has not finished within `timeout_seconds`.
         """
 
-        def finished(found: Job) -> bool:
-            return found["state"] in FINISHED_STATES
+        def unfinished_state(answer: AnyJob) -> str | None:
+            return None if answer.root.finished else answer.root.state
 
-        return require_success(wait_for(self._transport, f"/v1/jobs/{job}", finished, timeout_seconds, name=job))
+        name = id_of(job)
+        finished = wait_for(self._transport, AnyJob, f"{PATH}/{name}", unfinished_state, timeout_seconds, name=name)
+        return require_success(finished.root)
 
-    def result(self, job: str) -> Result:
-        """A finished job's report."""
-        return cast("Result", self._get(f"/v1/jobs/{job}/result"))
+    def curves(self, job: str | JobView) -> list[CurveView]:
+        """ARR curves of a finished score job: of its library and of the random control."""
+        return self._get(CurvesView, f"{PATH}/{id_of(job)}/curves").data
 
-    def curves(self, job: str) -> list[Curve]:
-        """A finished job's ARR curves: its library's and the random control's."""
-        return cast("list[Curve]", self._get(f"/v1/jobs/{job}/curves")["data"])
-
-    def plot(self, job: str, name: str = "arr", image_format: Literal["png", "svg"] = "png") -> bytes:
-        """A finished job's figure: `arr` or `accuracy`."""
-        return self._transport.send("GET", f"/v1/jobs/{job}/plots/{name}.{image_format}").content
+    def plot(self, job: str | JobView, name: str = "arr", image_format: Literal["png", "svg"] = "png") -> bytes:
+        """Figure of a finished score job: `arr` or `accuracy`."""
+        return self._transport.send("GET", f"{PATH}/{id_of(job)}/plots/{name}.{image_format}").content

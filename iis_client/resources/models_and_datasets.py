@@ -1,147 +1,160 @@
-"""Models and data sets: registering them, and waiting until a worker has looked at what was sent."""
+"""Models and data sets: register, list, and wait until a worker has checked them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar
 
 from iis_client.errors import CheckFailedError
-from iis_client.transport import uploads
-from iis_client.transport.connection import Connection, given
+from iis_client.transport.connection import Connection
+from iis_client.transport.messages import build_request, id_of
 from iis_client.transport.polling import wait_for
-from iis_client.types.concepts import ConceptSetVersion
-from iis_client.types.scores import Dataset, Model, Role
+from iis_client.transport.uploads import UploadProgress
+from iis_schemas.concept_sets import ConceptSetVersionView
+from iis_schemas.datasets import DatasetCreate, DatasetView, HubChoice
+from iis_schemas.models import ModelCreate, ModelView, PreprocessingChoice
+from iis_schemas.names import DatasetKind, Role
+from iis_schemas.uploads import UploadView
 
-CheckedRow = TypeVar("CheckedRow", Model, Dataset, ConceptSetVersion)
+CheckedResource = TypeVar("CheckedResource", bound=ModelView | DatasetView | ConceptSetVersionView)
 
 
-class Inputs(Connection):
+class ModelsAndDatasets(Connection):
     """Calls on models and data sets."""
 
     def create_model(
         self,
         architecture: str,
         *,
-        role: Role = "backbone",
+        role: Role | None = None,
         checkpoint: str | Path | None = None,
         text_checkpoint: str | Path | None = None,
-        upload: str | None = None,
-        text_upload: str | None = None,
+        upload: str | UploadView | None = None,
+        text_upload: str | UploadView | None = None,
         pretrained: str | None = None,
         initial_seed: int | None = None,
         tokenizer: str | None = None,
         arguments: Mapping[str, Any] | None = None,
         layer: str | None = None,
-        preprocessing: Mapping[str, Any] | None = None,
+        preprocessing: PreprocessingChoice | Mapping[str, Any] | None = None,
         name: str | None = None,
-        progress: uploads.Progress | None = None,
-    ) -> Model:
+        progress: UploadProgress | None = None,
+    ) -> ModelView:
         """Register a backbone or a vision-language model; it is `pending` until a worker has loaded it (`wait_until_ready`).
 
         Parameters
         ----------
         architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`; the last two for a vision-language model
-        role : `vlm` for a model that compares images with phrases; else a backbone
-        checkpoint : a file on this machine, uploaded first
-        text_checkpoint : of a vision-language model in onnx the text tower, where `checkpoint` is the image tower
-        upload, text_upload : ids of the same files uploaded before
-        pretrained : a tag of the architecture's own library, in place of a checkpoint
-        initial_seed : no weights at all: the architecture untrained, as it is initialised from this seed
-        tokenizer : whose tokens that text tower takes, by the name of an open_clip architecture; CLIP's own by default
+        role : `vlm` for a vision-language model; default: `backbone`
+        checkpoint : a local file, which is uploaded first
+        text_checkpoint : text tower of a vision-language model in onnx, where `checkpoint` is the image tower
+        upload, text_upload : the same files, uploaded before
+        pretrained : pretrained tag of the architecture's library, instead of a checkpoint
+        initial_seed : no checkpoint: the untrained architecture, initialised from this seed
+        tokenizer : tokenizer of that text tower, by the name of an open_clip architecture; default: CLIP's
         arguments : keyword arguments of the architecture, for example {"in_chans": 1}
-        layer : which layer is the representation; the pooled penultimate one by default
-        preprocessing : what to change of the architecture's own, for example {"input_size": 32}
+        layer : layer whose output is the representation; default: the pooled penultimate layer
+        preprocessing : overrides of the architecture's preprocessing, for example {"input_size": 32}
+
+        Raises
+        ------
+        ConfigurationError
+            When an argument is not valid.
         """
         if checkpoint is not None:
-            upload = self.upload(checkpoint, progress)["id"]
+            upload = self.upload(checkpoint, progress)
         if text_checkpoint is not None:
-            text_upload = self.upload(text_checkpoint, progress)["id"]
+            text_upload = self.upload(text_checkpoint, progress)
         fields = {
             "name": name or (Path(checkpoint).name if checkpoint is not None else None),
             "role": role,
             "architecture": architecture,
             "arguments": dict(arguments or {}),
-            "upload": upload,
-            "text_upload": text_upload,
+            "upload": None if upload is None else id_of(upload),
+            "text_upload": None if text_upload is None else id_of(text_upload),
             "pretrained": pretrained,
             "initial_seed": initial_seed,
             "tokenizer": tokenizer,
             "layer": layer,
-            "preprocessing": dict(preprocessing) if preprocessing is not None else None,
+            "preprocessing": preprocessing,
         }
-        return cast("Model", self._post("/v1/models", given(fields)))
+        return self._post(ModelView, "/v1/models", build_request(ModelCreate, fields))
 
     def create_dataset(
         self,
         path: str | Path | None = None,
         *,
-        upload: str | None = None,
-        kind: Literal["images", "features"] = "images",
+        upload: str | UploadView | None = None,
+        kind: DatasetKind | None = None,
         server_path: str | None = None,
-        hub: Mapping[str, Any] | None = None,
+        hub: HubChoice | Mapping[str, Any] | None = None,
         test_share: float | None = None,
         split_seed: int | None = None,
         name: str | None = None,
-        progress: uploads.Progress | None = None,
-    ) -> Dataset:
+        progress: UploadProgress | None = None,
+    ) -> DatasetView:
         """Register a data set; it is `pending` until a worker has read it (`wait_until_ready`).
 
         Parameters
         ----------
         path : a folder of class folders (or train/ and test/ with class folders inside), an archive of one, or a file of features
-        upload : the id of an archive or file uploaded before
-        kind : `features` for ready matrices with labels
-        server_path : a folder that the service can read and allows
+        upload : an archive or file, uploaded before
+        kind : `features` for matrices of features with labels; default: `images`
+        server_path : a folder on the server that its operator allows
         hub : a Hub data set: {"name": …, "revision": …, "image_column": …, "label_column": …}
-        test_share, split_seed : how to split a folder that has no train/ and test/
+        test_share, split_seed : split of a folder without train/ and test/
+
+        Raises
+        ------
+        ConfigurationError
+            When an argument is not valid.
         """
         if path is not None:
-            upload = self.upload(path, progress)["id"]
+            upload = self.upload(path, progress)
         fields = {
             "name": name or (Path(path).resolve().name if path is not None else None),
             "kind": kind,
-            "upload": upload,
+            "upload": None if upload is None else id_of(upload),
             "server_path": server_path,
-            "hub": dict(hub) if hub is not None else None,
+            "hub": hub,
             "test_share": test_share,
             "split_seed": split_seed,
         }
-        return cast("Dataset", self._post("/v1/datasets", given(fields)))
+        return self._post(DatasetView, "/v1/datasets", build_request(DatasetCreate, fields))
 
-    def model(self, model: str) -> Model:
+    def model(self, model: str | ModelView) -> ModelView:
         """One model."""
-        return cast("Model", self._get(f"/v1/models/{model}"))
+        return self._get(ModelView, f"/v1/models/{id_of(model)}")
 
-    def dataset(self, dataset: str) -> Dataset:
+    def dataset(self, dataset: str | DatasetView) -> DatasetView:
         """One data set."""
-        return cast("Dataset", self._get(f"/v1/datasets/{dataset}"))
+        return self._get(DatasetView, f"/v1/datasets/{id_of(dataset)}")
 
-    def models(self) -> Iterator[Model]:
+    def models(self) -> Iterator[ModelView]:
         """Your models, newest first."""
-        return cast("Iterator[Model]", self._pages("/v1/models"))
+        return self._pages(ModelView, "/v1/models")
 
-    def datasets(self) -> Iterator[Dataset]:
+    def datasets(self) -> Iterator[DatasetView]:
         """Your data sets, newest first."""
-        return cast("Iterator[Dataset]", self._pages("/v1/datasets"))
+        return self._pages(DatasetView, "/v1/datasets")
 
-    def wait_until_ready(self, row: CheckedRow, timeout_seconds: float | None = None) -> CheckedRow:
-        """Wait until a worker has looked at a model, a data set or a version of a concept set.
+    def wait_until_ready(self, resource: CheckedResource, timeout_seconds: float | None = None) -> CheckedResource:
+        """Wait until a worker has checked a model, a data set or a version of a concept set.
 
         Raises
         ------
         CheckFailedError
-            When it was refused; the text says why and what to send instead.
+            When the worker rejected it; the text says why and what to send instead.
         WaitTimeoutError
-            When the time is over.
+            When it is not checked within `timeout_seconds`.
         """
 
-        def checked(found: CheckedRow) -> bool:
-            return found["state"] != "pending"
+        def unfinished_state(answer: CheckedResource) -> str | None:
+            return "pending" if answer.state == "pending" else None
 
-        name = f"{row['concept_set']}@{row['number']}" if "concept_set" in row else row["id"]
-        found: CheckedRow = wait_for(self._transport, row["links"]["self"], checked, timeout_seconds, name=name)
-        error = found["error"]
-        if error is not None:
-            raise CheckFailedError(name, error["code"], error["message"], error.get("param"))
-        return found
+        name = f"{resource.concept_set}@{resource.number}" if isinstance(resource, ConceptSetVersionView) else resource.id
+        checked = wait_for(self._transport, type(resource), resource.links["self"], unfinished_state, timeout_seconds, name=name)
+        if checked.error is not None:
+            raise CheckFailedError(name, checked.error.code, checked.error.message, checked.error.param)
+        return checked

@@ -1,85 +1,93 @@
-"""Predictors: the nodes of a scored job's curve as classifiers of their own, to use here or to take away."""
+"""Predictors: the nodes of a scored job's curve as classifiers; predict with them or export them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast, get_args
+from typing import Literal, get_args
 
 from iis_client.errors import ConfigurationError
-from iis_client.resources.images import ImageFile, as_form, read_file
+from iis_client.resources.explanations import node_query
+from iis_client.resources.images import ImageFile, form_files, read_image
 from iis_client.resources.profiles import Profiles
-from iis_client.types.profiles import ExportFormat, Prediction, Predictor
+from iis_client.transport.messages import id_of, parse_answer
+from iis_schemas.job_views import JobView
+from iis_schemas.predictors import PredictionsView, PredictionView, PredictorView
+from iis_schemas.profiles import ClassesView
 
 PATH = "/v1/predictors"
-SENT_AT_ONCE = 16  # images in one request; the service takes 64
-SENT_BYTES_AT_ONCE = 16 * 1024 * 1024  # of them together, where more than one is sent; the service takes 32 MiB unless told otherwise
+MAX_IMAGES_PER_REQUEST = 16  # the service accepts 64
+MAX_BYTES_PER_REQUEST = 16 * 1024 * 1024  # of all images, if there are several; the service accepts 32 MiB by default
+
+ExportFormat = Literal["safetensors", "onnx"]
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 class Predictors(Profiles):
-    """Calls on predictors; a job's are found by the node of its curve, as the calls on its classes are."""
+    """Calls on predictors; a job's predictors are selected by a node of its curve, like its classes."""
 
-    def predictors(self, job: str | None = None) -> Iterator[Predictor]:
-        """The predictors of a job, or all of yours."""
-        return cast("Iterator[Predictor]", self._pages(PATH, job=job))
+    def predictors(self, job: str | JobView | None = None) -> Iterator[PredictorView]:
+        """Predictors of a job; default: all your predictors."""
+        return self._pages(PredictorView, PATH, {"job": None if job is None else id_of(job)})
 
-    def predictor(self, predictor: str) -> Predictor:
+    def predictor(self, predictor: str | PredictorView) -> PredictorView:
         """One predictor."""
-        return cast("Predictor", self._get(f"{PATH}/{predictor}"))
+        return self._get(PredictorView, f"{PATH}/{id_of(predictor)}")
 
-    def predictor_of(self, job: str, *, kept: int | None = None, sparsity: float | None = None) -> Predictor:
-        """The predictor at a node of a job's curve; by default the one that explanations speak of.
+    def predictor_of(self, job: str | JobView, *, kept: int | None = None, sparsity: float | None = None) -> PredictorView:
+        """Predictor at a node of a job's curve; default: the node of its explanations.
 
         Raises
         ------
         InvalidInputError
             When the curve has no such node.
         """
-        node: int = self._at_node(f"/v1/jobs/{job}/classes", kept, sparsity)["kept"]
-        return next(found for found in self.predictors(job) if found["kept"] == node)
+        node = self._get(ClassesView, f"/v1/jobs/{id_of(job)}/classes", node_query(kept, sparsity)).kept
+        return next(predictor for predictor in self.predictors(job) if predictor.kept == node)
 
-    def predict(self, predictor: str, *paths: str | Path, top: int = 5) -> list[Prediction]:
-        """What a predictor says of images on this machine, in their order; they are sent a few at a time.
+    def predict(self, predictor: str | PredictorView, *paths: str | Path, top: int = 5) -> list[PredictionView]:
+        """Classify local images, in their order; large sets are sent in several requests.
 
         Parameters
         ----------
-        top : how many of the concepts that carried it are listed for each image
+        top : number of concepts per prediction
 
         Raises
         ------
         LocalFileError
-            When one of them is not there.
+            When a file does not exist.
         InvalidInputError
-            When one of them is no image.
+            When a file is not an image.
         """
-        found: list[Prediction] = []
-        for images in sent_together(read_file(Path(path)) for path in paths):
-            response = self._transport.send("POST", f"{PATH}/{predictor}/predict", params={"top": top}, files=as_form(images))
-            found += cast("list[Prediction]", response.json()["data"])
-        return found
+        predictions: list[PredictionView] = []
+        for images in request_groups(read_image(Path(path)) for path in paths):
+            path = f"{PATH}/{id_of(predictor)}/predict"
+            response = self._transport.send("POST", path, params={"top": top}, files=form_files(images))
+            predictions += parse_answer(PredictionsView, response.json()).data
+        return predictions
 
-    def export_predictor(self, predictor: str, path: str | Path, export_format: ExportFormat | None = None) -> None:
+    def export_predictor(self, predictor: str | PredictorView, path: str | Path, export_format: ExportFormat | None = None) -> None:
         """Save a predictor as a file that works without the service.
 
         Parameters
         ----------
-        export_format : as the file's name says unless given
+        export_format : default: by the suffix of the file
 
         Raises
         ------
         ConfigurationError
-            When neither says which format.
+            When neither gives a format.
         """
-        chosen = export_format or export_format_of(Path(path))
-        Path(path).write_bytes(self._transport.send("GET", f"{PATH}/{predictor}/export.{chosen}").content)
+        suffix = export_format or export_format_of(Path(path))
+        Path(path).write_bytes(self._transport.send("GET", f"{PATH}/{id_of(predictor)}/export.{suffix}").content)
 
 
-def sent_together(images: Iterable[ImageFile]) -> Iterator[list[ImageFile]]:
-    """Images in groups of a size that the service takes in one request; each is read when its group is made."""
+def request_groups(images: Iterable[ImageFile]) -> Iterator[list[ImageFile]]:
+    """Group images so that each group fits into one request; images are read as their group is built."""
     group: list[ImageFile] = []
     for image in images:
-        size_bytes = sum(len(one.content) for one in group) + len(image.content)
-        if group and (len(group) == SENT_AT_ONCE or size_bytes > SENT_BYTES_AT_ONCE):
+        size_bytes = sum(len(member.content) for member in group) + len(image.content)
+        if group and (len(group) == MAX_IMAGES_PER_REQUEST or size_bytes > MAX_BYTES_PER_REQUEST):
             yield group
             group = []
         group.append(image)
@@ -88,14 +96,14 @@ def sent_together(images: Iterable[ImageFile]) -> Iterator[list[ImageFile]]:
 
 
 def export_format_of(path: Path) -> ExportFormat:
-    """The format that a file's name asks for.
+    """Export format by the suffix of a file.
 
     Raises
     ------
     ConfigurationError
-        When it is none that there is.
+        When the suffix is neither .safetensors nor .onnx.
     """
-    for known in cast("tuple[ExportFormat, ...]", get_args(ExportFormat)):
+    for known in EXPORT_FORMATS:
         if path.suffix.lower() == f".{known}":
             return known
     raise ConfigurationError(f"A predictor can be saved as .safetensors or .onnx, not as {path.name}.")

@@ -1,38 +1,39 @@
-"""Profiles: what a scored job's classes are made of, and what each of its concepts is used for."""
+"""Profiles of classes and concepts: weights, confusions, use of each concept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
 from urllib.parse import quote
 
-from iis_client.resources.explanations import FigureFormat, at_node
-from iis_client.transport.connection import Connection, given
-from iis_client.types.profiles import ClassProfile, ClassSummary, ConceptProfile, ConceptUse
+from iis_client.resources.explanations import FigureFormat, node_query
+from iis_client.transport.connection import Connection
+from iis_client.transport.messages import id_of
+from iis_schemas.job_views import JobView
+from iis_schemas.profiles import ClassesView, ClassSummary, ClassView, ConceptProfileView, ConceptUseView
 
 
 class Profiles(Connection):
-    """Calls on the classes and concepts of a finished job, at a node of its curve as in iis_client.resources.explanations."""
+    """Calls on classes and concepts of a finished score job at a node of its curve; see iis_client.resources.explanations."""
 
-    def classes(self, job: str, *, kept: int | None = None, sparsity: float | None = None) -> list[ClassSummary]:
-        """Every class with its accuracies on the test images."""
-        return cast("list[ClassSummary]", self._at_node(f"/v1/jobs/{job}/classes", kept, sparsity)["data"])
+    def classes(self, job: str | JobView, *, kept: int | None = None, sparsity: float | None = None) -> list[ClassSummary]:
+        """All classes with their accuracies on the test images."""
+        return self._get(ClassesView, f"/v1/jobs/{id_of(job)}/classes", node_query(kept, sparsity)).data
 
     def class_profile(
-        self, job: str, name: str, *, top: int | None = None, kept: int | None = None, sparsity: float | None = None
-    ) -> ClassProfile:
-        """What a class is made of: its `top` weightiest concepts for and against, and what it is confused with.
+        self, job: str | JobView, name: str, *, top: int | None = None, kept: int | None = None, sparsity: float | None = None
+    ) -> ClassView:
+        """Profile of a class: its `top` supporting and opposing concepts by weight, and its confusions.
 
         Raises
         ------
         NotFoundError
             When there is no class of that name.
         """
-        return cast("ClassProfile", self._at_node(_class_path(job, name), kept, sparsity, top=None if top is None else str(top)))
+        return self._get(ClassView, _class_path(job, name), {"top": top, **node_query(kept, sparsity)})
 
     def class_figure(
         self,
-        job: str,
+        job: str | JobView,
         name: str,
         image_format: FigureFormat = "png",
         *,
@@ -40,40 +41,38 @@ class Profiles(Connection):
         kept: int | None = None,
         sparsity: float | None = None,
     ) -> bytes:
-        """A class's profile as one figure."""
-        query = {"top": None if top is None else str(top), **at_node(kept, sparsity)}
-        return self._figure(f"{_class_path(job, name)}/profile.{image_format}", query)
+        """Profile of a class as one figure."""
+        return self._figure(f"{_class_path(job, name)}/profile.{image_format}", {"top": top, **node_query(kept, sparsity)})
 
-    def concept_uses(self, job: str, *, kept: int | None = None, sparsity: float | None = None) -> Iterator[ConceptUse]:
-        """The concepts by index: how often each fires, how much it carries, and which others say nearly the same."""
-        return cast("Iterator[ConceptUse]", self._pages(f"/v1/jobs/{job}/concepts", **at_node(kept, sparsity)))
+    def concept_uses(self, job: str | JobView, *, kept: int | None = None, sparsity: float | None = None) -> Iterator[ConceptUseView]:
+        """Concepts by index with firing rate, importance and near-duplicates."""
+        return self._pages(ConceptUseView, f"/v1/jobs/{id_of(job)}/concepts", node_query(kept, sparsity))
 
-    def concept_profile(self, job: str, index: int, *, kept: int | None = None, sparsity: float | None = None) -> ConceptProfile:
-        """One concept: the classes it serves and hinders, and the test images that activate it most.
+    def concept_profile(
+        self, job: str | JobView, index: int, *, kept: int | None = None, sparsity: float | None = None
+    ) -> ConceptProfileView:
+        """Profile of a concept: its weights for classes, and the test images that activate it most.
 
         Raises
         ------
         NotFoundError
             When the library has no concept of that index.
         """
-        return cast("ConceptProfile", self._at_node(f"/v1/jobs/{job}/concepts/{index}", kept, sparsity))
+        return self._get(ConceptProfileView, f"/v1/jobs/{id_of(job)}/concepts/{index}", node_query(kept, sparsity))
 
     def concept_gallery(
         self,
-        job: str,
+        job: str | JobView,
         image_format: FigureFormat = "png",
         *,
         limit: int | None = None,
         kept: int | None = None,
         sparsity: float | None = None,
     ) -> bytes:
-        """The concepts side by side, as one figure; the first hundred unless `limit` says fewer."""
-        query = {"limit": None if limit is None else str(limit), **at_node(kept, sparsity)}
-        return self._figure(f"/v1/jobs/{job}/concepts/gallery.{image_format}", query)
-
-    def _at_node(self, path: str, kept: int | None, sparsity: float | None, **query: str | None) -> Any:
-        return self._transport.send("GET", path, params=given({**query, **at_node(kept, sparsity)})).json()
+        """The first concepts as one figure; default: 100."""
+        query = {"limit": limit, **node_query(kept, sparsity)}
+        return self._figure(f"/v1/jobs/{id_of(job)}/concepts/gallery.{image_format}", query)
 
 
-def _class_path(job: str, name: str) -> str:
-    return f"/v1/jobs/{job}/classes/{quote(name, safe='')}"
+def _class_path(job: str | JobView, name: str) -> str:
+    return f"/v1/jobs/{id_of(job)}/classes/{quote(name, safe='')}"

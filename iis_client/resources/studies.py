@@ -1,187 +1,186 @@
-"""Studies: asking for a grid of scores, what becomes of it, and what it found. Files of them are read in iis_client.cli.studies.file."""
+"""Studies: grids of score jobs with their table, statistics and figures; leaderboards. Study files are read in iis_client.cli.studies."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, cast
+from typing import Any, Literal
 
 from iis_client.errors import WaitTimeoutError
-from iis_client.transport.connection import Connection, given
-from iis_client.transport.http import DRAWN_TIMEOUT_SECONDS
-from iis_client.transport.polling import LONG_POLL_MARGIN_SECONDS, UNAPPLIED_PAUSE_SECONDS
-from iis_client.types.scores import Elements, Library
-from iis_client.types.studies import (
-    Leaderboard,
-    ModelEntry,
-    Protocol,
-    Study,
-    StudyAnalysis,
-    StudyCell,
-    StudyEstimate,
-    StudyFigure,
-    TableFormat,
-)
+from iis_client.transport.connection import Connection
+from iis_client.transport.http import FIGURE_TIMEOUT_SECONDS
+from iis_client.transport.messages import build_request, id_of
+from iis_client.transport.polling import poll
+from iis_schemas.concept_sets import ConceptSetView
+from iis_schemas.datasets import DatasetView
+from iis_schemas.fields import Elements
+from iis_schemas.leaderboard import LeaderboardView
+from iis_schemas.libraries import LibraryChoice
+from iis_schemas.models import ModelView
+from iis_schemas.names import ProtocolName, StudyFigure
+from iis_schemas.studies import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
+from iis_schemas.study_analyses import AnalysisView
+from iis_schemas.study_views import CellView, EstimateView, StudyView
 
 PATH = "/v1/studies"
-LOOK_SECONDS = 2  # between two looks at a study that runs
+POLL_SECONDS = 2  # between two updates of a running study
+
+TableFormat = Literal["csv", "parquet"]
 
 
 class Studies(Connection):
-    """Calls on studies, and on the leaderboards of all that was scored."""
+    """Calls on studies, and on the leaderboards of all scores."""
 
     def create_study(
         self,
-        models: Sequence[str | ModelEntry],
-        datasets: Sequence[str],
-        libraries: Sequence[Library],
+        models: Sequence[str | ModelView | ModelEntry | Mapping[str, Any]],
+        datasets: Sequence[str | DatasetView],
+        libraries: Sequence[LibraryChoice | Mapping[str, Any]],
         *,
         name: str | None = None,
         concept_counts: Sequence[int] | None = None,
-        library_datasets: Sequence[str | None] | None = None,
+        library_datasets: Sequence[str | DatasetView | None] | None = None,
         sparsity_grids: Sequence[Sequence[float]] | None = None,
         seeds: Sequence[int] | None = None,
-        protocol: Protocol | None = None,
-        elements: Elements | None = None,
-        vlm: str | None = None,
-        vocabulary: str | None = None,
+        protocol: ProtocolName | None = None,
+        elements: Elements | Mapping[str, Any] | None = None,
+        vlm: str | ModelView | None = None,
+        vocabulary: str | ConceptSetView | None = None,
         evolution: bool | None = None,
         deadline_seconds: float | None = None,
-    ) -> Study:
-        """Ask for a whole grid of scores. Jobs of yours that ask for the same are used, not run again.
+    ) -> StudyView:
+        """Submit a grid of score jobs. Existing jobs of yours with the same settings are reused.
 
         Parameters
         ----------
-        models : ids, or what is known of each besides; none where every data set holds ready features
-        datasets : ids; all that the grid names must be ready
-        libraries : libraries to fit, such as {"kind": "cluster"}; each kind of them through each of `concept_counts`
-        concept_counts : M of every library; what each says, or 200, unless given
-        library_datasets : data sets that visual libraries are cut from; None among them is the scored one, which is all unless given
-        sparsity_grids : ascending sparsities, over each of which retention is integrated besides
-        seeds : one job for each; [0] unless given
+        models : models, or entries {"model": "mdl_…", "label": …}; none if every data set contains features
+        datasets : ready data sets
+        libraries : libraries to fit, such as {"kind": "cluster"}; each kind is fitted at every M of `concept_counts`
+        concept_counts : M of every library; default: the library's own, else 200
+        library_datasets : data sets that visual libraries are fitted to; None among them, and the default, is the scored data set
+        sparsity_grids : ascending sparsities, over each of which retention is also integrated
+        seeds : one job for each; default: [0]
         vlm, vocabulary : of text libraries, as for `score`
         evolution : the models are checkpoints of one training run, in order
 
         Raises
         ------
+        ConfigurationError
+            When an argument is not valid.
         InvalidInputError
-            For an empty grid, one of more than 10,000 jobs, or one whose parts do not go together; then nothing is written.
+            When the grid is empty, has more than 10,000 jobs, or contradicts itself; nothing is created.
         """
-        return cast(
-            "Study",
-            self._post(
-                PATH,
-                given(
-                    {
-                        "name": name,
-                        "models": models,
-                        "datasets": datasets,
-                        "libraries": libraries,
-                        "concept_counts": concept_counts,
-                        "library_datasets": library_datasets,
-                        "sparsity_grids": sparsity_grids,
-                        "seeds": seeds,
-                        "protocol": protocol,
-                        "elements": elements,
-                        "vlm": vlm,
-                        "vocabulary": vocabulary,
-                        "evolution": evolution,
-                        "deadline_seconds": deadline_seconds,
-                    }
-                ),
-            ),
-        )
+        fields = {
+            "name": name,
+            "models": [id_of(model) if isinstance(model, ModelView) else model for model in models],
+            "datasets": [id_of(dataset) for dataset in datasets],
+            "libraries": list(libraries),
+            "concept_counts": concept_counts,
+            "library_datasets": None if library_datasets is None else [each and id_of(each) for each in library_datasets],
+            "sparsity_grids": sparsity_grids,
+            "seeds": seeds,
+            "protocol": protocol,
+            "elements": elements,
+            "vlm": None if vlm is None else id_of(vlm),
+            "vocabulary": None if vocabulary is None else id_of(vocabulary),
+            "evolution": evolution,
+            "deadline_seconds": deadline_seconds,
+        }
+        return self.submit_study(build_request(StudyCreate, fields))
 
-    def estimate_study(self, request: Mapping[str, object]) -> StudyEstimate:
-        """What a study would cost, by what your jobs have measured so far; nothing is written.
+    def submit_study(self, request: StudyCreate) -> StudyView:
+        """Submit a study that is built already, for example from a study file."""
+        return self._post(StudyView, PATH, request)
 
-        Parameters
-        ----------
-        request : the arguments of `create_study` by name
-        """
-        return cast("StudyEstimate", self._post(f"{PATH}/estimate", request))
+    def estimate_study(self, request: StudyEstimateCreate) -> EstimateView:
+        """Estimate the cost of a study from durations of your finished jobs; its inputs need not be registered yet."""
+        return self._post(EstimateView, f"{PATH}/estimate", request)
 
-    def study(self, study: str) -> Study:
+    def study(self, study: str | StudyView) -> StudyView:
         """One study."""
-        return cast("Study", self._get(f"{PATH}/{study}"))
+        return self._get(StudyView, f"{PATH}/{id_of(study)}")
 
-    def studies(self) -> Iterator[Study]:
+    def studies(self) -> Iterator[StudyView]:
         """Your studies, newest first."""
-        return cast("Iterator[Study]", self._pages(PATH))
+        return self._pages(StudyView, PATH)
 
-    def extend_study(self, study: str, request: Mapping[str, object] | None = None) -> Study:
-        """Add to a study's lists; what is there is not computed again. Jobs that failed or were canceled get another try.
+    def extend_study(self, study: str | StudyView, request: StudyExtend | Mapping[str, Any] | None = None) -> StudyView:
+        """Add to the lists of a study; existing jobs are kept, and failed or canceled ones run again.
 
         Parameters
         ----------
-        request : arguments of `create_study` by name, only those that add something; without any only the failed ones are tried again
+        request : the additions, by the names of `create_study`; default: only run failed jobs again
         """
-        return cast("Study", self._post(f"{PATH}/{study}/extend", request or {}))
+        body = request if isinstance(request, StudyExtend) else build_request(StudyExtend, request or {})
+        return self._post(StudyView, f"{PATH}/{id_of(study)}/extend", body)
 
-    def cancel_study(self, study: str) -> Study:
-        """Cancel the unfinished jobs that a study made and that no other one uses."""
-        return cast("Study", self._post(f"{PATH}/{study}/cancel", None))
+    def cancel_study(self, study: str | StudyView) -> StudyView:
+        """Cancel the unfinished jobs that a study created and that no other study uses."""
+        return self._post(StudyView, f"{PATH}/{id_of(study)}/cancel")
 
-    def delete_study(self, study: str) -> None:
-        """Delete a study whose jobs have finished; the jobs stay."""
-        self._transport.send("DELETE", f"{PATH}/{study}")
+    def delete_study(self, study: str | StudyView) -> None:
+        """Delete a finished study; its jobs are kept."""
+        self._delete(f"{PATH}/{id_of(study)}")
 
-    def follow_study(self, study: str) -> Iterator[Study]:
-        """A study again and again, about every two seconds, the last time when it has finished."""
+    def follow_study(self, study: str | StudyView) -> Iterator[StudyView]:
+        """Yield a study about every two seconds until it has finished."""
         while True:
-            headers = {"Prefer": f"wait={LOOK_SECONDS}"}
-            seconds = LOOK_SECONDS + LONG_POLL_MARGIN_SECONDS
-            response = self._transport.send("GET", f"{PATH}/{study}", headers=headers, read_timeout_seconds=seconds)
-            found = cast("Study", response.json())
-            yield found
-            if found["state"] == "finished":
+            update, pause_seconds = poll(self._transport, StudyView, f"{PATH}/{id_of(study)}", POLL_SECONDS)
+            yield update
+            if update.state == "finished":
                 return
-            if "Preference-Applied" not in response.headers:  # somebody on the way dropped the wish to wait
-                time.sleep(UNAPPLIED_PAUSE_SECONDS)
+            time.sleep(pause_seconds)
 
-    def wait_for_study(self, study: str, timeout_seconds: float | None = None) -> Study:
-        """Wait until a study has finished; some of its jobs may have failed (`study_cells` says which, and why).
+    def wait_for_study(self, study: str | StudyView, timeout_seconds: float | None = None) -> StudyView:
+        """Wait until a study has finished; some of its jobs may have failed (see `study_cells`).
 
         Raises
         ------
         WaitTimeoutError
-            When the time is over.
+            When it has not finished within `timeout_seconds`.
         """
-        began = time.monotonic()
-        for found in self.follow_study(study):
-            if found["state"] == "finished":
-                return found
-            if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
+        started = time.monotonic()
+        for update in self.follow_study(study):
+            if update.state == "finished":
+                return update
+            if timeout_seconds is not None and time.monotonic() - started >= timeout_seconds:
                 break
-        raise WaitTimeoutError(f"{study} is still running after {timeout_seconds} s; it goes on at the service.")
+        raise WaitTimeoutError(f"{id_of(study)} is still running after {timeout_seconds} s; the service continues to work on it.")
 
-    def study_cells(self, study: str) -> Iterator[StudyCell]:
-        """The places of a study's grid in order, each with its job."""
-        return cast("Iterator[StudyCell]", self._pages(f"{PATH}/{study}/cells"))
+    def study_cells(self, study: str | StudyView) -> Iterator[CellView]:
+        """Cells of a study's grid in order, each with its job."""
+        return self._pages(CellView, f"{PATH}/{id_of(study)}/cells")
 
-    def study_table(self, study: str, table_format: TableFormat = "csv") -> bytes:
-        """What the jobs that succeeded so far have found, one row each; as Parquet with the points of every curve."""
-        path = f"{PATH}/{study}/table.{table_format}"
-        return self._transport.send("GET", path, read_timeout_seconds=DRAWN_TIMEOUT_SECONDS).content
+    def study_table(self, study: str | StudyView, table_format: TableFormat = "csv") -> bytes:
+        """Results of the succeeded jobs, one row each; as Parquet with the points of every curve."""
+        path = f"{PATH}/{id_of(study)}/table.{table_format}"
+        return self._transport.send("GET", path, read_timeout_seconds=FIGURE_TIMEOUT_SECONDS).content
 
-    def study_analysis(self, study: str) -> StudyAnalysis:
-        """Correlations with their intervals, evolution, ablations, agreement: the statistics of what there is so far."""
-        response = self._transport.send("GET", f"{PATH}/{study}/analysis", read_timeout_seconds=DRAWN_TIMEOUT_SECONDS)
-        return cast("StudyAnalysis", response.json())
+    def study_analysis(self, study: str | StudyView) -> AnalysisView:
+        """Statistics of the results so far: correlations with intervals, evolution, ablations, agreement."""
+        return self._get(AnalysisView, f"{PATH}/{id_of(study)}/analysis", read_timeout_seconds=FIGURE_TIMEOUT_SECONDS)
 
-    def study_figure(self, study: str, figure: StudyFigure = "iis_accuracy", image_format: Literal["png", "svg"] = "png") -> bytes:
-        """One figure of a study, in the form of the paper's."""
-        return self._figure(f"{PATH}/{study}/figures/{figure}.{image_format}", {})
+    def study_figure(
+        self, study: str | StudyView, figure: StudyFigure = "iis_accuracy", image_format: Literal["png", "svg"] = "png"
+    ) -> bytes:
+        """One figure of a study."""
+        return self._figure(f"{PATH}/{id_of(study)}/figures/{figure}.{image_format}", {})
 
     def leaderboard(
         self,
         *,
         board: str | None = None,
-        dataset: str | None = None,
+        dataset: str | DatasetView | None = None,
         library: str | None = None,
         concept_count: int | None = None,
-        protocol: Protocol | None = None,
-    ) -> Leaderboard:
-        """Your models that were scored alike, by IIS, with ties shown as ties; of those that fit, the board with most models."""
-        query = given({"board": board, "dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol})
-        return cast("Leaderboard", self._transport.send("GET", "/v1/leaderboard", params=query).json())
+        protocol: ProtocolName | None = None,
+    ) -> LeaderboardView:
+        """Your models with scores of the same settings, ranked by IIS; of the matching boards, the one with most models."""
+        query = {
+            "board": board,
+            "dataset": None if dataset is None else id_of(dataset),
+            "library": library,
+            "concept_count": concept_count,
+            "protocol": protocol,
+        }
+        return self._get(LeaderboardView, "/v1/leaderboard", query)

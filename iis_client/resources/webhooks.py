@@ -1,58 +1,62 @@
-"""Webhooks: addresses of yours that are told when something ends. How a message is checked is in docs/webhooks.md."""
+"""Webhooks: URLs that receive events. The verification of messages is described in docs/webhooks.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
-from iis_client.transport.connection import Connection, given
-from iis_client.types.webhooks import EventType, Webhook, WebhookDelivery, WebhookWithSecret
+from iis_client.transport.connection import Connection
+from iis_client.transport.messages import build_request, id_of, parse_answer, request_body
+from iis_schemas.names import EventType
+from iis_schemas.webhooks import DeliveryView, WebhookCreate, WebhookUpdate, WebhookView, WebhookWithSecret
 
 PATH = "/v1/webhooks"
 
 
 class Webhooks(Connection):
-    """Calls on webhooks and what was delivered to them."""
+    """Calls on webhooks and their deliveries."""
 
-    def webhooks(self) -> Iterator[Webhook]:
+    def webhooks(self) -> Iterator[WebhookView]:
         """Your webhooks, newest first."""
-        return cast("Iterator[Webhook]", self._pages(PATH))
+        return self._pages(WebhookView, PATH)
 
-    def webhook(self, webhook: str) -> Webhook:
+    def webhook(self, webhook: str | WebhookView) -> WebhookView:
         """One webhook."""
-        return cast("Webhook", self._get(f"{PATH}/{webhook}"))
+        return self._get(WebhookView, f"{PATH}/{id_of(webhook)}")
 
     def create_webhook(self, url: str, *, events: Iterable[EventType] | None = None, description: str | None = None) -> WebhookWithSecret:
-        """Be told of events at an address; keep the `secret`, which is not shown again.
+        """Create a webhook; store its `secret`, which is shown only once.
 
         Parameters
         ----------
         url : https, on the public internet
-        events : the types to be told of; all unless given
+        events : event types to send; default: all
         """
         fields = {"url": url, "events": None if events is None else list(events), "description": description}
-        return cast("WebhookWithSecret", self._post(PATH, given(fields)))
+        return self._post(WebhookWithSecret, PATH, build_request(WebhookCreate, fields))
 
-    def update_webhook(self, webhook: str, **changes: Any) -> Webhook:
-        """Change `url`, `events` (None for all), `description` or `enabled`; what is left out stays."""
-        return cast("Webhook", self._transport.send("PATCH", f"{PATH}/{webhook}", json=changes).json())
+    def update_webhook(self, webhook: str | WebhookView, **changes: Any) -> WebhookView:
+        """Change `url`, `events` (None for all), `description` or `enabled`; other fields do not change."""
+        request = build_request(WebhookUpdate, changes)
+        body = request_body(request) | {name: None for name, value in changes.items() if value is None}
+        return parse_answer(WebhookView, self._transport.send("PATCH", f"{PATH}/{id_of(webhook)}", json=body).json())
 
-    def rotate_webhook_secret(self, webhook: str) -> WebhookWithSecret:
-        """Get another secret; for 24 hours messages are signed by both."""
-        return cast("WebhookWithSecret", self._post(f"{PATH}/{webhook}/rotate-secret", {}))
+    def rotate_webhook_secret(self, webhook: str | WebhookView) -> WebhookWithSecret:
+        """Replace the secret; messages are signed with both secrets for 24 hours."""
+        return self._post(WebhookWithSecret, f"{PATH}/{id_of(webhook)}/rotate-secret")
 
-    def test_webhook(self, webhook: str) -> WebhookDelivery:
-        """Send it a `webhook.test` event."""
-        return cast("WebhookDelivery", self._post(f"{PATH}/{webhook}/test", {}))
+    def test_webhook(self, webhook: str | WebhookView) -> DeliveryView:
+        """Send a `webhook.test` event to a webhook."""
+        return self._post(DeliveryView, f"{PATH}/{id_of(webhook)}/test")
 
-    def webhook_deliveries(self, webhook: str) -> Iterator[WebhookDelivery]:
-        """What it was told in the last 30 days, newest first."""
-        return cast("Iterator[WebhookDelivery]", self._pages(f"{PATH}/{webhook}/deliveries"))
+    def webhook_deliveries(self, webhook: str | WebhookView) -> Iterator[DeliveryView]:
+        """Deliveries of the last 30 days, newest first."""
+        return self._pages(DeliveryView, f"{PATH}/{id_of(webhook)}/deliveries")
 
-    def replay_delivery(self, webhook: str, delivery: str) -> WebhookDelivery:
-        """Send one of them again, under the same webhook-id."""
-        return cast("WebhookDelivery", self._post(f"{PATH}/{webhook}/deliveries/{delivery}/replay", {}))
+    def replay_delivery(self, webhook: str | WebhookView, delivery: str | DeliveryView) -> DeliveryView:
+        """Send a delivery again, with the same webhook-id."""
+        return self._post(DeliveryView, f"{PATH}/{id_of(webhook)}/deliveries/{id_of(delivery)}/replay")
 
-    def delete_webhook(self, webhook: str) -> None:
-        """Delete a webhook with everything that waits for it."""
-        self._transport.send("DELETE", f"{PATH}/{webhook}")
+    def delete_webhook(self, webhook: str | WebhookView) -> None:
+        """Delete a webhook and its pending deliveries."""
+        self._delete(f"{PATH}/{id_of(webhook)}")

@@ -1,1 +1,1 @@
-"""HTTP to the service: connection, retries, polling, server-sent events, uploads."""
+"""HTTP to the service: address, retries, pages, long polls, server-sent events, uploads."""

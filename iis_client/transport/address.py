@@ -1,4 +1,4 @@
-"""Where the service is and with which key: arguments, then the environment, then the stack that `iis up` started on this machine."""
+"""Address and API key of the service: from arguments, else the environment, else the local stack that `iis up` started."""
 
 from __future__ import annotations
 
@@ -17,37 +17,43 @@ READY_FILE_NAME = "ready.json"
 
 @dataclass(frozen=True)
 class Address:
-    """A service and the key to it."""
+    """Base URL and API key of a service."""
 
     url: str
     api_key: str
 
 
 def find_address(url: str | None = None, api_key: str | None = None) -> Address:
-    """Complete what is given with the environment, or with the embedded stack of this user.
+    """Complete the arguments from the environment, or from the local stack of this user.
 
     Raises
     ------
     ConfigurationError
-        When there is nothing to find, or an address of which no key is known.
+        When no service is found, or the key for an address is missing.
     """
     url = url or os.environ.get(URL_VARIABLE)
     api_key = api_key or os.environ.get(KEY_VARIABLE)
     if url and api_key:
         return Address(url, api_key)
     if url:
-        raise ConfigurationError(f"There is no API key for {url}; set {KEY_VARIABLE}.")
-    embedded = read_ready_file(data_folder() / READY_FILE_NAME)
-    if embedded is None:
-        raise ConfigurationError(f"No service is known here; start one with `iis up`, or set {URL_VARIABLE} and {KEY_VARIABLE}.")
-    return Address(embedded.url, api_key or embedded.api_key)
+        raise ConfigurationError(f"The API key for {url} is missing; set {KEY_VARIABLE}.")
+    local = read_ready_file(data_folder() / READY_FILE_NAME)
+    if local is None:
+        raise ConfigurationError(f"No service found; start one with `iis up`, or set {URL_VARIABLE} and {KEY_VARIABLE}.")
+    return Address(local.url, api_key or local.api_key)
 
 
 def read_ready_file(path: Path) -> Address | None:
-    """What an embedded stack writes once it answers and removes when it stops; None when it is not there."""
+    """Read the file that a local stack writes when it is ready and removes when it stops; None if there is no such file.
+
+    Raises
+    ------
+    ConfigurationError
+        When the file cannot be read.
+    """
     try:
-        said = cast("dict[str, Any]", json.loads(path.read_text()))
-        return Address(str(said["url"]), Path(said["api_key_file"]).read_text().strip())
+        content = cast("dict[str, Any]", json.loads(path.read_text()))
+        return Address(str(content["url"]), Path(content["api_key_file"]).read_text().strip())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:
@@ -55,8 +61,8 @@ def read_ready_file(path: Path) -> Address | None:
 
 
 def data_folder() -> Path:
-    """Where the embedded stack keeps its data unless told otherwise."""
-    chosen = os.environ.get("IIS_DATA_FOLDER")
-    if chosen:
-        return Path(chosen)
+    """Default data folder of the local stack: IIS_DATA_FOLDER, else the user's data folder."""
+    folder = os.environ.get("IIS_DATA_FOLDER")
+    if folder:
+        return Path(folder)
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "iis"

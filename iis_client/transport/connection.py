@@ -1,27 +1,30 @@
-"""One connection to the service: files up, JSON to and fro. What is asked for is in the modules that build on it."""
+"""One connection to the service: requests with typed bodies and answers, pages, figures, uploads. The calls are in iis_client.resources."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
+
+from pydantic import BaseModel
 
 from iis_client.transport import uploads
 from iis_client.transport.address import find_address
-from iis_client.transport.http import DRAWN_TIMEOUT_SECONDS, Transport
+from iis_client.transport.http import FIGURE_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Transport
+from iis_client.transport.messages import Answer, id_of, parse_answer, request_body, without_none
 from iis_client.transport.packing import as_one_file
 from iis_client.transport.polling import pages
-from iis_client.types.scores import Upload
+from iis_schemas.uploads import UploadView
 
 
 class Connection:
-    """What every group of calls stands on.
+    """Base class of all groups of calls.
 
     Parameters
     ----------
-    base_url : of the service; else IIS_URL, else the stack that `iis up` started on this machine
-    api_key : `iis_…`; else IIS_API_KEY, else that stack's own first key
+    base_url : of the service; default: IIS_URL, else the local stack that `iis up` started
+    api_key : `iis_…`; default: IIS_API_KEY, else the first key of that stack
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, *, transport: Transport | None = None) -> None:
@@ -32,7 +35,7 @@ class Connection:
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """Base URL of the service."""
         return self._transport.base_url
 
     def close(self) -> None:
@@ -45,38 +48,45 @@ class Connection:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def upload(self, path: str | Path, progress: uploads.Progress | None = None) -> Upload:
-        """Send a file, or a folder as one tar; goes on where an earlier attempt with the same content stopped.
+    def upload(self, path: str | Path, progress: uploads.UploadProgress | None = None) -> UploadView:
+        """Upload a file, or a folder as one tar; resume an earlier attempt with the same content.
 
         Parameters
         ----------
-        progress : called with (bytes there, bytes in all) as parts go out
+        progress : called with (bytes sent, total bytes) as parts are sent
 
         Raises
         ------
         LocalFileError
-            When there is nothing to send at the path.
+            When the path does not exist, or is empty.
         """
         with as_one_file(Path(path)) as file:
             return uploads.send_file(self._transport, file, progress)
 
-    def sent(self, upload: str) -> Upload:
-        """One upload, sent before."""
-        return cast("Upload", self._get(f"/v1/uploads/{upload}"))
+    def upload_status(self, upload: str | UploadView) -> UploadView:
+        """State of an upload."""
+        return self._get(UploadView, f"/v1/uploads/{id_of(upload)}")
 
-    def _get(self, path: str) -> Any:
-        return self._transport.send("GET", path).json()
+    def _get(
+        self,
+        model: type[Answer],
+        path: str,
+        query: Mapping[str, str | int | None] | None = None,
+        *,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> Answer:
+        params = without_none(query or {})
+        return parse_answer(model, self._transport.send("GET", path, params=params, read_timeout_seconds=read_timeout_seconds).json())
 
-    def _post(self, path: str, fields: Any) -> Any:
-        return self._transport.send("POST", path, json=fields).json()
+    def _post(self, model: type[Answer], path: str, request: BaseModel | None = None) -> Answer:
+        body: Any = None if request is None else request_body(request)
+        return parse_answer(model, self._transport.send("POST", path, json=body).json())
 
-    def _figure(self, path: str, query: Mapping[str, str | None]) -> bytes:
-        return self._transport.send("GET", path, params=given(query), read_timeout_seconds=DRAWN_TIMEOUT_SECONDS).content
+    def _delete(self, path: str) -> None:
+        self._transport.send("DELETE", path)
 
-    def _pages(self, path: str, **filters: str | None) -> Iterator[Any]:
-        return pages(self._transport, path, given(filters))
+    def _figure(self, path: str, query: Mapping[str, str | int | None]) -> bytes:
+        return self._transport.send("GET", path, params=without_none(query), read_timeout_seconds=FIGURE_TIMEOUT_SECONDS).content
 
-
-def given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that were given; for the others the service has defaults."""
-    return {name: value for name, value in fields.items() if value is not None}
+    def _pages(self, model: type[Answer], path: str, query: Mapping[str, str | int | None] | None = None) -> Iterator[Answer]:
+        return (parse_answer(model, item) for item in pages(self._transport, path, without_none(query or {})))

@@ -1,4 +1,4 @@
-"""One request to the service: key, retries, and refusals as exceptions. What the requests are about is in iis_client.client."""
+"""Send one HTTP request: API key, idempotency key, retries, errors as exceptions. The calls are in iis_client.resources."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ import httpx
 from iis_client.errors import ServiceError, ServiceUnreachableError, service_error
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-READ_TIMEOUT_SECONDS = 75.0  # the service itself waits up to 60 for a worker's answer
-DRAWN_TIMEOUT_SECONDS = 2 * READ_TIMEOUT_SECONDS  # of a figure: one answer for what it shows, one for the drawing
-ATTEMPTS = 6
+READ_TIMEOUT_SECONDS = 75.0  # the service waits up to 60 s for a worker's answer
+FIGURE_TIMEOUT_SECONDS = 2 * READ_TIMEOUT_SECONDS  # a figure can take two answers of a worker: its data, then the drawing
+MAX_ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-IN_FLIGHT_SECONDS = 600.0  # how long a repeated request waits for the answer to its first one; the read timeout where that is longer
+IN_FLIGHT_SECONDS = 600.0  # wait for the answer to the first request of an idempotency key; at least the read timeout
 IN_FLIGHT_CODE = "idempotency_in_flight"
 QUOTA_CODE = "quota_exceeded"
-WITHOUT_PROXY: dict[str, httpx.BaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+NO_PROXY_MOUNTS: dict[str, httpx.BaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 
-Body = Callable[[], Iterator[bytes]]  # made anew for each attempt
+Body = Callable[[], Iterator[bytes]]  # called once per attempt
 FormFiles = Sequence[tuple[str, tuple[str, bytes]]]  # parts of a form: field, file name, content
 
 
 class Transport:
-    """Sends requests, again where that is safe.
+    """Send requests; retry where that is safe.
 
-    Every POST carries an `Idempotency-Key`, so that a repeated one is answered and not done twice; the other methods are
-    idempotent by themselves. Lost connections, 5xx and 429 are tried again with growing pauses. An answer still in flight is no
-    failed attempt: the service works on it, and it is asked for again until a time is over.
+    Every POST carries an `Idempotency-Key`, so a retried POST is executed once; the other methods are idempotent by definition.
+    Lost connections, 5xx and 429 are retried with exponential back-off. The response `idempotency_in_flight` does not count as a
+    failed attempt: the first request is still running, and the client polls for its answer until a timeout.
 
     Parameters
     ----------
     base_url : of the service, for example http://127.0.0.1:8000
     api_key : `iis_…`
-    attempts : how often one request is sent at most
-    first_pause_seconds : before the second attempt; doubled for each one after
+    attempts : maximum number of times one request is sent
+    first_pause_seconds : pause before the second attempt; doubled for each further attempt
     """
 
-    def __init__(self, base_url: str, api_key: str, *, attempts: int = ATTEMPTS, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, *, attempts: int = MAX_ATTEMPTS, first_pause_seconds: float = FIRST_PAUSE_SECONDS
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         self._attempts = attempts
         self._first_pause_seconds = first_pause_seconds
@@ -51,7 +53,7 @@ class Transport:
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {api_key}", "User-Agent": "iis-client"},
             timeout=httpx.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
-            mounts=WITHOUT_PROXY,  # a proxy that the environment names cannot reach this machine's own services
+            mounts=NO_PROXY_MOUNTS,  # a proxy set in the environment cannot reach services on this machine
         )
 
     def close(self) -> None:
@@ -70,12 +72,12 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> httpx.Response:
-        """Send one request until it is answered.
+        """Send one request; retry until it is answered.
 
         Raises
         ------
         ServiceError
-            When the answer is a refusal.
+            When the service refuses the request.
         ServiceUnreachableError
             When there is no answer after the last attempt.
         """
@@ -93,7 +95,7 @@ class Transport:
                 )
             except httpx.TransportError as lost:
                 attempt += 1
-                self.pause_or_give_up(attempt, lost)
+                self.wait_before_retry(attempt, lost)
                 continue
             if response.is_success:
                 return response
@@ -105,11 +107,11 @@ class Transport:
                 time.sleep(self._pause_seconds(1, error))
                 continue
             attempt += 1
-            self.pause_or_give_up(attempt, error)
+            self.wait_before_retry(attempt, error)
 
     @contextmanager
     def stream(self, path: str, *, headers: Mapping[str, str] | None = None, read_timeout_seconds: float) -> Generator[httpx.Response]:
-        """Open one GET whose body is read as it comes; not repeated here, since only the reader knows where it got to."""
+        """Open one GET and stream its body; the caller retries, since only the caller knows how much it has read."""
         timeout = httpx.Timeout(read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if not response.is_success:
@@ -117,36 +119,36 @@ class Transport:
                 raise service_error(response)
             yield response
 
-    def pause_or_give_up(self, attempt: int, lost: httpx.TransportError | ServiceError) -> None:
-        """Pause before the next attempt; after the last one, or when the answer is a refusal that stays one, raise.
+    def wait_before_retry(self, attempt: int, error: httpx.TransportError | ServiceError) -> None:
+        """Sleep before the next attempt; raise after the last attempt, or when a retry cannot help.
 
         Raises
         ------
         ServiceError
-            The answer itself.
+            `error` itself.
         ServiceUnreachableError
             When the connection was lost.
         """
-        if attempt < self._attempts and _may_pass(lost):
-            time.sleep(self._pause_seconds(attempt, lost))
+        if attempt < self._attempts and _is_retryable(error):
+            time.sleep(self._pause_seconds(attempt, error))
             return
-        if isinstance(lost, ServiceError):
-            raise lost
+        if isinstance(error, ServiceError):
+            raise error
         raise ServiceUnreachableError(
-            f"The service at {self.base_url} does not answer ({type(lost).__name__}); "
+            f"The service at {self.base_url} does not answer ({type(error).__name__}); "
             "start one with `iis up`, or set IIS_URL to the address of yours."
-        ) from lost
+        ) from error
 
-    def _pause_seconds(self, attempt: int, lost: httpx.TransportError | ServiceError) -> float:
-        if isinstance(lost, ServiceError) and lost.retry_after_seconds is not None:
-            return min(float(lost.retry_after_seconds), LONGEST_PAUSE_SECONDS)
+    def _pause_seconds(self, attempt: int, error: httpx.TransportError | ServiceError) -> float:
+        if isinstance(error, ServiceError) and error.retry_after_seconds is not None:
+            return min(float(error.retry_after_seconds), LONGEST_PAUSE_SECONDS)
         return min(self._first_pause_seconds * 2.0 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
 
 
-def _may_pass(lost: httpx.TransportError | ServiceError) -> bool:
-    """Whether the same request may be answered otherwise in a moment: lost connections, 5xx, and 429 that is no used up quota."""
-    if isinstance(lost, httpx.TransportError):
+def _is_retryable(error: httpx.TransportError | ServiceError) -> bool:
+    """Lost connections, 5xx, and 429 unless a quota is used up."""
+    if isinstance(error, httpx.TransportError):
         return True
-    if lost.code == QUOTA_CODE:
+    if error.code == QUOTA_CODE:
         return False
-    return lost.status >= HTTPStatus.INTERNAL_SERVER_ERROR or lost.status == HTTPStatus.TOO_MANY_REQUESTS
+    return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.TOO_MANY_REQUESTS

@@ -1,4 +1,4 @@
-"""Files on this machine on their way out: folders as one tar, digests, slices. Sending them is iis_client.transport.uploads."""
+"""Prepare local files for upload: pack a folder as tar, compute sha256, read slices. The upload is in iis_client.transport.uploads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's content, in hex; read in chunks."""
+    """Compute the sha256 of a file in chunks; return it in hex."""
     digest = sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -27,47 +27,53 @@ def file_digest(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """The digest that an upload of a file or folder gets, without writing the folder's tar anywhere.
+    """Compute the sha256 that an upload of a file or folder has, without writing a folder's tar to disk.
 
     Raises
     ------
     LocalFileError
-        When there is nothing at the path, or nothing in it.
+        When the path does not exist, or the folder is empty.
     """
     if path.is_file():
         return file_digest(path)
     _require_folder(path)
-    digest = _Digest()
+    digest = _Sha256Writer()
     _pack(path, digest)
     return digest.hex
 
 
-def file_slice(path: Path, start: int, size_bytes: int, sent: Callable[[int], None]) -> Iterator[bytes]:
-    """The bytes of a file from `start`, in chunks; `sent` is told the length of each one that was taken."""
+def file_slice(path: Path, start: int, size_bytes: int, on_chunk: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield `size_bytes` of a file from `start`, in chunks; call `on_chunk` with the length of each chunk after it is consumed.
+
+    Raises
+    ------
+    LocalFileError
+        When the file is shorter than it was.
+    """
     with path.open("rb") as file:
         file.seek(start)
         left = size_bytes
         while left > 0:
             chunk = file.read(min(CHUNK_BYTES, left))
             if not chunk:
-                raise LocalFileError(f"{path} became shorter while it was being sent; send it again when nothing writes to it.")
+                raise LocalFileError(f"{path} became shorter during the upload; send it again when no program writes to it.")
             left -= len(chunk)
             yield chunk
-            sent(len(chunk))
+            on_chunk(len(chunk))
 
 
 @contextmanager
 def as_one_file(path: Path) -> Generator[Path]:
-    """The file itself; or, of a folder, an uncompressed tar in a temporary file that is gone afterwards.
+    """Yield the file itself, or a folder as an uncompressed tar in a temporary file that is deleted afterwards.
 
-    Images are compressed already, so the tar is not. A link goes in as what it points to, since the service refuses archives
-    with links; names that begin with a dot stay out. Entries are sorted and carry no owner or time, so that an unchanged folder
-    gives the same bytes and is not stored twice.
+    Images are compressed already, so the tar is not. Links are followed, since the service refuses archives with links; names
+    that begin with a dot are skipped. Entries are sorted and have no owner or time, so an unchanged folder gives the same bytes
+    and is stored once.
 
     Raises
     ------
     LocalFileError
-        When there is nothing at the path, or nothing in it.
+        When the path does not exist, or the folder is empty.
     """
     if path.is_file():
         yield path
@@ -81,7 +87,7 @@ def as_one_file(path: Path) -> Generator[Path]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder that are sent, sorted.
+    """List the files of a folder that an upload contains, sorted.
 
     Raises
     ------
@@ -90,12 +96,12 @@ def files_in(folder: Path) -> list[Path]:
     """
     files = sorted(_files_in(folder))
     if not files:
-        raise LocalFileError(f"{folder} has no files in it; give a folder of class folders with images.")
+        raise LocalFileError(f"{folder} contains no files; give a folder of class folders with images.")
     return files
 
 
-class _Digest(io.RawIOBase):
-    """A file that keeps nothing but the sha256 of what is written to it."""
+class _Sha256Writer(io.RawIOBase):
+    """A writable file that only computes the sha256 of its content."""
 
     def __init__(self) -> None:
         self._sha256 = sha256()
@@ -123,7 +129,7 @@ def _require_folder(path: Path) -> None:
         raise LocalFileError(f"There is no file or folder at {path}.")
 
 
-def _pack(folder: Path, archive: IO[bytes] | _Digest) -> None:
+def _pack(folder: Path, archive: IO[bytes] | _Sha256Writer) -> None:
     files = files_in(folder)
     with tarfile.open(fileobj=cast("IO[bytes]", archive), mode="w") as tar:
         for file in files:
@@ -135,14 +141,14 @@ def _pack(folder: Path, archive: IO[bytes] | _Digest) -> None:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    entered = {folder.resolve()}  # a link back into a folder above would never end
+    visited = {folder.resolve()}  # a link to a parent folder would recurse without end
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and _is_new(Path(parent, name).resolve(), entered)]
+        folders[:] = [name for name in folders if not name.startswith(".") and _is_new(Path(parent, name).resolve(), visited)]
         yield from (Path(parent, name) for name in names if not name.startswith(".") and Path(parent, name).is_file())
 
 
-def _is_new(folder: Path, entered: set[Path]) -> bool:
-    if folder in entered:
+def _is_new(folder: Path, visited: set[Path]) -> bool:
+    if folder in visited:
         return False
-    entered.add(folder)
+    visited.add(folder)
     return True

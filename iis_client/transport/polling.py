@@ -1,4 +1,4 @@
-"""Reading what is long (cursor pages) and what is not there yet (long polls)."""
+"""Read long lists by cursor pages; wait for a resource by long polls."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from iis_client.errors import JobCanceledError, JobFailedError, WaitTimeoutError
+from iis_client.errors import WaitTimeoutError
 from iis_client.transport.http import Transport
-from iis_client.types.scores import Job
+from iis_client.transport.messages import Answer, parse_answer
 
 PAGE_LIMIT = 100
-LONG_POLL_SECONDS = 30  # the service holds an answer up to 60
+LONG_POLL_SECONDS = 30  # the service holds an answer for up to 60 s
 LONG_POLL_MARGIN_SECONDS = 30
-UNAPPLIED_PAUSE_SECONDS = 1.0
+SHORT_POLL_SECONDS = 1.0  # where a proxy drops the Prefer header
 
 
-def pages(transport: Transport, path: str, filters: Mapping[str, str] | None = None) -> Iterator[Any]:
-    """Every item of a list, page after page."""
+def pages(transport: Transport, path: str, filters: Mapping[str, str | int] | None = None) -> Iterator[Any]:
+    """Yield the JSON of every item of a list, page by page."""
     query: dict[str, str | int] = {"limit": PAGE_LIMIT, **(filters or {})}
     while True:
         page = transport.send("GET", path, params=query).json()
@@ -28,39 +28,47 @@ def pages(transport: Transport, path: str, filters: Mapping[str, str] | None = N
         query["after"] = page["after"]
 
 
-def wait_for(transport: Transport, path: str, done: Callable[[Any], bool], timeout_seconds: float | None, *, name: str) -> Any:
-    """The resource at `path` once it is `done`, by long polls; `name` is what an exception calls it.
+def poll(transport: Transport, model: type[Answer], path: str, wait_seconds: int) -> tuple[Answer, float]:
+    """Read a resource by one long poll of up to `wait_seconds`.
+
+    Returns
+    -------
+    The answer, and the pause before the next poll in seconds: above 0 where a proxy dropped the Prefer header.
+    """
+    headers = {"Prefer": f"wait={wait_seconds}"}
+    response = transport.send("GET", path, headers=headers, read_timeout_seconds=wait_seconds + LONG_POLL_MARGIN_SECONDS)
+    pause_seconds = 0.0 if "Preference-Applied" in response.headers else SHORT_POLL_SECONDS
+    return parse_answer(model, response.json()), pause_seconds
+
+
+def wait_for(
+    transport: Transport,
+    model: type[Answer],
+    path: str,
+    state_of: Callable[[Answer], str | None],
+    timeout_seconds: float | None,
+    *,
+    name: str,
+) -> Answer:
+    """Poll the resource at `path` until it is finished.
+
+    Parameters
+    ----------
+    state_of : state of an unfinished resource; None when it is finished
+    name : of the resource in the text of the exception
 
     Raises
     ------
     WaitTimeoutError
-        When the time is over.
+        When it is not finished within `timeout_seconds`.
     """
-    until = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+    deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
     while True:
-        seconds = math.ceil(max(0.0, min(LONG_POLL_SECONDS, until - time.monotonic())))
-        headers = {"Prefer": f"wait={seconds}"}
-        response = transport.send("GET", path, headers=headers, read_timeout_seconds=seconds + LONG_POLL_MARGIN_SECONDS)
-        found = response.json()
-        if done(found):
-            return found
-        if time.monotonic() >= until:
-            raise WaitTimeoutError(f"{name} is still {found['state']} after {timeout_seconds} s; it goes on at the service.")
-        if "Preference-Applied" not in response.headers:  # somebody on the way dropped the wish to wait
-            time.sleep(UNAPPLIED_PAUSE_SECONDS)
-
-
-def require_success(job: Job) -> Job:
-    """The finished job, or an exception that says why it has no result.
-
-    Raises
-    ------
-    JobFailedError, JobCanceledError
-    """
-    if job["state"] == "canceled":
-        raise JobCanceledError(job["id"], "canceled", f"Job {job['id']} was canceled.")
-    if job["state"] == "failed":
-        error = job["error"]
-        message = error["message"] if error else "no reason was recorded."
-        raise JobFailedError(job["id"], error["code"] if error else "unknown", f"Job {job['id']} failed: {message}")
-    return job
+        wait_seconds = math.ceil(max(0.0, min(LONG_POLL_SECONDS, deadline - time.monotonic())))
+        answer, pause_seconds = poll(transport, model, path, wait_seconds)
+        state = state_of(answer)
+        if state is None:
+            return answer
+        if time.monotonic() >= deadline:
+            raise WaitTimeoutError(f"{name} is still {state} after {timeout_seconds} s; the service continues to work on it.")
+        time.sleep(pause_seconds)

@@ -1,42 +1,49 @@
-"""What the demo says of a prediction that is wrong."""
+"""The demo's sentence on a wrong prediction."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from demo.explanation import explain_two
 from iis_client import IISClient
+from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView, OutcomeView
 
 LABELS = ("a loop", "a stem", "an empty centre")
+SEVEN = {"class": "7", "index": 7, "probability": 0.81}
 
 
-class Service:
-    """Answers with one wrong prediction and what speaks for it."""
+class WrongPrediction:
+    """A client that answers with one wrong prediction and its supporting concepts."""
 
     def __init__(self, contributions: tuple[float, ...]) -> None:
         self.contributions = contributions
 
-    def explanations(self, job: str) -> list[dict[str, Any]]:
-        return [{"index": 4, "label": "3", "interpretation": {"class": "7"}}]
+    def explanations(self, job: str) -> list[OutcomeView]:
+        fields = {"index": 4, "name": None, "label": "3", "representation": SEVEN, "interpretation": SEVEN, "links": {}}
+        return [OutcomeView.model_validate(fields)]
 
-    def explain(self, job: str, image: int, **asked: Any) -> dict[str, Any]:
+    def explain(self, job: str, image: int, **options: Any) -> ExplanationView:
+        rest: dict[str, Any] = {"origin": "text", "exemplars": [], "activation": 1.0, "links": {}}
         supporting = [
-            {"concept": number, "label": label, "activation": 1.0, "contribution": share}
-            for number, (label, share) in enumerate(zip(LABELS, self.contributions, strict=True))
+            {"concept": number, "label": label, "contribution": contribution, **rest}
+            for number, (label, contribution) in enumerate(zip(LABELS, self.contributions, strict=True))
         ]
-        read = {"class": "7", "probability": 0.81}
-        return {"image": {"name": "test/3/1.png", "label": "3"}, "interpretation": read, "supporting": supporting}
+        image_fields = {**EXPLANATION_EXAMPLE["image"], "name": "test/3/1.png", "label": "3"}
+        changes = {"image": image_fields, "interpretation": {**SEVEN, "top": []}, "supporting": supporting}
+        return ExplanationView.model_validate(EXPLANATION_EXAMPLE | changes)
 
 
 @pytest.mark.parametrize(
-    ("contributions", "spoke"),
+    ("contributions", "concepts"),
     [
         ((2.0, 0.006, 0.004), "“a loop” +2.00, “a stem” +0.01."),
-        ((0.004, 0.003, 0.0), "no concepts visibly."),
+        ((0.004, 0.003, 0.0), "none above 0.005."),
     ],
 )
-def test_concepts_that_add_nothing_at_the_printed_digits_are_not_named(tmp_path: Any, contributions: tuple[float, ...], spoke: str) -> None:
-    (said,) = explain_two(cast("IISClient", Service(contributions)), "job_1", tmp_path / "sheet.png")
-    assert said == f"It takes test/3/1.png for 7 (0.81). For 7 rather than 3 speak: {spoke}"
+def test_concepts_whose_contribution_prints_as_zero_are_not_listed(tmp_path: Path, contributions: tuple[float, ...], concepts: str) -> None:
+    client = cast("IISClient", WrongPrediction(contributions))
+    (sentence,) = explain_two(client, "job_1", tmp_path / "sheet.png")
+    assert sentence == f"Wrong prediction: test/3/1.png as 7 (0.81). Concepts for 7 against 3: {concepts}"

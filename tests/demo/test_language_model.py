@@ -1,4 +1,4 @@
-"""The demo's vision-language model on digits that it was not trained on, trained two thirds as long as for the demo."""
+"""The demo's vision-language model on held-out digits, trained for two thirds of the demo's steps."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def test_a_prompt_with_the_class_name_finds_the_class(cosines: Cosines, held_out
     assert (predicted == held_out_labels).mean() > 0.75
 
 
-def test_words_that_were_never_trained_are_near_no_digit(cosines: Cosines) -> None:
+def test_untrained_words_are_near_no_digit(cosines: Cosines) -> None:
     def nearest(texts: list[str]) -> float:
         return float(np.sort(cosines(texts), axis=0)[-5:].mean())
 
     assert nearest(list(DECOYS)) < nearest(list(DIGIT_ATTRIBUTES)) - 0.2
 
 
-def test_a_seed_decides_every_weight(tmp_path: Path) -> None:
+def test_training_is_reproducible_by_seed(tmp_path: Path) -> None:
     def trained(name: str, seed: int) -> bytes:
         return train_digit_language_model(tmp_path / name, steps=2, seed=seed).read_bytes()
 
@@ -96,13 +96,13 @@ def test_a_seed_decides_every_weight(tmp_path: Path) -> None:
     assert first != trained("other.safetensors", 1)
 
 
-def test_the_file_holds_tensors_alone(checkpoint: Path) -> None:
+def test_the_checkpoint_contains_only_tensors(checkpoint: Path) -> None:
     with safe_open(checkpoint, framework="pt") as file:
         assert file.metadata() is None
         assert {"visual.conv1.weight", "token_embedding.weight", "text_projection", "logit_scale"} <= set(file.keys())
 
 
-def test_the_vocabulary_is_read_whole_and_gives_no_class_away(tmp_path: Path) -> None:
+def test_the_vocabulary_is_kept_whole_and_contains_no_class_name(tmp_path: Path) -> None:
     phrases = parse_txt(write_vocabulary(tmp_path / "vocabulary.txt").read_bytes())
     kept, dropped = clean(phrases, [str(digit) for digit in range(10)])
     assert {phrase.text for phrase in kept} == {*DIGIT_ATTRIBUTES, *DECOYS}
@@ -143,7 +143,7 @@ def narrowness(image: np.ndarray[Any, Any]) -> float:
         ("more ink on the right", more_ink((ALL, RIGHT_HALF), (ALL, LEFT_HALF))),
     ],
 )
-def test_what_is_said_of_the_ink_can_be_measured(phrase: str, measured: Measure) -> None:
+def test_attributes_of_the_ink_agree_with_measurements(phrase: str, measured: Measure) -> None:
     scanned: Any = load_digits()
     by_digit = {digit: np.mean([measured(image) for image in scanned.images[scanned.target == digit]]) for digit in range(10)}
     true = [by_digit[digit] for digit in DIGIT_ATTRIBUTES[phrase]]

@@ -67,7 +67,7 @@ def cats_and_owls(service: Address, tmp_path_factory: pytest.TempPathFactory) ->
         for number in range(4):
             Image.fromarray(noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
     with IISClient(service.url, service.api_key) as client:
-        return client.wait_until_ready(client.create_dataset(folder), 120)["id"]
+        return client.wait_until_ready(client.create_dataset(folder), 120).id
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +76,8 @@ def image_job(service: Address, planted: Planted) -> str:
     with IISClient(service.url, service.api_key) as client:
         model = client.create_model(ARCHITECTURE, checkpoint=planted.backbone, arguments=ARGUMENTS, preprocessing=PREPROCESSING)
         dataset = client.create_dataset(planted.images, name="planted")
-        ready = client.wait_until_ready(model, 120)["id"], client.wait_until_ready(dataset, 120)["id"]
-        return client.wait(client.score(*ready, {"kind": "cluster", "concept_count": 50})["id"], 240)["id"]
+        ready = client.wait_until_ready(model, 120), client.wait_until_ready(dataset, 120)
+        return client.wait(client.score(*ready, {"kind": "cluster", "concept_count": 50}), 240).id
 
 
 @pytest.fixture

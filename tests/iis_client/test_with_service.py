@@ -1,20 +1,22 @@
-"""The client and the `iis` command against a whole running service: uploads that break, refusals, a score from end to end."""
+"""Client and `iis` command against a running service: interrupted uploads, errors, a score from end to end."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import threading
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from iis_client import (
     CheckFailedError,
+    ConfigurationError,
     ConflictError,
     IISClient,
-    InvalidInputError,
     NotFoundError,
     ServiceUnreachableError,
     UnauthorizedError,
@@ -45,11 +47,11 @@ def scored(service: Address, digits_features: Path) -> str:
     """A finished job on the digits' pixels."""
     with IISClient(service.url, service.api_key) as client:
         dataset = client.wait_until_ready(client.create_dataset(digits_features, kind="features"), 120)
-        job = client.score(None, dataset["id"], {"kind": "prototype", "concept_count": 50})
-        return client.wait(job["id"], 240)["id"]
+        job = client.score(None, dataset, {"kind": "prototype", "concept_count": 50})
+        return client.wait(job, 240).id
 
 
-def test_an_upload_that_broke_goes_on_with_only_what_is_missing(
+def test_an_interrupted_upload_resumes_with_the_missing_parts(
     client: IISClient, through_proxy: IISClient, proxy: BreakingProxy, large_file: Path
 ) -> None:
     proxy.break_after_bytes = 2 * PART_BYTES + MIB // 2
@@ -59,22 +61,22 @@ def test_an_upload_that_broke_goes_on_with_only_what_is_missing(
     progress: list[tuple[int, int]] = []
     upload = through_proxy.upload(large_file, lambda done, total: progress.append((done, total)))
     size_bytes = large_file.stat().st_size
-    assert upload["state"] == "complete"
-    assert upload["sha256"] == file_digest(large_file)
+    assert upload.state == "complete"
+    assert upload.sha256 == file_digest(large_file)
     assert progress[-1] == (size_bytes, size_bytes)
-    assert proxy.sent_bytes < size_bytes + MIB  # requests included; what had arrived whole did not go out again
+    assert proxy.sent_bytes < size_bytes + MIB  # including requests; complete parts are not sent again
 
 
-def test_content_that_was_sent_before_is_not_sent_again(through_proxy: IISClient, proxy: BreakingProxy, large_file: Path) -> None:
+def test_known_content_is_not_uploaded_again(through_proxy: IISClient, proxy: BreakingProxy, large_file: Path) -> None:
     first = through_proxy.upload(large_file)
     proxy.mend()
     again = through_proxy.upload(large_file.rename(large_file.with_name("another-name.bin")))
-    assert again["sha256"] == first["sha256"]
-    assert again["state"] == "complete"
+    assert again.sha256 == first.sha256
+    assert again.state == "complete"
     assert proxy.sent_bytes < MIB
 
 
-def test_nobody_at_the_address_is_said_in_a_sentence(through_proxy: IISClient, proxy: BreakingProxy) -> None:
+def test_an_unreachable_service_is_one_sentence(through_proxy: IISClient, proxy: BreakingProxy) -> None:
     proxy.close()
     with pytest.raises(ServiceUnreachableError, match=f"{proxy.url} does not answer"):
         list(through_proxy.jobs())
@@ -87,36 +89,35 @@ def test_a_wrong_key_is_refused(service: Address) -> None:
     assert refused.value.request_id
 
 
-def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(service: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
-    for name in ("no_proxy", "NO_PROXY"):  # either would spare this machine the proxy by itself
+def test_a_proxy_in_the_environment_is_not_used_for_this_machine(service: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # no proxy answers here
+    for name in ("no_proxy", "NO_PROXY"):  # either exempts this machine from the proxy
         monkeypatch.delenv(name, raising=False)
     with IISClient(service.url, service.api_key) as client:
         list(client.models())
 
 
-def test_what_is_not_there_is_not_found(client: IISClient) -> None:
+def test_an_unknown_job_is_not_found(client: IISClient) -> None:
     with pytest.raises(NotFoundError):
         client.job("job_00000000000000000000000000")
 
 
-def test_an_unknown_library_is_named_with_its_field(client: IISClient) -> None:
-    with pytest.raises(InvalidInputError, match="There is no library kind 'magic'") as refused:
-        client.score(None, "dst_00000000000000000000000000", {"kind": "magic"})  # type: ignore[typeddict-item]
-    assert refused.value.errors[0].param == "library.kind"
+def test_an_unknown_library_kind_is_refused_before_anything_is_sent(client: IISClient) -> None:
+    with pytest.raises(ConfigurationError, match=r"^library\.kind: There is no library kind 'magic'; the kinds are prototype, "):
+        client.score(None, "dst_00000000000000000000000000", {"kind": "magic"})
 
 
-def test_a_checkpoint_that_is_none_is_refused_by_the_worker_with_its_reason(client: IISClient, tmp_path: Path) -> None:
+def test_an_invalid_checkpoint_is_rejected_by_the_worker_with_the_reason(client: IISClient, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"these are no weights")
     model = client.create_model("timm:test_resnet", checkpoint=path)
     with pytest.raises(CheckFailedError) as refused:
         client.wait_until_ready(model, 120)
-    assert refused.value.resource == model["id"]
+    assert refused.value.resource == model.id
     assert str(refused.value).endswith(".")
 
 
-def test_waiting_ends_when_its_time_is_over(client: IISClient, digits_features: Path) -> None:
+def test_waiting_ends_at_its_timeout(client: IISClient, digits_features: Path) -> None:
     dataset = client.create_dataset(digits_features, kind="features")
     with pytest.raises(WaitTimeoutError, match="still pending"):
         client.wait_until_ready(dataset, 0)
@@ -124,26 +125,28 @@ def test_waiting_ends_when_its_time_is_over(client: IISClient, digits_features: 
 
 def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scored: str) -> None:
     result = client.result(scored)
-    assert 0 < result["report"]["iis"] <= 1.1
-    curves = {curve["name"]: curve["points"] for curve in client.curves(scored)}
+    assert result.report.iis is not None
+    assert 0 < result.report.iis <= 1.1
+    curves = {curve.name: curve.points for curve in client.curves(scored)}
     assert set(curves) == {"library", "random_control"}
-    assert [point["sparsity"] for point in curves["library"]] == sorted(point["sparsity"] for point in curves["library"])
+    assert [point.sparsity for point in curves["library"]] == sorted(point.sparsity for point in curves["library"])
     assert client.plot(scored, "arr", "png").startswith(b"\x89PNG")
     assert b"<svg" in client.plot(scored, "accuracy", "svg")
-    library = client.concept_library(result["library"])
-    assert library["concept_count"] == 50
-    concepts = list(client.concepts(library["id"]))
-    assert [concept["index"] for concept in concepts] == list(range(50))
-    assert len(client.nearest_concepts(library["id"], [1.0] * library["dimension"], limit=3)) == 3
-    assert scored in {job["id"] for job in client.jobs(state="succeeded")}
+    assert result.library is not None
+    library = client.concept_library(result.library)
+    assert library.concept_count == 50
+    concepts = list(client.concepts(library))
+    assert [concept.index for concept in concepts] == list(range(50))
+    assert len(client.nearest_concepts(library, [1.0] * library.dimension, limit=3)) == 3
+    assert scored in {job.id for job in client.jobs(state="succeeded")}
 
 
-def test_events_come_once_each_and_end_with_the_job(client: IISClient, scored: str) -> None:
+def test_events_are_streamed_once_each_and_end_with_the_job(client: IISClient, scored: str) -> None:
     events = list(client.events(scored))
-    numbers = [event["id"] for event in events]
+    numbers = [event.id for event in events]
     assert numbers == sorted(set(numbers))
-    assert events[-1]["data"]["state"] == "succeeded"
-    assert [event["id"] for event in client.events(scored, numbers[2])] == numbers[3:]
+    assert events[-1].data["state"] == "succeeded"
+    assert [event.id for event in client.events(scored, numbers[2])] == numbers[3:]
     assert list(client.events(scored, numbers[-1])) == []
 
 
@@ -153,19 +156,19 @@ def test_a_finished_job_cannot_be_canceled(client: IISClient, scored: str) -> No
 
 
 @pytest.mark.slow
-def test_a_stream_that_breaks_is_taken_up_where_it_broke(
+def test_an_interrupted_stream_resumes_without_gap(
     client: IISClient, through_proxy: IISClient, proxy: BreakingProxy, digits_features: Path
 ) -> None:
     dataset = client.wait_until_ready(client.create_dataset(digits_features, kind="features"), 120)
-    job = client.score(None, dataset["id"], {"kind": "prototype", "concept_count": 40})
+    job = client.score(None, dataset, {"kind": "prototype", "concept_count": 40})
     seen: list[int] = []
-    for event in through_proxy.events(job["id"]):
-        seen.append(event["id"])
+    for event in through_proxy.events(job):
+        seen.append(event.id)
         if len(seen) == 2:
             proxy.break_after_bytes = 0
             proxy.drop_all()
             threading.Timer(0.02, proxy.mend).start()
-    assert seen == [event["id"] for event in client.events(job["id"])]
+    assert seen == [event.id for event in client.events(job)]
 
 
 def test_the_command_scores_features_and_shows_a_table(iis: RunCommand, digits_features: Path, tmp_path: Path) -> None:
@@ -192,16 +195,39 @@ def test_the_command_shows_lists_and_saves_a_result(iis: RunCommand, scored: str
     assert b"<svg" in (tmp_path / "arr.svg").read_bytes()
 
 
-def test_the_command_shows_concepts_of_a_job_or_a_library_though_they_have_no_name(iis: RunCommand, client: IISClient, scored: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["result", "{job}"], "/v1/jobs/{job}/result"),
+        (["concepts", "{job}"], "/v1/concept-libraries/{library}/concepts?limit=100"),
+        (["predictors", "{job}"], "/v1/predictors?job={job}&limit=100"),
+        (["quotas"], "/v1/quotas"),
+        (["keys", "list"], "/v1/api-keys?limit=100"),
+        (["leaderboard", "--library", "prototype"], "/v1/leaderboard?library=prototype"),
+    ],
+)
+def test_json_output_is_the_json_of_the_service(
+    iis: RunCommand, client: IISClient, service: Address, scored: str, arguments: list[str], path: str
+) -> None:
+    names = {"job": scored, "library": client.result(scored).library}
+    answer = httpx.get(service.url + path.format(**names), headers={"Authorization": f"Bearer {service.api_key}"}).json()
+    answer = answer["data"] if "has_more" in answer else answer
+    printed = json.loads(iis(*[word.format(**names) for word in arguments], "--json").stdout)
+    if arguments[0] == "predictors":
+        printed, answer = (sorted(each, key=itemgetter("id")) for each in (printed, answer))
+    assert json.dumps(printed, sort_keys=True) == json.dumps(answer, sort_keys=True)  # as text: 1 and 1.0 differ
+
+
+def test_the_command_shows_unnamed_concepts_of_a_job_or_a_library(iis: RunCommand, client: IISClient, scored: str) -> None:
     shown = iis("concepts", scored)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("unnamed") == 50
     assert "a data set of features has no images to compare with phrases" in shown.stdout
-    assert iis("concepts", client.result(scored)["library"]).stdout == shown.stdout
-    assert "Nothing was left out." in iis("concepts", scored, "--dropped").stdout
+    assert iis("concepts", client.result(scored).library or "").stdout == shown.stdout
+    assert "No phrase was excluded." in iis("concepts", scored, "--dropped").stdout
 
 
-def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: RunCommand, digits_features: Path) -> None:
+def test_the_command_returns_after_submission_without_watch(iis: RunCommand, digits_features: Path) -> None:
     done = iis("score", "--features", digits_features, "--library", "prototype", "--concepts", "50", "--json")
     assert done.returncode == 0, done.stderr
     job = json.loads(done.stdout)
@@ -216,18 +242,16 @@ def test_the_command_submits_and_comes_back_when_it_is_not_told_to_watch(iis: Ru
         (["cancel", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "lib_00000000000000000000000000"], "There is no concept library"),
-        (["score", "--arch", "timm:resnet18", "--data", "."], "Give a CHECKPOINT file or --pretrained TAG"),
+        (["score", "--arch", "timm:resnet18", "--data", "."], "Give either a CHECKPOINT file or --pretrained TAG"),
         (["score", "--pretrained", "a1_in1k", "--data", "."], "--arch"),
-        (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features carries the representation itself"),
+        (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features contains the representation"),
         (["score", "--pretrained", "x", "--arch", "timm:resnet18", "--data", ".", "--arg", "in_chans"], "--arg takes key=value"),
         (["score", "--features", "{features}", "--part", "cluster"], "--part takes kind:M"),
         (["score", "--features", "{features}", "--plot", "missing/arr.png"], "There is no folder missing"),
         (["result", "job_00000000000000000000000000", "--plot", "missing/arr.png"], "There is no folder missing"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence_and_exit_code_one(
-    iis: RunCommand, digits_features: Path, arguments: list[str], sentence: str
-) -> None:
+def test_errors_are_one_sentence_with_exit_code_1(iis: RunCommand, digits_features: Path, arguments: list[str], sentence: str) -> None:
     done = iis(*[word.format(features=digits_features) for word in arguments])
     assert done.returncode == 1
     assert done.stdout == ""
@@ -236,19 +260,19 @@ def test_what_goes_wrong_is_one_sentence_and_exit_code_one(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_command_without_a_service_says_how_to_start_one(iis: RunCommand, tmp_path: Path) -> None:
+def test_without_a_service_the_command_says_how_to_start_one(iis: RunCommand, tmp_path: Path) -> None:
     done = iis("jobs", IIS_URL="", IIS_API_KEY="", IIS_DATA_FOLDER=str(tmp_path))
     assert done.returncode == 1
     assert "iis up" in done.stderr
 
 
-def test_the_command_without_a_tag_for_its_figure_names_the_formats(iis: RunCommand, scored: str) -> None:
+def test_a_figure_with_an_unknown_suffix_is_refused_with_the_formats(iis: RunCommand, scored: str) -> None:
     done = iis("result", scored, "--plot", "arr.pdf")
     assert done.returncode == 1
     assert ".png or .svg" in done.stderr
 
 
-def test_a_figure_that_cannot_be_written_is_one_sentence(iis: RunCommand, scored: str) -> None:
+def test_an_unwritable_figure_is_one_sentence(iis: RunCommand, scored: str) -> None:
     done = iis("result", scored, "--plot", "x" * 300 + ".png")
     assert done.returncode == 1
     assert done.stderr.strip().endswith("x.png: File name too long.")

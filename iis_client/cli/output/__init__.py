@@ -1,1 +1,1 @@
-"""Terminal output: tables and figures in text."""
+"""Terminal output: tables and sentences."""

@@ -1,52 +1,55 @@
-"""An explanation for a terminal: what was said, the concepts for and against, and sentences on how far to trust that."""
+"""Tables and sentences of an explanation: predictions, contributions, faithfulness, counterfactual, heat maps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from iis_client.cli.output.concepts import known_as
-from iis_client.types.explanations import Contribution, Explanation, RemovedConcept, Verdict
+from iis_client.cli.output.concepts import concept_name
+
+if TYPE_CHECKING:
+    from iis_schemas.explanations import ContributionView, ExplanationView, HeadPrediction, RemovedConcept
 
 BAR_CELLS = 24
 EIGHTHS = " ▏▎▍▌▋▊▉"
 FULL_CELL = "█"
-FOR, AGAINST = "red", "blue"  # as in heat maps
-OTHERS_SHOWN, LEAST_SHOWN = 2, 0.0005  # classes after the first, and what three decimals can show of one
-OPPOSITE = " (its opposite)"  # of a concept whose activation is negative: the representation points away from it
-MOST_REMOVED = 3  # concepts that the sentence on faithfulness takes away
+SUPPORTING, OPPOSING = "red", "blue"  # the colours of heat maps
+MAX_RUNNERS_UP, MIN_PROBABILITY = 2, 0.0005  # a smaller probability prints as 0.000
+OPPOSITE = " (its opposite)"  # suffix where the activation is negative: the representation points away from the concept
+MAX_REMOVED = 3  # concepts removed in the sentence on faithfulness
 
 
-def explanation_view(explanation: Explanation) -> Iterator[RenderableType]:
-    """The whole of an explanation, in the order in which it is read."""
-    yield verdict_table(explanation)
+def explanation_view(explanation: ExplanationView) -> Iterator[RenderableType]:
+    """All tables and sentences of an explanation, in reading order."""
+    yield class_prediction_table(explanation)
     yield contribution_table(explanation)
     yield from explanation_sentences(explanation)
 
 
-def verdict_table(explanation: Explanation) -> Table:
-    """What representation and interpretation say, and what is true where that is known."""
-    image, correct = explanation["image"], explanation["correct"]
-    name = image["name"] or f"Image {image['id']}"
-    table = Table("", "class", "probability", "then", title=Text(name + (f", a test image of {image['label']}" if image["label"] else "")))
-    read = f"Interpretation, {explanation['kept']} of {explanation['concept_count']} concepts"
-    table.add_row("Representation", *_verdict(explanation["representation"], correct is None or correct["representation"]))
-    table.add_row(read, *_verdict(explanation["interpretation"], correct is None or correct["interpretation"]))
+def class_prediction_table(explanation: ExplanationView) -> Table:
+    """Predictions of representation and interpretation, beside the true class where it is known."""
+    image, correct = explanation.image, explanation.correct
+    name = image.name or f"Image {image.id}"
+    table = Table("", "class", "probability", "runners-up", title=Text(name + (f", a test image of {image.label}" if image.label else "")))
+    interpretation = f"Interpretation, {explanation.kept} of {explanation.concept_count} concepts"
+    table.add_row("Representation", *_prediction_cells(explanation.representation, correct is None or correct.representation))
+    table.add_row(interpretation, *_prediction_cells(explanation.interpretation, correct is None or correct.interpretation))
     return table
 
 
-def contribution_table(explanation: Explanation) -> Table:
-    """The concepts for and against with a bar for each, and what adds up to the logit."""
-    listed = [*explanation["supporting"], *explanation["opposing"]]
-    others = [("bias", explanation["bias"])]
-    if explanation["remaining"]:
-        others.insert(0, (f"{explanation['remaining']} other{'s' if explanation['remaining'] > 1 else ''}", explanation["remainder"]))
-    largest = max(abs(value) for value in (*(one["contribution"] for one in listed), *(value for _, value in others)))
-    contrast = explanation["contrast"]
-    asked = f"Why {explanation['explained']['class']}" + (f" rather than {contrast['class']}" if contrast is not None else "")
+def contribution_table(explanation: ExplanationView) -> Table:
+    """One row with a bar per supporting and opposing concept; the rows add up to the logit."""
+    listed = [*explanation.supporting, *explanation.opposing]
+    others = [("bias", explanation.bias)]
+    if explanation.remaining:
+        others.insert(0, (f"{explanation.remaining} other{'s' if explanation.remaining > 1 else ''}", explanation.remainder))
+    largest = max(abs(value) for value in (*(one.contribution for one in listed), *(value for _, value in others)))
+    contrast = explanation.contrast
+    title = f"Why {explanation.explained.class_}" + (f" rather than {contrast.class_}" if contrast is not None else "")
     columns = (
         "",
         "concept",
@@ -54,76 +57,76 @@ def contribution_table(explanation: Explanation) -> Table:
         Column("contribution", justify="right", no_wrap=True),
         Column("", width=BAR_CELLS),
     )
-    table = Table(*columns, title=Text(asked))
-    for group in (explanation["supporting"], explanation["opposing"]):
+    table = Table(*columns, title=Text(title))
+    for group in (explanation.supporting, explanation.opposing):
         for one in group:
-            share = one["contribution"]
-            name = Text(str(one["concept"])), Text(known_as(one) + (OPPOSITE if one["activation"] < 0 else ""))
-            table.add_row(*name, f"{one['activation']:.2f}", f"{share:+.3f}", _bar(share, largest), end_section=one is group[-1])
+            share = one.contribution
+            name = Text(str(one.concept)), Text(concept_name(one) + (OPPOSITE if one.activation < 0 else ""))
+            table.add_row(*name, f"{one.activation:.2f}", f"{share:+.3f}", _bar(share, largest), end_section=one is group[-1])
     for words, value in others:
         table.add_row("", words, "", f"{value:+.3f}", _bar(value, largest), end_section=words == "bias")
-    table.add_row("", Text(_logit_words(explanation)), "", f"{explanation['logit']:+.3f}", "")
+    table.add_row("", Text(_logit_words(explanation)), "", f"{explanation.logit:+.3f}", "")
     return table
 
 
-def explanation_sentences(explanation: Explanation) -> Iterator[str]:
-    """How faithful it is, what would change the answer, and what heat maps are worth here."""
+def explanation_sentences(explanation: ExplanationView) -> Iterator[str]:
+    """Sentences on faithfulness, the counterfactual and the heat maps."""
     yield faithfulness_sentence(explanation)
     yield counterfactual_sentence(explanation)
     yield heat_map_sentence(explanation)
 
 
-def faithfulness_sentence(explanation: Explanation) -> str:
-    """What becomes of the explained class without its most important concepts, and without as many random ones."""
-    curve, explained = explanation["faithfulness"], explanation["explained"]["class"]
-    place = max(place for place, count in enumerate(curve["counts"]) if count <= MOST_REMOVED)
-    count = curve["counts"][place]
-    before, after, by_chance = curve["deletion"][0], curve["deletion"][place], curve["deletion_random"][place]
+def faithfulness_sentence(explanation: ExplanationView) -> str:
+    """Change of the class probability when the most important concepts are removed, compared with random ones."""
+    curve, explained = explanation.faithfulness, explanation.explained.class_
+    place = max(place for place, count in enumerate(curve.counts) if count <= MAX_REMOVED)
+    count = curve.counts[place]
+    before, after, by_chance = curve.deletion[0], curve.deletion[place], curve.deletion_random[place]
     concepts = f"{count} most important concepts" if count > 1 else "most important concept"
     random = f"{count} random ones" if count > 1 else "a random one"
-    way = "stays" if f"{before:.2f}" == f"{after:.2f}" else "falls" if after < before else "rises"
-    moved = f"the probability of {explained} {way} {'at' if way == 'stays' else f'from {before:.2f} to'} {after:.2f}"
+    change = "stays" if f"{before:.2f}" == f"{after:.2f}" else "falls" if after < before else "rises"
+    moved = f"the probability of {explained} {change} {'at' if change == 'stays' else f'from {before:.2f} to'} {after:.2f}"
     return f"Without its {concepts} {moved}; without {random} it is {by_chance:.2f}."
 
 
-def counterfactual_sentence(explanation: Explanation) -> str:
-    """The fewest concepts without which it would say something else."""
-    found, explained = explanation["counterfactual"], explanation["explained"]["class"]
+def counterfactual_sentence(explanation: ExplanationView) -> str:
+    """Smallest set of concepts whose removal changes the prediction."""
+    found, explained = explanation.counterfactual, explanation.explained.class_
     if found is None:
-        return f"Whatever concepts are taken away, it stays {explained}."
-    against = {one["concept"] for one in (*explanation["supporting"], *explanation["opposing"]) if one["activation"] < 0}
-    removed = _listed([named(one, opposite=one["concept"] in against) for one in found["removed"]])
-    return f"Without {removed} it would be {found['class']} ({found['probability']:.2f})."
+        return f"No removal of concepts changes the prediction; it stays {explained}."
+    opposite = {one.concept for one in (*explanation.supporting, *explanation.opposing) if one.activation < 0}
+    removed = _join([concept_label(one, opposite=one.concept in opposite) for one in found.removed])
+    return f"Without {removed} the prediction would be {found.class_} ({found.probability:.2f})."
 
 
-def heat_map_sentence(explanation: Explanation) -> str:
-    """How exactly heat maps show where a concept is."""
-    return f"Heat maps: {explanation['heatmaps']['note']}"
+def heat_map_sentence(explanation: ExplanationView) -> str:
+    """Accuracy of the heat maps."""
+    return f"Heat maps: {explanation.heatmaps.note}"
 
 
-def named(one: Contribution | RemovedConcept, *, opposite: bool) -> str:
-    """A concept within a sentence."""
-    return (f"“{one['label']}”" if one["label"] else f"concept {one['concept']}") + (OPPOSITE if opposite else "")
+def concept_label(one: ContributionView | RemovedConcept, *, opposite: bool) -> str:
+    """Name or number of a concept within a sentence."""
+    return (f"“{one.label}”" if one.label else f"concept {one.concept}") + (OPPOSITE if opposite else "")
 
 
-def _logit_words(explanation: Explanation) -> str:
-    contrast, explained = explanation["contrast"], explanation["explained"]["class"]
-    return f"logit of {explained}, centred" if contrast is None else f"{explained} ahead of {contrast['class']}"
+def _logit_words(explanation: ExplanationView) -> str:
+    contrast, explained = explanation.contrast, explanation.explained.class_
+    return f"logit of {explained}, centred" if contrast is None else f"{explained} ahead of {contrast.class_}"
 
 
-def _listed(words: Sequence[str]) -> str:
+def _join(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _verdict(verdict: Verdict, right: bool) -> tuple[Text, str, Text]:
-    said = Text(verdict["class"] + ("" if right else " (wrong)"), style="" if right else "yellow")
-    others = [one for one in verdict["top"] if one["index"] != verdict["index"] and one["probability"] >= LEAST_SHOWN]
-    then = ", ".join(f"{one['class']} {one['probability']:.3f}" for one in others[:OTHERS_SHOWN])
-    return said, f"{verdict['probability']:.3f}", Text(then)
+def _prediction_cells(prediction: HeadPrediction, right: bool) -> tuple[Text, str, Text]:
+    label = Text(prediction.class_ + ("" if right else " (wrong)"), style="" if right else "yellow")
+    others = [one for one in prediction.top if one.index != prediction.index and one.probability >= MIN_PROBABILITY]
+    runners_up = ", ".join(f"{one.class_} {one.probability:.3f}" for one in others[:MAX_RUNNERS_UP])
+    return label, f"{prediction.probability:.3f}", Text(runners_up)
 
 
 def _bar(value: float, largest: float) -> Text:
-    """A bar as long as the value is large, in eighths of a cell."""
+    """Bar proportional to the magnitude of the value, in eighths of a cell."""
     eighths = round(8 * BAR_CELLS * abs(value) / largest) if largest else 0
     whole, part = divmod(eighths, 8)
-    return Text(FULL_CELL * whole + EIGHTHS[part].strip(), style=FOR if value > 0 else AGAINST)
+    return Text(FULL_CELL * whole + EIGHTHS[part].strip(), style=SUPPORTING if value > 0 else OPPOSING)

@@ -1,62 +1,61 @@
-"""A list of jobs for a terminal: a row for each, and beneath a line for each that failed or is at work."""
+"""Table of jobs; below it one line per failed or running job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from iis_client.cli.output.listing import Heading, Listing, minute
-from iis_client.types.batches import BatchJob
-from iis_client.types.finetuning import FinetuneJob
-from iis_client.types.scores import FINISHED_STATES, Job, Library, Progress
 
-AnyJob = Job | BatchJob | FinetuneJob
+if TYPE_CHECKING:
+    from iis_schemas.job_views import AnyJobView, JobProgress
+    from iis_schemas.libraries import LibraryView
+
 HEADINGS = (
     Heading("job"),
     Heading("state"),
-    Heading("what", folds=True),
-    Heading("made"),
+    Heading("task", wraps=True),
+    Heading("created"),
     Heading("model"),
     Heading("data set"),
     Heading("protocol"),
-    Heading("through or of"),  # the library it reads through, or the job whose predictions it explains
+    Heading("library or job"),  # the fitted library that is reused, or the job whose predictions are explained
 )
 
 
-def job_table(jobs: Sequence[AnyJob]) -> Listing:
-    """A row for each job."""
+def job_table(jobs: Sequence[AnyJobView]) -> Listing:
+    """One row per job."""
     return Listing("", HEADINGS, [_row(job) for job in jobs], [note for job in jobs if (note := _note(job))])
 
 
-def _row(job: AnyJob) -> tuple[str, ...]:
-    what, protocol, of = _what(job)
-    return job["id"], job["state"], what, minute(job["created_at"]), job["model"] or "features", job["dataset"], protocol, of
+def _row(job: AnyJobView) -> tuple[str, ...]:
+    task, protocol, source = _task(job)
+    return job.id, job.state, task, minute(job.created_at), job.model or "features", job.dataset, protocol, source
 
 
-def _what(job: AnyJob) -> tuple[str, str, str]:
-    """What a job does in few words, by which protocol, and what it was made from."""
-    if "library" not in job:
-        return "explains", "", job["job"]
-    if "seeds" in job:
-        return f"fine-tunes by {job['library']['kind']} {job['library'].get('concept_count', '')}".rstrip(), "", ""
-    library = job["library"]
-    return _library(library) or "score", job["protocol"], library.get("id") or ""
+def _task(job: AnyJobView) -> tuple[str, str, str]:
+    """Task of a job in a few words, its protocol, and the library or job that it uses."""
+    if job.kind == "explain":
+        return "explain", "", job.job
+    if job.kind == "finetune":
+        return f"fine-tune, {_library(job.library)}", "", ""
+    return _library(job.library) or "score", job.protocol, job.library.id or ""
 
 
-def _library(library: Library) -> str:
-    if parts := library.get("parts"):
-        return " + ".join(map(_library, parts))
-    return f"{library.get('kind') or ''} {library.get('concept_count') or ''}".strip()
+def _library(library: LibraryView) -> str:
+    """Kind and M of a library, or of each of its parts."""
+    return " + ".join(f"{part.kind or ''} {part.concept_count or ''}".strip() for part in library.parts or [library])
 
 
-def _note(job: AnyJob) -> str:
-    """Why a job failed, or how far it is."""
-    if job["error"] is not None:
-        return f"{job['id']} {job['state']}: {job['error']['message']}"
-    if job["progress"] is None or job["state"] in FINISHED_STATES:
+def _note(job: AnyJobView) -> str:
+    """Error of a failed job, or progress of a running one."""
+    if job.error is not None:
+        return f"{job.id} {job.state}: {job.error.message}"
+    if job.progress is None or job.finished:
         return ""
-    return f"{job['id']} is at {_stage(job['progress'])}."
+    return f"{job.id}: stage {_stage(job.progress)}."
 
 
-def _stage(progress: Progress) -> str:
-    stage = progress["stage"] if progress["part"] is None else f"{progress['stage']}, {progress['part']}"
-    return f"{stage} {progress['done']}/{progress['total']}" if progress["total"] else stage
+def _stage(progress: JobProgress) -> str:
+    stage = progress.stage if progress.part is None else f"{progress.stage}, {progress.part}"
+    return f"{stage} {progress.done}/{progress.total}" if progress.total else stage

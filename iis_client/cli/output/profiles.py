@@ -1,77 +1,81 @@
-"""Classes, predictors and predictions as tables for a terminal. Where they are printed is decided in iis_client.cli.output.terminal."""
+"""Tables of classes, predictors and predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from iis_client.cli.output.concepts import known_as
+from iis_client.cli.output.concepts import concept_name
 from iis_client.cli.output.explanations import OPPOSITE
 from iis_client.cli.output.listing import Heading, Listing
-from iis_client.types.profiles import ClassProfile, ClassSummary, PredictedConcept, Prediction, Predictor
 
-CONCEPTS_SHOWN = 3
+if TYPE_CHECKING:
+    from iis_schemas.predictors import CarryingConcept, PredictionView, PredictorView
+    from iis_schemas.profiles import ClassSummary, ClassView
+
+MAX_CONCEPTS_LISTED = 3
 
 
 def class_table(classes: Sequence[ClassSummary]) -> Table:
-    """Every class with its accuracies."""
-    table = Table("class", "test images", "accuracy of the representation", "of the interpretation", title="Classes")
+    """One row per class with its accuracies."""
+    table = Table("class", "test images", "accuracy, representation", "accuracy, interpretation", title="Classes")
     for one in classes:
-        table.add_row(Text(one["class"]), str(one["test_images"]), *_accuracies(one))
+        table.add_row(Text(one.class_), str(one.test_images), *_accuracies(one))
     return table
 
 
-def class_view(profile: ClassProfile) -> Iterator[RenderableType]:
-    """What a class is made of."""
-    read = f"{profile['class']}, read by {profile['kept']} of {profile['concept_count']} concepts"
-    columns = ("", "concept", Column("weight", justify="right"), Column("contribution to its images, mean", justify="right"))
-    table = Table(*columns, title=Text(read))
-    for group in (profile["supporting"], profile["opposing"]):
+def class_view(profile: ClassView) -> Iterator[RenderableType]:
+    """Supporting and opposing concepts of a class, its accuracies and confusions."""
+    title = f"{profile.class_}, by {profile.kept} of {profile.concept_count} concepts"
+    columns = ("", "concept", Column("weight", justify="right"), Column("mean contribution", justify="right"))
+    table = Table(*columns, title=Text(title))
+    for group in (profile.supporting, profile.opposing):
         for one in group:
-            figures = f"{one['weight']:+.3f}", f"{one['mean_contribution']:+.3f}"
-            table.add_row(str(one["concept"]), Text(known_as(one)), *figures, end_section=one is group[-1])
-    table.add_row("", "bias", f"{profile['bias']:+.3f}", "")
+            figures = f"{one.weight:+.3f}", f"{one.mean_contribution:+.3f}"
+            table.add_row(str(one.concept), Text(concept_name(one)), *figures, end_section=one is group[-1])
+    table.add_row("", "bias", f"{profile.bias:+.3f}", "")
     yield table
     representation, interpretation = _accuracies(profile)
-    yield f"Accuracy on its {profile['test_images']} test images: representation {representation}, interpretation {interpretation}."
-    confused = ", ".join(f"{one['class']} ({one['count']})" for one in profile["confused_with"])
-    yield f"Taken for: {confused}." if confused else "It is never taken for another class."
+    yield f"Accuracy on its {profile.test_images} test images: representation {representation}, interpretation {interpretation}."
+    confused = ", ".join(f"{one.class_} ({one.count})" for one in profile.confused_with)
+    yield f"Confused with: {confused}." if confused else "It is not confused with any other class."
 
 
-def predictor_tables(predictors: Sequence[Predictor]) -> Iterator[Listing]:
-    """The predictors of each job; those of one job stand together."""
+def predictor_tables(predictors: Sequence[PredictorView]) -> Iterator[Listing]:
+    """One table of predictors per job."""
     headings = tuple(map(Heading, ("predictor", "concepts kept", "accuracy", "ARR", "sparsity")))
-    for job, found in groupby(predictors, key=lambda one: one["job"]):
+    for job, found in groupby(predictors, key=lambda one: one.job):
         rows = [
             (
-                one["id"],
-                f"{one['kept']} of {one['concept_count']}",
-                f"{one['accuracy']:.3f}",
-                f"{one['arr']:.3f}",
-                f"{one['sparsity']:.3f}",
+                one.id,
+                f"{one.kept} of {one.concept_count}",
+                f"{one.accuracy:.3f}",
+                f"{one.arr:.3f}",
+                f"{one.sparsity:.3f}",
             )
             for one in found
         ]
         yield Listing(f"Predictors of {job}", headings, rows)
 
 
-def prediction_table(predictions: Sequence[Prediction]) -> Table:
-    """What a predictor says of images."""
-    table = Table("image", "class", "probability", "by")
+def prediction_table(predictions: Sequence[PredictionView]) -> Table:
+    """One row per image with its prediction and the concepts behind it."""
+    table = Table("image", "class", "probability", "concepts")
     for one in predictions:
-        carried = ", ".join(_share(concept) for concept in one["concepts"][:CONCEPTS_SHOWN])
-        table.add_row(Text(one["name"]), Text(one["class"]), f"{one['probability']:.3f}", Text(carried))
+        concepts = ", ".join(_contribution(concept) for concept in one.concepts[:MAX_CONCEPTS_LISTED])
+        table.add_row(Text(one.name), Text(one.class_), f"{one.probability:.3f}", Text(concepts))
     return table
 
 
 def _accuracies(one: ClassSummary) -> tuple[str, str]:
-    return f"{one['accuracy']['representation']:.3f}", f"{one['accuracy']['interpretation']:.3f}"
+    return f"{one.accuracy.representation:.3f}", f"{one.accuracy.interpretation:.3f}"
 
 
-def _share(concept: PredictedConcept) -> str:
-    name = concept["label"] or f"concept {concept['concept']}"
-    return f"{name}{OPPOSITE if concept['activation'] < 0 else ''} {concept['contribution']:+.2f}"
+def _contribution(concept: CarryingConcept) -> str:
+    name = concept.label or f"concept {concept.concept}"
+    return f"{name}{OPPOSITE if concept.activation < 0 else ''} {concept.contribution:+.2f}"

@@ -1,1 +1,1 @@
-"""Studies in files and on the command line. The calls that they come to are in iis_client.resources.studies."""
+"""The `iis study` commands: read study files, register their inputs, submit studies."""

@@ -1,4 +1,4 @@
-"""Bytes and images that lie on this machine, counted as the service will count them. What they cost is in .cost."""
+"""Count bytes and images of local files in the way the service reads them, for the estimate of a study."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from iis_client.errors import LocalFileError
 from iis_client.transport.packing import files_in
+from iis_schemas.studies import CountedDataset
+from iis_schemas.study_sources import FileDataset
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
 TRAIN_NAMES = ("train", "training")
@@ -17,20 +19,34 @@ TEST_NAMES = ("test", "testing", "val", "valid", "validation")
 
 
 def bytes_of(path: Path) -> int:
-    """How many bytes a file or folder would send, less a folder's names.
+    """Size of a file or folder in an upload, without the headers of a folder's tar.
 
     Raises
     ------
     LocalFileError
-        When a folder has no files.
+        When a folder contains no files.
     """
     return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in files_in(path))
 
 
-def count_images(path: Path, images_per_class: int, crops: int) -> int | None:
-    """Images in a folder of class folders or an archive of one, and the crops of its training images; None where it is neither.
+def count_dataset(source: FileDataset, path: Path | None, images_per_class: int) -> CountedDataset:
+    """Count the images of a data set that is not registered.
 
-    Without folders for the splits every class gives crops as if all of it were for training, which a class has enough of.
+    Parameters
+    ----------
+    path : its local file or folder; None for a data set on the server or the Hub, which cannot be counted
+    images_per_class : training images of each class that visual elements are cut from
+    """
+    if source.kind == "features":
+        return CountedDataset(kind="features", images=0)
+    counts = None if path is None else count_images(path, images_per_class)
+    return CountedDataset() if counts is None else CountedDataset(images=counts[0], elements_images=counts[1])
+
+
+def count_images(path: Path, images_per_class: int) -> tuple[int, int] | None:
+    """Count all images, and the training images that visual elements are cut from; None if `path` is not a folder or an archive.
+
+    Without folders for the splits, every class counts as training images.
     """
     names = _names_in(path)
     if names is None:
@@ -47,7 +63,7 @@ def count_images(path: Path, images_per_class: int, crops: int) -> int | None:
     classes = Counter(
         name.parts[1] if train is not None else name.parts[0] for name in images if train is None or name.parts[0].lower() == train
     )
-    return len(images) + sum(min(count, images_per_class) for count in classes.values()) * crops
+    return len(images), sum(min(count, images_per_class) for count in classes.values())
 
 
 def _names_in(path: Path) -> list[PurePosixPath] | None:
@@ -61,7 +77,7 @@ def _names_in(path: Path) -> list[PurePosixPath] | None:
             with tarfile.open(path) as archive:
                 return _relative(member.name for member in archive if member.isfile())
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise LocalFileError(f"{path} is no archive that can be read ({error}); send a tar or zip of class folders.") from error
+        raise LocalFileError(f"{path} is not a readable archive ({error}); give a tar or zip of class folders.") from error
     return None
 
 

@@ -1,145 +1,155 @@
-"""What a study's file names, at the service: found there by content, or else sent. What is asked for with it is in .request."""
+"""Register the models, data sets and phrases of a study file; find by content what the service has already."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
 
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.studies.file import StudyFile
-from iis_client.cli.studies.sources import DatasetSource, ModelSource
-from iis_client.cli.vocabulary_options import VocabularySource, provide_vocabulary, wait_for_phrases
+from iis_client.cli.studies.file import LocalStudy
+from iis_client.cli.vocabulary_options import ensure_vocabulary, wait_for_phrases
 from iis_client.client import IISClient
 from iis_client.errors import CheckFailedError, ConfigurationError, NotFoundError
 from iis_client.transport.packing import content_digest, file_digest
-from iis_client.types.concepts import ConceptSetVersion
-from iis_client.types.scores import Dataset, Model
+from iis_schemas.concept_sets import ConceptSetVersionView
+from iis_schemas.datasets import DatasetView
+from iis_schemas.models import ModelView
+from iis_schemas.study_file import Source
+from iis_schemas.study_sources import FileDataset, FileModel, FileVlm
 
-Source = ModelSource | DatasetSource
-Row = Model | Dataset
+Resource = ModelView | DatasetView
 
-OneRow = TypeVar("OneRow", Model, Dataset)
+AnyResource = TypeVar("AnyResource", ModelView, DatasetView)
 
 
-class Registered:
-    """What the service has already, told apart by content: the same weights under another name are the same model.
+class RegisteredInputs:
+    """Models and data sets of the service, found by content: the same weights under another name are the same model.
 
-    Rows and digests are looked up when they are needed, each once.
+    Lists and digests are read when they are needed, each once.
     """
 
-    def __init__(self, client: IISClient) -> None:
+    def __init__(self, client: IISClient, study: LocalStudy) -> None:
         self._client = client
-        self._models = _Remembered(client.models())
-        self._datasets = _Remembered(client.datasets())
-        self._by_id: dict[str, Row] = {}
-        self._sent: dict[str, str] = {}
-        self._local: dict[Path, str] = {}
+        self._study = study
+        self._models = _CachedList(client.models())
+        self._datasets = _CachedList(client.datasets())
+        self._by_id: dict[str, Resource] = {}
+        self._upload_digests: dict[str, str] = {}
+        self._local_digests: dict[Path, str] = {}
 
-    def find(self, source: Source) -> Row | None:
-        """The row of a source, if there is one that was not refused.
+    def find(self, key: str, source: Source) -> Resource | None:
+        """The resource of a source, if one is registered and did not fail.
 
         Raises
         ------
         ConfigurationError
-            When the file names an id that is not there; the text says where.
+            When the file names an id that does not exist; the sentence names its key.
         """
         if source.id is not None:
-            return self._named(source, source.id)
-        if isinstance(source, ModelSource):
-            return next((row for row in self._models if self._is_model(source, row)), None)
-        return next((row for row in self._datasets if self._is_dataset(source, row)), None)
+            return self._by_its_id(key, source, source.id)
+        if isinstance(source, FileDataset):
+            return next((dataset for dataset in self._datasets if self._is_dataset(source, dataset)), None)
+        return next((model for model in self._models if self._is_model(source, model)), None)
 
-    def add_model(self, model: Model) -> None:
-        """Remember one that was registered just now."""
-        self._models.add(model)
+    def add(self, resource: Resource) -> None:
+        """Remember a resource that was registered just now."""
+        if isinstance(resource, ModelView):
+            self._models.add(resource)
+        else:
+            self._datasets.add(resource)
 
-    def add_dataset(self, dataset: Dataset) -> None:
-        """Remember one that was registered just now."""
-        self._datasets.add(dataset)
-
-    def _named(self, source: Source, name: str) -> Row:
-        if name not in self._by_id:
+    def _by_its_id(self, key: str, source: Source, resource_id: str) -> Resource:
+        if resource_id not in self._by_id:
             try:
-                self._by_id[name] = self._client.model(name) if isinstance(source, ModelSource) else self._client.dataset(name)
+                is_dataset = isinstance(source, FileDataset)
+                self._by_id[resource_id] = self._client.dataset(resource_id) if is_dataset else self._client.model(resource_id)
             except NotFoundError as error:
-                raise ConfigurationError(f"{source.at}: {error}") from error
-        return self._by_id[name]
+                raise ConfigurationError(f"{self._study.at(key)}: {error}") from error
+        return self._by_id[resource_id]
 
-    def _is_model(self, source: ModelSource, row: Model) -> bool:
-        told = {name: getattr(source, name) for name in ("role", "architecture", "pretrained", "initial_seed", "layer", "arguments")}
+    def _is_model(self, source: FileModel | FileVlm, model: ModelView) -> bool:
+        checkpoint, text_checkpoint = self._study.checkpoints(source)
         return (
-            row["state"] != "failed"
-            and all(row[name] == value for name, value in told.items())
-            and (row["preprocessing"] or {}) == (source.preprocessing or {})
-            and row["tokenizer"] == source.tokenizer
-            and self._holds(row["upload"], source.checkpoint)
-            and self._holds(row["text_upload"], source.text_checkpoint)
+            model.state != "failed"
+            and model.role == _role(source)
+            and (model.architecture, model.arguments, model.pretrained) == (source.architecture, source.arguments, source.pretrained)
+            and model.initial_seed == (source.initial_seed if isinstance(source, FileModel) else None)
+            and model.layer == (source.layer if isinstance(source, FileModel) else None)
+            and model.tokenizer == (source.tokenizer if isinstance(source, FileVlm) else None)
+            and _settings(model.preprocessing) == _settings(source.preprocessing)
+            and self._has_content(model.upload, checkpoint)
+            and self._has_content(model.text_upload, text_checkpoint)
         )
 
-    def _is_dataset(self, source: DatasetSource, row: Dataset) -> bool:
-        hub = {name: value for name, value in (row["hub"] or {}).items() if value is not None}
+    def _is_dataset(self, source: FileDataset, dataset: DatasetView) -> bool:
         return (
-            row["state"] != "failed"
-            and (row["kind"], hub) == (source.kind, source.hub or {})
-            and _same_place(row["server_path"], source.server_path)
-            and (row["test_share"], row["split_seed"]) == (source.test_share, source.split_seed)
-            and source.name in (None, row["name"])
-            and self._holds(row["upload"], source.path)
+            dataset.state != "failed"
+            and dataset.kind == source.kind
+            and _settings(dataset.hub) == _settings(source.hub)
+            and _same_server_path(dataset.server_path, source.server_path)
+            and (dataset.test_share, dataset.split_seed) == (source.test_share, source.split_seed)
+            and source.name in (None, dataset.name)
+            and self._has_content(dataset.upload, self._study.data(source))
         )
 
-    def _holds(self, upload: str | None, path: Path | None) -> bool:
-        """Whether an upload has the content of a file or folder on this machine; neither there is alike, too."""
+    def _has_content(self, upload: str | None, path: Path | None) -> bool:
+        """Whether an upload has the content of a local file or folder, or both are missing."""
         if upload is None or path is None:
             return upload is None and path is None
-        if upload not in self._sent:
-            self._sent[upload] = self._client.sent(upload)["sha256"]
-        if path not in self._local:
-            self._local[path] = content_digest(path)
-        return self._sent[upload] == self._local[path]
+        if upload not in self._upload_digests:
+            self._upload_digests[upload] = self._client.upload_status(upload).sha256
+        if path not in self._local_digests:
+            self._local_digests[path] = content_digest(path)
+        return self._upload_digests[upload] == self._local_digests[path]
 
 
-class _Remembered(Generic[OneRow]):
-    """A list of the service that is read page by page, as far as it is needed, and each page once."""
+class _CachedList(Generic[AnyResource]):
+    """A list of the service, read page by page as far as needed, each page once."""
 
-    def __init__(self, rows: Iterator[OneRow]) -> None:
-        self._read: list[OneRow] = []
-        self._rows = rows
+    def __init__(self, resources: Iterator[AnyResource]) -> None:
+        self._read: list[AnyResource] = []
+        self._resources = resources
 
-    def __iter__(self) -> Iterator[OneRow]:
+    def __iter__(self) -> Iterator[AnyResource]:
         yield from self._read
-        for row in self._rows:
-            self._read.append(row)
-            yield row
+        for resource in self._resources:
+            self._read.append(resource)
+            yield resource
 
-    def add(self, row: OneRow) -> None:
-        self._read.append(row)
+    def add(self, resource: AnyResource) -> None:
+        self._read.append(resource)
 
 
-def provide(client: IISClient, terminal: Terminal, sources: Sequence[Source], registered: Registered) -> dict[str, Row]:
-    """The rows of all sources, ready, by where the file names them; only what the service has not got is sent.
+def register_inputs(client: IISClient, terminal: Terminal, study: LocalStudy, registered: RegisteredInputs) -> dict[str, Resource]:
+    """Register the models and data sets that the service does not have; return all of them, ready, by key.
 
     Raises
     ------
     ConfigurationError
-        When the file names an id that is not there, before anything is sent.
+        When the file names an id that does not exist; nothing is uploaded then.
     CheckFailedError
-        When a worker refuses one; the text says where the file names it.
+        When a worker rejects one; the sentence names its key.
     """
-    for source in sources:
-        if source.id is not None and (row := registered.find(source)) is not None and row["state"] == "failed":
-            _ready(client, source.at, row)  # says why
-    found = {source.at: registered.find(source) or _register(client, terminal, source, registered) for source in sources}
-    with terminal.busy("A worker looks at models and data sets"):
-        return {at: _ready(client, at, row) for at, row in found.items()}
+    sources = study.content.sources()
+    for key, source in sources.items():
+        if source.id is not None and (found := registered.find(key, source)) is not None and found.state == "failed":
+            _wait_until_ready(client, study.at(key), found)  # raises the reason
+    resources = {
+        key: registered.find(key, source) or _register(client, terminal, study, source, registered) for key, source in sources.items()
+    }
+    with terminal.spinner("A worker checks models and data sets"):
+        return {key: _wait_until_ready(client, study.at(key), resource) for key, resource in resources.items()}
 
 
-def require_one_scored(study: StudyFile, scored: Sequence[str], registered: Registered) -> None:
-    """Refuse phrases of class names for an extended study that scores several data sets, before anything is sent.
+def require_single_dataset(study: LocalStudy, scored: Sequence[str], registered: RegisteredInputs) -> None:
+    """Refuse phrases of class names for an extended study that scores several data sets, before anything is uploaded.
 
     Parameters
     ----------
-    scored : ids of the data sets that the study scores already
+    scored : ids of the data sets of the study
 
     Raises
     ------
@@ -147,108 +157,117 @@ def require_one_scored(study: StudyFile, scored: Sequence[str], registered: Regi
     """
     if study.vocabulary is None or not study.vocabulary.from_classes:
         return
-    rows = [registered.find(source) for source in study.datasets]
-    if len({*scored, *(row["id"] if row is not None else "" for row in rows)}) > 1:
+    found = [registered.find(f"datasets[{place}]", source) for place, source in enumerate(study.content.datasets)]
+    if len({*scored, *(dataset.id if dataset is not None else "" for dataset in found)}) > 1:
         raise ConfigurationError(
-            f"{study.path.name}: vocabulary: from-classes takes the classes of one data set, and the study would have several;"
-            " name a concept set or a file of phrases."
+            f"{study.at('vocabulary')}: from-classes requires a single data set, and the study would have several;"
+            " give a concept set or a file of phrases."
         )
 
 
-def provide_phrases(client: IISClient, terminal: Terminal, study: StudyFile, dataset: str) -> str | None:
-    """The vocabulary as a study names it, its phrases ready; a file or the names of classes become a concept set once.
+def register_phrases(client: IISClient, terminal: Terminal, study: LocalStudy, dataset: str) -> str | None:
+    """Return the vocabulary of a study request, ready; a file or class names become a concept set once.
 
     Parameters
     ----------
-    dataset : id of the one whose classes are meant, where the file says from-classes
+    dataset : id of the data set whose class names from-classes uses
     """
     source = study.vocabulary
     if source is None:
         return None
     if source.concept_set is not None:
-        return provide_vocabulary(client, terminal, source, dataset)
-    name = _name_of(source, dataset)
-    version = _made(client, name)
+        return ensure_vocabulary(client, terminal, source, dataset)
+    name = _concept_set_name(study, dataset)
+    version = _find_version(client, name)
     if version is None:
-        version = client.create_concept_set(source.file, from_classes=dataset if source.from_classes else None, name=name)["version"]
+        from_classes = dataset if source.from_classes else None
+        version = client.create_concept_set(source.file, from_classes=from_classes, name=name).version
     version = wait_for_phrases(client, terminal, version)
-    return f"{version['concept_set']}@{version['number']}"
+    return f"{version.concept_set}@{version.number}"
 
 
-def known_phrases(client: IISClient, study: StudyFile, rows: Mapping[str, Row]) -> str | None:
-    """The vocabulary as `provide_phrases` would say it, where nothing has to be made for it; None where something has, or there is none."""
+def registered_phrases(client: IISClient, study: LocalStudy, dataset: str | None) -> str | None:
+    """The vocabulary that `register_phrases` would return, if it exists already."""
     source = study.vocabulary
     if source is None:
         return None
     if source.concept_set is not None:
-        number = f"@{source.number}" if source.number is not None else ""
-        return f"{source.concept_set}{number}"
-    dataset = rows.get(study.datasets[0].at)
+        return source.concept_set if source.number is None else f"{source.concept_set}@{source.number}"
     if source.file is None and dataset is None:
         return None
-    version = _made(client, _name_of(source, dataset["id"] if dataset is not None else ""))
-    return f"{version['concept_set']}@{version['number']}" if version is not None else None
+    version = _find_version(client, _concept_set_name(study, dataset or ""))
+    return f"{version.concept_set}@{version.number}" if version is not None else None
 
 
-def _made(client: IISClient, name: str) -> ConceptSetVersion | None:
-    """The phrases that were made under a name, if there are any that were not refused: what failed once is made again."""
-    named = (each for each in client.concept_sets() if each["name"] == name)
-    versions = (client.concept_set_version(each["id"], 1) for each in named)
-    return next((version for version in versions if version["state"] != "failed"), None)
+def _find_version(client: IISClient, name: str) -> ConceptSetVersionView | None:
+    """First version of a concept set of that name that did not fail."""
+    named = (concept_set for concept_set in client.concept_sets() if concept_set.name == name)
+    versions = (client.concept_set_version(concept_set, 1) for concept_set in named)
+    return next((version for version in versions if version.state != "failed"), None)
 
 
-def _name_of(source: VocabularySource, dataset: str) -> str:
-    """A name that says the content, so that the same phrases are found again."""
-    if source.file is None:
-        return f"classes of {dataset}"
-    return f"{source.file.name} {file_digest(source.file)[:16]}"
+def _concept_set_name(study: LocalStudy, dataset: str) -> str:
+    """A name derived from the content, so that the same phrases are found again."""
+    file = study.vocabulary.file if study.vocabulary is not None else None
+    return f"classes of {dataset}" if file is None else f"{file.name} {file_digest(file)[:16]}"
 
 
-def _same_place(one: str | None, other: str | None) -> bool:
-    """Whether two paths on the server are written alike, but for slashes and dots that say nothing; `..` says something after a link."""
+def _role(source: FileModel | FileVlm) -> str:
+    return "vlm" if isinstance(source, FileVlm) else "backbone"
+
+
+def _settings(settings: BaseModel | None) -> dict[str, Any]:
+    return {} if settings is None else settings.model_dump(mode="json", exclude_none=True)
+
+
+def _same_server_path(one: str | None, other: str | None) -> bool:
+    """Whether two server paths are equal up to slashes and dots; `..` matters after a link."""
     return one == other or (one is not None and other is not None and PurePosixPath(one) == PurePosixPath(other))
 
 
-def _register(client: IISClient, terminal: Terminal, source: Source, registered: Registered) -> Row:
-    if isinstance(source, DatasetSource):
-        with terminal.sending(source.path) as progress:
-            dataset = client.create_dataset(
-                source.path,
-                kind=source.kind,
-                server_path=source.server_path,
-                hub=source.hub,
-                test_share=source.test_share,
-                split_seed=source.split_seed,
-                name=source.name,
-                progress=progress,
-            )
-        registered.add_dataset(dataset)
-        return dataset
+def _register(client: IISClient, terminal: Terminal, study: LocalStudy, source: Source, registered: RegisteredInputs) -> Resource:
+    if isinstance(source, FileDataset):
+        resource: Resource = _register_dataset(client, terminal, study, source)
+    else:
+        resource = _register_model(client, terminal, study, source)
+    registered.add(resource)
+    return resource
+
+
+def _register_dataset(client: IISClient, terminal: Terminal, study: LocalStudy, source: FileDataset) -> DatasetView:
+    path = study.data(source)
+    with terminal.upload_bar(path) as progress:
+        return client.create_dataset(
+            path,
+            kind=source.kind,
+            server_path=source.server_path,
+            hub=source.hub,
+            test_share=source.test_share,
+            split_seed=source.split_seed,
+            name=source.name,
+            progress=progress,
+        )
+
+
+def _register_model(client: IISClient, terminal: Terminal, study: LocalStudy, source: FileModel | FileVlm) -> ModelView:
     uploads: list[str | None] = []
-    for file in (source.checkpoint, source.text_checkpoint):
-        with terminal.sending(file) as progress:
-            uploads.append(client.upload(file, progress)["id"] if file is not None else None)
-    model = client.create_model(
-        source.architecture,
-        role=source.role,
-        upload=uploads[0],
-        text_upload=uploads[1],
-        pretrained=source.pretrained,
-        initial_seed=source.initial_seed,
-        tokenizer=source.tokenizer,
-        arguments=source.arguments,
-        layer=source.layer,
-        preprocessing=source.preprocessing,
-        name=source.label,
-    )
-    registered.add_model(model)
-    return model
+    for file in study.checkpoints(source):
+        with terminal.upload_bar(file) as progress:
+            uploads.append(client.upload(file, progress).id if file is not None else None)
+    settings: dict[str, Any] = {
+        "upload": uploads[0],
+        "pretrained": source.pretrained,
+        "arguments": source.arguments,
+        "preprocessing": source.preprocessing,
+    }
+    architecture = source.architecture or ""
+    if isinstance(source, FileVlm):
+        return client.create_model(architecture, role="vlm", text_upload=uploads[1], tokenizer=source.tokenizer, **settings)
+    return client.create_model(architecture, initial_seed=source.initial_seed, layer=source.layer, name=source.shown, **settings)
 
 
-def _ready(client: IISClient, at: str, row: Row) -> Row:
+def _wait_until_ready(client: IISClient, at: str, resource: Resource) -> Resource:
     try:
-        if "role" in row:
-            return client.wait_until_ready(row)
-        return client.wait_until_ready(row)
+        return client.wait_until_ready(resource)
     except CheckFailedError as error:
         raise CheckFailedError(error.resource, error.code, f"{at}: {error}", error.param) from error

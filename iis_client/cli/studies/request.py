@@ -1,4 +1,4 @@
-"""A study's file as the request that goes to the service, and which study there asks for the same. Pure but for the list of studies."""
+"""Build study requests from a study file and its registered inputs; find the study of an equal request."""
 
 from __future__ import annotations
 
@@ -7,78 +7,88 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
-from iis_client.cli.studies.file import StudyFile
-from iis_client.cli.studies.inputs import Row
+from iis_client.cli.studies.counting import count_dataset
+from iis_client.cli.studies.file import LocalStudy
+from iis_client.cli.studies.inputs import Resource
 from iis_client.errors import ConfigurationError
-from iis_client.transport.connection import given
-from iis_client.types.studies import Study
+from iis_client.transport.messages import build_request, request_body
+from iis_schemas.job_views import VocabularyView
+from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
+from iis_schemas.study_grids import first_grid
+from iis_schemas.study_sources import FileDataset
+from iis_schemas.study_views import StudyView
 
-KNOWN = ("label", "family", "accuracy", "epoch")
+UNREGISTERED_VOCABULARY = "unregistered"
+UNORDERED = ("datasets", "libraries", "concept_counts", "library_datasets", "sparsity_grids", "seeds")
 
 
-def request_of(study: StudyFile, rows: Mapping[str, Row], vocabulary: str | None) -> dict[str, Any]:
-    """The arguments of `create_study` by name.
+def study_request(study: LocalStudy, resources: Mapping[str, Resource], vocabulary: str | None) -> StudyCreate:
+    """Request of a new study.
 
     Parameters
     ----------
-    rows : of everything that the file names, by where it names it
+    resources : of all sources, by key
 
     Raises
     ------
     ConfigurationError
         When the file names the same weights or images twice.
     """
-    for noun, sources in (("models", study.models), ("datasets", study.datasets)):
-        for one, other in combinations(sources, 2):
-            if rows[one.at]["id"] == rows[other.at]["id"]:
-                raise ConfigurationError(f"{one.at} and {other.at} are the same {noun[:-1]} by content; name it once.")
-    origins = [rows[origin.at]["id"] if origin is not None else None for origin in study.library_datasets]
-    fields = {
-        "name": study.name,
-        "models": [given({"model": rows[model.at]["id"], **{name: getattr(model, name) for name in KNOWN}}) for model in study.models],
-        "datasets": [rows[dataset.at]["id"] for dataset in study.datasets],
-        "libraries": list(study.libraries),
-        "concept_counts": list(study.concept_counts) if study.concept_counts is not None else None,
-        "library_datasets": origins,
-        "sparsity_grids": [list(grid) for grid in study.sparsity_grids],
-        "seeds": list(study.seeds),
-        "protocol": study.protocol,
-        "elements": study.elements,
-        "vlm": rows[study.vlm.at]["id"] if study.vlm is not None else None,
-        "vocabulary": vocabulary,
-        "evolution": study.evolution,
-        "deadline_seconds": study.deadline_seconds,
+    sources = study.content.sources()
+    for (one, first), (other, second) in combinations(sources.items(), 2):
+        alike = type(first) is type(second) and one.partition("[")[0] == other.partition("[")[0]
+        if alike and resources[one].id == resources[other].id:
+            noun = "data set" if isinstance(first, FileDataset) else "model"
+            raise ConfigurationError(f"{study.at(one)} and {study.at(other)} have the same content; name each {noun} once.")
+    return study.content.request({key: resource.id for key, resource in resources.items()}, vocabulary, study.name)
+
+
+def extension_request(study: LocalStudy, request: StudyCreate) -> StudyExtend:
+    """Request that extends a study: the keys of the file only."""
+    body = {name: value for name, value in request_body(request).items() if name in study.content.model_fields_set}
+    return build_request(StudyExtend, body)
+
+
+def estimate_request(study: LocalStudy, ready: Mapping[str, Resource], vocabulary: str | None) -> StudyEstimateCreate:
+    """Request of an estimate; inputs that are not registered stand in it by key, with counts of local images.
+
+    Parameters
+    ----------
+    ready : the registered sources that are ready, by key
+    vocabulary : None if the phrases of the file are not registered
+    """
+    sources = study.content.sources()
+    missing = {key: source for key, source in sources.items() if key not in ready}
+    images_per_class = study.content.elements.images_per_class
+    datasets = {
+        key: count_dataset(source, study.data(source), images_per_class)
+        for key, source in missing.items()
+        if isinstance(source, FileDataset)
     }
-    return given(fields)
+    is_unregistered = study.vocabulary is not None and vocabulary is None
+    ids = {key: ready[key].id if key in ready else key for key in sources}
+    request = study.content.request(ids, UNREGISTERED_VOCABULARY if is_unregistered else vocabulary, study.name)
+    unregistered = {"models": [key for key in missing if key not in datasets], "datasets": datasets, "vocabulary": is_unregistered}
+    return build_request(StudyEstimateCreate, {**request_body(request), "unregistered": unregistered})
 
 
-def study_of(request: Mapping[str, Any], studies: Iterable[Study]) -> Study | None:
-    """The study that was made by the same request, the newest first; the order of lists says nothing but that of the models."""
-    return next((study for study in studies if study["name"] == request["name"] and _asked(study) == _canonical(request)), None)
+def find_study(request: StudyCreate, studies: Iterable[StudyView]) -> StudyView | None:
+    """The newest study of an equal request; only the order of models matters."""
+    wanted = _canonical(first_grid(request, None), request.vocabulary)
+    return next((study for study in studies if study.name == request.name and _canonical_study(study) == wanted), None)
 
 
-def _asked(study: Study) -> dict[str, str]:
-    grid: dict[str, Any] = {**study["grid"], "name": study["name"]}
-    grid["models"] = [given(entry) for entry in grid["models"]]
-    if grid["vocabulary"] is not None:
-        found = grid["vocabulary"]
-        grid["vocabulary"] = f"{found['id']}@{found['version']}" if found["id"].startswith("cst_") else found["id"]
-    return _canonical(given(grid))
+def _canonical_study(study: StudyView) -> dict[str, Any]:
+    vocabulary = study.grid.vocabulary
+    return _canonical(study.grid, None if vocabulary is None else _reference(vocabulary))
 
 
-def _canonical(request: Mapping[str, Any]) -> dict[str, str]:
-    told: dict[str, str] = {}
-    for name, value in request.items():
-        items: list[Any] = value if isinstance(value, list) else [value]
-        said = [json.dumps(_plain(item), sort_keys=True) for item in items]
-        told[name] = "\n".join(said if name == "models" else sorted(said))
-    return told
+def _reference(vocabulary: VocabularyView) -> str:
+    """A vocabulary as a request names it: shipped concept sets have one version."""
+    return f"{vocabulary.id}@{vocabulary.version}" if vocabulary.id.startswith("cst_") else vocabulary.id
 
 
-def _plain(value: Any) -> Any:
-    """A value whose numbers are told apart by size alone, not by whether they have a point."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items() if one is not None and one != []}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _canonical(grid: StudyGrid, vocabulary: str | None) -> dict[str, Any]:
+    fields = grid.model_dump(mode="json", exclude={"libraries", "vocabulary"}, exclude_none=True)
+    fields |= {"libraries": [library.to_spec() for library in grid.libraries], "vocabulary": vocabulary}
+    return {name: sorted(value, key=json.dumps) if name in UNORDERED else value for name, value in fields.items()}

@@ -28,7 +28,7 @@ def model_and_dataset(account: Address, checkpoint: Path, tmp_path: Path) -> tup
             ARCHITECTURE, checkpoint=checkpoint, arguments={"num_classes": CLASSES}, preprocessing={"input_size": PIXELS}, name="start"
         )
         dataset = client.create_dataset(write_digits(tmp_path / "digits.zip", IMAGES))
-        return client.wait_until_ready(model)["id"], client.wait_until_ready(dataset)["id"]
+        return client.wait_until_ready(model).id, client.wait_until_ready(dataset).id
 
 
 @pytest.mark.slow
@@ -51,17 +51,17 @@ def test_a_model_is_fine_tuned_from_the_form_to_the_download(open_window: OpenWi
     expect(page.get_by_role("heading", name="Effect of the concept loss")).to_be_visible(timeout=LATER)
     with IISClient(account.url, account.api_key) as client:
         result = client.finetune_result(job)
-        model = client.model(result["model"])
-    check_result(page, result["words"][0])
+        model = client.model(result.model)
+    check_result(page, result.words[0])
     check_error_and_retry(page)
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Download checkpoint").click()
     download.value.save_as(tmp_path / "tuned.safetensors")
-    assert download.value.suggested_filename == f"{model['id']}.safetensors"
+    assert download.value.suggested_filename == f"{model.id}.safetensors"
     assert load_file(tmp_path / "tuned.safetensors")
     page.get_by_role("link", name="Score this model").click()
-    expect(page.get_by_label("Model", exact=True)).to_have_value(model["id"], timeout=SOON)
+    expect(page.get_by_label("Model", exact=True)).to_have_value(model.id, timeout=SOON)
     page.get_by_role("link", name="Jobs", exact=True).click()
     expect(page.locator(".job")).to_contain_text("vs control", timeout=SOON)
 

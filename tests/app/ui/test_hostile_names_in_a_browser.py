@@ -39,8 +39,8 @@ def features(tmp_path: Path) -> Path:
 def job(account: Address, features: Path) -> str:
     with IISClient(account.url, account.api_key) as client:
         dataset = client.wait_until_ready(client.create_dataset(features, name=NAME, kind="features"))
-        submitted = client.score(None, dataset["id"], {"kind": "cluster", "concept_count": CONCEPTS})
-        return client.wait(submitted["id"])["id"]
+        submitted = client.score(None, dataset, {"kind": "cluster", "concept_count": CONCEPTS})
+        return client.wait(submitted).id
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def test_running_jobs_are_linked_above_queued_ones(open_window: OpenWindow, scor
     expect(in_progress).to_be_hidden()
     with IISClient(scored_job.account.url, scored_job.account.api_key) as client:
         scored = client.job(scored_job.id)
-        submitted = [client.score(scored["model"], scored["dataset"], {"kind": "prototype"}, seed=seed)["id"] for seed in range(JOBS)]
+        submitted = [client.score(scored.model, scored.dataset, {"kind": "prototype"}, seed=seed).id for seed in range(JOBS)]
         try:
             window.open("/")
             expect(in_progress).to_have_text(re.compile(r"In progress: \d running \(.+\), \d queued"), timeout=SOON)

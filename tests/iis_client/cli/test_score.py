@@ -1,4 +1,4 @@
-"""`iis score` with words: what it refuses before anything is sent, what it submits, and what it shows in the end."""
+"""`iis score` with a vision-language model: validation before uploads, the submitted job, and its output."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def described(option: str) -> list[str]:
     return [word for name, value in ARGUMENTS.items() for word in (option, f"{name}={json.dumps(value)}")]
 
 
-def test_a_checkpoint_that_is_the_vlm_too_is_sent_once_and_the_job_names_both(
+def test_a_checkpoint_used_as_model_and_vlm_is_uploaded_once(
     iis: RunCommand, client: IISClient, proxy: BreakingProxy, checkpoint: Path, images: Path
 ) -> None:
     words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "birds"]
@@ -79,8 +79,8 @@ def test_a_checkpoint_that_is_the_vlm_too_is_sent_once_and_the_job_names_both(
     assert job["library"] == {"kind": "text", "concept_count": 30, "parts": [], **settings}
     assert (job["vocabulary"]["id"], job["vocabulary"]["version"]) == ("birds", 1)
     backbone, vlm = client.model(job["model"]), client.model(job["vlm"])
-    assert (backbone["role"], vlm["role"]) == ("backbone", "vlm")
-    assert backbone["arguments"] == vlm["arguments"] == ARGUMENTS
+    assert (backbone.role, vlm.role) == ("backbone", "vlm")
+    assert backbone.arguments == vlm.arguments == ARGUMENTS
 
 
 def line_with(text: str, words: str) -> str:
@@ -88,7 +88,7 @@ def line_with(text: str, words: str) -> str:
 
 
 @pytest.mark.slow
-def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have_a_name(
+def test_text_and_named_scores_show_phrases_exclusions_and_names(
     iis: RunCommand, client: IISClient, checkpoint: Path, images: Path, phrases: Path
 ) -> None:
     source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", images]
@@ -97,39 +97,40 @@ def test_scores_in_words_show_what_became_of_the_phrases_and_which_concepts_have
     done = iis("score", *source, *library, *words, "--watch")
     assert done.returncode == 0, done.stderr
     job = next(client.jobs())
-    assert job["vlm"] is not None
-    assert job["vocabulary"] is not None
-    made = job["vocabulary"]["id"]
+    assert job.kind == "score"
+    assert job.vlm is not None
+    assert job.vocabulary is not None
+    made = job.vocabulary.id
     assert f"Concept set {made} has 6 phrases." in done.stderr
     assert f"Vocabulary: {made}, version 1." in done.stdout
     assert "3 of 6" in line_with(done.stdout, "Phrases kept")
-    assert "1 names a class" in line_with(done.stdout, "Left out: ")
+    assert "1 contains a class name" in line_with(done.stdout, "Excluded phrases: ")
     assert "no better than chance" in done.stdout  # an untrained model on noise
-    findings = client.result(job["id"])["report"]["library"].get("text")
+    findings = client.result(job).report.library.text
     assert findings is not None
-    assert (findings["kept"], sum(findings["dropped"].values())) == (3, 3)
+    assert (findings.kept, sum(findings.dropped.values())) == (3, 3)
 
-    shown = iis("concepts", job["id"])
-    kept = [concept["phrase"] for concept in findings["concepts"]]
+    shown = iis("concepts", job.id)
+    kept = [concept.phrase for concept in findings.concepts]
     assert all(phrase in shown.stdout for phrase in kept)
-    assert "3 phrases were left out: " in shown.stdout
-    assert [concept["label"] for concept in json.loads(iis("concepts", job["id"], "--json").stdout)] == kept
-    dropped = iis("concepts", job["id"], "--dropped")
-    assert "names a class" in line_with(dropped.stdout, "an owl")
-    assert len(json.loads(iis("concepts", job["id"], "--dropped", "--json").stdout)) == 3
+    assert "3 phrases were excluded: " in shown.stdout
+    assert [concept["label"] for concept in json.loads(iis("concepts", job.id, "--json").stdout)] == kept
+    dropped = iis("concepts", job.id, "--dropped")
+    assert "contains a class name" in line_with(dropped.stdout, "an owl")
+    assert len(json.loads(iis("concepts", job.id, "--dropped", "--json").stdout)) == 3
 
-    named = iis("score", *source, "--library", "prototype", "--concepts", "5", "--vlm", job["vlm"], "--vocabulary", made, "--watch")
+    named = iis("score", *source, "--library", "prototype", "--concepts", "5", "--vlm", job.vlm, "--vocabulary", made, "--watch")
     assert named.returncode == 0, named.stderr
-    assert "of 5" in line_with(named.stdout, "Concepts with a name")
+    assert "of 5" in line_with(named.stdout, "Named concepts")
     job = next(client.jobs())
-    names = client.result(job["id"])["report"]["library"].get("names")
+    names = client.result(job).report.library.names
     assert names is not None
-    shown = iis("concepts", job["id"])
+    shown = iis("concepts", job.id)
     assert "nearest phrase" in line_with(shown.stdout, "margin")
-    assert (names["unnamed"], names["named"]) == (shown.stdout.count("unnamed"), 5 - shown.stdout.count("unnamed"))
+    assert (names.unnamed, names.named) == (shown.stdout.count("unnamed"), 5 - shown.stdout.count("unnamed"))
 
 
-def test_a_vocabulary_from_classes_becomes_a_concept_set_that_can_be_used_again(
+def test_a_vocabulary_from_classes_becomes_a_reusable_concept_set(
     iis: RunCommand, client: IISClient, checkpoint: Path, images: Path
 ) -> None:
     words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "from-classes"]
@@ -138,51 +139,51 @@ def test_a_vocabulary_from_classes_becomes_a_concept_set_that_can_be_used_again(
     job = json.loads(done.stdout)
     client.cancel(job["id"])
     version = client.concept_set_version(job["vocabulary"]["id"])
-    assert (version["state"], version["dataset"]) == ("ready", job["dataset"])
-    assert version["phrase_count"] > 1
+    assert (version.state, version.dataset) == ("ready", job["dataset"])
+    assert version.phrase_count > 1
 
 
-def test_classes_that_are_in_no_dictionary_end_the_command_with_the_sentence_why(
+def test_class_names_outside_the_dictionary_end_the_command_with_the_reason(
     iis: RunCommand, client: IISClient, checkpoint: Path, tmp_path: Path
 ) -> None:
     source = [checkpoint, "--arch", ARCHITECTURE, *described("--arg"), "--data", noise_of("3", "7", tmp_path / "digits")]
     words = ["--vlm", f"{ARCHITECTURE}@{checkpoint}", *described("--vlm-arg"), "--vocabulary", "from-classes"]
-    before = [job["id"] for job in client.jobs()]
+    before = [job.id for job in client.jobs()]
     done = iis("score", *source, "--library", "text", *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert "The dictionary has no entry for the classes 3, 7." in " ".join(done.stderr.split())
-    assert [job["id"] for job in client.jobs()] == before
+    assert [job.id for job in client.jobs()] == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--library", "text"], "A text library needs --vlm (open_clip:ViT-B-16@weights.safetensors) and --vocabulary (birds)."),
-        (["--part", "text:50", "--part", "cluster:50", "--vlm", "mdl_1"], "A text library needs --vlm"),
-        (["--vlm", "mdl_1"], "--vlm and --vocabulary go together"),
+        (["--library", "text"], "A text library requires --vlm (open_clip:ViT-B-16@weights.safetensors) and --vocabulary (birds)."),
+        (["--part", "text:50", "--part", "cluster:50", "--vlm", "mdl_1"], "A text library requires --vlm"),
+        (["--vlm", "mdl_1"], "--vlm and --vocabulary are required together"),
         (["--library", "text", "--vlm", "timm:resnet18@x", "--vocabulary", "birds"], "--vlm takes open_clip:NAME@CHECKPOINT"),
         (["--library", "text", "--vlm", "open_clip:ViT-B-32@gone.pt", "--vocabulary", "birds"], "There is no file gone.pt"),
         (["--vlm", "mdl_1", "--vocabulary", "gone.txt"], "There is no file gone.txt"),
         (["--vlm", "mdl_1", "--vocabulary", "brids"], "There is no shipped vocabulary 'brids' (broad, animals, birds,"),
         (["--vlm", "mdl_1", "--vocabulary", "birds@2"], "has no version 2"),
         (["--vlm", "mdl_1", "--vocabulary", "cst_00000000000000000000000000"], "There is no concept set cst_"),
-        (["--clip-cutoff", "0.2"], "are of text libraries"),
+        (["--clip-cutoff", "0.2"], "apply to text libraries only"),
         (["--part", "magic:20"], "--part takes kind:M"),
         (["--part", "cluster:20", "--part", "random:20", "--library", "cluster"], "leave out --library and --concepts, or --part."),
         (["--part", "cluster:20", "--part", "random:20", "--concepts", "200"], "leave out --library and --concepts, or --part."),
     ],
 )
-def test_words_that_make_no_sense_are_told_before_anything_is_sent(
+def test_invalid_options_are_refused_before_anything_is_uploaded(
     iis: RunCommand, checkpoint: Path, images: Path, arguments: list[str], sentence: str
 ) -> None:
     done = iis("score", checkpoint, "--arch", ARCHITECTURE, "--data", images, *arguments)
     assert done.returncode == 1
     assert done.stdout == ""
     assert sentence in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1  # no bar of an upload among it
+    assert len(done.stderr.strip().splitlines()) == 1  # no progress bar of an upload
 
 
-def test_ready_features_have_no_images_to_compare_with_phrases(iis: RunCommand, digits_features: Path) -> None:
+def test_features_cannot_be_combined_with_a_vocabulary(iis: RunCommand, digits_features: Path) -> None:
     done = iis("score", "--features", digits_features, "--vlm", "mdl_1", "--vocabulary", "birds")
     assert done.returncode == 1
     assert "--features has no images to compare with phrases" in done.stderr

@@ -1,4 +1,4 @@
-"""What --vlm and --vocabulary may look like."""
+"""Parsing of --vlm and --vocabulary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from iis_client import ConfigurationError, LocalFileError
-from iis_client.cli.vocabulary_options import VlmSource, VocabularySource, Words, read_reference, read_vlm, read_vocabulary, read_words
+from iis_client.cli.vocabulary_options import (
+    TextOptions,
+    VlmSource,
+    VocabularySource,
+    parse_reference,
+    parse_text_options,
+    parse_vlm,
+    parse_vocabulary,
+)
 
 
 @pytest.fixture
@@ -34,32 +42,32 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 @pytest.mark.usefixtures("files")
-def test_a_model_is_told_by_its_id_its_files_or_a_tag(given: str, source: VlmSource) -> None:
-    assert read_vlm(given, {}, {}) == source
+def test_a_vlm_is_an_id_a_file_or_a_pretrained_tag(given: str, source: VlmSource) -> None:
+    assert parse_vlm(given, {}, {}) == source
 
 
 @pytest.mark.usefixtures("files")
-def test_arguments_and_preprocessing_go_with_the_model_that_is_registered() -> None:
-    source = read_vlm("open_clip:ViT-B-16@weights.safetensors", {"embed_dim": 32}, {"input_size": 32})
+def test_arguments_and_preprocessing_belong_to_a_new_model_only() -> None:
+    source = parse_vlm("open_clip:ViT-B-16@weights.safetensors", {"embed_dim": 32}, {"input_size": 32})
     assert (source.arguments, source.preprocessing) == ({"embed_dim": 32}, {"input_size": 32})
     with pytest.raises(ConfigurationError, match="mdl_01 is registered with its arguments"):
-        read_vlm("mdl_01", {"embed_dim": 32}, {})
+        parse_vlm("mdl_01", {"embed_dim": 32}, {})
 
 
 @pytest.mark.parametrize("given", ["weights.safetensors", "open_clip:ViT-B-16", "open_clip:@x", "timm:resnet18@x", "onnx@image.onnx", ""])
 @pytest.mark.usefixtures("files")
-def test_what_is_no_vision_language_model_is_answered_with_the_ways_to_write_one(given: str) -> None:
+def test_an_invalid_vlm_is_refused_with_the_valid_forms(given: str) -> None:
     with pytest.raises(ConfigurationError, match=r"--vlm takes open_clip:NAME@CHECKPOINT .*, not "):
-        read_vlm(given, {}, {})
+        parse_vlm(given, {}, {})
 
 
 @pytest.mark.parametrize(
     "given", ["open_clip:ViT-B-16@missing.safetensors", "open_clip:ViT-B-16@folder/weights", "onnx@image.onnx,missing.onnx"]
 )
 @pytest.mark.usefixtures("files")
-def test_weights_that_are_not_there_are_no_tag(given: str) -> None:
+def test_a_missing_checkpoint_file_is_not_taken_for_a_tag(given: str) -> None:
     with pytest.raises(LocalFileError, match="There is no file"):
-        read_vlm(given, {}, {})
+        parse_vlm(given, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -74,26 +82,26 @@ def test_weights_that_are_not_there_are_no_tag(given: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("files")
-def test_a_vocabulary_is_a_name_an_id_a_file_or_the_names_of_classes(given: str, source: VocabularySource) -> None:
-    assert read_vocabulary(given) == source
+def test_a_vocabulary_is_a_name_an_id_a_file_or_from_classes(given: str, source: VocabularySource) -> None:
+    assert parse_vocabulary(given) == source
 
 
 @pytest.mark.parametrize("given", ["cst_01@0", "cst_01@", "a/b", "birds?x", "phrases.md", ""])
-def test_what_is_no_vocabulary_is_answered_with_what_is(given: str) -> None:
+def test_an_invalid_vocabulary_is_refused_with_the_valid_forms(given: str) -> None:
     with pytest.raises(ConfigurationError, match="a vocabulary is a shipped name"):
-        read_reference(given)
+        parse_reference(given)
 
 
-def test_a_file_of_phrases_that_is_not_there_is_said() -> None:
+def test_a_missing_vocabulary_file_is_refused() -> None:
     with pytest.raises(LocalFileError, match=r"There is no file missing\.txt"):
-        read_vocabulary("missing.txt")
+        parse_vocabulary("missing.txt")
 
 
-def test_model_and_phrases_go_together() -> None:
-    assert read_words(None, {}, {}, None, needed=False) is None
-    assert read_words("mdl_01", {}, {}, "birds", needed=True) == Words(VlmSource("mdl_01"), VocabularySource("birds"))
+def test_vlm_and_vocabulary_are_required_together() -> None:
+    assert parse_text_options(None, {}, {}, None, needed=False) is None
+    assert parse_text_options("mdl_01", {}, {}, "birds", needed=True) == TextOptions(VlmSource("mdl_01"), VocabularySource("birds"))
     for vlm, arguments, vocabulary in (("mdl_01", {}, None), (None, {}, "birds"), (None, {"embed_dim": 32}, None)):
-        with pytest.raises(ConfigurationError, match="go together"):
-            read_words(vlm, arguments, {}, vocabulary, needed=False)
-        with pytest.raises(ConfigurationError, match="A text library needs --vlm"):
-            read_words(vlm, arguments, {}, vocabulary, needed=True)
+        with pytest.raises(ConfigurationError, match="are required together"):
+            parse_text_options(vlm, arguments, {}, vocabulary, needed=False)
+        with pytest.raises(ConfigurationError, match="A text library requires --vlm"):
+            parse_text_options(vlm, arguments, {}, vocabulary, needed=True)

@@ -1,4 +1,4 @@
-"""Folders on their way out."""
+"""Packing folders as tar, and digests."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def names_of(folder: Path) -> list[str]:
         return tar.getnames()
 
 
-def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
+def test_a_file_is_uploaded_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"weights")
     with as_one_file(path) as one:
         assert one == path
 
 
-def test_a_folder_becomes_an_uncompressed_tar_that_is_gone_afterwards(tmp_path: Path) -> None:
+def test_a_folder_becomes_a_temporary_uncompressed_tar(tmp_path: Path) -> None:
     with as_one_file(make_folder(tmp_path / "pets")) as archive:
         assert archive.name == "pets.tar"
         with tarfile.open(archive, "r:") as tar:
@@ -42,7 +42,7 @@ def test_a_folder_becomes_an_uncompressed_tar_that_is_gone_afterwards(tmp_path: 
     assert not archive.exists()
 
 
-def test_an_unchanged_folder_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
+def test_an_unchanged_folder_gives_the_same_bytes_at_any_path(tmp_path: Path) -> None:
     digests: list[str] = []
     for place in ("here", "there"):
         with as_one_file(make_folder(tmp_path / place / "pets")) as archive:
@@ -50,7 +50,7 @@ def test_an_unchanged_folder_gives_the_same_bytes_wherever_it_lies(tmp_path: Pat
     assert digests[0] == digests[1]
 
 
-def test_links_go_in_as_what_they_point_to_and_a_link_in_a_circle_ends(tmp_path: Path) -> None:
+def test_links_are_followed_and_link_cycles_end(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "pets")
     (folder / "train/cat/linked.png").symlink_to(folder / "train/cat/1.png")
     (folder / "train/circle").symlink_to(folder)
@@ -61,7 +61,7 @@ def test_links_go_in_as_what_they_point_to_and_a_link_in_a_circle_ends(tmp_path:
         assert len(tar.getnames()) == 4
 
 
-def test_names_that_begin_with_a_dot_stay_out(tmp_path: Path) -> None:
+def test_names_that_begin_with_a_dot_are_skipped(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "pets")
     (folder / ".DS_Store").write_bytes(b"")
     (folder / ".git").mkdir()
@@ -70,20 +70,20 @@ def test_names_that_begin_with_a_dot_stay_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
-def test_nothing_to_send_is_said_in_a_sentence(tmp_path: Path, name: str) -> None:
+def test_a_missing_or_empty_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(LocalFileError, match="no file"), as_one_file(tmp_path / name):
         pass
 
 
-def test_a_file_that_becomes_shorter_while_it_is_sent_is_noticed(tmp_path: Path) -> None:
+def test_a_file_that_becomes_shorter_during_the_upload_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "growing.bin"
     path.write_bytes(b"12345")
     with pytest.raises(LocalFileError, match="shorter"):
         list(file_slice(path, 0, 6, lambda _: None))
 
 
-def test_the_digest_of_a_folder_is_that_of_the_tar_it_would_be_sent_as(tmp_path: Path) -> None:
+def test_the_digest_of_a_folder_equals_the_digest_of_its_tar(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "pets")
     with as_one_file(folder) as archive:
         assert content_digest(folder) == file_digest(archive)

@@ -1,4 +1,4 @@
-"""What the command shows of an explanation, a class, predictors and predictions."""
+"""Tables and sentences of explanations, classes, predictors and predictions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from typing import Any, cast
 import pytest
 from rich.console import Console, RenderableType
 
-from iis_client import ClassProfile, Explanation, Prediction, Predictor
-from iis_client.cli.output.explanations import BAR_CELLS, contribution_table, counterfactual_sentence, faithfulness_sentence, verdict_table
+from iis_client.cli.output.explanations import (
+    BAR_CELLS,
+    class_prediction_table,
+    contribution_table,
+    counterfactual_sentence,
+    faithfulness_sentence,
+)
 from iis_client.cli.output.profiles import class_view, prediction_table, predictor_tables
+from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView
+from iis_schemas.predictors import PREDICTOR_EXAMPLE, PredictionView, PredictorView
+from iis_schemas.profiles import ClassView
 
 CROP = {"image": "train/3/0041.png", "box": [0, 0, 8, 8]}
 
 
 def contribution(concept: int, label: str | None, value: float) -> dict[str, Any]:
-    return {"concept": concept, "label": label, "origin": "text", "exemplars": [CROP], "activation": 1.5, "contribution": value}
+    fields = {"origin": "text", "exemplars": [CROP], "activation": 1.5, "contribution": value, "links": {}}
+    return {"concept": concept, "label": label, **fields}
 
 
 EXPLANATION: dict[str, Any] = {
-    "image": {"id": "17", "index": 17, "name": "test/8/0017.png", "label": "8"},
+    **EXPLANATION_EXAMPLE,
+    "image": {"id": "17", "index": 17, "name": "test/8/0017.png", "label": "8", "size": [32, 32]},
     "kept": 7,
     "concept_count": 40,
     "representation": {"class": "8", "index": 8, "probability": 0.9, "top": [{"class": "3", "index": 3, "probability": 0.1}]},
@@ -49,37 +59,37 @@ EXPLANATION: dict[str, Any] = {
 }
 
 
-def explanation(**changes: Any) -> Explanation:
-    return cast("Explanation", EXPLANATION | changes)
+def explanation(**changes: Any) -> ExplanationView:
+    return ExplanationView.model_validate(EXPLANATION | changes)
 
 
-def written(thing: RenderableType, width: int = 160) -> str:
+def rendered(thing: RenderableType, width: int = 160) -> str:
     console = Console(file=io.StringIO(), width=width)
     console.print(thing)
     return cast("io.StringIO", console.file).getvalue()
 
 
 def cells(thing: RenderableType, words: str) -> list[str]:
-    """The cells of the line in which the words are."""
-    line = next(line for line in written(thing).splitlines() if words in line)
+    """Cells of the table row that contains the words."""
+    line = next(line for line in rendered(thing).splitlines() if words in line)
     return [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
 
 
-def test_what_is_said_stands_beside_what_is_true() -> None:
-    table = verdict_table(explanation())
-    assert "test/8/0017.png, a test image of 8" in written(table)
+def test_predictions_are_shown_beside_the_true_class() -> None:
+    table = class_prediction_table(explanation())
+    assert "test/8/0017.png, a test image of 8" in rendered(table)
     assert cells(table, "Representation") == ["Representation", "8", "0.900", "3 0.100"]
     assert cells(table, "Interpretation") == ["Interpretation, 7 of 40 concepts", "3 (wrong)", "0.980", ""]
 
 
-def test_nothing_is_called_wrong_where_the_truth_is_not_known() -> None:
+def test_no_prediction_is_marked_wrong_where_the_true_class_is_unknown() -> None:
     posted = {"id": "img_1", "index": None, "name": None, "label": None, "size": None}
-    text = written(verdict_table(explanation(image=posted, correct=None)))
+    text = rendered(class_prediction_table(explanation(image=posted, correct=None)))
     assert "Image img_1" in text
     assert "wrong" not in text
 
 
-def test_bars_are_as_long_as_contributions_are_large() -> None:
+def test_bars_are_proportional_to_contributions() -> None:
     table = contribution_table(explanation())
     assert cells(table, "a [closed] loop") == ["4", "a [closed] loop", "1.50", "+4.000", "█" * BAR_CELLS]
     assert cells(table, "a stem") == ["2", "a stem", "1.50", "-2.000", "█" * (BAR_CELLS // 2)]
@@ -87,13 +97,13 @@ def test_bars_are_as_long_as_contributions_are_large() -> None:
     assert cells(table, "logit of 3") == ["", "logit of 3, centred", "", "+2.500", ""]
 
 
-def test_a_concept_without_a_name_is_shown_by_an_image() -> None:
+def test_a_concept_without_a_name_is_described_by_an_image() -> None:
     assert cells(contribution_table(explanation()), "unnamed")[1] == "unnamed, as in train/3/0041.png"
 
 
-def test_an_explanation_fits_in_80_columns_with_every_figure_and_its_bars_whole() -> None:
+def test_an_explanation_fits_in_80_columns_with_numbers_and_bars_uncut() -> None:
     named = contribution(12, "a long and slightly curved stroke down the left side", 12.5)
-    text = written(contribution_table(explanation(supporting=[named], contrast={"class": "8", "index": 8})), width=80)
+    text = rendered(contribution_table(explanation(supporting=[named], contrast={"class": "8", "index": 8})), width=80)
     lines = text.splitlines()
     assert {line[-1] for line in lines if line.startswith(("│", "├", "┃"))} == {"│", "┤", "┃"}
     assert max(map(len, lines)) <= 80
@@ -102,20 +112,20 @@ def test_an_explanation_fits_in_80_columns_with_every_figure_and_its_bars_whole(
 
 
 @pytest.mark.parametrize(("remaining", "words"), [(1, "1 other"), (5, "5 others")])
-def test_what_is_not_listed_is_summed_up(remaining: int, words: str) -> None:
+def test_contributions_that_are_not_listed_are_summed(remaining: int, words: str) -> None:
     table = contribution_table(explanation(remaining=remaining, remainder=0.25))
     assert cells(table, words) == ["", words, "", "+0.250", "█▌"]
 
 
-def test_a_contrast_is_in_the_title_and_in_the_sum() -> None:
+def test_a_contrast_appears_in_the_title_and_in_the_sum() -> None:
     table = contribution_table(explanation(contrast={"class": "8", "index": 8}))
-    assert "Why 3 rather than 8" in written(table)
+    assert "Why 3 rather than 8" in rendered(table)
     assert cells(table, "ahead")[1:4] == ["3 ahead of 8", "", "+2.500"]
 
 
-def test_an_explanation_without_any_weight_has_no_bars() -> None:
+def test_an_explanation_with_zero_contributions_has_no_bars() -> None:
     empty = explanation(supporting=[], opposing=[], bias=0.0, logit=0.0)
-    assert "█" not in written(contribution_table(empty))
+    assert "█" not in rendered(contribution_table(empty))
 
 
 def test_faithfulness_is_one_sentence() -> None:
@@ -124,53 +134,55 @@ def test_faithfulness_is_one_sentence() -> None:
     )
 
 
-def test_faithfulness_of_a_single_kept_concept_speaks_of_one() -> None:
-    curve = {"counts": [0, 1], "deletion": [0.2, 0.3], "deletion_random": [0.2, 0.3]}
+def test_faithfulness_of_a_single_kept_concept_uses_the_singular() -> None:
+    curve = {**EXPLANATION["faithfulness"], "counts": [0, 1], "deletion": [0.2, 0.3], "deletion_random": [0.2, 0.3]}
     assert faithfulness_sentence(explanation(faithfulness=curve)) == (
         "Without its most important concept the probability of 3 rises from 0.20 to 0.30; without a random one it is 0.30."
     )
-    unmoved = {"counts": [0, 1], "deletion": [0.2, 0.2], "deletion_random": [0.2, 0.2]}
+    unmoved = {**curve, "deletion": [0.2, 0.2], "deletion_random": [0.2, 0.2]}
     assert "the probability of 3 stays at 0.20;" in faithfulness_sentence(explanation(faithfulness=unmoved))
 
 
-def test_a_counterfactual_names_what_is_taken_away() -> None:
+def test_a_counterfactual_names_the_removed_concepts() -> None:
     removed = [{"concept": 4, "label": "a loop", "contribution": 4.0}, {"concept": 9, "label": None, "contribution": 1.0}]
     found = {"class": "8", "index": 8, "probability": 0.613, "removed": removed}
-    assert counterfactual_sentence(explanation(counterfactual=found)) == "Without “a loop” and concept 9 it would be 8 (0.61)."
-    assert counterfactual_sentence(explanation()) == "Whatever concepts are taken away, it stays 3."
+    assert counterfactual_sentence(explanation(counterfactual=found)) == "Without “a loop” and concept 9 the prediction would be 8 (0.61)."
+    assert counterfactual_sentence(explanation()) == "No removal of concepts changes the prediction; it stays 3."
 
 
-def test_a_concept_that_the_image_points_away_from_is_called_its_opposite() -> None:
+def test_a_concept_with_negative_activation_is_called_its_opposite() -> None:
     lacking = contribution(4, "ink in the centre", 4.0) | {"activation": -3.2}
     removed = [{"concept": 4, "label": "ink in the centre", "contribution": 4.0}]
     found = explanation(supporting=[lacking], counterfactual={"class": "8", "index": 8, "probability": 0.6, "removed": removed})
     assert cells(contribution_table(found), "ink")[1:3] == ["ink in the centre (its opposite)", "-3.20"]
-    assert counterfactual_sentence(found) == "Without “ink in the centre” (its opposite) it would be 8 (0.60)."
+    assert counterfactual_sentence(found) == "Without “ink in the centre” (its opposite) the prediction would be 8 (0.60)."
 
 
-def test_a_class_is_shown_with_what_it_is_taken_for() -> None:
+def test_a_class_is_shown_with_its_confusions() -> None:
     weighted = {**contribution(4, "a loop", 0.0), "weight": 1.9, "mean_contribution": 2.2}
     profile: dict[str, Any] = {
         **{"class": "8", "index": 8, "kept": 7, "concept_count": 40, "test_images": 87, "bias": 0.1, "opposing": []},
+        **{"sparsity": 0.825, "nodes": [], "links": {}},
         "accuracy": {"representation": 0.98, "interpretation": 0.9},
         "supporting": [weighted],
         "confused_with": [{"class": "3", "index": 3, "count": 5}, {"class": "1", "index": 1, "count": 2}],
     }
-    table, accuracy, confused = class_view(cast("ClassProfile", profile))
+    table, accuracy, confused = class_view(ClassView.model_validate(profile))
     assert cells(table, "a loop") == ["4", "a loop", "+1.900", "+2.200"]
     assert accuracy == "Accuracy on its 87 test images: representation 0.980, interpretation 0.900."
-    assert confused == "Taken for: 3 (5), 1 (2)."
-    *_, unconfused = class_view(cast("ClassProfile", profile | {"confused_with": []}))
-    assert unconfused == "It is never taken for another class."
+    assert confused == "Confused with: 3 (5), 1 (2)."
+    *_, unconfused = class_view(ClassView.model_validate(profile | {"confused_with": []}))
+    assert unconfused == "It is not confused with any other class."
 
 
 def test_predictors_and_predictions_are_tables() -> None:
-    predictor = {"id": "prd_1", "job": "job_1", "kept": 7, "concept_count": 40, "sparsity": 0.825, "accuracy": 0.91, "arr": 0.93}
-    assert cells(next(predictor_tables([cast("Predictor", predictor)])), "prd_1") == ["prd_1", "7 of 40", "0.910", "0.930", "0.825"]
+    numbers = {"kept": 7, "concept_count": 40, "sparsity": 0.825, "accuracy": 0.91, "arr": 0.93}
+    predictor = PredictorView.model_validate(PREDICTOR_EXAMPLE | {"id": "prd_1", "job": "job_1", **numbers})
+    assert cells(next(predictor_tables([predictor])), "prd_1") == ["prd_1", "7 of 40", "0.910", "0.930", "0.825"]
     concepts = [
         {"concept": n, "label": label, "activation": 0.5 - n, "contribution": 1.0 - n}
         for n, label in enumerate(["a loop", None, "a stem", "a hook"])
     ]
-    prediction = {"name": "owl.png", "class": "owl", "index": 0, "probability": 0.5, "concepts": concepts}
-    shown = cells(prediction_table([cast("Prediction", prediction)]), "owl.png")
+    prediction = {"name": "owl.png", "class": "owl", "index": 0, "probability": 0.5, "probabilities": [], "concepts": concepts}
+    shown = cells(prediction_table([PredictionView.model_validate(prediction)]), "owl.png")
     assert shown == ["owl.png", "owl", "0.500", "a loop +1.00, concept 1 (its opposite) +0.00, a stem (its opposite) -1.00"]

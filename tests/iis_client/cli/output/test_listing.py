@@ -1,25 +1,29 @@
-"""Lists in terminals of several widths: no identifier, state or date is ever cut or wrapped."""
+"""Tables at several terminal widths: no identifier, state or date is cut or wrapped."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any, cast
+from datetime import datetime
+from typing import Any
 
 import pytest
 from rich.console import RenderableType
 
 from iis_client.cli.output.api_keys import key_table
 from iis_client.cli.output.concepts import concept_set_table
-from iis_client.cli.output.jobs import AnyJob, job_table
+from iis_client.cli.output.jobs import job_table
+from iis_client.cli.output.leaderboards import leaderboard_table
 from iis_client.cli.output.listing import Heading, Listing, minute
 from iis_client.cli.output.profiles import predictor_tables
-from iis_client.cli.output.studies import leaderboard_table, study_table
+from iis_client.cli.output.studies import study_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.types.api_keys import ApiKey
-from iis_client.types.concepts import ConceptSet
-from iis_client.types.profiles import Predictor
-from iis_client.types.studies import Leaderboard, Study
+from iis_schemas.api_keys import KEY_EXAMPLE, ApiKeyView
+from iis_schemas.concept_sets import SET_EXAMPLE, ConceptSetView
+from iis_schemas.job_views import EXPLAIN_JOB_EXAMPLE, FINETUNE_JOB_EXAMPLE, SCORE_JOB_EXAMPLE, AnyJob, AnyJobView, ScoreJobView
+from iis_schemas.leaderboard import LEADERBOARD_EXAMPLE, LeaderboardView
+from iis_schemas.predictors import PREDICTOR_EXAMPLE, PredictorView
+from iis_schemas.study_views import STUDY_EXAMPLE, StudyView
 
 JOBS = [
     "job_01m842nw3r2bff4k79prk91dk4",
@@ -36,98 +40,96 @@ MESSAGE = (
 
 
 def printed(*things: RenderableType, width: int = 80) -> list[str]:
-    terminal = Terminal()
-    terminal.out.file = io.StringIO()
+    terminal, out = Terminal(), io.StringIO()
+    terminal.out.file = out
     terminal.out.width = width
     terminal.show(*things)
-    return cast("io.StringIO", terminal.out.file).getvalue().splitlines()
+    return out.getvalue().splitlines()
 
 
 def lines_with(lines: Sequence[str], *words: str) -> list[str]:
     return [line for line in lines if all(each in line for each in words)]
 
 
-def jobs() -> list[AnyJob]:
-    told: dict[str, Any] = {"model": MODEL, "dataset": DATASET, "protocol": "exact", "progress": None, "error": None, "created_at": MADE}
-    at_work = {"stage": "extract", "part": None, "done": 12, "total": 40, "eta_seconds": None}
-    scores = {"kind": "score", "state": "succeeded", "library": {"kind": "cluster", "concept_count": 200, "parts": []}}
-    return cast(
-        "list[AnyJob]",
-        [
-            {**told, **scores, "id": JOBS[0], "progress": at_work},
-            {**told, **scores, "id": JOBS[1], "state": "failed", "error": {"code": "x", "message": MESSAGE}},
-            {**told, "id": JOBS[2], "kind": "explain", "state": "running", "job": JOBS[0], "progress": at_work},
-            {
-                **told,
-                "id": JOBS[3],
-                "kind": "finetune",
-                "state": "canceling",
-                "library": {"kind": "prototype", "concept_count": 20},
-                "seeds": [0],
-            },
-        ],
-    )
+def score_job(job: str, **changes: Any) -> ScoreJobView:
+    fields = {"id": job, "model": MODEL, "dataset": DATASET, "created_at": MADE, "state": "succeeded", "progress": None}
+    return ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, **fields, **changes})
+
+
+def jobs() -> list[AnyJobView]:
+    common: dict[str, Any] = {"model": MODEL, "dataset": DATASET, "created_at": MADE}
+    progress = {"stage": "extract", "part": None, "done": 12, "total": 40, "eta_seconds": None}
+    explaining = {**EXPLAIN_JOB_EXAMPLE, **common, "id": JOBS[2], "state": "running", "job": JOBS[0], "progress": progress}
+    tuning = {**FINETUNE_JOB_EXAMPLE, **common, "id": JOBS[3], "state": "canceling", "progress": None}
+    return [
+        score_job(JOBS[0], progress=progress),
+        score_job(JOBS[1], state="failed", error={"code": "x", "message": MESSAGE}),
+        AnyJob.model_validate(explaining).root,
+        AnyJob.model_validate(tuning | {"library": {"kind": "prototype", "concept_count": 20}}).root,
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 160, 240])
-def test_jobs_stand_in_whole_words_at_any_width(width: int) -> None:
+def test_job_ids_and_states_are_uncut_at_any_width(width: int) -> None:
     lines = printed(job_table(jobs()), width=width)
     for job in jobs():
-        assert lines_with(lines, f"│ {job['id']} ")
-        assert width < 80 or lines_with(lines, f"│ {job['id']} ", f" {job['state']} ", SHOWN)
+        assert lines_with(lines, f"│ {job.id} ")
+        assert width < 80 or lines_with(lines, f"│ {job.id} ", f" {job.state} ", SHOWN)
     framed = [line for line in lines if line and line[0] in "┏┃┡│└"]
     assert max(map(len, framed)) <= width
     assert all(len(word) < 4 or word in (MODEL, DATASET) for line in lines for word in line.split() if word.startswith(("mdl_", "dst_")))
 
 
-def test_what_the_width_leaves_out_is_named_and_all_is_shown_where_there_is_room() -> None:
-    assert lines_with(printed(job_table(jobs())), "model, data set")
+def test_omitted_columns_are_named_and_a_wide_terminal_shows_all() -> None:
+    assert lines_with(printed(job_table(jobs())), "not shown: ", "model, data set")
     wide = printed(job_table(jobs()), width=240)
-    assert lines_with(wide, JOBS[2], "explains", JOBS[0], MODEL, DATASET)
-    assert lines_with(wide, JOBS[3], "fine-tunes by prototype 20", "canceling")
+    assert lines_with(wide, JOBS[2], "explain", JOBS[0], MODEL, DATASET)
+    assert lines_with(wide, JOBS[3], "fine-tune, prototype 20", "canceling")
     assert not lines_with(wide, "--json")
 
 
-def test_the_reason_of_a_failed_job_and_the_stage_of_one_at_work_are_lines_beneath() -> None:
+def test_errors_and_stages_of_jobs_are_lines_below_the_table() -> None:
     lines = printed(job_table(jobs()))
     assert f"{JOBS[1]} failed: {MESSAGE}" in lines
-    assert f"{JOBS[2]} is at extract 12/40." in lines
-    assert not lines_with(lines, f"{JOBS[0]} is at")
+    assert f"{JOBS[2]}: stage extract 12/40." in lines
+    assert not lines_with(lines, f"{JOBS[0]}: stage")
 
 
-def test_a_job_through_a_fitted_library_or_several_says_which() -> None:
-    fitted = {**jobs()[0], "library": {"id": LIBRARY}}
+def test_a_job_with_a_fitted_or_combined_library_names_it() -> None:
+    fitted = score_job(JOBS[0], library={"id": LIBRARY})
     parts = [{"kind": "cluster", "concept_count": 20}, {"kind": "text", "concept_count": 30}]
-    joined = {**jobs()[1], "library": {"kind": "combined", "concept_count": None, "parts": parts}}
-    lines = printed(job_table(cast("list[AnyJob]", [fitted, joined])), width=240)
+    joined = score_job(JOBS[1], library={"kind": "combined", "concept_count": None, "parts": parts})
+    lines = printed(job_table([fitted, joined]), width=240)
     assert lines_with(lines, JOBS[0], "score", LIBRARY)
     assert lines_with(lines, JOBS[1], "cluster 20 + text 30")
 
 
-def test_keys_show_their_state_whole_and_old_secrets_beneath() -> None:
-    key = {"id": KEY, "name": "dashboard [of the group on the second floor]", "hint": "a1b2", "scopes": ["read", "write", "admin"]}
+def test_keys_show_their_state_and_replaced_secrets_below_the_table() -> None:
+    key = KEY_EXAMPLE | {
+        "id": KEY,
+        "name": "dashboard [of the group on the second floor]",
+        "hint": "a1b2",
+        "scopes": ["read", "write", "admin"],
+    }
     key |= {"last_used_at": MADE, "expires_at": MADE, "revoked_at": None, "retired_secrets": [{"hint": "c3d4", "expires_at": MADE}]}
-    lines = printed(key_table([cast("ApiKey", key)]))
-    assert lines_with(lines, KEY, f"until {SHOWN}")
-    assert f"{KEY} also opens with its old secret, …c3d4 until {SHOWN}." in lines
-    wide = printed(key_table([cast("ApiKey", key | {"last_used_at": None})]), width=240)
+    lines = printed(key_table([ApiKeyView.model_validate(key)]))
+    assert lines_with(lines, KEY, f"valid until {SHOWN}")
+    assert f"The replaced secret …c3d4 of {KEY} is valid until {SHOWN}." in lines
+    wide = printed(key_table([ApiKeyView.model_validate(key | {"last_used_at": None})]), width=240)
     assert lines_with(wide, KEY, "dashboard [of the group on the second floor]", "read write admin", "a1b2", "never")
 
 
 def test_studies_vocabularies_and_predictors_fit_in_80_columns_with_their_ids() -> None:
     states = ("queued", "running", "canceling", "failed", "canceled")
-    study: dict[str, Any] = {"id": STUDY, "name": "epochs of a run on digits", "state": "finished", "created_at": MADE}
-    study |= {
-        "jobs": {"total": 40, "succeeded": 40, **dict.fromkeys(states, 0)},
-        "grid": {"models": [{}], "datasets": [""], "libraries": [{}]},
-    }
-    lines = printed(study_table([cast("Study", study)]))
+    study = STUDY_EXAMPLE | {"id": STUDY, "name": "epochs of a run on digits", "state": "finished", "created_at": MADE}
+    study["jobs"] = {"total": 40, "succeeded": 40, **dict.fromkeys(states, 0)}
+    lines = printed(study_table([StudyView.model_validate(study)]))
     assert lines_with(lines, STUDY, "finished", SHOWN)
-    words: dict[str, Any] = {"id": WORDS, "latest_version": 3, "name": "what is true of digits", "description": "strokes, loops and " * 5}
-    lines += printed(concept_set_table([cast("ConceptSet", words)]))
+    words = SET_EXAMPLE | {"id": WORDS, "latest_version": 3, "name": "what is true of digits", "description": "strokes, loops and " * 5}
+    lines += printed(concept_set_table([ConceptSetView.model_validate(words)]))
     assert lines_with(lines, WORDS)
-    predictor: dict[str, Any] = {"kept": 120, "concept_count": 300, "sparsity": 0.6, "accuracy": 0.91, "arr": 0.93}
-    rows = [cast("Predictor", predictor | {"id": f"prd_{job[4:]}", "job": job}) for job in JOBS[:2]]
+    predictor = PREDICTOR_EXAMPLE | {"kept": 120, "concept_count": 300, "sparsity": 0.6, "accuracy": 0.91, "arr": 0.93}
+    rows = [PredictorView.model_validate(predictor | {"id": f"prd_{job[4:]}", "job": job}) for job in JOBS[:2]]
     lines += printed(*predictor_tables(rows))
     for job in JOBS[:2]:
         assert lines_with(lines, f"Predictors of {job}")
@@ -138,11 +140,17 @@ def test_studies_vocabularies_and_predictors_fit_in_80_columns_with_their_ids() 
 def test_a_leaderboard_fits_in_80_columns_with_a_model_near_chance() -> None:
     board = {"board": "5f2a90c1d3e8", "dataset": DATASET, "dataset_name": "digits", "library": "cluster", "concept_count": 20}
     board |= {"protocol": "exact", "details": None, "models": 2}
-    scored: dict[str, Any] = {"rank": 12, "tied": True, "name": "a network with a name of many words", "job": JOBS[0], "accuracy": 0.9}
+    scored = LEADERBOARD_EXAMPLE["data"][0] | {
+        "rank": 12,
+        "tied": True,
+        "name": "a network with a name of many words",
+        "job": JOBS[0],
+        "accuracy": 0.9,
+    }
     scored |= {"iis": 0.8, "iis_low": 0.75, "iis_high": 0.85, "concept_gain": 0.1}
     lost = scored | {"rank": None, "tied": False, "job": JOBS[1], "iis": None, "iis_low": None, "iis_high": None, "concept_gain": None}
     found = {"board": board, "data": [scored, lost], "boards": [board], "notes": [], "links": {}}
-    lines = printed(*leaderboard_table(cast("Leaderboard", found)))
+    lines = printed(*leaderboard_table(LeaderboardView.model_validate(found)))
     assert lines_with(lines, f" {JOBS[0]} ")
     assert lines_with(lines, " 0.750 to 0.850 ")
     assert lines_with(lines, f" {JOBS[1]} ")
@@ -151,9 +159,9 @@ def test_a_leaderboard_fits_in_80_columns_with_a_model_near_chance() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_a_list_of_nothing_has_its_headings() -> None:
+def test_an_empty_list_has_headings() -> None:
     assert lines_with(printed(Listing("", (Heading("job"), Heading("state")), [])), "job", "state")
 
 
-def test_moments_are_told_to_the_minute() -> None:
-    assert (minute(MADE), minute(None)) == (SHOWN, "")
+def test_timestamps_are_formatted_to_the_minute() -> None:
+    assert (minute(datetime.fromisoformat(MADE)), minute(None)) == (SHOWN, "")

@@ -1,4 +1,4 @@
-"""Explanations and profiles from Python and by the `iis` command, against a whole running service and a network that knows its images."""
+"""Explanations and profiles from Python and by the `iis` command, against a running service and a trained network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from iis_client import Explanation, IISClient, InvalidInputError, LocalFileError, NotFoundError
+from iis_client import IISClient, InvalidInputError, LocalFileError, NotFoundError
 from iis_client.transport.address import Address
+from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ PNG = b"\x89PNG"
 
 
 def recording_browser(folder: Path) -> Path:
-    """A program that notes the address that it is to open."""
+    """A program that records the address that it is called with."""
     browser = folder / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" >{folder}/opened\n')
     browser.chmod(0o755)
@@ -33,101 +34,102 @@ def recording_browser(folder: Path) -> Path:
 
 
 def another_class(client: IISClient, job: str) -> str:
-    predicted = client.explain(job, 3)["explained"]["class"]
+    predicted = client.explain(job, 3).explained.class_
     return next(name for name in CLASS_NAMES if name != predicted)
 
 
-def total(explanation: Explanation) -> float:
-    listed = [*explanation["supporting"], *explanation["opposing"]]
-    return explanation["bias"] + explanation["remainder"] + sum(one["contribution"] for one in listed)
+def total(explanation: ExplanationView) -> float:
+    listed = [*explanation.supporting, *explanation.opposing]
+    return explanation.bias + explanation.remainder + sum(one.contribution for one in listed)
 
 
 def test_contributions_of_a_test_image_add_up_to_its_logit(client: IISClient, image_job: str) -> None:
     explanation = client.explain(image_job, 3, kept=KEPT, top=2)
-    assert (explanation["image"]["index"], explanation["kept"], explanation["concept_count"]) == (3, KEPT, CONCEPTS)
-    assert max(len(explanation["supporting"]), len(explanation["opposing"])) <= 2
-    assert math.isclose(total(explanation), explanation["logit"], rel_tol=1e-6, abs_tol=1e-6)
+    assert (explanation.image.index, explanation.kept, explanation.concept_count) == (3, KEPT, CONCEPTS)
+    assert max(len(explanation.supporting), len(explanation.opposing)) <= 2
+    assert math.isclose(total(explanation), explanation.logit, rel_tol=1e-6, abs_tol=1e-6)
 
 
-def test_a_sparsity_is_another_name_for_how_many_are_kept(client: IISClient, image_job: str) -> None:
+def test_a_sparsity_selects_the_same_node_as_the_number_kept(client: IISClient, image_job: str) -> None:
     named = client.explain(image_job, 3, kept=KEPT)
-    assert client.explain(image_job, 3, sparsity=named["sparsity"]) == named
+    assert client.explain(image_job, 3, sparsity=named.sparsity) == named
 
 
-def test_a_contrast_explains_how_far_the_predicted_class_is_ahead_of_another(client: IISClient, image_job: str) -> None:
+def test_a_contrast_explains_the_difference_of_two_logits(client: IISClient, image_job: str) -> None:
     other = another_class(client, image_job)
     explanation = client.explain(image_job, 3, contrast=other)
-    assert explanation["contrast"] == {"class": other, "index": explanation["class_names"].index(other)}
-    assert explanation["logit"] > 0
-    assert math.isclose(total(explanation), explanation["logit"], rel_tol=1e-6, abs_tol=1e-6)
+    assert explanation.contrast is not None
+    assert (explanation.contrast.class_, explanation.contrast.index) == (other, explanation.class_names.index(other))
+    assert explanation.logit > 0
+    assert math.isclose(total(explanation), explanation.logit, rel_tol=1e-6, abs_tol=1e-6)
 
 
-def test_a_file_is_posted_and_then_asked_about_by_its_id(client: IISClient, image_job: str, warm_circle: Path) -> None:
+def test_a_file_is_posted_and_then_explained_by_its_id(client: IISClient, image_job: str, warm_circle: Path) -> None:
     explanation = client.explain(image_job, warm_circle)
-    image = explanation["image"]["id"]
+    image = explanation.image.id
     assert image.startswith("img_")
-    assert explanation["image"]["name"] == warm_circle.name
-    assert client.explain(image_job, image)["supporting"] == explanation["supporting"]
+    assert explanation.image.name == warm_circle.name
+    assert client.explain(image_job, image).supporting == explanation.supporting
     assert client.image(image_job, image).startswith(PNG)
 
 
-def test_a_test_image_posted_as_a_file_is_explained_as_the_test_image_is(client: IISClient, image_job: str, planted: Planted) -> None:
+def test_a_posted_test_image_has_the_explanation_of_the_test_image(client: IISClient, image_job: str, planted: Planted) -> None:
     outcome = next(client.explanations(image_job, class_="warm circle"))
-    assert outcome["name"] is not None
-    posted, known = client.explain(image_job, planted.images / outcome["name"]), client.explain(image_job, outcome["index"])
-    assert [one["concept"] for one in posted["supporting"]] == [one["concept"] for one in known["supporting"]]
-    assert math.isclose(posted["logit"], known["logit"], rel_tol=1e-3)
+    assert outcome.name is not None
+    posted, known = client.explain(image_job, planted.images / outcome.name), client.explain(image_job, outcome.index)
+    assert [one.concept for one in posted.supporting] == [one.concept for one in known.supporting]
+    assert math.isclose(posted.logit, known.logit, rel_tol=1e-3)
 
 
-def test_outcomes_are_listed_by_what_was_said_of_them(client: IISClient, image_job: str) -> None:
+def test_outcomes_are_filtered_by_their_predictions(client: IISClient, image_job: str) -> None:
     found = list(client.explanations(image_job))
-    assert [one["index"] for one in found] == list(range(len(found)))
+    assert [one.index for one in found] == list(range(len(found)))
     assert len(found) > 100  # more than a page
 
     def indexes(**filters: str | bool | int) -> list[int]:
-        return [one["index"] for one in client.explanations(image_job, **filters)]  # type: ignore[arg-type]
+        return [one.index for one in client.explanations(image_job, **filters)]  # type: ignore[arg-type]
 
-    said, label = "interpretation", "warm circle"
-    assert indexes(wrong=True) == [one["index"] for one in found if one[said]["class"] != one["label"]]
-    assert indexes(disagree=True) == [one["index"] for one in found if one[said]["index"] != one["representation"]["index"]]
-    assert indexes(class_=label) == [one["index"] for one in found if one["label"] == label]
-    assert indexes(predicted=label) == [one["index"] for one in found if one[said]["class"] == label]
+    label = "warm circle"
+    assert indexes(wrong=True) == [one.index for one in found if one.interpretation.class_ != one.label]
+    assert indexes(disagree=True) == [one.index for one in found if one.interpretation.index != one.representation.index]
+    assert indexes(class_=label) == [one.index for one in found if one.label == label]
+    assert indexes(predicted=label) == [one.index for one in found if one.interpretation.class_ == label]
     assert indexes(wrong=True, kept=1) != indexes(wrong=True, kept=CONCEPTS)
 
 
 def test_a_heat_map_comes_as_a_layer_and_as_numbers(client: IISClient, image_job: str) -> None:
-    concept = client.explain(image_job, 3)["supporting"][0]["concept"]
+    concept = client.explain(image_job, 3).supporting[0].concept
     assert client.heat_map(image_job, 3, concept).startswith(PNG)
     numbers = client.heat_map_values(image_job, 3, concept)
-    values = [value for row in numbers["values"] for value in row]
-    assert math.isclose(sum(values) / len(values), numbers["mean"], rel_tol=1e-4, abs_tol=1e-6)
+    values = [value for row in numbers.values for value in row]
+    assert math.isclose(sum(values) / len(values), numbers.mean, rel_tol=1e-4, abs_tol=1e-6)
 
 
 def test_concepts_are_set_scaled_and_suppressed(client: IISClient, image_job: str) -> None:
     explanation = client.explain(image_job, 3, kept=KEPT)
-    kept = [one["concept"] for one in (*explanation["supporting"], *explanation["opposing"])]
+    kept = [one.concept for one in (*explanation.supporting, *explanation.opposing)]
     changed = client.intervene(image_job, 3, set={kept[0]: 0.5}, scale={kept[1]: 2}, suppress=[kept[2]], kept=KEPT)
-    after = {one["concept"]: (one["before"], one["after"]) for one in changed["activations"]}
+    after = {one.concept: (one.before, one.after) for one in changed.activations}
     assert after[kept[0]][1] == 0.5
     assert math.isclose(after[kept[1]][1], 2 * after[kept[1]][0], rel_tol=1e-6)
     assert after[kept[2]][1] == 0
-    assert changed["before"]["class"] == explanation["interpretation"]["class"]
+    assert changed.before.class_ == explanation.interpretation.class_
 
 
-def test_a_class_is_made_of_concepts_and_each_concept_serves_classes(client: IISClient, image_job: str) -> None:
+def test_profiles_of_classes_and_concepts_agree(client: IISClient, image_job: str) -> None:
     classes = client.classes(image_job, kept=KEPT)
-    assert sorted(one["class"] for one in classes) == sorted(CLASS_NAMES)
+    assert sorted(one.class_ for one in classes) == sorted(CLASS_NAMES)
     profile = client.class_profile(image_job, "warm circle", top=1, kept=KEPT)
-    (weightiest,) = profile["supporting"]
+    (weightiest,) = profile.supporting
     uses = list(client.concept_uses(image_job, kept=KEPT))
-    assert [one["concept"] for one in uses] == list(range(CONCEPTS))
-    whole = client.concept_profile(image_job, weightiest["concept"], kept=KEPT)
-    assert {one["class"]: one["weight"] for one in whole["serves"]}["warm circle"] == pytest.approx(weightiest["weight"])
-    assert whole["firing_rate"] == uses[weightiest["concept"]]["firing_rate"]
+    assert [one.concept for one in uses] == list(range(CONCEPTS))
+    whole = client.concept_profile(image_job, weightiest.concept, kept=KEPT)
+    assert {one.class_: one.weight for one in whole.serves}["warm circle"] == pytest.approx(weightiest.weight)
+    assert whole.firing_rate == uses[weightiest.concept].firing_rate
 
 
 def test_figures_come_as_png_and_as_svg(client: IISClient, image_job: str, warm_circle: Path) -> None:
-    posted = client.explain(image_job, warm_circle)["image"]["id"]
+    posted = client.explain(image_job, warm_circle).image.id
     assert client.explanation_sheet(image_job, posted, kept=KEPT, top=3).startswith(PNG)
     assert b"<svg" in client.explanation_sheet(image_job, 3, "svg", contrast=another_class(client, image_job))
     assert client.class_figure(image_job, "warm circle", top=3).startswith(PNG)
@@ -136,7 +138,7 @@ def test_figures_come_as_png_and_as_svg(client: IISClient, image_job: str, warm_
     assert b"<svg" in client.concept_gallery(image_job, "svg", limit=4, kept=KEPT)
 
 
-def test_what_cannot_be_explained_is_refused(client: IISClient, image_job: str, tmp_path: Path) -> None:
+def test_invalid_images_classes_and_nodes_are_refused(client: IISClient, image_job: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("This is no image.")
     with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
@@ -158,13 +160,13 @@ def test_what_cannot_be_explained_is_refused(client: IISClient, image_job: str, 
         client.explain(image_job, 0, sparsity=0.33)
 
 
-def test_an_image_is_posted_again_under_one_key_where_no_worker_was_free(
+def test_a_posted_image_is_retried_with_the_same_idempotency_key(
     scripted: ScriptedService, impatient: Transport, warm_circle: Path
 ) -> None:
     busy = {"status": 503, "code": "worker_busy", "detail": "No worker answered.", "request_id": "req_1", "errors": []}
-    scripted.answer("POST /v1/jobs/job_1/explanations?top=8", (503, busy), (201, {"job": "job_1"}))
+    scripted.answer("POST /v1/jobs/job_1/explanations?top=8", (503, busy), (201, {**EXPLANATION_EXAMPLE, "job": "job_1"}))
     with IISClient(transport=impatient) as client:
-        assert client.explain("job_1", warm_circle)["job"] == "job_1"
+        assert client.explain("job_1", warm_circle).job == "job_1"
     first, second = scripted.keys
     assert first == second
 
@@ -174,12 +176,12 @@ def test_the_command_explains_a_test_image(iis: RunCommand, client: IISClient, i
     done = iis("explain", image_job, "3", "--kept", str(KEPT))
     assert done.returncode == 0, done.stderr
     assert f"Interpretation, {KEPT} of {CONCEPTS} concepts" in done.stdout
-    assert f"Why {explanation['explained']['class']}" in done.stdout
-    for one in (*explanation["supporting"], *explanation["opposing"]):
-        assert f"{one['contribution']:+.3f}" in done.stdout
-    assert f"{explanation['logit']:+.3f}" in done.stdout
+    assert f"Why {explanation.explained.class_}" in done.stdout
+    for one in (*explanation.supporting, *explanation.opposing):
+        assert f"{one.contribution:+.3f}" in done.stdout
+    assert f"{explanation.logit:+.3f}" in done.stdout
     assert "most important concepts the probability of" in done.stdout
-    assert explanation["heatmaps"]["note"] in done.stdout.replace("\n", " ")
+    assert explanation.heatmaps.note in done.stdout.replace("\n", " ")
 
 
 def test_the_command_explains_a_file_as_json(iis: RunCommand, image_job: str, warm_circle: Path) -> None:
@@ -189,7 +191,7 @@ def test_the_command_explains_a_file_as_json(iis: RunCommand, image_job: str, wa
     assert json.loads(done.stdout)["contrast"]["class"] == "cold cross"
 
 
-def test_the_command_opens_the_page_that_shows_the_image(start_iis: StartCommand, service: Address, image_job: str, tmp_path: Path) -> None:
+def test_the_command_opens_the_page_of_the_image(start_iis: StartCommand, service: Address, image_job: str, tmp_path: Path) -> None:
     shown = start_iis("explain", image_job, "3", "--kept", str(KEPT), "--open", BROWSER=str(recording_browser(tmp_path)))
     shown.communicate(timeout=120)
     assert shown.returncode == 0
@@ -198,11 +200,11 @@ def test_the_command_opens_the_page_that_shows_the_image(start_iis: StartCommand
     assert httpx.get(address).headers["Content-Type"].startswith("text/html")
 
 
-def test_the_command_says_where_the_page_is_when_there_is_no_browser(start_iis: StartCommand, service: Address, image_job: str) -> None:
+def test_without_a_browser_the_command_prints_the_address_of_the_page(start_iis: StartCommand, service: Address, image_job: str) -> None:
     shown = start_iis("explain", image_job, "3", "--open", BROWSER="/nowhere/browser", PATH="/nowhere")
     told = shown.communicate(timeout=120)[1]
     assert shown.returncode == 0, told
-    assert f"it is at {service.url}/jobs/{image_job}/images/3" in told
+    assert f"the address is {service.url}/jobs/{image_job}/images/3" in told
 
 
 def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient, image_job: str) -> None:
@@ -211,9 +213,9 @@ def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient
     assert all(name in listed.stdout for name in CLASS_NAMES)
     shown = iis("classes", image_job, "warm circle", "--top", "2", "--kept", str(KEPT))
     assert shown.returncode == 0, shown.stderr
-    assert f"warm circle, read by {KEPT} of {CONCEPTS} concepts" in shown.stdout
-    for one in client.class_profile(image_job, "warm circle", top=2, kept=KEPT)["supporting"]:
-        assert f"{one['weight']:+.3f}" in shown.stdout
+    assert f"warm circle, by {KEPT} of {CONCEPTS} concepts" in shown.stdout
+    for one in client.class_profile(image_job, "warm circle", top=2, kept=KEPT).supporting:
+        assert f"{one.weight:+.3f}" in shown.stdout
 
 
 @pytest.mark.parametrize("arguments", [["explain", "{job}", "3"], ["classes", "{job}", "warm circle"], ["concepts", "{job}"]])
@@ -231,7 +233,7 @@ def test_the_command_opens_the_figure_that_it_saved(start_iis: StartCommand, ima
     assert (tmp_path / "opened").read_text().strip() == (tmp_path / "sheet.svg").as_uri()
 
 
-def test_a_score_that_was_watched_ends_with_the_way_to_an_explanation(iis: RunCommand, image_job: str) -> None:
+def test_a_result_ends_with_the_command_to_explain_it(iis: RunCommand, image_job: str) -> None:
     assert iis("result", image_job).stdout.rstrip().endswith(f"iis explain {image_job} 0")
 
 
@@ -243,7 +245,7 @@ def test_a_score_that_was_watched_ends_with_the_way_to_an_explanation(iis: RunCo
         (["explain", "{job}", "99999"], "There is no test image 99999"),
         (["explain", "{job}", "0", "--contrast", "dog"], "There is no class 'dog'"),
         (["explain", "{job}", "0", "--sparsity", "0.33"], "no node at sparsity = 0.33"),
-        (["explain", "{job}", "0", "--kept", "4", "--sparsity", "0.8"], "give one of the two"),
+        (["explain", "{job}", "0", "--kept", "4", "--sparsity", "0.8"], "give one of them"),
         (["explain", "{job}", "0", "--out", "missing/sheet.png"], "There is no folder missing"),
         (["explain", "{job}", "0", "--out", "sheet.pdf"], ".png or .svg"),
         (["explain", "job_00000000000000000000000000", "0"], "There is no job"),
@@ -252,7 +254,7 @@ def test_a_score_that_was_watched_ends_with_the_way_to_an_explanation(iis: RunCo
         (["concepts", "lib_00000000000000000000000000", "--out", "gallery.png"], "--out draws how a job uses its concepts"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_exit_code_one(
+def test_errors_are_one_sentence_with_exit_code_1(
     iis: RunCommand, image_job: str, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("This is no image.")

@@ -1,4 +1,4 @@
-"""Predictors from Python and by the `iis` command: what they say of images, and the files that work without the service."""
+"""Predictors from Python and by the `iis` command: predictions and exported files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import onnxruntime
 import pytest
 from safetensors import safe_open
 
-from iis_client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError, Predictor
+from iis_client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError
 from iis_client.resources import predictors
+from iis_client.transport.messages import answer_json
+from iis_schemas.predictors import PredictorView
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ KEPT = 5
 
 
 @pytest.fixture
-def predictor(client: IISClient, image_job: str) -> Predictor:
+def predictor(client: IISClient, image_job: str) -> PredictorView:
     return client.predictor_of(image_job, kept=KEPT)
 
 
@@ -36,97 +38,95 @@ def pictures(planted: Planted) -> list[Path]:
     return [min((planted.images / "test" / name).iterdir()) for name in CLASS_NAMES]
 
 
-def test_every_point_of_the_curve_is_a_predictor(client: IISClient, image_job: str) -> None:
-    (curve,) = [curve["points"] for curve in client.curves(image_job) if curve["name"] == "library"]
-    found = {one["kept"]: one["accuracy"] for one in client.predictors(image_job)}
-    points = {point["kept"]: point["accuracy"] for point in curve if point["kept"]}
+def test_every_node_of_the_curve_has_a_predictor(client: IISClient, image_job: str) -> None:
+    (curve,) = [curve.points for curve in client.curves(image_job) if curve.name == "library"]
+    found = {one.kept: one.accuracy for one in client.predictors(image_job)}
+    points = {point.kept: point.accuracy for point in curve if point.kept}
     assert {kept: found[kept] for kept in points} == pytest.approx(points)
-    assert {one["id"] for one in client.predictors(image_job)} <= {one["id"] for one in client.predictors()}
+    assert {one.id for one in client.predictors(image_job)} <= {one.id for one in client.predictors()}
 
 
-def test_a_predictor_is_found_by_its_place_on_the_curve(client: IISClient, image_job: str, predictor: Predictor) -> None:
-    assert predictor["kept"] == KEPT
-    assert client.predictor(predictor["id"]) == predictor
-    assert client.predictor_of(image_job, sparsity=predictor["sparsity"]) == predictor
-    assert client.predictor_of(image_job)["kept"] == client.explain(image_job, 0)["kept"]
+def test_a_predictor_is_selected_by_its_node(client: IISClient, image_job: str, predictor: PredictorView) -> None:
+    assert predictor.kept == KEPT
+    assert client.predictor(predictor.id) == predictor
+    assert client.predictor_of(image_job, sparsity=predictor.sparsity) == predictor
+    assert client.predictor_of(image_job).kept == client.explain(image_job, 0).kept
     with pytest.raises(InvalidInputError, match=r"no node at sparsity = 0\.33"):
         client.predictor_of(image_job, sparsity=0.33)
 
 
-def test_images_are_classified_as_explanations_of_them_say(
-    client: IISClient, image_job: str, predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+def test_predictions_equal_those_of_explanations(
+    client: IISClient, image_job: str, predictor: PredictorView, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictors, "SENT_AT_ONCE", 3)
-    found = client.predict(predictor["id"], *pictures, top=2)
-    assert [one["name"] for one in found] == [path.name for path in pictures]
-    assert {len(one["concepts"]) for one in found} == {2}
+    monkeypatch.setattr(predictors, "MAX_IMAGES_PER_REQUEST", 3)
+    found = client.predict(predictor.id, *pictures, top=2)
+    assert [one.name for one in found] == [path.name for path in pictures]
+    assert {len(one.concepts) for one in found} == {2}
     for path, one in zip(pictures[:2], found, strict=False):
-        said = client.explain(image_job, path, kept=KEPT)["interpretation"]
-        assert one["class"] == said["class"]
-        assert math.isclose(one["probability"], said["probability"], rel_tol=1e-4)
+        said = client.explain(image_job, path, kept=KEPT).interpretation
+        assert one.class_ == said.class_
+        assert math.isclose(one.probability, said.probability, rel_tol=1e-4)
 
 
-def test_large_images_are_sent_in_as_many_requests_as_the_service_takes(
-    scripted: ScriptedService, impatient: Transport, tmp_path: Path
-) -> None:
+def test_large_images_are_split_into_several_requests(scripted: ScriptedService, impatient: Transport, tmp_path: Path) -> None:
     """Seven photographs of 10 MB are more than twice the 32 MiB that one request may have; one of 40 MB is for the service to refuse."""
     sizes = [10_000_000] * 7 + [40_000_000, *[1000] * 20]
     paths = [tmp_path / f"{number}.png" for number in range(len(sizes))]
     for path, size_bytes in zip(paths, sizes, strict=True):
         path.write_bytes(bytes(size_bytes))
-    scripted.answer("POST /v1/predictors/prd_one/predict?top=5", (200, {"data": []}))
+    scripted.answer("POST /v1/predictors/prd_one/predict?top=5", (200, {"data": [], "links": {}}))
     IISClient(transport=impatient).predict("prd_one", *paths)
     assert len(scripted.sizes) == 7 + 1 + 2
     assert sorted(scripted.sizes)[-2] < 32 * 1024 * 1024
     assert sum(scripted.sizes) == pytest.approx(sum(sizes), rel=0.001)
 
 
-def test_an_exported_predictor_works_without_the_service(client: IISClient, predictor: Predictor, tmp_path: Path) -> None:
-    client.export_predictor(predictor["id"], tmp_path / "head.onnx")
+def test_an_exported_predictor_works_without_the_service(client: IISClient, predictor: PredictorView, tmp_path: Path) -> None:
+    client.export_predictor(predictor.id, tmp_path / "head.onnx")
     session: Any = onnxruntime.InferenceSession(tmp_path / "head.onnx")
     features = np.random.default_rng(0).normal(size=(3, session.get_inputs()[0].shape[1])).astype(np.float32)
     probabilities, activations = session.run(["probabilities", "activations"], {"features": features})
     assert probabilities.shape == (3, len(CLASS_NAMES))
     assert ((activations != 0).sum(axis=1) <= KEPT).all()
-    client.export_predictor(predictor["id"], tmp_path / "head.bin", "safetensors")
+    client.export_predictor(predictor.id, tmp_path / "head.bin", "safetensors")
     with safe_open(tmp_path / "head.bin", "np") as file:
         assert file.metadata()
 
 
-def test_what_a_predictor_cannot_do_is_refused(client: IISClient, predictor: Predictor, tmp_path: Path) -> None:
+def test_invalid_images_predictors_and_formats_are_refused(client: IISClient, predictor: PredictorView, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("This is no image.")
     with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
-        client.predict(predictor["id"], tmp_path / "notes.txt")
+        client.predict(predictor.id, tmp_path / "notes.txt")
     with pytest.raises(LocalFileError, match=r"There is no image .*missing\.png"):
-        client.predict(predictor["id"], tmp_path / "missing.png")
+        client.predict(predictor.id, tmp_path / "missing.png")
     with pytest.raises(NotFoundError, match="There is no predictor"):
         client.predictor("prd_00000000000000000000000000")
     with pytest.raises(ConfigurationError, match=r"\.safetensors or \.onnx, not as head\.pt"):
-        client.export_predictor(predictor["id"], tmp_path / "head.pt")
+        client.export_predictor(predictor.id, tmp_path / "head.pt")
 
 
-def test_the_command_lists_a_jobs_predictors_most_concepts_first(iis: RunCommand, image_job: str, predictor: Predictor) -> None:
+def test_the_command_lists_predictors_by_number_of_concepts(iis: RunCommand, image_job: str, predictor: PredictorView) -> None:
     listed = json.loads(iis("predictors", image_job, "--json").stdout)
     kept = [one["kept"] for one in listed]
     assert kept == sorted(kept, reverse=True)
     shown = iis("predictors", image_job)
     assert shown.returncode == 0, shown.stderr
-    assert predictor["id"] in shown.stdout
+    assert predictor.id in shown.stdout
 
 
-def test_the_command_predicts_by_a_predictor_or_by_a_job_and_a_place_on_its_curve(
-    iis: RunCommand, client: IISClient, image_job: str, predictor: Predictor, pictures: list[Path]
+def test_the_command_predicts_by_a_predictor_or_a_node_of_a_job(
+    iis: RunCommand, client: IISClient, image_job: str, predictor: PredictorView, pictures: list[Path]
 ) -> None:
-    found = client.predict(predictor["id"], *pictures)
-    assert json.loads(iis("predict", predictor["id"], *pictures, "--json").stdout) == found
-    assert json.loads(iis("predict", image_job, *pictures, "--kept", str(KEPT), "--json").stdout) == found
-    shown = iis("predict", predictor["id"], *pictures)
+    found = client.predict(predictor.id, *pictures)
+    assert json.loads(iis("predict", predictor.id, *pictures, "--json").stdout) == answer_json(found)
+    assert json.loads(iis("predict", image_job, *pictures, "--kept", str(KEPT), "--json").stdout) == answer_json(found)
+    shown = iis("predict", predictor.id, *pictures)
     assert shown.returncode == 0, shown.stderr
-    assert all(one["name"] in shown.stdout and one["class"] in shown.stdout for one in found)
+    assert all(one.name in shown.stdout and one.class_ in shown.stdout for one in found)
 
 
-def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predictor: Predictor, tmp_path: Path) -> None:
-    assert iis("export", predictor["id"], "--to", "one.safetensors").returncode == 0
+def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predictor: PredictorView, tmp_path: Path) -> None:
+    assert iis("export", predictor.id, "--to", "one.safetensors").returncode == 0
     assert iis("export", image_job, "--kept", str(KEPT), "--to", "other.safetensors").returncode == 0
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 
@@ -136,7 +136,7 @@ def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predic
     [
         (["predict", "{predictor}", "notes.txt"], "notes.txt is not an image"),
         (["predict", "{predictor}", "missing.png"], "There is no image missing.png"),
-        (["predict", "{predictor}", "notes.txt", "--kept", "5"], "leave out --kept and --sparsity"),
+        (["predict", "{predictor}", "notes.txt", "--kept", "5"], "leave them out, or give the job"),
         (["predict", "{job}", "notes.txt", "--sparsity", "0.33"], "no node at sparsity = 0.33"),
         (["predict", "prd_00000000000000000000000000", "notes.txt"], "There is no predictor"),
         (["predictors", "job_00000000000000000000000000"], "There is no job"),
@@ -144,11 +144,11 @@ def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predic
         (["export", "{predictor}", "--to", "missing/head.onnx"], "There is no folder missing"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_exit_code_one(
-    iis: RunCommand, image_job: str, predictor: Predictor, tmp_path: Path, arguments: list[str], sentence: str
+def test_errors_are_one_sentence_with_exit_code_1(
+    iis: RunCommand, image_job: str, predictor: PredictorView, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
     (tmp_path / "notes.txt").write_text("This is no image.")
-    done = iis(*[word.format(job=image_job, predictor=predictor["id"]) for word in arguments])
+    done = iis(*[word.format(job=image_job, predictor=predictor.id) for word in arguments])
     assert done.returncode == 1
     assert done.stdout == ""
     assert sentence in done.stderr

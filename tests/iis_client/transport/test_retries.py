@@ -1,7 +1,8 @@
-"""What is sent again and for how long, against a service that answers as it is told."""
+"""Retries of requests, streams and uploads against a scripted service."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from iis_client import ConflictError, NotFoundError, TooManyRequestsError, Unava
 from iis_client.transport import http as transport
 from iis_client.transport import uploads
 from iis_client.transport.http import READ_TIMEOUT_SECONDS, Transport
-from iis_client.transport.server_sent_events import follow
+from iis_client.transport.server_sent_events import stream_events
+from iis_schemas.events import EVENT_EXAMPLE
+from iis_schemas.uploads import UPLOAD_EXAMPLE
 
 if TYPE_CHECKING:
     from support.scripted_service import ScriptedService
@@ -26,25 +29,26 @@ def problem(status: int, code: str) -> tuple[int, dict[str, Any]]:
 
 
 def event(number: int, state: str) -> str:
-    return f'id: {number}\ndata: {{"id": {number}, "type": "state", "data": {{"state": "{state}"}}}}\n\n'
+    body = {**EVENT_EXAMPLE, "id": number, "type": "state", "data": {"state": state}}
+    return f"id: {number}\ndata: {json.dumps(body)}\n\n"
 
 
 IN_FLIGHT = problem(409, "idempotency_in_flight")
 
 
-def test_an_answer_in_flight_is_asked_for_more_often_than_a_failed_request_is_sent(scripted: ScriptedService, impatient: Transport) -> None:
+def test_a_response_in_flight_does_not_count_as_a_failed_attempt(scripted: ScriptedService, impatient: Transport) -> None:
     scripted.answer(f"POST {COMPLETE}", *[IN_FLIGHT] * (3 * ATTEMPTS), (200, {"state": "complete"}))
     assert impatient.send("POST", COMPLETE).json() == {"state": "complete"}
 
 
-def test_failed_attempts_are_counted_beside_an_answer_in_flight(scripted: ScriptedService, impatient: Transport) -> None:
+def test_failed_attempts_are_counted_between_responses_in_flight(scripted: ScriptedService, impatient: Transport) -> None:
     scripted.answer(f"POST {COMPLETE}", IN_FLIGHT, problem(503, "unavailable"), IN_FLIGHT, problem(503, "unavailable"))
     with pytest.raises(UnavailableError):
         impatient.send("POST", COMPLETE)
     assert scripted.times(f"POST {COMPLETE}") == 2 + ATTEMPTS
 
 
-def test_an_answer_that_stays_in_flight_is_given_up_when_its_time_is_over(
+def test_a_response_that_stays_in_flight_ends_with_a_timeout(
     scripted: ScriptedService, impatient: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "IN_FLIGHT_SECONDS", 0.2)
@@ -55,7 +59,7 @@ def test_an_answer_that_stays_in_flight_is_given_up_when_its_time_is_over(
     assert scripted.times(f"POST {COMPLETE}") > ATTEMPTS
 
 
-def test_the_larger_an_upload_the_longer_its_completion_is_waited_for(
+def test_the_timeout_of_completing_an_upload_grows_with_its_size(
     scripted: ScriptedService, impatient: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     waited: dict[str, float] = {}
@@ -66,13 +70,13 @@ def test_the_larger_an_upload_the_longer_its_completion_is_waited_for(
         return send(self, method, path, **options)
 
     monkeypatch.setattr(Transport, "send", recorded)
-    monkeypatch.setattr(uploads, "JOINED_BYTES_PER_SECOND", 10)
-    scripted.answer("POST /v1/uploads", (201, {"id": "upl_1", "state": "open", "parts": []}))
+    monkeypatch.setattr(uploads, "ASSEMBLY_BYTES_PER_SECOND", 10)
+    scripted.answer("POST /v1/uploads", (201, {**UPLOAD_EXAMPLE, "id": "upl_1", "state": "open", "parts": []}))
     scripted.answer("PUT /v1/uploads/upl_1/parts/1", (200, {}))
-    scripted.answer(f"POST {COMPLETE}", (200, {"id": "upl_1", "state": "complete"}))
+    scripted.answer(f"POST {COMPLETE}", (200, {**UPLOAD_EXAMPLE, "id": "upl_1", "state": "complete"}))
     path = tmp_path / "weights.bin"
     path.write_bytes(b"x" * 3000)
-    assert uploads.send_file(impatient, path)["state"] == "complete"
+    assert uploads.send_file(impatient, path).state == "complete"
     assert waited == {
         "/v1/uploads": READ_TIMEOUT_SECONDS,
         "/v1/uploads/upl_1/parts/1": READ_TIMEOUT_SECONDS,
@@ -80,7 +84,7 @@ def test_the_larger_an_upload_the_longer_its_completion_is_waited_for(
     }
 
 
-def test_who_is_too_fast_waits_as_long_as_the_service_says(
+def test_a_rate_limited_request_waits_for_retry_after(
     scripted: ScriptedService, impatient: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
@@ -88,11 +92,11 @@ def test_who_is_too_fast_waits_as_long_as_the_service_says(
     scripted.answer(f"GET {JOB}", (*problem(429, "rate_limited"), {"Retry-After": "7"}), (200, {"state": "running"}))
     assert impatient.send("GET", JOB).json() == {"state": "running"}
     scripted.answer(f"GET {EVENTS}", (*problem(429, "rate_limited"), {"Retry-After": "8"}), (200, event(2, "succeeded")))
-    assert [found["id"] for found in follow(impatient, "job_1")] == [2]
+    assert [found.id for found in stream_events(impatient, "job_1")] == [2]
     assert pauses == [7, 8]
 
 
-def test_a_quota_that_is_used_up_is_told_at_once(scripted: ScriptedService, impatient: Transport) -> None:
+def test_a_used_up_quota_is_raised_without_retry(scripted: ScriptedService, impatient: Transport) -> None:
     scripted.answer("POST /v1/jobs", problem(429, "quota_exceeded"))
     with pytest.raises(TooManyRequestsError) as refused:
         impatient.send("POST", "/v1/jobs", json={})
@@ -101,24 +105,22 @@ def test_a_quota_that_is_used_up_is_told_at_once(scripted: ScriptedService, impa
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "unavailable"), (429, "too_many_requests")])
-def test_a_stream_that_cannot_be_opened_now_is_opened_later(
-    scripted: ScriptedService, impatient: Transport, status: int, code: str
-) -> None:
+def test_opening_a_stream_is_retried(scripted: ScriptedService, impatient: Transport, status: int, code: str) -> None:
     scripted.answer(f"GET {JOB}", (200, {"state": "running"}))
     away = [problem(status, code)] * (ATTEMPTS - 1)
     scripted.answer(f"GET {EVENTS}", *away, (200, event(1, "running")), *away, (200, event(2, "succeeded")))
-    assert [found["id"] for found in follow(impatient, "job_1")] == [1, 2]
+    assert [found.id for found in stream_events(impatient, "job_1")] == [1, 2]
 
 
-def test_a_stream_that_is_never_opened_raises_after_the_last_attempt(scripted: ScriptedService, impatient: Transport) -> None:
+def test_a_stream_that_never_opens_raises_after_the_last_attempt(scripted: ScriptedService, impatient: Transport) -> None:
     scripted.answer(f"GET {EVENTS}", problem(503, "unavailable"))
     with pytest.raises(UnavailableError, match="Not now"):
-        list(follow(impatient, "job_1"))
+        list(stream_events(impatient, "job_1"))
     assert scripted.times(f"GET {EVENTS}") == ATTEMPTS
 
 
-def test_a_stream_of_a_job_that_is_not_there_is_asked_for_once(scripted: ScriptedService, impatient: Transport) -> None:
+def test_the_stream_of_an_unknown_job_is_requested_once(scripted: ScriptedService, impatient: Transport) -> None:
     scripted.answer(f"GET {EVENTS}", problem(404, "not_found"))
     with pytest.raises(NotFoundError):
-        list(follow(impatient, "job_1"))
+        list(stream_events(impatient, "job_1"))
     assert scripted.times(f"GET {EVENTS}") == 1

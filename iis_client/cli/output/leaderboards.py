@@ -1,0 +1,59 @@
+"""Tables of leaderboards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+
+from iis_client.cli.output.listing import Heading, Listing
+from iis_client.cli.output.numbers import format_interval, format_score
+
+if TYPE_CHECKING:
+    from iis_schemas.leaderboard import BoardView, LeaderboardView
+
+NAME_CELLS = 30  # the width of an identifier
+
+
+def leaderboard_table(leaderboard: LeaderboardView) -> Iterator[RenderableType]:
+    """Table of a leaderboard with ties marked, then a list of the other leaderboards."""
+    board = leaderboard.board
+    if board is None:
+        yield "No score matches; list your scores with: iis jobs --state succeeded"
+        return
+    titles = _titles([board, *leaderboard.boards])
+    # Two lines per model, so that 80 columns cut neither a number nor an identifier.
+    headings = (Heading("rank"), Heading("model and best job"), Heading("IIS, 95 % CI"), Heading("accuracy"), Heading("gain"))
+    rows: list[tuple[str, ...]] = []
+    for entry in leaderboard.data:
+        rank = "–" if entry.rank is None else f"{entry.rank}{' =' if entry.tied else ''}"
+        interval = format_interval(entry.iis_low, entry.iis_high)
+        iis = [format_score(entry.iis), interval, "near chance" if entry.rank is None else ""]
+        name = f"{fill(entry.name, NAME_CELLS)}\n{entry.job}"
+        gain = format_score(entry.concept_gain, "+.3f")
+        rows.append((rank, name, "\n".join(filter(None, iis)), f"{entry.accuracy:.3f}", gain))
+    yield Listing(titles[board.board], headings, rows)
+    yield from leaderboard.notes
+    others = [other for other in leaderboard.boards if other.board != board.board]
+    if others:
+        yield f"{len(others)} other leaderboard{'s' if len(others) > 1 else ''}:"
+        for other in others:
+            models = f"{other.models} model{'' if other.models == 1 else 's'}"
+            yield f"  {titles[other.board]} ({models}): --board {other.board}"
+
+
+def _titles(boards: Sequence[BoardView]) -> dict[str, str]:
+    """Title by board; where names of data sets are equal, the title contains the id."""
+    titles = {board.board: _title(board, board.dataset_name) for board in boards}
+    counts = Counter(titles.values())
+    return titles | {
+        board.board: _title(board, f"{board.dataset_name} ({board.dataset})") for board in boards if counts[titles[board.board]] > 1
+    }
+
+
+def _title(board: BoardView, dataset: str) -> str:
+    title = f"{dataset}, {board.library}, M = {board.concept_count}, {board.protocol}"
+    return title if board.details is None else f"{title}, {board.details}"
