@@ -48,11 +48,11 @@ check: install scripts
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m app.http.openapi --check openapi.json
+	$(BIN)/python -m app.openapi_document --check openapi.json
 	$(BIN)/python -m app.configuration_page --check docs/configuration.md
 
 openapi: install
-	$(BIN)/python -m app.http.openapi > openapi.json
+	$(BIN)/python -m app.openapi_document > openapi.json
 
 configuration: install
 	$(BIN)/python -m app.configuration_page > docs/configuration.md

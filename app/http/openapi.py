@@ -1,17 +1,7 @@
-"""The OpenAPI 3.1 document. Examples are beside the schemas.
-
-`python -m app.http.openapi` prints the document; `--check FILE` compares a file with it, and the exit status says whether they agree.
-"""
+"""Build the OpenAPI 3.1 document. Examples are beside the schemas; `app.openapi_document` prints it."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
-from difflib import unified_diff
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,7 +11,6 @@ from fastapi.routing import APIRoute
 from app.http.scopes import needed_scope
 from iis_schemas.problems import Problem
 
-SHOWN_LINES = 20
 TAGS = {
     "uploads": "Upload files in parts, in parallel and resumable; models, data sets and concept sets are made of them.",
     "models": "Register networks: an architecture with its weights. A worker checks each before it is used.",
@@ -85,33 +74,3 @@ def _split_description(operation: dict[str, Any]) -> None:
     operation["summary"] = " ".join(summary.split())
     if description:
         operation["description"] = " ".join(description.split())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the document, or compare it with a file."""
-    parser = argparse.ArgumentParser(prog="python -m app.http.openapi", description="Print the OpenAPI document of the API.")
-    parser.add_argument("--check", type=Path, metavar="FILE", help="compare FILE with the document")
-    options = parser.parse_args(arguments)
-    text = _text()
-    if options.check is None:
-        sys.stdout.write(text)
-        return 0
-    kept = options.check.read_text(encoding="utf-8") if options.check.is_file() else ""
-    if kept == text:
-        return 0
-    changes = unified_diff(kept.splitlines(), text.splitlines(), str(options.check), "the API", lineterm="")
-    print(*islice(changes, SHOWN_LINES), sep="\n", file=sys.stderr)
-    print(f"{options.check} differs from the API; run `python -m app.http.openapi > {options.check}`.", file=sys.stderr)
-    return 1
-
-
-def _text() -> str:
-    from app.main import create_app
-    from app.settings import Settings
-
-    app = create_app(Settings(api_key_secret="only for the document, which holds nothing of it"))  # noqa: S106
-    return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
