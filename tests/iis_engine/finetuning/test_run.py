@@ -33,7 +33,7 @@ from iis_engine.finetuning.run import finetune, ignore_epoch
 from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
 from iis_engine.finetuning.start import solve_probe, split_images
 from iis_engine.progress import ProgressCallback, no_progress
-from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing
+from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibraryKind, LibrarySpec, OptimizerName, Preprocessing
 
 ImageFolder = Callable[..., Path]
 SPEC = BackboneSpec("timm:test_resnet", preprocessing=Preprocessing(input_size=32))
@@ -115,7 +115,7 @@ def same_end(one: Path, other: Path) -> bool:
     [("adamw", "prototype", 2), ("adamw", "cluster", 1), ("sgd", "end2end", 3), ("sgd", "random", 2)],
 )
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, optimizer: Any, kind: Any, last: int
+    backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, optimizer: OptimizerName, kind: LibraryKind, last: int
 ) -> None:
     """The library is made anew after two epochs: right at the interruption, or before or after it."""
     spec = replace(SMALL, optimizer=optimizer, library=LibrarySpec(kind, 8), rebuild_every=2, accumulation_steps=2, batch_size=4)
