@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.models import Job
+from app.db.session import SessionFactory
 from support.rows import Rows
 
 
@@ -36,7 +37,7 @@ def row(index: int) -> dict[str, Any]:
     }
 
 
-def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     scored = rows.explainable_job()
     response = client.post("/v1/jobs", json={"kind": "explain", "job": scored, "split": "test", "kept": 2, "deadline_seconds": 90})
     assert response.status_code == 201, response.text

@@ -22,6 +22,7 @@ from app.db.models import ConceptSetVersion, Job
 from app.db.session import SessionFactory
 from app.db.transitions import succeed
 from app.errors import InvalidInput
+from app.storage import ArtifactStore
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.parsing import parse_csv, parse_json, parse_txt
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
@@ -113,7 +114,7 @@ def test_a_file_that_holds_no_phrases_is_refused_quickly_in_words(client: TestCl
     assert client.get(AT).json()["data"] == []
 
 
-def test_a_file_over_the_limit_is_refused_unread(client: TestClient, store: Any) -> None:
+def test_a_file_over_the_limit_is_refused_unread(client: TestClient, store: ArtifactStore) -> None:
     content = b"a loop\n" * (9 * 2**20 // 7)
     source = upload(client, "phrases.txt", content)
     store.delete(client.get(f"/v1/uploads/{source}").json()["sha256"])

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.testclient import TestClient
@@ -35,7 +35,7 @@ def impatient(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Any:
+def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
     """A client of an API that no worker stands behind."""
     with Redis.from_url(redis_url) as broker:
         broker.delete(QUERY_QUEUE)
@@ -60,7 +60,7 @@ def test_a_question_says_whose_it_is_and_until_when_it_is_of_use(asker: TestClie
     job = rows.explainable_job()
     asker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
     with Redis.from_url(redis_url) as broker:
-        asked = json.loads(broker.rpop(QUERY_QUEUE))  # type: ignore[arg-type]
+        asked = json.loads(cast(bytes, broker.rpop(QUERY_QUEUE)))
     assert (asked["owner"], asked["kind"]) == (tenant.owner_id, "explain")
     assert asked["about"] == {"job": job, "image": 3, "contrast": "owl", "top": 8, "kept": 2, "sparsity": None}
     assert asked["expires_at"] < datetime.now(UTC).timestamp() + 1

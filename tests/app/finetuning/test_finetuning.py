@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.models import Job
+from app.db.session import SessionFactory
 from support.rows import Rows
 from support.tenants import Tenant
 
@@ -25,7 +26,7 @@ def request(rows: Rows, **changes: Any) -> dict[str, Any]:
     return {"kind": "finetune", "library": {"kind": "cluster"}, **made, **changes}
 
 
-def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     asked = request(rows)
     response = client.post("/v1/jobs", json=asked)
     assert response.status_code == 201, response.text

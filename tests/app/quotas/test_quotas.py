@@ -52,7 +52,9 @@ def require_quota(answer: Any, *words: str) -> None:
         assert word in answer.json()["detail"]
 
 
-def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Rows, limit: Callable[..., None], key_for: Any) -> None:
+def test_what_one_may_have_and_has_is_shown(
+    client: TestClient, rows: Rows, limit: Callable[..., None], key_for: Callable[..., dict[str, str]]
+) -> None:
     limit(unfinished_jobs=7, jobs_per_day=0)
     rows.succeeded_job()
     rows.job()
@@ -150,7 +152,9 @@ def test_an_upload_too_many_is_refused_until_another_is_complete(client: TestCli
     assert client.post("/v1/uploads", json=declared(b"ghi")).status_code == 201
 
 
-def test_one_owners_quota_is_nothing_to_another(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, limit: Any) -> None:
+def test_one_owners_quota_is_nothing_to_another(
+    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, limit: Callable[..., None]
+) -> None:
     limit(unfinished_jobs=1)
     strange_rows.job()
     assert client.post("/v1/jobs", json=rows.request()).status_code == 201

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi.testclient import TestClient
 
+from app.storage import ArtifactStore
 from support.rows import Rows
 
 
@@ -23,7 +22,7 @@ def test_the_list_leads_to_every_figure(client: TestClient, rows: Rows) -> None:
     assert client.get(f"/v1/jobs/{job_id}/plots", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
 
 
-def test_a_figure_that_the_client_holds_is_not_sent_again(client: TestClient, rows: Rows, store: Any) -> None:
+def test_a_figure_that_the_client_holds_is_not_sent_again(client: TestClient, rows: Rows, store: ArtifactStore) -> None:
     job_id, _ = rows.succeeded_job()
     figure = client.get(f"/v1/jobs/{job_id}/plots/arr.png")
     assert "immutable" in figure.headers["cache-control"]

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from app.db.models import Job
+from app.db.session import SessionFactory
 from support.rows import Rows
 from support.tenants import Tenant
 
@@ -18,7 +19,9 @@ def cells_of(client: Any, study: dict[str, Any]) -> list[dict[str, Any]]:
     return client.get(f"{study['links']['cells']}?limit=100").json()["data"]
 
 
-def test_two_alike_that_are_asked_for_at_once_make_each_job_once(live: httpx.Client, rows: Rows, sessions: Any, tenant: Tenant) -> None:
+def test_two_alike_that_are_asked_for_at_once_make_each_job_once(
+    live: httpx.Client, rows: Rows, sessions: SessionFactory, tenant: Tenant
+) -> None:
     body = rows.study_request(seeds=list(range(10)))
     with ThreadPoolExecutor(4) as pool:
         posts = [pool.submit(live.post, "/v1/studies", json=body) for _ in range(4)]
@@ -50,7 +53,9 @@ def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Rows
     assert {stopping, queued}.isdisjoint(cell["job"] for cell in cells_of(client, extended))
 
 
-def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(
+    client: TestClient, rows: Rows, sessions: SessionFactory
+) -> None:
     body = rows.study_request(libraries=[{"kind": "cluster"}])
     with sessions.begin() as session:  # as a job is accepted: it holds what it names until it commits
         for table, row in (("models", body["models"][0]), ("datasets", body["datasets"][0])):

@@ -15,6 +15,7 @@ from redis import Redis
 from sqlalchemy import func, select
 
 from app.db.models import Job, JobEvent, Study, StudyCell
+from app.db.session import SessionFactory
 from app.db.study_rows import study_grid, study_rows
 from app.studies.service import WAKE_UPS
 from iis_engine.studies.analysis import analyse
@@ -46,7 +47,7 @@ def finish(rows: Rows, job_id: str, **report: Any) -> None:
     rows.succeed(job_id, rows.claim(job_id), **report)
 
 
-def test_a_study_is_its_grid_of_ordinary_jobs(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_study_is_its_grid_of_ordinary_jobs(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     body = rows.study_request(name="two nets", seeds=[0, 1])
     answer = client.post("/v1/studies", json=body)
     assert answer.status_code == 201, answer.text
@@ -79,7 +80,7 @@ def test_a_few_workers_are_woken_however_many_jobs_there_are(client: TestClient,
         assert broker.llen("iis") == WAKE_UPS
 
 
-def test_workers_begin_with_one_job_of_each_model(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_workers_begin_with_one_job_of_each_model(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     study = made(client, rows.study_request(seeds=[0, 1, 2]))
     with sessions() as session:
         first = session.scalars(select(Job.model_id).where(Job.id.in_([c["job"] for c in cells_of(client, study)])).order_by(Job.id)).all()
@@ -219,7 +220,7 @@ def test_canceling_ends_its_own_jobs_and_leaves_those_that_another_study_uses(cl
     assert client.get(other["links"]["self"]).json()["jobs"]["queued"] == 1
 
 
-def test_a_study_is_deleted_when_nothing_of_it_runs_and_its_jobs_stay(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_study_is_deleted_when_nothing_of_it_runs_and_its_jobs_stay(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     study = made(client, rows.study_request())
     refused = client.delete(study["links"]["self"])
     assert (refused.status_code, refused.json()["code"]) == (409, "study_unfinished")
@@ -240,7 +241,7 @@ def test_studies_are_listed_newest_first_by_pages(client: TestClient, rows: Rows
     assert [study["id"] for study in client.get(first["links"]["next"]).json()["data"]] == ids[:1]
 
 
-def test_the_same_key_makes_one_study(client: TestClient, rows: Rows, sessions: Any, tenant: Tenant) -> None:
+def test_the_same_key_makes_one_study(client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
     body, headers = rows.study_request(), {"Idempotency-Key": "once"}
     first, second = (client.post("/v1/studies", json=body, headers=headers) for _ in range(2))
     assert first.json() == second.json()
@@ -249,7 +250,7 @@ def test_the_same_key_makes_one_study(client: TestClient, rows: Rows, sessions: 
         assert session.scalar(select(func.count()).select_from(Study).where(Study.owner_id == tenant.owner_id)) == 1
 
 
-def test_a_study_can_be_waited_for(live: httpx.Client, rows: Rows, sessions: Any) -> None:
+def test_a_study_can_be_waited_for(live: httpx.Client, rows: Rows, sessions: SessionFactory) -> None:
     study = live.post("/v1/studies", json=rows.study_request(libraries=[{"kind": "cluster"}])).json()
     jobs = [cell["job"] for cell in live.get(study["links"]["cells"]).json()["data"]]
     with ThreadPoolExecutor(1) as pool:
@@ -276,7 +277,7 @@ def test_representations_of_the_same_data_need_no_model(client: TestClient, rows
 
 
 def test_checkpoints_that_say_no_epoch_have_none_and_are_told_by_their_place(
-    client: TestClient, rows: Rows, sessions: Any, tenant: Tenant
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
 ) -> None:
     models = [rows.model(initial_seed=0), rows.model(), rows.model()]
     study = made(client, rows.study_request(models=models, libraries=[{"kind": "cluster"}], evolution=True))
@@ -309,7 +310,7 @@ def test_a_row_says_which_network_is_read_and_where(client: TestClient, rows: Ro
     ]
 
 
-def test_libraries_are_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_libraries_are_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     own, other = rows.dataset(), rows.dataset()
     body = rows.study_request(datasets=[own], library_datasets=[None, other], libraries=[{"kind": "cluster"}])
     study = made(client, body)
@@ -353,7 +354,7 @@ def test_an_empty_grid_is_refused(client: TestClient, rows: Rows, missing: str) 
     assert "The grid is empty" in problem["detail"]
 
 
-def test_ten_thousand_and_one_jobs_are_refused(client: TestClient, rows: Rows, sessions: Any, tenant: Tenant) -> None:
+def test_ten_thousand_and_one_jobs_are_refused(client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
     problem = refusal(
         client,
         rows.study_request(models=[rows.model()], libraries=[{"kind": "cluster"}], seeds=list(range(9_999))) | {"concept_counts": [4, 5]},
@@ -465,7 +466,7 @@ def test_what_is_not_there_or_not_ready_is_refused(client: TestClient, rows: Row
 
 
 def test_an_estimate_writes_nothing_and_says_where_its_seconds_come_from(
-    client: TestClient, rows: Rows, sessions: Any, tenant: Tenant
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
 ) -> None:
     info = {"class_names": ["a", "b"], "counts": {"train": {"a": 20, "b": 5}, "test": {"a": 10, "b": 10}}}
     dataset, models = rows.dataset(info=info), [rows.model(info={"num_features": 512}) for _ in range(2)]

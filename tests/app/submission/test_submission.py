@@ -14,13 +14,16 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 
 from app.db.models import ConceptSet, Job, JobEvent, Model
+from app.db.session import SessionFactory
 from app.main import create_app
+from app.settings import Settings
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from support.rows import Rows
+from support.servers import WaitUntil
 from support.tenants import Tenant
 
 
-def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     body = rows.request(seed=7, protocol="reference", deadline_seconds=90)
     response = client.post("/v1/jobs", json=body)
     assert response.status_code == 201, response.text
@@ -48,7 +51,7 @@ def test_an_accepted_job_rings_the_broker(client: TestClient, rows: Rows, redis_
     assert job_id in json.loads(message)["headers"]["argsrepr"]
 
 
-def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Tenant, rows: Rows) -> None:
+def test_a_job_is_accepted_while_the_broker_is_down(settings: Settings, tenant: Tenant, rows: Rows) -> None:
     app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     with TestClient(app, headers=tenant.headers) as client:
         started = time.monotonic()
@@ -108,7 +111,7 @@ def test_unknown_fields_and_values_are_refused(client: TestClient, rows: Rows, c
     assert response.json()["errors"][0]["param"].startswith(next(iter(changes)))
 
 
-def test_a_library_may_be_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_library_may_be_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     other = rows.dataset()
     job = client.post("/v1/jobs", json=rows.request(library_dataset=other)).json()
     assert job["library_dataset"] == other
@@ -157,7 +160,7 @@ def test_a_library_is_cut_from_images_that_are_ready(client: TestClient, rows: R
 TEXT_DEFAULTS = {"clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}
 
 
-def test_a_text_library_is_made_of_phrases_that_a_model_knows(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_text_library_is_made_of_phrases_that_a_model_knows(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     vlm, vocabulary = rows.vlm(), rows.concept_set("a loop", "a stroke")
     response = client.post("/v1/jobs", json=rows.request(library={"kind": "text"}, vlm=vlm, vocabulary=vocabulary))
     assert response.status_code == 201, response.text
@@ -204,7 +207,7 @@ def test_a_native_library_of_another_architecture_is_refused_in_words(client: Te
     assert client.post("/v1/jobs", json=rows.request(library=asked(), **words)).status_code == 201
 
 
-def test_a_vocabulary_is_named_by_its_set_and_perhaps_its_version(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_vocabulary_is_named_by_its_set_and_perhaps_its_version(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     own = rows.concept_set("a loop")
     rows.concept_set_version(own, 2, "a loop", "a stroke")
     meant = {"birds": ("birds", 1), "birds@1": ("birds", 1), own: (own, 2), f"{own}@1": (own, 1), f"{own}@2": (own, 2)}
@@ -274,7 +277,9 @@ def test_a_vocabulary_that_is_not_ready_is_refused_like_a_model_that_is_not(clie
     assert client.post("/v1/jobs", json={**body, "vocabulary": f"{vocabulary}@1"}).status_code == 201
 
 
-def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.Client, rows: Rows, sessions: Any, wait_until: Any) -> None:
+def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(
+    live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil
+) -> None:
     vocabulary = rows.concept_set()
     body = rows.request(vlm=rows.vlm(), vocabulary=vocabulary)
     blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM concept_sets%FOR SHARE'")
@@ -303,7 +308,7 @@ def test_a_text_library_is_used_again_without_its_phrases(client: TestClient, ro
     assert (accepted.status_code, accepted.json()["vlm"], accepted.json()["vocabulary"]) == (201, None, None)
 
 
-def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Any) -> None:
+def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings) -> None:
     response = client.post("/v1/jobs", content=b'{"kind": "' + b"x" * settings.request_body_max_bytes + b'"}')
     assert response.status_code == 413
     assert response.json()["code"] == "too_large"
@@ -373,7 +378,7 @@ def test_a_refused_request_may_be_corrected_under_the_same_key(client: TestClien
 
 
 def test_a_key_whose_first_request_is_still_in_flight_is_refused_for_now(
-    live: httpx.Client, rows: Rows, sessions: Any, wait_until: Any
+    live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil
 ) -> None:
     body, key = rows.request(), {"Idempotency-Key": "in flight"}
     blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%FOR SHARE'")

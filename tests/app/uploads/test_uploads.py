@@ -22,6 +22,7 @@ from app.db.session import SessionFactory
 from app.settings import Settings
 from app.storage import ArtifactStore, StorageUnavailable
 from app.storage.upload_expiry import expire_uploads
+from support.servers import WaitUntil
 from support.tenants import Tenant
 
 CONTENT = random.Random(7).randbytes(300_000)
@@ -146,7 +147,7 @@ def test_a_part_above_the_limit_is_refused_before_it_is_read(client: TestClient,
     assert streamed.headers["content-type"] == "application/problem+json"
 
 
-def test_a_sender_that_breaks_off_leaves_nothing(live_url: str, tenant: Tenant, settings: Settings, wait_until: Any) -> None:
+def test_a_sender_that_breaks_off_leaves_nothing(live_url: str, tenant: Tenant, settings: Settings, wait_until: WaitUntil) -> None:
     address = urlsplit(live_url)
     upload = declare(httpx.Client(base_url=live_url, headers=tenant.headers)).json()
     connection = http.client.HTTPConnection(address.hostname or "", address.port)

@@ -165,7 +165,9 @@ def test_there_may_be_so_many_webhooks_and_no_more(client: TestClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "too_many_webhooks")
 
 
-def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any) -> None:
+def test_the_end_of_a_job_is_told_with_it(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]
+) -> None:
     job_id, _ = rows.succeeded_job()
     failed, canceled = rows.job(), rows.job()
     rows.fail(failed, rows.claim(failed), "It was too large for /srv/private.")
@@ -187,7 +189,7 @@ def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Rows, sessio
     assert "private" not in json.dumps(second)  # what went wrong is asked for, under a key
 
 
-def test_what_is_rolled_back_is_not_told(rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any) -> None:
+def test_what_is_rolled_back_is_not_told(rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with sessions() as session:
@@ -197,7 +199,7 @@ def test_what_is_rolled_back_is_not_told(rows: Rows, sessions: SessionFactory, t
 
 
 def test_a_filter_and_an_owner_keep_events_apart(
-    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, tenant: Tenant, sessions: SessionFactory, webhook: Any
+    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, tenant: Tenant, sessions: SessionFactory, webhook: dict[str, Any]
 ) -> None:
     client.post("/v1/webhooks", json={"url": URL, "events": ["model.ready"]})
     client.post("/v1/webhooks", json={"url": URL, "enabled": False})
@@ -215,7 +217,7 @@ def test_a_filter_and_an_owner_keep_events_apart(
 
 
 def test_the_end_of_a_check_is_told_as_that_of_what_it_checked(
-    rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, webhook: Any
+    rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, webhook: dict[str, Any]
 ) -> None:
     model, dataset, concept_set = rows.model(state="pending"), rows.dataset(state="pending"), rows.concept_set(state="pending")
     checks = (
@@ -246,7 +248,7 @@ def test_the_end_of_a_check_is_told_as_that_of_what_it_checked(
 
 
 def test_a_study_is_told_to_have_finished_once_until_it_is_extended(
-    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]
 ) -> None:
     study = client.post("/v1/studies", json=rows.study_request()).json()
 
