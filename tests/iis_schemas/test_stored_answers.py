@@ -1,4 +1,4 @@
-"""Answers that are kept as JSON come back as they were written, with every number and every field."""
+"""Responses stored as JSON round-trip with every number and field."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_field_that_this_release_does_not_know_is_kept() -> None:
     assert json.loads(Report.model_validate(newer).model_dump_json()) == newer
 
 
-def test_an_answer_of_a_newer_service_is_read_with_what_it_has_besides() -> None:
+def test_unknown_fields_of_a_newer_service_are_kept() -> None:
     newer = {**SCORE_JOB_EXAMPLE, "priority": 3, "elements": {**SCORE_JOB_EXAMPLE["elements"], "overlap": 0.5}}
     job = AnyJob.model_validate(newer, extra="allow").root
     assert job.model_extra == {"priority": 3}
