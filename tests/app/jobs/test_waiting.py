@@ -1,4 +1,4 @@
-"""Jobs over HTTP: `Prefer: wait`, and that waiting costs others nothing."""
+"""Jobs over HTTP: `Prefer: wait`, without blocking other requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.rows import Rows
 from support.servers import ServerProcess, WaitUntil
 
 
-def test_waiting_for_a_job_ends_when_the_job_does(
+def test_waiting_for_a_job_ends_when_the_job_ends(
     live: httpx.Client, rows: Rows, app: FastAPI, wait_until: WaitUntil, waiting_count: Callable[[str], int]
 ) -> None:
     job_id = rows.job()
@@ -36,7 +36,7 @@ def test_waiting_for_a_job_ends_when_the_job_does(
     assert time.monotonic() - started < 15
 
 
-def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connection(
+def test_a_database_outage_during_a_wait_is_a_503(
     live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int], postgres_server: ServerProcess
 ) -> None:
     job_id = rows.job()
@@ -53,7 +53,7 @@ def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connecti
     assert live.get(f"/v1/jobs/{job_id}").json()["state"] == "queued"
 
 
-def test_waiting_ends_with_the_time_and_tells_the_present_state(live: httpx.Client, rows: Rows) -> None:
+def test_waiting_times_out_with_the_current_state(live: httpx.Client, rows: Rows) -> None:
     response = live.get(f"/v1/jobs/{rows.job()}", headers={"Prefer": "respond-async, wait=1"})
     assert (response.status_code, response.json()["state"]) == (200, "queued")
     assert response.headers["preference-applied"] == "wait=1"
@@ -61,7 +61,7 @@ def test_waiting_ends_with_the_time_and_tells_the_present_state(live: httpx.Clie
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "waits"}])
-def test_a_post_that_waits_answers_201_when_the_job_has_finished(
+def test_a_waiting_post_returns_201_when_the_job_has_finished(
     live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil, headers: dict[str, str]
 ) -> None:
     body = rows.request()
@@ -80,14 +80,14 @@ def test_a_post_that_waits_answers_201_when_the_job_has_finished(
     assert response.headers["preference-applied"] == "wait=25"
 
 
-def test_a_finished_job_does_not_keep_anyone_waiting(client: TestClient, rows: Rows) -> None:
+def test_a_wait_for_a_finished_job_returns_at_once(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=60"})
     assert response.json()["state"] == "succeeded"
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": response.headers["etag"], "Prefer": "wait=60"}).status_code == 304
 
 
-def test_many_waiting_requests_leave_room_for_others(
+def test_many_waiting_requests_do_not_block_other_requests(
     live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int]
 ) -> None:
     job_id = rows.job()
