@@ -84,7 +84,7 @@ def live_url(app: FastAPI) -> Iterator[str]:
         await notify_started(sockets)
         started.set()
 
-    server.startup = startup  # type: ignore[method-assign]
+    server.startup = startup
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert started.wait(20), "The server did not start in 20 s."

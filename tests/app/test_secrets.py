@@ -18,6 +18,8 @@ from app.logging import configure_logging
 from app.main import create_app
 from app.models.repository import ModelRepository
 from app.settings import Settings
+from support.rows import Rows
+from support.tenants import Tenant
 
 IMAGE = b"the bytes of an image that must stay hidden"
 PASSWORD = "a-password-must-stay-hidden"
@@ -64,7 +66,7 @@ def require_hidden(output: str, *more: str) -> None:
         assert hidden not in output, output[max(0, output.index(hidden) - 300) :][:600]
 
 
-def test_secrets_that_are_shown_once_are_not_logged(client: TestClient, tenant: Any, logged: Callable[[], str]) -> None:
+def test_secrets_that_are_shown_once_are_not_logged(client: TestClient, tenant: Tenant, logged: Callable[[], str]) -> None:
     configure_logging("debug")
     key = client.post("/v1/api-keys", json={"name": "another"}, headers={"Idempotency-Key": "k"}).json()["secret"]
     hook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers={"Idempotency-Key": "w"}).json()
@@ -97,7 +99,7 @@ def test_a_database_outage_reveals_no_password(settings: Settings, logged: Calla
     require_hidden(lines + "".join(answer.text for answer in answers))
 
 
-def test_a_redis_outage_reveals_no_password(client: TestClient, settings: Settings, rows: Any, logged: Callable[[], str]) -> None:
+def test_a_redis_outage_reveals_no_password(client: TestClient, settings: Settings, rows: Rows, logged: Callable[[], str]) -> None:
     configure_logging("debug")
     settings.redis_url = f"redis://:{PASSWORD}@127.0.0.1:1/0"
     job_id = rows.explainable_job()
@@ -109,7 +111,7 @@ def test_a_redis_outage_reveals_no_password(client: TestClient, settings: Settin
 
 
 def test_storage_that_denies_access_reveals_neither_keys_nor_content(
-    settings: Settings, tenant: Any, refusing_storage: str, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
+    settings: Settings, tenant: Tenant, refusing_storage: str, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)

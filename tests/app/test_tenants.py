@@ -11,6 +11,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from support.rows import Rows
+from support.tenants import Tenant
+
 
 class Answer(Protocol):
     """A response of the test client."""
@@ -57,7 +60,7 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def owned(client: TestClient, rows: Any) -> dict[str, str]:
+def owned(client: TestClient, rows: Rows) -> dict[str, str]:
     """Ids and names of one resource of every kind that belongs to the tenant."""
     job_id, library_id = rows.succeeded_job()
     job = client.get(f"/v1/jobs/{job_id}").json()
@@ -112,7 +115,7 @@ def require_same_answer(foreign: Answer, absent: Answer, names: Mapping[str, str
     assert texts[0] == texts[1]
 
 
-def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Any) -> None:
+def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Tenant) -> None:
     walked = set[tuple[str, str]]()
     for method, path in operations(app):
         names = re.findall(r"{(\w+)}", path)
@@ -136,7 +139,7 @@ def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestCli
 
 
 def test_a_foreign_sub_resource_is_answered_as_a_missing_one(
-    app: FastAPI, client: TestClient, owned: dict[str, str], rows: Any, strange_rows: Any, stranger: Any
+    app: FastAPI, client: TestClient, owned: dict[str, str], rows: Rows, strange_rows: Rows, stranger: Tenant
 ) -> None:
     webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers=stranger.headers).json()
     mine = owned | {"webhook_id": webhook["id"], "job_id": strange_rows.explainable_job()}
@@ -159,7 +162,7 @@ def test_a_foreign_sub_resource_is_answered_as_a_missing_one(
 
 
 def test_lists_and_counts_do_not_depend_on_other_owners(
-    app: FastAPI, client: TestClient, stranger: Any, request: pytest.FixtureRequest
+    app: FastAPI, client: TestClient, stranger: Tenant, request: pytest.FixtureRequest
 ) -> None:
     lists = [path for method, path in operations(app) if method == "GET" and "{" not in path and path not in PUBLIC_PATHS]
 
@@ -218,7 +221,7 @@ def test_a_key_is_refused_outside_its_scopes(
     assert {path for _, path in operations(app)} >= QUERY_ROUTES
 
 
-def test_a_foreign_row_cannot_be_used_in_a_job(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_job(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     body = {"kind": "score", "model": strange_rows.model(), "dataset": rows.dataset(), "library": {"kind": "random"}}
     assert client.post("/v1/jobs", json=body).status_code == 404
     body |= {"model": rows.model(), "dataset": strange_rows.dataset()}
@@ -227,7 +230,7 @@ def test_a_foreign_row_cannot_be_used_in_a_job(client: TestClient, rows: Any, st
     require_answer_of_missing_row(client, "/v1/jobs", strange_rows.dataset(), lambda dataset: {**body, "library_dataset": dataset})
 
 
-def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     for path in ("/v1/studies", "/v1/studies/estimate"):
         for field, foreign in (
             ("models", strange_rows.model()),
@@ -241,7 +244,7 @@ def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Any, 
 
 
 @pytest.mark.parametrize(("path", "fields"), [("/v1/models", {"architecture": "timm:resnet18"}), ("/v1/datasets", {})])
-def test_a_foreign_upload_is_answered_as_a_missing_one(client: TestClient, stranger: Any, path: str, fields: dict[str, Any]) -> None:
+def test_a_foreign_upload_is_answered_as_a_missing_one(client: TestClient, stranger: Tenant, path: str, fields: dict[str, Any]) -> None:
     own, foreign = (
         client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers).json()["id"]
         for headers in (None, stranger.headers)
@@ -251,7 +254,7 @@ def test_a_foreign_upload_is_answered_as_a_missing_one(client: TestClient, stran
     require_answer_of_missing_row(client, path, foreign, lambda upload: {**fields, "upload": upload})
 
 
-def test_a_foreign_row_cannot_be_used_in_a_concept_set(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_concept_set(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant) -> None:
     own, foreign = (
         client.post("/v1/uploads/small", files={"file": ("a.txt", b"a loop")}, headers=headers).json()["id"]
         for headers in (None, stranger.headers)
@@ -265,7 +268,7 @@ def test_a_foreign_row_cannot_be_used_in_a_concept_set(client: TestClient, rows:
     require_answer_of_missing_row(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"from_classes": dataset})
 
 
-def test_a_foreign_vlm_or_vocabulary_is_answered_as_a_missing_one(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_vlm_or_vocabulary_is_answered_as_a_missing_one(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     body = rows.request(vlm=rows.vlm(), vocabulary=rows.concept_set())
     assert client.post("/v1/jobs", json=body).status_code == 201
     require_answer_of_missing_row(client, "/v1/jobs", strange_rows.vlm(), lambda vlm: {**body, "vlm": vlm})
@@ -276,7 +279,7 @@ def test_a_foreign_vlm_or_vocabulary_is_answered_as_a_missing_one(client: TestCl
     require_answer_of_missing_row(client, "/v1/models", foreign, lambda upload: {**pair, "text_upload": upload})
 
 
-def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows: Any, strange_rows: Any) -> None:
+def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     job_id, own = rows.succeeded_job()
     foreign = strange_rows.succeeded_job()[1]
     spec = client.get(f"/v1/jobs/{job_id}").json()
@@ -288,7 +291,9 @@ def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows
     require_answer_of_missing_row(client, "/v1/jobs", foreign, body)
 
 
-def test_a_foreign_job_or_archive_is_answered_as_a_missing_one(client: TestClient, rows: Any, strange_rows: Any, stranger: Any) -> None:
+def test_a_foreign_job_or_archive_is_answered_as_a_missing_one(
+    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant
+) -> None:
     scored, foreign = rows.explainable_job(), strange_rows.explainable_job()
     body = {"kind": "explain", "split": "test"}
     assert client.post("/v1/jobs", json={**body, "job": scored}).status_code == 201

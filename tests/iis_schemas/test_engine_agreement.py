@@ -1,4 +1,4 @@
-"""The names, limits and defaults of the wire format are those of the engine, which imports nothing of ours and so has its own."""
+"""Names, limits and defaults of the wire format equal those of the engine, which does not import the wire format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_limits_are_the_engines() -> None:
     assert concept_sets.CONCEPT_CHARACTERS_MAX == cleaning.CONCEPT_CHARACTERS_MAX
 
 
-def test_what_a_request_leaves_out_is_what_the_engine_does_by_itself() -> None:
+def test_omitted_fields_have_the_defaults_of_the_engine() -> None:
     library = libraries.LibraryChoice.model_validate({"kind": "text"}).to_spec()
     assert library == asdict(specs.LibrarySpec("text")) | {"parts": []}
     assert Elements().model_dump() == asdict(specs.ElementSpec())

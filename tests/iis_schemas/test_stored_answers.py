@@ -1,4 +1,4 @@
-"""Answers that are kept as JSON come back as they were written, with every number and every field."""
+"""Responses stored as JSON round-trip with every number and field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from iis_engine import ScoreSpec, score
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextReport
-from iis_engine.specs import LibrarySpec
+from iis_engine.specs import LibrarySpec, ProtocolName
 from iis_schemas.job_views import SCORE_JOB_EXAMPLE, AnyJob
 from iis_schemas.reports import REPORT_EXAMPLE, Report
 
@@ -41,7 +41,7 @@ def features() -> FeatureSet:
 
 
 @pytest.mark.parametrize("protocol", ["exact", "reference"])
-def test_a_report_of_the_engine_round_trips_through_its_model(protocol: Any) -> None:
+def test_a_report_of_the_engine_round_trips_through_its_model(protocol: ProtocolName) -> None:
     stored = score(features(), ScoreSpec(LibrarySpec("prototype", 6), protocol=protocol)).to_dict()
     stored["library"]["text"] = FINDINGS.summary()
     stored["library"]["names"] = {"named": 3, "unnamed": 3}
@@ -65,7 +65,7 @@ def test_a_field_that_this_release_does_not_know_is_kept() -> None:
     assert json.loads(Report.model_validate(newer).model_dump_json()) == newer
 
 
-def test_an_answer_of_a_newer_service_is_read_with_what_it_has_besides() -> None:
+def test_unknown_fields_of_a_newer_service_are_kept() -> None:
     newer = {**SCORE_JOB_EXAMPLE, "priority": 3, "elements": {**SCORE_JOB_EXAMPLE["elements"], "overlap": 0.5}}
     job = AnyJob.model_validate(newer, extra="allow").root
     assert job.model_extra == {"priority": 3}

@@ -1,4 +1,4 @@
-"""The study file: its keys, the sentences that refuse a wrong one, and the grid and request that it becomes."""
+"""Study files: keys, error messages, and the resulting grid and request."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_models_take_model_defaults_unless_they_have_their_own() -> None:
     assert (registered.id, registered.architecture, registered.shown, registered.family) == ("mdl_1", None, None, "ResNet")
 
 
-def test_an_empty_preprocessing_is_the_architectures_own_whatever_the_defaults_are() -> None:
+def test_an_empty_preprocessing_overrides_the_defaults_with_that_of_the_architecture() -> None:
     study = file_of(
         model_defaults={"architecture": "timm:resnet18", "preprocessing": {"input_size": 32}},
         models=[{"initial_seed": 1}, {"initial_seed": 2, "preprocessing": {}}],
@@ -107,7 +107,7 @@ def test_a_key_without_a_value_is_left_out() -> None:
     assert "seeds" not in study.model_fields_set
 
 
-def test_only_libraries_cut_from_images_are_counted_for_each_data_set_that_they_are_cut_from() -> None:
+def test_only_libraries_cut_from_images_are_counted_per_library_data_set() -> None:
     grid = {"libraries": ["cluster", "random"], "library_datasets": [None, "images", "dst_1"], "seeds": [0, 1], "concept_counts": [10, 20]}
     assert count_cells(file_of(**grid).grid()) == 2 * 2 * (2 + 1)  # the scored data set itself counts once
 
@@ -159,7 +159,7 @@ def test_a_wrong_value_is_refused_in_one_sentence_with_the_path_of_its_key(chang
     assert "\n" not in found
 
 
-def test_each_fault_has_a_sentence() -> None:
+def test_each_error_has_a_message() -> None:
     assert faults_of(protocol="fast", elements={"kind": "pixels"}, seeds=[-1]) == [
         "seeds[0] must be greater than or equal to 0, not -1.",
         "protocol must be 'exact' or 'reference', not 'fast'.",
@@ -200,7 +200,7 @@ def test_a_grid_that_the_service_would_refuse_is_refused(changed: dict[str, Any]
     assert refused.value.param == param
 
 
-def test_an_extension_need_not_be_whole_but_may_not_contradict_itself() -> None:
+def test_an_extension_can_be_partial_but_not_contradictory() -> None:
     require_addable_file(file_of(models=None, datasets=None, libraries=["text"], vlm="mdl_1"))
     with pytest.raises(GridFault, match="given twice"):
         require_addable_file(file_of(concept_counts=[10], libraries=[{"kind": "cluster", "concept_count": 5}]))

@@ -1,4 +1,4 @@
-"""API keys: shown once, stored as a digest, limited to scopes and a time, given new secrets, revoked for good."""
+"""API keys: shown once, stored as a digest, limited by scopes and expiry, rotated, revoked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.settings import Settings
 from support.tenants import Tenant
 
 
-def test_a_new_key_opens_the_same_owners_door_until_it_is_revoked(client: TestClient, rows: object) -> None:
+def test_a_new_key_authenticates_its_owner_until_it_is_revoked(client: TestClient, rows: object) -> None:
     created = client.post("/v1/api-keys", json={"name": "laptop"})
     assert created.status_code == 201
     body = created.json()
@@ -43,7 +43,7 @@ def bearer(answer: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['secret']}"}
 
 
-def test_the_last_key_that_manages_keys_for_ever_stays(client: TestClient, key_for: Callable[..., dict[str, str]]) -> None:
+def test_the_last_admin_key_without_expiry_cannot_be_revoked(client: TestClient, key_for: Callable[..., dict[str, str]]) -> None:
     only = client.get("/v1/api-keys").json()["data"][0]
     key_for("read", "write")
     key_for("admin", expires_at=datetime.now(UTC) + timedelta(days=1))
@@ -55,7 +55,7 @@ def test_the_last_key_that_manages_keys_for_ever_stays(client: TestClient, key_f
     assert (refused.status_code, refused.json()["code"]) == (409, "last_api_key")
 
 
-def test_of_two_keys_that_are_revoked_by_each_other_at_once_one_stays(client: TestClient) -> None:
+def test_concurrent_revocations_of_two_keys_leave_one(client: TestClient) -> None:
     first = client.get("/v1/api-keys").json()["data"][0]["links"]["self"]
     second = client.post("/v1/api-keys", json={"name": "second"}).json()["links"]["self"]
     with ThreadPoolExecutor(2) as pool:
@@ -63,9 +63,7 @@ def test_of_two_keys_that_are_revoked_by_each_other_at_once_one_stays(client: Te
     assert sorted(statuses) in ([204, 401], [204, 409])
 
 
-def test_a_key_gives_what_it_has_unless_less_is_asked_for_and_never_more(
-    client: TestClient, key_for: Callable[..., dict[str, str]]
-) -> None:
+def test_a_new_key_has_at_most_the_scopes_of_its_creator(client: TestClient, key_for: Callable[..., dict[str, str]]) -> None:
     assert client.post("/v1/api-keys", json={"name": "all"}).json()["scopes"] == ["read", "write", "admin"]
     narrow = client.post("/v1/api-keys", json={"name": "ci", "scopes": ["admin", "read", "read"]})
     assert narrow.json()["scopes"] == ["read", "admin"]
@@ -79,13 +77,15 @@ def test_a_key_gives_what_it_has_unless_less_is_asked_for_and_never_more(
         assert client.post("/v1/api-keys", json={"name": "none", "scopes": scopes}).status_code == 422
 
 
-def test_what_one_key_did_is_not_replayed_to_another_that_may_not_do_it(client: TestClient, key_for: Callable[..., dict[str, str]]) -> None:
+def test_an_idempotent_response_is_not_replayed_to_a_key_without_the_scope(
+    client: TestClient, key_for: Callable[..., dict[str, str]]
+) -> None:
     body, once = {"filename": "a", "size_bytes": 1, "sha256": "0" * 64}, {"Idempotency-Key": "one"}
     assert client.post("/v1/uploads", json=body, headers=key_for("write") | once).status_code == 201
     assert client.post("/v1/uploads", json=body, headers=key_for("read") | once).status_code == 403
 
 
-def test_a_key_opens_nothing_once_it_has_expired(client: TestClient, sessions: SessionFactory) -> None:
+def test_an_expired_key_is_refused(client: TestClient, sessions: SessionFactory) -> None:
     soon = datetime.now(UTC) + timedelta(hours=1)
     made = client.post("/v1/api-keys", json={"name": "guest", "expires_at": soon.isoformat()})
     assert datetime.fromisoformat(made.json()["expires_at"]) == soon
@@ -101,12 +101,12 @@ def test_a_key_opens_nothing_once_it_has_expired(client: TestClient, sessions: S
 
 
 @pytest.mark.parametrize("moment", ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00", "tomorrow"])
-def test_a_key_cannot_end_in_the_past_or_at_no_certain_moment(client: TestClient, moment: str) -> None:
+def test_an_expiry_in_the_past_or_without_a_time_zone_is_refused(client: TestClient, moment: str) -> None:
     refused = client.post("/v1/api-keys", json={"name": "guest", "expires_at": moment})
     assert (refused.status_code, refused.json()["errors"][0]["param"]) == (422, "expires_at")
 
 
-def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(client: TestClient, sessions: SessionFactory) -> None:
+def test_a_rotated_key_has_two_secrets_during_the_grace_period(client: TestClient, sessions: SessionFactory) -> None:
     made = client.post("/v1/api-keys", json={"name": "ci", "scopes": ["read"]})
     rotated = client.post(made.json()["links"]["rotate"], json={"grace_seconds": 3600})
     assert rotated.status_code == 200
@@ -125,7 +125,7 @@ def test_a_rotated_key_has_two_secrets_until_the_grace_is_over(client: TestClien
     assert client.get(made.json()["links"]["self"]).json()["retired_secrets"] == []
 
 
-def test_an_answer_that_was_lost_costs_no_secret_that_is_in_use(client: TestClient) -> None:
+def test_rotating_again_after_a_lost_response_keeps_the_deployed_secret_valid(client: TestClient) -> None:
     """Whoever never saw the new secret rotates again; the one that is deployed still has its day."""
     made = client.post("/v1/api-keys", json={"name": "ci"})
     lost = client.post(made.json()["links"]["rotate"], headers={"Idempotency-Key": "lost"})
@@ -135,7 +135,7 @@ def test_an_answer_that_was_lost_costs_no_secret_that_is_in_use(client: TestClie
     assert client.get("/v1/models", headers=bearer(made)).status_code == 200
 
 
-def test_without_grace_every_old_secret_ends_at_once(client: TestClient) -> None:
+def test_rotation_without_grace_invalidates_every_old_secret(client: TestClient) -> None:
     made = client.post("/v1/api-keys", json={"name": "leaked"})
     second = client.post(made.json()["links"]["rotate"])
     third = client.post(made.json()["links"]["rotate"], json={"grace_seconds": 0})
@@ -145,14 +145,14 @@ def test_without_grace_every_old_secret_ends_at_once(client: TestClient) -> None
     assert (refused.status_code, refused.json()["code"]) == (409, "api_key_revoked")
 
 
-def test_a_revoked_key_is_closed_for_its_old_secret_too(client: TestClient) -> None:
+def test_revoking_a_key_invalidates_its_old_secret(client: TestClient) -> None:
     made = client.post("/v1/api-keys", json={"name": "ci"})
     client.post(made.json()["links"]["rotate"])
     client.delete(made.json()["links"]["self"])
     assert client.get("/v1/models", headers=bearer(made)).status_code == 401
 
 
-def test_a_use_is_noted_to_the_minute(client: TestClient, sessions: SessionFactory) -> None:
+def test_last_use_is_recorded_at_most_once_a_minute(client: TestClient, sessions: SessionFactory) -> None:
     made = client.post("/v1/api-keys", json={"name": "ci"})
     assert made.json()["last_used_at"] is None
     client.get("/v1/models", headers=bearer(made))
@@ -166,16 +166,14 @@ def test_a_use_is_noted_to_the_minute(client: TestClient, sessions: SessionFacto
     assert client.get(made.json()["links"]["self"]).json()["last_used_at"] > first
 
 
-def test_a_request_does_not_wait_for_whoever_holds_its_key(client: TestClient, sessions: SessionFactory) -> None:
+def test_a_request_does_not_wait_for_a_lock_on_its_key(client: TestClient, sessions: SessionFactory) -> None:
     with sessions.begin() as session:
         session.scalars(select(ApiKey).with_for_update()).all()
         session.connection().exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10s'")
         assert client.get("/v1/models").status_code == 200
 
 
-def test_an_operator_opens_the_door_to_an_owner_who_is_there(
-    client: TestClient, tenant: Tenant, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_operator_adds_a_key_to_an_existing_owner(client: TestClient, tenant: Tenant, capsys: pytest.CaptureFixture[str]) -> None:
     assert make_key_by_hand([tenant.owner_id]) == 0
     headers = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
     assert client.get("/v1/api-keys", headers=headers).json()["data"][0]["name"] == "operator's key"
@@ -208,7 +206,7 @@ def test_a_request_without_a_valid_key_is_refused(client: TestClient, authorizat
     assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
 
 
-def test_processes_that_start_together_make_one_first_key(postgres_server: object, settings: Settings) -> None:
+def test_concurrent_processes_create_one_first_key(postgres_server: object, settings: Settings) -> None:
     with psycopg.connect(settings.database_url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS first_key")
         connection.execute("CREATE DATABASE first_key")

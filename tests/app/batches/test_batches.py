@@ -1,4 +1,4 @@
-"""Jobs of kind explain over HTTP: what may be asked for, and rows by pages and whole."""
+"""Jobs of kind explain over HTTP: accepted and refused requests, pages of rows, and downloads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.models import Job
+from app.db.session import SessionFactory
 from support.rows import Rows
 
 
@@ -36,7 +37,7 @@ def row(index: int) -> dict[str, Any]:
     }
 
 
-def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     scored = rows.explainable_job()
     response = client.post("/v1/jobs", json={"kind": "explain", "job": scored, "split": "test", "kept": 2, "deadline_seconds": 90})
     assert response.status_code == 201, response.text
@@ -61,7 +62,7 @@ def test_the_test_images_of_a_scored_job_are_explained_by_a_job(client: TestClie
 
 
 @pytest.mark.parametrize(("asked", "kept"), [({}, 4), ({"sparsity": 0.5}, 2), ({"sparsity": 0.75}, 1)])
-def test_a_node_is_found_as_for_one_image(client: TestClient, rows: Rows, asked: dict[str, Any], kept: int) -> None:
+def test_a_node_is_selected_as_for_one_image(client: TestClient, rows: Rows, asked: dict[str, Any], kept: int) -> None:
     response = client.post("/v1/jobs", json={"kind": "explain", "job": rows.explainable_job(), "split": "test", **asked})
     assert response.json()["kept"] == kept
 
@@ -81,7 +82,7 @@ def test_a_node_is_found_as_for_one_image(client: TestClient, rows: Rows, asked:
         ({"split": "test", "library": {"kind": "random"}}, "library", "not permitted"),
     ],
 )
-def test_what_cannot_be_explained_is_refused_in_words(
+def test_an_unexplainable_request_is_refused_with_a_reason(
     client: TestClient, rows: Rows, asked: dict[str, Any], param: str, words: str
 ) -> None:
     scored = rows.explainable_job(dataset=rows.dataset(info={"class_names": ["cat", "dog"]}))
@@ -91,7 +92,7 @@ def test_what_cannot_be_explained_is_refused_in_words(
     assert response.json()["errors"][0]["param"] == param
 
 
-def test_an_unknown_kind_is_told_which_there_are(client: TestClient) -> None:
+def test_an_unknown_kind_is_refused_with_the_existing_ones(client: TestClient) -> None:
     for kind in ("distill", 7, None):
         refused = client.post("/v1/jobs", json={"kind": kind}).json()
         assert f"There is no job kind '{kind}'; the kinds are score, explain, finetune." in refused["detail"]
@@ -128,7 +129,7 @@ def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, 
     )
 
 
-def test_an_archive_is_for_a_network_and_must_be_complete(client: TestClient, rows: Rows) -> None:
+def test_an_archive_requires_a_network_and_a_complete_upload(client: TestClient, rows: Rows) -> None:
     def answered(upload: str, scored: str) -> tuple[int, str]:
         response = client.post("/v1/jobs", json={"kind": "explain", "job": scored, "upload": upload})
         return response.status_code, response.json().get("code", "accepted")
@@ -141,7 +142,7 @@ def test_an_archive_is_for_a_network_and_must_be_complete(client: TestClient, ro
     assert answered(whole, rows.explainable_job(dataset=rows.dataset(kind="features"))) == (422, "no_images")
 
 
-def test_pages_hold_every_row_once_and_the_download_all_of_them(client: TestClient, rows: Rows) -> None:
+def test_pages_have_every_row_once_and_the_download_has_all_rows(client: TestClient, rows: Rows) -> None:
     written = [row(index) for index in range(7)]
     at = f"/v1/jobs/{rows.explained_job(rows.explainable_job(), written)}"
     seen, url = list[dict[str, Any]](), f"{at}/rows?limit=3"
@@ -174,7 +175,7 @@ def test_the_result_of_a_batch_is_its_summary(client: TestClient, rows: Rows) ->
 
 
 @pytest.mark.parametrize("path", ["curves", "plots", "plots/arr.png", "explanations", "classes", "concepts"])
-def test_a_batch_points_to_the_job_that_has_the_rest(client: TestClient, rows: Rows, path: str) -> None:
+def test_other_results_of_a_batch_are_a_409_that_names_the_scored_job(client: TestClient, rows: Rows, path: str) -> None:
     scored = rows.explainable_job()
     response = client.get(f"/v1/jobs/{rows.explained_job(scored, [row(0)])}/{path}")
     assert (response.status_code, response.json()["code"]) == (409, "other_kind")
@@ -182,7 +183,7 @@ def test_a_batch_points_to_the_job_that_has_the_rest(client: TestClient, rows: R
 
 
 @pytest.mark.parametrize("path", ["rows", "rows.jsonl", "rows.parquet"])
-def test_rows_are_those_of_a_batch_that_succeeded(client: TestClient, rows: Rows, path: str) -> None:
+def test_rows_exist_only_for_a_succeeded_batch(client: TestClient, rows: Rows, path: str) -> None:
     scored = rows.explainable_job()
     refused = client.get(f"/v1/jobs/{scored}/{path}").json()
     assert (refused["status"], refused["code"]) == (409, "other_kind")
@@ -192,7 +193,7 @@ def test_rows_are_those_of_a_batch_that_succeeded(client: TestClient, rows: Rows
     assert waiting.headers["retry-after"].isdigit()
 
 
-def test_the_list_of_jobs_is_narrowed_to_a_kind(client: TestClient, rows: Rows) -> None:
+def test_the_list_of_jobs_is_filtered_by_kind(client: TestClient, rows: Rows) -> None:
     scored = rows.explainable_job()
     batch = rows.explain_job(scored)
     assert [job["id"] for job in client.get("/v1/jobs").json()["data"]] == [batch, scored]
@@ -202,6 +203,6 @@ def test_the_list_of_jobs_is_narrowed_to_a_kind(client: TestClient, rows: Rows) 
     assert "kind=explain" in listed["links"]["self"]
 
 
-def test_a_batch_is_canceled_as_every_job_is(client: TestClient, rows: Rows) -> None:
+def test_a_batch_is_canceled_like_any_job(client: TestClient, rows: Rows) -> None:
     answer = client.post(f"/v1/jobs/{rows.explain_job(rows.explainable_job())}/cancel")
     assert (answer.status_code, answer.json()["kind"], answer.json()["state"]) == (200, "explain", "canceled")

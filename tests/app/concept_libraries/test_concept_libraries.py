@@ -1,4 +1,4 @@
-"""Concept libraries over HTTP: finding one, reading it and searching in it."""
+"""Concept libraries over HTTP: list, concepts, dropped phrases, download and nearest-neighbour search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT = "/v1/concept-libraries"
 PNG_START = b"\x89PNG\r\n\x1a\n a figure"
 
 
-def test_the_list_is_walked_by_cursor_and_narrowed_by_model_or_job(client: TestClient, rows: Rows) -> None:
+def test_the_list_is_paged_by_cursor_and_filtered_by_model_or_job(client: TestClient, rows: Rows) -> None:
     made = [rows.succeeded_job() for _ in range(3)]
     job_id, library_id = made[1]
     first = client.get(f"{AT}?limit=2").json()
@@ -28,7 +28,7 @@ def test_the_list_is_walked_by_cursor_and_narrowed_by_model_or_job(client: TestC
         assert [library["id"] for library in client.get(f"{AT}?{query}").json()["data"]] == [library_id]
 
 
-def test_a_library_shows_what_it_is(client: TestClient, rows: Rows) -> None:
+def test_a_library_has_its_job_kind_and_size(client: TestClient, rows: Rows) -> None:
     job_id, library_id = rows.succeeded_job()
     response = client.get(f"{AT}/{library_id}")
     library = response.json()
@@ -46,7 +46,7 @@ def test_concepts_are_paged_by_index(client: TestClient, rows: Rows) -> None:
     assert client.get(f"{AT}/{library_id}/concepts?after=third").status_code == 422
 
 
-def test_a_concept_carries_its_name_and_the_figures_behind_it(client: TestClient, rows: Rows) -> None:
+def test_a_concept_has_its_name_and_the_scores_of_naming(client: TestClient, rows: Rows) -> None:
     _, library_id = rows.succeeded_job()
     named, unnamed = client.get(f"{AT}/{library_id}/concepts").json()["data"][:2]
     assert (named["label"], named["details"]["named"], named["details"]["margin"]) == ("a loop", True, 0.9)
@@ -56,7 +56,7 @@ def test_a_concept_carries_its_name_and_the_figures_behind_it(client: TestClient
     assert (near["label"], near["details"]) == ("a loop", named["details"])
 
 
-def test_phrases_that_were_left_out_are_paged_with_their_reasons(client: TestClient, rows: Rows) -> None:
+def test_dropped_phrases_are_paged_with_their_reasons(client: TestClient, rows: Rows) -> None:
     job_id = client.post("/v1/jobs", json=rows.request(library={"kind": "text"}, vlm=rows.vlm(), vocabulary="birds")).json()["id"]
     library_id = rows.succeed(job_id, rows.claim(job_id))
     at = client.get(f"{AT}/{library_id}").json()["links"]["dropped"]
@@ -67,7 +67,7 @@ def test_phrases_that_were_left_out_are_paged_with_their_reasons(client: TestCli
     assert client.get(f"{at}?after=second").status_code == 422
 
 
-def test_the_download_is_the_artifact_itself(client: TestClient, rows: Rows) -> None:
+def test_the_download_is_the_stored_artifact(client: TestClient, rows: Rows) -> None:
     job_id, library_id = rows.succeeded_job()
     response = client.get(f"{AT}/{library_id}/download")
     assert response.content == f"safetensors of {job_id}".encode()
@@ -75,7 +75,7 @@ def test_the_download_is_the_artifact_itself(client: TestClient, rows: Rows) -> 
     assert client.get(f"{AT}/{library_id}/download", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
 
 
-def test_a_concept_leads_to_the_crops_that_show_it(client: TestClient, rows: Rows) -> None:
+def test_a_concept_links_to_its_crops(client: TestClient, rows: Rows) -> None:
     job_id, library_id = rows.succeeded_job()
     concept = client.get(f"{AT}/{library_id}/concepts").json()["data"][0]
     crop = client.get(f"{AT}/{library_id}/exemplars/{concept['exemplars'][0]['crop']}")
@@ -89,7 +89,7 @@ def test_a_concept_leads_to_the_crops_that_show_it(client: TestClient, rows: Row
 
 
 @pytest.mark.parametrize("length", [1.0, 1e300, 1e-300])
-def test_the_nearest_concepts_come_by_angle_alone(client: TestClient, rows: Rows, length: float) -> None:
+def test_the_nearest_concepts_are_ordered_by_cosine_similarity(client: TestClient, rows: Rows, length: float) -> None:
     _, library_id = rows.succeeded_job()
     near = client.post(f"{AT}/{library_id}/nearest", json={"vector": [length, length, 0], "limit": 3})
     assert near.status_code == 200, near.text
@@ -109,7 +109,7 @@ def test_the_nearest_concepts_come_by_angle_alone(client: TestClient, rows: Rows
         ({"vector": [1, 2, 3], "metric": "l2"}, "metric"),
     ],
 )
-def test_a_vector_that_cannot_be_searched_with_is_refused_in_words(client: TestClient, rows: Rows, body: Any, word: str) -> None:
+def test_an_unusable_search_vector_is_refused_with_a_reason(client: TestClient, rows: Rows, body: Any, word: str) -> None:
     _, library_id = rows.succeeded_job()
     response = client.post(f"{AT}/{library_id}/nearest", json=body)
     assert response.status_code == 422
@@ -117,7 +117,7 @@ def test_a_vector_that_cannot_be_searched_with_is_refused_in_words(client: TestC
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" + "0" * 400])
-def test_a_vector_with_no_finite_number_is_refused(client: TestClient, rows: Rows, number: str) -> None:
+def test_a_search_vector_with_infinite_or_nan_numbers_is_refused(client: TestClient, rows: Rows, number: str) -> None:
     _, library_id = rows.succeeded_job()
     response = client.post(
         f"{AT}/{library_id}/nearest", content=f'{{"vector": [1, 2, {number}]}}', headers={"Content-Type": "application/json"}

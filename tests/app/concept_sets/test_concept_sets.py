@@ -1,4 +1,4 @@
-"""Concept sets over HTTP: where phrases come from, what is left out of them, versions, files, and when a set may go."""
+"""Concept sets over HTTP: sources of phrases, dropped phrases, versions, file formats and deletion."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from app.db.models import ConceptSetVersion, Job
 from app.db.session import SessionFactory
 from app.db.transitions import succeed
 from app.errors import InvalidInput
+from app.storage import ArtifactStore
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.parsing import parse_csv, parse_json, parse_txt
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
@@ -44,7 +45,7 @@ def walk(client: TestClient, at: str) -> Iterator[dict[str, Any]]:
         at = page["links"].get("next", "")
 
 
-def test_a_set_is_ready_at_once_and_says_what_was_left_out_and_why(client: TestClient) -> None:
+def test_a_set_is_ready_at_once_and_lists_dropped_phrases_with_reasons(client: TestClient) -> None:
     phrases = [{"text": "a hooked bill", "group": "bills"}, "a barred tail", "The Hooked-Bills", "x" * 61]
     created = client.post(AT, json={"name": "garden birds", "description": "From the window.", "phrases": phrases})
     assert created.status_code == 201, created.text
@@ -78,7 +79,7 @@ def test_a_set_is_ready_at_once_and_says_what_was_left_out_and_why(client: TestC
         ("strokes.csv", b"group,phrase\n,a loop\nends,a hook\n"),
     ],
 )
-def test_a_file_is_read_by_its_suffix(client: TestClient, filename: str, content: bytes) -> None:
+def test_a_file_is_parsed_by_its_suffix(client: TestClient, filename: str, content: bytes) -> None:
     made = client.post(AT, json={"upload": upload(client, filename, content)}).json()
     assert made["name"] == filename
     phrases = list(walk(client, made["version"]["links"]["phrases"]))
@@ -103,7 +104,7 @@ def test_a_file_is_read_by_its_suffix(client: TestClient, filename: str, content
         ("phrases.txt", b"x" * 61, "1 with more than 60 characters"),
     ],
 )
-def test_a_file_that_holds_no_phrases_is_refused_quickly_in_words(client: TestClient, filename: str, content: bytes, words: str) -> None:
+def test_a_file_without_phrases_is_refused_quickly_with_a_reason(client: TestClient, filename: str, content: bytes, words: str) -> None:
     source = upload(client, filename, content)
     started = time.monotonic()
     refused = client.post(AT, json={"upload": source})
@@ -113,7 +114,7 @@ def test_a_file_that_holds_no_phrases_is_refused_quickly_in_words(client: TestCl
     assert client.get(AT).json()["data"] == []
 
 
-def test_a_file_over_the_limit_is_refused_unread(client: TestClient, store: Any) -> None:
+def test_a_file_over_the_limit_is_refused_without_reading_it(client: TestClient, store: ArtifactStore) -> None:
     content = b"a loop\n" * (9 * 2**20 // 7)
     source = upload(client, "phrases.txt", content)
     store.delete(client.get(f"/v1/uploads/{source}").json()["sha256"])
@@ -122,7 +123,7 @@ def test_a_file_over_the_limit_is_refused_unread(client: TestClient, store: Any)
     assert "9.0 MiB; a file of phrases may have 8.0" in refused.json()["detail"]
 
 
-def test_an_open_upload_is_no_source(client: TestClient) -> None:
+def test_an_open_upload_is_refused_as_a_source(client: TestClient) -> None:
     opened = client.post("/v1/uploads", json={"filename": "a.txt", "size_bytes": 3, "sha256": "0" * 64}).json()["id"]
     refused = client.post(AT, json={"upload": opened})
     assert (refused.status_code, refused.json()["code"]) == (409, "upload_open")
@@ -147,7 +148,7 @@ def test_an_open_upload_is_no_source(client: TestClient) -> None:
         ({"phrases": ["a loop"], "description": "no\0thing"}, "cannot be stored"),
     ],
 )
-def test_a_body_without_usable_phrases_is_refused_quickly_in_words(client: TestClient, body: dict[str, Any], words: str) -> None:
+def test_a_body_without_usable_phrases_is_refused_quickly_with_a_reason(client: TestClient, body: dict[str, Any], words: str) -> None:
     content = json.dumps(body)
     started = time.monotonic()
     refused = client.post(AT, content=content, headers={"Content-Type": "application/json"})
@@ -158,7 +159,7 @@ def test_a_body_without_usable_phrases_is_refused_quickly_in_words(client: TestC
     assert client.get(AT).json()["data"] == []
 
 
-def test_twenty_thousand_phrases_fit_into_a_body_and_many_more_bytes_do_not(client: TestClient) -> None:
+def test_twenty_thousand_phrases_are_accepted_and_a_larger_body_is_refused(client: TestClient) -> None:
     phrases = [{"text": f"a shape with {number} corners and a long wavy outline", "group": "corners"} for number in range(20_000)]
     body = json.dumps({"phrases": phrases})
     assert len(body) > 1.5 * 2**20
@@ -172,7 +173,7 @@ def test_twenty_thousand_phrases_fit_into_a_body_and_many_more_bytes_do_not(clie
     assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
 
 
-def test_every_drop_is_in_the_answer_and_a_hundred_in_the_view(client: TestClient) -> None:
+def test_the_response_lists_every_dropped_phrase_and_the_view_a_hundred(client: TestClient) -> None:
     made = client.post(AT, json={"phrases": ["a loop"] * 151}).json()["version"]
     assert (made["dropped_count"], len(made["dropped"])) == (150, 150)
     view = client.get(made["links"]["self"]).json()
@@ -180,7 +181,7 @@ def test_every_drop_is_in_the_answer_and_a_hundred_in_the_view(client: TestClien
     assert len(list(walk(client, made["links"]["dropped"] + "?limit=70"))) == 150
 
 
-def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: TestClient, rows: Rows) -> None:
+def test_phrases_that_contain_class_names_of_a_data_set_are_dropped(client: TestClient, rows: Rows) -> None:
     dataset = rows.dataset(info={"class_names": ["001.Black_footed_Albatross", "sparrow"]})
     phrases = ["sparrows in flight", "a black-footed albatross", "a hooked bill"]
     version = client.post(AT, json={"phrases": phrases, "dataset": dataset}).json()["version"]
@@ -194,7 +195,7 @@ def test_phrases_keep_away_from_the_class_names_of_a_data_set(client: TestClient
     assert "2 that hold a class name of the data set" in refused.json()["detail"]
 
 
-def test_phrases_from_class_names_are_pending_until_a_worker_has_gathered_them(
+def test_phrases_from_class_names_are_pending_until_a_worker_has_computed_them(
     client: TestClient, rows: Rows, sessions: SessionFactory
 ) -> None:
     dataset = rows.dataset(info={"class_names": ["sparrow", "oak"]})
@@ -214,7 +215,7 @@ def test_phrases_from_class_names_are_pending_until_a_worker_has_gathered_them(
     assert [phrase["text"] for phrase in walk(client, version["links"]["phrases"])] == ["a loop"]
 
 
-def test_phrases_from_the_classes_of_one_data_set_may_keep_away_from_those_of_another(
+def test_phrases_from_the_classes_of_one_data_set_can_exclude_those_of_another(
     client: TestClient, rows: Rows, sessions: SessionFactory
 ) -> None:
     gathered_from, kept_away_from = (rows.dataset(info={"class_names": [name]}) for name in ("sparrow", "oak"))
@@ -227,7 +228,7 @@ def test_phrases_from_the_classes_of_one_data_set_may_keep_away_from_those_of_an
 
 
 @pytest.mark.parametrize("field", ["dataset", "from_classes"])
-def test_a_data_set_is_used_once_it_is_ready(client: TestClient, rows: Rows, field: str) -> None:
+def test_a_data_set_that_is_not_ready_is_refused(client: TestClient, rows: Rows, field: str) -> None:
     body = {"phrases": ["a loop"]} if field == "dataset" else {}
     pending = client.post(AT, json={**body, field: rows.dataset(state="pending")})
     assert (pending.status_code, pending.json()["code"]) == (409, f"{field}_pending")
@@ -294,7 +295,7 @@ def test_with_a_vlm_a_version_is_pending_with_its_check_queued_in_the_same_commi
         assert client.delete(at).status_code == 204
 
 
-def test_a_check_that_fails_takes_its_version_alone_with_it(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
+def test_a_failed_check_fails_only_its_own_version(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     made = pending_set(client, rows)
     set_id = made["id"]
     rows.concept_set_version(set_id, 2, "a stroke", state="pending")
@@ -310,7 +311,7 @@ def test_a_check_that_fails_takes_its_version_alone_with_it(client: TestClient, 
     assert client.get(failed["links"]["dropped"]).json()["data"][0]["text"] == "Loops"
 
 
-def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, rows: Rows, sessions: SessionFactory) -> None:
+def test_a_wait_ends_when_the_check_ends(live: httpx.Client, rows: Rows, sessions: SessionFactory) -> None:
     made = pending_set(live, rows)
     at = made["version"]["links"]["self"]
     assert "Retry-After" in live.get(at).headers
@@ -322,7 +323,7 @@ def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, rows:
     assert live.get(at, headers={"If-None-Match": ready.headers["ETag"]}).status_code == 304
 
 
-def test_only_a_ready_vision_language_model_compares_phrases(client: TestClient, rows: Rows) -> None:
+def test_a_vision_language_model_that_is_not_ready_is_refused(client: TestClient, rows: Rows) -> None:
     error = {"code": "architecture_mismatch", "message": "The towers disagree.", "param": None}
     refusals = {rows.model(): "vlm_needed", rows.vlm(state="pending"): "vlm_pending", rows.vlm(state="failed", error=error): "vlm_failed"}
     for vlm, code in refusals.items():
@@ -332,7 +333,7 @@ def test_only_a_ready_vision_language_model_compares_phrases(client: TestClient,
     assert client.get(AT).json()["data"] == []
 
 
-def test_a_new_version_leaves_those_before_as_they_are(client: TestClient) -> None:
+def test_a_new_version_does_not_change_earlier_ones(client: TestClient) -> None:
     made = client.post(AT, json={"phrases": ["a loop"]}).json()
     first = client.get(made["links"]["latest"]).json()
     for number, text in ((2, "a stroke"), (3, "a hook")):
@@ -348,7 +349,7 @@ def test_a_new_version_leaves_those_before_as_they_are(client: TestClient) -> No
     assert (named_again.status_code, named_again.json()["errors"][0]["param"]) == (422, "name")
 
 
-def test_versions_that_are_made_at_once_get_numbers_of_their_own(live: httpx.Client) -> None:
+def test_concurrently_created_versions_have_different_numbers(live: httpx.Client) -> None:
     at = live.post(AT, json={"phrases": ["a loop"]}).json()["links"]["versions"]
 
     def post(number: int) -> httpx.Response:
@@ -360,7 +361,7 @@ def test_versions_that_are_made_at_once_get_numbers_of_their_own(live: httpx.Cli
     assert sorted(answer.json()["version"]["number"] for answer in answers) == [2, 3, 4, 5]
 
 
-def test_sets_are_listed_page_by_page_newest_first(client: TestClient, rows: Rows) -> None:
+def test_sets_are_paged_newest_first(client: TestClient, rows: Rows) -> None:
     made = [rows.concept_set() for _ in range(5)]
     rows.concept_set_version(made[1], 2, "a hook")
     listed = list(walk(client, f"{AT}?limit=2"))
@@ -368,7 +369,7 @@ def test_sets_are_listed_page_by_page_newest_first(client: TestClient, rows: Row
     assert [one["latest_version"] for one in listed] == [1, 1, 1, 2, 1]
 
 
-def test_the_same_key_makes_one_set(client: TestClient) -> None:
+def test_repeated_requests_with_one_idempotency_key_create_one_set(client: TestClient) -> None:
     key = {"Idempotency-Key": "once"}
     first, again = (client.post(AT, json={"phrases": ["a loop"]}, headers=key) for _ in range(2))
     assert (again.status_code, again.json()) == (201, first.json())
@@ -379,7 +380,7 @@ def test_the_same_key_makes_one_set(client: TestClient) -> None:
     assert len(client.get(AT).json()["data"]) == 1
 
 
-def test_shipped_sets_are_read_by_name_like_ones_own(client: TestClient) -> None:
+def test_shipped_sets_are_read_by_name_with_the_same_routes(client: TestClient) -> None:
     listed = client.get(f"{AT}/shipped").json()["data"]
     assert [one["id"] for one in listed] == list(shipped_names())
     assert {(one["origin"], one["latest_version"], one["versions"]) for one in listed} == {("shipped", 1, 1)}
@@ -397,7 +398,7 @@ def test_shipped_sets_are_read_by_name_like_ones_own(client: TestClient) -> None
     assert client.get(AT).json()["data"] == []
 
 
-def test_only_versions_of_ones_own_are_cached_for_good(client: TestClient, rows: Rows) -> None:
+def test_only_uploaded_versions_are_cached_as_immutable(client: TestClient, rows: Rows) -> None:
     own = rows.concept_set("a loop")
     for name, lasting in ((own, True), ("birds", False)):
         for path in ("phrases", "download"):
@@ -413,7 +414,7 @@ def test_shipped_sets_are_read_only(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("file_format", "media_type"), [("txt", "text/plain"), ("json", "application/json"), ("csv", "text/csv")])
-def test_a_download_is_a_file_that_can_be_uploaded_again(client: TestClient, file_format: str, media_type: str) -> None:
+def test_a_downloaded_file_can_be_uploaded_again(client: TestClient, file_format: str, media_type: str) -> None:
     phrases = [{"text": 'a "quoted", long tail', "group": "tails"}, "größer, 大", {"text": "#tag", "group": "[odd]"}, "red eyes"]
     first = client.post(AT, json={"phrases": phrases, "name": "odd\nones"}).json()["version"]
     for version in (first, client.get(f"{AT}/birds/versions/1").json()):
@@ -427,7 +428,7 @@ def test_a_download_is_a_file_that_can_be_uploaded_again(client: TestClient, fil
     assert client.get(version["links"]["download"], params={"format": file_format}, headers=etag).status_code == 304
 
 
-def test_a_phrase_that_means_something_else_in_a_text_file_is_kept_in_the_other_formats(client: TestClient) -> None:
+def test_a_phrase_with_text_file_syntax_can_only_be_downloaded_as_csv_or_json(client: TestClient) -> None:
     for text in ("# tag", "[bracketed]"):
         at = client.post(AT, json={"phrases": [text]}).json()["version"]["links"]["download"]
         refused = client.get(at)
@@ -437,7 +438,7 @@ def test_a_phrase_that_means_something_else_in_a_text_file_is_kept_in_the_other_
 
 @given(st.lists(st.tuples(st.text(max_size=12), st.none() | st.text(max_size=4)), max_size=6), st.sampled_from(["txt", "json", "csv"]))
 @settings(deadline=None)
-def test_phrases_are_written_as_they_are_read(entries: list[tuple[str, str | None]], file_format: FileFormat) -> None:
+def test_phrases_round_trip_through_every_format(entries: list[tuple[str, str | None]], file_format: FileFormat) -> None:
     try:
         phrases = parse_json(json.dumps([{"text": text, "group": group} for text, group in entries]).encode())
     except LibraryError:
@@ -449,7 +450,7 @@ def test_phrases_are_written_as_they_are_read(entries: list[tuple[str, str | Non
         assert (file_format, marked) == ("txt", True)
 
 
-def test_a_set_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Rows) -> None:
+def test_a_set_needed_by_an_unfinished_job_cannot_be_deleted(client: TestClient, rows: Rows) -> None:
     set_id = rows.concept_set("a loop")
     body = rows.request(vlm=rows.vlm(), vocabulary=set_id)
     job = client.post("/v1/jobs", json=body).json()

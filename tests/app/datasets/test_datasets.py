@@ -1,4 +1,4 @@
-"""Data sets: where they may come from, and which server folders may be read."""
+"""Data sets over HTTP: uploads, Hub data sets, and the server folders that may be read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_data_set_is_pending_with_its_check_queued_in_the_same_commit(client: 
     assert refused.headers["Retry-After"]
 
 
-def test_a_folder_of_the_server_is_read_only_where_its_operator_allows(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
+def test_a_server_folder_is_accepted_only_within_the_allowed_folders(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
     allowed, secret = tmp_path / "allowed", tmp_path / "allowed-not"
     (allowed / "digits").mkdir(parents=True)
     secret.mkdir()
@@ -53,7 +53,7 @@ def test_a_folder_of_the_server_is_read_only_where_its_operator_allows(client: T
     assert client.post("/v1/datasets", json={"server_path": str(allowed / "loop")}).status_code in {201, 422}
 
 
-def test_a_path_on_the_server_stays_as_it_was_given_so_that_it_is_found_again(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
+def test_a_server_path_is_stored_as_given(client: TestClient, app: FastAPI, tmp_path: Path) -> None:
     (tmp_path / "allowed" / "digits").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "allowed" / "digits")
     app.state.settings.server_dataset_folders = [tmp_path / "allowed"]
@@ -62,7 +62,7 @@ def test_a_path_on_the_server_stays_as_it_was_given_so_that_it_is_found_again(cl
         assert (accepted.status_code, accepted.json()["name"], accepted.json()["server_path"]) == (201, name, given)
 
 
-def test_a_hub_data_set_is_kept_with_its_revision(client: TestClient, app: FastAPI) -> None:
+def test_a_hub_data_set_is_stored_with_its_revision(client: TestClient, app: FastAPI) -> None:
     hub = {"name": "uoft-cs/cifar10", "revision": "0b2714987fa478483af9968de7c934580d0bb9a2", "image_column": "img"}
     created = client.post("/v1/datasets", json={"hub": hub})
     assert (created.status_code, created.json()["hub"], created.json()["name"]) == (201, hub, "uoft-cs/cifar10")
@@ -85,12 +85,12 @@ def test_a_hub_data_set_is_kept_with_its_revision(client: TestClient, app: FastA
         {"hub": {"name": "../../etc", "revision": "c"}},
     ],
 )
-def test_a_data_set_that_makes_no_sense_is_refused(client: TestClient, request_body: dict[str, Any]) -> None:
+def test_an_invalid_data_set_is_refused(client: TestClient, request_body: dict[str, Any]) -> None:
     refused = client.post("/v1/datasets", json=request_body)
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
 
 
-def test_a_deleted_data_set_is_gone_for_new_jobs_too(client: TestClient, rows: Rows) -> None:
+def test_a_deleted_data_set_is_refused_in_new_jobs(client: TestClient, rows: Rows) -> None:
     dataset, model = rows.dataset(), rows.model()
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
     body = {"kind": "score", "model": model, "dataset": dataset, "library": {"kind": "random"}}

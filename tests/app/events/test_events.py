@@ -1,15 +1,21 @@
-"""Events of a job: pages by cursor, and the live stream that loses nothing."""
+"""Events of a job: pages by cursor, and the live stream without loss or repetition."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+
+from app.db.session import SessionFactory
+from support.rows import Rows
+from support.servers import ServerProcess, WaitUntil
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -36,13 +42,13 @@ def read_stream(http: httpx.Client, job_id: str, last_event_id: int | None = Non
     return messages
 
 
-def listeners(sessions: Any) -> int:
+def listeners(sessions: SessionFactory) -> int:
     """Number of connections that listen to job events."""
     with sessions() as session:
         return session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN job_events'"))
 
 
-def test_the_cursor_walks_every_event_once_in_order(client: TestClient, rows: Any) -> None:
+def test_the_cursor_returns_every_event_once_in_order(client: TestClient, rows: Rows) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     for done in range(5):
@@ -61,20 +67,22 @@ def test_the_cursor_walks_every_event_once_in_order(client: TestClient, rows: An
 
 
 @pytest.mark.parametrize("cursor", ["yesterday", "9" * 30])
-def test_a_cursor_that_is_no_event_is_refused(client: TestClient, rows: Any, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(client: TestClient, rows: Rows, cursor: str) -> None:
     job_id = rows.job()
     assert client.get(f"/v1/jobs/{job_id}/events?after={cursor}").status_code == 422
     response = client.get(f"/v1/jobs/{job_id}/events", headers={**STREAM, "Last-Event-ID": cursor})
     assert (response.status_code, response.json()["errors"][0]["param"]) == (422, "Last-Event-ID")
 
 
-def test_events_that_did_not_change_are_304(client: TestClient, rows: Any) -> None:
+def test_unchanged_events_are_a_304(client: TestClient, rows: Rows) -> None:
     path = f"/v1/jobs/{rows.job()}/events"
     tag = client.get(path).headers["etag"]
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
 
 
-def test_the_stream_tells_a_whole_job_and_closes_after_its_end(live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any) -> None:
+def test_the_stream_has_every_event_of_a_job_and_closes_after_its_end(
+    live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int]
+) -> None:
     job_id = rows.job()
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_stream, live, job_id)
@@ -89,7 +97,7 @@ def test_the_stream_tells_a_whole_job_and_closes_after_its_end(live: httpx.Clien
     assert messages == live.get(f"/v1/jobs/{job_id}/events").json()["data"], "the stream and the page are the same rows"
 
 
-def test_a_stream_that_breaks_goes_on_where_it_was_without_loss_or_duplicates(live: httpx.Client, rows: Any) -> None:
+def test_a_resumed_stream_has_no_missing_or_repeated_events(live: httpx.Client, rows: Rows) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     for done in range(6):
@@ -103,8 +111,8 @@ def test_a_stream_that_breaks_goes_on_where_it_was_without_loss_or_duplicates(li
     assert first + second + third == live.get(f"/v1/jobs/{job_id}/events?limit=100").json()["data"]
 
 
-def test_a_stream_ends_with_the_database_and_goes_on_when_it_is_back(
-    live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any, postgres_server: Any
+def test_a_stream_ends_when_the_database_stops_and_resumes_after_its_restart(
+    live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int], postgres_server: ServerProcess
 ) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
@@ -121,13 +129,13 @@ def test_a_stream_ends_with_the_database_and_goes_on_when_it_is_back(
     assert [message["data"]["state"] for message in first + second] == ["queued", "running", "succeeded"]
 
 
-def test_a_reader_who_has_seen_the_end_gets_an_empty_stream(live: httpx.Client, rows: Any) -> None:
+def test_a_stream_resumed_after_the_last_event_is_empty(live: httpx.Client, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     last = live.get(f"/v1/jobs/{job_id}/events").json()["data"][-1]["id"]
     assert read_stream(live, job_id, last_event_id=last) == []
 
 
-def test_a_stream_longer_than_one_batch_arrives_whole(live: httpx.Client, rows: Any) -> None:
+def test_a_stream_longer_than_one_batch_is_complete(live: httpx.Client, rows: Rows) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     for done in range(205):
@@ -138,8 +146,8 @@ def test_a_stream_longer_than_one_batch_arrives_whole(live: httpx.Client, rows: 
     assert messages[-1]["data"]["state"] == "canceling"
 
 
-def test_fifty_readers_of_one_job_all_see_everything_and_hold_no_connection(
-    live: httpx.Client, rows: Any, app: Any, sessions: Any, wait_until: Any, waiting_count: Any
+def test_fifty_streams_of_one_job_are_complete_and_hold_no_database_connection(
+    live: httpx.Client, rows: Rows, app: FastAPI, sessions: SessionFactory, wait_until: WaitUntil, waiting_count: Callable[[str], int]
 ) -> None:
     job_id = rows.job()
 
@@ -160,7 +168,7 @@ def test_fifty_readers_of_one_job_all_see_everything_and_hold_no_connection(
 
 
 def test_a_stream_survives_the_loss_of_its_listening_connection(
-    live: httpx.Client, rows: Any, sessions: Any, wait_until: Any, waiting_count: Any
+    live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil, waiting_count: Callable[[str], int]
 ) -> None:
     listening = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN job_events'")
     job_id = rows.job()

@@ -1,4 +1,4 @@
-"""Questions about a scored job when nobody can answer them, and images that are kept for as long as they may be looked at."""
+"""Explanations over HTTP without a worker, and the lifetime of posted images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.testclient import TestClient
@@ -35,7 +35,7 @@ def impatient(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Any:
+def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
     """A client of an API that no worker stands behind."""
     with Redis.from_url(redis_url) as broker:
         broker.delete(QUERY_QUEUE)
@@ -50,23 +50,23 @@ def stored(sessions: SessionFactory) -> list[str]:
         return list(session.scalars(select(PostedImage.id)))
 
 
-def test_without_a_worker_a_question_is_given_up_with_the_time_to_come_back(asker: TestClient, rows: Rows) -> None:
+def test_without_a_worker_a_query_times_out_with_retry_after(asker: TestClient, rows: Rows) -> None:
     answer = asker.get(f"/v1/jobs/{rows.explainable_job()}/explanations/3")
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_busy")
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_question_says_whose_it_is_and_until_when_it_is_of_use(asker: TestClient, rows: Rows, tenant: Tenant, redis_url: str) -> None:
+def test_a_query_has_its_owner_and_an_expiry(asker: TestClient, rows: Rows, tenant: Tenant, redis_url: str) -> None:
     job = rows.explainable_job()
     asker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
     with Redis.from_url(redis_url) as broker:
-        asked = json.loads(broker.rpop(QUERY_QUEUE))  # type: ignore[arg-type]
+        asked = json.loads(cast(bytes, broker.rpop(QUERY_QUEUE)))
     assert (asked["owner"], asked["kind"]) == (tenant.owner_id, "explain")
     assert asked["about"] == {"job": job, "image": 3, "contrast": "owl", "top": 8, "kept": 2, "sparsity": None}
     assert asked["expires_at"] < datetime.now(UTC).timestamp() + 1
 
 
-def test_without_redis_the_sentence_names_the_workers(impatient: Settings, tenant: Tenant, rows: Rows) -> None:
+def test_without_redis_a_query_is_a_503(impatient: Settings, tenant: Tenant, rows: Rows) -> None:
     app = create_app(impatient.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     with TestClient(app, headers=tenant.headers) as client:
         answer = client.get(f"/v1/jobs/{rows.explainable_job()}/explanations/3")
@@ -74,7 +74,7 @@ def test_without_redis_the_sentence_names_the_workers(impatient: Settings, tenan
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
 
 
-def test_an_image_that_nobody_could_explain_is_forgotten(asker: TestClient, rows: Rows, sessions: SessionFactory) -> None:
+def test_a_posted_image_is_deleted_if_the_query_fails(asker: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     before = stored(sessions)
     answer = asker.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", PNG)})
     assert answer.status_code == 503
@@ -110,7 +110,7 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
     thread.join()
 
 
-def test_links_lead_to_what_is_shown(client: TestClient, rows: Rows, worker: list[dict[str, Any]]) -> None:
+def test_links_repeat_the_parameters_of_the_explanation(client: TestClient, rows: Rows, worker: list[dict[str, Any]]) -> None:
     at = f"/v1/jobs/{rows.explainable_job()}/explanations/3"
     links = client.get(at, params={"kept": 4, "contrast": "a & b", "top": 30}).json()["links"]
     for name, path in (("self", at), ("sheet_png", f"{at}/sheet.png"), ("sheet_svg", f"{at}/sheet.svg")):
@@ -131,7 +131,7 @@ def test_a_posted_image_keeps_its_name(client: TestClient, rows: Rows, worker: l
     assert worker[-1]["about"]["image_name"] == "my cat.png"
 
 
-def test_an_index_of_thousands_of_digits_is_no_image(client: TestClient, rows: Rows) -> None:
+def test_an_index_of_thousands_of_digits_is_a_404(client: TestClient, rows: Rows) -> None:
     answer = client.get(f"/v1/jobs/{rows.explainable_job()}/explanations/{'7' * 5000}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
@@ -147,7 +147,7 @@ def narrow(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[Test
     app.state.engine.dispose()
 
 
-def test_whoever_waits_for_a_worker_holds_no_connection_whatever_the_key(narrow: TestClient, rows: Rows) -> None:
+def test_a_request_that_waits_for_a_worker_holds_no_database_connection(narrow: TestClient, rows: Rows) -> None:
     job = rows.explainable_job(dataset=rows.dataset())
     predictor = narrow.get("/v1/predictors").json()["data"][0]["id"]
     once, file = {"Idempotency-Key": "once"}, {"file": ("a.png", PNG)}
@@ -161,7 +161,7 @@ def test_whoever_waits_for_a_worker_holds_no_connection_whatever_the_key(narrow:
             assert narrow.post(path, headers=once, **asked).json()["code"] == "worker_busy", path
 
 
-def test_a_posted_image_is_explained_once_under_a_key(
+def test_a_posted_image_is_explained_once_per_idempotency_key(
     client: TestClient, rows: Rows, sessions: SessionFactory, worker: list[dict[str, Any]]
 ) -> None:
     job, once, before = rows.explainable_job(dataset=rows.dataset()), {"Idempotency-Key": "image"}, stored(sessions)
@@ -171,7 +171,7 @@ def test_a_posted_image_is_explained_once_under_a_key(
     assert len(worker) == 1
 
 
-def test_a_claim_that_nobody_works_on_any_more_is_free_again(
+def test_an_abandoned_idempotency_record_expires(
     client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, worker: list[dict[str, Any]]
 ) -> None:
     job, once = rows.explainable_job(dataset=rows.dataset()), {"Idempotency-Key": "lost"}
@@ -186,7 +186,7 @@ def test_a_claim_that_nobody_works_on_any_more_is_free_again(
     assert post().status_code == 201
 
 
-def test_an_owners_oldest_posted_images_make_room(
+def test_an_owners_oldest_posted_images_are_deleted_over_the_limit(
     impatient: Settings, rows: Rows, sessions: SessionFactory, tenant: Tenant, stranger: Tenant
 ) -> None:
     settings = impatient.model_copy(update={"posted_images_max_bytes": 250})
@@ -198,7 +198,7 @@ def test_an_owners_oldest_posted_images_make_room(
     assert set(stored(sessions)) & {foreign, *kept, large} == {foreign, large}
 
 
-def test_a_posted_image_is_swept_when_its_time_is_over(rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
+def test_an_expired_posted_image_is_deleted(rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
     now = datetime.now(UTC)
     columns = {"owner_id": tenant.owner_id, "job_id": rows.explainable_job(), "filename": "a.png", "content": PNG}
     with sessions.begin() as session:
@@ -213,7 +213,7 @@ def test_a_posted_image_is_swept_when_its_time_is_over(rows: Rows, sessions: Ses
         expire_posted_images(session)
 
 
-def test_an_image_posted_for_another_job_or_by_another_owner_is_absent(
+def test_an_image_posted_for_another_job_or_by_another_owner_is_a_404(
     asker: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, stranger: Tenant
 ) -> None:
     job, other = rows.explainable_job(), rows.explainable_job()
@@ -229,7 +229,7 @@ def test_an_image_posted_for_another_job_or_by_another_owner_is_absent(
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_an_image_beyond_the_limit_is_refused_unread(settings: Settings, tenant: Tenant, rows: Rows, sessions: SessionFactory) -> None:
+def test_an_image_over_the_size_limit_is_refused(settings: Settings, tenant: Tenant, rows: Rows, sessions: SessionFactory) -> None:
     app = create_app(settings.model_copy(update={"posted_image_max_bytes": 1000}))
     with TestClient(app, headers=tenant.headers) as client:
         answer = client.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", bytes(100_000))})
@@ -245,7 +245,7 @@ def test_too_many_images_for_one_prediction_are_refused(asker: TestClient, rows:
     assert "64 at once" in answer.json()["detail"]
 
 
-def test_predictors_are_listed_of_a_job_and_shown_one_by_one(asker: TestClient, rows: Rows) -> None:
+def test_predictors_are_listed_by_job_and_shown_individually(asker: TestClient, rows: Rows) -> None:
     job = rows.explainable_job(nodes=(4, 2))
     rows.explainable_job()
     listed = asker.get("/v1/predictors", params={"job": job}).json()["data"]

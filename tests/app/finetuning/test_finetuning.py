@@ -1,4 +1,4 @@
-"""Jobs of kind finetune over HTTP: what may be asked for, what they found, and the checkpoint of the model that they made."""
+"""Jobs of kind finetune over HTTP: accepted and refused requests, results, and the checkpoint of the fine-tuned model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.models import Job
+from app.db.session import SessionFactory
 from support.rows import Rows
 from support.tenants import Tenant
 
@@ -25,7 +26,7 @@ def request(rows: Rows, **changes: Any) -> dict[str, Any]:
     return {"kind": "finetune", "library": {"kind": "cluster"}, **made, **changes}
 
 
-def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_omitted_fields_have_the_defaults_of_the_engine(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     asked = request(rows)
     response = client.post("/v1/jobs", json=asked)
     assert response.status_code == 201, response.text
@@ -40,7 +41,7 @@ def test_what_is_left_out_is_as_the_engine_has_it(client: TestClient, rows: Rows
         assert session.get_one(Job, job["id"]).spec["lambda"] == 1.0
 
 
-def test_everything_that_is_given_is_kept(client: TestClient, rows: Rows) -> None:
+def test_every_given_field_is_stored(client: TestClient, rows: Rows) -> None:
     given = {
         **{"library": {"kind": "random", "concept_count": 64}, "elements": {"kind": "segments", "images_per_class": 5, "seed": 3}},
         **{"sparsity": 0.5, "lambda": 0.25, "epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.0},
@@ -78,14 +79,16 @@ def test_everything_that_is_given_is_kept(client: TestClient, rows: Rows) -> Non
         ({"protocol": "exact"}, "protocol", "not permitted"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(client: TestClient, rows: Rows, changes: dict[str, Any], param: str, words: str) -> None:
+def test_an_invalid_request_is_refused_with_a_reason(
+    client: TestClient, rows: Rows, changes: dict[str, Any], param: str, words: str
+) -> None:
     response = client.post("/v1/jobs", json=request(rows, **changes))
     assert response.status_code == 422, response.text
     assert words in response.json()["detail"]
     assert response.json()["errors"][0]["param"] == param
 
 
-def test_what_cannot_be_trained_is_refused_with_what_to_send_instead(client: TestClient, rows: Rows) -> None:
+def test_an_untrainable_model_or_data_set_is_refused_with_a_suggestion(client: TestClient, rows: Rows) -> None:
     def refused(**changes: Any) -> tuple[int, str, str]:
         response = client.post("/v1/jobs", json=request(rows, **changes))
         (error,) = response.json()["errors"]
@@ -104,12 +107,12 @@ def test_what_cannot_be_trained_is_refused_with_what_to_send_instead(client: Tes
     assert refused(model=rows.model(state="failed", error={"code": "x", "message": "Torn.", "param": None}))[:2] == (422, "model")
 
 
-def test_foreign_inputs_are_as_absent_as_those_that_never_were(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
+def test_foreign_and_missing_inputs_are_404(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     for changes in ({"model": strange_rows.model()}, {"dataset": strange_rows.dataset()}, {"model": "mdl_1"}):
         assert client.post("/v1/jobs", json=request(rows, **changes)).status_code == 404
 
 
-def test_a_result_names_the_model_and_says_what_changed(client: TestClient, rows: Rows, stranger: Tenant) -> None:
+def test_a_result_names_the_model_and_the_differences(client: TestClient, rows: Rows, stranger: Tenant) -> None:
     job_id, model_id = rows.finetuned_job()
     response = client.get(f"/v1/jobs/{job_id}/result")
     found = response.json()
@@ -131,7 +134,7 @@ def test_a_result_names_the_model_and_says_what_changed(client: TestClient, rows
         assert client.get(path, headers=stranger.headers).status_code == 404, path
 
 
-def test_the_checkpoint_comes_back_as_it_is_with_a_name_and_a_tag(client: TestClient, rows: Rows) -> None:
+def test_the_checkpoint_is_downloaded_unchanged_with_a_filename_and_an_etag(client: TestClient, rows: Rows) -> None:
     _, model_id = rows.finetuned_job()
     response = client.get(f"/v1/models/{model_id}/checkpoint")
     assert (response.status_code, response.content) == (200, b"the weights of a network")
@@ -143,13 +146,13 @@ def test_the_checkpoint_comes_back_as_it_is_with_a_name_and_a_tag(client: TestCl
     assert client.get(f"/v1/models/{model_id}/checkpoint").status_code == 404
 
 
-def test_published_weights_are_not_handed_on(client: TestClient, rows: Rows) -> None:
+def test_a_pretrained_model_has_no_checkpoint_to_download(client: TestClient, rows: Rows) -> None:
     response = client.get(f"/v1/models/{rows.model(pretrained='a1_in1k')}/checkpoint")
     assert (response.status_code, response.json()["code"]) == (409, "no_checkpoint")
     assert "takes its weights by name (timm:resnet18, a1_in1k)" in response.json()["detail"]
 
 
-def test_an_untrained_model_has_no_file_of_weights(client: TestClient, rows: Rows) -> None:
+def test_an_untrained_model_has_no_checkpoint_to_download(client: TestClient, rows: Rows) -> None:
     response = client.get(f"/v1/models/{rows.model(initial_seed=7)}/checkpoint")
     assert (response.status_code, response.json()["code"]) == (409, "no_checkpoint")
     assert "is untrained (timm:resnet18, initialised from seed 7)" in response.json()["detail"]
@@ -165,7 +168,7 @@ def test_a_fine_tuning_job_has_neither_curves_nor_explanations(client: TestClien
     assert (response.status_code, response.json()["code"]) == (409, "other_kind")
 
 
-def test_epochs_are_events_like_others(client: TestClient, rows: Rows) -> None:
+def test_epochs_are_events_of_the_job(client: TestClient, rows: Rows) -> None:
     job_id = rows.finetune_job()
     token = rows.claim(job_id)
     rows.event(job_id, token, "epoch", arm="control", seed=1, epoch=1, loss=0.5)

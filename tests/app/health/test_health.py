@@ -1,25 +1,26 @@
-"""Health: what is said while PostgreSQL, Redis or storage is away, and that nothing crashes meanwhile."""
+"""Health and metrics while PostgreSQL, Redis or storage is unavailable."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from fastapi.testclient import TestClient
 
 from app.api_keys.service import ensure_first_key
+from app.db.session import SessionFactory
 from app.main import create_app
 from app.settings import Settings
+from support.rows import Rows
+from support.servers import ServerProcess
 
 KEY = {"Authorization": "Bearer iis_unknown"}
 
 
-def test_all_is_well(client: TestClient) -> None:
+def test_health_is_ok_when_every_dependency_is_available(client: TestClient) -> None:
     assert client.get("/v1/health/live").json()["status"] == "ok"
     ready = client.get("/v1/health/ready")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
 
 
-def test_the_api_starts_without_a_database_and_says_so(settings: Settings) -> None:
+def test_the_api_starts_without_a_database_and_is_unhealthy(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"database_url": "postgresql://iis@127.0.0.1:1/iis"})
     with TestClient(create_app(nowhere)) as client:
         assert client.get("/v1/health/live").status_code == 200
@@ -33,7 +34,7 @@ def test_the_api_starts_without_a_database_and_says_so(settings: Settings) -> No
         assert "iis_jobs{" not in client.get("/v1/metrics").text
 
 
-def test_the_api_outlives_a_restart_of_postgresql(client: TestClient, postgres_server: Any) -> None:
+def test_the_api_recovers_after_a_restart_of_postgresql(client: TestClient, postgres_server: ServerProcess) -> None:
     assert client.get("/v1/models").status_code == 200
     postgres_server.stop()
     try:
@@ -47,7 +48,7 @@ def test_the_api_outlives_a_restart_of_postgresql(client: TestClient, postgres_s
     assert client.get("/v1/models").status_code == 200
 
 
-def test_without_redis_work_is_accepted_and_the_service_is_degraded(client: TestClient, redis_server: Any) -> None:
+def test_without_redis_jobs_are_accepted_and_health_is_degraded(client: TestClient, redis_server: ServerProcess) -> None:
     redis_server.stop()
     try:
         ready = client.get("/v1/health/ready")
@@ -58,7 +59,7 @@ def test_without_redis_work_is_accepted_and_the_service_is_degraded(client: Test
     assert client.get("/v1/health/ready").json()["status"] == "ok"
 
 
-def test_metrics_count_requests_by_route_and_jobs_by_state(client: TestClient, rows: Any) -> None:
+def test_metrics_count_requests_by_route_and_jobs_by_state(client: TestClient, rows: Rows) -> None:
     rows.job()
     for _ in range(2):
         client.get(f"/v1/models/{rows.model()}")
@@ -70,6 +71,6 @@ def test_metrics_count_requests_by_route_and_jobs_by_state(client: TestClient, r
     assert float(queued.split()[-1]) >= 1
 
 
-def test_a_first_key_is_made_only_where_nobody_is_yet(client: TestClient, sessions: Any, settings: Settings) -> None:
+def test_no_first_key_is_created_in_a_database_with_keys(client: TestClient, sessions: SessionFactory, settings: Settings) -> None:
     with sessions() as session:
         assert ensure_first_key(session, settings) is None

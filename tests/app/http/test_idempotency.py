@@ -18,6 +18,8 @@ from app.db.expiry import expire_idempotency_records
 from app.db.models import Dataset, IdempotencyRecord, Job
 from app.db.session import SessionFactory
 from app.settings import Settings
+from support.rows import Rows
+from support.tenants import Tenant
 
 BODY = {"hub": {"name": "a/b", "revision": "c"}, "name": "idempotent"}
 
@@ -29,7 +31,9 @@ def count(sessions: SessionFactory, owner_id: str) -> tuple[int, int]:
     return data_sets or 0, jobs or 0
 
 
-def test_a_repeated_post_creates_one_row_and_returns_the_same_response(client: TestClient, sessions: SessionFactory, tenant: Any) -> None:
+def test_a_repeated_post_creates_one_row_and_returns_the_same_response(
+    client: TestClient, sessions: SessionFactory, tenant: Tenant
+) -> None:
     first, second = (client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}) for _ in range(2))
     assert (first.status_code, second.status_code) == (201, 201)
     assert second.content == first.content
@@ -45,7 +49,7 @@ def test_another_body_with_the_same_key_is_refused(client: TestClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_two_owners_can_use_the_same_key(client: TestClient, stranger: Any) -> None:
+def test_two_owners_can_use_the_same_key(client: TestClient, stranger: Tenant) -> None:
     first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
     second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k", **stranger.headers})
     assert first.json()["id"] != second.json()["id"]
@@ -67,7 +71,7 @@ def test_an_idempotency_key_requires_authentication(client: TestClient) -> None:
 
 
 def test_a_second_request_while_the_first_is_in_flight_is_a_409_with_retry_after(
-    app: FastAPI, live: httpx.Client, sessions: SessionFactory, tenant: Any, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, live: httpx.Client, sessions: SessionFactory, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
     from app.datasets import service
@@ -96,7 +100,7 @@ CREATED = ("uploads", "uploads/small", "models", "datasets", "concept-sets", "jo
 
 
 @pytest.mark.parametrize("path", CREATED)
-def test_concurrent_identical_posts_create_one_resource(live: httpx.Client, rows: Any, path: str) -> None:
+def test_concurrent_identical_posts_create_one_resource(live: httpx.Client, rows: Rows, path: str) -> None:
     bodies: dict[str, Callable[[], dict[str, Any]]] = {
         "uploads": lambda: {"json": {"filename": "a", "size_bytes": 1, "sha256": "0" * 64}},
         "uploads/small": lambda: {"files": {"file": ("a.bin", b"abc")}},
@@ -121,7 +125,7 @@ def test_concurrent_identical_posts_create_one_resource(live: httpx.Client, rows
 
 
 def test_a_crash_before_the_commit_leaves_neither_row_nor_key(
-    client: TestClient, sessions: SessionFactory, tenant: Any, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, sessions: SessionFactory, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import app.http.idempotency as module
 
@@ -138,7 +142,7 @@ def test_a_crash_before_the_commit_leaves_neither_row_nor_key(
     assert count(sessions, tenant.owner_id) == (1, 1)
 
 
-def test_a_key_expires_after_a_day(client: TestClient, sessions: SessionFactory, tenant: Any, settings: Settings) -> None:
+def test_a_key_expires_after_a_day(client: TestClient, sessions: SessionFactory, tenant: Tenant, settings: Settings) -> None:
     first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).json()
     long_ago = datetime.now(UTC) - timedelta(hours=25)
     with sessions.begin() as session:

@@ -18,6 +18,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from app.openapi_document import main
+from support.tenants import Tenant
 
 COMMITTED = Path(__file__).parents[3] / "openapi.json"
 EXAMPLES_PER_OPERATION = 5
@@ -119,7 +120,7 @@ def explore(operation: Any, checks: list[Any], headers: dict[str, str]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_responses_to_random_requests_match_the_document(app: FastAPI, tenant: Any) -> None:
+def test_responses_to_random_requests_match_the_document(app: FastAPI, tenant: Tenant) -> None:
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", app)
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
     tried = 0

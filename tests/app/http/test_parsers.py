@@ -21,6 +21,7 @@ from app.http.idempotency import canonical_content
 from app.http.pagination import ID_PATTERN, number_cursor
 from app.webhook_security.addresses import InvalidUrl, read_url
 from iis_schemas.uploads import MAX_FILENAME_CHARACTERS, bare_filename
+from support.rows import Rows
 from worker.jobs.artifacts import safe_name
 
 over_http = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -45,7 +46,7 @@ READ_HEADERS: dict[str, st.SearchStrategy[str]] = {
 
 
 @pytest.fixture
-def read_at(client: TestClient, rows: Any) -> dict[str, str]:
+def read_at(client: TestClient, rows: Rows) -> dict[str, str]:
     """URLs of operations that read headers, by path in the document."""
     job_id, library_id = rows.succeeded_job()
     return {
@@ -128,7 +129,7 @@ def test_a_number_cursor_is_a_31_bit_number_or_refused(text: str) -> None:
 @example("../result")
 @example("arr.png\0")
 @example("img_\0")
-def test_unknown_figure_and_image_names_are_not_found(app: FastAPI, client: TestClient, read_at: Any, name: str) -> None:
+def test_unknown_figure_and_image_names_are_not_found(app: FastAPI, client: TestClient, read_at: dict[str, str], name: str) -> None:
     job = read_at["/v1/jobs/{job_id}"]
     written = quote(name, safe="")
     figure = client.get(f"{job}/plots/x{written}.png")
@@ -232,7 +233,7 @@ def test_a_webhook_url_is_refused_or_parses_to_itself(url: str) -> None:
 
 
 @pytest.mark.parametrize("said", [0, 1, "true", "no"])
-def test_booleans_are_only_true_and_false(client: TestClient, rows: Any, said: Any) -> None:
+def test_booleans_are_only_true_and_false(client: TestClient, rows: Rows, said: Any) -> None:
     webhook = client.post("/v1/webhooks", json={"url": "https://example.org/", "enabled": said})
     study = client.post("/v1/studies", json=rows.study_request(evolution=said))
     assert [answer.status_code for answer in (webhook, study)] == [422, 422]

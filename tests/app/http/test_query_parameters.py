@@ -1,4 +1,4 @@
-"""A query parameter that a route does not have is refused by its name; it is never ignored."""
+"""Unknown query parameters are refused by name."""
 
 from __future__ import annotations
 

@@ -1,18 +1,19 @@
-"""Jobs over HTTP: looking at one, listing and canceling."""
+"""Jobs over HTTP: state, list and cancellation."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 
+from app.db.session import SessionFactory
 from app.db.transitions import finish_cancel
+from support.rows import Rows
 
 TIMESTAMPS = ("queued_at", "running_at", "canceling_at", "succeeded_at", "failed_at", "canceled_at")
 
 
-def test_another_owners_job_is_404_on_every_route(client: TestClient, strange_rows: Any) -> None:
+def test_another_owners_job_is_404_on_every_route(client: TestClient, strange_rows: Rows) -> None:
     job_id, _ = strange_rows.succeeded_job()
     at = f"/v1/jobs/{job_id}"
     for path in ("", "/events", "/result", "/curves", "/plots", "/plots/arr.png"):
@@ -24,7 +25,7 @@ def test_another_owners_job_is_404_on_every_route(client: TestClient, strange_ro
     assert client.get("/v1/jobs").json()["data"] == []
 
 
-def test_internal_checks_are_not_jobs_to_anybody(client: TestClient, rows: Any) -> None:
+def test_internal_checks_are_not_visible_as_jobs(client: TestClient, rows: Rows) -> None:
     job_id = rows.job(kind="check_model")
     assert client.get(f"/v1/jobs/{job_id}").status_code == 404
     assert client.get(f"/v1/jobs/{job_id}/events").status_code == 404
@@ -32,7 +33,7 @@ def test_internal_checks_are_not_jobs_to_anybody(client: TestClient, rows: Any) 
     assert client.get("/v1/jobs").json()["data"] == []
 
 
-def test_the_cursor_walks_every_job_once_newest_first(client: TestClient, rows: Any) -> None:
+def test_the_cursor_returns_every_job_once_newest_first(client: TestClient, rows: Rows) -> None:
     model, dataset = rows.model(), rows.dataset()
     made = [rows.job(model, dataset) for _ in range(7)]
     walked: list[str] = []
@@ -45,7 +46,7 @@ def test_the_cursor_walks_every_job_once_newest_first(client: TestClient, rows: 
     assert walked == sorted(made, reverse=True)
 
 
-def test_the_list_is_narrowed_by_state_model_and_data_set(client: TestClient, rows: Any) -> None:
+def test_the_list_is_filtered_by_state_model_and_data_set(client: TestClient, rows: Rows) -> None:
     model, dataset = rows.model(), rows.dataset()
     mine, other = rows.job(model, dataset), rows.job()
     rows.claim(other)
@@ -63,7 +64,7 @@ def test_the_list_is_narrowed_by_state_model_and_data_set(client: TestClient, ro
     assert f"model={model}" in client.get(f"/v1/jobs?model={model}&limit=1").json()["links"]["next"]
 
 
-def test_a_job_shows_its_state_progress_and_the_time_of_each_step(client: TestClient, rows: Any) -> None:
+def test_a_job_shows_its_state_progress_and_the_time_of_each_step(client: TestClient, rows: Rows) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     rows.progress(job_id, token, 4)
@@ -76,7 +77,7 @@ def test_a_job_shows_its_state_progress_and_the_time_of_each_step(client: TestCl
     assert [name for name in TIMESTAMPS if job[name]] == ["queued_at", "running_at", "failed_at"]
 
 
-def test_a_status_poll_is_one_query_over_jobs_and_answers_304_when_nothing_changed(client: TestClient, rows: Any, app: Any) -> None:
+def test_a_status_poll_is_one_query_over_jobs_and_a_304_when_nothing_changed(client: TestClient, rows: Rows, app: FastAPI) -> None:
     job_id = rows.job()
     first = client.get(f"/v1/jobs/{job_id}")
     assert first.headers["retry-after"].isdigit()
@@ -90,7 +91,7 @@ def test_a_status_poll_is_one_query_over_jobs_and_answers_304_when_nothing_chang
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": first.headers["etag"]}).status_code == 200
 
 
-def test_identifiers_that_cannot_exist_are_404_or_422_and_never_an_error_of_ours(client: TestClient, rows: Any) -> None:
+def test_malformed_identifiers_are_404_or_422_and_never_500(client: TestClient, rows: Rows) -> None:
     assert client.get("/v1/jobs/%00").status_code == 404
     assert client.post("/v1/jobs", json=rows.request(model="mdl_\0")).status_code == 404
     assert client.get("/v1/jobs?model=%00").status_code == 422
@@ -98,7 +99,7 @@ def test_identifiers_that_cannot_exist_are_404_or_422_and_never_an_error_of_ours
     assert client.get(f"/v1/jobs/{rows.succeeded_job()[0]}/plots/%00.png").status_code == 404
 
 
-def test_a_queued_job_is_canceled_at_once_and_a_finished_one_cannot_be(client: TestClient, rows: Any) -> None:
+def test_a_queued_job_is_canceled_at_once_and_a_finished_job_cannot_be_canceled(client: TestClient, rows: Rows) -> None:
     job_id = rows.job()
     canceled = client.post(f"/v1/jobs/{job_id}/cancel")
     assert (canceled.status_code, canceled.json()["state"]) == (200, "canceled")
@@ -107,7 +108,7 @@ def test_a_queued_job_is_canceled_at_once_and_a_finished_one_cannot_be(client: T
     assert (again.status_code, again.json()["code"]) == (409, "job_finished")
 
 
-def test_a_running_job_is_asked_to_stop_and_asking_twice_is_harmless(client: TestClient, rows: Any, sessions: Any) -> None:
+def test_canceling_a_running_job_is_requested_once_and_idempotent(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     for _ in range(2):

@@ -1,20 +1,26 @@
-"""Jobs over HTTP: `Prefer: wait`, and that waiting costs others nothing."""
+"""Jobs over HTTP: `Prefer: wait`, without blocking other requests."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from app.db.models import Job
+from app.db.session import SessionFactory
+from support.rows import Rows
+from support.servers import ServerProcess, WaitUntil
 
 
-def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any, app: Any, wait_until: Any, waiting_count: Any) -> None:
+def test_waiting_for_a_job_ends_when_the_job_ends(
+    live: httpx.Client, rows: Rows, app: FastAPI, wait_until: WaitUntil, waiting_count: Callable[[str], int]
+) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with ThreadPoolExecutor(1) as pool:
@@ -30,8 +36,8 @@ def test_waiting_for_a_job_ends_when_the_job_does(live: httpx.Client, rows: Any,
     assert time.monotonic() - started < 15
 
 
-def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connection(
-    live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any, postgres_server: Any
+def test_a_database_outage_during_a_wait_is_a_503(
+    live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int], postgres_server: ServerProcess
 ) -> None:
     job_id = rows.job()
     with ThreadPoolExecutor(1) as pool:
@@ -47,7 +53,7 @@ def test_a_database_that_goes_away_during_a_wait_is_a_503_and_no_broken_connecti
     assert live.get(f"/v1/jobs/{job_id}").json()["state"] == "queued"
 
 
-def test_waiting_ends_with_the_time_and_tells_the_present_state(live: httpx.Client, rows: Any) -> None:
+def test_waiting_times_out_with_the_current_state(live: httpx.Client, rows: Rows) -> None:
     response = live.get(f"/v1/jobs/{rows.job()}", headers={"Prefer": "respond-async, wait=1"})
     assert (response.status_code, response.json()["state"]) == (200, "queued")
     assert response.headers["preference-applied"] == "wait=1"
@@ -55,8 +61,8 @@ def test_waiting_ends_with_the_time_and_tells_the_present_state(live: httpx.Clie
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "waits"}])
-def test_a_post_that_waits_answers_201_when_the_job_has_finished(
-    live: httpx.Client, rows: Any, sessions: Any, wait_until: Any, headers: dict[str, str]
+def test_a_waiting_post_returns_201_when_the_job_has_finished(
+    live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil, headers: dict[str, str]
 ) -> None:
     body = rows.request()
 
@@ -74,14 +80,16 @@ def test_a_post_that_waits_answers_201_when_the_job_has_finished(
     assert response.headers["preference-applied"] == "wait=25"
 
 
-def test_a_finished_job_does_not_keep_anyone_waiting(client: TestClient, rows: Any) -> None:
+def test_a_wait_for_a_finished_job_returns_at_once(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=60"})
     assert response.json()["state"] == "succeeded"
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": response.headers["etag"], "Prefer": "wait=60"}).status_code == 304
 
 
-def test_many_waiting_requests_leave_room_for_others(live: httpx.Client, rows: Any, wait_until: Any, waiting_count: Any) -> None:
+def test_many_waiting_requests_do_not_block_other_requests(
+    live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int]
+) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with ThreadPoolExecutor(60) as pool:

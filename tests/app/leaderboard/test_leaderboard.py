@@ -1,4 +1,4 @@
-"""Leaderboards: who stands where, who is tied, and what has no rank."""
+"""Leaderboards: ranks, ties, and models without a rank."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def iis(value: float, half: float = 0.01) -> dict[str, Any]:
     return {"iis": value, "iis_low": value - half, "iis_high": value + half}
 
 
-def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: Rows) -> None:
+def test_models_whose_scores_do_not_differ_significantly_share_a_rank(client: TestClient, rows: Rows) -> None:
     dataset = rows.dataset()
     first, second, third, fourth = (rows.model() for _ in range(4))
     for model, value in ((first, 0.80), (second, 0.79), (third, 0.78), (fourth, 0.77)):
@@ -47,7 +47,7 @@ def test_models_that_are_not_told_apart_share_a_rank(client: TestClient, rows: R
     assert "does not differ" in board["notes"][0]
 
 
-def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Rows) -> None:
+def test_a_model_is_ranked_by_its_best_job(client: TestClient, rows: Rows) -> None:
     dataset, model = rows.dataset(), rows.model()
     scored(client, rows, model, dataset, **iis(0.5))
     best = scored(client, rows, model, dataset, **iis(0.6))
@@ -57,7 +57,7 @@ def test_the_best_job_of_a_model_stands_for_it(client: TestClient, rows: Rows) -
     assert any("best of its jobs" in note for note in board["notes"])
 
 
-def test_near_chance_there_is_no_rank(client: TestClient, rows: Rows) -> None:
+def test_models_near_chance_have_no_rank(client: TestClient, rows: Rows) -> None:
     dataset, good, guessing, withheld = rows.dataset(), rows.model(), rows.model(), rows.model()
     scored(client, rows, good, dataset, **iis(0.5))
     scored(client, rows, guessing, dataset, **iis(0.99), accuracy_representation_low=0.1)
@@ -70,7 +70,7 @@ def test_near_chance_there_is_no_rank(client: TestClient, rows: Rows) -> None:
     ]
 
 
-def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, rows: Rows) -> None:
+def test_different_settings_have_different_boards(client: TestClient, rows: Rows) -> None:
     dataset, other, models = rows.dataset(), rows.dataset(), [rows.model(), rows.model()]
     for model in models:
         scored(client, rows, model, dataset, **iis(0.5))
@@ -87,7 +87,7 @@ def test_what_was_scored_otherwise_stands_on_another_board(client: TestClient, r
     assert (nothing["board"], nothing["data"], nothing["notes"]) == (None, [], [])
 
 
-def test_models_are_ranked_together_only_where_phrases_cutoffs_and_elements_are_the_same(client: TestClient, rows: Rows) -> None:
+def test_models_share_a_board_only_with_equal_phrases_cutoffs_and_elements(client: TestClient, rows: Rows) -> None:
     dataset, vlm, phrases = rows.dataset(), rows.vlm(), rows.concept_set("a loop")
     first, second = rows.model(), rows.model()
     text = {"kind": "score", "model": first, "dataset": dataset, "library": {"kind": "text"}, "vlm": vlm, "vocabulary": phrases}
@@ -111,7 +111,7 @@ def test_models_are_ranked_together_only_where_phrases_cutoffs_and_elements_are_
     assert cut == [(None, 2), ("segments of 10 images per class, seed 0", 1)]
 
 
-def test_a_model_that_was_deleted_keeps_its_place_without_a_link(client: TestClient, rows: Rows) -> None:
+def test_a_deleted_model_keeps_its_rank_without_a_link(client: TestClient, rows: Rows) -> None:
     model = rows.model()
     scored(client, rows, model, rows.dataset(), **iis(0.5))
     assert client.delete(f"/v1/models/{model}").status_code == 204
@@ -127,7 +127,7 @@ def test_a_library_cut_from_another_data_set_is_on_no_board(client: TestClient, 
 
 
 @given(SCORES)
-def test_ranks_never_go_back_and_begin_where_the_tie_does(scores: list[tuple[float, float, float]]) -> None:
+def test_ranks_do_not_decrease_and_a_tie_has_the_rank_of_its_first_model(scores: list[tuple[float, float, float]]) -> None:
     scores = sorted(scores, reverse=True)
     found = ranks(scores)
     assert found == sorted(found)

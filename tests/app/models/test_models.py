@@ -1,4 +1,4 @@
-"""Models: what may be asked for, how one becomes ready, and when it may go."""
+"""Models over HTTP: accepted and refused requests, checks and deletion."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({"architecture": "timm:resnet18", "pretrained": "../x"}, "pattern"),
     ],
 )
-def test_a_model_that_makes_no_sense_is_refused_with_a_sentence(client: TestClient, request_body: dict[str, Any], words: str) -> None:
+def test_an_invalid_model_is_refused_with_a_reason(client: TestClient, request_body: dict[str, Any], words: str) -> None:
     refused = client.post("/v1/models", json=request_body)
     assert refused.status_code == 422
     assert words in refused.json()["detail"]
@@ -147,13 +147,13 @@ def test_a_model_needs_a_complete_upload_of_its_owner(client: TestClient, strang
     assert foreign.status_code == 404
 
 
-def test_weights_by_name_can_be_forbidden(client: TestClient, app: FastAPI) -> None:
+def test_pretrained_weights_can_be_disabled(client: TestClient, app: FastAPI) -> None:
     app.state.settings.allow_hub = False
     refused = client.post("/v1/models", json={"architecture": "timm:resnet18", "pretrained": "a1_in1k"})
     assert (refused.status_code, refused.json()["code"]) == (422, "hub_not_allowed")
 
 
-def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, sessions: SessionFactory) -> None:
+def test_a_wait_ends_when_the_check_ends(live: httpx.Client, sessions: SessionFactory) -> None:
     upload = live.post("/v1/uploads/small", files={"file": ("net.safetensors", b"weights")}).json()["id"]
     at = live.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}).json()["links"]["self"]
     pending = live.get(at, headers={"Prefer": "wait=0"})
@@ -167,7 +167,9 @@ def test_whoever_waits_is_answered_when_the_check_ends(live: httpx.Client, sessi
     assert live.get(at, headers={"If-None-Match": pending.headers["ETag"]}).status_code == 200
 
 
-def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Rows, sessions: SessionFactory, upload: str) -> None:
+def test_a_model_needed_by_an_unfinished_job_cannot_be_deleted(
+    client: TestClient, rows: Rows, sessions: SessionFactory, upload: str
+) -> None:
     created = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}).json()
     at = created["links"]["self"]
     assert client.delete(at).json()["code"] == "model_in_use"
@@ -183,7 +185,7 @@ def test_a_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, r
     assert client.get(f"/v1/jobs/{job_id}").json()["model"] == created["id"]
 
 
-def test_a_vision_language_model_goes_only_when_no_unfinished_job_needs_it(client: TestClient, rows: Rows) -> None:
+def test_a_vision_language_model_needed_by_an_unfinished_job_cannot_be_deleted(client: TestClient, rows: Rows) -> None:
     vlm = rows.vlm()
     job_id = rows.job(vlm_id=vlm)
     refused = client.delete(f"/v1/models/{vlm}")
@@ -193,7 +195,7 @@ def test_a_vision_language_model_goes_only_when_no_unfinished_job_needs_it(clien
     assert client.delete(f"/v1/models/{vlm}").status_code == 204
 
 
-def test_models_are_listed_page_by_page_newest_first(client: TestClient, rows: Rows) -> None:
+def test_models_are_paged_newest_first(client: TestClient, rows: Rows) -> None:
     made = [rows.model() for _ in range(5)]
     seen: list[str] = []
     at = "/v1/models?limit=2"

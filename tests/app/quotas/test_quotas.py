@@ -1,4 +1,4 @@
-"""Quotas: what an owner may have, counted so that requests at the same moment do not slip past, and said when it is too much."""
+"""Quotas of an owner: limits, usage, concurrent requests, and the error message when a quota is exceeded."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def require_quota(answer: Any, *words: str) -> None:
         assert word in answer.json()["detail"]
 
 
-def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Rows, limit: Callable[..., None], key_for: Any) -> None:
+def test_quotas_show_limits_and_usage(
+    client: TestClient, rows: Rows, limit: Callable[..., None], key_for: Callable[..., dict[str, str]]
+) -> None:
     limit(unfinished_jobs=7, jobs_per_day=0)
     rows.succeeded_job()
     rows.job()
@@ -67,7 +69,7 @@ def test_what_one_may_have_and_has_is_shown(client: TestClient, rows: Rows, limi
     assert shown["key"]["scopes"] == ["read"]
 
 
-def test_a_job_too_many_is_refused_until_another_has_ended(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
+def test_a_job_over_the_quota_is_refused_until_another_ends(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
     limit(unfinished_jobs=2)
     body = rows.request()
     first = client.post("/v1/jobs", json=body)
@@ -82,7 +84,7 @@ def test_a_job_too_many_is_refused_until_another_has_ended(client: TestClient, r
     assert client.post("/v1/jobs", json=body).status_code == 201
 
 
-def test_jobs_of_a_day_ago_count_no_more(client: TestClient, rows: Rows, sessions: SessionFactory, limit: Callable[..., None]) -> None:
+def test_jobs_older_than_a_day_do_not_count(client: TestClient, rows: Rows, sessions: SessionFactory, limit: Callable[..., None]) -> None:
     limit(jobs_per_day=2)
     for hours in (23, 25, 25):
         job_id, made = rows.job(), datetime.now(UTC) - timedelta(hours=hours)
@@ -97,7 +99,7 @@ def test_jobs_of_a_day_ago_count_no_more(client: TestClient, rows: Rows, session
     assert 3500 < int(refused.headers["Retry-After"]) <= 3600
 
 
-def test_a_study_counts_every_job_that_it_makes_and_is_taken_whole_or_not(
+def test_a_study_counts_all_its_jobs_and_is_accepted_entirely_or_refused(
     client: TestClient, rows: Rows, sessions: SessionFactory, limit: Callable[..., None], tenant: Tenant
 ) -> None:
     limit(unfinished_jobs=5)
@@ -110,7 +112,7 @@ def test_a_study_counts_every_job_that_it_makes_and_is_taken_whole_or_not(
         assert session.scalar(select(func.count()).where(Job.owner_id == tenant.owner_id)) == 4
 
 
-def test_requests_at_the_same_moment_do_not_slip_past_a_quota(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
+def test_concurrent_requests_do_not_exceed_a_quota(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
     limit(unfinished_jobs=3, open_uploads=3, stored_bytes=40)
     body = rows.request()
 
@@ -125,7 +127,7 @@ def test_requests_at_the_same_moment_do_not_slip_past_a_quota(client: TestClient
     assert all_at_once(lambda number: client.post("/v1/uploads/small", files=small(b"abcdefgh%d2" % number))) == one_more
 
 
-def test_bytes_that_are_there_already_cost_nothing(client: TestClient, limit: Callable[..., None]) -> None:
+def test_content_that_is_already_stored_does_not_count(client: TestClient, limit: Callable[..., None]) -> None:
     limit(stored_bytes=10)
     assert client.post("/v1/uploads/small", files=small(b"12345678")).status_code == 201
     opened = client.post("/v1/uploads", json=declared(b"ab"))
@@ -140,7 +142,7 @@ def test_bytes_that_are_there_already_cost_nothing(client: TestClient, limit: Ca
     assert client.post("/v1/uploads/small", files=small(b"c")).status_code == 201
 
 
-def test_an_upload_too_many_is_refused_until_another_is_complete(client: TestClient, limit: Callable[..., None]) -> None:
+def test_an_upload_over_the_quota_is_refused_until_another_is_complete(client: TestClient, limit: Callable[..., None]) -> None:
     limit(open_uploads=1)
     opened = client.post("/v1/uploads", json=declared(b"abc")).json()
     require_quota(client.post("/v1/uploads", json=declared(b"def")), "You have 1 open uploads, and your quota is 1")
@@ -150,14 +152,16 @@ def test_an_upload_too_many_is_refused_until_another_is_complete(client: TestCli
     assert client.post("/v1/uploads", json=declared(b"ghi")).status_code == 201
 
 
-def test_one_owners_quota_is_nothing_to_another(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, limit: Any) -> None:
+def test_quotas_of_different_owners_are_independent(
+    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, limit: Callable[..., None]
+) -> None:
     limit(unfinished_jobs=1)
     strange_rows.job()
     assert client.post("/v1/jobs", json=rows.request()).status_code == 201
     require_quota(client.post("/v1/jobs", json=strange_rows.request(), headers=stranger.headers))
 
 
-def test_an_operator_gives_an_owner_quotas_of_its_own(
+def test_an_operator_sets_the_quotas_of_an_owner(
     client: TestClient, rows: Rows, tenant: Tenant, limit: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     limit(unfinished_jobs=0)
@@ -180,7 +184,9 @@ def test_an_operator_gives_an_owner_quotas_of_its_own(
         (["own_nobody", "--open-uploads", "many"], "'many' is not a whole number"),
     ],
 )
-def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
+def test_invalid_operator_arguments_are_refused_with_a_reason(
+    client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
     with pytest.raises(SystemExit):
         operate(arguments)
     assert told in capsys.readouterr().err
@@ -189,7 +195,7 @@ def test_an_operator_is_told_what_is_wrong(client: TestClient, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "does not match this version")]
 )
-def test_an_operator_is_told_of_a_database_that_is_away_or_empty(
+def test_operator_commands_report_an_unavailable_or_empty_database(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool, told: str
 ) -> None:
     empty = make_url(settings.database_url).set(database="postgres").render_as_string(hide_password=False)

@@ -18,6 +18,9 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.rate_limits import buckets
 from app.settings import Settings
+from support.rows import Rows
+from support.servers import ServerProcess
+from support.tenants import Tenant
 
 NO_REFILL = 0.001  # tokens per second; no test runs long enough for a new one
 PROBLEM = "application/problem+json"
@@ -49,7 +52,7 @@ def rate_limit_of(answer: Any) -> tuple[str, int, int]:
     return found[1], int(found[2]), int(found[3])
 
 
-def test_a_key_over_its_limit_is_a_429_that_states_the_limit(start: Start, tenant: Any) -> None:
+def test_a_key_over_its_limit_is_a_429_that_states_the_limit(start: Start, tenant: Tenant) -> None:
     client = start(rate_limit_burst=3, rate_limit_per_second=0.1)
     assert rate_limit_of(client.get("/v1/models", headers=tenant.headers))[0] == "address", "the key is not known yet"
     allowed = [client.get("/v1/models", headers=tenant.headers) for _ in range(3)]
@@ -64,13 +67,13 @@ def test_a_key_over_its_limit_is_a_429_that_states_the_limit(start: Start, tenan
     assert rate_limit_of(refused) == ("key", 0, 30)
 
 
-def test_keys_have_separate_limits(start: Start, tenant: Any, stranger: Any) -> None:
+def test_keys_have_separate_limits(start: Start, tenant: Tenant, stranger: Tenant) -> None:
     client = start(rate_limit_burst=1, rate_limit_per_second=NO_REFILL)
     assert [client.get("/v1/models", headers=tenant.headers).status_code for _ in range(3)] == [200, 200, 429]
     assert client.get("/v1/models", headers=stranger.headers).status_code == 200
 
 
-def test_processes_share_a_limit_under_concurrent_requests(start: Start, tenant: Any) -> None:
+def test_processes_share_a_limit_under_concurrent_requests(start: Start, tenant: Tenant) -> None:
     limits = {"rate_limit_burst": 10, "rate_limit_per_second": NO_REFILL}
     clients = [start(**limits), start(**limits)]
     clients[0].get("/v1/models", headers=tenant.headers)
@@ -80,7 +83,7 @@ def test_processes_share_a_limit_under_concurrent_requests(start: Start, tenant:
     assert sorted(statuses) == [200] * 10 + [429] * 20
 
 
-def test_requests_without_a_key_are_limited_by_address(start: Start, tenant: Any) -> None:
+def test_requests_without_a_key_are_limited_by_address(start: Start, tenant: Tenant) -> None:
     client = start(anonymous_rate_limit_burst=2, anonymous_rate_limit_per_second=NO_REFILL)
     client.get("/v1/models", headers=tenant.headers)
     assert [client.get("/sign-in").status_code for _ in range(2)] == [200, 429]
@@ -90,7 +93,7 @@ def test_requests_without_a_key_are_limited_by_address(start: Start, tenant: Any
     assert TestClient(client.app, client=(next(addresses), 50000)).get("/sign-in").status_code == 200, "another address"
 
 
-def test_key_guessing_is_limited_by_address_while_known_keys_pass(start: Start, tenant: Any, stranger: Any) -> None:
+def test_key_guessing_is_limited_by_address_while_known_keys_pass(start: Start, tenant: Tenant, stranger: Tenant) -> None:
     client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)
     assert client.get("/v1/models", headers=tenant.headers).status_code == 200
     guesses = [client.get("/v1/models", headers={"Authorization": f"Bearer iis_guess{secrets.token_hex(8)}"}) for _ in range(4)]
@@ -102,7 +105,7 @@ def test_key_guessing_is_limited_by_address_while_known_keys_pass(start: Start, 
     assert client.get("/sign-in").status_code == 200
 
 
-def test_repeated_failures_of_one_key_count_once(start: Start, tenant: Any) -> None:
+def test_repeated_failures_of_one_key_count_once(start: Start, tenant: Tenant) -> None:
     """A client whose key has expired must not block other clients at its address."""
     client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)
     client_with_expired_key = {"Authorization": f"Bearer iis_ended{secrets.token_hex(8)}"}
@@ -115,7 +118,7 @@ def test_failures_of_the_sign_in_form_count(start: Start) -> None:
     assert [client.post("/sign-in", data={"key": "iis_guess"}, headers=SAME_ORIGIN).status_code for _ in range(3)] == [401, 401, 429]
 
 
-def test_a_revoked_key_is_no_longer_known(start: Start, tenant: Any) -> None:
+def test_a_revoked_key_is_no_longer_known(start: Start, tenant: Tenant) -> None:
     client = start(failed_key_limit_burst=1, failed_key_limit_per_second=NO_REFILL)
     made = client.post("/v1/api-keys", json={"name": "guest"}, headers=tenant.headers).json()
     guest = {"Authorization": f"Bearer {made['secret']}"}
@@ -133,13 +136,13 @@ def test_invented_keys_create_no_buckets(start: Start, settings: Settings) -> No
         assert set(store.keys("iis:rate:key:*")) == before
 
 
-def test_the_page_cookie_counts_as_its_key(start: Start, tenant: Any) -> None:
+def test_the_page_cookie_counts_as_its_key(start: Start, tenant: Tenant) -> None:
     client = start(rate_limit_burst=1, rate_limit_per_second=NO_REFILL)
     client.post("/sign-in", data={"key": tenant.headers["Authorization"].removeprefix("Bearer ")}, headers=SAME_ORIGIN)
     assert [client.get("/v1/models").status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_a_stream_counts_once(start: Start, tenant: Any, rows: Any) -> None:
+def test_a_stream_counts_once(start: Start, tenant: Tenant, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     client = start(rate_limit_burst=10, rate_limit_per_second=NO_REFILL)
     path, stream = f"/v1/jobs/{job_id}/events", {"Accept": "text/event-stream"}
@@ -155,7 +158,7 @@ def test_health_and_metrics_have_no_limit(start: Start) -> None:
             assert (answer.status_code, "RateLimit" in answer.headers) == (200, False)
 
 
-def test_a_rate_of_zero_means_no_limit(start: Start, tenant: Any) -> None:
+def test_a_rate_of_zero_means_no_limit(start: Start, tenant: Tenant) -> None:
     client = start(rate_limit_per_second=0, rate_limit_burst=1, anonymous_rate_limit_per_second=0, failed_key_limit_per_second=0)
     for headers, status in ((tenant.headers, 200), ({}, 401), ({"Authorization": "Bearer iis_guess"}, 401)):
         answers = [client.get("/v1/models", headers=headers) for _ in range(4)]
@@ -168,14 +171,14 @@ def test_an_ipv6_network_counts_as_one_address(start: Start) -> None:
     assert [TestClient(api, client=(address, 50000)).get("/sign-in").status_code for address in asking] == [200, 429, 200]
 
 
-def test_requests_pass_without_redis(start: Start, tenant: Any) -> None:
+def test_requests_pass_without_redis(start: Start, tenant: Tenant) -> None:
     client = start(redis_url="redis://127.0.0.1:1/0", rate_limit_burst=1, rate_limit_per_second=NO_REFILL)
     answers = [client.get("/v1/models", headers=tenant.headers) for _ in range(4)]
     assert [(answer.status_code, "RateLimit" in answer.headers) for answer in answers] == [(200, False)] * 4
     assert client.get("/v1/models", headers={"Authorization": "Bearer iis_guess"}).status_code == 401
 
 
-def test_a_hanging_redis_opens_the_circuit_breaker(start: Start, tenant: Any) -> None:
+def test_a_hanging_redis_opens_the_circuit_breaker(start: Start, tenant: Tenant) -> None:
     called: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
 
@@ -196,7 +199,9 @@ def test_a_hanging_redis_opens_the_circuit_breaker(start: Start, tenant: Any) ->
     assert 1 <= len(called) <= 2, "one attempt and at most one retry on a new connection"
 
 
-def test_limits_resume_after_redis_restarts(start: Start, tenant: Any, redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_resume_after_redis_restarts(
+    start: Start, tenant: Tenant, redis_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(buckets, "CIRCUIT_BREAKER_SECONDS", 0.0)
     client = start(rate_limit_burst=2, rate_limit_per_second=NO_REFILL)
     for _ in range(2):

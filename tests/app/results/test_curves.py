@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from support.rows import Rows
 
 
-def test_the_curves_come_by_name_and_by_rising_sparsity(client: TestClient, rows: Rows) -> None:
+def test_curves_have_names_and_increasing_sparsity(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}/curves")
     curves = response.json()["data"]
@@ -40,7 +40,7 @@ def test_the_csv_has_the_same_numbers_as_the_json(client: TestClient, rows: Rows
     assert client.get(path, headers={"Accept": "text/csv", "If-None-Match": response.headers["etag"]}).status_code == 304
 
 
-def test_the_format_asked_for_in_the_address_wins_over_the_accept_header(client: TestClient, rows: Rows) -> None:
+def test_the_format_parameter_overrides_the_accept_header(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}/curves?format=json", headers={"Accept": "text/csv"})
     assert response.headers["content-type"] == "application/json"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi.testclient import TestClient
 
+from app.storage import ArtifactStore
 from support.rows import Rows
 
 
-def test_the_list_leads_to_every_figure(client: TestClient, rows: Rows) -> None:
+def test_the_list_links_to_every_figure(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}/plots")
     plots = response.json()["data"]
@@ -23,7 +22,7 @@ def test_the_list_leads_to_every_figure(client: TestClient, rows: Rows) -> None:
     assert client.get(f"/v1/jobs/{job_id}/plots", headers={"If-None-Match": response.headers["etag"]}).status_code == 304
 
 
-def test_a_figure_that_the_client_holds_is_not_sent_again(client: TestClient, rows: Rows, store: Any) -> None:
+def test_a_figure_with_a_matching_etag_is_a_304(client: TestClient, rows: Rows, store: ArtifactStore) -> None:
     job_id, _ = rows.succeeded_job()
     figure = client.get(f"/v1/jobs/{job_id}/plots/arr.png")
     assert "immutable" in figure.headers["cache-control"]
@@ -32,14 +31,14 @@ def test_a_figure_that_the_client_holds_is_not_sent_again(client: TestClient, ro
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_a_drawing_may_not_run_anything(client: TestClient, rows: Rows) -> None:
+def test_an_svg_is_served_with_a_policy_that_forbids_scripts(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     figure = client.get(f"/v1/jobs/{job_id}/plots/arr.svg")
     assert "default-src 'none'" in figure.headers["content-security-policy"]
     assert figure.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_figure_that_does_not_exist_is_404_and_names_those_that_do(client: TestClient, rows: Rows) -> None:
+def test_an_unknown_figure_is_a_404_with_the_existing_names(client: TestClient, rows: Rows) -> None:
     job_id, _ = rows.succeeded_job()
     for name in ("loss.png", "arr.pdf"):
         response = client.get(f"/v1/jobs/{job_id}/plots/{name}")

@@ -20,7 +20,7 @@ def test_a_finished_job_has_a_report_that_never_changes(client: TestClient, rows
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_an_unfinished_job_asks_for_patience_on_every_part_of_its_result(client: TestClient, rows: Rows) -> None:
+def test_every_part_of_the_result_of_an_unfinished_job_is_a_409_with_retry_after(client: TestClient, rows: Rows) -> None:
     job_id = rows.job()
     for path in ("result", "curves", "plots", "plots/arr.png"):
         response = client.get(f"/v1/jobs/{job_id}/{path}")
@@ -28,7 +28,7 @@ def test_an_unfinished_job_asks_for_patience_on_every_part_of_its_result(client:
         assert response.headers["retry-after"].isdigit()
 
 
-def test_a_failed_job_answers_with_its_own_sentence(client: TestClient, rows: Rows) -> None:
+def test_the_result_of_a_failed_job_is_its_error(client: TestClient, rows: Rows) -> None:
     job_id = rows.job()
     rows.fail(job_id, rows.claim(job_id), "Class 7 has no test image.")
     response = client.get(f"/v1/jobs/{job_id}/result")
@@ -37,7 +37,7 @@ def test_a_failed_job_answers_with_its_own_sentence(client: TestClient, rows: Ro
     assert "retry-after" not in response.headers
 
 
-def test_a_canceled_job_has_no_result_and_will_not_get_one(client: TestClient, rows: Rows) -> None:
+def test_the_result_of_a_canceled_job_is_a_409_without_retry_after(client: TestClient, rows: Rows) -> None:
     job_id = rows.job()
     rows.cancel(job_id)
     response = client.get(f"/v1/jobs/{job_id}/result")

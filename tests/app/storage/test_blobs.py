@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from app.db.ids import new_id
 from app.db.models import Blob, StageArtifact
 from app.db.session import SessionFactory
 from app.storage import ArtifactStore, StorageUnavailable, drop_unreferenced, record_blob
+from support.rows import Rows
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_unreferenced_content_is_deleted_with_its_row(sessions: SessionFactory, 
         assert not drop_unreferenced(session, store, sha256)
 
 
-def test_referenced_content_is_not_deleted(sessions: SessionFactory, store: ArtifactStore, rows: Any, tmp_path: Path) -> None:
+def test_referenced_content_is_not_deleted(sessions: SessionFactory, store: ArtifactStore, rows: Rows, tmp_path: Path) -> None:
     scored = rows.explainable_job()  # artifacts, figures and the crops of a library
     rows.explained_job(scored, [{"index": 0}])
     rows.finetuned_job()  # an upload
@@ -50,7 +50,7 @@ def test_referenced_content_is_not_deleted(sessions: SessionFactory, store: Arti
 
 
 def test_content_recorded_in_an_open_transaction_is_not_deleted(
-    sessions: SessionFactory, store: ArtifactStore, rows: Any, sha256: str
+    sessions: SessionFactory, store: ArtifactStore, rows: Rows, sha256: str
 ) -> None:
     with sessions.begin() as recording:
         record_blob(recording, sha256, 0)

@@ -1,4 +1,4 @@
-"""Studies that share jobs or are asked for at once, and what one of them may do to another."""
+"""Concurrent studies, and jobs shared by several studies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from app.db.models import Job
+from app.db.session import SessionFactory
 from support.rows import Rows
 from support.tenants import Tenant
 
@@ -18,7 +19,7 @@ def cells_of(client: Any, study: dict[str, Any]) -> list[dict[str, Any]]:
     return client.get(f"{study['links']['cells']}?limit=100").json()["data"]
 
 
-def test_two_alike_that_are_asked_for_at_once_make_each_job_once(live: httpx.Client, rows: Rows, sessions: Any, tenant: Tenant) -> None:
+def test_concurrent_equal_studies_create_each_job_once(live: httpx.Client, rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
     body = rows.study_request(seeds=list(range(10)))
     with ThreadPoolExecutor(4) as pool:
         posts = [pool.submit(live.post, "/v1/studies", json=body) for _ in range(4)]
@@ -29,7 +30,7 @@ def test_two_alike_that_are_asked_for_at_once_make_each_job_once(live: httpx.Cli
         assert session.scalar(select(func.count()).select_from(Job).where(Job.owner_id == tenant.owner_id)) == len(jobs[0]) == 40
 
 
-def test_whoever_cancels_last_cancels_what_both_used(client: TestClient, rows: Rows) -> None:
+def test_shared_jobs_are_canceled_with_the_last_study_that_uses_them(client: TestClient, rows: Rows) -> None:
     body = rows.study_request()
     first, second = (client.post("/v1/studies", json=body).json() for _ in range(2))
     assert client.post(first["links"]["cancel"]).json()["jobs"]["queued"] == 4
@@ -40,7 +41,7 @@ def test_whoever_cancels_last_cancels_what_both_used(client: TestClient, rows: R
         assert client.delete(study["links"]["self"]).status_code == 204
 
 
-def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Rows) -> None:
+def test_an_extension_replaces_jobs_that_are_being_canceled(client: TestClient, rows: Rows) -> None:
     study = client.post("/v1/studies", json=rows.study_request(libraries=[{"kind": "cluster"}])).json()
     stopping, queued = (cell["job"] for cell in cells_of(client, study))
     rows.claim(stopping)
@@ -50,7 +51,9 @@ def test_what_is_being_canceled_is_asked_for_anew(client: TestClient, rows: Rows
     assert {stopping, queued}.isdisjoint(cell["job"] for cell in cells_of(client, extended))
 
 
-def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_study_is_accepted_while_a_job_locks_the_same_model_and_data_set(
+    client: TestClient, rows: Rows, sessions: SessionFactory
+) -> None:
     body = rows.study_request(libraries=[{"kind": "cluster"}])
     with sessions.begin() as session:  # as a job is accepted: it holds what it names until it commits
         for table, row in (("models", body["models"][0]), ("datasets", body["datasets"][0])):
@@ -58,7 +61,7 @@ def test_a_study_and_a_job_that_name_the_same_things_do_not_wait_for_each_other(
         assert client.post("/v1/studies", json=body).status_code == 201
 
 
-def test_extensions_do_not_go_round_the_limits_of_a_request(client: TestClient, rows: Rows) -> None:
+def test_an_extended_study_has_the_limits_of_a_new_one(client: TestClient, rows: Rows) -> None:
     grids = [[0, place / 100] for place in range(1, 66)]
     study = client.post("/v1/studies", json=rows.study_request(sparsity_grids=grids[:64])).json()
     refused = client.post(study["links"]["extend"], json={"sparsity_grids": grids[64:]})

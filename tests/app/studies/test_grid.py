@@ -1,4 +1,4 @@
-"""From a grid to its cells: pure, so whatever grid somebody may ask for is tried."""
+"""Expansion of a study's grid into cells, as property tests over arbitrary grids."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def grid_of(**body: Any) -> StudyGrid:
 
 @settings(deadline=None)
 @given(BODIES)
-def test_the_cells_are_counted_before_any_is_made(body: dict[str, Any]) -> None:
+def test_the_cell_count_equals_the_number_of_expanded_cells(body: dict[str, Any]) -> None:
     grid = grid_of(**body)
     assert count_cells(grid) == len(expand(grid))
 
 
 @settings(deadline=None)
 @given(BODIES)
-def test_no_two_cells_ask_for_the_same(body: dict[str, Any]) -> None:
+def test_cells_have_different_request_digests(body: dict[str, Any]) -> None:
     grid = grid_of(**body)
     cells = expand(grid)
     assert len({request_digest(job_spec(grid, cell)) for cell in cells}) == len(cells)
@@ -57,7 +57,7 @@ def test_no_two_cells_ask_for_the_same(body: dict[str, Any]) -> None:
 
 @settings(deadline=None)
 @given(BODIES.filter(lambda body: body["models"]), BODIES)
-def test_an_extended_grid_has_every_cell_of_both_and_loses_none(first: dict[str, Any], more: dict[str, Any]) -> None:
+def test_an_extended_grid_keeps_every_cell_and_extending_is_idempotent(first: dict[str, Any], more: dict[str, Any]) -> None:
     began = grid_of(**first)
     extended = extended_grid(began, StudyExtend.model_validate(more), None)
     had, has = ({request_digest(job_spec(grid, cell)) for cell in expand(grid)} for grid in (began, extended))
@@ -67,7 +67,7 @@ def test_an_extended_grid_has_every_cell_of_both_and_loses_none(first: dict[str,
 
 @settings(deadline=None)
 @given(BODIES)
-def test_a_cells_job_asks_for_what_a_job_sent_by_hand_would(body: dict[str, Any]) -> None:
+def test_the_job_of_a_cell_equals_an_individually_posted_job(body: dict[str, Any]) -> None:
     grid = grid_of(**body)
     for cell in expand(grid)[:5]:
         choice = {"kind": grid.libraries[cell.library].kind, "concept_count": cell.concept_count}
@@ -76,12 +76,12 @@ def test_a_cells_job_asks_for_what_a_job_sent_by_hand_would(body: dict[str, Any]
         assert request_digest(by_hand.to_spec(None)) == request_digest(job_spec(grid, cell))
 
 
-def test_cells_stand_by_model_then_data_set_then_library_then_size_then_seed() -> None:
+def test_cells_are_ordered_by_model_data_set_library_size_and_seed() -> None:
     grid = grid_of(models=["m", "n"], datasets=["d"], libraries=[{"kind": "cluster"}], concept_counts=[50, 20], seeds=[1, 0])
     assert expand(grid) == [Cell(model, "d", 0, count, None, seed) for model in ("m", "n") for count in (50, 20) for seed in (1, 0)]
 
 
-def test_a_library_cut_from_the_scored_data_set_is_its_own() -> None:
+def test_a_library_data_set_equal_to_the_scored_one_is_none() -> None:
     body = {"models": ["m"], "datasets": ["d", "e"], "libraries": [{"kind": "cluster"}]}
     assert [(c.dataset, c.library_dataset) for c in expand(grid_of(**body, library_datasets=[None, "e"]))] == [
         ("d", None),
@@ -90,12 +90,12 @@ def test_a_library_cut_from_the_scored_data_set_is_its_own() -> None:
     ]
 
 
-def test_a_library_that_is_not_cut_stands_once_whatever_others_are_cut_from() -> None:
+def test_a_random_library_has_one_cell_for_all_library_data_sets() -> None:
     body = {"models": ["m"], "datasets": ["d"], "libraries": [{"kind": "random"}, {"kind": "cluster"}], "library_datasets": ["e", "f"]}
     assert [(c.library, c.library_dataset) for c in expand(grid_of(**body))] == [(0, None), (1, "e"), (1, "f")]
 
 
-def test_phrases_are_given_to_text_libraries_alone() -> None:
+def test_only_jobs_of_text_libraries_have_phrases() -> None:
     vocabulary = {"id": "birds", "version": 1, "digest": "d"}
     body = {"models": ["m"], "datasets": ["d"], "libraries": [{"kind": "cluster"}, {"kind": "text"}], "vlm": "v"}
     grid = grid_of(**body).model_copy(update={"vocabulary": None})
@@ -105,24 +105,24 @@ def test_phrases_are_given_to_text_libraries_alone() -> None:
     assert (text["vlm"], text["vocabulary"]) == ("v", vocabulary)
 
 
-def test_what_earlier_jobs_said_nothing_of_makes_no_difference() -> None:
+def test_a_field_that_is_none_does_not_change_the_request_digest() -> None:
     assert request_digest({"model": "m", "vlm": None}) == request_digest({"model": "m"})
     assert request_digest({"model": "m"}) != request_digest({"model": "n"})
 
 
-def test_concept_counts_that_come_later_stand_beside_the_default() -> None:
+def test_added_concept_counts_keep_the_default() -> None:
     began = grid_of(models=["m"], datasets=["d"], libraries=[{"kind": "cluster"}])
     assert extended_grid(began, StudyExtend(concept_counts=[50]), None).concept_counts == [200, 50]
 
 
-def test_a_checkpoint_from_between_takes_its_place() -> None:
+def test_an_added_checkpoint_is_ordered_by_its_epoch() -> None:
     entries = [{"model": "a", "epoch": 1}, {"model": "c", "epoch": 9}]
     began = grid_of(models=entries, datasets=["d"], libraries=[{"kind": "cluster"}], evolution=True)
     more = StudyExtend.model_validate({"models": [{"model": "b", "epoch": 4}]})
     assert [entry.model for entry in extended_grid(began, more, None).models] == ["a", "b", "c"]
 
 
-def test_what_is_said_later_of_a_model_is_added_to_what_was_said() -> None:
+def test_an_extension_merges_the_fields_of_a_model() -> None:
     began = grid_of(models=[{"model": "a", "label": "A"}], datasets=["d"], libraries=[{"kind": "cluster"}])
     (entry,) = extended_grid(began, StudyExtend.model_validate({"models": [{"model": "a", "accuracy": 0.7}]}), None).models
     assert (entry.label, entry.accuracy) == ("A", 0.7)
@@ -147,7 +147,7 @@ def test_what_is_said_later_of_a_model_is_added_to_what_was_said() -> None:
         ),
     ],
 )
-def test_libraries_are_called_what_tells_them_apart(libraries: list[dict[str, Any]], labels: list[str]) -> None:
+def test_library_labels_name_the_differing_options(libraries: list[dict[str, Any]], labels: list[str]) -> None:
     assert library_labels(libraries) == labels
 
 
@@ -163,7 +163,7 @@ def test_libraries_are_called_what_tells_them_apart(libraries: list[dict[str, An
         ("sparsity_grids", [[0, 0.5], [0.0, 0.5]]),
     ],
 )
-def test_nothing_is_named_twice(field: str, values: list[Any]) -> None:
+def test_repeated_values_are_refused(field: str, values: list[Any]) -> None:
     with pytest.raises(ValidationError) as refused:
         StudyCreate.model_validate({"models": ["m"], "datasets": ["d"], "libraries": [{"kind": "cluster"}], field: values})
     (fault,) = refused.value.errors()
@@ -171,7 +171,7 @@ def test_nothing_is_named_twice(field: str, values: list[Any]) -> None:
     assert "is named twice; name each once" in fault["msg"]
 
 
-def test_a_row_keeps_the_grid_as_it_was_asked_for() -> None:
+def test_a_grid_round_trips_through_json() -> None:
     libraries = [{"kind": "combined", "parts": [{"kind": "cluster", "concept_count": 9}, {"kind": "random", "concept_count": 5}]}]
     grid = grid_of(models=["m"], datasets=["d"], libraries=libraries)
     kept = grid.model_dump(mode="json")
@@ -180,7 +180,7 @@ def test_a_row_keeps_the_grid_as_it_was_asked_for() -> None:
     assert LibraryChoice.model_validate(kept["libraries"][0]).to_spec()["concept_count"] == 14
 
 
-def test_what_the_reference_protocol_trains_anew_stands_once_whatever_others_are_cut_from() -> None:
+def test_an_end2end_library_of_the_reference_protocol_has_one_cell_for_all_library_data_sets() -> None:
     body = {"models": ["m"], "datasets": ["d"], "libraries": [{"kind": "end2end"}], "library_datasets": [None, "e"]}
     assert [c.library_dataset for c in expand(grid_of(**body))] == [None, "e"]
     assert [c.library_dataset for c in expand(grid_of(**body, protocol="reference"))] == [None]

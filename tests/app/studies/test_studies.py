@@ -1,4 +1,4 @@
-"""Studies over HTTP: what is accepted and what is refused, what is shared, and how one grows, ends and goes."""
+"""Studies over HTTP: accepted and refused requests, reused jobs, tables, extension, cancellation and deletion."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from redis import Redis
 from sqlalchemy import func, select
 
 from app.db.models import Job, JobEvent, Study, StudyCell
+from app.db.session import SessionFactory
 from app.db.study_rows import study_grid, study_rows
 from app.studies.service import WAKE_UPS
 from iis_engine.studies.analysis import analyse
@@ -46,7 +47,7 @@ def finish(rows: Rows, job_id: str, **report: Any) -> None:
     rows.succeed(job_id, rows.claim(job_id), **report)
 
 
-def test_a_study_is_its_grid_of_ordinary_jobs(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_study_creates_one_ordinary_job_per_cell_of_its_grid(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     body = rows.study_request(name="two nets", seeds=[0, 1])
     answer = client.post("/v1/studies", json=body)
     assert answer.status_code == 201, answer.text
@@ -72,21 +73,21 @@ def test_a_study_is_its_grid_of_ordinary_jobs(client: TestClient, rows: Rows, se
     }
 
 
-def test_a_few_workers_are_woken_however_many_jobs_there_are(client: TestClient, rows: Rows, redis_url: str) -> None:
+def test_the_number_of_wake_up_messages_is_bounded(client: TestClient, rows: Rows, redis_url: str) -> None:
     with Redis.from_url(redis_url) as broker:
         broker.delete("iis")
         made(client, rows.study_request(seeds=list(range(20))))
         assert broker.llen("iis") == WAKE_UPS
 
 
-def test_workers_begin_with_one_job_of_each_model(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_the_first_jobs_in_the_queue_are_of_different_models(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     study = made(client, rows.study_request(seeds=[0, 1, 2]))
     with sessions() as session:
         first = session.scalars(select(Job.model_id).where(Job.id.in_([c["job"] for c in cells_of(client, study)])).order_by(Job.id)).all()
     assert set(first[:2]) == {entry["model"] for entry in study["grid"]["models"]}
 
 
-def test_what_there_is_already_is_used_and_not_run_again(client: TestClient, rows: Rows) -> None:
+def test_succeeded_jobs_are_reused(client: TestClient, rows: Rows) -> None:
     body = rows.study_request()
     queued, scored = (client.post("/v1/jobs", json=by_hand(rows, body, 0, "cluster")).json()["id"] for _ in range(2))
     finish(rows, scored)
@@ -103,14 +104,14 @@ def test_what_there_is_already_is_used_and_not_run_again(client: TestClient, row
     assert not any(cell["created"] for cell in cells_of(client, again))
 
 
-def test_another_owners_jobs_are_not_used(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant) -> None:
+def test_another_owners_jobs_are_not_reused(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant) -> None:
     body = rows.study_request()
     finish(rows, client.post("/v1/jobs", json=by_hand(rows, body, 0, "cluster")).json()["id"])
     theirs = client.post("/v1/studies", json=strange_rows.study_request(), headers=stranger.headers).json()
     assert theirs["jobs"]["succeeded"] == 0
 
 
-def test_the_table_has_what_has_succeeded_so_far(client: TestClient, rows: Rows) -> None:
+def test_the_table_has_a_row_for_each_succeeded_job(client: TestClient, rows: Rows) -> None:
     body = rows.study_request(libraries=[{"kind": "cluster"}])
     body["models"] = [{"model": body["models"][0], "label": "net A", "family": "nets", "accuracy": 0.7}, body["models"][1]]
     study = made(client, body)
@@ -135,7 +136,7 @@ def test_the_table_has_what_has_succeeded_so_far(client: TestClient, rows: Rows)
     assert client.get(study["links"]["self"]).json()["state"] == "finished"
 
 
-def test_statistics_wait_for_the_first_result(client: TestClient, rows: Rows) -> None:
+def test_statistics_without_a_result_are_a_409(client: TestClient, rows: Rows) -> None:
     study = made(client, rows.study_request())
     for name in ("analysis", "table.parquet", "figures/iis_accuracy.png"):
         answer = client.get(study["links"][name])
@@ -147,7 +148,7 @@ def test_statistics_wait_for_the_first_result(client: TestClient, rows: Rows) ->
     assert "extend it with an empty body" in answer.json()["detail"]
 
 
-def test_an_extension_computes_nothing_again(client: TestClient, rows: Rows) -> None:
+def test_an_extension_keeps_existing_jobs(client: TestClient, rows: Rows) -> None:
     body = rows.study_request()
     study = made(client, body)
     before = cells_of(client, study)
@@ -167,7 +168,7 @@ def test_an_extension_computes_nothing_again(client: TestClient, rows: Rows) -> 
     assert client.post(study["links"]["extend"], json={"models": [model], "seeds": [7]}).json()["jobs"]["total"] == 12
 
 
-def test_an_empty_extension_tries_again_what_failed_or_was_canceled(client: TestClient, rows: Rows) -> None:
+def test_an_empty_extension_retries_failed_and_canceled_jobs(client: TestClient, rows: Rows) -> None:
     study = made(client, rows.study_request())
     done, failed, canceled, queued = (cell["job"] for cell in cells_of(client, study))
     finish(rows, done)
@@ -191,13 +192,13 @@ def test_an_empty_extension_tries_again_what_failed_or_was_canceled(client: Test
     ("change", "param"),
     [({"protocol": "reference"}, "protocol"), ({"evolution": True}, "evolution"), ({"elements": {"kind": "segments"}}, "elements")],
 )
-def test_a_study_does_not_become_another(client: TestClient, rows: Rows, change: dict[str, Any], param: str) -> None:
+def test_an_extension_cannot_change_fixed_settings(client: TestClient, rows: Rows, change: dict[str, Any], param: str) -> None:
     study = made(client, rows.study_request())
     answer = client.post(study["links"]["extend"], json=change)
     assert (answer.status_code, answer.json()["code"], answer.json()["errors"][0]["param"]) == (422, "study_fixed", param)
 
 
-def test_canceling_ends_its_own_jobs_and_leaves_those_that_another_study_uses(client: TestClient, rows: Rows) -> None:
+def test_canceling_a_study_keeps_jobs_that_another_study_uses(client: TestClient, rows: Rows) -> None:
     body = rows.study_request()
     found = client.post("/v1/jobs", json=by_hand(rows, body, 1, "cluster")).json()["id"]
     study = made(client, body)
@@ -219,7 +220,7 @@ def test_canceling_ends_its_own_jobs_and_leaves_those_that_another_study_uses(cl
     assert client.get(other["links"]["self"]).json()["jobs"]["queued"] == 1
 
 
-def test_a_study_is_deleted_when_nothing_of_it_runs_and_its_jobs_stay(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_only_a_finished_study_can_be_deleted_and_its_jobs_remain(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     study = made(client, rows.study_request())
     refused = client.delete(study["links"]["self"])
     assert (refused.status_code, refused.json()["code"]) == (409, "study_unfinished")
@@ -232,7 +233,7 @@ def test_a_study_is_deleted_when_nothing_of_it_runs_and_its_jobs_stay(client: Te
         assert session.scalar(select(func.count()).select_from(StudyCell).where(StudyCell.study_id == study["id"])) == 0
 
 
-def test_studies_are_listed_newest_first_by_pages(client: TestClient, rows: Rows) -> None:
+def test_studies_are_paged_newest_first(client: TestClient, rows: Rows) -> None:
     ids = [made(client, rows.study_request())["id"] for _ in range(3)]
     first = client.get("/v1/studies?limit=2").json()
     assert ([study["id"] for study in first["data"]], first["has_more"]) == (ids[:0:-1], True)
@@ -240,7 +241,9 @@ def test_studies_are_listed_newest_first_by_pages(client: TestClient, rows: Rows
     assert [study["id"] for study in client.get(first["links"]["next"]).json()["data"]] == ids[:1]
 
 
-def test_the_same_key_makes_one_study(client: TestClient, rows: Rows, sessions: Any, tenant: Tenant) -> None:
+def test_repeated_requests_with_one_idempotency_key_create_one_study(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
+) -> None:
     body, headers = rows.study_request(), {"Idempotency-Key": "once"}
     first, second = (client.post("/v1/studies", json=body, headers=headers) for _ in range(2))
     assert first.json() == second.json()
@@ -249,7 +252,7 @@ def test_the_same_key_makes_one_study(client: TestClient, rows: Rows, sessions: 
         assert session.scalar(select(func.count()).select_from(Study).where(Study.owner_id == tenant.owner_id)) == 1
 
 
-def test_a_study_can_be_waited_for(live: httpx.Client, rows: Rows, sessions: Any) -> None:
+def test_waiting_for_a_study_ends_when_its_jobs_end(live: httpx.Client, rows: Rows, sessions: SessionFactory) -> None:
     study = live.post("/v1/studies", json=rows.study_request(libraries=[{"kind": "cluster"}])).json()
     jobs = [cell["job"] for cell in live.get(study["links"]["cells"]).json()["data"]]
     with ThreadPoolExecutor(1) as pool:
@@ -262,7 +265,7 @@ def test_a_study_can_be_waited_for(live: httpx.Client, rows: Rows, sessions: Any
     assert "retry-after" not in answer.headers
 
 
-def test_representations_of_the_same_data_need_no_model(client: TestClient, rows: Rows) -> None:
+def test_a_study_of_feature_files_needs_no_model(client: TestClient, rows: Rows) -> None:
     datasets = [rows.features(name=name) for name in ("early", "late")]
     study = made(client, {"datasets": datasets, "libraries": [{"kind": "cluster"}], "concept_counts": [4]})
     cells = cells_of(client, study)
@@ -275,8 +278,8 @@ def test_representations_of_the_same_data_need_no_model(client: TestClient, rows
     assert (row["model"], row["label"], row["architecture"], row["untrained"]) == (datasets[0], "early", None, False)
 
 
-def test_checkpoints_that_say_no_epoch_have_none_and_are_told_by_their_place(
-    client: TestClient, rows: Rows, sessions: Any, tenant: Tenant
+def test_checkpoints_without_epochs_are_ordered_by_their_position(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
 ) -> None:
     models = [rows.model(initial_seed=0), rows.model(), rows.model()]
     study = made(client, rows.study_request(models=models, libraries=[{"kind": "cluster"}], evolution=True))
@@ -291,7 +294,7 @@ def test_checkpoints_that_say_no_epoch_have_none_and_are_told_by_their_place(
     assert [point["epoch"] for point in run["points"]] == [1, 2]  # the first has no result yet, and keeps its place
 
 
-def test_a_row_says_which_network_is_read_and_where(client: TestClient, rows: Rows) -> None:
+def test_a_row_names_the_network_and_the_layer(client: TestClient, rows: Rows) -> None:
     models = [
         rows.model(arguments={"num_classes": 10}),
         rows.model(initial_seed=0),
@@ -309,7 +312,7 @@ def test_a_row_says_which_network_is_read_and_where(client: TestClient, rows: Ro
     ]
 
 
-def test_libraries_are_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_libraries_are_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     own, other = rows.dataset(), rows.dataset()
     body = rows.study_request(datasets=[own], library_datasets=[None, other], libraries=[{"kind": "cluster"}])
     study = made(client, body)
@@ -326,7 +329,7 @@ def test_libraries_are_cut_from_another_data_set(client: TestClient, rows: Rows,
     assert other in gone.json()["detail"]
 
 
-def test_phrases_go_to_the_text_libraries_alone_and_keep_their_version(client: TestClient, rows: Rows) -> None:
+def test_only_text_libraries_have_phrases_and_the_version_is_fixed(client: TestClient, rows: Rows) -> None:
     vlm, vocabulary = rows.vlm(), rows.concept_set("a loop")
     body = rows.study_request(libraries=[{"kind": "cluster"}, {"kind": "text"}], vlm=vlm, vocabulary=vocabulary)
     study = made(client, body)
@@ -353,7 +356,7 @@ def test_an_empty_grid_is_refused(client: TestClient, rows: Rows, missing: str) 
     assert "The grid is empty" in problem["detail"]
 
 
-def test_ten_thousand_and_one_jobs_are_refused(client: TestClient, rows: Rows, sessions: Any, tenant: Tenant) -> None:
+def test_more_than_ten_thousand_jobs_are_refused(client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant) -> None:
     problem = refusal(
         client,
         rows.study_request(models=[rows.model()], libraries=[{"kind": "cluster"}], seeds=list(range(9_999))) | {"concept_counts": [4, 5]},
@@ -376,7 +379,9 @@ def test_ten_thousand_and_one_jobs_are_refused(client: TestClient, rows: Rows, s
         ("layer", "layer3", ["layer", "none given", "layer3"]),
     ],
 )
-def test_checkpoints_of_one_run_are_of_one_network(client: TestClient, rows: Rows, column: str, value: Any, words: list[str]) -> None:
+def test_checkpoints_of_different_networks_are_refused_as_one_run(
+    client: TestClient, rows: Rows, column: str, value: Any, words: list[str]
+) -> None:
     first, other = rows.model(), rows.model(**{column: value})
     problem = refusal(client, rows.study_request(models=[first, other], evolution=True))
     assert problem["code"] == "checkpoints_differ"
@@ -388,12 +393,12 @@ def test_checkpoints_of_one_run_are_of_one_network(client: TestClient, rows: Row
     ("epochs", "code"),
     [((3, 1), "epochs_unordered"), ((1, 1), "epochs_unordered"), ((1, None), "epochs_incomplete"), ((None,), "evolution_too_short")],
 )
-def test_epochs_make_sense(client: TestClient, rows: Rows, epochs: tuple[Any, ...], code: str) -> None:
+def test_invalid_epochs_are_refused(client: TestClient, rows: Rows, epochs: tuple[Any, ...], code: str) -> None:
     models = [{"model": rows.model(), **({"epoch": epoch} if epoch is not None else {})} for epoch in epochs]
     assert refusal(client, rows.study_request(models=models, evolution=True))["code"] == code
 
 
-def test_representations_that_differ_in_their_classes_are_not_compared(client: TestClient, rows: Rows) -> None:
+def test_feature_files_with_different_classes_are_refused(client: TestClient, rows: Rows) -> None:
     body = {"libraries": [{"kind": "cluster"}]}
     problem = refusal(client, body | {"datasets": [rows.features("cat", "dog"), rows.features("cat", "cow")]})
     assert problem["code"] == "class_sets_differ"
@@ -412,7 +417,7 @@ def test_representations_that_differ_in_their_classes_are_not_compared(client: T
         ({"images": True}, "kinds_differ"),
     ],
 )
-def test_ready_features_go_with_nothing_that_needs_images(client: TestClient, rows: Rows, body: dict[str, Any], code: str) -> None:
+def test_feature_files_are_refused_where_images_are_needed(client: TestClient, rows: Rows, body: dict[str, Any], code: str) -> None:
     request: dict[str, Any] = {"datasets": [rows.features()], "libraries": [{"kind": "cluster"}]}
     if "models" in body:
         request["models"] = [rows.model()]
@@ -425,7 +430,7 @@ def test_ready_features_go_with_nothing_that_needs_images(client: TestClient, ro
     assert refusal(client, request)["code"] == code
 
 
-def test_libraries_of_images_are_not_cut_from_ready_features(client: TestClient, rows: Rows) -> None:
+def test_libraries_cut_from_feature_files_are_refused(client: TestClient, rows: Rows) -> None:
     assert refusal(client, rows.study_request(library_datasets=[rows.features()]))["code"] == "images_needed"
 
 
@@ -442,7 +447,9 @@ def test_libraries_of_images_are_not_cut_from_ready_features(client: TestClient,
         ({"libraries": [{"kind": "cluster"}, {"kind": "cluster"}]}, "invalid_input", "named twice"),
     ],
 )
-def test_what_contradicts_itself_is_refused_in_words(client: TestClient, rows: Rows, changes: dict[str, Any], code: str, word: str) -> None:
+def test_a_contradictory_study_is_refused_with_a_reason(
+    client: TestClient, rows: Rows, changes: dict[str, Any], code: str, word: str
+) -> None:
     problem = refusal(client, rows.study_request(**changes))
     assert problem["code"] == code
     assert word in problem["detail"]
@@ -453,7 +460,7 @@ def test_phrases_without_a_text_library_are_refused(client: TestClient, rows: Ro
     assert refusal(client, body)["code"] == "vlm_not_taken"
 
 
-def test_what_is_not_there_or_not_ready_is_refused(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
+def test_missing_or_pending_inputs_are_refused(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
     for field, absent in (("models", strange_rows.model()), ("datasets", strange_rows.dataset()), ("library_datasets", "dst_0")):
         assert absent in refusal(client, rows.study_request(**{field: [absent]}), 404)["detail"]
     for field, row in (("models", rows.model("pending")), ("datasets", rows.dataset("pending"))):
@@ -464,8 +471,8 @@ def test_what_is_not_there_or_not_ready_is_refused(client: TestClient, rows: Row
     assert refusal(client, rows.study_request(models=[rows.vlm()]))["code"] == "backbone_needed"
 
 
-def test_an_estimate_writes_nothing_and_says_where_its_seconds_come_from(
-    client: TestClient, rows: Rows, sessions: Any, tenant: Tenant
+def test_an_estimate_writes_nothing_and_names_the_source_of_its_seconds(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
 ) -> None:
     info = {"class_names": ["a", "b"], "counts": {"train": {"a": 20, "b": 5}, "test": {"a": 10, "b": 10}}}
     dataset, models = rows.dataset(info=info), [rows.model(info={"num_features": 512}) for _ in range(2)]
@@ -498,7 +505,7 @@ def test_an_estimate_writes_nothing_and_says_where_its_seconds_come_from(
     assert (cost["reused"], cost["images"], cost["seconds"]) == (4, 0, 0)
 
 
-def test_an_estimate_knows_what_was_looked_at_for_a_library_cut_elsewhere(client: TestClient, rows: Rows) -> None:
+def test_an_estimate_uses_the_time_of_extraction_from_the_library_data_set(client: TestClient, rows: Rows) -> None:
     info = {"class_names": ["a", "b"], "counts": {"train": {"a": 20, "b": 5}, "test": {"a": 10, "b": 10}}}
     home, other, new = (rows.dataset(info=info) for _ in range(3))
     model = rows.model(info={"num_features": 512})
@@ -513,7 +520,7 @@ def test_an_estimate_knows_what_was_looked_at_for_a_library_cut_elsewhere(client
     assert (cost["images"], cost["seconds"]) == (285, pytest.approx(0.15 * 285, abs=0.06))  # 85.5 s for 570 images and crops
 
 
-def test_an_estimate_counts_what_is_not_registered_yet(client: TestClient, rows: Rows) -> None:
+def test_an_estimate_counts_unregistered_models_and_data_sets(client: TestClient, rows: Rows) -> None:
     info = {"class_names": ["a", "b"], "counts": {"train": {"a": 20, "b": 5}, "test": {"a": 10, "b": 10}}}
     model, dataset = rows.model(info={"num_features": 512}), rows.dataset(info=info)
     scored = client.post("/v1/jobs", json=rows.request(model=model, dataset=dataset)).json()["id"]
@@ -539,6 +546,6 @@ def test_an_estimate_counts_what_is_not_registered_yet(client: TestClient, rows:
     assert (refused.status_code, refused.json()["code"]) == (422, "kinds_differ")
 
 
-def test_a_name_with_a_nul_is_refused_as_everywhere(client: TestClient, rows: Rows) -> None:
+def test_a_name_with_a_nul_character_is_refused(client: TestClient, rows: Rows) -> None:
     assert client.post("/v1/studies", json=rows.study_request(models=["mdl_\0"])).status_code == 404
     assert json.loads(client.post("/v1/studies", json=rows.study_request(name="a\0")).text)["status"] == 422

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: what is accepted, what is refused, and once only."""
+"""Submission of jobs over HTTP: accepted and refused requests, and idempotency keys."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 
 from app.db.models import ConceptSet, Job, JobEvent, Model
+from app.db.session import SessionFactory
 from app.main import create_app
+from app.settings import Settings
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from support.rows import Rows
+from support.servers import WaitUntil
 from support.tenants import Tenant
 
 
-def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_submitted_job_is_committed_and_has_a_location(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     body = rows.request(seed=7, protocol="reference", deadline_seconds=90)
     response = client.post("/v1/jobs", json=body)
     assert response.status_code == 201, response.text
@@ -37,7 +40,7 @@ def test_submitting_a_job_commits_it_and_says_where_it_is(client: TestClient, ro
         assert [e.data["state"] for e in session.scalars(select(JobEvent).where(JobEvent.job_id == row.id))] == ["queued"]
 
 
-def test_an_accepted_job_rings_the_broker(client: TestClient, rows: Rows, redis_url: str) -> None:
+def test_an_accepted_job_sends_a_wake_up_message(client: TestClient, rows: Rows, redis_url: str) -> None:
     from redis import Redis
 
     with Redis.from_url(redis_url) as broker:
@@ -48,7 +51,7 @@ def test_an_accepted_job_rings_the_broker(client: TestClient, rows: Rows, redis_
     assert job_id in json.loads(message)["headers"]["argsrepr"]
 
 
-def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Tenant, rows: Rows) -> None:
+def test_a_job_is_accepted_while_the_broker_is_down(settings: Settings, tenant: Tenant, rows: Rows) -> None:
     app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     with TestClient(app, headers=tenant.headers) as client:
         started = time.monotonic()
@@ -82,7 +85,7 @@ def test_a_job_is_accepted_while_the_broker_is_down(settings: Any, tenant: Tenan
         ({"kind": "text", "interpretability_cutoff": -1.1}, ["interpretability_cutoff", "-1"]),
     ],
 )
-def test_a_library_that_makes_no_sense_is_refused_in_words(client: TestClient, rows: Rows, library: Any, words: list[str]) -> None:
+def test_an_invalid_library_is_refused_with_a_reason(client: TestClient, rows: Rows, library: Any, words: list[str]) -> None:
     response = client.post("/v1/jobs", json=rows.request(library=library))
     assert response.status_code == 422
     problem = response.json()
@@ -92,7 +95,7 @@ def test_a_library_that_makes_no_sense_is_refused_in_words(client: TestClient, r
     assert problem["errors"][0]["param"].startswith("library")
 
 
-def test_a_combined_library_counts_its_parts(client: TestClient, rows: Rows) -> None:
+def test_the_concept_count_of_a_combined_library_is_the_sum_of_its_parts(client: TestClient, rows: Rows) -> None:
     parts = [{"kind": "cluster", "concept_count": 30}, {"kind": "prototype"}]
     job = client.post("/v1/jobs", json=rows.request(library={"kind": "combined", "parts": parts})).json()
     assert job["library"] == {"kind": "combined", "concept_count": 230, "parts": [parts[0], {"kind": "prototype", "concept_count": 200}]}
@@ -108,7 +111,7 @@ def test_unknown_fields_and_values_are_refused(client: TestClient, rows: Rows, c
     assert response.json()["errors"][0]["param"].startswith(next(iter(changes)))
 
 
-def test_a_library_may_be_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_library_can_be_cut_from_another_data_set(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     other = rows.dataset()
     job = client.post("/v1/jobs", json=rows.request(library_dataset=other)).json()
     assert job["library_dataset"] == other
@@ -128,13 +131,13 @@ def test_a_library_may_be_cut_from_another_data_set(client: TestClient, rows: Ro
         ({"kind": "combined", "parts": [{"kind": "cluster"}, {"kind": "random"}]}, "A random library is not cut from images"),
     ],
 )
-def test_what_is_not_cut_is_not_cut_from_another_data_set(client: TestClient, rows: Rows, library: Any, words: str) -> None:
+def test_a_library_data_set_is_refused_for_libraries_not_cut_from_images(client: TestClient, rows: Rows, library: Any, words: str) -> None:
     response = client.post("/v1/jobs", json=rows.request(library=library, library_dataset=rows.dataset()))
     assert response.status_code == 422
     assert words in response.json()["detail"]
 
 
-def test_what_the_reference_protocol_trains_anew_is_not_cut_from_another_data_set(client: TestClient, rows: Rows) -> None:
+def test_a_library_data_set_is_refused_for_an_end2end_library_of_the_reference_protocol(client: TestClient, rows: Rows) -> None:
     asked = rows.request(library={"kind": "end2end"}, protocol="reference")
     refused = client.post("/v1/jobs", json=asked | {"library_dataset": rows.dataset()})
     assert refused.status_code == 422
@@ -142,7 +145,7 @@ def test_what_the_reference_protocol_trains_anew_is_not_cut_from_another_data_se
     assert client.post("/v1/jobs", json=asked | {"library_dataset": asked["dataset"]}).status_code == 201
 
 
-def test_a_library_is_cut_from_images_that_are_ready(client: TestClient, rows: Rows) -> None:
+def test_a_library_data_set_must_be_ready_and_have_images(client: TestClient, rows: Rows) -> None:
     for dataset, status, code in (
         (rows.features(), 422, "images_needed"),
         (rows.dataset("pending"), 409, "library_dataset_pending"),
@@ -157,7 +160,7 @@ def test_a_library_is_cut_from_images_that_are_ready(client: TestClient, rows: R
 TEXT_DEFAULTS = {"clip_cutoff": 0.25, "interpretability_cutoff": 0.45, "native": False}
 
 
-def test_a_text_library_is_made_of_phrases_that_a_model_knows(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_text_library_has_a_vlm_and_a_vocabulary(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     vlm, vocabulary = rows.vlm(), rows.concept_set("a loop", "a stroke")
     response = client.post("/v1/jobs", json=rows.request(library={"kind": "text"}, vlm=vlm, vocabulary=vocabulary))
     assert response.status_code == 201, response.text
@@ -183,14 +186,16 @@ def test_a_combined_library_keeps_the_options_of_its_text_part(client: TestClien
 
 
 @pytest.mark.parametrize(("model", "vlm"), [("open_clip:ViT-B-16", "open_clip:ViT-B-16"), ("onnx", "onnx")])
-def test_a_native_library_is_for_a_model_that_may_be_the_image_tower(client: TestClient, rows: Rows, model: str, vlm: str) -> None:
+def test_a_native_library_of_a_matching_architecture_is_accepted(client: TestClient, rows: Rows, model: str, vlm: str) -> None:
     words = {"library": {"kind": "text", "native": True}, "vlm": rows.vlm(architecture=vlm), "vocabulary": "birds"}
     assert client.post("/v1/jobs", json=rows.request(model=rows.model(architecture=model), **words)).status_code == 201
 
 
 @pytest.mark.parametrize("combined", [False, True])
 @pytest.mark.parametrize("model", ["timm:resnet18", "open_clip:ViT-B-32", "onnx"])
-def test_a_native_library_of_another_architecture_is_refused_in_words(client: TestClient, rows: Rows, model: str, combined: bool) -> None:
+def test_a_native_library_of_another_architecture_is_refused_with_a_suggestion(
+    client: TestClient, rows: Rows, model: str, combined: bool
+) -> None:
     def asked(**options: Any) -> dict[str, Any]:
         text_library = {"kind": "text", **options}
         return {"kind": "combined", "parts": [{"kind": "random"}, text_library]} if combined else text_library
@@ -204,7 +209,7 @@ def test_a_native_library_of_another_architecture_is_refused_in_words(client: Te
     assert client.post("/v1/jobs", json=rows.request(library=asked(), **words)).status_code == 201
 
 
-def test_a_vocabulary_is_named_by_its_set_and_perhaps_its_version(client: TestClient, rows: Rows, sessions: Any) -> None:
+def test_a_vocabulary_is_named_by_its_set_and_an_optional_version(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     own = rows.concept_set("a loop")
     rows.concept_set_version(own, 2, "a loop", "a stroke")
     meant = {"birds": ("birds", 1), "birds@1": ("birds", 1), own: (own, 2), f"{own}@1": (own, 1), f"{own}@2": (own, 2)}
@@ -236,13 +241,13 @@ def test_a_vocabulary_is_named_by_its_set_and_perhaps_its_version(client: TestCl
         ({"vlm": "mdl_1", "vocabulary": ""}, "vocabulary"),
     ],
 )
-def test_phrases_where_they_make_no_sense_are_refused_in_words(client: TestClient, rows: Rows, changes: Any, words: str) -> None:
+def test_an_invalid_combination_of_library_vlm_and_vocabulary_is_refused(client: TestClient, rows: Rows, changes: Any, words: str) -> None:
     refused = client.post("/v1/jobs", json=rows.request(**changes))
     assert refused.status_code == 422
     assert words in refused.json()["detail"]
 
 
-def test_phrases_need_images_a_vlm_and_a_backbone_in_their_places(client: TestClient, rows: Rows) -> None:
+def test_a_text_library_needs_images_a_vlm_and_a_backbone(client: TestClient, rows: Rows) -> None:
     vlm, backbone, worded = rows.vlm(), rows.model(), {"library": {"kind": "text"}, "vocabulary": "birds"}
 
     def refusal(**changes: Any) -> tuple[int, str, str]:
@@ -259,7 +264,7 @@ def test_phrases_need_images_a_vlm_and_a_backbone_in_their_places(client: TestCl
     assert refusal(**worded, vlm=rows.vlm(state="failed", error=error)) == (422, "vlm_failed", "vlm")
 
 
-def test_a_vocabulary_that_is_not_ready_is_refused_like_a_model_that_is_not(client: TestClient, rows: Rows) -> None:
+def test_a_pending_or_failed_vocabulary_is_refused(client: TestClient, rows: Rows) -> None:
     vlm, vocabulary = rows.vlm(), rows.concept_set("a loop")
     rows.concept_set_version(vocabulary, 2, "a stroke", state="pending")
     body = rows.request(library={"kind": "text"}, vlm=vlm, vocabulary=vocabulary)
@@ -274,7 +279,9 @@ def test_a_vocabulary_that_is_not_ready_is_refused_like_a_model_that_is_not(clie
     assert client.post("/v1/jobs", json={**body, "vocabulary": f"{vocabulary}@1"}).status_code == 201
 
 
-def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.Client, rows: Rows, sessions: Any, wait_until: Any) -> None:
+def test_a_job_is_refused_if_its_concept_set_is_deleted_concurrently(
+    live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil
+) -> None:
     vocabulary = rows.concept_set()
     body = rows.request(vlm=rows.vlm(), vocabulary=vocabulary)
     blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM concept_sets%FOR SHARE'")
@@ -292,7 +299,7 @@ def test_a_concept_set_that_is_deleted_under_a_new_job_is_not_used(live: httpx.C
         assert answer.result(20).status_code == 404
 
 
-def test_a_text_library_is_used_again_without_its_phrases(client: TestClient, rows: Rows) -> None:
+def test_a_fitted_text_library_is_reused_without_vlm_and_vocabulary(client: TestClient, rows: Rows) -> None:
     body = rows.request(library={"kind": "text"}, vlm=rows.vlm(), vocabulary=rows.concept_set("a loop", "a striped tail"))
     job = client.post("/v1/jobs", json=body).json()
     library_id = rows.succeed(job["id"], rows.claim(job["id"]))
@@ -303,33 +310,33 @@ def test_a_text_library_is_used_again_without_its_phrases(client: TestClient, ro
     assert (accepted.status_code, accepted.json()["vlm"], accepted.json()["vocabulary"]) == (201, None, None)
 
 
-def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Any) -> None:
+def test_a_body_over_the_limit_is_refused(client: TestClient, settings: Settings) -> None:
     response = client.post("/v1/jobs", content=b'{"kind": "' + b"x" * settings.request_body_max_bytes + b'"}')
     assert response.status_code == 413
     assert response.json()["code"] == "too_large"
 
 
-def test_a_method_that_jobs_do_not_take_is_refused_as_a_problem(client: TestClient) -> None:
+def test_an_unsupported_method_is_a_405_problem(client: TestClient) -> None:
     response = client.put("/v1/jobs", json={})
     assert response.status_code == 405
     assert response.headers["content-type"] == "application/problem+json"
     assert "POST" in response.headers["allow"]
 
 
-def test_a_model_that_is_still_being_checked_asks_for_patience(client: TestClient, rows: Rows) -> None:
+def test_a_pending_model_is_a_409_with_retry_after(client: TestClient, rows: Rows) -> None:
     response = client.post("/v1/jobs", json=rows.request(model=rows.model(state="pending")))
     assert (response.status_code, response.json()["code"]) == (409, "model_pending")
     assert response.headers["retry-after"].isdigit()
 
 
-def test_a_refused_data_set_is_refused_again_with_its_reason(client: TestClient, rows: Rows) -> None:
+def test_a_failed_data_set_is_refused_with_its_error(client: TestClient, rows: Rows) -> None:
     error = {"code": "data_invalid", "message": "Class 7 has no test image.", "param": None}
     response = client.post("/v1/jobs", json=rows.request(dataset=rows.dataset(state="failed", error=error)))
     assert (response.status_code, response.json()["code"]) == (422, "dataset_failed")
     assert "Class 7 has no test image." in response.json()["detail"]
 
 
-def test_ready_features_take_no_model_and_images_need_one(client: TestClient, rows: Rows) -> None:
+def test_feature_files_take_no_model_and_images_need_one(client: TestClient, rows: Rows) -> None:
     features = rows.dataset(kind="features")
     assert client.post("/v1/jobs", json=rows.request(dataset=features)).json()["code"] == "model_not_taken"
     assert client.post("/v1/jobs", json=rows.request(model=None)).json()["code"] == "model_needed"
@@ -338,7 +345,7 @@ def test_ready_features_take_no_model_and_images_need_one(client: TestClient, ro
     assert accepted.json()["model"] is None
 
 
-def test_a_fitted_library_serves_only_its_own_model(client: TestClient, rows: Rows) -> None:
+def test_a_fitted_library_is_refused_for_another_model(client: TestClient, rows: Rows) -> None:
     job_id, library_id = rows.succeeded_job()
     job = client.get(f"/v1/jobs/{job_id}").json()
     accepted = client.post("/v1/jobs", json=rows.request(library={"id": library_id}, model=job["model"], dataset=job["dataset"]))
@@ -350,13 +357,13 @@ def test_a_fitted_library_serves_only_its_own_model(client: TestClient, rows: Ro
 
 
 @pytest.mark.parametrize("what", ["model", "dataset", "library"])
-def test_another_owners_rows_do_not_exist_for_a_new_job(client: TestClient, rows: Rows, strange_rows: Rows, what: str) -> None:
+def test_another_owners_rows_are_a_404_in_a_new_job(client: TestClient, rows: Rows, strange_rows: Rows, what: str) -> None:
     foreign = {"model": strange_rows.model, "dataset": strange_rows.dataset, "library": lambda: {"id": strange_rows.succeeded_job()[1]}}
     response = client.post("/v1/jobs", json=rows.request(**{what: foreign[what]()}))
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_the_same_key_and_body_give_the_same_job_and_another_body_is_refused(client: TestClient, rows: Rows) -> None:
+def test_a_repeated_idempotency_key_gives_the_same_job_and_refuses_another_body(client: TestClient, rows: Rows) -> None:
     body, key = rows.request(), {"Idempotency-Key": "once"}
     first = client.post("/v1/jobs", json=body, headers=key)
     again = client.post("/v1/jobs", json=body, headers=key)
@@ -366,15 +373,13 @@ def test_the_same_key_and_body_give_the_same_job_and_another_body_is_refused(cli
     assert len(client.get("/v1/jobs").json()["data"]) == 1
 
 
-def test_a_refused_request_may_be_corrected_under_the_same_key(client: TestClient, rows: Rows) -> None:
+def test_a_refused_request_can_be_corrected_under_the_same_key(client: TestClient, rows: Rows) -> None:
     key = {"Idempotency-Key": "corrected"}
     assert client.post("/v1/jobs", json=rows.request(seed=-1), headers=key).status_code == 422
     assert client.post("/v1/jobs", json=rows.request(), headers=key).status_code == 201
 
 
-def test_a_key_whose_first_request_is_still_in_flight_is_refused_for_now(
-    live: httpx.Client, rows: Rows, sessions: Any, wait_until: Any
-) -> None:
+def test_a_key_with_a_request_in_flight_is_a_409(live: httpx.Client, rows: Rows, sessions: SessionFactory, wait_until: WaitUntil) -> None:
     body, key = rows.request(), {"Idempotency-Key": "in flight"}
     blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%FOR SHARE'")
 
@@ -395,7 +400,7 @@ def test_a_key_whose_first_request_is_still_in_flight_is_refused_for_now(
     assert (third.status_code, third.json()) == (201, first.result().json())
 
 
-def test_a_model_cannot_be_deleted_under_a_job_that_needs_it(client: TestClient, rows: Rows) -> None:
+def test_a_model_of_an_unfinished_job_cannot_be_deleted(client: TestClient, rows: Rows) -> None:
     body = rows.request()
     job = client.post("/v1/jobs", json=body).json()
     assert client.delete(f"/v1/models/{body['model']}").status_code == 409
@@ -404,7 +409,7 @@ def test_a_model_cannot_be_deleted_under_a_job_that_needs_it(client: TestClient,
     assert client.post("/v1/jobs", json=body).status_code == 404
 
 
-def test_parallel_posts_with_one_key_make_one_job(live: httpx.Client, rows: Rows) -> None:
+def test_concurrent_posts_with_one_key_create_one_job(live: httpx.Client, rows: Rows) -> None:
     body = rows.request()
     with ThreadPoolExecutor(8) as pool:
         posts = [pool.submit(live.post, "/v1/jobs", json=body, headers={"Idempotency-Key": "race"}) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""Uploads: parts in any order, resumed, checked, deduplicated, expired; and nothing half-written left."""
+"""Uploads: parts in any order, resumption, checksums, deduplication, expiry, and no partial files."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from app.db.session import SessionFactory
 from app.settings import Settings
 from app.storage import ArtifactStore, StorageUnavailable
 from app.storage.upload_expiry import expire_uploads
+from support.servers import WaitUntil
 from support.tenants import Tenant
 
 CONTENT = random.Random(7).randbytes(300_000)
@@ -43,7 +44,7 @@ def stored_files(settings: Settings) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-def test_parts_may_come_in_any_order_and_are_joined_by_number(client: TestClient, store: ArtifactStore, settings: Settings) -> None:
+def test_parts_in_any_order_are_joined_by_number(client: TestClient, store: ArtifactStore, settings: Settings) -> None:
     created = declare(client)
     assert created.status_code == 201
     upload = created.json()
@@ -62,7 +63,7 @@ def test_parts_may_come_in_any_order_and_are_joined_by_number(client: TestClient
     assert client.post(f"/v1/uploads/{upload['id']}/complete").json() == done.json()
 
 
-def test_parts_may_be_sent_side_by_side(live: httpx.Client) -> None:
+def test_parts_can_be_sent_concurrently(live: httpx.Client) -> None:
     pieces = [CONTENT[start : start + 20_000] for start in range(0, len(CONTENT), 20_000)]
     upload = declare(live).json()
     with ThreadPoolExecutor(8) as pool:
@@ -71,7 +72,7 @@ def test_parts_may_be_sent_side_by_side(live: httpx.Client) -> None:
     assert live.post(upload["links"]["complete"]).json()["state"] == "complete"
 
 
-def test_a_part_sent_again_replaces_what_was_damaged(client: TestClient, settings: Settings) -> None:
+def test_a_repeated_part_replaces_a_damaged_one(client: TestClient, settings: Settings) -> None:
     upload = declare(client).json()
     send(client, upload, 1, PARTS[1])
     send(client, upload, 2, b"\0" * len(PARTS[2]))
@@ -146,7 +147,7 @@ def test_a_part_above_the_limit_is_refused_before_it_is_read(client: TestClient,
     assert streamed.headers["content-type"] == "application/problem+json"
 
 
-def test_a_sender_that_breaks_off_leaves_nothing(live_url: str, tenant: Tenant, settings: Settings, wait_until: Any) -> None:
+def test_an_aborted_request_leaves_no_files(live_url: str, tenant: Tenant, settings: Settings, wait_until: WaitUntil) -> None:
     address = urlsplit(live_url)
     upload = declare(httpx.Client(base_url=live_url, headers=tenant.headers)).json()
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
@@ -187,7 +188,7 @@ def parts_cannot_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ArtifactStore, "delete_part", away)
 
 
-def test_a_whole_upload_is_complete_even_if_its_parts_cannot_be_removed_yet(
+def test_an_upload_is_completed_even_if_its_parts_cannot_be_deleted(
     client: TestClient, store: ArtifactStore, settings: Settings, sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload, kept = declare(client).json(), declare(client).json()
@@ -205,7 +206,7 @@ def test_a_whole_upload_is_complete_even_if_its_parts_cannot_be_removed_yet(
     assert stored_files(settings) == [part, f"sha256/{SHA256[:2]}/{SHA256}"]
 
 
-def test_parts_of_an_upload_that_was_given_up_go_later_if_they_cannot_be_removed_yet(
+def test_undeletable_parts_of_a_deleted_upload_are_swept_later(
     client: TestClient, store: ArtifactStore, settings: Settings, sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = declare(client).json()
@@ -221,7 +222,7 @@ def test_parts_of_an_upload_that_was_given_up_go_later_if_they_cannot_be_removed
     assert stored_files(settings) == []
 
 
-def test_an_upload_may_be_given_up(client: TestClient, settings: Settings) -> None:
+def test_an_open_upload_can_be_deleted(client: TestClient, settings: Settings) -> None:
     upload = declare(client).json()
     send(client, upload, 1, PARTS[1])
     assert client.delete(upload["links"]["self"]).status_code == 204
@@ -229,7 +230,7 @@ def test_an_upload_may_be_given_up(client: TestClient, settings: Settings) -> No
     assert stored_files(settings) == []
 
 
-def test_a_complete_upload_may_be_given_up_as_long_as_nothing_is_made_of_it(client: TestClient) -> None:
+def test_a_complete_upload_can_be_deleted_while_it_is_unused(client: TestClient) -> None:
     upload = client.post("/v1/uploads/small", files={"file": ("net.safetensors", CONTENT)}).json()
     model = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload["id"]})
     assert model.status_code == 201
@@ -240,7 +241,7 @@ def test_a_complete_upload_may_be_given_up_as_long_as_nothing_is_made_of_it(clie
     assert client.get(unused["links"]["self"]).status_code == 404
 
 
-def test_a_small_file_goes_up_in_one_request(client: TestClient, store: ArtifactStore, sessions: SessionFactory) -> None:
+def test_a_small_file_is_uploaded_in_one_request(client: TestClient, store: ArtifactStore, sessions: SessionFactory) -> None:
     sent = client.post("/v1/uploads/small", files={"file": ("../etc/net.npz", CONTENT)}, data={"sha256": SHA256})
     assert sent.status_code == 201
     assert (sent.json()["state"], sent.json()["filename"], sent.json()["sha256"]) == ("complete", "net.npz", SHA256)
@@ -251,7 +252,7 @@ def test_a_small_file_goes_up_in_one_request(client: TestClient, store: Artifact
         assert blob.size_bytes == len(CONTENT)
 
 
-def test_a_small_file_is_refused_empty_damaged_or_large(client: TestClient, app: FastAPI, settings: Settings) -> None:
+def test_an_empty_damaged_or_too_large_small_file_is_refused(client: TestClient, app: FastAPI, settings: Settings) -> None:
     damaged = client.post("/v1/uploads/small", files={"file": ("net.npz", CONTENT[:-1])}, data={"sha256": SHA256})
     assert (damaged.status_code, damaged.json()["code"]) == (422, "sha256_mismatch")
     assert client.post("/v1/uploads/small", files={"file": ("net.npz", b"")}).status_code == 422
@@ -262,7 +263,7 @@ def test_a_small_file_is_refused_empty_damaged_or_large(client: TestClient, app:
     assert stored_files(settings) == []
 
 
-def test_a_small_upload_under_an_idempotency_key_is_answered_once(client: TestClient) -> None:
+def test_a_repeated_small_upload_with_one_idempotency_key_is_replayed(client: TestClient) -> None:
     headers = {"Idempotency-Key": "small-1"}
     first, second = (client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers) for _ in range(2))
     assert first.request.headers["Content-Type"] != second.request.headers["Content-Type"]  # each has a boundary of its own
@@ -284,7 +285,7 @@ def test_another_small_upload_under_the_same_idempotency_key_is_refused(client: 
     "changes",
     [{"sha256": "ABC"}, {"sha256": SHA256.upper()}, {"size_bytes": 0}, {"size_bytes": -1}, {"filename": ""}, {"extra": 1}],
 )
-def test_a_declaration_that_makes_no_sense_is_refused(client: TestClient, changes: dict[str, Any]) -> None:
+def test_an_invalid_declaration_is_refused(client: TestClient, changes: dict[str, Any]) -> None:
     refused = declare(client, **changes)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["param"] == next(iter(changes))

@@ -1,4 +1,4 @@
-"""Webhooks as their owner sees them: where they may lead, secrets shown once, and what is written down when something ends."""
+"""Webhooks over HTTP: accepted URLs, secrets, and the deliveries written when a job, check or study ends."""
 
 from __future__ import annotations
 
@@ -74,16 +74,16 @@ def told(sessions: SessionFactory, owner_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("address", NEVER_REACHED)
-def test_what_is_not_on_the_public_internet_is_never_reached(address: str) -> None:
+def test_addresses_outside_the_public_internet_are_not_reachable(address: str) -> None:
     assert not is_reachable(ip_address(address), [])
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "64:ff9b::808:808"])
-def test_what_is_on_the_public_internet_is_reached(address: str) -> None:
+def test_public_addresses_are_reachable(address: str) -> None:
     assert is_reachable(ip_address(address), [])
 
 
-def test_an_operator_may_allow_a_network_and_no_more_than_that() -> None:
+def test_an_allowed_private_network_is_reachable_and_no_other() -> None:
     allowed = [ip_network("10.20.0.0/16"), ip_network("fd00:1::/32")]
     assert is_reachable(ip_address("10.20.3.4"), allowed)
     assert is_reachable(ip_address("fd00:1::5"), allowed)
@@ -95,7 +95,7 @@ def test_an_operator_may_allow_a_network_and_no_more_than_that() -> None:
 
 
 @pytest.mark.parametrize("url", UNFIT)
-def test_a_url_that_leads_anywhere_else_is_refused(url: str) -> None:
+def test_an_unsafe_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidUrl):
         read_url(url, [], allow_http=False)
 
@@ -113,11 +113,11 @@ def test_a_url_that_leads_anywhere_else_is_refused(url: str) -> None:
         ("https://1.example1/", "https://1.example1/"),
     ],
 )
-def test_a_public_url_is_taken_in_its_usual_form(url: str, read: str) -> None:
+def test_a_public_url_is_normalised(url: str, read: str) -> None:
     assert read_url(url, [], allow_http=False).url == read
 
 
-def test_a_refusal_says_what_to_give_instead(client: TestClient) -> None:
+def test_a_refused_url_has_a_suggestion(client: TestClient) -> None:
     for url, sentence in (("http://example.org/", "must begin with https://"), ("https://10.0.0.1/", "public internet")):
         refused = client.post("/v1/webhooks", json={"url": url})
         assert (refused.status_code, refused.json()["code"]) == (422, "unfit_url")
@@ -125,7 +125,7 @@ def test_a_refusal_says_what_to_give_instead(client: TestClient) -> None:
         assert sentence in refused.json()["detail"]
 
 
-def test_the_secret_is_shown_once_and_stored_nowhere(client: TestClient, sessions: SessionFactory, settings: Settings) -> None:
+def test_the_secret_is_shown_once_and_not_stored(client: TestClient, sessions: SessionFactory, settings: Settings) -> None:
     answers = [client.post("/v1/webhooks", json={"url": URL}, headers={"Idempotency-Key": "hook"}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
     created = answers[0].json()
@@ -145,7 +145,7 @@ def test_the_secret_is_shown_once_and_stored_nowhere(client: TestClient, session
                 assert not any(secret in stored for secret in secrets), table.name
 
 
-def test_a_webhook_is_changed_in_what_the_request_names_alone(client: TestClient, webhook: dict[str, Any]) -> None:
+def test_a_patch_changes_only_the_given_fields(client: TestClient, webhook: dict[str, Any]) -> None:
     at = webhook["links"]["self"]
     changed = client.patch(at, json={"events": ["job.failed", "job.failed"], "description": "ours"}).json()
     assert (changed["events"], changed["description"], changed["url"], changed["enabled"]) == (["job.failed"], "ours", URL, True)
@@ -158,14 +158,16 @@ def test_a_webhook_is_changed_in_what_the_request_names_alone(client: TestClient
     assert client.get(at).status_code == client.patch(at, json={}).status_code == 404
 
 
-def test_there_may_be_so_many_webhooks_and_no_more(client: TestClient) -> None:
+def test_more_webhooks_than_the_limit_are_refused(client: TestClient) -> None:
     for _ in range(MAX_WEBHOOKS):
         assert client.post("/v1/webhooks", json={"url": URL}).status_code == 201
     refused = client.post("/v1/webhooks", json={"url": URL})
     assert (refused.status_code, refused.json()["code"]) == (409, "too_many_webhooks")
 
 
-def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any) -> None:
+def test_the_end_of_a_job_writes_a_delivery_in_the_same_transaction(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]
+) -> None:
     job_id, _ = rows.succeeded_job()
     failed, canceled = rows.job(), rows.job()
     rows.fail(failed, rows.claim(failed), "It was too large for /srv/private.")
@@ -187,7 +189,9 @@ def test_the_end_of_a_job_is_told_with_it(client: TestClient, rows: Rows, sessio
     assert "private" not in json.dumps(second)  # what went wrong is asked for, under a key
 
 
-def test_what_is_rolled_back_is_not_told(rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any) -> None:
+def test_a_rolled_back_end_of_a_job_writes_no_delivery(
+    rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]
+) -> None:
     job_id = rows.job()
     token = rows.claim(job_id)
     with sessions() as session:
@@ -196,8 +200,8 @@ def test_what_is_rolled_back_is_not_told(rows: Rows, sessions: SessionFactory, t
     assert told(sessions, tenant.owner_id) == []
 
 
-def test_a_filter_and_an_owner_keep_events_apart(
-    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, tenant: Tenant, sessions: SessionFactory, webhook: Any
+def test_a_webhook_receives_only_subscribed_events_of_its_owner(
+    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, tenant: Tenant, sessions: SessionFactory, webhook: dict[str, Any]
 ) -> None:
     client.post("/v1/webhooks", json={"url": URL, "events": ["model.ready"]})
     client.post("/v1/webhooks", json={"url": URL, "enabled": False})
@@ -214,8 +218,8 @@ def test_a_filter_and_an_owner_keep_events_apart(
     assert len(set(by_webhook.values())) == 1  # one event, whoever hears of it
 
 
-def test_the_end_of_a_check_is_told_as_that_of_what_it_checked(
-    rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, webhook: Any
+def test_the_end_of_a_check_is_an_event_of_the_checked_resource(
+    rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, webhook: dict[str, Any]
 ) -> None:
     model, dataset, concept_set = rows.model(state="pending"), rows.dataset(state="pending"), rows.concept_set(state="pending")
     checks = (
@@ -245,8 +249,8 @@ def test_the_end_of_a_check_is_told_as_that_of_what_it_checked(
     ]
 
 
-def test_a_study_is_told_to_have_finished_once_until_it_is_extended(
-    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: Any
+def test_a_finished_study_is_announced_once_until_it_is_extended(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]
 ) -> None:
     study = client.post("/v1/studies", json=rows.study_request()).json()
 
@@ -265,7 +269,7 @@ def test_a_study_is_told_to_have_finished_once_until_it_is_extended(
     assert studies_told() == 2
 
 
-def test_deliveries_are_listed_and_sent_again(client: TestClient, sessions: SessionFactory, webhook: dict[str, Any]) -> None:
+def test_deliveries_are_listed_and_replayed(client: TestClient, sessions: SessionFactory, webhook: dict[str, Any]) -> None:
     made = [client.post(webhook["links"]["test"]) for _ in range(3)]
     assert {answer.status_code for answer in made} == {201}
     assert [made[0].json()[name] for name in ("state", "attempts", "type")] == ["pending", 0, "webhook.test"]
@@ -296,7 +300,7 @@ def test_deliveries_are_listed_and_sent_again(client: TestClient, sessions: Sess
     assert client.post(delivery["links"]["replay"]).status_code == 200
 
 
-def test_a_delivery_is_found_at_its_own_webhook_alone(client: TestClient, webhook: dict[str, Any]) -> None:
+def test_a_delivery_is_a_404_under_another_webhook(client: TestClient, webhook: dict[str, Any]) -> None:
     other = client.post("/v1/webhooks", json={"url": URL}).json()
     delivery = client.post(webhook["links"]["test"]).json()["id"]
     assert client.get(f"{other['links']['deliveries']}/{delivery}").status_code == 404
@@ -304,14 +308,16 @@ def test_a_delivery_is_found_at_its_own_webhook_alone(client: TestClient, webhoo
     assert client.get(other["links"]["deliveries"]).json()["data"] == []
 
 
-def test_a_disabled_webhook_is_neither_tested_nor_told(client: TestClient, rows: Rows, tenant: Tenant, sessions: SessionFactory) -> None:
+def test_a_disabled_webhook_receives_neither_tests_nor_events(
+    client: TestClient, rows: Rows, tenant: Tenant, sessions: SessionFactory
+) -> None:
     webhook = client.post("/v1/webhooks", json={"url": URL, "enabled": False}).json()
     assert client.post(webhook["links"]["test"]).json()["code"] == "webhook_disabled"
     rows.succeeded_job()
     assert told(sessions, tenant.owner_id) == []
 
 
-def test_old_deliveries_go(client: TestClient, sessions: SessionFactory, webhook: dict[str, Any]) -> None:
+def test_old_deliveries_are_deleted(client: TestClient, sessions: SessionFactory, webhook: dict[str, Any]) -> None:
     old, new = (client.post(webhook["links"]["test"]).json()["id"] for _ in range(2))
     with sessions.begin() as session:
         session.get_one(WebhookDelivery, old).created_at = datetime.now(UTC) - timedelta(days=31)
@@ -320,6 +326,6 @@ def test_old_deliveries_go(client: TestClient, sessions: SessionFactory, webhook
     assert [one["id"] for one in client.get(webhook["links"]["deliveries"]).json()["data"]] == [new]
 
 
-def test_every_type_can_be_asked_for(client: TestClient) -> None:
+def test_every_event_type_can_be_subscribed_to(client: TestClient) -> None:
     events = list(get_args(EventType))
     assert client.post("/v1/webhooks", json={"url": URL, "events": events}).json()["events"] == events

@@ -132,7 +132,7 @@ def test_attention_pooling_of_a_clip_resnet_over_one_position_is_its_value_proje
     images = images_for(backbone)
     pool, outputs = visual.attnpool, list[Tensor]()
 
-    def keep_output(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def keep_output(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         outputs.append(output)
 
     with visual.layer4.register_forward_hook(keep_output):

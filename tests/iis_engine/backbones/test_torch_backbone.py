@@ -141,7 +141,7 @@ def test_a_named_layer_is_averaged_over_positions(tiny_network: Any, tiny_checkp
     batch = torch.randn(2, 3, *backbone.input_size)
     outputs = list[Tensor]()
 
-    def keep_output(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def keep_output(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         outputs.append(output)
 
     with torch.no_grad(), tiny_network.layer2.register_forward_hook(keep_output):

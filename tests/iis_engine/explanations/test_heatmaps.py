@@ -137,7 +137,7 @@ def test_occlusion_finds_the_place_that_a_maximum_comes_from(tmp_path: Path) -> 
     assert torch.equal(maps.values, expected)
 
 
-def test_a_loss_by_occlusion_is_brought_to_the_scale_of_activations_without_their_mean(tmp_path: Path) -> None:
+def test_an_occlusion_loss_is_divided_by_the_deviation_of_the_activations(tmp_path: Path) -> None:
     backbone = max_pooled(tmp_path, (14, 14))
     batch = torch.zeros(1, 3, 14, 14)
     batch[0, 0, 3, 3] = 2.0

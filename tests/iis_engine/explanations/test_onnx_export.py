@@ -1,4 +1,4 @@
-"""An exported graph says of every representation what its predictor says, ties and constant rows among them."""
+"""ONNX export of a predictor: the graph gives the same labels, probabilities and activations, ties and constant rows included."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def require_same(predictor: Predictor, session: onnxruntime.InferenceSession, X:
 
 @pytest.mark.parametrize("kept", [1, 4, CONCEPTS - 1, CONCEPTS])
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_labels_probabilities_and_activations_are_the_predictors_own(library: str, kept: int, tmp_path: Path) -> None:
+def test_labels_probabilities_and_activations_equal_those_of_the_predictor(library: str, kept: int, tmp_path: Path) -> None:
     head = torch.randn(CONCEPTS + 1, CLASSES, generator=torch.Generator().manual_seed(kept))
     predictor = Predictor(LIBRARIES[library](), kept, head, CLASS_NAMES, (None,) * CONCEPTS)
     session, X = exported(predictor, tmp_path / "p.onnx"), representations()
@@ -95,13 +95,13 @@ def test_labels_probabilities_and_activations_are_the_predictors_own(library: st
         require_same(predictor, session, rows)
 
 
-def test_every_node_of_a_real_curve_is_exported_faithfully(digits: Scored, tmp_path: Path) -> None:
+def test_every_exported_node_of_a_real_curve_equals_its_predictor(digits: Scored, tmp_path: Path) -> None:
     for kept in digits.family.nodes:
         predictor = digits.family.at(kept)
         require_same(predictor, exported(predictor, tmp_path / "p.onnx"), digits.features.X_test)
 
 
-def test_the_graph_tells_its_classes_concepts_and_kept_count(tmp_path: Path) -> None:
+def test_the_graph_metadata_has_classes_concepts_and_kept_count(tmp_path: Path) -> None:
     names = ("stripes", None, *(f"phrase {number}" for number in range(10)))
     session = exported(Predictor(text(), 4, torch.zeros(CONCEPTS + 1, CLASSES), CLASS_NAMES, names), tmp_path / "p.onnx")
     told = session.get_modelmeta().custom_metadata_map

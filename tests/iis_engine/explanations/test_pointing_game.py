@@ -142,7 +142,7 @@ def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_occlusion_points_at_the_part_that_a_class_token_tells_of(tmp_path: Path) -> None:
+def test_occlusion_points_at_the_part_encoded_in_a_class_token(tmp_path: Path) -> None:
     """Its patch tokens are what it would otherwise be read by; they find far fewer."""
     network, backbone = transformer(tmp_path, "token")
     rates = play(backbone, "occlusion")

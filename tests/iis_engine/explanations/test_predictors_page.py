@@ -1,4 +1,4 @@
-"""The programs on the page about predictors run as they stand, and give the numbers that the page says they give."""
+"""The programs on the documentation page about predictors run unchanged and give the documented numbers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def with_text(digits: Scored) -> Predictor:
     return Predictor(library, 11, head, digits.features.class_names, (*(None,) * len(visual), *NAMES))
 
 
-def test_loading_and_predicting_takes_the_lines_on_the_page(in_the_folder: Path, digits: Scored) -> None:
+def test_the_example_of_loading_and_predicting_runs(in_the_folder: Path, digits: Scored) -> None:
     predictor = digits.family.at(10)
     predictor.save(in_the_folder / "predictor.safetensors")
     found = run("Predictor.load", {"X": digits.features.X_test})
@@ -64,7 +64,7 @@ def test_plain_numpy_gives_the_same_logits(of: str, in_the_folder: Path, digits:
     assert np.abs(found["logits"] - predictor.logits(predictor.activations(X)).numpy()).max() < 1e-5
 
 
-def test_the_graph_answers_in_onnxruntime(in_the_folder: Path, digits: Scored, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_onnxruntime_example_equals_the_predictor(in_the_folder: Path, digits: Scored, capsys: pytest.CaptureFixture[str]) -> None:
     predictor, X = digits.family.at(10), digits.features.X_test
     names = run("export_onnx(", {"predictor": predictor, "Path": Path})
     assert (in_the_folder / "predictor.onnx").is_file()
@@ -74,10 +74,11 @@ def test_the_graph_answers_in_onnxruntime(in_the_folder: Path, digits: Scored, c
     assert capsys.readouterr().out.split()[0] == predictor.class_names[int(found["label"][0])]
 
 
-def test_fitting_takes_the_lines_on_the_page(in_the_folder: Path, digits: Scored) -> None:
+def test_the_example_of_fitting_runs(in_the_folder: Path, digits: Scored) -> None:
     features = digits.features
+    assert features.elements is not None
     arrays = {name: getattr(features, name)[::3].numpy() for name in ("X_train", "y_train", "X_test", "y_test")}
-    np.savez(in_the_folder / "features.npz", **arrays, concepts=features.elements.numpy()[:60])  # type: ignore[union-attr]
+    np.savez(in_the_folder / "features.npz", **arrays, concepts=features.elements.numpy()[:60])
     run("fit_predictor(", {})
     predictor = Predictor.load(in_the_folder / "predictor.safetensors")
     assert (predictor.kept, len(predictor.library), predictor.class_names) == (10, 30, features.class_names)

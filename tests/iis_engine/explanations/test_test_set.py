@@ -1,4 +1,4 @@
-"""What is remembered of the test images is what was said of each, under its own name, and the summaries count it right."""
+"""Stored predictions of the test images, and their summaries by class and by concept."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_ready_matrices_count_their_own_rows_and_have_no_names(digits: Scored) -
     assert torch.equal(tested.labels, digits.features.y_test)
 
 
-def test_what_is_remembered_of_an_image_is_what_both_heads_say_of_it(digits: Scored) -> None:
+def test_stored_outcomes_equal_the_predictions_of_both_heads(digits: Scored) -> None:
     tested, X = TestSet.of(digits.features, digits.family), digits.features.X_test
     probabilities = digits.family.baseline_logits(X).softmax(dim=1)
     predictor = digits.family.at()
@@ -83,7 +83,7 @@ def test_a_split_read_back_from_its_file_is_the_same(tested: TestSet, tmp_path: 
         assert same[0].dtype == same[1].dtype
 
 
-def test_the_profile_of_a_class_is_the_one_worked_out_by_hand(tested: TestSet, predictor: Predictor) -> None:
+def test_the_profile_of_a_class_computed_by_hand(tested: TestSet, predictor: Predictor) -> None:
     outcomes = tested.outcomes(predictor)
     assert outcomes.labels.tolist() == [0, 1, 1, 1]  # -4 of the first concept speaks against a, and b comes before c
     profile = class_profile(tested, outcomes, predictor, 0)
@@ -96,21 +96,21 @@ def test_the_profile_of_a_class_is_the_one_worked_out_by_hand(tested: TestSet, p
     assert other.mean_contributions.tolist() == [0, 6, 0]
 
 
-def test_confusions_are_told_in_falling_order_of_images(predictor: Predictor) -> None:
+def test_confusions_are_sorted_by_decreasing_number_of_images(predictor: Predictor) -> None:
     activations = torch.tensor([[0.0, 0, 2], [0, 2, 0], [0, 0, 3], [2, 0, 0]])
     tops = torch.zeros(4, 3, dtype=torch.int64)
     tested = TestSet(activations, torch.zeros(4, dtype=torch.int64), torch.arange(4), tops, torch.ones(4, 3).double())
     assert class_profile(tested, tested.outcomes(predictor), predictor, 0).confused_with == ((2, 2), (1, 1))
 
 
-def test_how_often_concepts_fire_and_what_they_carry_is_counted_right(tested: TestSet, predictor: Predictor) -> None:
+def test_firing_rates_and_importances_computed_by_hand(tested: TestSet, predictor: Predictor) -> None:
     use = concept_use(tested, tested.outcomes(predictor), predictor)
     assert use.firing_rates.tolist() == [0.5, 0.5, 0]
     # Of the predicted classes a, b, b, b: 2 * 3, 2 * 2, 2 * 3 and -1 * -4.
     assert use.importances.tolist() == [(6 + 4) / 4, (4 + 6) / 4, 0]
 
 
-def test_near_duplicates_are_told_nearest_first_and_never_a_concept_of_itself() -> None:
+def test_near_duplicates_are_sorted_by_cosine_and_exclude_the_concept_itself() -> None:
     angles = torch.tensor([0.0, 0.3, 0.1, 1.5, 3.1])
     vectors = torch.stack([angles.cos(), angles.sin()], dim=1)
     predictor = Predictor(ConceptLibrary("random", vectors, ("random",) * 5, ()), 1, torch.zeros(6, 2), ("a", "b"), (None,) * 5)

@@ -6,7 +6,6 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -24,7 +23,7 @@ from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.elements import element_crops
 from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.specs import BackboneSpec, ElementSpec, Preprocessing
+from iis_engine.specs import BackboneSpec, ElementKind, ElementSpec, Preprocessing
 
 ImageFolder = Callable[..., Path]
 
@@ -102,7 +101,9 @@ def test_batches_shards_and_threads_change_nothing(
 
 
 @pytest.mark.parametrize("kind", ["patches", "segments"])
-def test_each_element_is_the_representation_of_its_own_crop(kind: Any, backbone: Backbone, dataset: ImageDataset, tmp_path: Path) -> None:
+def test_each_element_is_the_representation_of_its_own_crop(
+    kind: ElementKind, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
+) -> None:
     features = extract_features(backbone, dataset, ElementSpec(kind, images_per_class=3), shard_folder=tmp_path / "shards")
     assert features.elements is not None
     assert len(features.elements) == len(features.element_refs)

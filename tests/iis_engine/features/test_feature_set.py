@@ -194,7 +194,9 @@ COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
     end=st.none() | st.integers(0, 5000),
 )
 @example(compression=zipfile.ZIP_LZMA, edits=[(60, b"\xff\xff")], end=None)
-def test_damaged_files_raise_only_data_errors(compression: int | None, edits: Any, end: int | None, arrays: Arrays, tmp_path: Path) -> None:
+def test_damaged_files_raise_only_data_errors(
+    compression: int | None, edits: list[tuple[int, bytes]], end: int | None, arrays: Arrays, tmp_path: Path
+) -> None:
     path = tmp_path / "features"
     if compression is None:
         path.write_bytes(save(arrays, {"iis": json.dumps({"class_names": ["cat", "dog"]})}))

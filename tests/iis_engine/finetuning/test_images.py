@@ -1,4 +1,4 @@
-"""The batches of fine-tuning: decided by seed and epoch alone, every image once, moved a little and never mirrored."""
+"""Batches of fine-tuning: determined by seed and epoch, every image once, shifted but not mirrored."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def same(one: list[Images], other: list[Images]) -> bool:
     return all(np.array_equal(a.pixels, b.pixels) and a.labels.equal(b.labels) for a, b in zip(one, other, strict=True))
 
 
-def test_seed_and_epoch_alone_decide_the_batches(dataset: ImageDataset) -> None:
+def test_batches_depend_on_seed_and_epoch_alone(dataset: ImageDataset) -> None:
     assert same(batches(dataset, 1, 3), batches(dataset, 1, 3, threads=1))
     assert not same(batches(dataset, 1, 3), batches(dataset, 1, 4))
     assert not same(batches(dataset, 1, 3), batches(dataset, 2, 3))
 
 
-def test_images_too_many_to_be_kept_are_decoded_to_the_same_batches(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_over_the_cache_limit_give_the_same_batches(dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = batches(dataset, 1, 3)
     monkeypatch.setattr(finetune_images, "CACHE_BYTES", 100)
     assert same(kept, batches(dataset, 1, 3))
@@ -62,7 +62,7 @@ def test_an_epoch_has_every_image_once_in_steps_of_nearly_equal_size(dataset: Im
     assert sorted(label for step in seen for portion in step for label in portion.labels.tolist()) == [0] * 9 + [1] * 8
 
 
-def test_parts_cover_everything_evenly_and_none_is_of_one_image_unless_all_are() -> None:
+def test_parts_are_even_and_have_one_image_only_if_all_do() -> None:
     for image_count, at_most in product(range(1, 60), range(1, 10)):
         parts = even_slices(image_count, at_most)
         sizes = [part.stop - part.start for part in parts]
@@ -103,7 +103,7 @@ def test_one_step_is_decoded_by_several_threads(dataset: ImageDataset) -> None:
         assert next(next(steps).portions()).pixels.shape == (17, 32, 32, 3)
 
 
-def test_a_step_that_was_broken_off_gives_the_same_images_again_and_the_next_one_its_own(dataset: ImageDataset) -> None:
+def test_an_interrupted_step_is_repeated_and_later_steps_are_unchanged(dataset: ImageDataset) -> None:
     undisturbed = batches(dataset, 0, 1)
     with TrainingImages(dataset.train, range(17), TRANSFORM, 2).epoch(0, 1, 3, 2) as steps:
         first = next(steps)
@@ -114,14 +114,14 @@ def test_a_step_that_was_broken_off_gives_the_same_images_again_and_the_next_one
     assert same([*again, *rest], undisturbed)
 
 
-def test_evaluation_sees_the_images_as_scoring_does(dataset: ImageDataset) -> None:
+def test_evaluation_preprocesses_images_as_scoring_does(dataset: ImageDataset) -> None:
     with TrainingImages(dataset.train, [3, 1], TRANSFORM, 1).in_order(8) as steps:
         (step,) = steps
     assert np.array_equal(step.pixels[0], TRANSFORM.pixels(load_image(dataset.train[3].path)))
     assert step.labels.tolist() == [dataset.train[3].label, dataset.train[1].label]
 
 
-def test_an_image_is_moved_by_a_sixteenth_of_its_side_at_most_and_its_edge_fills_the_rest() -> None:
+def test_an_image_is_shifted_by_at_most_a_sixteenth_of_its_side_and_padded_with_its_edge() -> None:
     pixels: Any = np.arange(32 * 32 * 3, dtype=np.int64).reshape(32, 32, 3)  # distinct values, more than uint8 has
     seen = set[tuple[int, int]]()
     for index in range(200):

@@ -73,7 +73,7 @@ def test_the_trained_representation_equals_the_scored_one(spec: BackboneSpec, tm
         ("torchvision:densenet121", "features.denseblock4"),
     ],
 )
-def test_the_last_stage_is_what_its_architecture_calls_one(architecture: str, stage: str) -> None:
+def test_the_last_stage_is_that_of_the_architecture(architecture: str, stage: str) -> None:
     with torch.device("meta"):
         network = build_network(BackboneSpec(architecture))
     names = [name for name, _ in network.module.named_parameters()]
@@ -94,7 +94,7 @@ def replica_of(module: nn.Module) -> nn.Module:
     "spec", [BackboneSpec("torchvision:shufflenet_v2_x0_5", preprocessing=SMALL), BackboneSpec("timm:test_resnet", layer="layer2")]
 )
 @pytest.mark.filterwarnings("ignore")
-def test_copies_that_run_in_threads_do_not_mix_their_images(spec: BackboneSpec, tmp_path: Path) -> None:
+def test_replicas_in_threads_do_not_mix_their_images(spec: BackboneSpec, tmp_path: Path) -> None:
     f = Representation(loaded(spec, tmp_path).copy_network(), spec.layer, None)
     batches = [torch.rand(2, 3, 64, 64) for _ in range(12)]
     expected = [f(batch) for batch in batches]
@@ -110,13 +110,13 @@ def first_parts(trains: TrainedPart, spec: BackboneSpec, folder: Path) -> tuple[
     return trained, f, {name.partition(".")[0] for name in trained.names}
 
 
-def test_all_that_decides_the_representation_trains_and_the_classifier_does_not(tmp_path: Path) -> None:
+def test_every_weight_of_the_representation_trains_and_the_classifier_does_not(tmp_path: Path) -> None:
     _, f, parts = first_parts("all", BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path)
     assert parts == {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"}
     assert not any(parameter.requires_grad for name, parameter in f.module.named_parameters() if name.startswith("fc."))
 
 
-def test_the_last_stage_trains_with_what_follows_it(tmp_path: Path) -> None:
+def test_the_last_stage_trains_with_the_layers_after_it(tmp_path: Path) -> None:
     trained, _, parts = first_parts("last", BackboneSpec("timm:test_vit", {"img_size": 64}, preprocessing=SMALL), tmp_path)
     assert trained.stage == "blocks.5"
     assert parts == {"blocks", "norm"}
@@ -130,12 +130,12 @@ def test_a_projection_that_is_a_bare_parameter_follows_the_last_stage_too(tmp_pa
     assert parts == {"transformer", "ln_post", "proj"}
 
 
-def test_the_last_stage_lies_before_the_layer_that_is_read(tmp_path: Path) -> None:
+def test_the_last_stage_is_that_of_the_chosen_layer(tmp_path: Path) -> None:
     _, _, parts = first_parts("last", BackboneSpec("timm:test_resnet", layer="layer2", preprocessing=SMALL), tmp_path)
     assert parts == {"layer2"}
 
 
-def test_with_the_head_alone_nothing_of_f_moves(tmp_path: Path) -> None:
+def test_training_the_head_alone_does_not_change_f(tmp_path: Path) -> None:
     trained, f, parts = first_parts("head", BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path)
     assert parts == set()
     assert trained.moving_state() == {}
@@ -162,7 +162,7 @@ def norms(f: Representation) -> dict[str, nn.BatchNorm2d]:
     return {name: part for name, part in f.module.named_modules() if isinstance(part, nn.BatchNorm2d)}
 
 
-def test_batch_statistics_move_where_weights_train_and_stay_where_they_are_frozen(tmp_path: Path) -> None:
+def test_batch_statistics_are_updated_only_in_trained_layers(tmp_path: Path) -> None:
     f = with_statistics(tmp_path)
     trained = TrainedWeights(f, "last", DRY, untrained=False)
     before = {name: norm.running_mean.clone() for name, norm in norms(f).items() if norm.running_mean is not None}
@@ -174,7 +174,7 @@ def test_batch_statistics_move_where_weights_train_and_stay_where_they_are_froze
     assert not any(norm.training for norm in norms(f).values())
 
 
-def test_batch_statistics_that_were_folded_into_the_weights_are_not_taken_again(tmp_path: Path) -> None:
+def test_batch_statistics_folded_into_the_weights_are_not_recomputed(tmp_path: Path) -> None:
     """Mean 0 and variance 1 are those of no data: networks converted from integers come so, and batch statistics would undo them."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=False)
@@ -185,7 +185,7 @@ def test_batch_statistics_that_were_folded_into_the_weights_are_not_taken_again(
     assert (trained.takes_batch_statistics, trained.folded_count) == (False, len(norms(f)))
 
 
-def test_batch_statistics_of_an_untrained_network_are_taken(tmp_path: Path) -> None:
+def test_batch_statistics_of_an_untrained_network_are_computed(tmp_path: Path) -> None:
     """They look as if they were folded: mean 0 and variance 1."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=True)
@@ -195,7 +195,7 @@ def test_batch_statistics_of_an_untrained_network_are_taken(tmp_path: Path) -> N
     assert all(norm.running_mean is not None and bool(norm.running_mean.any()) for norm in norms(f).values())
 
 
-def test_frozen_batch_normalisation_takes_no_batch_statistics(tmp_path: Path) -> None:
+def test_frozen_batch_normalisation_computes_no_batch_statistics(tmp_path: Path) -> None:
     f = with_statistics(tmp_path)
     assert not TrainedWeights(f, "head", DRY, untrained=False).takes_batch_statistics
     assert TrainedWeights(f, "last", DRY, untrained=False).takes_batch_statistics

@@ -1,4 +1,4 @@
-"""Treatment, control and probe compared: numbers worked out by hand, and the words for them."""
+"""Comparison of treatment, control and probe: numbers computed by hand, and the sentences of the report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_differences_are_paired_by_seed_with_students_interval() -> None:
     json.dumps(compared)
 
 
-def test_a_difference_beyond_noise_is_said_with_its_direction() -> None:
+def test_a_significant_difference_is_reported_with_its_direction() -> None:
     compared = compare_runs(report(0.8, 0.9), *arms([0.8, 0.81, 0.82], [0.7, 0.72, 0.71]), [0, 1, 2])
     differences = compared["iis"]["differences"]
     assert differences["treatment_minus_control"]["sentence"].startswith(
@@ -43,13 +43,13 @@ def test_a_difference_beyond_noise_is_said_with_its_direction() -> None:
     assert differences["control_minus_probe"]["sentence"].startswith("IIS is lower in the control than in the network as it was (-0.1900")
 
 
-def test_arms_that_do_not_differ_at_all_are_the_same() -> None:
+def test_identical_arms_are_reported_as_equal() -> None:
     found = compare_runs(report(0.8, 0.5), *arms([0.5, 0.6], [0.5, 0.6]), [0, 1])["iis"]["differences"]["treatment_minus_control"]
     assert (found["mean"], found["low"], found["high"]) == (0.0, 0.0, 0.0)
     assert found["sentence"] == "IIS is the same with interpretability maximisation as in the control, in each of 2 seeds."
 
 
-def test_equal_differences_in_every_seed_make_no_interval() -> None:
+def test_equal_differences_in_every_seed_have_no_interval() -> None:
     """Accuracies on few test images are steps, so that three seeds can agree by chance."""
     compared = compare_runs(report(0.8, 0.5), *arms([0.5, 0.5], [0.5, 0.5]), [0, 1])
     found = compared["accuracy"]["differences"]["treatment_minus_probe"]
@@ -77,7 +77,7 @@ def test_the_accuracy_as_trained_is_compared_where_it_was_measured() -> None:
     assert "accuracy_trained" not in compare_runs(report(0.8, 0.5), *arms([0.5, 0.6], [0.5, 0.6]), [0, 1])
 
 
-def test_where_the_heads_alone_were_trained_the_sentences_say_that_iis_cannot_change() -> None:
+def test_the_report_of_a_head_only_run_states_that_iis_cannot_change() -> None:
     compared = compare_runs(report(0.9, 0.5), *arms([0.5, 0.5], [0.5, 0.5]), [0, 1], "head")
     sentences = [compared[name]["differences"][pair]["sentence"] for name in ("accuracy", "iis") for pair in compared[name]["differences"]]
     assert all("f was frozen and scoring solves the heads anew" in sentence for sentence in sentences)

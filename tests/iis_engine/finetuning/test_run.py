@@ -33,7 +33,7 @@ from iis_engine.finetuning.run import finetune, ignore_epoch
 from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
 from iis_engine.finetuning.start import solve_probe, split_images
 from iis_engine.progress import ProgressCallback, no_progress
-from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing
+from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibraryKind, LibrarySpec, OptimizerName, Preprocessing
 
 ImageFolder = Callable[..., Path]
 SPEC = BackboneSpec("timm:test_resnet", preprocessing=Preprocessing(input_size=32))
@@ -115,7 +115,7 @@ def same_end(one: Path, other: Path) -> bool:
     [("adamw", "prototype", 2), ("adamw", "cluster", 1), ("sgd", "end2end", 3), ("sgd", "random", 2)],
 )
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, optimizer: Any, kind: Any, last: int
+    backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, optimizer: OptimizerName, kind: LibraryKind, last: int
 ) -> None:
     """The library is made anew after two epochs: right at the interruption, or before or after it."""
     spec = replace(SMALL, optimizer=optimizer, library=LibrarySpec(kind, 8), rebuild_every=2, accumulation_steps=2, batch_size=4)
@@ -149,7 +149,7 @@ def test_images_that_batches_do_not_divide_are_all_trained_on(backbone: TorchBac
 
 
 @pytest.mark.parametrize("is_untrained", [True, False])
-def test_batch_normalisation_without_data_trains_in_an_untrained_network_and_else_a_warning_says_that_it_was_kept(
+def test_batch_normalisation_without_data_trains_in_an_untrained_network_and_otherwise_gives_a_warning(
     dataset: ImageDataset, tmp_path: Path, *, is_untrained: bool
 ) -> None:
     network = load_backbone(replace(SPEC, initial_seed=0), None, device="cpu")
@@ -298,7 +298,7 @@ def test_both_arms_start_from_the_same_state_and_differ_in_lambda_alone(
     assert not torch.equal(*moved)
 
 
-def test_with_the_head_alone_f_is_frozen_and_lambda_changes_no_stored_weight(
+def test_training_the_head_alone_freezes_f_and_lambda_changes_no_stored_weight(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
     spec = replace(SMALL, trains="head", epochs=2)
@@ -439,7 +439,7 @@ def test_the_random_state_of_torch_is_restored(backbone: TorchBackbone, dataset:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_an_onnx_network_is_refused_with_what_to_send_instead(dataset: ImageDataset, tmp_path: Path) -> None:
+def test_an_onnx_network_is_refused_with_a_suggestion(dataset: ImageDataset, tmp_path: Path) -> None:
     from benchmarks.cifar_resnet import CifarResNet, export_onnx
 
     export_onnx(CifarResNet(8), tmp_path / "a.onnx")

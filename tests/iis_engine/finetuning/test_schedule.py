@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a run, and what decays."""
+"""Learning-rate schedule, and weight decay of weights but not of biases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
 from iis_engine.specs import FinetuneSpec
 
 
-def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
+def test_the_learning_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
     spec = FinetuneSpec(epochs=3, warmup_epochs=1, learning_rate=2.0)
     rates = [learning_rate_at(step, spec, 4) for step in range(12)]
     assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
@@ -22,7 +22,7 @@ def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
 
 
 @pytest.mark.parametrize("warmup_epochs", [0, 2])
-def test_no_warm_up_and_nothing_but_warm_up_end_where_they_should(warmup_epochs: int) -> None:
+def test_the_learning_rate_is_monotonic_without_warm_up_or_with_warm_up_alone(warmup_epochs: int) -> None:
     spec = FinetuneSpec(epochs=2, warmup_epochs=warmup_epochs, learning_rate=1.0)
     rates = [learning_rate_at(step, spec, 3) for step in range(6)]
     assert rates == sorted(rates, reverse=warmup_epochs == 0)

@@ -98,7 +98,7 @@ def test_the_models_own_image_tower_has_a_native_library(seen: Seen) -> None:
     assert min(concept.similarity for concept in library.text_report.concepts) > 0.45
 
 
-def test_concepts_are_named_by_what_most_of_their_crops_show(seen: Seen) -> None:
+def test_concepts_are_named_by_the_phrase_that_most_of_their_crops_show(seen: Seen) -> None:
     whole = [ElementRef(row, (0, 0, 32, 32), "patch") for row in range(len(seen.features.y_train))]  # the attributes are of whole images
     features = replace(seen.features, elements=seen.features.X_train, element_refs=tuple(whole))
     library = build_libraries(features, ScoreSpec(LibrarySpec("cluster", 40)), device="cpu").primary

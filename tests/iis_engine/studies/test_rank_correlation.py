@@ -56,7 +56,7 @@ def test_a_partial_correlation_computed_by_hand() -> None:
     assert found.value == pytest.approx((0.8 - 0.8 * 0.3) / math.sqrt((1 - 0.64) * (1 - 0.09)))
 
 
-def test_a_partial_correlation_is_that_of_what_regression_on_the_ranks_leaves() -> None:
+def test_a_partial_correlation_equals_that_of_the_residuals_of_rank_regressions() -> None:
     generator = np.random.default_rng(4)
     x, y, z = (generator.permutation(30).astype(float) for _ in range(3))
 

@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.cifar_resnet import CifarResNet, export_onnx, load_cifar_resnet
+from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.images import load_image
 from iis_engine.errors import ArchitectureError, CheckpointError, EngineError
@@ -265,7 +266,7 @@ def test_a_torch_checkpoint_is_not_an_onnx_file(tiny_checkpoint: Path) -> None:
         load_backbone(SPEC, tiny_checkpoint)
 
 
-def probe_accuracy(embed: Callable[[torch.Tensor], torch.Tensor], backbone: Any, root: Path) -> float:
+def probe_accuracy(embed: Callable[[torch.Tensor], torch.Tensor], backbone: Backbone, root: Path) -> float:
     """Accuracy of a linear probe on 40 train and 20 test images per class."""
     features, labels = {}, {}
     for split, count in (("train", 40), ("test", 20)):
