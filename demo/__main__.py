@@ -21,9 +21,9 @@ from iis_client.cli.output.numbers import format_score
 from iis_client.client import IISClient
 from iis_client.errors import IISError
 from iis_schemas.concept_libraries import PhraseDetails
-from iis_schemas.job_views import ScoreJobView
+from iis_schemas.jobs.views import ScoreJobView
 from iis_schemas.names import LibraryKind
-from iis_schemas.reports import Report
+from iis_schemas.results.reports import Report
 
 if TYPE_CHECKING:
     from demo.checkpoints import Checkpoint

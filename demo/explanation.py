@@ -15,7 +15,7 @@ from iis_client.cli.output.explanations import (
     heat_map_sentence,
 )
 from iis_client.client import IISClient
-from iis_schemas.explanations import ExplanationView
+from iis_schemas.explanations.images import ExplanationView
 
 MAX_CONCEPTS_LISTED = 4
 MIN_CONTRIBUTION = 0.005  # a smaller one prints as 0.00

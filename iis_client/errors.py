@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     import httpx
 
-    from iis_schemas.job_views import JobView
+    from iis_schemas.jobs.views import JobView
 
 Job = TypeVar("Job", bound="JobView")
 

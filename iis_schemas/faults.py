@@ -25,7 +25,7 @@ def fault_sentences(error: ValidationError, model: type[BaseModel]) -> list[str]
 
     Examples
     --------
-    >>> from iis_schemas.study_file import StudyFile
+    >>> from iis_schemas.studies.file import StudyFile
     >>> try:
     ...     StudyFile.model_validate({"modles": []})
     ... except ValidationError as error:

@@ -12,6 +12,7 @@ from iis_schemas.stored import StoredModel
 
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
+MAX_TOP = 100  # concepts that an explanation lists for and against
 
 Seed = Annotated[Integer, Field(ge=0, le=MAX_SEED)]
 Deadline = Annotated[Number | None, Field(gt=0, le=MAX_DEADLINE_SECONDS, description="Seconds of running time, over all attempts")]

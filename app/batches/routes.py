@@ -14,7 +14,7 @@ from app.http.dependencies import SessionDep, StoreDep
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
-from iis_schemas.batches import ExplainedRow
+from iis_schemas.results.batches import ExplainedRow
 
 JSON_LINES = "application/jsonl"
 PARQUET = "application/vnd.apache.parquet"

@@ -22,8 +22,8 @@ from app.storage import ArtifactStore
 from app.uploads.service import require_complete
 from iis_engine.errors import SettingError
 from iis_engine.nodes import choose_node, sparsity_of
-from iis_schemas.batches import BatchSummary, BatchView, ExplainedRow
-from iis_schemas.jobs import ExplainCreate
+from iis_schemas.jobs.requests import ExplainCreate
+from iis_schemas.results.batches import BatchSummary, BatchView, ExplainedRow
 
 OFFSET = struct.Struct("<Q")
 NAMED_CLASSES = 5

@@ -15,7 +15,7 @@ from app.http.dependencies import FactoryDep, SessionDep
 from app.http.pagination import Page, PageParams, page
 from app.http.problems import RESOURCE_RESPONSES
 from app.jobs.signals import SignalsDep
-from iis_schemas.events import EVENT_EXAMPLE, EventView
+from iis_schemas.jobs.events import EVENT_EXAMPLE, EventView
 
 HEARTBEAT_SECONDS = 15
 RECONNECT_MILLISECONDS = 2000

@@ -17,7 +17,7 @@ from app.events.repository import EventRepository
 from app.events.views import view_of
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
-from iis_schemas.events import EventView
+from iis_schemas.jobs.events import EventView
 
 BATCH_EVENTS = 100
 RECHECK_SECONDS = 5.0  # the longest delay after a lost notification

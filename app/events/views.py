@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import JobEvent
-from iis_schemas.events import EventView
+from iis_schemas.jobs.events import EventView
 
 
 def view_of(event: JobEvent) -> EventView:

@@ -19,8 +19,9 @@ from app.http.idempotency import WaitingIdempotentRoute
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.worker_queries import query_worker
-from iis_schemas.explanations import MAX_TOP, ExplanationView, HeatMapView, OutcomeView
-from iis_schemas.interventions import InterventionRequest, InterventionView
+from iis_schemas.explanations.images import ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.explanations.interventions import InterventionRequest, InterventionView
+from iis_schemas.fields import MAX_TOP
 
 Kept = Annotated[int | None, Query(description="Number of kept concepts, a node of the curve; about a tenth of M unless given")]
 Sparsity = Annotated[float | None, Query(description="The node by its sparsity instead of kept")]

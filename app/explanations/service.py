@@ -19,8 +19,8 @@ from app.explanations.repository import PostedImageRepository
 from app.jobs.result_repository import ResultRepository
 from app.jobs.service import succeeded_job
 from app.settings import Settings
-from iis_schemas.explanations import ExplanationView
-from iis_schemas.interventions import MAX_CHANGES, InterventionRequest
+from iis_schemas.explanations.images import ExplanationView
+from iis_schemas.explanations.interventions import MAX_CHANGES, InterventionRequest
 
 FIGURE_FORMATS = ("png", "svg")
 LARGEST_INDEX = 2**31 - 1

@@ -13,8 +13,8 @@ from app.jobs.service import accept
 from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.validation import require_ready
-from iis_schemas.finetune_results import FinetuneView
-from iis_schemas.finetuning import FinetuneCreate
+from iis_schemas.jobs.finetuning import FinetuneCreate
+from iis_schemas.results.finetuning import FinetuneView
 
 
 def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, settings: Settings, request_id: str | None) -> Job:

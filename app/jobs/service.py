@@ -26,8 +26,8 @@ from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.validation import require_ready
-from iis_schemas.job_views import AnyJobView
-from iis_schemas.jobs import ScoreCreate
+from iis_schemas.jobs.requests import ScoreCreate
+from iis_schemas.jobs.views import AnyJobView
 
 RETRY_AFTER_SECONDS = 2
 RECHECK_SECONDS = 5.0  # the longest delay after a lost notification

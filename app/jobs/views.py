@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import Job
-from iis_schemas.job_views import AnyJobView, ExplainJobView, FinetuneJobView, ScoreJobView
+from iis_schemas.jobs.views import AnyJobView, ExplainJobView, FinetuneJobView, ScoreJobView
 from iis_schemas.names import FINISHED_STATES
 
 _VIEWS: dict[str, type[AnyJobView]] = {"score": ScoreJobView, "explain": ExplainJobView, "finetune": FinetuneJobView}

@@ -12,9 +12,9 @@ from app.http.dependencies import SessionDep
 from app.http.pagination import ID_PATTERN
 from app.http.problems import COMMON_RESPONSES
 from app.leaderboard.service import read_leaderboard
-from iis_schemas.leaderboard import LeaderboardView
-from iis_schemas.libraries import MAX_CONCEPTS
+from iis_schemas.jobs.libraries import MAX_CONCEPTS
 from iis_schemas.names import ProtocolName
+from iis_schemas.studies.leaderboard import LeaderboardView
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
 

@@ -14,8 +14,8 @@ from app.db.study_rows import REPORTED, is_near_chance, library_labels
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
 from iis_schemas.fields import Elements
-from iis_schemas.leaderboard import BoardView, EntryView, LeaderboardView
 from iis_schemas.names import VISUAL_KINDS, ProtocolName
+from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
 
 BEST_OF = "Each model is shown with the best of its jobs, which favours models with many jobs."
 TIES = (

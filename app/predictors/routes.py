@@ -19,8 +19,8 @@ from app.http.streaming import deliver
 from app.predictors import service
 from app.predictors.views import PATH
 from app.worker_queries import query_worker
-from iis_schemas.explanations import MAX_TOP
-from iis_schemas.predictors import PredictionsView, PredictorView
+from iis_schemas.explanations.predictors import PredictionsView, PredictorView
+from iis_schemas.fields import MAX_TOP
 
 MEDIA_TYPE = "application/octet-stream"
 EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {

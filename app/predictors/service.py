@@ -13,7 +13,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.explanations.concept_fields import ConceptNames, concepts_in
 from app.predictors.repository import PredictorRepository
 from app.predictors.views import PATH, view_of
-from iis_schemas.predictors import PredictionsView, PredictorView
+from iis_schemas.explanations.predictors import PredictionsView, PredictorView
 
 MAX_IMAGES = 64
 

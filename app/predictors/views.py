@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import ConceptLibrary, Predictor
-from iis_schemas.predictors import PredictorView
+from iis_schemas.explanations.predictors import PredictorView
 
 PATH = "/v1/predictors"
 

@@ -16,8 +16,8 @@ from app.http.dependencies import SessionDep, SettingsDep, let_go
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.profiles import service
 from app.worker_queries import query_worker
-from iis_schemas.explanations import MAX_TOP
-from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.explanations.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.fields import MAX_TOP
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"])
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.explanations.concept_fields import ConceptNames, concepts_in
 from app.explanations.service import FIGURE_FORMATS, Explained
-from iis_schemas.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.explanations.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 
 
 def classes_view(explained: Explained, answer: dict[str, Any]) -> ClassesView:

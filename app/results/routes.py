@@ -14,9 +14,9 @@ from app.http.dependencies import SessionDep, StoreDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
 from app.results import service
-from iis_schemas.curves import CSV_EXAMPLE, CurvesView
-from iis_schemas.plots import PlotsView
-from iis_schemas.results import AnyResult
+from iis_schemas.results.curves import CSV_EXAMPLE, CurvesView
+from iis_schemas.results.plots import PlotsView
+from iis_schemas.results.results import AnyResult
 
 CSV = "text/csv"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {

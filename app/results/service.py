@@ -16,12 +16,12 @@ from app.jobs.repository import JobRepository
 from app.jobs.result_repository import ResultRepository
 from app.jobs.service import require_succeeded, succeeded_job
 from app.results.repository import CurveRepository, PlotRepository
-from iis_schemas.batches import BatchView
-from iis_schemas.curves import CurvesView, CurveView, PointView
-from iis_schemas.finetune_results import FinetuneView
-from iis_schemas.plots import PlotsView, PlotView
-from iis_schemas.reports import Report
-from iis_schemas.results import ResultView
+from iis_schemas.results.batches import BatchView
+from iis_schemas.results.curves import CurvesView, CurveView, PointView
+from iis_schemas.results.finetuning import FinetuneView
+from iis_schemas.results.plots import PlotsView, PlotView
+from iis_schemas.results.reports import Report
+from iis_schemas.results.results import ResultView
 
 
 def read_result(session: Session, owner_id: str, job_id: str) -> ResultView | BatchView | FinetuneView:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Job, JobEvent, Json, Model
 from app.studies.planning import Plan
-from iis_schemas.study_views import EstimateView
+from iis_schemas.studies.views import EstimateView
 
 MEASURED_JOBS = 200  # the latest ones
 CROPS_PER_IMAGE = {"patches": 16, "segments": 15}  # the most that the engine cuts from one image

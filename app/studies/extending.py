@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from app.errors import InvalidInput
-from iis_schemas.job_views import VocabularyView
-from iis_schemas.libraries import LibraryChoice
-from iis_schemas.studies import ModelEntry, StudyExtend, StudyGrid
+from iis_schemas.jobs.libraries import LibraryChoice
+from iis_schemas.jobs.views import VocabularyView
+from iis_schemas.studies.requests import ModelEntry, StudyExtend, StudyGrid
 
 DEFAULT_CONCEPTS = 200
 

@@ -16,7 +16,7 @@ from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
 from app.studies.service import require_rows
 from app.worker_queries import query_worker
-from iis_schemas.study_analyses import AnalysisView
+from iis_schemas.studies.analyses import AnalysisView
 
 PARQUET = "application/vnd.apache.parquet"
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}

@@ -6,8 +6,8 @@ import json
 from hashlib import sha256
 from typing import Any
 
-from iis_schemas.studies import StudyGrid
-from iis_schemas.study_grids import Cell
+from iis_schemas.studies.grids import Cell
+from iis_schemas.studies.requests import StudyGrid
 
 
 def job_spec(grid: StudyGrid, cell: Cell) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from app.studies.job_specs import job_spec, request_digest
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from app.studies.rules import require_fitting_grid, require_whole
 from app.validation import require_ready
-from iis_schemas.studies import StudyGrid, Unregistered
-from iis_schemas.study_grids import Cell, expand
+from iis_schemas.studies.grids import Cell, expand
+from iis_schemas.studies.requests import StudyGrid, Unregistered
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from app.studies import estimating, service
 from app.studies.repository import StudyRepository
 from app.studies.tables import read_cells, read_table, to_csv
 from app.studies.views import view_of
-from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend
-from iis_schemas.study_views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
+from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend
+from iis_schemas.studies.views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The table", "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}

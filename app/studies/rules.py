@@ -1,4 +1,4 @@
-"""Rules of a study's grid that need the rows it names. The others are in iis_schemas.study_rules."""
+"""Rules of a study's grid that need the rows it names. The others are in iis_schemas.studies.rules."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from app.db.models import Dataset, Model
 from app.errors import InvalidInput
-from iis_schemas.studies import StudyGrid
-from iis_schemas.study_rules import GridFault, Network, require_checkpoints, require_kinds_together, require_models
-from iis_schemas.study_rules import require_whole as require_whole_grid
+from iis_schemas.studies.requests import StudyGrid
+from iis_schemas.studies.rules import GridFault, Network, require_checkpoints, require_kinds_together, require_models
+from iis_schemas.studies.rules import require_whole as require_whole_grid
 
 NAMED = 3  # classes that an error names
 

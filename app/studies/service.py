@@ -21,9 +21,9 @@ from app.settings import Settings
 from app.studies.extending import extended_grid, same_vocabulary
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
-from iis_schemas.job_views import VocabularyView
-from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
-from iis_schemas.study_grids import first_grid
+from iis_schemas.jobs.views import VocabularyView
+from iis_schemas.studies.grids import first_grid
+from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
 
 WAKE_UPS = 16  # messages for a new study; each worker runs jobs until none is queued
 RETRY_AFTER_SECONDS = 5

@@ -13,7 +13,7 @@ from app.db.study_rows import READY_FEATURES, READY_FEATURES_NAME, library_label
 from app.studies.repository import StudyRepository
 from iis_schemas.fields import FailureReason
 from iis_schemas.names import JobState
-from iis_schemas.study_views import CellView, TableRow, TableView
+from iis_schemas.studies.views import CellView, TableRow, TableView
 
 
 def read_cells(session: Session, owner_id: str, study_id: str, after: int | None, limit: int) -> list[CellView]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app.db.models import Study
 from iis_schemas.names import FINISHED_STATES, JOB_STATES, PLOT_FORMATS, STUDY_FIGURES
-from iis_schemas.studies import StudyGrid
-from iis_schemas.study_views import JobCounts, StudyView
+from iis_schemas.studies.requests import StudyGrid
+from iis_schemas.studies.views import JobCounts, StudyView
 
 _LINKED = ("cells", "table", "table.csv", "table.parquet", "analysis", "extend", "cancel")
 

@@ -20,9 +20,9 @@ from app.jobs.repository import JobRepository
 from app.jobs.signals import SignalsDep
 from app.jobs.views import view_of
 from app.jobs.waiting import LaterResponse
-from iis_schemas.finetuning import FinetuneCreate
-from iis_schemas.job_views import AnyJob, AnyJobView
-from iis_schemas.jobs import JobCreate, ScoreCreate
+from iis_schemas.jobs.finetuning import FinetuneCreate
+from iis_schemas.jobs.requests import JobCreate, ScoreCreate
+from iis_schemas.jobs.views import AnyJob, AnyJobView
 from iis_schemas.names import JobState
 
 CANCELED_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": AnyJob, "description": "The job was queued and is canceled"}}

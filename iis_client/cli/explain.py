@@ -15,7 +15,7 @@ from iis_client.cli.output.explanations import explanation_view
 from iis_client.cli.output.terminal import Terminal
 
 if TYPE_CHECKING:
-    from iis_schemas.explanations import ExplanationView
+    from iis_schemas.explanations.images import ExplanationView
 
 
 def explain(

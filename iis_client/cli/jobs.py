@@ -19,7 +19,7 @@ from iis_client.errors import ConfigurationError, require_success
 
 if TYPE_CHECKING:
     from iis_client.client import IISClient
-    from iis_schemas.job_views import AnyJobView, JobView
+    from iis_schemas.jobs.views import AnyJobView, JobView
 
 JobArgument = Annotated[str, typer.Argument(help="A job (job_…).")]
 

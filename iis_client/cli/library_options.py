@@ -12,7 +12,7 @@ KIND: LibraryKind = "cluster"
 CONCEPT_COUNT = 200
 PART_KINDS = tuple(kind for kind in LIBRARY_KINDS if kind != "combined")
 
-Library = dict[str, Any]  # the fields of iis_schemas.libraries.LibraryChoice that were given
+Library = dict[str, Any]  # the fields of iis_schemas.jobs.libraries.LibraryChoice that were given
 
 
 def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | None, native: bool) -> Library:

@@ -9,9 +9,9 @@ from typing import Literal
 from iis_client.errors import ConfigurationError
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import build_request, id_of
-from iis_schemas.batches import ExplainedRow
-from iis_schemas.job_views import ExplainJobView, JobView
-from iis_schemas.jobs import ExplainCreate
+from iis_schemas.jobs.requests import ExplainCreate
+from iis_schemas.jobs.views import ExplainJobView, JobView
+from iis_schemas.results.batches import ExplainedRow
 
 ROW_SUFFIXES = (".jsonl", ".parquet")
 

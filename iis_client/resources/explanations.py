@@ -8,9 +8,9 @@ from typing import Literal
 from iis_client.resources.images import ImageChoice, ImageFile, form_files, resolve_image
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import build_request, id_of, parse_answer, without_none
-from iis_schemas.explanations import ExplanationView, HeatMapView, OutcomeView
-from iis_schemas.interventions import InterventionRequest, InterventionView
-from iis_schemas.job_views import JobView
+from iis_schemas.explanations.images import ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.explanations.interventions import InterventionRequest, InterventionView
+from iis_schemas.jobs.views import JobView
 
 FigureFormat = Literal["png", "svg"]
 

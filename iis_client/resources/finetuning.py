@@ -14,8 +14,8 @@ from iis_client.transport.connection import Connection
 from iis_client.transport.messages import build_request, id_of
 from iis_schemas.datasets import DatasetView
 from iis_schemas.fields import Elements
-from iis_schemas.finetuning import FinetuneCreate, FinetuneLibrary
-from iis_schemas.job_views import FinetuneJobView
+from iis_schemas.jobs.finetuning import FinetuneCreate, FinetuneLibrary
+from iis_schemas.jobs.views import FinetuneJobView
 from iis_schemas.models import ModelView
 from iis_schemas.names import OptimizerName, PrecisionName, TrainedPart
 

@@ -11,15 +11,15 @@ from iis_client.transport.messages import build_request, id_of
 from iis_client.transport.polling import wait_for
 from iis_client.transport.server_sent_events import stream_events
 from iis_schemas.concept_sets import ConceptSetView
-from iis_schemas.curves import CurvesView, CurveView
 from iis_schemas.datasets import DatasetView
-from iis_schemas.events import EventView
 from iis_schemas.fields import Elements
-from iis_schemas.job_views import AnyJob, AnyJobView, JobView, ScoreJobView
-from iis_schemas.jobs import ScoreCreate
-from iis_schemas.libraries import LibraryChoice
+from iis_schemas.jobs.events import EventView
+from iis_schemas.jobs.libraries import LibraryChoice
+from iis_schemas.jobs.requests import ScoreCreate
+from iis_schemas.jobs.views import AnyJob, AnyJobView, JobView, ScoreJobView
 from iis_schemas.models import ModelView
 from iis_schemas.names import ProtocolName
+from iis_schemas.results.curves import CurvesView, CurveView
 
 PATH = "/v1/jobs"
 

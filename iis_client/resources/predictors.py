@@ -11,9 +11,9 @@ from iis_client.resources.explanations import node_query
 from iis_client.resources.images import ImageFile, form_files, read_image
 from iis_client.resources.profiles import Profiles
 from iis_client.transport.messages import id_of, parse_answer
-from iis_schemas.job_views import JobView
-from iis_schemas.predictors import PredictionsView, PredictionView, PredictorView
-from iis_schemas.profiles import ClassesView
+from iis_schemas.explanations.predictors import PredictionsView, PredictionView, PredictorView
+from iis_schemas.explanations.profiles import ClassesView
+from iis_schemas.jobs.views import JobView
 
 PATH = "/v1/predictors"
 MAX_IMAGES_PER_REQUEST = 16  # the service accepts 64

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from iis_client.resources.explanations import FigureFormat, node_query
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import id_of
-from iis_schemas.job_views import JobView
-from iis_schemas.profiles import ClassesView, ClassSummary, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.explanations.profiles import ClassesView, ClassSummary, ClassView, ConceptProfileView, ConceptUseView
+from iis_schemas.jobs.views import JobView
 
 
 class Profiles(Connection):

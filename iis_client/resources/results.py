@@ -7,10 +7,10 @@ from typing import TypeVar
 from iis_client.errors import ConfigurationError
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import id_of
-from iis_schemas.batches import BatchView
-from iis_schemas.finetune_results import FinetuneView
-from iis_schemas.job_views import JobView
-from iis_schemas.results import AnyResult, ResultView
+from iis_schemas.jobs.views import JobView
+from iis_schemas.results.batches import BatchView
+from iis_schemas.results.finetuning import FinetuneView
+from iis_schemas.results.results import AnyResult, ResultView
 
 CALLS = {"score": "result", "explain": "batch_result", "finetune": "finetune_result"}  # by kind of job
 

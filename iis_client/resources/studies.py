@@ -14,13 +14,13 @@ from iis_client.transport.polling import poll
 from iis_schemas.concept_sets import ConceptSetView
 from iis_schemas.datasets import DatasetView
 from iis_schemas.fields import Elements
-from iis_schemas.leaderboard import LeaderboardView
-from iis_schemas.libraries import LibraryChoice
+from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.models import ModelView
 from iis_schemas.names import ProtocolName, StudyFigure
-from iis_schemas.studies import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
-from iis_schemas.study_analyses import AnalysisView
-from iis_schemas.study_views import CellView, EstimateView, StudyView
+from iis_schemas.studies.analyses import AnalysisView
+from iis_schemas.studies.leaderboard import LeaderboardView
+from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
+from iis_schemas.studies.views import CellView, EstimateView, StudyView
 
 PATH = "/v1/studies"
 POLL_SECONDS = 2  # between two updates of a running study

@@ -11,7 +11,7 @@ import httpx
 from iis_client.errors import ServiceError
 from iis_client.transport.http import Transport
 from iis_client.transport.messages import parse_answer
-from iis_schemas.events import EventView
+from iis_schemas.jobs.events import EventView
 from iis_schemas.names import FINISHED_STATES
 
 STREAM_TIMEOUT_SECONDS = 60.0  # the service sends keep-alive comments far more often

@@ -9,7 +9,7 @@ import pytest
 
 from demo.explanation import explain_two
 from iis_client import IISClient
-from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView, OutcomeView
+from iis_schemas.explanations.images import EXPLANATION_EXAMPLE, ExplanationView, OutcomeView
 
 LABELS = ("a loop", "a stem", "an empty centre")
 SEVEN = {"class": "7", "index": 7, "probability": 0.81}

@@ -9,7 +9,7 @@ import pytest
 
 from iis_client import InvalidInputError, JobCanceledError, JobFailedError, ServiceError, UnavailableError
 from iis_client.errors import require_success, service_error
-from iis_schemas.job_views import SCORE_JOB_EXAMPLE, ScoreJobView
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView
 
 ERROR = {"code": "no_test_images", "message": "Class cat has no test image."}
 

@@ -10,9 +10,10 @@ import pytest
 from iis_engine import specs
 from iis_engine.figures.studies import STUDY_FIGURES as DRAWN_FIGURES
 from iis_engine.vocabularies import cleaning, parsing
-from iis_schemas import concept_sets, finetuning, libraries, names
+from iis_schemas import concept_sets, names
 from iis_schemas.fields import Elements
-from iis_schemas.jobs import ScoreCreate
+from iis_schemas.jobs import finetuning, libraries
+from iis_schemas.jobs.requests import ScoreCreate
 
 SCORE: dict[str, Any] = {"kind": "score", "model": "mdl_1", "dataset": "dst_1"}
 

@@ -12,8 +12,8 @@ from iis_engine import ScoreSpec, score
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextReport
 from iis_engine.specs import LibrarySpec, ProtocolName
-from iis_schemas.job_views import SCORE_JOB_EXAMPLE, AnyJob
-from iis_schemas.reports import REPORT_EXAMPLE, Report
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, AnyJob
+from iis_schemas.results.reports import REPORT_EXAMPLE, Report
 
 MINIMAL: dict[str, Any] = {
     "protocol": "exact",

@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from iis_schemas.faults import fault_sentences
-from iis_schemas.study_file import StudyFile, require_addable_file, require_whole_file
-from iis_schemas.study_grids import count_cells
-from iis_schemas.study_rules import GridFault
+from iis_schemas.studies.file import StudyFile, require_addable_file, require_whole_file
+from iis_schemas.studies.grids import count_cells
+from iis_schemas.studies.rules import GridFault
 
 SHIPPED = Path(__file__).parents[2] / "docs" / "studies"
 JOBS = {

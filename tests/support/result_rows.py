@@ -29,7 +29,7 @@ from app.db.models import (
     StageArtifact,
 )
 from app.storage import ArtifactStore, record_blob
-from iis_schemas.finetune_results import FINETUNE_EXAMPLE
+from iis_schemas.results.finetuning import FINETUNE_EXAMPLE
 
 PNG = b"\x89PNG\r\n\x1a\n a figure"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'

@@ -12,7 +12,7 @@ from rich.text import Text
 from iis_client.cli.output.numbers import format_interval
 
 if TYPE_CHECKING:
-    from iis_schemas.study_analyses import (
+    from iis_schemas.studies.analyses import (
         AgreementView,
         AnalysisView,
         CorrelationView,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from iis_client.cli.output.numbers import format_score
 
 if TYPE_CHECKING:
-    from iis_schemas.batches import BatchView
+    from iis_schemas.results.batches import BatchView
 
 
 def batch_lines(result: BatchView) -> Iterator[str]:

@@ -14,7 +14,7 @@ from iis_client.cli.output.listing import Heading, Listing, minute
 if TYPE_CHECKING:
     from iis_schemas.concept_libraries import ConceptView, DroppedConceptView
     from iis_schemas.concept_sets import ConceptSetVersionView, ConceptSetView, DroppedPhraseView
-    from iis_schemas.explanations import ConceptRef
+    from iis_schemas.explanations.images import ConceptRef
 
 UNNAMED = "unnamed"
 REASON_WORDS = {

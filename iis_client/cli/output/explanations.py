@@ -12,7 +12,7 @@ from rich.text import Text
 from iis_client.cli.output.concepts import concept_name
 
 if TYPE_CHECKING:
-    from iis_schemas.explanations import ContributionView, ExplanationView, HeadPrediction, RemovedConcept
+    from iis_schemas.explanations.images import ContributionView, ExplanationView, HeadPrediction, RemovedConcept
 
 BAR_CELLS = 24
 EIGHTHS = " ▏▎▍▌▋▊▉"

@@ -11,8 +11,8 @@ from rich.table import Table
 from iis_client.cli.output.numbers import format_interval, format_score
 
 if TYPE_CHECKING:
-    from iis_schemas.finetune_results import FinetuneView, RunView
-    from iis_schemas.reports import Report
+    from iis_schemas.results.finetuning import FinetuneView, RunView
+    from iis_schemas.results.reports import Report
 
 
 def finetune_view(result: FinetuneView) -> Iterator[RenderableType]:

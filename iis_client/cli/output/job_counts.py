@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iis_schemas.study_views import JobCounts
+    from iis_schemas.studies.views import JobCounts
 
 
 def progress_summary(jobs: JobCounts) -> str:

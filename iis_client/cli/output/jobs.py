@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from iis_client.cli.output.listing import Heading, Listing, minute
 
 if TYPE_CHECKING:
-    from iis_schemas.job_views import AnyJobView, JobProgress
-    from iis_schemas.libraries import LibraryView
+    from iis_schemas.jobs.libraries import LibraryView
+    from iis_schemas.jobs.views import AnyJobView, JobProgress
 
 HEADINGS = (
     Heading("job"),

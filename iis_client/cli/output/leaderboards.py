@@ -13,7 +13,7 @@ from iis_client.cli.output.listing import Heading, Listing
 from iis_client.cli.output.numbers import format_interval, format_score
 
 if TYPE_CHECKING:
-    from iis_schemas.leaderboard import BoardView, LeaderboardView
+    from iis_schemas.studies.leaderboard import BoardView, LeaderboardView
 
 NAME_CELLS = 30  # the width of an identifier
 

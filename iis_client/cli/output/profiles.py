@@ -15,8 +15,8 @@ from iis_client.cli.output.explanations import OPPOSITE
 from iis_client.cli.output.listing import Heading, Listing
 
 if TYPE_CHECKING:
-    from iis_schemas.predictors import CarryingConcept, PredictionView, PredictorView
-    from iis_schemas.profiles import ClassSummary, ClassView
+    from iis_schemas.explanations.predictors import CarryingConcept, PredictionView, PredictorView
+    from iis_schemas.explanations.profiles import ClassSummary, ClassView
 
 MAX_CONCEPTS_LISTED = 3
 

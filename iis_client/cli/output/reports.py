@@ -13,9 +13,9 @@ from iis_client.cli.output.concepts import format_counts
 from iis_client.cli.output.numbers import format_interval, format_score
 
 if TYPE_CHECKING:
-    from iis_schemas.job_views import ScoreJobView
-    from iis_schemas.reports import Report
-    from iis_schemas.results import ResultView
+    from iis_schemas.jobs.views import ScoreJobView
+    from iis_schemas.results.reports import Report
+    from iis_schemas.results.results import ResultView
 
 
 def report_view(job: ScoreJobView, result: ResultView) -> Iterator[RenderableType]:

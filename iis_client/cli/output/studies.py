@@ -9,7 +9,7 @@ from iis_client.cli.output.job_counts import progress_summary
 from iis_client.cli.output.listing import Heading, Listing, minute
 
 if TYPE_CHECKING:
-    from iis_schemas.study_views import CellView, EstimateView, StudyView
+    from iis_schemas.studies.views import CellView, EstimateView, StudyView
 
 MAX_FAILURES_LISTED = 5
 SHOW_MINUTES_FROM_SECONDS = 120

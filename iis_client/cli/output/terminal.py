@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from iis_client.transport.uploads import UploadProgress
-    from iis_schemas.events import EventView
-    from iis_schemas.study_views import StudyView
+    from iis_schemas.jobs.events import EventView
+    from iis_schemas.studies.views import StudyView
 
 STAGE_TITLES = {
     "materialise": "Fetch checkpoint and images",

@@ -23,9 +23,9 @@ from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, StudyFigure
 if TYPE_CHECKING:
     from iis_client.cli.studies.file import LocalStudy
     from iis_client.client import IISClient
-    from iis_schemas.studies import StudyCreate
-    from iis_schemas.study_analyses import AnalysisView
-    from iis_schemas.study_views import StudyView
+    from iis_schemas.studies.analyses import AnalysisView
+    from iis_schemas.studies.requests import StudyCreate
+    from iis_schemas.studies.views import StudyView
 
 SECTIONS = {"iis_accuracy": "relation"}  # section of a figure's data where its name differs from the figure's
 

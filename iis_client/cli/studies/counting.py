@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from iis_client.errors import LocalFileError
 from iis_client.transport.packing import files_in
-from iis_schemas.studies import CountedDataset
-from iis_schemas.study_sources import FileDataset
+from iis_schemas.studies.requests import CountedDataset
+from iis_schemas.studies.sources import FileDataset
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
 TRAIN_NAMES = ("train", "training")

@@ -1,4 +1,4 @@
-"""Read a study file (YAML), validate it by iis_schemas.study_file, and find the local files that it names."""
+"""Read a study file (YAML), validate it by iis_schemas.studies.file, and find the local files that it names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, VocabularySource, parse_vocabulary
 from iis_client.errors import ConfigurationError, LocalFileError
 from iis_schemas.faults import fault_sentences
-from iis_schemas.study_file import FROM_CLASSES, Source, StudyFile, require_addable_file, require_whole_file
-from iis_schemas.study_rules import GridFault
-from iis_schemas.study_sources import FileDataset, FileModel, FileVlm
+from iis_schemas.studies.file import FROM_CLASSES, Source, StudyFile, require_addable_file, require_whole_file
+from iis_schemas.studies.rules import GridFault
+from iis_schemas.studies.sources import FileDataset, FileModel, FileVlm
 
 MAX_NAME_CHARACTERS = 200
 

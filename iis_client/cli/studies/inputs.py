@@ -17,8 +17,8 @@ from iis_client.transport.packing import content_digest, file_digest
 from iis_schemas.concept_sets import ConceptSetVersionView
 from iis_schemas.datasets import DatasetView
 from iis_schemas.models import ModelView
-from iis_schemas.study_file import Source
-from iis_schemas.study_sources import FileDataset, FileModel, FileVlm
+from iis_schemas.studies.file import Source
+from iis_schemas.studies.sources import FileDataset, FileModel, FileVlm
 
 Resource = ModelView | DatasetView
 

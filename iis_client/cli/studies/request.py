@@ -12,11 +12,11 @@ from iis_client.cli.studies.file import LocalStudy
 from iis_client.cli.studies.inputs import Resource
 from iis_client.errors import ConfigurationError
 from iis_client.transport.messages import build_request, request_body
-from iis_schemas.job_views import VocabularyView
-from iis_schemas.studies import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
-from iis_schemas.study_grids import first_grid
-from iis_schemas.study_sources import FileDataset
-from iis_schemas.study_views import StudyView
+from iis_schemas.jobs.views import VocabularyView
+from iis_schemas.studies.grids import first_grid
+from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
+from iis_schemas.studies.sources import FileDataset
+from iis_schemas.studies.views import StudyView
 
 UNREGISTERED_VOCABULARY = "unregistered"
 UNORDERED = ("datasets", "libraries", "concept_counts", "library_datasets", "sparsity_grids", "seeds")

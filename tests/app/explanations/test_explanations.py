@@ -22,7 +22,7 @@ from app.explanations.service import keep_image
 from app.main import create_app
 from app.settings import Settings
 from app.worker_queries import QUERY_QUEUE, REPLY_PREFIX
-from iis_schemas.explanations import EXPLANATION_EXAMPLE
+from iis_schemas.explanations.images import EXPLANATION_EXAMPLE
 from support.rows import Rows
 from support.tenants import Tenant
 

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from app.db.study_rows import library_labels
 from app.studies.extending import extended_grid
 from app.studies.job_specs import job_spec, request_digest
-from iis_schemas.jobs import ScoreCreate
-from iis_schemas.libraries import LibraryChoice
-from iis_schemas.studies import StudyCreate, StudyExtend, StudyGrid
-from iis_schemas.study_grids import Cell, count_cells, expand, first_grid
+from iis_schemas.jobs.libraries import LibraryChoice
+from iis_schemas.jobs.requests import ScoreCreate
+from iis_schemas.studies.grids import Cell, count_cells, expand, first_grid
+from iis_schemas.studies.requests import StudyCreate, StudyExtend, StudyGrid
 
 KINDS = ("prototype", "cluster", "end2end", "random")
 DATASETS = [f"dst_{index}" for index in range(4)]

@@ -8,7 +8,7 @@ from enum import StrEnum
 import pytest
 
 from iis_client.cli.finetune import finetune
-from iis_schemas.finetuning import FinetuneCreate
+from iis_schemas.jobs.finetuning import FinetuneCreate
 
 NAMES = set(FinetuneCreate.model_fields) - {"kind", "model", "dataset", "library", "seeds", "elements", "precision", "deadline_seconds"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from iis_client import ConfigurationError
 from iis_client.cli.library_options import CONCEPT_COUNT, build_library, has_text, text_settings
-from iis_schemas.libraries import DEFAULT_CONCEPT_COUNT
+from iis_schemas.jobs.libraries import DEFAULT_CONCEPT_COUNT
 from iis_schemas.names import LibraryKind
 
 SETTINGS = text_settings(0.2, 0.4, True)

@@ -12,7 +12,7 @@ import pytest
 from iis_client import ConfigurationError, IISClient
 from iis_client.transport.address import Address
 from iis_client.transport.messages import answer_json
-from iis_schemas.job_views import ExplainJobView
+from iis_schemas.jobs.views import ExplainJobView
 
 if TYPE_CHECKING:
     from support.iis_command import RunCommand

@@ -12,7 +12,7 @@ import pytest
 
 from iis_client import IISClient, InvalidInputError, LocalFileError, NotFoundError
 from iis_client.transport.address import Address
-from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView
+from iis_schemas.explanations.images import EXPLANATION_EXAMPLE, ExplanationView
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from iis_client import ConfigurationError, ConflictError, IISClient, NotFoundError
 from iis_client.transport.address import Address
 from iis_schemas.datasets import DatasetView
-from iis_schemas.job_views import FINETUNE_JOB_EXAMPLE, FinetuneJobView
+from iis_schemas.jobs.views import FINETUNE_JOB_EXAMPLE, FinetuneJobView
 from iis_schemas.models import ModelView
 from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from iis_client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError
 from iis_client.resources import predictors
 from iis_client.transport.messages import answer_json
-from iis_schemas.predictors import PredictorView
+from iis_schemas.explanations.predictors import PredictorView
 from support.planted import CLASS_NAMES
 
 if TYPE_CHECKING:

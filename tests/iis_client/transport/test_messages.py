@@ -10,9 +10,9 @@ import pytest
 from iis_client import ConfigurationError
 from iis_client.errors import UnexpectedAnswerError
 from iis_client.transport.messages import answer_json, build_request, id_of, parse_answer, request_body
-from iis_schemas.explanations import CLASS_EXAMPLE, EXPLANATION_EXAMPLE, ExplanationView
-from iis_schemas.job_views import SCORE_JOB_EXAMPLE, AnyJob, ScoreJobView
-from iis_schemas.jobs import ScoreCreate
+from iis_schemas.explanations.images import CLASS_EXAMPLE, EXPLANATION_EXAMPLE, ExplanationView
+from iis_schemas.jobs.requests import ScoreCreate
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, AnyJob, ScoreJobView
 
 FIELDS: dict[str, Any] = {"kind": "score", "model": "mdl_1", "dataset": "dst_1", "library": {"kind": "cluster"}}
 

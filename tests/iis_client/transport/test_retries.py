@@ -13,7 +13,7 @@ from iis_client.transport import http as transport
 from iis_client.transport import uploads
 from iis_client.transport.http import READ_TIMEOUT_SECONDS, Transport
 from iis_client.transport.server_sent_events import stream_events
-from iis_schemas.events import EVENT_EXAMPLE
+from iis_schemas.jobs.events import EVENT_EXAMPLE
 from iis_schemas.uploads import UPLOAD_EXAMPLE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from app.db.session import SessionFactory
 from app.db.study_rows import study_rows
 from app.studies.repository import StudyRepository
 from app.studies.service import create_study
-from iis_schemas.studies import StudyCreate
+from iis_schemas.studies.requests import StudyCreate
 from support.features import features_file
 from worker.stages.datasets import describe_features, digest_of_features, open_features
 from worker.stages.specs import DatasetRequest

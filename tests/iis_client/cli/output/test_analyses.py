@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from iis_client.cli.output.analyses import analysis_view
-from iis_schemas.study_analyses import AnalysisView
+from iis_schemas.studies.analyses import AnalysisView
 
 SETTING: dict[str, Any] = {
     "dataset": "dst_1",

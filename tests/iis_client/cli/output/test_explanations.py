@@ -16,9 +16,9 @@ from iis_client.cli.output.explanations import (
     faithfulness_sentence,
 )
 from iis_client.cli.output.profiles import class_view, prediction_table, predictor_tables
-from iis_schemas.explanations import EXPLANATION_EXAMPLE, ExplanationView
-from iis_schemas.predictors import PREDICTOR_EXAMPLE, PredictionView, PredictorView
-from iis_schemas.profiles import ClassView
+from iis_schemas.explanations.images import EXPLANATION_EXAMPLE, ExplanationView
+from iis_schemas.explanations.predictors import PREDICTOR_EXAMPLE, PredictionView, PredictorView
+from iis_schemas.explanations.profiles import ClassView
 
 CROP = {"image": "train/3/0041.png", "box": [0, 0, 8, 8]}
 

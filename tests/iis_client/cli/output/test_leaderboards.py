@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from iis_client.cli.output.leaderboards import leaderboard_table
-from iis_schemas.leaderboard import BOARD, LEADERBOARD_EXAMPLE, LeaderboardView
+from iis_schemas.studies.leaderboard import BOARD, LEADERBOARD_EXAMPLE, LeaderboardView
 
 DIGITS = {**BOARD, "board": "5f2a90c1d3e8", "dataset": "dst_1", "dataset_name": "digits", "concept_count": 20, "models": 3}
 ENTRY: dict[str, Any] = {

@@ -20,10 +20,10 @@ from iis_client.cli.output.studies import study_table
 from iis_client.cli.output.terminal import Terminal
 from iis_schemas.api_keys import KEY_EXAMPLE, ApiKeyView
 from iis_schemas.concept_sets import SET_EXAMPLE, ConceptSetView
-from iis_schemas.job_views import EXPLAIN_JOB_EXAMPLE, FINETUNE_JOB_EXAMPLE, SCORE_JOB_EXAMPLE, AnyJob, AnyJobView, ScoreJobView
-from iis_schemas.leaderboard import LEADERBOARD_EXAMPLE, LeaderboardView
-from iis_schemas.predictors import PREDICTOR_EXAMPLE, PredictorView
-from iis_schemas.study_views import STUDY_EXAMPLE, StudyView
+from iis_schemas.explanations.predictors import PREDICTOR_EXAMPLE, PredictorView
+from iis_schemas.jobs.views import EXPLAIN_JOB_EXAMPLE, FINETUNE_JOB_EXAMPLE, SCORE_JOB_EXAMPLE, AnyJob, AnyJobView, ScoreJobView
+from iis_schemas.studies.leaderboard import LEADERBOARD_EXAMPLE, LeaderboardView
+from iis_schemas.studies.views import STUDY_EXAMPLE, StudyView
 
 JOBS = [
     "job_01m842nw3r2bff4k79prk91dk4",

@@ -14,9 +14,9 @@ from iis_client.cli.output.jobs import job_table
 from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import Terminal
 from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
-from iis_schemas.job_views import SCORE_JOB_EXAMPLE, ScoreJobView
-from iis_schemas.reports import REPORT_EXAMPLE
-from iis_schemas.results import RESULT_EXAMPLE, ResultView
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView
+from iis_schemas.results.reports import REPORT_EXAMPLE
+from iis_schemas.results.results import RESULT_EXAMPLE, ResultView
 
 POINT = {
     "sparsity": 0.0,

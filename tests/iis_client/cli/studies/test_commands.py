@@ -19,7 +19,7 @@ from iis_client.transport.messages import answer_json
 from iis_schemas.concept_sets import SET_EXAMPLE, VERSION_EXAMPLE
 from iis_schemas.datasets import DATASET_EXAMPLE
 from iis_schemas.models import MODEL_EXAMPLE
-from iis_schemas.study_views import STUDY_EXAMPLE
+from iis_schemas.studies.views import STUDY_EXAMPLE
 from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from iis_client.cli.studies.request import find_study
-from iis_schemas.studies import StudyCreate
-from iis_schemas.study_views import STUDY_EXAMPLE, StudyView
+from iis_schemas.studies.requests import StudyCreate
+from iis_schemas.studies.views import STUDY_EXAMPLE, StudyView
 
 REQUEST: dict[str, Any] = {
     "name": "a study",

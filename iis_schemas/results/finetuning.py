@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.names import Arm
-from iis_schemas.reports import REPORT_EXAMPLE, Report, TunedReport
+from iis_schemas.results.reports import REPORT_EXAMPLE, Report, TunedReport
 
 AT = "/v1/jobs/job_01jz3x1c3d5e7f9g1h3j5k7m9n"
 MODEL_AT = "/v1/models/mdl_01jz3y2d4e6f8g0h2j4k6m8n0p"

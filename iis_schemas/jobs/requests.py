@@ -1,4 +1,4 @@
-"""Jobs as they are requested. As they are shown: iis_schemas.job_views."""
+"""Jobs as they are requested. As they are shown: iis_schemas.jobs.views."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from iis_schemas.explanations import MAX_TOP
-from iis_schemas.fields import Deadline, Elements, Seed
-from iis_schemas.finetuning import FinetuneCreate
-from iis_schemas.libraries import LibraryChoice
+from iis_schemas.fields import MAX_TOP, Deadline, Elements, Seed
+from iis_schemas.jobs.finetuning import FinetuneCreate
+from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.names import JOB_KINDS, VISUAL_KINDS, ProtocolName
 from iis_schemas.numbers import Integer, Number
 

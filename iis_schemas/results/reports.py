@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iis_schemas.curves import PointView
 from iis_schemas.names import LibraryKind, ProtocolName
+from iis_schemas.results.curves import PointView
 from iis_schemas.stored import StoredModel
 
 _POINT: dict[str, Any] = {

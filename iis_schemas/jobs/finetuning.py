@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from iis_schemas.fields import Deadline, Elements, Seed
-from iis_schemas.libraries import DEFAULT_CONCEPT_COUNT, ConceptCount
+from iis_schemas.jobs.libraries import DEFAULT_CONCEPT_COUNT, ConceptCount
 from iis_schemas.names import (
     LIBRARY_KINDS,
     TRAINABLE_LIBRARY_KINDS,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from iis_schemas.studies import MAX_ENTRIES, MAX_JOBS, MAX_LIBRARIES, ModelEntry, StudyGrid
-from iis_schemas.study_grids import count_cells
+from iis_schemas.studies.grids import count_cells
+from iis_schemas.studies.requests import MAX_ENTRIES, MAX_JOBS, MAX_LIBRARIES, ModelEntry, StudyGrid
 
 
 class GridFault(ValueError):

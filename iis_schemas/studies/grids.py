@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iis_schemas.job_views import VocabularyView
+from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.names import VISUAL_KINDS
-from iis_schemas.studies import StudyCreate, StudyGrid
+from iis_schemas.studies.requests import StudyCreate, StudyGrid
 
 
 def first_grid(request: StudyCreate, vocabulary: VocabularyView | None) -> StudyGrid:

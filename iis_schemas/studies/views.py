@@ -1,4 +1,4 @@
-"""Studies as they are shown. As they are requested: iis_schemas.studies."""
+"""Studies as they are shown. As they are requested: iis_schemas.studies.requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.fields import FailureReason
 from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, JobState, ProtocolName
-from iis_schemas.studies import STUDY_BODY, StudyGrid
+from iis_schemas.studies.requests import STUDY_BODY, StudyGrid
 
 _AT = "/v1/studies/std_01jz3x0c3d5e7f9g1h3j5k7m9n"
 _GRID: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Jobs as they are shown, one class for each kind. As they are requested: iis_schemas.jobs."""
+"""Jobs as they are shown, one class for each kind. As they are requested: iis_schemas.jobs.requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from iis_schemas.fields import ElementsView, FailureReason
-from iis_schemas.libraries import LibraryView
+from iis_schemas.jobs.libraries import LibraryView
 from iis_schemas.names import FINISHED_STATES, JobState, OptimizerName, PrecisionName, ProtocolName, TrainedPart
 
 

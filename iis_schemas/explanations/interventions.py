@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iis_schemas.explanations import AT, CLASS_EXAMPLE, ClassRef, HeadPrediction
+from iis_schemas.explanations.images import AT, CLASS_EXAMPLE, ClassRef, HeadPrediction
 from iis_schemas.numbers import Integer, Number
 
 MAX_CHANGES = 1000

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iis_schemas.explanations import AT, CLASS_ALIAS, ClassRef, ConceptRef, NodeView
+from iis_schemas.explanations.images import AT, CLASS_ALIAS, ClassRef, ConceptRef, NodeView
 
 _CROP = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
 _CONCEPT: dict[str, Any] = {

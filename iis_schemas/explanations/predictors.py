@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iis_schemas.explanations import ClassProbability
+from iis_schemas.explanations.images import ClassProbability
 
 _AT = "/v1/predictors/prd_01jz3vc0a2c4e6g8j0m2n4p6r8"
 _JOB = "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k"

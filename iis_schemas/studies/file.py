@@ -1,4 +1,4 @@
-"""The study file (YAML), its grid, and the request that it becomes. Its models and data sets: iis_schemas.study_sources.
+"""The study file (YAML), its grid, and the request that it becomes. Its models and data sets: iis_schemas.studies.sources.
 
 The client reads the YAML, calls `StudyFile.model_validate`, and shows `fault_sentences` of a ValidationError; relative paths are
 relative to the file.
@@ -13,12 +13,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, V
 from pydantic_core import PydanticCustomError
 
 from iis_schemas.fields import Deadline, Elements
-from iis_schemas.job_views import VocabularyView
+from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.models import Name
 from iis_schemas.names import ProtocolName
-from iis_schemas.studies import MAX_ENTRIES, GridLists, ModelEntry, ModelFacts, StudyCreate, StudyGrid
-from iis_schemas.study_grids import first_grid
-from iis_schemas.study_rules import (
+from iis_schemas.studies.grids import first_grid
+from iis_schemas.studies.requests import MAX_ENTRIES, GridLists, ModelEntry, ModelFacts, StudyCreate, StudyGrid
+from iis_schemas.studies.rules import (
     GridFault,
     Network,
     require_addable,
@@ -27,7 +27,7 @@ from iis_schemas.study_rules import (
     require_models,
     require_whole,
 )
-from iis_schemas.study_sources import AnyFileDataset, AnyFileModel, AnyFileVlm, FileDataset, FileModel, FileVlm, ModelDefaults
+from iis_schemas.studies.sources import AnyFileDataset, AnyFileModel, AnyFileVlm, FileDataset, FileModel, FileVlm, ModelDefaults
 
 FROM_CLASSES = "from-classes"  # as vocabulary: the phrases are gathered from the class names of the data set
 Source = FileModel | FileVlm | FileDataset

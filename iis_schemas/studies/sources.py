@@ -1,4 +1,4 @@
-"""The models and data sets that a study file names: an id, or what it takes to register one. The file: iis_schemas.study_file."""
+"""The models and data sets that a study file names: an id, or what it takes to register one. The file: iis_schemas.studies.file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from iis_schemas.models import (
     TokenizerName,
 )
 from iis_schemas.names import DatasetKind
-from iis_schemas.studies import Id, ModelFacts
+from iis_schemas.studies.requests import Id, ModelFacts
 
 LocalPath = Annotated[str, Field(min_length=1, description="A file or folder on this machine, relative to the study file")]
 

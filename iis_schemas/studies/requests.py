@@ -1,4 +1,4 @@
-"""Studies as they are requested, and the grid as a row keeps it. As they are shown: iis_schemas.study_views."""
+"""Studies as they are requested, and the grid as a row keeps it. As they are shown: iis_schemas.studies.views."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer
 from pydantic_core import PydanticCustomError
 
-from iis_schemas.job_views import VocabularyView
-from iis_schemas.jobs import Deadline, Elements, Seed
-from iis_schemas.libraries import ConceptCount, LibraryChoice
+from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
+from iis_schemas.jobs.requests import Deadline, Elements, Seed
+from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.names import DatasetKind, ProtocolName
 from iis_schemas.numbers import Integer, Number
 

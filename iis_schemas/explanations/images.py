@@ -1,4 +1,4 @@
-"""Explanations of single images. Changes to their concepts: iis_schemas.interventions."""
+"""Explanations of single images. Changes to their concepts: iis_schemas.explanations.interventions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from iis_schemas.concept_libraries import Exemplar
 from iis_schemas.names import HeatMapMethod
 
-MAX_TOP = 100
 AT = "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k"
 CLASS_ALIAS = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 

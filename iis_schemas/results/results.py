@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from iis_schemas.batches import BATCH_EXAMPLE, BatchView
-from iis_schemas.finetune_results import FINETUNE_EXAMPLE, FinetuneView
-from iis_schemas.reports import REPORT_EXAMPLE, Report
+from iis_schemas.results.batches import BATCH_EXAMPLE, BatchView
+from iis_schemas.results.finetuning import FINETUNE_EXAMPLE, FinetuneView
+from iis_schemas.results.reports import REPORT_EXAMPLE, Report
 
 RESULT_EXAMPLE: dict[str, Any] = {
     "kind": "score",

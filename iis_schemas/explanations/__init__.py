@@ -1,0 +1,1 @@
+"""Explanations of images, interventions, profiles and predictors."""

@@ -1,0 +1,1 @@
+"""Jobs: requests of each kind, answers, and events."""

@@ -1,0 +1,1 @@
+"""Results of jobs: reports, curves, plots, fine-tuning and batches of explanations."""
