@@ -126,7 +126,7 @@ def test_a_rotated_key_has_two_secrets_during_the_grace_period(client: TestClien
 
 
 def test_rotating_again_after_a_lost_response_keeps_the_deployed_secret_valid(client: TestClient) -> None:
-    """Whoever never saw the new secret rotates again; the one that is deployed still has its day."""
+    """A client that lost the new secret rotates again; the deployed secret keeps its grace period."""
     made = client.post("/v1/api-keys", json={"name": "ci"})
     lost = client.post(made.json()["links"]["rotate"], headers={"Idempotency-Key": "lost"})
     replayed = client.post(made.json()["links"]["rotate"], headers={"Idempotency-Key": "lost"})

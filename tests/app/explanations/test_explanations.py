@@ -36,7 +36,7 @@ def impatient(settings: Settings) -> Settings:
 
 @pytest.fixture
 def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
-    """A client of an API that no worker stands behind."""
+    """A client of an API without a worker."""
     with Redis.from_url(redis_url) as broker:
         broker.delete(QUERY_QUEUE)
     app = create_app(impatient)
@@ -83,25 +83,25 @@ def test_a_posted_image_is_deleted_if_the_query_fails(asker: TestClient, rows: R
 
 @pytest.fixture
 def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
-    """What was asked of the workers; each question is answered with the documented example, and contrasts as they were asked for."""
+    """Queries received by a worker that replies with the documented example and the requested contrast."""
     asked, stop = list[dict[str, Any]](), threading.Event()
 
     def answer() -> None:
         with Redis.from_url(redis_url) as broker:
             broker.delete(QUERY_QUEUE)
             while not stop.is_set():
-                heard: Any = broker.brpop([QUERY_QUEUE], timeout=1)
-                if heard is None:
+                message: Any = broker.brpop([QUERY_QUEUE], timeout=1)
+                if message is None:
                     continue
-                question = json.loads(heard[1])
-                asked.append(question)
-                about = question["about"]
+                query = json.loads(message[1])
+                asked.append(query)
+                about = query["about"]
                 found = EXPLANATION_EXAMPLE | {"image": {"index": None, "name": None, "label": None}, "kept": about.get("kept") or 2}
                 if about.get("contrast"):
                     found |= {"contrast": {"class": about["contrast"], "index": 0}}
                 drawn = {"figure": base64.b64encode(b"a figure").decode()}
-                result = drawn if question["kind"] == "sheet" else found
-                broker.rpush(REPLY_PREFIX + question["id"], json.dumps({"result": result}))
+                result = drawn if query["kind"] == "sheet" else found
+                broker.rpush(REPLY_PREFIX + query["id"], json.dumps({"result": result}))
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -138,7 +138,7 @@ def test_an_index_of_thousands_of_digits_is_a_404(client: TestClient, rows: Rows
 
 @pytest.fixture
 def narrow(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
-    """A client of an API with one connection to the database, whom no worker answers."""
+    """A client of an API with one database connection and no worker."""
     with Redis.from_url(redis_url) as broker:
         broker.delete(QUERY_QUEUE)
     app = create_app(impatient.model_copy(update={"database_pool_size": 1, "database_pool_overflow": 0}))

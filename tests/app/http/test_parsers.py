@@ -232,9 +232,9 @@ def test_a_webhook_url_is_refused_or_parses_to_itself(url: str) -> None:
         assert read_url(target.url, [], allow_http=False) == target
 
 
-@pytest.mark.parametrize("said", [0, 1, "true", "no"])
-def test_booleans_are_only_true_and_false(client: TestClient, rows: Rows, said: Any) -> None:
-    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/", "enabled": said})
-    study = client.post("/v1/studies", json=rows.study_request(evolution=said))
+@pytest.mark.parametrize("value", [0, 1, "true", "no"])
+def test_booleans_are_only_true_and_false(client: TestClient, rows: Rows, value: Any) -> None:
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/", "enabled": value})
+    study = client.post("/v1/studies", json=rows.study_request(evolution=value))
     assert [answer.status_code for answer in (webhook, study)] == [422, 422]
     assert [answer.json()["errors"][0]["param"] for answer in (webhook, study)] == ["enabled", "evolution"]

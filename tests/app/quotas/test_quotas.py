@@ -176,7 +176,7 @@ def test_an_operator_sets_the_quotas_of_an_owner(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["own_nobody"], "there is no owner own_nobody"),
         (["own_nobody", "--open-uploads", "1"], "there is no owner own_nobody"),
@@ -185,22 +185,22 @@ def test_an_operator_sets_the_quotas_of_an_owner(
     ],
 )
 def test_invalid_operator_arguments_are_refused_with_a_reason(
-    client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    client: TestClient, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit):
         operate(arguments)
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("away", "told"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "does not match this version")]
+    ("away", "message"), [(True, "iis:***@127.0.0.1:1/iis does not answer; set IIS_DATABASE_URL"), (False, "does not match this version")]
 )
 def test_operator_commands_report_an_unavailable_or_empty_database(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool, told: str
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, away: bool, message: str
 ) -> None:
     empty = make_url(settings.database_url).set(database="postgres").render_as_string(hide_password=False)
     monkeypatch.setenv("IIS_DATABASE_URL", "postgresql://iis:a-password@127.0.0.1:1/iis" if away else empty)
     get_settings.cache_clear()
     for command in (operate, add_owner):
-        with pytest.raises(SystemExit, match=re.escape(told)):
-            command(["somebody"])
+        with pytest.raises(SystemExit, match=re.escape(message)):
+            command(["an owner"])

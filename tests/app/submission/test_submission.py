@@ -204,8 +204,8 @@ def test_a_native_library_of_another_architecture_is_refused_with_a_suggestion(
     refused = client.post("/v1/jobs", json=rows.request(library=asked(native=True), **words))
     assert (refused.status_code, refused.json()["code"]) == (422, "library_not_native")
     assert refused.json()["errors"][0]["param"] == "library.native"
-    for said in (model, "open_clip:ViT-B-16", "register the vlm's own image tower as the model", "leave native out"):
-        assert said in refused.json()["detail"]
+    for suggestion in (model, "open_clip:ViT-B-16", "register the vlm's own image tower as the model", "leave native out"):
+        assert suggestion in refused.json()["detail"]
     assert client.post("/v1/jobs", json=rows.request(library=asked(), **words)).status_code == 201
 
 

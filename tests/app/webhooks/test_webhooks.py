@@ -65,8 +65,8 @@ def webhook(client: TestClient) -> dict[str, Any]:
     return created.json()
 
 
-def told(sessions: SessionFactory, owner_id: str) -> list[dict[str, Any]]:
-    """The bodies written for an owner's webhooks, in order."""
+def written_events(sessions: SessionFactory, owner_id: str) -> list[dict[str, Any]]:
+    """Events written for an owner's webhooks, in order."""
     with sessions() as session:
         rows = session.scalars(select(WebhookDelivery).where(WebhookDelivery.owner_id == owner_id).order_by(WebhookDelivery.id)).all()
     assert all(row.type == json.loads(row.body)["type"] and row.state == "pending" for row in rows)
@@ -172,7 +172,7 @@ def test_the_end_of_a_job_writes_a_delivery_in_the_same_transaction(
     failed, canceled = rows.job(), rows.job()
     rows.fail(failed, rows.claim(failed), "It was too large for /srv/private.")
     rows.cancel(canceled)
-    first, second, third = told(sessions, tenant.owner_id)
+    first, second, third = written_events(sessions, tenant.owner_id)
     at = f"/v1/jobs/{job_id}"
     assert first["type"] == "job.succeeded"
     assert first["data"] == {
@@ -197,7 +197,7 @@ def test_a_rolled_back_end_of_a_job_writes_no_delivery(
     with sessions() as session:
         succeed(session, job_id, token)
         session.rollback()
-    assert told(sessions, tenant.owner_id) == []
+    assert written_events(sessions, tenant.owner_id) == []
 
 
 def test_a_webhook_receives_only_subscribed_events_of_its_owner(
@@ -207,7 +207,7 @@ def test_a_webhook_receives_only_subscribed_events_of_its_owner(
     client.post("/v1/webhooks", json={"url": URL, "enabled": False})
     everything = client.post("/v1/webhooks", json={"url": URL})
     strange_rows.succeeded_job()
-    assert told(sessions, tenant.owner_id) == told(sessions, stranger.owner_id) == []
+    assert written_events(sessions, tenant.owner_id) == written_events(sessions, stranger.owner_id) == []
     rows.succeeded_job()
     with sessions() as session:
         found = session.execute(
@@ -215,7 +215,7 @@ def test_a_webhook_receives_only_subscribed_events_of_its_owner(
         )
         by_webhook = dict(found.all())
     assert set(by_webhook) == {webhook["id"], everything.json()["id"]}
-    assert len(set(by_webhook.values())) == 1  # one event, whoever hears of it
+    assert len(set(by_webhook.values())) == 1  # one event for all webhooks
 
 
 def test_the_end_of_a_check_is_an_event_of_the_checked_resource(
@@ -239,7 +239,7 @@ def test_the_end_of_a_check_is_an_event_of_the_checked_resource(
             else:
                 fail(session, job.id, token, error)
     at = f"/v1/concept-sets/{concept_set}"
-    assert [(one["type"], one["data"]) for one in told(sessions, tenant.owner_id)] == [
+    assert [(one["type"], one["data"]) for one in written_events(sessions, tenant.owner_id)] == [
         ("model.ready", {"id": model, "state": "ready", "error_code": None, "links": {"self": f"/v1/models/{model}"}}),
         ("dataset.failed", {"id": dataset, "state": "failed", "error_code": "one_class", "links": {"self": f"/v1/datasets/{dataset}"}}),
         (
@@ -257,11 +257,11 @@ def test_a_finished_study_is_announced_once_until_it_is_extended(
     def studies_told() -> int:
         with sessions() as session:
             announce_studies(session)
-        return [one["type"] for one in told(sessions, tenant.owner_id)].count("study.finished")
+        return [one["type"] for one in written_events(sessions, tenant.owner_id)].count("study.finished")
 
     assert studies_told() == 0
     client.post(study["links"]["cancel"])
-    assert [one["type"] for one in told(sessions, tenant.owner_id)] == ["job.canceled"] * 4
+    assert [one["type"] for one in written_events(sessions, tenant.owner_id)] == ["job.canceled"] * 4
     assert [studies_told(), studies_told()] == [1, 1]
     client.post(study["links"]["extend"], json={"concept_counts": [5]})
     assert studies_told() == 1
@@ -295,7 +295,7 @@ def test_deliveries_are_listed_and_replayed(client: TestClient, sessions: Sessio
         row = session.get_one(WebhookDelivery, delivery["id"])
         row.lease_token, row.next_attempt_at = "held", datetime.now(UTC) + timedelta(seconds=60)
     assert client.post(delivery["links"]["replay"]).json()["code"] == "delivery_in_flight"
-    with sessions.begin() as session:  # whoever held it has died
+    with sessions.begin() as session:  # its lease has expired
         session.execute(update(WebhookDelivery).values(next_attempt_at=datetime.now(UTC) - timedelta(seconds=1)))
     assert client.post(delivery["links"]["replay"]).status_code == 200
 
@@ -314,7 +314,7 @@ def test_a_disabled_webhook_receives_neither_tests_nor_events(
     webhook = client.post("/v1/webhooks", json={"url": URL, "enabled": False}).json()
     assert client.post(webhook["links"]["test"]).json()["code"] == "webhook_disabled"
     rows.succeeded_job()
-    assert told(sessions, tenant.owner_id) == []
+    assert written_events(sessions, tenant.owner_id) == []
 
 
 def test_old_deliveries_are_deleted(client: TestClient, sessions: SessionFactory, webhook: dict[str, Any]) -> None:

@@ -188,8 +188,10 @@ def test_each_point_of_a_curve_is_the_prediction_without_these_concepts(digits: 
             deleted, alone = found.activations.clone(), torch.zeros_like(found.activations)
             deleted[order[:count]] = 0
             alone[order[:count]] = found.activations[order[:count]]
-            said = predictor.logits(torch.stack([deleted, alone])).softmax(dim=1)[:, found.prediction.label].tolist()
-            assert (found.faithfulness.deletion[place], found.faithfulness.sufficiency[place]) == pytest.approx(tuple(said), abs=1e-9)
+            probabilities = predictor.logits(torch.stack([deleted, alone])).softmax(dim=1)[:, found.prediction.label].tolist()
+            assert (found.faithfulness.deletion[place], found.faithfulness.sufficiency[place]) == pytest.approx(
+                tuple(probabilities), abs=1e-9
+            )
 
 
 def test_curves_of_many_kept_concepts_have_few_counts_and_of_none_one() -> None:

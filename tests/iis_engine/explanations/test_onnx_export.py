@@ -104,10 +104,10 @@ def test_every_exported_node_of_a_real_curve_equals_its_predictor(digits: Scored
 def test_the_graph_metadata_has_classes_concepts_and_kept_count(tmp_path: Path) -> None:
     names = ("stripes", None, *(f"phrase {number}" for number in range(10)))
     session = exported(Predictor(text(), 4, torch.zeros(CONCEPTS + 1, CLASSES), CLASS_NAMES, names), tmp_path / "p.onnx")
-    told = session.get_modelmeta().custom_metadata_map
-    assert (told["format"], told["kept"]) == ("iis-predictor-onnx/1", "4")
-    assert tuple(json.loads(told["class_names"])) == CLASS_NAMES
-    assert tuple(json.loads(told["concept_names"])) == names
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert (metadata["format"], metadata["kept"]) == ("iis-predictor-onnx/1", "4")
+    assert tuple(json.loads(metadata["class_names"])) == CLASS_NAMES
+    assert tuple(json.loads(metadata["concept_names"])) == names
     assert [(one.name, one.shape, one.type) for one in session.get_inputs()] == [("features", ["n", WIDTH], "tensor(float)")]
     assert [(one.name, one.shape, one.type) for one in session.get_outputs()] == [
         ("logits", ["n", CLASSES], "tensor(double)"),

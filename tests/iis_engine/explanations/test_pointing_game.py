@@ -104,10 +104,10 @@ def pointed(maps: Tensor, what: str) -> Rates:
     flat = torch.from_numpy(masks).flatten(2)
     present = flat.any(2)
     hits, shuffled = (flat.gather(2, at[..., None])[..., 0][present].float().mean() for at in (points, points.roll(1, 0)))
-    return told(f"{what}, made images", Rates(float(hits), float(shuffled), float(flat[present].float().mean())))
+    return print_rates(f"{what}, made images", Rates(float(hits), float(shuffled), float(flat[present].float().mean())))
 
 
-def told(what: str, rates: Rates) -> Rates:
+def print_rates(what: str, rates: Rates) -> Rates:
     print(f"\npointing game, {what}: hit {rates.hit:.3f}, shuffled maps {rates.shuffled:.3f}, chance {rates.chance:.3f}")
     return rates
 
@@ -192,6 +192,6 @@ def test_a_real_networks_maps_point_at_the_photo_that_a_class_comes_from(shared_
             hits.append(pointed == quarter)
             strays.append(last.get(int(kind), -1) == quarter)
             last[int(kind)] = pointed
-    rates = told("feature_map, montages of flowers", Rates(float(np.mean(hits)), float(np.mean(strays)), 0.25))
+    rates = print_rates("feature_map, montages of flowers", Rates(float(np.mean(hits)), float(np.mean(strays)), 0.25))
     assert rates.shuffled < 0.4
     assert rates.hit > 0.6

@@ -15,7 +15,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
 from support.scored import Scored
 
-# Centred weights [2 -1 -1], [-1 2 -1], [-1 -1 2], and no bias: each of three concepts speaks for its class.
+# Centred weights [2 -1 -1], [-1 2 -1], [-1 -1 2], and no bias: each of three concepts is evidence for its class.
 HEAD = torch.cat([3 * torch.eye(3), torch.zeros(1, 3)])
 ACTIVATIONS = torch.tensor([[3.0, 1, 0], [1, 2, 0], [0, 3, 1], [-4, 0, 1]])
 LABELS = torch.tensor([0, 0, 1, 2])
@@ -85,7 +85,7 @@ def test_a_split_read_back_from_its_file_is_the_same(tested: TestSet, tmp_path: 
 
 def test_the_profile_of_a_class_computed_by_hand(tested: TestSet, predictor: Predictor) -> None:
     outcomes = tested.outcomes(predictor)
-    assert outcomes.labels.tolist() == [0, 1, 1, 1]  # -4 of the first concept speaks against a, and b comes before c
+    assert outcomes.labels.tolist() == [0, 1, 1, 1]  # -4 of the first concept is evidence against a, and b comes before c
     profile = class_profile(tested, outcomes, predictor, 0)
     assert (profile.images, profile.baseline_accuracy, profile.accuracy, profile.bias) == (2, 1, 0.5, 0)
     assert profile.weights.tolist() == [2, -1, -1]

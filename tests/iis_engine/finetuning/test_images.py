@@ -74,7 +74,7 @@ def test_parts_are_even_and_have_one_image_only_if_all_do() -> None:
 
 @dataclass(frozen=True)
 class Watched(ImageTransform):
-    """A transform that tells when a ninth image is asked for, and can make the first two wait until both are being decoded."""
+    """A transform that signals the request for a ninth image, and can make the first two wait until both are being decoded."""
 
     asked: count[int] = field(default_factory=lambda: count(1))
     ninth: threading.Event = field(default_factory=threading.Event)

@@ -56,7 +56,7 @@ def test_crops_of_two_things_have_no_name() -> None:
     assert name is not None
     assert not name.named
     assert name.label is None
-    assert {phrase.phrase for phrase in name.names[:2]} == {"red", "round"}  # what it hesitates between is still said
+    assert {phrase.phrase for phrase in name.names[:2]} == {"red", "round"}  # both candidates are still listed
 
 
 def test_crops_that_show_nothing_of_the_vocabulary_have_no_name() -> None:
