@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from iis_schemas.studies.relations import (
+    EvolutionView,
+    Interval,
+    LeftOutModel,
+    LibrarySetting,
+    NamedModel,
+    RelationView,
+    SameOrder,
+    Section,
+    SettingView,
+)
 
 _SETTING: dict[str, Any] = {
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
@@ -50,148 +62,7 @@ ANALYSIS_EXAMPLE: dict[str, Any] = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class Interval(_Section):
-    """A measured number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class CorrelationView(_Section):
-    """A rank correlation."""
-
-    n: int = Field(description="Pairs")
-    value: float | None
-    low: float | None = Field(default=None, description="Of a 95 % percentile interval over resamples of the pairs")
-    high: float | None = None
-    noise_low: float | None = Field(default=None, description="95 % of where it would lie if each value moved within its own interval")
-    noise_high: float | None = None
-    p: float | None = Field(default=None, description="How often a random order shows at least as strong a correlation")
-    reason: str | None = Field(default=None, description="Why one of these is null")
-
-
-class SettingView(_Section):
-    """What the models of a section have in common."""
-
-    dataset: str
-    dataset_name: str
-    library_dataset: str | None
-    library_dataset_name: str | None = None
-
-
-class LibrarySetting(SettingView):
-    """A setting with its library and M."""
-
-    library: str
-    concept_count: int
-
-
-class NamedModel(_Section):
-    """A model of the study."""
-
-    model: str
-    label: str
-
-
-class LeftOutModel(NamedModel):
-    """A model that correlations and means leave out."""
-
-    reason: str
-
-
-class RelationPoint(NamedModel):
-    """A model's place in the figure of IIS against accuracy."""
-
-    family: str | None
-    accuracy: Interval
-    given_accuracy: float | None
-    iis: Interval | None
-    iis_chance_corrected: float | None
-    iis_random: float | None
-    concept_gain: Interval | None
-    seeds: list[int]
-
-
-class PartialCorrelations(_Section):
-    """Rank correlations with a third quantity taken out."""
-
-    denominator: CorrelationView = Field(description="With the accuracy that ARR divides by taken out")
-    random: CorrelationView = Field(description="With the IIS of the random control taken out")
-
-
-class FamilyCorrelation(_Section):
-    """The correlation without the models of one family."""
-
-    family: str
-    n: int
-    spearman: CorrelationView
-
-
-class AccuracyRelation(_Section):
-    """IIS against one accuracy, over models."""
-
-    spearman: CorrelationView
-    kendall: CorrelationView
-    partial: PartialCorrelations
-    random_control: CorrelationView = Field(description="The same for random directions")
-    leave_one_family_out: list[FamilyCorrelation]
-    sentence: str
-
-
-class RelationView(LibrarySetting):
-    """IIS against accuracy over the models of one setting."""
-
-    n: int
-    left_out: list[LeftOutModel]
-    points: list[RelationPoint]
-    accuracy: AccuracyRelation
-    given_accuracy: AccuracyRelation | None = Field(description="Against the published accuracies, where every model has one")
-
-
-class EvolutionPoint(RelationPoint):
-    """A checkpoint."""
-
-    epoch: float
-    near_chance: bool
-    chance: float
-
-
-class EvolutionChange(_Section):
-    """IIS at the last checkpoint minus IIS at the first one that is better than chance."""
-
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
-
-    from_: float = Field(alias="from")
-    to: float
-    iis: Interval
-
-
-class EvolutionView(LibrarySetting):
-    """One training run over its checkpoints."""
-
-    epochs_given: bool
-    points: list[EvolutionPoint]
-    near_chance: list[float] = Field(description="Epochs at which the representation is no better than chance")
-    change: EvolutionChange | None
-    highest_iis_at: float | None
-    highest_accuracy_at: float | None
-    sentence: str
-
-
-class SameOrder(_Section):
-    """Whether two ways to score order the models alike."""
-
-    n: int
-    spearman: CorrelationView
-    kendall: CorrelationView
-
-
-class CountValue(_Section):
+class CountValue(Section):
     """A model's IIS at one M."""
 
     concept_count: int
@@ -312,7 +183,7 @@ class UntrainedView(LibrarySetting):
     sentence: str
 
 
-class AnalysisView(_Section):
+class AnalysisView(Section):
     """The statistics of the jobs of a study that have succeeded so far."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [ANALYSIS_EXAMPLE]})

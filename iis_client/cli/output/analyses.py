@@ -12,9 +12,8 @@ from rich.text import Text
 from iis_client.cli.output.numbers import format_interval
 
 if TYPE_CHECKING:
-    from iis_schemas.studies.analyses import (
-        AgreementView,
-        AnalysisView,
+    from iis_schemas.studies.analyses import AgreementView, AnalysisView
+    from iis_schemas.studies.relations import (
         CorrelationView,
         EvolutionPoint,
         EvolutionView,
