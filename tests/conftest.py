@@ -119,7 +119,7 @@ def redis_url(redis_server: ServerProcess) -> str:
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Settings of a throw-away service; also what `get_settings()` returns in this process and in processes it starts."""
+    """Settings of a throw-away service; also returned by `get_settings()` in this process and in processes it starts."""
     for name in [name for name in os.environ if name.startswith("IIS_")]:
         monkeypatch.delenv(name)
     values = {

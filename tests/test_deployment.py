@@ -35,7 +35,7 @@ WaitUntil = Callable[..., Any]
 
 @dataclass
 class Image:
-    """One target of the Dockerfile, with what it inherits."""
+    """A target of the Dockerfile, with the settings that it inherits."""
 
     environment: dict[str, str] = field(default_factory=dict[str, str])
     command: list[str] = field(default_factory=list[str])

@@ -82,7 +82,7 @@ def image_job(service: Address, planted: Planted) -> str:
 
 @pytest.fixture
 def warm_circle(planted: Planted) -> Path:
-    """One of the test images."""
+    """A test image."""
     return min((planted.images / "test" / "warm circle").iterdir())
 
 

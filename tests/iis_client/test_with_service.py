@@ -83,8 +83,8 @@ def test_an_unreachable_service_is_one_sentence(through_proxy: IISClient, proxy:
 
 
 def test_a_wrong_key_is_refused(service: Address) -> None:
-    with IISClient(service.url, "iis_wrong") as stranger, pytest.raises(UnauthorizedError, match="unknown or was revoked") as refused:
-        list(stranger.jobs())
+    with IISClient(service.url, "iis_wrong") as client, pytest.raises(UnauthorizedError, match="unknown or was revoked") as refused:
+        list(client.jobs())
     assert refused.value.status == 401
     assert refused.value.request_id
 
@@ -109,7 +109,7 @@ def test_an_unknown_library_kind_is_refused_before_anything_is_sent(client: IISC
 
 def test_an_invalid_checkpoint_is_rejected_by_the_worker_with_the_reason(client: IISClient, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    path.write_bytes(b"these are no weights")
+    path.write_bytes(b"these are not weights")
     model = client.create_model("timm:test_resnet", checkpoint=path)
     with pytest.raises(CheckFailedError) as refused:
         client.wait_until_ready(model, 120)

@@ -35,7 +35,7 @@ def poll(condition: Callable[[], T | None], timeout_seconds: float = 30, what: s
 
 
 class ServerProcess:
-    """One embedded server that a test may stop, kill and start again under the same address."""
+    """Embedded server that a test may stop, kill and start again under the same address."""
 
     def __init__(self, server: EmbeddedPostgres | EmbeddedRedis, log: Path) -> None:
         self.server = server

@@ -10,7 +10,7 @@ _ENDS = (("", 0.0), ("_low", -0.01), ("_high", 0.01))
 
 
 def row(model: str, accuracy: float, iis: float | None, **values: Any) -> dict[str, Any]:
-    """One finished job, with intervals of ± .01."""
+    """A finished job, with intervals of ± .01."""
     near = values.pop("near_chance", iis is None)
     numbers = {name: values.pop(name, value) for name, value in (("iis", iis), ("concept_gain", None if iis is None else iis - 0.5))}
     return {

@@ -25,6 +25,7 @@ from support.servers import poll
 from support.tenants import add_owner
 from worker.jobs.runner import run_job
 from worker.runtime import Runtime
+from worker.sandbox.messages import JsonObject
 from worker.sandbox.process import ChildProcess
 from worker.stages.datasets import digest_of_features, open_features
 from worker.stages.specs import DatasetRequest
@@ -132,7 +133,7 @@ class Service:
         self.owner_id = add_owner(self.runtime.sessions)
 
     def run(self, job_id: str) -> str | None:
-        """One attempt in this thread, in the warm child process."""
+        """Run one attempt in this thread, in the warm child process."""
         return run_job(self.warm_runtime, job_id)
 
     def run_aside(self, job_id: str) -> Future[str | None]:
@@ -141,6 +142,18 @@ class Service:
     def job(self, job_id: str) -> Job:
         with self.runtime.sessions() as session:
             return session.get_one(Job, job_id)
+
+    def error_of(self, job_id: str) -> JsonObject:
+        """The error of a job that has one."""
+        error = self.job(job_id).error
+        assert error is not None
+        return error
+
+    def dataset_of(self, job_id: str) -> Dataset:
+        """The data set of a job that reads one."""
+        dataset_id = self.job(job_id).dataset_id
+        assert dataset_id is not None
+        return self.dataset(dataset_id)
 
     def dataset(self, dataset_id: str) -> Dataset:
         with self.runtime.sessions() as session:

@@ -76,7 +76,7 @@ def run(folder: Path, seed: int, *, jobs: int, injections: int, cancels: int) ->
 
 @dataclass
 class AcceptedJob:
-    """A job that the service has accepted, and what its client received."""
+    """A job that the service has accepted, and the events that its client received."""
 
     job_id: str
     owner: OwnerClient
@@ -206,14 +206,17 @@ class FaultInjector:
 
     def _faults_at(self, point: str) -> list[tuple[str, Callable[[int, int | None], None]]]:
         if point == "after_commit_before_publish":
-            return [("kill the API", lambda pid, _: os.kill(pid, signal.SIGKILL)), ("stop Redis", lambda *_: self._restart_redis())]
+            return [
+                ("kill the API", lambda pid, _child: os.kill(pid, signal.SIGKILL)),
+                ("stop Redis", lambda _pid, _child: self._restart_redis()),
+            ]
         faults: list[tuple[str, Callable[[int, int | None], None]]] = [
-            ("kill the worker", lambda pid, _: os.kill(pid, signal.SIGKILL)),
+            ("kill the worker", lambda pid, _child: os.kill(pid, signal.SIGKILL)),
             ("suspend the worker past its lease", self._suspend),
-            ("stop PostgreSQL immediately", lambda *_: self._restart_postgres()),
-            ("cut connections to PostgreSQL", lambda *_: self.stack.to_postgres.cut()),
-            ("stall connections to PostgreSQL", lambda *_: self._stall(self.stack.to_postgres)),
-            ("fill the storage", lambda *_: self._fill()),
+            ("stop PostgreSQL immediately", lambda _pid, _child: self._restart_postgres()),
+            ("cut connections to PostgreSQL", lambda _pid, _child: self.stack.to_postgres.cut()),
+            ("stall connections to PostgreSQL", lambda _pid, _child: self._stall(self.stack.to_postgres)),
+            ("fill the storage", lambda _pid, _child: self._fill()),
         ]
         if point == "in_a_stage":
             faults += [("kill the child", self._kill_child)] * 3

@@ -11,7 +11,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,8 @@ GROUPS: dict[str, Callable[[Path, Path, bool], Samples]] = {
     "malformed checkpoints": lambda folder, _, bombs: hostile_checkpoints.checkpoints(folder, bombs=bombs),
     "ONNX graphs": lambda folder, _, bombs: hostile_graphs.graphs(folder, bombs=bombs),
     "archives": lambda folder, _, bombs: hostile_archives.archives(folder, bombs=bombs),
-    "images": lambda folder, *_: hostile_archives.images(folder),
-    "class names": lambda folder, *_: hostile_archives.names(folder),
+    "images": lambda folder, _marks, _bombs: hostile_archives.images(folder),
+    "class names": lambda folder, _marks, _bombs: hostile_archives.names(folder),
 }
 
 
@@ -104,7 +104,7 @@ class SampleReader:
             for stage, arguments in _requests(sample, path):
                 self.compute.run(stage, workspace, arguments, watch, owner_id="samples", on_progress=_ignore, on_output=_ignore)
         except StageRefused as refused:
-            return REFUSED, refused.error["message"]
+            return REFUSED, refused.error["message"] or ""
         except (LimitExceeded, DeadlinePassed) as error:
             return KILLED, str(error)
         except ChildLost as error:
@@ -113,8 +113,8 @@ class SampleReader:
 
 
 @contextmanager
-def sample_reader(folder: Path) -> Iterator[SampleReader]:
-    """A reader that is closed at the end."""
+def sample_reader(folder: Path) -> Generator[SampleReader]:
+    """Open a reader; close it at the end."""
     opened = SampleReader(folder)
     try:
         yield opened
@@ -134,7 +134,7 @@ def _requests(sample: Sample, path: Path) -> Iterable[tuple[str, dict[str, Any]]
 
 
 def defect_of(sample: Sample, outcome: Outcome, folder: Path) -> str | None:
-    """A sentence on what is wrong with an outcome; None where it is as expected."""
+    """The defect of an outcome as a sentence; None where it is as expected."""
     described = f"{sample.name}: {outcome.end} after {outcome.seconds:.1f} s: {outcome.message[:300]!r}"
     allowed = {EITHER: {REFUSED, HANDLED, KILLED}, KILLED: {KILLED}}.get(sample.expected, {sample.expected})
     if outcome.end not in allowed:
@@ -145,7 +145,7 @@ def defect_of(sample: Sample, outcome: Outcome, folder: Path) -> str | None:
 
 
 def _defect_of_message(message: str, sample: Sample, folder: Path) -> str | None:
-    """Why a refusal's message is not a sentence for the person who sent the file; None where it is one."""
+    """The defect of a refusal's message as a sentence for the sender of the file; None where it has none."""
     control = next((character for character in message if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co"}), None)
     if control is not None:
         return f"which contains the control character {control!r}"

@@ -101,8 +101,8 @@ def _write_zip(path: Path, entries: Iterable[tuple[str | zipfile.ZipInfo, bytes]
             archive.writestr(name, content)
 
 
-def _write_tar(path: Path, entries: Iterable[tuple[str | tarfile.TarInfo, bytes]], mode: str = "w") -> None:
-    with tarfile.open(path, mode, errors="surrogateescape") as archive:
+def _write_tar(path: Path, entries: Iterable[tuple[str | tarfile.TarInfo, bytes]]) -> None:
+    with tarfile.open(path, "w", errors="surrogateescape") as archive:
         for name, content in entries:
             info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
             if not isinstance(name, tarfile.TarInfo):
@@ -239,7 +239,7 @@ def _damaged(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-_REFUSED: dict[str, Callable[[Path], None]] = {
+_REFUSED: dict[str, Callable[[Path], object]] = {
     "traversal.zip": _zip_named("../../evil.png"),
     "traversal-inside.zip": _zip_named("a/../../../evil.png"),
     "absolute.zip": _zip_named("/tmp/evil.png"),  # noqa: S108
@@ -257,7 +257,7 @@ _REFUSED: dict[str, Callable[[Path], None]] = {
     "false-sizes.zip": _false_sizes,
     "encrypted.zip": _encrypted,
     "damaged.zip": _damaged,
-    "truncated.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(path.read_bytes()[:-30]))[0],
+    "truncated.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(path.read_bytes()[:-30])),
     "traversal.tar": _tar_named("../../evil.png"),
     "absolute.tar": _tar_named("/tmp/evil.png"),  # noqa: S108
     "link.tar": _tar_of(tarfile.SYMTYPE, "/etc"),
@@ -270,14 +270,14 @@ _REFUSED: dict[str, Callable[[Path], None]] = {
     "pax.tar": _pax,
     "bomb.tar.gz": _gzip_bomb,
     "empty.zip": lambda path: _write_zip(path, []),
-    "zero-bytes.zip": lambda path: path.write_bytes(b"") and None,
-    "not-an-archive.tar": lambda path: path.write_bytes(bytes(range(256)) * 100) and None,
+    "zero-bytes.zip": lambda path: path.write_bytes(b""),
+    "not-an-archive.tar": lambda path: path.write_bytes(bytes(range(256)) * 100),
     "one-class.zip": lambda path: _write_zip(path, good_entries(("a",))),
     "svg-only.zip": lambda path: _write_zip(path, [("a/1.svg", hostile_images.SVG), ("b/1.svg", hostile_images.SVG)]),
 }
-_UNUSUAL: dict[str, Callable[[Path], None]] = {
+_UNUSUAL: dict[str, Callable[[Path], object]] = {
     "many-files.zip": _many_zip,  # refused after reading, or killed at its deadline on a slow disk
     "macos-metadata.zip": lambda path: _write_zip(path, [*good_entries(), ("__MACOSX/a/._0.png", b"x"), ("a/.DS_Store", b"x")]),
-    "prefixed.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(b"#!/bin/sh\nexit\n" + path.read_bytes()))[0],
+    "prefixed.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(b"#!/bin/sh\nexit\n" + path.read_bytes())),
 }
 _BOMBS = {"bomb.zip", "bomb.tar.gz", "many-files.zip", "nested-archives.zip"}

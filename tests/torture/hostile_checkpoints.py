@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
+from torch._utils import _rebuild_tensor_v2
 
 from torture.hostile_samples import MODEL, Sample, Samples
 
@@ -22,7 +23,7 @@ NESTING = 100_000
 
 
 def checkpoints(folder: Path, *, bombs: bool) -> Samples:
-    """All of them; those that take seconds only if `bombs`."""
+    """Malformed checkpoints; those that take seconds only if `bombs`."""
     for name, make in {**_TORCH, **_SAFETENSORS}.items():
         if name in _BOMBS and not bombs:
             continue
@@ -95,7 +96,7 @@ def _rebuilt(storage_count: int, offset: int, size: tuple[int, ...], stride: tup
         def __reduce__(self) -> Any:
             import collections
 
-            return torch._utils._rebuild_tensor_v2, (Storage(), offset, size, stride, False, collections.OrderedDict())
+            return _rebuild_tensor_v2, (Storage(), offset, size, stride, False, collections.OrderedDict())
 
     class Storage:
         pass

@@ -17,7 +17,7 @@ LOOP_COUNT = (1 << 63) - 1
 
 
 def graphs(folder: Path, *, bombs: bool) -> Samples:
-    """All of them; those that take seconds only if `bombs`."""
+    """Malicious ONNX graphs; those that take seconds only if `bombs`."""
     makers = {**_REFUSED, **_EITHER, **_ENDLESS}
     for name, make in makers.items():
         if name in _BOMBS and not bombs:

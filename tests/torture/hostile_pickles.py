@@ -67,7 +67,8 @@ def _hub(mark: Path) -> Call:
     folder = mark.with_suffix(".hub")
     folder.mkdir(exist_ok=True)
     (folder / "hubconf.py").write_text(f"def entry():\n    {_code(mark)}\n")
-    return Call(functools.partial(torch.hub.load, str(folder), "entry", source="local", trust_repo=True))
+    load: Any = torch.hub.load  # its annotation of `trust_repo` lacks bool
+    return Call(functools.partial(load, str(folder), "entry", source="local", trust_repo=True))
 
 
 def _torch_again(mark: Path) -> Call:
@@ -103,9 +104,9 @@ def _function_of_bytes(mark: Path) -> Call:
 
 def _tensor_of_call(mark: Path) -> Call:
     """Torch's reconstruction of a tensor, an allowed function, with a call in place of the storage."""
-    import torch
+    from torch._utils import _rebuild_tensor_v2
 
-    return Call(torch._utils._rebuild_tensor_v2, Call(exec, _code(mark)), 0, (1,), (1,), False, {})
+    return Call(_rebuild_tensor_v2, Call(exec, _code(mark)), 0, (1,), (1,), False, {})
 
 
 def _nested_call(mark: Path) -> Call:
@@ -114,11 +115,11 @@ def _nested_call(mark: Path) -> Call:
 
 
 GADGETS: dict[str, Callable[[Path], Any]] = {
-    "os.system": lambda mark: Call(os.system, _touch(mark)),
-    "os.popen": lambda mark: Call(Call(operator.attrgetter("read"), Call(os.popen, _touch(mark)))),
+    "os.system": lambda mark: Call(os.system, _touch(mark)),  # pyright: ignore[reportDeprecated]
+    "os.popen": lambda mark: Call(Call(operator.attrgetter("read"), Call(os.popen, _touch(mark)))),  # pyright: ignore[reportDeprecated]
     "os.mkdir": lambda mark: Call(os.mkdir, str(mark)),
     "os.open": lambda mark: Call(os.open, str(mark), os.O_CREAT),
-    "os.spawn": lambda mark: Call(os.spawnlp, os.P_WAIT, "touch", "touch", str(mark)),
+    "os.spawn": lambda mark: Call(os.spawnlp, os.P_WAIT, "touch", "touch", str(mark)),  # pyright: ignore[reportDeprecated]
     "subprocess.call": lambda mark: Call(subprocess.call, ["touch", str(mark)]),
     "subprocess.check_output": lambda mark: Call(subprocess.check_output, ["touch", str(mark)]),
     "builtins.exec": lambda mark: Call(exec, _code(mark)),
@@ -127,12 +128,12 @@ GADGETS: dict[str, Callable[[Path], Any]] = {
     "getattr chain": lambda mark: Call(Call(getattr, Call(importlib.import_module, "os"), "system"), _touch(mark)),
     "attrgetter chain": lambda mark: Call(Call(operator.attrgetter("path.os.system"), Call(importlib.import_module, "os")), _touch(mark)),
     "methodcaller": _nested_call,
-    "functools.partial": lambda mark: Call(functools.partial(os.system, _touch(mark))),
+    "functools.partial": lambda mark: Call(functools.partial(os.system, _touch(mark))),  # pyright: ignore[reportDeprecated]
     "builtins.__import__": lambda mark: Call(Call(getattr, Call(__import__, "os"), "mkdir"), str(mark)),
     "map": lambda mark: Call(list, Call(map, os.mkdir, [str(mark)])),
     "runpy.run_path": lambda mark: Call(runpy.run_path, str(_script(mark))),
     "timeit.timeit": lambda mark: Call(timeit.timeit, _code(mark), "pass", timeit.default_timer, 1),
-    "codecs.open": lambda mark: Call(codecs.open, str(mark), "w"),
+    "codecs.open": lambda mark: Call(codecs.open, str(mark), "w"),  # pyright: ignore[reportDeprecated]
     "shutil.copy": lambda mark: Call(shutil.copy, "/dev/null", str(mark)),
     "logging.FileHandler": lambda mark: Call(logging.FileHandler, str(mark)),
     "__setstate__": lambda mark: Call(functools.partial, print, state=(os.mkdir, (str(mark),), {}, Call(exec, _code(mark)))),

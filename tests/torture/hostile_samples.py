@@ -1,4 +1,4 @@
-"""A malicious file and how reading it may end. The modules `hostile_…` make the files; none is stored in the repository."""
+"""A malicious file and its expected outcome. The modules `hostile_…` make the files; none is stored in the repository."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REFUSED, HANDLED, EITHER, KILLED = "refused", "handled", "either", "killed"
 
 @dataclass(frozen=True)
 class Sample:
-    """One file.
+    """A file, the stage that reads it, and the expected outcome.
 
     Attributes
     ----------

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import psycopg
 from PIL import Image
+from psycopg import sql
 
 from app.ui.routes import PAGES
 from torture.promises import Promise
@@ -120,7 +121,7 @@ def _errors(stack: Stack, caller: OwnerClient, ids: dict[str, Any], image: bytes
     def answers() -> str:
         texts: list[str] = []
         form = {"file": ("noise.png", image)}
-        for method, path, options in (
+        requests: tuple[tuple[str, str, dict[str, Any]], ...] = (
             ("GET", "/v1/jobs", {}),
             ("GET", "/v1/api-keys", {}),
             ("GET", "/v1/health/ready", {}),
@@ -130,7 +131,8 @@ def _errors(stack: Stack, caller: OwnerClient, ids: dict[str, Any], image: bytes
             ("POST", "/v1/api-keys", {"json": {"name": "lost"}, "headers": {"Idempotency-Key": "lost"}}),
             ("POST", "/v1/webhooks", {"json": {"url": "https://example.org/lost"}}),
             ("POST", "/v1/jobs", {"json": {"kind": "score", "dataset": ids["dataset_id"], "library": {"kind": "x"}}}),
-        ):
+        )
+        for method, path, options in requests:
             answer = caller.http.request(method, path, timeout=60, **options)
             if answer.is_error:
                 texts.append(f"{method} {path}: {answer.status_code} {answer.headers} {answer.text}")
@@ -149,11 +151,13 @@ def _errors(stack: Stack, caller: OwnerClient, ids: dict[str, Any], image: bytes
     stack.empty_storage()
     with psycopg.connect(stack.postgres.url("iis").replace("+psycopg", ""), autocommit=True) as database:
         for table in TABLES_BROKEN:
-            database.execute(f"ALTER TABLE {table} ADD COLUMN unexpected integer NOT NULL DEFAULT 1")  # type: ignore[call-overload]
-            database.execute(f"ALTER TABLE {table} ADD CHECK (unexpected = 2) NOT VALID")  # type: ignore[call-overload]
+            name = sql.Identifier(table)
+            database.execute(sql.SQL("ALTER TABLE {} ADD COLUMN unexpected integer NOT NULL DEFAULT 1").format(name))
+            database.execute(sql.SQL("ALTER TABLE {} ADD CHECK (unexpected = 2) NOT VALID").format(name))
         yield "rows refused by an unexpected constraint", answers()
         for table in TABLES_BROKEN:
-            database.execute(f"ALTER TABLE {table} RENAME TO {table}_missing")  # type: ignore[call-overload]
+            names = sql.Identifier(table), sql.Identifier(f"{table}_missing")
+            database.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(*names))
         yield "missing tables", answers()
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ def run(folder: Path, *, jobs: int, clients: int, listeners: int, polls_per_seco
         busy_dataset, other_dataset = _add_features(busy), _add_features(other)
         began = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
-            answers = list(pool.map(lambda number: _submit(stack.url, key, busy_dataset, number), range(jobs)))
+            answers = list(pool.map(partial(_submit, stack.url, key, busy_dataset), range(jobs)))
         queued_in = time.monotonic() - began
         statuses.update(status for status, _ in answers)
         ids = [job_id for _, job_id in answers if job_id]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -235,9 +235,29 @@ class Stack:
     def _environment_of(self, code: Path) -> dict[str, str]:
         return self._environment | {"PYTHONPATH": os.pathsep.join((str(code), str(REPOSITORY / "tests")))}
 
-    def _run(self, name: str, command: list[str], **options: object) -> None:
+    def _run(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        user: int | None = None,
+        group: int | None = None,
+        extra_groups: list[int] | None = None,
+    ) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **options)  # type: ignore[call-overload]
+            self._processes[name] = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=cwd,
+                env=env,
+                user=user,
+                group=group,
+                extra_groups=extra_groups,
+            )
 
     def _supervise(self) -> None:
         while not self._closing.wait(0.1):
@@ -269,9 +289,9 @@ class Stack:
             os.environ.update(before)
 
 
-def _wait_for(condition: object, what: str) -> None:
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
     until = time.monotonic() + START_TIMEOUT_SECONDS
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > until:
             raise TimeoutError(f"{what} did not answer within {START_TIMEOUT_SECONDS} s.")
         time.sleep(0.05)

@@ -161,7 +161,8 @@ def _identical_posts(stack: Stack, caller: OwnerClient, ids: dict[str, Any]) -> 
             kind = path.partition("/")[0]
             own = headers | {"Idempotency-Key": f"posted together to {path}"}
             before = _listed(caller, kind)
-            answers = list(pool.map(lambda _, p=path, b=body, h=own: http.post(f"/v1/{p}", headers=h, **b), range(REPEATS)))
+            posts = [pool.submit(http.post, f"/v1/{path}", headers=own, **body) for _ in range(REPEATS)]
+            answers = [post.result() for post in posts]
             made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
             new = _listed(caller, kind) - before
             for answer in answers:

@@ -47,12 +47,12 @@ def attack(folder: Path, seed: int) -> list[Promise]:
         owned = {name: str(value) for name, value in create_one_of_each(owner).items()}
         while any(owner.get(f"/v1/jobs?state={state}")["data"] for state in ("queued", "running")):
             time.sleep(0.5)  # until the study's jobs are done
-        headers = {"Authorization": f"Bearer {stack.add_owner('stranger')}"}
-        with httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False) as stranger:
-            return [_attack_timing(stranger, owned, random.Random(seed))]
+        headers = {"Authorization": f"Bearer {stack.add_owner('other')}"}
+        with httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False) as other:
+            return [_attack_timing(other, owned, random.Random(seed))]
 
 
-def _attack_timing(stranger: httpx.Client, owned: dict[str, str], chance: random.Random) -> Promise:
+def _attack_timing(other: httpx.Client, owned: dict[str, str], chance: random.Random) -> Promise:
     asked = [(f"GET {path}", *_by_path("GET", path, owned)) for path in GET]
     asked += [(f"DELETE {path}", *_by_path("DELETE", path, owned)) for path in DELETE]
     asked += [
@@ -61,7 +61,7 @@ def _attack_timing(stranger: httpx.Client, owned: dict[str, str], chance: random
     promise = Promise(f"Response time does not distinguish a foreign identifier from one that never existed: AUC within 0.5 ± {MARGIN}")
     found: list[str] = []
     for what, ask, foreign in asked:
-        auc, half_width = auc_of(*_times(stranger, ask, foreign, chance), comparisons=len(asked))
+        auc, half_width = auc_of(*_times(other, ask, foreign, chance), comparisons=len(asked))
         found.append(f"{what} {auc:.3f}")
         promise.record(abs(auc - 0.5) + half_width <= MARGIN, f"{what} is distinguished by its time: AUC {auc:.3f} ± {half_width:.3f}.")
     promise.measured = f"{PAIRS} pairs each; AUC {', '.join(found)}"

@@ -59,7 +59,7 @@ def run(folder: Path, seed: int, *, size_bytes: int, cuts: int) -> list[Promise]
         stop.set()
         watching.join()
         if upload.state != "complete" or upload.sha256 != sha256:
-            complete.broken.append(f"The upload is {upload.state} with {upload['sha256']}, not {sha256}.")
+            complete.broken.append(f"The upload is {upload.state} with {upload.sha256}, not {sha256}.")
         complete.measured = (
             f"{size_bytes / GIB:.2f} GiB over {complete.attempts} cuts in {taken:.0f} s, {size_bytes / taken / 2**20:.0f} MiB/s"
         )

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -323,13 +323,13 @@ def answer_gone(hooks: Hooks) -> Promise:
             held = (
                 delivery.state == "failed" and not hooks.webhook(webhook_id).enabled and not taken and len(receiver.on(f"/{number}")) == 1
             )
-            promise.record(held, f"{delivery.state}, {taken} more handed out, {len(receiver.on(f'/{number}'))} requests")
+            promise.record(held, f"{delivery.state}, {taken} more sent, {len(receiver.on(f'/{number}'))} requests")
     return promise
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL with every migration applied."""
+def postgres(folder: Path) -> Generator[str]:
+    """Run PostgreSQL with every migration applied."""
     server = EmbeddedPostgres(folder, (("fsync", "off"),))
     server.prepare()
     process = subprocess.Popen(server.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **server.identity)

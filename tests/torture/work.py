@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 600
 
 
 class OwnerClient:
-    """One owner's requests, each repeated under its own Idempotency-Key until the service answers."""
+    """An owner's requests, each repeated under its own Idempotency-Key until the service answers."""
 
     def __init__(self, url: str, key: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
@@ -87,7 +87,9 @@ def features(seed: int) -> bytes:
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(3, 6)) * 2
     labels = np.repeat(np.arange(3), 30)
-    arrays = {name: (centres[labels] + generator.normal(size=(90, 6))).astype(np.float32) for name in ("X_train", "X_test", "concepts")}
+    arrays: dict[str, Any] = {
+        name: (centres[labels] + generator.normal(size=(90, 6))).astype(np.float32) for name in ("X_train", "X_test", "concepts")
+    }
     buffer = io.BytesIO()
     np.savez(buffer, y_train=labels, y_test=labels, **arrays)
     return buffer.getvalue()
@@ -108,7 +110,7 @@ MODEL = {"architecture": "timm:test_resnet", "arguments": {"num_classes": len(CL
 
 
 class OwnerInputs:
-    """One owner's model, images and ready features."""
+    """An owner's model, images and ready features."""
 
     def __init__(self, caller: OwnerClient, weights: bytes) -> None:
         self.caller = caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -86,8 +86,8 @@ def test_outcomes_are_filtered_by_their_predictions(client: IISClient, image_job
     assert [one.index for one in found] == list(range(len(found)))
     assert len(found) > 100  # more than a page
 
-    def indexes(**filters: str | bool | int) -> list[int]:
-        return [one.index for one in client.explanations(image_job, **filters)]  # type: ignore[arg-type]
+    def indexes(**filters: Any) -> list[int]:
+        return [one.index for one in client.explanations(image_job, **filters)]
 
     label = "warm circle"
     assert indexes(wrong=True) == [one.index for one in found if one.interpretation.class_ != one.label]
@@ -140,7 +140,7 @@ def test_figures_come_as_png_and_as_svg(client: IISClient, image_job: str, warm_
 
 def test_invalid_images_classes_and_nodes_are_refused(client: IISClient, image_job: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
-    text.write_text("This is no image.")
+    text.write_text("This is not an image.")
     with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
         client.explain(image_job, text)
     with pytest.raises(LocalFileError, match=r"There is no image missing\.png"):
@@ -202,9 +202,9 @@ def test_the_command_opens_the_page_of_the_image(start_iis: StartCommand, servic
 
 def test_without_a_browser_the_command_prints_the_address_of_the_page(start_iis: StartCommand, service: Address, image_job: str) -> None:
     shown = start_iis("explain", image_job, "3", "--open", BROWSER="/nowhere/browser", PATH="/nowhere")
-    told = shown.communicate(timeout=120)[1]
-    assert shown.returncode == 0, told
-    assert f"the address is {service.url}/jobs/{image_job}/images/3" in told
+    error_output = shown.communicate(timeout=120)[1]
+    assert shown.returncode == 0, error_output
+    assert f"the address is {service.url}/jobs/{image_job}/images/3" in error_output
 
 
 def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient, image_job: str) -> None:
@@ -228,8 +228,8 @@ def test_the_command_saves_figures(iis: RunCommand, image_job: str, tmp_path: Pa
 
 def test_the_command_opens_the_figure_that_it_saved(start_iis: StartCommand, image_job: str, tmp_path: Path) -> None:
     saving = start_iis("explain", image_job, "3", "--out", "sheet.svg", "--open", BROWSER=str(recording_browser(tmp_path)))
-    told = saving.communicate(timeout=120)[1]
-    assert saving.returncode == 0, told
+    error_output = saving.communicate(timeout=120)[1]
+    assert saving.returncode == 0, error_output
     assert (tmp_path / "opened").read_text().strip() == (tmp_path / "sheet.svg").as_uri()
 
 
@@ -257,7 +257,7 @@ def test_a_result_ends_with_the_command_to_explain_it(iis: RunCommand, image_job
 def test_errors_are_one_sentence_with_exit_code_1(
     iis: RunCommand, image_job: str, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    (tmp_path / "notes.txt").write_text("This is no image.")
+    (tmp_path / "notes.txt").write_text("This is not an image.")
     done = iis(*[word.format(job=image_job) for word in arguments])
     assert done.returncode == 1
     assert done.stdout == ""

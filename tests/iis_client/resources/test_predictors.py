@@ -34,7 +34,7 @@ def predictor(client: IISClient, image_job: str) -> PredictorView:
 
 @pytest.fixture
 def pictures(planted: Planted) -> list[Path]:
-    """One test image of each class."""
+    """A test image of each class."""
     return [min((planted.images / "test" / name).iterdir()) for name in CLASS_NAMES]
 
 
@@ -63,9 +63,9 @@ def test_predictions_equal_those_of_explanations(
     assert [one.name for one in found] == [path.name for path in pictures]
     assert {len(one.concepts) for one in found} == {2}
     for path, one in zip(pictures[:2], found, strict=False):
-        said = client.explain(image_job, path, kept=KEPT).interpretation
-        assert one.class_ == said.class_
-        assert math.isclose(one.probability, said.probability, rel_tol=1e-4)
+        interpretation = client.explain(image_job, path, kept=KEPT).interpretation
+        assert one.class_ == interpretation.class_
+        assert math.isclose(one.probability, interpretation.probability, rel_tol=1e-4)
 
 
 def test_large_images_are_split_into_several_requests(scripted: ScriptedService, impatient: Transport, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_an_exported_predictor_works_without_the_service(client: IISClient, pred
 
 
 def test_invalid_images_predictors_and_formats_are_refused(client: IISClient, predictor: PredictorView, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("This is no image.")
+    (tmp_path / "notes.txt").write_text("This is not an image.")
     with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
         client.predict(predictor.id, tmp_path / "notes.txt")
     with pytest.raises(LocalFileError, match=r"There is no image .*missing\.png"):
@@ -147,7 +147,7 @@ def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predic
 def test_errors_are_one_sentence_with_exit_code_1(
     iis: RunCommand, image_job: str, predictor: PredictorView, tmp_path: Path, arguments: list[str], sentence: str
 ) -> None:
-    (tmp_path / "notes.txt").write_text("This is no image.")
+    (tmp_path / "notes.txt").write_text("This is not an image.")
     done = iis(*[word.format(job=image_job, predictor=predictor.id) for word in arguments])
     assert done.returncode == 1
     assert done.stdout == ""

@@ -22,6 +22,7 @@ from iis_engine.explanations.test_set import TestSet
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.scoring.predictor import PredictorFamily
 from support.scored import Scored
+from support.silent_reporter import SilentReporter
 from worker.handlers.dispatch import answer
 from worker.handlers.model_cache import size_bytes_of
 from worker.stages.datasets import read_images
@@ -57,7 +58,7 @@ class QueriedJob:
             "dataset_folder": str(self.images),
             "warm_bytes": 10**9,
         }
-        return answer(self.folder, arguments, lambda _: None)  # type: ignore[arg-type]
+        return answer(self.folder, arguments, SilentReporter())
 
 
 def unpacked_images(folder: Path, seed: int) -> ImageDataset:

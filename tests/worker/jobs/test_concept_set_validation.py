@@ -31,7 +31,7 @@ def tokens_of(*words: str) -> list[int]:
 
 def add_clip(service: Service, **text_cfg: Any) -> str:
     """An open_clip model of random weights, to which a bill and a beak are the same word; still to be checked."""
-    arguments = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": {**TEXT, **text_cfg}}
+    arguments: dict[str, Any] = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": {**TEXT, **text_cfg}}
     torch.manual_seed(0)
     weights = open_clip.create_model("ViT-B-32", pretrained_text=False, **arguments).state_dict()
     bill, beak = tokens_of("bill", "beak")
@@ -61,10 +61,10 @@ def image_tower() -> bytes:
 
 @cache
 def text_tower(ids: int, dimension: int) -> bytes:
-    """Start, end, padding and the words of prompts for classes count for nothing."""
+    """A text tower with zero weights for start, end and padding tokens and for the words of class prompts."""
     table = np.random.default_rng(0).normal(size=(ids, dimension)).astype(np.float32)
-    silent = [0, 49406, 49407, *tokens_of("a", "photo", "of")]
-    table[[token for token in silent if token < ids]] = 0
+    ignored = [0, 49406, 49407, *tokens_of("a", "photo", "of")]
+    table[[token for token in ignored if token < ids]] = 0
     nodes = [
         helper.make_node("Gather", ["weights", "input_ids"], ["words"]),
         helper.make_node("ReduceMean", ["words"], ["text_embeds"], axes=[1], keepdims=0),
@@ -80,19 +80,19 @@ def onnx_file(nodes: list[Any], given: tuple[str, int, list[Any]], found: tuple[
 
 
 def checked(service: Service, model_id: str) -> str:
-    """The model, once it is ready."""
+    """Validate a model, which must succeed; returns its id."""
     check = service.add_job("check_model", None, model_id=model_id)
     assert service.run(check) == "succeeded", service.job(check).error
     return model_id
 
 
 def add_classes(service: Service, *names: str) -> str:
-    """A ready data set of these classes, of which nothing else is ever read."""
+    """A ready data set of these classes without images."""
     return service.add_dataset(None, state="ready", digest="0" * 64, info={"class_names": list(names)})
 
 
 def ready_version(service: Service, job_id: str) -> ConceptSetVersion:
-    """The version after its check, which must go well."""
+    """Validate a version, which must succeed; returns it."""
     assert service.run(job_id) == "succeeded", service.job(job_id).error
     version = service.checked_version(job_id)
     assert (version.state, version.error) == ("ready", None)
@@ -238,9 +238,10 @@ def test_class_names_missing_from_the_dictionary_fail_the_version(service: Servi
     assert service.run(job_id) == "failed"
     job, version = service.job(job_id), service.checked_version(job_id)
     assert (job.attempt, version.state, version.phrases, version.digest) == (1, "failed", [], None)
-    assert version.error == job.error
-    assert (job.error["code"], job.error["param"]) == ("classes_unknown", "from_classes")
-    assert job.error["message"].startswith(
+    error = service.error_of(job_id)
+    assert version.error == error
+    assert (error["code"], error["param"]) == ("classes_unknown", "from_classes")
+    assert error["message"].startswith(
         "The dictionary has no entry for the classes 0, 1, 2, 3, 4 and 5 more. Name the classes after visible things"
     )
 

@@ -18,22 +18,14 @@ from sqlalchemy import select, update
 
 from app.batches.service import read_rows
 from app.db.models import Concept, ExplanationBatch, Job, Predictor, Result, StageArtifact
+from support.silent_reporter import SilentReporter
 from worker.handlers.dispatch import answer
 from worker.jobs.artifacts import OwnersArtifacts
-from worker.sandbox.messages import JsonObject
 
 if TYPE_CHECKING:
     from support.worker_service import Service
 
 TEST_IMAGES = 90
-
-
-class Quiet:
-    """A reporter that discards every report."""
-
-    def progress(self, done: int, total: int) -> None: ...
-
-    def output(self, name: str, details: JsonObject | None = None) -> None: ...
 
 
 @pytest.fixture
@@ -273,7 +265,9 @@ def explained(service: Service, job_id: str) -> tuple[ExplanationBatch, list[dic
 
 def what_if(other: dict[str, Any] | None) -> tuple[Any, ...] | None:
     """A counterfactual by its numbers."""
-    return other and (other["class"], other["probability"], [(one["concept"], one["contribution"]) for one in other["removed"]])
+    if other is None:
+        return None
+    return (other["class"], other["probability"], [(one["concept"], one["contribution"]) for one in other["removed"]])
 
 
 def artifacts_of(service: Service, scored_id: str) -> dict[str, str]:
@@ -291,4 +285,4 @@ def interactive(files: dict[str, str], **about: Any) -> dict[str, Any]:
     """The result of a query about one image."""
     asked = {"kept": 4, "sparsity": None, **about}
     arguments = {"kind": "explain", "about": asked, "files": files, "posted": {}, "model": None, "dataset": None, "dataset_folder": None}
-    return answer(Path(), arguments | {"warm_bytes": 0}, Quiet())
+    return answer(Path(), arguments | {"warm_bytes": 0}, SilentReporter())

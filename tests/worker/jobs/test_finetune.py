@@ -71,7 +71,7 @@ def test_a_finetune_job_compares_its_arms_and_registers_the_best_treatment_run(s
 
 
 def assert_nothing_needless_is_stored(service: Service) -> None:
-    """No epoch and no shard is left, neither as a row nor as a file."""
+    """Assert that no epoch and no shard is left, neither as a row nor as a file."""
     with service.runtime.sessions() as session:
         referred_to = set(session.scalars(select(Blob.sha256).where(is_referred_to())))
         assert referred_to == set(session.scalars(select(Blob.sha256)))
@@ -79,17 +79,17 @@ def assert_nothing_needless_is_stored(service: Service) -> None:
 
 
 def assert_shared(service: Service, job_id: str) -> None:
-    """The network as it was is scored like any other, once, and a control that another weight is compared with is not run again."""
+    """The untuned network is scored once, and the control of another weight is reused."""
     job = service.job(job_id)
     scored = service.add_score(job.dataset_id, job.model_id, library=LIBRARY | {"parts": []}, elements=ELEMENTS)
     assert service.run(scored) == "succeeded", service.job(scored).error
     states = {event["stage"]: event["state"] for event in service.events(scored, "stage")}
     assert {stage for stage, state in states.items() if state == "reused"} == {"extract", "libraries", "control", "heads", "curve"}
 
-    weighed = add_finetune(service, str(job.model_id), str(job.dataset_id), **{"lambda": 3.0, "seeds": SEEDS[:1]})
-    assert service.run(weighed) == "succeeded"
-    assert {(arm, seed) for arm, seed, _ in epochs_of(service, weighed)} == {("treatment", SEEDS[0])}
-    assert result_of(service, weighed)[0]["control"] == result_of(service, job_id)[0]["control"][:1]
+    weighted = add_finetune(service, str(job.model_id), str(job.dataset_id), **{"lambda": 3.0, "seeds": SEEDS[:1]})
+    assert service.run(weighted) == "succeeded"
+    assert {(arm, seed) for arm, seed, _ in epochs_of(service, weighted)} == {("treatment", SEEDS[0])}
+    assert result_of(service, weighted)[0]["control"] == result_of(service, job_id)[0]["control"][:1]
 
 
 @pytest.mark.slow

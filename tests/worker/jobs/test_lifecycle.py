@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 def test_a_validated_data_set_becomes_ready(service: Service) -> None:
     job_id = service.add_check()
     assert service.run(job_id) == "succeeded"
-    dataset = service.dataset(service.job(job_id).dataset_id)
+    dataset = service.dataset_of(job_id)
     assert dataset.state == "ready"
+    assert dataset.info is not None
     assert dataset.info["class_names"] == ["0", "1", "2"]
     assert service.states(job_id) == ["queued", "running", "succeeded"]
 
 
 def test_an_unreadable_features_file_fails_without_retry(service: Service) -> None:
-    job_id = service.add_check(b"this is no features file")
+    job_id = service.add_check(b"this is not a features file")
     assert service.run(job_id) == "failed"
-    job = service.job(job_id)
-    assert (job.state, job.attempt, job.error["code"]) == ("failed", 1, "data_invalid")
-    dataset = service.dataset(job.dataset_id)
-    assert (dataset.state, dataset.error) == ("failed", job.error)
+    job, error = service.job(job_id), service.error_of(job_id)
+    assert (job.state, job.attempt, error["code"]) == ("failed", 1, "data_invalid")
+    dataset = service.dataset_of(job_id)
+    assert (dataset.state, dataset.error) == ("failed", error)
 
 
 def test_a_message_delivered_fifty_times_runs_its_job_once(service: Service) -> None:
@@ -44,7 +45,7 @@ def test_a_message_delivered_fifty_times_runs_its_job_once(service: Service) -> 
         assert wake_worker(job_id)
     service.await_state(job_id, "succeeded")
     with ThreadPoolExecutor(8) as pool:  # and late ones, to many workers at the same moment
-        assert set(pool.map(lambda _: run_job(service.runtime, job_id), range(50))) == {None}
+        assert set(pool.map(run_job, [service.runtime] * 50, [job_id] * 50)) == {None}
     assert service.states(job_id) == ["queued", "running", "succeeded"]
 
 
@@ -67,7 +68,7 @@ def test_a_job_that_loses_its_child_process_on_every_attempt_fails(service: Serv
         service.await_request(job_id)
         compute.kill()
         assert attempt.result(30) == "failed"
-    error = service.job(job_id).error
+    error = service.error_of(job_id)
     assert error["code"] == "compute_lost"
     assert "SIGKILL" in error["message"]
 

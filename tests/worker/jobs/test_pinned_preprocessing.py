@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.db.models import Model
@@ -20,7 +22,7 @@ def test_pinned_overrides_reproduce_the_preprocessing_of_published_weights(size:
         pinned = pinned_preprocessing(Model(pretrained="a_tag", preprocessing=None, info={"preprocessing": used.describe()}))
         assert pinned is not None
         assert PreprocessingChoice.model_validate(pinned).model_dump(mode="json") == pinned
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in pinned.items()}
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in pinned.items()}
         assert override(ARCHITECTURES_OWN, Preprocessing(**values)) == used
 
 
@@ -29,7 +31,7 @@ def test_pinned_overrides_keep_the_single_channel_of_a_grey_scale_network() -> N
     used = ImageTransform((28, 28), (32, 32), (0.25,), (0.5,), channels=1)
     pinned = pinned_preprocessing(Model(pretrained="a_tag", preprocessing=None, info={"preprocessing": used.describe()}))
     assert pinned is not None
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in pinned.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in pinned.items()}
     assert override(own, Preprocessing(**values)) == used
 
 

@@ -8,7 +8,7 @@ from worker.jobs.progress import ProgressThrottle
 def test_at_most_two_progress_reports_a_second_and_always_the_last() -> None:
     now = [0.0]
     written: list[tuple[int, int, float | None]] = []
-    progress = ProgressThrottle(lambda *report: written.append(report), clock=lambda: now[0])
+    progress = ProgressThrottle(lambda done, total, seconds: written.append((done, total, seconds)), clock=lambda: now[0])
     for done in range(0, 101, 10):
         progress(done, 100)
         now[0] += 0.1
@@ -18,7 +18,7 @@ def test_at_most_two_progress_reports_a_second_and_always_the_last() -> None:
 def test_the_remaining_time_extrapolates_from_the_first_report() -> None:
     now = [0.0]
     written: list[tuple[int, int, float | None]] = []
-    progress = ProgressThrottle(lambda *report: written.append(report), clock=lambda: now[0])
+    progress = ProgressThrottle(lambda done, total, seconds: written.append((done, total, seconds)), clock=lambda: now[0])
     progress(60, 100)  # found finished
     now[0] = 10.0
     progress(80, 100)

@@ -81,7 +81,7 @@ def test_another_library_on_the_same_data_reuses_features_and_control(service: S
 def test_another_owner_with_the_same_content_reuses_no_stage(service: Service) -> None:
     first = service.add_score()
     service.run(first)
-    digest = service.dataset(service.job(first).dataset_id).digest
+    digest = service.dataset_of(first).digest
     service.become_another_owner()
     job_id = service.add_score(dataset_id=service.add_dataset(service.features(), state="ready", digest=digest))
     assert service.run(job_id) == "succeeded"
@@ -115,8 +115,7 @@ def test_an_artifact_missing_from_storage_is_computed_again(service: Service) ->
 def test_more_concepts_than_elements_fail_without_retry(service: Service) -> None:
     job_id = service.add_score(library={"kind": "prototype", "concept_count": 5000, "parts": []})
     assert service.run(job_id) == "failed"
-    job = service.job(job_id)
-    assert (job.attempt, job.error["code"]) == (1, "library_invalid")
+    assert (service.job(job_id).attempt, service.error_of(job_id)["code"]) == (1, "library_invalid")
 
 
 def test_concepts_of_a_network_scored_on_images_have_crops(service: Service) -> None:

@@ -155,6 +155,7 @@ def test_validation_uses_the_network_only_for_downloads(service: Service, monkey
     service.runtime.settings.allow_hub = True
     for source in ({"pretrained": "default"}, {"initial_seed": 0}):
         service.run(service.add_job("check_model", None, model_id=service.add_model("timm:resnet10t", **source)))
-    for source in ({"hub": {"name": "a/b"}}, {"server_path": str(service.folder)}):
+    sources: tuple[dict[str, Any], ...] = ({"hub": {"name": "a/b"}}, {"server_path": str(service.folder)})
+    for source in sources:
         service.run(service.add_job("check_dataset", service.add_dataset(None, kind="images", **source)))
     assert requested == [("check_model", True), ("check_model", False), ("check_dataset", True), ("check_dataset", False)]

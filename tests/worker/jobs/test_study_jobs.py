@@ -87,8 +87,8 @@ def add_features(service: Service, seed: int) -> str:
     path = service.folder / f"features-{seed}.npz"
     path.write_bytes(features_file(seed=seed))
     features = open_features(DatasetRequest("features", split_seed=0, test_share=0.2, server_path=str(path)))
-    described = {"digest": digest_of_features(features), "info": describe_features(features)}
-    return service.add_dataset(path.read_bytes(), state="ready", **described)
+    digest, info = digest_of_features(features), describe_features(features)
+    return service.add_dataset(path.read_bytes(), state="ready", digest=digest, info=info)
 
 
 def sessions(service: Service) -> SessionFactory:

@@ -93,6 +93,12 @@ def add_images(service: Service, planted: Planted, *, without: str = "") -> str:
     return dataset
 
 
+def details_of(concept: Concept) -> dict[str, Any]:
+    """The details of a concept of a text library or with names."""
+    assert concept.details is not None
+    return concept.details
+
+
 @pytest.fixture
 def words(service: Service, planted: Planted) -> Words:
     def add_model(content: bytes, **values: Any) -> str:
@@ -122,9 +128,10 @@ def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_rea
     assert (text["kept"], sum(text["dropped"].values())) == (len(concepts), len(dropped))
     assert set(DECOYS) <= {phrase.text for phrase in dropped}
     for concept in concepts:
+        details = details_of(concept)
         assert concept.origin == "text"
-        assert concept.details["similarity"] >= 0.45
-        assert concept.details["clip_top5"] >= 0.25
+        assert details["similarity"] >= 0.45
+        assert details["clip_top5"] >= 0.25
     assert all(phrase.details.keys() & {"clip_top5", "cosine"} for phrase in dropped)
     order = words.stages(job_id, "finished")
     assert (
@@ -170,15 +177,17 @@ def test_a_job_reuses_the_phrase_embeddings_of_its_concept_sets_validation(words
 
 
 def test_a_native_library_of_another_backbone_fails(words: Words) -> None:
-    job = words.service.job(words.score(TEXT | {"native": True}))
-    assert (job.state, job.attempt, job.error["code"]) == ("failed", 1, "library_not_native")
-    assert "own image tower" in job.error["message"]
+    job_id = words.score(TEXT | {"native": True})
+    job, error = words.service.job(job_id), words.service.error_of(job_id)
+    assert (job.state, job.attempt, error["code"]) == ("failed", 1, "library_not_native")
+    assert "own image tower" in error["message"]
 
 
 def test_a_vocabulary_without_remaining_phrases_fails_with_cutoffs_and_reached_values(words: Words) -> None:
-    job = words.service.job(words.score(TEXT, vocabulary=words.add_vocabulary(*DECOYS)))
-    assert (job.state, job.error["code"]) == ("failed", "library_empty")
-    assert "clip_cutoff is 0.25" in job.error["message"]
+    job_id = words.score(TEXT, vocabulary=words.add_vocabulary(*DECOYS))
+    error = words.service.error_of(job_id)
+    assert (words.service.job(job_id).state, error["code"]) == ("failed", "library_empty")
+    assert "clip_cutoff is 0.25" in error["message"]
 
 
 def test_visual_concepts_are_named_and_counted_in_the_report(words: Words) -> None:
@@ -188,8 +197,9 @@ def test_visual_concepts_are_named_and_counted_in_the_report(words: Words) -> No
     named = [concept for concept in concepts if concept.label is not None]
     assert report["library"]["names"] == {"named": len(named), "unnamed": 12 - len(named)}
     for concept in concepts:
-        assert concept.label == (concept.details["names"][0]["phrase"] if concept.details["named"] else None)
-        assert len(concept.details["names"]) == 5
+        details = details_of(concept)
+        assert concept.label == (details["names"][0]["phrase"] if details["named"] else None)
+        assert len(details["names"]) == 5
     assert not {"embed_images", "embed_classes"} & set(words.stages(job_id, "finished"))  # only crops are embedded
     plain = words.service.add_score(words.dataset, words.backbone, library=CLUSTER, protocol="reference")
     assert words.service.run(plain) == "succeeded"
@@ -202,7 +212,7 @@ def test_a_combined_library_stores_the_origin_of_each_concept(words: Words) -> N
     report, concepts, _ = words.found(job_id)
     assert [concept.origin for concept in concepts] == ["text"] * 6 + ["prototype"] * 5
     assert report["library"]["parts"] == [{"kind": "text", "concept_count": 6}, {"kind": "prototype", "concept_count": 5}]
-    assert all(concept.details.keys() == {"names", "margin", "named"} for concept in concepts[6:])
+    assert all(details_of(concept).keys() == {"names", "margin", "named"} for concept in concepts[6:])
     assert report["library"]["names"]["named"] + report["library"]["names"]["unnamed"] == 5
 
 
@@ -225,5 +235,5 @@ def test_a_shipped_vocabulary_is_read_from_the_package(words: Words) -> None:
     job_id = words.score(TEXT | {"clip_cutoff": -1, "interpretability_cutoff": -1}, vocabulary=chosen)
     _, concepts, dropped = words.found(job_id)
     assert len(concepts) + len(dropped) == len(shipped("shapes").phrases)
-    other = words.service.job(words.score(TEXT, vocabulary=chosen | {"digest": "0" * 64}))
-    assert other.error["code"] == "vocabulary_changed"
+    other = words.score(TEXT, vocabulary=chosen | {"digest": "0" * 64})
+    assert words.service.error_of(other)["code"] == "vocabulary_changed"

@@ -19,6 +19,10 @@ from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
     from support.worker_service import Service
 
 
@@ -41,7 +45,7 @@ def test_every_write_under_an_expired_lease_is_rejected_without_effect(service: 
     Sweeper(service.runtime).sweep()
     new = claim(service, job_id)
     error = {"code": "x", "message": "x", "param": None}
-    writes = (
+    writes: tuple[Callable[[Session], object], ...] = (
         lambda session: transitions.succeed(session, job_id, old),
         lambda session: transitions.fail(session, job_id, old, error),
         lambda session: transitions.report_progress(session, job_id, old, stage="heads", done=1, total=2, eta_seconds=None),
@@ -68,8 +72,10 @@ def test_a_job_whose_worker_is_lost_three_times_fails_together_with_its_data_set
         let_lease_end(service, job_id)
         Sweeper(service.runtime).sweep()
     job = service.job(job_id)
-    assert (job.state, job.attempt, job.error["code"]) == ("failed", 3, "worker_lost")
-    assert service.dataset(job.dataset_id).error["code"] == "worker_lost"
+    assert (job.state, job.attempt, service.error_of(job_id)["code"]) == ("failed", 3, "worker_lost")
+    dataset_error = service.dataset_of(job_id).error
+    assert dataset_error is not None
+    assert dataset_error["code"] == "worker_lost"
 
 
 def test_a_canceling_job_whose_worker_is_lost_is_canceled(service: Service) -> None:

@@ -193,7 +193,8 @@ def test_old_files_without_a_row_are_deleted(service: Service) -> None:
     old, _ = service.runtime.store.put_chunks([b"its writer died long ago"])
     young, _ = service.runtime.store.put_chunks([b"its writer is about to make it known"])
     path = next(Path(service.runtime.settings.storage_url.removeprefix("file://")).rglob(old))
-    os.utime(path, (time.time() - 7200,) * 2)
+    two_hours_ago = time.time() - 7200
+    os.utime(path, (two_hours_ago, two_hours_ago))
     with service.runtime.sessions() as session:
         deleted = [drop_unknown_files(session, service.runtime.store, prefix, 3600) for prefix in range(CONTENT_PREFIXES)]
     assert sum(deleted) == 1
@@ -206,7 +207,7 @@ def test_parallel_collectors_delete_everything_once(service: Service) -> None:
         service.add_upload(f"unused {number}".encode(), "file.zip")
     age(service)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: collect(service), range(4)))
+        list(pool.map(collect, [service] * 4))
     with service.runtime.sessions() as session:
         drop_unreferenced_content(session, service.runtime.store)  # content that one collector skipped while another held its lock
         assert session.scalar(select(func.count()).select_from(Upload)) == 0

@@ -53,6 +53,7 @@ def test_the_least_recently_used_file_is_removed_first(tmp_path: Path) -> None:
 def test_a_folder_is_removed_by_its_worker_or_after_a_kill_by_the_next(tmp_path: Path) -> None:
     closed, killed, alive = (FileCache(tmp_path, name, 1000) for name in ("closed", "killed", "alive"))
     closed.close()
+    assert killed._own._lock is not None
     killed._own._lock.close()  # as the kernel does when the process ends
     FileCache(tmp_path, "next", 1000)
     assert {folder.name for folder in tmp_path.iterdir()} == {"alive", "next"}

@@ -51,7 +51,7 @@ def study_id(service: Service) -> str:
 
 
 def add_cells(service: Service, study_id: str, number: int) -> None:
-    """One more representation: a better one with a higher IIS than those before, through each library of the study."""
+    """Add a representation with a higher IIS than those before, through each library of the study."""
     dataset_id = service.add_dataset(service.features(), state="ready", digest=new_id("dataset"))
     for place in range(2):
         job_id = service.add_score(dataset_id, library=GRID["libraries"][place] | {"concept_count": 8})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from app.local.servers import EmbeddedPostgres
 from support.confinement import CONFINE, NOT_TESTED, PRELUDE, ConfinedRun, run_confined
 from worker.sandbox.confinement import CAP_DAC_READ_SEARCH, Grant
 from worker.sandbox.environment import proxy_ports
@@ -193,7 +194,8 @@ def test_a_confined_process_cannot_connect_to_the_database_through_its_unix_sock
     confined: Confined, postgres_server: ServerProcess, network: bool
 ) -> None:
     """The embedded PostgreSQL accepts every process that may enter its socket's folder, which a process of the same user may."""
-    path = next(Path(postgres_server.server.socket_folder).glob(".s.PGSQL.*"))  # type: ignore[union-attr]
+    assert isinstance(postgres_server.server, EmbeddedPostgres)
+    path = next(postgres_server.server.socket_folder.glob(".s.PGSQL.*"))
     run = confined(network=network, connect=f"socket.socket(socket.AF_UNIX).connect({str(path)!r})")
     run.require("calls")
     assert run.outcomes["connect"] == "PermissionError"
@@ -268,7 +270,7 @@ def test_a_job_that_fills_the_disk_fails_with_a_sentence_and_leaves_no_workspace
         service.runtime.settings.child_disk_bytes = 1000
         job_id = service.add_check()
         assert service.run_aside(job_id).result(60) == "failed"
-    error = service.job(job_id).error
+    error = service.error_of(job_id)
     assert error["code"] == "disk_limit_exceeded"
     assert error["message"].endswith("Send a smaller data set.")
     assert list(service.compute.folder.glob("job_*")) == []

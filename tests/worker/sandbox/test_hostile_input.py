@@ -31,7 +31,7 @@ def test_each_malicious_file_is_refused_or_handled_and_leaves_no_file(reader: Sa
 
 
 def defect(reader: SampleReader, sample: Sample) -> str | None:
-    """A sentence on what is wrong with the outcome of a sample; None where it is as expected."""
+    """The defect of a sample's outcome as a sentence; None where it is as expected."""
     return defect_of(sample, reader.read(sample), reader.folder)
 
 

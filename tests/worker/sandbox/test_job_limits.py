@@ -33,7 +33,7 @@ def test_a_queued_job_is_canceled_at_once_and_never_runs(service: Service) -> No
     assert cancel(service, job_id) == "canceled"
     assert service.run(job_id) is None
     assert service.states(job_id) == ["queued", "canceled"]
-    assert service.dataset(service.job(job_id).dataset_id).state == "failed"
+    assert service.dataset_of(job_id).state == "failed"
 
 
 def test_a_running_job_is_canceled_within_ten_seconds_and_its_compute_process_is_killed(service: Service) -> None:
@@ -60,7 +60,7 @@ def test_a_job_fails_when_its_deadline_has_passed(service: Service) -> None:
     with service.frozen_compute():
         job_id = service.add_check(deadline_seconds=1)
         assert service.run_aside(job_id).result(30) == "failed"
-    error = service.job(job_id).error
+    error = service.error_of(job_id)
     assert error["code"] == "deadline_exceeded"
     assert "1 seconds" in error["message"]
 
@@ -69,7 +69,7 @@ def test_a_job_that_exceeds_its_memory_limit_fails_and_names_both_sizes(service:
     service.runtime.settings.child_memory_bytes = 20_000_000
     job_id = service.add_check()
     assert service.run(job_id) == "failed"
-    error = service.job(job_id).error
+    error = service.error_of(job_id)
     assert error["code"] == "memory_limit_exceeded"
     assert "0.0 GB are allowed" in error["message"]
     assert service.compute.pid is None
@@ -81,7 +81,7 @@ def test_a_job_is_retried_when_the_disk_is_full_then_fails_with_a_sentence_and_l
     with full_disk():
         assert service.run(job_id) == "queued"
         assert service.run(job_id) == "failed"
-    error = service.job(job_id).error
+    error = service.error_of(job_id)
     assert error["code"] == "storage_unavailable"
     assert "storage failed" in error["message"]
     assert [path for path in (service.folder / "artifacts").rglob("*") if path.is_file()] == []
@@ -102,7 +102,7 @@ def test_an_unwritable_work_folder_fails_the_job_after_three_attempts(service: S
     service.runtime.work_folder.write_text("a file in place of the folder")
     job_id = service.add_check()
     assert [run_job(service.runtime, job_id) for _ in range(3)] == ["queued", "queued", "failed"]
-    assert service.job(job_id).error["code"] == "storage_unavailable"
+    assert service.error_of(job_id)["code"] == "storage_unavailable"
 
 
 def test_a_deadline_counts_running_time_and_not_waiting_time(service: Service) -> None:
@@ -124,13 +124,13 @@ def test_earlier_attempts_count_against_the_deadline(service: Service) -> None:
     with service.runtime.sessions.begin() as session:
         session.execute(update(Job).where(Job.id == job_id).values(ran_seconds=61))
     assert service.run(job_id) == "failed"
-    assert service.job(job_id).error["code"] == "deadline_exceeded"
+    assert service.error_of(job_id)["code"] == "deadline_exceeded"
 
 
 def test_validation_refuses_a_representation_wider_than_a_vector_column(service: Service) -> None:
     job_id = service.add_check(service.features(per_class=2, dimension=16_001))
     assert service.run(job_id) == "failed"
-    error = service.job(job_id).error
+    error = service.error_of(job_id)
     assert error["code"] == "representation_too_wide"
     assert "16,001 dimensions" in error["message"]
 
@@ -142,7 +142,7 @@ def test_features_replaced_on_the_server_after_validation_are_refused(service: S
     path.write_bytes(service.features(seed=1))
     job_id = service.add_score(dataset_id)
     assert service.run(job_id) == "failed"
-    assert service.job(job_id).error["code"] == "dataset_changed"
+    assert service.error_of(job_id)["code"] == "dataset_changed"
 
 
 def test_a_link_on_the_server_is_followed_only_into_allowed_folders(service: Service) -> None:
@@ -155,7 +155,7 @@ def test_a_link_on_the_server_is_followed_only_into_allowed_folders(service: Ser
     link.symlink_to("/etc/hostname")
     job_id = service.add_job("check_dataset", service.add_dataset(None, server_path=str(link), state="pending"))
     assert service.run(job_id) == "failed"
-    assert service.job(job_id).error["code"] == "server_path_not_allowed"
+    assert service.error_of(job_id)["code"] == "server_path_not_allowed"
 
 
 def test_a_name_that_postgresql_cannot_store_is_escaped_in_the_error(service: Service) -> None:
@@ -163,7 +163,7 @@ def test_a_name_that_postgresql_cannot_store_is_escaped_in_the_error(service: Se
     model_id = service.add_model("timm:resnet10t", upload_id=service.add_upload(save(weights), "strange.safetensors"))
     job_id = service.add_job("check_model", None, model_id=model_id)
     assert service.run(job_id) == "failed"
-    assert "a\\x00b" in service.job(job_id).error["message"]
+    assert "a\\x00b" in service.error_of(job_id)["message"]
 
 
 def add_large_dataset(service: Service) -> str:
