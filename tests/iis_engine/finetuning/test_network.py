@@ -82,8 +82,8 @@ def test_the_last_stage_is_that_of_the_architecture(architecture: str, stage: st
 
 def replica_of(module: nn.Module) -> nn.Module:
     """The copy that DataParallel puts on each device: shallow, with the hooks of the original."""
-    replica: nn.Module = module._replicate_for_data_parallel()  # pyright: ignore[reportPrivateUsage]
-    for name, parameter in module.named_parameters(recurse=False):
+    replica: nn.Module = module._replicate_for_data_parallel()
+    for name, parameter in module._parameters.items():  # a layer without a bias has the parameter None
         setattr(replica, name, parameter)
     for name, child in module.named_children():
         setattr(replica, name, replica_of(child))

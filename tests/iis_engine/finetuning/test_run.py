@@ -78,12 +78,15 @@ def run(
     folder: Path,
     spec: FinetuneSpec = SMALL,
     *,
+    seed: int = 0,
     weight: float = 1.0,
     features: FeatureSet | None = None,
     progress: ProgressCallback = no_progress,
     on_epoch: Callable[[EpochRecord], None] = ignore_epoch,
 ) -> FinetunedRun:
-    return finetune(backbone, dataset, spec, seed=0, weight=weight, folder=folder, features=features, progress=progress, on_epoch=on_epoch)
+    return finetune(
+        backbone, dataset, spec, seed=seed, weight=weight, folder=folder, features=features, progress=progress, on_epoch=on_epoch
+    )
 
 
 def until(last: int) -> Callable[[EpochRecord], None]:

@@ -216,7 +216,7 @@ def written(features: FeatureSet, path: Path) -> Path:
     [
         (["--device", "gpu"], "'gpu' is not a device; write auto, cpu or cuda."),
         (["--seed", "-1"], "seed must be a whole number from 0 to 4294967295; it is -1."),
-        (["--seed", "4294967296"], "seed is 4294967296."),
+        (["--seed", "4294967296"], "seed must be a whole number from 0 to 4294967295; it is 4294967296."),
         (["--plot", "nowhere/figure.png"], "The folder nowhere of the figure does not exist"),
         (["--plot", "figure.xyz"], "A figure must be a .png or .svg file; figure.xyz is not."),
     ],
