@@ -14,6 +14,7 @@ from app.explanations.routes import posting as posted_explanations
 from app.explanations.routes import router as explanations
 from app.figures.routes import router as figures
 from app.health.routes import router as health
+from app.jobs.routes import router as jobs
 from app.leaderboard.routes import router as leaderboard
 from app.models.routes import router as models
 from app.predictors.routes import router as predictors
@@ -22,7 +23,7 @@ from app.quotas.routes import router as quotas
 from app.results.routes import router as results
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
-from app.submission.routes import router as jobs
+from app.submission.routes import router as submission
 from app.uploads.routes import router as uploads
 from app.webhooks.routes import router as webhooks
 
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     models,
     datasets,
     concept_sets,
+    submission,
     jobs,
     events,
     results,

@@ -1,31 +1,23 @@
-"""HTTP of jobs: submit, get, wait for, list and cancel."""
+"""Route that submits jobs of every kind: POST /v1/jobs. The other routes of jobs: app.jobs.routes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app.batches.service import create_batch
 from app.finetuning.service import create_finetune
 from app.http.auth import OwnerDep
-from app.http.caching import WaitSeconds, respond
+from app.http.caching import WaitSeconds
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
-from app.http.pagination import ID_PATTERN, Page, PageParams, page
-from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, request_id_of
+from app.http.problems import CREATION_RESPONSES, request_id_of
 from app.jobs import service
-from app.jobs.repository import JobRepository
 from app.jobs.signals import SignalsDep
 from app.jobs.views import view_of
 from app.jobs.waiting import LaterResponse
 from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.jobs.requests import JobCreate, ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView
-from iis_schemas.names import JobState
-
-CANCELED_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": AnyJob, "description": "The job was queued and is canceled"}}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IdempotentRoute)
 
@@ -64,69 +56,8 @@ def create_job(
     return LaterResponse(_created(accepted), finished)
 
 
-@router.get("", response_model=Page[AnyJob], responses=RESOURCE_RESPONSES)
-def list_jobs(
-    *,
-    request: Request,
-    session: SessionDep,
-    owner: OwnerDep,
-    params: PageParams,
-    kind: Annotated[Literal["score", "explain", "finetune"] | None, Query()] = None,
-    state: Annotated[JobState | None, Query()] = None,
-    model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
-    dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
-) -> Response:
-    """List your jobs, newest first."""
-    filters = {"kind": kind, "state": state, "model": model, "dataset": dataset}
-    rows = JobRepository(session, owner.owner_id).page(**filters, after=params.after, limit=params.limit)
-    filters = {name: value for name, value in filters.items() if value is not None}
-    path = "/v1/jobs" + (f"?{urlencode(filters)}" if filters else "")
-    return respond(request, page([view_of(job) for job in rows], params, path))
-
-
-@router.get("/{job_id}", response_model=AnyJob, responses=RESOURCE_RESPONSES)
-def get_job(
-    *,
-    job_id: str,
-    request: Request,
-    session: SessionDep,
-    sessions: FactoryDep,
-    owner: OwnerDep,
-    signals: SignalsDep,
-    wait_seconds: WaitSeconds,
-) -> Response:
-    """Get a job.
-
-    With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
-    """
-    view = view_of(JobRepository(session, owner.owner_id).get(job_id))
-    if not wait_seconds:
-        return _shown(request, view)
-    applied = {"Preference-Applied": f"wait={wait_seconds:.0f}"}
-    if view.finished:
-        return _shown(request, view, applied)
-
-    async def finished() -> Response:
-        return _shown(request, await service.wait_until_finished(signals, sessions, owner.owner_id, job_id, wait_seconds), applied)
-
-    return LaterResponse(_shown(request, view), finished)
-
-
-@router.post("/{job_id}/cancel", status_code=202, response_model=AnyJob, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
-def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
-    """Cancel a job: at once while it is queued (200), within seconds while it runs (202)."""
-    view = view_of(service.cancel_job(session, owner.owner_id, job_id))
-    headers = {} if view.finished else {"Retry-After": str(service.RETRY_AFTER_SECONDS)}
-    return Response(view.model_dump_json(), 200 if view.finished else 202, headers, media_type="application/json")
-
-
 def _created(view: AnyJobView, headers: dict[str, str] | None = None) -> Response:
     fields = {"Location": view.links["self"], **(headers or {})}
     if not view.finished:
         fields["Retry-After"] = str(service.RETRY_AFTER_SECONDS)
     return Response(view.model_dump_json(), 201, fields, media_type="application/json")
-
-
-def _shown(request: Request, view: AnyJobView, headers: dict[str, str] | None = None) -> Response:
-    retry_after_seconds = None if view.finished else service.RETRY_AFTER_SECONDS
-    return respond(request, view, headers=headers, retry_after_seconds=retry_after_seconds)

@@ -56,7 +56,7 @@ def tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
 
 
 @pytest.fixture
-def stranger(sessions: SessionFactory, settings: Settings) -> Tenant:
+def other_tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
     """Another owner, who must not see any resource of `tenant`."""
     return add_tenant(sessions, settings)
 
@@ -125,5 +125,5 @@ def rows(sessions: SessionFactory, store: ArtifactStore, tenant: Tenant) -> Rows
 
 
 @pytest.fixture
-def strange_rows(sessions: SessionFactory, store: ArtifactStore, stranger: Tenant) -> Rows:
-    return Rows(sessions, store, stranger.owner_id)
+def other_rows(sessions: SessionFactory, store: ArtifactStore, other_tenant: Tenant) -> Rows:
+    return Rows(sessions, store, other_tenant.owner_id)

@@ -115,7 +115,7 @@ def require_same_answer(foreign: Answer, absent: Answer, names: Mapping[str, str
     assert texts[0] == texts[1]
 
 
-def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestClient, owned: dict[str, str], stranger: Tenant) -> None:
+def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestClient, owned: dict[str, str], other_tenant: Tenant) -> None:
     walked = set[tuple[str, str]]()
     for method, path in operations(app):
         names = re.findall(r"{(\w+)}", path)
@@ -123,7 +123,7 @@ def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestCli
             continue
         absent = owned | {name: unused_id(owned[name]) for name in names if name.endswith("_id")}
         foreign_answer, absent_answer = (
-            client.request(method, path.format(**{name: ids[name] for name in names}), headers=stranger.headers, **BODIES.get(path, {}))
+            client.request(method, path.format(**{name: ids[name] for name in names}), headers=other_tenant.headers, **BODIES.get(path, {}))
             for ids in (owned, absent)
         )
         assert (foreign_answer.status_code, foreign_answer.json()["code"]) == (404, "not_found"), f"{method} {path}"
@@ -139,10 +139,10 @@ def test_a_foreign_id_is_answered_as_a_missing_one(app: FastAPI, client: TestCli
 
 
 def test_a_foreign_sub_resource_is_answered_as_a_missing_one(
-    app: FastAPI, client: TestClient, owned: dict[str, str], rows: Rows, strange_rows: Rows, stranger: Tenant
+    app: FastAPI, client: TestClient, owned: dict[str, str], rows: Rows, other_rows: Rows, other_tenant: Tenant
 ) -> None:
-    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers=stranger.headers).json()
-    mine = owned | {"webhook_id": webhook["id"], "job_id": strange_rows.explainable_job()}
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.org/"}, headers=other_tenant.headers).json()
+    mine = owned | {"webhook_id": webhook["id"], "job_id": other_rows.explainable_job()}
     mine["image"] = rows.posted_image(owned["explainable"])
     walked = 0
     for method, path in operations(app):
@@ -152,7 +152,7 @@ def test_a_foreign_sub_resource_is_answered_as_a_missing_one(
             continue
         absent = mine | {part: unused_id(mine[part])}
         foreign_answer, absent_answer = (
-            client.request(method, path.format(**{name: ids[name] for name in names}), headers=stranger.headers, **BODIES.get(path, {}))
+            client.request(method, path.format(**{name: ids[name] for name in names}), headers=other_tenant.headers, **BODIES.get(path, {}))
             for ids in (mine, absent)
         )
         assert foreign_answer.status_code == 404, f"{method} {path}"
@@ -162,12 +162,12 @@ def test_a_foreign_sub_resource_is_answered_as_a_missing_one(
 
 
 def test_lists_and_counts_do_not_depend_on_other_owners(
-    app: FastAPI, client: TestClient, stranger: Tenant, request: pytest.FixtureRequest
+    app: FastAPI, client: TestClient, other_tenant: Tenant, request: pytest.FixtureRequest
 ) -> None:
     lists = [path for method, path in operations(app) if method == "GET" and "{" not in path and path not in PUBLIC_PATHS]
 
     def read_all() -> list[tuple[int, str]]:
-        answers = [client.get(path, headers=stranger.headers) for path in lists]
+        answers = [client.get(path, headers=other_tenant.headers) for path in lists]
         return [(answer.status_code, answer.text) for answer in answers]
 
     before = read_all()
@@ -178,7 +178,7 @@ def test_lists_and_counts_do_not_depend_on_other_owners(
     for path, filters in FILTERS.items():
         for name, of in filters.items():
             foreign, absent = owned[of], unused_id(owned[of])
-            answers = [client.get(path, params={name: named}, headers=stranger.headers) for named in (foreign, absent)]
+            answers = [client.get(path, params={name: named}, headers=other_tenant.headers) for named in (foreign, absent)]
             require_same_answer(answers[0], answers[1], {absent: foreign})
             assert client.get(path, params={name: foreign}).json()["data"]
 
@@ -221,67 +221,67 @@ def test_a_key_is_refused_outside_its_scopes(
     assert {path for _, path in operations(app)} >= QUERY_ROUTES
 
 
-def test_a_foreign_row_cannot_be_used_in_a_job(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
-    body = {"kind": "score", "model": strange_rows.model(), "dataset": rows.dataset(), "library": {"kind": "random"}}
+def test_a_foreign_row_cannot_be_used_in_a_job(client: TestClient, rows: Rows, other_rows: Rows) -> None:
+    body = {"kind": "score", "model": other_rows.model(), "dataset": rows.dataset(), "library": {"kind": "random"}}
     assert client.post("/v1/jobs", json=body).status_code == 404
-    body |= {"model": rows.model(), "dataset": strange_rows.dataset()}
+    body |= {"model": rows.model(), "dataset": other_rows.dataset()}
     assert client.post("/v1/jobs", json=body).status_code == 404
     body |= {"dataset": rows.dataset(), "library": {"kind": "cluster"}}
-    require_answer_of_missing_row(client, "/v1/jobs", strange_rows.dataset(), lambda dataset: {**body, "library_dataset": dataset})
+    require_answer_of_missing_row(client, "/v1/jobs", other_rows.dataset(), lambda dataset: {**body, "library_dataset": dataset})
 
 
-def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_study(client: TestClient, rows: Rows, other_rows: Rows) -> None:
     for path in ("/v1/studies", "/v1/studies/estimate"):
         for field, foreign in (
-            ("models", strange_rows.model()),
-            ("datasets", strange_rows.dataset()),
-            ("library_datasets", strange_rows.dataset()),
+            ("models", other_rows.model()),
+            ("datasets", other_rows.dataset()),
+            ("library_datasets", other_rows.dataset()),
         ):
             body = rows.study_request()
             require_answer_of_missing_row(client, path, foreign, lambda named, body=body, field=field: {**body, field: [named]})
     study = client.post("/v1/studies", json=rows.study_request()).json()
-    require_answer_of_missing_row(client, study["links"]["extend"], strange_rows.model(), lambda model: {"models": [model]})
+    require_answer_of_missing_row(client, study["links"]["extend"], other_rows.model(), lambda model: {"models": [model]})
 
 
 @pytest.mark.parametrize(("path", "fields"), [("/v1/models", {"architecture": "timm:resnet18"}), ("/v1/datasets", {})])
-def test_a_foreign_upload_is_answered_as_a_missing_one(client: TestClient, stranger: Tenant, path: str, fields: dict[str, Any]) -> None:
+def test_a_foreign_upload_is_answered_as_a_missing_one(client: TestClient, other_tenant: Tenant, path: str, fields: dict[str, Any]) -> None:
     own, foreign = (
         client.post("/v1/uploads/small", files={"file": ("a.bin", b"abc")}, headers=headers).json()["id"]
-        for headers in (None, stranger.headers)
+        for headers in (None, other_tenant.headers)
     )
     assert client.post(path, json={**fields, "upload": own}).status_code == 201
-    assert client.post(path, json={**fields, "upload": foreign}, headers=stranger.headers).status_code == 201
+    assert client.post(path, json={**fields, "upload": foreign}, headers=other_tenant.headers).status_code == 201
     require_answer_of_missing_row(client, path, foreign, lambda upload: {**fields, "upload": upload})
 
 
-def test_a_foreign_row_cannot_be_used_in_a_concept_set(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant) -> None:
+def test_a_foreign_row_cannot_be_used_in_a_concept_set(client: TestClient, rows: Rows, other_rows: Rows, other_tenant: Tenant) -> None:
     own, foreign = (
         client.post("/v1/uploads/small", files={"file": ("a.txt", b"a loop")}, headers=headers).json()["id"]
-        for headers in (None, stranger.headers)
+        for headers in (None, other_tenant.headers)
     )
     assert client.post("/v1/concept-sets", json={"upload": own}).status_code == 201
     require_answer_of_missing_row(client, "/v1/concept-sets", foreign, lambda upload: {"upload": upload})
-    require_answer_of_missing_row(client, "/v1/concept-sets", strange_rows.vlm(), lambda vlm: {"phrases": ["a loop"], "vlm": vlm})
+    require_answer_of_missing_row(client, "/v1/concept-sets", other_rows.vlm(), lambda vlm: {"phrases": ["a loop"], "vlm": vlm})
     require_answer_of_missing_row(
-        client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"phrases": ["a loop"], "dataset": dataset}
+        client, "/v1/concept-sets", other_rows.dataset(), lambda dataset: {"phrases": ["a loop"], "dataset": dataset}
     )
-    require_answer_of_missing_row(client, "/v1/concept-sets", strange_rows.dataset(), lambda dataset: {"from_classes": dataset})
+    require_answer_of_missing_row(client, "/v1/concept-sets", other_rows.dataset(), lambda dataset: {"from_classes": dataset})
 
 
-def test_a_foreign_vlm_or_vocabulary_is_answered_as_a_missing_one(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
+def test_a_foreign_vlm_or_vocabulary_is_answered_as_a_missing_one(client: TestClient, rows: Rows, other_rows: Rows) -> None:
     body = rows.request(vlm=rows.vlm(), vocabulary=rows.concept_set())
     assert client.post("/v1/jobs", json=body).status_code == 201
-    require_answer_of_missing_row(client, "/v1/jobs", strange_rows.vlm(), lambda vlm: {**body, "vlm": vlm})
-    require_answer_of_missing_row(client, "/v1/jobs", strange_rows.concept_set(), lambda vocabulary: {**body, "vocabulary": vocabulary})
+    require_answer_of_missing_row(client, "/v1/jobs", other_rows.vlm(), lambda vlm: {**body, "vlm": vlm})
+    require_answer_of_missing_row(client, "/v1/jobs", other_rows.concept_set(), lambda vocabulary: {**body, "vocabulary": vocabulary})
     tower = client.post("/v1/uploads/small", files={"file": ("a.onnx", b"image")}).json()["id"]
-    foreign = f"upl_{strange_rows.vlm().partition('_')[2]}"
+    foreign = f"upl_{other_rows.vlm().partition('_')[2]}"
     pair = {"role": "vlm", "architecture": "onnx", "upload": tower}
     require_answer_of_missing_row(client, "/v1/models", foreign, lambda upload: {**pair, "text_upload": upload})
 
 
-def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
+def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows: Rows, other_rows: Rows) -> None:
     job_id, own = rows.succeeded_job()
-    foreign = strange_rows.succeeded_job()[1]
+    foreign = other_rows.succeeded_job()[1]
     spec = client.get(f"/v1/jobs/{job_id}").json()
 
     def body(library: str) -> dict[str, Any]:
@@ -292,13 +292,13 @@ def test_a_foreign_library_is_answered_as_a_missing_one(client: TestClient, rows
 
 
 def test_a_foreign_job_or_archive_is_answered_as_a_missing_one(
-    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant
+    client: TestClient, rows: Rows, other_rows: Rows, other_tenant: Tenant
 ) -> None:
-    scored, foreign = rows.explainable_job(), strange_rows.explainable_job()
+    scored, foreign = rows.explainable_job(), other_rows.explainable_job()
     body = {"kind": "explain", "split": "test"}
     assert client.post("/v1/jobs", json={**body, "job": scored}).status_code == 201
     require_answer_of_missing_row(client, "/v1/jobs", foreign, lambda job: {**body, "job": job})
-    archive = client.post("/v1/uploads/small", files={"file": ("a.zip", b"abc")}, headers=stranger.headers).json()["id"]
+    archive = client.post("/v1/uploads/small", files={"file": ("a.zip", b"abc")}, headers=other_tenant.headers).json()["id"]
     require_answer_of_missing_row(client, "/v1/jobs", archive, lambda upload: {"kind": "explain", "job": scored, "upload": upload})
 
 

@@ -106,14 +106,14 @@ def test_an_unknown_kind_is_refused_with_the_existing_ones(client: TestClient) -
     assert client.post("/v1/jobs", json=[]).status_code == 422
 
 
-def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
+def test_only_a_scored_job_with_predictors_can_be_explained(client: TestClient, rows: Rows, other_rows: Rows) -> None:
     def refused(job: str) -> tuple[int, str, str]:
         response = client.post("/v1/jobs", json={"kind": "explain", "job": job, "split": "test"})
         assert response.json()["errors"][0]["param"] == "job"
         return response.status_code, response.json()["code"], response.json()["detail"]
 
     assert refused("job_1")[:2] == (404, "not_found")
-    assert refused(strange_rows.explainable_job())[:2] == (404, "not_found")
+    assert refused(other_rows.explainable_job())[:2] == (404, "not_found")
     assert refused(rows.job())[:2] == (409, "job_unfinished")
     old, _ = rows.succeeded_job()
     assert refused(old)[1:] == (

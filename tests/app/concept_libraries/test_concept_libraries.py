@@ -126,8 +126,8 @@ def test_a_search_vector_with_infinite_or_nan_numbers_is_refused(client: TestCli
     assert response.json()["errors"][0]["param"] == "vector.2"
 
 
-def test_another_owners_library_is_404_on_every_route(client: TestClient, strange_rows: Rows) -> None:
-    _, library_id = strange_rows.succeeded_job()
+def test_another_owners_library_is_404_on_every_route(client: TestClient, other_rows: Rows) -> None:
+    _, library_id = other_rows.succeeded_job()
     for path in ("", "/concepts", "/dropped", "/exemplars", "/exemplars/41.png", "/download"):
         assert client.get(f"{AT}/{library_id}{path}").status_code == 404
     assert client.post(f"{AT}/{library_id}/nearest", json={"vector": [1, 2, 3]}).status_code == 404

@@ -187,11 +187,11 @@ def test_an_abandoned_idempotency_record_expires(
 
 
 def test_an_owners_oldest_posted_images_are_deleted_over_the_limit(
-    impatient: Settings, rows: Rows, sessions: SessionFactory, tenant: Tenant, stranger: Tenant
+    impatient: Settings, rows: Rows, sessions: SessionFactory, tenant: Tenant, other_tenant: Tenant
 ) -> None:
     settings = impatient.model_copy(update={"posted_images_max_bytes": 250})
     job = rows.explainable_job()
-    foreign = keep_image(sessions, stranger.owner_id, job, "a.png", bytes(250), settings)
+    foreign = keep_image(sessions, other_tenant.owner_id, job, "a.png", bytes(250), settings)
     kept = [keep_image(sessions, tenant.owner_id, job, "a.png", bytes(100), settings) for _ in range(3)]
     assert set(stored(sessions)) & {foreign, *kept} == {foreign, *kept[1:]}
     large = keep_image(sessions, tenant.owner_id, job, "a.png", bytes(1000), settings)
@@ -214,14 +214,14 @@ def test_an_expired_posted_image_is_deleted(rows: Rows, sessions: SessionFactory
 
 
 def test_an_image_posted_for_another_job_or_by_another_owner_is_a_404(
-    asker: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, stranger: Tenant
+    asker: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, other_tenant: Tenant
 ) -> None:
     job, other = rows.explainable_job(), rows.explainable_job()
     with sessions.begin() as session:
         expires_at = datetime.now(UTC) + timedelta(hours=1)
         columns = {"job_id": job, "filename": "a.png", "content": PNG, "expires_at": expires_at}
         session.add(PostedImage(id="img_own", owner_id=tenant.owner_id, **columns))
-        session.add(PostedImage(id="img_foreign", owner_id=stranger.owner_id, **columns))
+        session.add(PostedImage(id="img_foreign", owner_id=other_tenant.owner_id, **columns))
     own = asker.get(f"/v1/jobs/{job}/explanations/img_own")
     assert own.json()["code"] == "worker_busy"  # it is there, and only the worker is missing
     for address in (f"{other}/explanations/img_own", f"{job}/explanations/img_foreign", f"{job}/explanations/img_never"):

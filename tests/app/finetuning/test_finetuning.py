@@ -107,12 +107,12 @@ def test_an_untrainable_model_or_data_set_is_refused_with_a_suggestion(client: T
     assert refused(model=rows.model(state="failed", error={"code": "x", "message": "Torn.", "param": None}))[:2] == (422, "model")
 
 
-def test_foreign_and_missing_inputs_are_404(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
-    for changes in ({"model": strange_rows.model()}, {"dataset": strange_rows.dataset()}, {"model": "mdl_1"}):
+def test_foreign_and_missing_inputs_are_404(client: TestClient, rows: Rows, other_rows: Rows) -> None:
+    for changes in ({"model": other_rows.model()}, {"dataset": other_rows.dataset()}, {"model": "mdl_1"}):
         assert client.post("/v1/jobs", json=request(rows, **changes)).status_code == 404
 
 
-def test_a_result_names_the_model_and_the_differences(client: TestClient, rows: Rows, stranger: Tenant) -> None:
+def test_a_result_names_the_model_and_the_differences(client: TestClient, rows: Rows, other_tenant: Tenant) -> None:
     job_id, model_id = rows.finetuned_job()
     response = client.get(f"/v1/jobs/{job_id}/result")
     found = response.json()
@@ -131,7 +131,7 @@ def test_a_result_names_the_model_and_the_differences(client: TestClient, rows: 
     assert client.get(model["links"]["parent"]).json()["lineage"] is None
     for path in found["links"].values():
         assert client.get(path).status_code == 200, path
-        assert client.get(path, headers=stranger.headers).status_code == 404, path
+        assert client.get(path, headers=other_tenant.headers).status_code == 404, path
 
 
 def test_the_checkpoint_is_downloaded_unchanged_with_a_filename_and_an_etag(client: TestClient, rows: Rows) -> None:

@@ -49,9 +49,9 @@ def test_another_body_with_the_same_key_is_refused(client: TestClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_two_owners_can_use_the_same_key(client: TestClient, stranger: Tenant) -> None:
+def test_two_owners_can_use_the_same_key(client: TestClient, other_tenant: Tenant) -> None:
     first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"})
-    second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k", **stranger.headers})
+    second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k", **other_tenant.headers})
     assert first.json()["id"] != second.json()["id"]
 
 

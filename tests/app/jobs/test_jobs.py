@@ -13,8 +13,8 @@ from support.rows import Rows
 TIMESTAMPS = ("queued_at", "running_at", "canceling_at", "succeeded_at", "failed_at", "canceled_at")
 
 
-def test_another_owners_job_is_404_on_every_route(client: TestClient, strange_rows: Rows) -> None:
-    job_id, _ = strange_rows.succeeded_job()
+def test_another_owners_job_is_404_on_every_route(client: TestClient, other_rows: Rows) -> None:
+    job_id, _ = other_rows.succeeded_job()
     at = f"/v1/jobs/{job_id}"
     for path in ("", "/events", "/result", "/curves", "/plots", "/plots/arr.png"):
         response = client.get(at + path)

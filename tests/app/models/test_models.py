@@ -138,12 +138,12 @@ def test_an_invalid_model_is_refused_with_a_reason(client: TestClient, request_b
     assert words in refused.json()["detail"]
 
 
-def test_a_model_needs_a_complete_upload_of_its_owner(client: TestClient, stranger: Tenant) -> None:
+def test_a_model_needs_a_complete_upload_of_its_owner(client: TestClient, other_tenant: Tenant) -> None:
     body = {"filename": "n", "size_bytes": 3, "sha256": "0" * 64}
     opened = client.post("/v1/uploads", json=body).json()["id"]
     refused = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": opened})
     assert (refused.status_code, refused.json()["code"]) == (409, "upload_open")
-    foreign = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": opened}, headers=stranger.headers)
+    foreign = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": opened}, headers=other_tenant.headers)
     assert foreign.status_code == 404
 
 

@@ -153,12 +153,12 @@ def test_an_upload_over_the_quota_is_refused_until_another_is_complete(client: T
 
 
 def test_quotas_of_different_owners_are_independent(
-    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, limit: Callable[..., None]
+    client: TestClient, rows: Rows, other_rows: Rows, other_tenant: Tenant, limit: Callable[..., None]
 ) -> None:
     limit(unfinished_jobs=1)
-    strange_rows.job()
+    other_rows.job()
     assert client.post("/v1/jobs", json=rows.request()).status_code == 201
-    require_quota(client.post("/v1/jobs", json=strange_rows.request(), headers=stranger.headers))
+    require_quota(client.post("/v1/jobs", json=other_rows.request(), headers=other_tenant.headers))
 
 
 def test_an_operator_sets_the_quotas_of_an_owner(

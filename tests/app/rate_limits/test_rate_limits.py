@@ -67,10 +67,10 @@ def test_a_key_over_its_limit_is_a_429_that_states_the_limit(start: Start, tenan
     assert rate_limit_of(refused) == ("key", 0, 30)
 
 
-def test_keys_have_separate_limits(start: Start, tenant: Tenant, stranger: Tenant) -> None:
+def test_keys_have_separate_limits(start: Start, tenant: Tenant, other_tenant: Tenant) -> None:
     client = start(rate_limit_burst=1, rate_limit_per_second=NO_REFILL)
     assert [client.get("/v1/models", headers=tenant.headers).status_code for _ in range(3)] == [200, 200, 429]
-    assert client.get("/v1/models", headers=stranger.headers).status_code == 200
+    assert client.get("/v1/models", headers=other_tenant.headers).status_code == 200
 
 
 def test_processes_share_a_limit_under_concurrent_requests(start: Start, tenant: Tenant) -> None:
@@ -93,13 +93,13 @@ def test_requests_without_a_key_are_limited_by_address(start: Start, tenant: Ten
     assert TestClient(client.app, client=(next(addresses), 50000)).get("/sign-in").status_code == 200, "another address"
 
 
-def test_key_guessing_is_limited_by_address_while_known_keys_pass(start: Start, tenant: Tenant, stranger: Tenant) -> None:
+def test_key_guessing_is_limited_by_address_while_known_keys_pass(start: Start, tenant: Tenant, other_tenant: Tenant) -> None:
     client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)
     assert client.get("/v1/models", headers=tenant.headers).status_code == 200
     guesses = [client.get("/v1/models", headers={"Authorization": f"Bearer iis_guess{secrets.token_hex(8)}"}) for _ in range(4)]
     assert [answer.status_code for answer in guesses] == [401, 401, 429, 429]
     assert "Too many invalid API keys from your address" in guesses[2].json()["detail"]
-    assert client.get("/v1/models", headers=stranger.headers).status_code == 429, "valid keys that are not known yet"
+    assert client.get("/v1/models", headers=other_tenant.headers).status_code == 429, "valid keys that are not known yet"
     assert client.post("/sign-in", data={"key": "iis_guess"}, headers=SAME_ORIGIN).status_code == 429, "and the sign-in form"
     assert client.get("/v1/models", headers=tenant.headers).status_code == 200
     assert client.get("/sign-in").status_code == 200

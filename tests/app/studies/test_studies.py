@@ -104,10 +104,10 @@ def test_succeeded_jobs_are_reused(client: TestClient, rows: Rows) -> None:
     assert not any(cell["created"] for cell in cells_of(client, again))
 
 
-def test_another_owners_jobs_are_not_reused(client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant) -> None:
+def test_another_owners_jobs_are_not_reused(client: TestClient, rows: Rows, other_rows: Rows, other_tenant: Tenant) -> None:
     body = rows.study_request()
     finish(rows, client.post("/v1/jobs", json=by_hand(rows, body, 0, "cluster")).json()["id"])
-    theirs = client.post("/v1/studies", json=strange_rows.study_request(), headers=stranger.headers).json()
+    theirs = client.post("/v1/studies", json=other_rows.study_request(), headers=other_tenant.headers).json()
     assert theirs["jobs"]["succeeded"] == 0
 
 
@@ -460,8 +460,8 @@ def test_phrases_without_a_text_library_are_refused(client: TestClient, rows: Ro
     assert refusal(client, body)["code"] == "vlm_not_taken"
 
 
-def test_missing_or_pending_inputs_are_refused(client: TestClient, rows: Rows, strange_rows: Rows) -> None:
-    for field, absent in (("models", strange_rows.model()), ("datasets", strange_rows.dataset()), ("library_datasets", "dst_0")):
+def test_missing_or_pending_inputs_are_refused(client: TestClient, rows: Rows, other_rows: Rows) -> None:
+    for field, absent in (("models", other_rows.model()), ("datasets", other_rows.dataset()), ("library_datasets", "dst_0")):
         assert absent in refusal(client, rows.study_request(**{field: [absent]}), 404)["detail"]
     for field, row in (("models", rows.model("pending")), ("datasets", rows.dataset("pending"))):
         problem = refusal(client, rows.study_request(**{field: [row]}), 409)

@@ -357,8 +357,8 @@ def test_a_fitted_library_is_refused_for_another_model(client: TestClient, rows:
 
 
 @pytest.mark.parametrize("what", ["model", "dataset", "library"])
-def test_another_owners_rows_are_a_404_in_a_new_job(client: TestClient, rows: Rows, strange_rows: Rows, what: str) -> None:
-    foreign = {"model": strange_rows.model, "dataset": strange_rows.dataset, "library": lambda: {"id": strange_rows.succeeded_job()[1]}}
+def test_another_owners_rows_are_a_404_in_a_new_job(client: TestClient, rows: Rows, other_rows: Rows, what: str) -> None:
+    foreign = {"model": other_rows.model, "dataset": other_rows.dataset, "library": lambda: {"id": other_rows.succeeded_job()[1]}}
     response = client.post("/v1/jobs", json=rows.request(**{what: foreign[what]()}))
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 

@@ -148,10 +148,10 @@ def test_a_request_with_an_idempotency_key_needs_the_page_header_too(signed_in: 
     assert signed_in.post("/v1/uploads", json=UPLOAD, headers={**once, **PAGE_HEADERS}).status_code == 201
 
 
-def test_an_authorization_header_takes_precedence_over_the_cookie(signed_in: TestClient, stranger: Any) -> None:
+def test_an_authorization_header_takes_precedence_over_the_cookie(signed_in: TestClient, other_tenant: Any) -> None:
     signed_in.post("/v1/uploads", json=UPLOAD, headers=PAGE_HEADERS)
-    assert signed_in.get("/v1/uploads", headers=stranger.headers).json()["data"] == []
-    assert signed_in.post("/v1/uploads", json=UPLOAD, headers=stranger.headers).status_code == 201
+    assert signed_in.get("/v1/uploads", headers=other_tenant.headers).json()["data"] == []
+    assert signed_in.post("/v1/uploads", json=UPLOAD, headers=other_tenant.headers).status_code == 201
     assert signed_in.get("/v1/jobs", headers={"Authorization": "Bearer iis_wrong"}).status_code == 401
 
 

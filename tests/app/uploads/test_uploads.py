@@ -116,7 +116,7 @@ def test_a_part_number_out_of_range_is_refused(client: TestClient, number: str) 
     assert client.put(f"/v1/uploads/{upload['id']}/parts/{number}", content=b"x").status_code == 422
 
 
-def test_the_same_content_again_is_complete_at_once_but_only_for_its_owner(client: TestClient, stranger: Tenant) -> None:
+def test_the_same_content_again_is_complete_at_once_but_only_for_its_owner(client: TestClient, other_tenant: Tenant) -> None:
     upload = declare(client).json()
     for number, content in PARTS.items():
         send(client, upload, number, content)
@@ -124,7 +124,7 @@ def test_the_same_content_again_is_complete_at_once_but_only_for_its_owner(clien
     again = declare(client, filename="again.safetensors")
     assert (again.status_code, again.json()["state"], again.json()["filename"]) == (201, "complete", "again.safetensors")
     body = {"filename": "x", "size_bytes": len(CONTENT), "sha256": SHA256}
-    assert client.post("/v1/uploads", json=body, headers=stranger.headers).json()["state"] == "open"
+    assert client.post("/v1/uploads", json=body, headers=other_tenant.headers).json()["state"] == "open"
 
 
 def test_a_complete_upload_takes_no_more_parts(client: TestClient) -> None:

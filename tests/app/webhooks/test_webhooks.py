@@ -201,13 +201,19 @@ def test_a_rolled_back_end_of_a_job_writes_no_delivery(
 
 
 def test_a_webhook_receives_only_subscribed_events_of_its_owner(
-    client: TestClient, rows: Rows, strange_rows: Rows, stranger: Tenant, tenant: Tenant, sessions: SessionFactory, webhook: dict[str, Any]
+    client: TestClient,
+    rows: Rows,
+    other_rows: Rows,
+    other_tenant: Tenant,
+    tenant: Tenant,
+    sessions: SessionFactory,
+    webhook: dict[str, Any],
 ) -> None:
     client.post("/v1/webhooks", json={"url": URL, "events": ["model.ready"]})
     client.post("/v1/webhooks", json={"url": URL, "enabled": False})
     everything = client.post("/v1/webhooks", json={"url": URL})
-    strange_rows.succeeded_job()
-    assert written_events(sessions, tenant.owner_id) == written_events(sessions, stranger.owner_id) == []
+    other_rows.succeeded_job()
+    assert written_events(sessions, tenant.owner_id) == written_events(sessions, other_tenant.owner_id) == []
     rows.succeeded_job()
     with sessions() as session:
         found = session.execute(
