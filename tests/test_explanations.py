@@ -268,7 +268,7 @@ def test_a_gif_and_a_huge_png_are_explained(scored: Scored) -> None:
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        (b"hello", "notes.txt", "The image notes.txt is no image"),
+        (b"hello", "notes.txt", "The image notes.txt is not an image"),
         (b"", "empty.png", "empty"),
         (picture("JPEG")[:-400], "cut.jpg", "The image cut.jpg cannot be decoded"),
     ],
