@@ -19,6 +19,7 @@ def test_under_load_every_request_is_answered_and_no_owner_waits_for_another(tmp
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_an_upload_over_a_cut_connection_is_complete_and_its_disk_space_is_freed_after_expiry(tmp_path: Path) -> None:
     assert_kept(uploads.run(tmp_path, 0, size_bytes=64 << 20, cuts=3))
 

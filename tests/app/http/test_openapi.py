@@ -120,6 +120,7 @@ def explore(operation: Any, checks: list[Any], headers: dict[str, str]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_responses_to_random_requests_match_the_document(app: FastAPI, tenant: Tenant) -> None:
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", app)
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -63,6 +63,7 @@ def described(option: str) -> list[str]:
     return [word for name, value in ARGUMENTS.items() for word in (option, f"{name}={json.dumps(value)}")]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_used_as_model_and_vlm_is_uploaded_once(
     iis: RunCommand, client: IISClient, proxy: BreakingProxy, checkpoint: Path, images: Path
 ) -> None:

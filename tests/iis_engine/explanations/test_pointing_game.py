@@ -122,6 +122,7 @@ def transformer(folder: Path, pool: str) -> tuple[nn.Module, Backbone]:
     return network, load_backbone(spec, folder / "w.safetensors", device="cpu")
 
 
+@pytest.mark.slow
 def test_exact_maps_point_at_the_part(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = CifarResNet(8)

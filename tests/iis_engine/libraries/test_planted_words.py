@@ -115,6 +115,7 @@ def test_concepts_are_named_by_the_phrase_that_most_of_their_crops_show(seen: Se
     assert right / named > 0.8
 
 
+@pytest.mark.slow
 def test_one_call_scores_a_backbone_with_text_concepts(seen: Seen) -> None:
     spec = BackboneSpec(ARCHITECTURE, ARGUMENTS, preprocessing=Preprocessing(**PREPROCESSING))
     backbone = load_backbone(spec, seen.planted.backbone, device="cpu")

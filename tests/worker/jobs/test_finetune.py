@@ -36,6 +36,7 @@ COLOURS = {"red": (150, 90, 90), "green": (90, 150, 90), "blue": (90, 90, 150)}
 PER_CLASS = 20
 
 
+@pytest.mark.slow
 def test_a_finetune_job_compares_its_arms_and_registers_the_best_treatment_run(service: Service) -> None:
     job_id = add_finetune(service, *inputs(service))
     assert service.run(job_id) == "succeeded", service.job(job_id).error

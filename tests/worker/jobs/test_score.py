@@ -78,6 +78,7 @@ def test_another_library_on_the_same_data_reuses_features_and_control(service: S
     assert stage_states(service, second, "reused") == ["extract", "control"]
 
 
+@pytest.mark.slow
 def test_another_owner_with_the_same_content_reuses_no_stage(service: Service) -> None:
     first = service.add_score()
     service.run(first)

@@ -60,6 +60,7 @@ def test_a_study_whose_worker_is_killed_twice_has_the_same_numbers(service: Serv
     assert extractions == DATASETS  # one for each data set, however many jobs read it
 
 
+@pytest.mark.slow
 def test_a_study_contained_in_another_study_reuses_its_stages(service: Service) -> None:
     service.runtime.settings.lease_seconds = PATIENT_SECONDS
     dataset = add_features(service, 0)

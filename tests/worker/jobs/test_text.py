@@ -206,6 +206,7 @@ def test_visual_concepts_are_named_and_counted_in_the_report(words: Words) -> No
     assert all(concept.details is None for concept in words.found(plain)[1])
 
 
+@pytest.mark.slow
 def test_a_combined_library_stores_the_origin_of_each_concept(words: Words) -> None:
     parts = [TEXT | {"concept_count": 6}, {"kind": "prototype", "concept_count": 5}]
     job_id = words.score({"kind": "combined", "concept_count": 11, "parts": parts})
@@ -230,6 +231,7 @@ def test_a_text_library_of_an_earlier_job_needs_no_vision_language_model(words: 
     assert [concept["phrase"] for concept in report["library"]["text"]["concepts"]] == [concept.label for concept in concepts]
 
 
+@pytest.mark.slow
 def test_a_shipped_vocabulary_is_read_from_the_package(words: Words) -> None:
     chosen = {"id": "shapes", "version": 1, "digest": phrases_digest(shipped("shapes").phrases)}
     job_id = words.score(TEXT | {"clip_cutoff": -1, "interpretability_cutoff": -1}, vocabulary=chosen)

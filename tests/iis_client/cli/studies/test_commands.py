@@ -153,6 +153,7 @@ def test_a_study_of_features_needs_no_model_and_reuses_jobs(iis: RunCommand, cli
     assert [each["id"] for each in json.loads(iis("study", "list", "--limit", "2", "--json").stdout)] == [newest.id, made.id]
 
 
+@pytest.mark.slow
 def test_a_canceled_study_is_completed_by_a_second_run(iis: RunCommand, client: IISClient, tmp_path: Path) -> None:
     features = features_file(tmp_path, 2)
     file = tmp_path / "ready.yaml"
