@@ -30,24 +30,23 @@ class CurveView(BaseModel):
     points: list[PointView] = Field(description="By rising sparsity")
 
 
+POINT_EXAMPLE: dict[str, Any] = {
+    "sparsity": 0.9,
+    "kept": 20,
+    "accuracy": 0.873,
+    "accuracy_low": 0.851,
+    "accuracy_high": 0.893,
+    "arr": 0.941,
+    "arr_low": 0.92,
+    "arr_high": 0.96,
+    "arr_chance_corrected": 0.934,
+}
 CURVES_EXAMPLE: dict[str, Any] = {
     "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
     "data": [
         {
             "name": "library",
-            "points": [
-                {
-                    "sparsity": 0.9,
-                    "kept": 20,
-                    "accuracy": 0.873,
-                    "accuracy_low": 0.851,
-                    "accuracy_high": 0.893,
-                    "arr": 0.941,
-                    "arr_low": 0.92,
-                    "arr_high": 0.96,
-                    "arr_chance_corrected": 0.934,
-                }
-            ],
+            "points": [POINT_EXAMPLE],
         }
     ],
     "links": {

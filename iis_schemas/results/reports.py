@@ -7,20 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.names import LibraryKind, ProtocolName
-from iis_schemas.results.curves import PointView
+from iis_schemas.results.curves import POINT_EXAMPLE, PointView
 from iis_schemas.stored import StoredModel
 
-_POINT: dict[str, Any] = {
-    "sparsity": 0.9,
-    "kept": 20,
-    "accuracy": 0.873,
-    "accuracy_low": 0.851,
-    "accuracy_high": 0.893,
-    "arr": 0.941,
-    "arr_low": 0.92,
-    "arr_high": 0.96,
-    "arr_chance_corrected": 0.934,
-}
 REPORT_EXAMPLE: dict[str, Any] = {
     "protocol": "exact",
     "library": {"kind": "cluster", "concept_count": 200, "seeds": 3},
@@ -32,8 +21,8 @@ REPORT_EXAMPLE: dict[str, Any] = {
     "accuracy_representation_low": 0.911,
     "accuracy_representation_high": 0.945,
     "chance": 0.102,
-    "points": [_POINT],
-    "random_points": [{**_POINT, "accuracy": 0.741, "arr": 0.798}],
+    "points": [POINT_EXAMPLE],
+    "random_points": [{**POINT_EXAMPLE, "accuracy": 0.741, "arr": 0.798}],
     "iis": 0.921,
     "iis_low": 0.909,
     "iis_high": 0.933,
