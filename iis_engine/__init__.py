@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from iis_engine.versions import ENGINE_VERSION
+
 if TYPE_CHECKING:
     from iis_engine.backbones.factory import load_backbone
     from iis_engine.data.datasets import read_image_folder
@@ -29,11 +31,6 @@ if TYPE_CHECKING:
     from iis_engine.vision_language.model import load_vision_language_model
     from iis_engine.vocabularies.phrases import Phrase
     from iis_engine.vocabularies.shipped import shipped
-
-ENGINE_VERSION = "7"
-"""Part of the cache key of every computed artifact; raise it when a number changes."""
-ANALYSIS_VERSION = "3"
-"""The same for the analysis of a study's rows."""
 
 __all__ = [
     "ENGINE_VERSION",

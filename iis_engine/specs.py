@@ -11,6 +11,7 @@ from iis_engine.errors import SettingError
 LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
+ActivationsName = Literal["calibrated", "layernorm"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
@@ -21,6 +22,8 @@ VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
 """Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
+ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = ("calibrated", "layernorm")
+"""Of the exact protocol: the second edition, and the first as an ablation."""
 FINETUNE_LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "random")
 """Libraries that depend on the network alone, so that they can be rebuilt during training."""
 OPTIMIZER_NAMES: tuple[OptimizerName, ...] = ("adamw", "sgd")
@@ -140,16 +143,31 @@ class LibrarySpec:
 
 @dataclass(frozen=True)
 class ScoreSpec:
-    """Settings of a score, apart from the backbone and the data."""
+    """Settings of a score, apart from the backbone and the data.
+
+    Attributes
+    ----------
+    activations : of `exact`: centred by the training mean, LayerNorm and an affine of each concept (`calibrated`), or LayerNorm alone
+        (`layernorm`, the first edition, for ablations); the `reference` protocol has its own
+    """
 
     library: LibrarySpec = field(default_factory=LibrarySpec)
     elements: ElementSpec = field(default_factory=ElementSpec)
     protocol: ProtocolName = "exact"
     seed: int = 0
+    activations: ActivationsName = "calibrated"
+
+    @property
+    def edition(self) -> int:
+        """2 for calibrated activations under `exact`; 1 otherwise. Scores of two editions do not compare."""
+        return 2 if self.protocol == "exact" and self.activations == "calibrated" else 1
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOL_NAMES:
             raise SettingError(f"{self.protocol!r} is not a protocol; choose one of {', '.join(PROTOCOL_NAMES)}.", param="protocol")
+        _require_name(self.activations, ACTIVATIONS_NAMES, "a kind of activations", "activations")
+        if self.protocol == "reference" and self.activations != "calibrated":
+            raise SettingError("The reference protocol has the authors' activations; leave activations out.", param="activations")
         _require_seed(self.seed, "seed")
 
 

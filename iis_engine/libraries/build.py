@@ -7,6 +7,7 @@ import torch
 from iis_engine.errors import LibraryError
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.libraries.calibration import training_mean
 from iis_engine.libraries.cluster import build_cluster
 from iis_engine.libraries.combined import combine
 from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
@@ -66,6 +67,7 @@ def build_library(
     *,
     text_source: TextSource | None = None,
     like: ConceptLibrary | None = None,
+    centred: bool = True,
 ) -> ConceptLibrary:
     """Build one library.
 
@@ -74,6 +76,7 @@ def build_library(
     seed : of every random draw
     text_source : embeddings for text concepts
     like : the library of the same specification under another seed, whose phrases text concepts keep
+    centred : whether visual elements are centred by their mean before they are normalised; not in the first edition
 
     Raises
     ------
@@ -82,7 +85,7 @@ def build_library(
     """
     check_library(features, spec, text_source)
     if spec.kind == "combined":
-        parts = [build_library(features, part, seed, device, text_source=text_source, like=like) for part in spec.parts]
+        parts = [build_library(features, part, seed, device, text_source=text_source, like=like, centred=centred) for part in spec.parts]
         return combine(parts)
     if spec.kind == "text" and text_source is not None:
         if like is not None and like.text_report is not None:
@@ -90,17 +93,19 @@ def build_library(
         return build_text(features, text_source, spec, seed, device)
     if spec.kind == "random":
         return build_random(features.X_train.shape[1], spec.concept_count, seed)
-    return _build_visual(features, spec, seed, device)
+    return _build_visual(features, spec, seed, device, centred=centred)
 
 
-def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device) -> ConceptLibrary:
-    units, numbers = canonical_elements(features)
+def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, *, centred: bool) -> ConceptLibrary:
+    units, numbers = canonical_elements(features, centred=centred)
     if spec.kind == "prototype":
         return build_prototype(units, numbers, spec.concept_count, seed)
     if spec.kind == "cluster":
         return build_cluster(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
+    if centred:
+        X = (X.double() - training_mean(X)).float()
     return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed)
 
 

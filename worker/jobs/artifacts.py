@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import StageArtifact
 from app.storage import ArtifactStore, record_blob
-from iis_engine import ENGINE_VERSION
+from iis_engine.versions import ENGINE_VERSION
 
 CHUNK_BYTES = 1 << 22
 USED_AT_RESOLUTION = timedelta(hours=1)  # `used_at` is not updated more often

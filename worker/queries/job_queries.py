@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, undefer
 
 from app.db.models import Concept, ConceptLibrary, Dataset, Job, Json, Model, PostedImage, Predictor, Result, Upload
 from app.storage import ArtifactMissing
-from iis_engine import ENGINE_VERSION
+from iis_engine.versions import ENGINE_VERSION
 from worker.jobs.access import is_downloaded, resolve_server_path
 from worker.jobs.artifacts import artifact_key, safe_name
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key

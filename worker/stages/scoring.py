@@ -16,12 +16,12 @@ from worker.stages.text import text_source
 
 if TYPE_CHECKING:
     from iis_engine.features.feature_set import FeatureSet
-    from iis_engine.scoring.score import LibraryEnsemble
+    from iis_engine.scoring.ensemble import LibraryEnsemble
 
 
 def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: the concept library -> library.safetensors; all seeds for the interval -> ensemble.zip."""
-    from iis_engine.scoring.score import build_libraries
+    from iis_engine.scoring.ensemble import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
     features, spec = _features(workspace), score_spec(arguments["score"])
@@ -37,7 +37,7 @@ def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
 def control(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: curve of the random control -> control.safetensors."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.score import measure_control
+    from iis_engine.scoring.measure import measure_control
 
     count, standardised = arguments["concept_count"], 0
     if count is None:  # the size of a text library is known once it is built
@@ -51,7 +51,7 @@ def control(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonO
 
 def heads(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: sparse heads at every node -> measurement.safetensors."""
-    from iis_engine.scoring.score import measure_library
+    from iis_engine.scoring.measure import measure_library
 
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     measure_library(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
@@ -124,7 +124,7 @@ def _features(workspace: Path) -> FeatureSet:
 def _ensemble(workspace: Path) -> LibraryEnsemble:
     """The libraries of all seeds; one alone where an earlier job fitted the library."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.score import LibraryEnsemble
+    from iis_engine.scoring.ensemble import LibraryEnsemble
 
     if not (workspace / ENSEMBLE).exists():
         return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY).on_other_images(),))

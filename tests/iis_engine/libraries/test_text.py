@@ -15,7 +15,8 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.text import TextSource
-from iis_engine.scoring.score import build_libraries, fit_predictor, score_features
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.score import fit_predictor, score_features
 from iis_engine.specs import LibrarySpec, ProtocolName, ScoreSpec
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 from iis_engine.vocabularies.phrases import Phrase

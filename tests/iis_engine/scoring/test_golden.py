@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from iis_engine.features.feature_set import read_features
-from iis_engine.scoring.score import assemble, build_libraries, measure_library
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.measure import measure_library
+from iis_engine.scoring.score import assemble
 from iis_engine.specs import LibraryKind, LibrarySpec, ScoreSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -22,7 +22,8 @@ from iis_engine.figures.report import save_plot
 from iis_engine.libraries.build import build_library
 from iis_engine.scoring.curve import trapezoid
 from iis_engine.scoring.exact import measure_exact
-from iis_engine.scoring.score import build_libraries, score
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.score import score
 from iis_engine.specs import ElementSpec, LibraryKind, LibrarySpec, ProtocolName, ScoreSpec
 
 CPU = torch.device("cpu")
