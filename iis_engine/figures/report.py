@@ -93,5 +93,6 @@ def _title(report: dict[str, Any]) -> str:
     if report["iis"] is None:
         score = "IIS withheld: no better than chance"
     else:
-        score = f"IIS {report['iis']:.3f} [{report['iis_low']:.3f}, {report['iis_high']:.3f}], matched {report['controls']['matched']['iis']:.3f}"
+        matched = report["controls"]["matched"]["iis"]
+        score = f"IIS {report['iis']:.3f} [{report['iis_low']:.3f}, {report['iis_high']:.3f}], matched {matched:.3f}"
     return f"{score}  ({report['protocol']} protocol, accuracy {report['accuracy_representation']:.3f})"

@@ -31,8 +31,8 @@ def _arr_above_one(report: IISReport) -> str | None:
     if not above:
         return None
     return (
-        f"ARR exceeds 1 at {above} of {len(report.points)} nodes beyond its interval: there the sparse head generalises better than the head "
-        "on the whole representation."
+        f"ARR exceeds 1 at {above} of {len(report.points)} nodes beyond its interval: there the sparse head generalises better than "
+        "the head on the whole representation."
     )
 
 

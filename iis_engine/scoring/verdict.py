@@ -84,8 +84,8 @@ def give_verdict(
         beside = "below" if over_isotropic.high < 0 else "above" if over_isotropic.low > 0 else "level with"
         return Verdict(
             "reads_through_concepts",
-            f"The representation reads through its concepts: with 5 to 30 of them per image it keeps {over_matched} more accuracy than with "
-            f"directions of the same statistics; it is {beside} any directions ({over_isotropic.value:+.3f}).",
+            f"The representation reads through its concepts: with 5 to 30 of them per image it keeps {over_matched} more accuracy than "
+            f"with directions of the same statistics; it is {beside} any directions ({over_isotropic.value:+.3f}).",
             tries if over_isotropic.high < 0 else (),
         )
     if over_isotropic.high < 0:
@@ -98,8 +98,8 @@ def give_verdict(
     if (over_matched.high - over_matched.low) / 2 > LARGEST_HALF_WIDTH:
         return Verdict(
             "too_few_images",
-            f"There are too few test images to say: over directions of the same statistics the gain is {over_matched}, an interval that holds "
-            "zero and is too wide to exclude a gain worth having.",
+            f"There are too few test images to say: over directions of the same statistics the gain is {over_matched}, an interval "
+            "that holds zero and is too wide to exclude a gain worth having.",
             (MORE_IMAGES, *tries),
         )
     return Verdict(
