@@ -8,6 +8,10 @@ LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "comb
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
+ActivationsName = Literal["calibrated", "layernorm"]
+VerdictCode = Literal[
+    "reads_through_concepts", "no_better_than_matched", "worse_than_any", "too_close_to_chance", "too_few_images", "not_comparable"
+]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
@@ -23,6 +27,7 @@ TRAINABLE_LIBRARY_KINDS: tuple[TrainableLibraryKind, ...] = get_args(TrainableLi
 """Libraries that depend on the network alone, so that fine-tuning can rebuild them."""
 ARCHITECTURE_FAMILIES: tuple[ArchitectureFamily, ...] = get_args(ArchitectureFamily)
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
+ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = get_args(ActivationsName)
 
 JobKind = Literal["score", "explain", "finetune"]
 JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]

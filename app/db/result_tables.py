@@ -63,7 +63,7 @@ class Curve(Base):
     __table_args__ = (UniqueConstraint("job_id", "name"),)
     id: Mapped[str] = mapped_column(primary_key=True)  # crv_…
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    name: Mapped[str]  # library or random_control
+    name: Mapped[str]  # library, isotropic or matched
 
 
 class CurvePoint(Base):

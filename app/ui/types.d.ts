@@ -112,19 +112,62 @@ export interface JobEvents {
 
 // Results
 
+export type VerdictCode =
+  | "reads_through_concepts"
+  | "no_better_than_matched"
+  | "worse_than_any"
+  | "too_close_to_chance"
+  | "too_few_images"
+  | "not_comparable";
+
+export interface Verdict {
+  code: VerdictCode;
+  sentence: string;
+  next?: string[];
+}
+
+export interface Control {
+  iis?: number | null;
+  iis_low?: number | null;
+  iis_high?: number | null;
+  gain?: number | null;
+  gain_low?: number | null;
+  gain_high?: number | null;
+  headroom_gain?: number | null;
+  headroom_gain_low?: number | null;
+  headroom_gain_high?: number | null;
+  iis_log?: number | null;
+  iis_log_low?: number | null;
+  iis_log_high?: number | null;
+  few_mean?: number | null;
+  few_mean_low?: number | null;
+  few_mean_high?: number | null;
+  few_gain?: number | null;
+  few_gain_low?: number | null;
+  few_gain_high?: number | null;
+}
+
 export interface Report {
   iis: number | null;
   iis_low?: number | null;
   iis_high?: number | null;
-  iis_random_mean?: number | null;
-  iis_random_sd?: number | null;
+  edition?: number;
+  protocol?: string;
+  few_concepts_mean?: number | null;
+  few_concepts_mean_low?: number | null;
+  few_concepts_mean_high?: number | null;
+  controls?: { isotropic?: Control | null; matched?: Control | null };
+  verdict?: Verdict | null;
+  balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
+  configuration?: Record<string, unknown>;
+  notes?: string[];
   iis_chance_corrected?: number | null;
+  iis_chance_corrected_low?: number | null;
+  iis_chance_corrected_high?: number | null;
   iis_log?: number | null;
-  iis_log_random?: number | null;
+  iis_log_low?: number | null;
+  iis_log_high?: number | null;
   iis_authors?: number | null;
-  concept_gain?: number | null;
-  concept_gain_low?: number | null;
-  concept_gain_high?: number | null;
   accuracy_representation: number;
   accuracy_representation_low?: number | null;
   accuracy_representation_high?: number | null;

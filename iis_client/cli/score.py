@@ -37,6 +37,13 @@ class ProtocolChoice(StrEnum):
     reference = "reference"
 
 
+class ActivationsChoice(StrEnum):
+    """Activations of the exact protocol: calibrated, or LayerNorm alone as in the first edition."""
+
+    calibrated = "calibrated"
+    layernorm = "layernorm"
+
+
 class ElementChoice(StrEnum):
     """Kinds of visual elements."""
 
@@ -86,6 +93,9 @@ def score(
     ] = False,
     elements: Annotated[ElementChoice, typer.Option(help="Kind of visual elements.")] = ElementChoice.patches,
     protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
+    activations: Annotated[
+        ActivationsChoice, typer.Option(help="Of the exact protocol; layernorm is the first edition, for ablations.")
+    ] = ActivationsChoice.calibrated,
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show its progress and the result.")] = False,
     plot: PlotOption = None,
@@ -142,6 +152,7 @@ def score(
             vocabulary=vocabulary_id,
             elements={"kind": elements.value, "seed": seed},
             protocol=protocol.value,
+            activations=activations.value,
             seed=seed,
         )
         if not watch and plot is None:

@@ -32,20 +32,20 @@ class ConceptLibrary:
     vectors : (M, d) float32, unit rows
     origins : per concept the kind of its library; consecutive equal names form one block
     exemplars : per concept its nearest elements, best first, as (element index, cosine); empty for random directions
-    centre : (d,) float64 μ, the training mean of f, which is subtracted before the projection; None leaves f(x) as it is
     means, deviations : (M,) float64, of the activation over the training images, for concepts that are standardised one by one;
         NaN for the others, None where no concept is
     text_report : of the phrases of the text concepts, in their order; None without text concepts
+    centre : (d,) float64 μ, the training mean of f, which is subtracted before the projection; None leaves f(x) as it is
     """
 
     kind: str
     vectors: Tensor
     origins: tuple[str, ...]
     exemplars: tuple[tuple[tuple[int, float], ...], ...]
-    centre: Tensor | None = None
     means: Tensor | None = None
     deviations: Tensor | None = None
     text_report: TextReport | None = None
+    centre: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -95,7 +95,7 @@ def give_verdict(
             f"directions of the same statistics it is {over_matched.value:+.3f}.",
             tries,
         )
-    if (over_matched.high - over_matched.low) / 2 > LARGEST_HALF_WIDTH:
+    if over_matched.high > 0 and (over_matched.high - over_matched.low) / 2 > LARGEST_HALF_WIDTH:
         return Verdict(
             "too_few_images",
             f"There are too few test images to say: over directions of the same statistics the gain is {over_matched}, an interval "

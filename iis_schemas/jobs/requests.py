@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from iis_schemas.fields import MAX_TOP, Deadline, Elements, Seed
 from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.jobs.libraries import LibraryChoice
-from iis_schemas.names import JOB_KINDS, VISUAL_KINDS, ProtocolName
+from iis_schemas.names import JOB_KINDS, VISUAL_KINDS, ActivationsName, ProtocolName
 from iis_schemas.numbers import Integer, Number
 
 DEFAULT_TOP = 8
@@ -63,6 +63,10 @@ class ScoreCreate(BaseModel):
     )
     elements: Elements = Field(default_factory=Elements)
     protocol: ProtocolName = "exact"
+    activations: ActivationsName = Field(
+        default="calibrated",
+        description="Of the exact protocol: centred and calibrated (second edition), or layernorm alone (first edition, as an ablation)",
+    )
     seed: Seed = 0
     deadline_seconds: Deadline = None
 
@@ -100,6 +104,14 @@ class ScoreCreate(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _activations_where_they_serve(self) -> Self:
+        if self.protocol == "reference" and self.activations != "calibrated":
+            raise PydanticCustomError(
+                "activations_not_taken", "The reference protocol has the authors' activations; leave activations out."
+            )
+        return self
+
     def to_spec(self, vocabulary: dict[str, Any] | None) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it.
 
@@ -114,6 +126,7 @@ class ScoreCreate(BaseModel):
             "library_dataset": self.library_dataset if self.library_dataset != self.dataset else None,
             "elements": self.elements.model_dump(),
             "protocol": self.protocol,
+            "activations": self.activations,
             "seed": self.seed,
             "vlm": self.vlm,
             "vocabulary": vocabulary,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from iis_schemas.fields import ElementsView, FailureReason
 from iis_schemas.jobs.libraries import LibraryView
-from iis_schemas.names import FINISHED_STATES, JobState, OptimizerName, PrecisionName, ProtocolName, TrainedPart
+from iis_schemas.names import FINISHED_STATES, ActivationsName, JobState, OptimizerName, PrecisionName, ProtocolName, TrainedPart
 
 
 class VocabularyView(BaseModel):
@@ -56,6 +56,7 @@ SCORE_JOB_EXAMPLE: dict[str, Any] = {
     "vocabulary": {"id": "birds", "version": 1, "digest": "38f144eec55882620878a0ea2697677e5ec68cf3f70f26e5d10528fe1fd87562"},
     "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
     "protocol": "exact",
+    "activations": "calibrated",
     "seed": 0,
     "links": {
         "self": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k",
@@ -165,6 +166,7 @@ class ScoreJobView(JobView):
     vocabulary: VocabularyView | None = None
     elements: ElementsView
     protocol: ProtocolName
+    activations: ActivationsName = "layernorm"  # absent in jobs before the second edition
     seed: int
 
 

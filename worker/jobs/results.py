@@ -60,8 +60,9 @@ def add_results(
     if job.library_dataset_id is not None:
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
     session.add(Result(job_id=job.id, library_id=library_id, report=content))
-    for name, points in (("library", content["points"]), ("random_control", content.get("random_points", []))):
-        _add_curve(session, job.id, name, points)
+    _add_curve(session, job.id, "library", content["points"])
+    for name, control in content["controls"].items():
+        _add_curve(session, job.id, name, control["points"])
     session.add_all(Plot(job_id=job.id, name=name, format=format_, blob_sha256=sha256) for name, format_, sha256 in plots)
     if predictors is not None:
         _add_predictors(session, job, content["points"], predictors)

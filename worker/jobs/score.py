@@ -21,14 +21,15 @@ from worker.sandbox.process import StageRefused
 from worker.stages.files import (
     CLASSES,
     CONCEPTS,
-    CONTROL,
     EMBEDDINGS,
     ENSEMBLE,
     EXEMPLARS,
     FEATURES,
     IMAGES_FOLDER,
+    ISOTROPIC,
     LEFT_OUT,
     LIBRARY,
+    MATCHED,
     MEASUREMENT,
     NAMES,
     PHRASES,
@@ -139,7 +140,9 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     backbone = model and backbone_of(model)
     data, cut_from = data_of(dataset), data_of(request.fitting.dataset)
     protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
-    score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed}
+    activations = spec.get("activations", "calibrated")
+    score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed, "activations": activations}
+    measured_as = {"protocol": protocol, "seed": seed, "activations": activations}
     measure = {"score": score, "device": device}
     images = (IMAGES_FOLDER,) if dataset.kind != "features" else ()
     image_source = ("dataset",) if images else ()
@@ -149,16 +152,17 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     text_stages = _text_stages(request.fitting, cut_from)
     text_keys = [stage.key for stage in text_stages]
     built = request.library_key or stage_key(
-        "libraries", features=fitted_on, library=library, protocol=protocol, seed=seed, words=text_keys if request.has_words else None
+        "libraries", features=fitted_on, library=library, words=text_keys if request.has_words else None, **measured_as
     )
-    # How many concepts a text library keeps is known once it is fitted.
-    count = None if "text" in request.origins else library["concept_count"]
+    # How many concepts a text library keeps is known once it is fitted, and the parts of a combined one are normalised apart.
+    count = None if "text" in request.origins or library["kind"] == "combined" else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
-    control = stage_key("control", features=features, protocol=protocol, seed=seed, **sized_by)
-    heads = stage_key("heads", features=features, library=built, protocol=protocol, seed=seed)
+    isotropic = stage_key("isotropic", features=features, **measured_as, **sized_by)
+    matched = stage_key("matched", features=features, library=built, **measured_as)
+    heads = stage_key("heads", features=features, library=built, **measured_as)
     name = stage_key("name", features=fitted_on, library=built, words=text_keys)
     names, named = ((NAMES,), {"named": True}) if request.has_names else ((), {"named": False})
-    curve = stage_key("curve", heads=heads, control=control, names=name if request.has_names else None)
+    curve = stage_key("curve", heads=heads, isotropic=isotropic, matched=matched, names=name if request.has_names else None)
     show = stage_key("explain", features=fitted_on, library=built, names=name if request.has_names else None)
 
     fits = request.library_key is None and request.library_dataset is None
@@ -185,9 +189,10 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
     sized = (LIBRARY,) if count is None else ()
     stages += [
-        Stage("control", control, (FEATURES, *sized), (CONTROL,), arguments=measure | {"concept_count": count}),
+        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}),
+        Stage("matched", matched, (FEATURES, ensemble), (MATCHED,), arguments=measure),
         Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure),
-        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL, *names), (REPORT,), arguments=measure | named),
+        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, *names), (REPORT,), arguments=measure | named),
     ]
     if fits:
         shown = (CONCEPTS, LEFT_OUT, VECTORS, EXEMPLARS)

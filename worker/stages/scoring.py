@@ -1,4 +1,4 @@
-"""Stages of scoring: libraries, control, heads, curve, exemplars, predictors and report."""
+"""Stages of scoring: libraries, controls, heads, curve, exemplars, predictors and report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images
-from worker.stages.files import CONTROL, ENSEMBLE, FEATURES, LIBRARY, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
+from worker.stages.files import ENSEMBLE, FEATURES, ISOTROPIC, LIBRARY, MATCHED, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, score_spec
 from worker.stages.text import text_source
@@ -34,18 +34,25 @@ def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
     return {}
 
 
-def control(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: curve of the random control -> control.safetensors."""
+def isotropic(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: curve of the isotropic control -> isotropic.safetensors."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.measure import measure_control
+    from iis_engine.scoring.measure import measure_isotropic
 
-    count, standardised = arguments["concept_count"], 0
-    if count is None:  # the size of a text library is known once it is built
-        library = ConceptLibrary.load(workspace / LIBRARY)
-        count, standardised = len(library), library.origins.count("text")
+    count = arguments["concept_count"]
+    # Blocks, and the size of a text library, are known once it is built.
+    origins = ConceptLibrary.load(workspace / LIBRARY).origins if count is None else ("random",) * count
     features, spec = _features(workspace), score_spec(arguments["score"])
-    measured = measure_control(features, count, spec, reporter.progress, standardised=standardised, device=arguments["device"])
-    measured.save(workspace / CONTROL)
+    measure_isotropic(features, origins, spec, reporter.progress, device=arguments["device"]).save(workspace / ISOTROPIC)
+    return {}
+
+
+def matched(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: curve of the matched control -> matched.safetensors."""
+    from iis_engine.scoring.measure import measure_matched
+
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
+    measure_matched(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MATCHED)
     return {}
 
 
@@ -63,10 +70,12 @@ def curve(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
     from iis_engine.libraries.naming import load_names
     from iis_engine.scoring.measurement import Measurement
     from iis_engine.scoring.score import assemble
+    from iis_engine.scoring.summary import Controls
 
-    measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
+    measured, *of_controls = (Measurement.load(workspace / name) for name in (MEASUREMENT, ISOTROPIC, MATCHED))
     names = load_names(workspace / NAMES) if arguments["named"] else None
-    report = assemble(_features(workspace), _ensemble(workspace), measured, random, score_spec(arguments["score"]), names).to_dict()
+    spec, controls = score_spec(arguments["score"]), Controls(*of_controls)
+    report = assemble(_features(workspace), _ensemble(workspace), measured, controls, spec, names).to_dict()
     (workspace / REPORT).write_text(json.dumps(report, allow_nan=False))
     reporter.progress(1, 1)
     return {"warnings": report["warnings"]}

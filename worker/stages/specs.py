@@ -117,7 +117,13 @@ def score_spec(content: Mapping[str, Any]) -> ScoreSpec:
     """The ScoreSpec of a job's specification."""
     from iis_engine.specs import ElementSpec, ScoreSpec
 
-    return ScoreSpec(_library(content["library"]), ElementSpec(**content["elements"]), content["protocol"], content["seed"])
+    return ScoreSpec(
+        _library(content["library"]),
+        ElementSpec(**content["elements"]),
+        content["protocol"],
+        content["seed"],
+        content.get("activations", "calibrated"),
+    )
 
 
 def finetune_spec(content: Mapping[str, Any]) -> FinetuneSpec:

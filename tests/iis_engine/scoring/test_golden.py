@@ -15,6 +15,7 @@ from iis_engine.features.feature_set import read_features
 from iis_engine.scoring.ensemble import build_libraries
 from iis_engine.scoring.measure import measure_library
 from iis_engine.scoring.score import assemble
+from iis_engine.scoring.summary import Controls
 from iis_engine.specs import LibraryKind, LibrarySpec, ScoreSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -52,7 +53,7 @@ def test_the_reference_protocol_gives_the_iis_of_the_authors_code(
     spec = ScoreSpec(LibrarySpec(kind, CONCEPT_COUNT), protocol="reference")
     libraries = build_libraries(features, spec, device="cpu")
     measured = measure_library(features, libraries, spec, device="cpu")
-    report = assemble(features, libraries, measured, measured, spec)  # no control is needed here
+    report = assemble(features, libraries, measured, Controls(measured, measured), spec)  # no control is needed here
     iis, baseline = report.iis, report.accuracy_representation
     print(f"{representation} {kind}: IIS {iis:.4f}, theirs {theirs[NAMES_IN_GOLDEN[kind]]['iis']:.4f}")
 

@@ -16,9 +16,9 @@ from iis_engine.errors import DataError, SettingError
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import sparsity_of
 from iis_engine.protocols import exact_nodes
-from iis_engine.scoring.predictor import FORMAT, Predictor, PredictorFamily
 from iis_engine.scoring.ensemble import build_libraries
 from iis_engine.scoring.measure import measure_library
+from iis_engine.scoring.predictor import FORMAT, Predictor, PredictorFamily
 from iis_engine.scoring.score import fit_predictor
 from iis_engine.specs import LibrarySpec, ScoreSpec
 from support.scored import Scored
