@@ -22,18 +22,24 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
-# Files are given out in order, and the longest must not end last.
 LONGEST = (
-    *("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "cli/test_studies.py"),
-    *("ui/test_studies_in_a_browser.py", "ui/test_scoring_in_a_browser.py", "scoring/test_score.py", "jobs/test_explain.py"),
+    *("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "studies/test_commands.py"),
+    *("ui/test_scoring_in_a_browser.py", "jobs/test_text.py", "ui/test_studies_in_a_browser.py", "tests/test_torture.py"),
+    *("ui/test_explanations_in_a_browser.py", "ui/test_layout_in_a_browser.py", "tests/test_explanations.py", "local/test_local.py"),
+    *("jobs/test_explain.py", "jobs/test_lifecycle.py", "ui/test_finetuning_in_a_browser.py", "sandbox/test_hostile_input.py"),
+    *("ui/test_hostile_names_in_a_browser.py", "explanations/test_pointing_game.py", "scoring/test_score.py", "jobs/test_score.py"),
+    *("resources/test_explanations.py", "iis_client/test_with_service.py", "resources/test_batches.py", "resources/test_finetuning.py"),
+    *("maintenance/test_garbage_collector.py", "sandbox/test_job_limits.py", "sandbox/test_confinement.py", "cli/test_score.py"),
+    *("jobs/test_library_dataset.py", "queries/test_study_queries.py", "finetuning/test_run.py", "tests/test_end_to_end.py"),
 )
+"""The files that take longest, in the order in which processes take them; all others, which are short, follow, so that all end together."""
 REQUIRE_ALL = "IIS_TESTS_REQUIRE_ALL"
 OPTIONAL = "OPTIONAL: "  # starts the reason of a skip that is fine everywhere
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first."""
-    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+    """Put the longest files first, in the order of `LONGEST`."""
+    items.sort(key=lambda item: next((rank for rank, name in enumerate(LONGEST) if item.path.as_posix().endswith(name)), len(LONGEST)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import Job
+from app.jobs.stage_titles import with_title
 from iis_schemas.jobs.views import AnyJobView, ExplainJobView, FinetuneJobView, ScoreJobView
 from iis_schemas.names import FINISHED_STATES
 
@@ -32,7 +33,7 @@ def view_of(job: Job) -> AnyJobView:
             "model": job.model_id,
             "dataset": job.dataset_id,
             "deadline_seconds": job.deadline_seconds,
-            "progress": job.progress,
+            "progress": with_title(job.progress) if job.progress is not None else None,
             "error": job.error,
             "created_at": job.created_at,
             "queued_at": job.queued_at,

@@ -44,8 +44,7 @@ export interface Problem {
 export type JobState = "queued" | "running" | "canceling" | "succeeded" | "failed" | "canceled";
 
 export interface Progress {
-  stage: string;
-  part?: string | null;
+  title: string;
   done: number;
   total: number;
   eta_seconds?: number | null;
@@ -92,8 +91,7 @@ export interface FinetuneJob extends CommonJob {
 export type Job = ScoreJob | ExplainJob | FinetuneJob;
 
 export interface StageEvent {
-  stage: string;
-  part?: string | null;
+  title: string;
   state: string;
   seconds?: number | null;
 }

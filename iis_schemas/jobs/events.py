@@ -11,7 +11,7 @@ EVENT_EXAMPLE: dict[str, Any] = {
     "id": 4211,
     "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
     "type": "progress",
-    "data": {"stage": "extract", "done": 640, "total": 1797, "eta_seconds": 12.5},
+    "data": {"stage": "extract", "title": "Extracting features", "done": 640, "total": 1797, "eta_seconds": 12.5},
     "created_at": "2026-01-12T09:30:05Z",
 }
 

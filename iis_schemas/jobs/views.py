@@ -24,6 +24,7 @@ class JobProgress(BaseModel):
     """How far a running job is."""
 
     stage: str
+    title: str = Field(description="Stage and part in words")
     part: str | None = Field(default=None, description="Which of several runs of the stage, such as treatment, seed 0")
     done: int
     total: int
@@ -36,7 +37,7 @@ _COMMON_EXAMPLE: dict[str, Any] = {
     "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
     "deadline_seconds": 86400.0,
-    "progress": {"stage": "extract", "done": 640, "total": 1797, "eta_seconds": 12.5},
+    "progress": {"stage": "extract", "title": "Extracting features", "done": 640, "total": 1797, "eta_seconds": 12.5},
     "error": None,
     "created_at": "2026-01-12T09:30:00Z",
     "queued_at": "2026-01-12T09:30:00Z",
@@ -118,7 +119,14 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
     "patience": None,
     "precision": "auto",
     "seeds": [0, 1, 2],
-    "progress": {"stage": "finetune", "part": "treatment, seed 0", "done": 640, "total": 1797, "eta_seconds": 12.5},
+    "progress": {
+        "stage": "finetune",
+        "title": "Training: treatment, seed 0",
+        "part": "treatment, seed 0",
+        "done": 640,
+        "total": 1797,
+        "eta_seconds": 12.5,
+    },
     "links": {
         "self": _FINETUNE_AT,
         "events": f"{_FINETUNE_AT}/events",

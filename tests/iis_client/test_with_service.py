@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from support.breaking_proxy import BreakingProxy
     from support.iis_command import RunCommand
 
+CONCEPTS = 12
 PARTS = 3
 MIB = 1024 * 1024
 
@@ -47,7 +48,7 @@ def scored(service: Address, digits_features: Path) -> str:
     """A finished job on the digits' pixels."""
     with IISClient(service.url, service.api_key) as client:
         dataset = client.wait_until_ready(client.create_dataset(digits_features, kind="features"), 120)
-        job = client.score(None, dataset, {"kind": "prototype", "concept_count": 50})
+        job = client.score(None, dataset, {"kind": "prototype", "concept_count": CONCEPTS})
         return client.wait(job, 240).id
 
 
@@ -134,9 +135,9 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     assert b"<svg" in client.plot(scored, "accuracy", "svg")
     assert result.library is not None
     library = client.concept_library(result.library)
-    assert library.concept_count == 50
+    assert library.concept_count == CONCEPTS
     concepts = list(client.concepts(library))
-    assert [concept.index for concept in concepts] == list(range(50))
+    assert [concept.index for concept in concepts] == list(range(CONCEPTS))
     assert len(client.nearest_concepts(library, [1.0] * library.dimension, limit=3)) == 3
     assert scored in {job.id for job in client.jobs(state="succeeded")}
 
@@ -172,10 +173,10 @@ def test_an_interrupted_stream_resumes_without_gap(
 
 
 def test_the_command_scores_features_and_shows_a_table(iis: RunCommand, digits_features: Path, tmp_path: Path) -> None:
-    done = iis("score", "--features", digits_features, "--library", "prototype", "--concepts", "50", "--plot", "arr.png")
+    done = iis("score", "--features", digits_features, "--library", "prototype", "--concepts", str(CONCEPTS), "--plot", "arr.png")
     assert done.returncode == 0, done.stderr
     for words in (
-        "prototype, 50 concepts, protocol exact",
+        f"prototype, {CONCEPTS} concepts, protocol exact",
         "Accuracy of the representation",
         "IIS",
         "random directions",
@@ -221,14 +222,14 @@ def test_json_output_is_the_json_of_the_service(
 def test_the_command_shows_unnamed_concepts_of_a_job_or_a_library(iis: RunCommand, client: IISClient, scored: str) -> None:
     shown = iis("concepts", scored)
     assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.count("unnamed") == 50
+    assert shown.stdout.count("unnamed") == CONCEPTS
     assert "a data set of features has no images to compare with phrases" in shown.stdout
     assert iis("concepts", client.result(scored).library or "").stdout == shown.stdout
     assert "No phrase was excluded." in iis("concepts", scored, "--dropped").stdout
 
 
 def test_the_command_returns_after_submission_without_watch(iis: RunCommand, digits_features: Path) -> None:
-    done = iis("score", "--features", digits_features, "--library", "prototype", "--concepts", "50", "--json")
+    done = iis("score", "--features", digits_features, "--library", "prototype", "--concepts", str(CONCEPTS), "--json")
     assert done.returncode == 0, done.stderr
     job = json.loads(done.stdout)
     assert job["kind"] == "score"

@@ -1,4 +1,4 @@
-// Names of job states, stages and libraries; descriptions of jobs and their progress.
+// Names of job states and libraries; descriptions of jobs and their progress.
 
 import { formatDuration, formatInteger, isMissing } from "./formatting.js";
 
@@ -15,26 +15,6 @@ const STATES = {
   succeeded: ["●", "finished"],
   failed: ["✕", "failed"],
   canceled: ["–", "canceled"],
-};
-
-/** @type {Record<string, string>} */
-const STAGES = {
-  materialise: "Fetching checkpoint and images",
-  extract: "Extracting features",
-  embed_images: "Embedding images with the vision-language model",
-  embed_phrases: "Embedding phrases",
-  embed_classes: "Embedding class names",
-  libraries: "Fitting the concept library",
-  name: "Naming concepts",
-  isotropic: "Scoring any directions",
-  matched: "Scoring matched directions",
-  heads: "Fitting heads at every sparsity",
-  curve: "Computing the ARR curve",
-  explain: "Finding images that show each concept",
-  report: "Writing the report",
-  finetune: "Training",
-  evaluate: "Scoring the trained models",
-  compare: "Comparing the arms",
 };
 
 /** @type {Record<string, string>} */
@@ -55,12 +35,6 @@ export const stateName = (state) => (STATES[state] ?? ["·", state])[1];
 
 /** @param {JobState} state */
 export const isFinished = (state) => FINISHED_STATES.includes(state);
-
-/**
- * @param {string} stage
- * @param {string | null} [part]
- */
-export const stageName = (stage, part) => (STAGES[stage] ?? stage.replaceAll("_", " ")) + (part ? `: ${part}` : "");
 
 /** @param {string | null | undefined} kind */
 const libraryName = (kind) => (kind ? (LIBRARIES[kind] ?? kind) : "concepts");
@@ -91,7 +65,7 @@ export function describeJob(job) {
  * Stage, count and remaining time.
  * @param {Progress} progress
  */
-export function describeProgress({ stage, part, done, total, eta_seconds: eta }) {
+export function describeProgress({ title, done, total, eta_seconds: eta }) {
   const count = total > 1 ? `, ${formatInteger(done)} of ${formatInteger(total)}` : "";
-  return stageName(stage, part) + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
+  return title + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
 }

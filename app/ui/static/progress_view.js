@@ -2,7 +2,7 @@
 
 import { announce, el } from "./dom.js";
 import { formatDuration } from "./formatting.js";
-import { describeProgress, stageName } from "./job_formatting.js";
+import { describeProgress } from "./job_formatting.js";
 
 /** @import { Progress, StageEvent, StateEvent } from "../types.d.ts" */
 /** @import { JobEvent } from "./job_updates.js" */
@@ -36,19 +36,18 @@ export class ProgressView {
   }
 
   /** @param {StageEvent} event */
-  showStage({ stage, part, state, seconds }) {
+  showStage({ title, state, seconds }) {
     if (!(state in STAGE_STATES)) return;
-    const name = stageName(stage, part);
-    let item = this.stages.get(name);
+    let item = this.stages.get(title);
     if (!item) {
       item = el("li");
-      this.stages.set(name, item);
+      this.stages.set(title, item);
       this.list.append(item);
     }
     const duration = seconds ? `, ${formatDuration(seconds)}` : "";
     item.className = state;
-    item.replaceChildren(name, el("span", { class: "stage-state" }, `${STAGE_STATES[state]}${duration}`));
-    if (state === "started") announce(`${name}.`);
+    item.replaceChildren(title, el("span", { class: "stage-state" }, `${STAGE_STATES[state]}${duration}`));
+    if (state === "started") announce(`${title}.`);
   }
 
   /** @param {Progress} progress */

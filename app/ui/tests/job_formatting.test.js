@@ -1,9 +1,9 @@
-// Names of states and stages; descriptions of libraries, jobs and progress.
+// Names of states; descriptions of libraries, jobs and progress.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeJob, describeLibrary, describeProgress, isFinished, stageName, stateName, stateSymbol } from "../static/job_formatting.js";
+import { describeJob, describeLibrary, describeProgress, isFinished, stateName, stateSymbol } from "../static/job_formatting.js";
 
 test("only succeeded, failed and canceled jobs are finished", () => {
   const states = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
@@ -14,11 +14,6 @@ test("states have a symbol and a name; an unknown state keeps its own name", () 
   assert.deepEqual([stateSymbol("failed"), stateName("failed")], ["✕", "failed"]);
   assert.deepEqual([stateSymbol("succeeded"), stateName("succeeded")], ["●", "finished"]);
   assert.deepEqual([stateSymbol("paused"), stateName("paused")], ["·", "paused"]);
-});
-
-test("a stage is named with its part; an unknown stage by its identifier", () => {
-  assert.equal(stageName("finetune", "treatment, seed 0"), "Training: treatment, seed 0");
-  assert.equal(stageName("new_stage"), "new stage");
 });
 
 test("a library is described by its count and kind", () => {
@@ -38,7 +33,7 @@ test("a job is described by what it computes", () => {
 });
 
 test("progress shows stage, count and remaining time where they are known", () => {
-  const progress = { stage: "extract", done: 640, total: 1797, eta_seconds: 12.4 };
+  const progress = { title: "Extracting features", done: 640, total: 1797, eta_seconds: 12.4 };
   assert.equal(describeProgress(progress), "Extracting features, 640 of 1,797, about 12 seconds left in this stage");
-  assert.equal(describeProgress({ stage: "report", done: 0, total: 1, eta_seconds: null }), "Writing the report");
+  assert.equal(describeProgress({ title: "Writing the report", done: 0, total: 1, eta_seconds: null }), "Writing the report");
 });

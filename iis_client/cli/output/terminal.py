@@ -31,24 +31,6 @@ if TYPE_CHECKING:
     from iis_schemas.jobs.events import EventView
     from iis_schemas.studies.views import StudyView
 
-STAGE_TITLES = {
-    "materialise": "Fetch checkpoint and images",
-    "extract": "Compute features",
-    "embed_images": "Embed the images",
-    "embed_phrases": "Embed the phrases",
-    "embed_classes": "Embed the class names",
-    "libraries": "Fit the concept library",
-    "name": "Name the concepts",
-    "heads": "Fit the heads of all sparsities",
-    "isotropic": "Measure any directions",
-    "matched": "Measure matched directions",
-    "curve": "Compute the curve",
-    "explain": "Find exemplars",
-    "report": "Write the report",
-    "finetune": "Train",
-    "evaluate": "Score the trained networks",
-    "compare": "Compare the arms",
-}
 _DESCRIPTION = TextColumn("{task.description}", markup=False)  # it can contain a file name
 
 
@@ -96,7 +78,7 @@ class Terminal:
                     bars.console.print(epoch_line(data))
                 if event.type not in ("stage", "progress"):
                     continue
-                stage = _stage_title(data["stage"], data.get("part"))
+                stage = data["title"]
                 if stage not in stages:
                     stages[stage] = bars.add_task(stage, total=None, remaining="")
                 if event.type == "progress":
@@ -158,11 +140,6 @@ def _plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 def _remaining(eta_seconds: float | None) -> str:
     return "" if eta_seconds is None else f"{eta_seconds:.0f} s left"
-
-
-def _stage_title(stage: str, part: str | None) -> str:
-    title = STAGE_TITLES.get(stage, stage.replace("_", " ").capitalize())
-    return title if part is None else f"{title}: {part}"
 
 
 def _finish(bars: Progress, bar: TaskID, note: str) -> None:

@@ -254,7 +254,7 @@ def check_of(sessions: SessionFactory, set_id: str) -> Job:
 
 
 def make_ready(sessions: SessionFactory, rows: Rows, set_id: str) -> None:
-    """What a worker's check does when all is well."""
+    """Write the outcome of a successful check with one dropped phrase, as a worker does."""
     job_id = check_of(sessions, set_id).id
     token = rows.claim(job_id)
     with sessions.begin() as session:

@@ -183,3 +183,14 @@ def test_a_stream_survives_the_loss_of_its_listening_connection(
         wait_until(cut, what="the listening connection to be cut")
         rows.succeed(job_id, rows.claim(job_id))
         assert reading.result(20)[-1]["data"]["state"] == "succeeded"
+
+
+def test_events_of_stages_have_the_title_of_stage_and_part(client: TestClient, rows: Rows) -> None:
+    job_id = rows.job()
+    token = rows.claim(job_id)
+    rows.event(job_id, token, "stage", stage="finetune", part="treatment, seed 0", state="started")
+    rows.event(job_id, token, "stage", stage="of_another_version", state="reused")
+    rows.progress(job_id, token, 4)
+    events = client.get(f"/v1/jobs/{job_id}/events").json()["data"]
+    titles = [event["data"].get("title") for event in events]
+    assert titles == [None, None, "Training: treatment, seed 0", "Of another version", "Extracting features"]

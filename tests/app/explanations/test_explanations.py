@@ -35,7 +35,7 @@ def impatient(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def asker(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
+def without_worker(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
     """A client of an API without a worker."""
     with Redis.from_url(redis_url) as broker:
         broker.delete(QUERY_QUEUE)
@@ -50,15 +50,15 @@ def stored(sessions: SessionFactory) -> list[str]:
         return list(session.scalars(select(PostedImage.id)))
 
 
-def test_without_a_worker_a_query_times_out_with_retry_after(asker: TestClient, rows: Rows) -> None:
-    answer = asker.get(f"/v1/jobs/{rows.explainable_job()}/explanations/3")
+def test_without_a_worker_a_query_times_out_with_retry_after(without_worker: TestClient, rows: Rows) -> None:
+    answer = without_worker.get(f"/v1/jobs/{rows.explainable_job()}/explanations/3")
     assert (answer.status_code, answer.json()["code"]) == (503, "worker_busy")
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_query_has_its_owner_and_an_expiry(asker: TestClient, rows: Rows, tenant: Tenant, redis_url: str) -> None:
+def test_a_query_has_its_owner_and_an_expiry(without_worker: TestClient, rows: Rows, tenant: Tenant, redis_url: str) -> None:
     job = rows.explainable_job()
-    asker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
+    without_worker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
     with Redis.from_url(redis_url) as broker:
         asked = json.loads(cast(bytes, broker.rpop(QUERY_QUEUE)))
     assert (asked["owner"], asked["kind"]) == (tenant.owner_id, "explain")
@@ -74,9 +74,9 @@ def test_without_redis_a_query_is_a_503(impatient: Settings, tenant: Tenant, row
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
 
 
-def test_a_posted_image_is_deleted_if_the_query_fails(asker: TestClient, rows: Rows, sessions: SessionFactory) -> None:
+def test_a_posted_image_is_deleted_if_the_query_fails(without_worker: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     before = stored(sessions)
-    answer = asker.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", PNG)})
+    answer = without_worker.post(f"/v1/jobs/{rows.explainable_job()}/explanations", files={"file": ("a.png", PNG)})
     assert answer.status_code == 503
     assert stored(sessions) == before
 
@@ -214,7 +214,7 @@ def test_an_expired_posted_image_is_deleted(rows: Rows, sessions: SessionFactory
 
 
 def test_an_image_posted_for_another_job_or_by_another_owner_is_a_404(
-    asker: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, other_tenant: Tenant
+    without_worker: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, other_tenant: Tenant
 ) -> None:
     job, other = rows.explainable_job(), rows.explainable_job()
     with sessions.begin() as session:
@@ -222,10 +222,10 @@ def test_an_image_posted_for_another_job_or_by_another_owner_is_a_404(
         columns = {"job_id": job, "filename": "a.png", "content": PNG, "expires_at": expires_at}
         session.add(PostedImage(id="img_own", owner_id=tenant.owner_id, **columns))
         session.add(PostedImage(id="img_foreign", owner_id=other_tenant.owner_id, **columns))
-    own = asker.get(f"/v1/jobs/{job}/explanations/img_own")
+    own = without_worker.get(f"/v1/jobs/{job}/explanations/img_own")
     assert own.json()["code"] == "worker_busy"  # it is there, and only the worker is missing
     for address in (f"{other}/explanations/img_own", f"{job}/explanations/img_foreign", f"{job}/explanations/img_never"):
-        answer = asker.get(f"/v1/jobs/{address}")
+        answer = without_worker.get(f"/v1/jobs/{address}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
@@ -237,18 +237,18 @@ def test_an_image_over_the_size_limit_is_refused(settings: Settings, tenant: Ten
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_too_many_images_for_one_prediction_are_refused(asker: TestClient, rows: Rows) -> None:
+def test_too_many_images_for_one_prediction_are_refused(without_worker: TestClient, rows: Rows) -> None:
     rows.explainable_job()
-    predictor = asker.get("/v1/predictors").json()["data"][0]["id"]
-    answer = asker.post(f"/v1/predictors/{predictor}/predict", files=[("file", (f"{n}.png", PNG)) for n in range(65)])
+    predictor = without_worker.get("/v1/predictors").json()["data"][0]["id"]
+    answer = without_worker.post(f"/v1/predictors/{predictor}/predict", files=[("file", (f"{n}.png", PNG)) for n in range(65)])
     assert answer.status_code == 422
     assert "64 at once" in answer.json()["detail"]
 
 
-def test_predictors_are_listed_by_job_and_shown_individually(asker: TestClient, rows: Rows) -> None:
+def test_predictors_are_listed_by_job_and_shown_individually(without_worker: TestClient, rows: Rows) -> None:
     job = rows.explainable_job(nodes=(4, 2))
     rows.explainable_job()
-    listed = asker.get("/v1/predictors", params={"job": job}).json()["data"]
+    listed = without_worker.get("/v1/predictors", params={"job": job}).json()["data"]
     assert sorted(one["kept"] for one in listed) == [2, 4]
     assert {one["job"] for one in listed} == {job}
-    assert asker.get(listed[0]["links"]["self"]).json() == listed[0]
+    assert without_worker.get(listed[0]["links"]["self"]).json() == listed[0]

@@ -25,7 +25,7 @@ def upload(client: TestClient) -> str:
 
 
 def make_ready(sessions: SessionFactory, model_id: str) -> None:
-    """What a worker's check does when all is well."""
+    """Write the outcome of a successful check, as a worker does."""
     with sessions.begin() as session:
         job_id = session.scalar(select(Job.id).where(Job.model_id == model_id, Job.kind == "check_model"))
         assert job_id is not None

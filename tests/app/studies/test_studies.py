@@ -39,7 +39,7 @@ def cells_of(client: TestClient, study: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def by_hand(rows: Rows, body: dict[str, Any], model: int, kind: str) -> dict[str, Any]:
-    """A body for POST /v1/jobs that asks for what a study's cell does."""
+    """Body of POST /v1/jobs for the same job as a cell of a study."""
     return rows.request(model=body["models"][model], dataset=body["datasets"][0], library={"kind": kind, "concept_count": 4})
 
 

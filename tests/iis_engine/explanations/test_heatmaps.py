@@ -71,7 +71,7 @@ def require_exact(backbone: Backbone, photo: Image.Image) -> HeatMaps:
 
 
 def require_exact_as_read(backbone: Backbone, photo: Image.Image) -> None:
-    """Of visual concepts, which are normalised together, and of text concepts, which are standardised one by one."""
+    """Check visual concepts, normalised together, and text concepts, standardised one by one."""
     vectors, batch = directions(20, backbone.num_features), backbone.preprocess(photo)[None]
     means = torch.cat([torch.full((12,), torch.nan), torch.linspace(-1, 1, 8)]).double()
     deviations = torch.cat([torch.full((12,), torch.nan), torch.linspace(0.5, 2, 8)]).double()

@@ -45,7 +45,7 @@ class Rates:
 
 
 def draw(count: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Images (n, 32, 32, 3) of one to three discs and squares on noise, all of another colour, and each colour's mask (n, 4, 32, 32)."""
+    """Images (n, 32, 32, 3) of one to three discs and squares on noise, each of its own colour, and each colour's mask (n, 4, 32, 32)."""
     generator = np.random.default_rng(seed)
     y, x = np.mgrid[:SIDE, :SIDE]
     images = generator.normal(110, 25, (count, SIDE, SIDE, 3))
@@ -64,7 +64,7 @@ def draw(count: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
 
 
 def train(network: nn.Module, represent: Callable[[Tensor], Tensor], width: int, steps: int, rate: float) -> None:
-    """Teach the network to tell which colours an image has; of places it hears nothing."""
+    """Train the network to predict the colours of an image; no label says where they are."""
     drawn, masks = draw(TRAINED_ON, seed=0)
     pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     present = torch.from_numpy(masks.any((2, 3))).float()
@@ -82,7 +82,7 @@ def train(network: nn.Module, represent: Callable[[Tensor], Tensor], width: int,
 
 
 def concepts_of(backbone: Backbone) -> Tensor:
-    """One direction a colour: the mean representation with it less the mean without."""
+    """One direction per colour: the mean representation with it minus the mean without."""
     drawn, masks = draw(256, seed=1)
     features = backbone.embed(torch.stack([backbone.normalize(pixels) for pixels in drawn]))
     present = torch.from_numpy(masks.any((2, 3)))
@@ -90,7 +90,7 @@ def concepts_of(backbone: Backbone) -> Tensor:
 
 
 def play(backbone: Backbone, method: str) -> Rates:
-    """Point at each colour that is there with its heat map."""
+    """Rates of the heat maps of the colours that each image has."""
     concepts = concepts_of(backbone)
     maps = [heat_maps(backbone, concepts, backbone.normalize(pixels)[None]) for pixels in draw(PLAYED_ON, seed=2)[0]]
     assert {each.method for each in maps} == {method}
@@ -144,7 +144,7 @@ def test_tokens_that_are_pooled_point_at_the_part(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_occlusion_points_at_the_part_encoded_in_a_class_token(tmp_path: Path) -> None:
-    """Its patch tokens are what it would otherwise be read by; they find far fewer."""
+    """Maps of the patch tokens point at far fewer parts."""
     network, backbone = transformer(tmp_path, "token")
     rates = play(backbone, "occlusion")
     assert rates.chance < 0.1

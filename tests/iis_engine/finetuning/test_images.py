@@ -90,7 +90,7 @@ class Watched(ImageTransform):
 
 
 def test_a_large_step_is_decoded_portion_by_portion_while_it_is_read(dataset: ImageDataset) -> None:
-    """Host memory holds about the portion that is read and the next one, however many make a step."""
+    """Host memory holds about two portions, whatever the size of a step."""
     transform = Watched((32, 32), (32, 32))
     with TrainingImages(dataset.train, range(17), transform, 1).epoch(0, 1, 2, 8) as steps:
         next(next(steps).portions())

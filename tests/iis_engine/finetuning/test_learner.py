@@ -117,7 +117,7 @@ def test_a_step_follows_the_gradient_of_equation_8(backbone: TorchBackbone, imag
 
 
 def gradients_of(one: Learner, images: Images) -> tuple[tuple[float, float], dict[str, Tensor]]:
-    """The losses of a step, and what it did to f and the heads."""
+    """The losses of a step, and the weights of f and the heads after it."""
     losses = one.step(step_of(images), 1e-2)
     return losses, {**one.weights(), **{f"g_cls.{key}": tensor for key, tensor in one.heads.g_cls.state_dict().items()}}
 
@@ -127,7 +127,7 @@ def close(one: dict[str, Tensor], other: dict[str, Tensor], tolerance: float) ->
 
 
 def test_a_step_divided_into_small_batches_is_the_same_step(backbone: TorchBackbone, images: Images) -> None:
-    """With SGD, since AdamW's first step sees the sign of a gradient alone, and without batch statistics: this network has none."""
+    """With SGD, since AdamW's first step depends on the sign of a gradient alone, and with a network without batch statistics."""
 
     def trained(batch_size: int) -> tuple[tuple[float, float], dict[str, Tensor]]:
         spec = FinetuneSpec(LibrarySpec("random", 12), optimizer="sgd", batch_size=batch_size)
@@ -169,7 +169,7 @@ def test_a_step_that_runs_out_of_memory_is_taken_again_in_halves(
 
 @pytest.fixture(scope="module")
 def normalised() -> TorchBackbone:
-    """A network whose batch normalisation trains, and sees one place of each image in its last layers."""
+    """A network with trained batch normalisation, whose last layers have one location per image."""
     spec = BackboneSpec("timm:test_resnet", preprocessing=Preprocessing(input_size=32), initial_seed=0)
     loaded = load_backbone(spec, None, device="cpu")
     assert isinstance(loaded, TorchBackbone)
@@ -202,7 +202,7 @@ def test_devices_share_a_batch_only_where_each_gets_enough() -> None:
         assert devices == 1 or min(dealt) >= least
 
 
-def test_a_network_of_which_not_one_image_fits_is_refused(backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_too_large_for_one_image_is_refused(backbone: TorchBackbone, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_inputs: Tensor, _labels: Tensor) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -175,7 +175,7 @@ def test_batch_statistics_are_updated_only_in_trained_layers(tmp_path: Path) -> 
 
 
 def test_batch_statistics_folded_into_the_weights_are_not_recomputed(tmp_path: Path) -> None:
-    """Mean 0 and variance 1 are those of no data: networks converted from integers come so, and batch statistics would undo them."""
+    """Folding leaves mean 0 and variance 1, as in networks converted from integers; batch statistics would change the outputs."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=False)
     trained.evaluate()
@@ -186,7 +186,7 @@ def test_batch_statistics_folded_into_the_weights_are_not_recomputed(tmp_path: P
 
 
 def test_batch_statistics_of_an_untrained_network_are_computed(tmp_path: Path) -> None:
-    """They look as if they were folded: mean 0 and variance 1."""
+    """They have mean 0 and variance 1, as folded ones."""
     f = Representation(loaded(BackboneSpec("timm:test_resnet", preprocessing=SMALL), tmp_path).copy_network(), None, None)
     trained = TrainedWeights(f, "all", DRY, untrained=True)
     assert (trained.takes_batch_statistics, trained.folded_count) == (True, 0)

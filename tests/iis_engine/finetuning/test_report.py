@@ -68,7 +68,7 @@ def test_a_withheld_score_leaves_no_difference() -> None:
 
 
 def test_the_accuracy_as_trained_is_compared_where_it_was_measured() -> None:
-    """The network as it was has no other head than the solved one."""
+    """The network before fine-tuning has only the solved head."""
     treatment, control = ([report(0.9, 0.5) | {"accuracy_trained": value} for value in arm] for arm in ([0.7, 0.8], [0.6, 0.75]))
     found = compare_runs(report(0.8, 0.5), treatment, control, [0, 1])["accuracy_trained"]
     assert found["differences"]["treatment_minus_control"]["values"] == pytest.approx([0.1, 0.05])

@@ -120,7 +120,7 @@ def same_end(one: Path, other: Path) -> bool:
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path, optimizer: OptimizerName, kind: LibraryKind, last: int
 ) -> None:
-    """The library is made anew after two epochs: right at the interruption, or before or after it."""
+    """The library is fitted again after two epochs: before, at or after the interruption."""
     spec = replace(SMALL, optimizer=optimizer, library=LibrarySpec(kind, 8), rebuild_every=2, accumulation_steps=2, batch_size=4)
     whole = run(backbone, dataset, tmp_path / "whole", spec)
     with pytest.raises(Interrupted):
@@ -146,7 +146,7 @@ def test_a_resumed_run_has_the_random_state_of_an_uninterrupted_one(checkpoint: 
 
 
 def test_images_that_batches_do_not_divide_are_all_trained_on(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
-    """21 images in pairs; this network's batch normalisation refuses the one that would be left."""
+    """21 images in pairs leave one image, for which this network's batch normalisation fails."""
     history = run(backbone, dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("random", 8), epochs=1, batch_size=2)).history
     assert np.isfinite(history[0].loss)
 
@@ -171,7 +171,7 @@ def test_batch_normalisation_without_data_trains_in_an_untrained_network_and_oth
 def test_the_accuracy_of_the_trained_head_is_that_on_the_test_images(
     classified: Callable[[list[int]], TorchBackbone], dataset: ImageDataset, tmp_path: Path
 ) -> None:
-    """By its own classifier, which here is h, against the classes that the whole network names."""
+    """The classifier of the network is h, so that its accuracy is that of the whole network's predictions."""
     made = run(classified([0, 1]), dataset, tmp_path / "run", replace(SMALL, library=LibrarySpec("random", 8), epochs=1))
     made.save(tmp_path / "tuned.safetensors")
     tuned = load_backbone(replace(SPEC, arguments={"num_classes": 2}), tmp_path / "tuned.safetensors", device="cpu")
@@ -241,7 +241,7 @@ def test_the_folder_of_a_run_from_another_classifier_is_refused(
 def test_training_lowers_the_loss_of_a_library_of_three_random_directions(
     backbone: TorchBackbone, image_folder: ImageFolder, tmp_path: Path
 ) -> None:
-    """Two of three random directions tell two colours badly at first, even by the best head."""
+    """Two of three random directions separate two colours badly at first, even with the best head."""
     image_folder({"cat": 12, "dog": 12}, under="train")
     dataset = read_image_folder(image_folder({"cat": 2, "dog": 2}, under="test"))
     spec = replace(SMALL, library=LibrarySpec("random", 3), sparsity=0.5, epochs=8)
@@ -291,7 +291,7 @@ def test_the_control_trains_f_and_h_exactly_as_plain_training_does(backbone: Tor
 def test_both_arms_start_from_the_same_state_and_differ_in_lambda_alone(
     backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
-    """With a rate near zero the arms cannot part: the same images, heads and library give the same losses."""
+    """At a learning rate near zero both arms keep their weights: the same images, heads and library give the same losses."""
     spec = replace(SMALL, epochs=1, learning_rate=1e-30)
     (treatment,), (control,) = (run(backbone, dataset, tmp_path / str(weight), spec, weight=weight).history for weight in (1.0, 0.0))
     assert treatment.loss_representation == control.loss_representation
@@ -331,7 +331,7 @@ def representation_of(backbone: TorchBackbone) -> Tensor:
 
 @pytest.fixture
 def classified(checkpoint: Path, backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> Callable[[list[int]], TorchBackbone]:
-    """Makes the network with a classifier of its own that knows the two classes, its outputs in a given order."""
+    """Make the network with its own classifier of the two classes, its outputs in a given order."""
 
     def make(order: list[int]) -> TorchBackbone:
         features = extract_features(backbone, dataset, None, shard_folder=tmp_path / "probe")

@@ -22,7 +22,7 @@ EMPTY_REPORT = TextReport(
 
 
 def crops(*showing: int) -> dict[int, Tensor]:
-    """One crop for each number: it shows the word at that place, or none at 5; all share the first axis."""
+    """One crop per number: the word of that index, no word for 5; all crops share the first axis."""
     generator = torch.Generator().manual_seed(0)
     return {
         element: normalize(AXES[place] + 0.6 * AXES[4] + 0.05 * torch.randn(6, generator=generator), dim=0)

@@ -30,7 +30,7 @@ def tokens_of(*words: str) -> list[int]:
 
 
 def add_clip(service: Service, **text_cfg: Any) -> str:
-    """An open_clip model of random weights, to which a bill and a beak are the same word; still to be checked."""
+    """An unchecked open_clip model of random weights with one embedding for the words bill and beak."""
     arguments: dict[str, Any] = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": {**TEXT, **text_cfg}}
     torch.manual_seed(0)
     weights = open_clip.create_model("ViT-B-32", pretrained_text=False, **arguments).state_dict()
@@ -42,7 +42,7 @@ def add_clip(service: Service, **text_cfg: Any) -> str:
 
 
 def add_pair(service: Service, *, ids: int = 49408, dimension: int = 24) -> str:
-    """Two ONNX files, of which the text tower adds up a direction for each word, whatever their order; still to be checked."""
+    """An unchecked pair of ONNX files; the text tower sums one direction per word, so the order of words has no effect."""
     uploads = {"upload_id": service.add_upload(image_tower(), "image.onnx")}
     uploads["text_upload_id"] = service.add_upload(text_tower(ids, dimension), "text.onnx")
     return service.add_model("onnx", role="vlm", **uploads)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from sqlalchemy import select
 
 from app.db.models import Concept, ConceptLibrary, Predictor, Result, StageArtifact
+from support.squares import squares_zip
 from worker.queries.context import Query
 from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.process import Stop
@@ -30,22 +27,8 @@ def dispatcher(service: Service) -> Iterator[QueryDispatcher]:
     dispatcher.close()
 
 
-def squares(levels: dict[str, int], seed: int, per_class: int = 12) -> bytes:
-    """Class folders of noisy squares, each class of its own brightness."""
-    generator = np.random.default_rng(seed)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for label, level in levels.items():
-            for index in range(per_class):
-                pixels = np.clip(generator.normal(level, 20, (24, 24, 3)), 0, 255).astype(np.uint8)
-                png = io.BytesIO()
-                Image.fromarray(pixels).save(png, "PNG")
-                archive.writestr(f"{label}/{index}.png", png.getvalue())
-    return buffer.getvalue()
-
-
 def checked(service: Service, levels: dict[str, int], seed: int) -> str:
-    dataset_id = service.add_dataset(squares(levels, seed), "squares.zip", "images")
+    dataset_id = service.add_dataset(squares_zip(levels, seed=seed), "squares.zip", "images")
     assert service.run(service.add_job("check_dataset", dataset_id)) == "succeeded"
     return dataset_id
 

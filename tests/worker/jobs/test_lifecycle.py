@@ -126,6 +126,7 @@ def test_only_one_of_many_workers_claims_a_job(service: Service) -> None:
         assert session.get_one(Job, job_id).attempt == 1
 
 
+@pytest.mark.slow
 def test_a_job_submitted_while_the_broker_is_down_runs_when_it_returns(service: Service, redis_server: Any) -> None:
     service.start_worker()
     warm = service.add_check()

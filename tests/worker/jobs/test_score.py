@@ -12,6 +12,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Result, StageArtifact
+from support.squares import squares_zip
 from worker.jobs.attempt import Attempt
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def test_more_concepts_than_elements_fail_without_retry(service: Service) -> Non
 
 def test_concepts_of_a_network_scored_on_images_have_crops(service: Service) -> None:
     model_id = service.add_tiny_model()
-    dataset_id = service.add_dataset(images_zip(), "squares.zip", "images")
+    dataset_id = service.add_dataset(squares_zip(), "squares.zip", "images")
     for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
         assert service.run(check) == "succeeded", service.job(check).error
     job_id = service.add_score(dataset_id=dataset_id, model_id=model_id)
@@ -138,17 +139,3 @@ def test_concepts_of_a_network_scored_on_images_have_crops(service: Service) -> 
     assert max(crop.size) == 96
     assert concept.exemplars[0]["image"].endswith(".png")
     assert shards == []
-
-
-def images_zip(per_class: int = 12) -> bytes:
-    """Class folders of noisy dark and bright squares."""
-    generator = np.random.default_rng(0)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for label, level in (("bright", 200), ("dark", 40)):
-            for index in range(per_class):
-                pixels = np.clip(generator.normal(level, 20, (24, 24, 3)), 0, 255).astype(np.uint8)
-                png = io.BytesIO()
-                Image.fromarray(pixels).save(png, "PNG")
-                archive.writestr(f"{label}/{index}.png", png.getvalue())
-    return buffer.getvalue()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.db.models import Dataset, Model
+from app.jobs.stage_titles import STAGE_TITLES
 from worker.jobs import artifacts
 from worker.jobs.attempt import Attempt
 from worker.jobs.explain import ScoredJob, explain_stages
@@ -113,6 +114,12 @@ def test_every_stored_file_keeps_its_key() -> None:
     assert artifacts.output_key("4" * 64, "report.json") == "a275c0bacf2f53f54712b07215e19bc395a0ba71bc4e98e44ab49f57acacfe7b"
     assert artifacts.shard_key("4" * 64, "0.safetensors") == "2f91c1e43404a629c713cf22e53fb47737a24a8083a6b8589b0f90c12507f00e"
     assert reading_key(IMAGES) == "421659144379f631d092a4683a4dac0e1fdbf3017c1e162a36122d8eaa58db01"
+
+
+def test_every_stage_of_a_job_has_a_title_and_no_title_is_left_over() -> None:
+    scored = [stage for request in SCORES.values() for stage in score_stages(request)]
+    tuned = finetune_stages(FINETUNE, NETWORK, IMAGES, uploaded=None)
+    assert {stage.name for stage in [*scored, *tuned, *explained(None), *explained("9" * 64)]} == set(STAGE_TITLES)
 
 
 def test_only_stages_that_download_by_name_may_use_the_network() -> None:

@@ -107,7 +107,7 @@ def jobs_of(service: Service, study: str) -> list[str]:
 
 
 def in_the_middle(service: Service, study: str) -> bool:
-    """Whether a job runs that has finished a stage and has others before it."""
+    """Whether a running job has finished a stage."""
     with sessions(service)() as session:
         cells = StudyRepository(session, service.owner_id).cells(study)
         running = [cell.job_id for cell, state in cells if state == "running"]
@@ -115,7 +115,7 @@ def in_the_middle(service: Service, study: str) -> bool:
 
 
 def finished_for_good(service: Service, job: str) -> list[str]:
-    """The stages that a job has finished; data that were laid out for an attempt are laid out again for the next."""
+    """Finished stages of a job with stored outputs; `materialise` stores none and runs in every attempt."""
     finished = [event["stage"] for event in service.events(job, "stage") if event["state"] == "finished"]
     return [stage for stage in finished if stage != "materialise"]
 

@@ -27,7 +27,7 @@ CLUSTER = {"kind": "cluster", "concept_count": 12, "parts": []}
 
 @dataclass
 class Words:
-    """A service that knows the planted images, both models and a vocabulary."""
+    """A service with the planted images, both models and a vocabulary."""
 
     service: Service
     dataset: str

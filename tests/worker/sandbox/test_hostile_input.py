@@ -52,6 +52,7 @@ def test_no_pickle_runs_code_even_without_confinement(tmp_path: Path) -> None:
     assert marks_left(marks) == []
 
 
+@pytest.mark.slow
 def test_the_gadgets_run_code_under_pickle_load(tmp_path: Path) -> None:
     assert hostile_pickles.ineffective_gadgets(tmp_path) == []
 

@@ -58,7 +58,7 @@ def score_job(job: str, **changes: Any) -> ScoreJobView:
 
 def jobs() -> list[AnyJobView]:
     common: dict[str, Any] = {"model": MODEL, "dataset": DATASET, "created_at": MADE}
-    progress = {"stage": "extract", "part": None, "done": 12, "total": 40, "eta_seconds": None}
+    progress = {"stage": "extract", "title": "Extracting features", "part": None, "done": 12, "total": 40, "eta_seconds": None}
     explaining = {**EXPLAIN_JOB_EXAMPLE, **common, "id": JOBS[2], "state": "running", "job": JOBS[0], "progress": progress}
     tuning = {**FINETUNE_JOB_EXAMPLE, **common, "id": JOBS[3], "state": "canceling", "progress": None}
     return [

@@ -14,6 +14,7 @@ from iis_client.cli.output.jobs import job_table
 from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import Terminal
 from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
+from iis_schemas.jobs.events import EventView
 from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView
 from iis_schemas.results.reports import REPORT_EXAMPLE
 from iis_schemas.results.results import RESULT_EXAMPLE, ResultView
@@ -191,3 +192,17 @@ def test_names_with_brackets_or_colons_are_printed_verbatim(capsys: pytest.Captu
     assert ":cat:" in output.out
     assert "figure [/b].png" in output.err
     assert "digits [b].npz" in output.err
+
+
+def test_each_stage_has_one_bar_with_its_title_and_whether_it_was_reused(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"id": 1, "job": "job_1", "created_at": "2026-01-12T09:30:00Z"}
+    training = {"stage": "finetune", "title": "Training: control, seed 1"}
+    data = [
+        ("stage", {"stage": "extract", "title": "Extracting features", "state": "reused"}),
+        ("stage", {**training, "state": "started"}),
+        ("progress", {**training, "done": 3, "total": 4, "eta_seconds": 12.4}),
+    ]
+    Terminal().watch("job_1", iter(EventView.model_validate({**fields, "type": kind, "data": each}) for kind, each in data))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split() for line in lines if "Extracting features" in line][-1][-2] == "reused"
+    assert [line for line in lines if "Training: control, seed 1" in line and "12 s left" in line]
