@@ -51,9 +51,16 @@ REPORT: dict[str, Any] = {
     "iis": 2 / 3,
     "iis_low": 0.6,
     "iis_high": 0.7,
-    "concept_gain": 0.1,
-    "concept_gain_low": 0.05,
-    "concept_gain_high": 0.15,
+    "edition": 2,
+    "few_concepts_mean": 0.7,
+    "few_concepts_mean_low": 0.65,
+    "few_concepts_mean_high": 0.75,
+    "controls": {
+        "isotropic": {"iis": 0.5, "iis_low": 0.45, "iis_high": 0.55, "gain": 0.1, "gain_low": 0.05, "gain_high": 0.15},
+        "matched": {"iis": 0.6, "iis_low": 0.55, "iis_high": 0.65, "gain": 0.07, "gain_low": 0.02, "gain_high": 0.12}
+        | {"few_gain": 0.04, "few_gain_low": 0.01, "few_gain_high": 0.07},
+    },
+    "verdict": {"code": "reads_through_concepts", "sentence": "It reads through its concepts.", "next": []},
     "warnings": [],
 }
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
@@ -71,7 +78,7 @@ def add_score_result(session: Session, store: ArtifactStore, job: Job, report: d
     """Add report, curves, plots and library of a score job; returns the id of the library. `report` replaces fields of `REPORT`."""
     library_id = _add_library(session, store, job)
     session.add(Result(job_id=job.id, library_id=library_id, report=REPORT | report))
-    for name in ("library", "random_control"):
+    for name in ("library", "isotropic", "matched"):
         _add_curve(session, job.id, name)
     for name in ("arr", "accuracy"):
         for plot_format, content in (("png", PNG), ("svg", SVG)):
@@ -150,7 +157,7 @@ def _add_curve(session: Session, job_id: str, name: str) -> None:
                 arr=arr,
                 arr_low=arr - 0.01,
                 arr_high=arr + 0.01,
-                arr_chance_corrected=None if name == "random_control" else arr / 3,
+                arr_chance_corrected=None if name != "library" else arr / 3,
             )
         )
 
