@@ -164,7 +164,7 @@ def _points(curve: SparseCurve) -> tuple[CurvePoint, ...]:
             arr=float(values[0, place]),
             arr_low=max(float(values[1, place]), 0.0),
             arr_high=float(values[2, place]),
-            arr_chance_corrected=float((accuracy.estimate[place] - baseline.chance) / above_chance) if baseline.better_than_chance else None,
+            arr_chance_corrected=float(accuracy.estimate[place] - baseline.chance) / above_chance if baseline.better_than_chance else None,
         )
         for place, (kept, sparsity) in enumerate(zip(curve.kept, curve.sparsity, strict=True))
     )
