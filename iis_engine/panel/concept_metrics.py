@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -38,6 +38,10 @@ class ConceptMetrics:
     nearest_concept: int
     nearest_cosine: float
     near_duplicates: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-serialisable values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from scipy.stats import hypergeom
 
 from iis_engine.panel.sparse_code import SparseCode
@@ -45,8 +46,8 @@ def degenerate_warnings(code: SparseCode, rank: float, concept_count: int, dimen
 
 def chance_overlap(kept: int, concept_count: int) -> float:
     """Expected Jaccard overlap of two independent uniform sets of k of M concepts: E[i / (2k - i)], i hypergeometric."""
-    shared = hypergeom(concept_count, kept, kept)
-    return float(sum(shared.pmf(i) * i / (2 * kept - i) for i in range(1, kept + 1)))
+    shared = np.arange(kept + 1)
+    return float((hypergeom.pmf(shared, concept_count, kept, kept) * shared / (2 * kept - shared)).sum())
 
 
 def overlap_beyond_chance(overlap: float, kept: int, concept_count: int) -> float:

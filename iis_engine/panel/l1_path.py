@@ -10,7 +10,7 @@ from torch import Tensor
 
 STRENGTH_RATIO = 0.7  # of one strength to the one before
 SMALLEST_STRENGTH = 0.01  # of the strength from which all weights are zero; glmnet's default for more columns than rows
-TOLERANCE = 0.02  # of λ: largest entry of the gradient mapping at which a head is solved
+TOLERANCE = 0.01  # of λ: largest entry of the gradient mapping at which a head is solved
 BISECTIONS = 4  # which locate the strength of a count to 2 %
 MOST_STEPS = 500  # at one strength
 GROWTH, RELAXATION = 2.0, 0.95  # of the curvature estimate after a refused and an accepted step

@@ -25,7 +25,7 @@ from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.measurement import Measurement
 
 CODE_KEPT = 10  # the sparse code is measured at the node nearest to it: few enough to read
-TRAINING_ROWS, TRAINING_ROWS_PER_CLASS = 2000, 20  # at least; they fit the L1 path and the control task
+TRAINING_ROWS, TRAINING_ROWS_PER_CLASS = 2000, 20  # the larger of the two numbers bounds those that fit NEC and selectivity
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,10 @@ class Panel:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-serialisable values, concepts included."""
-        values = asdict(self)
-        values["concepts"], values["warnings"] = list(values["concepts"]), list(self.warnings)
+        """Plain JSON-serialisable values of the library; those of each concept are in `concepts`."""
+        values = asdict(replace(self, concepts=()))
+        del values["concepts"]
+        values["warnings"] = list(self.warnings)
         for name in ("accuracies", "matched_accuracies"):
             values["effective_concepts"][name] = list(values["effective_concepts"][name])
         return values

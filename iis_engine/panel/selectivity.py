@@ -60,15 +60,14 @@ def measure_selectivity(features: FeatureSet, library: ConceptLibrary, kept: int
     ----------
     Hewitt and Liang, "Designing and Interpreting Probes with Control Tasks", EMNLP 2019.
     """
-    rows = [features.X_train.to(device), features.X_test.to(device)]
-    standardisation = Standardisation.of(rows[0])
-    whole = [Source(standardisation(X), None) for X in rows]
-    sparse = [Source.of(library.activations(X)) for X in rows]
+    X_train, X_test = features.X_train.to(device), features.X_test.to(device)
+    standardisation = Standardisation.of(X_train)
+    whole = (Source(standardisation(X_train), None), Source(standardisation(X_test), None))
+    sparse = (Source.of(library.activations(X_train)), Source.of(library.activations(X_test)))
 
     def arr(y_train: Tensor, y_test: Tensor) -> float:
-        numerator = _accuracy(*sparse, kept, y_train, y_test, features.class_count)
-        denominator = _accuracy(*whole, rows[0].shape[1], y_train, y_test, features.class_count)
-        return numerator / denominator if denominator > 0 else 0.0
+        denominator = _accuracy(whole, X_train.shape[1], (y_train, y_test), features.class_count)
+        return _accuracy(sparse, kept, (y_train, y_test), features.class_count) / denominator if denominator > 0 else 0.0
 
     clusters = _clusters(features)
     own = arr(features.y_train, features.y_test)
@@ -76,8 +75,9 @@ def measure_selectivity(features: FeatureSet, library: ConceptLibrary, kept: int
     return Selectivity(kept, clusters.n_clusters, own, control, own - control)
 
 
-def _accuracy(train: Source, test: Source, kept: int, y_train: Tensor, y_test: Tensor, class_count: int) -> float:
-    """Test accuracy of the head fitted to `kept` activations of the training rows."""
+def _accuracy(sources: tuple[Source, Source], kept: int, labels: tuple[Tensor, Tensor], class_count: int) -> float:
+    """Test accuracy of the head fitted to `kept` activations of the training rows; sources and labels are of both splits."""
+    (train, test), (y_train, y_test) = sources, labels
     device = train.activations.device
     validation = validation_rows(y_train, protocols.VALIDATION_SHARE, seed=0)
     data = TrainingRows(y_train.to(device), validation.to(device), class_count)
@@ -87,7 +87,7 @@ def _accuracy(train: Source, test: Source, kept: int, y_train: Tensor, y_test: T
 
 def _clusters(features: FeatureSet) -> KMeans:
     count = min(CLUSTERS_PER_CLASS * features.class_count, len(features.y_train) // IMAGES_PER_CLUSTER, MOST_CLUSTERS)
-    means = KMeans(max(2, count), n_init=1, max_iter=50, random_state=0)
+    means = KMeans(max(2, count), n_init=1, max_iter=50, random_state=0)  # pyright: ignore[reportArgumentType] (typed as str alone)
     return means.fit(_centred(features.X_train, features))
 
 
