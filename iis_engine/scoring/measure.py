@@ -42,14 +42,19 @@ def measure_isotropic(
 
 def measure_matched(
     features: FeatureSet,
-    ensemble: LibraryEnsemble,
+    libraries: Sequence[ConceptLibrary],
     spec: ScoreSpec,
     progress: ProgressCallback = no_progress,
     *,
     device: str = "auto",
 ) -> Measurement:
-    """Measure the matched control: directions with the mean and covariance of the library's own, under the protocol and seed of `spec`."""
-    return _measure(features, matched_libraries(ensemble, spec), "random", spec, progress, device)
+    """Measure the matched control under the protocol and seed of `spec`.
+
+    Parameters
+    ----------
+    libraries : of `matched_libraries`
+    """
+    return _measure(features, libraries, "random", spec, progress, device)
 
 
 def matched_libraries(ensemble: LibraryEnsemble, spec: ScoreSpec) -> list[ConceptLibrary]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from iis_engine import protocols
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.report import CONTROL_NAMES, BalancedReport, ControlReport, CurvePoint, IISReport
+from iis_engine.scoring.balanced import balanced_accuracy
 from iis_engine.scoring.curve import panel_errors, quadrature_error
 from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.report_warnings import report_warnings
@@ -128,10 +128,8 @@ def _control(curve: SparseCurve, control: SparseCurve) -> ControlReport:
 def _balanced(curve: SparseCurve, measured: Measurement, features: FeatureSet) -> BalancedReport:
     """Accuracy, IIS and few-concept mean with mean per-class recall in the place of accuracy."""
     y = in_canonical_order(features).y_test if curve.protocol == "exact" else features.y_test
-    counts = torch.bincount(y, minlength=features.class_count)
-    weights = (1 / counts.double() / features.class_count)[y]
-    accuracy = float(measured.baseline_correct.double() @ weights)
-    by_node = (measured.correct.double() @ weights).mean(dim=0).tolist()
+    accuracy = float(balanced_accuracy(measured.baseline_correct, y))
+    by_node = balanced_accuracy(measured.correct, y).mean(dim=0).tolist()
     recall = dict(zip(measured.kept, by_node, strict=True)) | {0: 1 / features.class_count}
     values = np.asarray([recall[k] for k in curve.kept])
     few = values[curve.few_places]
