@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
-ElementKind = Literal["patches", "segments"]
+ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 OptimizerName = Literal["adamw", "sgd"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,8 @@ def assemble(
     library: dict[str, Any] = {"kind": primary.kind, "concept_count": len(primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
         library["parts"] = [{"kind": kind, "concept_count": count} for kind, count in Counter(primary.origins).items()]
+    if features.element_refs and set(primary.origins) & set(VISUAL_KINDS):
+        library["elements"] = asdict(spec.elements)
     if primary.text_report is not None:
         library["text"] = primary.text_report.summary()
     if names is not None:

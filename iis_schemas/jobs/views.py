@@ -54,7 +54,7 @@ SCORE_JOB_EXAMPLE: dict[str, Any] = {
     "library_dataset": None,
     "vlm": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8z",
     "vocabulary": {"id": "birds", "version": 1, "digest": "38f144eec55882620878a0ea2697677e5ec68cf3f70f26e5d10528fe1fd87562"},
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "protocol": "exact",
     "seed": 0,
     "links": {
@@ -102,7 +102,7 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
     "id": "job_01jz3x1c3d5e7f9g1h3j5k7m9n",
     "kind": "finetune",
     "library": {"kind": "cluster", "concept_count": 200},
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "sparsity": 0.1,
     "lambda": 1.0,
     "epochs": 10,

@@ -6,13 +6,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iis_schemas.fields import ElementsView
 from iis_schemas.names import LibraryKind, ProtocolName
 from iis_schemas.results.curves import POINT_EXAMPLE, PointView
 from iis_schemas.stored import StoredModel
 
 REPORT_EXAMPLE: dict[str, Any] = {
     "protocol": "exact",
-    "library": {"kind": "cluster", "concept_count": 200, "seeds": 3},
+    "library": {
+        "kind": "cluster",
+        "concept_count": 200,
+        "seeds": 3,
+        "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
+    },
     "class_names": ["0", "1", "2", "3"],
     "train_count": 1438,
     "test_count": 359,
@@ -100,6 +106,7 @@ class ReportLibrary(StoredModel):
     parts: list[ReportPart] | None = Field(default=None, description="Of a combined library; absent otherwise")
     text: TextFindings | None = Field(default=None, description="Of a library with text concepts; absent otherwise")
     names: NameFindings | None = Field(default=None, description="Where concepts were named; absent otherwise")
+    elements: ElementsView | None = Field(default=None, description="Of a library with concepts cut from images; absent otherwise")
 
 
 class Report(StoredModel):

@@ -45,7 +45,9 @@ def _score_rows(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "IIS, chance-corrected", format_score(report.iis_chance_corrected), ""
     yield "IIS over log k", format_score(report.iis_log), ""
 
-    text, names = report.library.text, report.library.names
+    text, names, elements = report.library.text, report.library.names, report.library.elements
+    if elements is not None:
+        yield "Visual elements", elements.in_words, ""
     if text is not None:
         yield "Phrases kept", f"{text.kept} of {text.candidates}", ""
         yield "Mean similarity on held-out images", format_score(text.similarity_mean), ""
