@@ -65,7 +65,7 @@ class TextConcept(BaseModel):
 
     phrase: str
     group: str | None
-    similarity: float = Field(description="Of its activation with its cosines, on held-out images")
+    similarity: float = Field(description="Of its activation with its cosines, on held-out images that chose nothing")
     clip_top5: float = Field(description="Mean of its five highest cosines with training images")
 
 
@@ -83,7 +83,8 @@ class TextFindings(StoredModel):
     clip_cutoff: float
     interpretability_cutoff: float
     native: bool = False
-    held_out_count: int | None = Field(default=None, description="Images that chose and judged the directions")
+    held_out_count: int | None = Field(default=None, description="Images that chose or judged the phrases and their directions")
+    judging_count: int | None = Field(default=None, description="Of these, the images that judged; `similarity` is measured on them")
     zero_shot_accuracy: float | None = Field(default=None, description="Of the vision-language model on the test images")
     zero_shot_low: float | None = None
     zero_shot_high: float | None = None
