@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -46,6 +47,13 @@ def draw_like(vectors: Tensor, generator: torch.Generator) -> Tensor:
     normal = torch.randn(len(exact), rank, generator=generator, dtype=torch.float64)
     scores = torch.linalg.qr(normal - normal.mean(dim=0)).Q
     return mean + (scores * scales[:rank]) @ axes[:rank]
+
+
+def with_block(control: ConceptLibrary, origin: str, vectors: Tensor) -> ConceptLibrary:
+    """A control whose block of one origin has other unit vectors (m, d)."""
+    changed = control.vectors.clone()
+    changed[torch.tensor([name == origin for name in control.origins])] = vectors
+    return replace(control, vectors=changed)
 
 
 def _control(origins: tuple[str, ...], vectors: Tensor) -> ConceptLibrary:

@@ -22,7 +22,6 @@ from iis_engine.panel.samples import stratified
 from iis_engine.panel.selectivity import Selectivity, measure_selectivity
 from iis_engine.panel.sparse_code import SparseCode, kept_mask
 from iis_engine.progress import ProgressCallback, no_progress
-from iis_engine.scoring.measurement import Measurement
 
 CODE_KEPT = 10  # the sparse code is measured at the node nearest to it: few enough to read
 TRAINING_ROWS, TRAINING_ROWS_PER_CLASS = 2000, 20  # the larger of the two numbers bounds those that fit NEC and selectivity
@@ -114,7 +113,8 @@ def measure_panel(
     features: FeatureSet,
     libraries: Sequence[ConceptLibrary],
     matched: Sequence[ConceptLibrary],
-    measured: Measurement,
+    nodes: Sequence[int],
+    heads: Tensor,
     *,
     device: torch.device,
     progress: ProgressCallback = no_progress,
@@ -126,11 +126,12 @@ def measure_panel(
     features : representations and labels of both splits
     libraries : the library seeds; the first, whose heads are stored, is described
     matched : draws of directions with the library's mean and covariance, at least one
-    measured : the measurement of `libraries`
+    nodes : K numbers of kept concepts at the measured nodes
+    heads : (K, M + 1, C) of the first library at these nodes, the last row being the bias; empty where they are not stored
     """
     steps = _Steps(progress, total=len(matched) + 4)
     features = in_canonical_order(features)
-    primary, kept = libraries[0], _nearest(measured.kept, CODE_KEPT)
+    primary, kept = libraries[0], _nearest(nodes, CODE_KEPT)
     test = _TestImages.of(features, device)
 
     table, own = _library_metrics(test, primary, kept)
@@ -144,10 +145,10 @@ def measure_panel(
     sample = _sampled(features)
     effective = _effective_concepts(sample, primary, matched[0], device)
     steps.advance()
-    node = choose_node(measured.kept, len(primary))
+    node = choose_node(nodes, len(primary))
     contributing = None
-    if measured.heads.numel():  # the reference protocol stores none
-        head = measured.heads[measured.kept.index(node)]
+    if heads.numel():  # the reference protocol stores none
+        head = heads[nodes.index(node)]
         contributing = ContributingConcepts(node, contributing_concepts(primary.activations(test.X), node, head))
     selectivity = measure_selectivity(sample, primary, node, device)
     steps.advance()

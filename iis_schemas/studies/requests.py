@@ -6,9 +6,10 @@ import json
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer, field_validator
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.fields import with_stored_scales
 from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
 from iis_schemas.jobs.requests import Deadline, Elements, Seed
 from iis_schemas.jobs.views import VocabularyView
@@ -225,6 +226,11 @@ class StudyGrid(BaseModel):
     vocabulary: VocabularyView | None
     evolution: bool
     deadline_seconds: float | None
+
+    @field_validator("elements", mode="before")
+    @classmethod
+    def _with_stored_scales(cls, value: object) -> object:
+        return with_stored_scales(value)
 
     @field_serializer("libraries")
     def _as_asked(self, libraries: list[LibraryChoice]) -> list[dict[str, Any]]:

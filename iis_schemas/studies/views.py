@@ -18,7 +18,7 @@ _GRID: dict[str, Any] = {
     "library_datasets": [None],
     "sparsity_grids": [],
     "protocol": "exact",
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "vlm": None,
     "vocabulary": None,
     "evolution": False,

@@ -59,6 +59,8 @@ def add_results(
     content = json.loads(report.read_text())
     if job.library_dataset_id is not None:
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
+    if "elements" in content["library"]:
+        content["library"]["elements"] = _elements_of(session, job, library_id)
     session.add(Result(job_id=job.id, library_id=library_id, report=content))
     _add_curve(session, job.id, "library", content["points"])
     for name, control in content["controls"].items():
@@ -67,6 +69,14 @@ def add_results(
     if predictors is not None:
         _add_predictors(session, job, content["points"], predictors)
     session.flush()
+
+
+def _elements_of(session: Session, job: Job, library_id: str | None) -> Json:
+    """How the visual elements of the job's library were cut, by the job that fitted it."""
+    library = session.get(ConceptLibrary, library_id)
+    fitted_by = job if library is None else session.get_one(Job, library.job_id)
+    elements: Json = fitted_by.spec["elements"]
+    return elements
 
 
 def add_library(session: Session, job: Job, library: FittedLibrary) -> str:

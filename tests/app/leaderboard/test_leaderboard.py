@@ -107,8 +107,13 @@ def test_models_share_a_board_only_with_equal_phrases_cutoffs_and_elements(clien
     scored_as(client, rows, crops, **iis(0.9))
     scored_as(client, rows, {**crops, "elements": {}, "vlm": vlm, "vocabulary": phrases}, **iis(0.9))  # names change no score
     scored_as(client, rows, {**crops, "elements": {}, "model": second}, **iis(0.8))
+    scored_as(client, rows, {**crops, "elements": {"scales": [2, 1]}, "model": second}, **iis(0.8))
     cut = [(board["details"], board["models"]) for board in client.get("/v1/leaderboard").json()["boards"] if board["library"] == "cluster"]
-    assert cut == [(None, 2), ("segments of 10 images per class, seed 0", 1)]
+    assert cut[0] == (None, 2)
+    assert set(cut[1:]) == {
+        ("segments of 10 images per class, seed 0", 1),
+        ("1 x 1 + 2 x 2 patches of 10 images per class, seed 0", 1),
+    }
 
 
 def test_a_deleted_model_keeps_its_rank_without_a_link(client: TestClient, rows: Rows) -> None:

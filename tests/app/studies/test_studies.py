@@ -534,6 +534,10 @@ def test_an_estimate_counts_unregistered_models_and_data_sets(client: TestClient
     assert (cost["jobs"], cost["images"], cost["bytes"]) == (4, 3 * 285, None)
     assert cost["seconds"] == pytest.approx(3 * 28.5)
 
+    mixed = {"kind": "patches_and_segments", "scales": [1, 2]}  # at most 1 + 4 + 15 crops of 15 images
+    cost = client.post("/v1/studies/estimate", json={**body, "elements": mixed, "unregistered": unregistered}).json()
+    assert cost["images"] == 4 * (45 + 15 * 20)  # the finished job has cut other crops
+
     uncounted = {**unregistered, "datasets": {"datasets[0]": {}}}
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": uncounted}).json()
     assert (cost["jobs"], cost["images"], cost["seconds"]) == (4, None, None)

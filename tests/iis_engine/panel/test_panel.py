@@ -37,6 +37,10 @@ def matched_directions(library: ConceptLibrary, seed: int) -> ConceptLibrary:
     return replace(library, kind="matched", vectors=normalize(drawn, dim=1).float())
 
 
+def parts_of(measured: Measurement) -> tuple[tuple[int, ...], torch.Tensor]:
+    return measured.kept, measured.heads
+
+
 def measurement(features: FeatureSet, library: ConceptLibrary, nodes: list[int]) -> Measurement:
     """The heads of one library at a few nodes; the panel reads nothing else of a measurement."""
     ordered = in_canonical_order(features)
@@ -89,7 +93,7 @@ class _Panels:
             features or self.features,
             self.libraries,
             self.matched,
-            measured or self.measured,
+            *parts_of(measured or self.measured),
             device=CPU,
             progress=lambda done, total: self.progress.append((done, total)),
         )
@@ -159,7 +163,7 @@ def test_concepts_of_a_trained_network_are_purer_and_more_stable_than_matched_di
     matched = [matched_directions(libraries[0], seed) for seed in range(5)]
     measured = measurement(features, libraries[0], [200, 20, 10])
     started = time.process_time()
-    panel = measure_panel(features, libraries, matched, measured, device=CPU)
+    panel = measure_panel(features, libraries, matched, *parts_of(measured), device=CPU)
     print(f"{name}: {time.process_time() - started:.1f} s of processor time")
 
     assert panel.library.class_purity > panel.matched.class_purity

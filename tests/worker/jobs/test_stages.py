@@ -110,6 +110,14 @@ def test_every_stage_keeps_its_key() -> None:
     assert found == json.loads(GOLDEN.read_text())
 
 
+def test_features_and_library_of_other_scales_have_other_keys() -> None:
+    fine, mixed = (
+        {stage.name: stage.key for stage in score_stages(ScoreRequest(score(PROTOTYPE, elements=elements), NETWORK, IMAGES))}
+        for elements in (ELEMENTS, ELEMENTS | {"scales": [1, 2, 4]})
+    )
+    assert {name for name, key in fine.items() if mixed[name] == key} == {"materialise"}
+
+
 def test_every_stored_file_keeps_its_key() -> None:
     assert artifacts.output_key("4" * 64, "report.json") == "a275c0bacf2f53f54712b07215e19bc395a0ba71bc4e98e44ab49f57acacfe7b"
     assert artifacts.shard_key("4" * 64, "0.safetensors") == "2f91c1e43404a629c713cf22e53fb47737a24a8083a6b8589b0f90c12507f00e"
