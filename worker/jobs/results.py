@@ -44,6 +44,7 @@ def add_results(
     job: Job,
     *,
     report: Path,
+    panel: Path,
     plots: list[tuple[str, str, str]],
     library_id: str | None,
     predictors: StoredPredictors | None,
@@ -53,6 +54,7 @@ def add_results(
     Parameters
     ----------
     report : the report as JSON
+    panel : the panel as JSON, for the metrics of its concepts
     plots : (name, format, sha256) of each figure
     predictors : None for a protocol that stores no heads
     """
@@ -61,7 +63,8 @@ def add_results(
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
     if "elements" in content["library"]:
         content["library"]["elements"] = _elements_of(session, job, library_id)
-    session.add(Result(job_id=job.id, library_id=library_id, report=content))
+    metrics = json.loads(panel.read_text())["concepts"]
+    session.add(Result(job_id=job.id, library_id=library_id, report=content, concept_metrics=metrics))
     _add_curve(session, job.id, "library", content["points"])
     for name, control in content["controls"].items():
         _add_curve(session, job.id, name, control["points"])

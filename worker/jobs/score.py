@@ -70,7 +70,7 @@ def run_score(attempt: Attempt) -> None:
     sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
-    report = pipeline.file(REPORT)
+    report, panel = pipeline.file(REPORT), pipeline.file(PANEL)
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
     fitted = None
     if reused is None:
@@ -90,7 +90,7 @@ def run_score(attempt: Attempt) -> None:
 
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id
-        add_results(session, job, report=report, plots=plots, library_id=library_id, predictors=predictors)
+        add_results(session, job, report=report, panel=panel, plots=plots, library_id=library_id, predictors=predictors)
         transitions.succeed(session, attempt.job_id, attempt.token)
 
     attempt.write(finish)
