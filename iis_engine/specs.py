@@ -9,7 +9,7 @@ from typing import Any, Literal
 from iis_engine.errors import SettingError
 
 LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
-ElementKind = Literal["patches", "segments"]
+ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
 ActivationsName = Literal["calibrated", "layernorm"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
@@ -20,7 +20,16 @@ PrecisionName = Literal["auto", "full"]
 LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
 VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
 """Libraries built from visual elements; each concept is shown by crops."""
-ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
+ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments", "patches_and_segments")
+DEFAULT_SCALES = (4,)
+"""Scales of a request that names none."""
+EARLIER_SCALES = (4,)
+"""Scales of stored requests without scales, which this and earlier releases write for a 4 x 4 grid."""
+SCALE_MAX = 8
+"""Patches per side of the finest grid."""
+SEGMENT_LEVELS = (10, 20, 30)
+"""n_segments of SLIC at each level."""
+SEGMENTS_PER_LEVEL = 5
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
 ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = ("calibrated", "layernorm")
 """Of the exact protocol: the second edition, and the first as an ablation."""
@@ -105,19 +114,33 @@ class ElementSpec:
 
     Attributes
     ----------
-    kind : patches of a 4 x 4 grid, or SLIC segments
+    kind : patches of grids, SLIC segments, or both
     images_per_class : training images per class to cut elements from
     seed : seed of the choice of images and of the elements' order
+    scales : the grids, each by its patches per side: 1 is the whole image, 4 a 4 x 4 grid. Stored in rising order; empty for segments alone
     """
 
     kind: ElementKind = "patches"
     images_per_class: int = 10
     seed: int = 0
+    scales: tuple[int, ...] = DEFAULT_SCALES
 
     def __post_init__(self) -> None:
         if self.kind not in ELEMENT_KINDS:
             raise SettingError(f"{self.kind!r} is not a kind of elements; choose one of {', '.join(ELEMENT_KINDS)}.", param="elements.kind")
         _require_seed(self.seed, "elements.seed")
+        object.__setattr__(self, "scales", _grid_scales(self.kind, tuple(self.scales)))
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether SLIC segments are cut."""
+        return self.kind != "patches"
+
+    @property
+    def elements_per_image_max(self) -> int:
+        """The largest number of elements that are cut from one image."""
+        segments = len(SEGMENT_LEVELS) * SEGMENTS_PER_LEVEL if self.has_segments else 0
+        return sum(scale**2 for scale in self.scales) + segments
 
 
 @dataclass(frozen=True)
@@ -228,6 +251,19 @@ class FinetuneSpec:
             raise SettingError(
                 f"warmup_epochs must lie between 0 and the {self.epochs} epochs; it is {self.warmup_epochs!r}.", param="warmup_epochs"
             )
+
+
+def _grid_scales(kind: ElementKind, scales: tuple[int, ...]) -> tuple[int, ...]:
+    if kind == "segments":
+        if scales not in ((), DEFAULT_SCALES):
+            raise SettingError("Segments have no grid: leave out scales, or choose the kind patches_and_segments.", param="elements.scales")
+        return ()
+    if not scales or len(set(scales)) < len(scales) or not set(scales) <= set(range(1, SCALE_MAX + 1)):
+        raise SettingError(
+            f"scales must be different whole numbers from 1 (the whole image) to {SCALE_MAX}; they are {list(scales)}.",
+            param="elements.scales",
+        )
+    return tuple(sorted(scales))
 
 
 def _require_seed(seed: int, param: str) -> None:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
-ElementKind = Literal["patches", "segments"]
+ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
 ActivationsName = Literal["calibrated", "layernorm"]
 VerdictCode = Literal[
@@ -43,7 +43,7 @@ CHECK_STATES: tuple[CheckState, ...] = get_args(CheckState)
 
 PhraseReason = Literal["too_long", "class_name", "repeated", "near_class", "near_phrase"]
 """Why a phrase was left out of a concept set."""
-DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "beyond_count"]
+DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "not_confirmed", "beyond_count"]
 """Why a phrase became no concept of a text library."""
 
 PlotFormat = Literal["png", "svg"]

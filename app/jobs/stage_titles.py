@@ -16,6 +16,7 @@ STAGE_TITLES = {
     "isotropic": "Scoring any directions",
     "matched": "Scoring matched directions",
     "heads": "Fitting heads at every sparsity",
+    "panel": "Measuring code, concepts and library",
     "curve": "Computing the ARR curve",
     "explain": "Finding images that show each concept",
     "predictors": "Storing the predictors",

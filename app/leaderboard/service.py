@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.db.study_rows import REPORTED, is_near_chance, library_labels
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
-from iis_schemas.fields import Elements
+from iis_schemas.fields import Elements, ElementsView
 from iis_schemas.names import VISUAL_KINDS, ProtocolName
 from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
 
@@ -62,9 +62,12 @@ def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, d
         libraries[board] = setting["library"]
         described[board] = {"dataset": dataset, "dataset_name": name, **_description(setting)}
     views = [BoardView(board=board, models=len(models[board]), **fields) for board, fields in described.items()]
-    return sorted(
-        views, key=lambda view: (-view.models, -view.edition, view.dataset, view.library, view.concept_count, view.board)
-    ), libraries
+    return sorted(views, key=_place), libraries
+
+
+def _place(view: BoardView) -> tuple[int | str, ...]:
+    """Most models first, then the newest edition."""
+    return -view.models, -view.edition, view.dataset, view.library, view.concept_count, view.board
 
 
 def _setting(
@@ -98,8 +101,9 @@ def _description(setting: dict[str, Any]) -> dict[str, Any]:
         details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
         if library.get("parts"):
             details.append(f"{part['concept_count']} of {part['kind']}")
-    if elements is not None and elements != Elements().model_dump():
-        details.append(f"{elements['kind']} of {elements['images_per_class']} images per class, seed {elements['seed']}")
+    if elements is not None and elements != Elements().to_spec():
+        cut = ElementsView.model_validate(elements)
+        details.append(f"{cut.in_words}, seed {cut.seed}")
     return {
         "library": library_labels([library])[0],
         "concept_count": int(library["concept_count"]),

@@ -19,7 +19,7 @@ def job_spec(grid: StudyGrid, cell: Cell) -> dict[str, Any]:
         "dataset": cell.dataset,
         "library": choice.model_copy(update={"concept_count": cell.concept_count}).to_spec(),
         "library_dataset": cell.library_dataset,
-        "elements": grid.elements.model_dump(),
+        "elements": grid.elements.to_spec(),
         "protocol": grid.protocol,
         "activations": grid.activations,
         "seed": cell.seed,

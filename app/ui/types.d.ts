@@ -57,6 +57,13 @@ export interface LibrarySpec {
   parts?: { kind: string; concept_count: number }[];
 }
 
+/** How visual elements are cut; scales are patches per side of each grid. */
+export interface Elements {
+  kind: "patches" | "segments" | "patches_and_segments";
+  images_per_class: number;
+  scales?: number[];
+}
+
 interface CommonJob {
   id: string;
   state: JobState;
@@ -73,6 +80,7 @@ interface CommonJob {
 export interface ScoreJob extends CommonJob {
   kind: "score";
   library: LibrarySpec;
+  elements: Elements;
   protocol: "exact" | "reference";
 }
 
@@ -176,7 +184,7 @@ export interface Report {
   test_count?: number;
   class_names?: string[];
   dimension?: number;
-  library?: LibrarySpec | null;
+  library?: (LibrarySpec & { elements?: Elements | null }) | null;
   warnings?: string[];
 }
 

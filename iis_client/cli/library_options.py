@@ -1,4 +1,4 @@
-"""Parse --library, --concepts, --part and the options of text libraries."""
+"""Parse --library, --concepts, --part, --scales and the options of text libraries."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | No
         settings["interpretability_cutoff"] = interpretability_cutoff
     if native:
         settings["native"] = True
+    return settings
+
+
+def element_settings(scales: str | None, images_per_class: int | None) -> dict[str, Any]:
+    """Settings of visual elements that were given; the service has defaults for the others.
+
+    Raises
+    ------
+    ConfigurationError
+        When `scales` is not a list of whole numbers, such as 1,2,4.
+    """
+    settings: dict[str, Any] = {}
+    if scales is not None:
+        numbers = [number.strip() for number in scales.split(",")]
+        if not all(number.isdecimal() for number in numbers):
+            raise ConfigurationError(f"--scales takes whole numbers separated by commas, such as 1,2,4, not {scales!r}.")
+        settings["scales"] = [int(number) for number in numbers]
+    if images_per_class is not None:
+        settings["images_per_class"] = images_per_class
     return settings
 
 

@@ -10,7 +10,7 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.jobs import follow, show_result, submitted_line
-from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, has_text, text_settings
+from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, element_settings, has_text, text_settings
 from iis_client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_path
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
@@ -49,6 +49,7 @@ class ElementChoice(StrEnum):
 
     patches = "patches"
     segments = "segments"
+    patches_and_segments = "patches_and_segments"
 
 
 def score(
@@ -92,6 +93,13 @@ def score(
         bool, typer.Option("--native", help="Text library: the model is the VLM's own image tower; use text embeddings without fitting.")
     ] = False,
     elements: Annotated[ElementChoice, typer.Option(help="Kind of visual elements.")] = ElementChoice.patches,
+    scales: Annotated[
+        str | None,
+        typer.Option(help="Grids of patches, by patches per side: 1 is the whole image; 1,2,4 mixes three grids.", show_default="4"),
+    ] = None,
+    images_per_class: Annotated[
+        int | None, typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="10")
+    ] = None,
     protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
     activations: Annotated[
         ActivationsChoice, typer.Option(help="Of the exact protocol; layernorm is the first edition, for ablations.")
@@ -106,6 +114,7 @@ def score(
     _require_one_source(checkpoint, arch, data, features, pretrained)
     settings = text_settings(clip_cutoff, interpretability_cutoff, native)
     library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings)
+    element_choice = {"kind": elements.value, "seed": seed, **element_settings(scales, images_per_class)}
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     text_options = parse_text_options(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(library_choice))
@@ -150,7 +159,7 @@ def score(
             library_choice,
             vlm=vlm_model,
             vocabulary=vocabulary_id,
-            elements={"kind": elements.value, "seed": seed},
+            elements=element_choice,
             protocol=protocol.value,
             activations=activations.value,
             seed=seed,

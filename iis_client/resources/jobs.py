@@ -19,6 +19,7 @@ from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView, JobView, ScoreJobView
 from iis_schemas.models import ModelView
 from iis_schemas.names import ActivationsName, ProtocolName
+from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView
 
 PATH = "/v1/jobs"
@@ -113,6 +114,10 @@ class Jobs(Results):
     def curves(self, job: str | JobView) -> list[CurveView]:
         """ARR curves of a finished score job: of its library and of the random control."""
         return self._get(CurvesView, f"{PATH}/{id_of(job)}/curves").data
+
+    def concept_metrics(self, job: str | JobView) -> list[ConceptMetricsView]:
+        """Metrics of every concept of a finished score job, in the order of its library."""
+        return self._get(ConceptMetricsListView, f"{PATH}/{id_of(job)}/concept-metrics").data
 
     def plot(self, job: str | JobView, name: str = "arr", image_format: Literal["png", "svg"] = "png") -> bytes:
         """Figure of a finished score job: `arr` or `accuracy`."""

@@ -14,7 +14,7 @@ from iis_engine.backbones.backbone import Backbone
 from iis_engine.data.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, too_many_corrupt
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, decode_elements, decode_images
-from iis_engine.features.elements import ELEMENTS_PER_IMAGE_MAX, choose_source_images, element_kind_name
+from iis_engine.features.elements import choose_source_images
 from iis_engine.features.embedding import (
     BatchEmbedder,
     compute_shard,
@@ -72,7 +72,7 @@ def extract_features(
     """
     sources = [] if elements is None else choose_source_images(dataset, elements)
     plan = plan_shards(backbone.digest, dataset, elements, sources, shard_size)
-    elements_per_source = 0 if elements is None else ELEMENTS_PER_IMAGE_MAX[elements.kind]
+    elements_per_source = 0 if elements is None else elements.elements_per_image_max
     total = len(dataset.train) + len(dataset.test) + elements_per_source * len(sources)
     units = {"train": 1, "test": 1, "elements": elements_per_source}
     finished = {planned: shard for planned in plan if (shard := read_shard(shard_folder, planned)) is not None}
@@ -135,8 +135,11 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
 
     elements, refs = None, tuple[ElementRef, ...]()
     if spec is not None:
-        kind = element_kind_name(spec.kind)
-        ordered = [ElementRef(row, box, kind) for shard in part("elements") for row, box in zip(shard.rows, shard.boxes, strict=True)]
+        ordered = [
+            ElementRef(row, box, kind)
+            for shard in part("elements")
+            for row, box, kind in zip(shard.rows, shard.boxes, shard.kinds, strict=True)
+        ]
         shuffled = np.random.default_rng(spec.seed).permutation(len(ordered))
         elements = features("elements")[torch.from_numpy(shuffled)]
         refs = tuple(ordered[index] for index in shuffled)

@@ -158,7 +158,7 @@ def _decode(backbone: Backbone, folder: Path, names: Sequence[str], images: Sequ
             decoded.append(image)
         except DataError as error:
             failures.append(str(error))
-    return DecodedImages(decoded, [], stack_pixels(pixels, backbone), failures, len(images))
+    return DecodedImages(decoded, [], [], stack_pixels(pixels, backbone), failures, len(images))
 
 
 def _assemble(names: tuple[str, ...], ignored: tuple[str, ...], shards: Sequence[tuple[ShardPlan, Shard]]) -> UnlabelledImages:

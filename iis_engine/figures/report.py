@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 PLOT_NAMES = ("arr", "accuracy")
 PLOT_SUFFIXES = (".png", ".svg")
 LIBRARY_COLOUR = "#1f5fa8"
-ISOTROPIC_COLOUR = "#8a8a8a"
+CONTROL_COLOUR = "#8a8a8a"
 MATCHED_COLOUR = "#c08a1e"
 REFERENCE_COLOUR = "#b5482a"
 
@@ -78,7 +78,7 @@ def accuracy_figure(report: dict[str, Any]) -> Figure:
 def _draw(axis: Any, report: dict[str, Any], x: str, y: str) -> None:
     controls = report["controls"]
     curves = (
-        (controls["isotropic"]["points"], "any directions (isotropic)", ISOTROPIC_COLOUR, ":"),
+        (controls["isotropic"]["points"], "any directions (isotropic)", CONTROL_COLOUR, ":"),
         (controls["matched"]["points"], "matched directions", MATCHED_COLOUR, "--"),
         (report["points"], report["library"]["kind"], LIBRARY_COLOUR, "-"),
     )

@@ -122,5 +122,5 @@ def _advice_on_elements(features: FeatureSet, available: int) -> str:
     if available == MOST_ELEMENTS:
         return fewer
     if features.element_refs:
-        return f"{fewer} or cut elements from more images per class"
+        return f"{fewer} or cut elements from more images per class or with larger scales (finer grids)"
     return f"{fewer} or give more rows in the file's array concepts, each of which is one element"

@@ -17,7 +17,8 @@ from iis_engine.libraries.phrase_report import TextReport
 EXEMPLARS_PER_CONCEPT = 5
 ROWS_AT_ONCE = 8192
 RELATIVE_NOISE = 1e-12  # a deviation below this share of the largest magnitude is rounding
-TENSORS = ("vectors", "centre", "means", "deviations")
+NORMALISATION = ("centre", "means", "deviations")
+TENSORS = ("vectors", *NORMALISATION)
 WITHOUT_LAYER_NORM = frozenset({"text"})
 """Origins whose raw activations are standardised concept by concept alone."""
 
@@ -94,6 +95,10 @@ class ConceptLibrary:
         """μ·cᵀ (M,) float64, which centring takes off each raw activation; zeros without a centre."""
         vectors = self.vectors.double()
         return torch.zeros(len(self), dtype=torch.float64) if self.centre is None else vectors @ self.centre
+
+    def normalisation(self) -> dict[str, Tensor]:
+        """The tensors of `NORMALISATION` that the library has, by name."""
+        return {name: tensor for name in NORMALISATION if (tensor := getattr(self, name)) is not None}
 
     def has_layer_norm(self, block: slice) -> bool:
         """Whether the activations of a block are normalised within each image."""

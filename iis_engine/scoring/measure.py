@@ -1,4 +1,4 @@
-"""Measure the curves of a library and of its two controls under the protocol of a score."""
+"""Measure the curves of a library and of its two controls under the protocol of a score, and the panel beside them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from itertools import cycle
 
 from iis_engine import protocols
 from iis_engine.backbones.devices import choose_device
+from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.libraries.controls import isotropic, matched
+from iis_engine.libraries.calibration import calibrate
+from iis_engine.libraries.controls import isotropic, matched, with_block
 from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.matched_text import build_matched_text
+from iis_engine.libraries.text import TextSource
+from iis_engine.panel.panel import Panel, measure_panel
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.ensemble import LibraryEnsemble
 from iis_engine.scoring.exact import measure_exact
@@ -42,20 +47,62 @@ def measure_isotropic(
 
 def measure_matched(
     features: FeatureSet,
-    ensemble: LibraryEnsemble,
+    controls: LibraryEnsemble,
     spec: ScoreSpec,
     progress: ProgressCallback = no_progress,
     *,
     device: str = "auto",
 ) -> Measurement:
-    """Measure the matched control: directions with the mean and covariance of the library's own, under the protocol and seed of `spec`."""
-    return _measure(features, matched_libraries(ensemble, spec), "random", spec, progress, device)
+    """Measure the matched control under the protocol and seed of `spec`.
+
+    Parameters
+    ----------
+    controls : of `matched_libraries`
+    """
+    return _measure(features, controls.libraries, "random", spec, progress, device)
 
 
-def matched_libraries(ensemble: LibraryEnsemble, spec: ScoreSpec) -> list[ConceptLibrary]:
-    """The control libraries that match an ensemble, each drawn like one of its libraries in turn."""
-    sources = cycle(ensemble.libraries)
-    return [matched(library, seed) for library, seed in zip(sources, _control_seeds(spec), strict=False)]
+def matched_libraries(
+    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, *, text_source: TextSource | None = None, device: str = "auto"
+) -> LibraryEnsemble:
+    """The control libraries that match an ensemble, each drawn like one of its libraries in turn (METHOD §2).
+
+    Parameters
+    ----------
+    text_source : embeddings for text concepts, whose control is fitted to random targets; without them, as for a library that was fitted
+        before, it is drawn like the fitted directions
+    """
+    where = choose_device(device)
+    texts = [part for part in spec.library.parts or (spec.library,) if part.kind == "text"]
+    controls: list[ConceptLibrary] = []
+    for library, seed in zip(cycle(ensemble.libraries), _control_seeds(spec), strict=False):
+        control = matched(library, seed)
+        if text_source is not None and texts:
+            words = build_matched_text(features, text_source, library, texts[0], seed, where)
+            control = with_block(control, "text", words.vectors)
+        controls.append(control)
+    return LibraryEnsemble(tuple(controls))
+
+
+def measure_score_panel(
+    features: FeatureSet,
+    ensemble: LibraryEnsemble,
+    controls: LibraryEnsemble,
+    measured: Measurement,
+    spec: ScoreSpec,
+    progress: ProgressCallback = no_progress,
+    *,
+    device: str = "auto",
+) -> Panel:
+    """Measure the panel of a score: its libraries and matched controls with the activations of its edition."""
+    X = in_canonical_order(features).X_train
+
+    def as_measured(library: ConceptLibrary) -> ConceptLibrary:
+        return calibrate(library, X).apply(library) if spec.edition == 2 else library
+
+    libraries, matched_ones = ([as_measured(library) for library in each.libraries] for each in (ensemble, controls))
+    where = choose_device(device)
+    return measure_panel(features, libraries, matched_ones, measured.kept, measured.heads, device=where, progress=progress)
 
 
 def _control_seeds(spec: ScoreSpec) -> range:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from iis_engine.errors import DataError
 from iis_engine.heads.sparsify import sparsify
-from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.library import NORMALISATION, ConceptLibrary
 from iis_engine.nodes import choose_node, sparsity_of
 from iis_engine.scoring.measurement import Measurement
 
@@ -23,7 +23,6 @@ FORMAT = "iis-predictor/2"
 FORMATS = ("iis-predictor/1", FORMAT)
 """Files that can be read; the first format has no centre."""
 _MOMENTS = ("means", "deviations")
-_NORMALISATION = ("centre", *_MOMENTS)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Predictor:
             "class_names": list(self.class_names),
             "concept_names": list(self.concept_names),
         }
-        tensors = {"vectors": self.library.vectors, "weights": self.head[:-1], "bias": self.head[-1]} | _normalisation(self.library)
+        tensors = {"vectors": self.library.vectors, "weights": self.head[:-1], "bias": self.head[-1]} | self.library.normalisation()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
@@ -176,7 +175,7 @@ class PredictorFamily:
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
         header = {"origins": list(self.library.origins), "nodes": list(self.nodes), "class_names": list(self.class_names)}
-        tensors = {"vectors": self.library.vectors, "heads": self.heads, "baseline": self.baseline} | _normalisation(self.library)
+        tensors = {"vectors": self.library.vectors, "heads": self.heads, "baseline": self.baseline} | self.library.normalisation()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
@@ -200,7 +199,7 @@ def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
         concept_names=tuple(header["concept_names"]),
     )
     (concepts, _), classes = library.vectors.shape, len(predictor.class_names)
-    moments = [getattr(library, name).shape for name in _MOMENTS if getattr(library, name) is not None]
+    moments = [tensor.shape for name, tensor in library.normalisation().items() if name in _MOMENTS]
     centred = library.centre is None or library.centre.shape == (library.vectors.shape[1],)
     sizes = predictor.head.shape == (concepts + 1, classes) and len(library.origins) == len(predictor.concept_names) == concepts
     if not sizes or not centred or moments not in ([], [(concepts,)] * 2) or predictor.kept not in range(concepts + 1):
@@ -208,11 +207,7 @@ def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
     return predictor
 
 
-def _normalisation(library: ConceptLibrary) -> dict[str, Tensor]:
-    return {name: tensor for name in _NORMALISATION if (tensor := getattr(library, name)) is not None}
-
-
 def _library(tensors: dict[str, Tensor], origins: list[str]) -> ConceptLibrary:
     kinds = dict.fromkeys(origins)
-    normalisation: dict[str, Any] = {name: tensors[name] for name in _NORMALISATION if name in tensors}
+    normalisation: dict[str, Any] = {name: tensors[name] for name in NORMALISATION if name in tensors}
     return ConceptLibrary("combined" if len(kinds) > 1 else origins[0], tensors["vectors"], tuple(origins), (), **normalisation)

@@ -14,10 +14,11 @@ from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.text import TextSource
+from iis_engine.panel.panel import Panel
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.report import IISReport
 from iis_engine.scoring.ensemble import LibraryEnsemble, build_libraries
-from iis_engine.scoring.measure import measure_isotropic, measure_library, measure_matched
+from iis_engine.scoring.measure import matched_libraries, measure_isotropic, measure_library, measure_matched, measure_score_panel
 from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.predictor import Predictor, PredictorFamily
 from iis_engine.scoring.summary import Controls, summarise
@@ -39,6 +40,7 @@ def assemble(
     controls: Controls,
     spec: ScoreSpec,
     names: Sequence[ConceptName | None] | None = None,
+    panel: Panel | None = None,
 ) -> IISReport:
     """The report from the measurements, with a summary of the concepts' phrases or names.
 
@@ -46,25 +48,31 @@ def assemble(
     ----------
     measured, controls : of the ensemble and of its controls
     names : per concept of the primary library; None where concepts were not named
+    panel : measures beside the score
     """
     primary = ensemble.primary
     library: dict[str, Any] = {"kind": primary.kind, "concept_count": len(primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
         library["parts"] = [{"kind": kind, "concept_count": count} for kind, count in Counter(primary.origins).items()]
+    if features.element_refs and set(primary.origins) & set(VISUAL_KINDS):
+        library["elements"] = _elements(spec)
     if primary.text_report is not None:
         library["text"] = primary.text_report.summary()
     if names is not None:
         nameable = [name for name in names if name is not None]
         named = sum(name.named for name in nameable)
         library["names"] = {"named": named, "unnamed": len(nameable) - named}
-    report = summarise(features, measured, controls, spec.protocol, library, edition=spec.edition)
+    scales = spec.elements.scales if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else ()
+    report = summarise(features, measured, controls, spec.protocol, library, edition=spec.edition, scales=scales)
     report = replace(report, configuration=score_configuration(spec), notes=_notes(measured))
+    if panel is not None:
+        report = replace(report, panel=panel.to_dict(), warnings=(*report.warnings, *panel.warnings))
     return report if primary.text_report is None else replace(report, warnings=(*report.warnings, *primary.text_report.warnings))
 
 
 def score_configuration(spec: ScoreSpec) -> dict[str, Any]:
     """What the engine's part of a score depends on, beside features and library."""
-    elements = asdict(spec.elements) if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else None
+    elements = _elements(spec) if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else None
     return {
         "engine_version": ENGINE_VERSION,
         "protocol": spec.protocol,
@@ -74,6 +82,11 @@ def score_configuration(spec: ScoreSpec) -> dict[str, Any]:
         "library_seeds": protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1,
         "control_seeds": protocols.CONTROL_SEEDS,
     }
+
+
+def _elements(spec: ScoreSpec) -> dict[str, Any]:
+    """The settings of the elements as JSON values."""
+    return asdict(spec.elements) | {"scales": list(spec.elements.scales)}
 
 
 def kinds_of(library: LibrarySpec) -> tuple[str, ...]:
@@ -141,7 +154,7 @@ def score(
         from iis_engine.libraries.naming import embed_exemplars, name_concepts
 
         names = name_concepts(ensemble.primary, embed_exemplars(vlm.images, dataset, features, ensemble.primary), phrases)
-    return _score_ensemble(features, ensemble, spec, names, device, progress)
+    return _score_ensemble(features, ensemble, spec, names, device, progress, text_source)
 
 
 def score_features(
@@ -158,7 +171,8 @@ def score_features(
     ----------
     text_source : embeddings for text concepts
     """
-    return _score_ensemble(features, build_libraries(features, spec, text_source=text_source, device=device), spec, None, device, progress)
+    ensemble = build_libraries(features, spec, text_source=text_source, device=device)
+    return _score_ensemble(features, ensemble, spec, None, device, progress, text_source)
 
 
 def fit_predictor(
@@ -201,13 +215,16 @@ def _score_ensemble(
     names: Sequence[ConceptName | None] | None,
     device: str,
     progress: ProgressCallback,
+    text_source: TextSource | None,
 ) -> IISReport:
     measured = measure_library(features, ensemble, spec, progress, device=device)
+    matched = matched_libraries(features, ensemble, spec, text_source=text_source, device=device)
     controls = Controls(
         isotropic=measure_isotropic(features, ensemble.primary.origins, spec, device=device),
-        matched=measure_matched(features, ensemble, spec, device=device),
+        matched=measure_matched(features, matched, spec, device=device),
     )
-    return assemble(features, ensemble, measured, controls, spec, names)
+    panel = measure_score_panel(features, ensemble, matched, measured, spec, device=device)
+    return assemble(features, ensemble, measured, controls, spec, names, panel)
 
 
 def _extract(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: ProgressCallback) -> FeatureSet:

@@ -7,23 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from iis_engine import protocols
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.report import CONTROL_NAMES, BalancedReport, ControlReport, CurvePoint, IISReport
+from iis_engine.scoring.balanced import balanced_accuracy
 from iis_engine.scoring.curve import panel_errors, quadrature_error
 from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.report_warnings import report_warnings
-from iis_engine.scoring.sparse_curves import Estimate, Quantity, SparseCurve, resample
+from iis_engine.scoring.sparse_curves import Estimate, SparseCurve, read_curves
 from iis_engine.scoring.verdict import Gain, give_verdict
 from iis_engine.specs import ProtocolName
 
 Array = NDArray[np.float64]
 
 _ENDS = ("", "_low", "_high")
+LARGEST_RETENTION = 1e6  # in the place of an upper end that the images do not limit
 _INTEGRALS_OF_CONTROL = ("iis", "gain", "headroom_gain", "iis_log")
 WITHHELD_AT_CHANCE = (*(f"{name}{end}" for name in ("iis", "iis_log", "iis_chance_corrected") for end in _ENDS), "iis_authors")
 """Fields of a report that integrate ARR."""
@@ -56,16 +57,15 @@ def summarise(
     edition : of the activations
     scales : grids of the visual elements; empty without elements
     """
-    curve, isotropic, matched = resample([measured, controls.isotropic, controls.matched], protocol)
-    baseline = curve.baseline
-    control_curves = dict(zip(CONTROL_NAMES, (isotropic, matched), strict=True))
+    curve, *of_controls = read_curves([measured, controls.isotropic, controls.matched], ("library", *CONTROL_NAMES), protocol)
+    isotropic, matched = of_controls
+    baseline, of_h = curve.baseline, curve.baseline.interval()
     accuracy = curve.accuracy.mean(axis=0)
-    few = curve.few
     withheld = protocol == "exact" and not baseline.better_than_chance
     verdict = give_verdict(
         better_than_chance=baseline.better_than_chance,
-        over_matched=_few_gain(few, matched.few),
-        over_isotropic=_few_gain(few, isotropic.few),
+        over_matched=_as_gain(curve.few_gain(matched)),
+        over_isotropic=_as_gain(curve.few_gain(isotropic)),
         library_kind=library["kind"],
         scales=scales,
     )
@@ -78,21 +78,21 @@ def summarise(
         test_count=len(features.y_test),
         dimension=features.X_train.shape[1],
         accuracy_representation=baseline.accuracy,
-        accuracy_representation_low=baseline.low,
-        accuracy_representation_high=baseline.high,
+        accuracy_representation_low=float(of_h.low),
+        accuracy_representation_high=float(of_h.high),
         chance=baseline.chance,
         points=_points(curve),
         few_concepts={str(curve.kept[place]): float(accuracy[place]) for place in curve.few_places},
-        **_fields("few_concepts_mean", few and few.estimate()),
-        **_fields("iis", curve.iis.estimate()),
-        controls={name: _control(curve, control) for name, control in control_curves.items()},
+        **_fields("few_concepts_mean", curve.few()),
+        **_fields("iis", curve.iis()),
+        controls={control.name: _control(curve, control) for control in of_controls},
         verdict={"code": verdict.code, "sentence": verdict.sentence, "next": verdict.next},
         balanced=_balanced(curve, measured, features),
         quadrature_error=_quadrature_error(curve),
-        iis_by_seed=tuple(float(value) for value in curve.iis.by_seed),
-        iis_authors=float(curve.over_paper_nodes(curve.arr.mean(axis=0))),
-        **_fields("iis_chance_corrected", curve.chance_corrected.estimate() if baseline.better_than_chance else None),
-        **_fields("iis_log", curve.iis_log.estimate()),
+        iis_by_seed=tuple(float(value) for value in curve.iis_by_seed),
+        iis_authors=float(accuracy @ curve.paper_weights / baseline.accuracy) if baseline.accuracy > 0 else None,
+        **_fields("iis_chance_corrected", curve.chance_corrected() if baseline.better_than_chance else None),
+        **_fields("iis_log", curve.iis_log()),
         optimistic=protocol == "reference",
         solver=measured.solver,
     )
@@ -106,22 +106,20 @@ def _fields(name: str, estimate: Estimate | None) -> dict[str, Any]:
     return {f"{name}{end}": value for end, value in zip(_ENDS, values, strict=True)}
 
 
-def _few_gain(few: Quantity | None, of_control: Quantity | None) -> Gain | None:
-    if few is None or of_control is None:
+def _as_gain(estimate: Estimate | None) -> Gain | None:
+    if estimate is None or estimate.low is None or estimate.high is None:
         return None
-    found = few.minus(of_control)
-    return Gain(found.value, found.low, found.high)
+    return Gain(estimate.value, estimate.low, estimate.high)
 
 
 def _control(curve: SparseCurve, control: SparseCurve) -> ControlReport:
-    few, own_few = curve.few, control.few
     estimates: Mapping[str, Estimate | None] = {
-        "iis": control.iis.estimate(),
-        "gain": curve.iis.minus(control.iis),
-        "headroom_gain": curve.iis.headroom(control.iis),
-        "iis_log": control.iis_log.estimate(),
-        "few_mean": own_few and own_few.estimate(),
-        "few_gain": few.minus(own_few) if few is not None and own_few is not None else None,
+        "iis": control.iis(),
+        "gain": curve.gain(control),
+        "headroom_gain": curve.headroom_gain(control),
+        "iis_log": control.iis_log(),
+        "few_mean": control.few(),
+        "few_gain": curve.few_gain(control),
     }
     fields = {name: value for key, estimate in estimates.items() for name, value in _fields(key, estimate).items()}
     return ControlReport(points=_points(control), **fields)
@@ -130,47 +128,44 @@ def _control(curve: SparseCurve, control: SparseCurve) -> ControlReport:
 def _balanced(curve: SparseCurve, measured: Measurement, features: FeatureSet) -> BalancedReport:
     """Accuracy, IIS and few-concept mean with mean per-class recall in the place of accuracy."""
     y = in_canonical_order(features).y_test if curve.protocol == "exact" else features.y_test
-    counts = torch.bincount(y, minlength=features.class_count)
-    weights = (1 / counts.double() / features.class_count)[y]
-    accuracy = float(measured.baseline_correct.double() @ weights)
-    by_node = (measured.correct.double() @ weights).mean(dim=0).tolist()
+    accuracy = float(balanced_accuracy(measured.baseline_correct, y))
+    by_node = balanced_accuracy(measured.correct, y).mean(dim=0).tolist()
     recall = dict(zip(measured.kept, by_node, strict=True)) | {0: 1 / features.class_count}
     values = np.asarray([recall[k] for k in curve.kept])
     few = values[curve.few_places]
     return BalancedReport(
         accuracy=accuracy,
-        iis=float(curve.integral(values / accuracy)) if accuracy > 0 and curve.baseline.better_than_chance else None,
+        iis=float(values @ curve.weights / accuracy) if accuracy > 0 and curve.baseline.better_than_chance else None,
         few_mean=float(few.mean()) if len(few) else None,
     )
 
 
 def _quadrature_error(curve: SparseCurve) -> float:
-    arr = curve.arr.mean(axis=0)
+    arr = curve.accuracy.mean(axis=0) / max(curve.baseline.accuracy, np.finfo(float).tiny)
     if curve.protocol == "exact":
         return quadrature_error(arr, curve.kept, curve.concept_count)
     return float(panel_errors(arr[curve.paper_places], np.asarray(protocols.PAPER_SPARSITIES)).sum())
 
 
 def _points(curve: SparseCurve) -> tuple[CurvePoint, ...]:
-    """Every node with the intervals of its accuracy and ARR."""
-    baseline, points = curve.baseline, list[CurvePoint]()
-    for place, (kept, sparsity) in enumerate(zip(curve.kept, curve.sparsity, strict=True)):
-        accuracy, arr = curve.at(place).estimate(), curve.arr_at(place).estimate()
-        corrected = (accuracy.value - baseline.chance) / (baseline.denominator - baseline.chance) if baseline.better_than_chance else None
-        points.append(
-            CurvePoint(
-                sparsity=round(float(sparsity), 10),
-                kept=kept,
-                accuracy=accuracy.value,
-                accuracy_low=max(accuracy.low, 0.0),
-                accuracy_high=min(accuracy.high, 1.0),
-                arr=arr.value,
-                arr_low=max(arr.low, 0.0),
-                arr_high=arr.high,
-                arr_chance_corrected=corrected,
-            )
+    """Every node with the intervals of its accuracy and ARR; an ARR to an accuracy of zero is zero."""
+    baseline, accuracy, arr = curve.baseline, curve.accuracies(), curve.retentions()
+    above_chance = baseline.accuracy - baseline.chance
+    values = np.nan_to_num(np.stack([arr.estimate, arr.low, arr.high]), posinf=LARGEST_RETENTION, neginf=0.0)
+    return tuple(
+        CurvePoint(
+            sparsity=round(float(sparsity), 10),
+            kept=kept,
+            accuracy=float(accuracy.estimate[place]),
+            accuracy_low=float(accuracy.low[place]),
+            accuracy_high=float(accuracy.high[place]),
+            arr=float(values[0, place]),
+            arr_low=max(float(values[1, place]), 0.0),
+            arr_high=float(values[2, place]),
+            arr_chance_corrected=float(accuracy.estimate[place] - baseline.chance) / above_chance if baseline.better_than_chance else None,
         )
-    return tuple(points)
+        for place, (kept, sparsity) in enumerate(zip(curve.kept, curve.sparsity, strict=True))
+    )
 
 
 def _withhold(report: IISReport) -> IISReport:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iis_schemas.fields import ElementsView
 from iis_schemas.names import LibraryKind, ProtocolName, VerdictCode
 from iis_schemas.results.curves import POINT_EXAMPLE, PointView
 from iis_schemas.stored import StoredModel
@@ -34,7 +35,12 @@ CONTROL_EXAMPLE: dict[str, Any] = {
 REPORT_EXAMPLE: dict[str, Any] = {
     "protocol": "exact",
     "edition": 2,
-    "library": {"kind": "cluster", "concept_count": 200, "seeds": 5},
+    "library": {
+        "kind": "cluster",
+        "concept_count": 200,
+        "seeds": 5,
+        "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
+    },
     "class_names": ["0", "1", "2", "3"],
     "train_count": 1438,
     "test_count": 359,
@@ -91,7 +97,7 @@ class TextConcept(BaseModel):
 
     phrase: str
     group: str | None
-    similarity: float = Field(description="Of its activation with its cosines, on held-out images")
+    similarity: float = Field(description="Of its activation with its cosines, on held-out images that chose nothing")
     clip_top5: float = Field(description="Mean of its five highest cosines with training images")
 
 
@@ -109,7 +115,8 @@ class TextFindings(StoredModel):
     clip_cutoff: float
     interpretability_cutoff: float
     native: bool = False
-    held_out_count: int | None = Field(default=None, description="Images that chose and judged the directions")
+    held_out_count: int | None = Field(default=None, description="Images that chose or judged the phrases and their directions")
+    judging_count: int | None = Field(default=None, description="Of these, the images that judged; `similarity` is measured on them")
     zero_shot_accuracy: float | None = Field(default=None, description="Of the vision-language model on the test images")
     zero_shot_low: float | None = None
     zero_shot_high: float | None = None
@@ -132,6 +139,7 @@ class ReportLibrary(StoredModel):
     parts: list[ReportPart] | None = Field(default=None, description="Of a combined library; absent otherwise")
     text: TextFindings | None = Field(default=None, description="Of a library with text concepts; absent otherwise")
     names: NameFindings | None = Field(default=None, description="Where concepts were named; absent otherwise")
+    elements: ElementsView | None = Field(default=None, description="Of a library with concepts cut from images; absent otherwise")
 
 
 class ControlView(StoredModel):

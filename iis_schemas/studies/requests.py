@@ -6,9 +6,20 @@ import json
 from itertools import pairwise
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.fields import with_stored_scales
 from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
 from iis_schemas.jobs.requests import Deadline, Elements, Seed
 from iis_schemas.jobs.views import VocabularyView
@@ -238,6 +249,11 @@ class StudyGrid(BaseModel):
             return value
         fields = cast("dict[str, Any]", value)
         return {**fields, "activations": "layernorm" if fields.get("protocol") == "exact" else "calibrated"}
+
+    @field_validator("elements", mode="before")
+    @classmethod
+    def _with_stored_scales(cls, value: object) -> object:
+        return with_stored_scales(value)
 
     @field_serializer("libraries")
     def _as_asked(self, libraries: list[LibraryChoice]) -> list[dict[str, Any]]:

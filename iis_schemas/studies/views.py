@@ -19,7 +19,7 @@ _GRID: dict[str, Any] = {
     "sparsity_grids": [],
     "protocol": "exact",
     "activations": "calibrated",
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "vlm": None,
     "vocabulary": None,
     "evolution": False,

@@ -1,4 +1,4 @@
-"""Reports name their edition and their controls; the curve of the random control is that of the isotropic one."""
+"""Reports have an edition and two controls, the random control is the isotropic one, and results keep metrics of concepts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def upgrade() -> None:
+    op.add_column("results", sa.Column("concept_metrics", JSONB(), nullable=True))
     op.execute("UPDATE curves SET name = 'isotropic' WHERE name = 'random_control'")
     _rewrite("results", "report", _with_controls)
     _rewrite("finetune_results", "findings", lambda findings: _each_report(findings, _with_controls))
 
 
 def downgrade() -> None:
+    op.drop_column("results", "concept_metrics")
     op.execute("DELETE FROM curve_points USING curves WHERE curve_points.curve_id = curves.id AND curves.name = 'matched'")
     op.execute("DELETE FROM curves WHERE name = 'matched'")
     op.execute("UPDATE curves SET name = 'random_control' WHERE name = 'isotropic'")

@@ -129,7 +129,7 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     assert result.report.iis is not None
     assert 0 < result.report.iis <= 1.1
     curves = {curve.name: curve.points for curve in client.curves(scored)}
-    assert set(curves) == {"library", "random_control"}
+    assert set(curves) == {"library", "isotropic", "matched"}
     assert [point.sparsity for point in curves["library"]] == sorted(point.sparsity for point in curves["library"])
     assert client.plot(scored, "arr", "png").startswith(b"\x89PNG")
     assert b"<svg" in client.plot(scored, "accuracy", "svg")

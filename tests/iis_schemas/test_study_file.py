@@ -163,7 +163,7 @@ def test_each_error_has_a_message() -> None:
     assert faults_of(protocol="fast", elements={"kind": "pixels"}, seeds=[-1]) == [
         "seeds[0] must be greater than or equal to 0, not -1.",
         "protocol must be 'exact' or 'reference', not 'fast'.",
-        "elements.kind must be 'patches' or 'segments', not 'pixels'.",
+        "elements.kind must be 'patches', 'segments' or 'patches_and_segments', not 'pixels'.",
     ]
 
 

@@ -24,7 +24,7 @@ from worker.stages.specs import ModelRequest
 
 ARMS = ("treatment", "control")
 MEASURES = ("accuracy", "iis", "accuracy_trained")
-PROBE_STAGES = ("materialise", "extract", "libraries", "isotropic", "matched", "heads", "curve")
+PROBE_STAGES = ("materialise", "extract", "libraries", "isotropic", "matched", "heads", "panel", "curve")
 SCHEDULE = (
     *("sparsity", "epochs", "optimizer", "learning_rate", "weight_decay", "batch_size", "accumulation_steps"),
     *("warmup_epochs", "trains", "rebuild_every", "patience", "precision"),

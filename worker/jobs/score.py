@@ -30,8 +30,10 @@ from worker.stages.files import (
     LEFT_OUT,
     LIBRARY,
     MATCHED,
+    MATCHED_LIBRARIES,
     MEASUREMENT,
     NAMES,
+    PANEL,
     PHRASES,
     PLOTS,
     PREDICTORS,
@@ -68,7 +70,7 @@ def run_score(attempt: Attempt) -> None:
     sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
-    report = pipeline.file(REPORT)
+    report, panel = pipeline.file(REPORT), pipeline.file(PANEL)
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
     fitted = None
     if reused is None:
@@ -88,7 +90,7 @@ def run_score(attempt: Attempt) -> None:
 
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id
-        add_results(session, job, report=report, plots=plots, library_id=library_id, predictors=predictors)
+        add_results(session, job, report=report, panel=panel, plots=plots, library_id=library_id, predictors=predictors)
         transitions.succeed(session, attempt.job_id, attempt.token)
 
     attempt.write(finish)
@@ -158,11 +160,12 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     count = None if "text" in request.origins or library["kind"] == "combined" else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
     isotropic = stage_key("isotropic", features=features, **measured_as, **sized_by)
-    matched = stage_key("matched", features=features, library=built, **measured_as)
+    matched = stage_key("matched", features=features, library=built, words=text_keys if request.has_words else None, **measured_as)
     heads = stage_key("heads", features=features, library=built, **measured_as)
     name = stage_key("name", features=fitted_on, library=built, words=text_keys)
     names, named = ((NAMES,), {"named": True}) if request.has_names else ((), {"named": False})
-    curve = stage_key("curve", heads=heads, isotropic=isotropic, matched=matched, names=name if request.has_names else None)
+    panel = stage_key("panel", heads=heads, matched=matched)
+    curve = stage_key("curve", heads=heads, panel=panel, isotropic=isotropic, matched=matched, names=name if request.has_names else None)
     show = stage_key("explain", features=fitted_on, library=built, names=name if request.has_names else None)
 
     fits = request.library_key is None and request.library_dataset is None
@@ -190,9 +193,16 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     sized = (LIBRARY,) if count is None else ()
     stages += [
         Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}),
-        Stage("matched", matched, (FEATURES, ensemble), (MATCHED,), arguments=measure),
+        Stage(
+            "matched",
+            matched,
+            (FEATURES, ensemble, *source),
+            (MATCHED_LIBRARIES, MATCHED),
+            arguments=measure | {"words": request.has_words},
+        ),
         Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure),
-        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, *names), (REPORT,), arguments=measure | named),
+        Stage("panel", panel, (FEATURES, ensemble, MATCHED_LIBRARIES, MEASUREMENT), (PANEL,), arguments=measure),
+        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, PANEL, *names), (REPORT,), arguments=measure | named),
     ]
     if fits:
         shown = (CONCEPTS, LEFT_OUT, VECTORS, EXEMPLARS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 FEATURES, LIBRARY, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "measurement"))
 ISOTROPIC, MATCHED = "isotropic.safetensors", "matched.safetensors"  # curves of the two controls
+MATCHED_LIBRARIES, PANEL = "matched.zip", "panel.json"
 # Embeddings of images, phrases and class names by a vision-language model.
 EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
 IMAGES_FOLDER = "images"  # an unpacked data set

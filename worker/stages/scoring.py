@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images
-from worker.stages.files import ENSEMBLE, FEATURES, ISOTROPIC, LIBRARY, MATCHED, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
+from worker.stages.files import (
+    ENSEMBLE,
+    FEATURES,
+    ISOTROPIC,
+    LIBRARY,
+    MATCHED,
+    MATCHED_LIBRARIES,
+    MEASUREMENT,
+    NAMES,
+    PANEL,
+    PLOTS,
+    PREDICTORS,
+    REPORT,
+    TEST_SET,
+)
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, score_spec
 from worker.stages.text import text_source
@@ -27,10 +41,7 @@ def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
     features, spec = _features(workspace), score_spec(arguments["score"])
     ensemble = build_libraries(features, spec, reporter.progress, text_source=source, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
-    ensemble.save(workspace / "ensemble")
-    with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
-        for path in (workspace / "ensemble").iterdir():
-            archive.write(path, path.name)
+    _pack(ensemble, workspace, ENSEMBLE)
     return {}
 
 
@@ -48,11 +59,14 @@ def isotropic(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
 
 
 def matched(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: curve of the matched control -> matched.safetensors."""
-    from iis_engine.scoring.measure import measure_matched
+    """Stage: libraries and curve of the matched control -> matched.zip, matched.safetensors."""
+    from iis_engine.scoring.measure import matched_libraries, measure_matched
 
+    source = text_source(workspace) if arguments["words"] else None
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
-    measure_matched(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MATCHED)
+    controls = matched_libraries(features, ensemble, spec, text_source=source, device=arguments["device"])
+    _pack(controls, workspace, MATCHED_LIBRARIES)
+    measure_matched(features, controls, spec, reporter.progress, device=arguments["device"]).save(workspace / MATCHED)
     return {}
 
 
@@ -62,6 +76,19 @@ def heads(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
 
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     measure_library(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
+    return {}
+
+
+def panel(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: measures beside the score -> panel.json."""
+    from iis_engine.scoring.measure import measure_score_panel
+    from iis_engine.scoring.measurement import Measurement
+
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
+    controls, measured = _unpack(workspace, MATCHED_LIBRARIES), Measurement.load(workspace / MEASUREMENT)
+    found = measure_score_panel(features, ensemble, controls, measured, spec, reporter.progress, device=arguments["device"])
+    content = {"panel": found.to_dict(), "concepts": [concept.to_dict() for concept in found.concepts]}
+    (workspace / PANEL).write_text(json.dumps(content, allow_nan=False))
     return {}
 
 
@@ -76,6 +103,8 @@ def curve(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
     names = load_names(workspace / NAMES) if arguments["named"] else None
     spec, controls = score_spec(arguments["score"]), Controls(*of_controls)
     report = assemble(_features(workspace), _ensemble(workspace), measured, controls, spec, names).to_dict()
+    panel = json.loads((workspace / PANEL).read_text())["panel"]
+    report |= {"panel": panel, "warnings": [*report["warnings"], *panel["warnings"]]}
     (workspace / REPORT).write_text(json.dumps(report, allow_nan=False))
     reporter.progress(1, 1)
     return {"warnings": report["warnings"]}
@@ -137,6 +166,23 @@ def _ensemble(workspace: Path) -> LibraryEnsemble:
 
     if not (workspace / ENSEMBLE).exists():
         return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY).on_other_images(),))
-    with zipfile.ZipFile(workspace / ENSEMBLE) as archive:
-        archive.extractall(workspace / "ensemble")
-    return LibraryEnsemble.load(workspace / "ensemble")
+    return _unpack(workspace, ENSEMBLE)
+
+
+def _pack(ensemble: LibraryEnsemble, workspace: Path, name: str) -> None:
+    """Write the libraries of an ensemble as a zip."""
+    folder = workspace / Path(name).stem
+    ensemble.save(folder)
+    with zipfile.ZipFile(workspace / name, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+
+
+def _unpack(workspace: Path, name: str) -> LibraryEnsemble:
+    """Read a zip written by `_pack`."""
+    from iis_engine.scoring.ensemble import LibraryEnsemble
+
+    folder = workspace / Path(name).stem
+    with zipfile.ZipFile(workspace / name) as archive:
+        archive.extractall(folder)
+    return LibraryEnsemble.load(folder)

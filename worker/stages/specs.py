@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
-    from iis_engine.specs import FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec
+    from iis_engine.specs import ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec
     from iis_engine.vision_language.model import VisionLanguageModel
 
 
@@ -115,11 +115,11 @@ def open_vision_language_model(request: ModelRequest) -> VisionLanguageModel:
 
 def score_spec(content: Mapping[str, Any]) -> ScoreSpec:
     """The ScoreSpec of a job's specification."""
-    from iis_engine.specs import ElementSpec, ScoreSpec
+    from iis_engine.specs import ScoreSpec
 
     return ScoreSpec(
         _library(content["library"]),
-        ElementSpec(**content["elements"]),
+        element_spec(content["elements"]),
         content["protocol"],
         content["seed"],
         content.get("activations", "calibrated"),
@@ -128,10 +128,19 @@ def score_spec(content: Mapping[str, Any]) -> ScoreSpec:
 
 def finetune_spec(content: Mapping[str, Any]) -> FinetuneSpec:
     """The FinetuneSpec of a job's specification."""
-    from iis_engine.specs import ElementSpec, FinetuneSpec
+    from iis_engine.specs import FinetuneSpec
 
     schedule = {name: value for name, value in content.items() if name not in ("library", "elements")}
-    return FinetuneSpec(_library(content["library"]), ElementSpec(**content["elements"]), **schedule)
+    return FinetuneSpec(_library(content["library"]), element_spec(content["elements"]), **schedule)
+
+
+def element_spec(content: Mapping[str, Any]) -> ElementSpec:
+    """The ElementSpec of a job's elements, as `Elements.to_spec` of iis_schemas stores them."""
+    from iis_engine.specs import EARLIER_SCALES, ElementSpec
+
+    values = dict(content)
+    scales = () if content["kind"] == "segments" else values.pop("scales", EARLIER_SCALES)
+    return ElementSpec(**values, scales=tuple(scales))
 
 
 def _library(content: Mapping[str, Any]) -> LibrarySpec:

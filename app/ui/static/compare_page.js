@@ -6,7 +6,7 @@ import { curvePlot } from "./curves.js";
 import { announce, byId, el, emptyState, errorNotice, loadInto, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
 import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
-import { describeLibrary } from "./job_formatting.js";
+import { describeElements, describeLibrary } from "./job_formatting.js";
 import { datasetName, distinctTitles, modelName } from "./resource_names.js";
 
 /** @import { Curves, CurvePoint, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
@@ -92,6 +92,7 @@ function differencesNotice(jobs) {
     ["data set", (item) => item.job.dataset],
     ["kind of library", (item) => item.job.library.kind ?? item.job.library.id],
     ["number of concepts", (item) => item.report.library?.concept_count ?? item.job.library.concept_count],
+    ["crops", (item) => item.report.library?.elements && describeElements(item.report.library.elements)],
     ["protocol", (item) => item.job.protocol],
   ];
   const different = settings.filter(([, valueOf]) => new Set(jobs.map(valueOf)).size > 1).map(([name]) => name);

@@ -16,6 +16,7 @@ import {
   formatTime,
   isMissing,
 } from "./formatting.js";
+import { describeElements } from "./job_formatting.js";
 import { describeReport, describeVerdict } from "./report_formatting.js";
 import { scoreScale, valueScale } from "./score_scale.js";
 import { warningsNotice } from "./warnings.js";
@@ -265,6 +266,7 @@ function downloads(job, result, curves, plots) {
     downloadItem(links.self, `${name === "arr" ? "ARR figure" : "Accuracy figure"}, ${format.toUpperCase()}`, `${job.id}-${name}.${format}`),
   );
   const { library } = result.links;
+  const elements = result.report.library?.elements;
   return section(
     "downloads",
     "Downloads",
@@ -275,5 +277,6 @@ function downloads(job, result, curves, plots) {
       library ? downloadItem(`${library}/download`, "Concept library, safetensors", `${result.library}.safetensors`) : null,
     ),
     el("p", { class: "help" }, "Job ", el("code", {}, job.id), `, submitted ${formatTime(job.created_at)}, finished ${formatTime(job.succeeded_at)}.`),
+    elements ? el("p", { class: "help" }, `Crops: ${describeElements(elements)}.`) : null,
   );
 }

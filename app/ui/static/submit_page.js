@@ -129,6 +129,19 @@ function datasetRequest(upload) {
   return filledFields({ name, kind: value("dataset-kind"), upload, test_share: numberValue("test-share") });
 }
 
+/** Grids and segments that crops are cut from. */
+function elementsRequest() {
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const checked = form.querySelectorAll('[name="scale"]:checked');
+  const scales = [...checked].map((box) => Number(box.value));
+  const hasSegments = inputById("segments").checked;
+  if (!scales.length && !hasSegments) {
+    throw new FormProblem("", [{ param: "job.elements", message: "Choose at least one kind of crop." }]);
+  }
+  const kind = !hasSegments ? "patches" : scales.length ? "patches_and_segments" : "segments";
+  return filledFields({ kind, scales: scales.length ? scales : undefined, images_per_class: numberValue("per-class") });
+}
+
 /**
  * The fields that score and fine-tuning jobs share.
  * @param {string | undefined} model
@@ -136,7 +149,7 @@ function datasetRequest(upload) {
  */
 function commonRequest(model, dataset) {
   const library = filledFields({ kind: value("kind"), concept_count: numberValue("count") });
-  const elements = isVisual() ? filledFields({ images_per_class: numberValue("per-class") }) : undefined;
+  const elements = isVisual() ? elementsRequest() : undefined;
   return filledFields({ model, dataset, library, elements });
 }
 

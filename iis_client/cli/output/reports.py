@@ -69,7 +69,9 @@ def _score_rows(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "Balanced accuracy of the representation", f"{report.balanced.accuracy:.3f}", ""
         yield "IIS from balanced accuracy", format_score(report.balanced.iis), ""
 
-    text, names = report.library.text, report.library.names
+    text, names, elements = report.library.text, report.library.names, report.library.elements
+    if elements is not None:
+        yield "Visual elements", elements.in_words, ""
     if text is not None:
         yield "Phrases kept", f"{text.kept} of {text.candidates}", ""
         yield "Mean similarity on held-out images", format_score(text.similarity_mean), ""

@@ -15,9 +15,9 @@ def test_curves_have_names_and_increasing_sparsity(client: TestClient, rows: Row
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}/curves")
     curves = response.json()["data"]
-    assert [curve["name"] for curve in curves] == ["library", "isotropic", "matched"]
-    assert [(point["sparsity"], point["kept"]) for point in curves[0]["points"]] == [(0.0, 8), (0.9, 1), (0.98, 1), (1.0, 0)]
-    assert curves[0]["points"][2]["accuracy"] == 1 / 3
+    assert [curve["name"] for curve in curves] == ["isotropic", "library", "matched"]
+    assert [(point["sparsity"], point["kept"]) for point in curves[1]["points"]] == [(0.0, 8), (0.9, 1), (0.98, 1), (1.0, 0)]
+    assert curves[1]["points"][2]["accuracy"] == 1 / 3
     assert "immutable" in response.headers["cache-control"]
     tag = response.headers["etag"]
     assert client.get(f"/v1/jobs/{job_id}/curves", headers={"If-None-Match": tag}).status_code == 304

@@ -138,16 +138,18 @@ def test_the_table_has_a_row_for_each_succeeded_job(client: TestClient, rows: Ro
 def test_a_row_has_the_edition_the_verdict_and_the_numbers_of_both_controls(client: TestClient, rows: Rows) -> None:
     study = made(client, rows.study_request(libraries=[{"kind": "cluster"}]))
     second, first = cells_of(client, study)
-    finish(rows, second["job"])
+    isotropic = {"iis": 0.6, "gain": 0.07, "few_gain": -0.02, "few_gain_low": -0.05}
+    matched = {"iis": 0.57, "iis_low": 0.55, "iis_high": 0.59, "gain": 0.1, "few_gain": 0.1, "few_gain_low": 0.05, "few_gain_high": 0.15}
+    finish(rows, second["job"], edition=2, controls={"isotropic": isotropic, "matched": matched})
     controls = {"isotropic": {"iis": 0.5, "gain": 0.1, "gain_low": 0.05, "gain_high": 0.15}}
     few = dict.fromkeys(("few_concepts_mean", "few_concepts_mean_low", "few_concepts_mean_high"))
     finish(rows, first["job"], edition=1, verdict=None, controls=controls, **few)  # as the migration writes a report of the first edition
     table = {row["edition"]: row for row in client.get(study["links"]["table"]).json()["data"]}
     assert (table[2]["verdict"], table[1]["verdict"]) == ("reads_through_concepts", None)
-    assert [table[2][name] for name in ("iis_isotropic", "iis_matched", "gain_isotropic", "gain_matched")] == [0.5, 0.6, 0.1, 0.07]
-    assert [table[2][f"few_gain_matched{end}"] for end in ("", "_low", "_high")] == [0.04, 0.01, 0.07]
-    assert [table[2][f"iis_matched{end}"] for end in ("_low", "_high")] == [0.55, 0.65]
-    assert table[2]["few_gain_isotropic"] is None
+    assert [table[2][name] for name in ("iis_isotropic", "gain_isotropic", "iis_matched", "gain_matched")] == [0.6, 0.07, 0.57, 0.1]
+    assert [table[2][f"few_gain_matched{end}"] for end in ("", "_low", "_high")] == [0.1, 0.05, 0.15]
+    assert [table[2][f"iis_matched{end}"] for end in ("_low", "_high")] == [0.55, 0.59]
+    assert [table[2][f"few_gain_isotropic{end}"] for end in ("", "_low", "_high")] == [-0.02, -0.05, None]
     assert [table[1][f"gain_isotropic{end}"] for end in ("", "_low", "_high")] == [0.1, 0.05, 0.15]
     assert (table[1]["iis_isotropic"], table[1]["iis_isotropic_low"]) == (0.5, None)
     assert {table[1][name] for name in ("iis_matched", "gain_matched", "few_gain_matched", "few_concepts_mean")} == {None}
@@ -566,6 +568,10 @@ def test_an_estimate_counts_unregistered_models_and_data_sets(client: TestClient
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": unregistered}).json()
     assert (cost["jobs"], cost["images"], cost["bytes"]) == (4, 3 * 285, None)
     assert cost["seconds"] == pytest.approx(3 * 28.5)
+
+    mixed = {"kind": "patches_and_segments", "scales": [1, 2]}  # at most 1 + 4 + 15 crops of 15 images
+    cost = client.post("/v1/studies/estimate", json={**body, "elements": mixed, "unregistered": unregistered}).json()
+    assert cost["images"] == 4 * (45 + 15 * 20)  # the finished job has cut other crops
 
     uncounted = {**unregistered, "datasets": {"datasets[0]": {}}}
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": uncounted}).json()

@@ -46,6 +46,8 @@ def test_a_new_user_uploads_scores_and_inspects_a_model(
     job = page.url.rpartition("/")[2]
     report = page.evaluate("job => fetch(`/v1/jobs/${job}/result`).then((response) => response.json())", job)["report"]
     assert shown == pytest.approx(report["iis"], abs=5e-4)
+    assert report["library"]["elements"]["scales"] == [2, 4]
+    expect(page.get_by_text("Crops: 2 × 2 grid + 4 × 4 grid of 3 images per class.")).to_be_visible()
     expect(page.locator("#job-about")).to_have_text(f"{CONCEPTS} clusters on digits <b>.zip")
     change_the_plot(page, points=len(report["points"]))
 
@@ -79,6 +81,7 @@ def submit_with_one_correction(page: Page, archive: Path, checkpoint: Path) -> N
     page.get_by_text("Name, layer and preprocessing").click()
     page.get_by_label("Input size (pixels)").fill(str(PIXELS))
     page.get_by_label("Number of concepts").fill(str(CONCEPTS))
+    page.get_by_label("2 × 2 grid").check()
     page.get_by_label("Images to crop per class").fill("3")
     page.get_by_role("button", name="Submit").click()
     architecture = page.get_by_label("Architecture")

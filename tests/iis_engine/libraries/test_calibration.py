@@ -15,7 +15,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.combined import combine
-from iis_engine.libraries.controls import isotropic, matched
+from iis_engine.libraries.controls import draw_like, isotropic, matched
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_random
 from iis_engine.specs import LibraryKind, LibrarySpec
@@ -108,10 +108,24 @@ def test_matched_directions_have_the_mean_and_covariance_of_the_library() -> Non
     generator = torch.Generator().manual_seed(0)
     vectors = torch.nn.functional.normalize(torch.randn(400, 6, generator=generator) @ torch.diag(torch.arange(1.0, 7.0)) + 4, dim=1)
     library = ConceptLibrary("prototype", vectors, ("prototype",) * 400, ((),) * 400)
-    drawn = torch.cat([matched(library, seed).vectors for seed in range(20)])
-    torch.testing.assert_close(drawn.mean(dim=0), vectors.mean(dim=0), atol=0.03, rtol=0)
-    torch.testing.assert_close(drawn.T.cov(), vectors.T.cov(), atol=0.04, rtol=0)
+    drawn = draw_like(vectors, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(drawn.mean(dim=0), vectors.double().mean(dim=0))
+    torch.testing.assert_close(drawn.T.cov(), vectors.double().T.cov())
+    assert float((drawn - vectors).norm(dim=1).min()) > 0.01
+    torch.testing.assert_close(matched(library, 1).vectors, torch.nn.functional.normalize(drawn, dim=1).float())
     assert not torch.equal(matched(library, 0).vectors, matched(library, 1).vectors)
+
+
+def test_matched_directions_of_gaussian_directions_span_as_much() -> None:
+    library = build_random(64, 20, 0)
+
+    def effective_rank(vectors: Tensor) -> float:
+        share = torch.linalg.svdvals(vectors.double() - vectors.double().mean(dim=0)).square()
+        share = share / share.sum()
+        return float(torch.exp(-(share * share.clamp_min(1e-300).log()).sum()))
+
+    found = [effective_rank(matched(library, seed).vectors) for seed in range(5)]
+    assert found == pytest.approx([effective_rank(library.vectors)] * 5, rel=0.06)
 
 
 def test_controls_keep_the_blocks_of_the_library() -> None:

@@ -108,7 +108,7 @@ def test_files_that_are_not_predictors_are_refused(tmp_path: Path) -> None:
         Predictor.load(path)
     for metadata in (None, {"iis": "{}"}, {"iis": "[1]"}, {"iis": json.dumps({"format": "iis-predictor/2"})}):
         save_file({"vectors": torch.eye(2)}, path, metadata=metadata)
-        with pytest.raises(DataError, match=r"not a predictor of format iis-predictor/1; .*\.$"):
+        with pytest.raises(DataError, match=r"not a predictor of format iis-predictor/2; .*\.$"):
             Predictor.load(path)
     save_file({"vectors": torch.eye(2)}, path, metadata={"iis": "no JSON"})
     with pytest.raises(DataError, match="not a readable safetensors file"):

@@ -18,7 +18,7 @@ from worker.jobs.attempt import Attempt
 if TYPE_CHECKING:
     from support.worker_service import Service
 
-STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
+STAGES = ["extract", "libraries", "isotropic", "matched", "heads", "panel", "curve", "explain", "predictors", "report"]
 
 
 def stage_states(service: Service, job_id: str, state: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_a_score_job_writes_report_curves_plots_and_library_when_it_succeeds(ser
         library = session.get_one(ConceptLibrary, result.library_id)
         concepts = session.scalars(select(Concept).where(Concept.library_id == library.id).order_by(Concept.index)).all()
     assert 0 < result.report["iis"] <= 1.05
-    assert set(curves) == {"library", "random_control"}
+    assert set(curves) == {"library", "isotropic", "matched"}
     assert {point.kept for point in points} == {point["kept"] for point in result.report["points"]}
     assert {(plot.name, plot.format) for plot in plots} == {(name, kind) for name in ("arr", "accuracy") for kind in ("png", "svg")}
     assert (library.kind, library.concept_count, library.dimension, len(concepts)) == ("prototype", 8, 6, 8)
@@ -71,12 +71,12 @@ def test_stages_that_another_job_finishes_in_the_meantime_are_reused(service: Se
     assert stage_states(service, first, "reused") == STAGES[1:]
 
 
-def test_another_library_on_the_same_data_reuses_features_and_control(service: Service) -> None:
+def test_another_library_on_the_same_data_reuses_features_and_isotropic_control(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     second = service.add_score(dataset_id=service.job(first).dataset_id, library={"kind": "cluster", "concept_count": 8, "parts": []})
     assert service.run(second) == "succeeded"
-    assert stage_states(service, second, "reused") == ["extract", "control"]
+    assert stage_states(service, second, "reused") == ["extract", "isotropic"]
 
 
 @pytest.mark.slow
