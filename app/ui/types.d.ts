@@ -132,6 +132,25 @@ export interface Verdict {
   next?: string[];
 }
 
+export interface PanelMetrics {
+  code: { kept: number; concepts_used: number; overlap: number; positive_share: number };
+  effective_rank: number;
+  mono_score: number | null;
+  class_purity: number;
+  firing_rate: number;
+  duplicated_share: number;
+}
+
+export interface Panel {
+  concept_count: number;
+  library: PanelMetrics;
+  matched: PanelMetrics;
+  stability: { cosine: number; matched_cosine: number; difference: number } | null;
+  effective_concepts: { anec: number; matched_anec: number };
+  contributing_concepts: { kept: number; ncc: number } | null;
+  selectivity: { arr: number; control_arr: number; difference: number };
+}
+
 export interface Control {
   iis?: number | null;
   iis_low?: number | null;
@@ -165,6 +184,7 @@ export interface Report {
   controls?: { isotropic?: Control | null; matched?: Control | null };
   verdict?: Verdict | null;
   balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
+  panel?: Panel | null;
   configuration?: Record<string, unknown>;
   notes?: string[];
   iis_chance_corrected?: number | null;

@@ -17,6 +17,7 @@ import {
   isMissing,
 } from "./formatting.js";
 import { describeElements } from "./job_formatting.js";
+import { panelRows } from "./panel_rows.js";
 import { describeReport, describeVerdict } from "./report_formatting.js";
 import { scoreScale, valueScale } from "./score_scale.js";
 import { warningsNotice } from "./warnings.js";
@@ -59,6 +60,7 @@ export async function scoreResult(job) {
     curvesSection(curves),
     valuesSection(report),
     classesSection(job),
+    panelSection(job, report),
     configurationSection(report),
     classifiers(predictors),
     downloads(job, result, curves, plots),
@@ -183,6 +185,22 @@ function valuesSection(report) {
   /** @type {Column<string[]>[]} */
   const columns = [["", ([name]) => name], ["Value", ([, value]) => value, "number"], ["95 % interval", ([, , interval]) => interval, "number"]];
   return section("values", "All values", el("p", { class: "help" }, describeCounts(report)), table("All values of the report", columns, rows));
+}
+
+/**
+ * @param {ScoreJob} job
+ * @param {Report} report
+ */
+function panelSection(job, { panel }) {
+  if (!panel) return null;
+  /** @type {Column<[string, string, string]>[]} */
+  const columns = [
+    ["", ([name]) => name],
+    ["Concepts", ([, own]) => own, "number"],
+    ["Matched directions", ([, , matched]) => matched, "number"],
+  ];
+  const file = el("a", { href: `${job.links.self}/concept-metrics?format=csv`, download: `${job.id}-concept-metrics.csv` }, "Metrics of each concept, CSV");
+  return section("panel", "Code, concepts and library", table("Measures beside the score", columns, panelRows(panel)), el("p", {}, file));
 }
 
 /** @param {Report} report */
