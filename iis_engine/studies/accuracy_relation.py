@@ -126,7 +126,7 @@ def _accuracies(cells: Sequence[Cell], which: Accuracy) -> list[Number] | None:
     """The accuracies of the cells; None where it is the given one and some have none."""
     if which == "accuracy":
         return [(cell.accuracy.value, cell.accuracy.deviation) for cell in cells]
-    given = [(cell.given_accuracy, None) for cell in cells if cell.given_accuracy is not None]
+    given: list[Number] = [(cell.given_accuracy, None) for cell in cells if cell.given_accuracy is not None]
     return given if cells and len(given) == len(cells) else None
 
 

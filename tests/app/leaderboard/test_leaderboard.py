@@ -118,7 +118,7 @@ def test_models_share_a_board_only_with_equal_phrases_cutoffs_and_elements(clien
 
 def test_editions_have_boards_of_their_own(client: TestClient, rows: Rows) -> None:
     dataset, models = rows.dataset(), [rows.model() for _ in range(3)]
-    first_edition = {"edition": 1, "verdict": None, "controls": {"isotropic": {"iis": 0.5, "gain": 0.4}}}
+    first_edition: dict[str, Any] = {"edition": 1, "verdict": None, "controls": {"isotropic": {"iis": 0.5, "gain": 0.4}}}
     scored(client, rows, models[0], dataset, **iis(0.9), **first_edition)
     scored(client, rows, models[1], dataset, **iis(0.95), **first_edition, accuracy_representation_low=0.1)
     for model in models:
