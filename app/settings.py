@@ -136,6 +136,10 @@ class Jobs(Section):
     child_disk_bytes: int | None = Field(
         default=256 * GIB, ge=0, description="Size of the files in a confined process's folder; 0 for no limit"
     )
+    confinement: Literal["required", "best-effort"] = Field(
+        default="required",
+        description="`required`: on Linux a worker starts only with Landlock and seccomp; `best-effort`: it uses what the machine has",
+    )
     worker_metrics_port: int | None = Field(default=None, description="Port on which a worker serves metrics to Prometheus")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level that is logged")
 
@@ -183,6 +187,11 @@ class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhook
                 "IIS_ARTIFACT_EXPIRY_SECONDS must exceed IIS_JOB_DEADLINE_SECONDS by more than an hour: running jobs need them."
             )
         return self
+
+    @property
+    def best_effort_confinement(self) -> bool:
+        """Whether workers run on a machine without Landlock or seccomp."""
+        return self.confinement == "best-effort"
 
     @property
     def public_origin(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import IO
 import structlog
 
 TOKEN_CHARACTERS = 8
+LOCK = "lock"
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +39,19 @@ class LockedFolder:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _remove_orphans(self.path.parent)
             self.path.mkdir()
-            self._lock = (self.path / "lock").open("wb")
+            self._lock = (self.path / LOCK).open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self.path
+
+    def clear(self, *, keep: Path) -> None:
+        """Remove everything but the lock and the folder `keep`: a compute process may have left files for the next owner's."""
+        for entry in self.path.iterdir():
+            if entry.name == LOCK or keep.is_relative_to(entry):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove the folder with its content."""
@@ -53,7 +64,7 @@ class LockedFolder:
 def _remove_orphans(parent: Path) -> None:
     for folder in parent.iterdir():
         try:
-            with (folder / "lock").open("rb") as lock:
+            with (folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
                 log.info("folder_of_killed_worker_removed", name=folder.name)

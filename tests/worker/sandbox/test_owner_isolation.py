@@ -12,6 +12,7 @@ import pytest
 
 from support.confinement import NOT_TESTED
 from worker.sandbox.environment import scrubbed_environment
+from worker.sandbox.probe import measure_protections
 from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
 
@@ -36,7 +37,7 @@ def test_the_compute_process_has_no_open_connection(service: Service) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason=f"{NOT_TESTED}: network name spaces are Linux's.")
 def test_the_compute_process_sees_its_own_loopback_interface_alone(service: Service) -> None:
-    if run_program("from worker.sandbox.confinement import leave_network; print(leave_network())").stdout != "True\n":
+    if measure_protections().network != "isolated":
         pytest.skip(f"{NOT_TESTED}: this platform does not allow network name spaces.")
     assert service.run(service.add_check()) == "succeeded"
     interfaces = Path(f"/proc/{service.compute.pid}/net/dev").read_text().splitlines()[2:]
