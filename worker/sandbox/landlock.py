@@ -36,7 +36,9 @@ VERSION_WITH_PORTS, VERSION_WITH_SCOPES = 4, 6
 _BIND, _CONNECT = 1, 2
 _ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 
-SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sys", "/opt/rocm", "/nix/store", "/run/opengl-driver")
+SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/opt/rocm", "/nix/store", "/run/opengl-driver")
+HARDWARE_FOLDERS = ("bus", "class", "dev", "devices", "module", "kernel/mm")
+"""Of /sys; the rest shows control groups, and with them other processes."""
 PROCESS_FILES = ("cpuinfo", "meminfo", "stat", "version", "filesystems", "devices", "modules", "driver", "sys", "loadavg", "uptime")
 """Of /proc, besides the process's own folder; the rest shows other processes."""
 SYSTEM_FILES = (
@@ -107,7 +109,8 @@ def visible_paths(writable: Iterable[Path], readable: Iterable[Path]) -> list[st
 
 def _rights(writable: Iterable[Path], readable: Iterable[Path]) -> Iterator[tuple[str, int]]:
     """Paths and the rights on each."""
-    system = (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *(f"/proc/{name}" for name in PROCESS_FILES))
+    of_kernel = (*(f"/proc/{name}" for name in PROCESS_FILES), *(f"/sys/{name}" for name in HARDWARE_FOLDERS))
+    system = (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *of_kernel)
     for path in (*system, *_code_folders(), *map(str, readable)):
         yield path, _READ
     for pattern in DEVICES:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from worker.sandbox.messages import JsonObject
 from worker.sandbox.pipes import new_reply_queue, read_replies, read_stderr
 from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
 from worker.sandbox.scratch_folders import LockedFolder
+from worker.sandbox.trees import remove_tree
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.25
@@ -194,7 +194,7 @@ class ChildProcess:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 _close(pipe)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_tree(self._scratch)
 
     def close(self) -> None:
         """Kill the process and remove its folder."""

@@ -50,7 +50,7 @@ _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _NOT_EQUAL, _EQUAL, _GREATER, _MASKED_EQUAL = 1, 4, 6, 7
 _CLONE_THREAD = 0x00010000
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _SOCKET_TYPE_MASK = 0xF
 _INT = 0xFFFFFFFF
 """Mask of an int argument: the kernel ignores the upper half of the register, and a comparison must ignore it too."""
@@ -118,8 +118,9 @@ def _refused_by_argument() -> list[_Rule]:
         ("prlimit64", errno.EPERM, ((0, _GREATER, 0, 0),)),
         ("sched_setaffinity", errno.EPERM, ((0, _NOT_EQUAL, 0, 0),)),
         ("move_pages", errno.EPERM, ((0, _NOT_EQUAL, 0, 0),)),
-        ("prctl", errno.EPERM, ((0, _MASKED_EQUAL, _INT, _PR_SET_PDEATHSIG),)),
     ]
+    # It dies with its parent, and stays dumpable: otherwise the parent could not see the files that it holds open.
+    rules += [("prctl", errno.EPERM, ((0, _MASKED_EQUAL, _INT, option),)) for option in (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE)]
     for command in (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_NOTIFY):
         rules += [(call, errno.EPERM, ((1, _MASKED_EQUAL, _INT, command),)) for call in ("fcntl", "fcntl64")]
     rules += [("ioctl", errno.EPERM, ((1, _MASKED_EQUAL, _INT, request),)) for request in _IOCTLS]
