@@ -27,7 +27,7 @@ def become_unprivileged():
         os.setuid(65534)
         libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: a process that changed its user may not write its own uid_map otherwise
 def enter_container():
-    # What Docker's default profile leaves: no name spaces or mounts, and 14 capabilities
+    # What Docker's default profile leaves: no namespaces or mounts, and 14 capabilities
     library = ctypes.CDLL('libseccomp.so.2')
     library.seccomp_init.restype = ctypes.c_void_p
     for function in (library.seccomp_load, library.seccomp_rule_add):
@@ -93,7 +93,7 @@ def run_confined(
     attempts : expressions by name
     network, ports, readable : of the `Grant`
     unprivileged : change to an unprivileged user first, where the tests run as root
-    container : refuse name spaces and most capabilities first, as a container does
+    container : refuse namespaces and most capabilities first, as a container does
     before, between : statements to run before and after the confinement
     """
     program = PRELUDE + "enter_container()\n" * container + "become_unprivileged()\n" * unprivileged

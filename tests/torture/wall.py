@@ -30,7 +30,7 @@ class Mode:
 
     Attributes
     ----------
-    container : without the right to name spaces, as Docker's default profile leaves it
+    container : without the right to namespaces, as Docker's default profile leaves it
     unprivileged : as another user than root
     gpu : with the system calls that CUDA's driver needs
     """

@@ -182,6 +182,7 @@ def _attack_files(folder: Path) -> Promise:
     for name, path in places.items():
         ended = _bounded(lambda path=path: read_json(path))
         promise.record(ended == ("read" if name == "wide.json" else OutputInvalid.__name__), f"{name}: {ended}")
+    promise.record(_bounded(lambda: open_output(places["large.json"])) == OutputInvalid.__name__, "a sparse file was opened")
     promise.record(_bounded(lambda: open_output(Path("/dev/zero"))) == OutputInvalid.__name__, "a device was opened")
     return promise
 

@@ -17,6 +17,9 @@ import numpy as np
 from worker.sandbox.process import ChildLost
 
 JSON_BYTES_MAX = 64 << 20
+SPARSE_BYTES_MAX, SPARSE_FACTOR = 1 << 30, 64
+"""Larger files must take up at least this share of their size on disk; file systems that compress seldom reach it."""
+_BLOCK_BYTES = 512
 FLOAT = np.dtype("<f4")
 _HEADER_ERRORS = (ValueError, TypeError, KeyError, OverflowError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 """Exceptions of NumPy's parser of headers, which are Python literals."""
@@ -35,7 +38,8 @@ def open_output(path: Path) -> BinaryIO:
     Raises
     ------
     OutputInvalid
-        For a link, which could point to files that only the parent can read, and for a pipe or device, which could block it.
+        For a link, which could point to files that only the parent can read, for a pipe or device, which could block it, and for a sparse
+        file, which takes no disk space before it is stored.
     FileNotFoundError
         Without such a file.
     """
@@ -45,9 +49,13 @@ def open_output(path: Path) -> BinaryIO:
         raise
     except OSError as error:
         raise OutputInvalid(path, error.strerror.lower() if error.strerror else "it cannot be opened") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         raise OutputInvalid(path, "it is not a regular file")
+    if found.st_size > SPARSE_BYTES_MAX and found.st_size > SPARSE_FACTOR * found.st_blocks * _BLOCK_BYTES:
+        os.close(descriptor)
+        raise OutputInvalid(path, "it is a large file almost without content")
     return os.fdopen(descriptor, "rb")
 
 

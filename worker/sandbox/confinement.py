@@ -1,4 +1,4 @@
-"""Confine the compute process: name spaces, Landlock, seccomp, capabilities, kernel resource limits.
+"""Confine the compute process: namespaces, Landlock, seccomp, capabilities, kernel resource limits.
 
 libc is called directly because Python 3.11 wraps neither prctl nor capset.
 """
@@ -58,8 +58,8 @@ class Grant:
 class Protections:
     """Protections in force on this platform; docs/security.md explains each."""
 
-    network: str  # isolated (own name space), refused (no sockets), open
-    root: str  # private (own mount name space with the granted paths only), or open
+    network: str  # isolated (own namespace), refused (no sockets), open
+    root: str  # private (own mount namespace with the granted paths only), or open
     files: str  # landlock with its version, or open
     calls: str  # seccomp, or open
     privileges: str  # none, or kept
@@ -101,7 +101,7 @@ def confine(parent_pid: int, grant: Grant) -> Protections:
 def hide_from_children() -> None:
     """Hide this process's memory and environment, which hold credentials, from other processes of the same user (Linux).
 
-    Otherwise a child without its own user name space could read /proc/<parent>/environ.
+    Otherwise a child without its own user namespace could read /proc/<parent>/environ.
     """
     if sys.platform == "linux":
         _libc().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -138,7 +138,7 @@ def limit_processor_time(seconds: float) -> None:
 
 
 def drop_capabilities() -> bool:
-    """Drop all capabilities, in the user name space too; False where the platform has none.
+    """Drop all capabilities, in the user namespace too; False where the platform has none.
 
     Root keeps CAP_DAC_READ_SEARCH because data sets on the server may belong to other users; Landlock decides which are readable.
     """

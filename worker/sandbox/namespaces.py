@@ -1,4 +1,4 @@
-"""Move the compute process into name spaces of its own: mounts with the granted paths only, IPC, and a network without interfaces.
+"""Move the compute process into namespaces of its own: mounts with the granted paths only, IPC, and a network without interfaces.
 
 libc is called directly because Python 3.11 wraps neither unshare nor mount.
 """
@@ -20,9 +20,9 @@ MOUNT_POINTS = ("/var", "/tmp", "/mnt", "/srv", "/home", "/opt")  # noqa: S108 (
 
 
 def enter_namespaces(*, network: bool) -> bool:
-    """Enter new name spaces of mounts and IPC, and without `network` one of the network; False where the platform does not allow it.
+    """Enter new namespaces of mounts and IPC, and without `network` one of the network; False where the platform does not allow it.
 
-    Needs a process with one thread. An unprivileged process creates a user name space as well, in which it keeps its user id.
+    Needs a process with one thread. An unprivileged process creates a user namespace as well, in which it keeps its user id.
     """
     if sys.platform != "linux":
         return False
@@ -42,7 +42,7 @@ def enter_namespaces(*, network: bool) -> bool:
 def enter_private_root(paths: Iterable[str]) -> bool:
     """Replace the root folder by an empty one with these files and folders at their own paths; False where a mount is refused.
 
-    Landlock denies reading other files but not asking for their existence, size, times and owner. Call it in a mount name space of the
+    Landlock denies reading other files but not asking for their existence, size, times and owner. Call it in a mount namespace of the
     process's own. `paths` should include the process's own folder in /proc.
     """
     libc = _libc()

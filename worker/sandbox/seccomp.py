@@ -32,7 +32,7 @@ _NEVER = (
     # Segments, semaphores and queues that outlive the process.
     *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semtimedop_time64", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl"),
     *("ipc", "mq_open", "mq_unlink"),
-    # Mounts and name spaces of files, network and users.
+    # Mounts and namespaces of files, network and users.
     *("mount", "umount", "umount2", "pivot_root", "chroot", "unshare", "setns", "mount_setattr", "open_tree", "move_mount"),
     *("fsopen", "fsconfig", "fsmount", "fspick", "name_to_handle_at", "open_by_handle_at", "mknod", "mknodat"),
     # The kernel's keys, programs, modules and clocks; io_uring would open sockets past this filter.
@@ -44,7 +44,7 @@ _NEVER = (
 )
 _LATER_CALLS = (*range(457, 462), *range(463, 512))
 """Numbers of Linux 6.8 and later, the same on every architecture, some not assigned yet: setxattrat and file_setattr change attributes of
-files, statmount and listns list mounts and name spaces. Excepted is mseal. On ENOSYS, C libraries fall back to older calls."""
+files, statmount and listns list mounts and namespaces. Excepted is mseal. On ENOSYS, C libraries fall back to older calls."""
 
 _ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000

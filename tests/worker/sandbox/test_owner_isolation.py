@@ -35,10 +35,10 @@ def test_the_compute_process_has_no_open_connection(service: Service) -> None:
     assert psutil.Process(service.compute.pid).net_connections() == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason=f"{NOT_TESTED}: network name spaces are Linux's.")
+@pytest.mark.skipif(sys.platform != "linux", reason=f"{NOT_TESTED}: network namespaces are Linux's.")
 def test_the_compute_process_sees_its_own_loopback_interface_alone(service: Service) -> None:
     if measure_protections().network != "isolated":
-        pytest.skip(f"{NOT_TESTED}: this platform does not allow network name spaces.")
+        pytest.skip(f"{NOT_TESTED}: this platform does not allow network namespaces.")
     assert service.run(service.add_check()) == "succeeded"
     interfaces = Path(f"/proc/{service.compute.pid}/net/dev").read_text().splitlines()[2:]
     assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]

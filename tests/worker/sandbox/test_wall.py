@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from PIL import Image
 
 from support.confinement import CONFINE, NOT_TESTED, PRELUDE, run_confined
 from torture.wall import MODES, Mode, run_attacks
@@ -139,8 +144,74 @@ def test_a_process_with_the_network_resolves_names_and_connects_by_tcp_alone(tmp
     command = [sys.executable, "-P", "-s", "-c", program, json.dumps(grant.to_dict())]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment, timeout=60)
     if done.returncode == 77:
-        pytest.skip("This machine allows no name spaces.")
+        pytest.skip("This machine allows no namespaces.")
     assert done.stdout == "reached\n", done.stderr
+
+
+CONTENT = b"weights" * 10_000
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A Hub with one file under every address."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        headers = {"ETag": f'"{sha256(CONTENT).hexdigest()}"', "X-Repo-Commit": "a" * 40, "Content-Length": str(len(CONTENT))}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        """Print nothing."""
+
+
+@pytest.fixture
+def hub() -> Iterator[int]:
+    """The port of a Hub on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@on_linux
+@pytest.mark.slow
+def test_the_libraries_of_the_hub_work_under_the_confinement(tmp_path: Path, hub: int) -> None:
+    """They change modes, lock and link files, and share memory where they may."""
+    own, downloads = tmp_path / "own", tmp_path / "downloads"
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            (own / "images" / split / label).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(own / "images" / split / label / "0.png")
+    downloads.mkdir()
+    program = (
+        PRELUDE
+        + "import iis_engine\n"
+        + CONFINE
+        + (
+            "from huggingface_hub import hf_hub_download\n"
+            "for _ in range(2): path = hf_hub_download('owner/model', 'weights.safetensors')\n"
+            "import torch.hub\n"
+            f"torch.hub.download_url_to_file('http://127.0.0.1:{hub}/weights', 'weights', progress=False)\n"
+            "from iis_engine.data.hub_datasets import write_class_folders\n"
+            "from pathlib import Path\n"
+            "import datasets\n"
+            "write_class_folders(datasets.load_dataset('imagefolder', data_dir='images'), Path('written'))\n"
+            "found = sorted(path.as_posix() for path in Path('written').rglob('*.png'))\n"
+            "print(os.path.getsize(path), os.path.getsize('weights'), len(found))\n"
+        )
+    )
+    grant = Grant(network=True, writable=(str(own), str(downloads)), ports=(hub,))
+    environment = scrubbed_environment(os.environ, own, downloads, network=True) | {"HF_ENDPOINT": f"http://127.0.0.1:{hub}"}
+    command = [sys.executable, "-P", "-s", "-c", program, json.dumps(grant.to_dict())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=own, env=environment, timeout=300)
+    assert done.stdout.split() == [str(len(CONTENT)), str(len(CONTENT)), "4"], done.stderr
 
 
 LOADS = (
