@@ -64,7 +64,7 @@ class ResourceMonitor:
             process = psutil.Process(self._pid)
             processes = (process, *process.children(recursive=True))
             threads = sum(each.num_threads() for each in processes)
-            used = sum(each.memory_info().rss for each in processes)
+            used = sum(each.memory_info().rss for each in processes) + _deleted_bytes(self._pid, in_memory=True)
         except psutil.Error:
             return  # it has just ended, which closes the pipe
         threads_allowed = max(THREADS_MIN, THREADS_PER_CORE * (os.cpu_count() or 1))
@@ -79,7 +79,7 @@ class ResourceMonitor:
             if time.monotonic() < self._walk_at:
                 return
             self._walk = disk_bytes(self._folder)
-            self._deleted_bytes = _deleted_bytes(self._pid)
+            self._deleted_bytes = _deleted_bytes(self._pid, in_memory=False)
         until = time.monotonic() + DISK_WALK_SECONDS
         for found in self._walk:
             used = found + self._deleted_bytes
@@ -91,14 +91,14 @@ class ResourceMonitor:
         self._walk, self._walk_at = None, time.monotonic() + DISK_CHECK_SECONDS
 
 
-def _deleted_bytes(pid: int) -> int:
-    """Disk space of files that the process holds open after deleting them, which no folder shows."""
+def _deleted_bytes(pid: int, *, in_memory: bool) -> int:
+    """Space of files that the process holds open and no folder shows: deleted ones on disk, or those in memory (memfd_create)."""
     sizes = dict[tuple[int, int], int]()
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with suppress(OSError):
                 found = os.stat(entry.path)
-                if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 0 and os.readlink(entry.path).startswith("/memfd:") == in_memory:
                     sizes[found.st_dev, found.st_ino] = found.st_blocks * _BLOCK_BYTES
     except OSError:  # it has just ended, or the platform has no such folder
         return 0

@@ -126,3 +126,16 @@ def test_a_killed_workers_folder_without_its_lock_is_removed_by_the_next(tmp_pat
     LockedFolder(tmp_path, "second").create()
     assert not killed.exists()
     assert time.time() - os.stat(tmp_path).st_mtime < 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Open files are shown by Linux's /proc.")
+def test_a_file_in_memory_counts_as_memory(tmp_path: Path, wait_until: Callable[..., Any]) -> None:
+    """Its pages are not resident in the process before they are mapped."""
+    program = "import os, time\nfile = os.memfd_create('hidden')\nfor _ in range(600): os.write(file, bytes(1 << 20))\ntime.sleep(60)\n"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path) as process:
+        monitor = ResourceMonitor(process.pid, tmp_path)
+        try:
+            with pytest.raises(LimitExceeded, match="GB of memory"):
+                wait_until(lambda: monitor.check(ResourceLimits(memory_bytes=500 << 20)), 30, "the monitor to see the file")
+        finally:
+            process.kill()
