@@ -280,7 +280,6 @@ ATTACKS: tuple[Attack, ...] = (
     *_attacks(
         UNIX,
         unix_stream="socket.socket(socket.AF_UNIX).connect(listener)",
-        unix_abstract="socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect('\\0' + abstract)",
         unix_datagram_pair="socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', listener)",
         unix_datagram="socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', listener)",
         virtual_machine="socket.socket(40, socket.SOCK_STREAM)",
@@ -292,4 +291,12 @@ ATTACKS: tuple[Attack, ...] = (
         unix_packets_with_network="socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(listener)",
     ),
     *_attacks(UNIX, network=False, unix_packets="socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(listener)"),
+    *_attacks(UNIX, network=False, unix_abstract="socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect('\\0' + abstract)"),
+    # With a GPU, Landlock 6 refuses it alone.
+    *_attacks(
+        UNIX,
+        network=True,
+        only_where=(NO_GPU,),
+        unix_abstract_with_network="socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect('\\0' + abstract)",
+    ),
 )
