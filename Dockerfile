@@ -1,5 +1,6 @@
 # Two images of one code base: `api` answers requests and has no torch; `worker` computes and has torch with its CUDA libraries.
-FROM python:3.12.10-slim-bookworm AS base
+# To pin the base image by content, append the digest that `docker buildx imagetools inspect` reports.
+FROM python:3.12.13-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --system --uid 10001 --create-home iis && install -d -o iis /data
 WORKDIR /srv/iis

@@ -1,4 +1,4 @@
-"""Settings of API and worker, read from the environment alone (prefix IIS_). Each class is a section of docs/configuration.md."""
+"""Settings of API and worker, from the environment (prefix IIS_) and files it names. Each class is a section of docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, HttpUrl, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.memory_limit import memory_bytes
+from app.secret_files import SecretFiles
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -34,6 +35,19 @@ class Section(BaseSettings):
     """Base of the sections."""
 
     model_config = SettingsConfigDict(env_prefix="IIS_", extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the files that variables name."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, SecretFiles(settings_cls)
 
 
 class Connections(Section):
@@ -136,6 +150,10 @@ class Jobs(Section):
     child_disk_bytes: int | None = Field(
         default=256 * GIB, ge=0, description="Size of the files in a confined process's folder; 0 for no limit"
     )
+    confinement: Literal["required", "best-effort"] = Field(
+        default="required",
+        description="`required`: on Linux a worker starts only with Landlock and seccomp; `best-effort`: it uses what the machine has",
+    )
     worker_metrics_port: int | None = Field(default=None, description="Port on which a worker serves metrics to Prometheus")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level that is logged")
 
@@ -183,6 +201,11 @@ class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhook
                 "IIS_ARTIFACT_EXPIRY_SECONDS must exceed IIS_JOB_DEADLINE_SECONDS by more than an hour: running jobs need them."
             )
         return self
+
+    @property
+    def best_effort_confinement(self) -> bool:
+        """Whether workers run on a machine without Landlock or seccomp."""
+        return self.confinement == "best-effort"
 
     @property
     def public_origin(self) -> str | None:

@@ -103,7 +103,9 @@ def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = Non
     if into.exists() and any(into.iterdir()):
         raise DataError(f"The folder {into.name} is not empty; unpack the archive into an empty folder.", code="archive_invalid")
     into.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
+    private = Path(tempfile.mkdtemp(prefix=f".{into.name}.", dir=into.parent))
+    staging = private / into.name  # a folder with the ordinary mode: a confined process may not change it later
+    staging.mkdir()
     try:
         try:
             unpacked = _unpack_zip(archive, staging, limits) if zipfile.is_zipfile(archive) else _unpack_tar(archive, staging, limits)
@@ -115,11 +117,10 @@ def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = Non
             raise _refusal(archive, "contains no files")
         if into.exists():
             into.rmdir()
-        staging.chmod(0o755)
         staging.rename(into)
         return unpacked
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def _unpack_zip(archive: Path, into: Path, limits: ArchiveLimits) -> UnpackedArchive:

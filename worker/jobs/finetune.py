@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import safe_name, stage_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Sources
+from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.score import ScoreRequest, backbone_of, data_of, score_stages
 from worker.sandbox.process import StageRefused
@@ -43,15 +43,15 @@ def run_finetune(attempt: Attempt) -> None:
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}
     findings: Json = {
-        **_compared(json.loads(pipeline.file(COMPARISON).read_text())),
-        "probe": json.loads(pipeline.file(REPORT).read_text()),
+        **_compared(read_json(pipeline.file(COMPARISON))),
+        "probe": read_json(pipeline.file(REPORT)),
         **{arm: [run.summary for run in runs[arm]] for arm in ARMS},
         "history": [{"arm": arm, "seed": run.summary["seed"], "epochs": run.epochs} for arm in ARMS for run in runs[arm]],
     }
     findings["warnings"] = _warnings(findings)
     best = max((run.summary for run in runs["treatment"]), key=lambda run: run["validation_accuracy"] or 0.0)
     files = RunFiles("treatment", best["seed"])
-    checked, weights = json.loads(pipeline.file(files.checked).read_text()), pipeline.sha256(files.weights)
+    checked, weights = read_json(pipeline.file(files.checked)), pipeline.sha256(files.weights)
     lineage = {"job": job.id, "parent": model.id, "seed": best["seed"], "epoch": best["best_epoch"], "weight": job.spec["lambda"]}
 
     def finish(session: Session) -> None:
@@ -175,7 +175,7 @@ class _Run:
 
 
 def _read_run(pipeline: Pipeline, files: RunFiles) -> _Run:
-    trained, report = (json.loads(pipeline.file(name).read_text()) for name in (files.history, files.report))
+    trained, report = (read_json(pipeline.file(name)) for name in (files.history, files.report))
     epochs, best = trained["epochs"], trained["best_epoch"]
     report["warnings"] = [*trained["warnings"], *report["warnings"]]
     validation = next((epoch["validation_accuracy"] for epoch in epochs if epoch["epoch"] == best), None)
