@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, cast
 
 import psycopg
 import structlog
-from anyio import CapacityLimiter, to_thread
-from anyio.lowlevel import RunVar
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
@@ -21,12 +19,8 @@ from app.db.job_events import EVENTS_CHANNEL
 LINGER_SECONDS = 1.0  # how often the listener checks whether a request still waits
 RECONNECT_SECONDS = 1.0
 CONNECT_TIMEOUT_SECONDS = 3
-PARALLEL_READS = 6  # threads, and so pool connections, of all waiters together
-
-Value = TypeVar("Value")
 
 log = structlog.get_logger(__name__)
-_read_limiter: RunVar[CapacityLimiter] = RunVar("job_signals_reads")
 
 
 class Waiter:
@@ -79,14 +73,6 @@ class JobSignals:
                 if not self._waiters[job_id]:
                     del self._waiters[job_id]
 
-    async def read(self, query: Callable[[], Value]) -> Value:
-        """Run one short transaction in a thread; at most `PARALLEL_READS` run at the same time."""
-        limiter = _read_limiter.get(None)
-        if limiter is None:
-            limiter = CapacityLimiter(PARALLEL_READS)
-            _read_limiter.set(limiter)
-        return await to_thread.run_sync(query, limiter=limiter)
-
     def _listen(self) -> None:
         while self._is_wanted():
             try:
@@ -126,7 +112,7 @@ class JobSignals:
                     waiter.wake()
 
 
-def _job_signals(request: Request) -> JobSignals:
+async def _job_signals(request: Request) -> JobSignals:
     return cast("JobSignals", request.app.state.job_signals)
 
 

@@ -1,0 +1,36 @@
+"""A value that is computed in a thread at most once a second, however many requests ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+FRESH_SECONDS = 1.0
+
+Value = TypeVar("Value")
+
+
+class Cached(Generic[Value]):
+    """Value of `compute`, for one event loop."""
+
+    def __init__(self, compute: Callable[[], Value]) -> None:
+        self._compute = compute
+        self._computing: asyncio.Task[Value] | None = None
+        self._found: tuple[float, Value] | None = None
+
+    async def get(self) -> Value:
+        """The value as of the last second. Raises what `compute` raises."""
+        if self._found is not None and time.monotonic() < self._found[0] + FRESH_SECONDS:
+            return self._found[1]
+        if self._computing is None or self._computing.done():
+            self._computing = asyncio.create_task(self._refresh())
+        return await asyncio.shield(self._computing)
+
+    async def _refresh(self) -> Value:
+        value = await run_in_threadpool(self._compute)
+        self._found = time.monotonic(), value
+        return value
