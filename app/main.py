@@ -83,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.store = store
     app.state.capacity = capacity
     app.state.known_keys = known_keys
+    app.state.request_metrics = metrics
     app.state.readiness = Cached(lambda: readiness(factory, store, settings))
     app.state.metrics = Cached(exported_metrics(metrics, factory))
     app.state.job_signals = JobSignals(engine)

@@ -30,6 +30,10 @@ class RequestMetrics:
         self._count = Counter("iis_http_requests", "Requests by route and status.", ["method", "route", "status"], registry=registry)
         self._seconds = Histogram("iis_http_request_seconds", "Time to answer a request.", ["method", "route"], registry=registry)
 
+    def count_refusal(self, method: str) -> None:
+        """Count a request that was refused before it was parsed."""
+        self._count.labels(method if method in KNOWN_METHODS else "other", "refused", "503").inc()
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         method = method if method in KNOWN_METHODS else "other"
         self._count.labels(method, route, str(status)).inc()

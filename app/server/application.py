@@ -6,6 +6,7 @@ import sys
 
 from fastapi import FastAPI
 
+from app.http.admission.early_refusal import EarlyRefusal
 from app.main import create_app
 from app.server.protocol import DeadlineProtocol
 from app.settings import get_settings
@@ -18,4 +19,12 @@ def create_served_app() -> FastAPI:
     settings = get_settings()
     DeadlineProtocol.header_seconds = settings.header_timeout_seconds
     sys.setswitchinterval(SWITCH_SECONDS)
-    return create_app(settings)
+    app = create_app(settings)
+    DeadlineProtocol.early_refusal = EarlyRefusal(
+        app.state.capacity,
+        app.state.known_keys,
+        settings.api_key_secret,
+        app.state.request_metrics.count_refusal,
+        trusts_proxies=bool(settings.trusted_proxies),
+    )
+    return app

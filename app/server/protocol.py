@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from app.http.admission.early_refusal import EarlyRefusal
+
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1 << 20  # of a body that the answer did not wait for; a client that sends reads its answer afterwards
 TIMEOUT_ANSWER = (
@@ -20,11 +22,13 @@ class DeadlineProtocol(H11Protocol):
     """One connection. uvicorn itself closes idle connections only, not those that send headers or a body slowly."""
 
     header_seconds: ClassVar[float] = 10.0
+    early_refusal: ClassVar[EarlyRefusal | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._drained_bytes: int | None = None  # None while no answered request sends its body
+        self._is_new = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
@@ -38,6 +42,13 @@ class DeadlineProtocol(H11Protocol):
         if self._drained_bytes is not None:
             self._drained_bytes += len(data)
             if self._drained_bytes > DRAIN_BYTES:
+                self.transport.close()
+                return
+        if self._is_new:
+            self._is_new = False
+            if (answer := self._refusal(data)) is not None:
+                self._clear_deadline()
+                self.transport.write(answer)
                 self.transport.close()
                 return
         super().data_received(data)
@@ -59,6 +70,9 @@ class DeadlineProtocol(H11Protocol):
             self._drained_bytes = 0
             self._clear_deadline()
             self._set_deadline(DRAIN_SECONDS)
+
+    def _refusal(self, data: bytes) -> bytes | None:
+        return self.early_refusal.answer(data, self.client[0]) if self.early_refusal is not None and self.client is not None else None
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = self.loop.call_later(seconds, self._expire)

@@ -24,13 +24,17 @@ class InFlight:
 
     def add(self, client: str, amount: int = 1) -> bool:
         """Add to a client's amount; False, and nothing is added, beyond a bound."""
-        own = self._of_client[client] + amount
-        most = 2 * self._total_max if own <= self._guaranteed else self._total_max
-        if own > self._client_max or self._total + amount > most:
+        if not self.has_room(client, amount):
             return False
-        self._of_client[client] = own
+        self._of_client[client] += amount
         self._total += amount
         return True
+
+    def has_room(self, client: str, amount: int = 1) -> bool:
+        """Whether `add` would add."""
+        own = self._of_client.get(client, 0) + amount
+        most = 2 * self._total_max if own <= self._guaranteed else self._total_max
+        return own <= self._client_max and self._total + amount <= most
 
     def readd(self, client: str, amount: int = 1) -> None:
         """Add what was removed for a while, whatever the bounds."""
