@@ -12,13 +12,9 @@ from typing import Any, cast
 
 import redis.asyncio
 import structlog
-from fastapi import Request
 from redis.exceptions import RedisError
-from sqlalchemy.orm import Session
 
 from app.errors import ApiError, Conflict, InvalidInput, NotFound, Unavailable
-from app.http.admission.admitted import admitted_of
-from app.http.dependencies import settings_of
 from app.settings import Settings
 
 QUERY_QUEUE = "iis:queries"
@@ -35,12 +31,11 @@ CONFLICT_CODES = frozenset({"artifact_gone", "dataset_gone", "model_gone", "no_i
 log = structlog.get_logger(__name__)
 
 
-async def query_worker(request: Request, session: Session, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
-    """Send a query to any free worker and wait for its reply; the request holds no connection meanwhile.
+async def query_worker(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+    """Send a query to any free worker and wait for its reply.
 
     Parameters
     ----------
-    session : of the request; it is closed, and usable again afterwards
     kind : as in `worker.queries.context.Query`
     about : the fields of the kind, as JSON values
 
@@ -51,11 +46,6 @@ async def query_worker(request: Request, session: Session, owner_id: str, kind: 
     Unavailable
         When Redis is unavailable, or no worker replies within `answer_timeout_seconds`.
     """
-    async with admitted_of(request).paused(session):
-        return await _reply(settings_of(request), owner_id, kind, about)
-
-
-async def _reply(settings: Settings, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
     query_id = secrets.token_hex(16)
     timeout_seconds = settings.answer_timeout_seconds
     query = {"id": query_id, "owner": owner_id, "kind": kind, "about": about, "expires_at": time.time() + timeout_seconds}

@@ -15,7 +15,7 @@ from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep
 from app.http.routes import AuthenticatedRoute
-from app.worker_queries import query_worker
+from app.http.worker_answers import ask_worker
 
 GALLERY_CONCEPTS = 100
 
@@ -50,7 +50,7 @@ async def get_explanation_figure(
         "top": top,
         **require_one_node(kept, sparsity),
     }
-    return _figure(request, await query_worker(request, session, owner.owner_id, "sheet", about), figure_format)
+    return _figure(request, await ask_worker(request, session, owner.owner_id, "sheet", about), figure_format)
 
 
 @router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -70,7 +70,7 @@ async def get_class_figure(
     """Draw the profile of a class as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     about = {"job": job_id, "class": class_name, "format": figure_format, "top": top, **require_one_node(kept, sparsity)}
-    return _figure(request, await query_worker(request, session, owner.owner_id, "class_figure", about), figure_format)
+    return _figure(request, await ask_worker(request, session, owner.owner_id, "class_figure", about), figure_format)
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -89,7 +89,7 @@ async def get_concept_gallery(
     """Draw the concepts of a job side by side as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
     about = {"job": job_id, "after": None, "limit": limit, "format": figure_format, **require_one_node(kept, sparsity)}
-    return _figure(request, await query_worker(request, session, owner.owner_id, "gallery", about), figure_format)
+    return _figure(request, await ask_worker(request, session, owner.owner_id, "gallery", about), figure_format)
 
 
 def _figure(request: Request, drawn: dict[str, Any], figure_format: str) -> Response:

@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from app.db.job_events import EVENTS_CHANNEL
+from app.db.session import TCP_TIMEOUTS
 
 LINGER_SECONDS = 1.0  # how often the listener checks whether a request still waits
 RECONNECT_SECONDS = 1.0
@@ -83,7 +84,7 @@ class JobSignals:
 
     def _relay(self) -> None:
         arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-        options["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+        options |= {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **TCP_TIMEOUTS}
         with psycopg.connect(*arguments, **options, autocommit=True) as connection:
             connection.execute(f"LISTEN {EVENTS_CHANNEL}")
             self._wake_all()  # notifications before LISTEN took effect were lost

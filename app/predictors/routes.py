@@ -18,9 +18,9 @@ from app.http.pagination import ID_PATTERN, Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
+from app.http.worker_answers import ask_worker
 from app.predictors import service
 from app.predictors.views import PATH
-from app.worker_queries import query_worker
 from iis_schemas.explanations.predictors import PredictionsView, PredictorView
 from iis_schemas.fields import MAX_TOP
 
@@ -77,7 +77,7 @@ async def predict(
         for one, filename in zip(file, filenames, strict=True):
             content = await one.read()
             images.append(await run_in_threadpool(keep_image, sessions, owner.owner_id, found.view.job, filename, content, settings))
-        answer = await query_worker(request, session, owner.owner_id, "predict", found.about | {"images": images, "top": top})
+        answer = await ask_worker(request, session, owner.owner_id, "predict", found.about | {"images": images, "top": top})
     finally:
         await admitted_of(request).run(lambda: drop_images(sessions, owner.owner_id, images))
     return await run_in_threadpool(service.predictions_view, session, owner.owner_id, found, filenames, answer)
@@ -94,7 +94,7 @@ async def export_predictor(
     """Download a predictor as `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
     chosen = service.export_format(export_format)
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
-    answer = await query_worker(
+    answer = await ask_worker(
         request, session, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names}
     )
     filename = f"{predictor_id}.{chosen}"

@@ -15,8 +15,8 @@ from app.http.dependencies import SessionDep, SettingsDep, StoreDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
+from app.http.worker_answers import ask_worker
 from app.studies.service import require_rows
-from app.worker_queries import query_worker
 from iis_schemas.studies.analyses import AnalysisView
 
 PARQUET = "application/vnd.apache.parquet"
@@ -32,7 +32,7 @@ async def get_study_analysis(
 ) -> Response:
     """Get the statistics of the jobs that have succeeded so far: correlations with intervals, evolution, ablations, agreement."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
-    made = await query_worker(request, session, owner.owner_id, "study_analysis", {"study": study_id})
+    made = await ask_worker(request, session, owner.owner_id, "study_analysis", {"study": study_id})
     return await _deliver(request, store, made, media_type="application/json", filename=f"{study_id}-analysis.json")
 
 
@@ -42,7 +42,7 @@ async def get_study_table_as_parquet(
 ) -> Response:
     """Get the table of a study as Parquet, with the points of each curve."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
-    made = await query_worker(request, session, owner.owner_id, "study_table", {"study": study_id})
+    made = await ask_worker(request, session, owner.owner_id, "study_table", {"study": study_id})
     return await _deliver(request, store, made, media_type=PARQUET, filename=f"{study_id}.parquet")
 
 
@@ -62,9 +62,7 @@ async def get_study_figure(
 ) -> Response:
     """Draw one figure of a study."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
-    made = await query_worker(
-        request, session, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format}
-    )
+    made = await ask_worker(request, session, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
     named = f"{study_id}-{figure}.{figure_format}"
     return await _deliver(request, store, made, media_type=MEDIA_TYPES[figure_format], filename=named, headers=SAFE_FIGURE)
 

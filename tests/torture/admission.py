@@ -17,10 +17,11 @@ import httpx
 import numpy as np
 import psutil
 
+from app.http.auth import authenticate
 from support.rows import Rows
-from torture.floods import Flood, Poll, poll, request, send
+from torture.floods import Answers, Flood, Poll, poll, request, send
 from torture.promises import Promise
-from torture.stack import Stack
+from torture.stack import API_KEY_SECRET, Stack
 
 POLLS_PER_SECOND = 40.0
 QUIET_SECONDS, MIN_SECONDS = 2.0, 6.0
@@ -52,8 +53,8 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
     return [*run(folder / "one", 1, FLOODS), *run(folder / "four", 4, LARGEST)]
 
 
-def run(folder: Path, processes: int, names: tuple[str, ...], *, share: float = 1.0) -> list[Promise]:
-    """Send floods one after another; `share` of their requests."""
+def run(folder: Path, processes: int, names: tuple[str, ...], *, share: float = 1.0, seconds: float = MIN_SECONDS) -> list[Promise]:
+    """Send `share` of the requests of each flood, one flood after another, each for at least so many seconds."""
     suffix = "" if processes == 1 else f", {processes} API processes"
     fast = Promise(f"Another owner's p99 stays under 250 ms during a flood{suffix}")
     served = Promise(f"Another owner gets no 503 during a flood{suffix}")
@@ -64,18 +65,18 @@ def run(folder: Path, processes: int, names: tuple[str, ...], *, share: float = 
         for name in names:
             flood = KINDS[name](attackers)
             flood = Flood(flood.requests[: max(1, round(share * len(flood.requests)))], *_rest(flood))
-            polls, statuses, last, memory = _measured(stack, flood, other_key, path)
+            before, polls, answers, memory = _measured(stack, flood, other_key, path, seconds)
             milliseconds = 1000 * np.array([one.seconds for one in polls])
             p50, p99 = np.percentile(milliseconds, [50, 99])
+            quiet = 1000 * np.percentile([one.seconds for one in before], 50)
             failed = [one.status for one in polls if one.status != 200]
             fast.record(p99 < 1000 * P99_SECONDS, f"{name}: p99 {p99:.0f} ms.")
             served.attempts += len(polls)
             served.broken += [f"{name}: status {status}." for status in failed]
             bounded.record(memory < MEMORY_BYTES, f"{name}: {memory / MIB:.0f} MiB.")
-            answered = ", ".join(f"{count} x {status or 'closed'}" for status, count in sorted(statuses.items()))
-            lines.append(
-                f"{name}: {answered} in {last:.1f} s; B p50 {p50:.0f} p99 {p99:.0f} max {max(milliseconds):.0f} ms; {memory / MIB:.0f} MiB"
-            )
+            answered = ", ".join(f"{count} x {status or 'closed'}" for status, count in sorted(answers.statuses.items()))
+            times = f"p50 {p50:.0f} (quiet {quiet:.0f}), p99 {p99:.0f}, max {max(milliseconds):.0f} ms"
+            lines.append(f"{name}: {answered} in {answers.last_seconds:.1f} s; B {times}; {memory / MIB:.0f} MiB")
             print(lines[-1], flush=True)
     fast.measured = "; ".join(lines)
     return [fast, served, bounded]
@@ -95,9 +96,6 @@ def _prepare(stack: Stack) -> tuple[Attackers, str, str]:
 
 
 def _owner_of(stack: Stack, key: str) -> str:
-    from app.http.auth import authenticate
-    from torture.stack import API_KEY_SECRET
-
     with stack.runtime.sessions() as session:
         return authenticate(session, f"Bearer {key}", API_KEY_SECRET).owner_id
 
@@ -106,8 +104,8 @@ def _bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _measured(stack: Stack, flood: Flood, key: str, path: str) -> tuple[list[Poll], dict[int, int], float, int]:
-    """Polls of the other owner during a flood, the flood's answers, and the API's largest memory."""
+def _measured(stack: Stack, flood: Flood, key: str, path: str, seconds: float) -> tuple[list[Poll], list[Poll], Answers, int]:
+    """Polls of the other owner before and during a flood, the flood's answers, and the largest memory of an API process."""
     context = multiprocessing.get_context("spawn")
     largest, sampled = 0, threading.Event()
     api = psutil.Process(stack.pid("api"))
@@ -129,12 +127,12 @@ def _measured(stack: Stack, flood: Flood, key: str, path: str) -> tuple[list[Pol
         time.sleep(QUIET_SECONDS)
         began = time.monotonic()
         answers = clients.submit(send, stack.url, flood).result()
-        time.sleep(max(0.5, MIN_SECONDS - (time.monotonic() - began)))
+        time.sleep(max(0.5, seconds - (time.monotonic() - began)))
         stop.set()
         polls = polling.result()
         sampled.set()
         sampling.result()
-    return polls, answers.statuses, answers.last_seconds, largest
+    return [one for one in polls if one.began < began], [one for one in polls if one.began >= began], answers, largest
 
 
 def _burst(count: int, attackers: Attackers) -> Flood:

@@ -11,7 +11,6 @@ import http.client
 import resource
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from urllib.parse import urlsplit
@@ -102,10 +101,11 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, conte
 
 @dataclass(frozen=True)
 class Poll:
-    """Status and duration of one poll."""
+    """Status and duration of one poll, and when it began (monotonic seconds, the same clock in all processes)."""
 
     status: int
     seconds: float
+    began: float
 
 
 def poll(url: str, key: str, path: str, per_second: float, stop: Event) -> list[Poll]:
@@ -128,10 +128,7 @@ def _timed(connection: http.client.HTTPConnection, key: str, path: str) -> Poll:
         connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
         answer = connection.getresponse()
         answer.read()
-        return Poll(answer.status, time.monotonic() - asked)
+        return Poll(answer.status, time.monotonic() - asked, asked)
     except (OSError, http.client.HTTPException):
         connection.close()
-        return Poll(CLOSED, time.monotonic() - asked)
-
-
-Send = Callable[[str, Flood], Awaitable[Answers]]
+        return Poll(CLOSED, time.monotonic() - asked, asked)
