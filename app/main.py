@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     engine = make_engine(settings, connections=connections_needed(settings), bounded=True)
     factory = make_session_factory(engine)
     metrics, store, capacity = RequestMetrics(), open_store(settings), Capacity(settings)
-    known_keys = KnownKeys(partial(read_keys, factory))
+    known_keys = KnownKeys(partial(read_keys, engine))
 
     buckets = Buckets(
         settings.redis_url,

@@ -9,11 +9,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import func, null, or_, select, union_all, update
+from sqlalchemy import ARRAY, Connection, Engine, Text, any_, bindparam, func, null, or_, select, union_all, update
 from sqlalchemy.orm import Session
 
 from app.db.models import ApiKey, RetiredSecret
-from app.db.session import SessionFactory
 from app.errors import Unauthorized
 from app.http.admission.admitted import admitted_of
 from app.http.admission.known_keys import KnownKeys
@@ -24,6 +23,17 @@ from app.http.scopes import needed_scope, require_scope
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 UNKNOWN = "This API key is unknown or was revoked."
+
+
+_GIVEN = any_(bindparam("digests", type_=ARRAY(Text)))
+_COLUMNS = (ApiKey.owner_id, ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at, ApiKey.revoked_at)
+# Built once: to build a statement takes longer than PostgreSQL needs to run this one.
+KEYS_OF_DIGESTS = union_all(
+    select(ApiKey.digest, *_COLUMNS, null().label("retired_at")).where(ApiKey.digest == _GIVEN),
+    select(RetiredSecret.digest, *_COLUMNS, RetiredSecret.expires_at.label("retired_at"))
+    .join(ApiKey, RetiredSecret.key_id == ApiKey.id)
+    .where(RetiredSecret.digest == _GIVEN),
+)
 
 
 @dataclass(frozen=True)
@@ -58,26 +68,19 @@ class KeyRow:
         return self.last_used_at is None or self.last_used_at <= datetime.now(UTC) - LAST_USED_RESOLUTION
 
 
-def find_keys(session: Session, digests: Sequence[str]) -> dict[str, KeyRow]:
-    """Rows of API keys by the digest of a current or retired secret; one query, which also records the use of keys."""
-    columns = ApiKey.owner_id, ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at, ApiKey.revoked_at
-    current = select(ApiKey.digest, *columns, null().label("retired_at")).where(ApiKey.digest.in_(digests))
-    retired = (
-        select(RetiredSecret.digest, *columns, RetiredSecret.expires_at.label("retired_at"))
-        .join(ApiKey, RetiredSecret.key_id == ApiKey.id)
-        .where(RetiredSecret.digest.in_(digests))
-    )
-    rows = session.execute(union_all(current, retired)).all()
+def find_keys(connection: Connection, digests: Sequence[str]) -> dict[str, KeyRow]:
+    """Rows of API keys by the digest of a current or retired secret, in one query."""
+    rows = connection.execute(KEYS_OF_DIGESTS, {"digests": list(digests)}).all()
     return {row[0]: KeyRow(row[1], row[2], frozenset(row[3]), *row[4:]) for row in rows}
 
 
-def read_keys(sessions: SessionFactory, digests: Sequence[str]) -> Mapping[str, KeyRow]:
-    """`find_keys` in a session of its own, with the use of valid keys recorded once a minute."""
-    with sessions() as session:
-        found = find_keys(session, digests)
+def read_keys(engine: Engine, digests: Sequence[str]) -> Mapping[str, KeyRow]:
+    """`find_keys` without a transaction, with the use of valid keys recorded once a minute."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        found = find_keys(connection, digests)
         outdated = sorted({row.key_id for row in found.values() if row.use_is_outdated and row.revoked_at is None})
         if outdated:
-            _record_use(session, outdated)
+            _record_use(connection, outdated)
         return found
 
 
@@ -90,7 +93,7 @@ def authenticate(session: Session, authorization: str | None, api_key_secret: st
         If the key is missing, unknown, revoked or expired, or its secret was replaced.
     """
     digest = _digest(authorization, api_key_secret)
-    return _owner(find_keys(session, [digest]).get(digest))
+    return _owner(find_keys(session.connection(), [digest]).get(digest))
 
 
 async def authenticate_request(request: Request, authorization: str | None) -> Owner:
@@ -155,17 +158,11 @@ def _owner(key: KeyRow | None) -> Owner:
     return Owner(owner_id=key.owner_id, key_id=key.key_id, scopes=key.scopes)
 
 
-def _record_use(session: Session, key_ids: Sequence[str]) -> None:
-    """Update `last_used_at`, and commit; skip rows that another request is updating."""
+def _record_use(connection: Connection, key_ids: Sequence[str]) -> None:
+    """Update `last_used_at`; skip rows that another request is updating."""
     outdated = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= datetime.now(UTC) - LAST_USED_RESOLUTION)
     unlocked = select(ApiKey.id).where(ApiKey.id.in_(key_ids), outdated).with_for_update(skip_locked=True)
-    session.execute(
-        update(ApiKey)
-        .where(ApiKey.id.in_(unlocked.scalar_subquery()))
-        .values(last_used_at=func.now())
-        .execution_options(synchronize_session=False)
-    )
-    session.commit()
+    connection.execute(update(ApiKey).where(ApiKey.id.in_(unlocked.scalar_subquery())).values(last_used_at=func.now()))
 
 
 def _moment(moment: datetime) -> str:
