@@ -8,11 +8,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from uvicorn import Config
+from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
 from app.metrics import MULTIPROCESS_FOLDER
-from app.server.listening import ACCEPTED_AT_ONCE, BatchingServer
 from app.settings import get_settings
 
 GRACEFUL_SHUTDOWN_SECONDS = 20
@@ -36,20 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workers=options.workers,
         http="app.server.protocol:DeadlineProtocol",
         ws="none",
+        loop="app.server.listening:BatchingEventLoop",
         access_log=False,
-        backlog=ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=options.graceful_shutdown_seconds,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
         server_header=False,
     )
-    server = BatchingServer(config)
     if options.workers == 1:
+        server = Server(config)
         server.run()
         return 0 if server.started else 3
     with tempfile.TemporaryDirectory(prefix="iis-metrics-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder  # read by prometheus_client when the processes import it
-        Multiprocess(config, target=server.run, sockets=[config.bind_socket()]).run()
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
     return 0
 
 

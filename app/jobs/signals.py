@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import psycopg
 import structlog
@@ -83,8 +83,8 @@ class JobSignals:
                 threading.Event().wait(RECONNECT_SECONDS)
 
     def _relay(self) -> None:
-        arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-        options |= {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **TCP_TIMEOUTS}
+        arguments, given = self._engine.dialect.create_connect_args(self._engine.url)
+        options: dict[str, Any] = {**given, "connect_timeout": CONNECT_TIMEOUT_SECONDS, **TCP_TIMEOUTS}
         with psycopg.connect(*arguments, **options, autocommit=True) as connection:
             connection.execute(f"LISTEN {EVENTS_CHANNEL}")
             self._wake_all()  # notifications before LISTEN took effect were lost

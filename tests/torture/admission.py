@@ -8,10 +8,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import cast
 
 import httpx
 import numpy as np
@@ -24,7 +26,7 @@ from torture.promises import Promise
 from torture.stack import API_KEY_SECRET, Stack
 
 POLLS_PER_SECOND = 40.0
-QUIET_SECONDS, MIN_SECONDS = 2.0, 6.0
+QUIET_SECONDS, MIN_SECONDS, START_SECONDS = 2.0, 6.0, 60.0
 P99_SECONDS = 0.250
 MEMORY_BYTES = 400 << 20
 HOLD_SECONDS = 90.0
@@ -121,9 +123,10 @@ def _measured(stack: Stack, flood: Flood, key: str, path: str, seconds: float) -
         ProcessPoolExecutor(2, mp_context=context) as clients,
         ThreadPoolExecutor(1) as watch,
     ):
-        stop = manager.Event()
-        polling: Future[list[Poll]] = clients.submit(poll, stack.url, key, path, POLLS_PER_SECOND, stop)  # pyright: ignore[reportArgumentType]
+        started, stop = cast("Event", manager.Event()), cast("Event", manager.Event())
+        polling = clients.submit(poll, stack.url, key, path, POLLS_PER_SECOND, started, stop)
         sampling = watch.submit(sample)
+        started.wait(START_SECONDS)
         time.sleep(QUIET_SECONDS)
         began = time.monotonic()
         answers = clients.submit(send, stack.url, flood).result()

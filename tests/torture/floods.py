@@ -108,14 +108,15 @@ class Poll:
     began: float
 
 
-def poll(url: str, key: str, path: str, per_second: float, stop: Event) -> list[Poll]:
-    """Poll at a constant rate, in turn over a connection that is kept and over a new one."""
+def poll(url: str, key: str, path: str, per_second: float, started: Event, stop: Event) -> list[Poll]:
+    """Poll at a constant rate, in turn over a connection that is kept and over a new one; sets `started` after the first poll."""
     found, began, number = list[Poll](), time.monotonic(), 0
     kept = http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=60)
     while not stop.is_set():
         time.sleep(max(0.0, began + number / per_second - time.monotonic()))
         connection = kept if number % 2 else http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=60)
         found.append(_timed(connection, key, path))
+        started.set()
         if connection is not kept:
             connection.close()
         number = max(number + 1, int((time.monotonic() - began) * per_second))
