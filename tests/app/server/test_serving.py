@@ -33,7 +33,7 @@ def served(settings: Settings, wait_until: WaitUntil, *arguments: str, **environ
 
     def answers() -> bool:
         with suppress(httpx.HTTPError):
-            return httpx.get(f"{url}/v1/health/ready", trust_env=False).status_code == 200
+            return httpx.get(f"{url}/v1/health/ready", trust_env=False, timeout=60).status_code == 200
         return False
 
     try:
@@ -49,11 +49,11 @@ def test_each_of_several_processes_exports_the_metrics_of_all(settings: Settings
     with served(settings, wait_until, "--workers", "2") as url:
 
         def counts() -> set[int]:
-            texts = [httpx.get(f"{url}/v1/metrics", trust_env=False).text for _ in range(10)]
+            texts = [httpx.get(f"{url}/v1/metrics", trust_env=False, timeout=60).text for _ in range(10)]
             return {int(float(found[1])) for text in texts if (found := COUNTED.search(text)) is not None}
 
         for _ in range(40):
-            assert httpx.get(f"{url}/v1/models", headers=tenant.headers, trust_env=False).status_code == 200
+            assert httpx.get(f"{url}/v1/models", headers=tenant.headers, trust_env=False, timeout=60).status_code == 200
         wait_until(lambda: counts() == {40}, 20, "metrics that are a second old at most")
 
 
@@ -65,5 +65,5 @@ def test_a_forwarded_address_counts_from_a_trusted_proxy_alone(
     limits = {"IIS_ANONYMOUS_RATE_LIMIT_BURST": "1", "IIS_ANONYMOUS_RATE_LIMIT_PER_SECOND": "0.001"}
     with served(settings, wait_until, IIS_TRUSTED_PROXIES=proxies, **limits) as url:
         addresses = (f"203.0.{os.getpid() % 250}.1", f"203.0.{os.getpid() % 250}.2", f"203.0.{os.getpid() % 250}.2")
-        sent = [httpx.get(f"{url}/v1/models", headers={"X-Forwarded-For": address}, trust_env=False) for address in addresses]
+        sent = [httpx.get(f"{url}/v1/models", headers={"X-Forwarded-For": address}, trust_env=False, timeout=60) for address in addresses]
     assert [answer.status_code for answer in sent] == statuses
