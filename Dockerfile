@@ -15,11 +15,11 @@ COPY iis_engine iis_engine
 COPY iis_schemas iis_schemas
 COPY app app
 USER iis
-ENV UVICORN_HOST=0.0.0.0 UVICORN_PORT=8000
+ENV IIS_HOST=0.0.0.0 IIS_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=6 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"UVICORN_PORT\"]}/v1/health/ready', timeout=4)"]
-CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--no-access-log", "--timeout-graceful-shutdown", "20"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"IIS_PORT\"]}/v1/health/ready', timeout=4)"]
+CMD ["python", "-m", "app"]
 
 FROM base AS worker
 COPY requirements-worker.txt ./

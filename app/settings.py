@@ -58,6 +58,7 @@ class Connections(Section):
     )
     database_pool_size: int = Field(default=10, ge=1, description="Database connections that each process keeps open")
     database_pool_overflow: int = Field(default=30, ge=0, description="Connections that a process may open beyond these under load")
+    database_statement_timeout_seconds: float = Field(default=30, gt=0, description="Time of one statement of the API")
     database_connect_timeout_seconds: int = Field(default=3, ge=1, description="Time to open a database connection")
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", description="Redis, which carries wake-ups, queries and rate limits")
     data_folder: Path = Field(
@@ -86,15 +87,37 @@ class Access(Section):
     public_url: HttpUrl | None = Field(
         default=None, description="Address under which people reach the service, where a proxy changes scheme or host"
     )
-    rate_limit_per_second: float = Field(default=500, ge=0, description="Requests of one API key; 0 for no limit")
-    rate_limit_burst: int = Field(default=2000, ge=1, description="Requests of one API key at once")
+    rate_limit_per_second: float = Field(default=250, ge=0, description="Requests of one API key; 0 for no limit")
+    rate_limit_burst: int = Field(default=250, ge=1, description="Requests of one API key at once")
     anonymous_rate_limit_per_second: float = Field(
         default=100, ge=0, description="Requests of one address without a key (pages, scripts, sign-in); 0 for no limit"
     )
-    anonymous_rate_limit_burst: int = Field(default=1000, ge=1, description="Requests of one address without a key at once")
+    anonymous_rate_limit_burst: int = Field(default=250, ge=1, description="Requests of one address without a key at once")
     failed_key_limit_per_second: float = Field(default=1, ge=0, description="Requests of one address with an unknown key; 0 for no limit")
     failed_key_limit_burst: int = Field(default=100, ge=1, description="Requests of one address with an unknown key at once")
     idempotency_expiry_seconds: float = Field(default=DAY, gt=0, description="Time for which an Idempotency-Key replays its answer")
+
+
+class Serving(Section):
+    """The API's server, and the capacity of each of its processes"""
+
+    host: str = Field(default="127.0.0.1", description="Address that `python -m app` listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that `python -m app` listens on")
+    requests_max: int = Field(
+        default=256, ge=1, description="Requests in progress; a client with at most four of them is admitted up to twice this number"
+    )
+    client_requests_max: int = Field(default=64, ge=1, description="Requests in progress of one API key, or of one address without a key")
+    waiting_requests_max: int = Field(default=1000, ge=1, description="Event streams and requests with `Prefer: wait`")
+    client_waiting_requests_max: int = Field(default=250, ge=1, description="Event streams and waiting requests of one API key")
+    body_bytes_max: int = Field(default=2 * GIB, ge=1, description="Bytes of uploads in progress")
+    client_body_bytes_max: int = Field(default=512 * MIB, ge=1, description="Bytes of uploads in progress of one API key")
+    body_min_bytes_per_second: float = Field(default=4 * KIB, gt=0, description="Lowest mean rate of a request body, after 10 seconds")
+    header_timeout_seconds: float = Field(default=10, gt=0, description="Time to send the headers of a request")
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list[IPv4Network | IPv6Network],
+        description='Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, as JSON (`["10.0.0.0/8"]`)',
+        json_schema_extra={"default": "none"},
+    )
 
 
 class Quotas(Section):
@@ -180,7 +203,7 @@ class Webhooks(Section):
     webhook_allow_http: bool = Field(default=False, description="Whether webhooks may be sent without TLS to these networks")
 
 
-class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhooks):
+class Settings(Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations, Webhooks):
     """Settings of API and worker."""
 
     @model_validator(mode="after")
@@ -224,7 +247,7 @@ class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhook
         return folder
 
 
-SECTIONS: tuple[type[Section], ...] = (Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhooks)
+SECTIONS: tuple[type[Section], ...] = (Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations, Webhooks)
 
 
 @lru_cache

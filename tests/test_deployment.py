@@ -333,7 +333,7 @@ def test_the_commands_of_the_containers_migrate_answer_and_validate_a_data_set(
     )
     assert migrated.returncode == 0, migrated.stderr
 
-    api = start("api", UVICORN_HOST="127.0.0.1", UVICORN_PORT=str(free_port()))
+    api = start("api", IIS_HOST="127.0.0.1", IIS_PORT=str(free_port()))
     wait_until(lambda: healthy("api", api), 60, "the API's health check")
     worker = start("worker", IIS_WORKER_METRICS_PORT=str(free_port()))
     wait_until(lambda: healthy("worker", worker), 120, "the worker's health check")
@@ -343,7 +343,7 @@ def test_the_commands_of_the_containers_migrate_answer_and_validate_a_data_set(
     )
     assert made.returncode == 0, made.stderr
     headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{api['UVICORN_PORT']}", headers=headers, timeout=90) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{api['IIS_PORT']}", headers=headers, timeout=90) as http:
         uploaded = http.post("/v1/uploads/small", files={"file": ("features.npz", features(tmp_path).read_bytes())})
         assert uploaded.status_code == 201, uploaded.text
         dataset = http.post("/v1/datasets", json={"kind": "features", "upload": uploaded.json()["id"]})

@@ -17,6 +17,7 @@ from app.db.models import FINISHED_STATES, Dataset, Job, Model
 from app.db.session import SessionFactory, after_commit
 from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
+from app.http.admission.admitted import Admitted
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
 from app.jobs.views import view_of
@@ -30,7 +31,7 @@ from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJobView
 
 RETRY_AFTER_SECONDS = 2
-RECHECK_SECONDS = 5.0  # the longest delay after a lost notification
+RECHECK_SECONDS = 15.0  # the longest delay after a lost notification
 _OTHER_KIND = {  # by the kind that was needed and the kind that it is
     ("score", "explain"): "Ask for this at the scored job that it explains, {job}.",
     ("score", "finetune"): "Score the model that it made, and ask for this at the score job.",
@@ -151,21 +152,31 @@ def require_succeeded(job: Job) -> Job:
     )
 
 
-async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> AnyJobView:
-    """The job when it has finished or the time is up; no connection and no thread is held while waiting."""
+async def wait_until_finished(
+    admitted: Admitted, signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float
+) -> AnyJobView:
+    """The job when it has finished or the time is up; no slot, connection and thread is held while waiting.
+
+    While too many requests wait already, the job is returned at once: `Prefer` states a preference.
+    """
 
     def read() -> AnyJobView:
         with sessions() as session:
             return view_of(JobRepository(session, owner_id).get(job_id))
 
     until = monotonic() + wait_seconds
-    with signals.watch(job_id) as waiter:
-        while True:
-            view = await signals.read(read)
-            left = until - monotonic()
-            if view.finished or left <= 0:
-                return view
-            await waiter.wait(min(left, RECHECK_SECONDS))
+    if not admitted.begin_wait():
+        return await admitted.run(read)
+    try:
+        with signals.watch(job_id) as waiter:
+            while True:
+                view = await admitted.run(read)
+                left = until - monotonic()
+                if view.finished or left <= 0:
+                    return view
+                await waiter.wait(min(left, RECHECK_SECONDS))
+    finally:
+        admitted.end_wait()
 
 
 def require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iis_engine.data.class_folders import ClassImage, Split, find_class_images
+from iis_engine.data.class_names import bounded_warnings, require_bounded_names
 from iis_engine.data.images import load_image
 from iis_engine.errors import DataError, first_names
 from iis_engine.progress import ProgressCallback, no_progress
@@ -136,6 +137,7 @@ def read_image_folder(
     found = find_class_images(root)
     warnings = list(found.warnings)
     class_names = tuple(sorted({image.class_name for image in found.images}))
+    require_bounded_names(class_names)
     if len(class_names) < 2:
         content = f"one class ({class_names[0]})" if class_names else "no images in class folders"
         raise DataError(f"The data set has {content}; send at least two folders of images, one per class.", code="dataset_classes")
@@ -163,7 +165,7 @@ def read_image_folder(
         digest=_dataset_digest(images, split),
         corrupt=corrupt,
         ignored_count=found.ignored_count,
-        warnings=tuple(warnings),
+        warnings=bounded_warnings(warnings),
     )
 
 

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from iis_engine.data.class_names import bounded_warnings, require_bounded_names
 from iis_engine.errors import DataError
 from iis_engine.features.array_files import read_arrays
 
@@ -127,8 +128,10 @@ def read_features(path: Path) -> FeatureSet:
     names = _strings(header.get("class_names", [str(value) for value in values]), "class_names")
     if len(names) != len(values):
         raise DataError(f"class_names in the file's metadata lists {len(names)} names, but there are {len(values)} classes.")
+    require_bounded_names(names)
     refs = _references(header.get("element_refs", []), 0 if elements is None else len(elements))
-    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, _strings(header.get("warnings", []), "warnings"))
+    warnings = bounded_warnings(_strings(header.get("warnings", []), "warnings"))
+    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, warnings)
 
 
 def _required_arrays(names: Iterable[str]) -> list[str]:

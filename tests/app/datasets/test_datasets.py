@@ -95,3 +95,14 @@ def test_a_deleted_data_set_is_refused_in_new_jobs(client: TestClient, rows: Row
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
     body = {"kind": "score", "model": model, "dataset": dataset, "library": {"kind": "random"}}
     assert client.post("/v1/jobs", json=body).status_code == 404
+
+
+def test_lists_leave_out_what_grows_with_classes_and_files(client: TestClient, rows: Rows) -> None:
+    names = [f"class {number}" for number in range(1000)]
+    info = {"class_names": names, "train": 10, "counts": {"train": dict.fromkeys(names, 1)}, "corrupt": ["a"], "warnings": ["w"]}
+    dataset = rows.dataset(info=info)
+    pending = rows.dataset("pending")
+    listed = {row["id"]: row for row in client.get("/v1/datasets").json()["data"]}
+    assert listed[dataset]["info"] == {"train": 10}
+    assert listed[pending]["info"] is None
+    assert client.get(f"/v1/datasets/{dataset}").json()["info"]["class_names"] == names
