@@ -4,6 +4,7 @@ EngineError
 ├── CheckpointError        the checkpoint file cannot be read as plain weights
 ├── ArchitectureError      unknown architecture, layer or argument, or weights that do not fit
 ├── DataError              the images, features or labels cannot be scored
+│   └── UnreadableImage    one image file cannot be decoded
 ├── LibraryError           the concept library cannot be built as requested
 ├── SettingError           an unknown device, protocol, seed or other setting, or one that this machine cannot provide
 └── OutOfMemory            not even one image fits on the device
@@ -51,6 +52,21 @@ class DataError(EngineError):
     """The images, features or labels cannot be scored."""
 
     code = "data_invalid"
+
+
+class UnreadableImage(DataError):
+    """One image file cannot be decoded.
+
+    Attributes
+    ----------
+    reason : the message without the file's name, so that images can be counted by reason
+    """
+
+    code = "image_unreadable"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The image {name} {reason}.", param=name)
+        self.reason = reason
 
 
 class LibraryError(EngineError):

@@ -85,7 +85,7 @@ def extract_features(
         planned, rows = task
         if planned.part == "elements" and elements is not None:
             return decode_elements(backbone, dataset, elements, rows)
-        return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows)
+        return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows, dataset.grey_bits)
 
     pending = [planned for planned in plan if planned not in finished]
     tasks = [(planned, rows) for planned in pending for rows in split_chunks(planned)]
