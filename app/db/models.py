@@ -157,6 +157,8 @@ class Dataset(Base):
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     server_path: Mapped[str | None]
     hub: Mapped[Json | None]  # {name, revision, image_column, label_column}
+    manifest: Mapped[Json | None]  # {upload, path, path_column, label_column, split_column}
+    manifest_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # a table beside the images
     split_seed: Mapped[int] = mapped_column(default=0)  # of the split into training and test set
     test_share: Mapped[float] = mapped_column(default=0.2)  # share of test images, 0 to 1
     state: Mapped[str] = mapped_column(default="pending")

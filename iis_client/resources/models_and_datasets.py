@@ -12,7 +12,7 @@ from iis_client.transport.messages import build_request, id_of
 from iis_client.transport.polling import wait_for
 from iis_client.transport.uploads import UploadProgress
 from iis_schemas.concept_sets import ConceptSetVersionView
-from iis_schemas.datasets import DatasetCreate, DatasetView, HubChoice
+from iis_schemas.datasets import DatasetCreate, DatasetView, HubChoice, ManifestChoice
 from iis_schemas.models import ModelCreate, ModelView, PreprocessingChoice
 from iis_schemas.names import DatasetKind, Role
 from iis_schemas.uploads import UploadView
@@ -89,6 +89,7 @@ class ModelsAndDatasets(Connection):
         kind: DatasetKind | None = None,
         server_path: str | None = None,
         hub: HubChoice | Mapping[str, Any] | None = None,
+        manifest: str | Path | ManifestChoice | Mapping[str, Any] | None = None,
         test_share: float | None = None,
         split_seed: int | None = None,
         name: str | None = None,
@@ -103,6 +104,8 @@ class ModelsAndDatasets(Connection):
         kind : `features` for matrices of features with labels; default: `images`
         server_path : a folder on the server that its operator allows
         hub : a Hub data set: {"name": …, "revision": …, "image_column": …, "label_column": …}
+        manifest : a local table of paths, labels and splits, or a choice: {"path": …} for one among the images, {"upload": …} for one
+            uploaded before, with the columns' names if they are unusual: {"path_column": …, "label_column": …, "split_column": …}
         test_share, split_seed : split of a folder without train/ and test/
 
         Raises
@@ -112,12 +115,15 @@ class ModelsAndDatasets(Connection):
         """
         if path is not None:
             upload = self.upload(path, progress)
+        if isinstance(manifest, (str, Path)):
+            manifest = {"upload": self.upload(manifest, progress).id}
         fields = {
             "name": name or (Path(path).resolve().name if path is not None else None),
             "kind": kind,
             "upload": None if upload is None else id_of(upload),
             "server_path": server_path,
             "hub": hub,
+            "manifest": manifest,
             "test_share": test_share,
             "split_seed": split_seed,
         }

@@ -211,12 +211,11 @@ def _require_distinct_names(names: set[str]) -> None:
 def _report_unread(tree: Folder, warnings: Notes, notes: Notes) -> None:
     names = tree.other_names()
     unread = [name for name in names if Path(name).suffix.lower() in UNREAD_IMAGE_SUFFIXES]
-    others = [name for name in names if Path(name).suffix.lower() not in UNREAD_IMAGE_SUFFIXES]
     if unread:
         counted = count_by_suffix(unread)
         warnings.add(f"{len(unread)} files have image formats that are not read and were left out ({counted}); save them as PNG or JPEG.")
-    if others:
-        notes.add(f"{len(others)} files that are not images were left out: {count_by_suffix(others)}.")
+    if names:
+        notes.add(f"{len(names)} files that are not images of a supported format were left out: {count_by_suffix(names)}.")
     links = [folder.name + "/" + name for folder in tree.walk() for name in folder.links]
     if links:
         notes.add(f"{len(links)} links that lead out of the data set were left out: {first_names(links, 3)}.")

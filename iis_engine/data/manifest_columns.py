@@ -58,9 +58,9 @@ def find_columns(
     if path is None:
         return None
     rest = [name for name in table.columns if name != path]
-    split = given.get("split") or _first_named([name for name in rest if name != given.get("label")], SPLIT_NAMES)
+    split = given.get("split") or first_named([name for name in rest if name != given.get("label")], SPLIT_NAMES)
     rest = [name for name in rest if name != split]
-    label = given.get("label") or _first_named(rest, LABEL_NAMES) or (rest[0] if len(rest) == 1 else None)
+    label = given.get("label") or first_named(rest, LABEL_NAMES) or (rest[0] if len(rest) == 1 else None)
     return None if label is None else ManifestColumns(path, label, split)
 
 
@@ -76,7 +76,8 @@ def _share(table: Table, column: str, names_image: Callable[[str], bool]) -> flo
     return sum(isinstance(cell, (str, int)) and names_image(str(cell)) for cell in sample) / len(sample) if sample else 0.0
 
 
-def _first_named(columns: Sequence[str], known: Sequence[str]) -> str | None:
+def first_named(columns: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return the column whose name comes first among the known ones, whatever its case and separators."""
     return next(iter(_by_name(columns, known)), None)
 
 

@@ -14,6 +14,7 @@ from worker.stages.specs import DatasetRequest
 
 if TYPE_CHECKING:
     from iis_engine.data.datasets import ImageDataset, LabelledImage
+    from iis_engine.data.manifests import ManifestChoice
     from iis_engine.errors import DataError
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.progress import ProgressCallback
@@ -28,7 +29,7 @@ def open_features(request: DatasetRequest) -> FeatureSet:
     path = request.file or request.server_path
     if path is None:
         raise ValueError("A features data set needs a file or a server path.")
-    return read_features(Path(path))
+    return read_features(Path(path), test_share=request.test_share, split_seed=request.split_seed)
 
 
 def open_unchanged_features(request: DatasetRequest) -> FeatureSet:
@@ -77,7 +78,9 @@ def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCall
             unpack_into(Path(request.file), root)
         if checked:
             return ImageDataset.load(workspace / READING, root)
-        dataset = read_image_folder(root, test_share=request.test_share, split_seed=request.split_seed, progress=progress)
+        dataset = read_image_folder(
+            root, manifest=_manifest(request), test_share=request.test_share, split_seed=request.split_seed, progress=progress
+        )
     if request.digest not in (None, dataset.digest):
         raise _changed("images")
     dataset.save(workspace / READING)
@@ -100,6 +103,7 @@ def describe_images(dataset: ImageDataset) -> JsonObject:
         "counts": counts,
         "corrupt_count": len(dataset.corrupt),
         "corrupt": list(dataset.corrupt[:CORRUPT_NAMES_LISTED]),
+        "corrupt_reasons": dataset.corrupt_reasons,
         "ignored_count": dataset.ignored_count,
         "warnings": list(dataset.warnings),
         "notes": list(dataset.notes),
@@ -137,6 +141,17 @@ def _changed(content: str) -> DataError:
     )
 
 
+def _manifest(request: DatasetRequest) -> ManifestChoice | None:
+    """The chosen table of images; None for class folders, or a table that is recognised."""
+    from iis_engine.data.manifests import ManifestChoice
+
+    if request.manifest is None:
+        return None
+    file = None if request.manifest_file is None else Path(request.manifest_file)
+    columns = {role: column for role in ("path", "label", "split") if (column := request.manifest.get(f"{role}_column")) is not None}
+    return ManifestChoice(file, request.manifest.get("path"), columns)
+
+
 def _root(workspace: Path, request: DatasetRequest) -> Path:
     return Path(request.server_path) if request.server_path else workspace / IMAGES_FOLDER
 
@@ -158,6 +173,8 @@ def _read_hub(into: Path, choice: JsonObject, request: DatasetRequest, progress:
         into,
         configuration=choice.get("configuration"),
         revision=choice.get("revision"),
+        image_column=choice.get("image_column"),
+        label_column=choice.get("label_column"),
         test_share=request.test_share,
         split_seed=request.split_seed,
         progress=progress,

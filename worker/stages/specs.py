@@ -62,6 +62,8 @@ class DatasetRequest:
     server_path : resolved path of a folder or file on the server
     hub : name, configuration and revision of a data set on the Hugging Face Hub
     file : path of an uploaded archive or features file
+    manifest : path of a table inside the data set, and names of its columns: path, path_column, label_column, split_column
+    manifest_file : path of an uploaded table that names the images
     """
 
     kind: str
@@ -71,6 +73,8 @@ class DatasetRequest:
     server_path: str | None = None
     hub: dict[str, Any] | None = None
     file: str | None = None
+    manifest: dict[str, Any] | None = None
+    manifest_file: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""

@@ -91,7 +91,7 @@ def test_the_only_folder_with_images_is_entered_past_lists_and_readings(tmp_path
     write_text(tmp_path, "set/meta/classes.txt", ["cat"])
     found = find(write_classes(tmp_path, ["set/images"]))
     assert counts(found) == UNSPLIT
-    assert found.notes == ("2 files that are not images were left out: 2 .txt.",)
+    assert found.notes == ("2 files that are not images of a supported format were left out: 2 .txt.",)
 
 
 @pytest.mark.parametrize("domains", [("art", "photo"), ("amazon/images", "webcam/images"), ("val", "test")])
