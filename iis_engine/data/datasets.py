@@ -157,7 +157,9 @@ def read_image_folder(
     if len(class_names) < 2:
         content = f"one class ({class_names[0]})" if class_names else "no images in class folders"
         advice = "send at least two folders of images, one per class, or a manifest"
-        raise DataError(" ".join([f"The data set has {content}; {advice}.", *warnings]), code="dataset_classes")
+        raise DataError(
+            " ".join([f"The data set has {content}; {advice}.", *warnings, *(() if class_names else found.notes)]), code="dataset_classes"
+        )
     checked = check_images(found.images, progress)
     unreadable = [item for item in checked if item.problem is not None]
     corrupt = tuple(_relative(item.image.path, root) for item in unreadable)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from iis_engine.data.class_folders import ClassImage, ClassImages, find_class_images
 from iis_engine.data.folder_tree import Folder
 from iis_engine.data.manifests import ImageIndex, Manifest, ManifestChoice, find_manifests, read_manifests, require_manifest
+from iis_engine.data.sidecar_labels import find_sidecar_labels
 from iis_engine.data.split_lists import find_split_lists
 from iis_engine.errors import DataError, first_names
 
@@ -32,13 +33,20 @@ def find_labelled_images(tree: Folder, choice: ManifestChoice | None) -> ClassIm
         folders = find_class_images(tree)
     except DataError as error:
         refusal = error
-    lists = find_manifests(tree, index) or find_split_lists(tree, index)
+    lists = _find_lists(tree, index)
     if folders is not None and (not lists or len({image.class_name for image in folders.images}) > 1):
         return _combine(tree, folders, lists, index) if lists else folders
     if lists:
         _require_one_per_split(lists)
         return read_manifests(tree, lists, index)
     raise refusal or DataError("The data set has no images in class folders.", code="dataset_classes")
+
+
+def _find_lists(tree: Folder, index: ImageIndex) -> list[Manifest]:
+    if lists := find_manifests(tree, index) or find_split_lists(tree, index):
+        return lists
+    sidecars = find_sidecar_labels(tree)
+    return [] if sidecars is None else [sidecars]
 
 
 def _combine(tree: Folder, folders: ClassImages, lists: Sequence[Manifest], index: ImageIndex) -> ClassImages:

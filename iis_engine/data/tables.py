@@ -108,6 +108,24 @@ def parquet_columns(path: Path) -> dict[str, Any]:
         raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error
 
 
+def parquet_metadata(path: Path) -> dict[bytes, bytes]:
+    """Metadata of a Parquet file's schema, such as the Hub's names of classes.
+
+    Raises
+    ------
+    DataError
+        For a damaged file.
+    """
+    import pyarrow.lib
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path, memory_map=False) as file:
+            return dict(cast("dict[bytes, bytes] | None", file.schema_arrow.metadata) or {})
+    except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
+        raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error
+
+
 def _read_parquet(path: Path) -> Table:
     import pyarrow.types as kinds
 

@@ -157,11 +157,11 @@ def _root(workspace: Path, request: DatasetRequest) -> Path:
 
 
 def unpack_into(archive: Path, into: Path) -> None:
-    """Unpack an archive into a new folder; on failure the folder does not appear."""
-    from iis_engine.data.archives import unpack_archive
+    """Unpack an archive or a Parquet file of images into a new folder; on failure the folder does not appear."""
+    from iis_engine.data.packed_images import unpack_images
 
     partial = into.with_name(f"{into.name}.partial")
-    unpack_archive(archive, partial)
+    unpack_images(archive, partial)
     partial.rename(into)
 
 
