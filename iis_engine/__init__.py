@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
     from iis_engine.finetuning.run import finetune
+    from iis_engine.libraries.vectors import read_vectors
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
     from iis_engine.scoring.score import fit_predictor, score
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from iis_engine.vocabularies.phrases import Phrase
     from iis_engine.vocabularies.shipped import shipped
 
-ENGINE_VERSION = "7"
+ENGINE_VERSION = "8"
 """Part of the cache key of every computed artifact; raise it when a number changes."""
 ANALYSIS_VERSION = "3"
 """The same for the analysis of a study's rows."""
@@ -59,6 +60,7 @@ __all__ = [
     "load_vision_language_model",
     "read_features",
     "read_image_folder",
+    "read_vectors",
     "score",
     "shipped",
 ]
@@ -86,6 +88,7 @@ _MODULES = {
     "load_vision_language_model": "vision_language.model",
     "read_features": "features.feature_set",
     "read_image_folder": "data.datasets",
+    "read_vectors": "libraries.vectors",
     "score": "scoring.score",
     "shipped": "vocabularies.shipped",
 }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from iis_engine.errors import SettingError
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
@@ -16,8 +16,8 @@ OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
 
-LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
+LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
 """Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments")
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = ("exact", "reference")
@@ -123,7 +123,7 @@ class LibrarySpec:
 
     Attributes
     ----------
-    concept_count : M; for a text library the largest number of phrases kept
+    concept_count : M; for a text library the largest number of phrases kept; not used for own vectors
     parts : libraries of a combined one
     clip_cutoff : for text, lower bound on the mean of a phrase's five highest cosines with training images
     interpretability_cutoff : for text, lower bound on the similarity of a phrase's activation to its cosines on held-out images

@@ -88,14 +88,14 @@ def _description(setting: dict[str, Any]) -> dict[str, Any]:
     if vocabulary is not None:
         details.append(f"phrases {vocabulary['id']}@{vocabulary['version']} as {setting['vlm']} sees them")
     for part in library.get("parts") or [library]:
-        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
+        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts", "upload")]
         if library.get("parts"):
             details.append(f"{part['concept_count']} of {part['kind']}")
     if elements is not None and elements != Elements().model_dump():
         details.append(f"{elements['kind']} of {elements['images_per_class']} images per class, seed {elements['seed']}")
     return {
         "library": library_labels([library])[0],
-        "concept_count": int(library["concept_count"]),
+        "concept_count": int(library["concept_count"] or 0),
         "protocol": cast("ProtocolName", setting["protocol"]),
         "details": ", ".join(details) or None,
     }

@@ -26,6 +26,8 @@ class LibraryName(StrEnum):
     prototype = "prototype"
     cluster = "cluster"
     end2end = "end2end"
+    nmf = "nmf"
+    vectors = "vectors"
     text = "text"
     random = "random"
 
@@ -62,6 +64,15 @@ def score(
     ] = None,
     library: Annotated[LibraryName | None, typer.Option(help="Kind of concept library.", show_default=KIND)] = None,
     concepts: Annotated[int | None, typer.Option(help="Number of concepts M.", min=1, show_default=str(CONCEPT_COUNT))] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Own concept vectors, M x d (safetensors, npy), as the library.", exists=True, dir_okay=False)
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Table beside --data: paths, labels and splits (csv, jsonl, parquet).", exists=True, dir_okay=False)
+    ] = None,
+    manifest_column: Annotated[
+        list[str] | None, typer.Option(help="Column of the manifest: path=NAME, label=NAME or split=NAME; may be repeated.")
+    ] = None,
     part: Annotated[
         list[str] | None, typer.Option(help="Part of a combined library, kind:M; repeat it instead of --library and --concepts.")
     ] = None,
@@ -95,7 +106,8 @@ def score(
     terminal = Terminal(quiet=as_json)
     _require_one_source(checkpoint, arch, data, features, pretrained)
     settings = text_settings(clip_cutoff, interpretability_cutoff, native)
-    library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings)
+    library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings, vectors is not None)
+    columns = manifest_columns(manifest, manifest_column)
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     text_options = parse_text_options(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(library_choice))
@@ -122,7 +134,11 @@ def score(
                     progress=progress,
                 )
             with terminal.upload_bar(data) as progress:
-                dataset = client.create_dataset(cast("Path", data), progress=progress)
+                chosen = None if manifest is None else {"upload": client.upload(manifest).id, **columns}
+                dataset = client.create_dataset(cast("Path", data), manifest=chosen, progress=progress)
+        if vectors is not None:
+            with terminal.upload_bar(vectors) as progress:
+                library_choice = {"kind": "vectors", "upload": client.upload(vectors, progress).id}
         vlm_model = register_vlm(client, terminal, text_options.vlm) if text_options is not None else None
         if model is not None:
             with terminal.spinner("A worker loads the model"):
@@ -148,6 +164,22 @@ def score(
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
         show_result(client, follow(client, terminal, job.id), terminal, plot, as_json)
+
+
+def manifest_columns(manifest: Path | None, given: list[str] | None) -> dict[str, str]:
+    """Columns of a manifest as the API names them.
+
+    Raises
+    ------
+    ConfigurationError
+        When a column is not path=NAME, label=NAME or split=NAME, or there is no manifest.
+    """
+    columns = {role: str(name) for role, name in key_values(given, "--manifest-column").items()}
+    if columns and manifest is None:
+        raise ConfigurationError("--manifest-column names columns of a table; give it with --manifest.")
+    if unknown := sorted(set(columns) - {"path", "label", "split"}):
+        raise ConfigurationError(f"--manifest-column takes path=NAME, label=NAME or split=NAME, not {unknown[0]}.")
+    return {f"{role}_column": name for role, name in columns.items()}
 
 
 def _require_one_source(

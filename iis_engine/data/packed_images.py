@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, cast
@@ -46,11 +46,25 @@ def unpack_images(archive: Path, into: Path, limits: ArchiveLimits | None = None
     for shard in (path for path in files if path.suffix.lower() == ".tar"):
         remaining -= unpack_archive(shard, shard.with_suffix(""), replace(limits, total_bytes=remaining)).size_bytes
         shard.unlink()
-    tables = [path for path in files if path.suffix.lower() == ".parquet" and _image_column(path) is not None]
+    tables = _tables_of_images(path for path in files if path.suffix.lower() == ".parquet")
     if tables:
         _write_tables(tables, into, into, remaining)
         for path in tables:
             path.unlink()
+
+
+def _tables_of_images(paths: Iterable[Path]) -> list[Path]:
+    """The tables with a column of images; a damaged one is refused beside these, and else left among the files that are no images."""
+    tables, damaged = list[Path](), list[DataError]()
+    for path in paths:
+        try:
+            if _image_column(path) is not None:
+                tables.append(path)
+        except DataError as error:
+            damaged.append(error)
+    if tables and damaged:
+        raise damaged[0]
+    return tables
 
 
 def _write_tables(tables: Sequence[Path], into: Path, root: Path, allowed_bytes: int) -> None:

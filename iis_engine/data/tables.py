@@ -81,7 +81,7 @@ def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path, memory_map=False) as file:
+        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
             for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
                 yield from cast("list[dict[str, Any]]", batch.to_pylist())
     except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
@@ -100,7 +100,7 @@ def parquet_columns(path: Path) -> dict[str, Any]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path, memory_map=False) as file:
+        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
             _require_size(path.name, file.metadata.num_rows, file.metadata.num_columns)
             schema = file.schema_arrow
             return {name: schema.field(index).type for index, name in enumerate(schema.names)}
@@ -120,7 +120,7 @@ def parquet_metadata(path: Path) -> dict[bytes, bytes]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path, memory_map=False) as file:
+        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
             return dict(cast("dict[bytes, bytes] | None", file.schema_arrow.metadata) or {})
     except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
         raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from iis_engine.errors import DataError
+from iis_engine.errors import DataError, first_line
 from iis_engine.features.array_names import ChosenArrays
 
 _READ_BYTES = 1 << 20
 _MEMBERS_MAX = 10_000
 _READ_ERRORS = (
     *(SafetensorError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
-    *(pickle.UnpicklingError, OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError),
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, RuntimeError),
 )
 
 Choose = Callable[[Iterable[str]], ChosenArrays]
@@ -72,6 +72,8 @@ def read_arrays(path: Path, choose: Choose) -> StoredArrays:
         For a file of another type or a damaged one, a pickled array, and metadata that is not a JSON object.
     """
     try:
+        if not path.is_dir() and _is_npy(path):
+            return _read_members({path.name: _file_member(path)}, choose)
         if path.is_dir():
             return _read_members({file.relative_to(path).as_posix(): _file_member(file) for file in sorted(path.rglob("*.npy"))}, choose)
         if zipfile.is_zipfile(path):
@@ -83,7 +85,7 @@ def read_arrays(path: Path, choose: Choose) -> StoredArrays:
                 return _read_members(_tar_members(archive), choose)
         return _read_safetensors(path, choose)
     except _READ_ERRORS as error:
-        reason = str(error).rstrip(".") or type(error).__name__
+        reason = first_line(error)
         raise DataError(
             f"{path.name} is not a readable features file ({reason}); send an npz or safetensors file of plain number arrays."
         ) from error
@@ -129,7 +131,10 @@ def _read_zip(path: Path, choose: Choose) -> StoredArrays:
 
 def _read_torch(path: Path, choose: Choose) -> StoredArrays:
     """Read a dictionary of plain tensors; `weights_only` unpickles nothing else, and there is no fallback."""
-    stored: object = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        stored: object = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its message explains how to run the code in the file
+        raise ValueError("it holds objects other than tensors") from error
     if not isinstance(stored, dict):
         raise TypeError("a torch file must hold a dictionary of tensors")
     tensors = {str(name): value for name, value in cast("dict[object, object]", stored).items() if isinstance(value, Tensor)}
@@ -138,6 +143,11 @@ def _read_torch(path: Path, choose: Choose) -> StoredArrays:
     if any(tensor.layout != torch.strided or tensor.is_quantized for tensor in picked.values()):
         raise TypeError("sparse and quantised tensors are not read")
     return _as_arrays({role: tensor.detach().contiguous() for role, tensor in picked.items()}, chosen, {})
+
+
+def _is_npy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
 
 
 def _file_member(path: Path) -> _Member:

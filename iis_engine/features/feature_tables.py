@@ -49,7 +49,8 @@ def read_feature_table(path: Path) -> FeatureTable:
     import pyarrow.parquet
 
     try:
-        table: Any = pyarrow.csv.read_csv(path) if path.suffix.lower() == ".csv" else pyarrow.parquet.read_table(path, memory_map=False)
+        with path.open("rb") as stream:  # errors quote a path
+            table: Any = pyarrow.csv.read_csv(stream) if path.suffix.lower() == ".csv" else pyarrow.parquet.read_table(stream)
     except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
         raise DataError(f"{path.name} is not a readable table of features ({first_line(error)}).") from error
     names = [str(name) for name in table.column_names]

@@ -17,6 +17,7 @@ from iis_engine.libraries.build import authors_prototype, build_library, check_l
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
+from iis_engine.libraries.vectors import OwnVectors
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.report import IISReport
 from iis_engine.scoring.exact import measure_exact
@@ -63,9 +64,10 @@ def build_libraries(
     progress: ProgressCallback = no_progress,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
 ) -> LibraryEnsemble:
-    """Build the library with each seed of the protocol: three under `exact`, one under `reference`.
+    """Build the library with each seed of the protocol: three under `exact`, one under `reference` and of own vectors.
 
     Parameters
     ----------
@@ -76,17 +78,17 @@ def build_libraries(
     LibraryError
         When it cannot be built from these features and this source.
     """
-    check_library(features, spec.library, text_source)
+    check_library(features, spec.library, text_source, own_vectors)
     where = choose_device(device)
     if spec.protocol == "reference" and spec.library.kind == "prototype":
         return LibraryEnsemble((authors_prototype(features, spec.library.concept_count),))
-    seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1
+    seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" and spec.library.kind != "vectors" else 1
     libraries: list[ConceptLibrary] = []
     for number in range(seeds):
         progress(number, seeds)
         seed = (spec.seed + number) % len(SEEDS)  # scikit-learn accepts no larger seed
         like = libraries[0] if libraries else None
-        libraries.append(build_library(features, spec.library, seed, where, text_source=text_source, like=like))
+        libraries.append(build_library(features, spec.library, seed, where, text_source=text_source, own_vectors=own_vectors, like=like))
     progress(seeds, seeds)
     return LibraryEnsemble(tuple(libraries))
 
@@ -162,6 +164,7 @@ def score(
     dataset: ImageDataset | None = None,
     vlm: VisionLanguageModel | None = None,
     vocabulary: Sequence[Phrase] = (),
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -174,6 +177,7 @@ def score(
     dataset : the images, where `source` is a backbone
     vlm, vocabulary : a vision-language model and phrases, for instance `shipped("birds").phrases`: they give text concepts, and names
         to visual concepts
+    own_vectors : concept vectors as `read_vectors` gives them, for a library of kind `vectors`
 
     Raises
     ------
@@ -187,12 +191,12 @@ def score(
     spec = spec or ScoreSpec()
     choose_device(device)  # fails before the work, not after it
     if isinstance(source, FeatureSet):
-        return score_features(source, spec, device=device, progress=progress)
+        return score_features(source, spec, own_vectors=own_vectors, device=device, progress=progress)
     if dataset is None:
         raise TypeError("score() needs dataset=… when it is given a backbone.")
     features = _extract(source, dataset, spec.elements, progress)
     if vlm is None:
-        return score_features(features, spec, device=device, progress=progress)
+        return score_features(features, spec, own_vectors=own_vectors, device=device, progress=progress)
     from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 
     kinds = {part.kind for part in spec.library.parts or (spec.library,)}
@@ -214,6 +218,7 @@ def score_features(
     spec: ScoreSpec,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -222,8 +227,10 @@ def score_features(
     Parameters
     ----------
     text_source : embeddings for text concepts
+    own_vectors : concept vectors of a file
     """
-    return _score_ensemble(features, build_libraries(features, spec, text_source=text_source, device=device), spec, None, device, progress)
+    ensemble = build_libraries(features, spec, text_source=text_source, own_vectors=own_vectors, device=device)
+    return _score_ensemble(features, ensemble, spec, None, device, progress)
 
 
 def fit_predictor(

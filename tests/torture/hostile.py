@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles
+from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles, hostile_tables
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, KILLED, REFUSED, Sample, Samples
 from torture.promises import Promise
 from worker.sandbox.process import ChildLost, ChildProcess, DeadlinePassed, StageRefused, Stop, Watch
@@ -43,6 +43,7 @@ GROUPS: dict[str, Callable[[Path, Path, bool], Samples]] = {
     "ONNX graphs": lambda folder, _, bombs: hostile_graphs.graphs(folder, bombs=bombs),
     "archives": lambda folder, _, bombs: hostile_archives.archives(folder, bombs=bombs),
     "images": lambda folder, _marks, _bombs: hostile_archives.images(folder),
+    "tables": lambda folder, marks, bombs: hostile_tables.tables(folder, marks, bombs=bombs),
     "class names": lambda folder, _marks, _bombs: hostile_archives.names(folder),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -58,13 +59,14 @@ def run_score(attempt: Attempt) -> None:
         vlm=rows.vlm,
         library_key=reused and reused.artifact_key,
         library_dataset=rows.library_dataset,
+        vectors_sha256=_vectors_sha256(attempt),
     )
     library_pipeline = _fit_on_library_dataset(attempt, request)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     if library_pipeline is not None:
         given = {name: library_pipeline.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
     stages = score_stages(request, device=attempt.runtime.settings.device)
-    sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt)})
+    sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt), "vectors": partial(_fetch_vectors, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
     report = pipeline.file(REPORT)
@@ -102,6 +104,7 @@ class ScoreRequest:
     spec : the job's request, with the settings of the library that is used
     library_key : artifact key of a library fitted before; None fits one
     library_dataset : the data set that a library is cut from and fitted on; None for the scored one
+    vectors_sha256 : of the file of own vectors; None without one
     """
 
     spec: Json
@@ -110,6 +113,7 @@ class ScoreRequest:
     vlm: Model | None = None
     library_key: str | None = None
     library_dataset: Dataset | None = None
+    vectors_sha256: str | None = None
 
     @property
     def fitting(self) -> ScoreRequest:
@@ -148,10 +152,12 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     fitted_on = stage_key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
     text_stages = _text_stages(request.fitting, cut_from)
     text_keys = [stage.key for stage in text_stages]
+    own = request.vectors_sha256 is not None
+    made_of = {"kind": library["kind"], "sha256": request.vectors_sha256} if own else library
     built = request.library_key or stage_key(
-        "libraries", features=fitted_on, library=library, protocol=protocol, seed=seed, words=text_keys if request.has_words else None
+        "libraries", features=fitted_on, library=made_of, protocol=protocol, seed=seed, words=text_keys if request.has_words else None
     )
-    # How many concepts a text library keeps is known once it is fitted.
+    # How many concepts a library of phrases or of own vectors has is known once it is fitted.
     count = None if "text" in request.origins else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
     control = stage_key("control", features=features, protocol=protocol, seed=seed, **sized_by)
@@ -179,7 +185,9 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     )
     if fits:
         stages += text_stages
-        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=measure | {"words": request.has_words}))
+        asked = measure | {"words": request.has_words}
+        given = ("vectors",) if own else ()
+        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=asked, sources=given))
     if fits and request.has_names:
         named_from = (FEATURES, LIBRARY, PHRASES, *images)
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
@@ -253,6 +261,15 @@ def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
     downloads, sources = is_downloaded(vlm), ("vlm", "dataset")
     images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True)
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
+
+
+def _vectors_sha256(attempt: Attempt) -> str | None:
+    spec = attempt.rows.job.spec
+    return attempt.rows.uploads[spec["upload"]].sha256 if spec["library"].get("kind") == "vectors" else None
+
+
+def _fetch_vectors(attempt: Attempt, _: Path) -> Json:
+    return {"file": str(attempt.fetch_upload(attempt.rows.job.spec["upload"]))}
 
 
 def _reused_library(session: Session, owner_id: str, choice: Json) -> ConceptLibrary | None:

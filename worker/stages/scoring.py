@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: the concept library -> library.safetensors; all seeds for the interval -> ensemble.zip."""
+    from iis_engine.libraries.vectors import read_vectors
     from iis_engine.scoring.score import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
+    own = read_vectors(Path(arguments["sources"]["vectors"]["file"])) if "sources" in arguments else None
     features, spec = _features(workspace), score_spec(arguments["score"])
-    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, device=arguments["device"])
+    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, own_vectors=own, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     ensemble.save(workspace / "ensemble")
     with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
@@ -40,7 +42,7 @@ def control(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonO
     from iis_engine.scoring.score import measure_control
 
     count, standardised = arguments["concept_count"], 0
-    if count is None:  # the size of a text library is known once it is built
+    if count is None:  # the size of a library of phrases or of own vectors is known once it is built
         library = ConceptLibrary.load(workspace / LIBRARY)
         count, standardised = len(library), library.origins.count("text")
     features, spec = _features(workspace), score_spec(arguments["score"])

@@ -137,7 +137,8 @@ def _library(content: Mapping[str, Any]) -> LibrarySpec:
 
     parts = tuple(_library(part) for part in content.get("parts") or ())
     text_settings = {name: content[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in content}
-    return LibrarySpec(content["kind"], content["concept_count"], parts, **text_settings)
+    counted = {"concept_count": count} if (count := content["concept_count"]) is not None else {}  # own vectors have as many as their file
+    return LibrarySpec(content["kind"], parts=parts, **counted, **text_settings)
 
 
 def _preprocessing(overrides: Mapping[str, Any] | None) -> Preprocessing:

@@ -41,6 +41,8 @@ const LIBRARIES = {
   prototype: "prototypes",
   cluster: "clusters",
   end2end: "concepts trained end to end",
+  nmf: "non-negative parts (NMF)",
+  vectors: "own vectors",
   text: "phrases",
   random: "random directions",
   combined: "combined libraries",

@@ -11,7 +11,7 @@ import { filledFields, parseArguments, parseNumber, parseNumbers } from "./form_
 
 /** @typedef {"dataset" | "model"} ResourceName */
 
-const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end"]);
+const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf"]);
 
 const form = /** @type {HTMLFormElement} */ (byId("submit"));
 const files = { dataset: new FileField(inputById("dataset-file")), model: new FileField(inputById("model-file")) };
