@@ -44,8 +44,8 @@ def read_feature_table(path: Path) -> FeatureTable:
     DataError
         For a damaged file, and where labels or features are not found.
     """
-    import pyarrow
     import pyarrow.csv
+    import pyarrow.lib
     import pyarrow.parquet
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from sklearn.decomposition import NMF
@@ -41,7 +42,8 @@ def build_nmf(units: Tensor, numbers: Tensor, concept_count: int, seed: int) -> 
             f"and as there are elements; {concept_count} were requested.",
             param="library.concept_count",
         )
-    factors = NMF(n_components=concept_count, init="nndsvda", random_state=seed, max_iter=ITERATIONS_MAX)
+    settings: dict[str, Any] = {"n_components": concept_count}  # its stub takes the default, "auto", for the type
+    factors = NMF(init="nndsvda", random_state=seed, max_iter=ITERATIONS_MAX, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the directions hardly change in further iterations
         factors.fit(units.double().numpy())
