@@ -25,7 +25,8 @@ def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
     from iis_engine.scoring.score import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
-    own = read_vectors(Path(arguments["sources"]["vectors"]["file"])) if "sources" in arguments else None
+    given = arguments.get("sources", {}).get("vectors")
+    own = None if given is None else read_vectors(Path(given["file"]))
     features, spec = _features(workspace), score_spec(arguments["score"])
     ensemble = build_libraries(features, spec, reporter.progress, text_source=source, own_vectors=own, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
