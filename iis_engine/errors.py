@@ -30,7 +30,7 @@ class EngineError(Exception):
     code = "engine_error"
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(_printable(message))
+        super().__init__(printable(message, MESSAGE_CHARACTERS_MAX))
         self.code = code or type(self).code
         self.param = param
 
@@ -95,13 +95,13 @@ def first_line(error: BaseException) -> str:
     return lines[0][:_REASON_CHARACTERS_MAX].rstrip(".")
 
 
-def _printable(message: str) -> str:
+def printable(message: str, characters_max: int) -> str:
     """Escape control, formatting and bidirectional characters, and cut the middle of a message that is too long.
 
     Messages quote names from uploaded files, which can be endless or move a terminal's cursor.
     """
-    if len(message) > MESSAGE_CHARACTERS_MAX:
-        half = MESSAGE_CHARACTERS_MAX // 2
+    if len(message) > characters_max:
+        half = characters_max // 2
         message = f"{message[:half]} … {message[-half:]}"
     return "".join(character if _is_printable(character) else ascii(character)[1:-1] for character in message)
 
