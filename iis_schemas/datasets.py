@@ -114,7 +114,10 @@ class DatasetInfo(StoredModel):
     ignored_count: int | None = Field(default=None, description="Files that are not images")
     num_features: int | None = Field(default=None, description="d, of ready features")
     element_count: int | None = Field(default=None, description="Visual elements that come with ready features")
-    warnings: list[str] = Field(default_factory=list[str])
+    warnings: list[str] = Field(default_factory=list[str], description="Reasons why a score of these data may mislead")
+    notes: list[str] = Field(
+        default_factory=list[str], description="What was assumed, chosen, converted or left out while the data were read, a sentence each"
+    )
 
 
 class DatasetView(BaseModel):

@@ -213,7 +213,9 @@ class ModelInfo(StoredModel):
     context_length: int | None = Field(default=None, description="Tokens of a phrase")
     tokenizer: str | None = None
     image_tower: ModelInfo | None = None
-    notes: list[str] = Field(default_factory=list[str], description="Assumptions about what the file does not state")
+    notes: list[str] = Field(
+        default_factory=list[str], description="What was assumed, chosen, converted or left out while the file was read, a sentence each"
+    )
 
 
 class Lineage(BaseModel):

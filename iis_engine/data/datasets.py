@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from iis_engine.data.class_folders import ClassImage, Split, find_class_images
 from iis_engine.data.images import load_image
 from iis_engine.errors import DataError, first_names
+from iis_engine.notes import Notes
 from iis_engine.progress import ProgressCallback, no_progress
 
 CORRUPT_SHARE_MAX = 0.01
@@ -42,7 +43,8 @@ class ImageDataset:
     digest : sha256 over class names, contents and split
     corrupt : files that could not be decoded, relative to `root`
     ignored_count : files that are not images
-    warnings : remarks for the user, one sentence each
+    warnings : reasons why a score of these images may mislead, one sentence each
+    notes : what was assumed, chosen, converted or left out while the images were read, one sentence each
     """
 
     root: Path
@@ -54,6 +56,7 @@ class ImageDataset:
     corrupt: tuple[str, ...] = ()
     ignored_count: int = 0
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -67,7 +70,7 @@ class ImageDataset:
         }
 
     def save(self, path: Path) -> None:
-        """Write paths, labels, digests and warnings as JSON, so that the images need not be checked again."""
+        """Write paths, labels, digests, warnings and notes as JSON, so that the images need not be checked again."""
         contents = {
             "train": [[image.path.relative_to(self.root).as_posix(), image.label] for image in self.train],
             "test": [[image.path.relative_to(self.root).as_posix(), image.label] for image in self.test],
@@ -77,6 +80,7 @@ class ImageDataset:
             "corrupt": self.corrupt,
             "ignored_count": self.ignored_count,
             "warnings": self.warnings,
+            "notes": self.notes,
         }
         path.write_text(json.dumps(contents), encoding="utf-8")
 
@@ -100,6 +104,7 @@ class ImageDataset:
             corrupt=tuple(contents["corrupt"]),
             ignored_count=contents["ignored_count"],
             warnings=tuple(contents["warnings"]),
+            notes=tuple(contents.get("notes", ())),
         )
 
 
@@ -134,7 +139,9 @@ def read_image_folder(
     if not root.is_dir():
         raise DataError(f"{root.name} is not a folder of class folders.")
     found = find_class_images(root)
-    warnings = list(found.warnings)
+    warnings, notes = list(found.warnings), Notes()
+    if found.ignored_count:
+        notes.add(f"{found.ignored_count} files that are not images of a supported format were left out.")
     class_names = tuple(sorted({image.class_name for image in found.images}))
     if len(class_names) < 2:
         content = f"one class ({class_names[0]})" if class_names else "no images in class folders"
@@ -164,6 +171,7 @@ def read_image_folder(
         corrupt=corrupt,
         ignored_count=found.ignored_count,
         warnings=tuple(warnings),
+        notes=notes.sentences,
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from iis_engine.errors import DataError
 from iis_engine.features.array_files import read_arrays
+from iis_engine.notes import Notes
 
 _ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
 _ELEMENT_NAMES = ("concepts", "elements")  # synonyms for the element features
@@ -52,8 +53,9 @@ class FeatureSet:
     class_names : C names in label order
     elements : (E, d) float32, unnormalised element features in shuffled order, or None
     element_refs : one per element if the elements were cut from images, else empty
-    warnings : remarks for the user, one sentence each
+    warnings : reasons why a score of these features may mislead, one sentence each
     train_rows, test_rows : (n,) int64, index of each row's image in its split; None for ready matrices
+    notes : what was assumed, chosen, converted or left out while the model and the data were read, one sentence each
     """
 
     X_train: Tensor
@@ -66,6 +68,7 @@ class FeatureSet:
     warnings: tuple[str, ...] = field(default=())
     train_rows: Tensor | None = None
     test_rows: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def class_count(self) -> int:
@@ -73,13 +76,14 @@ class FeatureSet:
         return len(self.class_names)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file with names, references and warnings in its header."""
+        """Write one safetensors file with names, references, warnings and notes in its header."""
         tensors = {name: getattr(self, name).contiguous() for name in _ARRAY_NAMES}
         tensors |= {name: tensor.contiguous() for name in ("elements", *_ROW_NAMES) if (tensor := getattr(self, name)) is not None}
         header = {
             "class_names": list(self.class_names),
             "element_refs": [[ref.image, list(ref.box), ref.kind] for ref in self.element_refs],
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
         save_file(tensors, path, metadata={"iis": json.dumps(header)})
 
@@ -99,7 +103,7 @@ def read_features(path: Path) -> FeatureSet:
     ----------
     path : file with X_train and X_test (n, d), y_train and y_test (n,) of any integers, and optionally the element features concepts
         (E, d). Other arrays are not read. The metadata of a safetensors file may have the JSON object `iis` with class_names,
-        element_refs and warnings.
+        element_refs, warnings and notes.
 
     Returns
     -------
@@ -128,7 +132,8 @@ def read_features(path: Path) -> FeatureSet:
     if len(names) != len(values):
         raise DataError(f"class_names in the file's metadata lists {len(names)} names, but there are {len(values)} classes.")
     refs = _references(header.get("element_refs", []), 0 if elements is None else len(elements))
-    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, _strings(header.get("warnings", []), "warnings"))
+    warnings, notes = (_strings(header.get(name, []), name) for name in ("warnings", "notes"))
+    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, warnings, notes=Notes(notes).sentences)
 
 
 def _required_arrays(names: Iterable[str]) -> list[str]:

@@ -92,7 +92,7 @@ def open_images(workspace: Path, request: DatasetRequest) -> ImageDataset:
 
 
 def describe_images(dataset: ImageDataset) -> JsonObject:
-    """Classes, counts, corrupt files and warnings, as the API returns them."""
+    """Classes, counts, corrupt files, warnings and notes, as the API returns them."""
     counts = {split: _per_class((image.label for image in images), dataset.class_names) for split, images in _splits(dataset)}
     return {
         "class_names": list(dataset.class_names),
@@ -102,11 +102,12 @@ def describe_images(dataset: ImageDataset) -> JsonObject:
         "corrupt": list(dataset.corrupt[:CORRUPT_NAMES_LISTED]),
         "ignored_count": dataset.ignored_count,
         "warnings": list(dataset.warnings),
+        "notes": list(dataset.notes),
     }
 
 
 def describe_features(features: FeatureSet) -> JsonObject:
-    """Classes, counts, width and warnings, as the API returns them."""
+    """Classes, counts, width, warnings and notes, as the API returns them."""
     labels = {"train": features.y_train.tolist(), "test": features.y_test.tolist()}
     return {
         "class_names": list(features.class_names),
@@ -115,6 +116,7 @@ def describe_features(features: FeatureSet) -> JsonObject:
         "num_features": features.X_train.shape[1],
         "element_count": 0 if features.elements is None else len(features.elements),
         "warnings": list(features.warnings),
+        "notes": list(features.notes),
     }
 
 
