@@ -16,8 +16,8 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
 
     Parameters
     ----------
-    checkpoint : file of the weights (for `onnx` and `transformers`, the whole network), or None if `spec.pretrained` names published weights or
-        `spec.initial_seed` requests the untrained network
+    checkpoint : file of the weights (for `onnx` and `transformers`, the whole network), or None if `spec.pretrained` names published
+        weights or `spec.initial_seed` requests the untrained network
     device : `auto` (CUDA if available), `cpu` or `cuda`
 
     Raises

@@ -39,7 +39,7 @@ class Network:
     key_prefix: str = ""
     idle_arguments: frozenset[str] = frozenset()
     convert: KeyConversion | None = None
-    tokens: TokenLayout = TokenLayout()
+    tokens: TokenLayout = field(default_factory=TokenLayout)
     attention_pool: str | None = None
     choices: dict[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()

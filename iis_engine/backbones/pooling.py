@@ -40,7 +40,7 @@ class LayerPooling:
 
     Attributes
     ----------
-    pooling : `class` token, mean of the `patches`, mean of `all` tokens but registers (the default), or the network's attention pool (`map`)
+    pooling : `class` token, mean of the `patches`, mean of `all` tokens but registers (default), or the network's attention pool (`map`)
     layer : its name, for messages
     attend : the network's attention pool, tokens (n, t, D) -> (n, d); None without one
     """

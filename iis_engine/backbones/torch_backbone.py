@@ -228,11 +228,7 @@ def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: tor
     """Build the network, load the checkpoint if there is one, and run it once; see `load_backbone`."""
     state_dicts = [] if checkpoint is None else load_checkpoint(checkpoint)
     network = _build_untrained(spec, spec.initial_seed) if spec.initial_seed is not None else build_network(spec, state_dicts)
-    names = [name for name, _ in network.module.named_modules() if name]
-    if spec.layer is not None and spec.layer not in names:
-        raise ArchitectureError(
-            f"{spec.architecture} has no layer {spec.layer!r}{suggestion(spec.layer, names)}.", code="layer_unknown", param="layer"
-        )
+    require_layer(spec, network.module)
     notes = list[str]()
     if checkpoint is not None:
         notes = fit_weights(
@@ -245,6 +241,15 @@ def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: tor
             own_prefix=network.key_prefix,
         )
     return TorchBackbone(spec, network, device, notes)
+
+
+def require_layer(spec: BackboneSpec, module: nn.Module) -> None:
+    """Raise an ArchitectureError with the code `layer_unknown` and similar names if the network does not have the named layer."""
+    names = [name for name, _ in module.named_modules() if name]
+    if spec.layer is not None and spec.layer not in names:
+        raise ArchitectureError(
+            f"{spec.architecture} has no layer {spec.layer!r}{suggestion(spec.layer, names)}.", code="layer_unknown", param="layer"
+        )
 
 
 def _build_untrained(spec: BackboneSpec, seed: int) -> Network:

@@ -98,8 +98,8 @@ def _note_on_tags(name: str, published: list[Any]) -> list[str]:
     if not others:
         return []
     return [
-        f"The preprocessing of the published weights {published[0].name} of torchvision:{name} is used; that of {', '.join(others)} differs. "
-        "Name the weights that yours come from as weights_of."
+        f"The preprocessing of the published weights {published[0].name} of torchvision:{name} is used; that of {', '.join(others)} "
+        "differs. Name the weights that yours come from as weights_of."
     ]
 
 
