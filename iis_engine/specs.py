@@ -34,6 +34,8 @@ CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
 CHANNEL_ORDERS: tuple[ChannelOrder, ...] = ("rgb", "bgr")
 VALUE_RANGES = (1, 255)
 """Largest values of a pixel before mean and std are applied."""
+DEFAULT_TAG = "default"
+"""Pretrained tag that selects the library's own default weights."""
 POOLING_NAMES: tuple[PoolingName, ...] = ("class", "patches", "all", "map")
 STEP_IMAGES_MAX = 65_536
 """Images per optimiser step of fine-tuning; larger batches are not known to help training."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import ArchitectureError
-from iis_engine.specs import ARCHITECTURE_FAMILIES, FILE_FAMILIES, BackboneSpec
+from iis_engine.specs import ARCHITECTURE_FAMILIES, DEFAULT_TAG, FILE_FAMILIES, BackboneSpec
 
 
 def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = "auto") -> Backbone:
@@ -17,7 +18,7 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
     Parameters
     ----------
     checkpoint : file of the weights (for `onnx` and `transformers`, the whole network), or None if `spec.pretrained` names published
-        weights or `spec.initial_seed` requests the untrained network
+        weights, `spec.initial_seed` requests the untrained network, or the library's default weights are wanted
     device : `auto` (CUDA if available), `cpu` or `cuda`
 
     Raises
@@ -41,6 +42,8 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
     else:
         path = checkpoint
         _require_one_source_of_weights(spec, checkpoint)
+        if checkpoint is None and spec.pretrained is None and spec.initial_seed is None:
+            spec = replace(spec, pretrained=DEFAULT_TAG)
     torch_device = choose_device(device)
     # Imported here because together the families take seconds to import.
     if family == "onnx":
@@ -75,13 +78,7 @@ def _require_file_alone(spec: BackboneSpec, checkpoint: Path | None, family: str
 
 
 def _require_one_source_of_weights(spec: BackboneSpec, checkpoint: Path | None) -> None:
-    given = [source is not None for source in (checkpoint, spec.pretrained, spec.initial_seed)]
-    if not any(given):
-        raise ArchitectureError(
-            "The weights are missing: send a checkpoint, name a pretrained tag, or give the seed of an untrained network.",
-            param="checkpoint",
-        )
-    if sum(given) > 1:
+    if sum(source is not None for source in (checkpoint, spec.pretrained, spec.initial_seed)) > 1:
         raise ArchitectureError(
             "Send only one of a checkpoint, a pretrained tag and an initial seed; more than one was given.",
             param="pretrained" if spec.pretrained is not None else "initial_seed",

@@ -44,7 +44,7 @@ def read_older_torch_format(path: Path) -> object:
         if not isinstance(system, dict) or cast("dict[str, object]", system).get("little_endian") is not True:
             raise ValueError("the file was written on a big-endian machine")
         storages = _Storages(path.stat().st_size)
-        unpickler = restricted.Unpickler(file, encoding="utf-8")
+        unpickler = cast(Any, restricted.Unpickler(file, encoding="utf-8"))
         unpickler.persistent_load = storages.claim
         stored = unpickler.load()
         storages.fill(file, restricted.load(file))

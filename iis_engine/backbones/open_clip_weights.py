@@ -12,8 +12,9 @@ from open_clip.transform import PreprocessCfg
 
 from iis_engine.backbones.architecture_errors import require_tag
 from iis_engine.backbones.state_dicts import StateDict
-from iis_engine.backbones.weights_source import DEFAULT_TAG, WeightsSource
+from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.errors import first_names
+from iis_engine.specs import DEFAULT_TAG
 
 OPENAI_NUMBERS = frozenset({"input_resolution", "context_length", "vocab_size"})
 """Keys of three numbers that only OpenAI's files have beside the weights."""
@@ -51,7 +52,8 @@ def weights_settings(name: str, arguments: dict[str, Any], source: WeightsSource
     tag, pretrained = (_resolved(one, name, tags) for one in (source.tag, source.pretrained))
     if tag is not None:
         config = get_pretrained_cfg(name, tag)
-        return WeightsSettings(pretrained, _is_quick(config, name, arguments), _preprocessing(config))
+        chosen = (f"The default weights of open_clip:{name} are used, {tag}.",) if source.pretrained == DEFAULT_TAG else ()
+        return WeightsSettings(pretrained, _is_quick(config, name, arguments), _preprocessing(config), chosen)
     if _is_openai(source.state_dicts):
         sentence = (
             "The keys input_resolution, context_length and vocab_size show that the weights are OpenAI's or were trained from them, "

@@ -18,8 +18,9 @@ from iis_engine.backbones.network import Network
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.preprocessing import ImageTransform, for_channels, scaled_size
 from iis_engine.backbones.timm_weights import key_conversion, note_on_tags
-from iis_engine.backbones.weights_source import DEFAULT_TAG, WeightsSource
+from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.errors import ArchitectureError
+from iis_engine.specs import DEFAULT_TAG
 
 _WIDTH_FIXED_AT_ONE = {
     "mobilenetv1_100": ("timm.models.efficientnet", "_gen_mobilenet_v1"),
@@ -64,7 +65,7 @@ def build_timm(name: str, arguments: dict[str, Any], source: WeightsSource) -> N
         convert=key_conversion(full_name, module),
         tokens=timm_token_layout(module),
         attention_pool="attn_pool" if isinstance(pool, nn.Module) else None,
-        notes=(*(() if "." in full_name else note_on_tags(name, module)), *_notes_on_pooling(name, module)),
+        notes=(*_notes_on_weights(full_name, module, source), *_notes_on_pooling(name, module)),
     )
 
 
@@ -130,9 +131,15 @@ def timm_token_layout(module: nn.Module) -> TokenLayout:
     prefix = int(getattr(network, "num_prefix_tokens", 0))
     registers = getattr(network, "reg_token", None)
     register_count = int(registers.shape[1]) if isinstance(registers, Tensor) and registers.ndim == 3 else 0
-    patch_size = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    patch_size: Any = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     known = isinstance(patch_size, (tuple, list)) and len(cast("list[Any]", patch_size)) == 2
-    return TokenLayout(max(0, prefix - register_count), register_count, cast("tuple[int, int]", tuple(patch_size)) if known else None)
+    return TokenLayout(max(0, prefix - register_count), register_count, (int(patch_size[0]), int(patch_size[1])) if known else None)
+
+
+def _notes_on_weights(full_name: str, module: nn.Module, source: WeightsSource) -> tuple[str, ...]:
+    if source.pretrained == DEFAULT_TAG:
+        return (f"The default weights of timm:{full_name} are used, {cast(Any, module).pretrained_cfg.get('tag') or 'without a tag'}.",)
+    return () if source.pretrained is not None or "." in full_name else note_on_tags(full_name, module)
 
 
 def _notes_on_pooling(name: str, module: nn.Module) -> tuple[str, ...]:

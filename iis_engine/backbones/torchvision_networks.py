@@ -14,7 +14,8 @@ from iis_engine.backbones.architecture_errors import build_checked, download_che
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.preprocessing import ImageTransform
-from iis_engine.backbones.weights_source import DEFAULT_TAG, WeightsSource
+from iis_engine.backbones.weights_source import WeightsSource
+from iis_engine.specs import DEFAULT_TAG
 
 _RENAMED_KEYS = (
     (re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\."), r"\1\2."),
@@ -49,6 +50,8 @@ def build_torchvision(name: str, arguments: dict[str, Any], source: WeightsSourc
     notes, choices = list[str](), dict[str, Any]()
     if tag is None:
         notes += _note_on_tags(name, published)
+    elif source.pretrained == DEFAULT_TAG:
+        notes.append(f"The default weights of torchvision:{name} are used, {weights.name}.")
     if name in _INPUT_TRANSFORMED and source.pretrained is None and "transform_input" not in arguments:
         if source.weights_of is not None:
             choices["transform_input"] = True

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from iis_engine.backbones.state_dicts import StateDict
 
-DEFAULT_TAG = "default"
-"""Tag that selects the library's own default weights."""
-
 
 @dataclass(frozen=True)
 class WeightsSource:

@@ -128,11 +128,14 @@ def _build(family: Family, config: Any, files: TransformersFiles) -> tuple[nn.Mo
         )
     except _BUILD_ERRORS as error:
         raise ArchitectureError(
-            f"The weights do not fit config.json: {first_line(error)}. Send the files of one network as they were saved.", param="checkpoint"
+            f"The weights do not fit config.json: {first_line(error)}. Send the files of one network as they were saved.",
+            param="checkpoint",
         ) from error
     missing = [key for key in sorted(found["missing_keys"]) if not _BESIDE_THE_NETWORK.search(key)]
     unexpected = [key for key in sorted(found["unexpected_keys"]) if not _BESIDE_THE_NETWORK.search(key)]
-    problems = [f"{title} {first_names(keys, _LISTED_MAX)}" for title, keys in (("missing keys", missing), ("unexpected keys", unexpected)) if keys]
+    problems = [
+        f"{title} {first_names(keys, _LISTED_MAX)}" for title, keys in (("missing keys", missing), ("unexpected keys", unexpected)) if keys
+    ]
     if problems:
         raise ArchitectureError(
             f"The weights do not fit config.json: {'; '.join(problems)}. Send the files of one network as they were saved.",

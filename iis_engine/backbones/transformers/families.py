@@ -44,7 +44,7 @@ from transformers import (
 class SquareSiglip2(Siglip2VisionModel):
     """SigLIP 2's network of variable resolution for square images: cut into patches here, without padding."""
 
-    def forward(self, pixel_values: Tensor, **_options: Any) -> Any:
+    def forward(self, pixel_values: Tensor, **_options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compute the outputs for images (n, 3, H, W)."""
         side = int(cast(Any, self.config).patch_size)
         rows, columns = pixel_values.shape[2] // side, pixel_values.shape[3] // side
@@ -52,7 +52,7 @@ class SquareSiglip2(Siglip2VisionModel):
         patches = blocks.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)  # (n, patches, side x side x channels)
         mask = torch.ones(patches.shape[:2], dtype=torch.int64, device=patches.device)
         shapes = torch.tensor([[rows, columns]] * len(patches), device=patches.device)
-        return super().forward(patches, mask, shapes)
+        return super().forward(patches, mask, cast(Any, shapes))
 
 
 def _class_token(output: Any) -> Tensor:
@@ -106,9 +106,7 @@ FAMILIES: dict[str, Family] = {
     "siglip_vision_model": Family(
         SiglipVisionConfig, SiglipVisionModel, _pooler, _MAP_HEAD, attention_pool="head", mean="half", squash=True
     ),
-    "siglip2_vision_model": Family(
-        Siglip2VisionConfig, SquareSiglip2, _pooler, _MAP_HEAD, attention_pool="head", mean="half", squash=True
-    ),
+    "siglip2_vision_model": Family(Siglip2VisionConfig, SquareSiglip2, _pooler, _MAP_HEAD, attention_pool="head", mean="half", squash=True),
     "clip_vision_model": Family(CLIPVisionConfig, CLIPVisionModel, _pooler, _CLASS, 1, mean="clip"),
     "clip_projected": Family(CLIPVisionConfig, CLIPVisionModelWithProjection, _projection, _PROJECTED, 1, mean="clip"),
     "convnext": Family(ConvNextConfig, ConvNextModel, _pooler, _POOLED),

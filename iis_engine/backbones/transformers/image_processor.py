@@ -61,7 +61,8 @@ def _read(
     if "crop_pct" in processor:  # ConvNeXt's processor
         side = resize[0]
         squash = side >= _CONVNEXT_UNCROPPED
-        resize = resize if squash else (int(side / float(processor["crop_pct"])),) * 2
+        short = int(side / float(processor["crop_pct"]))
+        resize = resize if squash else (short, short)
     if not processor.get("do_normalize", True):
         mean, std = (0.0,) * channels, (1.0,) * channels
     else:
