@@ -69,7 +69,7 @@ class _Storages:
         if key not in self._by_key:
             size_bytes = int(count) * dtype.itemsize
             if not 0 <= size_bytes <= self._bytes_left:
-                raise ValueError("the storages claim more values than the file contains")
+                raise EOFError("the storages claim more values than the file contains")
             self._bytes_left -= size_bytes
             self._by_key[key] = torch.zeros(size_bytes, dtype=torch.uint8).untyped_storage(), dtype
         memory, known_dtype = self._by_key[key]

@@ -129,8 +129,10 @@ def test_assumed_settings_are_noted(tmp_path: Path) -> None:
     assumed = " ".join(load_backbone(SPEC, tmp_path / "a.onnx").describe()["notes"])
     assert "224 pixels were assumed" in assumed
     assert "ImageNet mean" in assumed
-    wanted = Preprocessing(input_size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), crop_pct=1.0)
-    backbone = load_backbone(BackboneSpec("onnx", preprocessing=wanted), tmp_path / "a.onnx")
+    assert "order RGB and values from 0 to 1" in assumed
+    assert "layer=probabilities" in assumed
+    wanted = Preprocessing(input_size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), crop_pct=1.0, channel_order="rgb", value_range=1)
+    backbone = load_backbone(BackboneSpec("onnx", layer="pooled", preprocessing=wanted), tmp_path / "a.onnx")
     assert backbone.describe()["notes"] == []
     white = Image.new("RGB", (30, 40), "white")
     assert backbone.preprocess(white).shape == (3, 16, 16)
