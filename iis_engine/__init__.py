@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from iis_engine.vocabularies.phrases import Phrase
     from iis_engine.vocabularies.shipped import shipped
 
-ENGINE_VERSION = "7"
+ENGINE_VERSION = "8"
 """Part of the cache key of every computed artifact; raise it when a number changes."""
 ANALYSIS_VERSION = "3"
 """The same for the analysis of a study's rows."""

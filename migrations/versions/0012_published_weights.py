@@ -15,7 +15,7 @@ COLUMNS = ("weights_of", "pooling")
 
 def upgrade() -> None:
     for column in COLUMNS:
-        op.add_column("models", sa.Column(column, sa.String(), nullable=True))
+        op.add_column("models", sa.Column(column, sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
