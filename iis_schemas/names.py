@@ -9,10 +9,13 @@ TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
 ElementKind = Literal["patches", "segments"]
 ProtocolName = Literal["exact", "reference"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+CropMode = Literal["center", "squash", "border"]
+ChannelOrder = Literal["rgb", "bgr"]
+PoolingName = Literal["class", "patches", "all", "map"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
-ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "onnx"]
+ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "transformers", "onnx"]
 HeatMapMethod = Literal["feature_map", "tokens", "occlusion"]
 Arm = Literal["treatment", "control"]
 
@@ -22,6 +25,8 @@ VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf
 TRAINABLE_LIBRARY_KINDS: tuple[TrainableLibraryKind, ...] = get_args(TrainableLibraryKind)
 """Libraries that depend on the network alone, so that fine-tuning can rebuild them."""
 ARCHITECTURE_FAMILIES: tuple[ArchitectureFamily, ...] = get_args(ArchitectureFamily)
+FILE_FAMILIES: tuple[ArchitectureFamily, ...] = ("transformers", "onnx")
+"""Families whose file describes the whole network, so that they have no names, arguments or tags."""
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 JobKind = Literal["score", "explain", "finetune"]

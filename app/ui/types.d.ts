@@ -73,6 +73,7 @@ interface CommonJob {
 
 export interface ScoreJob extends CommonJob {
   kind: "score";
+  vlm?: string | null;
   library: LibrarySpec;
   protocol: "exact" | "reference";
 }
@@ -441,6 +442,7 @@ interface Validated {
   name: string;
   state: "pending" | "ready" | "failed";
   error: { message: string; param?: string | null } | null;
+  info?: { notes?: string[] } | null;
   links: Links;
 }
 

@@ -89,6 +89,8 @@ def fetch_model(settings: Settings, model: Model, fetch_upload: Callable[[str], 
         device=settings.device,
         checkpoint=None if model.upload_id is None else str(fetch_upload(model.upload_id)),
         text_checkpoint=None if model.text_upload_id is None else str(fetch_upload(model.text_upload_id)),
+        weights_of=model.weights_of,
+        pooling=model.pooling,
     )
 
 

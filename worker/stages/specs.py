@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
-    from iis_engine.specs import FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec
+    from iis_engine.specs import FinetuneSpec, LibrarySpec, PoolingName, Preprocessing, ScoreSpec
     from iis_engine.vision_language.model import VisionLanguageModel
 
 
@@ -23,6 +23,8 @@ class ModelRequest:
     arguments : keyword arguments of the architecture
     pretrained : a tag of published weights; None for a checkpoint or random weights
     initial_seed : seed of random weights; None for a checkpoint or published weights
+    pooling : of a named layer; None for the mean of all tokens but registers
+    weights_of : tag of the published weights that the checkpoint comes from
     preprocessing : overrides of the architecture's own
     tokenizer : of an ONNX pair of towers
     device : torch device, or auto
@@ -40,6 +42,8 @@ class ModelRequest:
     device: str
     checkpoint: str | None = None
     text_checkpoint: str | None = None
+    weights_of: str | None = None
+    pooling: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -98,6 +102,8 @@ def open_backbone(request: ModelRequest) -> Backbone:
         layer=request.layer,
         preprocessing=_preprocessing(request.preprocessing),
         initial_seed=request.initial_seed,
+        weights_of=request.weights_of,
+        pooling=cast("PoolingName | None", request.pooling),
     )
     return load_backbone(spec, _path(request.checkpoint), device=request.device)
 
@@ -113,6 +119,7 @@ def open_vision_language_model(request: ModelRequest) -> VisionLanguageModel:
         pretrained=request.pretrained,
         preprocessing=_preprocessing(request.preprocessing),
         tokenizer=request.tokenizer,
+        weights_of=request.weights_of,
     )
     return load_vision_language_model(spec, _path(request.checkpoint), _path(request.text_checkpoint), device=request.device)
 

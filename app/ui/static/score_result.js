@@ -16,6 +16,7 @@ import {
   formatTime,
   isMissing,
 } from "./formatting.js";
+import { notesNotice } from "./notes.js";
 import { describeReport } from "./report_formatting.js";
 import { scoreScale } from "./score_scale.js";
 import { warningsNotice } from "./warnings.js";
@@ -42,6 +43,7 @@ export async function scoreResult(job) {
   const predictors = await getAll(job.links.predictors, MAX_PREDICTORS);
   const { report } = result;
   return [
+    notesNotice(job),
     headline(report),
     warningsNotice(report.warnings),
     curvesSection(curves),
