@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from itertools import combinations
 from pathlib import PurePath
 
 from iis_engine.data.folder_tree import Folder
@@ -23,6 +24,8 @@ _ANNOTATION_WORDS = frozenset(
 )
 _EQUAL_NAMES_SHARE = 0.9
 _EQUAL_NAMES_MIN = 3
+_HOLDERS_MAX = 20
+_NUMBERS_RANGE = 10
 
 
 def require_class_folders(classes: Sequence[Folder]) -> None:
@@ -106,40 +109,44 @@ def _refuse_parts(classes: Sequence[Folder]) -> None:
 
 
 def _refuse_equal_names(classes: Sequence[Folder]) -> None:
-    """Refuse folders whose files have the same names, unless these only count: 0001, img_12, frame (3)."""
+    """Refuse two folders whose files have the same names, unless these only count: 0001, img_12, frame (3)."""
     stems = {folder.name: {PurePath(path.name).stem for path in folder.image_paths()} for folder in classes}
-    holders = Counter(stem for names in stems.values() for stem in names)
-    equal = [
-        name
-        for name, names in stems.items()
-        if len(names) >= _EQUAL_NAMES_MIN
-        and sum(holders[stem] > 1 for stem in names) >= _EQUAL_NAMES_SHARE * len(names)
-        and not _only_count(names)
-    ]
-    if len(equal) > 1:
-        examples = first_names(sorted(stem for stem in stems[equal[0]] if holders[stem] > 1), 3)
+    holders = defaultdict[str, list[str]](list)
+    for name, held in stems.items():
+        for stem in held:
+            holders[stem].append(name)
+    few = (names for names in holders.values() if 1 < len(names) <= _HOLDERS_MAX)
+    shared = Counter(pair for names in few for pair in combinations(names, 2))
+    for (one, other), count in shared.items():
+        larger = max(len(stems[one]), len(stems[other]))
+        if count < max(_EQUAL_NAMES_MIN, _EQUAL_NAMES_SHARE * larger):
+            continue
+        if _only_count(stems[one]) or (_are_numbers(stems[one]) and count < larger):
+            continue
+        examples = first_names(sorted(stems[one] & stems[other]), 3)
         raise _refusal(
-            f"The folders {first_names(equal)} hold files of the same names ({examples}), so they look like images and their annotations "
+            f"The folders {one}, {other} hold files of the same names ({examples}), so they look like images and their annotations "
             f"or versions, not classes. Send one folder of images per class, {MANIFEST_ADVICE}."
         )
 
 
-def _only_count(stems: Iterable[str]) -> bool:
-    """Whether names are numbers in a row after one common text, so that equal names say nothing.
+def _only_count(stems: Collection[str]) -> bool:
+    """Whether names are numbers after one common text, a tenth of those in their range at least, so that equal names say nothing.
 
     Examples
     --------
     >>> _only_count(["img_1", "img_2", "img_3"]), _only_count(["139", "285", "632"]), _only_count(["cat_1", "dog_1"])
     (True, False, False)
     """
-    texts, numbers = set[str](), set[int]()
-    for stem in stems:
-        match = re.fullmatch(r"(\D*)(\d+)(\D*)", stem)
-        if match is None:
-            return False
-        texts.add(f"{match[1]}*{match[3]}")
-        numbers.add(int(match[2]))
-    return len(texts) == 1 and max(numbers) - min(numbers) < 2 * len(numbers)
+    if not _are_numbers(stems):
+        return False
+    numbers = {int(re.sub(r"\D", "", stem)) for stem in stems}
+    return max(numbers) - min(numbers) < _NUMBERS_RANGE * len(numbers)
+
+
+def _are_numbers(stems: Collection[str]) -> bool:
+    """Whether names are numbers after, or before, one common text."""
+    return len({re.sub(r"\d+", "0", stem, count=1) for stem in stems}) == 1 and all(len(re.findall(r"\d+", stem)) == 1 for stem in stems)
 
 
 def _refusal(message: str) -> DataError:

@@ -126,6 +126,12 @@ def test_folders_with_files_of_the_same_telling_names_are_refused(stems: tuple[s
         find(write_images(tmp_path, [f"{folder}/{stem}.png" for folder, stem in product(("photos", "sketches"), stems)]))
 
 
+def test_numbered_files_of_a_sample_may_have_the_same_names_in_many_classes(tmp_path: Path) -> None:
+    numbers = {"bird": (1, 3, 4, 9, 17, 23), "deer": (1, 3, 4, 9, 17, 40), "frog": (3, 9, 23, 40, 41, 4)}
+    found = find(write_images(tmp_path, [f"{name}/{number:04d}.png" for name, held in numbers.items() for number in held]))
+    assert len(found.images) == 18
+
+
 @pytest.mark.parametrize("names", [("HAM_part_1", "HAM_part_2"), ("images_001", "images_002")])
 def test_numbered_parts_of_one_set_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="look like numbered parts of one set"):
