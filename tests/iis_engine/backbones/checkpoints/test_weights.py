@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iis_engine.backbones.state_dicts import find_state_dicts
-from iis_engine.backbones.weights import fit_weights
+from iis_engine.backbones.checkpoints.state_dicts import find_state_dicts
+from iis_engine.backbones.checkpoints.weights import fit_weights
 from iis_engine.errors import ArchitectureError, CheckpointError
 
 
