@@ -77,7 +77,11 @@ def test_the_attention_pool_of_a_network_pools_any_layer(tmp_path: Path) -> None
     torch.save(network.state_dict(), tmp_path / "w.pt")
     spec = BackboneSpec("timm:vit_base_patch16_siglip_224", arguments, layer="blocks.0", pooling="map")
     images, seen = torch.randn(2, 3, 32, 32), list[torch.Tensor]()
-    network.blocks[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+
+    def record(_module: object, _inputs: object, output: torch.Tensor) -> None:
+        seen.append(output)
+
+    network.blocks[0].register_forward_hook(record)
     with torch.no_grad():
         network(images)
         expected = network.attn_pool(seen[0])

@@ -158,10 +158,10 @@ def test_keys_of_torchvisions_published_files_are_renamed(tmp_path: Path) -> Non
 
 
 def test_auxiliary_heads_and_replaced_classifiers_may_differ(tmp_path: Path) -> None:
-    mobile = torchvision.models.mobilenet_v2(weights=None)
+    mobile: Any = torchvision.models.mobilenet_v2(weights=None)
     mobile.classifier = nn.Linear(1280, 5)
     assert "classifier.weight" in " ".join(load(mobile.state_dict(), tmp_path, "torchvision:mobilenet_v2").notes)
-    google = torchvision.models.googlenet(weights=None, init_weights=False)
+    google: Any = torchvision.models.googlenet(weights=None, init_weights=False)
     google.aux1.fc2, google.fc = nn.Linear(1024, 2), nn.Linear(1024, 2)
     notes = " ".join(load(google.state_dict(), tmp_path, "torchvision:googlenet", {"init_weights": False}).notes)
     assert "aux1.fc2.weight" in notes
