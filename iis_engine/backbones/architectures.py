@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from iis_engine.backbones.checkpoints.state_dicts import StateDict
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.open_clip_networks import build_image_tower
-from iis_engine.backbones.state_dicts import StateDict
 from iis_engine.backbones.timm_networks import build_timm
 from iis_engine.backbones.torchvision_networks import build_torchvision
-from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.errors import ArchitectureError
 from iis_engine.specs import BackboneSpec
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from iis_engine.backbones.checkpoints.weights import KeyConversion
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.preprocessing import ImageTransform
-from iis_engine.backbones.weights import KeyConversion
 
 
 @dataclass(frozen=True)

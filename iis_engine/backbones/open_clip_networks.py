@@ -18,14 +18,14 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from iis_engine.backbones.architecture_errors import build_checked, download_checked, unknown_architecture
+from iis_engine.backbones.checkpoints.state_dicts import StateDict
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.open_clip_arguments import OPEN_CLIP_ARGUMENTS, TEXT_ARGUMENTS, check_argument_values
 from iis_engine.backbones.open_clip_weights import WeightsSettings, weights_settings
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.preprocessing import ImageTransform
-from iis_engine.backbones.state_dicts import StateDict
 from iis_engine.backbones.timm_networks import timm_token_layout
-from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.specs import VisionLanguageSpec
 
 _LOADED_LATER = ("No pretrained weights loaded", "Model ")

@@ -11,8 +11,8 @@ from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transform import PreprocessCfg
 
 from iis_engine.backbones.architecture_errors import require_tag
-from iis_engine.backbones.state_dicts import StateDict
-from iis_engine.backbones.weights_source import WeightsSource
+from iis_engine.backbones.checkpoints.state_dicts import StateDict
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.errors import first_names
 from iis_engine.specs import DEFAULT_TAG
 

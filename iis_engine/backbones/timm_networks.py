@@ -14,11 +14,11 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from iis_engine.backbones.architecture_errors import build_checked, download_checked, require_tag, unknown_architecture
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.preprocessing import ImageTransform, for_channels, scaled_size
 from iis_engine.backbones.timm_weights import key_conversion, note_on_tags
-from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.errors import ArchitectureError
 from iis_engine.specs import DEFAULT_TAG
 

@@ -12,7 +12,7 @@ import timm
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
-from iis_engine.backbones.weights import KeyConversion
+from iis_engine.backbones.checkpoints.weights import KeyConversion
 from iis_engine.errors import first_names
 
 _FILTERS = ("checkpoint_filter_fn", "checkpoint_filter_fn_classifier", "_filter_fn", "_filter_torchvision_pretrained")

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from iis_engine.backbones.architecture_errors import suggestion
 from iis_engine.backbones.architectures import build_network
 from iis_engine.backbones.backbone import Backbone, representation_digest
-from iis_engine.backbones.checkpoints import load_checkpoint
+from iis_engine.backbones.checkpoints.files import load_checkpoint
+from iis_engine.backbones.checkpoints.weights import fit_weights, weight_bytes
 from iis_engine.backbones.hooks import capture_input, capture_output, channels_first, pooled
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.pooling import LayerPooling
 from iis_engine.backbones.preprocessing import override
 from iis_engine.backbones.token_maps import TokenMap, find_token_map
-from iis_engine.backbones.weights import fit_weights, weight_bytes
 from iis_engine.errors import ArchitectureError, first_line
 from iis_engine.notes import Notes
 from iis_engine.specs import BackboneSpec

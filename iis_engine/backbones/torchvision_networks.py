@@ -11,10 +11,10 @@ import torchvision
 from torch import Tensor, nn
 
 from iis_engine.backbones.architecture_errors import build_checked, download_checked, require_tag, unknown_architecture
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.preprocessing import ImageTransform
-from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.specs import DEFAULT_TAG
 
 _RENAMED_KEYS = (

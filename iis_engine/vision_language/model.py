@@ -15,13 +15,13 @@ from torch.nn import functional
 
 from iis_engine.backbones.backbone import Backbone, representation_digest
 from iis_engine.backbones.batching import Batches
-from iis_engine.backbones.checkpoints import load_checkpoint
+from iis_engine.backbones.checkpoints.files import load_checkpoint
+from iis_engine.backbones.checkpoints.weights import fit_weights
 from iis_engine.backbones.devices import choose_device
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.open_clip_networks import build_vision_language, check_open_clip
 from iis_engine.backbones.open_clip_weights import without_openai_numbers
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.backbones.weights import fit_weights
 from iis_engine.errors import ArchitectureError
 from iis_engine.notes import Notes
 from iis_engine.progress import ProgressCallback, no_progress

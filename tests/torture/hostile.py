@@ -166,7 +166,7 @@ def read_unconfined(paths: list[Path]) -> subprocess.CompletedProcess[str]:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from iis_engine.backbones.checkpoints import load_checkpoint\n"
+        "from iis_engine.backbones.checkpoints.files import load_checkpoint\n"
         "from iis_engine.errors import EngineError\n"
         "for path in sys.stdin.read().splitlines():\n"
         "    try: load_checkpoint(Path(path))\n"

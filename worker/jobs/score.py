@@ -199,7 +199,7 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     if fits:
         stages += text_stages
         asked = measure | {"words": request.has_words}
-        given = ("vectors",) if own else ()
+        given = ("vectors",) if request.vectors_sha256 is not None else ()
         stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=asked, sources=given))
     if fits and request.has_names:
         named_from = (FEATURES, LIBRARY, PHRASES, *images)

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, numpy_helper
 
-from iis_engine.backbones.checkpoints import require_finite
+from iis_engine.backbones.checkpoints.files import require_finite
 from iis_engine.errors import ArchitectureError, CheckpointError
 
 FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.DOUBLE: "float64"}

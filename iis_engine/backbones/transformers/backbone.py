@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from iis_engine.backbones.checkpoints import as_float32
+from iis_engine.backbones.checkpoints.files import as_float32
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.pooling import TokenLayout
 from iis_engine.backbones.torch_backbone import TorchBackbone, require_layer

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from iis_engine.backbones.checkpoints import load_checkpoint
+from iis_engine.backbones.checkpoints.files import load_checkpoint
 from iis_engine.data.archives import unpack_archive
 from iis_engine.errors import CheckpointError, DataError, first_names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import timm
@@ -52,9 +53,9 @@ def test_pooling_needs_a_layer_and_a_known_name() -> None:
 
 
 def test_tokens_of_a_timm_network_are_known_and_the_digest_depends_on_the_pooling(tmp_path: Path) -> None:
-    arguments = {"img_size": 56, "depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 0}
+    arguments: dict[str, Any] = {"img_size": 56, "depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 0}
     torch.manual_seed(0)
-    network = timm.create_model("vit_small_patch14_reg4_dinov2", **arguments).eval()
+    network = cast(Any, timm.create_model)("vit_small_patch14_reg4_dinov2", **arguments).eval()
     torch.save(network.state_dict(), tmp_path / "w.pt")
     images = torch.randn(2, 3, 56, 56)
     with torch.no_grad():
@@ -70,13 +71,17 @@ def test_tokens_of_a_timm_network_are_known_and_the_digest_depends_on_the_poolin
 
 
 def test_the_attention_pool_of_a_network_pools_any_layer(tmp_path: Path) -> None:
-    arguments = {"img_size": 32, "depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 0}
+    arguments: dict[str, Any] = {"img_size": 32, "depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 0}
     torch.manual_seed(0)
-    network = timm.create_model("vit_base_patch16_siglip_224", **arguments).eval()
+    network = cast(Any, timm.create_model)("vit_base_patch16_siglip_224", **arguments).eval()
     torch.save(network.state_dict(), tmp_path / "w.pt")
     spec = BackboneSpec("timm:vit_base_patch16_siglip_224", arguments, layer="blocks.0", pooling="map")
     images, seen = torch.randn(2, 3, 32, 32), list[torch.Tensor]()
-    network.blocks[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+
+    def record(_module: object, _inputs: object, output: torch.Tensor) -> None:
+        seen.append(output)
+
+    network.blocks[0].register_forward_hook(record)
     with torch.no_grad():
         network(images)
         expected = network.attn_pool(seen[0])

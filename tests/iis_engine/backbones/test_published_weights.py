@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import open_clip
 import pytest
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 
 from iis_engine import BackboneSpec, load_backbone
 from iis_engine.backbones.backbone import Backbone
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.open_clip_weights import weights_settings
-from iis_engine.backbones.weights_source import WeightsSource
 from iis_engine.errors import ArchitectureError
 
 TINY_VISION = {"layers": 2, "width": 64, "head_width": 32, "patch_size": 32, "image_size": 64}
@@ -31,14 +32,14 @@ def load(stored: dict[str, Any], path: Path, architecture: str, arguments: dict[
     return load_backbone(BackboneSpec(architecture, arguments or {}, **options), path / "weights.pth", device="cpu")
 
 
-def largest_difference(backbone: Backbone, expected: nn.Module) -> float:
+def largest_difference(backbone: Backbone, expected: Callable[[Tensor], Tensor]) -> float:
     torch.manual_seed(1)
     images = torch.randn(2, 3, *backbone.input_size)
     with torch.no_grad():
         return float((backbone.embed(images) - expected(images)).abs().max())
 
 
-def quick_clip() -> nn.Module:
+def quick_clip() -> Any:
     torch.manual_seed(0)
     return open_clip.create_model("ViT-B-32-quickgelu", pretrained_text=False, **deepcopy(TINY_CLIP), text_cfg=dict(TINY_TEXT)).eval()
 
@@ -85,8 +86,9 @@ def test_a_preprocessing_that_all_tags_of_a_name_share_is_used() -> None:
 
 
 def test_the_tag_of_timm_decides_the_preprocessing(tmp_path: Path) -> None:
-    name, arguments = "timm:vit_small_patch16_224", {"num_classes": 0, "depth": 1}
-    stored = timm.create_model("vit_small_patch16_224", **arguments).state_dict()
+    name: str = "timm:vit_small_patch16_224"
+    arguments: dict[str, Any] = {"num_classes": 0, "depth": 1}
+    stored = cast(Any, timm.create_model)("vit_small_patch16_224", **arguments).state_dict()
     plain, named = load(stored, tmp_path, name, arguments), load(stored, tmp_path, name, arguments, weights_of="dino")
     assert (plain.transform.mean, named.transform.mean) == ((0.5, 0.5, 0.5), (0.485, 0.456, 0.406))
     assert "differs for the tags dino" in " ".join(plain.notes)
@@ -101,26 +103,26 @@ def test_weights_of_needs_a_file() -> None:
 
 
 def test_positions_of_another_size_are_resized_and_noted_but_patches_are_not(tmp_path: Path) -> None:
-    arguments = {"num_classes": 0, "depth": 1}
-    stored = timm.create_model("vit_tiny_patch16_224", img_size=96, **arguments).state_dict()
+    arguments: dict[str, Any] = {"num_classes": 0, "depth": 1}
+    stored = cast(Any, timm.create_model)("vit_tiny_patch16_224", img_size=96, **arguments).state_dict()
     backbone = load(stored, tmp_path, "timm:vit_tiny_patch16_224", arguments)
     assert "resized from 1 x 37 x 192 to 1 x 197 x 192" in " ".join(backbone.notes)
-    other = timm.create_model("vit_small_patch32_224", **arguments).state_dict()
+    other = cast(Any, timm.create_model)("vit_small_patch32_224", **arguments).state_dict()
     with pytest.raises(ArchitectureError, match=r"patch_embed\.proj\.weight is"):
         load(other, tmp_path, "timm:vit_small_patch16_224", arguments)
 
 
 @pytest.mark.parametrize("size", [[128, 64], [96, 96], 96])
 def test_img_size_is_the_input_size(size: list[int] | int, tmp_path: Path) -> None:
-    network = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=size)
+    network = cast(Any, timm.create_model)("vit_tiny_patch16_224", num_classes=0, img_size=size)
     backbone = load(network.state_dict(), tmp_path, "timm:vit_tiny_patch16_224", {"num_classes": 0, "img_size": size})
     assert backbone.input_size == (tuple(size) if isinstance(size, list) else (size, size))
 
 
 def test_files_of_the_authors_of_dinov2_and_masked_autoencoders_fit(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    arguments = {"img_size": 56, "depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 0}
-    network = timm.create_model("vit_small_patch14_reg4_dinov2", **arguments).eval()
+    arguments: dict[str, Any] = {"img_size": 56, "depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 0}
+    network = cast(Any, timm.create_model)("vit_small_patch14_reg4_dinov2", **arguments).eval()
     own = network.state_dict()
     authors = {key: value for key, value in own.items() if key not in ("reg_token", "cls_token", "pos_embed")}
     authors["register_tokens"], authors["mask_token"] = own["reg_token"], torch.zeros(1, 48)
@@ -128,15 +130,15 @@ def test_files_of_the_authors_of_dinov2_and_masked_autoencoders_fit(tmp_path: Pa
     authors["pos_embed"] = torch.cat([torch.full((1, 1, 48), 0.5), own["pos_embed"]], 1)
     backbone = load(authors, tmp_path, "timm:vit_small_patch14_reg4_dinov2", arguments)
     assert largest_difference(backbone, lambda images: network.forward_head(network.forward_features(images), pre_logits=True)) < 1e-4
-    vit, small = timm.create_model("vit_tiny_patch16_224", num_classes=0, depth=1), {"num_classes": 0, "depth": 1}
+    vit, small = cast(Any, timm.create_model)("vit_tiny_patch16_224", num_classes=0, depth=1), {"num_classes": 0, "depth": 1}
     decoder: dict[str, Tensor] = {"mask_token": torch.zeros(1, 1, 8), "decoder_blocks.0.norm.weight": torch.ones(8)}
     assert "decoder_blocks" in " ".join(load({**vit.state_dict(), **decoder}, tmp_path, "timm:vit_tiny_patch16_224", small).notes)
 
 
 def test_files_of_the_authors_of_convnext_fit(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    arguments = {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32], "num_classes": 4}
-    network = timm.create_model("convnext_atto", conv_mlp=False, **arguments).eval()
+    arguments: dict[str, Any] = {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32], "num_classes": 4}
+    network = cast(Any, timm.create_model)("convnext_atto", conv_mlp=False, **arguments).eval()
     authors = dict[str, Tensor]()
     for key, value in network.state_dict().items():
         renamed = re.sub(r"^stem\.", "downsample_layers.0.", key)
@@ -156,10 +158,10 @@ def test_keys_of_torchvisions_published_files_are_renamed(tmp_path: Path) -> Non
 
 
 def test_auxiliary_heads_and_replaced_classifiers_may_differ(tmp_path: Path) -> None:
-    mobile = torchvision.models.mobilenet_v2(weights=None)
+    mobile: Any = torchvision.models.mobilenet_v2(weights=None)
     mobile.classifier = nn.Linear(1280, 5)
     assert "classifier.weight" in " ".join(load(mobile.state_dict(), tmp_path, "torchvision:mobilenet_v2").notes)
-    google = torchvision.models.googlenet(weights=None, init_weights=False)
+    google: Any = torchvision.models.googlenet(weights=None, init_weights=False)
     google.aux1.fc2, google.fc = nn.Linear(1024, 2), nn.Linear(1024, 2)
     notes = " ".join(load(google.state_dict(), tmp_path, "torchvision:googlenet", {"init_weights": False}).notes)
     assert "aux1.fc2.weight" in notes
@@ -169,7 +171,7 @@ def test_auxiliary_heads_and_replaced_classifiers_may_differ(tmp_path: Path) -> 
 def test_weights_of_sets_the_input_transform_of_googlenet(tmp_path: Path) -> None:
     google = torchvision.models.googlenet(weights=None, init_weights=False, transform_input=True, aux_logits=False).eval()
     google.fc = nn.Identity()  # type: ignore[assignment]
-    arguments = {"init_weights": False, "aux_logits": False}
+    arguments: dict[str, Any] = {"init_weights": False, "aux_logits": False}
     backbone = load(google.state_dict(), tmp_path, "torchvision:googlenet", arguments, weights_of="IMAGENET1K_V1")
     assert largest_difference(backbone, google) < 1e-5
     assert backbone.notes == ()

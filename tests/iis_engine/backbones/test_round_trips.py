@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import timm
@@ -61,7 +61,7 @@ FULL = (
 
 def check_round_trips(name: str, folder: Path) -> None:
     torch.manual_seed(0)
-    network = timm.create_model(name, num_classes=4).eval()
+    network = cast(Any, timm.create_model)(name, num_classes=4).eval()
     for weights in network.parameters():
         nn.init.normal_(weights, std=0.05)
     reference = Path(folder, "reference.pt")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-import transformers as hf
+import transformers
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -20,12 +20,13 @@ from iis_engine import BackboneSpec, load_backbone
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.errors import EngineError
 
+hf: Any = transformers
 SPEC = BackboneSpec("transformers")
-VIT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
-VIT_MLP = {**VIT, "intermediate_size": 37}
-TEXT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 37, "vocab_size": 99}
-CONVNEXT = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
-SWIN = {"image_size": 64, "patch_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
+VIT: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+VIT_MLP: dict[str, Any] = {**VIT, "intermediate_size": 37}
+TEXT: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 37, "vocab_size": 99}
+CONVNEXT: dict[str, Any] = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
+SWIN: dict[str, Any] = {"image_size": 64, "patch_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,9 @@ def test_the_hint_names_what_comes_before_the_head_and_never_scores_or_labels(tm
 
 def test_a_quantised_output_is_walked_through(tmp_path: Path) -> None:
     model = pooled_linear(["n", 3, 8, 8])
-    model.graph.initializer.extend([numpy_helper.from_array(np.float32(0.1), "scale"), numpy_helper.from_array(np.uint8(0), "zero")])
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(np.array(0.1, np.float32), "scale"), numpy_helper.from_array(np.array(0, np.uint8), "zero")]
+    )
     model.graph.node.extend(
         [
             helper.make_node("QuantizeLinear", ["probabilities", "scale", "zero"], ["whole"]),

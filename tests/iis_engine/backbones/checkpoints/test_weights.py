@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iis_engine.backbones.state_dicts import find_state_dicts
-from iis_engine.backbones.weights import fit_weights
+from iis_engine.backbones.checkpoints.state_dicts import find_state_dicts
+from iis_engine.backbones.checkpoints.weights import fit_weights
 from iis_engine.errors import ArchitectureError, CheckpointError
 
 
@@ -140,11 +140,15 @@ def test_weights_that_are_not_finite_are_named(value: float, network: nn.Module)
     assert caught.value.code == "checkpoint_not_finite"
 
 
+def shorten(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**weights, "0.bias": torch.ones(4)}
+
+
 def test_only_positions_may_be_resized_by_a_conversion(network: nn.Module) -> None:
     state = other_weights(network)
     state["0.bias"] = torch.ones(5)
     with pytest.raises(ArchitectureError, match=r"0\.bias is"):
-        fit(network, state, convert=lambda weights: {**weights, "0.bias": torch.ones(4)})
+        fit(network, state, convert=shorten)
 
 
 def test_a_state_dict_that_contains_itself_has_no_weights() -> None:

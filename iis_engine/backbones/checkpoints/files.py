@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from iis_engine.backbones.older_torch_format import is_older_torch_format, read_older_torch_format
-from iis_engine.backbones.state_dicts import StateDict, find_state_dicts
+from iis_engine.backbones.checkpoints.older_torch_format import is_older_torch_format, read_older_torch_format
+from iis_engine.backbones.checkpoints.state_dicts import StateDict, find_state_dicts
 from iis_engine.errors import CheckpointError, first_line
 
 _ENTRIES_MAX = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iis_engine.backbones.state_dicts import StateDict
+from iis_engine.backbones.checkpoints.state_dicts import StateDict
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from iis_engine.backbones.checkpoints import as_float32, load_checkpoint
+from iis_engine.backbones.checkpoints.files import as_float32, load_checkpoint
 from iis_engine.errors import CheckpointError
 
 

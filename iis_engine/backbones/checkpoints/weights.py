@@ -1,4 +1,4 @@
-"""Choose the weights in a checkpoint that fit a network, and load them; serialise weights for digests. Files are read in `checkpoints`."""
+"""Choose the weights in a checkpoint that fit a network, and load them; serialise weights for digests. Files: `files`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from iis_engine.backbones.checkpoints import as_float32
-from iis_engine.backbones.key_matching import ExpectedKeys, Match, match_keys
-from iis_engine.backbones.state_dicts import StateDict, preference, prefixes
+from iis_engine.backbones.checkpoints.files import as_float32
+from iis_engine.backbones.checkpoints.key_matching import ExpectedKeys, Match, match_keys
+from iis_engine.backbones.checkpoints.state_dicts import StateDict, preference, prefixes
 from iis_engine.errors import ArchitectureError, CheckpointError, first_names
 
 _TRIALS_MAX = 64
