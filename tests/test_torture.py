@@ -1,4 +1,4 @@
-"""Short versions of the attacks `load` and `uploads` of `make torture`. The others have short tests in the folders that they attack."""
+"""Short versions of attacks of `make torture`. The others have short tests in the folders that they attack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torture import load, uploads
+from torture import admission, load, uploads
 from torture.promises import Promise
 
 
@@ -16,6 +16,13 @@ def test_under_load_every_request_is_answered_and_no_owner_waits_for_another(tmp
     # Growth of memory, the third promise, shows only after minutes.
     no_errors, fair, _ = load.run(tmp_path, jobs=4, clients=4, listeners=6, polls_per_second=20, seconds=3)
     assert_kept([no_errors, fair])
+
+
+def test_during_floods_another_owner_is_served_and_memory_is_bounded(tmp_path: Path) -> None:
+    # The third promise, a p99, needs a machine without other work.
+    floods = ("burst of 400", "45 half-sent bodies")
+    _, served, bounded = admission.run(tmp_path, 1, floods, share=0.5, seconds=1)
+    assert_kept([served, bounded])
 
 
 @pytest.mark.timeout(600)

@@ -25,9 +25,12 @@ from worker.minimum_versions import WORKER_MINIMUM_VERSIONS
 from worker.queries.server import QueryServer
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
+from worker.sandbox.probe import require_confinement
 from worker.webhooks.sender import WebhookSender
 
-require_minimum_versions(WORKER_MINIMUM_VERSIONS)  # on import, since Celery only logs exceptions of signal receivers
+# On import, since Celery only logs exceptions of signal receivers.
+require_minimum_versions(WORKER_MINIMUM_VERSIONS)
+require_confinement(best_effort=get_settings().best_effort_confinement)
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(

@@ -44,7 +44,7 @@ class Runtime:
 
     @property
     def child_home(self) -> Path:
-        """The folder that all child processes of this machine share, for downloads."""
+        """The folder with the downloads of each owner, for all child processes of this machine."""
         return self.settings.data_folder.absolute() / "compute"
 
     @property
@@ -58,7 +58,7 @@ class Runtime:
         child: ChildProcess | None = getattr(self._of_thread, "child", None)
         if child is None:
             folder = LockedFolder(self.work_folder, f"{self.name.replace(':', '-')}-{secrets.token_hex(3)}")
-            child = self._of_thread.child = ChildProcess(self.child_home, folder)
+            child = self._of_thread.child = ChildProcess(self.child_home, folder, best_effort=self.settings.best_effort_confinement)
             with self._lock:
                 self._children.append(child)
         return child

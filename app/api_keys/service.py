@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +11,12 @@ from app.api_keys.repository import ApiKeyRepository, add_owner, any_owner
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
 from app.errors import Conflict, Forbidden, InvalidInput
-from app.http.auth import SECRET_PREFIX, digest_of
 from app.http.auth import Owner as Asking
+from app.http.key_text import digest_of, new_key
 from app.http.scopes import SCOPES, in_order
 from app.settings import Settings
 from iis_schemas.api_keys import ApiKeyCreate
 
-SECRET_BYTES = 32
 HINT_CHARACTERS = 4
 
 
@@ -36,7 +34,7 @@ def create_key(
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """Add a key and return it with its secret, which is not stored."""
-    secret = _new_secret()
+    secret = new_key(settings.api_key_secret)
     key = ApiKey(
         id=new_id("api_key"),
         owner_id=owner_id,
@@ -85,7 +83,7 @@ def rotate_key(session: Session, asking: Asking, key_id: str, grace_seconds: flo
     if key.expires_at is not None and key.expires_at <= now:
         raise Conflict(f"API key {key_id} has expired, which a new secret does not change; create another key.", code="api_key_expired")
     _require_held(asking, key.scopes)
-    secret = _new_secret()
+    secret = new_key(settings.api_key_secret)
     digest = digest_of(secret, settings.api_key_secret)
     return keys.replace_secret(key, digest, secret[-HINT_CHARACTERS:], now + timedelta(seconds=grace_seconds)), secret
 
@@ -116,10 +114,6 @@ def ensure_first_key(session: Session, settings: Settings, owner_name: str = "ow
     _, secret = create_key(session, owner.id, "first key", settings)
     session.commit()
     return secret
-
-
-def _new_secret() -> str:
-    return SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def _require_held(asking: Asking, scopes: Collection[str], param: str | None = None) -> None:

@@ -13,6 +13,7 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep, StoreDep
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
 from iis_schemas.results.batches import ExplainedRow
 
@@ -29,7 +30,7 @@ PARQUET_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The same rows as a table", "content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}}}
 }
 
-router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["batches"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["batches"], route_class=AuthenticatedRoute)
 
 
 @router.get("/rows", response_model=Page[ExplainedRow], responses=RESPONSES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from itertools import pairwise
 
@@ -12,7 +11,7 @@ from app.batches.repository import BatchRepository
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, ExplanationBatch, Job
-from app.errors import ApiError, InvalidInput
+from app.errors import ApiError, InvalidInput, NotFound
 from app.explanations.service import Explained, explainable_job
 from app.jobs.repository import JobRepository
 from app.jobs.result_repository import ResultRepository
@@ -27,6 +26,8 @@ from iis_schemas.results.batches import BatchSummary, BatchView, ExplainedRow
 
 OFFSET = struct.Struct("<Q")
 NAMED_CLASSES = 5
+ROW_BYTES_MAX = 4 << 20
+PAGE_BYTES_MAX = 128 << 20
 
 
 def create_batch(session: Session, owner_id: str, request: ExplainCreate, settings: Settings, request_id: str | None) -> Job:
@@ -104,17 +105,36 @@ def show_batch(session: Session, owner_id: str, job: Job) -> BatchView:
 
 
 def read_rows(store: ArtifactStore, batch: ExplanationBatch, after: int | None, limit: int) -> list[ExplainedRow]:
-    """Rows after index `after`, one more than `limit`; only their own bytes are read from storage."""
+    """Rows after index `after`, one more than `limit`; only their own bytes are read from storage.
+
+    Raises
+    ------
+    NotFound
+        When the stored offsets and rows, which a compute process wrote, are not what it should have written.
+    """
     count = batch.summary["count"]
     first = min(0 if after is None else after + 1, count)
     last = min(first + limit + 1, count)
     if first == last:
         return []
+    try:
+        offsets = _read_offsets(store, batch, first, last)
+        lines = store.read_range(batch.jsonl_sha256, offsets[0], offsets[-1])
+        cuts = [offset - offsets[0] for offset in offsets]
+        return [ExplainedRow.model_validate_json(lines[start:end]) for start, end in pairwise(cuts)]
+    except ValueError as error:
+        raise NotFound(f"The rows of job {batch.job_id} are damaged; explain its images again.", code="artifact_damaged") from error
+
+
+def _read_offsets(store: ArtifactStore, batch: ExplanationBatch, first: int, last: int) -> list[int]:
+    """Where rows `first` to `last` begin; a ValueError where these are not increasing or too far apart."""
     edges = store.read_range(batch.offsets_sha256, first * OFFSET.size, (last + 1) * OFFSET.size)
-    offsets = [offset for (offset,) in OFFSET.iter_unpack(edges)]
-    lines = store.read_range(batch.jsonl_sha256, offsets[0], offsets[-1])
-    cuts = [offset - offsets[0] for offset in offsets]
-    return [ExplainedRow.model_validate(json.loads(lines[start:end])) for start, end in pairwise(cuts)]
+    offsets = [offset for (offset,) in OFFSET.iter_unpack(edges[: len(edges) // OFFSET.size * OFFSET.size])]
+    if len(offsets) != last + 1 - first or not all(0 < end - start <= ROW_BYTES_MAX for start, end in pairwise(offsets)):
+        raise ValueError("offsets are not increasing, missing or too far apart")
+    if offsets[-1] - offsets[0] > PAGE_BYTES_MAX:
+        raise ValueError("the rows are too long")
+    return offsets
 
 
 def _node(session: Session, owner_id: str, explained: Explained, request: ExplainCreate) -> tuple[int, float]:

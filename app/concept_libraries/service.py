@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from zipfile import ZipFile
 
 from sqlalchemy.orm import Session
 
@@ -11,6 +10,7 @@ from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.views import concept_view
 from app.errors import InvalidInput, NotFound
 from app.storage import ArtifactStore
+from app.storage.stored_zip import ZipInvalid, read_stored_member
 from iis_schemas.concept_libraries import NearConcept, NearestRequest, NearestView
 
 
@@ -50,13 +50,17 @@ def read_crop(session: Session, owner_id: str, library_id: str, name: str, store
     Raises
     ------
     NotFound
-        When the owner has no such library, or it has no such crop.
+        When the owner has no such library, or it has no such crop or a damaged file of crops.
     """
     sha256 = exemplars_sha256(session, owner_id, library_id)
-    with store.open(sha256) as file, ZipFile(file) as archive:
-        if name not in archive.namelist():
-            raise NotFound(f"Concept library {library_id} has no crop {name}; see the exemplars of its concepts.", code="no_exemplars")
-        return archive.read(name)
+    try:
+        with store.open(sha256) as file:
+            crop = read_stored_member(file, name)
+    except ZipInvalid as error:
+        raise NotFound(f"The crops of concept library {library_id} are damaged; score its model again.", code="artifact_damaged") from error
+    if crop is None:
+        raise NotFound(f"Concept library {library_id} has no crop {name}; see the exemplars of its concepts.", code="no_exemplars")
+    return crop
 
 
 def nearest_concepts(session: Session, owner_id: str, library_id: str, request: NearestRequest) -> NearestView:

@@ -11,6 +11,7 @@ from app.concept_sets import service, shipped
 from app.concept_sets.files import MEDIA_TYPES, FileFormat
 from app.concept_sets.views import PATH
 from app.errors import Conflict
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, poll, respond
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
@@ -134,8 +135,7 @@ async def get_concept_set_version(
 
     view = await run_in_threadpool(service.show_version, session, owner.owner_id, concept_set_id, number)
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # no connection is held while the request waits
-        view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
+        view = await poll(admitted_of(request), session, read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
 

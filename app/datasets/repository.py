@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ARRAY, Select, Text, cast, or_, select
+from sqlalchemy.orm import defer
 
-from app.db.models import FINISHED_STATES, Dataset, Job
+from app.db.models import FINISHED_STATES, Dataset, Job, Json
 from app.db.repository import OwnedRepository
+
+DETAILS = ["class_names", "counts", "corrupt", "warnings"]
 
 
 class DatasetRepository(OwnedRepository[Dataset]):
@@ -16,6 +19,13 @@ class DatasetRepository(OwnedRepository[Dataset]):
 
     def owned(self) -> Select[Dataset]:
         return super().owned().where(Dataset.deleted_at.is_(None))
+
+    def page(self, after: str | None, limit: int) -> list[tuple[Dataset, Json | None]]:
+        """Rows as `list` has them, each with its `info` without the entries that grow with classes and files."""
+        statement = self.owned().add_columns(Dataset.info.op("-")(cast(DETAILS, ARRAY(Text)))).options(defer(Dataset.info))
+        if after is not None:
+            statement = statement.where(Dataset.id < after)
+        return [(row[0], row[1]) for row in self.session.execute(statement.order_by(Dataset.id.desc()).limit(limit + 1))]
 
     def unfinished_job(self, dataset: Dataset) -> Job | None:
         """An unfinished job that needs the data set, checks included."""

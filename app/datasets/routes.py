@@ -7,8 +7,9 @@ from starlette.concurrency import run_in_threadpool
 
 from app.datasets import service
 from app.datasets.repository import DatasetRepository
-from app.datasets.views import view_of
+from app.datasets.views import view_of, view_with
 from app.errors import Conflict
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, poll, respond
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
@@ -34,9 +35,12 @@ def create_dataset(body: DatasetCreate, request: Request, session: SessionDep, s
 
 @router.get("", response_model=Page[DatasetView])
 def list_datasets(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """List your data sets, newest first."""
-    rows = DatasetRepository(session, owner.owner_id).list(after=params.after, limit=params.limit)
-    return respond(request, page([view_of(row) for row in rows], params, "/v1/datasets"))
+    """List your data sets, newest first.
+
+    Class names, counts by class, names of corrupt files and warnings are in the answer about one data set alone.
+    """
+    rows = DatasetRepository(session, owner.owner_id).page(params.after, params.limit)
+    return respond(request, page([view_with(row, info) for row, info in rows], params, "/v1/datasets"))
 
 
 @router.get("/{dataset_id}", response_model=DatasetView, responses=RESOURCE_RESPONSES)
@@ -54,8 +58,7 @@ async def get_dataset(
 
     view = await run_in_threadpool(lambda: view_of(DatasetRepository(session, owner.owner_id).get(dataset_id)))
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # no connection is held while the request waits
-        view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
+        view = await poll(admitted_of(request), session, read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
 

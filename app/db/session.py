@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,9 +15,14 @@ from app.settings import Settings
 
 SessionFactory = sessionmaker[Session]
 
-# SQLSTATE classes: connection, insufficient resources, operator intervention, system error, transaction rollback; idle transaction timeout.
+# SQLSTATE classes: connection, insufficient resources, operator intervention, system error, transaction rollback;
+# timeouts of an idle transaction and of a lock.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "25P03")
+OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "25P03", "55P03")
+LOCK_TIMEOUT_MILLISECONDS = 10_000
+IDLE_TIMEOUT_MILLISECONDS = 60_000
+# A server that vanished is noticed within 30 s. https://www.postgresql.org/docs/current/libpq-connect.html
+TCP_TIMEOUTS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 
 
 def psycopg_url(database_url: str) -> URL:
@@ -26,19 +31,38 @@ def psycopg_url(database_url: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Engine that connects on first use, tests pooled connections before use and has short timeouts."""
+def make_engine(settings: Settings, *, connections: int = 0, bounded: bool = False) -> Engine:
+    """Engine that connects on first use, tests pooled connections before use and has short timeouts.
+
+    Parameters
+    ----------
+    connections : connections at once at least, where the settings allow fewer
+    bounded : whether statements, locks and idle transactions have the timeouts of the API; a worker's may last
+    """
+    timeouts = {
+        "statement_timeout": round(1000 * settings.database_statement_timeout_seconds),
+        "lock_timeout": LOCK_TIMEOUT_MILLISECONDS,
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MILLISECONDS,
+    }
+    arguments: dict[str, Any] = {"connect_timeout": settings.database_connect_timeout_seconds, **TCP_TIMEOUTS}
+    if bounded:
+        arguments["options"] = " ".join(f"-c {name}={milliseconds}" for name, milliseconds in timeouts.items())
     engine = create_engine(
         psycopg_url(settings.database_url),
         pool_pre_ping=True,
         hide_parameters=True,  # keep request data out of logged error messages
         pool_size=settings.database_pool_size,
-        max_overflow=settings.database_pool_overflow,
+        max_overflow=max(settings.database_pool_overflow, connections - settings.database_pool_size),
         pool_timeout=settings.database_connect_timeout_seconds,
-        connect_args={"connect_timeout": settings.database_connect_timeout_seconds},
+        connect_args=arguments,
     )
     event.listen(engine, "handle_error", _without_detail)
     return engine
+
+
+def let_idle(session: Session) -> None:
+    """Lift the timeout of idle transactions for this one, which holds a lock while it waits for storage."""
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _without_detail(context: ExceptionContext) -> None:

@@ -12,15 +12,16 @@ from sqlalchemy.orm import Session
 
 from app.db.models import FINISHED_STATES
 from app.db.session import SessionFactory
-from app.errors import InvalidInput
+from app.errors import InvalidInput, Unavailable
 from app.events.repository import EventRepository
 from app.events.views import view_of
+from app.http.admission.admitted import Admitted
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
 from iis_schemas.jobs.events import EventView
 
 BATCH_EVENTS = 100
-RECHECK_SECONDS = 5.0  # the longest delay after a lost notification
+RECHECK_SECONDS = 15.0  # the longest delay after a lost notification
 LARGEST_ID = 2**63 - 1
 
 log = structlog.get_logger(__name__)
@@ -61,8 +62,10 @@ def read_batch(session: Session, owner_id: str, job_id: str, after: int, limit: 
     return Batch(events, job.state in FINISHED_STATES and len(events) < limit)
 
 
-async def follow(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, after: int) -> AsyncIterator[EventView]:
-    """Events after `after` as they happen, up to the last one. No connection and no thread is held in between.
+async def follow(
+    admitted: Admitted, signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, after: int
+) -> AsyncIterator[EventView]:
+    """Events after `after` as they happen, up to the last one. No slot, connection and thread is held in between.
 
     The stream ends when the database cannot be reached; the client resumes after the last id that it received.
     """
@@ -75,8 +78,8 @@ async def follow(signals: JobSignals, sessions: SessionFactory, owner_id: str, j
     with signals.watch(job_id) as waiter:
         while True:
             try:
-                batch = await signals.read(read)
-            except (DBAPIError, PoolTimeout) as error:
+                batch = await admitted.run(read)
+            except (DBAPIError, PoolTimeout, Unavailable) as error:
                 log.warning("event_stream_interrupted", job_id=job_id, error=str(error))
                 return
             for event in batch.events:

@@ -12,13 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from app.errors import ApiError, Conflict
 from app.explanations import service
 from app.explanations.service import AskedImage, Explained
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import respond
-from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, let_go
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import WaitingIdempotentRoute
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
-from app.worker_queries import query_worker
+from app.http.routes import AuthenticatedRoute
+from app.http.worker_answers import ask_worker
 from iis_schemas.explanations.images import ExplanationView, HeatMapView, OutcomeView
 from iis_schemas.explanations.interventions import InterventionRequest, InterventionView
 from iis_schemas.fields import MAX_TOP
@@ -34,7 +36,8 @@ PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 PREFIX = "/v1/jobs/{job_id}/explanations"
-router = APIRouter(prefix=PREFIX, tags=["explanations"])  # an intervention stores nothing, so it needs no Idempotency-Key
+# An intervention stores nothing, so it needs no Idempotency-Key.
+router = APIRouter(prefix=PREFIX, tags=["explanations"], route_class=AuthenticatedRoute)
 posting = APIRouter(prefix=PREFIX, tags=["explanations"], route_class=WaitingIdempotentRoute)
 
 
@@ -58,11 +61,10 @@ async def list_explanations(
 ) -> Response:
     """List the test images of a job by index, with the predictions for each."""
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
     filters: dict[str, Any] = {"wrong": wrong, "disagree": disagree, "class": class_, "predicted": predicted}
     node = service.require_one_node(kept, sparsity)
     about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **filters, **node}
-    answer = await query_worker(settings, owner.owner_id, "outcomes", about)
+    answer = await ask_worker(request, session, owner.owner_id, "outcomes", about)
     found = [
         OutcomeView.model_validate(
             one
@@ -100,15 +102,15 @@ async def explain_image(
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
     if explained.no_images is not None:
         raise Conflict(explained.no_images, code="no_images")
-    let_go(request, session)
     about = {"job": job_id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
     filename = file.filename or "image"
     content = await file.read()
+    await run_in_threadpool(session.close)  # the image is committed in a session of its own
     image = await run_in_threadpool(service.keep_image, sessions, owner.owner_id, job_id, filename, content, settings)
     try:
-        answer = await query_worker(settings, owner.owner_id, "explain", about | {"image": image})
+        answer = await ask_worker(request, session, owner.owner_id, "explain", about | {"image": image})
     except ApiError:
-        await run_in_threadpool(service.drop_images, sessions, owner.owner_id, [image])
+        await admitted_of(request).run(lambda: service.drop_images(sessions, owner.owner_id, [image]))
         raise
     view = await run_in_threadpool(
         service.explanation_view, session, owner.owner_id, explained, AskedImage(image, filename), answer, top=top
@@ -133,7 +135,7 @@ async def get_explanation(
     """Explain the prediction for a test image (by index) or a posted one."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, "contrast": contrast, "top": top, **service.require_one_node(kept, sparsity)}
-    answer = await query_worker(settings, owner.owner_id, "explain", about)
+    answer = await ask_worker(request, session, owner.owner_id, "explain", about)
     view = await run_in_threadpool(service.explanation_view, session, owner.owner_id, explained, asked, answer, top=top)
     return respond(request, view)
 
@@ -144,7 +146,7 @@ async def get_explained_image(
 ) -> Response:
     """Get the image as the network sees it: resized and cropped."""
     _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
-    answer = await query_worker(settings, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
+    answer = await ask_worker(request, session, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
 
 
@@ -177,7 +179,7 @@ async def intervene(
     """Set, scale or suppress concepts of an image and get the new prediction."""
     explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     about = {"job": job_id, "image": asked.id, **service.changes_of(body)}
-    answer = await query_worker(settings, owner.owner_id, "intervene", about)
+    answer = await ask_worker(request, session, owner.owner_id, "intervene", about)
     return InterventionView.model_validate(answer | {"links": {"explanation": f"{explained.at}/{image}"}})
 
 
@@ -185,7 +187,6 @@ async def asked_about(request: Request, session: SessionDep, owner_id: str, job_
     """The job and the image that a path names; the connection is released."""
     explained = await run_in_threadpool(service.explainable_job, session, owner_id, job_id)
     asked = await run_in_threadpool(service.read_image, session, owner_id, job_id, image)
-    let_go(request, session)
     return explained, asked
 
 
@@ -193,7 +194,7 @@ async def _heat_map(
     request: Request, session: SessionDep, owner_id: str, job_id: str, image: str, concept: int, settings: SettingsDep
 ) -> dict[str, Any]:
     _, asked = await asked_about(request, session, owner_id, job_id, image)
-    return await query_worker(settings, owner_id, "heat_map", {"job": job_id, "image": asked.id, "concept": concept})
+    return await ask_worker(request, session, owner_id, "heat_map", {"job": job_id, "image": asked.id, "concept": concept})
 
 
 def _text(value: object) -> str:

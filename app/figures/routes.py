@@ -13,14 +13,15 @@ from app.explanations.service import explainable_job, require_one_node
 from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
-from app.http.dependencies import SessionDep, SettingsDep, let_go
-from app.worker_queries import query_worker
+from app.http.dependencies import SessionDep, SettingsDep
+from app.http.routes import AuthenticatedRoute
+from app.http.worker_answers import ask_worker
 
 GALLERY_CONCEPTS = 100
 
 Format = Annotated[Literal["png", "svg"], Path(description="png or svg")]
 
-router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["figures"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["figures"], route_class=AuthenticatedRoute)
 
 
 @router.get("/explanations/{image}/sheet.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -49,7 +50,7 @@ async def get_explanation_figure(
         "top": top,
         **require_one_node(kept, sparsity),
     }
-    return _figure(request, await query_worker(settings, owner.owner_id, "sheet", about), figure_format)
+    return _figure(request, await ask_worker(request, session, owner.owner_id, "sheet", about), figure_format)
 
 
 @router.get("/classes/{class_name:path}/profile.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -68,9 +69,8 @@ async def get_class_figure(
 ) -> Response:
     """Draw the profile of a class as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
     about = {"job": job_id, "class": class_name, "format": figure_format, "top": top, **require_one_node(kept, sparsity)}
-    return _figure(request, await query_worker(settings, owner.owner_id, "class_figure", about), figure_format)
+    return _figure(request, await ask_worker(request, session, owner.owner_id, "class_figure", about), figure_format)
 
 
 @router.get("/concepts/gallery.{figure_format}", response_class=Response, responses={**RESPONSES, **FIGURE_RESPONSE})
@@ -88,9 +88,8 @@ async def get_concept_gallery(
 ) -> Response:
     """Draw the concepts of a job side by side as a figure."""
     await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
     about = {"job": job_id, "after": None, "limit": limit, "format": figure_format, **require_one_node(kept, sparsity)}
-    return _figure(request, await query_worker(settings, owner.owner_id, "gallery", about), figure_format)
+    return _figure(request, await ask_worker(request, session, owner.owner_id, "gallery", about), figure_format)
 
 
 def _figure(request: Request, drawn: dict[str, Any], figure_format: str) -> Response:

@@ -1,27 +1,39 @@
-"""Authentication and authorization of requests by API key (`Authorization: Bearer iis_…` or the page's cookie)."""
+"""Authentication and authorization of requests by API key (`Authorization: Bearer iis_…` or the page's cookie), from headers alone."""
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ARRAY, Connection, Engine, Text, any_, bindparam, func, null, or_, select, union_all, update
 from sqlalchemy.orm import Session
 
 from app.db.models import ApiKey, RetiredSecret
 from app.errors import Unauthorized
-from app.http.dependencies import SessionDep, SettingsDep
+from app.http.admission.admitted import admitted_of
+from app.http.admission.known_keys import KnownKeys
+from app.http.dependencies import settings_of
+from app.http.key_text import checksum_holds, digest_of, secret_in
 from app.http.page_cookie import authorization_of
 from app.http.scopes import needed_scope, require_scope
-from app.settings import Settings
 
-SECRET_PREFIX = "iis_"  # noqa: S105 (prefix of all keys, not a secret)
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+UNKNOWN = "This API key is unknown or was revoked."
+
+
+_GIVEN = any_(bindparam("digests", type_=ARRAY(Text)))
+_COLUMNS = (ApiKey.owner_id, ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at, ApiKey.revoked_at)
+# Built once: to build a statement takes longer than PostgreSQL needs to run this one.
+KEYS_OF_DIGESTS = union_all(
+    select(ApiKey.digest, *_COLUMNS, null().label("retired_at")).where(ApiKey.digest == _GIVEN),
+    select(RetiredSecret.digest, *_COLUMNS, RetiredSecret.expires_at.label("retired_at"))
+    .join(ApiKey, RetiredSecret.key_id == ApiKey.id)
+    .where(RetiredSecret.digest == _GIVEN),
+)
 
 
 @dataclass(frozen=True)
@@ -33,46 +45,80 @@ class Owner:
     scopes: frozenset[str]
 
 
-def digest_of(secret: str, settings_secret: str) -> str:
-    """Stored digest of an API key: HMAC-SHA256 under the service's secret, so that a leaked table contains no usable key."""
-    return hmac.new(settings_secret.encode(), secret.encode(), sha256).hexdigest()
+@dataclass(frozen=True)
+class KeyRow:
+    """Row of an API key.
+
+    Attributes
+    ----------
+    retired_at : when the secret that was sent stops working, None for the current one
+    """
+
+    owner_id: str
+    key_id: str
+    scopes: frozenset[str]
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    retired_at: datetime | None
+
+    @property
+    def use_is_outdated(self) -> bool:
+        """Whether `last_used_at` is older than its resolution."""
+        return self.last_used_at is None or self.last_used_at <= datetime.now(UTC) - LAST_USED_RESOLUTION
 
 
-def secret_in(authorization: str | None) -> str | None:
-    """API key of an Authorization header; None if it is not a bearer token with our prefix."""
-    scheme, _, secret = (authorization or "").partition(" ")
-    secret = secret.strip()
-    return secret if scheme.lower() == "bearer" and secret.startswith(SECRET_PREFIX) else None
+def find_keys(connection: Connection, digests: Sequence[str]) -> dict[str, KeyRow]:
+    """Rows of API keys by the digest of a current or retired secret, in one query."""
+    rows = connection.execute(KEYS_OF_DIGESTS, {"digests": list(digests)}).all()
+    return {row[0]: KeyRow(row[1], row[2], frozenset(row[3]), *row[4:]) for row in rows}
+
+
+def read_keys(engine: Engine, digests: Sequence[str]) -> Mapping[str, KeyRow]:
+    """`find_keys` without a transaction, with the use of valid keys recorded once a minute."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        found = find_keys(connection, digests)
+        outdated = sorted({row.key_id for row in found.values() if row.use_is_outdated and row.revoked_at is None})
+        if outdated:
+            _record_use(connection, outdated)
+        return found
 
 
 def authenticate(session: Session, authorization: str | None, api_key_secret: str) -> Owner:
-    """Find the owner of the API key in an Authorization header and record its use. Call it first in a transaction: it may commit.
+    """Find the owner of the API key in an Authorization header, for callers that are not requests.
 
     Raises
     ------
     Unauthorized
         If the key is missing, unknown, revoked or expired, or its secret was replaced.
     """
-    secret = secret_in(authorization)
-    if secret is None:
-        raise Unauthorized("Send an API key in the header Authorization: Bearer iis_…")
-    digest = digest_of(secret, api_key_secret)
-    now = datetime.now(UTC)
-    columns = ApiKey.owner_id, ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at, ApiKey.revoked_at
-    key = session.execute(select(*columns).where(ApiKey.digest == digest)).first()
-    if key is None:
-        key = _by_retired_secret(session, digest, columns, now)
-    if key is None or key.revoked_at is not None:
-        raise Unauthorized("This API key is unknown or was revoked.")
-    if key.expires_at is not None and key.expires_at <= now:
-        raise Unauthorized(f"This API key expired on {_moment(key.expires_at)}; use another one.", code="api_key_expired")
-    if key.last_used_at is None or key.last_used_at <= now - LAST_USED_RESOLUTION:
-        _record_use(session, key.id, now)
-    return Owner(owner_id=key.owner_id, key_id=key.id, scopes=frozenset(key.scopes))
+    digest = _digest(authorization, api_key_secret)
+    return _owner(find_keys(session.connection(), [digest]).get(digest))
 
 
-def owner_of(request: Request, session: Session, settings: Settings) -> Owner:
-    """Authenticate a request and check the scope that its route requires.
+async def authenticate_request(request: Request, authorization: str | None) -> Owner:
+    """Find the owner of the API key in an Authorization header; a made-up key costs no query.
+
+    Raises
+    ------
+    Unauthorized
+        As `authenticate`.
+    """
+    keys = _known_keys(request)
+    digest = _digest(authorization, settings_of(request).api_key_secret)
+    if (refusal := keys.refusal(digest)) is not None:
+        raise Unauthorized(refusal.detail, code=refusal.code)
+    try:
+        owner = _owner(await keys.find(digest))
+    except Unauthorized as error:
+        keys.refuse(digest, error)
+        raise
+    keys.remember(digest)
+    return owner
+
+
+async def owner_of(request: Request) -> Owner:
+    """Authenticate a request and check the scope that its route requires, before its body is read.
 
     Raises
     ------
@@ -80,51 +126,59 @@ def owner_of(request: Request, session: Session, settings: Settings) -> Owner:
     Forbidden
         If the key lacks the required scope, or another site's page sent the request.
     """
-    owner = authenticate(session, authorization_of(request), settings.api_key_secret)
+    owner = await authenticate_request(request, authorization_of(request))
     request.state.authenticated = True  # for app.rate_limits
     require_scope(owner.scopes, needed_scope(request.method, request.scope["route"].path))
+    admitted_of(request).owner_id = owner.owner_id
     return owner
 
 
-def _by_retired_secret(session: Session, digest: str, columns: tuple[Any, ...], now: datetime) -> Any:
-    found = session.execute(
-        select(*columns, RetiredSecret.expires_at.label("ended_at"))
-        .join(RetiredSecret, RetiredSecret.key_id == ApiKey.id)
-        .where(RetiredSecret.digest == digest)
-    ).first()
-    if found is not None and found.ended_at <= now:
+def _digest(authorization: str | None, api_key_secret: str) -> str:
+    secret = secret_in(authorization)
+    if secret is None:
+        raise Unauthorized("Send an API key in the header Authorization: Bearer iis_…")
+    if checksum_holds(secret, api_key_secret) is False:
+        raise Unauthorized(UNKNOWN)
+    return digest_of(secret, api_key_secret)
+
+
+def _owner(key: KeyRow | None) -> Owner:
+    now = datetime.now(UTC)
+    if key is None:
+        raise Unauthorized(UNKNOWN)
+    if key.retired_at is not None and key.retired_at <= now:
         raise Unauthorized(
-            f"This secret of API key {found.id} was replaced and expired on {_moment(found.ended_at)}; use the new secret.",
+            f"This secret of API key {key.key_id} was replaced and expired on {_moment(key.retired_at)}; use the new secret.",
             code="api_key_expired",
         )
-    return found
+    if key.revoked_at is not None:
+        raise Unauthorized(UNKNOWN)
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Unauthorized(f"This API key expired on {_moment(key.expires_at)}; use another one.", code="api_key_expired")
+    return Owner(owner_id=key.owner_id, key_id=key.key_id, scopes=key.scopes)
 
 
-def _record_use(session: Session, key_id: str, now: datetime) -> None:
-    """Update `last_used_at` in a separate transaction; skip it if another request is updating the row."""
-    outdated = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= now - LAST_USED_RESOLUTION)
-    unlocked = select(ApiKey.id).where(ApiKey.id == key_id, outdated).with_for_update(skip_locked=True).scalar_subquery()
-    session.execute(
-        update(ApiKey).where(ApiKey.id == unlocked).values(last_used_at=func.now()).execution_options(synchronize_session=False)
-    )
-    session.commit()
+def _record_use(connection: Connection, key_ids: Sequence[str]) -> None:
+    """Update `last_used_at`; skip rows that another request is updating."""
+    outdated = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= datetime.now(UTC) - LAST_USED_RESOLUTION)
+    unlocked = select(ApiKey.id).where(ApiKey.id.in_(key_ids), outdated).with_for_update(skip_locked=True)
+    connection.execute(update(ApiKey).where(ApiKey.id.in_(unlocked.scalar_subquery())).values(last_used_at=func.now()))
 
 
 def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d at %H:%M UTC}"
 
 
+def _known_keys(request: Request) -> KnownKeys[KeyRow]:
+    return cast("KnownKeys[KeyRow]", request.app.state.known_keys)
+
+
 _bearer = HTTPBearer(auto_error=False, description="An API key, `iis_…`.")
 
 
-def _current_owner(
-    request: Request,
-    session: SessionDep,
-    settings: SettingsDep,
-    _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Owner:
-    known: Owner | None = getattr(request.state, "owner", None)
-    return known or owner_of(request, session, settings)
+async def current_owner(request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Owner:
+    """Owner that `app.http.routes` found before it read the body."""
+    return cast("Owner", request.state.owner)
 
 
-OwnerDep = Annotated[Owner, Depends(_current_owner)]
+OwnerDep = Annotated[Owner, Depends(current_owner)]

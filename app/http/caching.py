@@ -11,11 +11,13 @@ from typing import Annotated, TypeVar
 import anyio
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
+
+from app.http.admission.admitted import Admitted
 
 MAX_WAIT_SECONDS = 60
 MIN_POLL_SECONDS = 0.1
-MAX_POLL_SECONDS = 1.0
+MAX_POLL_SECONDS = 2.0
 
 Value = TypeVar("Value")
 
@@ -76,13 +78,24 @@ def parse_wait(prefer: str | None) -> float:
 WaitSeconds = Annotated[float, Depends(_wait_seconds)]
 
 
-async def poll(read: Callable[[], Value], done: Callable[[Value], bool], wait_seconds: float) -> Value:
-    """Call `read` in a thread until `done` or until `wait_seconds` have passed; hold no thread and no connection between calls."""
+async def poll(
+    admitted: Admitted, session: Session, read: Callable[[], Value], done: Callable[[Value], bool], wait_seconds: float
+) -> Value:
+    """Call `read` in a thread until `done` or until `wait_seconds` have passed; hold no thread, slot and connection between calls.
+
+    While too many requests wait already, the value is returned at once: `Prefer` states a preference.
+    """
     until = monotonic() + wait_seconds
     pause = MIN_POLL_SECONDS
-    value = await run_in_threadpool(read)
-    while not done(value) and (left := until - monotonic()) > 0:
-        await anyio.sleep(min(pause, left))
-        pause = min(2 * pause, MAX_POLL_SECONDS)
-        value = await run_in_threadpool(read)
+    async with admitted.paused(session):
+        value = await admitted.run(read)
+        if done(value) or not admitted.begin_wait():
+            return value
+        try:
+            while not done(value) and (left := until - monotonic()) > 0:
+                await anyio.sleep(min(pause, left))
+                pause = min(2 * pause, MAX_POLL_SECONDS)
+                value = await admitted.run(read)
+        finally:
+            admitted.end_wait()
     return value

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.db.session import SessionFactory
+from app.http.admission.admitted import admitted_of
 from app.settings import Settings
 from app.storage import ArtifactStore
 
@@ -45,31 +46,27 @@ async def _request_session(request: Request, factory: FactoryDep) -> AsyncIterat
 
     Services flush and do not commit. An exception rolls back. With an Idempotency-Key the session is the one that claimed
     the key (app.http.idempotency), so that the row and the stored response are committed together.
-    Routes that wait or stream call `session.close()` first, which releases the connection; the session stays usable.
+    It has a slot as long as it may hold a connection. Routes that wait do so within `Admitted.paused`, which gives both back.
     """
     shared = cast("Session | None", getattr(request.state, "session", None))
     if shared is not None:
         yield shared
         return
-    session = factory()  # connects on first use, so that only commit and close need a thread
-    try:
-        yield session
-    except BaseException:
-        with CancelScope(shield=True):  # return the connection even if the request was cancelled
-            await run_in_threadpool(session.close)
-        raise
-    await run_in_threadpool(_commit_and_close, session)
+    async with admitted_of(request).slot():
+        session = factory()  # connects on first use, so that only commit and close need a thread
+        try:
+            yield session
+        except BaseException:
+            with CancelScope(shield=True):  # return the connection even if the request was cancelled
+                await run_in_threadpool(session.close)
+            raise
+        with CancelScope(shield=True):
+            await run_in_threadpool(_commit_and_close, session)
 
 
 def _commit_and_close(session: Session) -> None:
     with session:
         session.commit()
-
-
-def let_go(request: Request, session: Session) -> None:
-    """Release the connection before a wait, unless the transaction has claimed an Idempotency-Key."""
-    if getattr(request.state, "session", None) is None:
-        session.close()
 
 
 FactoryDep = Annotated[SessionFactory, Depends(_factory)]

@@ -6,13 +6,12 @@ first, so that it holds no connection while it waits (`WaitingIdempotentRoute`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import cast
 
+from anyio import CancelScope
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -20,8 +19,10 @@ from starlette.concurrency import run_in_threadpool
 
 from app.db.models import IdempotencyRecord
 from app.errors import Conflict, InvalidInput
-from app.http.auth import Owner, owner_of
+from app.http.admission.admitted import admitted_of
+from app.http.auth import Owner
 from app.http.dependencies import session_factory, settings_of
+from app.http.routes import AuthenticatedRoute, Handler
 from app.settings import Settings
 
 # Own implementation because a middleware with its own store cannot share this transaction (docs/decisions/0005-own-implementations.md).
@@ -31,26 +32,19 @@ STORED_HEADERS = ("content-type", "location", "etag", "retry-after")
 REPLAYED_HEADER = "Idempotency-Replayed"
 CLAIM_EXPIRY_TIMEOUTS = 2  # multiples of the answer timeout after which a claim without a response is abandoned
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(AuthenticatedRoute):
     """Route whose POSTs honour `Idempotency-Key`; other requests pass through.
 
     Only 2xx responses are stored: a refused request can be corrected and sent again with the same key.
     A route whose response contains a secret sets `request.state.replay_body` (bytes) to the body to store instead.
     """
 
-    def get_route_handler(self) -> Handler:
-        original = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            key = request.headers.get("idempotency-key")
-            if request.method != "POST" or key is None:
-                return await original(request)
-            return await self._handle_once(request, key, original)
-
-        return handler
+    async def answer(self, request: Request, original: Handler) -> Response:
+        key = request.headers.get("idempotency-key")
+        if request.method != "POST" or key is None:
+            return await original(request)
+        return await self._handle_once(request, key, original)
 
     async def _handle_once(self, request: Request, key: str, original: Handler) -> Response:
         return await _in_one_transaction(request, key, original)
@@ -68,36 +62,36 @@ class WaitingIdempotentRoute(IdempotentRoute):
 
 async def _in_one_transaction(request: Request, key: str, original: Handler) -> Response:
     _require_key(key)
-    settings = settings_of(request)
-    session = session_factory(request)()
-    try:
-        owner = await run_in_threadpool(owner_of, request, session, settings)
-        digest = _request_digest(request, await request.body())
-        kept = await run_in_threadpool(_claim, session, owner, key, digest, settings)
-        if kept is not None:
-            return kept
-        request.state.session, request.state.owner = session, owner
-        response = await original(request)
-        body: bytes = getattr(request.state, "replay_body", None) or bytes(response.body)
-        await run_in_threadpool(_keep, session, owner, key, response, body)
-        return response
-    finally:
-        await run_in_threadpool(session.close)
+    settings, owner = settings_of(request), cast("Owner", request.state.owner)
+    digest = _request_digest(request, await request.body())
+    async with admitted_of(request).slot():
+        session = session_factory(request)()
+        try:
+            kept = await run_in_threadpool(_claim, session, owner, key, digest, settings)
+            if kept is not None:
+                return kept
+            request.state.session = session
+            response = await original(request)
+            body: bytes = getattr(request.state, "replay_body", None) or bytes(response.body)
+            await run_in_threadpool(_keep, session, owner, key, response, body)
+            return response
+        finally:
+            with CancelScope(shield=True):
+                await run_in_threadpool(session.close)
 
 
 async def _with_committed_claim(request: Request, key: str, original: Handler) -> Response:
     _require_key(key)
-    body = await request.body()
-    owner, kept = await run_in_threadpool(_claim_and_commit, request, key, body)
+    admitted, owner, body = admitted_of(request), cast("Owner", request.state.owner), await request.body()
+    kept = await admitted.run(lambda: _claim_and_commit(request, owner, key, body))
     if kept is not None:
         return kept
     try:
         response = await original(request)
     except Exception:
-        await run_in_threadpool(_release, request, owner, key)
+        await admitted.run(lambda: _release(request, owner, key))
         raise
-    with session_factory(request)() as session:
-        await run_in_threadpool(_keep, session, owner, key, response, bytes(response.body))
+    await admitted.run(lambda: _keep_in_own_session(request, owner, key, response))
     return response
 
 
@@ -106,10 +100,9 @@ def _require_key(key: str) -> None:
         raise InvalidInput(f"Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters.", param="Idempotency-Key")
 
 
-def _claim_and_commit(request: Request, key: str, body: bytes) -> tuple[Owner, Response | None]:
+def _claim_and_commit(request: Request, owner: Owner, key: str, body: bytes) -> Response | None:
     settings = settings_of(request)
     with session_factory(request)() as session:
-        owner = owner_of(request, session, settings)
         record = session.get(IdempotencyRecord, (owner.owner_id, key))
         abandoned = datetime.now(UTC) - timedelta(seconds=CLAIM_EXPIRY_TIMEOUTS * settings.answer_timeout_seconds)
         if record is not None and record.response_status is None and record.created_at < abandoned:
@@ -117,7 +110,7 @@ def _claim_and_commit(request: Request, key: str, body: bytes) -> tuple[Owner, R
             session.flush()
         kept = _claim(session, owner, key, _request_digest(request, body), settings)
         session.commit()
-        return owner, kept
+        return kept
 
 
 def _release(request: Request, owner: Owner, key: str) -> None:
@@ -175,6 +168,11 @@ def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Sett
         raise _in_flight()
     headers = {str(name): str(value) for name, value in (record.response_headers or {}).items()}
     return Response((record.response_body or "").encode(), record.response_status, {**headers, REPLAYED_HEADER: "true"})
+
+
+def _keep_in_own_session(request: Request, owner: Owner, key: str, response: Response) -> None:
+    with session_factory(request)() as session:
+        _keep(session, owner, key, response, bytes(response.body))
 
 
 def _keep(session: Session, owner: Owner, key: str, response: Response, body: bytes) -> None:

@@ -8,9 +8,9 @@ from fastapi import Request
 
 from app.errors import Forbidden
 from app.http.dependencies import settings_of
+from app.http.key_text import KEY_COOKIE
 from app.http.scopes import SAFE_METHODS
 
-KEY_COOKIE = "iis_key"
 PAGE_HEADER = "X-IIS-Page"
 
 

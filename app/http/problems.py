@@ -62,6 +62,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StorageUnavailable, _storage_error)
     app.add_exception_handler(PoolTimeout, _database_error)
     app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(UnicodeEncodeError, _unencodable_text)
 
 
 def request_id_of(request: Request) -> str:
@@ -125,6 +126,15 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
 def _storage_error(request: Request, error: Exception) -> JSONResponse:
     log.error("storage_unavailable", error=str(error))
     return _api_error(request, Unavailable("Artifact storage does not answer; try again shortly.", code="storage_unavailable"))
+
+
+def _unencodable_text(request: Request, error: Exception) -> JSONResponse:
+    """JSON can escape half of a surrogate pair, which is no character and cannot be stored or sent."""
+    if "surrogates not allowed" not in str(error):
+        raise error
+    return _api_error(
+        request, InvalidInput("The request contains half of a surrogate pair (\\ud800 to \\udfff), which is not a character.")
+    )
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, respond
 from app.http.dependencies import FactoryDep, SessionDep
@@ -69,7 +70,10 @@ def get_job(
         return _shown(request, view, applied)
 
     async def finished() -> Response:
-        return _shown(request, await service.wait_until_finished(signals, sessions, owner.owner_id, job_id, wait_seconds), applied)
+        admitted = admitted_of(request)
+        return _shown(
+            request, await service.wait_until_finished(admitted, signals, sessions, owner.owner_id, job_id, wait_seconds), applied
+        )
 
     return LaterResponse(_shown(request, view), finished)
 

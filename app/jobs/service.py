@@ -17,6 +17,7 @@ from app.db.models import FINISHED_STATES, Dataset, Job, Model
 from app.db.session import SessionFactory, after_commit
 from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
+from app.http.admission.admitted import Admitted
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
 from app.jobs.views import view_of
@@ -25,12 +26,13 @@ from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
+from app.uploads.service import require_complete
 from app.validation import require_ready
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJobView
 
 RETRY_AFTER_SECONDS = 2
-RECHECK_SECONDS = 5.0  # the longest delay after a lost notification
+RECHECK_SECONDS = 15.0  # the longest delay after a lost notification
 _OTHER_KIND = {  # by the kind that was needed and the kind that it is
     ("score", "explain"): "Ask for this at the scored job that it explains, {job}.",
     ("score", "finetune"): "Score the model that it made, and ask for this at the score job.",
@@ -65,6 +67,8 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
     if request.library_dataset is not None:
         require_images_to_cut(DatasetRepository(session, owner_id).hold(request.library_dataset), dataset)
     vocabulary = require_vocabulary(session, owner_id, request.vocabulary) if request.vocabulary is not None else None
+    if request.library.upload is not None:
+        require_complete(session, owner_id, request.library.upload, param="library.upload")
     if request.library.id is not None:
         _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)
     spec = request.to_spec(asdict(vocabulary) if vocabulary is not None else None)
@@ -151,21 +155,31 @@ def require_succeeded(job: Job) -> Job:
     )
 
 
-async def wait_until_finished(signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float) -> AnyJobView:
-    """The job when it has finished or the time is up; no connection and no thread is held while waiting."""
+async def wait_until_finished(
+    admitted: Admitted, signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float
+) -> AnyJobView:
+    """The job when it has finished or the time is up; no slot, connection and thread is held while waiting.
+
+    While too many requests wait already, the job is returned at once: `Prefer` states a preference.
+    """
 
     def read() -> AnyJobView:
         with sessions() as session:
             return view_of(JobRepository(session, owner_id).get(job_id))
 
     until = monotonic() + wait_seconds
-    with signals.watch(job_id) as waiter:
-        while True:
-            view = await signals.read(read)
-            left = until - monotonic()
-            if view.finished or left <= 0:
-                return view
-            await waiter.wait(min(left, RECHECK_SECONDS))
+    if not admitted.begin_wait():
+        return await admitted.run(read)
+    try:
+        with signals.watch(job_id) as waiter:
+            while True:
+                view = await admitted.run(read)
+                left = until - monotonic()
+                if view.finished or left <= 0:
+                    return view
+                await waiter.wait(min(left, RECHECK_SECONDS))
+    finally:
+        admitted.end_wait()
 
 
 def require_fitting(model: Model | None, dataset: Dataset, vlm: str | None) -> None:

@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import psycopg
 import structlog
-from anyio import CapacityLimiter, to_thread
-from anyio.lowlevel import RunVar
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from app.db.job_events import EVENTS_CHANNEL
+from app.db.session import TCP_TIMEOUTS
 
 LINGER_SECONDS = 1.0  # how often the listener checks whether a request still waits
 RECONNECT_SECONDS = 1.0
 CONNECT_TIMEOUT_SECONDS = 3
-PARALLEL_READS = 6  # threads, and so pool connections, of all waiters together
-
-Value = TypeVar("Value")
 
 log = structlog.get_logger(__name__)
-_read_limiter: RunVar[CapacityLimiter] = RunVar("job_signals_reads")
 
 
 class Waiter:
@@ -79,14 +74,6 @@ class JobSignals:
                 if not self._waiters[job_id]:
                     del self._waiters[job_id]
 
-    async def read(self, query: Callable[[], Value]) -> Value:
-        """Run one short transaction in a thread; at most `PARALLEL_READS` run at the same time."""
-        limiter = _read_limiter.get(None)
-        if limiter is None:
-            limiter = CapacityLimiter(PARALLEL_READS)
-            _read_limiter.set(limiter)
-        return await to_thread.run_sync(query, limiter=limiter)
-
     def _listen(self) -> None:
         while self._is_wanted():
             try:
@@ -96,8 +83,8 @@ class JobSignals:
                 threading.Event().wait(RECONNECT_SECONDS)
 
     def _relay(self) -> None:
-        arguments, options = self._engine.dialect.create_connect_args(self._engine.url)
-        options["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+        arguments, given = self._engine.dialect.create_connect_args(self._engine.url)
+        options: dict[str, Any] = {**given, "connect_timeout": CONNECT_TIMEOUT_SECONDS, **TCP_TIMEOUTS}
         with psycopg.connect(*arguments, **options, autocommit=True) as connection:
             connection.execute(f"LISTEN {EVENTS_CHANNEL}")
             self._wake_all()  # notifications before LISTEN took effect were lost
@@ -126,7 +113,7 @@ class JobSignals:
                     waiter.wake()
 
 
-def _job_signals(request: Request) -> JobSignals:
+async def _job_signals(request: Request) -> JobSignals:
     return cast("JobSignals", request.app.state.job_signals)
 
 

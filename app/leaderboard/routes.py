@@ -11,12 +11,13 @@ from app.http.caching import respond
 from app.http.dependencies import SessionDep
 from app.http.pagination import ID_PATTERN
 from app.http.problems import COMMON_RESPONSES
+from app.http.routes import AuthenticatedRoute
 from app.leaderboard.service import read_leaderboard
 from iis_schemas.jobs.libraries import MAX_CONCEPTS
 from iis_schemas.names import ProtocolName
 from iis_schemas.studies.leaderboard import LeaderboardView
 
-router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
+router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"], route_class=AuthenticatedRoute)
 
 
 @router.get("", response_model=LeaderboardView, responses=COMMON_RESPONSES)

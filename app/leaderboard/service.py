@@ -98,7 +98,7 @@ def _description(setting: dict[str, Any]) -> dict[str, Any]:
     if vocabulary is not None:
         details.append(f"phrases {vocabulary['id']}@{vocabulary['version']} as {setting['vlm']} sees them")
     for part in library.get("parts") or [library]:
-        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
+        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts", "upload")]
         if library.get("parts"):
             details.append(f"{part['concept_count']} of {part['kind']}")
     if elements is not None and elements != Elements().to_spec():
@@ -106,7 +106,7 @@ def _description(setting: dict[str, Any]) -> dict[str, Any]:
         details.append(f"{cut.in_words}, seed {cut.seed}")
     return {
         "library": library_labels([library])[0],
-        "concept_count": int(library["concept_count"]),
+        "concept_count": int(library["concept_count"] or 0),
         "protocol": cast("ProtocolName", setting["protocol"]),
         "edition": setting["edition"],
         "details": ", ".join(details) or None,

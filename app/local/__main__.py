@@ -110,9 +110,8 @@ def _start_servers(supervisor: Supervisor, folder: Path, given: Mapping[str, str
 
 
 def _api(port: int, environment: Mapping[str, str]) -> Program:
-    arguments = ["app.main:create_app", "--factory", "--host", LOOPBACK, "--port", str(port), "--no-access-log"]
-    arguments += ["--timeout-graceful-shutdown", str(GRACEFUL_SHUTDOWN_SECONDS)]
-    command_line = [sys.executable, "-m", "uvicorn", *arguments]
+    arguments = ["--host", LOOPBACK, "--port", str(port), "--graceful-shutdown-seconds", str(GRACEFUL_SHUTDOWN_SECONDS)]
+    command_line = [sys.executable, "-m", "app", *arguments]
     return Program("api", command_line, environment, lambda: _is_ready(port), folder=CODE_FOLDER)
 
 

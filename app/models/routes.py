@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.errors import Conflict
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, poll, respond
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
@@ -65,8 +66,7 @@ async def get_model(
 
     view = await run_in_threadpool(lambda: view_of(ModelRepository(session, owner.owner_id).get(model_id)))
     if wait_seconds and view.state == "pending":
-        await run_in_threadpool(session.close)  # no connection is held while the request waits
-        view = await poll(read, lambda seen: seen.state != "pending", wait_seconds)
+        view = await poll(admitted_of(request), session, read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
 

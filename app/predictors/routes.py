@@ -10,15 +10,17 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import Conflict
 from app.explanations.service import drop_images, keep_image
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import respond
-from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep, let_go
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep, StoreDep
 from app.http.pagination import ID_PATTERN, Page, PageParams, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
+from app.http.worker_answers import ask_worker
 from app.predictors import service
 from app.predictors.views import PATH
-from app.worker_queries import query_worker
 from iis_schemas.explanations.predictors import PredictionsView, PredictorView
 from iis_schemas.fields import MAX_TOP
 
@@ -29,7 +31,8 @@ EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
 }
 
-router = APIRouter(prefix=PATH, tags=["predictors"])  # a prediction stores nothing, so it needs no Idempotency-Key
+# A prediction stores nothing, so it needs no Idempotency-Key.
+router = APIRouter(prefix=PATH, tags=["predictors"], route_class=AuthenticatedRoute)
 
 
 @router.get("", response_model=Page[PredictorView], responses=RESOURCE_RESPONSES)
@@ -67,16 +70,16 @@ async def predict(
     """Classify images by their concepts; the images are not kept."""
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
     service.require_predictable(found, len(file))
-    let_go(request, session)
+    await run_in_threadpool(session.close)  # the images are committed in sessions of their own
     filenames = [one.filename or "image" for one in file]
     images: list[str] = []
     try:
         for one, filename in zip(file, filenames, strict=True):
             content = await one.read()
             images.append(await run_in_threadpool(keep_image, sessions, owner.owner_id, found.view.job, filename, content, settings))
-        answer = await query_worker(settings, owner.owner_id, "predict", found.about | {"images": images, "top": top})
+        answer = await ask_worker(request, session, owner.owner_id, "predict", found.about | {"images": images, "top": top})
     finally:
-        await run_in_threadpool(drop_images, sessions, owner.owner_id, images)
+        await admitted_of(request).run(lambda: drop_images(sessions, owner.owner_id, images))
     return await run_in_threadpool(service.predictions_view, session, owner.owner_id, found, filenames, answer)
 
 
@@ -91,7 +94,8 @@ async def export_predictor(
     """Download a predictor as `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
     chosen = service.export_format(export_format)
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
-    let_go(request, session)
-    answer = await query_worker(settings, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names})
+    answer = await ask_worker(
+        request, session, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names}
+    )
     filename = f"{predictor_id}.{chosen}"
     return await run_in_threadpool(deliver, request, store, answer["sha256"], media_type=MEDIA_TYPE, filename=filename)

@@ -12,14 +12,15 @@ from app.explanations.routes import RESPONSES, Kept, Sparsity
 from app.explanations.service import explainable_job, require_one_node
 from app.http.auth import OwnerDep
 from app.http.caching import respond
-from app.http.dependencies import SessionDep, SettingsDep, let_go
+from app.http.dependencies import SessionDep, SettingsDep
 from app.http.pagination import Page, PageParams, number_cursor, page
+from app.http.routes import AuthenticatedRoute
+from app.http.worker_answers import ask_worker
 from app.profiles import service
-from app.worker_queries import query_worker
 from iis_schemas.explanations.profiles import ClassesView, ClassView, ConceptProfileView, ConceptUseView
 from iis_schemas.fields import MAX_TOP
 
-router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["profiles"], route_class=AuthenticatedRoute)
 
 
 @router.get("/classes", response_model=ClassesView, responses=RESPONSES)
@@ -35,8 +36,7 @@ async def list_classes(
 ) -> Response:
     """List the classes of a job with their accuracies on the test images."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
-    answer = await query_worker(settings, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
+    answer = await ask_worker(request, session, owner.owner_id, "classes", {"job": job_id, **require_one_node(kept, sparsity)})
     return respond(request, service.classes_view(explained, answer))
 
 
@@ -55,9 +55,8 @@ async def get_class(
 ) -> Response:
     """Get the profile of a class: its strongest concepts for and against, and the classes it is confused with."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
     about = {"job": job_id, "class": class_name, "top": top, **require_one_node(kept, sparsity)}
-    answer = await query_worker(settings, owner.owner_id, "class_view", about)
+    answer = await ask_worker(request, session, owner.owner_id, "class_view", about)
     return respond(request, await run_in_threadpool(service.class_view, session, owner.owner_id, explained, answer))
 
 
@@ -75,10 +74,9 @@ async def list_concepts(
 ) -> Response:
     """List the concepts of a job by index: how often each fires, how much it contributes, and its near-duplicates."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
     node = require_one_node(kept, sparsity)
     about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **node}
-    answer = await query_worker(settings, owner.owner_id, "concepts", about)
+    answer = await ask_worker(request, session, owner.owner_id, "concepts", about)
     found = await run_in_threadpool(service.concept_use_views, session, owner.owner_id, explained, answer["data"])
     asked = {name: value for name, value in node.items() if value is not None}
     path = f"/v1/jobs/{job_id}/concepts" + (f"?{urlencode(asked)}" if asked else "")
@@ -99,8 +97,7 @@ async def get_concept(
 ) -> Response:
     """Get the profile of a concept: the classes it supports and opposes, and the test images that activate it most."""
     explained = await run_in_threadpool(explainable_job, session, owner.owner_id, job_id)
-    let_go(request, session)
-    answer = await query_worker(
-        settings, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)}
+    answer = await ask_worker(
+        request, session, owner.owner_id, "concept_view", {"job": job_id, "concept": concept, **require_one_node(kept, sparsity)}
     )
     return respond(request, await run_in_threadpool(service.concept_profile_view, session, owner.owner_id, explained, answer))

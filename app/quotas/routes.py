@@ -10,12 +10,13 @@ from app.api_keys.repository import ApiKeyRepository
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep
+from app.http.routes import AuthenticatedRoute
 from app.http.scopes import in_order
 from app.quotas.repository import QuotaRepository
 from app.quotas.service import DAY, quotas_of
 from iis_schemas.quotas import AskingKeyView, QuotasView, QuotaView, RateView
 
-router = APIRouter(prefix="/v1/quotas", tags=["quotas"])
+router = APIRouter(prefix="/v1/quotas", tags=["quotas"], route_class=AuthenticatedRoute)
 
 
 @router.get("", response_model=QuotasView)

@@ -6,38 +6,34 @@ Health and metrics routes are exempt. app.rate_limits.buckets counts.
 from __future__ import annotations
 
 import math
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import TooManyRequests
-from app.http.auth import digest_of, secret_in
+from app.http.admission.clients import Client
 from app.http.middleware import QUIET_ROUTES
-from app.http.page_cookie import KEY_COOKIE
 from app.http.problems import api_error_response
 from app.rate_limits.buckets import Admission, Buckets
 
 SIGN_IN_PATH = "/sign-in"
 UNAUTHORIZED = 401
-IPV6_HOST_BITS = 64  # clients control a whole /64, so the limit applies to the network
 
 
 class RateLimitMiddleware:
     """Pure ASGI, so that streams are not buffered; a stream counts as one request."""
 
-    def __init__(self, app: ASGIApp, buckets: Buckets, api_key_secret: str) -> None:
+    def __init__(self, app: ASGIApp, buckets: Buckets) -> None:
         self.app = app
         self.buckets = buckets
-        self.api_key_secret = api_key_secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in QUIET_ROUTES:
             await self.app(scope, receive, send)
             return
-        key, address = self._key(scope), _address(scope)
+        client: Client = scope["state"]["client"]
+        key, address = client.key_digest, client.address
         authenticates = key is not None or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
         admission = await self.buckets.admit(key, address, counts_failures=authenticates)
 
@@ -55,13 +51,6 @@ class RateLimitMiddleware:
             await api_error_response(scope["state"]["request_id"], self._refusal(admission))(scope, receive, send_with_limits)
             return
         await self.app(scope, receive, send_with_limits)
-
-    def _key(self, scope: Scope) -> str | None:
-        """Digest of the API key in the Authorization header, or else in the page's cookie."""
-        request = Request(scope)
-        given, cookie = request.headers.get("authorization"), request.cookies.get(KEY_COOKIE)
-        secret = secret_in(f"Bearer {cookie}" if given is None and cookie is not None else given)
-        return None if secret is None else digest_of(secret, self.api_key_secret)
 
     def _headers(self, admission: Admission) -> dict[str, str]:
         """RateLimit and RateLimit-Policy, as in https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/.
@@ -92,19 +81,3 @@ def _is_authenticated(scope: Scope) -> bool:
     """Whether app.http.auth has authenticated the request."""
     state: dict[str, Any] = scope.get("state", {})
     return "authenticated" in state
-
-
-def _address(scope: Scope) -> str:
-    """Client address of a request, as uvicorn resolved it from a trusted proxy; the /64 network of an IPv6 address."""
-    client = scope.get("client")
-    if client is None:
-        return "local"
-    try:
-        address = ip_address(client[0])
-    except ValueError:
-        return str(client[0])
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return f"{int(address) >> IPV6_HOST_BITS:x}"
-    return str(address)

@@ -12,6 +12,7 @@ from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, StoreDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
 from app.results import service
 from iis_schemas.results.concept_metrics import ConceptMetricsListView
@@ -29,7 +30,7 @@ METRICS_CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
 
-router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=AuthenticatedRoute)
 
 
 @router.get("/result", response_model=AnyResult, responses=RESPONSES)

@@ -11,18 +11,19 @@ from app.batches.routes import PARQUET_RESPONSE
 from app.errors import Conflict
 from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
-from app.http.dependencies import SessionDep, SettingsDep, StoreDep, let_go
+from app.http.dependencies import SessionDep, SettingsDep, StoreDep
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
+from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
+from app.http.worker_answers import ask_worker
 from app.studies.service import require_rows
-from app.worker_queries import query_worker
 from iis_schemas.studies.analyses import AnalysisView
 
 PARQUET = "application/vnd.apache.parquet"
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
 CHANGING = {"Cache-Control": "private, no-cache"}  # answers change while a study runs or is extended
 
-router = APIRouter(prefix="/v1/studies/{study_id}", tags=["studies"])
+router = APIRouter(prefix="/v1/studies/{study_id}", tags=["studies"], route_class=AuthenticatedRoute)
 
 
 @router.get("/analysis", response_model=AnalysisView, responses=RESPONSES)
@@ -31,8 +32,7 @@ async def get_study_analysis(
 ) -> Response:
     """Get the statistics of the jobs that have succeeded so far: correlations with intervals, evolution, ablations, agreement."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
-    let_go(request, session)
-    made = await query_worker(settings, owner.owner_id, "study_analysis", {"study": study_id})
+    made = await ask_worker(request, session, owner.owner_id, "study_analysis", {"study": study_id})
     return await _deliver(request, store, made, media_type="application/json", filename=f"{study_id}-analysis.json")
 
 
@@ -42,8 +42,7 @@ async def get_study_table_as_parquet(
 ) -> Response:
     """Get the table of a study as Parquet, with the points of each curve."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
-    let_go(request, session)
-    made = await query_worker(settings, owner.owner_id, "study_table", {"study": study_id})
+    made = await ask_worker(request, session, owner.owner_id, "study_table", {"study": study_id})
     return await _deliver(request, store, made, media_type=PARQUET, filename=f"{study_id}.parquet")
 
 
@@ -64,8 +63,7 @@ async def get_study_figure(
 ) -> Response:
     """Draw one figure of a study."""
     await run_in_threadpool(require_rows, session, owner.owner_id, study_id)
-    let_go(request, session)
-    made = await query_worker(settings, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
+    made = await ask_worker(request, session, owner.owner_id, "study_figure", {"study": study_id, "name": figure, "format": figure_format})
     named = f"{study_id}-{figure}.{figure_format}"
     return await _deliver(request, store, made, media_type=MEDIA_TYPES[figure_format], filename=named, headers=SAFE_FIGURE)
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.batches.service import create_batch
 from app.finetuning.service import create_finetune
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
@@ -50,7 +51,8 @@ def create_job(
         return _created(accepted)
 
     async def finished() -> Response:
-        view = await service.wait_until_finished(signals, sessions, owner.owner_id, accepted.id, wait_seconds)
+        admitted = admitted_of(request)
+        view = await service.wait_until_finished(admitted, signals, sessions, owner.owner_id, accepted.id, wait_seconds)
         return _created(view, {"Preference-Applied": f"wait={wait_seconds:.0f}"})
 
     return LaterResponse(_created(accepted), finished)

@@ -11,9 +11,9 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from app.errors import NotFound, Unauthorized
-from app.http.auth import authenticate
-from app.http.dependencies import SessionDep, SettingsDep
-from app.http.page_cookie import KEY_COOKIE, by_https, comes_from_here
+from app.http.auth import authenticate_request
+from app.http.key_text import KEY_COOKIE
+from app.http.page_cookie import by_https, comes_from_here
 from app.ui.pages import render
 from app.ui.statics import respond_static, static_files
 
@@ -68,10 +68,8 @@ def sign_in_page() -> Response:
 
 
 @router.post("/sign-in")
-def sign_in(
+async def sign_in(
     request: Request,
-    session: SessionDep,
-    settings: SettingsDep,
     key: Annotated[str, Form()] = "",
     next_path: Annotated[str, Query(alias="next")] = "/",
 ) -> Response:
@@ -80,7 +78,7 @@ def sign_in(
         return render(SIGN_IN, 403, problem=CROSS_SITE_REFUSED)
     secret = key.strip()
     try:
-        owner = authenticate(session, f"Bearer {secret}", settings.api_key_secret)
+        owner = await authenticate_request(request, f"Bearer {secret}")
     except Unauthorized as error:
         problem = error.detail if secret.startswith("iis_") else "An API key starts with iis_; paste the whole line of the key file."
         return render(SIGN_IN, 401, problem=problem)

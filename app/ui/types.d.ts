@@ -79,6 +79,7 @@ interface CommonJob {
 
 export interface ScoreJob extends CommonJob {
   kind: "score";
+  vlm?: string | null;
   library: LibrarySpec;
   elements: Elements;
   protocol: "exact" | "reference";
@@ -510,6 +511,7 @@ interface Validated {
   name: string;
   state: "pending" | "ready" | "failed";
   error: { message: string; param?: string | null } | null;
+  info?: { notes?: string[] } | null;
   links: Links;
 }
 

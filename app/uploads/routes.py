@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
@@ -10,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.db.models import Upload
 from app.errors import Conflict, TooLarge
+from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep, StoreDep
@@ -90,8 +92,9 @@ async def put_upload_part(
     Parts may come in any order, in parallel, and again after a failure; they are joined by number.
     """
     await run_in_threadpool(service.require_open, session, owner.owner_id, upload_id)
-    await run_in_threadpool(session.close)  # no database connection is held while the body arrives
-    async with received_body(request, settings.scratch_folder) as received:
+    async with AsyncExitStack() as folder:
+        async with admitted_of(request).paused(session):  # the body may arrive slowly
+            received = await folder.enter_async_context(received_body(request, settings.scratch_folder))
         part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received)
     return part_view(part)
 

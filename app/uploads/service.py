@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import Upload, UploadPart
-from app.db.session import after_commit
+from app.db.session import after_commit, let_idle
 from app.errors import Conflict, InvalidInput, TooLarge
 from app.quotas.service import require_bytes, require_room_for_upload
 from app.settings import Settings
@@ -136,6 +136,7 @@ def complete_upload(session: Session, store: ArtifactStore, owner_id: str, uploa
         raise _being_completed(upload_id)
     if upload.state == "complete":
         return upload
+    let_idle(session)
     parts = uploads.parts(upload)
     _require_whole(upload, parts)
     try:

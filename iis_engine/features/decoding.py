@@ -39,12 +39,17 @@ class DecodedImages:
     work_done: int
 
 
-def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Sequence[int]) -> DecodedImages:
-    """Decode the images at `rows`; the names of those that cannot be decoded or resized go into `failures`."""
+def decode_images(backbone: Backbone, images: Sequence[LabelledImage], rows: Sequence[int], grey_bits: int | None = None) -> DecodedImages:
+    """Decode the images at `rows`; the names of those that cannot be decoded or resized go into `failures`.
+
+    Parameters
+    ----------
+    grey_bits : of the images' data set, as in `load_image`
+    """
     decoded, pixels, failures = list[int](), list[NDArray[np.uint8]](), list[str]()
     for row in rows:
         try:
-            pixels.append(backbone.transform.pixels(load_image(images[row].path)))
+            pixels.append(backbone.transform.pixels(load_image(images[row].path, grey_bits)))
             decoded.append(row)
         except DataError:
             failures.append(images[row].path.name)
@@ -56,7 +61,7 @@ def decode_elements(backbone: Backbone, dataset: ImageDataset, spec: ElementSpec
     decoded, boxes, kinds, pixels = list[int](), list[Box](), list[str](), list[NDArray[np.uint8]]()
     for row in rows:
         try:
-            image = load_image(dataset.train[row].path)
+            image = load_image(dataset.train[row].path, dataset.grey_bits)
             backbone.transform.require_resizable(image)
         except DataError:
             continue  # counted where the training images themselves are decoded

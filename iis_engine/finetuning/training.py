@@ -136,7 +136,8 @@ class TrainingRun:
         threads = default_decode_threads(self.backbone)
         self.split = split
         self.fit, self.validation = (
-            TrainingImages(self.dataset.train, rows.tolist(), self.backbone.transform, threads) for rows in (split.fit, split.validation)
+            TrainingImages(self.dataset.train, rows.tolist(), self.backbone.transform, threads, self.dataset.grey_bits)
+            for rows in (split.fit, split.validation)
         )
         self.learner = Learner(self.backbone, self.spec, self.weight, Heads(h, library, g_cls, self.spec.sparsity))
 

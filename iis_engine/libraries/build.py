@@ -12,14 +12,18 @@ from iis_engine.libraries.cluster import build_cluster
 from iis_engine.libraries.combined import combine
 from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
 from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.nmf import build_nmf
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
 from iis_engine.libraries.text import TextSource, build_text, refit_text
 from iis_engine.libraries.unit_elements import canonical_elements, unit_elements
+from iis_engine.libraries.vectors import OwnVectors, build_vectors
 from iis_engine.specs import LIBRARY_KINDS, VISUAL_KINDS, LibrarySpec
 
 
-def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSource | None = None) -> None:
+def check_library(
+    features: FeatureSet, spec: LibrarySpec, text_source: TextSource | None = None, own_vectors: OwnVectors | None = None
+) -> None:
     """Validate, before any work, that a library can be built from these features and text embeddings.
 
     Raises
@@ -35,12 +39,11 @@ def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSour
         if len({part.kind for part in spec.parts}) < len(spec.parts):
             raise LibraryError("A combined library can have each kind only once.", param="library.parts")
         for part in spec.parts:
-            check_library(features, part, text_source)
+            check_library(features, part, text_source, own_vectors)
         return
-    if spec.concept_count < 2:
+    if spec.kind != "vectors" and spec.concept_count < 2:
         raise LibraryError(f"A library needs at least 2 concepts; got {spec.concept_count}.", param="library.concept_count")
-    if spec.kind == "text" and text_source is None:
-        raise LibraryError("A text library needs a vision-language model, a vocabulary, and the images themselves.", param="library.kind")
+    _require_source(spec, text_source, own_vectors)
     if spec.kind not in VISUAL_KINDS:
         return
     available = len(unit_elements(features)[0])
@@ -59,6 +62,13 @@ def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSour
         )
 
 
+def _require_source(spec: LibrarySpec, text_source: TextSource | None, own_vectors: OwnVectors | None) -> None:
+    if spec.kind == "text" and text_source is None:
+        raise LibraryError("A text library needs a vision-language model, a vocabulary, and the images themselves.", param="library.kind")
+    if spec.kind == "vectors" and own_vectors is None:
+        raise LibraryError("A library of own vectors needs a file with them.", param="library.upload")
+
+
 def build_library(
     features: FeatureSet,
     spec: LibrarySpec,
@@ -66,6 +76,7 @@ def build_library(
     device: torch.device,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     like: ConceptLibrary | None = None,
     centred: bool = True,
 ) -> ConceptLibrary:
@@ -75,6 +86,7 @@ def build_library(
     ----------
     seed : of every random draw
     text_source : embeddings for text concepts
+    own_vectors : concept vectors of a file, for the kind `vectors`
     like : the library of the same specification under another seed, whose phrases text concepts keep
     centred : whether visual elements are centred by their mean before they are normalised; not in the first edition
 
@@ -83,10 +95,12 @@ def build_library(
     LibraryError
         When it cannot be built.
     """
-    check_library(features, spec, text_source)
+    check_library(features, spec, text_source, own_vectors)
     if spec.kind == "combined":
         parts = [build_library(features, part, seed, device, text_source=text_source, like=like, centred=centred) for part in spec.parts]
         return combine(parts)
+    if spec.kind == "vectors" and own_vectors is not None:
+        return build_vectors(features, own_vectors)
     if spec.kind == "text" and text_source is not None:
         if like is not None and like.text_report is not None:
             return refit_text(features, text_source, like.text_report, spec, seed, device)
@@ -102,6 +116,8 @@ def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: to
         return build_prototype(units, numbers, spec.concept_count, seed)
     if spec.kind == "cluster":
         return build_cluster(units, numbers, spec.concept_count, seed)
+    if spec.kind == "nmf":
+        return build_nmf(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
     if centred:

@@ -29,7 +29,7 @@ class ConceptLibrary:
 
     Attributes
     ----------
-    kind : prototype, cluster, end2end, text, random or combined
+    kind : prototype, cluster, end2end, nmf, vectors, text, random or combined
     vectors : (M, d) float32, unit rows
     origins : per concept the kind of its library; consecutive equal names form one block
     exemplars : per concept its nearest elements, best first, as (element index, cosine); empty for random directions
@@ -37,6 +37,7 @@ class ConceptLibrary:
         NaN for the others, None where no concept is
     text_report : of the phrases of the text concepts, in their order; None without text concepts
     centre : (d,) float64 μ, the training mean of f, which is subtracted before the projection; None leaves f(x) as it is
+    labels : names of a user's own vectors; empty for other libraries
     """
 
     kind: str
@@ -47,6 +48,7 @@ class ConceptLibrary:
     deviations: Tensor | None = None
     text_report: TextReport | None = None
     centre: Tensor | None = None
+    labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -131,6 +133,7 @@ class ConceptLibrary:
             "origins": list(self.origins),
             "exemplars": [[list(e) for e in row] for row in self.exemplars],
             "words": None if self.text_report is None else self.text_report.to_dict(),
+            "labels": list(self.labels),
         }
         tensors = {name: tensor.contiguous() for name in TENSORS if (tensor := getattr(self, name)) is not None}
         save_file(tensors, path, metadata={"iis": json.dumps(header)})
@@ -143,7 +146,10 @@ class ConceptLibrary:
             exemplars = tuple(tuple((int(index), float(cosine)) for index, cosine in row) for row in header["exemplars"])
             tensors = {name: file.get_tensor(name) for name in TENSORS if name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
             report = TextReport.from_dict(header["words"]) if header.get("words") else None  # older files lack the key
-            return ConceptLibrary(header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, text_report=report, **tensors)
+            labels = tuple(header.get("labels", ()))
+            return ConceptLibrary(
+                header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, text_report=report, labels=labels, **tensors
+            )
 
 
 def training_moments(X: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.build import authors_prototype, build_library, check_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.text import TextSource
+from iis_engine.libraries.vectors import OwnVectors
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import SEEDS, ScoreSpec
 
@@ -44,9 +45,10 @@ def build_libraries(
     progress: ProgressCallback = no_progress,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
 ) -> LibraryEnsemble:
-    """Build the library with each seed of the protocol: five under `exact`, one under `reference`.
+    """Build the library with each seed of the protocol: five under `exact`, one under `reference` and of own vectors.
 
     Parameters
     ----------
@@ -57,16 +59,27 @@ def build_libraries(
     LibraryError
         When it cannot be built from these features and this source.
     """
-    check_library(features, spec.library, text_source)
+    check_library(features, spec.library, text_source, own_vectors)
     where = choose_device(device)
     if spec.protocol == "reference" and spec.library.kind == "prototype":
         return LibraryEnsemble((authors_prototype(features, spec.library.concept_count),))
-    seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1
+    seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" and spec.library.kind != "vectors" else 1
     libraries: list[ConceptLibrary] = []
     for number in range(seeds):
         progress(number, seeds)
         seed = (spec.seed + number) % len(SEEDS)  # scikit-learn accepts no larger seed
         like = libraries[0] if libraries else None
-        libraries.append(build_library(features, spec.library, seed, where, text_source=text_source, like=like, centred=spec.edition == 2))
+        libraries.append(
+            build_library(
+                features,
+                spec.library,
+                seed,
+                where,
+                text_source=text_source,
+                own_vectors=own_vectors,
+                like=like,
+                centred=spec.edition == 2,
+            )
+        )
     progress(seeds, seeds)
     return LibraryEnsemble(tuple(libraries))

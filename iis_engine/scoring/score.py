@@ -14,6 +14,7 @@ from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.text import TextSource
+from iis_engine.libraries.vectors import OwnVectors
 from iis_engine.panel.panel import Panel
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.report import IISReport
@@ -64,7 +65,7 @@ def assemble(
         library["names"] = {"named": named, "unnamed": len(nameable) - named}
     scales = spec.elements.scales if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else ()
     report = summarise(features, measured, controls, spec.protocol, library, edition=spec.edition, scales=scales)
-    report = replace(report, configuration=score_configuration(spec), notes=_notes(measured))
+    report = replace(report, configuration=score_configuration(spec), notes=(*features.notes, *_notes(measured, ensemble, spec)))
     if panel is not None:
         report = replace(report, panel=panel.to_dict(), warnings=(*report.warnings, *panel.warnings))
     return report if primary.text_report is None else replace(report, warnings=(*report.warnings, *primary.text_report.warnings))
@@ -94,13 +95,16 @@ def kinds_of(library: LibrarySpec) -> tuple[str, ...]:
     return tuple(part.kind for part in library.parts or (library,))
 
 
-def _notes(measured: Measurement) -> tuple[str, ...]:
-    at_end = int(measured.solver.get("nodes_at_end_of_grid", 0))
-    if not at_end:
-        return ()
-    return (
-        f"At {at_end} of {len(measured.kept)} nodes the last L2 strength of the widened grid was selected; a further one might do better.",
-    )
+def _notes(measured: Measurement, ensemble: LibraryEnsemble, spec: ScoreSpec) -> tuple[str, ...]:
+    notes: list[str] = []
+    if at_end := int(measured.solver.get("nodes_at_end_of_grid", 0)):
+        nodes = f"{at_end} of {len(measured.kept)} nodes"
+        notes.append(f"At {nodes} the last L2 strength of the widened grid was selected; a further one might do better.")
+    if "text" in ensemble.primary.origins and spec.protocol == "exact" and len(ensemble.libraries) == 1:
+        notes.append(
+            "The text library was fitted before, so its matched control is drawn like its directions, not fitted to random targets."
+        )
+    return tuple(notes)
 
 
 def score(
@@ -110,6 +114,7 @@ def score(
     dataset: ImageDataset | None = None,
     vlm: VisionLanguageModel | None = None,
     vocabulary: Sequence[Phrase] = (),
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -122,6 +127,7 @@ def score(
     dataset : the images, where `source` is a backbone
     vlm, vocabulary : a vision-language model and phrases, for instance `shipped("birds").phrases`: they give text concepts, and names
         to visual concepts
+    own_vectors : concept vectors as `read_vectors` gives them, for a library of kind `vectors`
 
     Raises
     ------
@@ -135,12 +141,12 @@ def score(
     spec = spec or ScoreSpec()
     choose_device(device)  # fails before the work, not after it
     if isinstance(source, FeatureSet):
-        return score_features(source, spec, device=device, progress=progress)
+        return score_features(source, spec, own_vectors=own_vectors, device=device, progress=progress)
     if dataset is None:
         raise TypeError("score() needs dataset=… when it is given a backbone.")
     features = _extract(source, dataset, spec.elements, progress)
     if vlm is None:
-        return score_features(features, spec, device=device, progress=progress)
+        return score_features(features, spec, own_vectors=own_vectors, device=device, progress=progress)
     from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 
     kinds = set(kinds_of(spec.library))
@@ -162,6 +168,7 @@ def score_features(
     spec: ScoreSpec,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -170,8 +177,9 @@ def score_features(
     Parameters
     ----------
     text_source : embeddings for text concepts
+    own_vectors : concept vectors of a file
     """
-    ensemble = build_libraries(features, spec, text_source=text_source, device=device)
+    ensemble = build_libraries(features, spec, text_source=text_source, own_vectors=own_vectors, device=device)
     return _score_ensemble(features, ensemble, spec, None, device, progress, text_source)
 
 

@@ -80,7 +80,7 @@ class ScoreCreate(BaseModel):
                 "vlm_and_vocabulary", "Names come from a model and its phrases: give both vlm and vocabulary, or neither."
             )
         if self.vlm is not None and not kinds & {"text", *VISUAL_KINDS}:  # phrases make a library, or name its crops
-            what = "library given by id is used as it is" if self.library.id is not None else "random library has nothing to name"
+            what = "library given by id is used as it is" if self.library.id is not None else f"{self.library.kind} library takes no names"
             raise PydanticCustomError("vlm_not_taken", "A {what}; leave out vlm and vocabulary.", {"what": what})
         return self
 
@@ -130,6 +130,7 @@ class ScoreCreate(BaseModel):
             "seed": self.seed,
             "vlm": self.vlm,
             "vocabulary": vocabulary,
+            **({"upload": self.library.upload} if self.library.upload is not None else {}),  # kept until the job has finished
         }
 
 

@@ -80,6 +80,8 @@ def _key(value: Any) -> str:
 
 
 def _none_by_id(libraries: list[LibraryChoice]) -> list[LibraryChoice]:
+    if any(library.kind == "vectors" for library in libraries):
+        raise PydanticCustomError("library_choice", "Own vectors fit one model alone; score them by a job of its own.")
     if any(library.id is not None for library in libraries):
         raise PydanticCustomError(
             "library_choice",

@@ -61,3 +61,24 @@ def test_limits_of_version_1_control_groups_apply(tmp_path: Path) -> None:
 def test_a_group_without_a_limit_leaves_the_memory_of_the_machine(tmp_path: Path) -> None:
     group(tmp_path / "memory/memory.limit_in_bytes", "9223372036854771712")
     assert memory_bytes(tmp_path, own(tmp_path, "4:memory:/\n")) == memory_bytes(tmp_path, tmp_path / "none")
+
+
+def test_a_setting_can_be_the_content_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IIS_API_KEY_SECRET", raising=False)
+    (tmp_path / "secret").write_text("from-a-file-of-secrets\n")
+    (tmp_path / "folders").write_text('["/datasets"]')
+    monkeypatch.setenv("IIS_API_KEY_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("IIS_SERVER_DATASET_FOLDERS_FILE", str(tmp_path / "folders"))
+    settings = Settings()
+    assert settings.api_key_secret == "from-a-file-of-secrets"
+    assert settings.server_dataset_folders == [Path("/datasets")]
+
+
+def test_a_setting_given_twice_or_by_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IIS_API_KEY_SECRET", "in-the-environment")
+    monkeypatch.setenv("IIS_API_KEY_SECRET_FILE", str(tmp_path / "absent"))
+    with pytest.raises(ValueError, match="IIS_API_KEY_SECRET and IIS_API_KEY_SECRET_FILE are both set"):
+        Settings()
+    monkeypatch.delenv("IIS_API_KEY_SECRET")
+    with pytest.raises(ValueError, match="absent, which cannot be read: No such file"):
+        Settings()

@@ -243,7 +243,7 @@ def test_the_command_returns_after_submission_without_watch(iis: RunCommand, dig
         (["cancel", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "lib_00000000000000000000000000"], "There is no concept library"),
-        (["score", "--arch", "timm:resnet18", "--data", "."], "Give either a CHECKPOINT file or --pretrained TAG"),
+        (["score", "{features}", "--pretrained", "x", "--arch", "timm:resnet18", "--data", "."], "not both"),
         (["score", "--pretrained", "a1_in1k", "--data", "."], "--arch"),
         (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features contains the representation"),
         (["score", "--pretrained", "x", "--arch", "timm:resnet18", "--data", ".", "--arg", "in_chans"], "--arg takes key=value"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
 from app.db.session import SessionFactory
-from app.http.auth import SECRET_PREFIX, digest_of
+from app.http.key_text import digest_of, new_key
 from app.settings import Settings
 
 
@@ -37,7 +36,7 @@ def add_tenant(sessions: SessionFactory, settings: Settings) -> Tenant:
 
 def add_key(sessions: SessionFactory, settings: Settings, owner_id: str, *scopes: str, **columns: Any) -> dict[str, str]:
     """Create a key of an owner; returns its request headers."""
-    secret = SECRET_PREFIX + secrets.token_urlsafe(24)
+    secret = new_key(settings.api_key_secret)
     digest = digest_of(secret, settings.api_key_secret)
     columns = {"name": "key", **columns}
     with sessions.begin() as session:

@@ -88,7 +88,7 @@ def _set_breakpoints(folder: Path, program: str) -> None:
 
         setattr(owner, name, with_breakpoint)
 
-    if program == "uvicorn":
+    if program in {"app", "uvicorn"}:
         before(app.queue, "wake_worker", "after_commit_before_publish")
         return
     from worker.jobs import runner

@@ -47,6 +47,7 @@ class Stack:
 
     Parameters
     ----------
+    api_processes : processes of the API that share its port
     proxied : whether programs connect to PostgreSQL and Redis through the proxies `to_postgres` and `to_redis`
     breakpoints : folder of armed breakpoints (`torture.breakpoints`); None for none
     settings : environment variables of the service
@@ -59,6 +60,7 @@ class Stack:
         folder: Path,
         *,
         workers: int = 1,
+        api_processes: int = 1,
         proxied: bool = False,
         breakpoints: Path | None = None,
         settings: Mapping[str, str] | None = None,
@@ -77,6 +79,7 @@ class Stack:
         self.supervised = False
         self._worker_names = [f"worker-{number}" for number in range(workers)]
         self._proxied = proxied
+        self._api_processes = api_processes
         self._settings = dict(settings or {})
         self.code = dict.fromkeys(self.programs, code)
         self._schema = code
@@ -153,16 +156,9 @@ class Stack:
             if self.breakpoints is not None:
                 prefix += ["torture.breakpoints", str(self.breakpoints)]
             if name == "api":
-                command = [
-                    "uvicorn",
-                    "app.main:create_app",
-                    "--factory",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    str(self.port),
-                    "--no-access-log",
-                ]
+                command = ["app", "--port", str(self.port), "--workers", str(self._api_processes)]
+                if not (self.code[name] / "app/__main__.py").exists():  # a version before it
+                    command = ["uvicorn", "app.main:create_app", "--factory", "--port", str(self.port), "--no-access-log"]
             else:
                 command = ["celery", "-A", "worker.celery_app", "worker", "--pool", "threads", "--concurrency", "1"]
                 command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]

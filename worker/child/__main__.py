@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO
 
+from worker.child.unpickling import forbid_pickled_objects
 from worker.sandbox.confinement import Grant, confine, limit_processor_time
 from worker.sandbox.messages import JsonObject
 
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> None:
     """
     import_module("iis_engine")  # before confinement, after which the folder around the package cannot be listed
     protections = confine(int(arguments[0]), Grant(**json.loads(arguments[1])))
+    forbid_pickled_objects()
     requests, replies = _take_pipes()
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests, lines), name="requests", daemon=True).start()

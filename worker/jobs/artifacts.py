@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.db.models import StageArtifact
 from app.storage import ArtifactStore, record_blob
 from iis_engine.versions import ENGINE_VERSION
+from worker.jobs.outputs import open_output
 
 CHUNK_BYTES = 1 << 22
 USED_AT_RESOLUTION = timedelta(hours=1)  # `used_at` is not updated more often
@@ -91,7 +91,7 @@ class OwnersArtifacts:
 
     def upload(self, key: str, stage: str, path: Path, check: Callable[[], None]) -> StoredFile:
         """Upload a file, calling `check` between chunks. It is unreferenced content until `record` inserts its row."""
-        with _opened(path) as file:
+        with open_output(path) as file:
             sha256, size_bytes = self.store.put_chunks(_checked(file, check))
         return StoredFile(key, stage, sha256, size_bytes, path)
 
@@ -99,7 +99,7 @@ class OwnersArtifacts:
         """Insert the row of an uploaded file, in a fenced transaction; the local file must still exist."""
         record_blob(session, stored.sha256, stored.size_bytes)
         if not self.store.exists(stored.sha256):  # the content may have been deleted as unreferenced since the upload
-            with _opened(stored.path) as file:
+            with open_output(stored.path) as file:
                 self.store.put_chunks(_checked(file, lambda: None), expected=(stored.sha256, stored.size_bytes))
         values = {"owner_id": self.owner_id, "key": stored.key, "stage": stored.stage, "blob_sha256": stored.sha256}
         statement = insert(StageArtifact).values(**values)
@@ -129,11 +129,6 @@ class OwnersArtifacts:
             for chunk in _checked(source, check):
                 target.write(chunk)
         partial.replace(path)
-
-
-def _opened(path: Path) -> BinaryIO:
-    """Open a file that the child process wrote; refuse a symbolic link, which could point to files that only the parent can read."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
 
 
 def _checked(file: BinaryIO, check: Callable[[], None]) -> Iterator[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,6 +26,7 @@ from worker.metrics import STAGE_SECONDS
 from worker.runtime import Runtime
 from worker.sandbox.process import DeadlinePassed, Interrupted, Stop, Watch
 from worker.sandbox.scratch_folders import workspace_name
+from worker.sandbox.trees import remove_tree
 
 DATABASE_PAUSE_SECONDS = 0.5
 
@@ -83,7 +83,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         self._server_paths = {row.id: path for row in datasets if (path := resolve_server_path(row, runtime.settings)) is not None}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
 
     def make_folder(self) -> None:
         """Make the folder that stages work in."""
@@ -199,6 +199,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         upload_ids = [row.upload_id for row in (model, dataset, library_dataset, vlm) if row is not None and row.upload_id]
         upload_ids += [given] if (given := job.spec.get("upload")) else []
         upload_ids += [row.text_upload_id for row in (model, vlm) if row is not None and row.text_upload_id]
+        upload_ids += [row.manifest_upload_id for row in (dataset, library_dataset) if row is not None and row.manifest_upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
         return JobRows(job, model, dataset, library_dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
 

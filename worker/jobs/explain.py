@@ -16,6 +16,7 @@ from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import artifact_key, stage_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import FetchSource, Sources
+from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.score import backbone_of
 from worker.sandbox.process import StageRefused
@@ -36,7 +37,7 @@ def run_explain(attempt: Attempt) -> None:
         further["archive"] = partial(_fetch_archive, attempt, archive)
     pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, further).fetch)
     pipeline.run()
-    summary = json.loads(pipeline.file(SUMMARY).read_text())
+    summary = read_json(pipeline.file(SUMMARY))
     files = {f"{name}_sha256": pipeline.sha256(file) for name, file in (("jsonl", ROWS), ("parquet", TABLE), ("offsets", OFFSETS))}
 
     def finish(session: Session) -> None:

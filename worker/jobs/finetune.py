@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,11 +10,11 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Blob, Dataset, FinetuneResult, Json, Model, Upload
-from iis_engine.specs import INTERPOLATIONS
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import safe_name, stage_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Sources
+from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.score import ScoreRequest, backbone_of, data_of, score_stages
 from worker.sandbox.process import StageRefused
@@ -43,15 +42,15 @@ def run_finetune(attempt: Attempt) -> None:
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}
     findings: Json = {
-        **_compared(json.loads(pipeline.file(COMPARISON).read_text())),
-        "probe": json.loads(pipeline.file(REPORT).read_text()),
+        **_compared(read_json(pipeline.file(COMPARISON))),
+        "probe": read_json(pipeline.file(REPORT)),
         **{arm: [run.summary for run in runs[arm]] for arm in ARMS},
         "history": [{"arm": arm, "seed": run.summary["seed"], "epochs": run.epochs} for arm in ARMS for run in runs[arm]],
     }
     findings["warnings"] = _warnings(findings)
     best = max((run.summary for run in runs["treatment"]), key=lambda run: run["validation_accuracy"] or 0.0)
     files = RunFiles("treatment", best["seed"])
-    checked, weights = json.loads(pipeline.file(files.checked).read_text()), pipeline.sha256(files.weights)
+    checked, weights = read_json(pipeline.file(files.checked)), pipeline.sha256(files.weights)
     lineage = {"job": job.id, "parent": model.id, "seed": best["seed"], "epoch": best["best_epoch"], "weight": job.spec["lambda"]}
 
     def finish(session: Session) -> None:
@@ -85,7 +84,7 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
         for arm, weight in zip(ARMS, (spec["lambda"], 0.0), strict=True):
             files, run, part = RunFiles(arm, seed), {"arm": arm, "seed": seed}, f"{arm}, seed {seed}"
             trained = stage_key("finetune", **start, training=training, seed=seed, weight=weight)
-            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned.preprocessing)
+            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned.preprocessing, weights_of=tuned.weights_of)
             train = {**run, "spec": training, "weight": weight}
             measure = {
                 **run,
@@ -127,30 +126,6 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
     ]
 
 
-def pinned_preprocessing(model: Model) -> Json | None:
-    """The overrides that give a network loaded from a file the preprocessing of its published weights.
-
-    Published weights may define a preprocessing that differs from the architecture's own.
-    """
-    used = (model.info or {}).get("preprocessing")
-    if model.pretrained is None or used is None:
-        return model.preprocessing
-    size, resized = used["input_size"], used["resize_size"]
-    pinned: Json = {"mean": _three(used["mean"]), "std": _three(used["std"])}
-    if size[0] == size[1]:
-        pinned["input_size"] = size[0]
-    if resized[0] == resized[1] and size[0] == size[1]:
-        pinned["crop_pct"] = min(1.0, size[0] / (resized[0] + 0.25))  # a quarter of a pixel, since the resized length is rounded down
-    if used["interpolation"] in INTERPOLATIONS:
-        pinned["interpolation"] = used["interpolation"]
-    return pinned
-
-
-def _three(values: list[float]) -> list[float]:
-    """One value a channel, repeated for grey images; a network with one input channel averages the three."""
-    return values if len(values) == 3 else values[:1] * 3
-
-
 def _tuned_request(model: Model, device: str) -> ModelRequest:
     """The request for a fine-tuned network; the child process adds the path of its weights."""
     return ModelRequest(
@@ -160,10 +135,17 @@ def _tuned_request(model: Model, device: str) -> ModelRequest:
         pretrained=None,
         initial_seed=None,
         layer=model.layer,
-        preprocessing=pinned_preprocessing(model),
+        preprocessing=model.preprocessing,
         tokenizer=None,
         device=device,
+        weights_of=_published_origin(model),
+        pooling=model.pooling,
     )
+
+
+def _published_origin(model: Model) -> str | None:
+    """The tag of the published weights that a fine-tuned network comes from, which decides its preprocessing and activation."""
+    return model.pretrained or model.weights_of
 
 
 @dataclass(frozen=True)
@@ -175,7 +157,7 @@ class _Run:
 
 
 def _read_run(pipeline: Pipeline, files: RunFiles) -> _Run:
-    trained, report = (json.loads(pipeline.file(name).read_text()) for name in (files.history, files.report))
+    trained, report = (read_json(pipeline.file(name)) for name in (files.history, files.report))
     epochs, best = trained["epochs"], trained["best_epoch"]
     report["warnings"] = [*trained["warnings"], *report["warnings"]]
     validation = next((epoch["validation_accuracy"] for epoch in epochs if epoch["epoch"] == best), None)
@@ -233,8 +215,10 @@ def _register(session: Session, parent: Model, weights: str, checked: Json, line
         architecture=parent.architecture,
         arguments=parent.arguments,
         upload_id=upload.id,
+        weights_of=_published_origin(parent),
         layer=parent.layer,
-        preprocessing=pinned_preprocessing(parent),
+        pooling=parent.pooling,
+        preprocessing=parent.preprocessing,
         lineage=lineage,
         state="ready",
         digest=checked["digest"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
@@ -19,6 +18,7 @@ from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.metrics import STAGES_REUSED
+from worker.sandbox.trees import remove_tree
 from worker.stages.files import RunFiles, epoch_of
 
 FetchSources = Callable[[tuple[str, ...]], Json]
@@ -162,7 +162,7 @@ class Pipeline:
         self._drop(self._attempt.write(lambda session: self._record(session, stage, uploaded.values(), time.monotonic() - began)))
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
-        shutil.rmtree(folder / stage.shard_folder, ignore_errors=True)
+        remove_tree(folder / stage.shard_folder)
 
     def _record(self, session: Session, stage: Stage, uploaded: Iterable[StoredFile], seconds: float) -> list[str]:
         """Insert the rows of the outputs and delete those of the shards; returns the sha256 of the shards' content."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Json, Plot, Predictor, Result
+from iis_schemas.concept_libraries import MAX_DIMENSION
+from worker.jobs.outputs import MatrixFile, OutputInvalid, open_matrix, read_json
 
 ROWS_PER_INSERT = 500
 CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # fields taken from the child process
@@ -58,12 +58,12 @@ def add_results(
     plots : (name, format, sha256) of each figure
     predictors : None for a protocol that stores no heads
     """
-    content = json.loads(report.read_text())
+    content = read_json(report)
     if job.library_dataset_id is not None:
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
     if "elements" in content["library"]:
         content["library"]["elements"] = _elements_of(session, job, library_id)
-    metrics = json.loads(panel.read_text())["concepts"]
+    metrics = read_json(panel)["concepts"]
     session.add(Result(job_id=job.id, library_id=library_id, report=content, concept_metrics=metrics))
     _add_curve(session, job.id, "library", content["points"])
     for name, control in content["controls"].items():
@@ -84,8 +84,14 @@ def _elements_of(session: Session, job: Job, library_id: str | None) -> Json:
 
 def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
     """Add a fitted library with its concepts; returns its id."""
-    described = json.loads(library.concepts.read_text())
-    matrix = np.load(library.vectors, mmap_mode="r", allow_pickle=False)
+    with open_matrix(library.vectors, dimension_max=MAX_DIMENSION) as matrix:
+        return _add_library(session, job, library, matrix)
+
+
+def _add_library(session: Session, job: Job, library: FittedLibrary, matrix: MatrixFile) -> str:
+    described = read_json(library.concepts)
+    if len(described) != matrix.count:
+        raise OutputInvalid(library.concepts, f"it describes {len(described):,} concepts, and there are {matrix.count:,} vectors")
     row = ConceptLibrary(
         id=new_id("library"),
         owner_id=job.owner_id,
@@ -94,20 +100,20 @@ def add_library(session: Session, job: Job, library: FittedLibrary) -> str:
         dataset_id=job.library_dataset_id or job.dataset_id,
         kind=library.settings["kind"],
         settings=library.settings | ({"exemplars": {"sha256": library.exemplars_sha256}} if library.exemplars_sha256 else {}),
-        concept_count=matrix.shape[0],
-        dimension=matrix.shape[1],
+        concept_count=matrix.count,
+        dimension=matrix.dimension,
         artifact_key=library.artifact_key,
     )
     session.add(row)
     session.flush()
     for start in range(0, len(described), ROWS_PER_INSERT):
+        batch = described[start : start + ROWS_PER_INSERT]
         rows = [
-            {name: concept[name] for name in CONCEPT_COLUMNS}
-            | {"library_id": row.id, "index": start + offset, "vector": matrix[start + offset].tolist()}
-            for offset, concept in enumerate(described[start : start + ROWS_PER_INSERT])
+            {name: concept[name] for name in CONCEPT_COLUMNS} | {"library_id": row.id, "index": start + offset, "vector": vector}
+            for offset, (concept, vector) in enumerate(zip(batch, matrix.read_rows(len(batch)), strict=True))
         ]
         session.execute(insert(Concept), rows)
-    dropped = json.loads(library.dropped.read_text())
+    dropped = read_json(library.dropped)
     for start in range(0, len(dropped), ROWS_PER_INSERT):
         rows = [
             {name: phrase[name] for name in DROPPED_COLUMNS} | {"library_id": row.id, "index": start + offset}

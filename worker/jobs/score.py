@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -61,13 +62,14 @@ def run_score(attempt: Attempt) -> None:
         vlm=rows.vlm,
         library_key=reused and reused.artifact_key,
         library_dataset=rows.library_dataset,
+        vectors_sha256=_vectors_sha256(attempt),
     )
     library_pipeline = _fit_on_library_dataset(attempt, request)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     if library_pipeline is not None:
         given = {name: library_pipeline.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
     stages = score_stages(request, device=attempt.runtime.settings.device)
-    sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt)})
+    sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt), "vectors": partial(_fetch_vectors, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
     report, panel = pipeline.file(REPORT), pipeline.file(PANEL)
@@ -105,6 +107,7 @@ class ScoreRequest:
     spec : the job's request, with the settings of the library that is used
     library_key : artifact key of a library fitted before; None fits one
     library_dataset : the data set that a library is cut from and fitted on; None for the scored one
+    vectors_sha256 : of the file of own vectors; None without one
     """
 
     spec: Json
@@ -113,6 +116,7 @@ class ScoreRequest:
     vlm: Model | None = None
     library_key: str | None = None
     library_dataset: Dataset | None = None
+    vectors_sha256: str | None = None
 
     @property
     def fitting(self) -> ScoreRequest:
@@ -124,6 +128,17 @@ class ScoreRequest:
         """The kinds of concepts in the library."""
         library = self.spec["library"]
         return {part["kind"] for part in library.get("parts") or [library]}
+
+    @property
+    def made_of(self) -> Json:
+        """What the library's concepts are made of: its settings, or the content of a user's own vectors."""
+        library = self.spec["library"]
+        return library if self.vectors_sha256 is None else {"kind": library["kind"], "sha256": self.vectors_sha256}
+
+    @property
+    def measured_as(self) -> Json:
+        """Protocol, seed and activations, which every measurement depends on."""
+        return {"protocol": self.spec["protocol"], "seed": self.spec["seed"], "activations": self.spec.get("activations", "calibrated")}
 
     @property
     def has_words(self) -> bool:
@@ -141,10 +156,8 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     spec, dataset, model = request.spec, request.dataset, request.model
     backbone = model and backbone_of(model)
     data, cut_from = data_of(dataset), data_of(request.fitting.dataset)
-    protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
-    activations = spec.get("activations", "calibrated")
-    score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed, "activations": activations}
-    measured_as = {"protocol": protocol, "seed": seed, "activations": activations}
+    protocol, library, measured_as = spec["protocol"], spec["library"], request.measured_as
+    score = {"library": library, "elements": spec["elements"], **measured_as}
     measure = {"score": score, "device": device}
     images = (IMAGES_FOLDER,) if dataset.kind != "features" else ()
     image_source = ("dataset",) if images else ()
@@ -153,14 +166,13 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     fitted_on = stage_key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
     text_stages = _text_stages(request.fitting, cut_from)
     text_keys = [stage.key for stage in text_stages]
-    built = request.library_key or stage_key(
-        "libraries", features=fitted_on, library=library, words=text_keys if request.has_words else None, **measured_as
-    )
-    # How many concepts a text library keeps is known once it is fitted, and the parts of a combined one are normalised apart.
+    words = {"words": text_keys if request.has_words else None}
+    built = request.library_key or stage_key("libraries", features=fitted_on, library=request.made_of, **words, **measured_as)
+    # Phrases and own vectors are counted once they are fitted or read; the parts of a combined library are normalised apart.
     count = None if "text" in request.origins or library["kind"] == "combined" else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
     isotropic = stage_key("isotropic", features=features, **measured_as, **sized_by)
-    matched = stage_key("matched", features=features, library=built, words=text_keys if request.has_words else None, **measured_as)
+    matched = stage_key("matched", features=features, library=built, **words, **measured_as)
     heads = stage_key("heads", features=features, library=built, **measured_as)
     name = stage_key("name", features=fitted_on, library=built, words=text_keys)
     names, named = ((NAMES,), {"named": True}) if request.has_names else ((), {"named": False})
@@ -186,7 +198,9 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     )
     if fits:
         stages += text_stages
-        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=measure | {"words": request.has_words}))
+        asked = measure | {"words": request.has_words}
+        given = ("vectors",) if request.vectors_sha256 is not None else ()
+        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=asked, sources=given))
     if fits and request.has_names:
         named_from = (FEATURES, LIBRARY, PHRASES, *images)
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
@@ -268,6 +282,15 @@ def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
     downloads, sources = is_downloaded(vlm), ("vlm", "dataset")
     images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True)
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
+
+
+def _vectors_sha256(attempt: Attempt) -> str | None:
+    spec = attempt.rows.job.spec
+    return attempt.rows.uploads[spec["upload"]].sha256 if spec["library"].get("kind") == "vectors" else None
+
+
+def _fetch_vectors(attempt: Attempt, _: Path) -> Json:
+    return {"file": str(attempt.fetch_upload(attempt.rows.job.spec["upload"]))}
 
 
 def _reused_library(session: Session, owner_id: str, choice: Json) -> ConceptLibrary | None:

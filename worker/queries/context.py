@@ -78,7 +78,7 @@ class QueryContext:
         network: bool,
     ) -> Json:
         """Run a stage in a new process that ends with it; callable from any thread."""
-        child = ChildProcess(self.runtime.child_home, LockedFolder(workspace, PROCESS_FOLDER), visible_folder=workspace)
+        child = self._new_child(LockedFolder(workspace, PROCESS_FOLDER), workspace)
         try:
             return self._run(child, owner_id, stage, workspace, arguments, seconds, reads, network=network)
         finally:
@@ -91,9 +91,13 @@ class QueryContext:
             while len(self._children) >= WARM_PROCESSES:
                 self._children.popitem(last=False)[1].close()
             folder = LockedFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
-            self._children[key] = ChildProcess(self.runtime.child_home, folder, visible_folder=self.folder(owner_id))
+            self._children[key] = self._new_child(folder, self.folder(owner_id))
         self._children.move_to_end(key)
         return self._children[key]
+
+    def _new_child(self, folder: LockedFolder, visible_folder: Path) -> ChildProcess:
+        best_effort = self.runtime.settings.best_effort_confinement
+        return ChildProcess(self.runtime.child_home, folder, visible_folder=visible_folder, best_effort=best_effort)
 
     def _run(
         self,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from worker.queries.context import QueryContext
+from worker.sandbox.trees import remove_tree
 
 
 class DatasetNotReady(Exception):
@@ -58,7 +58,7 @@ class DatasetCache:
 
     def _unpack(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
         folder = self._context.folder(owner_id) / f"{dataset_id}.unpacking"
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         folder.mkdir()
         fill(folder)
         return folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +9,9 @@ from pathlib import Path
 import structlog
 
 from worker.sandbox.scratch_folders import LockedFolder
+from worker.sandbox.trees import disk_bytes, remove_tree
+
+UNMEASURED_BYTES = 1 << 60  # of a folder whose paths are too long
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class FileCache:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
     else:
         path.unlink(missing_ok=True)
 
@@ -76,4 +77,4 @@ def _remove(path: Path) -> None:
 def _size_bytes(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
-    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
+    return int(min(max(disk_bytes(path), default=0), UNMEASURED_BYTES))

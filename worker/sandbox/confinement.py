@@ -1,6 +1,6 @@
-"""Confine the compute process: Landlock, seccomp, network name space, capabilities, kernel resource limits.
+"""Confine the compute process: namespaces, Landlock, seccomp, capabilities, kernel resource limits.
 
-libc is called directly because Python 3.11 wraps neither prctl, unshare nor capset.
+libc is called directly because Python 3.11 wraps neither prctl nor capset.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from worker.sandbox.landlock import restrict_files
+from worker.sandbox.landlock import has_cuda_devices, restrict_files, visible_paths
 from worker.sandbox.messages import JsonObject
+from worker.sandbox.namespaces import enter_namespaces, enter_private_root
 from worker.sandbox.seccomp import refuse_system_calls
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWNET = 0x40000000
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_DAC_READ_SEARCH = 2
 OPEN_FILES = 4096
@@ -59,10 +58,22 @@ class Grant:
 class Protections:
     """Protections in force on this platform; docs/security.md explains each."""
 
-    network: str  # isolated (own name space), refused (no sockets), open
+    network: str  # isolated (own namespace), refused (no sockets), open
+    root: str  # private (own mount namespace with the granted paths only), or open
     files: str  # landlock with its version, or open
     calls: str  # seccomp, or open
     privileges: str  # none, or kept
+
+    def missing(self) -> str | None:
+        """A sentence on the protections that Linux should offer and this machine lacks; None where it has them, and on other systems."""
+        lacking = {"Landlock (kernel 5.19 or later)": self.files, "seccomp (libseccomp.so.2)": self.calls}
+        names = [name for name, state in lacking.items() if state == "open"]
+        if sys.platform != "linux" or not names:
+            return None
+        return (
+            f"This machine lacks {' and '.join(names)}, which confines the processes that parse uploaded files. Install or enable it, or "
+            "set IIS_CONFINEMENT=best-effort on a machine for your own files only."
+        )
 
     def to_dict(self) -> dict[str, str]:
         return asdict(self)
@@ -71,13 +82,16 @@ class Protections:
 def confine(parent_pid: int, grant: Grant) -> Protections:
     """Give up all access but the grant, irrevocably. Call it while the process has one thread, before torch is imported."""
     limit_resources()
-    isolated = not grant.network and leave_network()
-    version = restrict_files(map(Path, grant.writable), map(Path, grant.readable), grant.ports if grant.network else ())
+    writable, readable = [Path(path) for path in grant.writable], [Path(path) for path in grant.readable]
+    separate = enter_namespaces(network=grant.network)
+    private = separate and enter_private_root(visible_paths(writable, readable))
+    version = restrict_files(writable, readable, grant.ports if grant.network else ())
     unprivileged = drop_capabilities()
     die_with_parent(parent_pid)
-    filtered = refuse_system_calls(network=grant.network)
+    filtered = refuse_system_calls(network=grant.network, gpu=has_cuda_devices())
     return Protections(
-        network="isolated" if isolated else "refused" if filtered and not grant.network else "open",
+        network="isolated" if separate and not grant.network else "refused" if filtered and not grant.network else "open",
+        root="private" if private else "open",
         files=f"landlock {version}" if version else "open",
         calls="seccomp" if filtered else "open",
         privileges="none" if unprivileged else "kept",
@@ -87,7 +101,7 @@ def confine(parent_pid: int, grant: Grant) -> Protections:
 def hide_from_children() -> None:
     """Hide this process's memory and environment, which hold credentials, from other processes of the same user (Linux).
 
-    Otherwise a child without its own user name space could read /proc/<parent>/environ.
+    Otherwise a child without its own user namespace could read /proc/<parent>/environ.
     """
     if sys.platform == "linux":
         _libc().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -123,27 +137,8 @@ def limit_processor_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def leave_network() -> bool:
-    """Move into a network name space without interfaces; False where the platform does not allow it.
-
-    Needs a process with one thread. An unprivileged process creates a user name space as well, in which it keeps its user id.
-    """
-    if sys.platform != "linux":
-        return False
-    libc = _libc()
-    if libc.unshare(CLONE_NEWNET) == 0:
-        return True
-    user, group = os.geteuid(), os.getegid()
-    if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
-        return False
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{user} {user} 1")
-    _write("/proc/self/gid_map", f"{group} {group} 1")
-    return True
-
-
 def drop_capabilities() -> bool:
-    """Drop all capabilities, in the user name space too; False where the platform has none.
+    """Drop all capabilities, in the user namespace too; False where the platform has none.
 
     Root keeps CAP_DAC_READ_SEARCH because data sets on the server may belong to other users; Landlock decides which are readable.
     """
@@ -166,11 +161,3 @@ def drop_capabilities() -> bool:
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-def _write(path: str, content: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        os.write(descriptor, content.encode())
-    finally:
-        os.close(descriptor)

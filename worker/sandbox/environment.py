@@ -12,7 +12,7 @@ PASSED_ON = (
     "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PATH", "PYTORCH_CUDA_ALLOC_CONF", "TZ",
 )  # fmt: skip
 PASSED_ON_FOR_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-HTTP_PORT, HTTPS_PORT = 80, 443
+HTTP_PORT, HTTPS_PORT, DNS_PORT = 80, 443, 53
 
 
 def scrubbed_environment(environment: Mapping[str, str], scratch: Path, downloads: Path, *, network: bool) -> dict[str, str]:
@@ -22,7 +22,7 @@ def scrubbed_environment(environment: Mapping[str, str], scratch: Path, download
     ----------
     environment : the worker's
     scratch : folder for HOME and TMPDIR
-    downloads : folder of downloaded weights and data sets
+    downloads : folder of the owner's downloaded weights and data sets
     network : whether the process may download; adds proxies and certificates
     """
     names = PASSED_ON + (PASSED_ON_FOR_NETWORK if network else ())
@@ -39,7 +39,14 @@ def scrubbed_environment(environment: Mapping[str, str], scratch: Path, download
             # Waiting threads sleep, because spinning ones take cores from the database, the API and a second job.
             "OMP_WAIT_POLICY": "PASSIVE",
             "HF_HUB_OFFLINE": "0" if network else "1",
+            # The first shares files of many users, and the second resolves names and connects by itself.
+            "HF_HUB_DISABLE_SHARED_BLOBS": "1",
+            "HF_HUB_DISABLE_XET": "1",
+            # Also for libraries that call torch.load themselves; see worker.child.unpickling.
+            "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
         }
+        # The C library then asks name servers by TCP, whose ports Landlock restricts; UDP sockets are refused.
+        | ({"RES_OPTIONS": "use-vc"} if network else {})
     )
 
 

@@ -36,17 +36,20 @@ VERSION_WITH_PORTS, VERSION_WITH_SCOPES = 4, 6
 _BIND, _CONNECT = 1, 2
 _ABSTRACT_SOCKETS, _SIGNALS = 1, 2
 
-SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sys", "/proc", "/opt/rocm", "/nix/store", "/run/opengl-driver")
+SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/opt/rocm", "/nix/store", "/run/opengl-driver")
+HARDWARE_FOLDERS = ("bus", "class", "dev", "devices", "module", "kernel/mm")
+"""Of /sys; the rest shows control groups, and with them other processes."""
+PROCESS_FILES = ("cpuinfo", "meminfo", "stat", "version", "filesystems", "devices", "modules", "driver", "sys", "loadavg", "uptime")
+"""Of /proc, besides the process's own folder; the rest shows other processes."""
 SYSTEM_FILES = (
     # Files of /etc that libraries read. The whole folder is not allowed: it has files that only root may read.
     *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "nsswitch.conf", "passwd", "group", "hosts", "host.conf"),
     *("resolv.conf", "gai.conf", "services", "protocols", "ssl", "pki", "ca-certificates", "fonts", "mime.types", "nvidia", "alternatives"),
 )
 DEVICES = (
-    *("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"),
+    *("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
     *("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/dxg"),
 )
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a Landlock rule, no file is written here)
 
 
 class _Ruleset(ctypes.Structure):
@@ -72,7 +75,7 @@ def restrict_files(writable: Iterable[Path], readable: Iterable[Path], ports: It
     -------
     The version of Landlock in force; 0 where the kernel has none or one that is too old.
     """
-    version = _version()
+    version = landlock_version()
     if version < OLDEST_VERSION:
         return 0
     libc = _libc()
@@ -94,14 +97,26 @@ def restrict_files(writable: Iterable[Path], readable: Iterable[Path], ports: It
         os.close(descriptor)
 
 
+def has_cuda_devices() -> bool:
+    """Whether the machine has device files of CUDA's driver."""
+    return any(glob.glob(pattern) for pattern in ("/dev/nvidia*", "/dev/dxg"))
+
+
+def visible_paths(writable: Iterable[Path], readable: Iterable[Path]) -> list[str]:
+    """All paths that the process may access."""
+    return [path for path, _ in _rights(writable, readable)]
+
+
 def _rights(writable: Iterable[Path], readable: Iterable[Path]) -> Iterator[tuple[str, int]]:
     """Paths and the rights on each."""
-    for path in (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *_code_folders(), *map(str, readable)):
+    of_kernel = (*(f"/proc/{name}" for name in PROCESS_FILES), *(f"/sys/{name}" for name in HARDWARE_FOLDERS))
+    system = (*SYSTEM_FOLDERS, *(f"/etc/{name}" for name in SYSTEM_FILES), *of_kernel)
+    for path in (*system, *_code_folders(), *map(str, readable)):
         yield path, _READ
     for pattern in DEVICES:
         for path in glob.glob(pattern):
             yield path, _USE_DEVICE
-    for path in (SHARED_MEMORY, *map(str, writable)):
+    for path in map(str, writable):
         yield path, _WRITE
     yield f"/proc/{os.getpid()}", _READ | _WRITE_FILE  # threads write their names there
 
@@ -130,7 +145,8 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
         os.close(descriptor)
 
 
-def _version() -> int:
+def landlock_version() -> int:
+    """The kernel's version of Landlock; 0 or less where it has none."""
     if sys.platform != "linux":
         return 0
     return _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))

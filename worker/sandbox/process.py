@@ -6,7 +6,6 @@ import json
 import math
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +19,19 @@ from typing import IO
 
 import structlog
 
-from worker.sandbox.confinement import Grant
-from worker.sandbox.environment import HTTPS_PORT, proxy_ports, scrubbed_environment
+from worker.sandbox.confinement import Grant, Protections
+from worker.sandbox.environment import DNS_PORT, HTTPS_PORT, proxy_ports, scrubbed_environment
 from worker.sandbox.messages import JsonObject
 from worker.sandbox.pipes import new_reply_queue, read_replies, read_stderr
 from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
 from worker.sandbox.scratch_folders import LockedFolder
+from worker.sandbox.trees import remove_tree
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.25
 DRAIN_SECONDS = 0.02
+END_SECONDS = 5  # from the end of its output to that of the process
+MESSAGE_CHARACTERS = 4000
 LONGEST_SECONDS = 365 * 24 * 3600  # for a job without a deadline
 DOWNLOADS = "hub"
 
@@ -93,13 +95,15 @@ class ChildProcess:
 
     Parameters
     ----------
-    home : downloads that all compute processes of this machine share
+    home : downloads of each owner, which the compute processes of this machine share
     folder : scratch files and workspaces of this process
     visible_folder : the only folder of the service that the process may access, around `folder`; `folder` itself by default
+    best_effort : whether to run stages on Linux without Landlock or seccomp
     """
 
-    def __init__(self, home: Path, folder: LockedFolder, *, visible_folder: Path | None = None) -> None:
+    def __init__(self, home: Path, folder: LockedFolder, *, visible_folder: Path | None = None, best_effort: bool = False) -> None:
         self._home = home
+        self._best_effort = best_effort
         self._folder = folder
         self._visible_folder = visible_folder or folder.path
         self._process: subprocess.Popen[str] | None = None
@@ -152,7 +156,7 @@ class ChildProcess:
             All but the first kill the process; the next run starts a fresh one.
         """
         try:
-            self._start(watch, owner_id, self._grant_for(reads, network=network))
+            self._start(watch, owner_id, self._grant_for(owner_id, reads, network=network), workspace)
             self._send(
                 {
                     "stage": stage,
@@ -190,7 +194,7 @@ class ChildProcess:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 _close(pipe)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_tree(self._scratch)
 
     def close(self) -> None:
         """Kill the process and remove its folder."""
@@ -201,19 +205,26 @@ class ChildProcess:
     def _scratch(self) -> Path:
         return self.folder / "home"
 
-    def _grant_for(self, reads: tuple[Path, ...], *, network: bool) -> Grant:
-        downloads = str(self._home / DOWNLOADS)
+    def _downloads(self, owner_id: str) -> Path:
+        """The owner's own folder: the files in it were written by processes that parse the owner's files."""
+        return self._home / DOWNLOADS / owner_id
+
+    def _grant_for(self, owner_id: str, reads: tuple[Path, ...], *, network: bool) -> Grant:
+        downloads = str(self._downloads(owner_id))
         writable = (str(self._visible_folder), *((downloads,) if network else ()))
-        ports = (HTTPS_PORT, *proxy_ports(os.environ)) if network else ()
+        ports = (DNS_PORT, HTTPS_PORT, *proxy_ports(os.environ)) if network else ()
         return Grant(network, writable, tuple(sorted({downloads, *map(str, reads)})), ports)
 
-    def _start(self, watch: Watch, owner_id: str, grant: Grant) -> None:
+    def _start(self, watch: Watch, owner_id: str, grant: Grant, workspace: Path) -> None:
         if self.pid is not None and self._owner_id == owner_id and self._grant is not None and self._grant.covers(grant):
             return
         self.kill()
-        self._owner_id, self._grant, self._replies, self._stderr_lines = owner_id, grant, new_reply_queue(), []
         self._folder.create()
-        for folder in (self._home / DOWNLOADS, self._scratch):
+        if self._owner_id != owner_id:
+            self._folder.clear(keep=workspace)
+        self._owner_id, self._grant, self._replies, self._stderr_lines = owner_id, grant, new_reply_queue(), []
+        downloads = self._downloads(owner_id)
+        for folder in (downloads, self._scratch):
             folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             # -P and -s: import nothing from the working folder or from HOME, where an earlier process may have left files.
@@ -225,7 +236,7 @@ class ChildProcess:
             encoding="utf-8",
             errors="replace",
             cwd=self._scratch,
-            env=scrubbed_environment(os.environ, self._scratch, self._home / DOWNLOADS, network=grant.network),
+            env=scrubbed_environment(os.environ, self._scratch, downloads, network=grant.network),
             start_new_session=True,
         )
         stdout, stderr = self._process.stdout, self._process.stderr
@@ -237,7 +248,10 @@ class ChildProcess:
             thread.start()
         self._monitor = ResourceMonitor(self._process.pid, self._visible_folder)
         hello = self._receive(Watch(watch.stop, min(watch.deadline, time.monotonic() + START_TIMEOUT_SECONDS), watch.limits))
-        log.info("compute_started", pid=self._process.pid, **hello["protections"])
+        protections = Protections(**hello["protections"])
+        log.info("compute_started", pid=self._process.pid, **protections.to_dict())
+        if not self._best_effort and (reason := protections.missing()) is not None:
+            raise ChildLost(reason)
 
     def _send(self, request: JsonObject) -> None:
         process = self._process
@@ -267,7 +281,10 @@ class ChildProcess:
     def _describe_end(self) -> str:
         """A sentence on how the process ended; its last lines of stderr go to the log."""
         process = self._process
-        code = process.wait(START_TIMEOUT_SECONDS) if process is not None else None
+        try:
+            code = process.wait(END_SECONDS) if process is not None else None
+        except subprocess.TimeoutExpired:
+            return "The compute process sent something else than replies, or closed its output."
         if code is not None and code < 0:
             end = f"was killed by {signal.Signals(-code).name}" + (" (often because memory ran out)" if code == -signal.SIGKILL else "")
         else:
@@ -278,9 +295,11 @@ class ChildProcess:
 
 def _result(stage: str, reply: JsonObject) -> JsonObject:
     if reply["type"] == "refused":
-        raise StageRefused(reply["code"], reply["message"], reply["param"])
+        param = reply["param"]
+        code, message = (str(reply[name])[:MESSAGE_CHARACTERS] for name in ("code", "message"))
+        raise StageRefused(code, message, None if param is None else str(param)[:MESSAGE_CHARACTERS])
     if reply["type"] != "done":
-        raise ChildLost(f"The stage {stage} crashed: {reply.get('message', 'it sent no message')}.")
+        raise ChildLost(f"The stage {stage} crashed: {str(reply.get('message', 'it sent no message'))[:MESSAGE_CHARACTERS]}.")
     return reply["result"]
 
 

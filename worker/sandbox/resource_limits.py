@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from worker.sandbox.trees import disk_bytes
 
 CHECK_SECONDS = 0.25
 DISK_CHECK_SECONDS = 2.0  # pause between two walks through the folder
@@ -43,7 +47,8 @@ class ResourceMonitor:
         self._folder = folder
         self._check_at = time.monotonic() + CHECK_SECONDS
         self._walk_at = self._check_at
-        self._walk: Generator[int] | None = None
+        self._walk: Generator[float] | None = None
+        self._deleted_bytes = 0
 
     def check(self, limits: ResourceLimits) -> None:
         """Raise `LimitExceeded` if a limit is exceeded. Measures at most every `CHECK_SECONDS`."""
@@ -59,7 +64,7 @@ class ResourceMonitor:
             process = psutil.Process(self._pid)
             processes = (process, *process.children(recursive=True))
             threads = sum(each.num_threads() for each in processes)
-            used = sum(each.memory_info().rss for each in processes)
+            used = sum(each.memory_info().rss for each in processes) + _deleted_bytes(self._pid, in_memory=True)
         except psutil.Error:
             return  # it has just ended, which closes the pipe
         threads_allowed = max(THREADS_MIN, THREADS_PER_CORE * (os.cpu_count() or 1))
@@ -73,9 +78,11 @@ class ResourceMonitor:
         if self._walk is None:
             if time.monotonic() < self._walk_at:
                 return
-            self._walk = _disk_bytes(self._folder)
+            self._walk = disk_bytes(self._folder)
+            self._deleted_bytes = _deleted_bytes(self._pid, in_memory=False)
         until = time.monotonic() + DISK_WALK_SECONDS
-        for used in self._walk:
+        for found in self._walk:
+            used = found + self._deleted_bytes
             if used > limit_bytes:
                 message = f"The job filled {used / 1e9:.1f} GB of disk; {limit_bytes / 1e9:.1f} GB are allowed. Send a smaller data set."
                 raise LimitExceeded("disk_limit_exceeded", message)
@@ -84,16 +91,15 @@ class ResourceMonitor:
         self._walk, self._walk_at = None, time.monotonic() + DISK_CHECK_SECONDS
 
 
-def _disk_bytes(folder: Path) -> Generator[int]:
-    """Disk space of the files under a folder, as a running total."""
-    used, folders = 0, [str(folder)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    used += entry.stat(follow_symlinks=False).st_blocks * _BLOCK_BYTES
-                    yield used
-        except OSError:  # removed during the walk
-            yield used
+def _deleted_bytes(pid: int, *, in_memory: bool) -> int:
+    """Space of files that the process holds open and no folder shows: deleted ones on disk, or those in memory (memfd_create)."""
+    sizes = dict[tuple[int, int], int]()
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found = os.stat(entry.path)
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 0 and os.readlink(entry.path).startswith("/memfd:") == in_memory:
+                    sizes[found.st_dev, found.st_ino] = found.st_blocks * _BLOCK_BYTES
+    except OSError:  # it has just ended, or the platform has no such folder
+        return 0
+    return sum(sizes.values())

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import structlog
 
+from worker.sandbox.trees import remove_tree
+
 TOKEN_CHARACTERS = 8
+LOCK = "lock"
+LOCK_SECONDS = 60.0  # from the creation of a folder to that of its lock, at most
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +43,24 @@ class LockedFolder:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _remove_orphans(self.path.parent)
             self.path.mkdir()
-            self._lock = (self.path / "lock").open("wb")
+            self._lock = (self.path / LOCK).open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self.path
+
+    def clear(self, *, keep: Path) -> None:
+        """Remove everything but the lock and the folder `keep`: a compute process may have left files for the next owner's."""
+        for entry in self.path.iterdir():
+            if entry.name == LOCK or keep.is_relative_to(entry):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                remove_tree(entry)
+            else:
+                entry.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove the folder with its content."""
         if self._lock is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
+            remove_tree(self.path)
             self._lock.close()
             self._lock = None
 
@@ -53,9 +68,17 @@ class LockedFolder:
 def _remove_orphans(parent: Path) -> None:
     for folder in parent.iterdir():
         try:
-            with (folder / "lock").open("rb") as lock:
+            with (folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-                log.info("folder_of_killed_worker_removed", name=folder.name)
+                _remove_orphan(folder)
+        except FileNotFoundError:  # just being created or removed, unless the compute process has deleted its lock
+            with suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_ctime > LOCK_SECONDS:
+                    _remove_orphan(folder)
         except OSError:
             log.debug("folder_in_use", name=folder.name)
+
+
+def _remove_orphan(folder: Path) -> None:
+    remove_tree(folder)
+    log.info("folder_of_killed_worker_removed", name=folder.name)

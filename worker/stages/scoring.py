@@ -35,11 +35,14 @@ if TYPE_CHECKING:
 
 def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: the concept library -> library.safetensors; all seeds for the interval -> ensemble.zip."""
+    from iis_engine.libraries.vectors import read_vectors
     from iis_engine.scoring.ensemble import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
+    given = arguments.get("sources", {}).get("vectors")
+    own = None if given is None else read_vectors(Path(given["file"]))
     features, spec = _features(workspace), score_spec(arguments["score"])
-    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, device=arguments["device"])
+    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, own_vectors=own, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
     _pack(ensemble, workspace, ENSEMBLE)
     return {}

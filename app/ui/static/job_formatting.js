@@ -22,6 +22,8 @@ const LIBRARIES = {
   prototype: "prototypes",
   cluster: "clusters",
   end2end: "concepts trained end to end",
+  nmf: "non-negative parts (NMF)",
+  vectors: "own vectors",
   text: "phrases",
   random: "random directions",
   combined: "combined libraries",

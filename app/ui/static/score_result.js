@@ -17,6 +17,7 @@ import {
   isMissing,
 } from "./formatting.js";
 import { describeElements } from "./job_formatting.js";
+import { notesNotice } from "./notes.js";
 import { panelRows } from "./panel_rows.js";
 import { describeReport, describeVerdict } from "./report_formatting.js";
 import { scoreScale, valueScale } from "./score_scale.js";
@@ -55,7 +56,7 @@ export async function scoreResult(job) {
   return [
     verdictBanner(report),
     headline(report),
-    notesNotice(report),
+    notesNotice(report.notes),
     warningsNotice(report.warnings),
     curvesSection(curves),
     valuesSection(report),
@@ -76,13 +77,6 @@ function verdictBanner({ verdict }) {
     : null;
   const heading = el("h2", { id: "verdict" }, el("span", { class: "verdict-symbol", "aria-hidden": "true" }, symbol), " ", title);
   return el("section", { class: `verdict ${tone}`, "aria-labelledby": "verdict" }, heading, el("p", {}, verdict.sentence), next);
-}
-
-/** @param {Report} report */
-function notesNotice({ notes }) {
-  if (!notes?.length) return null;
-  const heading = el("h2", { id: "notes" }, "Assumed, chosen or left out");
-  return el("section", { class: "notice", "aria-labelledby": "notes" }, heading, el("ul", {}, notes.map((text) => el("li", {}, text))));
 }
 
 /** @param {Report} report */

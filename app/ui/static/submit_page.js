@@ -11,7 +11,7 @@ import { filledFields, parseArguments, parseNumber, parseNumbers } from "./form_
 
 /** @typedef {"dataset" | "model"} ResourceName */
 
-const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end"]);
+const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf"]);
 
 const form = /** @type {HTMLFormElement} */ (byId("submit"));
 const files = { dataset: new FileField(inputById("dataset-file")), model: new FileField(inputById("model-file")) };
@@ -110,6 +110,9 @@ function modelRequest(upload) {
     input_size: numberValue("input-size"),
     crop_pct: numberValue("crop-pct"),
     interpolation: value("interpolation"),
+    crop_mode: value("crop-mode"),
+    channel_order: value("channel-order"),
+    value_range: numberValue("value-range"),
     mean: parseNumbers(value("mean")),
     std: parseNumbers(value("std")),
   });
@@ -118,6 +121,8 @@ function modelRequest(upload) {
     architecture: value("architecture"),
     arguments: values,
     layer: value("layer"),
+    pooling: value("pooling"),
+    weights_of: value("weights-of"),
     upload,
     preprocessing: Object.keys(preprocessing).length ? preprocessing : undefined,
   });

@@ -83,6 +83,10 @@ def test_a_hub_data_set_is_stored_with_its_revision(client: TestClient, app: Fas
         {"upload": "upl_x", "split_seed": -1},
         {"hub": {"name": "a/b"}},
         {"hub": {"name": "../../etc", "revision": "c"}},
+        {"upload": "upl_x", "manifest": {}},
+        {"upload": "upl_x", "manifest": {"upload": "upl_y", "path": "a.csv"}},
+        {"upload": "upl_x", "kind": "features", "manifest": {"path": "a.csv"}},
+        {"hub": {"name": "a/b", "revision": "c"}, "manifest": {"path": "a.csv"}},
     ],
 )
 def test_an_invalid_data_set_is_refused(client: TestClient, request_body: dict[str, Any]) -> None:
@@ -90,8 +94,30 @@ def test_an_invalid_data_set_is_refused(client: TestClient, request_body: dict[s
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
 
 
+def test_a_manifest_is_kept_with_the_data_set_and_its_upload_until_the_data_set_is_deleted(client: TestClient, rows: Rows) -> None:
+    archive, table = rows.upload(b"an archive", "images.zip"), rows.upload(b"path,label", "labels.csv")
+    manifest = {"upload": table, "label_column": "breed"}
+    created = client.post("/v1/datasets", json={"upload": archive, "manifest": manifest}).json()
+    assert created["manifest"] == manifest
+    refused = client.delete(f"/v1/uploads/{table}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "upload_in_use")
+    missing = client.post("/v1/datasets", json={"upload": archive, "manifest": {"upload": "upl_other"}})
+    assert missing.status_code == 404
+
+
 def test_a_deleted_data_set_is_refused_in_new_jobs(client: TestClient, rows: Rows) -> None:
     dataset, model = rows.dataset(), rows.model()
     assert client.delete(f"/v1/datasets/{dataset}").status_code == 204
     body = {"kind": "score", "model": model, "dataset": dataset, "library": {"kind": "random"}}
     assert client.post("/v1/jobs", json=body).status_code == 404
+
+
+def test_lists_leave_out_what_grows_with_classes_and_files(client: TestClient, rows: Rows) -> None:
+    names = [f"class {number}" for number in range(1000)]
+    info = {"class_names": names, "train": 10, "counts": {"train": dict.fromkeys(names, 1)}, "corrupt": ["a"], "warnings": ["w"]}
+    dataset = rows.dataset(info=info)
+    pending = rows.dataset("pending")
+    listed = {row["id"]: row for row in client.get("/v1/datasets").json()["data"]}
+    assert listed[dataset]["info"] == {"train": 10}
+    assert listed[pending]["info"] is None
+    assert client.get(f"/v1/datasets/{dataset}").json()["info"]["class_names"] == names

@@ -57,7 +57,7 @@ def test_settings_without_a_text_library_are_refused() -> None:
 
 @pytest.mark.parametrize("part", ["text", "text:", "text:many", "combined:10", "magic:10", ""])
 def test_an_invalid_part_is_refused_with_the_list_of_kinds(part: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"--part takes kind:M.*prototype, cluster, end2end, text, random"):
+    with pytest.raises(ConfigurationError, match=r"--part takes kind:M.*prototype, cluster, end2end, nmf, text, random"):
         build_library(None, None, ["cluster:50", part], {})
 
 
@@ -65,3 +65,12 @@ def test_a_combined_library_is_a_text_library_if_a_part_is() -> None:
     assert has_text({"kind": "text"})
     assert has_text({"kind": "combined", "parts": [{"kind": "cluster"}, {"kind": "text"}]})
     assert not has_text({"kind": "combined", "parts": [{"kind": "cluster"}]})
+
+
+def test_own_vectors_are_a_library_by_themselves() -> None:
+    assert build_library(None, None, [], {}, has_vectors=True) == {"kind": "vectors"}
+    assert build_library("vectors", None, [], {}, has_vectors=True) == {"kind": "vectors"}
+    with pytest.raises(ConfigurationError, match="give it with --vectors"):
+        build_library("vectors", None, [], {})
+    with pytest.raises(ConfigurationError, match="--vectors is the library"):
+        build_library("cluster", None, [], {}, has_vectors=True)

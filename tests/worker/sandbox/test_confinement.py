@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=f"{NOT_TESTED}: Landlock and seccomp are Linux's.")
 
 PERMITTED_TO_ROOT = 1 << CAP_DAC_READ_SEARCH
+REFUSALS = {"PermissionError", "FileNotFoundError", "OSError"}
+"""The last two in a private root, which does not have the file and is read-only."""
 REPLY = b'{"type": "progress", "done": 1, "total": 2}\n'
 
 Confined = Callable[..., ConfinedRun]
@@ -95,10 +97,10 @@ def test_a_confined_process_cannot_reach_other_processes(confined: Confined) -> 
     )
     run.require("calls", "files")
     assert run.outcomes.pop("itself") == "done"
-    assert set(run.outcomes.values()) <= {"PermissionError", "Operation not permitted"}
+    assert set(run.outcomes.values()) <= {*REFUSALS, "Operation not permitted"}
 
 
-def test_a_confined_process_cannot_mount_enter_name_spaces_or_use_bpf_and_io_uring(confined: Confined) -> None:
+def test_a_confined_process_cannot_mount_enter_namespaces_or_use_bpf_and_io_uring(confined: Confined) -> None:
     numbers = {"x86_64": (250, 321, 425, 323), "aarch64": (219, 280, 425, 282)}.get(os.uname().machine)
     if numbers is None:
         pytest.skip(f"{NOT_TESTED}: this test has the numbers of system calls for x86_64 and aarch64 alone.")
@@ -120,7 +122,7 @@ def test_a_confined_process_cannot_mount_enter_name_spaces_or_use_bpf_and_io_uri
 
 @pytest.mark.parametrize("unprivileged", [False, True])
 def test_a_confined_process_has_no_capability_but_roots_to_read_files(confined: Confined, unprivileged: bool) -> None:
-    """An unprivileged process gets every capability in the user name space in which it leaves the network, and must drop them too."""
+    """An unprivileged process gets every capability in the user namespace in which it leaves the network, and must drop them too."""
     run = confined(
         unprivileged=unprivileged,
         hostname="libc.sethostname(b'hacked', 6)",
@@ -163,7 +165,7 @@ def test_a_confined_process_sees_its_own_folder_and_granted_files_alone(
     run.require("files")
     allowed = {"written", "moved", "granted"}
     assert {name for name, outcome in run.outcomes.items() if outcome == "done"} == allowed
-    assert {outcome for name, outcome in run.outcomes.items() if name not in allowed} == {"PermissionError"}
+    assert {outcome for name, outcome in run.outcomes.items() if name not in allowed} <= REFUSALS
 
 
 @pytest.fixture
@@ -210,7 +212,7 @@ def test_the_kernel_kills_a_process_at_its_limit_of_processor_time(own_folder: P
 
 
 def test_an_unprivileged_confined_process_dies_with_its_parent(wait_until: Callable[..., Any]) -> None:
-    """An unprivileged process leaves the network through a user name space."""
+    """An unprivileged process leaves the network through a user namespace."""
     program = PRELUDE + (
         "become_unprivileged()\n"
         "child = os.fork()\n"

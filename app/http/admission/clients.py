@@ -1,0 +1,73 @@
+"""Client of a request as its headers show it, before authentication: a key that may be valid, or an address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from app.http.admission.known_keys import KnownKeys
+from app.http.key_text import KEY_COOKIE, checksum_holds, digest_of, secret_in
+
+IPV6_HOST_BITS = 64  # clients control a whole /64, so the limit applies to the network
+
+
+@dataclass(frozen=True)
+class Client:
+    """Client of a request.
+
+    Attributes
+    ----------
+    address : as `address_of`
+    key_digest : digest of the API key sent, None without a key
+    has_checksum : whether the key's checksum is right; None for a key without one, or no key
+    """
+
+    address: str
+    key_digest: str | None
+    has_checksum: bool | None
+
+
+def client_of(scope: Scope, api_key_secret: str) -> Client:
+    """Client of a request: the key in the Authorization header, or else in the page's cookie."""
+    authorization: str | None = None
+    cookie: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"cookie":
+            cookie = cookie_parser(value.decode("latin-1")).get(KEY_COOKIE)
+    secret = secret_in(f"Bearer {cookie}" if authorization is None and cookie is not None else authorization)
+    if secret is None:
+        return Client(address_of(scope), None, None)
+    return Client(address_of(scope), digest_of(secret, api_key_secret), checksum_holds(secret, api_key_secret))
+
+
+def counted_as(client: Client, known_keys: KnownKeys[Any]) -> str:
+    """Name under which a request is counted: its key where the key can be valid, otherwise its address."""
+    key = client.key_digest
+    if key is None or client.has_checksum is False or (client.has_checksum is None and not known_keys.is_known(key)):
+        return f"address {client.address}"
+    return f"key {key}"
+
+
+def address_of(scope: Scope) -> str:
+    """Client address of a request, as the server resolved it from a trusted proxy."""
+    client = scope.get("client")
+    return "local" if client is None else normal_address(str(client[0]))
+
+
+def normal_address(text: str) -> str:
+    """An address; the /64 network of an IPv6 address."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return f"{int(address) >> IPV6_HOST_BITS:x}"
+    return str(address)
