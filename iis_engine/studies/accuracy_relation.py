@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -47,8 +47,8 @@ def _few_gain(cell: Cell, name: str) -> Number | None:
 
 
 def _control(cell: Cell, name: str) -> Number | None:
-    control = cell.controls[name]
-    return None if control.iis is None else (control.iis, control.iis_deviation)
+    iis = cell.controls[name].iis
+    return None if iis is None else (iis, None)
 
 
 def _number(value: Value | None) -> Number | None:
@@ -131,14 +131,15 @@ def _accuracies(cells: Sequence[Cell], which: Accuracy) -> list[Number] | None:
 
 
 def _correlations(cells: Sequence[Cell], accuracies: Sequence[Number], which: Accuracy) -> _Correlations:
-    def against(quantity: Quantity) -> Estimate:
+    def against(quantity: Quantity, *, stated: bool = False) -> Estimate:
         numbers = _measured(cells, quantity)
         if len(numbers) < len(cells):
             return Estimate(len(cells), reason=_not_measured(quantity))
-        return spearman(_pairs(accuracies, numbers, quantity, which))
+        pairs = _pairs(accuracies, numbers, quantity, which)
+        return spearman(pairs if stated else replace(pairs, x_deviation=None, y_deviation=None))  # noise takes as long as the interval
 
     pairs = _pairs(accuracies, _measured(cells, IIS), IIS, which)
-    gains = {name: against(quantity) for name, quantity in GAINS.items()}
+    gains = {name: against(quantity, stated=name in STATED_GAINS) for name, quantity in GAINS.items()}
     return _Correlations(
         stated={"iis": spearman(pairs)} | {name: gains[name] for name in STATED_GAINS},
         gains=gains,

@@ -71,13 +71,11 @@ class Control:
 
     Attributes
     ----------
-    iis_deviation : standard deviation of the measurement error of `iis`; None in results of the first edition
     gain : IIS of the library minus that of the control
     few_gain : the same of mean accuracy at 5 to 30 kept concepts
     """
 
     iis: float | None
-    iis_deviation: float | None
     gain: Value | None
     few_gain: Value | None
 
@@ -220,10 +218,8 @@ def _cell(model: str, setting: Setting, rows: Sequence[dict[str, Any]], position
 
 
 def _control(rows: Sequence[dict[str, Any]], name: str) -> Control:
-    measured = _mean_value(rows, f"iis_{name}")
     return Control(
         iis=_mean(rows, f"iis_{name}"),
-        iis_deviation=measured.deviation if measured is not None else None,
         gain=_mean_value(rows, f"gain_{name}"),
         few_gain=_mean_value(rows, f"few_gain_{name}"),
     )

@@ -130,7 +130,6 @@ def _mean_controls(cells: Sequence[Cell]) -> dict[str, Any]:
         scores = [control.iis for control in controls if control.iis is not None]
         mean = Control(
             iis=float(np.mean(scores)) if len(scores) == len(controls) else None,
-            iis_deviation=None,
             gain=mean_of([control.gain for control in controls]),
             few_gain=mean_of([control.few_gain for control in controls]),
         )

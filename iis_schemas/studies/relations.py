@@ -26,7 +26,9 @@ class CorrelationView(Section):
     value: float | None
     low: float | None = Field(default=None, description="Of a 95 % percentile interval over resamples of the pairs")
     high: float | None = None
-    noise_low: float | None = Field(default=None, description="95 % of its value for the same models on other test images")
+    noise_low: float | None = Field(
+        default=None, description="95 % of its value for the same models on other test images; where a sentence states it"
+    )
     noise_high: float | None = None
     p: float | None = Field(default=None, description="How often a random order shows at least as strong a correlation")
     p_holm: float | None = Field(

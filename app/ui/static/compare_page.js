@@ -6,7 +6,8 @@ import { curvePlot } from "./curves.js";
 import { announce, byId, el, emptyState, errorNotice, loadInto, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
 import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
-import { describeElements, describeLibrary } from "./job_formatting.js";
+import { describeDifferences } from "./job_differences.js";
+import { describeLibrary } from "./job_formatting.js";
 import { datasetName, distinctTitles, modelName } from "./resource_names.js";
 
 /** @import { Curves, CurvePoint, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
@@ -86,25 +87,7 @@ async function withResults(item) {
 }
 
 /** @param {ScoredJob[]} jobs */
-function differencesNotice(jobs) {
-  /** @type {[string, (item: ScoredJob) => unknown][]} */
-  const settings = [
-    ["data set", (item) => item.job.dataset],
-    ["kind of library", (item) => item.job.library.kind ?? item.job.library.id],
-    ["number of concepts", (item) => item.report.library?.concept_count ?? item.job.library.concept_count],
-    ["crops", (item) => item.report.library?.elements && describeElements(item.report.library.elements)],
-    ["protocol", (item) => item.job.protocol],
-  ];
-  const different = settings.filter(([, valueOf]) => new Set(jobs.map(valueOf)).size > 1).map(([name]) => name);
-  const sentences = [];
-  if (new Set(jobs.map(({ report }) => report.edition ?? 1)).size > 1) {
-    sentences.push("These jobs have different editions of the activations, whose scores do not compare; the table below lists them.");
-  }
-  if (different.length) {
-    sentences.push(`These jobs differ in ${different.join(", ")}. IIS depends on these settings; compare the scores with care.`);
-  }
-  return sentences.map((sentence) => el("p", { class: "notice warning" }, sentence));
-}
+const differencesNotice = (jobs) => describeDifferences(jobs).map((sentence) => el("p", { class: "notice warning" }, sentence));
 
 /**
  * @param {ScoredJob[]} jobs

@@ -65,7 +65,9 @@ def test_the_relation_is_read_beside_that_of_both_controls_which_are_partialled_
     # Ranks of matched 2 4 3 1: r(accuracy, matched) = 1 - 6·14/60 = -.4, r(IIS, matched) = 1 - 6·12/60 = -.2.
     assert found["controls"]["matched"]["value"] == pytest.approx(-0.4)
     assert found["partial"]["matched"]["value"] == pytest.approx((0.8 - 0.4 * 0.2) / ((1 - 0.16) * (1 - 0.04)) ** 0.5)
-    assert found["controls"]["matched"]["noise_low"] is not None
+    assert found["controls"]["matched"]["low"] is not None
+    assert found["controls"]["matched"]["noise_low"] is found["gains"]["gain_isotropic"]["noise_low"] is None  # of stated ones only
+    assert found["gains"]["gain_matched"]["noise_low"] is not None
     assert "The IIS of matched directions has rho -0.40" in found["sentences"][0]
     assert "given it, rho of IIS is 0.80" in found["sentences"][0]
 
@@ -86,10 +88,10 @@ def test_results_without_matched_directions_are_read_beside_isotropic_ones() -> 
     absent = dict.fromkeys(("iis_matched", "gain_matched", "few_gain_matched", "few_gain_isotropic", "few_concepts_mean"))
     rows = [entry | {"iis_isotropic_low": None, "iis_isotropic_high": None} for entry in four(edition=1, verdict=None, **absent)]
     found = only(analyse(rows, GRID)["relation"])
+    assert found["points"][0]["iis_isotropic"] is not None
     assert (found["edition"], len(found["accuracy"]["sentences"])) == (1, 1)
     assert "The IIS of isotropic directions has rho 0.60" in found["accuracy"]["sentences"][0]
     assert "not measured in all results" in found["accuracy"]["controls"]["matched"]["reason"]
-    assert found["accuracy"]["controls"]["isotropic"]["noise_low"] is not None  # of the accuracies' intervals
     assert found["points"][0]["gain_matched"] is None
 
 
