@@ -52,7 +52,7 @@ DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "no
 """Why a phrase became no concept of a text library."""
 
 PlotFormat = Literal["png", "svg"]
-StudyFigure = Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"]
+StudyFigure = Literal["iis_accuracy", "gain_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"]
 PLOT_FORMATS: tuple[PlotFormat, ...] = get_args(PlotFormat)
 STUDY_FIGURES: tuple[StudyFigure, ...] = get_args(StudyFigure)
 

@@ -585,6 +585,7 @@ export interface Board {
   library: string;
   concept_count: number;
   protocol: string;
+  edition: number;
   details: string | null;
   models: number;
 }
@@ -598,9 +599,17 @@ export interface BoardEntry {
   iis_low: number | null;
   iis_high: number | null;
   accuracy: number;
-  concept_gain: number | null;
-  concept_gain_low: number | null;
-  concept_gain_high: number | null;
+  verdict: VerdictCode | null;
+  few_concepts_mean: number | null;
+  few_gain_matched: number | null;
+  few_gain_matched_low: number | null;
+  few_gain_matched_high: number | null;
+  gain_isotropic: number | null;
+  gain_isotropic_low: number | null;
+  gain_isotropic_high: number | null;
+  gain_matched: number | null;
+  gain_matched_low: number | null;
+  gain_matched_high: number | null;
   near_chance: boolean;
   jobs: number;
 }
@@ -632,6 +641,7 @@ export interface StudyGrid {
   sparsity_grids: number[][];
   seeds: number[];
   protocol: "exact" | "reference";
+  activations: "calibrated" | "layernorm";
   evolution: boolean;
 }
 
@@ -672,10 +682,23 @@ export interface StudyRow {
   iis: number | null;
   iis_low: number | null;
   iis_high: number | null;
-  iis_random_mean: number | null;
-  concept_gain: number | null;
-  concept_gain_low: number | null;
-  concept_gain_high: number | null;
+  edition: number;
+  verdict: VerdictCode | null;
+  few_concepts_mean: number | null;
+  iis_isotropic: number | null;
+  iis_matched: number | null;
+  gain_isotropic: number | null;
+  gain_isotropic_low: number | null;
+  gain_isotropic_high: number | null;
+  gain_matched: number | null;
+  gain_matched_low: number | null;
+  gain_matched_high: number | null;
+  few_gain_isotropic: number | null;
+  few_gain_isotropic_low: number | null;
+  few_gain_isotropic_high: number | null;
+  few_gain_matched: number | null;
+  few_gain_matched_low: number | null;
+  few_gain_matched_high: number | null;
   iis_log: number | null;
 }
 
@@ -692,16 +715,19 @@ export interface Estimate {
   value: number | null;
   low: number | null;
   high: number | null;
+  p: number | null;
+  p_holm: number | null;
   reason: string | null;
 }
 
-/** The models of one comparison share data set, library, M and the library's data set. */
+/** The models of one comparison share data set, library, M, the library's data set and the edition of the activations. */
 export interface Setting {
   dataset_name: string;
   library?: string | null;
   concept_count?: number | null;
   library_dataset?: string | null;
   library_dataset_name?: string | null;
+  edition?: number;
 }
 
 export interface ExcludedModels {
@@ -712,15 +738,19 @@ export interface RelationPoint {
   label: string;
   accuracy: Measurement;
   iis: Measurement | null;
+  few_gain_matched: Measurement | null;
+  gain_matched: Measurement | null;
+  gain_isotropic: Measurement | null;
 }
 
 export interface Correlations {
   spearman: Estimate;
   kendall: Estimate;
-  partial: { denominator: Estimate; random: Estimate };
-  random_control: Estimate;
+  partial: { denominator: Estimate; isotropic: Estimate; matched: Estimate };
+  controls: { isotropic: Estimate; matched: Estimate };
+  gains: { few_gain_matched: Estimate; gain_matched: Estimate; few_gain_isotropic: Estimate; gain_isotropic: Estimate };
   leave_one_family_out: { family: string; spearman: Estimate }[];
-  sentence: string;
+  sentences: string[];
 }
 
 export interface Relation extends Setting, ExcludedModels {

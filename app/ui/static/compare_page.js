@@ -96,8 +96,14 @@ function differencesNotice(jobs) {
     ["protocol", (item) => item.job.protocol],
   ];
   const different = settings.filter(([, valueOf]) => new Set(jobs.map(valueOf)).size > 1).map(([name]) => name);
-  if (!different.length) return null;
-  return el("p", { class: "notice warning" }, `These jobs differ in ${different.join(", ")}. IIS depends on these settings; compare the scores with care.`);
+  const sentences = [];
+  if (new Set(jobs.map(({ report }) => report.edition ?? 1)).size > 1) {
+    sentences.push("These jobs have different editions of the activations, whose scores do not compare; the table below lists them.");
+  }
+  if (different.length) {
+    sentences.push(`These jobs differ in ${different.join(", ")}. IIS depends on these settings; compare the scores with care.`);
+  }
+  return sentences.map((sentence) => el("p", { class: "notice warning" }, sentence));
 }
 
 /**

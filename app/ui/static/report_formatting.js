@@ -14,7 +14,7 @@ const VERDICTS = {
   not_comparable: ["?", "neutral", "Nothing to compare with"],
 };
 
-/** @param {Verdict} verdict */
+/** @param {Pick<Verdict, "code">} verdict */
 export function describeVerdict({ code }) {
   const [symbol, tone, title] = VERDICTS[code] ?? ["?", "neutral", code];
   return { symbol, tone, title };
