@@ -25,7 +25,7 @@ from iis_engine.finetuning.learner import Learner
 from iis_engine.finetuning.schedule import learning_rate_at
 from iis_engine.finetuning.start import Split, only_images, own_classifier, solve_interpretation, split_images, starting_head
 from iis_engine.libraries.build import check_library
-from iis_engine.libraries.library import NORMALISATION, ConceptLibrary
+from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.progress import ProgressCallback
 from iis_engine.specs import VISUAL_KINDS, FinetuneSpec
 
@@ -57,9 +57,16 @@ class TrainingRun:
         """Continue from the state after an epoch."""
         tensors, device = checkpoint.tensors, self.backbone.device
         vectors = tensors["library"]
-        normalisation = {name: tensors[f"library.{name}"] for name in NORMALISATION if f"library.{name}" in tensors}
         kind = self.spec.library.kind
-        library = ConceptLibrary(kind, vectors, (kind,) * len(vectors), ((),) * len(vectors), **normalisation)
+        library = ConceptLibrary(
+            kind,
+            vectors,
+            (kind,) * len(vectors),
+            ((),) * len(vectors),
+            means=tensors.get("library.means"),
+            deviations=tensors.get("library.deviations"),
+            centre=tensors.get("library.centre"),
+        )
         h, g_cls = (torch.cat([tensors[f"{head}.weight"].T, tensors[f"{head}.bias"][None]]).to(device) for head in ("h", "g_cls"))
         self._set_up(Split(tensors["rows.fit"], tensors["rows.validation"]), h, library, g_cls)
         self.learner.load_state(tensors, checkpoint.values)

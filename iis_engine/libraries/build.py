@@ -111,7 +111,7 @@ def build_library(
 
 
 def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, *, centred: bool) -> ConceptLibrary:
-    units, numbers = canonical_elements(features, centred=centred)
+    units, numbers = canonical_elements(features, centred=centred and spec.kind != "nmf")  # which needs numbers of one sign
     if spec.kind == "prototype":
         return build_prototype(units, numbers, spec.concept_count, seed)
     if spec.kind == "cluster":
@@ -120,9 +120,8 @@ def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: to
         return build_nmf(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
-    if centred:
-        X = (X.double() - training_mean(X)).float()
-    return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed)
+    inputs = (X.double() - training_mean(X)).float() if centred else X
+    return build_end2end(units, numbers, spec.concept_count, inputs, y, features.class_count, seed)
 
 
 def authors_prototype(features: FeatureSet, concept_count: int) -> ConceptLibrary:

@@ -83,7 +83,7 @@ def build_vectors(features: FeatureSet, own: OwnVectors) -> ConceptLibrary:
             f"The concept vectors have {width} dimensions, but the representation has {d}.{transposed}", param="library.upload"
         )
     vectors = normalize(own.vectors.double(), dim=1).float()
-    units, numbers = canonical_elements(features)
+    units, numbers = canonical_elements(features, centred=True)
     exemplars = nearest_elements(vectors, units, numbers) if len(units) else ((),) * count
     return ConceptLibrary("vectors", vectors, ("vectors",) * count, exemplars, labels=own.names or ())
 
