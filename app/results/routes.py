@@ -15,7 +15,7 @@ from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
 from app.results import service
-from iis_schemas.results.concept_metrics import ConceptMetricsListView
+from iis_schemas.results.concept_metrics import CONCEPT_METRICS_CSV_EXAMPLE, ConceptMetricsListView
 from iis_schemas.results.curves import CSV_EXAMPLE, CurvesView
 from iis_schemas.results.plots import PlotsView
 from iis_schemas.results.results import AnyResult
@@ -26,7 +26,7 @@ CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The curves", "content": {CSV: {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}
 }
 METRICS_CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The metrics", "content": {CSV: {"schema": {"type": "string"}}}}
+    200: {"description": "The metrics", "content": {CSV: {"schema": {"type": "string"}, "example": CONCEPT_METRICS_CSV_EXAMPLE}}}
 }
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
 

@@ -22,6 +22,10 @@ CONCEPT_METRICS_EXAMPLE: dict[str, Any] = {
     "data": [METRICS_EXAMPLE],
     "links": {"self": f"{_AT}/concept-metrics", "csv": f"{_AT}/concept-metrics?format=csv", "job": _AT},
 }
+CONCEPT_METRICS_CSV_EXAMPLE = (
+    "concept,mono_score,class_purity,top_class,firing_rate,nearest_concept,nearest_cosine,near_duplicates\r\n"
+    "12,0.31,0.85,7,0.06,40,0.72,0\r\n"
+)
 
 
 class ConceptMetricsView(BaseModel):

@@ -71,7 +71,13 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
     ----------
     uploaded : sha256 of the model's checkpoint, where it has one
     """
-    score = {"library": spec["library"] | {"parts": []}, "elements": spec["elements"], "protocol": "exact", "seed": 0}
+    score = {
+        "library": spec["library"] | {"parts": []},
+        "elements": spec["elements"],
+        "protocol": "exact",
+        "seed": 0,
+        "activations": "calibrated",
+    }
     probe = [stage for stage in score_stages(ScoreRequest(score, model, dataset), device=device) if stage.name in PROBE_STAGES]
     training = {name: spec[name] for name in ("library", "elements", *SCHEDULE)}
     # The model's digest does not cover the classifier, which initialises h and is saved after training.

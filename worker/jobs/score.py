@@ -137,8 +137,10 @@ class ScoreRequest:
 
     @property
     def measured_as(self) -> Json:
-        """Protocol, seed and activations, which every measurement depends on."""
-        return {"protocol": self.spec["protocol"], "seed": self.spec["seed"], "activations": self.spec.get("activations", "calibrated")}
+        """Protocol, seed and activations, which every measurement depends on; exact jobs without activations are of the first edition."""
+        protocol = self.spec["protocol"]
+        activations = self.spec.get("activations", "layernorm" if protocol == "exact" else "calibrated")
+        return {"protocol": protocol, "seed": self.spec["seed"], "activations": activations}
 
     @property
     def has_words(self) -> bool:

@@ -60,7 +60,15 @@ FEATURES = Dataset(id="dataset_3", kind="features", digest="e" * 64, split_seed=
 
 
 def score(library: dict[str, Any], **choices: Any) -> dict[str, Any]:
-    return {"library": library, "elements": ELEMENTS, "protocol": "exact", "seed": 0, "vocabulary": VOCABULARY, **choices}
+    return {
+        "library": library,
+        "elements": ELEMENTS,
+        "protocol": "exact",
+        "activations": "calibrated",
+        "seed": 0,
+        "vocabulary": VOCABULARY,
+        **choices,
+    }
 
 
 SCORES = {
