@@ -68,7 +68,7 @@ def images(folder: Path) -> Samples:
         path = folder / f"with-{name}.zip"
         _write_zip(path, [*good_entries(), (f"a/{name}", make())])
         yield Sample(f"{name} in a class folder", path, DATASET, REFUSED, {"kind": "images"}, message_part=name)
-    unusual = [(f"{label}/{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
+    unusual = [(f"{label}/{label}-{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
     path = folder / "unusual-images.zip"
     _write_zip(path, [*good_entries(), *unusual])
     yield Sample("unusual images", path, DATASET, HANDLED, {"kind": "images"})
