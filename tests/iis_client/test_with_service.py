@@ -179,8 +179,8 @@ def test_the_command_scores_features_and_shows_a_table(iis: RunCommand, digits_f
         f"prototype, {CONCEPTS} concepts, protocol exact",
         "Accuracy of the representation",
         "IIS",
-        "random directions",
-        "Concept gain",
+        "gain over matched directions",
+        "gain over any directions",
         "95 % interval",
     ):
         assert words in done.stdout
