@@ -133,8 +133,8 @@ def score_all(client: IISClient, output: Path, checkpoints: list[Checkpoint], te
 
 def score_table(scored: list[Scored]) -> Table:
     """Accuracy at few concepts, its gains over both controls, and IIS, one row per checkpoint and library."""
-    columns = ("checkpoint", "accuracy", "library", "at 5 to 30 concepts", "over matched", "over any", "IIS ± interval")
-    table = Table(*columns, title="Inherent Interpretability Score")
+    columns = ("checkpoint", "accuracy", "library", "few", "matched", "any", "IIS")
+    table = Table(*columns, title="Accuracy with 5 to 30 concepts, its gains over matched and any directions, and IIS")
     for one in scored:
         report = one.report
         table.add_row(
