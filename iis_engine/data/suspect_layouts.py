@@ -121,9 +121,10 @@ def _refuse_equal_names(classes: Sequence[Folder]) -> None:
         larger = max(len(stems[one]), len(stems[other]))
         if count < max(_EQUAL_NAMES_MIN, _EQUAL_NAMES_SHARE * larger):
             continue
-        if _only_count(stems[one]) or (_are_numbers(stems[one]) and count < larger):
+        equal = stems[one] & stems[other]  # an odd file beside numbered ones makes these no less numbered
+        if _only_count(equal) or (_are_numbers(equal) and count < larger):
             continue
-        examples = first_names(sorted(stems[one] & stems[other]), 3)
+        examples = first_names(sorted(equal), 3)
         raise _refusal(
             f"The folders {one}, {other} hold files of the same names ({examples}), so they look like images and their annotations "
             f"or versions, not classes. Send one folder of images per class, {MANIFEST_ADVICE}."

@@ -87,7 +87,9 @@ async function withResults(item) {
 }
 
 /** @param {ScoredJob[]} jobs */
-const differencesNotice = (jobs) => describeDifferences(jobs).map((sentence) => el("p", { class: "notice warning" }, sentence));
+function differencesNotice(jobs) {
+  return describeDifferences(jobs).map((sentence) => el("p", { class: "notice warning" }, sentence));
+}
 
 /**
  * @param {ScoredJob[]} jobs

@@ -68,8 +68,11 @@ def test_a_file_that_is_no_set_of_vectors_is_refused(arrays: dict[str, np.ndarra
         read_vectors(tmp_path / "a.npz")
 
 
+ELEMENTS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 5.0], [0.0, -1.0, 0.1]])
+
+
 def test_concepts_are_the_unit_vectors_with_their_names_and_nearest_elements(tmp_path: Path) -> None:
-    drawn = replace(features(), elements=torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 5.0], [0.0, -1.0, 0.1]]))
+    drawn = replace(features(), elements=torch.cat([ELEMENTS, -ELEMENTS]))  # of mean zero
     library = build_vectors(drawn, OwnVectors(VECTORS, ("a", "b", "c")))
     assert library.vectors.tolist() == [[1, 0, 0], [0, -1, 0], pytest.approx([0.5**0.5, 0.5**0.5, 0])]
     assert [row[0] for row in library.exemplars[:2]] == [(0, 1.0), (2, pytest.approx(0.995, abs=1e-3))]

@@ -106,7 +106,7 @@ def test_files_that_are_not_predictors_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 no tensors")
     with pytest.raises(DataError, match="not a readable safetensors file"):
         Predictor.load(path)
-    for metadata in (None, {"iis": "{}"}, {"iis": "[1]"}, {"iis": json.dumps({"format": "iis-predictor/2"})}):
+    for metadata in (None, {"iis": "{}"}, {"iis": "[1]"}, {"iis": json.dumps({"format": "iis-predictor/9"})}):
         save_file({"vectors": torch.eye(2)}, path, metadata=metadata)
         with pytest.raises(DataError, match=r"not a predictor of format iis-predictor/2; .*\.$"):
             Predictor.load(path)
