@@ -75,6 +75,7 @@ def test_the_onnxruntime_example_equals_the_predictor(in_the_folder: Path, digit
     assert capsys.readouterr().out.split()[0] == predictor.class_names[int(found["label"][0])]
 
 
+@pytest.mark.slow
 def test_the_example_of_fitting_runs(in_the_folder: Path, digits: Scored) -> None:
     features = digits.features
     assert features.elements is not None

@@ -91,6 +91,7 @@ def test_vectors_of_another_width_are_refused_and_transposed_ones_are_recognised
         build_vectors(features(3), OwnVectors(torch.eye(3, 7)))
 
 
+@pytest.mark.slow
 def test_the_scale_of_vectors_does_not_change_the_score() -> None:
     one, other = (score(features(), OWN, own_vectors=OwnVectors(VECTORS * scale)) for scale in (1.0, 7.0))
     assert one.iis == other.iis

@@ -118,7 +118,7 @@ def test_the_score_of_labels_independent_of_the_representation_is_withheld() -> 
     assert any("no better than chance" in warning for warning in report.warnings)
 
 
-@pytest.mark.parametrize("concept_count", [2, 4, 15, 30])
+@pytest.mark.parametrize("concept_count", [2, 15])
 @pytest.mark.parametrize("protocol", ["exact", "reference"])
 def test_the_reported_points_give_the_reported_integral(protocol: ProtocolName, concept_count: int) -> None:
     report = score(blobs(), ScoreSpec(LibrarySpec("prototype", concept_count), protocol=protocol))
@@ -158,11 +158,11 @@ def test_the_report_of_each_library_survives_json(kind: LibraryKind, tmp_path: P
 
 
 def test_the_first_edition_is_kept_as_an_ablation_and_moves_with_a_constant_of_f() -> None:
-    features = blobs(noise=3.0)
+    features = blobs(train=200, test=150, noise=3.0)
     assert features.elements is not None
     far = {name: getattr(features, name) + 64 for name in ("X_train", "X_test", "elements")}
     reports = {
-        (name, moved): score(replace(features, **far) if moved else features, ScoreSpec(LibrarySpec("prototype", 30), activations=name))
+        (name, moved): score(replace(features, **far) if moved else features, ScoreSpec(LibrarySpec("prototype", 12), activations=name))
         for name in ACTIVATIONS_NAMES
         for moved in (False, True)
     }

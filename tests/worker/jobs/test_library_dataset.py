@@ -42,6 +42,7 @@ def stages(service: Service, job_id: str, state: str, dataset: str | None) -> li
     return [event["stage"] for event in found if event.get("dataset") == dataset]
 
 
+@pytest.mark.slow
 def test_a_library_from_another_data_set_is_shared_with_jobs_on_that_data_set(service: Service, dispatcher: QueryDispatcher) -> None:
     model_id = service.add_tiny_model()
     assert service.run(service.add_job("check_model", None, model_id=model_id)) == "succeeded"

@@ -190,6 +190,7 @@ def test_a_vocabulary_without_remaining_phrases_fails_with_cutoffs_and_reached_v
     assert "clip_cutoff is 0.25" in error["message"]
 
 
+@pytest.mark.slow
 def test_visual_concepts_are_named_and_counted_in_the_report(words: Words) -> None:
     job_id = words.score(CLUSTER)
     report, concepts, dropped = words.found(job_id)
