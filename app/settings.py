@@ -127,6 +127,7 @@ class Quotas(Section):
     quota_open_uploads: int = Field(default=500, ge=0, description="Open uploads")
     quota_unfinished_jobs: int = Field(default=50_000, ge=0, description="Queued and running jobs; a study has at most 10,000")
     quota_jobs_per_day: int = Field(default=100_000, ge=0, description="Jobs accepted within 24 hours")
+    quota_pending_validations: int = Field(default=500, ge=0, description="Pending models, data sets and versions of concept sets")
 
 
 class Uploads(Section):

@@ -1,4 +1,4 @@
-"""Transitions of job states, the sweeper, and scheduling, on real rows."""
+"""Transitions of job states and the sweeper, on real rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sqlalchemy import select, update
 
 from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
-from app.db.scheduling import queued_jobs
 from app.db.transitions import CancelRequested, LeaseLost
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.sweeper import Sweeper
@@ -163,24 +162,3 @@ def test_listeners_are_notified_of_every_state_change(service: Service) -> None:
         claim(service, job_id)
         received = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
     assert received == [job_id, job_id]
-
-
-def test_validations_are_claimed_before_scores_that_were_queued_earlier(service: Service) -> None:
-    score, check = service.add_score(), service.add_check()
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 10)) == [check, score]
-
-
-def test_owners_take_turns_starting_with_the_least_recently_served(service: Service) -> None:
-    dataset = service.add_dataset(None, state="ready", digest="d")
-    many = [service.add_score(dataset) for _ in range(4)]
-    service.become_another_owner()
-    one = service.add_score(service.add_dataset(None, state="ready", digest="e"))
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 10)) == [many[0], one, *many[1:]]
-    claim(service, many[0])  # the first owner is served
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 2)) == [one, many[1]]
-    claim(service, one)
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 10)) == many[1:]
