@@ -156,9 +156,9 @@ class Uploads(Section):
 class Jobs(Section):
     """Jobs and workers"""
 
-    lease_seconds: float = Field(default=90, gt=0, description="Time without a heartbeat after which a worker loses its job")
-    heartbeat_seconds: float = Field(default=30, gt=0, description="Interval between heartbeats")
-    sweep_seconds: float = Field(default=30, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
+    lease_seconds: float = Field(default=10, gt=0, description="Time without a heartbeat after which a worker loses its job")
+    heartbeat_seconds: float = Field(default=2, gt=0, description="Interval between heartbeats")
+    sweep_seconds: float = Field(default=3, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
     max_attempts: int = Field(default=3, ge=1, description="Attempts at a job before it fails as `worker_lost`")
     job_deadline_seconds: float = Field(default=DAY, gt=0, description="Running time of a job over all attempts, unless it asks for less")
     check_deadline_seconds: float = Field(default=900, gt=0, description="Running time of the validation of a model or data set")

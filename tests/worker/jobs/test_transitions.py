@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -14,7 +12,9 @@ from sqlalchemy import select, update
 from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
 from app.db.transitions import CancelRequested, LeaseLost
+from app.settings import Settings
 from worker.maintenance.garbage_collector import GarbageCollector
+from worker.maintenance.periodic import Periodic
 from worker.maintenance.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from support.servers import ServerProcess
     from support.worker_service import Service
+
+MARGIN_SECONDS = 1
 
 
 def claim(service: Service, job_id: str, lease_seconds: float = 60) -> str:
@@ -129,29 +132,51 @@ def test_maintenance_deletes_idempotency_records_after_a_day(service: Service) -
     with service.runtime.sessions.begin() as session:
         for key, created_at in (("old", now - timedelta(hours=25)), ("young", now - timedelta(hours=23))):
             session.add(IdempotencyRecord(owner_id=service.owner_id, key=key, request_digest="0", created_at=created_at))
-    Sweeper(service.runtime, partial(run_maintenance, service.runtime, GarbageCollector(service.runtime))).sweep()
+    run_maintenance(service.runtime, GarbageCollector(service.runtime))
     with service.runtime.sessions() as session:
         assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
 
 
-def test_the_sweeper_continues_after_an_error(service: Service) -> None:
-    broken = threading.Event()
+def test_maintenance_continues_after_an_error(service: Service) -> None:
+    calls = list[int]()
 
-    def break_once(_: object) -> None:
-        if not broken.is_set():
-            broken.set()
+    def break_once() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
             raise RuntimeError("an error in maintenance")
 
-    sweeper = Sweeper(service.runtime, break_once)
-    sweeper.start()
+    periodic = Periodic("maintenance", 0.05, break_once)
+    periodic.start()
     try:
-        service.wait_until(broken.is_set, 10, "the first sweep")
-        job_id = service.add_check()
-        claim(service, job_id)
-        let_lease_end(service, job_id)
-        service.wait_until(lambda: service.job(job_id).state == "queued", 10, "another sweep")
+        service.wait_until(lambda: len(calls) > 1, 10, "another call")
     finally:
-        sweeper.close()
+        periodic.close()
+
+
+def test_after_an_outage_of_the_database_workers_can_renew_their_leases_before_they_are_released(
+    service: Service, postgres_server: ServerProcess
+) -> None:
+    service.runtime.settings.lease_seconds = 1
+    sweeper, job_id = Sweeper(service.runtime), service.add_check()
+    token = claim(service, job_id)
+    let_lease_end(service, job_id)
+    postgres_server.stop()
+    try:
+        assert sweeper.sweep() is None
+    finally:
+        postgres_server.start()
+    swept = sweeper.sweep()
+    assert (swept and swept.released, service.job(job_id).state) == (0, "running")
+    with service.runtime.sessions.begin() as session:
+        assert transitions.renew(session, job_id, token, 0.1) == "running"
+    service.wait_until(lambda: sweeper.sweep() is not None and service.job(job_id).state == "queued", 20, "the release")
+
+
+@pytest.mark.usefixtures("settings")
+def test_leases_and_sweeps_notice_a_killed_worker_within_15_seconds() -> None:
+    defaults = Settings()
+    assert defaults.lease_seconds + defaults.sweep_seconds + MARGIN_SECONDS <= 15
+    assert defaults.lease_seconds >= 4 * max(defaults.heartbeat_seconds, defaults.cancel_poll_seconds)
 
 
 def test_listeners_are_notified_of_every_state_change(service: Service) -> None:
