@@ -47,8 +47,13 @@ class ConceptSetRepository(OwnedRepository[ConceptSet]):
 
     def validations(self, concept_set: ConceptSet) -> Sequence[Job]:
         """Unfinished validations of versions of the set."""
-        validating = (Job.kind == "check_concept_set", Job.concept_set_id == concept_set.id)
-        return self.session.scalars(select(Job).where(Job.owner_id == self.owner_id, *validating, Job.state.not_in(FINISHED_STATES))).all()
+        validating = (
+            Job.owner_id == self.owner_id,
+            Job.kind == "check_concept_set",
+            Job.concept_set_id == concept_set.id,
+            Job.state.not_in(FINISHED_STATES),
+        )
+        return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
     def unfinished_job(self, concept_set: ConceptSet) -> Job | None:
         """An unfinished job that needs a version of the set, checks included, except a check that is being canceled."""

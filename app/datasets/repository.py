@@ -31,8 +31,13 @@ class DatasetRepository(OwnedRepository[Dataset]):
 
     def validations(self, dataset: Dataset) -> Sequence[Job]:
         """Unfinished validations of the data set."""
-        validating = (Job.kind == "check_dataset", Job.dataset_id == dataset.id)
-        return self.session.scalars(select(Job).where(Job.owner_id == self.owner_id, *validating, Job.state.not_in(FINISHED_STATES))).all()
+        validating = (
+            Job.owner_id == self.owner_id,
+            Job.kind == "check_dataset",
+            Job.dataset_id == dataset.id,
+            Job.state.not_in(FINISHED_STATES),
+        )
+        return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
     def unfinished_job(self, dataset: Dataset) -> Job | None:
         """An unfinished job that needs the data set, checks included, except a check that is being canceled."""

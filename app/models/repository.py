@@ -21,8 +21,8 @@ class ModelRepository(OwnedRepository[Model]):
 
     def validations(self, model: Model) -> Sequence[Job]:
         """Unfinished validations of the model."""
-        validating = (Job.kind == "check_model", Job.model_id == model.id)
-        return self.session.scalars(select(Job).where(Job.owner_id == self.owner_id, *validating, Job.state.not_in(FINISHED_STATES))).all()
+        validating = (Job.owner_id == self.owner_id, Job.kind == "check_model", Job.model_id == model.id, Job.state.not_in(FINISHED_STATES))
+        return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
     def unfinished_job(self, model: Model) -> Job | None:
         """An unfinished job that needs the model, checks included, except a check that is being canceled."""

@@ -85,8 +85,12 @@ def test_a_registration_over_the_quota_is_refused_until_a_pending_one_is_deleted
 def test_concurrent_registrations_do_not_exceed_the_quota(client: TestClient, limit: Callable[..., None]) -> None:
     limit(pending_validations=3)
     body = {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}
+
+    def register(_: int) -> int:
+        return client.post("/v1/models", json=body).status_code
+
     with ThreadPoolExecutor(TOGETHER) as pool:
-        statuses = sorted(pool.map(lambda _: client.post("/v1/models", json=body).status_code, range(TOGETHER)))
+        statuses = sorted(pool.map(register, range(TOGETHER)))
     assert statuses == [201] * 3 + [429] * (TOGETHER - 3)
 
 
