@@ -16,6 +16,7 @@ BENCHMARKS = {
     "heads_digits": ["benchmarks.heads", "digits_trained"],
     "heads_cifar": ["benchmarks.heads", "cifar_resnet20"],
     "text": ["benchmarks.text"],
+    "text_selection": ["benchmarks.text_selection"],
     "explain": ["benchmarks.explain"],
     "extraction": ["benchmarks.extraction"],
     "finetune": ["benchmarks.finetune"],

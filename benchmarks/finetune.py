@@ -137,7 +137,8 @@ def _print_table(compared: dict[str, Any]) -> None:
 
 def _describe(report: dict[str, Any]) -> str:
     iis = "withheld" if report["iis"] is None else f"{report['iis']:.4f} ({report['iis_low']:.4f} to {report['iis_high']:.4f})"
-    gain = "" if report["concept_gain"] is None else f", gain {report['concept_gain']:+.4f}"
+    found = report["controls"]["matched"]["gain"]
+    gain = "" if found is None else f", gain {found:+.4f}"
     return f"accuracy {report['accuracy_representation']:.4f}, IIS {iis}{gain}"
 
 

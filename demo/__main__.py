@@ -23,7 +23,7 @@ from iis_client.errors import IISError
 from iis_schemas.concept_libraries import PhraseDetails
 from iis_schemas.jobs.views import ScoreJobView
 from iis_schemas.names import LibraryKind
-from iis_schemas.results.reports import Report
+from iis_schemas.results.reports import ControlView, Report
 
 if TYPE_CHECKING:
     from demo.checkpoints import Checkpoint
@@ -121,28 +121,30 @@ def score_all(client: IISClient, output: Path, checkpoints: list[Checkpoint], te
     loaded = [client.wait_until_ready(model) for model in models]
     text_options: dict[str, Any] = {"vlm": client.wait_until_ready(vlm), "vocabulary": vocabulary}
     submitted: list[tuple[Checkpoint, LibraryKind, ScoreJobView]] = []
-    for library in LIBRARIES:  # the outer loop, so that concurrent jobs do not measure the same random control twice
+    for library in LIBRARIES:  # the outer loop, so that concurrent jobs do not measure the same control twice
         for checkpoint, model in zip(checkpoints, loaded, strict=True):
             choice = {"kind": library, "concept_count": CONCEPT_COUNT}
             job = client.score(model, ready, choice, **text_options if library == "text" else {})
             submitted.append((checkpoint, library, job))
-    console.print(f"Submitted {len(submitted)} jobs: {', '.join(LIBRARIES)}, each with a random control.")
+    console.print(f"Submitted {len(submitted)} jobs: {', '.join(LIBRARIES)}, each with two controls.")
     scored = [_collect(client, output, *one) for one in submitted]
     return sorted(scored, key=lambda one: (one.checkpoint.step, LIBRARIES.index(one.library)))
 
 
 def score_table(scored: list[Scored]) -> Table:
-    """Accuracy, IIS, random control and gain, one row per checkpoint and library."""
-    table = Table("checkpoint", "accuracy", "library", "IIS ± interval", "random control", "gain", title="Inherent Interpretability Score")
+    """Accuracy at few concepts, its gains over both controls, and IIS, one row per checkpoint and library."""
+    columns = ("checkpoint", "accuracy", "library", "few", "matched", "any", "IIS")
+    table = Table(*columns, title="Accuracy with 5 to 30 concepts, its gains over matched and any directions, and IIS")
     for one in scored:
         report = one.report
         table.add_row(
             one.checkpoint.name,
             f"{report.accuracy_representation:.3f}",
             one.library,
+            format_score(report.few_concepts_mean),
+            _few_gain(report.controls.matched),
+            _few_gain(report.controls.isotropic),
             _with_half_width(report),
-            f"{format_score(report.iis_random_mean)} ± {format_score(report.iis_random_sd)}",
-            format_score(report.concept_gain, "+.3f"),
             end_section=one.library == LIBRARIES[-1],
         )
     return table
@@ -159,6 +161,10 @@ def text_library_summary(client: IISClient, scored: Scored) -> str:
     lines = [f"The text library of {scored.checkpoint.name} has {len(kept)} concepts; highest similarity: {best}."]
     lines += [f"  Excluded, {REASON_WORDS[reason]}: {', '.join(phrases)}." for reason, phrases in excluded.items()]
     return "\n".join(lines)
+
+
+def _few_gain(control: ControlView | None) -> str:
+    return "none" if control is None else format_score(control.few_gain, "+.3f")
 
 
 def _with_half_width(report: Report) -> str:

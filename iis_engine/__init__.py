@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from iis_engine.versions import ENGINE_VERSION
+
 if TYPE_CHECKING:
     from iis_engine.backbones.factory import load_backbone
     from iis_engine.data.datasets import read_image_folder
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
     from iis_engine.finetuning.run import finetune
+    from iis_engine.libraries.vectors import read_vectors
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
     from iis_engine.scoring.score import fit_predictor, score
@@ -29,11 +32,6 @@ if TYPE_CHECKING:
     from iis_engine.vision_language.model import load_vision_language_model
     from iis_engine.vocabularies.phrases import Phrase
     from iis_engine.vocabularies.shipped import shipped
-
-ENGINE_VERSION = "7"
-"""Part of the cache key of every computed artifact; raise it when a number changes."""
-ANALYSIS_VERSION = "3"
-"""The same for the analysis of a study's rows."""
 
 __all__ = [
     "ENGINE_VERSION",
@@ -59,6 +57,7 @@ __all__ = [
     "load_vision_language_model",
     "read_features",
     "read_image_folder",
+    "read_vectors",
     "score",
     "shipped",
 ]
@@ -86,6 +85,7 @@ _MODULES = {
     "load_vision_language_model": "vision_language.model",
     "read_features": "features.feature_set",
     "read_image_folder": "data.datasets",
+    "read_vectors": "libraries.vectors",
     "score": "scoring.score",
     "shipped": "vocabularies.shipped",
 }

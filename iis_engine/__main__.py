@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iis_engine.errors import EngineError, SettingError
 from iis_engine.report import IISReport
-from iis_engine.specs import PROTOCOL_NAMES, VISUAL_KINDS, LibrarySpec, ScoreSpec
+from iis_engine.specs import ACTIVATIONS_NAMES, PROTOCOL_NAMES, VISUAL_KINDS, LibrarySpec, ScoreSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--library", choices=(*VISUAL_KINDS, "random"), default="prototype")
     parser.add_argument("--concepts", type=int, default=200, metavar="M", help="number of concepts (default 200)")
     parser.add_argument("--protocol", choices=PROTOCOL_NAMES, default="exact")
+    parser.add_argument(
+        "--activations", choices=ACTIVATIONS_NAMES, default="calibrated", help="layernorm: the first edition, as an ablation"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
@@ -39,7 +42,9 @@ def _run(options: argparse.Namespace) -> None:
     from iis_engine.scoring.score import score
 
     # Invalid options are rejected before reading and scoring, which can take minutes.
-    spec = ScoreSpec(LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed)
+    spec = ScoreSpec(
+        LibrarySpec(options.library, options.concepts), protocol=options.protocol, seed=options.seed, activations=options.activations
+    )
     choose_device(options.device)
     plot: Path | None = options.plot
     if plot is not None and plot.suffix not in PLOT_SUFFIXES:
@@ -59,14 +64,24 @@ def _table(report: IISReport) -> str:
     def show(value: float | None) -> str:
         return "  none" if value is None else f"{value:.4f}"
 
+    def signed(value: float | None, low: float | None, high: float | None) -> str:
+        return "none" if value is None or low is None or high is None else f"{value:+.4f} [{low:+.4f}, {high:+.4f}]"
+
     lines = [
         f"accuracy of the representation  {report.accuracy_representation:.4f}  (chance {report.chance:.4f})",
         f"IIS                             {show(report.iis)}  [{show(report.iis_low)}, {show(report.iis_high)}]",
-        f"random control                  {show(report.iis_random_mean)}  (sd {show(report.iis_random_sd)})",
-        f"concept gain                    {show(report.concept_gain)}",
+        f"mean accuracy at 5..30 kept     {show(report.few_concepts_mean)}  [{show(report.few_concepts_mean_low)}, "
+        f"{show(report.few_concepts_mean_high)}]",
+        *(
+            f"over {name:10s} directions: IIS {signed(control.gain, control.gain_low, control.gain_high)}, at few concepts "
+            f"{signed(control.few_gain, control.few_gain_low, control.few_gain_high)}"
+            for name, control in report.controls.items()
+        ),
+        report.verdict["sentence"],
         "",
         "sparsity   kept  accuracy     ARR",
         *(f"{p.sparsity:8.3f}  {p.kept:5d}  {p.accuracy:8.4f}  {p.arr:6.4f}" for p in report.points),
+        *(f"note: {text}" for text in report.notes),
         *(f"warning: {text}" for text in report.warnings),
     ]
     return "\n".join(lines)

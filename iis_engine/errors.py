@@ -4,6 +4,7 @@ EngineError
 ├── CheckpointError        the checkpoint file cannot be read as plain weights
 ├── ArchitectureError      unknown architecture, layer or argument, or weights that do not fit
 ├── DataError              the images, features or labels cannot be scored
+│   └── UnreadableImage    one image file cannot be decoded
 ├── LibraryError           the concept library cannot be built as requested
 ├── SettingError           an unknown device, protocol, seed or other setting, or one that this machine cannot provide
 └── OutOfMemory            not even one image fits on the device
@@ -30,7 +31,7 @@ class EngineError(Exception):
     code = "engine_error"
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(_printable(message))
+        super().__init__(printable(message, MESSAGE_CHARACTERS_MAX))
         self.code = code or type(self).code
         self.param = param
 
@@ -51,6 +52,21 @@ class DataError(EngineError):
     """The images, features or labels cannot be scored."""
 
     code = "data_invalid"
+
+
+class UnreadableImage(DataError):
+    """One image file cannot be decoded.
+
+    Attributes
+    ----------
+    reason : the message without the file's name, so that images can be counted by reason
+    """
+
+    code = "image_unreadable"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The image {name} {reason}.", param=name)
+        self.reason = reason
 
 
 class LibraryError(EngineError):
@@ -95,13 +111,13 @@ def first_line(error: BaseException) -> str:
     return lines[0][:_REASON_CHARACTERS_MAX].rstrip(".")
 
 
-def _printable(message: str) -> str:
+def printable(message: str, characters_max: int) -> str:
     """Escape control, formatting and bidirectional characters, and cut the middle of a message that is too long.
 
     Messages quote names from uploaded files, which can be endless or move a terminal's cursor.
     """
-    if len(message) > MESSAGE_CHARACTERS_MAX:
-        half = MESSAGE_CHARACTERS_MAX // 2
+    if len(message) > characters_max:
+        half = characters_max // 2
         message = f"{message[:half]} … {message[-half:]}"
     return "".join(character if _is_printable(character) else ascii(character)[1:-1] for character in message)
 

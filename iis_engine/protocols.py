@@ -5,15 +5,17 @@ from __future__ import annotations
 from iis_engine.nodes import kept_count
 
 PAPER_SPARSITIES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98)
-FEW_CONCEPTS = (5, 10, 15, 20, 25, 30)  # effective concepts, as NEC counts them
+FEW_CONCEPTS = (5, 10, 15, 20, 25, 30)  # activations kept per image
 LOG_NODES = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
 CONTROL_SEEDS = 5
 CONTROL_SEED_OFFSET = 10_000  # so that a random library is never its own control
 
 # exact
 L2_STRENGTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ of mean cross-entropy + λ/2 ‖W‖², strongest first
+STRONGER_L2_STRENGTHS = (10.0, 1.0, 1e-1)  # of the nodes at which the strongest wins
+WEAKER_L2_STRENGTHS = (1e-4, 1e-5, 1e-6, 1e-7)  # of the nodes at which the weakest wins
 VALIDATION_SHARE = 0.1
-LIBRARY_SEEDS = 3
+LIBRARY_SEEDS = 5
 TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they select and evaluate the directions of text concepts
 SELECTION_TOLERANCE = 1e-4
 SMALLEST_GAIN = 1e-3  # relative: a weaker L2 strength must lower the validation loss by more

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+CONTROL_NAMES = ("isotropic", "matched")
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -22,15 +24,67 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class ControlReport:
+    """One control, and what the library gains over it (METHOD §2). `_low` and `_high` bound 95 %.
+
+    Attributes
+    ----------
+    gain : IIS of the library minus that of the control
+    headroom_gain : the same over 1 - IIS of the control
+    few_mean : mean accuracy of the control at 5 to 30 kept activations
+    few_gain : that of the library minus `few_mean`
+    """
+
+    points: tuple[CurvePoint, ...]
+    iis: float | None
+    iis_low: float | None
+    iis_high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    headroom_gain: float | None
+    headroom_gain_low: float | None
+    headroom_gain_high: float | None
+    iis_log: float | None
+    iis_log_low: float | None
+    iis_log_high: float | None
+    few_mean: float | None
+    few_mean_low: float | None
+    few_mean_high: float | None
+    few_gain: float | None
+    few_gain_low: float | None
+    few_gain_high: float | None
+
+
+@dataclass(frozen=True)
+class BalancedReport:
+    """The score from mean per-class recall in the place of accuracy, so that each class weighs the same (METHOD §3)."""
+
+    accuracy: float
+    iis: float | None
+    few_mean: float | None
+
+
+@dataclass(frozen=True)
 class IISReport:
     """The Inherent Interpretability Score of one representation read through one concept library.
 
-    Every field that integrates ARR (`iis`, `iis_authors`, `iis_log`, those of the random control, the gain) is None under `exact`
-    when the representation is no better than chance: ARR divides by that accuracy, and 10 % over 10 % would read as perfect.
+    Every field that integrates ARR (`iis`, `iis_authors`, `iis_log`, those of the controls) is None under `exact` when the
+    representation is no better than chance: ARR divides by that accuracy, and 10 % over 10 % would read as perfect.
     Under `reference` these fields are the authors' numbers even then, with a warning.
+
+    Attributes
+    ----------
+    edition : of the activations: 2 for the calibrated ones of `exact`, 1 for LayerNorm alone. Scores of two editions do not compare
+    controls : by name, `isotropic` and `matched`
+    verdict : code, sentence and next steps, see `scoring.verdict`
+    panel : measures of the sparse code, the concepts and the library; None where they were not measured
+    configuration : everything that the score was computed under
+    notes : what was assumed, chosen or left out while model and data were read
     """
 
     protocol: str
+    edition: int
     library: dict[str, Any]
     class_names: tuple[str, ...]
     train_count: int
@@ -41,30 +95,38 @@ class IISReport:
     accuracy_representation_high: float
     chance: float  # accuracy of the best constant prediction
     points: tuple[CurvePoint, ...]
-    random_points: tuple[CurvePoint, ...]
+    few_concepts: dict[str, float]  # accuracy at 5..30 activations kept per image
+    few_concepts_mean: float | None
+    few_concepts_mean_low: float | None
+    few_concepts_mean_high: float | None
     iis: float | None
     iis_low: float | None
     iis_high: float | None
+    controls: dict[str, ControlReport]
+    verdict: dict[str, Any]
+    balanced: BalancedReport
     quadrature_error: float  # of iis, estimated
     iis_by_seed: tuple[float, ...]  # empty where `iis` is None
     iis_authors: float | None  # trapezoid over [0, .98], the authors' convention
     iis_chance_corrected: float | None
-    iis_random_mean: float | None
-    iis_random_sd: float | None
-    concept_gain: float | None
-    concept_gain_low: float | None
-    concept_gain_high: float | None
+    iis_chance_corrected_low: float | None
+    iis_chance_corrected_high: float | None
     iis_log: float | None
-    iis_log_random: float | None
-    few_concepts: dict[str, float]  # accuracy at 5..30 effective concepts
-    few_concepts_mean: float | None
+    iis_log_low: float | None
+    iis_log_high: float | None
     optimistic: bool  # whether epochs and rates were selected on the test set
     solver: dict[str, float]
-    warnings: tuple[str, ...] = field(default=())
+    panel: dict[str, Any] | None = None
+    configuration: dict[str, Any] = field(default_factory=dict[str, Any])
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-serialisable values."""
         values = asdict(self)
-        for name in ("points", "random_points", "class_names", "iis_by_seed", "warnings"):
+        for name in ("points", "class_names", "iis_by_seed", "notes", "warnings"):
             values[name] = list(values[name])
+        for control in values["controls"].values():
+            control["points"] = list(control["points"])
+        values["verdict"]["next"] = list(values["verdict"]["next"])
         return values

@@ -13,6 +13,7 @@ from iis_schemas.names import CheckState, DatasetKind
 from iis_schemas.numbers import Number
 from iis_schemas.stored import StoredModel
 
+ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
 HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
 
 
@@ -34,8 +35,28 @@ class HubChoice(BaseModel):
     label_column: str | None = Field(default=None, min_length=1, max_length=200)
 
 
+class ManifestChoice(BaseModel):
+    """The table that names the images with their labels: CSV, TSV, JSON Lines or Parquet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload: str | None = Field(default=None, max_length=64, description="A complete upload: a table beside the images")
+    path: str | None = Field(default=None, min_length=1, max_length=1024, description="Of a table inside the archive or folder")
+    path_column: ColumnName | None = Field(default=None, description="Column of the images' paths; recognised by its name if left out")
+    label_column: ColumnName | None = Field(default=None, description="Column of the classes; recognised by its name if left out")
+    split_column: ColumnName | None = Field(
+        default=None, description="Column of train, validation or test; recognised by its name if left out"
+    )
+
+    @model_validator(mode="after")
+    def _one_table(self) -> Self:
+        if (self.upload is None) == (self.path is None):
+            raise PydanticCustomError("manifest_source", "Give exactly one of manifest.upload and manifest.path.")
+        return self
+
+
 class DatasetCreate(BaseModel):
-    """Labelled images in class folders, or ready feature matrices."""
+    """Labelled images in class folders or named by a manifest, or ready feature matrices."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -49,10 +70,13 @@ class DatasetCreate(BaseModel):
     name: str | None = Field(default=None, min_length=1, max_length=200)
     kind: DatasetKind = "images"
     upload: str | None = Field(
-        default=None, max_length=64, description="A complete upload: an archive of class folders, or an npz or safetensors file of features"
+        default=None,
+        max_length=64,
+        description="A complete upload: an archive of class folders or of images with a manifest, or a file of features",
     )
     server_path: ServerPath | None = None
     hub: HubChoice | None = None
+    manifest: ManifestChoice | None = Field(default=None, description="Of images; a recognisable table in the data needs none")
     split_seed: SplitSeed = 0
     test_share: TestShare = DEFAULT_TEST_SHARE
 
@@ -63,6 +87,8 @@ class DatasetCreate(BaseModel):
             raise PydanticCustomError("dataset_source", "Give exactly one of upload, server_path and hub.")
         if self.kind == "features" and self.hub is not None:
             raise PydanticCustomError("dataset_source", "A features data set comes from an upload or a server_path, not from the Hub.")
+        if self.manifest is not None and (self.kind == "features" or self.hub is not None):
+            raise PydanticCustomError("manifest_not_taken", "A manifest names images of an upload or a server_path; leave it out.")
         return self
 
 
@@ -73,6 +99,7 @@ DATASET_EXAMPLE: dict[str, Any] = {
     "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "server_path": None,
     "hub": None,
+    "manifest": None,
     "split_seed": 0,
     "test_share": 0.2,
     "state": "ready",
@@ -95,6 +122,16 @@ class HubView(StoredModel):
     label_column: str | None = None
 
 
+class ManifestView(StoredModel):
+    """The table that was chosen to name the images."""
+
+    upload: str | None = None
+    path: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+
+
 class SplitCounts(StoredModel):
     """Images by class, of each split."""
 
@@ -111,10 +148,14 @@ class DatasetInfo(StoredModel):
     counts: SplitCounts = Field(default_factory=SplitCounts)
     corrupt_count: int | None = Field(default=None, description="Images that could not be read")
     corrupt: list[str] | None = Field(default=None, description="The first of them")
-    ignored_count: int | None = Field(default=None, description="Files that are not images")
+    corrupt_reasons: dict[str, int] | None = Field(default=None, description="Reason to the number of images that could not be read for it")
+    ignored_count: int | None = Field(default=None, description="Files that are not labelled images; hidden and system files do not count")
     num_features: int | None = Field(default=None, description="d, of ready features")
     element_count: int | None = Field(default=None, description="Visual elements that come with ready features")
-    warnings: list[str] = Field(default_factory=list[str])
+    warnings: list[str] = Field(default_factory=list[str], description="Reasons why a score of these data may mislead")
+    notes: list[str] = Field(
+        default_factory=list[str], description="What was assumed, chosen, converted or left out while the data were read, a sentence each"
+    )
 
 
 class DatasetView(BaseModel):
@@ -128,6 +169,7 @@ class DatasetView(BaseModel):
     upload: str | None
     server_path: str | None
     hub: HubView | None
+    manifest: ManifestView | None
     split_seed: int
     test_share: float
     state: CheckState

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from iis_schemas.fields import FailureReason, Seed
-from iis_schemas.names import ARCHITECTURE_FAMILIES, CheckState, Interpolation, Role
+from iis_schemas.names import (
+    ARCHITECTURE_FAMILIES,
+    FILE_FAMILIES,
+    ChannelOrder,
+    CheckState,
+    CropMode,
+    Interpolation,
+    PoolingName,
+    Role,
+)
 from iis_schemas.numbers import Integer, Number
 from iis_schemas.stored import StoredModel
 
 ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")
 MAX_ARGUMENTS = 64
 VLM_FAMILIES = ("open_clip", "onnx")
+DEFAULT_TAG = "default"
+"""Pretrained tag of the weights that the architecture's library loads by default."""
 
 
 def known_architecture(value: str) -> str:
-    """Check that a name is `family:NAME` of a family we have, or `onnx`."""
+    """Check that a name is `family:NAME` of a family we have, or `onnx` or `transformers`."""
     family, colon, name = value.partition(":")
     if family not in ARCHITECTURE_FAMILIES:
-        known = ", ".join(f"{one}:NAME" if one != "onnx" else one for one in ARCHITECTURE_FAMILIES)
+        known = ", ".join(one if one in FILE_FAMILIES else f"{one}:NAME" for one in ARCHITECTURE_FAMILIES)
         raise PydanticCustomError(
             "unknown_architecture", "'{value}' is not a known architecture; write one of {known}.", {"value": value[:200], "known": known}
         )
-    if family == "onnx":
+    if family in FILE_FAMILIES:
         if colon:
-            raise PydanticCustomError("unknown_architecture", "Write onnx alone; the network is in the uploaded file.")
+            raise PydanticCustomError(
+                "unknown_architecture", "Write {family} alone; the network is in the uploaded file.", {"family": family}
+            )
     elif not ARCHITECTURE_NAME.fullmatch(name):
         raise PydanticCustomError(
             "unknown_architecture",
@@ -40,7 +53,9 @@ def known_architecture(value: str) -> str:
 
 
 Architecture = Annotated[
-    str, Field(max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME or onnx"), AfterValidator(known_architecture)
+    str,
+    Field(max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME, transformers or onnx"),
+    AfterValidator(known_architecture),
 ]
 
 
@@ -56,6 +71,19 @@ TokenizerName = Annotated[
 PretrainedTag = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library")
 ]
+WeightsOf = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_.\-]+$",
+        description="The tag of the published weights that the upload has or was trained from; it decides preprocessing and activation",
+    ),
+]
+Pooling = Annotated[
+    PoolingName,
+    Field(description="Of a named layer: the class token, the mean of patches or of all tokens but registers, or the attention pool (map)"),
+]
 InitialSeed = Annotated[Seed, Field(description="No weights: the architecture untrained, initialised from this seed")]
 Layer = Annotated[
     str,
@@ -68,16 +96,26 @@ Layer = Annotated[
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+Side = Annotated[Integer, Field(ge=8, le=4096)]
+
+
 class PreprocessingChoice(BaseModel):
     """Overrides of the architecture's own preprocessing; what is left out stays as the architecture has it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    input_size: Integer | None = Field(default=None, ge=8, le=4096, description="Pixels, square")
+    input_size: Side | tuple[Side, Side] | None = Field(default=None, description="Pixels: the side of a square, or height and width")
     mean: tuple[Number, Number, Number] | None = None
     std: tuple[Number, Number, Number] | None = None
     interpolation: Interpolation | None = None
     crop_pct: Number | None = Field(default=None, gt=0, le=1)
+    crop_mode: CropMode | None = Field(
+        default=None, description="center: fit the short side and crop; squash: ignore the aspect ratio; border: fit the long side and pad"
+    )
+    channel_order: ChannelOrder | None = Field(default=None, description="Order of mean, std and the network's channels; rgb by default")
+    value_range: Literal[1, 255] | None = Field(
+        default=None, description="Largest value of a pixel before mean and std; with 255 these are 0 and 1 unless given"
+    )
 
     @model_validator(mode="after")
     def _deviations_are_positive(self) -> Self:
@@ -113,36 +151,51 @@ class ModelCreate(BaseModel):
     architecture: Architecture
     arguments: Arguments = Field(default_factory=dict[str, JsonValue])
     upload: str | None = Field(
-        default=None, max_length=64, description="A complete upload with the checkpoint: safetensors, a torch zip of plain tensors, or ONNX"
+        default=None,
+        max_length=64,
+        description="A complete upload with the checkpoint: safetensors, a torch file of tensors, ONNX, or an archive of transformers",
     )
     text_upload: str | None = Field(
         default=None, max_length=64, description="Of an onnx pair: a complete upload with the text tower; upload has the image tower"
     )
     tokenizer: TokenizerName | None = None
     pretrained: PretrainedTag | None = None
+    weights_of: WeightsOf | None = None
     initial_seed: InitialSeed | None = None
     layer: Layer | None = None
+    pooling: Pooling | None = None
     preprocessing: PreprocessingChoice | None = None
 
     @model_validator(mode="after")
     def _one_source_of_weights(self) -> Self:
-        if sum(source is not None for source in (self.upload, self.pretrained, self.initial_seed)) != 1:
+        if self.architecture in FILE_FAMILIES and self.upload is None:
+            raise PydanticCustomError(
+                "file_needs_upload",
+                "A model of {family} is a file: upload it and name the upload; pretrained and initial_seed have no meaning here.",
+                {"family": self.architecture},
+            )
+        given = sum(source is not None for source in (self.upload, self.pretrained, self.initial_seed))
+        if given == 0:
+            self.pretrained = DEFAULT_TAG
+        elif given > 1:
             raise PydanticCustomError(
                 "weights_choice",
-                "Give exactly one of upload (your checkpoint), pretrained (a tag) and initial_seed (the architecture untrained).",
+                "Give at most one of upload (your checkpoint), pretrained (a tag) and initial_seed (the architecture untrained); "
+                "without any, the library's default weights are used.",
             )
-        if self.architecture == "onnx" and self.upload is None:
+        if self.weights_of is not None and (self.upload is None or self.architecture in FILE_FAMILIES):
             raise PydanticCustomError(
-                "onnx_needs_upload",
-                "An onnx model is a file: upload it and name the upload; pretrained and initial_seed have no meaning here.",
+                "weights_of_upload",
+                "weights_of names the published weights that an upload of a named architecture comes from; leave it out.",
             )
+        if self.pooling is not None and self.layer is None:
+            raise PydanticCustomError("pooling_needs_layer", "pooling applies to a named layer; name one, or leave pooling out.")
         if self.role == "vlm" and self.initial_seed is not None:
             raise PydanticCustomError(
                 "vlm_needs_weights",
                 "A model of role vlm needs trained weights; give upload or pretrained instead of initial_seed.",
             )
-        if self.architecture == "onnx" and self.arguments:
-            raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is complete in itself; leave arguments out.")
+        refuse_arguments_of_files(self.architecture, self.arguments)
         return self
 
     @model_validator(mode="after")
@@ -163,6 +216,16 @@ class ModelCreate(BaseModel):
         return self
 
 
+def refuse_arguments_of_files(architecture: str, arguments: dict[str, JsonValue]) -> None:
+    """Refuse arguments of an architecture whose file describes the whole network."""
+    if architecture in FILE_FAMILIES and arguments:
+        raise PydanticCustomError(
+            "file_has_no_arguments",
+            "A file of {family} is complete in itself; leave arguments out.",
+            {"family": architecture},
+        )
+
+
 MODEL_EXAMPLE: dict[str, Any] = {
     "id": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "name": "resnet18, epoch 90",
@@ -173,8 +236,10 @@ MODEL_EXAMPLE: dict[str, Any] = {
     "text_upload": None,
     "tokenizer": None,
     "pretrained": None,
+    "weights_of": None,
     "initial_seed": None,
     "layer": None,
+    "pooling": None,
     "preprocessing": None,
     "lineage": None,
     "state": "ready",
@@ -199,6 +264,9 @@ class PreprocessingView(StoredModel):
     std: list[int | float] | None = None
     interpolation: str | None = None
     crop_pct: int | float | None = None
+    crop_mode: str | None = None
+    channel_order: str | None = Field(default=None, description="Where it is not rgb")
+    value_range: int | None = Field(default=None, description="Where it is not 1")
 
 
 class ModelInfo(StoredModel):
@@ -213,7 +281,9 @@ class ModelInfo(StoredModel):
     context_length: int | None = Field(default=None, description="Tokens of a phrase")
     tokenizer: str | None = None
     image_tower: ModelInfo | None = None
-    notes: list[str] = Field(default_factory=list[str], description="Assumptions about what the file does not state")
+    notes: list[str] = Field(
+        default_factory=list[str], description="What was assumed, chosen, converted or left out while the file was read, a sentence each"
+    )
 
 
 class Lineage(BaseModel):
@@ -240,8 +310,10 @@ class ModelView(BaseModel):
     text_upload: str | None
     tokenizer: str | None
     pretrained: str | None
+    weights_of: str | None
     initial_seed: int | None
     layer: str | None
+    pooling: str | None
     preprocessing: PreprocessingView | None
     lineage: Lineage | None = Field(description="Null for a model that was not made by a fine-tuning job")
     state: CheckState

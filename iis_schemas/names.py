@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
-ElementKind = Literal["patches", "segments"]
+ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
+ActivationsName = Literal["calibrated", "layernorm"]
+VerdictCode = Literal[
+    "reads_through_concepts", "no_better_than_matched", "worse_than_any", "too_close_to_chance", "too_few_images", "not_comparable"
+]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+CropMode = Literal["center", "squash", "border"]
+ChannelOrder = Literal["rgb", "bgr"]
+PoolingName = Literal["class", "patches", "all", "map"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
-ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "onnx"]
+ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "transformers", "onnx"]
 HeatMapMethod = Literal["feature_map", "tokens", "occlusion"]
 Arm = Literal["treatment", "control"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = get_args(LibraryKind)
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
 """Libraries made of visual elements, so that crops show each concept."""
 TRAINABLE_LIBRARY_KINDS: tuple[TrainableLibraryKind, ...] = get_args(TrainableLibraryKind)
 """Libraries that depend on the network alone, so that fine-tuning can rebuild them."""
 ARCHITECTURE_FAMILIES: tuple[ArchitectureFamily, ...] = get_args(ArchitectureFamily)
+FILE_FAMILIES: tuple[ArchitectureFamily, ...] = ("transformers", "onnx")
+"""Families whose file describes the whole network, so that they have no names, arguments or tags."""
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
+ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = get_args(ActivationsName)
 
 JobKind = Literal["score", "explain", "finetune"]
 JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
@@ -38,11 +48,11 @@ CHECK_STATES: tuple[CheckState, ...] = get_args(CheckState)
 
 PhraseReason = Literal["too_long", "class_name", "repeated", "near_class", "near_phrase"]
 """Why a phrase was left out of a concept set."""
-DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "beyond_count"]
+DropReason = Literal[PhraseReason, "clip_cutoff", "interpretability_cutoff", "not_confirmed", "beyond_count"]
 """Why a phrase became no concept of a text library."""
 
 PlotFormat = Literal["png", "svg"]
-StudyFigure = Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"]
+StudyFigure = Literal["iis_accuracy", "gain_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"]
 PLOT_FORMATS: tuple[PlotFormat, ...] = get_args(PlotFormat)
 STUDY_FIGURES: tuple[StudyFigure, ...] = get_args(StudyFigure)
 

@@ -82,7 +82,7 @@ def test_a_checkpoint_and_images_are_scored_over_rest(api: httpx.Client, wait_un
     result = api.get(job["links"]["result"]).json()
     assert result["report"]["iis_low"] <= result["report"]["iis"] <= result["report"]["iis_high"]
     curves = {curve["name"]: curve["points"] for curve in api.get(job["links"]["curves"]).json()["data"]}
-    assert set(curves) == {"library", "random_control"}
+    assert set(curves) == {"library", "isotropic", "matched"}
     figure = api.get(f"{job['links']['plots']}/arr.png")
     assert Image.open(io.BytesIO(figure.content)).format == "PNG"
     concepts = api.get(f"/v1/concept-libraries/{result['library']}/concepts").json()["data"]

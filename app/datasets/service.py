@@ -31,6 +31,9 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
     if request.hub is not None and not settings.allow_hub:
         raise InvalidInput("This service does not fetch data sets from the Hub; upload an archive.", code="hub_not_allowed", param="hub")
     upload = require_complete(session, owner_id, request.upload) if request.upload is not None else None
+    manifest = request.manifest
+    if manifest is not None and manifest.upload is not None:
+        require_complete(session, owner_id, manifest.upload, param="manifest.upload")
     if request.server_path is not None:
         allowed_server_path(request.server_path, settings)
     dataset = Dataset(
@@ -41,6 +44,8 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
         upload_id=request.upload,
         server_path=request.server_path,  # as it was given, so that the same path is found again
         hub=request.hub.model_dump(exclude_none=True) if request.hub is not None else None,
+        manifest=manifest.model_dump(exclude_none=True) if manifest is not None else None,
+        manifest_upload_id=manifest.upload if manifest is not None else None,
         split_seed=request.split_seed,
         test_share=request.test_share,
         state="pending",
@@ -63,7 +68,7 @@ def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
     dataset = datasets.get(dataset_id, for_update=True)
     require_unneeded(dataset, datasets.unfinished_job(dataset), "dataset_in_use")
     dataset.deleted_at = datetime.now(UTC)
-    dataset.upload_id = None
+    dataset.upload_id = dataset.manifest_upload_id = None
     session.flush()
 
 

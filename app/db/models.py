@@ -131,20 +131,22 @@ class Model(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
     role: Mapped[str] = mapped_column(default="backbone", server_default="backbone")  # backbone, or vlm (vision-language model)
-    architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, onnx
+    architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, transformers, onnx
     arguments: Mapped[Json]  # keyword arguments of the architecture's constructor
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # text tower of an onnx pair
     tokenizer: Mapped[str | None]  # of an onnx pair: an open_clip name; null for CLIP's tokenizer
     pretrained: Mapped[str | None]  # tag of pretrained weights; null for uploaded or random weights
+    weights_of: Mapped[str | None]  # tag of the published weights that an upload comes from; null if unknown
     initial_seed: Mapped[int | None]  # seed of random initial weights; null for trained models
     layer: Mapped[str | None]  # layer of the representation; null for the features before the classifier
+    pooling: Mapped[str | None]  # of a named layer: class, patches, all or map; null for all tokens but registers
     preprocessing: Mapped[Json | None]  # overrides of the architecture's preprocessing
     lineage: Mapped[Json | None]  # {job, parent, seed, epoch, weight} of a fine-tuned model; null for others
     state: Mapped[str] = mapped_column(default="pending")
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     digest: Mapped[str | None]  # sha256 of everything that determines the representation; null until ready
-    info: Mapped[Json | None]  # num_features, input_size, preprocessing, parameter count; null until ready
+    info: Mapped[Json | None]  # num_features, input_size, preprocessing, parameter count, notes; null until ready
     created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # hidden from its owner since; finished jobs still refer to it
@@ -160,12 +162,14 @@ class Dataset(Base):
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     server_path: Mapped[str | None]
     hub: Mapped[Json | None]  # {name, revision, image_column, label_column}
+    manifest: Mapped[Json | None]  # {upload, path, path_column, label_column, split_column}
+    manifest_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # a table beside the images
     split_seed: Mapped[int] = mapped_column(default=0)  # of the split into training and test set
     test_share: Mapped[float] = mapped_column(default=0.2)  # share of test images, 0 to 1
     state: Mapped[str] = mapped_column(default="pending")
     error: Mapped[Json | None]
     digest: Mapped[str | None]
-    info: Mapped[Json | None]  # class_names, counts by split and class, corrupt files, method of the split; null until ready
+    info: Mapped[Json | None]  # class_names, counts by split and class, corrupt files, warnings, notes; null until ready
     created_at: Mapped[datetime] = created_at_column()
     checked_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]

@@ -7,6 +7,7 @@ from typing import Any
 
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
@@ -55,6 +56,7 @@ class Result(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     library_id: Mapped[str | None] = mapped_column(ForeignKey("concept_libraries.id"))
     report: Mapped[Json]
+    concept_metrics: Mapped[list[Any] | None] = mapped_column(JSONB)  # one entry per concept; null in results of the first edition
     created_at: Mapped[datetime] = created_at_column()
 
 
@@ -63,7 +65,7 @@ class Curve(Base):
     __table_args__ = (UniqueConstraint("job_id", "name"),)
     id: Mapped[str] = mapped_column(primary_key=True)  # crv_…
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    name: Mapped[str]  # library or random_control
+    name: Mapped[str]  # library, isotropic or matched
 
 
 class CurvePoint(Base):

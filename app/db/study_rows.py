@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, Double, column, func, literal, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ColumnElement, Double, Integer, cast, column, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.db.models import Curve, CurvePoint, Dataset, Job, Model, Result, Study, StudyCell
 from app.errors import NotFound
+from iis_schemas.names import VerdictCode
 
 READY_FEATURES = "features"  # id of the common data set behind data sets of ready features
 READY_FEATURES_NAME = "ready features"
-REPORTED = {  # name in a row -> name in the report; values are None where the report withholds them
-    "accuracy": "accuracy_representation",
-    "accuracy_low": "accuracy_representation_low",
-    "accuracy_high": "accuracy_representation_high",
+TOO_CLOSE_TO_CHANCE: VerdictCode = "too_close_to_chance"
+ENDS = ("", "_low", "_high")
+NUMBERS = {  # name in a row -> name in the report; values are None where the report lacks or withholds them
+    **{f"accuracy{end}": f"accuracy_representation{end}" for end in ENDS},
     "chance": "chance",
-    "iis": "iis",
-    "iis_low": "iis_low",
-    "iis_high": "iis_high",
-    "iis_chance_corrected": "iis_chance_corrected",
-    "iis_random_mean": "iis_random_mean",
-    "concept_gain": "concept_gain",
-    "concept_gain_low": "concept_gain_low",
-    "concept_gain_high": "concept_gain_high",
-    "iis_log": "iis_log",
+    **{f"{name}{end}": f"{name}{end}" for name in ("iis", "few_concepts_mean", "iis_chance_corrected", "iis_log") for end in ENDS},
 }
+CONTROL_NUMBERS = {  # name in a row -> (control, name in its report)
+    f"{name}_{control}{end}": (control, f"{name}{end}")
+    for name in ("iis", "gain", "few_gain")
+    for control in ("isotropic", "matched")
+    for end in ENDS
+}
+REPORTED = ("edition", "verdict", *NUMBERS, *CONTROL_NUMBERS)
+"""Names of the values in a row that come from the report, in the order of `reported`."""
 
 
 def study_grid(session: Session, owner_id: str, study_id: str) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: b
     -------
     Each with `job`, `model`, `label`, `family`, `given_accuracy`, `epoch`, `architecture`, `network` (such as
     "timm:resnet18(in_chans=1) at layer2"), `untrained`, `dataset`, `dataset_name`, `library` (such as "prototype" or
-    "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`, `protocol`, the numbers of `REPORTED`,
+    "combined(text+cluster)"), `concept_count`, `library_dataset`, `library_dataset_name`, `seed`, `protocol`, the values of `REPORTED`,
     `near_chance` and, with points, `points` [[sparsity, kept, accuracy, arr], …] in order of increasing sparsity.
 
     Data sets of ready features are representations of the same data: `model` and `label` are then the data set's id and name,
@@ -108,15 +110,27 @@ def study_rows(session: Session, owner_id: str, study_id: str, *, with_points: b
 
 
 def is_near_chance(numbers: dict[str, Any]) -> bool:
-    """Whether a report's IIS is not meaningful: withheld, or its reference accuracy is not significantly above chance."""
+    """Whether a report's IIS is not meaningful: withheld, or the representation is not significantly better than chance.
+
+    The verdict of a report says the latter; those of the first edition have none, and their interval of accuracy decides.
+    """
+    if numbers["verdict"] is not None:
+        return numbers["iis"] is None or numbers["verdict"] == TOO_CLOSE_TO_CHANCE
     return numbers["iis"] is None or numbers["accuracy_low"] <= numbers["chance"]
 
 
-def reported() -> tuple[LateralFromClause, list[ColumnElement[float | None]]]:
+def reported() -> tuple[LateralFromClause, list[ColumnElement[Any]]]:
     """Lateral table that unpacks each report once, to join with results, and its columns labelled as in `REPORTED`."""
-    numbers = [column(name, Double) for name in REPORTED.values()]
-    table = func.jsonb_to_record(Result.report).table_valued(*numbers, name="reported").render_derived(with_types=True).lateral()
-    return table, [table.columns[name].label(label) for label, name in REPORTED.items()]
+    parts = column("edition", Integer), column("verdict", JSONB), column("controls", JSONB)
+    numbers = [column(name, Double) for name in NUMBERS.values()]
+    table = func.jsonb_to_record(Result.report).table_valued(*parts, *numbers, name="reported").render_derived(with_types=True).lateral()
+    found = table.columns
+    return table, [
+        func.coalesce(found["edition"], 1).label("edition"),
+        found["verdict"]["code"].astext.label("verdict"),
+        *(found[name].label(label) for label, name in NUMBERS.items()),
+        *(cast(found["controls"][path].astext, Double).label(label) for label, path in CONTROL_NUMBERS.items()),
+    ]
 
 
 def library_labels(libraries: Sequence[dict[str, Any]]) -> list[str]:
@@ -151,7 +165,7 @@ def _points(session: Session, study_id: str) -> dict[str, list[list[float]]]:
         .where(Curve.name == "library", Curve.job_id.in_(select(StudyCell.job_id).where(StudyCell.study_id == study_id)))
         .group_by(Curve.job_id)
     )
-    return {job_id: cast("list[list[float]]", nodes) for job_id, nodes in session.execute(statement)}
+    return {job_id: typing.cast("list[list[float]]", nodes) for job_id, nodes in session.execute(statement)}
 
 
 def _representation(cell: StudyCell, model: Model | None, dataset_name: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:

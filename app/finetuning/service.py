@@ -14,6 +14,7 @@ from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.validation import require_ready
 from iis_schemas.jobs.finetuning import FinetuneCreate
+from iis_schemas.names import FILE_FAMILIES
 from iis_schemas.results.finetuning import FinetuneView
 
 
@@ -68,9 +69,9 @@ def _require_trainable(model: Model) -> None:
             code="backbone_needed",
             param="model",
         )
-    if model.architecture == "onnx":
+    if model.architecture in FILE_FAMILIES:
         raise InvalidInput(
-            f"Model {model.id} is an ONNX file, a finished computation without gradients, so it cannot be trained; register the network"
+            f"Model {model.id} is a file of {model.architecture}, which cannot be trained here; register the network"
             " by its architecture (timm:NAME, torchvision:NAME or open_clip:NAME) with its checkpoint.",
             code="model_not_trainable",
             param="model",

@@ -26,6 +26,7 @@ from app.models.service import ready_vlm
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
+from app.uploads.service import require_complete
 from app.validation import require_ready
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJobView
@@ -66,6 +67,8 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
     if request.library_dataset is not None:
         require_images_to_cut(DatasetRepository(session, owner_id).hold(request.library_dataset), dataset)
     vocabulary = require_vocabulary(session, owner_id, request.vocabulary) if request.vocabulary is not None else None
+    if request.library.upload is not None:
+        require_complete(session, owner_id, request.library.upload, param="library.upload")
     if request.library.id is not None:
         _require_library(ConceptLibraryRepository(session, owner_id), request.library.id, model, dataset)
     spec = request.to_spec(asdict(vocabulary) if vocabulary is not None else None)

@@ -12,8 +12,11 @@ STAGE_TITLES = {
     "embed_classes": "Embedding class names",
     "libraries": "Fitting the concept library",
     "name": "Naming concepts",
-    "control": "Scoring random directions",
+    "control": "Scoring random directions",  # of jobs before the second edition
+    "isotropic": "Scoring any directions",
+    "matched": "Scoring matched directions",
     "heads": "Fitting heads at every sparsity",
+    "panel": "Measuring code, concepts and library",
     "curve": "Computing the ARR curve",
     "explain": "Finding images that show each concept",
     "predictors": "Storing the predictors",

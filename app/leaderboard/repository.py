@@ -13,6 +13,7 @@ from app.db.models import Dataset, Job, Json, Model, Result
 from app.db.study_rows import reported
 
 _ASKED = tuple(Job.spec[name].label(name) for name in ("library", "elements", "vlm", "vocabulary", "protocol"))
+_EDITION = func.coalesce(Result.report["edition"].as_integer(), 1).label("edition")
 
 
 class LeaderboardRepository:
@@ -31,9 +32,15 @@ class LeaderboardRepository:
         )
 
     def settings(self) -> Sequence[Any]:
-        """(data set, its name, models, library, elements, vlm, vocabulary, protocol) of each scored setting, once."""
+        """(data set, its name, models, library, elements, vlm, vocabulary, protocol, edition) of each scored setting, once."""
         models = func.array_agg(Job.model_id.distinct()).label("models")
-        asked = select(Job.dataset_id, models, *_ASKED).where(*self._own).group_by(Job.dataset_id, *_ASKED).subquery()
+        asked = (
+            select(Job.dataset_id, models, *_ASKED, _EDITION)
+            .join(Result, Result.job_id == Job.id)
+            .where(*self._own)
+            .group_by(Job.dataset_id, *_ASKED, _EDITION)
+            .subquery()
+        )
         settings = [column for column in asked.columns if column.name not in ("dataset_id", "models")]
         statement = select(Dataset.id, Dataset.name, asked.columns.models, *settings).join(asked, asked.columns.dataset_id == Dataset.id)
         return self.session.execute(statement).all()

@@ -31,11 +31,19 @@ def get_leaderboard(
     library: Annotated[str | None, Query(max_length=200, description="Its `library` in `boards`: a kind, or combined(…)")] = None,
     concept_count: Annotated[int | None, Query(ge=0, le=MAX_CONCEPTS, description="M as requested")] = None,
     protocol: Annotated[ProtocolName | None, Query()] = None,
+    edition: Annotated[int | None, Query(ge=1, le=2, description="Of the activations")] = None,
 ) -> Response:
     """Rank your models that were scored alike by IIS, with ties shown as ties.
 
     Unless the query names a board, the one with most models.
     """
-    asked = {"board": board, "dataset": dataset, "library": library, "concept_count": concept_count, "protocol": protocol}
+    asked = {
+        "board": board,
+        "dataset": dataset,
+        "library": library,
+        "concept_count": concept_count,
+        "protocol": protocol,
+        "edition": edition,
+    }
     view = read_leaderboard(session, owner.owner_id, **asked)
     return respond(request, view)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.db.study_rows import REPORTED, is_near_chance, library_labels
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
-from iis_schemas.fields import Elements
+from iis_schemas.fields import Elements, ElementsView
 from iis_schemas.names import VISUAL_KINDS, ProtocolName
 from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
 
@@ -24,6 +24,8 @@ TIES = (
 )
 NEAR_CHANCE = "Models near chance have no rank: ARR divides by an accuracy that is no better than chance."
 BOARD_LENGTH = 12
+CURRENT_EDITION = 2  # of the activations of the exact protocol
+FIRST_EDITION = "first edition"
 
 
 def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None) -> LeaderboardView:
@@ -60,13 +62,18 @@ def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, d
         libraries[board] = setting["library"]
         described[board] = {"dataset": dataset, "dataset_name": name, **_description(setting)}
     views = [BoardView(board=board, models=len(models[board]), **fields) for board, fields in described.items()]
-    return sorted(views, key=lambda view: (-view.models, view.dataset, view.library, view.concept_count, view.board)), libraries
+    return sorted(views, key=_place), libraries
+
+
+def _place(view: BoardView) -> tuple[int | str, ...]:
+    """Most models first, then the newest edition."""
+    return -view.models, -view.edition, view.dataset, view.library, view.concept_count, view.board
 
 
 def _setting(
-    library: dict[str, Any], elements: dict[str, Any], vlm: str | None, vocabulary: dict[str, Any] | None, protocol: str
+    library: dict[str, Any], elements: dict[str, Any], vlm: str | None, vocabulary: dict[str, Any] | None, protocol: str, edition: int
 ) -> dict[str, Any]:
-    """The settings that decide a score: phrases for text concepts, elements for concepts that are cut."""
+    """The settings that decide a score: phrases for text concepts, elements for concepts that are cut, edition of the activations."""
     kinds = {part["kind"] for part in library.get("parts") or [library]}
     of_words, of_images = "text" in kinds, bool(kinds & set(VISUAL_KINDS))
     return {
@@ -75,6 +82,7 @@ def _setting(
         "vlm": vlm if of_words else None,
         "vocabulary": vocabulary if of_words else None,
         "protocol": protocol,
+        "edition": edition,
     }
 
 
@@ -85,18 +93,22 @@ def _identifier(dataset: str, setting: dict[str, Any]) -> str:
 def _description(setting: dict[str, Any]) -> dict[str, Any]:
     library, elements, vocabulary = setting["library"], setting["elements"], setting["vocabulary"]
     details: list[str] = []
+    if setting["protocol"] == "exact" and setting["edition"] != CURRENT_EDITION:
+        details.append(FIRST_EDITION)
     if vocabulary is not None:
         details.append(f"phrases {vocabulary['id']}@{vocabulary['version']} as {setting['vlm']} sees them")
     for part in library.get("parts") or [library]:
-        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts")]
+        details += [f"{name} {value}" for name, value in part.items() if name not in ("kind", "concept_count", "parts", "upload")]
         if library.get("parts"):
             details.append(f"{part['concept_count']} of {part['kind']}")
-    if elements is not None and elements != Elements().model_dump():
-        details.append(f"{elements['kind']} of {elements['images_per_class']} images per class, seed {elements['seed']}")
+    if elements is not None and elements != Elements().to_spec():
+        cut = ElementsView.model_validate(elements)
+        details.append(f"{cut.in_words}, seed {cut.seed}")
     return {
         "library": library_labels([library])[0],
-        "concept_count": int(library["concept_count"]),
+        "concept_count": int(library["concept_count"] or 0),
         "protocol": cast("ProtocolName", setting["protocol"]),
+        "edition": setting["edition"],
         "details": ", ".join(details) or None,
     }
 
@@ -105,11 +117,11 @@ def _entries(scores: LeaderboardRepository, board: BoardView, library: dict[str,
     best: dict[str, dict[str, Any]] = {}
     counted: Counter[str] = Counter()
     for job_id, model, name, deleted, *row in scores.scores(board.dataset, library):
-        asked, numbers = row[: -len(REPORTED)], row[-len(REPORTED) :]
-        if _identifier(board.dataset, _setting(*asked)) != board.board:
+        asked, numbers = row[: -len(REPORTED)], dict(zip(REPORTED, row[-len(REPORTED) :], strict=True))
+        if _identifier(board.dataset, _setting(*asked, edition=numbers["edition"])) != board.board:
             continue
         counted[model] += 1
-        entry = {"job": job_id, "model": model, "name": name, **dict(zip(REPORTED, numbers, strict=True))}
+        entry = {"job": job_id, "model": model, "name": name, **numbers}
         entry["near_chance"] = is_near_chance(entry)
         entry["links"] = {"job": f"/v1/jobs/{job_id}", **({} if deleted else {"model": f"/v1/models/{model}"})}
         if model not in best or _merit(entry) > _merit(best[model]):

@@ -45,8 +45,10 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
         text_upload_id=request.text_upload,
         tokenizer=request.tokenizer,
         pretrained=request.pretrained,
+        weights_of=request.weights_of,
         initial_seed=request.initial_seed,
         layer=request.layer,
+        pooling=request.pooling,
         preprocessing=request.preprocessing.model_dump(exclude_none=True) if request.preprocessing is not None else None,
         state="pending",
     )

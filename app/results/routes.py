@@ -15,13 +15,18 @@ from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
 from app.results import service
+from iis_schemas.results.concept_metrics import CONCEPT_METRICS_CSV_EXAMPLE, ConceptMetricsListView
 from iis_schemas.results.curves import CSV_EXAMPLE, CurvesView
 from iis_schemas.results.plots import PlotsView
 from iis_schemas.results.results import AnyResult
 
 CSV = "text/csv"
+WantedFormat = Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Instead of the Accept header")]
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The curves", "content": {CSV: {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}
+}
+METRICS_CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The metrics", "content": {CSV: {"schema": {"type": "string"}, "example": CONCEPT_METRICS_CSV_EXAMPLE}}}
 }
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
 
@@ -39,20 +44,21 @@ def get_job_result(job_id: str, request: Request, session: SessionDep, owner: Ow
 
 
 @router.get("/curves", response_model=CurvesView, responses={**RESPONSES, **CSV_RESPONSE})
-def get_job_curves(
-    job_id: str,
-    request: Request,
-    session: SessionDep,
-    owner: OwnerDep,
-    wanted: Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Instead of the Accept header")] = None,
-) -> Response:
+def get_job_curves(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, wanted: WantedFormat = None) -> Response:
     """Get the ARR curves of a score job, as JSON or as CSV (`Accept: text/csv`, or `format=csv`)."""
     found = service.read_curves(session, owner.owner_id, job_id)
-    as_csv = wanted == "csv" or (wanted is None and CSV in request.headers.get("accept", ""))
-    if not as_csv:
+    if not _wants_csv(request, wanted):
         return respond(request, found, headers={"Vary": "Accept"}, immutable=True)
-    headers = {"Vary": "Accept", "Content-Disposition": f'attachment; filename="{job_id}-curves.csv"'}
-    return respond(request, service.curves_csv(found), media_type="text/csv; charset=utf-8", headers=headers, immutable=True)
+    return _respond_csv(request, service.curves_csv(found), f"{job_id}-curves.csv")
+
+
+@router.get("/concept-metrics", response_model=ConceptMetricsListView, responses={**RESPONSES, **METRICS_CSV_RESPONSE})
+def get_job_concept_metrics(job_id: str, request: Request, session: SessionDep, owner: OwnerDep, wanted: WantedFormat = None) -> Response:
+    """Get the metrics of every concept of a score job, as JSON or as CSV (`Accept: text/csv`, or `format=csv`)."""
+    found = service.read_concept_metrics(session, owner.owner_id, job_id)
+    if not _wants_csv(request, wanted):
+        return respond(request, found, headers={"Vary": "Accept"}, immutable=True)
+    return _respond_csv(request, service.concept_metrics_csv(found), f"{job_id}-concept-metrics.csv")
 
 
 @router.get("/plots", response_model=PlotsView, responses=RESPONSES)
@@ -75,3 +81,12 @@ def get_job_plot(
         filename=f"{job_id}-{plot.name}.{plot.format}",
         headers=SAFE_FIGURE,
     )
+
+
+def _wants_csv(request: Request, wanted: str | None) -> bool:
+    return wanted == "csv" or (wanted is None and CSV in request.headers.get("accept", ""))
+
+
+def _respond_csv(request: Request, content: bytes, filename: str) -> Response:
+    headers = {"Vary": "Accept", "Content-Disposition": f'attachment; filename="{filename}"'}
+    return respond(request, content, media_type="text/csv; charset=utf-8", headers=headers, immutable=True)

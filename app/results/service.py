@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,7 @@ from app.jobs.result_repository import ResultRepository
 from app.jobs.service import require_succeeded, succeeded_job
 from app.results.repository import CurveRepository, PlotRepository
 from iis_schemas.results.batches import BatchView
+from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView, PointView
 from iis_schemas.results.finetuning import FinetuneView
 from iis_schemas.results.plots import PlotsView, PlotView
@@ -69,13 +72,28 @@ def read_curves(session: Session, owner_id: str, job_id: str) -> CurvesView:
 
 def curves_csv(curves: CurvesView) -> bytes:
     """The same digits as in the JSON, one point a line; an absent number is an empty cell."""
-    text = io.StringIO()
-    columns = ["curve", *PointView.model_fields]
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    for curve in curves.data:
-        writer.writerows({"curve": curve.name, **point.model_dump()} for point in curve.points)
-    return text.getvalue().encode()
+    rows = ({"curve": curve.name, **point.model_dump()} for curve in curves.data for point in curve.points)
+    return _csv(["curve", *PointView.model_fields], rows)
+
+
+def read_concept_metrics(session: Session, owner_id: str, job_id: str) -> ConceptMetricsListView:
+    """Metrics of the concepts of a score job that has succeeded.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does.
+    """
+    job = succeeded_job(session, owner_id, job_id)
+    metrics = ResultRepository(session, owner_id).of_job(job.id).concept_metrics or []
+    at = f"/v1/jobs/{job.id}"
+    links = {"self": f"{at}/concept-metrics", "csv": f"{at}/concept-metrics?format=csv", "job": at}
+    return ConceptMetricsListView(job=job.id, data=[ConceptMetricsView.model_validate(each) for each in metrics], links=links)
+
+
+def concept_metrics_csv(metrics: ConceptMetricsListView) -> bytes:
+    """The same values as in the JSON, one concept a line; an absent number is an empty cell."""
+    return _csv(list(ConceptMetricsView.model_fields), (each.model_dump() for each in metrics.data))
 
 
 def list_plots(session: Session, owner_id: str, job_id: str) -> PlotsView:
@@ -116,3 +134,11 @@ def find_plot(session: Session, owner_id: str, job_id: str, name: str, plot_form
     if wanted not in plots:
         raise NotFound(f"Job {job_id} has no plot {wanted}; its plots are: {', '.join(plots) or 'none'}.")
     return plots[wanted]
+
+
+def _csv(columns: list[str], rows: Iterable[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Job, JobEvent, Json, Model
 from app.studies.planning import Plan
+from iis_engine.specs import ElementSpec
+from iis_schemas.fields import ElementsView
 from iis_schemas.studies.views import EstimateView
 
 MEASURED_JOBS = 200  # the latest ones
-CROPS_PER_IMAGE = {"patches": 16, "segments": 15}  # the most that the engine cuts from one image
 BYTES_PER_FEATURE = 4
 EXTRACT = "extract"
 
@@ -83,7 +84,7 @@ def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None
     pairs = {
         (one.cell.model, dataset) for one in plan.missing for dataset in (one.cell.dataset, one.cell.library_dataset) if dataset is not None
     }
-    elements = plan.grid.elements.model_dump()
+    elements = plan.grid.elements.to_spec()
     wanted = (Job.owner_id == owner_id, Job.kind == "score", Job.state == "succeeded", Job.spec["elements"] == elements)
     named = {dataset for _, dataset in pairs}
     done = {
@@ -100,7 +101,7 @@ def _images_in(plan: Plan, name: str, elements: Json) -> int | None:
         return _images(plan.datasets[name], elements)
     if counted.images is None or counted.kind == "features":
         return counted.images
-    return counted.images + counted.elements_images * CROPS_PER_IMAGE[elements["kind"]]
+    return counted.images + counted.elements_images * _crops_per_image(elements)
 
 
 def _images(dataset: Dataset, elements: Json) -> int:
@@ -110,7 +111,13 @@ def _images(dataset: Dataset, elements: Json) -> int:
     if dataset.kind == "features":
         return images
     cut = sum(min(count, elements["images_per_class"]) for count in train.values())
-    return images + cut * CROPS_PER_IMAGE[elements["kind"]]
+    return images + cut * _crops_per_image(elements)
+
+
+def _crops_per_image(elements: Json) -> int:
+    """The largest number of crops that the engine cuts from one image, for elements as a job's row has them."""
+    view = ElementsView.model_validate(elements)
+    return ElementSpec(view.kind, scales=tuple(view.scales or ())).elements_per_image_max
 
 
 def _width(plan: Plan, model: str | None, dataset: str) -> int | None:

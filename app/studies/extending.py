@@ -27,7 +27,7 @@ def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyV
     InvalidInput
         When a field that a study has but one of is to become another.
     """
-    for name in ("protocol", "elements", "evolution", "vlm"):
+    for name in ("protocol", "activations", "elements", "evolution", "vlm"):
         wanted, had = getattr(request, name), getattr(grid, name)
         if wanted is not None and wanted != had and had is not None:
             raise InvalidInput(
@@ -45,6 +45,7 @@ def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyV
         sparsity_grids=_union(grid.sparsity_grids, request.sparsity_grids),
         seeds=_union(grid.seeds, request.seeds or []),
         protocol=grid.protocol,
+        activations=grid.activations,
         elements=grid.elements,
         vlm=grid.vlm or request.vlm,
         vocabulary=vocabulary,

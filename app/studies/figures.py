@@ -51,7 +51,8 @@ async def get_study_figure(
     *,
     study_id: str,
     figure: Annotated[
-        Literal["iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"], Path(description="The name of the figure")
+        Literal["iis_accuracy", "gain_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement"],
+        Path(description="The name of the figure"),
     ],
     figure_format: Annotated[Literal["png", "svg"], Path(description="png or svg")],
     request: Request,

@@ -57,6 +57,13 @@ export interface LibrarySpec {
   parts?: { kind: string; concept_count: number }[];
 }
 
+/** How visual elements are cut; scales are patches per side of each grid. */
+export interface Elements {
+  kind: "patches" | "segments" | "patches_and_segments";
+  images_per_class: number;
+  scales?: number[];
+}
+
 interface CommonJob {
   id: string;
   state: JobState;
@@ -72,7 +79,9 @@ interface CommonJob {
 
 export interface ScoreJob extends CommonJob {
   kind: "score";
+  vlm?: string | null;
   library: LibrarySpec;
+  elements: Elements;
   protocol: "exact" | "reference";
 }
 
@@ -110,19 +119,82 @@ export interface JobEvents {
 
 // Results
 
+export type VerdictCode =
+  | "reads_through_concepts"
+  | "no_better_than_matched"
+  | "worse_than_any"
+  | "too_close_to_chance"
+  | "too_few_images"
+  | "not_comparable";
+
+export interface Verdict {
+  code: VerdictCode;
+  sentence: string;
+  next?: string[];
+}
+
+export interface PanelMetrics {
+  code: { kept: number; concepts_used: number; overlap: number; positive_share: number };
+  effective_rank: number;
+  mono_score: number | null;
+  class_purity: number;
+  firing_rate: number;
+  duplicated_share: number;
+}
+
+export interface Panel {
+  concept_count: number;
+  library: PanelMetrics;
+  matched: PanelMetrics;
+  stability: { cosine: number; matched_cosine: number; difference: number } | null;
+  effective_concepts: { anec: number; matched_anec: number };
+  contributing_concepts: { kept: number; ncc: number } | null;
+  selectivity: { arr: number; control_arr: number; difference: number };
+}
+
+export interface Control {
+  iis?: number | null;
+  iis_low?: number | null;
+  iis_high?: number | null;
+  gain?: number | null;
+  gain_low?: number | null;
+  gain_high?: number | null;
+  headroom_gain?: number | null;
+  headroom_gain_low?: number | null;
+  headroom_gain_high?: number | null;
+  iis_log?: number | null;
+  iis_log_low?: number | null;
+  iis_log_high?: number | null;
+  few_mean?: number | null;
+  few_mean_low?: number | null;
+  few_mean_high?: number | null;
+  few_gain?: number | null;
+  few_gain_low?: number | null;
+  few_gain_high?: number | null;
+}
+
 export interface Report {
   iis: number | null;
   iis_low?: number | null;
   iis_high?: number | null;
-  iis_random_mean?: number | null;
-  iis_random_sd?: number | null;
+  edition?: number;
+  protocol?: string;
+  few_concepts_mean?: number | null;
+  few_concepts_mean_low?: number | null;
+  few_concepts_mean_high?: number | null;
+  controls?: { isotropic?: Control | null; matched?: Control | null };
+  verdict?: Verdict | null;
+  balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
+  panel?: Panel | null;
+  configuration?: Record<string, unknown>;
+  notes?: string[];
   iis_chance_corrected?: number | null;
+  iis_chance_corrected_low?: number | null;
+  iis_chance_corrected_high?: number | null;
   iis_log?: number | null;
-  iis_log_random?: number | null;
+  iis_log_low?: number | null;
+  iis_log_high?: number | null;
   iis_authors?: number | null;
-  concept_gain?: number | null;
-  concept_gain_low?: number | null;
-  concept_gain_high?: number | null;
   accuracy_representation: number;
   accuracy_representation_low?: number | null;
   accuracy_representation_high?: number | null;
@@ -133,7 +205,7 @@ export interface Report {
   test_count?: number;
   class_names?: string[];
   dimension?: number;
-  library?: LibrarySpec | null;
+  library?: (LibrarySpec & { elements?: Elements | null }) | null;
   warnings?: string[];
 }
 
@@ -439,6 +511,7 @@ interface Validated {
   name: string;
   state: "pending" | "ready" | "failed";
   error: { message: string; param?: string | null } | null;
+  info?: { notes?: string[] } | null;
   links: Links;
 }
 
@@ -513,6 +586,7 @@ export interface Board {
   library: string;
   concept_count: number;
   protocol: string;
+  edition: number;
   details: string | null;
   models: number;
 }
@@ -526,9 +600,17 @@ export interface BoardEntry {
   iis_low: number | null;
   iis_high: number | null;
   accuracy: number;
-  concept_gain: number | null;
-  concept_gain_low: number | null;
-  concept_gain_high: number | null;
+  verdict: VerdictCode | null;
+  few_concepts_mean: number | null;
+  few_gain_matched: number | null;
+  few_gain_matched_low: number | null;
+  few_gain_matched_high: number | null;
+  gain_isotropic: number | null;
+  gain_isotropic_low: number | null;
+  gain_isotropic_high: number | null;
+  gain_matched: number | null;
+  gain_matched_low: number | null;
+  gain_matched_high: number | null;
   near_chance: boolean;
   jobs: number;
 }
@@ -560,6 +642,7 @@ export interface StudyGrid {
   sparsity_grids: number[][];
   seeds: number[];
   protocol: "exact" | "reference";
+  activations: "calibrated" | "layernorm";
   evolution: boolean;
 }
 
@@ -600,10 +683,23 @@ export interface StudyRow {
   iis: number | null;
   iis_low: number | null;
   iis_high: number | null;
-  iis_random_mean: number | null;
-  concept_gain: number | null;
-  concept_gain_low: number | null;
-  concept_gain_high: number | null;
+  edition: number;
+  verdict: VerdictCode | null;
+  few_concepts_mean: number | null;
+  iis_isotropic: number | null;
+  iis_matched: number | null;
+  gain_isotropic: number | null;
+  gain_isotropic_low: number | null;
+  gain_isotropic_high: number | null;
+  gain_matched: number | null;
+  gain_matched_low: number | null;
+  gain_matched_high: number | null;
+  few_gain_isotropic: number | null;
+  few_gain_isotropic_low: number | null;
+  few_gain_isotropic_high: number | null;
+  few_gain_matched: number | null;
+  few_gain_matched_low: number | null;
+  few_gain_matched_high: number | null;
   iis_log: number | null;
 }
 
@@ -620,16 +716,19 @@ export interface Estimate {
   value: number | null;
   low: number | null;
   high: number | null;
+  p: number | null;
+  p_holm: number | null;
   reason: string | null;
 }
 
-/** The models of one comparison share data set, library, M and the library's data set. */
+/** The models of one comparison share data set, library, M, the library's data set and the edition of the activations. */
 export interface Setting {
   dataset_name: string;
   library?: string | null;
   concept_count?: number | null;
   library_dataset?: string | null;
   library_dataset_name?: string | null;
+  edition?: number;
 }
 
 export interface ExcludedModels {
@@ -640,15 +739,19 @@ export interface RelationPoint {
   label: string;
   accuracy: Measurement;
   iis: Measurement | null;
+  few_gain_matched: Measurement | null;
+  gain_matched: Measurement | null;
+  gain_isotropic: Measurement | null;
 }
 
 export interface Correlations {
   spearman: Estimate;
   kendall: Estimate;
-  partial: { denominator: Estimate; random: Estimate };
-  random_control: Estimate;
+  partial: { denominator: Estimate; isotropic: Estimate; matched: Estimate };
+  controls: { isotropic: Estimate; matched: Estimate };
+  gains: { few_gain_matched: Estimate; gain_matched: Estimate; few_gain_isotropic: Estimate; gain_isotropic: Estimate };
   leave_one_family_out: { family: string; spearman: Estimate }[];
-  sentence: string;
+  sentences: string[];
 }
 
 export interface Relation extends Setting, ExcludedModels {

@@ -19,6 +19,7 @@ def leaderboard(
     library: Annotated[str | None, typer.Option(help="Concept library: a kind, or combined(…).")] = None,
     concepts: Annotated[int | None, typer.Option(help="Number of concepts M.", min=0)] = None,
     protocol: Annotated[ProtocolChoice | None, typer.Option(help="Scoring protocol.")] = None,
+    edition: Annotated[int | None, typer.Option(help="Edition of the activations.", min=1, max=2)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Rank your models by IIS among scores with the same settings; ties are marked."""
@@ -29,5 +30,6 @@ def leaderboard(
             library=library,
             concept_count=concepts,
             protocol=protocol.value if protocol is not None else None,
+            edition=edition,
         )
     Terminal().answer(ranking, leaderboard_table(ranking), as_json=as_json)

@@ -1,4 +1,4 @@
-"""Parse --library, --concepts, --part and the options of text libraries."""
+"""Parse --library, --concepts, --part, --scales and the options of text libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from iis_schemas.names import LIBRARY_KINDS, LibraryKind
 
 KIND: LibraryKind = "cluster"
 CONCEPT_COUNT = 200
-PART_KINDS = tuple(kind for kind in LIBRARY_KINDS if kind != "combined")
+PART_KINDS = tuple(kind for kind in LIBRARY_KINDS if kind not in ("combined", "vectors"))
 
 Library = dict[str, Any]  # the fields of iis_schemas.jobs.libraries.LibraryChoice that were given
 
@@ -27,7 +27,28 @@ def text_settings(clip_cutoff: float | None, interpretability_cutoff: float | No
     return settings
 
 
-def build_library(kind: LibraryKind | None, concept_count: int | None, parts: Sequence[str], settings: Library) -> Library:
+def element_settings(scales: str | None, images_per_class: int | None) -> dict[str, Any]:
+    """Settings of visual elements that were given; the service has defaults for the others.
+
+    Raises
+    ------
+    ConfigurationError
+        When `scales` is not a list of whole numbers, such as 1,2,4.
+    """
+    settings: dict[str, Any] = {}
+    if scales is not None:
+        numbers = [number.strip() for number in scales.split(",")]
+        if not all(number.isdecimal() for number in numbers):
+            raise ConfigurationError(f"--scales takes whole numbers separated by commas, such as 1,2,4, not {scales!r}.")
+        settings["scales"] = [int(number) for number in numbers]
+    if images_per_class is not None:
+        settings["images_per_class"] = images_per_class
+    return settings
+
+
+def build_library(
+    kind: LibraryKind | None, concept_count: int | None, parts: Sequence[str], settings: Library, has_vectors: bool = False
+) -> Library:
     """Build the library of a score request.
 
     Parameters
@@ -35,12 +56,20 @@ def build_library(kind: LibraryKind | None, concept_count: int | None, parts: Se
     kind, concept_count : of a single library; None if not given
     parts : `kind:M` of each part of a combined library, instead of `kind` and `concept_count`
     settings : of every text library in it
+    has_vectors : whether a file of own vectors is given, which is the library
 
     Raises
     ------
     ConfigurationError
-        When a part is not `kind:M`, parts are combined with a kind or a count, or text settings are given without a text library.
+        When own vectors are given with another library, or the kind vectors without them; when a part is not `kind:M`, parts are
+        combined with a kind or a count, or text settings are given without a text library.
     """
+    if has_vectors and (parts or concept_count is not None or settings or kind not in (None, "vectors")):
+        raise ConfigurationError("--vectors is the library; leave out --library, --concepts, --part and the options of text libraries.")
+    if has_vectors or kind == "vectors":
+        if not has_vectors:
+            raise ConfigurationError("--library vectors needs the file of vectors; give it with --vectors.")
+        return {"kind": "vectors"}
     if parts and (kind is not None or concept_count is not None):
         raise ConfigurationError("Each --part has its own kind and count (text:100); leave out --library and --concepts, or --part.")
     if parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -10,7 +11,7 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.jobs import follow, show_result, submitted_line
-from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, has_text, text_settings
+from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, element_settings, has_text, text_settings
 from iis_client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_path
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
@@ -26,6 +27,8 @@ class LibraryName(StrEnum):
     prototype = "prototype"
     cluster = "cluster"
     end2end = "end2end"
+    nmf = "nmf"
+    vectors = "vectors"
     text = "text"
     random = "random"
 
@@ -37,22 +40,47 @@ class ProtocolChoice(StrEnum):
     reference = "reference"
 
 
+class ActivationsChoice(StrEnum):
+    """Activations of the exact protocol: calibrated, or LayerNorm alone as in the first edition."""
+
+    calibrated = "calibrated"
+    layernorm = "layernorm"
+
+
+class PoolingChoice(StrEnum):
+    """Poolings of a named layer."""
+
+    CLASS = "class"
+    PATCHES = "patches"
+    ALL = "all"
+    MAP = "map"
+
+
 class ElementChoice(StrEnum):
     """Kinds of visual elements."""
 
     patches = "patches"
     segments = "segments"
+    patches_and_segments = "patches_and_segments"
 
 
 def score(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Checkpoint: safetensors, torch zip or onnx.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Argument(help="Checkpoint: safetensors, torch, onnx, or an archive of transformers.", exists=True, dir_okay=False),
     ] = None,
     *,
-    arch: Annotated[str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME or onnx.")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, transformers or onnx.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Images: a folder of class folders, or an archive of one.", exists=True)] = None,
     features: Annotated[Path | None, typer.Option(help="Features (npz, safetensors) instead of a model and images.", exists=True)] = None,
-    pretrained: Annotated[str | None, typer.Option(help="Pretrained tag of the architecture's library instead of a checkpoint.")] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="Pretrained tag of the architecture's library instead of a checkpoint; default: its default weights.")
+    ] = None,
+    weights_of: Annotated[
+        str | None, typer.Option(help="Tag of the published weights that the checkpoint has or was trained from.")
+    ] = None,
     arg: Annotated[list[str] | None, typer.Option(help="Argument of the architecture, key=value; may be repeated.")] = None,
     preprocess: Annotated[
         list[str] | None, typer.Option(help="Override of the preprocessing, such as input_size=32; may be repeated.")
@@ -60,8 +88,20 @@ def score(
     layer: Annotated[
         str | None, typer.Option(help="Layer whose output is the representation; default: the pooled penultimate layer.")
     ] = None,
+    pooling: Annotated[
+        PoolingChoice | None, typer.Option(help="Pooling of --layer: class token, patches, all tokens but registers, or attention (map).")
+    ] = None,
     library: Annotated[LibraryName | None, typer.Option(help="Kind of concept library.", show_default=KIND)] = None,
     concepts: Annotated[int | None, typer.Option(help="Number of concepts M.", min=1, show_default=str(CONCEPT_COUNT))] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Own concept vectors, M x d (safetensors, npy), as the library.", exists=True, dir_okay=False)
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Table beside --data: paths, labels and splits (csv, jsonl, parquet).", exists=True, dir_okay=False)
+    ] = None,
+    manifest_column: Annotated[
+        list[str] | None, typer.Option(help="Column of the manifest: path=NAME, label=NAME or split=NAME; may be repeated.")
+    ] = None,
     part: Annotated[
         list[str] | None, typer.Option(help="Part of a combined library, kind:M; repeat it instead of --library and --concepts.")
     ] = None,
@@ -85,7 +125,17 @@ def score(
         bool, typer.Option("--native", help="Text library: the model is the VLM's own image tower; use text embeddings without fitting.")
     ] = False,
     elements: Annotated[ElementChoice, typer.Option(help="Kind of visual elements.")] = ElementChoice.patches,
+    scales: Annotated[
+        str | None,
+        typer.Option(help="Grids of patches, by patches per side: 1 is the whole image; 1,2,4 mixes three grids.", show_default="4"),
+    ] = None,
+    images_per_class: Annotated[
+        int | None, typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="10")
+    ] = None,
     protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
+    activations: Annotated[
+        ActivationsChoice, typer.Option(help="Of the exact protocol; layernorm is the first edition, for ablations.")
+    ] = ActivationsChoice.calibrated,
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show its progress and the result.")] = False,
     plot: PlotOption = None,
@@ -95,7 +145,9 @@ def score(
     terminal = Terminal(quiet=as_json)
     _require_one_source(checkpoint, arch, data, features, pretrained)
     settings = text_settings(clip_cutoff, interpretability_cutoff, native)
-    library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings)
+    library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings, vectors is not None)
+    element_choice = {"kind": elements.value, "seed": seed, **element_settings(scales, images_per_class)}
+    columns = manifest_columns(manifest, manifest_column)
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     text_options = parse_text_options(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(library_choice))
@@ -116,23 +168,32 @@ def score(
                     cast("str", arch),
                     checkpoint=checkpoint,
                     pretrained=pretrained,
+                    weights_of=weights_of,
                     arguments=arguments,
                     preprocessing=overrides,
                     layer=layer,
+                    pooling=None if pooling is None else pooling.value,
                     progress=progress,
                 )
             with terminal.upload_bar(data) as progress:
-                dataset = client.create_dataset(cast("Path", data), progress=progress)
+                chosen = None if manifest is None else {"upload": client.upload(manifest).id, **columns}
+                dataset = client.create_dataset(cast("Path", data), manifest=chosen, progress=progress)
+        if vectors is not None:
+            with terminal.upload_bar(vectors) as progress:
+                library_choice = {"kind": "vectors", "upload": client.upload(vectors, progress).id}
         vlm_model = register_vlm(client, terminal, text_options.vlm) if text_options is not None else None
         if model is not None:
             with terminal.spinner("A worker loads the model"):
                 model = client.wait_until_ready(model)
+            _show_notes(terminal, "Model", model.info.notes if model.info is not None else ())
         with terminal.spinner("A worker reads the data set"):
             dataset = client.wait_until_ready(dataset)
+        _show_notes(terminal, "Data set", dataset.info.notes if dataset.info is not None else ())
         vocabulary_id: str | None = None
         if text_options is not None and vlm_model is not None:
             with terminal.spinner("A worker loads the vision-language model"):
                 vlm_model = client.wait_until_ready(vlm_model)
+            _show_notes(terminal, "Vision-language model", vlm_model.info.notes if vlm_model.info is not None else ())
             vocabulary_id = ensure_vocabulary(client, terminal, text_options.vocabulary, dataset.id)
         job = client.score(
             model,
@@ -140,14 +201,36 @@ def score(
             library_choice,
             vlm=vlm_model,
             vocabulary=vocabulary_id,
-            elements={"kind": elements.value, "seed": seed},
+            elements=element_choice,
             protocol=protocol.value,
+            activations=activations.value,
             seed=seed,
         )
         if not watch and plot is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
         show_result(client, follow(client, terminal, job.id), terminal, plot, as_json)
+
+
+def manifest_columns(manifest: Path | None, given: list[str] | None) -> dict[str, str]:
+    """Columns of a manifest as the API names them.
+
+    Raises
+    ------
+    ConfigurationError
+        When a column is not path=NAME, label=NAME or split=NAME, or there is no manifest.
+    """
+    columns = {role: str(name) for role, name in key_values(given, "--manifest-column").items()}
+    if columns and manifest is None:
+        raise ConfigurationError("--manifest-column names columns of a table; give it with --manifest.")
+    if unknown := sorted(set(columns) - {"path", "label", "split"}):
+        raise ConfigurationError(f"--manifest-column takes path=NAME, label=NAME or split=NAME, not {unknown[0]}.")
+    return {f"{role}_column": name for role, name in columns.items()}
+
+
+def _show_notes(terminal: Terminal, noun: str, notes: Iterable[str]) -> None:
+    for note in notes:
+        terminal.note(f"{noun}: {note}")
 
 
 def _require_one_source(
@@ -157,7 +240,7 @@ def _require_one_source(
         if (checkpoint, arch, data, pretrained) != (None, None, None, None):
             raise ConfigurationError("--features contains the representation; leave out the checkpoint, --arch, --pretrained and --data.")
         return
-    if (checkpoint is None) == (pretrained is None):
-        raise ConfigurationError("Give either a CHECKPOINT file or --pretrained TAG (or --features FILE).")
+    if checkpoint is not None and pretrained is not None:
+        raise ConfigurationError("Give either a CHECKPOINT file or --pretrained TAG (or --features FILE), not both.")
     if arch is None or data is None:
         raise ConfigurationError("--arch (timm:resnet18) and --data FOLDER are required.")

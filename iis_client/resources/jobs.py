@@ -18,7 +18,8 @@ from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView, JobView, ScoreJobView
 from iis_schemas.models import ModelView
-from iis_schemas.names import ProtocolName
+from iis_schemas.names import ActivationsName, ProtocolName
+from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView
 
 PATH = "/v1/jobs"
@@ -38,6 +39,7 @@ class Jobs(Results):
         vocabulary: str | ConceptSetView | None = None,
         elements: Elements | Mapping[str, Any] | None = None,
         protocol: ProtocolName | None = None,
+        activations: ActivationsName | None = None,
         seed: int | None = None,
         deadline_seconds: float | None = None,
     ) -> ScoreJobView:
@@ -49,6 +51,7 @@ class Jobs(Results):
         library : {"kind": "cluster", "concept_count": 200}, or {"id": "lib_…"} for a fitted library
         library_dataset : another data set of images, whose training images the library is fitted to
         vlm : a model of role `vlm`; required by a text library, and names the concepts of other libraries
+        activations : of the exact protocol: calibrated unless given, or layernorm, the first edition, as an ablation
         vocabulary : the phrases: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
 
         Raises
@@ -66,6 +69,7 @@ class Jobs(Results):
             "vocabulary": None if vocabulary is None else id_of(vocabulary),
             "elements": elements,
             "protocol": protocol,
+            "activations": activations,
             "seed": seed,
             "deadline_seconds": deadline_seconds,
         }
@@ -110,6 +114,10 @@ class Jobs(Results):
     def curves(self, job: str | JobView) -> list[CurveView]:
         """ARR curves of a finished score job: of its library and of the random control."""
         return self._get(CurvesView, f"{PATH}/{id_of(job)}/curves").data
+
+    def concept_metrics(self, job: str | JobView) -> list[ConceptMetricsView]:
+        """Metrics of every concept of a finished score job, in the order of its library."""
+        return self._get(ConceptMetricsListView, f"{PATH}/{id_of(job)}/concept-metrics").data
 
     def plot(self, job: str | JobView, name: str = "arr", image_format: Literal["png", "svg"] = "png") -> bytes:
         """Figure of a finished score job: `arr` or `accuracy`."""

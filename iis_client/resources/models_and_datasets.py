@@ -12,9 +12,9 @@ from iis_client.transport.messages import build_request, id_of
 from iis_client.transport.polling import wait_for
 from iis_client.transport.uploads import UploadProgress
 from iis_schemas.concept_sets import ConceptSetVersionView
-from iis_schemas.datasets import DatasetCreate, DatasetView, HubChoice
+from iis_schemas.datasets import DatasetCreate, DatasetView, HubChoice, ManifestChoice
 from iis_schemas.models import ModelCreate, ModelView, PreprocessingChoice
-from iis_schemas.names import DatasetKind, Role
+from iis_schemas.names import DatasetKind, PoolingName, Role
 from iis_schemas.uploads import UploadView
 
 CheckedResource = TypeVar("CheckedResource", bound=ModelView | DatasetView | ConceptSetVersionView)
@@ -33,10 +33,12 @@ class ModelsAndDatasets(Connection):
         upload: str | UploadView | None = None,
         text_upload: str | UploadView | None = None,
         pretrained: str | None = None,
+        weights_of: str | None = None,
         initial_seed: int | None = None,
         tokenizer: str | None = None,
         arguments: Mapping[str, Any] | None = None,
         layer: str | None = None,
+        pooling: PoolingName | None = None,
         preprocessing: PreprocessingChoice | Mapping[str, Any] | None = None,
         name: str | None = None,
         progress: UploadProgress | None = None,
@@ -45,16 +47,20 @@ class ModelsAndDatasets(Connection):
 
         Parameters
         ----------
-        architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME` or `onnx`; the last two for a vision-language model
+        architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME`, `transformers` or `onnx`; for a vision-language model,
+            `open_clip:NAME` or `onnx`
         role : `vlm` for a vision-language model; default: `backbone`
-        checkpoint : a local file, which is uploaded first
+        checkpoint : a local file, which is uploaded first; without one, `pretrained` and `initial_seed`, the default weights of the
+            architecture's library
         text_checkpoint : text tower of a vision-language model in onnx, where `checkpoint` is the image tower
         upload, text_upload : the same files, uploaded before
         pretrained : pretrained tag of the architecture's library, instead of a checkpoint
+        weights_of : tag of the published weights that the checkpoint has or was trained from, for preprocessing and activation
         initial_seed : no checkpoint: the untrained architecture, initialised from this seed
         tokenizer : tokenizer of that text tower, by the name of an open_clip architecture; default: CLIP's
         arguments : keyword arguments of the architecture, for example {"in_chans": 1}
         layer : layer whose output is the representation; default: the pooled penultimate layer
+        pooling : of that layer: `class` token, mean of `patches` or of `all` tokens but registers, or attention pool (`map`)
         preprocessing : overrides of the architecture's preprocessing, for example {"input_size": 32}
 
         Raises
@@ -74,9 +80,11 @@ class ModelsAndDatasets(Connection):
             "upload": None if upload is None else id_of(upload),
             "text_upload": None if text_upload is None else id_of(text_upload),
             "pretrained": pretrained,
+            "weights_of": weights_of,
             "initial_seed": initial_seed,
             "tokenizer": tokenizer,
             "layer": layer,
+            "pooling": pooling,
             "preprocessing": preprocessing,
         }
         return self._post(ModelView, "/v1/models", build_request(ModelCreate, fields))
@@ -89,6 +97,7 @@ class ModelsAndDatasets(Connection):
         kind: DatasetKind | None = None,
         server_path: str | None = None,
         hub: HubChoice | Mapping[str, Any] | None = None,
+        manifest: str | Path | ManifestChoice | Mapping[str, Any] | None = None,
         test_share: float | None = None,
         split_seed: int | None = None,
         name: str | None = None,
@@ -103,6 +112,8 @@ class ModelsAndDatasets(Connection):
         kind : `features` for matrices of features with labels; default: `images`
         server_path : a folder on the server that its operator allows
         hub : a Hub data set: {"name": …, "revision": …, "image_column": …, "label_column": …}
+        manifest : a local table of paths, labels and splits, or a choice: {"path": …} for one among the images, {"upload": …} for one
+            uploaded before, with the columns' names if they are unusual: {"path_column": …, "label_column": …, "split_column": …}
         test_share, split_seed : split of a folder without train/ and test/
 
         Raises
@@ -112,12 +123,15 @@ class ModelsAndDatasets(Connection):
         """
         if path is not None:
             upload = self.upload(path, progress)
+        if isinstance(manifest, (str, Path)):
+            manifest = {"upload": self.upload(manifest, progress).id}
         fields = {
             "name": name or (Path(path).resolve().name if path is not None else None),
             "kind": kind,
             "upload": None if upload is None else id_of(upload),
             "server_path": server_path,
             "hub": hub,
+            "manifest": manifest,
             "test_share": test_share,
             "split_seed": split_seed,
         }

@@ -16,7 +16,7 @@ from iis_schemas.datasets import DatasetView
 from iis_schemas.fields import Elements
 from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.models import ModelView
-from iis_schemas.names import ProtocolName, StudyFigure
+from iis_schemas.names import ActivationsName, ProtocolName, StudyFigure
 from iis_schemas.studies.analyses import AnalysisView
 from iis_schemas.studies.leaderboard import LeaderboardView
 from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
@@ -43,6 +43,7 @@ class Studies(Connection):
         sparsity_grids: Sequence[Sequence[float]] | None = None,
         seeds: Sequence[int] | None = None,
         protocol: ProtocolName | None = None,
+        activations: ActivationsName | None = None,
         elements: Elements | Mapping[str, Any] | None = None,
         vlm: str | ModelView | None = None,
         vocabulary: str | ConceptSetView | None = None,
@@ -60,6 +61,7 @@ class Studies(Connection):
         library_datasets : data sets that visual libraries are fitted to; None among them, and the default, is the scored data set
         sparsity_grids : ascending sparsities, over each of which retention is also integrated
         seeds : one job for each; default: [0]
+        activations : of the exact protocol: calibrated unless given, or layernorm, the first edition, as an ablation
         vlm, vocabulary : of text libraries, as for `score`
         evolution : the models are checkpoints of one training run, in order
 
@@ -80,6 +82,7 @@ class Studies(Connection):
             "sparsity_grids": sparsity_grids,
             "seeds": seeds,
             "protocol": protocol,
+            "activations": activations,
             "elements": elements,
             "vlm": None if vlm is None else id_of(vlm),
             "vocabulary": None if vocabulary is None else id_of(vocabulary),
@@ -174,6 +177,7 @@ class Studies(Connection):
         library: str | None = None,
         concept_count: int | None = None,
         protocol: ProtocolName | None = None,
+        edition: int | None = None,
     ) -> LeaderboardView:
         """Your models with scores of the same settings, ranked by IIS; of the matching boards, the one with most models."""
         query = {
@@ -182,5 +186,6 @@ class Studies(Connection):
             "library": library,
             "concept_count": concept_count,
             "protocol": protocol,
+            "edition": edition,
         }
         return self._get(LeaderboardView, "/v1/leaderboard", query)

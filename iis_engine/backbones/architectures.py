@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from iis_engine.backbones.checkpoints.state_dicts import StateDict
+from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.network import Network
 from iis_engine.backbones.open_clip_networks import build_image_tower
 from iis_engine.backbones.timm_networks import build_timm
@@ -22,8 +26,12 @@ RESERVED_ARGUMENTS = frozenset(
 _BUILDERS = {"timm": build_timm, "torchvision": build_torchvision, "open_clip": build_image_tower}
 
 
-def build_network(spec: BackboneSpec) -> Network:
+def build_network(spec: BackboneSpec, state_dicts: Sequence[StateDict] = ()) -> Network:
     """Build `timm:NAME`, `torchvision:NAME` or `open_clip:NAME`, with published weights if `spec.pretrained` names a tag.
+
+    Parameters
+    ----------
+    state_dicts : content of the checkpoint file, which can show how its network was built; it is not loaded
 
     Raises
     ------
@@ -36,4 +44,4 @@ def build_network(spec: BackboneSpec) -> Network:
             raise ArchitectureError(
                 f"{argument!r} does not configure a network, so it is not accepted as an argument; leave it out.", param="arguments"
             )
-    return _BUILDERS[family](name, dict(spec.arguments), spec.pretrained)
+    return _BUILDERS[family](name, dict(spec.arguments), WeightsSource(spec.pretrained, spec.weights_of, state_dicts))

@@ -26,12 +26,14 @@ class Backbone(ABC):
     transform : preprocessing of images
     device : device of the representation
     digest : sha256 over the weights in use, the architecture, its arguments, the layer and the preprocessing
+    notes : what was assumed, chosen, converted or left out while the network was read, one sentence each
     """
 
     num_features: int
     transform: ImageTransform
     device: torch.device
     digest: str
+    notes: tuple[str, ...]
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,9 +18,8 @@ from torchvision import transforms
 
 from iis_engine.data.images import PIXEL_LIMIT
 from iis_engine.errors import ArchitectureError, DataError
-from iis_engine.specs import INTERPOLATIONS, Preprocessing
+from iis_engine.specs import CHANNEL_ORDERS, CROP_MODES, INTERPOLATIONS, VALUE_RANGES, ChannelOrder, CropMode, Preprocessing
 
-CropMode = Literal["center", "squash", "border"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -34,10 +33,12 @@ class ImageTransform:
     input_size : height, width in pixels
     resize_size : height, width of the resized image before the crop; `center` fits the short side to it and crops the centre, `squash`
         ignores the aspect ratio, `border` fits the long side to it and pads with `fill`
-    mean, std : one number per channel, for pixel values in 0..1
+    mean, std : one number per channel in the network's order, for pixel values in 0..`value_range`
     interpolation : bilinear, bicubic or nearest
     fill : RGB colour of the padding, 0..255
     channels : 3, or 1 for networks of grey images
+    channel_order : order of the network's input channels, rgb or bgr
+    value_range : largest value of a pixel before mean and std are applied, 1 or 255
     """
 
     input_size: tuple[int, int]
@@ -48,10 +49,14 @@ class ImageTransform:
     crop_mode: CropMode = "center"
     fill: tuple[int, int, int] = (0, 0, 0)
     channels: int = 3
+    channel_order: ChannelOrder = "rgb"
+    value_range: int = 1
 
     def describe(self) -> dict[str, Any]:
-        """Return all attributes as JSON-ready values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Return the attributes as JSON-ready values; channel order and value range only where they are not rgb and 1."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        usual = {"channel_order": "rgb", "value_range": 1}
+        return {name: value for name, value in values.items() if usual.get(name) != value}
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop an RGB image -> (H, W, channels) uint8.
@@ -85,8 +90,13 @@ class ImageTransform:
             )
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Compute (value / 255 - mean) / std: (n, H, W, channels) uint8 -> (n, channels, H, W) float32 on the same device."""
+        """Compute (value / 255 - mean) / std: (n, H, W, channels) uint8 -> (n, channels, H, W) float32 on the same device.
+
+        With a value range of 255, (value - mean) / std.
+        """
         scale, shift = (constant.to(pixels.device) for constant in self._affine)
+        if self.channel_order == "bgr":
+            pixels = pixels.flip(3)
         return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(scale).add_(shift)
 
     def _to_channels(self, image: Image.Image) -> Image.Image:
@@ -100,7 +110,7 @@ class ImageTransform:
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(values, dtype=torch.float64).reshape(1, -1, 1, 1) for values in (self.mean, self.std))
-        return (1 / (255 * std)).float(), (-mean / std).float()
+        return (self.value_range / (255 * std)).float(), (-mean / std).float()
 
     @cached_property
     def _squash(self) -> Callable[[Image.Image], Image.Image]:
@@ -134,26 +144,35 @@ def scaled_size(input_size: tuple[int, int], crop_pct: float) -> tuple[int, int]
 def override(own: ImageTransform, requested: Preprocessing) -> ImageTransform:
     """Return the architecture's own transform with the requested values in place of its own.
 
-    A new input size keeps the architecture's ratio between resize and crop. For one channel, three means are averaged.
+    A new input size keeps the architecture's ratio between resize and crop, unless the crop mode is another one. For one channel, three
+    means are averaged.
 
     Raises
     ------
     ArchitectureError
         For an input size, crop share or deviation out of range, and for an unknown interpolation.
     """
-    if requested.input_size is not None and not 1 <= requested.input_size <= 4096:
+    size = own.input_size if requested.input_size is None else both_sides(requested.input_size)
+    if requested.input_size is not None and not 1 <= min(size) <= max(size) <= 4096:
         raise ArchitectureError(f"input_size must lie between 1 and 4096 pixels; it is {requested.input_size}.", param="preprocessing")
     if requested.crop_pct is not None and not 0.1 <= requested.crop_pct <= 1:
         raise ArchitectureError(f"crop_pct must lie between 0.1 and 1; it is {requested.crop_pct}.", param="preprocessing")
-    if requested.interpolation is not None and requested.interpolation not in INTERPOLATIONS:
-        raise ArchitectureError(
-            f"{requested.interpolation!r} is not an interpolation; choose one of {', '.join(INTERPOLATIONS)}.", param="preprocessing"
-        )
+    for value, known, noun in (
+        (requested.interpolation, INTERPOLATIONS, "an interpolation"),
+        (requested.crop_mode, CROP_MODES, "a crop mode"),
+        (requested.channel_order, CHANNEL_ORDERS, "a channel order"),
+        (requested.value_range, VALUE_RANGES, "a value range"),
+    ):
+        if value is not None and value not in known:
+            raise ArchitectureError(f"{value!r} is not {noun}; choose one of {', '.join(map(str, known))}.", param="preprocessing")
     if requested.std is not None and min(requested.std) <= 0:
         raise ArchitectureError(f"Every std must be above 0; they are {list(requested.std)}.", param="preprocessing")
-    size = own.input_size if requested.input_size is None else (requested.input_size, requested.input_size)
+    if requested.value_range == 255:
+        own = replace(own, mean=(0.0,) * own.channels, std=(1.0,) * own.channels)
     if requested.crop_pct is not None:
         resize = scaled_size(size, requested.crop_pct)
+    elif requested.crop_mode is not None and requested.crop_mode != own.crop_mode:
+        resize = size  # a share of the crop that was chosen for another mode has no meaning in this one
     else:
         resize = (round(own.resize_size[0] * size[0] / own.input_size[0]), round(own.resize_size[1] * size[1] / own.input_size[1]))
     return replace(
@@ -163,7 +182,15 @@ def override(own: ImageTransform, requested: Preprocessing) -> ImageTransform:
         mean=for_channels(requested.mean or own.mean, own.channels),
         std=for_channels(requested.std or own.std, own.channels),
         interpolation=requested.interpolation or own.interpolation,
+        crop_mode=requested.crop_mode or own.crop_mode,
+        channel_order=requested.channel_order or own.channel_order,
+        value_range=requested.value_range or own.value_range,
     )
+
+
+def both_sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of an input size that may be given as one side of a square."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:

@@ -76,7 +76,14 @@ class TokenMap:
         return self.network.after(positions[:, None, None].movedim(3, self.channel_axis))
 
 
-def find_token_map(module: nn.Module, layer: str | None, images: Tensor, representation: Tensor, tolerance: float) -> TokenMap | None:
+def find_token_map(
+    module: nn.Module,
+    layer: str | None,
+    images: Tensor,
+    representation: Tensor,
+    tolerance: float,
+    pool: Callable[[Tensor], Tensor] = pooled,
+) -> TokenMap | None:
     """Return the token map of a timm, torchvision or open_clip network or of its `layer`; None if it has no usable positions.
 
     Also None if the representation is the class token alone: training does not place the last patch tokens of such a network in the
@@ -87,9 +94,10 @@ def find_token_map(module: nn.Module, layer: str | None, images: Tensor, represe
     ----------
     images, representation : test images (n, channels, H, W) and f of them (n, d)
     tolerance : largest difference allowed between f and the two halves applied in turn
+    pool : reduction of the layer's output to vectors
     """
     try:
-        network = split_network(module, layer)
+        network = split_network(module, layer, pool)
         if network is None:
             return None
         values = network.before(images)
@@ -122,10 +130,10 @@ def _without_patches(network: SplitNetwork, tokens: Tensor, images: Tensor) -> T
     return zeroed
 
 
-def split_network(module: nn.Module, layer: str | None) -> SplitNetwork | None:
+def split_network(module: nn.Module, layer: str | None, pool: Callable[[Tensor], Tensor] = pooled) -> SplitNetwork | None:
     """Split the network at `layer` or at its last value with positions; None for networks not known to have one."""
     if layer is not None:
-        return SplitNetwork(_output_function(module, layer), pooled)
+        return SplitNetwork(_output_function(module, layer), pool)
     return _split_open_clip(module) or _split_torchvision(module) or _split_timm(cast(Any, module))
 
 

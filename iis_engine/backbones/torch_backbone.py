@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from iis_engine.backbones.architecture_errors import suggestion
 from iis_engine.backbones.architectures import build_network
 from iis_engine.backbones.backbone import Backbone, representation_digest
-from iis_engine.backbones.checkpoints import load_checkpoint
+from iis_engine.backbones.checkpoints.files import load_checkpoint
+from iis_engine.backbones.checkpoints.weights import fit_weights, weight_bytes
 from iis_engine.backbones.hooks import capture_input, capture_output, channels_first, pooled
 from iis_engine.backbones.network import Network
+from iis_engine.backbones.pooling import LayerPooling
 from iis_engine.backbones.preprocessing import override
 from iis_engine.backbones.token_maps import TokenMap, find_token_map
-from iis_engine.backbones.weights import fit_weights, weight_bytes
 from iis_engine.errors import ArchitectureError, first_line
+from iis_engine.notes import Notes
 from iis_engine.specs import BackboneSpec
 
 _FORWARD_ERRORS = (RuntimeError, ValueError, AssertionError, TypeError, IndexError)
@@ -38,12 +40,14 @@ class TorchBackbone(Backbone):
     spec : the request it was loaded from
     """
 
-    def __init__(self, spec: BackboneSpec, network: Network, device: torch.device) -> None:
+    def __init__(self, spec: BackboneSpec, network: Network, device: torch.device, notes: Iterable[str] = ()) -> None:
+        self.notes = Notes((*network.notes, *notes)).sentences
         self.transform = override(network.transform, spec.preprocessing)
         self.device = device
         self.spec = spec
         self._network = network
         self._module = network.module.eval().requires_grad_(requires_grad=False).to(device=device).to(memory_format=torch.channels_last)
+        self._pool = _pooling(spec, network, self.transform.input_size)
         self._half = None
         if device.type == "cuda":
             self._half = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -64,10 +68,10 @@ class TorchBackbone(Backbone):
         """Compute f of preprocessed images; in half precision on a GPU, again in float32 if float16 overflows."""
         images = self._on_device(batch)
         with self._computing(half=True):
-            features = pooled(self._represent(images)).float()
+            features = self._pool(self._represent(images)).float()
         if self._half is torch.float16 and not bool(torch.isfinite(features).all()):
             with self._computing(half=False):
-                features = pooled(self._represent(images)).float()
+                features = self._pool(self._represent(images)).float()
         return features
 
     def feature_map(self, batch: Tensor) -> Tensor | None:
@@ -97,7 +101,7 @@ class TorchBackbone(Backbone):
             "input_size": list(self.input_size),
             "parameter_count": self._parameter_count,
             "feature_map": self._map_layer is not None or self._tokens_average,
-            "notes": [],
+            "notes": list(self.notes),
         }
 
     def weights_digest(self) -> str:
@@ -112,7 +116,7 @@ class TorchBackbone(Backbone):
         """Return the same network with other weights, given under all keys of `copy_network().module.state_dict()`."""
         network = self.copy_network()
         network.module.load_state_dict(weights)
-        return TorchBackbone(self.spec, network, self.device)
+        return TorchBackbone(self.spec, network, self.device, self.notes)
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -121,6 +125,8 @@ class TorchBackbone(Backbone):
             "pretrained": self.spec.pretrained,
             "layer": self.spec.layer,
             "preprocessing": self.transform.describe(),
+            **({"pooling": self.spec.pooling} if self.spec.pooling is not None else {}),
+            **({"choices": self._network.choices} if self._network.choices else {}),
         }
 
     def _arguments_in_use(self) -> dict[str, Any]:
@@ -206,7 +212,7 @@ class TorchBackbone(Backbone):
     def _find_token_map(self, representation: Tensor) -> TokenMap | None:
         images = self._on_device(self._dry_run_images())
         with self._computing(half=False):
-            return find_token_map(self._module, self.spec.layer, images, representation, self._tolerance(representation))
+            return find_token_map(self._module, self.spec.layer, images, representation, self._tolerance(representation), self._pool)
 
     def _averages_to(self, token_map: TokenMap, representation: Tensor) -> bool:
         """Whether the network only averages its patch tokens, so that the token map is an exact feature map."""
@@ -220,20 +226,30 @@ class TorchBackbone(Backbone):
 
 def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
     """Build the network, load the checkpoint if there is one, and run it once; see `load_backbone`."""
-    network = _build_untrained(spec, spec.initial_seed) if spec.initial_seed is not None else build_network(spec)
-    names = [name for name, _ in network.module.named_modules() if name]
+    state_dicts = [] if checkpoint is None else load_checkpoint(checkpoint)
+    network = _build_untrained(spec, spec.initial_seed) if spec.initial_seed is not None else build_network(spec, state_dicts)
+    require_layer(spec, network.module)
+    notes = list[str]()
+    if checkpoint is not None:
+        notes = fit_weights(
+            network.module,
+            state_dicts,
+            architecture=spec.architecture,
+            file_name=checkpoint.name,
+            head=_unused_head(network, spec.layer),
+            convert=network.convert,
+            own_prefix=network.key_prefix,
+        )
+    return TorchBackbone(spec, network, device, notes)
+
+
+def require_layer(spec: BackboneSpec, module: nn.Module) -> None:
+    """Raise an ArchitectureError with the code `layer_unknown` and similar names if the network does not have the named layer."""
+    names = [name for name, _ in module.named_modules() if name]
     if spec.layer is not None and spec.layer not in names:
         raise ArchitectureError(
             f"{spec.architecture} has no layer {spec.layer!r}{suggestion(spec.layer, names)}.", code="layer_unknown", param="layer"
         )
-    if checkpoint is not None:
-        weights = load_checkpoint(checkpoint)
-        if network.key_prefix and any(key.startswith(network.key_prefix) for key in weights):
-            weights = {
-                key.removeprefix(network.key_prefix): tensor for key, tensor in weights.items() if key.startswith(network.key_prefix)
-            }
-        fit_weights(network.module, weights, architecture=spec.architecture, head=_unused_head(network, spec.layer))
-    return TorchBackbone(spec, network, device)
 
 
 def _build_untrained(spec: BackboneSpec, seed: int) -> Network:
@@ -248,3 +264,11 @@ def _unused_head(network: Network, layer: str | None) -> tuple[str, ...]:
     if layer is not None and any(layer == name or layer.startswith(f"{name}.") for name in network.head):
         return ()
     return network.head
+
+
+def _pooling(spec: BackboneSpec, network: Network, input_size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """Return the reduction of the representation to vectors: by tokens for a named layer, else the mean over positions."""
+    if spec.layer is None:
+        return pooled
+    attend = None if network.attention_pool is None else network.module.get_submodule(network.attention_pool)
+    return LayerPooling(spec.pooling, spec.layer, network.tokens, input_size, attend)

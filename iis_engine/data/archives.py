@@ -18,12 +18,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
+from unicodedata import normalize
 
+from iis_engine.data.zip_entries import compression_problem, decode_name
 from iis_engine.errors import DataError
 
 _CHUNK_BYTES = 1 << 20
 _SYSTEM_FILE_NAMES = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _HEADER_MAX_BYTES = 1 << 20
+_SIGNATURE_BYTES = 8
+_OTHER_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "RAR",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"\x1f\x9d": "compress (.Z)",
+    b"MSCF": "cabinet (.cab)",
+    b"\x89HDF": "HDF5",
+    b"PAR1": "Parquet",
+}
 _RATIO_APPLIES_ABOVE_BYTES = 64 << 20
 _QUOTED_CHARACTERS_MAX = 80
 _PATH_MAX_BYTES = 1024
@@ -82,7 +95,7 @@ class _Entry:
 
 
 def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> UnpackedArchive:
-    """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz file into a new folder, in constant memory.
+    """Unpack a zip, tar, tar.gz, tar.bz2 or tar.xz file into a new folder, in constant memory; names become NFC.
 
     The files are written to a temporary folder beside `into`, which is renamed once all are complete; on error it is deleted.
 
@@ -94,8 +107,8 @@ def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = Non
     Raises
     ------
     DataError
-        For another file type, a damaged or encrypted archive, names that are absolute, contain `..`, are repeated, too long or not
-        UTF-8, links and devices, and archives above the limits. The message names the entry.
+        For another file type, a damaged or encrypted archive, an unsupported compression, names that are absolute, contain `..`, are
+        repeated, too long or not UTF-8, links and devices, and archives above the limits. The message names the entry.
     OSError
         If the disk is full, read-only or failing.
     """
@@ -130,7 +143,11 @@ def _unpack_zip(archive: Path, into: Path, limits: ArchiveLimits) -> UnpackedArc
             for info in opened.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 problem = "is encrypted; send it without a password" if info.flag_bits & 1 else _type_problem(kind)
-                yield _Entry(info.filename, info.is_dir(), info.file_size, problem, info)
+                name = decode_name(info)
+                if name is None:
+                    reason = "whose encoding the archive does not state and which is not UTF-8; pack it again with UTF-8 names"
+                    raise _refusal(archive, f"contains the name {_quoted(info.filename)}, {reason}")
+                yield _Entry(name, info.is_dir(), info.file_size, problem or compression_problem(info), info)
 
         def open_entry(entry: _Entry) -> IO[bytes]:
             return opened.open(entry.handle)
@@ -139,11 +156,15 @@ def _unpack_zip(archive: Path, into: Path, limits: ArchiveLimits) -> UnpackedArc
 
 
 def _unpack_tar(archive: Path, into: Path, limits: ArchiveLimits) -> UnpackedArchive:
+    with archive.open("rb") as file:
+        signature = file.read(_SIGNATURE_BYTES)
     with _decompressed_stream(archive) as stream:
         try:
             opened = tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:")  # noqa: SIM115 (closed with its stream)
         except tarfile.ReadError as error:
-            raise _refusal(archive, "is not a zip or tar archive; send .zip, .tar or .tar.gz") from error
+            kind = next((name for start, name in _OTHER_ARCHIVES.items() if signature.startswith(start)), None)
+            found = "is not a zip or tar archive" if kind is None else f"is a {kind} file, not a zip or tar archive"
+            raise _refusal(archive, f"{found}; send .zip, .tar or .tar.gz") from error
 
         def entries() -> Iterator[_Entry]:
             seen_members = cast(Any, opened).members
@@ -216,7 +237,7 @@ def _safe_parts(archive: Path, name: str) -> tuple[str, ...]:
     slashed = name.replace("\\", "/")
     if slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed):
         raise _refusal(archive, f"contains the absolute path {name!r}; pack the folder from inside its parent")
-    parts = tuple(part for part in PurePosixPath(slashed).parts if part != ".")
+    parts = tuple(normalize("NFC", part) for part in PurePosixPath(slashed).parts if part != ".")
     if ".." in parts:
         raise _refusal(archive, f"contains the path {name!r}, which leaves the archive; pack the folder from inside its parent")
     if any("\0" in part or len(part.encode()) > 255 for part in parts):

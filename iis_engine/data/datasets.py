@@ -1,26 +1,33 @@
-"""Read class folders as a labelled image data set: check every file, split, sort by content, compute the digest."""
+"""Read a folder as a labelled image data set: check every file, split, sort by content, compute the digest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from iis_engine.data.class_folders import ClassImage, Split, find_class_images
+from iis_engine.data.class_folders import Split
 from iis_engine.data.class_names import bounded_warnings, require_bounded_names
-from iis_engine.data.images import load_image
-from iis_engine.errors import DataError, first_names
+from iis_engine.data.folder_tree import read_folder_tree
+from iis_engine.data.image_checks import CheckedImage, check_images, deep_colour_refusal, grey_bits_of
+from iis_engine.data.images import BITS_MAX
+from iis_engine.data.labelled_images import find_labelled_images
+from iis_engine.data.manifests import ManifestChoice
+from iis_engine.errors import DataError, first_names, printable
+from iis_engine.notes import Notes
 from iis_engine.progress import ProgressCallback, no_progress
 
 CORRUPT_SHARE_MAX = 0.01
-_READ_BYTES = 1 << 20
-_CHECK_BATCH_FILES = 4096
+DOMINANT_SHARE = 0.5
+"""Share of the training images above which one class among three or more dominates; of two classes, `DOMINANT_SHARE_OF_TWO`."""
+DOMINANT_SHARE_OF_TWO = 0.8
+_REASONS_LISTED = 5
+_REASONS_KEPT = 50
+_REASON_CHARACTERS_MAX = 200
 
 
 class LabelledImage(NamedTuple):
@@ -42,8 +49,11 @@ class ImageDataset:
     class_names : C names in label order
     digest : sha256 over class names, contents and split
     corrupt : files that could not be decoded, relative to `root`
-    ignored_count : files that are not images
-    warnings : remarks for the user, one sentence each
+    ignored_count : files that are not labelled images; hidden and system files do not count
+    warnings : why a score of these images may mislead, one sentence each
+    notes : what was chosen, converted or left out, one sentence each
+    corrupt_reasons : reason to the number of images that could not be decoded for it
+    grey_bits : bits in use of the 16-bit grey images, of which the upper 8 are kept; None without such images
     """
 
     root: Path
@@ -55,6 +65,9 @@ class ImageDataset:
     corrupt: tuple[str, ...] = ()
     ignored_count: int = 0
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    corrupt_reasons: dict[str, int] = field(default_factory=dict[str, int])
+    grey_bits: int | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,6 +91,9 @@ class ImageDataset:
             "corrupt": self.corrupt,
             "ignored_count": self.ignored_count,
             "warnings": self.warnings,
+            "notes": self.notes,
+            "corrupt_reasons": self.corrupt_reasons,
+            "grey_bits": self.grey_bits,
         }
         path.write_text(json.dumps(contents), encoding="utf-8")
 
@@ -101,61 +117,73 @@ class ImageDataset:
             corrupt=tuple(contents["corrupt"]),
             ignored_count=contents["ignored_count"],
             warnings=tuple(contents["warnings"]),
+            notes=tuple(contents.get("notes", ())),  # older files lack the last three
+            corrupt_reasons=dict(contents.get("corrupt_reasons", {})),
+            grey_bits=contents.get("grey_bits", BITS_MAX),
         )
-
-
-class _CheckedImage(NamedTuple):
-    image: ClassImage
-    digest: str
-    readable: bool
 
 
 def read_image_folder(
     root: Path,
     *,
+    manifest: ManifestChoice | None = None,
     test_share: float = 0.2,
     split_seed: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
-    """Read class folders, with or without train/ and test/ (or val/) above them; a single wrapping folder is entered.
+    """Read labelled images: class folders with or without folders for the splits, or images named by a manifest.
+
+    Layouts that are read, and those that are refused, are listed in docs/inputs.md.
 
     Parameters
     ----------
-    test_share : share of each class used as the test split if the folders do not define one, in (0, 1)
+    manifest : table of paths, labels and splits; None for class folders, or a recognisable table in the folder
+    test_share : share of each class used as the test split if the data do not define one, in (0, 1)
     split_seed : seed of that split, which depends on the seed and each file's content alone
     progress : called with (files checked, files)
 
     Raises
     ------
     DataError
-        For fewer than two classes, a class without train or test images, or more than 1 % corrupt images.
+        For fewer than two classes, folders that are recognisably not classes, a class without train or test images, a manifest that does
+        not fit the images, or more than 1 % corrupt images.
     """
     if not 0 < test_share < 1:
         raise DataError(f"test_share must lie between 0 and 1; it is {test_share}.", param="test_share")
     if not root.is_dir():
         raise DataError(f"{root.name} is not a folder of class folders.")
-    found = find_class_images(root)
+    found = find_labelled_images(read_folder_tree(root), manifest)
     warnings = list(found.warnings)
     class_names = tuple(sorted({image.class_name for image in found.images}))
     require_bounded_names(class_names)
     if len(class_names) < 2:
         content = f"one class ({class_names[0]})" if class_names else "no images in class folders"
-        raise DataError(f"The data set has {content}; send at least two folders of images, one per class.", code="dataset_classes")
-    checked = _check_images(found.images, progress)
-    corrupt = tuple(item.image.path.relative_to(root).as_posix() for item in checked if not item.readable)
+        advice = "send at least two folders of images, one per class, or a manifest"
+        raise DataError(
+            " ".join([f"The data set has {content}; {advice}.", *warnings, *(() if class_names else found.notes)]), code="dataset_classes"
+        )
+    checked = check_images(found.images, progress)
+    unreadable = [item for item in checked if item.problem is not None]
+    corrupt = tuple(_relative(item.image.path, root) for item in unreadable)
+    reasons = dict(Counter(printable(item.problem or "", _REASON_CHARACTERS_MAX) for item in unreadable).most_common(_REASONS_KEPT))
     if len(corrupt) > CORRUPT_SHARE_MAX * len(checked):
-        raise too_many_corrupt(corrupt, len(checked))
+        raise too_many_corrupt(corrupt, len(checked), reasons)
     if corrupt:
-        warnings.append(f"{len(corrupt)} of {len(checked)} images are corrupt and were left out: {first_names(corrupt)}.")
-    images = sorted((item for item in checked if item.readable), key=lambda item: (item.image.class_name, item.digest, item.image.path))
+        counted = f"{len(corrupt)} of {len(checked)} images are corrupt and were left out: {first_names(corrupt)}"
+        warnings.append(f"{counted}. {_counted_reasons(reasons)}")
+    images = sorted(
+        (item for item in checked if item.problem is None), key=lambda item: (item.image.class_name, item.digest, item.image.path)
+    )
+    if (refusal := deep_colour_refusal(images)) is not None:
+        raise refusal
+    grey_bits, remark = grey_bits_of(images)
+    warnings += remark
     split = _assign_splits(images, test_share, split_seed)
     labels = {name: label for label, name in enumerate(class_names)}
-    _require_every_class(images, split, class_names)
+    _require_every_class(images, split, class_names, found.warnings)
     train = [item for item, where in zip(images, split, strict=True) if where == "train"]
     test = [item for item, where in zip(images, split, strict=True) if where == "test"]
-    shared = {item.digest for item in train} & {item.digest for item in test}
-    if shared:
-        warnings.append(f"{len(shared)} images of the test split are also in the train split, so accuracies are too high.")
+    per_class = Counter(item.image.class_name for item in train)
     return ImageDataset(
         root=root,
         train=tuple(LabelledImage(item.image.path, labels[item.image.class_name]) for item in train),
@@ -165,17 +193,41 @@ def read_image_folder(
         digest=_dataset_digest(images, split),
         corrupt=corrupt,
         ignored_count=found.ignored_count,
-        warnings=bounded_warnings(warnings),
+        warnings=bounded_warnings(Notes([*warnings, *_repetitions(train, test), *imbalance(per_class)]).sentences),
+        notes=found.notes,
+        corrupt_reasons=reasons,
+        grey_bits=grey_bits,
     )
 
 
-def too_many_corrupt(names: Iterable[str], total: int) -> DataError:
-    """Return the error for a data set of `total` images of which more than 1 % cannot be decoded."""
+def too_many_corrupt(names: Iterable[str], total: int, reasons: dict[str, int] | None = None) -> DataError:
+    """Return the error for a data set of `total` images of which more than 1 % cannot be decoded.
+
+    Parameters
+    ----------
+    reasons : reason to its number of images
+    """
     listed = tuple(names)
-    return DataError(
-        f"{len(listed)} of {total} images cannot be decoded, more than the 1 % allowed: {first_names(listed)}. Replace or remove them.",
-        code="dataset_corrupt",
-    )
+    why = f" {_counted_reasons(reasons)}" if reasons else ""
+    counted = f"{len(listed)} of {total} images cannot be decoded, more than the 1 % allowed: {first_names(listed)}"
+    return DataError(f"{counted}.{why} Replace or remove them.", code="dataset_corrupt")
+
+
+def imbalance(counts: Counter[str]) -> list[str]:
+    """Return a warning where one class has most of the training images, so that accuracy says little about the others.
+
+    Examples
+    --------
+    >>> imbalance(Counter(cat=90, dog=10))
+    ["'cat' has 90 % of the training images, so that a head that always answers it has this accuracy; balance the classes."]
+    """
+    if not counts:
+        return []
+    (name, count), total = counts.most_common(1)[0], counts.total()
+    if count <= (DOMINANT_SHARE_OF_TWO if len(counts) == 2 else DOMINANT_SHARE) * total:
+        return []
+    share = f"{100 * count / total:.0f} % of the training images"
+    return [f"{name!r} has {share}, so that a head that always answers it has this accuracy; balance the classes."]
 
 
 def seeded_rank(seed: int, digest: str) -> str:
@@ -183,29 +235,28 @@ def seeded_rank(seed: int, digest: str) -> str:
     return hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()
 
 
-def _check_images(images: Sequence[ClassImage], progress: ProgressCallback) -> list[_CheckedImage]:
-    checked = list[_CheckedImage]()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start in range(0, len(images), _CHECK_BATCH_FILES):
-            for item in pool.map(_check_image, images[start : start + _CHECK_BATCH_FILES]):
-                checked.append(item)
-                progress(len(checked), len(images))
-    return checked
+def _counted_reasons(reasons: dict[str, int]) -> str:
+    return "; ".join(f"{count}: {reason}" for reason, count in list(reasons.items())[:_REASONS_LISTED]) + "."
 
 
-def _check_image(image: ClassImage) -> _CheckedImage:
-    digest = hashlib.sha256()
-    try:
-        with image.path.open("rb") as file:
-            while chunk := file.read(_READ_BYTES):
-                digest.update(chunk)
-        load_image(image.path)
-    except (DataError, OSError):
-        return _CheckedImage(image, digest.hexdigest(), readable=False)
-    return _CheckedImage(image, digest.hexdigest(), readable=True)
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
-def _assign_splits(images: list[_CheckedImage], test_share: float, seed: int) -> list[Split]:
+def _repetitions(train: list[CheckedImage], test: list[CheckedImage]) -> list[str]:
+    """Return warnings about images that are in both splits or in several classes."""
+    found = list[str]()
+    if shared := {item.digest for item in train} & {item.digest for item in test}:
+        found.append(f"{len(shared)} images of the test split are also in the train split, so accuracies are too high.")
+    classes: dict[str, set[str]] = {}
+    for item in (*train, *test):
+        classes.setdefault(item.digest, set()).add(item.image.class_name)
+    if several := [names for names in classes.values() if len(names) > 1]:
+        found.append(f"{len(several)} images are in more than one class, such as {first_names(sorted(several[0]))}.")
+    return found
+
+
+def _assign_splits(images: list[CheckedImage], test_share: float, seed: int) -> list[Split]:
     """Return each image's split: its folder's, else by the hash of seed and content within its class."""
     split: list[Split] = [item.image.split or "train" for item in images]
     members: dict[str, list[int]] = {}
@@ -221,18 +272,18 @@ def _assign_splits(images: list[_CheckedImage], test_share: float, seed: int) ->
     return split
 
 
-def _require_every_class(images: list[_CheckedImage], split: list[Split], class_names: tuple[str, ...]) -> None:
+def _require_every_class(images: list[CheckedImage], split: list[Split], class_names: tuple[str, ...], left_out: tuple[str, ...]) -> None:
     present = Counter((item.image.class_name, where) for item, where in zip(images, split, strict=True))
     for where in ("train", "test"):
         absent = [name for name in class_names if not present[name, where]]
         if absent:
             raise DataError(
                 f"{len(absent)} of {len(class_names)} classes have no {where} image: {first_names(absent)}. "
-                "Every class needs at least one image to train on and one to test on.",
+                + " ".join(["Every class needs at least one image to train on and one to test on.", *left_out]),
                 code="dataset_classes",
             )
 
 
-def _dataset_digest(images: list[_CheckedImage], split: list[Split]) -> str:
+def _dataset_digest(images: list[CheckedImage], split: list[Split]) -> str:
     lines = sorted(json.dumps([item.image.class_name, where, item.digest]) for item, where in zip(images, split, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

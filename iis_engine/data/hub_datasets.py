@@ -11,12 +11,15 @@ from typing import Any, cast
 import datasets as hub
 from PIL import Image
 
-from iis_engine.data.class_folders import TEST_NAMES, TRAIN_NAMES
 from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.errors import DataError, first_line
+from iis_engine.data.folder_names import folder_names
+from iis_engine.data.split_names import parse_split_name
+from iis_engine.errors import DataError, first_line, first_names
 from iis_engine.progress import ProgressCallback, no_progress
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_LABEL_NAMES = ("label", "labels", "fine_label", "class", "class_name", "category", "target")
+"""Usual names of a label column, where several columns or none have the type of one."""
 
 
 def read_hub_dataset(
@@ -25,6 +28,8 @@ def read_hub_dataset(
     *,
     configuration: str | None = None,
     revision: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     test_share: float = 0.2,
     split_seed: int = 0,
     progress: ProgressCallback = no_progress,
@@ -35,13 +40,13 @@ def read_hub_dataset(
     ----------
     name : OWNER/NAME on the Hub
     configuration, revision : the Hub's own; None for the defaults
+    image_column, label_column : as in `write_class_folders`
     test_share, split_seed, progress : as in `read_image_folder`
 
     Raises
     ------
     DataError
-        For a name that is not OWNER/NAME, a data set that cannot be downloaded, or one without exactly one image column and one class
-        column.
+        For a name that is not OWNER/NAME, a data set that cannot be downloaded, or one whose columns are not found.
     """
     if not _NAME.fullmatch(name) or Path(name).exists():  # the Hub's client would read a local folder of that name
         raise DataError(f"{name!r} is not the name of a Hub data set; write OWNER/NAME.", param="name")
@@ -53,52 +58,102 @@ def read_hub_dataset(
             code="dataset_unavailable",
             param="name",
         ) from error
-    write_class_folders(cast("Mapping[str, Any]", splits), into)
+    write_class_folders(cast("Mapping[str, Any]", splits), into, image_column=image_column, label_column=label_column)
     return read_image_folder(into, test_share=test_share, split_seed=split_seed, progress=progress)
 
 
-def write_class_folders(splits: Mapping[str, Any], into: Path) -> None:
-    """Write the train split and the test or validation split, if any, as class folders; files of the Hub keep their bytes.
+def write_class_folders(
+    splits: Mapping[str, Any], into: Path, *, image_column: str | None = None, label_column: str | None = None
+) -> tuple[str, ...]:
+    """Write the train split, and the first of test and validation that has labels, as class folders; files of the Hub keep their bytes.
 
     Parameters
     ----------
     splits : name of a split to `datasets.Dataset`
+    image_column : None for the only column of images
+    label_column : None for the only column of class labels, or else one with a usual name; its values may be text or integers
+
+    Returns
+    -------
+    Names of the splits written: train, and the one that became the test split, if any.
 
     Raises
     ------
     DataError
-        For a data set without a train split, or without exactly one image column and one class column.
+        For a data set without a train split, without these columns, with several labels per image, or with labels that cannot be told
+        apart as folder names.
     """
-    chosen = {
-        "train": next((split for split in TRAIN_NAMES if split in splits), None),
-        "test": next((split for split in TEST_NAMES if split in splits), None),
-    }
-    if chosen["train"] is None:
+    named = [(split, parsed) for split in splits if (parsed := parse_split_name(split)) is not None]
+    train = next((split for split, parsed in named if parsed.role == "train"), None)
+    if train is None:
         raise DataError(f"The data set has no train split; it has {', '.join(splits)}.")
-    for folder, split in chosen.items():
-        if split is None:
-            continue
-        rows = splits[split]
-        image_column = _only_column(rows, hub.Image, "image")
-        label_column = _only_column(rows, hub.ClassLabel, "class label")
-        names = [_folder_name(label) for label in cast("list[str]", rows.features[label_column].names)]
-        for label in names:
-            (into / folder / label).mkdir(parents=True, exist_ok=True)
-        for index, (stored, label) in enumerate(_rows(rows, image_column, label_column)):
-            _write_image(stored, into / folder / names[label] / f"{index:08d}")
+    held_out = sorted((parsed.role != "test", split) for split, parsed in named if parsed.role != "train")
+    written = [train]
+    _write_split(splits[train], into / "train", image_column, label_column)
+    for _, split in held_out:
+        if _write_split(splits[split], into / "test", image_column, label_column):
+            written.append(split)
+            break
+    return tuple(written)
 
 
-def _only_column(rows: Any, feature_type: type, title: str) -> str:
-    columns = [name for name, feature in rows.features.items() if isinstance(feature, feature_type)]
-    if len(columns) != 1:
-        raise DataError(f"The data set must have exactly one {title} column; it has {', '.join(columns) or 'none'}.")
-    return columns[0]
+def _write_split(rows: Any, into: Path, image_column: str | None, label_column: str | None) -> int:
+    """Write the labelled images of a split; return their number."""
+    images = _image_column(rows, image_column)
+    labels = _label_column(rows, label_column)
+    names = _label_names(rows, labels)
+    folders = folder_names([*names.values()])
+    for folder in folders.values():
+        (into / folder).mkdir(parents=True, exist_ok=True)
+    count = 0
+    for stored, label in _rows(rows, images, labels):
+        _write_image(stored, into / folders[names[label]] / f"{count:08d}")
+        count += 1
+    return count
 
 
-def _rows(rows: Any, image_column: str, label_column: str) -> Iterator[tuple[dict[str, Any], int]]:
+def _image_column(rows: Any, given: str | None) -> str:
+    columns = [name for name, feature in rows.features.items() if isinstance(feature, hub.Image)]
+    if given is not None and given not in columns:
+        raise _absent("image_column", given, columns, "columns of images")
+    if given is None and len(columns) != 1:
+        raise DataError(f"The data set must have exactly one image column; it has {', '.join(columns) or 'none'}.", param="image_column")
+    return given or columns[0]
+
+
+def _label_column(rows: Any, given: str | None) -> str:
+    classes = [name for name, feature in rows.features.items() if isinstance(feature, hub.ClassLabel)]
+    plain = [name for name, feature in rows.features.items() if isinstance(feature, hub.Value)]
+    if given is not None:
+        if given not in (*classes, *plain):
+            raise _absent("label_column", given, [*classes, *plain], "columns of one label per image")
+        return given
+    if len(classes) == 1:
+        return classes[0]
+    usual = [name for name in _LABEL_NAMES if name in (classes or plain)]
+    if classes or len(usual) != 1:
+        found = f"class label columns {', '.join(classes)}" if classes else f"no class label column, but {first_names(plain) or 'none'}"
+        raise DataError(f"The data set must have exactly one class label column; it has {found}. Name one.", param="label_column")
+    return usual[0]
+
+
+def _absent(param: str, given: str, columns: list[str], title: str) -> DataError:
+    return DataError(f"{given!r} is not among the {title} of the data set: {', '.join(columns) or 'there are none'}.", param=param)
+
+
+def _label_names(rows: Any, column: str) -> dict[Any, str]:
+    """Map the stored labels to class names; labels that are withheld are left out: -1 of a class label, or none."""
+    feature = rows.features[column]
+    if isinstance(feature, hub.ClassLabel):
+        return dict(enumerate(feature.names))
+    return {label: str(label) for label in rows.unique(column) if label is not None and label != ""}
+
+
+def _rows(rows: Any, image_column: str, label_column: str) -> Iterator[tuple[dict[str, Any], Any]]:
     undecoded = rows.select_columns([image_column, label_column]).cast_column(image_column, hub.Image(decode=False))
+    names = _label_names(rows, label_column)
     for row in undecoded:
-        if row[label_column] is not None and row[label_column] >= 0:  # -1: a test split with withheld labels
+        if row[label_column] in names and row[image_column] is not None:
             yield row[image_column], row[label_column]
 
 
@@ -109,8 +164,3 @@ def _write_image(stored: dict[str, Any], stem: Path) -> None:
         with Image.open(io.BytesIO(content)) as image:
             suffix = f".{(image.format or 'png').lower()}"
     stem.with_suffix(suffix).write_bytes(content)
-
-
-def _folder_name(label: str) -> str:
-    """Replace characters that are not allowed in a folder's name on some operating system."""
-    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", label).strip(". ") or "_"

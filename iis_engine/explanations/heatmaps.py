@@ -98,7 +98,7 @@ def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
     """The maps of a whole library, normalised as its activations g_𝒞.
 
     g_𝒞 subtracts what all concepts of a block share; without this, all concepts of an image have high values at the same positions.
-    Both steps are linear, so that the mean over positions of an exact map is the activation itself.
+    Its steps are linear, so that the mean over positions of an exact map is the activation itself.
 
     Parameters
     ----------
@@ -108,18 +108,24 @@ def normalised_maps(found: HeatMaps, library: ConceptLibrary) -> Tensor:
     -------
     (M, h, w) float32
     """
-    raw, out = found.values.double(), torch.empty_like(found.values)
+    out = torch.empty_like(found.values)
+    offsets = library.offsets()
+    raw_maps, activations = found.values.double(), found.activations - offsets
+    is_difference = found.method == "occlusion"  # losses are differences, in which every constant cancels
+    if not is_difference:
+        raw_maps = raw_maps - offsets.view(-1, 1, 1)
     for block in library.blocks():
-        maps, activations = raw[block], found.activations[block]
-        moments = library.moments(block)
-        if moments is None:
-            shared, spread = maps.mean(dim=0), activations.std(correction=0).expand(len(maps))
-            spread = torch.where(spread > RELATIVE_NOISE * activations.abs().max(), spread, 0.0)
-        else:  # losses are differences, in which the mean cancels
-            shared = 0.0 if found.method == "occlusion" else moments[0].view(-1, 1, 1)
-            spread = moments[1]
-        scale = torch.where(spread > 0, 1 / spread.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
-        out[block] = ((maps - shared) * scale.view(-1, 1, 1)).float()
+        maps = raw_maps[block]
+        if library.has_layer_norm(block):
+            own = activations[block]
+            spread = own.std(correction=0)
+            scale = 1 / spread if spread > RELATIVE_NOISE * own.abs().max() else torch.zeros_like(spread)
+            maps = (maps - maps.mean(dim=0)) * scale
+        if (moments := library.moments(block)) is not None:
+            mean, deviation = (moment.view(-1, 1, 1) for moment in moments)
+            inverse = torch.where(deviation > 0, 1 / deviation.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+            maps = (maps if is_difference else maps - mean) * inverse
+        out[block] = maps.float()
     return out
 
 

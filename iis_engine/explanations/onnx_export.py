@@ -14,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from iis_engine.libraries.library import RELATIVE_NOISE
 from iis_engine.scoring.predictor import Predictor
 
-FORMAT = "iis-predictor-onnx/1"
+FORMAT = "iis-predictor-onnx/2"
 OPSET = 17
 IR_VERSION = 8
 
@@ -27,7 +27,8 @@ def export_onnx(predictor: Predictor, path: Path) -> None:
     """
     graph = _Graph()
     exact = graph.add("Cast", "features", to=TensorProto.DOUBLE)
-    blocks = [_activations(graph, predictor, exact, block) for block in predictor.library.blocks()]
+    centred = _centred(graph, predictor, exact)
+    blocks = [_activations(graph, predictor, centred, block) for block in predictor.library.blocks()]
     dense = graph.add("Cast", graph.add("Concat", *blocks, axis=1), to=TensorProto.FLOAT)
     _keep_largest(graph, dense, predictor.kept)
     _head(graph, predictor)
@@ -55,15 +56,26 @@ class _Graph:
         return name
 
 
-def _activations(graph: _Graph, predictor: Predictor, features: str, block: slice) -> str:
+def _centred(graph: _Graph, predictor: Predictor, features: str) -> str:
+    """f(x) - μ; differences that are rounding beside the values become zero, as in `ConceptLibrary.centred`."""
+    if (centre := predictor.library.centre) is None:
+        return features
+    difference = graph.add("Sub", features, graph.constant(centre.unsqueeze(0).numpy()))
+    noise = graph.constant((RELATIVE_NOISE * centre.abs()).unsqueeze(0).numpy())
+    return graph.add("Where", graph.add("Greater", graph.add("Abs", difference), noise), difference, graph.constant(0.0))
+
+
+def _activations(graph: _Graph, predictor: Predictor, centred: str, block: slice) -> str:
     """g_𝒞 of one block of concepts, float64."""
     library = predictor.library
-    raw = graph.add("MatMul", features, graph.constant(library.vectors[block].double().T.contiguous().numpy()))
+    values = graph.add("MatMul", centred, graph.constant(library.vectors[block].double().T.contiguous().numpy()))
+    if library.has_layer_norm(block):
+        values = _standardised_rows(graph, values)
     if (moments := library.moments(block)) is None:
-        return _standardised_rows(graph, raw)
+        return values
     means, deviations = (moment.unsqueeze(0).numpy() for moment in moments)
     divisors = np.maximum(deviations, np.finfo(np.float64).tiny)
-    divided = graph.add("Div", graph.add("Sub", raw, graph.constant(means)), graph.constant(divisors))
+    divided = graph.add("Div", graph.add("Sub", values, graph.constant(means)), graph.constant(divisors))
     return graph.add("Where", graph.constant(deviations > 0), divided, graph.constant(0.0))
 
 

@@ -1,4 +1,4 @@
-"""Sort samples by content, so that the input order has no effect, and draw the stratified validation split."""
+"""Sort samples by content, so that the input order has no effect, and draw stratified splits of the training rows."""
 
 from __future__ import annotations
 
@@ -55,3 +55,28 @@ def validation_rows(y: Tensor, share: float, seed: int) -> Tensor:
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         mask[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
     return mask
+
+
+def held_out_halves(y: Tensor, excluded: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw two disjoint stratified sets of rows outside of `excluded` -> two masks (n,) bool whose sizes differ by at most one.
+
+    Rows are drawn systematically along the classes, so that classes of one or two rows do not inflate the sets: each class has
+    its share of each set, rounded up or down.
+
+    Parameters
+    ----------
+    y : labels (n,) of rows in canonical order
+    excluded : (n,) bool, rows that are not drawn, such as those of `validation_rows`
+    share : of all n rows, both sets together
+    seed : seed of the draw
+    """
+    generator = torch.Generator().manual_seed(seed)
+    free = (~excluded).nonzero().flatten()
+    shuffled = free[torch.randperm(len(free), generator=generator)]
+    by_class = shuffled[torch.sort(y[shuffled], stable=True).indices]
+    count = min(round(share * len(y)), len(free))
+    offset = torch.rand(1, generator=generator, dtype=torch.float64)
+    drawn = by_class[((torch.arange(count) + offset) * len(free) / max(count, 1)).long()]
+    first, second = torch.zeros_like(excluded), torch.zeros_like(excluded)
+    first[drawn[0::2]], second[drawn[1::2]] = True, True
+    return first, second

@@ -33,5 +33,6 @@ def exemplar_crops(
     for element in sorted(set(elements)):
         by_image[features.element_refs[element].image].append(element)
     for done, (image, members) in enumerate(sorted(by_image.items()), start=1):
-        yield members, element_crops(load_image(images.train[image].path), [features.element_refs[element] for element in members])
+        upright = load_image(images.train[image].path, images.grey_bits)
+        yield members, element_crops(upright, [features.element_refs[element] for element in members])
         progress(done, len(by_image))

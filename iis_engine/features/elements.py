@@ -1,10 +1,11 @@
-"""Choose source images and cut visual elements from them: patches of a grid or SLIC segments (METHOD §2)."""
+"""Choose source images and cut visual elements from them: patches of grids and SLIC segments (METHOD §2)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,8 @@ from skimage.segmentation import slic
 from iis_engine.data.datasets import ImageDataset, seeded_rank
 from iis_engine.errors import DataError
 from iis_engine.features.feature_set import Box, ElementRef
-from iis_engine.specs import ElementKind, ElementSpec
+from iis_engine.specs import SEGMENT_LEVELS, SEGMENTS_PER_LEVEL, ElementSpec
 
-PATCH_GRID = 4
-SEGMENT_LEVELS = (10, 20, 30)
-"""n_segments of SLIC at each level."""
-SEGMENTS_PER_LEVEL = 5
 SLIC_COMPACTNESS = 10.0
 SLIC_SIGMA = 1.0
 SEGMENT_AREA_MIN = 0.001  # share of the image
@@ -28,7 +25,7 @@ FILL_GREY = (117, 117, 117)
 SEGMENTED_SIDE_PIXELS = 320
 """Long side of the image that is segmented; boxes and masks are then scaled up."""
 
-ELEMENTS_PER_IMAGE_MAX: dict[ElementKind, int] = {"patches": PATCH_GRID**2, "segments": len(SEGMENT_LEVELS) * SEGMENTS_PER_LEVEL}
+ElementName = Literal["patch", "segment"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,7 @@ class Element:
 
     box: Box
     crop: Image.Image
+    kind: ElementName
 
 
 def choose_source_images(dataset: ImageDataset, spec: ElementSpec) -> list[int]:
@@ -61,10 +59,14 @@ def choose_source_images(dataset: ImageDataset, spec: ElementSpec) -> list[int]:
     ]
 
 
-def cut_elements(image: Image.Image, kind: ElementKind) -> list[Element]:
-    """Cut all elements of one upright RGB image; deterministic."""
-    if kind == "patches":
-        return [Element(box, image.crop(box)) for box in _patch_boxes(image)]
+def cut_elements(image: Image.Image, spec: ElementSpec) -> list[Element]:
+    """Cut all elements of one upright RGB image: the patches of each grid row by row, coarsest grid first, then the segments."""
+    patches = [Element(box, image.crop(box), "patch") for scale in spec.scales for box in _patch_boxes(image, scale)]
+    return patches + (cut_segments(image) if spec.has_segments else [])
+
+
+def cut_segments(image: Image.Image) -> list[Element]:
+    """Cut the SLIC segments of one upright RGB image; deterministic."""
     return [_segment_element(image, mask) for mask in segment_masks(image)]
 
 
@@ -78,21 +80,17 @@ def element_crops(image: Image.Image, refs: Sequence[ElementRef]) -> list[Image.
     """
     segments: dict[Box, Image.Image] = {}
     if any(ref.kind != "patch" for ref in refs):
-        segments = {element.box: element.crop for element in reversed(cut_elements(image, "segments"))}
+        segments = {element.box: element.crop for element in reversed(cut_segments(image))}
     missing = next((ref.box for ref in refs if ref.kind != "patch" and ref.box not in segments), None)
     if missing is not None:
         raise DataError(f"The image has no segment at {missing}; send the image that the element was cut from.")
     return [image.crop(ref.box) if ref.kind == "patch" else segments[ref.box] for ref in refs]
 
 
-def element_kind_name(kind: ElementKind) -> str:
-    """Return the kind of a single element, `patch` or `segment`, as `ElementRef.kind` stores it."""
-    return "patch" if kind == "patches" else "segment"
-
-
-def _patch_boxes(image: Image.Image) -> list[Box]:
-    columns = np.linspace(0, image.width, PATCH_GRID + 1).round().astype(int).tolist()
-    rows = np.linspace(0, image.height, PATCH_GRID + 1).round().astype(int).tolist()
+def _patch_boxes(image: Image.Image, scale: int) -> list[Box]:
+    """Boxes of the scale x scale grid that tiles the image; an image smaller than the grid has fewer."""
+    columns = np.linspace(0, image.width, scale + 1).round().astype(int).tolist()
+    rows = np.linspace(0, image.height, scale + 1).round().astype(int).tolist()
     boxes = [(left, top, right, bottom) for top, bottom in pairwise(rows) for left, right in pairwise(columns)]
     return [(left, top, right, bottom) for left, top, right, bottom in boxes if left < right and top < bottom]
 
@@ -130,4 +128,4 @@ def _segment_element(image: Image.Image, mask: NDArray[np.bool_]) -> Element:
     box = image_mask.getbbox() or (0, 0, image.width, image.height)
     crop = Image.new("RGB", (box[2] - box[0], box[3] - box[1]), FILL_GREY)
     crop.paste(image.crop(box), mask=image_mask.crop(box))
-    return Element(box, crop)
+    return Element(box, crop, "segment")

@@ -91,7 +91,7 @@ def compute_shard(
     shard : the shard
     done : work done, this shard included
     """
-    rows, boxes, failures, features = list[int](), list[Box](), list[str](), list[Tensor]()
+    rows, boxes, kinds, failures, features = list[int](), list[Box](), list[str](), list[str](), list[Tensor]()
     pending, pending_count = list[NDArray[np.uint8]](), 0
 
     def embed_pending() -> None:
@@ -106,6 +106,7 @@ def compute_shard(
             report_done(done)
         rows += chunk.rows
         boxes += chunk.boxes
+        kinds += chunk.kinds
         failures += chunk.failures
         pending.append(chunk.pixels)
         pending_count += len(chunk.rows)
@@ -113,4 +114,4 @@ def compute_shard(
     embed_pending()
     report_done(done)
     matrix = torch.cat(features).cpu() if features else torch.empty(0, embedder.backbone.num_features)
-    return Shard(matrix, tuple(rows), tuple(boxes), tuple(failures)), done
+    return Shard(matrix, tuple(rows), tuple(boxes), tuple(kinds), tuple(failures)), done

@@ -14,7 +14,7 @@ from iis_engine.backbones.backbone import Backbone
 from iis_engine.data.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, too_many_corrupt
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, decode_elements, decode_images
-from iis_engine.features.elements import ELEMENTS_PER_IMAGE_MAX, choose_source_images, element_kind_name
+from iis_engine.features.elements import choose_source_images
 from iis_engine.features.embedding import (
     BatchEmbedder,
     compute_shard,
@@ -26,6 +26,7 @@ from iis_engine.features.embedding import (
 from iis_engine.features.feature_set import ElementRef, FeatureSet
 from iis_engine.features.prefetching import prefetch
 from iis_engine.features.shards import Part, Shard, ShardPlan, plan_shards, read_shard, write_shard
+from iis_engine.notes import notes_of_inputs
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import ElementSpec
 
@@ -72,7 +73,7 @@ def extract_features(
     """
     sources = [] if elements is None else choose_source_images(dataset, elements)
     plan = plan_shards(backbone.digest, dataset, elements, sources, shard_size)
-    elements_per_source = 0 if elements is None else ELEMENTS_PER_IMAGE_MAX[elements.kind]
+    elements_per_source = 0 if elements is None else elements.elements_per_image_max
     total = len(dataset.train) + len(dataset.test) + elements_per_source * len(sources)
     units = {"train": 1, "test": 1, "elements": elements_per_source}
     finished = {planned: shard for planned in plan if (shard := read_shard(shard_folder, planned)) is not None}
@@ -85,7 +86,7 @@ def extract_features(
         planned, rows = task
         if planned.part == "elements" and elements is not None:
             return decode_elements(backbone, dataset, elements, rows)
-        return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows)
+        return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows, dataset.grey_bits)
 
     pending = [planned for planned in plan if planned not in finished]
     tasks = [(planned, rows) for planned in pending for rows in split_chunks(planned)]
@@ -99,7 +100,7 @@ def extract_features(
             write_shard(shard_folder, planned, shard)
             finished[planned] = shard
             _require_readable(finished, image_count)
-    return _assemble(dataset, elements, [(planned, finished[planned]) for planned in plan], backbone.num_features)
+    return _assemble(dataset, elements, [(planned, finished[planned]) for planned in plan], backbone)
 
 
 def _require_finite(shard: Shard, planned: ShardPlan, dataset: ImageDataset) -> None:
@@ -120,12 +121,12 @@ def _require_readable(finished: dict[ShardPlan, Shard], image_count: int) -> Non
         raise too_many_corrupt(failures, image_count)
 
 
-def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tuple[ShardPlan, Shard]], num_features: int) -> FeatureSet:
+def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tuple[ShardPlan, Shard]], backbone: Backbone) -> FeatureSet:
     def part(name: Part) -> list[Shard]:
         return [shard for planned, shard in shards if planned.part == name]
 
     def features(name: Part) -> Tensor:
-        return torch.cat([shard.features for shard in part(name)] or [torch.empty(0, num_features)])
+        return torch.cat([shard.features for shard in part(name)] or [torch.empty(0, backbone.num_features)])
 
     def rows(name: Part) -> Tensor:
         return torch.tensor([row for shard in part(name) for row in shard.rows], dtype=torch.int64)
@@ -135,8 +136,11 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
 
     elements, refs = None, tuple[ElementRef, ...]()
     if spec is not None:
-        kind = element_kind_name(spec.kind)
-        ordered = [ElementRef(row, box, kind) for shard in part("elements") for row, box in zip(shard.rows, shard.boxes, strict=True)]
+        ordered = [
+            ElementRef(row, box, kind)
+            for shard in part("elements")
+            for row, box, kind in zip(shard.rows, shard.boxes, shard.kinds, strict=True)
+        ]
         shuffled = np.random.default_rng(spec.seed).permutation(len(ordered))
         elements = features("elements")[torch.from_numpy(shuffled)]
         refs = tuple(ordered[index] for index in shuffled)
@@ -155,4 +159,5 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         warnings,
         rows("train"),
         rows("test"),
+        notes_of_inputs([("Model", backbone.notes), ("Data set", dataset.notes)]),
     )

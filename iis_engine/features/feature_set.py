@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.data.class_names import bounded_warnings, require_bounded_names
+from iis_engine.data.datasets import imbalance, seeded_rank
 from iis_engine.errors import DataError
-from iis_engine.features.array_files import read_arrays
+from iis_engine.features.array_files import StoredArrays, read_arrays
+from iis_engine.features.array_names import ARRAY_NAMES, ELEMENTS, choose_arrays
+from iis_engine.features.feature_tables import FEATURE_TABLE_SUFFIXES, read_feature_table
+from iis_engine.notes import Notes
 
-_ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")
-_ELEMENT_NAMES = ("concepts", "elements")  # synonyms for the element features
 _ROW_NAMES = ("train_rows", "test_rows")
 
 Box = tuple[int, int, int, int]
@@ -53,8 +57,9 @@ class FeatureSet:
     class_names : C names in label order
     elements : (E, d) float32, unnormalised element features in shuffled order, or None
     element_refs : one per element if the elements were cut from images, else empty
-    warnings : remarks for the user, one sentence each
+    warnings : reasons why a score of these features may mislead, one sentence each
     train_rows, test_rows : (n,) int64, index of each row's image in its split; None for ready matrices
+    notes : what was assumed, chosen, converted or left out while the model and the data were read, one sentence each
     """
 
     X_train: Tensor
@@ -67,6 +72,7 @@ class FeatureSet:
     warnings: tuple[str, ...] = field(default=())
     train_rows: Tensor | None = None
     test_rows: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def class_count(self) -> int:
@@ -74,33 +80,36 @@ class FeatureSet:
         return len(self.class_names)
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file with names, references and warnings in its header."""
-        tensors = {name: getattr(self, name).contiguous() for name in _ARRAY_NAMES}
+        """Write one safetensors file with names, references, warnings and notes in its header."""
+        tensors = {name: getattr(self, name).contiguous() for name in ARRAY_NAMES}
         tensors |= {name: tensor.contiguous() for name in ("elements", *_ROW_NAMES) if (tensor := getattr(self, name)) is not None}
         header = {
             "class_names": list(self.class_names),
             "element_refs": [[ref.image, list(ref.box), ref.kind] for ref in self.element_refs],
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
         save_file(tensors, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
     def load(path: Path) -> FeatureSet:
         """Read a file written by `save`."""
-        features = read_features(path)
+        features = _read(path, 0.2, 0)
         with safe_open(path, framework="pt") as file:
             rows = {name: file.get_tensor(name) for name in _ROW_NAMES if name in file.keys()}  # noqa: SIM118 (not a mapping)
         return replace(features, **rows)
 
 
-def read_features(path: Path) -> FeatureSet:
-    """Read ready matrices from an npz or safetensors file.
+def read_features(path: Path, *, test_share: float = 0.2, split_seed: int = 0) -> FeatureSet:
+    """Read ready matrices from a file.
 
     Parameters
     ----------
-    path : file with X_train and X_test (n, d), y_train and y_test (n,) of any integers, and optionally the element features concepts
-        (E, d). Other arrays are not read. The metadata of a safetensors file may have the JSON object `iis` with class_names,
-        element_refs and warnings.
+    path : npz, safetensors or pt file, npy files in a zip, tar or folder, or a CSV or Parquet table. It has X_train and X_test (n, d),
+        y_train and y_test (n,) of integers or text, or X and y, and optionally the element features concepts (E, d); usual other names
+        are recognised. Other arrays are not read. The metadata of a safetensors file may have the JSON object `iis` with class_names,
+        element_refs, warnings and notes.
+    test_share, split_seed : of the split of X and y, as in `read_image_folder`
 
     Returns
     -------
@@ -113,34 +122,72 @@ def read_features(path: Path) -> FeatureSet:
         For a damaged file, a pickled or missing array, a wrong shape, a value that is not finite, fewer than two classes, a class
         without test rows, and names or references that do not fit the labels and elements.
     """
-    arrays, header = read_arrays(path, _required_arrays)
+    features = _read(path, test_share, split_seed)
+    counts = Counter(features.class_names[label] for label in features.y_train.tolist())
+    return replace(features, warnings=(*features.warnings, *imbalance(counts)))
+
+
+def _read(path: Path, test_share: float, split_seed: int) -> FeatureSet:
+    stored = _read_stored(path)
+    arrays, header, notes = stored.arrays, stored.header, Notes(stored.notes)
+    if "X" in arrays:
+        arrays = arrays | _split(arrays["X"], arrays["y"], test_share, split_seed)
+        notes.add(f"The file has no split, so that {test_share:.0%} of each class became the test split.")
     X_train, X_test = (_matrix(arrays[name], name) for name in ("X_train", "X_test"))
-    y_train, y_test = (_labels(arrays[name], name) for name in ("y_train", "y_test"))
+    text_names, (labels_train, labels_test) = _number_text(arrays["y_train"], arrays["y_test"])
+    y_train, y_test = _labels(labels_train, "y_train"), _labels(labels_test, "y_test")
     for X, y, split in ((X_train, y_train, "train"), (X_test, y_test, "test")):
         if len(X) != len(y):
             raise DataError(f"X_{split} has {len(X)} rows but y_{split} has {len(y)} labels.")
-    element_array = next((arrays[name] for name in _ELEMENT_NAMES if name in arrays), None)
-    elements = None if element_array is None else _matrix(element_array, "concepts")
-    for name, matrix in (("X_test", X_test), ("concepts", elements)):
+    elements = _matrix(arrays[ELEMENTS], ELEMENTS) if ELEMENTS in arrays else None
+    for name, matrix in (("X_test", X_test), (ELEMENTS, elements)):
         if matrix is not None and matrix.shape[1] != X_train.shape[1]:
             raise DataError(f"{name} has {matrix.shape[1]} columns but X_train has {X_train.shape[1]}.")
     values, (y_train, y_test) = _renumber(y_train, y_test)
-    names = _strings(header.get("class_names", [str(value) for value in values]), "class_names")
+    names = _strings(header.get("class_names", [text_names[value] if text_names else str(value) for value in values]), "class_names")
     if len(names) != len(values):
         raise DataError(f"class_names in the file's metadata lists {len(names)} names, but there are {len(values)} classes.")
     require_bounded_names(names)
     refs = _references(header.get("element_refs", []), 0 if elements is None else len(elements))
+    notes.extend(_strings(header.get("notes", []), "notes"))
     warnings = bounded_warnings(_strings(header.get("warnings", []), "warnings"))
-    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, warnings)
+    return FeatureSet(X_train, y_train, X_test, y_test, names, elements, refs, warnings, notes=notes.sentences)
 
 
-def _required_arrays(names: Iterable[str]) -> list[str]:
-    """Return the names of the arrays to read."""
-    present = list(names)
-    missing = [name for name in _ARRAY_NAMES if name not in present]
-    if missing:
-        raise DataError(f"The features file lacks {', '.join(missing)}; it contains {', '.join(sorted(present)) or 'nothing'}.")
-    return [*_ARRAY_NAMES, *[name for name in _ELEMENT_NAMES if name in present][:1]]
+def _read_stored(path: Path) -> StoredArrays:
+    if path.suffix.lower() in FEATURE_TABLE_SUFFIXES:
+        table = read_feature_table(path)
+        return StoredArrays(table.arrays, {}, table.notes)
+    return read_arrays(path, choose_arrays)
+
+
+def _split(X: NDArray[Any], y: NDArray[Any], test_share: float, seed: int) -> dict[str, NDArray[Any]]:
+    """Split rows by seed and content within each class, so that their order has no effect."""
+    if X.ndim == 0 or y.ndim != 1 or len(X) != len(y):
+        raise DataError(f"X has {len(X) if X.ndim else 0} rows but y has shape {y.shape}; give one label per row.")
+    digests = [seeded_rank(seed, hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest()) for row in X]
+    is_test = np.zeros(len(y), bool)
+    for value in np.unique(y):
+        rows = sorted(np.flatnonzero(y == value).tolist(), key=lambda row: digests[row])
+        if len(rows) > 1:
+            is_test[rows[: min(max(1, round(test_share * len(rows))), len(rows) - 1)]] = True
+    return {"X_train": X[~is_test], "y_train": y[~is_test], "X_test": X[is_test], "y_test": y[is_test]}
+
+
+def _number_text(y_train: NDArray[Any], y_test: NDArray[Any]) -> tuple[list[str], tuple[NDArray[Any], NDArray[Any]]]:
+    """Replace labels that are text by their places in sorted order; return the texts, none for other labels."""
+    if y_train.dtype.kind != "U" and y_test.dtype.kind != "U":
+        return [], (_whole(y_train), _whole(y_test))
+    texts = sorted({str(value) for y in (y_train, y_test) for value in y.ravel().tolist()})
+    places = {text: place for place, text in enumerate(texts)}
+    numbered = [np.array([places[str(value)] for value in y.ravel().tolist()], np.int64).reshape(y.shape) for y in (y_train, y_test)]
+    return texts, (numbered[0], numbered[1])
+
+
+def _whole(y: NDArray[Any]) -> NDArray[Any]:
+    """Labels that are whole numbers in floating point, as some programs save them, as integers."""
+    is_whole = np.issubdtype(y.dtype, np.floating) and bool(np.isfinite(y).all()) and bool((y == np.round(y)).all()) and y.size > 0
+    return y.astype(np.int64) if is_whole and bool((np.abs(y) < 2**53).all()) else y
 
 
 def _strings(value: object, name: str) -> tuple[str, ...]:

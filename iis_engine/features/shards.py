@@ -54,12 +54,14 @@ class Shard:
     features : (k, d) float32
     rows : k indices of the images
     boxes : k boxes for elements, else empty
+    kinds : k kinds for elements, patch or segment, else empty
     failures : names of the images that could not be decoded, or the reasons
     """
 
     features: Tensor
     rows: tuple[int, ...]
     boxes: tuple[Box, ...]
+    kinds: tuple[str, ...]
     failures: tuple[str, ...]
 
 
@@ -97,7 +99,7 @@ def write_shard(folder: Path, planned: ShardPlan, shard: Shard) -> None:
     }
     partial = folder / f"{planned.file_name}.{os.getpid()}.partial"
     try:
-        save_file(tensors, partial, metadata={"key": planned.key, "failures": json.dumps(shard.failures)})
+        save_file(tensors, partial, metadata={"key": planned.key, "kinds": json.dumps(shard.kinds), "failures": json.dumps(shard.failures)})
         partial.replace(folder / planned.file_name)
     finally:
         partial.unlink(missing_ok=True)
@@ -120,5 +122,6 @@ def read_shard(folder: Path, planned: ShardPlan) -> Shard | None:
         features,
         tuple(rows.tolist()),
         tuple((left, top, right, bottom) for left, top, right, bottom in boxes.tolist()),
+        tuple(json.loads(header.get("kinds", "[]"))),
         tuple(json.loads(header["failures"])),
     )

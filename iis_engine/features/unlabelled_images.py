@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.backbones.backbone import Backbone
-from iis_engine.data.class_folders import is_image_name
+from iis_engine.data.folder_tree import read_folder_tree
 from iis_engine.data.images import SUFFIXES, load_image
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, stack_pixels
@@ -76,16 +75,16 @@ class UnlabelledImages:
 def find_images(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """List the image files and the other files of a folder and its subfolders -> two sorted tuples of relative paths.
 
+    Hidden and system files are in neither.
+
     Raises
     ------
     DataError
         If there is no image.
     """
-    images, others = list[str](), list[str]()
-    for inside, _, files in os.walk(folder):
-        for file in files:
-            name = (Path(inside) / file).relative_to(folder).as_posix()
-            (images if is_image_name(file) else others).append(name)
+    tree = read_folder_tree(folder)
+    images = [path.relative_to(folder).as_posix() for path in tree.image_paths()]
+    others = [(inside.path / name).relative_to(folder).as_posix() for inside in tree.walk() for name in inside.others]
     if not images:
         raise DataError(
             f"The archive contains no images, only {first_names(sorted(others))}; send {', '.join(sorted(SUFFIXES))} files.",
@@ -158,7 +157,7 @@ def _decode(backbone: Backbone, folder: Path, names: Sequence[str], images: Sequ
             decoded.append(image)
         except DataError as error:
             failures.append(str(error))
-    return DecodedImages(decoded, [], stack_pixels(pixels, backbone), failures, len(images))
+    return DecodedImages(decoded, [], [], stack_pixels(pixels, backbone), failures, len(images))
 
 
 def _assemble(names: tuple[str, ...], ignored: tuple[str, ...], shards: Sequence[tuple[ShardPlan, Shard]]) -> UnlabelledImages:

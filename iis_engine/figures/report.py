@@ -1,4 +1,4 @@
-"""Figures of a report: ARR and accuracy over sparsity, each with its 95 % band and the random control."""
+"""Figures of a report: ARR and accuracy over sparsity, each with its 95 % band and both controls."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ PLOT_NAMES = ("arr", "accuracy")
 PLOT_SUFFIXES = (".png", ".svg")
 LIBRARY_COLOUR = "#1f5fa8"
 CONTROL_COLOUR = "#8a8a8a"
+MATCHED_COLOUR = "#c08a1e"
 REFERENCE_COLOUR = "#b5482a"
 
 
@@ -35,7 +36,7 @@ def save_plot(report: dict[str, Any], name: str, *paths: Path) -> None:
 
 
 def arr_figure(report: dict[str, Any]) -> Figure:
-    """ARR against sparsity, and against the number of kept concepts on a logarithmic axis, each with 95 % band and control."""
+    """ARR against sparsity, and against the number of kept concepts on a logarithmic axis, each with 95 % band and both controls."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     by_sparsity, by_kept = figure.subplots(1, 2, sharey=True)
     for axis, x in ((by_sparsity, "sparsity"), (by_kept, "kept")):
@@ -75,9 +76,14 @@ def accuracy_figure(report: dict[str, Any]) -> Figure:
 
 
 def _draw(axis: Any, report: dict[str, Any], x: str, y: str) -> None:
-    curves = (("random_points", "random directions", CONTROL_COLOUR, "--"), ("points", report["library"]["kind"], LIBRARY_COLOUR, "-"))
-    for key, label, colour, style in curves:
-        points = [p for p in report[key] if x != "kept" or p["kept"] > 0]
+    controls = report["controls"]
+    curves = (
+        (controls["isotropic"]["points"], "any directions (isotropic)", CONTROL_COLOUR, ":"),
+        (controls["matched"]["points"], "matched directions", MATCHED_COLOUR, "--"),
+        (report["points"], report["library"]["kind"], LIBRARY_COLOUR, "-"),
+    )
+    for every_point, label, colour, style in curves:
+        points = [p for p in every_point if x != "kept" or p["kept"] > 0]
         at = np.asarray([p[x] for p in points])
         axis.fill_between(at, [p[f"{y}_low"] for p in points], [p[f"{y}_high"] for p in points], color=colour, alpha=0.18, linewidth=0)
         axis.plot(at, [p[y] for p in points], style, color=colour, marker="o", markersize=3, linewidth=1.4, label=label)
@@ -87,5 +93,6 @@ def _title(report: dict[str, Any]) -> str:
     if report["iis"] is None:
         score = "IIS withheld: no better than chance"
     else:
-        score = f"IIS {report['iis']:.3f} [{report['iis_low']:.3f}, {report['iis_high']:.3f}], random {report['iis_random_mean']:.3f}"
+        matched = report["controls"]["matched"]["iis"]
+        score = f"IIS {report['iis']:.3f} [{report['iis_low']:.3f}, {report['iis_high']:.3f}], matched {matched:.3f}"
     return f"{score}  ({report['protocol']} protocol, accuracy {report['accuracy_representation']:.3f})"

@@ -19,7 +19,12 @@ from iis_engine.figures.labels import label_ends, label_points
 from iis_engine.figures.report import CONTROL_COLOUR, LIBRARY_COLOUR, REFERENCE_COLOUR
 from iis_engine.figures.text import fitted, plain
 
-STUDY_FIGURES = ("iis_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement")
+STUDY_FIGURES = ("iis_accuracy", "gain_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement")
+GAIN_LABELS = {
+    "few_gain_matched": "few-concept gain over matched",
+    "gain_matched": "gain in IIS over matched",
+    "gain_isotropic": "gain in IIS over isotropic",
+}
 PANELS_MAX = 24
 COLUMNS = 3
 PANEL_WIDTH, PANEL_HEIGHT = 4.6, 3.7
@@ -52,11 +57,16 @@ def draw_study_figure(analysis: dict[str, Any], name: str) -> Figure:
         raise ValueError(f"{name!r} is not a figure; choose one of {', '.join(STUDY_FIGURES)}.")
     section, draw = _DRAWN[name]
     found = analysis[section]
-    return _panels([each for each in found if each["points"]] if name == "iis_accuracy" else found, draw, _NOTHING[name])
+    if name == "iis_accuracy":
+        found = [each for each in found if each["points"]]
+    if name == "gain_accuracy":
+        found = [each | {"gain": gain} for each in found for gain in _measured_gains(each["points"])]
+    return _panels(found, draw, _NOTHING[name])
 
 
 _NOTHING = {
     "iis_accuracy": "No job of the study has an IIS yet, so there is no point to draw.",
+    "gain_accuracy": "No job of the study has a gain over a control yet, so there is no point to draw.",
     "evolution": "This study is not an evolution: create one with evolution true and the run's checkpoints in order.",
     "concept_counts": "The finished jobs of the study have one number of concepts; give several in concept_counts.",
     "sparsity_grids": "The study has no sparsity grids; give some in sparsity_grids.",
@@ -91,34 +101,54 @@ def _panels(sections: Sequence[dict[str, Any]], draw: Draw, nothing: str) -> Fig
 
 def _titles(sections: Sequence[dict[str, Any]]) -> Iterator[str]:
     several = len({section.get("concept_count") for section in sections}) > 1
+    editions = len({section["edition"] for section in sections}) > 1
     for section in sections:
         title = " on ".join(plain(section[name]) for name in ("library", "dataset_name") if section.get(name))
         if several and section.get("concept_count"):
             title += f", M = {section['concept_count']}"
         if section["library_dataset"] is not None:
             title += f", cut from {plain(section['library_dataset_name'] or '')}"
+        if editions:
+            title += f", edition {section['edition']}"
         yield title
 
 
 def _iis_accuracy(figure: Figure, axis: Axes, relation: dict[str, Any]) -> Label:
-    """IIS against accuracy with both intervals, a colour and marker for each family (Figures 3 and 4)."""
-    points = relation["points"]
+    """IIS against accuracy (Figures 3 and 4)."""
+    return _against_accuracy(figure, axis, relation["points"], "iis", "IIS", relation["accuracy"]["spearman"])
+
+
+def _gain_accuracy(figure: Figure, axis: Axes, relation: dict[str, Any]) -> Label:
+    """One gain over a control against accuracy; at 0 the library keeps no more than the control."""
+    gain = relation["gain"]
+    points = [point for point in relation["points"] if point[gain] is not None]
+    axis.axhline(0, color=CONTROL_COLOUR, linewidth=0.8)
+    return _against_accuracy(figure, axis, points, gain, GAIN_LABELS[gain], relation["accuracy"]["gains"][gain])
+
+
+def _measured_gains(points: Sequence[dict[str, Any]]) -> list[str]:
+    """The gains over matched directions; that over isotropic ones where no point has these."""
+    found = [gain for gain in GAIN_LABELS if any(point[gain] is not None for point in points)]
+    return [gain for gain in found if gain != "gain_isotropic"] or found
+
+
+def _against_accuracy(figure: Figure, axis: Axes, points: Sequence[dict[str, Any]], name: str, label: str, rho: dict[str, Any]) -> Label:
+    """A quantity against accuracy with both intervals, a colour and marker for each family."""
     families = list(dict.fromkeys(point["family"] for point in points))
     for number, family in enumerate(families):
         own = [point for point in points if point["family"] == family]
-        x, y = ([point[name]["value"] for point in own] for name in ("accuracy", "iis"))
+        x, y = ([point[side]["value"] for point in own] for side in ("accuracy", name))
         style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
-        style |= {"xerr": _error_bars(own, "accuracy"), "yerr": _error_bars(own, "iis")}
+        style |= {"xerr": _error_bars(own, "accuracy"), "yerr": _error_bars(own, name)}
         axis.errorbar(x, y, linestyle="none", elinewidth=0.7, alpha=0.85, label=plain(family or "other"), **style)
     axis.margins(0.12, 0.14)
     axis.grid(alpha=0.25)
     axis.set_xlabel("accuracy of the representation")
-    axis.set_ylabel("IIS")
-    rho = relation["accuracy"]["spearman"]
+    axis.set_ylabel(label)
     axis.text(0.02, 0.98, _rho(rho), transform=axis.transAxes, va="top", fontsize=8)
     if families != [None] and len(families) > 1:
         axis.legend(loc="lower right", fontsize=6, frameon=False)
-    x, y = ([point[name]["value"] for point in points] for name in ("accuracy", "iis"))
+    x, y = ([point[side]["value"] for point in points] for side in ("accuracy", name))
     bars = [(point["accuracy"]["low"], point["accuracy"]["high"]) for point in points]
     return partial(label_points, figure, axis, x, y, [point["label"] for point in points], bars)
 
@@ -249,6 +279,7 @@ def _error_bars(points: Sequence[dict[str, Any]], name: str) -> list[list[float]
 
 _DRAWN: dict[str, tuple[str, Draw]] = {
     "iis_accuracy": ("relation", _iis_accuracy),
+    "gain_accuracy": ("relation", _gain_accuracy),
     "evolution": ("evolution", _evolution),
     "concept_counts": ("concept_counts", _concept_counts),
     "sparsity_grids": ("sparsity_grids", _sparsity_grids),

@@ -56,13 +56,21 @@ class Step:
 
 
 class TrainingImages:
-    """Images of a split as network inputs, in batches that depend on seed and epoch alone."""
+    """Images of a split as network inputs, in batches that depend on seed and epoch alone.
 
-    def __init__(self, images: Sequence[LabelledImage], rows: Sequence[int], transform: ImageTransform, threads: int) -> None:
+    Parameters
+    ----------
+    grey_bits : of the images' data set, as in `load_image`
+    """
+
+    def __init__(
+        self, images: Sequence[LabelledImage], rows: Sequence[int], transform: ImageTransform, threads: int, grey_bits: int | None = None
+    ) -> None:
         self._images = images
         self._rows = list(rows)
         self._transform = transform
         self._threads = threads
+        self._grey_bits = grey_bits
         height, width = transform.input_size
         self._cache: dict[int, NDArray[np.uint8]] | None = None
         if len(self._rows) * height * width * transform.channels <= CACHE_BYTES:
@@ -119,9 +127,9 @@ class TrainingImages:
 
     def _pixels(self, row: int) -> NDArray[np.uint8]:
         if self._cache is None:
-            return self._transform.pixels(load_image(self._images[row].path))
+            return self._transform.pixels(load_image(self._images[row].path, self._grey_bits))
         if row not in self._cache:
-            self._cache[row] = self._transform.pixels(load_image(self._images[row].path))
+            self._cache[row] = self._transform.pixels(load_image(self._images[row].path, self._grey_bits))
         return self._cache[row]
 
     def _labels(self, rows: Sequence[int]) -> Tensor:

@@ -109,7 +109,9 @@ class Learner:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The whole state, from which another learner continues to the same numbers: tensors, and JSON-ready values."""
-        tensors = {**self.weights(), "library": self.heads.library.vectors}
+        library = self.heads.library
+        tensors = {**self.weights(), "library": library.vectors}
+        tensors |= {f"library.{name}": tensor for name, tensor in library.normalisation().items()}
         tensors |= {f"g_cls.{key}": tensor for key, tensor in self.heads.g_cls.state_dict().items()}
         for name, parameter in self._named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():

@@ -16,6 +16,7 @@ from iis_engine.heads.linear_probe import solve_linear_probe
 from iis_engine.heads.model_selection import TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.build import build_library
+from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import kept_count
 from iis_engine.specs import FinetuneSpec
@@ -63,8 +64,9 @@ def solve_probe(fit: FeatureSet, seed: int, device: torch.device) -> Tensor:
 
 
 def solve_interpretation(fit: FeatureSet, spec: FinetuneSpec, seed: int, device: torch.device) -> tuple[ConceptLibrary, Tensor]:
-    """The library, and g_cls solved at the sparsity of `spec`: (M + 1, C), the last row being the bias."""
+    """The calibrated library, and g_cls solved at the sparsity of `spec`: (M + 1, C), the last row being the bias."""
     library = build_library(fit, spec.library, seed, device)
+    library = calibrate(library, fit.X_train.to(device)).apply(library)
     kept = kept_count(len(library), spec.sparsity)
     source = Source.of(library.activations(fit.X_train.to(device)))
     return library, solve_nodes(source, [kept], _rows(fit, seed, device)).weights[0]

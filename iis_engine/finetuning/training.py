@@ -57,7 +57,16 @@ class TrainingRun:
         """Continue from the state after an epoch."""
         tensors, device = checkpoint.tensors, self.backbone.device
         vectors = tensors["library"]
-        library = ConceptLibrary(self.spec.library.kind, vectors, (self.spec.library.kind,) * len(vectors), ((),) * len(vectors))
+        kind = self.spec.library.kind
+        library = ConceptLibrary(
+            kind,
+            vectors,
+            (kind,) * len(vectors),
+            ((),) * len(vectors),
+            means=tensors.get("library.means"),
+            deviations=tensors.get("library.deviations"),
+            centre=tensors.get("library.centre"),
+        )
         h, g_cls = (torch.cat([tensors[f"{head}.weight"].T, tensors[f"{head}.bias"][None]]).to(device) for head in ("h", "g_cls"))
         self._set_up(Split(tensors["rows.fit"], tensors["rows.validation"]), h, library, g_cls)
         self.learner.load_state(tensors, checkpoint.values)
@@ -134,7 +143,8 @@ class TrainingRun:
         threads = default_decode_threads(self.backbone)
         self.split = split
         self.fit, self.validation = (
-            TrainingImages(self.dataset.train, rows.tolist(), self.backbone.transform, threads) for rows in (split.fit, split.validation)
+            TrainingImages(self.dataset.train, rows.tolist(), self.backbone.transform, threads, self.dataset.grey_bits)
+            for rows in (split.fit, split.validation)
         )
         self.learner = Learner(self.backbone, self.spec, self.weight, Heads(h, library, g_cls, self.spec.sparsity))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from iis_engine import protocols
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import Tolerances, TrainingRows, solve_nodes
+from iis_engine.heads.model_selection import Tolerances, TrainingRows, select_strengths, solve_at
 from iis_engine.heads.sparse_blocks import Source
 
 TOLERANCES = Tolerances(protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
@@ -54,12 +54,14 @@ class LinearProbe:
     standardisation : of its inputs
     weights : (1, d + 1, C) float32 on standardised rows, the last row being the bias
     l2_strength : λ
+    validation_accuracy : of the selected head on the validation rows, which it was not fitted to
     gradient_norm, evaluations : as in `SolvedHeads`
     """
 
     standardisation: Standardisation
     weights: Tensor
     l2_strength: float
+    validation_accuracy: float
     gradient_norm: float
     evaluations: int
 
@@ -76,11 +78,14 @@ class LinearProbe:
 def solve_linear_probe(X: Tensor, data: TrainingRows) -> LinearProbe:
     """Solve h on representations X (n, d) of the training rows."""
     standardisation = Standardisation.of(X)
-    solved = solve_nodes(Source(standardisation(X), None), [X.shape[1]], data, tolerances=TOLERANCES)
+    source, nodes = Source(standardisation(X), None), [X.shape[1]]
+    selected = select_strengths(source, nodes, data, tolerance=TOLERANCES.selection)
+    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=TOLERANCES.final)
     return LinearProbe(
         standardisation=standardisation,
         weights=solved.weights,
         l2_strength=float(solved.l2_strengths[0]),
+        validation_accuracy=float(selected.validation_accuracy[0]),
         gradient_norm=solved.gradient_norm,
-        evaluations=solved.evaluations,
+        evaluations=selected.evaluations + solved.evaluations,
     )

@@ -18,6 +18,7 @@ from iis_engine.heads.solver import Objective, minimise
 from iis_engine.heads.sparse_blocks import Block, Blocks, Group, Source
 
 ROWS_PER_UNKNOWN = 10  # from which the curvature is estimated
+ROUNDING_FLOOR = 1e-5  # share of a matrix's mean diagonal that is added where rounding made it indefinite
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class LogisticObjective(Objective):
         floor = 1e-7 * diagonal.mean(dim=1, keepdim=True) + 1e-12  # the bias has no L2 term of its own
         diagonal += floor
         diagonal[:, :-1] += self.strengths[active].double().unsqueeze(1)
-        return torch.cholesky_inverse(torch.linalg.cholesky(hessian)).float()
+        return torch.cholesky_inverse(_factor(hessian)).float()
 
     def _first_at_same_weights(self, weights: Tensor, places: Tensor) -> list[int]:
         """For each problem the first one of its group at the same weights: their curvatures differ by λ alone."""
@@ -145,6 +146,21 @@ class LogisticObjective(Objective):
             for problem, group in enumerate(groups)
             for leader in [first.setdefault(group, problem)]
         ]
+
+
+def _factor(hessian: Tensor) -> Tensor:
+    """Cholesky factors; a matrix that rounding has made indefinite, as under a very weak λ, gets a larger diagonal.
+
+    Only the preconditioner changes by that, not the optimum.
+    """
+    factors, failed = torch.linalg.cholesky_ex(hessian)
+    floor = ROUNDING_FLOOR
+    while bool(failed.any()) and floor < 1:
+        diagonal = hessian.diagonal(dim1=1, dim2=2)
+        diagonal += torch.where(failed > 0, floor * diagonal.mean(dim=1), 0.0).unsqueeze(1)
+        factors, failed = torch.linalg.cholesky_ex(hessian)
+        floor *= 10
+    return factors if floor < 1 else torch.linalg.cholesky(hessian)
 
 
 def fit_heads(

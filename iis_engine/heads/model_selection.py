@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from iis_engine import protocols
-from iis_engine.heads.logistic import fit_heads, predict
+from iis_engine.heads.logistic import Heads, fit_heads, predict
 from iis_engine.heads.sparse_blocks import Group, Source
 
 STACK_BYTES = 1 << 30  # of solver state at once; larger stacks are solved in parts
@@ -33,15 +33,35 @@ class TrainingRows:
 
 
 @dataclass(frozen=True)
+class SelectedStrengths:
+    """The L2 strength of each node, selected on the validation rows.
+
+    Attributes
+    ----------
+    l2_strengths : (K,) λ
+    weights : (K, M + 1, C) float32, the heads at these strengths, solved on the fitting rows
+    validation_accuracy : (K,) float64, of these heads
+    at_end : (K,) bool, where the selected strength is the last of the widened grid
+    evaluations : joint loss-and-gradient evaluations
+    """
+
+    l2_strengths: Tensor
+    weights: Tensor
+    validation_accuracy: Tensor
+    at_end: Tensor
+    evaluations: int
+
+
+@dataclass(frozen=True)
 class SolvedHeads:
-    """One head per node, at its selected L2 strength.
+    """One head per node, at its L2 strength.
 
     Attributes
     ----------
     weights : (K, M + 1, C) float32, the last row being the bias
     l2_strengths : (K,) λ
     gradient_norm : largest absolute gradient entry left in any of them
-    evaluations : joint loss-and-gradient evaluations, model selection included
+    evaluations : joint loss-and-gradient evaluations
     """
 
     weights: Tensor
@@ -67,65 +87,133 @@ class Tolerances:
 SPARSE_HEAD_TOLERANCES = Tolerances(protocols.SELECTION_TOLERANCE, protocols.FINAL_TOLERANCE)
 
 
-def solve_nodes(
+def select_strengths(
     source: Source,
     nodes: Sequence[int],
     data: TrainingRows,
     *,
     start: Tensor | None = None,
-    tolerances: Tolerances = SPARSE_HEAD_TOLERANCES,
-) -> SolvedHeads:
-    """Select each node's L2 strength on the validation rows, then solve its head on all training rows.
+    tolerance: float = SPARSE_HEAD_TOLERANCES.selection,
+) -> SelectedStrengths:
+    """Select each node's L2 strength by validation log-loss, on converged fits; where an end of the grid wins, widen it there.
 
     Parameters
     ----------
     source : activations (n, M) of all training rows
     nodes : K numbers of kept concepts
     start : (K, M + 1, C) weights from which each node starts; zeros otherwise
+    tolerance : largest absolute gradient entry at which a fit has converged
     """
-    concept_count = source.activations.shape[1]
-    bytes_per_node = 4 * len(protocols.L2_STRENGTHS) * (concept_count + 1) * (concept_count + WEIGHT_COPIES * data.class_count)
-    nodes_per_stack = max(1, STACK_BYTES // bytes_per_node)
-    stacks = [slice(first, first + nodes_per_stack) for first in range(0, len(nodes), nodes_per_stack)]
-    parts = [_solve_stack(source, nodes[part], data, None if start is None else start[part], tolerances) for part in stacks]
+    if start is None:
+        start = torch.zeros(len(nodes), source.activations.shape[1] + 1, data.class_count, device=data.y.device)
+    found = _select(source, nodes, data, protocols.L2_STRENGTHS, start, tolerance)
+    widened = (
+        (protocols.L2_STRENGTHS[0], protocols.STRONGER_L2_STRENGTHS, 0),
+        (protocols.L2_STRENGTHS[-1], protocols.WEAKER_L2_STRENGTHS, len(protocols.WEAKER_L2_STRENGTHS) - 1),
+    )
+    for end, grid, last in widened:
+        places = torch.isclose(found.l2_strengths, torch.tensor(end)).nonzero().flatten().tolist()
+        if not places:
+            continue
+        again = _select(source, [nodes[place] for place in places], data, grid, found.weights[places], tolerance)
+        strengths, weights, accuracy, at_end = (
+            part.clone() for part in (found.l2_strengths, found.weights, found.validation_accuracy, found.at_end)
+        )
+        strengths[places], weights[places], accuracy[places] = again.l2_strengths, again.weights, again.validation_accuracy
+        at_end[places] = torch.isclose(again.l2_strengths, torch.tensor(grid[last]))
+        found = SelectedStrengths(strengths, weights, accuracy, at_end, found.evaluations + again.evaluations)
+    return found
+
+
+def solve_at(
+    source: Source,
+    nodes: Sequence[int],
+    l2_strengths: Tensor,
+    data: TrainingRows,
+    *,
+    start: Tensor | None = None,
+    tolerance: float = SPARSE_HEAD_TOLERANCES.final,
+) -> SolvedHeads:
+    """Solve each node's head on all training rows at its given L2 strength.
+
+    Parameters
+    ----------
+    l2_strengths : (K,) λ
+    start : (K, M + 1, C) weights from which each node starts; zeros otherwise
+    """
+    parts: list[Heads] = []
+    for part in _stacks(source, nodes, data, 1):
+        groups = [Group(0, kept, (float(strength),)) for kept, strength in zip(nodes[part], l2_strengths[part], strict=True)]
+        parts.append(fit_heads([source], groups, data.y, data.class_count, tolerance, start=None if start is None else start[part]))
     return SolvedHeads(
         weights=torch.cat([part.weights for part in parts]),
-        l2_strengths=torch.cat([part.l2_strengths for part in parts]),
-        gradient_norm=max(part.gradient_norm for part in parts),
+        l2_strengths=l2_strengths,
+        gradient_norm=max(float(part.gradient_norm.max()) for part in parts),
         evaluations=sum(part.evaluations for part in parts),
     )
 
 
-def _solve_stack(source: Source, nodes: Sequence[int], data: TrainingRows, start: Tensor | None, tolerances: Tolerances) -> SolvedHeads:
-    """Solve all strengths of all nodes on the fitting rows together, then each node's selected strength on all rows."""
-    l2_strengths = protocols.L2_STRENGTHS
-    groups = [Group(0, kept, l2_strengths) for kept in nodes]
-    path = RegularizationPath(source.where(data.validation), groups, data.y[data.validation])
-    shape = (len(groups) * len(l2_strengths), source.activations.shape[1] + 1, data.class_count)
+def solve_nodes(
+    source: Source, nodes: Sequence[int], data: TrainingRows, *, tolerances: Tolerances = SPARSE_HEAD_TOLERANCES
+) -> SolvedHeads:
+    """Select each node's L2 strength on the validation rows, then solve its head on all training rows."""
+    selected = select_strengths(source, nodes, data, tolerance=tolerances.selection)
+    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=tolerances.final)
+    return replace(solved, evaluations=selected.evaluations + solved.evaluations)
+
+
+def _stacks(source: Source, nodes: Sequence[int], data: TrainingRows, strengths: int) -> list[slice]:
+    """The nodes in parts whose solver state fits the memory for one stack."""
+    concept_count = source.activations.shape[1]
+    bytes_per_node = 4 * strengths * (concept_count + 1) * (concept_count + WEIGHT_COPIES * data.class_count)
+    size = max(1, STACK_BYTES // bytes_per_node)
+    return [slice(first, first + size) for first in range(0, len(nodes), size)]
+
+
+def _select(
+    source: Source, nodes: Sequence[int], data: TrainingRows, grid: tuple[float, ...], start: Tensor, tolerance: float
+) -> SelectedStrengths:
+    """Select each node's strength from one grid."""
+    stacks = _stacks(source, nodes, data, len(grid))
+    parts = [_select_stack(source, nodes[part], data, grid, start[part], tolerance) for part in stacks]
+    return SelectedStrengths(
+        l2_strengths=torch.cat([part.l2_strengths for part in parts]),
+        weights=torch.cat([part.weights for part in parts]),
+        validation_accuracy=torch.cat([part.validation_accuracy for part in parts]),
+        at_end=torch.cat([part.at_end for part in parts]),
+        evaluations=sum(part.evaluations for part in parts),
+    )
+
+
+def _select_stack(
+    source: Source, nodes: Sequence[int], data: TrainingRows, grid: tuple[float, ...], start: Tensor, tolerance: float
+) -> SelectedStrengths:
+    """Solve all strengths of all nodes on the fitting rows together, and select on the validation rows."""
+    groups = [Group(0, kept, grid) for kept in nodes]
+    validation, y = source.where(data.validation), data.y[data.validation]
+    path = RegularizationPath(validation, groups, y)
     candidates = fit_heads(
         [source.where(~data.validation)],
         groups,
         data.y[~data.validation],
         data.class_count,
-        tolerances.selection,
-        start=torch.zeros(shape, device=data.y.device) if start is None else start.repeat_interleave(len(l2_strengths), dim=0),
+        tolerance,
+        start=start.repeat_interleave(len(grid), dim=0),
         drop=path.drop,
     )
     selected = path.select(candidates.weights)
-    rows = torch.tensor([node * len(l2_strengths) + place for node, place in enumerate(selected)], device=data.y.device)
-    final = fit_heads(
-        [source],
-        [Group(0, kept, (l2_strengths[place],)) for kept, place in zip(nodes, selected, strict=True)],
-        data.y,
-        data.class_count,
-        tolerances.final,
-        start=candidates.weights[rows],
-    )
-    return SolvedHeads(
-        weights=final.weights,
-        l2_strengths=torch.tensor([l2_strengths[place] for place in selected]),
-        gradient_norm=float(final.gradient_norm.max()),
-        evaluations=candidates.evaluations + final.evaluations,
+    rows = torch.tensor([node * len(grid) + place for node, place in enumerate(selected)], device=data.y.device)
+    weights = candidates.weights[rows]
+    accuracy = [
+        float((predict(validation, kept, weights[place : place + 1]).squeeze(1).argmax(dim=1) == y).double().mean())
+        for place, kept in enumerate(nodes)
+    ]
+    return SelectedStrengths(
+        l2_strengths=torch.tensor([grid[place] for place in selected]),
+        weights=weights,
+        validation_accuracy=torch.tensor(accuracy, dtype=torch.float64),
+        at_end=torch.zeros(len(nodes), dtype=torch.bool),
+        evaluations=candidates.evaluations,
     )
 
 

@@ -7,18 +7,23 @@ import torch
 from iis_engine.errors import LibraryError
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.libraries.calibration import training_mean
 from iis_engine.libraries.cluster import build_cluster
 from iis_engine.libraries.combined import combine
 from iis_engine.libraries.end2end import MOST_ELEMENTS, build_end2end
 from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.nmf import build_nmf
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
 from iis_engine.libraries.text import TextSource, build_text, refit_text
 from iis_engine.libraries.unit_elements import canonical_elements, unit_elements
+from iis_engine.libraries.vectors import OwnVectors, build_vectors
 from iis_engine.specs import LIBRARY_KINDS, VISUAL_KINDS, LibrarySpec
 
 
-def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSource | None = None) -> None:
+def check_library(
+    features: FeatureSet, spec: LibrarySpec, text_source: TextSource | None = None, own_vectors: OwnVectors | None = None
+) -> None:
     """Validate, before any work, that a library can be built from these features and text embeddings.
 
     Raises
@@ -34,12 +39,11 @@ def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSour
         if len({part.kind for part in spec.parts}) < len(spec.parts):
             raise LibraryError("A combined library can have each kind only once.", param="library.parts")
         for part in spec.parts:
-            check_library(features, part, text_source)
+            check_library(features, part, text_source, own_vectors)
         return
-    if spec.concept_count < 2:
+    if spec.kind != "vectors" and spec.concept_count < 2:
         raise LibraryError(f"A library needs at least 2 concepts; got {spec.concept_count}.", param="library.concept_count")
-    if spec.kind == "text" and text_source is None:
-        raise LibraryError("A text library needs a vision-language model, a vocabulary, and the images themselves.", param="library.kind")
+    _require_source(spec, text_source, own_vectors)
     if spec.kind not in VISUAL_KINDS:
         return
     available = len(unit_elements(features)[0])
@@ -58,6 +62,13 @@ def check_library(features: FeatureSet, spec: LibrarySpec, text_source: TextSour
         )
 
 
+def _require_source(spec: LibrarySpec, text_source: TextSource | None, own_vectors: OwnVectors | None) -> None:
+    if spec.kind == "text" and text_source is None:
+        raise LibraryError("A text library needs a vision-language model, a vocabulary, and the images themselves.", param="library.kind")
+    if spec.kind == "vectors" and own_vectors is None:
+        raise LibraryError("A library of own vectors needs a file with them.", param="library.upload")
+
+
 def build_library(
     features: FeatureSet,
     spec: LibrarySpec,
@@ -65,7 +76,9 @@ def build_library(
     device: torch.device,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     like: ConceptLibrary | None = None,
+    centred: bool = True,
 ) -> ConceptLibrary:
     """Build one library.
 
@@ -73,35 +86,42 @@ def build_library(
     ----------
     seed : of every random draw
     text_source : embeddings for text concepts
+    own_vectors : concept vectors of a file, for the kind `vectors`
     like : the library of the same specification under another seed, whose phrases text concepts keep
+    centred : whether visual elements are centred by their mean before they are normalised; not in the first edition
 
     Raises
     ------
     LibraryError
         When it cannot be built.
     """
-    check_library(features, spec, text_source)
+    check_library(features, spec, text_source, own_vectors)
     if spec.kind == "combined":
-        parts = [build_library(features, part, seed, device, text_source=text_source, like=like) for part in spec.parts]
+        parts = [build_library(features, part, seed, device, text_source=text_source, like=like, centred=centred) for part in spec.parts]
         return combine(parts)
+    if spec.kind == "vectors" and own_vectors is not None:
+        return build_vectors(features, own_vectors)
     if spec.kind == "text" and text_source is not None:
         if like is not None and like.text_report is not None:
             return refit_text(features, text_source, like.text_report, spec, seed, device)
         return build_text(features, text_source, spec, seed, device)
     if spec.kind == "random":
         return build_random(features.X_train.shape[1], spec.concept_count, seed)
-    return _build_visual(features, spec, seed, device)
+    return _build_visual(features, spec, seed, device, centred=centred)
 
 
-def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device) -> ConceptLibrary:
-    units, numbers = canonical_elements(features)
+def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: torch.device, *, centred: bool) -> ConceptLibrary:
+    units, numbers = canonical_elements(features, centred=centred and spec.kind != "nmf")  # which needs numbers of one sign
     if spec.kind == "prototype":
         return build_prototype(units, numbers, spec.concept_count, seed)
     if spec.kind == "cluster":
         return build_cluster(units, numbers, spec.concept_count, seed)
+    if spec.kind == "nmf":
+        return build_nmf(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
-    return build_end2end(units, numbers, spec.concept_count, X, y, features.class_count, seed)
+    inputs = (X.double() - training_mean(X)).float() if centred else X
+    return build_end2end(units, numbers, spec.concept_count, inputs, y, features.class_count, seed)
 
 
 def authors_prototype(features: FeatureSet, concept_count: int) -> ConceptLibrary:
@@ -117,5 +137,5 @@ def _advice_on_elements(features: FeatureSet, available: int) -> str:
     if available == MOST_ELEMENTS:
         return fewer
     if features.element_refs:
-        return f"{fewer} or cut elements from more images per class"
+        return f"{fewer} or cut elements from more images per class or with larger scales (finer grids)"
     return f"{fewer} or give more rows in the file's array concepts, each of which is one element"

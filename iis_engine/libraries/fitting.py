@@ -6,6 +6,7 @@ the strongest activations decide (Oikarinen et al., "Label-free Concept Bottlene
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,20 +66,39 @@ def imitate(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor) -> Imita
     Imitation
         Directions of any length: the scales of X and P have no effect.
     """
+    rotated = _rotate(X, held_out)
+    parts = [_imitate_block(rotated, P, P_evaluated) for P, P_evaluated in _blocks(rows, columns, held_out)]
+    vectors = torch.cat([part.vectors for part in parts], dim=1)
+    return Imitation((rotated.basis @ vectors).T, torch.cat([part.similarity for part in parts]))
+
+
+def ridge_similarity(X: Tensor, rows: Tensor, columns: Tensor, held_out: Tensor) -> Tensor:
+    """Similarity (M,) float64 on the held-out rows of the best ridge solutions, from which `imitate` starts: a fast screening.
+
+    Parameters are those of `imitate`.
+    """
+    rotated = _rotate(X, held_out)
+    reached: list[Tensor] = []
+    for P, P_evaluated in _blocks(rows, columns, held_out):
+        similarities, _ = _best_ridge(rotated, _moments(rotated, P), _cubed(P_evaluated))
+        reached.append(similarities)
+    return torch.cat(reached)
+
+
+def _blocks(rows: Tensor, columns: Tensor, held_out: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Columns of P on the fitted and on the held-out rows, a block at a time."""
+    rows_fitted, rows_evaluated = rows[~held_out], rows[held_out]
+    for some in columns.split(max(1, ENTRIES_AT_ONCE // len(rows))):
+        yield rows_fitted @ some.T, rows_evaluated @ some.T
+
+
+def _rotate(X: Tensor, held_out: Tensor) -> _Rotated:
     mean = X[~held_out].mean(dim=0, dtype=torch.float64).float()
     fitted, evaluated = X[~held_out] - mean, X[held_out] - mean
     scale = fitted.square().mean(dtype=torch.float64).sqrt().clamp_min(torch.finfo(torch.float32).tiny).float()
     fitted, evaluated = fitted.div_(scale), evaluated.div_(scale)
     spectrum, basis = torch.linalg.eigh(_covariance(fitted))
-    rotated = _Rotated(fitted @ basis.float(), evaluated @ basis.float(), spectrum.clamp_min(0).float())
-    rows_fitted, rows_evaluated = rows[~held_out], rows[held_out]
-    width = max(1, ENTRIES_AT_ONCE // len(X))
-    parts: list[Imitation] = []
-    for start in range(0, len(columns), width):
-        some = columns[start : start + width]
-        parts.append(_imitate_block(rotated, rows_fitted @ some.T, rows_evaluated @ some.T))
-    vectors = torch.cat([part.vectors for part in parts], dim=1)
-    return Imitation((basis @ vectors).T, torch.cat([part.similarity for part in parts]))
+    return _Rotated(fitted @ basis.float(), evaluated @ basis.float(), spectrum.clamp_min(0).float(), basis)
 
 
 def _covariance(centred: Tensor) -> Tensor:
@@ -98,11 +118,13 @@ class _Rotated:
     fitted : (n, d)
     evaluated : (h, d), the held-out rows
     spectrum : (d,) eigenvalues
+    basis : (d, d) float64, eigenvectors as columns
     """
 
     fitted: Tensor
     evaluated: Tensor
     spectrum: Tensor
+    basis: Tensor
 
     def damped(self, ridge: Tensor) -> Tensor:
         """S + λ: (d, 1) or (d, M) for strengths (M,)."""
@@ -112,8 +134,8 @@ class _Rotated:
 def _imitate_block(X: _Rotated, P: Tensor, P_evaluated: Tensor) -> Imitation:
     """`imitate` for a block of concepts; vectors are returned as columns (d, M) in the eigenbasis."""
     goal, goal_evaluated = _cubed(P).float(), _cubed(P_evaluated)
-    moments = X.fitted.T @ _standardised(P).float() / len(X.fitted)
-    ridge = _best_ridge(X, moments, goal_evaluated)
+    moments = _moments(X, P)
+    _, ridge = _best_ridge(X, moments, goal_evaluated)
     found = _ascend(X, goal, goal_evaluated, moments, ridge)
     for factor in FURTHER_RIDGES:
         other = _ascend(X, goal, goal_evaluated, moments, factor * ridge)
@@ -122,11 +144,17 @@ def _imitate_block(X: _Rotated, P: Tensor, P_evaluated: Tensor) -> Imitation:
     return found
 
 
-def _best_ridge(X: _Rotated, moments: Tensor, goal_evaluated: Tensor) -> Tensor:
-    """Per concept the strength whose ridge solution has the highest similarity on the held-out rows: (M,)."""
+def _moments(X: _Rotated, P: Tensor) -> Tensor:
+    """Covariances (d, M) of the rows with the standardised columns of P."""
+    return X.fitted.T @ _standardised(P).float() / len(X.fitted)
+
+
+def _best_ridge(X: _Rotated, moments: Tensor, goal_evaluated: Tensor) -> tuple[Tensor, Tensor]:
+    """Per concept the highest similarity on the held-out rows of a ridge solution (M,), and its strength (M,)."""
     ridges = torch.tensor(RIDGES, device=moments.device)
     similarities = [_similarity(X.evaluated @ (moments / X.damped(ridge)), goal_evaluated) for ridge in ridges]
-    return ridges[torch.stack(similarities).argmax(dim=0)]
+    best = torch.stack(similarities).max(dim=0)
+    return best.values, ridges[best.indices]
 
 
 def _ascend(X: _Rotated, goal: Tensor, goal_evaluated: Tensor, moments: Tensor, ridge: Tensor) -> Imitation:

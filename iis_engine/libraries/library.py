@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from iis_engine.libraries.phrase_report import TextReport
 EXEMPLARS_PER_CONCEPT = 5
 ROWS_AT_ONCE = 8192
 RELATIVE_NOISE = 1e-12  # a deviation below this share of the largest magnitude is rounding
-TENSORS = ("vectors", "means", "deviations")
+NORMALISATION = ("centre", "means", "deviations")
+TENSORS = ("vectors", *NORMALISATION)
+WITHOUT_LAYER_NORM = frozenset({"text"})
+"""Origins whose raw activations are standardised concept by concept alone."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,15 @@ class ConceptLibrary:
 
     Attributes
     ----------
-    kind : prototype, cluster, end2end, text, random or combined
+    kind : prototype, cluster, end2end, nmf, vectors, text, random or combined
     vectors : (M, d) float32, unit rows
     origins : per concept the kind of its library; consecutive equal names form one block
     exemplars : per concept its nearest elements, best first, as (element index, cosine); empty for random directions
-    means, deviations : (M,) float64, of the raw activation over the training images, for concepts that are standardised one by one;
+    means, deviations : (M,) float64, of the activation over the training images, for concepts that are standardised one by one;
         NaN for the others, None where no concept is
     text_report : of the phrases of the text concepts, in their order; None without text concepts
+    centre : (d,) float64 μ, the training mean of f, which is subtracted before the projection; None leaves f(x) as it is
+    labels : names of a user's own vectors; empty for other libraries
     """
 
     kind: str
@@ -41,6 +47,8 @@ class ConceptLibrary:
     means: Tensor | None = None
     deviations: Tensor | None = None
     text_report: TextReport | None = None
+    centre: Tensor | None = None
+    labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -51,9 +59,9 @@ class ConceptLibrary:
         return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
 
     def activations(self, X: Tensor) -> Tensor:
-        """g_𝒞(f(x)) (eq. 3): f(x)·cᵀ, then LayerNorm over the concepts of a block, without affine and without epsilon.
+        """g_𝒞(f(x)) (eq. 3; METHOD §3): (f(x) - μ)·cᵀ, LayerNorm over the concepts of a block, then the affine of each concept.
 
-        Text concepts are standardised one by one instead, with their mean and deviation over the training images (METHOD §2).
+        Text concepts have no LayerNorm. Without a centre μ is zero, and concepts without moments have no affine: the first edition.
         Computed in float64 and rounded once, so that neither the scale of X nor the order of concepts changes a rank.
 
         Parameters
@@ -64,19 +72,45 @@ class ConceptLibrary:
         -------
         (n, M) float32 on the device of X
         """
-        vectors = self.vectors.to(X.device).double()
         out = torch.empty(len(X), len(self), device=X.device)
         for start in range(0, len(X), ROWS_AT_ONCE):
-            raw = X[start : start + ROWS_AT_ONCE].double() @ vectors.T
-            for block in self.blocks():
-                out[start : start + ROWS_AT_ONCE, block] = self._normalised(raw[:, block], block).float()
+            for block, values in self.before_affine(X[start : start + ROWS_AT_ONCE]):
+                out[start : start + ROWS_AT_ONCE, block] = self._affine(values, block).float()
         return out
 
-    def _normalised(self, raw: Tensor, block: slice) -> Tensor:
+    def before_affine(self, X: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Each block with its activations (n, m) float64 before the affine of each concept."""
+        raw = self.centred(X) @ self.vectors.to(X.device).double().T
+        for block in self.blocks():
+            yield block, standardise_rows(raw[:, block]) if self.has_layer_norm(block) else raw[:, block]
+
+    def centred(self, X: Tensor) -> Tensor:
+        """f(x) - μ (n, d) float64; differences that are rounding beside the values become zero."""
+        exact = X.double()
+        if self.centre is None:
+            return exact
+        centre = self.centre.to(X.device)
+        difference = exact - centre
+        return torch.where(difference.abs() > RELATIVE_NOISE * centre.abs(), difference, 0.0)
+
+    def offsets(self) -> Tensor:
+        """μ·cᵀ (M,) float64, which centring takes off each raw activation; zeros without a centre."""
+        vectors = self.vectors.double()
+        return torch.zeros(len(self), dtype=torch.float64) if self.centre is None else vectors @ self.centre
+
+    def normalisation(self) -> dict[str, Tensor]:
+        """The tensors of `NORMALISATION` that the library has, by name."""
+        return {name: tensor for name in NORMALISATION if (tensor := getattr(self, name)) is not None}
+
+    def has_layer_norm(self, block: slice) -> bool:
+        """Whether the activations of a block are normalised within each image."""
+        return self.origins[block.start] not in WITHOUT_LAYER_NORM
+
+    def _affine(self, values: Tensor, block: slice) -> Tensor:
         if (moments := self.moments(block)) is None:
-            return standardise_rows(raw)
-        mean, deviation = (moment.to(raw.device) for moment in moments)
-        return torch.where(deviation > 0, (raw - mean) / deviation.clamp_min(torch.finfo(raw.dtype).tiny), torch.zeros_like(raw))
+            return values
+        mean, deviation = (moment.to(values.device) for moment in moments)
+        return torch.where(deviation > 0, (values - mean) / deviation.clamp_min(torch.finfo(values.dtype).tiny), torch.zeros_like(values))
 
     def moments(self, block: slice) -> tuple[Tensor, Tensor] | None:
         """Mean and deviation (m,) float64 of a block whose concepts are standardised one by one; None for other blocks.
@@ -99,6 +133,7 @@ class ConceptLibrary:
             "origins": list(self.origins),
             "exemplars": [[list(e) for e in row] for row in self.exemplars],
             "words": None if self.text_report is None else self.text_report.to_dict(),
+            "labels": list(self.labels),
         }
         tensors = {name: tensor.contiguous() for name in TENSORS if (tensor := getattr(self, name)) is not None}
         save_file(tensors, path, metadata={"iis": json.dumps(header)})
@@ -111,7 +146,10 @@ class ConceptLibrary:
             exemplars = tuple(tuple((int(index), float(cosine)) for index, cosine in row) for row in header["exemplars"])
             tensors = {name: file.get_tensor(name) for name in TENSORS if name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
             report = TextReport.from_dict(header["words"]) if header.get("words") else None  # older files lack the key
-            return ConceptLibrary(header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, text_report=report, **tensors)
+            labels = tuple(header.get("labels", ()))
+            return ConceptLibrary(
+                header["kind"], origins=tuple(header["origins"]), exemplars=exemplars, text_report=report, labels=labels, **tensors
+            )
 
 
 def training_moments(X: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 FEW_HELD_OUT = 50
-"""With fewer, more than a few of a hundred meaningless phrases pass the default cutoff."""
+"""With fewer, more than three in a thousand unrelated phrases reach the default cutoff on both halves of them."""
+FITTED_REASONS = ("interpretability_cutoff", "not_confirmed", "beyond_count")
+"""Reasons of dropped phrases whose direction was fitted."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class TextConcept:
 
     phrase: str
     group: str | None
-    similarity: float  # cos-cubed, of its activations with its cosines, on held-out images
+    similarity: float  # cos-cubed, of its activations with its cosines, on the judging half of the held-out images
     clip_top5: float  # mean of its five highest cosines with training images
 
 
@@ -27,7 +29,8 @@ class DroppedPhrase:
     Attributes
     ----------
     reason : too_long, class_name or repeated (by its wording); near_class or near_phrase (by its embedding); clip_cutoff,
-        interpretability_cutoff, or beyond_count
+        interpretability_cutoff (missed on the choosing half of the held-out images), not_confirmed (reached there, missed on the judging
+        half), or beyond_count
     """
 
     phrase: str
@@ -42,10 +45,12 @@ class TextReport:
     Attributes
     ----------
     left_out : the dropped phrases
-    held_out_count : images that selected and evaluated the directions
+    held_out_count : images that chose or judged the phrases and their directions
     zero_shot_accuracy, zero_shot_low, zero_shot_high : of the vision-language model on the test images, by prompts with the class
         names, with a 95 % interval; None for a library that was fitted on another data set
     chance : accuracy of always predicting the most frequent class
+    judging_count : of the held-out images, those that judged; None in libraries of earlier releases, where all chose and judged
+    split_seed : of the split of the training images, alike for every seed of the library
     """
 
     concepts: tuple[TextConcept, ...]
@@ -58,10 +63,32 @@ class TextReport:
     zero_shot_low: float | None
     zero_shot_high: float | None
     chance: float | None
+    judging_count: int | None = None
+    split_seed: int = 0
+
+    @property
+    def fitted_count(self) -> int:
+        """Phrases that reached `clip_cutoff`, whose directions were fitted."""
+        return len(self.concepts) + sum(phrase.reason in FITTED_REASONS for phrase in self.left_out)
+
+    @property
+    def usable_count(self) -> int:
+        """Phrases left after the filters on wording and embedding."""
+        return self.fitted_count + sum(phrase.reason == "clip_cutoff" for phrase in self.left_out)
+
+    @property
+    def chosen_count(self) -> int:
+        """Phrases that reached `interpretability_cutoff` on the choosing half."""
+        return self.confirmed_count + sum(phrase.reason == "not_confirmed" for phrase in self.left_out)
+
+    @property
+    def confirmed_count(self) -> int:
+        """Phrases that reached `interpretability_cutoff` on both halves."""
+        return len(self.concepts) + sum(phrase.reason == "beyond_count" for phrase in self.left_out)
 
     def summary(self) -> dict[str, Any]:
         """The part of a score's report: every concept, and the dropped phrases by number."""
-        values = {name: value for name, value in asdict(self).items() if name != "left_out"}
+        values = {name: value for name, value in asdict(self).items() if name not in ("left_out", "split_seed")}
         return {
             "candidates": len(self.concepts) + len(self.left_out),
             "kept": len(self.concepts),
@@ -76,7 +103,7 @@ class TextReport:
         found: list[str] = []
         if self.held_out_count < FEW_HELD_OUT:
             found.append(
-                f"The text concepts were selected and evaluated on {self.held_out_count} held-out images, so few that chance alone can "
+                f"The text concepts were chosen and judged on {self.held_out_count} held-out images, so few that chance alone can "
                 f"reach the cutoff; send more training images ({FEW_HELD_OUT} are held out of {5 * FEW_HELD_OUT})."
             )
         if self.zero_shot_low is not None and self.chance is not None and self.zero_shot_low <= self.chance:

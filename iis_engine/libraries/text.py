@@ -1,12 +1,12 @@
 """Text library: phrases as concepts, their directions fitted to the cosines of a vision-language model (METHOD §2, eq. 2).
 
-The fit of one direction is in `fitting`; embeddings of phrases and images are inputs.
+The rows that fit, choose and judge are in `text_evidence`; embeddings of phrases and images are inputs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import binomtest
@@ -15,21 +15,18 @@ from torch.nn.functional import normalize
 
 from iis_engine import protocols
 from iis_engine.errors import LibraryError
-from iis_engine.features.canonical_order import canonical_order, validation_rows
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.libraries.fitting import Imitation, cos_cubed, imitate
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements, training_moments
 from iis_engine.libraries.near_duplicates import drop_near
-from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextReport
+from iis_engine.libraries.phrase_report import FITTED_REASONS, DroppedPhrase, TextConcept, TextReport
+from iis_engine.libraries.text_evidence import Evidence, Fitted, read_evidence
 from iis_engine.libraries.unit_elements import unit_elements
 from iis_engine.specs import LibrarySpec
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 from iis_engine.vocabularies.cleaning import clean_indices
 
-TOP_IMAGES = 5
-ENTRIES_AT_ONCE = 2**24
-"""Images x phrases in memory at once."""
-HELD_OUT_LEAST = 5
+HALF_LEAST = 5
+"""Images in each half of the held-out ones."""
 NATIVE_TOLERANCE = 1e-3  # relative; the same network run twice, perhaps in half precision
 
 
@@ -47,45 +44,28 @@ class TextSource:
     images: FeatureSet
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """Training rows that both networks have read, in canonical order.
-
-    Attributes
-    ----------
-    X : (n, d) float32
-    y : (n,)
-    images : (n, e) float32, unit rows
-    """
-
-    X: Tensor
-    y: Tensor
-    images: Tensor
-
-    def held_out(self, seed: int) -> Tensor:
-        """(n,) bool, the rows that select and evaluate the directions."""
-        return validation_rows(self.y, protocols.TEXT_HELD_OUT_SHARE, seed)
-
-
 def build_text(features: FeatureSet, text_source: TextSource, spec: LibrarySpec, seed: int, device: torch.device) -> ConceptLibrary:
     """Select the phrases that become concepts, and fit their directions.
 
+    A phrase must reach `interpretability_cutoff` on the half of the held-out images that chooses, and again on the half that judges. The M
+    phrases most similar on the choosing half are kept; the similarity reported is that on the judging half (METHOD §3).
+
     Parameters
     ----------
-    seed : decides which training images are held out
+    seed : of the split of the training images, which the report keeps for further seeds, and of the rows that are fitted
 
     Raises
     ------
     LibraryError
         When fewer than two phrases are left (the message names the cutoffs and the best values reached), there are too few held-out
-        images, or `native` is requested for a backbone that is not the vision-language model's image tower.
+        images, the features have no images, or `native` is requested for a backbone that is not the vision-language model's image tower.
     """
-    evidence = _evidence(features, text_source)
-    held_out_count = int(evidence.held_out(seed).sum())
-    if held_out_count < HELD_OUT_LEAST:
+    evidence = read_evidence(features, text_source.images, seed)
+    held_out_count = evidence.choosing_count + evidence.judging_count
+    if min(evidence.choosing_count, evidence.judging_count) < HALF_LEAST:
         raise LibraryError(
-            f"Text concepts are evaluated on held-out training images, and {held_out_count} of {len(evidence.y)} are too few; "
-            f"send about {round(HELD_OUT_LEAST / protocols.TEXT_HELD_OUT_SHARE)} training images or more, so that {HELD_OUT_LEAST} are "
+            f"Text concepts are evaluated on held-out training images, and {held_out_count} of {len(evidence.X)} are too few; "
+            f"send about {round(2 * HALF_LEAST / protocols.TEXT_HELD_OUT_SHARE)} training images or more, so that {2 * HALF_LEAST} are "
             "held out.",
             code="too_few_images",
             param="dataset",
@@ -97,40 +77,42 @@ def build_text(features: FeatureSet, text_source: TextSource, spec: LibrarySpec,
     dropped += clip.dropped
     if not clip.places:
         raise _too_few_phrases(spec, dropped, clip.best, None)
-    fitted = _fit(evidence, text_source.phrases.vectors[clip.places], spec, seed, device)
+    fitted = fit_vectors(evidence, text_source.phrases.vectors[clip.places], spec, seed, device)
     selected, too_dissimilar = _most_similar(fitted, clip, text_source.phrases, spec)
     dropped += too_dissimilar
     if len(selected) < 2:
-        raise _too_few_phrases(spec, dropped, clip.best, float(fitted.similarity.max()))
+        raise _too_few_phrases(spec, dropped, clip.best, float(torch.minimum(fitted.chosen, fitted.judged).max()))
     concepts: list[TextConcept] = []
     for i in selected:
         phrase = text_source.phrases.phrases[clip.places[i]]
-        similarity, clip_top5 = (round(float(values[i]), 4) for values in (fitted.similarity, clip.top5))
+        similarity, clip_top5 = (round(float(values[i]), 4) for values in (fitted.judged, clip.top5))
         concepts.append(TextConcept(phrase=phrase.text, group=phrase.group, similarity=similarity, clip_top5=clip_top5))
-    report = _report(tuple(concepts), dropped, text_source, spec, held_out_count)
-    return _library(features, fitted.vectors[selected], report)
+    report = _report(tuple(concepts), dropped, text_source, spec, evidence, seed)
+    return replace(standardised_library(features, fitted.vectors[selected], "text"), text_report=report)
 
 
 def refit_text(
     features: FeatureSet, text_source: TextSource, report: TextReport, spec: LibrarySpec, seed: int, device: torch.device
 ) -> ConceptLibrary:
-    """Fit the concepts of `report` again with other held-out images: the same M phrases under another seed."""
+    """Fit the concepts of `report` again to other rows: the same M phrases, choosing and judging images under another seed."""
     place_of = {phrase.text: place for place, phrase in reversed(list(enumerate(text_source.phrases.phrases)))}
     places = [place_of[concept.phrase] for concept in report.concepts]
-    fitted = _fit(_evidence(features, text_source), text_source.phrases.vectors[places], spec, seed, device)
-    return _library(features, fitted.vectors, report)
+    evidence = read_evidence(features, text_source.images, report.split_seed)
+    fitted = fit_vectors(evidence, text_source.phrases.vectors[places], spec, seed, device)
+    return replace(standardised_library(features, fitted.vectors, "text"), text_report=report)
 
 
-def _evidence(features: FeatureSet, text_source: TextSource) -> _Evidence:
-    rows, image_rows = features.train_rows, text_source.images.train_rows
-    if rows is None or image_rows is None:
-        raise LibraryError("A text library needs the images themselves; ready features do not have them.", param="library.kind")
-    row_of = {int(row): place for place, row in enumerate(image_rows.tolist())}
-    pairs = [(place, row_of[row]) for place, row in enumerate(rows.tolist()) if row in row_of]
-    rows_of_f, rows_of_tower = (torch.tensor(rows) for rows in ([own for own, _ in pairs], [other for _, other in pairs]))
-    X, y = features.X_train[rows_of_f], features.y_train[rows_of_f]
-    order = canonical_order(torch.cat([y.unsqueeze(1).float(), X], dim=1))
-    return _Evidence(X[order], y[order], normalize(text_source.images.X_train[rows_of_tower], dim=1)[order])
+def usable_vectors(embeddings: PhraseEmbeddings, report: TextReport) -> Tensor:
+    """Embeddings (P, e) of the phrases that were left after the filters on wording and embedding."""
+    texts = {concept.phrase for concept in report.concepts}
+    texts |= {phrase.phrase for phrase in report.left_out if phrase.reason in ("clip_cutoff", *FITTED_REASONS)}
+    place_of = {phrase.text: place for place, phrase in reversed(list(enumerate(embeddings.phrases)))}
+    return embeddings.vectors[sorted(place_of[text] for text in texts)]
+
+
+def fit_vectors(evidence: Evidence, vectors: Tensor, spec: LibrarySpec, seed: int, device: torch.device) -> Fitted:
+    """Directions (M, d) for text embeddings (M, e); those of a native library are the embeddings."""
+    return evidence.as_they_are(vectors) if spec.native else evidence.fit(vectors, seed, device)
 
 
 def _usable_phrases(embeddings: PhraseEmbeddings) -> tuple[list[int], list[DroppedPhrase]]:
@@ -159,8 +141,8 @@ class _ClipFiltered:
     dropped: list[DroppedPhrase]
 
 
-def _above_clip_cutoff(candidates: list[int], evidence: _Evidence, embeddings: PhraseEmbeddings, spec: LibrarySpec) -> _ClipFiltered:
-    top5 = _top5(evidence, embeddings.vectors[candidates])
+def _above_clip_cutoff(candidates: list[int], evidence: Evidence, embeddings: PhraseEmbeddings, spec: LibrarySpec) -> _ClipFiltered:
+    top5 = evidence.top5(embeddings.vectors[candidates])
     reached = top5 >= spec.clip_cutoff
     return _ClipFiltered(
         places=[place for place, stays in zip(candidates, reached.tolist(), strict=True) if stays],
@@ -175,62 +157,51 @@ def _above_clip_cutoff(candidates: list[int], evidence: _Evidence, embeddings: P
 
 
 def _most_similar(
-    fitted: Imitation, clip: _ClipFiltered, embeddings: PhraseEmbeddings, spec: LibrarySpec
+    fitted: Fitted, clip: _ClipFiltered, embeddings: PhraseEmbeddings, spec: LibrarySpec
 ) -> tuple[list[int], list[DroppedPhrase]]:
-    """The M most similar phrases that reach `interpretability_cutoff`, as places among the fitted ones, and the dropped ones."""
-    order = sorted(range(len(clip.places)), key=lambda i: (-float(fitted.similarity[i]), i))
-    passing = [i for i in order if float(fitted.similarity[i]) >= spec.interpretability_cutoff]
+    """The M most similar phrases that reach `interpretability_cutoff` on both halves, as places among the fitted ones, and the dropped."""
+    order = sorted(range(len(clip.places)), key=lambda i: (-float(fitted.chosen[i]), i))
+    chosen = [i for i in order if float(fitted.chosen[i]) >= spec.interpretability_cutoff]
+    confirmed = [i for i in chosen if float(fitted.judged[i]) >= spec.interpretability_cutoff]
+    selected = confirmed[: spec.concept_count]
+    reason_of = dict.fromkeys(order, "interpretability_cutoff")
+    reason_of |= dict.fromkeys(chosen, "not_confirmed") | dict.fromkeys(confirmed[spec.concept_count :], "beyond_count")
+    for i in selected:
+        del reason_of[i]
     dropped: list[DroppedPhrase] = []
-    for number, i in enumerate(order):
-        if number >= min(len(passing), spec.concept_count):
-            reason = "interpretability_cutoff" if number >= len(passing) else "beyond_count"
-            details: dict[str, float | str] = {
-                "similarity": round(float(fitted.similarity[i]), 4),
-                "clip_top5": round(float(clip.top5[i]), 4),
-            }
-            dropped.append(DroppedPhrase(embeddings.phrases[clip.places[i]].text, reason, details))
-    return sorted(passing[: spec.concept_count]), dropped
+    for i, reason in reason_of.items():
+        details: dict[str, float | str] = {
+            "similarity": round(float(fitted.judged[i]), 4),
+            "chosen_similarity": round(float(fitted.chosen[i]), 4),
+            "clip_top5": round(float(clip.top5[i]), 4),
+        }
+        dropped.append(DroppedPhrase(embeddings.phrases[clip.places[i]].text, reason, details))
+    return sorted(selected), dropped
 
 
-def _top5(evidence: _Evidence, vectors: Tensor) -> Tensor:
-    """Mean of the five highest cosines of each phrase (P, e) with the training images: (P,) float64."""
-    best = torch.empty(0, len(vectors))
-    for rows in evidence.images.split(max(TOP_IMAGES, ENTRIES_AT_ONCE // max(1, len(vectors)))):
-        together = torch.cat([best, rows @ vectors.T])
-        best = together.topk(min(TOP_IMAGES, len(together)), dim=0).values
-    return best.double().mean(dim=0)
-
-
-def _fit(evidence: _Evidence, vectors: Tensor, spec: LibrarySpec, seed: int, device: torch.device) -> Imitation:
-    """Directions (M, d) for text embeddings (M, e); those of a native library are the embeddings, evaluated on the same images."""
-    held_out = evidence.held_out(seed)
-    if not spec.native:
-        fitted = imitate(*(part.to(device) for part in (evidence.X, evidence.images, vectors, held_out)))
-        return Imitation(fitted.vectors.cpu(), fitted.similarity.cpu())
-    X, images = evidence.X[held_out].double(), evidence.images[held_out].double()
-    blocks = vectors.double().split(max(1, ENTRIES_AT_ONCE // len(X)))
-    return Imitation(vectors.double(), torch.cat([cos_cubed(X @ block.T, images @ block.T) for block in blocks]))
-
-
-def _library(features: FeatureSet, directions: Tensor, report: TextReport) -> ConceptLibrary:
+def standardised_library(features: FeatureSet, directions: Tensor, kind: str) -> ConceptLibrary:
     """The library of directions (M, d): unit vectors, and the training mean and deviation of each activation."""
     vectors = normalize(directions.double(), dim=1).float()
     means, deviations = training_moments(features.X_train, vectors)
     units, numbers = unit_elements(features)
     exemplars = nearest_elements(vectors, units, numbers) if len(units) else ((),) * len(vectors)
     return ConceptLibrary(
-        kind="text",
+        kind=kind,
         vectors=vectors,
         origins=("text",) * len(vectors),
         exemplars=exemplars,
         means=means,
         deviations=deviations,
-        text_report=report,
     )
 
 
 def _report(
-    concepts: tuple[TextConcept, ...], dropped: list[DroppedPhrase], text_source: TextSource, spec: LibrarySpec, held_out_count: int
+    concepts: tuple[TextConcept, ...],
+    dropped: list[DroppedPhrase],
+    text_source: TextSource,
+    spec: LibrarySpec,
+    evidence: Evidence,
+    split_seed: int,
 ) -> TextReport:
     """The report of the library, with the zero-shot accuracy of the vision-language model on the test images."""
     y = text_source.images.y_test
@@ -243,7 +214,9 @@ def _report(
         clip_cutoff=spec.clip_cutoff,
         interpretability_cutoff=spec.interpretability_cutoff,
         native=spec.native,
-        held_out_count=held_out_count,
+        held_out_count=evidence.choosing_count + evidence.judging_count,
+        judging_count=evidence.judging_count,
+        split_seed=split_seed,
         zero_shot_accuracy=correct_count / len(y),
         zero_shot_low=float(interval.low),
         zero_shot_high=float(interval.high),
@@ -251,7 +224,7 @@ def _report(
     )
 
 
-def _require_native(evidence: _Evidence) -> None:
+def _require_native(evidence: Evidence) -> None:
     same_width = evidence.X.shape[1] == evidence.images.shape[1]
     if not same_width or float((normalize(evidence.X, dim=1) - evidence.images).norm(dim=1).max()) > NATIVE_TOLERANCE:
         raise LibraryError(
@@ -269,7 +242,7 @@ def _too_few_phrases(
     reasons = ", ".join(f"{count} by {reason}" for reason, count in counts.items())
     top5 = "no phrase was left to compare" if best_top5 is None else f"the best phrase reached {best_top5:.3f}"
     similarity = "no phrase was left to fit" if best_similarity is None else f"the best phrase reached {best_similarity:.3f}"
-    cutoff_dropped_some = counts["clip_cutoff"] + counts["interpretability_cutoff"] > 0
+    cutoff_dropped_some = any(counts[reason] for reason in ("clip_cutoff", "interpretability_cutoff", "not_confirmed"))
     return LibraryError(
         f"A text library needs at least two concepts, and too few phrases are left (dropped: {reasons or 'none'}). "
         f"clip_cutoff is {spec.clip_cutoff:g}: {top5}; interpretability_cutoff is {spec.interpretability_cutoff:g}: {similarity}. "

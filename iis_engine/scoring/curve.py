@@ -22,29 +22,79 @@ def trapezoid(values: Array, at: Array) -> Array:
     return ((values[..., 1:] + values[..., :-1]) * np.diff(at)).sum(axis=-1) / 2
 
 
+def trapezoid_weights(at: Array) -> Array:
+    """Weights (K,) of `trapezoid`: ∫ values d(at) = values @ weights.
+
+    Examples
+    --------
+    >>> trapezoid_weights(np.array([0.0, 0.5, 1.0])).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    weights = np.zeros(len(at))
+    weights[:-1] += np.diff(at) / 2
+    weights[1:] += np.diff(at) / 2
+    return weights
+
+
+def iis_weights(kept: Sequence[int], concept_count: int) -> Array:
+    """Weights (K,) of IIS = ∫₀¹ ARR(s) ds (eq. 7) at s = 1 - k/M: ARR @ weights.
+
+    k is whole, so ARR is a step function of s, and the trapezoid of its nodes lies (ARR(0) - ARR(1)) / 2M below its area: that is
+    added. With a node at every k the sum is the mean of ARR over k = 1 to M.
+
+    Parameters
+    ----------
+    kept : K numbers k, falling from M to 0
+
+    Examples
+    --------
+    >>> iis_weights([4, 2, 0], 4).tolist()
+    [0.375, 0.5, 0.125]
+    """
+    weights = trapezoid_weights(1 - np.asarray(kept, dtype=np.float64) / concept_count)
+    weights[0] += 1 / (2 * concept_count)
+    weights[-1] -= 1 / (2 * concept_count)
+    return weights
+
+
 def iis(arr: Array, kept: Sequence[int], concept_count: int) -> Array:
-    """IIS = ∫₀¹ ARR(s) ds (eq. 7) by the trapezoid rule with s = 1 - k/M.
+    """IIS = ∫₀¹ ARR(s) ds (eq. 7) by the trapezoid rule with s = 1 - k/M, corrected for the steps (`iis_weights`).
 
     Parameters
     ----------
     arr : (..., K) ARR at `kept`, which falls from M to 0
     """
-    return trapezoid(arr, 1 - np.asarray(kept, dtype=np.float64) / concept_count)
+    return arr @ iis_weights(kept, concept_count)
+
+
+def log_area_weights(kept: Sequence[int]) -> Array:
+    """Weights (K,) of the mean ARR over log k, from k = M down to the smallest positive number: each octave has the same weight.
+
+    Parameters
+    ----------
+    kept : K numbers k, falling; k = 0 has weight 0
+
+    Examples
+    --------
+    >>> log_area_weights([4, 2, 1, 0]).tolist()
+    [0.25, 0.5, 0.25, 0.0]
+    """
+    k = np.asarray(kept, dtype=np.float64)
+    positive = k > 0
+    at = -np.log(k[positive])
+    weights = np.zeros(len(k))
+    weights[positive] = trapezoid_weights(at) / (at[-1] - at[0]) if at[-1] > at[0] else 1.0
+    return weights
 
 
 def log_area(arr: Array, kept: Sequence[int]) -> Array:
-    """Mean ARR over log k, from k = M down to the smallest positive number: each octave of k has the same weight.
+    """Mean ARR over log k (`log_area_weights`).
 
     Parameters
     ----------
     arr : (..., K) ARR at `kept`, which falls
     """
-    k = np.asarray(kept, dtype=np.float64)
-    positive = k > 0
-    at = -np.log(k[positive])
-    if at[-1] == at[0]:
-        return arr[..., positive].mean(axis=-1)
-    return trapezoid(arr[..., positive], at) / (at[-1] - at[0])
+    return arr @ log_area_weights(kept)
 
 
 def panel_errors(arr: Array, at: Array) -> Array:
@@ -67,19 +117,15 @@ def panel_errors(arr: Array, at: Array) -> Array:
 
 
 def quadrature_error(arr: Array, kept: Sequence[int], concept_count: int) -> float:
-    """Estimated error of the trapezoid rule on these nodes: the panels' errors, added in magnitude, and that of the steps.
-
-    ARR is a step function of s, since k is a whole number; where it falls, the steps lie above the straight lines between
-    their starts, in all by (ARR(0) - ARR(1)) / 2M.
+    """Estimated error of `iis` on these nodes: the panels' errors, added in magnitude; 0 for fewer than three nodes.
 
     Parameters
     ----------
     arr : (K,) ARR at `kept`, which falls from M to 0
     """
-    steps = abs(float(arr[0] - arr[-1])) / (2 * concept_count)
     if len(kept) < 3:
-        return steps
-    return steps + float(panel_errors(arr, 1 - np.asarray(kept, dtype=np.float64) / concept_count).sum())
+        return 0.0
+    return float(panel_errors(arr, 1 - np.asarray(kept, dtype=np.float64) / concept_count).sum())
 
 
 def worst_panels(accuracy: Mapping[int, float], baseline: float, most: int, target: float) -> list[int]:

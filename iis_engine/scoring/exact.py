@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from iis_engine.features.canonical_order import in_canonical_order, validation_r
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.linear_probe import LinearProbe, solve_linear_probe
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import TrainingRows, solve_nodes
+from iis_engine.heads.model_selection import TrainingRows, select_strengths, solve_at
 from iis_engine.heads.sparse_blocks import Source
+from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.curve import worst_panels
@@ -27,14 +28,18 @@ def measure_exact(
     seed: int,
     device: torch.device,
     *,
+    calibrated: bool = True,
     progress: ProgressCallback = no_progress,
 ) -> Measurement:
     """Measure h ∘ f and g_cls ∘ g_s ∘ g_𝒞 ∘ f at the nodes of the paper, at few concepts, and where the curve bends.
+
+    The L2 strength of a node is selected on the first library and taken by the others; the bends are those of its validation accuracy.
 
     Parameters
     ----------
     libraries : S library seeds of one kind and one M
     seed : of the validation split
+    calibrated : whether activations are centred and have the closed-form affine (second edition); LayerNorm alone otherwise (first)
     """
     features = in_canonical_order(features)
     data = _training_rows(features, seed, device)
@@ -42,23 +47,29 @@ def measure_exact(
     constant_correct = constant_prediction(features.y_train, features.y_test)
 
     rounds = 1 + protocols.REFINEMENT_ROUNDS
-    done, steps = 0, 1 + len(libraries) * rounds
+    done, steps = 0, 1 + (1 + len(libraries)) * rounds
     progress(done, steps)
     h = solve_linear_probe(X_train, data)
-    baseline_correct = _correct(h.logits(X_test), y_test)
     progress(done := done + 1, steps)
 
+    calibrations = [calibrate(library, X_train) for library in libraries] if calibrated else []
+    if calibrations:
+        libraries = [calibration.apply(library) for library, calibration in zip(libraries, calibrations, strict=True)]
     curves = [_SeedCurve.of(library, X_train, X_test) for library in libraries]
+    choice = _StrengthChoice(curves[0].train, data)
     nodes = protocols.exact_nodes(len(libraries[0]))
     for _ in range(rounds):
-        for curve in curves:
-            curve.measure(nodes, data, y_test)
+        strengths = choice.select(nodes)
+        progress(done := done + 1, steps)
+        for number, curve in enumerate(curves):
+            curve.measure(nodes, strengths, data, y_test, start=choice.weights(nodes) if number == 0 else None)
             progress(done := done + 1, steps)
-        nodes = _refined_nodes(curves, baseline_correct, constant_correct)
+        nodes = choice.refined_nodes(h.validation_accuracy)
         if not nodes:
             break
     progress(steps, steps)
-    return _measurement(curves, h, baseline_correct, constant_correct)
+    measured = _measurement(curves, choice, h, _correct(h.logits(X_test), y_test), constant_correct)
+    return replace(measured, calibration=calibrations[0] if calibrations else None)
 
 
 def _training_rows(features: FeatureSet, seed: int, device: torch.device) -> TrainingRows:
@@ -87,6 +98,68 @@ class _SparseHead:
     correct: Tensor
 
 
+class _StrengthChoice:
+    """The L2 strength of every node, selected on the first library (METHOD §3), and where the curve on the validation rows bends."""
+
+    def __init__(self, train: Source, data: TrainingRows) -> None:
+        self._train = train
+        self._data = data
+        self._selected: dict[int, _Selected] = {}
+        self.evaluations = 0
+
+    def select(self, nodes: Sequence[int]) -> Tensor:
+        """λ of each node: (K,)."""
+        found = select_strengths(self._train, nodes, self._data, start=self.weights(nodes) if self._selected else None)
+        self.evaluations += found.evaluations
+        for place, kept in enumerate(nodes):
+            self._selected[kept] = _Selected(
+                weights=found.weights[place], accuracy=float(found.validation_accuracy[place]), at_end=bool(found.at_end[place])
+            )
+        return found.l2_strengths
+
+    def weights(self, nodes: Sequence[int]) -> Tensor:
+        """Starting weights of each node, those of the nearest selected node: (K, M + 1, C)."""
+        return torch.stack([self._selected[min(self._selected, key=lambda k, kept=kept: (abs(k - kept), k))].weights for kept in nodes])
+
+    def refined_nodes(self, baseline_accuracy: float) -> list[int]:
+        """The nodes of the next round: in the panels with the largest quadrature error of ARR; none where it is small enough.
+
+        Validation rows decide, since nodes chosen by test accuracy would follow its noise.
+
+        Parameters
+        ----------
+        baseline_accuracy : of h on the validation rows
+        """
+        if not bool(self._data.validation.any()):
+            return []
+        y = self._data.y
+        majority = torch.bincount(y[~self._data.validation]).argmax()
+        accuracy = {kept: one.accuracy for kept, one in self._selected.items()}
+        accuracy[0] = float((y[self._data.validation] == majority).double().mean())  # s = 1: only the best constant prediction is left
+        return worst_panels(accuracy, baseline_accuracy, protocols.NODES_PER_ROUND, protocols.QUADRATURE_TARGET)
+
+    @property
+    def nodes_at_end(self) -> int:
+        """Number of nodes at which the last strength of the widened grid wins."""
+        return sum(one.at_end for one in self._selected.values())
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """The selected head of one node on the fitting rows.
+
+    Attributes
+    ----------
+    weights : (M + 1, C)
+    accuracy : on the validation rows
+    at_end : whether its strength is the last of the widened grid
+    """
+
+    weights: Tensor
+    accuracy: float
+    at_end: bool
+
+
 class _SeedCurve:
     """The nodes of one library seed, measured round by round.
 
@@ -107,9 +180,9 @@ class _SeedCurve:
     def of(library: ConceptLibrary, X_train: Tensor, X_test: Tensor) -> _SeedCurve:
         return _SeedCurve(*(Source.of(library.activations(X)) for X in (X_train, X_test)))
 
-    def measure(self, nodes: Sequence[int], data: TrainingRows, y_test: Tensor) -> None:
+    def measure(self, nodes: Sequence[int], strengths: Tensor, data: TrainingRows, y_test: Tensor, *, start: Tensor | None) -> None:
         """Solve g_cls on g_s of the training activations at each node k (eq. 4), and apply it to the test activations."""
-        solved = solve_nodes(self.train, nodes, data, start=self._warm_start(nodes))
+        solved = solve_at(self.train, nodes, strengths, data, start=self._warm_start(nodes) if start is None else start)
         for place, kept in enumerate(nodes):
             logits = predict(self.test, kept, solved.weights[place : place + 1]).squeeze(1)
             self.heads[kept] = _SparseHead(
@@ -125,14 +198,9 @@ class _SeedCurve:
         return torch.stack([self.heads[min(self.heads, key=lambda k, kept=kept: (abs(k - kept), k))].weights for kept in nodes])
 
 
-def _refined_nodes(curves: Sequence[_SeedCurve], baseline_correct: Tensor, constant_correct: Tensor) -> list[int]:
-    """The nodes of the next round: in the panels with the largest quadrature error of ARR; none where it is small enough."""
-    accuracy = {k: sum(float(curve.heads[k].correct.mean()) for curve in curves) / len(curves) for k in curves[0].heads}
-    accuracy[0] = float(constant_correct.mean())  # s = 1: only the best constant prediction is left
-    return worst_panels(accuracy, float(baseline_correct.mean()), protocols.NODES_PER_ROUND, protocols.QUADRATURE_TARGET)
-
-
-def _measurement(curves: Sequence[_SeedCurve], h: LinearProbe, baseline_correct: Tensor, constant_correct: Tensor) -> Measurement:
+def _measurement(
+    curves: Sequence[_SeedCurve], choice: _StrengthChoice, h: LinearProbe, baseline_correct: Tensor, constant_correct: Tensor
+) -> Measurement:
     kept = tuple(sorted(curves[0].heads, reverse=True))
     return Measurement(
         kept=kept,
@@ -145,7 +213,8 @@ def _measurement(curves: Sequence[_SeedCurve], h: LinearProbe, baseline_correct:
         concept_count=curves[0].train.activations.shape[1],
         solver={
             "largest_gradient": max(h.gradient_norm, *(curve.gradient_norm for curve in curves)),
-            "evaluations": float(h.evaluations + sum(curve.evaluations for curve in curves)),
+            "evaluations": float(h.evaluations + choice.evaluations + sum(curve.evaluations for curve in curves)),
             "baseline_strength": h.l2_strength,
+            "nodes_at_end_of_grid": float(choice.nodes_at_end),
         },
     )

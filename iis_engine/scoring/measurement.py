@@ -11,7 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from iis_engine.libraries.calibration import Calibration
+
 TENSORS = ("correct", "baseline_correct", "constant_correct", "heads", "strengths", "baseline")
+CALIBRATION_TENSORS = ("centre", "means", "deviations")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Measurement:
     baseline : (d + 1, C) float64, h on representations as they are, the last row being the bias; empty in the reference protocol
     concept_count : M
     solver : figures of the solution, such as the largest gradient entry left
+    calibration : of the first library's activations; None where they have LayerNorm alone
     """
 
     kept: tuple[int, ...]
@@ -41,19 +45,28 @@ class Measurement:
     baseline: Tensor
     concept_count: int
     solver: dict[str, float]
+    calibration: Calibration | None = None
 
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
         header = {"kept": list(self.kept), "concept_count": self.concept_count, "solver": self.solver}
-        save_file({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, path, metadata={"iis": json.dumps(header)})
+        tensors = {name: getattr(self, name).cpu().contiguous() for name in TENSORS}
+        if self.calibration is not None:
+            tensors |= {name: getattr(self.calibration, name).contiguous() for name in CALIBRATION_TENSORS}
+        save_file(tensors, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
     def load(path: Path) -> Measurement:
         """Read a file written by `save`."""
         with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["iis"])
+            header, found = json.loads(file.metadata()["iis"]), set(file.keys())
             tensors = {name: file.get_tensor(name) for name in TENSORS}
-        return Measurement(tuple(header["kept"]), concept_count=header["concept_count"], solver=header["solver"], **tensors)
+            calibration = (
+                Calibration(*(file.get_tensor(name) for name in CALIBRATION_TENSORS)) if found.issuperset(CALIBRATION_TENSORS) else None
+            )
+        return Measurement(
+            tuple(header["kept"]), concept_count=header["concept_count"], solver=header["solver"], calibration=calibration, **tensors
+        )
 
 
 def constant_prediction(y_train: Tensor, y_test: Tensor) -> Tensor:

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from iis_engine.errors import DataError
 from iis_engine.heads.sparsify import sparsify
-from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.library import NORMALISATION, ConceptLibrary
 from iis_engine.nodes import choose_node, sparsity_of
 from iis_engine.scoring.measurement import Measurement
 
-FORMAT = "iis-predictor/1"
+FORMAT = "iis-predictor/2"
+FORMATS = ("iis-predictor/1", FORMAT)
+"""Files that can be read; the first format has no centre."""
 _MOMENTS = ("means", "deviations")
 
 
@@ -97,7 +99,7 @@ class Predictor:
             "class_names": list(self.class_names),
             "concept_names": list(self.concept_names),
         }
-        tensors = {"vectors": self.library.vectors, "weights": self.head[:-1], "bias": self.head[-1]} | _moments(self.library)
+        tensors = {"vectors": self.library.vectors, "weights": self.head[:-1], "bias": self.head[-1]} | self.library.normalisation()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
@@ -115,7 +117,7 @@ class Predictor:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
         except (SafetensorError, OSError, ValueError) as error:
             raise DataError(f"{path.name} is not a readable safetensors file; send the export of a predictor.") from error
-        if not isinstance(header, dict) or cast("dict[str, Any]", header).get("format") != FORMAT:
+        if not isinstance(header, dict) or cast("dict[str, Any]", header).get("format") not in FORMATS:
             raise DataError(f"{path.name} is not a predictor of format {FORMAT}; send the export of a predictor.")
         try:
             return _checked(tensors, cast("dict[str, Any]", header))
@@ -143,6 +145,8 @@ class PredictorFamily:
     @staticmethod
     def of(library: ConceptLibrary, measured: Measurement, class_names: tuple[str, ...]) -> PredictorFamily:
         """The predictors of a measurement under the `exact` protocol."""
+        if measured.calibration is not None:
+            library = measured.calibration.apply(library)
         return PredictorFamily(
             library=replace(library, exemplars=(), text_report=None),
             nodes=measured.kept,
@@ -171,7 +175,7 @@ class PredictorFamily:
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
         header = {"origins": list(self.library.origins), "nodes": list(self.nodes), "class_names": list(self.class_names)}
-        tensors = {"vectors": self.library.vectors, "heads": self.heads, "baseline": self.baseline} | _moments(self.library)
+        tensors = {"vectors": self.library.vectors, "heads": self.heads, "baseline": self.baseline} | self.library.normalisation()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
 
     @staticmethod
@@ -195,18 +199,15 @@ def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
         concept_names=tuple(header["concept_names"]),
     )
     (concepts, _), classes = library.vectors.shape, len(predictor.class_names)
-    moments = [tensor.shape for tensor in _moments(library).values()]
+    moments = [tensor.shape for name, tensor in library.normalisation().items() if name in _MOMENTS]
+    centred = library.centre is None or library.centre.shape == (library.vectors.shape[1],)
     sizes = predictor.head.shape == (concepts + 1, classes) and len(library.origins) == len(predictor.concept_names) == concepts
-    if not sizes or moments not in ([], [(concepts,)] * 2) or predictor.kept not in range(concepts + 1):
+    if not sizes or not centred or moments not in ([], [(concepts,)] * 2) or predictor.kept not in range(concepts + 1):
         raise ValueError("The shapes of the predictor's parts do not match.")
     return predictor
 
 
-def _moments(library: ConceptLibrary) -> dict[str, Tensor]:
-    return {name: tensor for name in _MOMENTS if (tensor := getattr(library, name)) is not None}
-
-
 def _library(tensors: dict[str, Tensor], origins: list[str]) -> ConceptLibrary:
     kinds = dict.fromkeys(origins)
-    moments: dict[str, Any] = {name: tensors[name] for name in _MOMENTS if name in tensors}
-    return ConceptLibrary("combined" if len(kinds) > 1 else origins[0], tensors["vectors"], tuple(origins), (), **moments)
+    normalisation: dict[str, Any] = {name: tensors[name] for name in NORMALISATION if name in tensors}
+    return ConceptLibrary("combined" if len(kinds) > 1 else origins[0], tensors["vectors"], tuple(origins), (), **normalisation)

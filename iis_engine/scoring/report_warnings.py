@@ -27,12 +27,12 @@ def _chance_level(report: IISReport) -> str | None:
 
 
 def _arr_above_one(report: IISReport) -> str | None:
-    above = sum(point.accuracy > report.accuracy_representation for point in report.points)
+    above = sum(point.arr_low > 1 for point in report.points)
     if not above:
         return None
     return (
-        f"ARR exceeds 1 at {above} of {len(report.points)} nodes: there the sparse head generalises better than the head on the "
-        "whole representation."
+        f"ARR exceeds 1 at {above} of {len(report.points)} nodes beyond its interval: there the sparse head generalises better than "
+        "the head on the whole representation."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,18 @@ from iis_engine import protocols
 from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.libraries.build import authors_prototype, build_library, check_library
-from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.libraries.random import build_control
 from iis_engine.libraries.text import TextSource
+from iis_engine.libraries.vectors import OwnVectors
+from iis_engine.panel.panel import Panel
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.report import IISReport
-from iis_engine.scoring.exact import measure_exact
+from iis_engine.scoring.ensemble import LibraryEnsemble, build_libraries
+from iis_engine.scoring.measure import matched_libraries, measure_isotropic, measure_library, measure_matched, measure_score_panel
 from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.predictor import Predictor, PredictorFamily
-from iis_engine.scoring.reference import measure_reference
-from iis_engine.scoring.summary import summarise
-from iis_engine.specs import SEEDS, VISUAL_KINDS, ElementSpec, ScoreSpec
+from iis_engine.scoring.summary import Controls, summarise
+from iis_engine.specs import VISUAL_KINDS, ElementSpec, LibrarySpec, ScoreSpec
+from iis_engine.versions import ENGINE_VERSION
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
@@ -34,125 +34,77 @@ if TYPE_CHECKING:
     from iis_engine.vocabularies.phrases import Phrase
 
 
-@dataclass(frozen=True)
-class LibraryEnsemble:
-    """One library built with several seeds. The first is the primary: stored heads and explanations use it."""
-
-    libraries: tuple[ConceptLibrary, ...]
-
-    @property
-    def primary(self) -> ConceptLibrary:
-        return self.libraries[0]
-
-    def save(self, folder: Path) -> None:
-        """Write one safetensors file per seed into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, library in enumerate(self.libraries):
-            library.save(folder / f"{number}.safetensors")
-
-    @staticmethod
-    def load(folder: Path) -> LibraryEnsemble:
-        """Read a folder written by `save`."""
-        files = sorted(folder.glob("*.safetensors"), key=lambda path: int(path.stem))
-        return LibraryEnsemble(tuple(ConceptLibrary.load(path) for path in files))
-
-
-def build_libraries(
-    features: FeatureSet,
-    spec: ScoreSpec,
-    progress: ProgressCallback = no_progress,
-    *,
-    text_source: TextSource | None = None,
-    device: str = "auto",
-) -> LibraryEnsemble:
-    """Build the library with each seed of the protocol: three under `exact`, one under `reference`.
-
-    Parameters
-    ----------
-    text_source : embeddings for text concepts; the first seed selects the phrases, further seeds keep them
-
-    Raises
-    ------
-    LibraryError
-        When it cannot be built from these features and this source.
-    """
-    check_library(features, spec.library, text_source)
-    where = choose_device(device)
-    if spec.protocol == "reference" and spec.library.kind == "prototype":
-        return LibraryEnsemble((authors_prototype(features, spec.library.concept_count),))
-    seeds = protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1
-    libraries: list[ConceptLibrary] = []
-    for number in range(seeds):
-        progress(number, seeds)
-        seed = (spec.seed + number) % len(SEEDS)  # scikit-learn accepts no larger seed
-        like = libraries[0] if libraries else None
-        libraries.append(build_library(features, spec.library, seed, where, text_source=text_source, like=like))
-    progress(seeds, seeds)
-    return LibraryEnsemble(tuple(libraries))
-
-
-def measure_library(
-    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: ProgressCallback = no_progress, *, device: str = "auto"
-) -> Measurement:
-    """Measure the curve of an ensemble under the protocol of `spec`."""
-    where = choose_device(device)
-    if spec.protocol == "exact":
-        return measure_exact(features, ensemble.libraries, spec.seed, where, progress=progress)
-    return measure_reference(features, ensemble.libraries, spec.library.kind, spec.seed, where, progress)
-
-
-def measure_control(
-    features: FeatureSet,
-    concept_count: int,
-    spec: ScoreSpec,
-    progress: ProgressCallback = no_progress,
-    *,
-    standardised: int = 0,
-    device: str = "auto",
-) -> Measurement:
-    """Measure the random control: as many Gaussian directions as the library has concepts, under the protocol and seed of `spec`.
-
-    It depends on nothing else of the library, so that libraries of one size share it.
-
-    Parameters
-    ----------
-    standardised : number of directions that are standardised one by one, as text concepts are; the library's number of text concepts
-    """
-    where = choose_device(device)
-    first = spec.seed + protocols.CONTROL_SEED_OFFSET
-    libraries = [build_control(features.X_train, concept_count, standardised, first + number) for number in range(protocols.CONTROL_SEEDS)]
-    if spec.protocol == "exact":
-        return measure_exact(features, libraries, spec.seed, where, progress=progress)
-    return measure_reference(features, libraries, "random", spec.seed, where, progress)
-
-
 def assemble(
     features: FeatureSet,
     ensemble: LibraryEnsemble,
     measured: Measurement,
-    control: Measurement,
+    controls: Controls,
     spec: ScoreSpec,
     names: Sequence[ConceptName | None] | None = None,
+    panel: Panel | None = None,
 ) -> IISReport:
-    """The report from both measurements, with a summary of the concepts' phrases or names.
+    """The report from the measurements, with a summary of the concepts' phrases or names.
 
     Parameters
     ----------
-    measured, control : of the ensemble and of the random control
+    measured, controls : of the ensemble and of its controls
     names : per concept of the primary library; None where concepts were not named
+    panel : measures beside the score
     """
     primary = ensemble.primary
     library: dict[str, Any] = {"kind": primary.kind, "concept_count": len(primary), "seeds": len(ensemble.libraries)}
     if spec.library.parts:
         library["parts"] = [{"kind": kind, "concept_count": count} for kind, count in Counter(primary.origins).items()]
+    if features.element_refs and set(primary.origins) & set(VISUAL_KINDS):
+        library["elements"] = _elements(spec)
     if primary.text_report is not None:
         library["text"] = primary.text_report.summary()
     if names is not None:
         nameable = [name for name in names if name is not None]
         named = sum(name.named for name in nameable)
         library["names"] = {"named": named, "unnamed": len(nameable) - named}
-    report = summarise(features, measured, control, spec.protocol, library)
+    scales = spec.elements.scales if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else ()
+    report = summarise(features, measured, controls, spec.protocol, library, edition=spec.edition, scales=scales)
+    report = replace(report, configuration=score_configuration(spec), notes=(*features.notes, *_notes(measured, ensemble, spec)))
+    if panel is not None:
+        report = replace(report, panel=panel.to_dict(), warnings=(*report.warnings, *panel.warnings))
     return report if primary.text_report is None else replace(report, warnings=(*report.warnings, *primary.text_report.warnings))
+
+
+def score_configuration(spec: ScoreSpec) -> dict[str, Any]:
+    """What the engine's part of a score depends on, beside features and library."""
+    elements = _elements(spec) if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else None
+    return {
+        "engine_version": ENGINE_VERSION,
+        "protocol": spec.protocol,
+        "activations": spec.activations if spec.protocol == "exact" else None,
+        "seed": spec.seed,
+        "elements": elements,
+        "library_seeds": protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1,
+        "control_seeds": protocols.CONTROL_SEEDS,
+    }
+
+
+def _elements(spec: ScoreSpec) -> dict[str, Any]:
+    """The settings of the elements as JSON values."""
+    return asdict(spec.elements) | {"scales": list(spec.elements.scales)}
+
+
+def kinds_of(library: LibrarySpec) -> tuple[str, ...]:
+    """The kinds of a library's parts; its own kind where it has none."""
+    return tuple(part.kind for part in library.parts or (library,))
+
+
+def _notes(measured: Measurement, ensemble: LibraryEnsemble, spec: ScoreSpec) -> tuple[str, ...]:
+    notes: list[str] = []
+    if at_end := int(measured.solver.get("nodes_at_end_of_grid", 0)):
+        nodes = f"{at_end} of {len(measured.kept)} nodes"
+        notes.append(f"At {nodes} the last L2 strength of the widened grid was selected; a further one might do better.")
+    if "text" in ensemble.primary.origins and spec.protocol == "exact" and len(ensemble.libraries) == 1:
+        notes.append(
+            "The text library was fitted before, so its matched control is drawn like its directions, not fitted to random targets."
+        )
+    return tuple(notes)
 
 
 def score(
@@ -162,6 +114,7 @@ def score(
     dataset: ImageDataset | None = None,
     vlm: VisionLanguageModel | None = None,
     vocabulary: Sequence[Phrase] = (),
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -174,6 +127,7 @@ def score(
     dataset : the images, where `source` is a backbone
     vlm, vocabulary : a vision-language model and phrases, for instance `shipped("birds").phrases`: they give text concepts, and names
         to visual concepts
+    own_vectors : concept vectors as `read_vectors` gives them, for a library of kind `vectors`
 
     Raises
     ------
@@ -187,15 +141,15 @@ def score(
     spec = spec or ScoreSpec()
     choose_device(device)  # fails before the work, not after it
     if isinstance(source, FeatureSet):
-        return score_features(source, spec, device=device, progress=progress)
+        return score_features(source, spec, own_vectors=own_vectors, device=device, progress=progress)
     if dataset is None:
         raise TypeError("score() needs dataset=… when it is given a backbone.")
     features = _extract(source, dataset, spec.elements, progress)
     if vlm is None:
-        return score_features(features, spec, device=device, progress=progress)
+        return score_features(features, spec, own_vectors=own_vectors, device=device, progress=progress)
     from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join
 
-    kinds = {part.kind for part in spec.library.parts or (spec.library,)}
+    kinds = set(kinds_of(spec.library))
     phrases, text_source = embed_phrases(vlm, vocabulary), None
     if "text" in kinds:
         with_classes = join(phrases, embed_classes(vlm, features.class_names))
@@ -206,7 +160,7 @@ def score(
         from iis_engine.libraries.naming import embed_exemplars, name_concepts
 
         names = name_concepts(ensemble.primary, embed_exemplars(vlm.images, dataset, features, ensemble.primary), phrases)
-    return _score_ensemble(features, ensemble, spec, names, device, progress)
+    return _score_ensemble(features, ensemble, spec, names, device, progress, text_source)
 
 
 def score_features(
@@ -214,6 +168,7 @@ def score_features(
     spec: ScoreSpec,
     *,
     text_source: TextSource | None = None,
+    own_vectors: OwnVectors | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> IISReport:
@@ -222,8 +177,10 @@ def score_features(
     Parameters
     ----------
     text_source : embeddings for text concepts
+    own_vectors : concept vectors of a file
     """
-    return _score_ensemble(features, build_libraries(features, spec, text_source=text_source, device=device), spec, None, device, progress)
+    ensemble = build_libraries(features, spec, text_source=text_source, own_vectors=own_vectors, device=device)
+    return _score_ensemble(features, ensemble, spec, None, device, progress, text_source)
 
 
 def fit_predictor(
@@ -266,11 +223,16 @@ def _score_ensemble(
     names: Sequence[ConceptName | None] | None,
     device: str,
     progress: ProgressCallback,
+    text_source: TextSource | None,
 ) -> IISReport:
     measured = measure_library(features, ensemble, spec, progress, device=device)
-    primary = ensemble.primary
-    control = measure_control(features, len(primary), spec, standardised=primary.origins.count("text"), device=device)
-    return assemble(features, ensemble, measured, control, spec, names)
+    matched = matched_libraries(features, ensemble, spec, text_source=text_source, device=device)
+    controls = Controls(
+        isotropic=measure_isotropic(features, ensemble.primary.origins, spec, device=device),
+        matched=measure_matched(features, matched, spec, device=device),
+    )
+    panel = measure_score_panel(features, ensemble, matched, measured, spec, device=device)
+    return assemble(features, ensemble, measured, controls, spec, names, panel)
 
 
 def _extract(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: ProgressCallback) -> FeatureSet:

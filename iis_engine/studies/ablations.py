@@ -74,8 +74,8 @@ def _of_count(cell: Cell) -> dict[str, Any]:
     return {
         "concept_count": cell.setting.concept_count,
         "iis": cell.iis and cell.iis.to_dict(),
-        "iis_random": cell.random,
-        "concept_gain": cell.gain and cell.gain.to_dict(),
+        "few_concepts_mean": cell.few_concepts_mean and cell.few_concepts_mean.to_dict(),
+        **cell.controls_named(),
     }
 
 

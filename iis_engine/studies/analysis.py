@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from iis_engine.studies.ablations import concept_counts, sparsity_grids
-from iis_engine.studies.accuracy_relation import relation
+from iis_engine.studies.accuracy_relation import relations
 from iis_engine.studies.cells import Cell, by_setting, read_cells
 from iis_engine.studies.contrasts import agreement, transfer, untrained
 from iis_engine.studies.evolution import evolution
@@ -15,6 +16,10 @@ NOT_INDEPENDENT = (
     "The checkpoints of one run are not independent: a correlation over them describes this run alone, and its interval and p overstate "
     "how certain it is."
 )
+TWO_EDITIONS = (
+    "The rows are of two editions of the activations, whose numbers do not compare: each section is of one edition. Make another study, or "
+    "extend this one, so that all jobs are of one edition."
+)
 
 
 def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, Any]:
@@ -22,9 +27,8 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
 
     Parameters
     ----------
-    rows : one per finished job: model, label, family, given_accuracy, epoch, network, untrained, dataset, dataset_name, library,
-        concept_count, library_dataset, library_dataset_name, seed, protocol, chance, near_chance, accuracy, iis and concept_gain with
-        _low and _high, iis_random_mean, iis_chance_corrected, and points [[sparsity, kept, accuracy, arr], …]
+    rows : one per finished job, as `app.db.study_rows` reads them: model, setting, seed, protocol, edition, accuracy, chance, IIS, the
+        IIS of both controls and the gains over them, and points [[sparsity, kept, accuracy, arr], …]
     grid : models, the ids in their order; evolution, whether they are checkpoints of one run; sparsity_grids, [[s, …], …] or None
 
     Returns
@@ -34,13 +38,15 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
     cells = read_cells(rows, grid["models"])
     protocol = rows[0]["protocol"] if rows else "exact"
     settings = by_setting(cells)
+    found_relations = relations(settings)
     grids = [
         over for setting, found in settings.items() if (over := sparsity_grids(setting, found, grid["sparsity_grids"] or (), protocol))
     ]
     return {
         "rows": len(rows),
         "models": len({cell.model for cell in cells}),
-        "relation": [relation(setting, found) for setting, found in settings.items()],
+        "claims": _claims(found_relations),
+        "relation": found_relations,
         "evolution": [evolution(setting, found) for setting, found in settings.items()] if grid["evolution"] else [],
         "concept_counts": concept_counts(cells),
         "sparsity_grids": grids,
@@ -49,6 +55,13 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
         "untrained": untrained(cells),
         "warnings": _warnings(rows, cells, evolves=grid["evolution"]),
     }
+
+
+def _claims(relations: Sequence[dict[str, Any]]) -> int:
+    """The correlations whose p is adjusted as one family."""
+    against = [found for section in relations for which in ("accuracy", "given_accuracy") if (found := section[which]) is not None]
+    estimates = [estimate for found in against for estimate in (found["spearman"], *found["gains"].values())]
+    return sum(estimate["p_holm"] is not None for estimate in estimates)
 
 
 def _warnings(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], *, evolves: bool) -> list[str]:
@@ -61,11 +74,14 @@ def _warnings(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], *, evolves:
         )
     if len({row["protocol"] for row in rows}) > 1:
         warnings.append("The rows are of two protocols, whose numbers cannot be compared.")
+    if len({cell.setting.edition for cell in cells}) > 1:
+        warnings.append(TWO_EDITIONS)
     if len({cell.seeds for cell in cells}) > 1:
         warnings.append("Not every cell has all seeds yet, so some values are means over fewer seeds.")
-    expected = len({cell.model for cell in cells}) * len({cell.setting for cell in cells})
-    if len(cells) < expected:
-        warnings.append(f"{expected - len(cells)} of {expected} cells have no result, so some comparisons are over fewer models.")
+    measured = {(cell.model, replace(cell.setting, edition=0)) for cell in cells}
+    expected = len({model for model, _ in measured}) * len({setting for _, setting in measured})
+    if len(measured) < expected:
+        warnings.append(f"{expected - len(measured)} of {expected} cells have no result, so some comparisons are over fewer models.")
     if evolves:
         warnings.append(NOT_INDEPENDENT)
     return warnings

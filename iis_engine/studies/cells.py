@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from iis_engine.protocols import CONFIDENCE
+from iis_engine.report import CONTROL_NAMES
 
 Key = TypeVar("Key", bound=Hashable)
 _DEVIATIONS = 2 * float(norm.ppf((1 + CONFIDENCE) / 2))
@@ -49,18 +50,42 @@ class Value:
 
 @dataclass(frozen=True)
 class Setting:
-    """Data set and library, which cells must share to be compared."""
+    """Data set, library and edition of the activations, which cells must share to be compared."""
 
     dataset: str
     dataset_name: str
     library: str
     concept_count: int
+    edition: int
     library_dataset: str | None
     library_dataset_name: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-serialisable values."""
         return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control of a cell, and what the library gains over it; a value is None where a seed's result lacks or withholds it.
+
+    Attributes
+    ----------
+    gain : IIS of the library minus that of the control
+    few_gain : the same of mean accuracy at 5 to 30 kept concepts
+    """
+
+    iis: float | None
+    gain: Value | None
+    few_gain: Value | None
+
+    def named(self, name: str) -> dict[str, Any]:
+        """Plain JSON-serialisable values, by the names of a row."""
+        return {
+            f"iis_{name}": self.iis,
+            f"gain_{name}": self.gain and self.gain.to_dict(),
+            f"few_gain_{name}": self.few_gain and self.few_gain.to_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -72,7 +97,8 @@ class Cell:
     network : architecture, arguments and layer; trained and untrained networks are compared where it is equal
     position : of the model in the study, from 0
     seeds : of the averaged results; intervals are averaged too, since the seeds share their test images
-    iis, random, gain, chance_corrected : None where a seed's result withholds them, as `exact` does near chance
+    iis, few_concepts_mean, chance_corrected : None where a seed's result withholds them, as `exact` does near chance
+    controls : by name, `isotropic` and `matched`
     near_chance : whether the representation of any seed is no better than chance
     curves : per seed [[sparsity, kept, accuracy, arr], …]
     """
@@ -90,8 +116,8 @@ class Cell:
     accuracy: Value
     chance: float
     iis: Value | None
-    random: float | None
-    gain: Value | None
+    few_concepts_mean: Value | None
+    controls: dict[str, Control]
     chance_corrected: float | None
     near_chance: bool
     curves: tuple[tuple[tuple[float, int, float, float], ...], ...]
@@ -109,6 +135,10 @@ class Cell:
     def named(self) -> dict[str, Any]:
         """Id and label of the model."""
         return {"model": self.model, "label": self.label}
+
+    def controls_named(self) -> dict[str, Any]:
+        """IIS of both controls and the gains over them, by the names of a row."""
+        return {key: value for name, control in self.controls.items() for key, value in control.named(name).items()}
 
 
 def left_out(cells: Iterable[Cell]) -> list[dict[str, Any]]:
@@ -155,6 +185,7 @@ def _setting(row: dict[str, Any]) -> Setting:
         dataset_name=row["dataset_name"],
         library=row["library"],
         concept_count=row["concept_count"],
+        edition=row["edition"],
         library_dataset=row["library_dataset"],
         library_dataset_name=row["library_dataset_name"],
     )
@@ -178,11 +209,19 @@ def _cell(model: str, setting: Setting, rows: Sequence[dict[str, Any]], position
         accuracy=accuracy,
         chance=float(np.mean([row["chance"] for row in rows])),
         iis=_mean_value(rows, "iis"),
-        random=_mean(rows, "iis_random_mean"),
-        gain=_mean_value(rows, "concept_gain"),
+        few_concepts_mean=_mean_value(rows, "few_concepts_mean"),
+        controls={name: _control(rows, name) for name in CONTROL_NAMES},
         chance_corrected=_mean(rows, "iis_chance_corrected"),
         near_chance=any(row["near_chance"] for row in rows),
         curves=tuple(tuple((float(s), int(k), float(accuracy), float(arr)) for s, k, accuracy, arr in row["points"]) for row in rows),
+    )
+
+
+def _control(rows: Sequence[dict[str, Any]], name: str) -> Control:
+    return Control(
+        iis=_mean(rows, f"iis_{name}"),
+        gain=_mean_value(rows, f"gain_{name}"),
+        few_gain=_mean_value(rows, f"few_gain_{name}"),
     )
 
 

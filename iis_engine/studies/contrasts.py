@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from iis_engine.protocols import CONFIDENCE
+from iis_engine.report import CONTROL_NAMES
 from iis_engine.scoring.curve import mean_interval
-from iis_engine.studies.cells import Cell, Value, group, left_out, shared_iis
+from iis_engine.studies.cells import Cell, Control, Value, group, left_out, shared_iis
 from iis_engine.studies.rank_correlation import Pairs, as_values, same_order
 
 NO_IIS = "A representation that is no better than chance has no IIS to compare."
@@ -84,9 +85,9 @@ def _difference(own: Cell, other: Cell) -> dict[str, Any] | None:
         return None
     return own.named() | {
         "own": own.iis_compared.to_dict(),
-        "own_concept_gain": own.gain and own.gain.to_dict(),
+        "own_controls": own.controls_named(),
         "other": other.iis_compared.to_dict(),
-        "other_concept_gain": other.gain and other.gain.to_dict(),
+        "other_controls": other.controls_named(),
         "difference": (own.iis_compared - other.iis_compared).to_dict(),
     }
 
@@ -99,22 +100,41 @@ def _against_untrained(cell: Cell, others: Sequence[Cell]) -> dict[str, Any]:
         "accuracy": cell.accuracy.to_dict(),
         "untrained_accuracy": _mean([other.accuracy for other in others]).to_dict(),
         "trained": cell.iis and cell.iis.to_dict(),
-        "trained_concept_gain": cell.gain and cell.gain.to_dict(),
+        "trained_controls": cell.controls_named(),
         "untrained": None,
-        "untrained_concept_gain": None,
+        "untrained_controls": None,
         "difference": None,
         "reason": NO_IIS,
     }
     values = [other.iis_read for other in others if other.iis_read is not None]
     if cell.iis_read is None or len(values) < len(others):
         return answer
-    gains = [other.gain for other in others if other.gain is not None]
-    answer |= {"untrained": _mean(values).to_dict(), "untrained_concept_gain": _mean(gains).to_dict() if gains else None}
+    answer |= {"untrained": _mean(values).to_dict(), "untrained_controls": _mean_controls(others)}
     return answer | {"difference": (cell.iis_read - _mean(values)).to_dict(), "reason": None}
 
 
 def _mean(values: Sequence[Value]) -> Value:
     return Value(*(float(np.mean([getattr(value, end) for value in values])) for end in ("value", "low", "high")))
+
+
+def _mean_controls(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Means over cells of the controls' IIS and of the gains, each None where a cell lacks it."""
+
+    def mean_of(values: Sequence[Value | None]) -> Value | None:
+        known = [value for value in values if value is not None]
+        return _mean(known) if len(known) == len(values) else None
+
+    found = dict[str, Any]()
+    for name in CONTROL_NAMES:
+        controls = [cell.controls[name] for cell in cells]
+        scores = [control.iis for control in controls if control.iis is not None]
+        mean = Control(
+            iis=float(np.mean(scores)) if len(scores) == len(controls) else None,
+            gain=mean_of([control.gain for control in controls]),
+            few_gain=mean_of([control.few_gain for control in controls]),
+        )
+        found |= mean.named(name)
+    return found
 
 
 def _over_models(compared: Sequence[dict[str, Any]]) -> dict[str, Any]:

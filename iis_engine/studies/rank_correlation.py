@@ -16,6 +16,7 @@ from scipy.stats import DegenerateDataWarning, bootstrap, kendalltau, permutatio
 
 from iis_engine.protocols import CONFIDENCE
 from iis_engine.scoring.curve import interval
+from iis_engine.studies.measurement_noise import redrawn
 
 Array = NDArray[np.float64]
 
@@ -25,6 +26,7 @@ PERMUTATIONS = 9999  # of more pairs than 7, whose 5,040 orders are all tried
 TAU_RESAMPLED_UP_TO = 1000  # pairs; the cost of tau rises with their square, that of rho hardly faster than with their number
 SEED = 0
 _CERTAIN = 1 - 1e-12  # a correlation beyond it is 1 but for rounding
+_ARRAYS_OF_A_DRAW = 8  # that `redrawn` holds at once
 _ENTRIES_AT_ONCE = 4_000_000  # of any array, so that thousands of pairs are correlated in bounded memory
 
 
@@ -37,8 +39,9 @@ class Estimate:
     n : pairs
     value : the correlation, from -1 to 1; None where it is undefined
     low, high : 95 % percentile interval over resamples of the pairs
-    noise_low, noise_high : 95 % interval over the measurement errors of the values, for the same pairs; of rho only
+    noise_low, noise_high : 95 % interval of what another measurement of the same pairs would give; of rho only
     p : probability that a random order has at least as strong a correlation, of either sign
+    p_holm : p adjusted over all sentences of a study; None for a correlation that no sentence states
     reason : why one of the above is None
     """
 
@@ -49,6 +52,7 @@ class Estimate:
     noise_low: float | None = None
     noise_high: float | None = None
     p: float | None = None
+    p_holm: float | None = None
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,7 +178,7 @@ def _estimate(n: int, value: float, star: Array, noise: Array | None, p: float |
     low, high = _interval(star)
     noise_low, noise_high = (None, None) if noise is None else _interval(noise)
     reason = None if low is not None else f"Most resamples of the {n} have no order to compare, so there is no interval."
-    return Estimate(n, min(1.0, max(-1.0, value)), low, high, noise_low, noise_high, p, reason)
+    return Estimate(n, min(1.0, max(-1.0, value)), low, high, noise_low, noise_high, p, reason=reason)
 
 
 def _interval(star: Array) -> tuple[float | None, float | None]:
@@ -234,19 +238,12 @@ def _resampled_tau(pairs: Pairs) -> Array:
 
 
 def _within_noise(pairs: Pairs) -> Array | None:
-    """(REPLICATES,): rho of values with normal errors of their own deviations added; None where no deviation is known."""
+    """(REPLICATES,): rho of the same models as other draws of test images measure them; None where no deviation is known."""
     if pairs.x_deviation is None and pairs.y_deviation is None:
         return None
-    generator = np.random.default_rng(SEED + 1)
-    n, at_once = len(pairs.x), _rows_at_once(len(pairs.x))
-
-    def with_errors(values: Array, deviation: Array | None, rows: int) -> Array:
-        return values + (0.0 if deviation is None else deviation) * generator.standard_normal((rows, n))
-
-    sides = (pairs.x, pairs.x_deviation), (pairs.y, pairs.y_deviation)
-    blocks = [min(at_once, REPLICATES - start) for start in range(0, REPLICATES, at_once)]
-    moved = ([with_errors(*side, rows) for side in sides] for rows in blocks)
-    return np.concatenate([_rho(x, y) for x, y in moved])
+    at_once = _rows_at_once(_ARRAYS_OF_A_DRAW * len(pairs.x))
+    draws = redrawn(pairs.x, pairs.y, pairs.x_deviation, pairs.y_deviation, REPLICATES, at_once, SEED + 1)
+    return np.concatenate([_rho(x, y) for x, y in draws])
 
 
 def _permutation_p(x: Array, y: Array) -> float:

@@ -15,13 +15,15 @@ from torch.nn import functional
 
 from iis_engine.backbones.backbone import Backbone, representation_digest
 from iis_engine.backbones.batching import Batches
-from iis_engine.backbones.checkpoints import load_checkpoint
+from iis_engine.backbones.checkpoints.files import load_checkpoint
+from iis_engine.backbones.checkpoints.weights import fit_weights
 from iis_engine.backbones.devices import choose_device
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.open_clip_networks import build_vision_language, check_open_clip
+from iis_engine.backbones.open_clip_weights import without_openai_numbers
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.backbones.weights import fit_weights
 from iis_engine.errors import ArchitectureError
+from iis_engine.notes import Notes
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import BackboneSpec, VisionLanguageSpec
 from iis_engine.vision_language.onnx_towers import image_embedding_output, read_text_graph
@@ -30,10 +32,7 @@ from iis_engine.vision_language.tokenizers import load_tokenizer
 
 _PHRASES_PER_BATCH = 256
 _DRY_RUN_PHRASES = ["a photo of a small red bird", "stripes"]
-_NOT_IN_EMBEDDINGS = (
-    *("logit_scale", "logit_bias", "text_decoder"),
-    *("input_resolution", "context_length", "vocab_size"),  # numbers stored beside the weights in the first CLIP checkpoints
-)
+_NOT_IN_EMBEDDINGS = ("logit_scale", "logit_bias", "text_decoder")
 
 
 class VisionLanguageModel:
@@ -46,12 +45,14 @@ class VisionLanguageModel:
     images : the image tower; its representation is the unnormalised image embedding
     dimension : e, the dimension of both towers' embeddings
     digest : sha256 over both towers' weights, the architecture, the tokenizer, its context length and the preprocessing
+    notes : what was assumed, chosen, converted or left out while both towers were read, one sentence each
     """
 
     def __init__(self, spec: VisionLanguageSpec, images: Backbone, text: TextTower) -> None:
         self.images = images
         self.dimension = images.num_features
         self._text = text
+        self.notes = Notes((*images.notes, *text.notes)).sentences
         self._dry_run(spec)
         settings = {
             "architecture": spec.architecture,
@@ -93,7 +94,7 @@ class VisionLanguageModel:
             "tokenizer": self._text.tokenizer.name,
             "image_tower": image_tower,
             "parameter_count": image_tower["parameter_count"] + self._text.parameter_count,
-            "notes": list(self._text.notes),
+            "notes": list(self.notes),
         }
 
     def _dry_run(self, spec: VisionLanguageSpec) -> None:
@@ -164,15 +165,24 @@ def _load_open_clip(spec: VisionLanguageSpec, name: str, checkpoint: Path | None
     torch_device = choose_device(device)
     check_open_clip(name, spec.arguments)
     tokenizer = load_tokenizer(name, _context_length(name, spec.arguments))
-    model, image_tower = build_vision_language(spec)
+    state_dicts = [] if checkpoint is None else load_checkpoint(checkpoint)
+    model, image_tower = build_vision_language(spec, state_dicts)
+    notes = list[str]()
     if checkpoint is not None:
-        weights = load_checkpoint(checkpoint)
-        if hasattr(model, "text"):
-            weights = convert_to_custom_text_state_dict(weights)  # older files have the text tower's keys without the prefix text.
-        fit_weights(model, weights, architecture=spec.architecture, head=_NOT_IN_EMBEDDINGS)
+        notes = fit_weights(
+            model,
+            without_openai_numbers(state_dicts),
+            architecture=spec.architecture,
+            file_name=checkpoint.name,
+            head=_NOT_IN_EMBEDDINGS,
+            convert=convert_to_custom_text_state_dict if hasattr(model, "text") else None,
+        )
     del model.visual
     images = TorchBackbone(
-        BackboneSpec(spec.architecture, spec.arguments, spec.pretrained, None, spec.preprocessing), image_tower, torch_device
+        BackboneSpec(spec.architecture, spec.arguments, spec.pretrained, None, spec.preprocessing, weights_of=spec.weights_of),
+        image_tower,
+        torch_device,
+        notes,
     )
     return VisionLanguageModel(spec, images, TorchTextTower(model, tokenizer, torch_device, spec.architecture))
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from iis_engine.backbones.checkpoints.weights import weight_bytes
 from iis_engine.backbones.onnx.session import OnnxInputError, OnnxSession
-from iis_engine.backbones.weights import weight_bytes
 from iis_engine.errors import ArchitectureError
 from iis_engine.vision_language.onnx_towers import TextGraph
 from iis_engine.vision_language.tokenizers import PhraseTokenizer

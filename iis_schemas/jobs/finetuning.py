@@ -189,4 +189,4 @@ class FinetuneCreate(BaseModel):
 
     def to_spec(self) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it."""
-        return self.model_dump(exclude={"kind", "deadline_seconds"})
+        return self.model_dump(exclude={"kind", "deadline_seconds"}) | {"elements": self.elements.to_spec()}

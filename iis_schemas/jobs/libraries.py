@@ -75,6 +75,8 @@ class LibraryPart(TextOptions):
     @model_validator(mode="after")
     def _parts_are_plain(self) -> Self:
         self.require_text(self.kind)
+        if self.kind == "vectors":
+            raise PydanticCustomError("nested_library", "A library of own vectors is scored by itself; it cannot be a part.")
         if self.kind == "combined":
             raise PydanticCustomError("nested_library", "A part of a combined library is a plain library; it cannot be combined itself.")
         return self
@@ -85,7 +87,12 @@ class LibraryChoice(TextOptions):
 
     id: str | None = Field(default=None, description="A concept library fitted to the same model by an earlier job")
     kind: Kind | None = None
-    concept_count: ConceptCount | None = Field(default=None, description="M; 200 unless given, and of a combined library the sum")
+    upload: str | None = Field(
+        default=None, max_length=64, description="Of kind vectors: a complete upload of concept vectors, M x d, in safetensors or npy"
+    )
+    concept_count: ConceptCount | None = Field(
+        default=None, description="M; 200 unless given, of a combined library the sum, of vectors as many as the file has"
+    )
     parts: list[LibraryPart] = Field(
         default_factory=list[LibraryPart], max_length=16, description="Of a combined library, two or more of different kinds"
     )
@@ -97,6 +104,10 @@ class LibraryChoice(TextOptions):
         if self.id is not None and (self.concept_count is not None or self.parts):
             raise PydanticCustomError("library_choice", "A library given by id is used as it is; leave out concept_count and parts.")
         self.require_text(self.kind)
+        if (self.kind == "vectors") != (self.upload is not None):
+            raise PydanticCustomError("library_upload", "A library of kind vectors, and no other, takes the upload of a file of vectors.")
+        if self.kind == "vectors" and self.concept_count is not None:
+            raise PydanticCustomError("library_upload", "A library of vectors has as many concepts as its file; leave out concept_count.")
         if self.kind == "combined":
             return self._combined()
         if self.parts:
@@ -139,6 +150,8 @@ class LibraryChoice(TextOptions):
         """The library as a job's row keeps it: `{id}`, or `{kind, concept_count, parts}` and the settings of a text library."""
         if self.id is not None:
             return {"id": self.id}
+        if self.kind == "vectors":
+            return {"kind": self.kind, "upload": self.upload, "concept_count": None, "parts": []}
         parts = [{"kind": part.kind, "concept_count": part.concept_count, **part.with_defaults(part.kind)} for part in self.parts]
         count = sum(part.concept_count for part in self.parts) if parts else self.concept_count or DEFAULT_CONCEPT_COUNT
         return {"kind": self.kind, "concept_count": count, "parts": parts, **self.with_defaults(self.kind)}
@@ -159,7 +172,8 @@ class LibraryView(StoredModel):
 
     id: str | None = Field(default=None, description="Of a library fitted before; absent otherwise")
     kind: LibraryKind | None = Field(default=None, description="Of a library to fit; absent otherwise")
-    concept_count: int | None = Field(default=None, description="M")
+    upload: str | None = Field(default=None, description="Of a library of own vectors; absent otherwise")
+    concept_count: int | None = Field(default=None, description="M; null where the file of own vectors says it")
     parts: list[LibraryPartView] = Field(default_factory=list[LibraryPartView])
     clip_cutoff: float | None = Field(default=None, description="Of a text library; absent otherwise")
     interpretability_cutoff: float | None = None

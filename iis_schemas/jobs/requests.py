@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from iis_schemas.fields import MAX_TOP, Deadline, Elements, Seed
 from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.jobs.libraries import LibraryChoice
-from iis_schemas.names import JOB_KINDS, VISUAL_KINDS, ProtocolName
+from iis_schemas.names import JOB_KINDS, VISUAL_KINDS, ActivationsName, ProtocolName
 from iis_schemas.numbers import Integer, Number
 
 DEFAULT_TOP = 8
@@ -28,7 +28,7 @@ class ScoreCreate(BaseModel):
                     "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
                     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
                     "library": {"kind": "cluster", "concept_count": 200},
-                    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+                    "elements": {"kind": "patches", "scales": [1, 2, 4], "images_per_class": 10, "seed": 0},
                     "protocol": "exact",
                     "seed": 0,
                 },
@@ -63,6 +63,10 @@ class ScoreCreate(BaseModel):
     )
     elements: Elements = Field(default_factory=Elements)
     protocol: ProtocolName = "exact"
+    activations: ActivationsName = Field(
+        default="calibrated",
+        description="Of the exact protocol: centred and calibrated (second edition), or layernorm alone (first edition, as an ablation)",
+    )
     seed: Seed = 0
     deadline_seconds: Deadline = None
 
@@ -76,7 +80,7 @@ class ScoreCreate(BaseModel):
                 "vlm_and_vocabulary", "Names come from a model and its phrases: give both vlm and vocabulary, or neither."
             )
         if self.vlm is not None and not kinds & {"text", *VISUAL_KINDS}:  # phrases make a library, or name its crops
-            what = "library given by id is used as it is" if self.library.id is not None else "random library has nothing to name"
+            what = "library given by id is used as it is" if self.library.id is not None else f"{self.library.kind} library takes no names"
             raise PydanticCustomError("vlm_not_taken", "A {what}; leave out vlm and vocabulary.", {"what": what})
         return self
 
@@ -100,6 +104,14 @@ class ScoreCreate(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _activations_where_they_serve(self) -> Self:
+        if self.protocol == "reference" and self.activations != "calibrated":
+            raise PydanticCustomError(
+                "activations_not_taken", "The reference protocol has the authors' activations; leave activations out."
+            )
+        return self
+
     def to_spec(self, vocabulary: dict[str, Any] | None) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it.
 
@@ -112,11 +124,13 @@ class ScoreCreate(BaseModel):
             "dataset": self.dataset,
             "library": self.library.to_spec(),
             "library_dataset": self.library_dataset if self.library_dataset != self.dataset else None,
-            "elements": self.elements.model_dump(),
+            "elements": self.elements.to_spec(),
             "protocol": self.protocol,
+            "activations": self.activations,
             "seed": self.seed,
             "vlm": self.vlm,
             "vocabulary": vocabulary,
+            **({"upload": self.library.upload} if self.library.upload is not None else {}),  # kept until the job has finished
         }
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from iis_schemas.fields import ElementsView, FailureReason
 from iis_schemas.jobs.libraries import LibraryView
-from iis_schemas.names import FINISHED_STATES, JobState, OptimizerName, PrecisionName, ProtocolName, TrainedPart
+from iis_schemas.names import FINISHED_STATES, ActivationsName, JobState, OptimizerName, PrecisionName, ProtocolName, TrainedPart
 
 
 class VocabularyView(BaseModel):
@@ -55,8 +55,9 @@ SCORE_JOB_EXAMPLE: dict[str, Any] = {
     "library_dataset": None,
     "vlm": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8z",
     "vocabulary": {"id": "birds", "version": 1, "digest": "38f144eec55882620878a0ea2697677e5ec68cf3f70f26e5d10528fe1fd87562"},
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "protocol": "exact",
+    "activations": "calibrated",
     "seed": 0,
     "links": {
         "self": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k",
@@ -103,7 +104,7 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
     "id": "job_01jz3x1c3d5e7f9g1h3j5k7m9n",
     "kind": "finetune",
     "library": {"kind": "cluster", "concept_count": 200},
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "sparsity": 0.1,
     "lambda": 1.0,
     "epochs": 10,
@@ -173,6 +174,7 @@ class ScoreJobView(JobView):
     vocabulary: VocabularyView | None = None
     elements: ElementsView
     protocol: ProtocolName
+    activations: ActivationsName = "layernorm"  # absent in jobs before the second edition
     seed: int
 
 

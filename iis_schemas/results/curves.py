@@ -26,7 +26,7 @@ class PointView(BaseModel):
 class CurveView(BaseModel):
     """One curve of a job."""
 
-    name: str = Field(description="`library`, or `random_control` for random directions in place of concepts")
+    name: str = Field(description="`library`, or a control in the place of the concepts: `isotropic` or `matched`")
     points: list[PointView] = Field(description="By rising sparsity")
 
 

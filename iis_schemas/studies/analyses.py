@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from iis_schemas.studies.relations import (
+    ControlReadings,
     EvolutionView,
     Interval,
     LeftOutModel,
@@ -28,6 +29,7 @@ _SETTING: dict[str, Any] = {
     "concept_count": 200,
     "library_dataset": None,
     "library_dataset_name": None,
+    "edition": 2,
 }
 _RHO: dict[str, Any] = {
     "n": 12,
@@ -37,20 +39,29 @@ _RHO: dict[str, Any] = {
     "noise_low": 0.66,
     "noise_high": 0.77,
     "p": 0.008,
+    "p_holm": 0.024,
     "reason": None,
 }
+_BESIDE: dict[str, Any] = {**_RHO, "p_holm": None}
 _UNDEFINED: dict[str, Any] = {**dict.fromkeys(_RHO), "n": 12, "reason": "Within one data set it is undefined."}
 _AGAINST: dict[str, Any] = {
     "spearman": _RHO,
-    "kendall": _RHO,
-    "partial": {"denominator": _UNDEFINED, "random": _RHO},
-    "random_control": _RHO,
-    "leave_one_family_out": [{"family": "ResNet", "n": 7, "spearman": _RHO}],
-    "sentence": "IIS and accuracy rise together over 12 models: rho 0.72 [0.31, 0.93], p 0.008.",
+    "kendall": _BESIDE,
+    "partial": {"denominator": _UNDEFINED, "isotropic": _BESIDE, "matched": _BESIDE},
+    "controls": {"isotropic": _BESIDE, "matched": _BESIDE},
+    "gains": {"few_gain_matched": _RHO, "gain_matched": _RHO, "few_gain_isotropic": _BESIDE, "gain_isotropic": _BESIDE},
+    "leave_one_family_out": [{"family": "ResNet", "n": 7, "spearman": _BESIDE}],
+    "sentences": [
+        "IIS and accuracy rise together over 12 models: rho 0.72 [0.31, 0.93], p 0.008, 0.024 by Holm. The IIS of matched directions has "
+        "rho 0.72 [0.31, 0.93]; given it, rho of IIS is 0.72 [0.31, 0.93].",
+        "The few-concept gain over matched directions and accuracy rise together over 12 models: rho 0.72 [0.31, 0.93], p 0.008, 0.024 "
+        "by Holm.",
+    ],
 }
 ANALYSIS_EXAMPLE: dict[str, Any] = {
     "rows": 24,
     "models": 12,
+    "claims": 3,
     "relation": [{**_SETTING, "n": 12, "left_out": [], "points": [], "accuracy": _AGAINST, "given_accuracy": None}],
     "evolution": [],
     "concept_counts": [],
@@ -62,13 +73,12 @@ ANALYSIS_EXAMPLE: dict[str, Any] = {
 }
 
 
-class CountValue(Section):
+class CountValue(ControlReadings):
     """A model's IIS at one M."""
 
     concept_count: int
     iis: Interval | None
-    iis_random: float | None
-    concept_gain: Interval | None
+    few_concepts_mean: Interval | None = None
 
 
 class CountedModel(NamedModel):
@@ -145,9 +155,9 @@ class TransferredModel(NamedModel):
     """A model's IIS with a library of the scored images, and with one cut from another data set."""
 
     own: Interval
-    own_concept_gain: Interval | None
+    own_controls: ControlReadings
     other: Interval
-    other_concept_gain: Interval | None
+    other_controls: ControlReadings
     difference: Interval
 
 
@@ -168,9 +178,9 @@ class UntrainedModel(NamedModel):
     accuracy: Interval
     untrained_accuracy: Interval
     trained: Interval | None
-    trained_concept_gain: Interval | None
+    trained_controls: ControlReadings
     untrained: Interval | None = None
-    untrained_concept_gain: Interval | None = None
+    untrained_controls: ControlReadings | None = None
     difference: Interval | None
     reason: str | None
 
@@ -190,6 +200,7 @@ class AnalysisView(Section):
 
     rows: int = Field(description="Jobs that succeeded")
     models: int
+    claims: int = Field(default=0, description="Correlations that sentences state; `p_holm` is adjusted over all of them")
     relation: list[RelationView] = Field(description="IIS against accuracy over models, by data set and library")
     evolution: list[EvolutionView] = Field(description="IIS and accuracy over the checkpoints of one run")
     concept_counts: list[ConceptCountsView] = Field(description="IIS over M")

@@ -15,9 +15,9 @@ from pydantic_core import PydanticCustomError
 from iis_schemas.fields import Deadline, Elements
 from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.models import Name
-from iis_schemas.names import ProtocolName
+from iis_schemas.names import ActivationsName, ProtocolName
 from iis_schemas.studies.grids import first_grid
-from iis_schemas.studies.requests import MAX_ENTRIES, GridLists, ModelEntry, ModelFacts, StudyCreate, StudyGrid
+from iis_schemas.studies.requests import ACTIVATIONS, MAX_ENTRIES, GridLists, ModelEntry, ModelFacts, StudyCreate, StudyGrid
 from iis_schemas.studies.rules import (
     GridFault,
     Network,
@@ -77,6 +77,7 @@ class StudyFile(GridLists):
         Annotated[list[AnyFileDataset | None], Field(min_length=1, max_length=MAX_ENTRIES), AfterValidator(_each_once)] | None
     ) = Field(default=None, description="Data sets that the libraries of visual elements are cut from; null is the scored one")
     protocol: ProtocolName = "exact"
+    activations: ActivationsName = Field(default="calibrated", description=ACTIVATIONS)
     elements: Elements = Field(default_factory=Elements)
     evolution: StrictBool = False
     deadline_seconds: Deadline = None
@@ -136,6 +137,7 @@ class StudyFile(GridLists):
             sparsity_grids=self.sparsity_grids,
             seeds=self.seeds,
             protocol=self.protocol,
+            activations=self.activations,
             elements=self.elements,
             vlm=named("vlm") if self.vlm is not None else None,
             vocabulary=vocabulary,

@@ -20,6 +20,7 @@ def first_grid(request: StudyCreate, vocabulary: VocabularyView | None) -> Study
         sparsity_grids=request.sparsity_grids,
         seeds=request.seeds or [0],
         protocol=request.protocol,
+        activations=request.activations,
         elements=request.elements,
         vlm=request.vlm,
         vocabulary=vocabulary,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iis_schemas.names import ProtocolName
+from iis_schemas.names import ProtocolName, VerdictCode
 
 BOARD: dict[str, Any] = {
     "board": "5f2a90c1d3e8",
@@ -15,6 +15,7 @@ BOARD: dict[str, Any] = {
     "library": "cluster",
     "concept_count": 200,
     "protocol": "exact",
+    "edition": 2,
     "details": None,
     "models": 7,
 }
@@ -30,9 +31,19 @@ _ENTRY: dict[str, Any] = {
     "accuracy": 0.928,
     "accuracy_low": 0.911,
     "accuracy_high": 0.945,
-    "concept_gain": 0.079,
-    "concept_gain_low": 0.061,
-    "concept_gain_high": 0.097,
+    "verdict": "reads_through_concepts",
+    "few_concepts_mean": 0.755,
+    "few_concepts_mean_low": 0.729,
+    "few_concepts_mean_high": 0.781,
+    "few_gain_matched": 0.089,
+    "few_gain_matched_low": 0.06,
+    "few_gain_matched_high": 0.118,
+    "gain_isotropic": 0.079,
+    "gain_isotropic_low": 0.061,
+    "gain_isotropic_high": 0.097,
+    "gain_matched": 0.06,
+    "gain_matched_low": 0.043,
+    "gain_matched_high": 0.077,
     "near_chance": False,
     "jobs": 3,
     "links": {"job": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k", "model": "/v1/models/mdl_01jz3v8k2m4n6p8q0r2s4t6v8w"},
@@ -55,6 +66,7 @@ class BoardView(BaseModel):
     library: str = Field(description="A kind, or combined(…) with the kinds of its parts")
     concept_count: int = Field(description="M as requested")
     protocol: ProtocolName
+    edition: int = Field(default=1, description="Of the activations. Scores of two editions do not compare")
     details: str | None = Field(description="Settings that differ from the defaults: phrases, cutoffs, parts, elements")
     models: int = Field(description="Number of scored models")
 
@@ -73,9 +85,19 @@ class EntryView(BaseModel):
     accuracy: float
     accuracy_low: float
     accuracy_high: float
-    concept_gain: float | None
-    concept_gain_low: float | None
-    concept_gain_high: float | None
+    verdict: VerdictCode | None = Field(default=None, description="Null in results of the first edition")
+    few_concepts_mean: float | None = Field(default=None, description="Mean accuracy at 5 to 30 concepts kept per image")
+    few_concepts_mean_low: float | None = None
+    few_concepts_mean_high: float | None = None
+    few_gain_matched: float | None = Field(default=None, description="few_concepts_mean minus that of matched directions")
+    few_gain_matched_low: float | None = None
+    few_gain_matched_high: float | None = None
+    gain_isotropic: float | None = Field(default=None, description="iis minus that of isotropic directions")
+    gain_isotropic_low: float | None = None
+    gain_isotropic_high: float | None = None
+    gain_matched: float | None = Field(default=None, description="iis minus that of matched directions")
+    gain_matched_low: float | None = None
+    gain_matched_high: float | None = None
     near_chance: bool
     jobs: int = Field(description="Number of jobs of this model on this board; the best one is shown")
     links: dict[str, str] = Field(description="The job; the model too unless it was deleted")

@@ -26,9 +26,14 @@ class CorrelationView(Section):
     value: float | None
     low: float | None = Field(default=None, description="Of a 95 % percentile interval over resamples of the pairs")
     high: float | None = None
-    noise_low: float | None = Field(default=None, description="95 % of where it would lie if each value moved within its own interval")
+    noise_low: float | None = Field(
+        default=None, description="95 % of its value for the same models on other test images; where a sentence states it"
+    )
     noise_high: float | None = None
     p: float | None = Field(default=None, description="How often a random order shows at least as strong a correlation")
+    p_holm: float | None = Field(
+        default=None, description="p adjusted over all sentences of the study by Holm's method; null where no sentence states it"
+    )
     reason: str | None = Field(default=None, description="Why one of these is null")
 
 
@@ -39,6 +44,7 @@ class SettingView(Section):
     dataset_name: str
     library_dataset: str | None
     library_dataset_name: str | None = None
+    edition: int = Field(default=1, description="Of the activations. Numbers of two editions do not compare")
 
 
 class LibrarySetting(SettingView):
@@ -61,7 +67,18 @@ class LeftOutModel(NamedModel):
     reason: str
 
 
-class RelationPoint(NamedModel):
+class ControlReadings(Section):
+    """IIS of both controls and the gains over them; null where a result lacks them."""
+
+    iis_isotropic: float | None = None
+    gain_isotropic: Interval | None = Field(default=None, description="IIS minus that of isotropic directions")
+    few_gain_isotropic: Interval | None = Field(default=None, description="The same of mean accuracy at 5 to 30 kept concepts")
+    iis_matched: float | None = None
+    gain_matched: Interval | None = None
+    few_gain_matched: Interval | None = None
+
+
+class RelationPoint(NamedModel, ControlReadings):
     """A model's place in the figure of IIS against accuracy."""
 
     family: str | None
@@ -69,8 +86,7 @@ class RelationPoint(NamedModel):
     given_accuracy: float | None
     iis: Interval | None
     iis_chance_corrected: float | None
-    iis_random: float | None
-    concept_gain: Interval | None
+    few_concepts_mean: Interval | None = Field(default=None, description="Mean accuracy at 5 to 30 kept concepts")
     seeds: list[int]
 
 
@@ -78,7 +94,24 @@ class PartialCorrelations(Section):
     """Rank correlations with a third quantity taken out."""
 
     denominator: CorrelationView = Field(description="With the accuracy that ARR divides by taken out")
-    random: CorrelationView = Field(description="With the IIS of the random control taken out")
+    isotropic: CorrelationView = Field(description="With the IIS of isotropic directions taken out")
+    matched: CorrelationView = Field(description="With the IIS of matched directions taken out")
+
+
+class ControlCorrelations(Section):
+    """Rank correlations of the controls' IIS with accuracy."""
+
+    isotropic: CorrelationView
+    matched: CorrelationView
+
+
+class GainCorrelations(Section):
+    """Rank correlations of the gains with accuracy."""
+
+    few_gain_matched: CorrelationView
+    gain_matched: CorrelationView
+    few_gain_isotropic: CorrelationView
+    gain_isotropic: CorrelationView
 
 
 class FamilyCorrelation(Section):
@@ -90,14 +123,15 @@ class FamilyCorrelation(Section):
 
 
 class AccuracyRelation(Section):
-    """IIS against one accuracy, over models."""
+    """IIS, the controls and the gains against one accuracy, over models."""
 
     spearman: CorrelationView
     kendall: CorrelationView
     partial: PartialCorrelations
-    random_control: CorrelationView = Field(description="The same for random directions")
+    controls: ControlCorrelations
+    gains: GainCorrelations
     leave_one_family_out: list[FamilyCorrelation]
-    sentence: str
+    sentences: list[str] = Field(description="Of IIS, and of the gains over matched directions where they are measured")
 
 
 class RelationView(LibrarySetting):

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.fields import with_stored_scales
 from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
 from iis_schemas.jobs.requests import Deadline, Elements, Seed
 from iis_schemas.jobs.views import VocabularyView
-from iis_schemas.names import DatasetKind, ProtocolName
+from iis_schemas.names import ActivationsName, DatasetKind, ProtocolName
 from iis_schemas.numbers import Integer, Number
 
 MAX_JOBS = 10_000
 MAX_ENTRIES = MAX_JOBS  # of one list, each of which makes at least one job
 MAX_LIBRARIES = 64
 MAX_SPARSITIES = 64
+ACTIVATIONS = "Of the exact protocol: centred and calibrated (second edition), or layernorm alone (first edition, as an ablation)"
 VOCABULARY_PATTERN = r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$"
 
 Id = Annotated[str, Field(max_length=64)]
@@ -68,6 +80,8 @@ def _key(value: Any) -> str:
 
 
 def _none_by_id(libraries: list[LibraryChoice]) -> list[LibraryChoice]:
+    if any(library.kind == "vectors" for library in libraries):
+        raise PydanticCustomError("library_choice", "Own vectors fit one model alone; score them by a job of its own.")
     if any(library.id is not None for library in libraries):
         raise PydanticCustomError(
             "library_choice",
@@ -141,6 +155,7 @@ class StudyCreate(_Choices):
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     protocol: ProtocolName = "exact"
+    activations: ActivationsName = Field(default="calibrated", description=ACTIVATIONS)
     elements: Elements = Field(default_factory=Elements)
     vlm: Id | None = Field(default=None, description="A model of role vlm; sees the phrases of text libraries in images")
     vocabulary: str | None = Field(
@@ -200,6 +215,7 @@ class StudyExtend(_Choices):
 
     name: str | None = Field(default=None, min_length=1, max_length=200, description="A new name")
     protocol: ProtocolName | None = Field(default=None, description="The same as the study's")
+    activations: ActivationsName | None = Field(default=None, description="The same as the study's")
     elements: Elements | None = Field(default=None, description="The same as the study's")
     vlm: Id | None = Field(default=None, description="The same as the study's, or the first one")
     vocabulary: str | None = Field(default=None, pattern=VOCABULARY_PATTERN, description="The same as the study's, or the first one")
@@ -220,11 +236,26 @@ class StudyGrid(BaseModel):
     sparsity_grids: list[list[float]]
     seeds: list[int]
     protocol: ProtocolName
+    activations: ActivationsName
     elements: Elements
     vlm: str | None
     vocabulary: VocabularyView | None
     evolution: bool
     deadline_seconds: float | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_edition(cls, value: object) -> object:
+        """Grids from before the second edition name no activations: their jobs have LayerNorm alone, or those of `reference`."""
+        if not isinstance(value, dict) or "activations" in value:
+            return value
+        fields = cast("dict[str, Any]", value)
+        return {**fields, "activations": "layernorm" if fields.get("protocol") == "exact" else "calibrated"}
+
+    @field_validator("elements", mode="before")
+    @classmethod
+    def _with_stored_scales(cls, value: object) -> object:
+        return with_stored_scales(value)
 
     @field_serializer("libraries")
     def _as_asked(self, libraries: list[LibraryChoice]) -> list[dict[str, Any]]:

@@ -49,6 +49,10 @@ def require_whole(grid: StudyGrid) -> None:
         if (count := len(getattr(grid, name))) > most:
             raise GridFault(f"The study would have {count:,} {name} of at most {most:,}; make another study.", code="too_many", param=name)
     require_addable(grid)
+    if grid.protocol == "reference" and grid.activations != "calibrated":
+        raise GridFault(
+            "The reference protocol has the authors' activations; leave activations out.", code="activations_not_taken", param="activations"
+        )
     has_text = any("text" in library.kinds for library in grid.libraries)
     if has_text and (grid.vlm is None or grid.vocabulary is None):
         raise GridFault(

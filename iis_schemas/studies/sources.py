@@ -16,11 +16,14 @@ from iis_schemas.models import (
     InitialSeed,
     Layer,
     Name,
+    Pooling,
     PreprocessingChoice,
     PretrainedTag,
     TokenizerName,
+    WeightsOf,
+    refuse_arguments_of_files,
 )
-from iis_schemas.names import DatasetKind
+from iis_schemas.names import FILE_FAMILIES, DatasetKind
 from iis_schemas.studies.requests import Id, ModelFacts
 
 LocalPath = Annotated[str, Field(min_length=1, description="A file or folder on this machine, relative to the study file")]
@@ -46,6 +49,8 @@ class ModelDefaults(BaseModel):
     arguments: Arguments = Field(default_factory=dict[str, JsonValue])
     preprocessing: PreprocessingChoice | None = None
     layer: Layer | None = None
+    pooling: Pooling | None = None
+    weights_of: WeightsOf | None = None
     family: Name | None = None
 
     def given_to(self, model: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +60,9 @@ class ModelDefaults(BaseModel):
             arguments = model.get("arguments", {})
             merged = {**self.arguments, **arguments} if isinstance(arguments, dict) else arguments
             preprocessing = self.preprocessing.model_dump(exclude_unset=True) if self.preprocessing is not None else None
-            defaults |= {"architecture": self.architecture, "layer": self.layer, "preprocessing": preprocessing}
+            defaults |= {"architecture": self.architecture, "layer": self.layer, "pooling": self.pooling, "preprocessing": preprocessing}
+            if model.get("path") is not None:
+                defaults["weights_of"] = self.weights_of
             model = {**model, "arguments": merged}
         return {**{name: value for name, value in defaults.items() if value is not None}, **model}
 
@@ -73,19 +80,23 @@ class FileModel(ModelFacts):
     arguments: Arguments = Field(default_factory=dict[str, JsonValue])
     preprocessing: PreprocessingChoice | None = None
     layer: Layer | None = None
+    pooling: Pooling | None = None
+    weights_of: WeightsOf | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         _require_one(self, ("path", "pretrained", "initial_seed", "id"), "model")
         if self.id is not None:
-            _refuse_beside_id(self, ("architecture", "arguments", "preprocessing", "layer"))
+            _refuse_beside_id(self, ("architecture", "arguments", "preprocessing", "layer", "pooling", "weights_of"))
             return self
+        _require_path_for(self.weights_of, self.path)
+        if self.pooling is not None and self.layer is None:
+            raise PydanticCustomError("pooling_needs_layer", "pooling applies to a named layer; name one, or leave pooling out.")
         if self.architecture is None:
             raise PydanticCustomError("architecture_missing", "architecture is missing; give it, for example timm:resnet18.")
-        if self.architecture == "onnx":
-            if self.path is None:
-                raise PydanticCustomError("onnx_needs_path", "An onnx model is a file; name it with path.")
-            _refuse_onnx_arguments(self.arguments)
+        if self.architecture in FILE_FAMILIES and self.path is None:
+            raise PydanticCustomError("file_needs_path", "A model of {family} is a file; name it with path.", {"family": self.architecture})
+        refuse_arguments_of_files(self.architecture, self.arguments)
         return self
 
     @property
@@ -112,13 +123,15 @@ class FileVlm(BaseModel):
     tokenizer: TokenizerName | None = None
     arguments: Arguments = Field(default_factory=dict[str, JsonValue])
     preprocessing: PreprocessingChoice | None = None
+    weights_of: WeightsOf | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         _require_one(self, ("path", "pretrained", "id"), "model")
         if self.id is not None:
-            _refuse_beside_id(self, ("architecture", "text_path", "tokenizer", "arguments", "preprocessing"))
+            _refuse_beside_id(self, ("architecture", "text_path", "tokenizer", "arguments", "preprocessing", "weights_of"))
             return self
+        _require_path_for(self.weights_of, self.path)
         if self.architecture is None:
             raise PydanticCustomError("architecture_missing", "architecture is missing; give it, for example open_clip:ViT-B-16.")
         family = self.architecture.partition(":")[0]
@@ -129,7 +142,7 @@ class FileVlm(BaseModel):
         if family == "onnx":
             if self.path is None or self.text_path is None:
                 raise PydanticCustomError("text_tower", "An onnx vlm is a pair of files; name them with path and text_path.")
-            _refuse_onnx_arguments(self.arguments)
+            refuse_arguments_of_files(family, self.arguments)
         return self
 
 
@@ -208,9 +221,11 @@ def _refuse_beside_id(source: BaseModel, names: tuple[str, ...]) -> None:
         raise PydanticCustomError("id_is_complete", "What is given by id is used as it is registered; leave out {names}.", names_given)
 
 
-def _refuse_onnx_arguments(arguments: dict[str, JsonValue]) -> None:
-    if arguments:
-        raise PydanticCustomError("onnx_has_no_arguments", "An onnx file is complete in itself; leave arguments out.")
+def _require_path_for(weights_of: str | None, path: str | None) -> None:
+    if weights_of is not None and path is None:
+        raise PydanticCustomError(
+            "weights_of_path", "weights_of names the published weights that the file of a path comes from; leave it out."
+        )
 
 
 def _stem(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.fields import FailureReason
-from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, JobState, ProtocolName
+from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, JobState, ProtocolName, VerdictCode
 from iis_schemas.studies.requests import STUDY_BODY, StudyGrid
 
 _AT = "/v1/studies/std_01jz3x0c3d5e7f9g1h3j5k7m9n"
@@ -18,7 +18,8 @@ _GRID: dict[str, Any] = {
     "library_datasets": [None],
     "sparsity_grids": [],
     "protocol": "exact",
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "activations": "calibrated",
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "vlm": None,
     "vocabulary": None,
     "evolution": False,
@@ -123,15 +124,37 @@ _NUMBERS: dict[str, Any] = {
     "accuracy_high": 0.945,
     "chance": 0.102,
     "near_chance": False,
+    "verdict": "reads_through_concepts",
     "iis": 0.921,
     "iis_low": 0.909,
     "iis_high": 0.933,
+    "few_concepts_mean": 0.755,
+    "few_concepts_mean_low": 0.729,
+    "few_concepts_mean_high": 0.781,
+    "iis_isotropic": 0.842,
+    "iis_isotropic_low": 0.829,
+    "iis_isotropic_high": 0.855,
+    "iis_matched": 0.861,
+    "iis_matched_low": 0.848,
+    "iis_matched_high": 0.874,
+    "gain_isotropic": 0.079,
+    "gain_isotropic_low": 0.061,
+    "gain_isotropic_high": 0.097,
+    "gain_matched": 0.06,
+    "gain_matched_low": 0.043,
+    "gain_matched_high": 0.077,
+    "few_gain_isotropic": 0.113,
+    "few_gain_isotropic_low": 0.081,
+    "few_gain_isotropic_high": 0.145,
+    "few_gain_matched": 0.089,
+    "few_gain_matched_low": 0.06,
+    "few_gain_matched_high": 0.118,
     "iis_chance_corrected": 0.913,
-    "iis_random_mean": 0.842,
-    "concept_gain": 0.079,
-    "concept_gain_low": 0.061,
-    "concept_gain_high": 0.097,
+    "iis_chance_corrected_low": 0.901,
+    "iis_chance_corrected_high": 0.925,
     "iis_log": 0.741,
+    "iis_log_low": 0.722,
+    "iis_log_high": 0.76,
 }
 ROW_EXAMPLE: dict[str, Any] = {
     **_CELL,
@@ -142,6 +165,7 @@ ROW_EXAMPLE: dict[str, Any] = {
     "network": "timm:resnet18(in_chans=1) at layer4",
     "untrained": False,
     "protocol": "exact",
+    "edition": 2,
     **_NUMBERS,
 }
 TABLE_EXAMPLE: dict[str, Any] = {
@@ -161,20 +185,43 @@ class TableRow(_Place):
     network: str | None = Field(description="Architecture, arguments and layer; trained and untrained networks of the same are compared")
     untrained: bool
     protocol: ProtocolName
+    edition: int = Field(description="Of the activations. Numbers of two editions do not compare")
     accuracy: float
     accuracy_low: float
     accuracy_high: float
     chance: float
     near_chance: bool = Field(description="Whether IIS is withheld, or divides by an accuracy that does not differ from chance")
+    verdict: VerdictCode | None = Field(description="Null in results of the first edition")
     iis: float | None
     iis_low: float | None
     iis_high: float | None
+    few_concepts_mean: float | None = Field(description="Mean accuracy at 5 to 30 concepts kept per image")
+    few_concepts_mean_low: float | None
+    few_concepts_mean_high: float | None
+    iis_isotropic: float | None = Field(description="IIS of isotropic directions")
+    iis_isotropic_low: float | None
+    iis_isotropic_high: float | None
+    iis_matched: float | None = Field(description="IIS of directions with the library's own mean and covariance")
+    iis_matched_low: float | None
+    iis_matched_high: float | None
+    gain_isotropic: float | None = Field(description="iis minus iis_isotropic")
+    gain_isotropic_low: float | None
+    gain_isotropic_high: float | None
+    gain_matched: float | None = Field(description="iis minus iis_matched")
+    gain_matched_low: float | None
+    gain_matched_high: float | None
+    few_gain_isotropic: float | None = Field(description="few_concepts_mean minus that of isotropic directions")
+    few_gain_isotropic_low: float | None
+    few_gain_isotropic_high: float | None
+    few_gain_matched: float | None = Field(description="few_concepts_mean minus that of matched directions")
+    few_gain_matched_low: float | None
+    few_gain_matched_high: float | None
     iis_chance_corrected: float | None
-    iis_random_mean: float | None
-    concept_gain: float | None
-    concept_gain_low: float | None
-    concept_gain_high: float | None
+    iis_chance_corrected_low: float | None
+    iis_chance_corrected_high: float | None
     iis_log: float | None
+    iis_log_low: float | None
+    iis_log_high: float | None
 
 
 class TableView(BaseModel):

@@ -129,7 +129,7 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     assert result.report.iis is not None
     assert 0 < result.report.iis <= 1.1
     curves = {curve.name: curve.points for curve in client.curves(scored)}
-    assert set(curves) == {"library", "random_control"}
+    assert set(curves) == {"library", "isotropic", "matched"}
     assert [point.sparsity for point in curves["library"]] == sorted(point.sparsity for point in curves["library"])
     assert client.plot(scored, "arr", "png").startswith(b"\x89PNG")
     assert b"<svg" in client.plot(scored, "accuracy", "svg")
@@ -179,8 +179,8 @@ def test_the_command_scores_features_and_shows_a_table(iis: RunCommand, digits_f
         f"prototype, {CONCEPTS} concepts, protocol exact",
         "Accuracy of the representation",
         "IIS",
-        "random directions",
-        "Concept gain",
+        "gain over matched directions",
+        "gain over any directions",
         "95 % interval",
     ):
         assert words in done.stdout
@@ -243,7 +243,7 @@ def test_the_command_returns_after_submission_without_watch(iis: RunCommand, dig
         (["cancel", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "lib_00000000000000000000000000"], "There is no concept library"),
-        (["score", "--arch", "timm:resnet18", "--data", "."], "Give either a CHECKPOINT file or --pretrained TAG"),
+        (["score", "{features}", "--pretrained", "x", "--arch", "timm:resnet18", "--data", "."], "not both"),
         (["score", "--pretrained", "a1_in1k", "--data", "."], "--arch"),
         (["score", "--features", "{features}", "--arch", "timm:resnet18"], "--features contains the representation"),
         (["score", "--pretrained", "x", "--arch", "timm:resnet18", "--data", ".", "--arg", "in_chans"], "--arg takes key=value"),

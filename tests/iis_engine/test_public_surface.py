@@ -33,6 +33,7 @@ def test_all_lists_exactly_the_public_names_and_all_of_them_exist() -> None:
         "load_vision_language_model",
         "read_features",
         "read_image_folder",
+        "read_vectors",
         "score",
         "shipped",
     ]

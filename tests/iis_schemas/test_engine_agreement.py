@@ -10,7 +10,7 @@ import pytest
 from iis_engine import specs
 from iis_engine.figures.studies import STUDY_FIGURES as DRAWN_FIGURES
 from iis_engine.vocabularies import cleaning, parsing
-from iis_schemas import concept_sets, names
+from iis_schemas import concept_sets, fields, names
 from iis_schemas.fields import Elements
 from iis_schemas.jobs import finetuning, libraries
 from iis_schemas.jobs.requests import ScoreCreate
@@ -35,6 +35,8 @@ def test_lists_of_names_are_the_engines() -> None:
 
 def test_limits_are_the_engines() -> None:
     assert finetuning.STEP_IMAGES_MAX == specs.STEP_IMAGES_MAX
+    assert fields.SCALE_MAX == specs.SCALE_MAX
+    assert fields.EARLIER_SCALES == specs.EARLIER_SCALES
     assert concept_sets.UPLOAD_PHRASES_MAX == parsing.UPLOAD_PHRASES_MAX
     assert concept_sets.UPLOAD_CHARACTERS_MAX == parsing.UPLOAD_CHARACTERS_MAX
     assert concept_sets.CONCEPT_CHARACTERS_MAX == cleaning.CONCEPT_CHARACTERS_MAX
@@ -48,5 +50,8 @@ def test_omitted_fields_have_the_defaults_of_the_engine() -> None:
     assert (score.protocol, score.seed) == (specs.ScoreSpec().protocol, specs.ScoreSpec().seed)
     asked = finetuning.FinetuneCreate.model_validate({**SCORE, "kind": "finetune", "library": {"kind": "prototype"}})
     spec = asdict(specs.FinetuneSpec())
-    engine = spec | {"library": {name: spec["library"][name] for name in ("kind", "concept_count")}}
+    engine = spec | {
+        "library": {name: spec["library"][name] for name in ("kind", "concept_count")},
+        "elements": Elements.model_validate(spec["elements"]).to_spec(),
+    }
     assert {name: asked.to_spec()[name] for name in engine} == engine

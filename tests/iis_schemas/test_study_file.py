@@ -133,7 +133,7 @@ def test_only_libraries_cut_from_images_are_counted_per_library_data_set() -> No
         ({"models": SMALL["models"] * 2}, "models[1] is the same as models[0]; name each once."),
         ({"models": [7]}, "models[0] must be a mapping of keys to values, not 7."),
         ({"models": {}}, "models must be a valid list, not a mapping."),
-        ({"models": [{"architecture": "onnx", "pretrained": "x"}]}, "models[0]: An onnx model is a file; name it with path."),
+        ({"models": [{"architecture": "onnx", "pretrained": "x"}]}, "models[0]: A model of onnx is a file; name it with path."),
         ({"datasets": [{"server_path": "imagenet"}]}, "datasets[0].server_path: A server_path begins at the root of the server"),
         ({"datasets": [{"hub": {"name": "x"}}]}, "datasets[0].hub.revision is missing."),
         ({"datasets": [{"path": "a", "test_share": 2}]}, "datasets[0].test_share must be less than 1, not 2."),
@@ -163,7 +163,7 @@ def test_each_error_has_a_message() -> None:
     assert faults_of(protocol="fast", elements={"kind": "pixels"}, seeds=[-1]) == [
         "seeds[0] must be greater than or equal to 0, not -1.",
         "protocol must be 'exact' or 'reference', not 'fast'.",
-        "elements.kind must be 'patches' or 'segments', not 'pixels'.",
+        "elements.kind must be 'patches', 'segments' or 'patches_and_segments', not 'pixels'.",
     ]
 
 

@@ -29,6 +29,7 @@ from app.db.models import (
     StageArtifact,
 )
 from app.storage import ArtifactStore, record_blob
+from iis_schemas.results.concept_metrics import METRICS_EXAMPLE
 from iis_schemas.results.finetuning import FINETUNE_EXAMPLE
 
 PNG = b"\x89PNG\r\n\x1a\n a figure"
@@ -42,7 +43,8 @@ DROPPED_PHRASES = (("a striped tail", 0.18), ("a beak", 0.21))  # with their cli
 FINDINGS = ("probe", "treatment", "control", "means", "differences", "history", "words", "warnings")
 REPORT: dict[str, Any] = {
     "protocol": "exact",
-    "library": {"kind": "prototype", "concept_count": 4, "seeds": 3},
+    "edition": 2,
+    "library": {"kind": "prototype", "concept_count": 4, "seeds": 5},
     "points": [],
     "accuracy_representation": 0.9,
     "accuracy_representation_low": 0.88,
@@ -51,11 +53,20 @@ REPORT: dict[str, Any] = {
     "iis": 2 / 3,
     "iis_low": 0.6,
     "iis_high": 0.7,
-    "concept_gain": 0.1,
-    "concept_gain_low": 0.05,
-    "concept_gain_high": 0.15,
+    "few_concepts_mean": 0.5,
+    "few_concepts_mean_low": 0.45,
+    "few_concepts_mean_high": 0.55,
+    "controls": {
+        "isotropic": {"iis": 0.6, "gain": 2 / 3 - 0.6, "gain_low": 0.01, "gain_high": 0.12, "few_gain": -0.02, "few_gain_low": -0.05},
+        "matched": {
+            **{"iis": 2 / 3 - 0.1, "gain": 0.1, "gain_low": 0.05, "gain_high": 0.15},
+            **{"few_mean": 0.4, "few_gain": 0.1, "few_gain_low": 0.05, "few_gain_high": 0.15},
+        },
+    },
+    "verdict": {"code": "reads_through_concepts", "sentence": "The representation reads through its concepts.", "next": []},
     "warnings": [],
 }
+CONCEPT_METRICS = [METRICS_EXAMPLE | {"concept": number, "mono_score": score} for number, score in enumerate((0.31, None, 1 / 3, 0.5))]
 VECTORS = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.8, 0.0])
 
 
@@ -70,8 +81,8 @@ def add_blob(session: Session, store: ArtifactStore, content: bytes) -> str:
 def add_score_result(session: Session, store: ArtifactStore, job: Job, report: dict[str, Any]) -> str:
     """Add report, curves, plots and library of a score job; returns the id of the library. `report` replaces fields of `REPORT`."""
     library_id = _add_library(session, store, job)
-    session.add(Result(job_id=job.id, library_id=library_id, report=REPORT | report))
-    for name in ("library", "random_control"):
+    session.add(Result(job_id=job.id, library_id=library_id, report=REPORT | report, concept_metrics=CONCEPT_METRICS))
+    for name in ("library", "isotropic", "matched"):
         _add_curve(session, job.id, name)
     for name in ("arr", "accuracy"):
         for plot_format, content in (("png", PNG), ("svg", SVG)):
@@ -150,7 +161,7 @@ def _add_curve(session: Session, job_id: str, name: str) -> None:
                 arr=arr,
                 arr_low=arr - 0.01,
                 arr_high=arr + 0.01,
-                arr_chance_corrected=None if name == "random_control" else arr / 3,
+                arr_chance_corrected=None if name == "isotropic" else arr / 3,
             )
         )
 

@@ -116,7 +116,7 @@ class Service:
         if dataset_id is None:
             dataset_id = self.add_dataset(features_file(), state="ready", digest=new_id("dataset"))
         library = {"kind": "prototype", "concept_count": 8, "parts": []}
-        spec = score_spec(model_id, dataset_id, **{"library": library, **choices})
+        spec = score_spec(model_id, dataset_id, **{"library": library, "activations": "calibrated", **choices})
         return self.add_job("score", dataset_id, spec, model_id=model_id, library_dataset_id=spec.get("library_dataset"))
 
     def add_explain(self, scored_id: str, **choices: Any) -> str:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from urllib.parse import urlsplit
 
+from support.event_loop import run_coroutine
+
 FEW = 100  # connections that are opened between two looks at the clock
 CLOSED = 0  # status of a connection that ended without an answer
 
@@ -59,7 +61,7 @@ def send(url: str, flood: Flood) -> Answers:
     """Send a flood and count its answers."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return asyncio.run(_send(str(urlsplit(url).hostname), urlsplit(url).port or 80, flood))
+    return run_coroutine(_send(str(urlsplit(url).hostname), urlsplit(url).port or 80, flood))
 
 
 async def _send(host: str, port: int, flood: Flood) -> Answers:

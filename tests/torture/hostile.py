@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles
+from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles, hostile_tables, hostile_transformers
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, KILLED, REFUSED, Sample, Samples
 from torture.promises import Promise
 from worker.sandbox.process import ChildLost, ChildProcess, DeadlinePassed, StageRefused, Stop, Watch
@@ -40,9 +40,12 @@ DATASET_REQUEST: dict[str, Any] = {"server_path": None, "hub": None, "split_seed
 GROUPS: dict[str, Callable[[Path, Path, bool], Samples]] = {
     "pickles": lambda folder, marks, _: hostile_pickles.pickles(folder, marks),
     "malformed checkpoints": lambda folder, _, bombs: hostile_checkpoints.checkpoints(folder, bombs=bombs),
+    "files of torch before 1.6": lambda folder, _marks, _bombs: hostile_transformers.older_torch_files(folder),
+    "archives of transformers": lambda folder, _marks, _bombs: hostile_transformers.transformers_archives(folder),
     "ONNX graphs": lambda folder, _, bombs: hostile_graphs.graphs(folder, bombs=bombs),
     "archives": lambda folder, _, bombs: hostile_archives.archives(folder, bombs=bombs),
     "images": lambda folder, _marks, _bombs: hostile_archives.images(folder),
+    "tables": lambda folder, marks, bombs: hostile_tables.tables(folder, marks, bombs=bombs),
     "class names": lambda folder, _marks, _bombs: hostile_archives.names(folder),
 }
 
@@ -163,7 +166,7 @@ def read_unconfined(paths: list[Path]) -> subprocess.CompletedProcess[str]:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from iis_engine.backbones.checkpoints import load_checkpoint\n"
+        "from iis_engine.backbones.checkpoints.files import load_checkpoint\n"
         "from iis_engine.errors import EngineError\n"
         "for path in sys.stdin.read().splitlines():\n"
         "    try: load_checkpoint(Path(path))\n"

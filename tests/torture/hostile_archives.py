@@ -68,7 +68,7 @@ def images(folder: Path) -> Samples:
         path = folder / f"with-{name}.zip"
         _write_zip(path, [*good_entries(), (f"a/{name}", make())])
         yield Sample(f"{name} in a class folder", path, DATASET, REFUSED, {"kind": "images"}, message_part=name)
-    unusual = [(f"{label}/{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
+    unusual = [(f"{label}/{label}-{name}", make()) for name, make in hostile_images.HANDLED.items() for label in ("a", "b")]
     path = folder / "unusual-images.zip"
     _write_zip(path, [*good_entries(), *unusual])
     yield Sample("unusual images", path, DATASET, HANDLED, {"kind": "images"})
@@ -239,6 +239,24 @@ def _damaged(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def _with_method(path: Path, method: int) -> None:
+    """A zip that states another compression than it has."""
+    _write_zip(path, good_entries())
+    content = bytearray(path.read_bytes())
+    for magic, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        start = 0
+        while (start := content.find(magic, start)) >= 0:
+            content[start + place] = method
+            start += 30
+    path.write_bytes(bytes(content))
+
+
+def _with_raw_name(path: Path, name: bytes) -> None:
+    """A zip with a folder's name in a code page that is not stated."""
+    _write_zip(path, [*good_entries(), ("x" * len(name) + "/1.png", image())])
+    path.write_bytes(path.read_bytes().replace(b"x" * len(name) + b"/", name + b"/"))
+
+
 _REFUSED: dict[str, Callable[[Path], object]] = {
     "traversal.zip": _zip_named("../../evil.png"),
     "traversal-inside.zip": _zip_named("a/../../../evil.png"),
@@ -257,6 +275,10 @@ _REFUSED: dict[str, Callable[[Path], object]] = {
     "false-sizes.zip": _false_sizes,
     "encrypted.zip": _encrypted,
     "damaged.zip": _damaged,
+    "deflate64.zip": lambda path: _with_method(path, 9),
+    "zstandard.zip": lambda path: _with_method(path, 93),
+    "code-page.zip": lambda path: _with_raw_name(path, b"K\x84se"),
+    "seven.zip": lambda path: path.write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(range(256)) * 10),
     "truncated.zip": lambda path: (_write_zip(path, good_entries()), path.write_bytes(path.read_bytes()[:-30])),
     "traversal.tar": _tar_named("../../evil.png"),
     "absolute.tar": _tar_named("/tmp/evil.png"),  # noqa: S108

@@ -89,6 +89,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
         b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x08\x01"
     ),
     "webp-cut.webp": lambda: _encoded(_picture(side=64), "WEBP")[:60],
+    "avif-cut.avif": lambda: _encoded(_picture(side=64), "AVIF")[:200],
+    "avif-of-noise.avif": lambda: b"\0\0\0\x20ftypavif" + bytes(range(256)) * 4,
+    "heic.jpg": lambda: b"\0\0\0\x18ftypheic" + bytes(range(256)),
     "svg.png": lambda: SVG,
     "entities.jpg": lambda: ENTITIES,
     "postscript.jpg": lambda: EPS,
@@ -104,6 +107,8 @@ HANDLED: dict[str, Callable[[], bytes]] = {
     "sixteen-bits.png": lambda: _encoded(Image.effect_noise((24, 24), 60).convert("I;16"), "PNG"),
     "cmyk.jpg": lambda: _encoded(_picture("CMYK"), "JPEG"),
     "cmyk.tif": lambda: _encoded(_picture("CMYK"), "TIFF"),
+    "damaged-exif.png": lambda: _encoded(_picture(), "PNG", exif=b"Exif\0\0 no header"),
+    "plain.avif": lambda: _encoded(_picture(), "AVIF"),
     "transparent.png": lambda: _encoded(_picture("RGBA"), "PNG"),
     "palette.png": lambda: _encoded(_picture("P"), "PNG"),
     "one-bit.png": lambda: _encoded(_picture("1"), "PNG"),

@@ -12,7 +12,7 @@ from worker.stages.batch_explanation import explain_rows, represent, unpack
 from worker.stages.extraction import extract, materialise
 from worker.stages.finetuning import compare, evaluate, finetune
 from worker.stages.reporter import Reporter
-from worker.stages.scoring import control, curve, explain, heads, libraries, predictors, report
+from worker.stages.scoring import curve, explain, heads, isotropic, libraries, matched, panel, predictors, report
 from worker.stages.text import clean_phrases, embed_classes, embed_images, embed_phrases, gather_phrases, name
 from worker.stages.validation import check_dataset, check_model
 
@@ -32,7 +32,7 @@ STAGES: dict[str, StageFunction] = {
     for stage in (
         *(check_model, check_dataset, gather_phrases, clean_phrases),
         *(materialise, extract, embed_images, embed_phrases, embed_classes),
-        *(libraries, name, control, heads, curve, explain, predictors, report, answer, answer_study),
+        *(libraries, name, isotropic, matched, heads, panel, curve, explain, predictors, report, answer, answer_study),
         *(unpack, represent, explain_rows),
         *(finetune, evaluate, compare),
     )

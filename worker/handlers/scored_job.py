@@ -145,7 +145,7 @@ class ScoredJob:
             raise _no_images()
         folder, request = Path(self.dataset_folder), self.dataset
         images = CACHE.get(("images", self.dataset_folder), lambda: open_images(folder, request))
-        return load_image(images.test[int(self.test_set.rows[index])].path)
+        return load_image(images.test[int(self.test_set.rows[index])].path, images.grey_bits)
 
 
 def _no_images() -> DataError:

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from worker.sandbox.messages import JsonObject
 
 _POINT = pa.struct([("sparsity", pa.float64()), ("kept", pa.int32()), ("accuracy", pa.float64()), ("arr", pa.float64())])
-_NUMBERS = (
-    *("accuracy", "accuracy_low", "accuracy_high", "chance", "iis", "iis_low", "iis_high", "iis_chance_corrected"),
-    *("iis_random_mean", "concept_gain", "concept_gain_low", "concept_gain_high", "iis_log"),
+_WITH_INTERVAL = (
+    *("accuracy", "iis", "few_concepts_mean", "iis_isotropic", "iis_matched"),
+    *("gain_isotropic", "gain_matched", "few_gain_isotropic", "few_gain_matched", "iis_chance_corrected", "iis_log"),
 )
 SCHEMA = pa.schema(
     [
@@ -28,7 +28,10 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("library_dataset", "library_dataset_name")),
         ("seed", pa.int64()),
         ("protocol", pa.string()),
-        *((name, pa.float64()) for name in _NUMBERS),
+        ("edition", pa.int32()),
+        ("verdict", pa.string()),
+        *((f"{name}{end}", pa.float64()) for name in _WITH_INTERVAL for end in ("", "_low", "_high")),
+        ("chance", pa.float64()),
         ("near_chance", pa.bool_()),
         ("points", pa.list_(_POINT)),
     ]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models import StageArtifact
 from app.storage import ArtifactStore, record_blob
-from iis_engine import ENGINE_VERSION
+from iis_engine.versions import ENGINE_VERSION
 from worker.jobs.outputs import open_output
 
 CHUNK_BYTES = 1 << 22

@@ -199,6 +199,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         upload_ids = [row.upload_id for row in (model, dataset, library_dataset, vlm) if row is not None and row.upload_id]
         upload_ids += [given] if (given := job.spec.get("upload")) else []
         upload_ids += [row.text_upload_id for row in (model, vlm) if row is not None and row.text_upload_id]
+        upload_ids += [row.manifest_upload_id for row in (dataset, library_dataset) if row is not None and row.manifest_upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
         return JobRows(job, model, dataset, library_dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
 

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Blob, Dataset, FinetuneResult, Json, Model, Upload
-from iis_engine.specs import INTERPOLATIONS
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import safe_name, stage_key
 from worker.jobs.attempt import Attempt
@@ -24,7 +23,7 @@ from worker.stages.specs import ModelRequest
 
 ARMS = ("treatment", "control")
 MEASURES = ("accuracy", "iis", "accuracy_trained")
-PROBE_STAGES = ("materialise", "extract", "libraries", "control", "heads", "curve")
+PROBE_STAGES = ("materialise", "extract", "libraries", "isotropic", "matched", "heads", "panel", "curve")
 SCHEDULE = (
     *("sparsity", "epochs", "optimizer", "learning_rate", "weight_decay", "batch_size", "accumulation_steps"),
     *("warmup_epochs", "trains", "rebuild_every", "patience", "precision"),
@@ -72,7 +71,13 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
     ----------
     uploaded : sha256 of the model's checkpoint, where it has one
     """
-    score = {"library": spec["library"] | {"parts": []}, "elements": spec["elements"], "protocol": "exact", "seed": 0}
+    score = {
+        "library": spec["library"] | {"parts": []},
+        "elements": spec["elements"],
+        "protocol": "exact",
+        "seed": 0,
+        "activations": "calibrated",
+    }
     probe = [stage for stage in score_stages(ScoreRequest(score, model, dataset), device=device) if stage.name in PROBE_STAGES]
     training = {name: spec[name] for name in ("library", "elements", *SCHEDULE)}
     # The model's digest does not cover the classifier, which initialises h and is saved after training.
@@ -85,7 +90,7 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
         for arm, weight in zip(ARMS, (spec["lambda"], 0.0), strict=True):
             files, run, part = RunFiles(arm, seed), {"arm": arm, "seed": seed}, f"{arm}, seed {seed}"
             trained = stage_key("finetune", **start, training=training, seed=seed, weight=weight)
-            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned.preprocessing)
+            scored = stage_key("evaluate", trained=trained, score=score, preprocessing=tuned.preprocessing, weights_of=tuned.weights_of)
             train = {**run, "spec": training, "weight": weight}
             measure = {
                 **run,
@@ -127,30 +132,6 @@ def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str
     ]
 
 
-def pinned_preprocessing(model: Model) -> Json | None:
-    """The overrides that give a network loaded from a file the preprocessing of its published weights.
-
-    Published weights may define a preprocessing that differs from the architecture's own.
-    """
-    used = (model.info or {}).get("preprocessing")
-    if model.pretrained is None or used is None:
-        return model.preprocessing
-    size, resized = used["input_size"], used["resize_size"]
-    pinned: Json = {"mean": _three(used["mean"]), "std": _three(used["std"])}
-    if size[0] == size[1]:
-        pinned["input_size"] = size[0]
-    if resized[0] == resized[1] and size[0] == size[1]:
-        pinned["crop_pct"] = min(1.0, size[0] / (resized[0] + 0.25))  # a quarter of a pixel, since the resized length is rounded down
-    if used["interpolation"] in INTERPOLATIONS:
-        pinned["interpolation"] = used["interpolation"]
-    return pinned
-
-
-def _three(values: list[float]) -> list[float]:
-    """One value a channel, repeated for grey images; a network with one input channel averages the three."""
-    return values if len(values) == 3 else values[:1] * 3
-
-
 def _tuned_request(model: Model, device: str) -> ModelRequest:
     """The request for a fine-tuned network; the child process adds the path of its weights."""
     return ModelRequest(
@@ -160,10 +141,17 @@ def _tuned_request(model: Model, device: str) -> ModelRequest:
         pretrained=None,
         initial_seed=None,
         layer=model.layer,
-        preprocessing=pinned_preprocessing(model),
+        preprocessing=model.preprocessing,
         tokenizer=None,
         device=device,
+        weights_of=_published_origin(model),
+        pooling=model.pooling,
     )
+
+
+def _published_origin(model: Model) -> str | None:
+    """The tag of the published weights that a fine-tuned network comes from, which decides its preprocessing and activation."""
+    return model.pretrained or model.weights_of
 
 
 @dataclass(frozen=True)
@@ -233,8 +221,10 @@ def _register(session: Session, parent: Model, weights: str, checked: Json, line
         architecture=parent.architecture,
         arguments=parent.arguments,
         upload_id=upload.id,
+        weights_of=_published_origin(parent),
         layer=parent.layer,
-        preprocessing=pinned_preprocessing(parent),
+        pooling=parent.pooling,
+        preprocessing=parent.preprocessing,
         lineage=lineage,
         state="ready",
         digest=checked["digest"],

@@ -89,6 +89,8 @@ def fetch_model(settings: Settings, model: Model, fetch_upload: Callable[[str], 
         device=settings.device,
         checkpoint=None if model.upload_id is None else str(fetch_upload(model.upload_id)),
         text_checkpoint=None if model.text_upload_id is None else str(fetch_upload(model.text_upload_id)),
+        weights_of=model.weights_of,
+        pooling=model.pooling,
     )
 
 
@@ -121,6 +123,8 @@ def fetch_dataset(attempt: Attempt, dataset: Dataset) -> DatasetRequest:
     if dataset.hub is not None and not attempt.runtime.settings.allow_hub:
         raise StageRefused("hub_not_allowed", "This server downloads no data by name; upload an archive of class folders instead.", "hub")
     request = describe_dataset(dataset, attempt.server_path(dataset))
+    if dataset.manifest_upload_id is not None:
+        request = replace(request, manifest_file=str(attempt.fetch_upload(dataset.manifest_upload_id)))
     return request if dataset.upload_id is None else replace(request, file=str(attempt.fetch_upload(dataset.upload_id)))
 
 
@@ -147,6 +151,7 @@ def describe_dataset(dataset: Dataset, server_path: Path | None) -> DatasetReque
         digest=dataset.digest,
         server_path=None if server_path is None else str(server_path),
         hub=dataset.hub,
+        manifest=dataset.manifest,
     )
 
 

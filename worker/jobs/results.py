@@ -44,6 +44,7 @@ def add_results(
     job: Job,
     *,
     report: Path,
+    panel: Path,
     plots: list[tuple[str, str, str]],
     library_id: str | None,
     predictors: StoredPredictors | None,
@@ -53,19 +54,32 @@ def add_results(
     Parameters
     ----------
     report : the report as JSON
+    panel : the panel as JSON, for the metrics of its concepts
     plots : (name, format, sha256) of each figure
     predictors : None for a protocol that stores no heads
     """
     content = read_json(report)
     if job.library_dataset_id is not None:
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
-    session.add(Result(job_id=job.id, library_id=library_id, report=content))
-    for name, points in (("library", content["points"]), ("random_control", content.get("random_points", []))):
-        _add_curve(session, job.id, name, points)
+    if "elements" in content["library"]:
+        content["library"]["elements"] = _elements_of(session, job, library_id)
+    metrics = read_json(panel)["concepts"]
+    session.add(Result(job_id=job.id, library_id=library_id, report=content, concept_metrics=metrics))
+    _add_curve(session, job.id, "library", content["points"])
+    for name, control in content["controls"].items():
+        _add_curve(session, job.id, name, control["points"])
     session.add_all(Plot(job_id=job.id, name=name, format=format_, blob_sha256=sha256) for name, format_, sha256 in plots)
     if predictors is not None:
         _add_predictors(session, job, content["points"], predictors)
     session.flush()
+
+
+def _elements_of(session: Session, job: Job, library_id: str | None) -> Json:
+    """How the visual elements of the job's library were cut, by the job that fitted it."""
+    library = session.get(ConceptLibrary, library_id)
+    fitted_by = job if library is None else session.get_one(Job, library.job_id)
+    elements: Json = fitted_by.spec["elements"]
+    return elements
 
 
 def add_library(session: Session, job: Job, library: FittedLibrary) -> str:

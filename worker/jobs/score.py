@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,16 +22,19 @@ from worker.sandbox.process import StageRefused
 from worker.stages.files import (
     CLASSES,
     CONCEPTS,
-    CONTROL,
     EMBEDDINGS,
     ENSEMBLE,
     EXEMPLARS,
     FEATURES,
     IMAGES_FOLDER,
+    ISOTROPIC,
     LEFT_OUT,
     LIBRARY,
+    MATCHED,
+    MATCHED_LIBRARIES,
     MEASUREMENT,
     NAMES,
+    PANEL,
     PHRASES,
     PLOTS,
     PREDICTORS,
@@ -58,16 +62,17 @@ def run_score(attempt: Attempt) -> None:
         vlm=rows.vlm,
         library_key=reused and reused.artifact_key,
         library_dataset=rows.library_dataset,
+        vectors_sha256=_vectors_sha256(attempt),
     )
     library_pipeline = _fit_on_library_dataset(attempt, request)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     if library_pipeline is not None:
         given = {name: library_pipeline.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
     stages = score_stages(request, device=attempt.runtime.settings.device)
-    sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt)})
+    sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt), "vectors": partial(_fetch_vectors, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
-    report = pipeline.file(REPORT)
+    report, panel = pipeline.file(REPORT), pipeline.file(PANEL)
     plots = [(name, format_, pipeline.sha256(file)) for name, format_, file in PLOTS]
     fitted = None
     if reused is None:
@@ -87,7 +92,7 @@ def run_score(attempt: Attempt) -> None:
 
     def finish(session: Session) -> None:
         library_id = add_library(session, job, fitted) if fitted else reused and reused.id
-        add_results(session, job, report=report, plots=plots, library_id=library_id, predictors=predictors)
+        add_results(session, job, report=report, panel=panel, plots=plots, library_id=library_id, predictors=predictors)
         transitions.succeed(session, attempt.job_id, attempt.token)
 
     attempt.write(finish)
@@ -102,6 +107,7 @@ class ScoreRequest:
     spec : the job's request, with the settings of the library that is used
     library_key : artifact key of a library fitted before; None fits one
     library_dataset : the data set that a library is cut from and fitted on; None for the scored one
+    vectors_sha256 : of the file of own vectors; None without one
     """
 
     spec: Json
@@ -110,6 +116,7 @@ class ScoreRequest:
     vlm: Model | None = None
     library_key: str | None = None
     library_dataset: Dataset | None = None
+    vectors_sha256: str | None = None
 
     @property
     def fitting(self) -> ScoreRequest:
@@ -121,6 +128,19 @@ class ScoreRequest:
         """The kinds of concepts in the library."""
         library = self.spec["library"]
         return {part["kind"] for part in library.get("parts") or [library]}
+
+    @property
+    def made_of(self) -> Json:
+        """What the library's concepts are made of: its settings, or the content of a user's own vectors."""
+        library = self.spec["library"]
+        return library if self.vectors_sha256 is None else {"kind": library["kind"], "sha256": self.vectors_sha256}
+
+    @property
+    def measured_as(self) -> Json:
+        """Protocol, seed and activations, which every measurement depends on; exact jobs without activations are of the first edition."""
+        protocol = self.spec["protocol"]
+        activations = self.spec.get("activations", "layernorm" if protocol == "exact" else "calibrated")
+        return {"protocol": protocol, "seed": self.spec["seed"], "activations": activations}
 
     @property
     def has_words(self) -> bool:
@@ -138,8 +158,8 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     spec, dataset, model = request.spec, request.dataset, request.model
     backbone = model and backbone_of(model)
     data, cut_from = data_of(dataset), data_of(request.fitting.dataset)
-    protocol, seed, library = spec["protocol"], spec["seed"], spec["library"]
-    score = {"library": library, "elements": spec["elements"], "protocol": protocol, "seed": seed}
+    protocol, library, measured_as = spec["protocol"], spec["library"], request.measured_as
+    score = {"library": library, "elements": spec["elements"], **measured_as}
     measure = {"score": score, "device": device}
     images = (IMAGES_FOLDER,) if dataset.kind != "features" else ()
     image_source = ("dataset",) if images else ()
@@ -148,17 +168,18 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     fitted_on = stage_key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
     text_stages = _text_stages(request.fitting, cut_from)
     text_keys = [stage.key for stage in text_stages]
-    built = request.library_key or stage_key(
-        "libraries", features=fitted_on, library=library, protocol=protocol, seed=seed, words=text_keys if request.has_words else None
-    )
-    # How many concepts a text library keeps is known once it is fitted.
-    count = None if "text" in request.origins else library["concept_count"]
+    words = {"words": text_keys if request.has_words else None}
+    built = request.library_key or stage_key("libraries", features=fitted_on, library=request.made_of, **words, **measured_as)
+    # Phrases and own vectors are counted once they are fitted or read; the parts of a combined library are normalised apart.
+    count = None if "text" in request.origins or library["kind"] == "combined" else library["concept_count"]
     sized_by = {"library": built} if count is None else {"concept_count": count}
-    control = stage_key("control", features=features, protocol=protocol, seed=seed, **sized_by)
-    heads = stage_key("heads", features=features, library=built, protocol=protocol, seed=seed)
+    isotropic = stage_key("isotropic", features=features, **measured_as, **sized_by)
+    matched = stage_key("matched", features=features, library=built, **words, **measured_as)
+    heads = stage_key("heads", features=features, library=built, **measured_as)
     name = stage_key("name", features=fitted_on, library=built, words=text_keys)
     names, named = ((NAMES,), {"named": True}) if request.has_names else ((), {"named": False})
-    curve = stage_key("curve", heads=heads, control=control, names=name if request.has_names else None)
+    panel = stage_key("panel", heads=heads, matched=matched)
+    curve = stage_key("curve", heads=heads, panel=panel, isotropic=isotropic, matched=matched, names=name if request.has_names else None)
     show = stage_key("explain", features=fitted_on, library=built, names=name if request.has_names else None)
 
     fits = request.library_key is None and request.library_dataset is None
@@ -179,15 +200,25 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     )
     if fits:
         stages += text_stages
-        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=measure | {"words": request.has_words}))
+        asked = measure | {"words": request.has_words}
+        given = ("vectors",) if request.vectors_sha256 is not None else ()
+        stages.append(Stage("libraries", built, (FEATURES, *source), (LIBRARY, ENSEMBLE), arguments=asked, sources=given))
     if fits and request.has_names:
         named_from = (FEATURES, LIBRARY, PHRASES, *images)
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
     sized = (LIBRARY,) if count is None else ()
     stages += [
-        Stage("control", control, (FEATURES, *sized), (CONTROL,), arguments=measure | {"concept_count": count}),
+        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}),
+        Stage(
+            "matched",
+            matched,
+            (FEATURES, ensemble, *source),
+            (MATCHED_LIBRARIES, MATCHED),
+            arguments=measure | {"words": request.has_words},
+        ),
         Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure),
-        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, CONTROL, *names), (REPORT,), arguments=measure | named),
+        Stage("panel", panel, (FEATURES, ensemble, MATCHED_LIBRARIES, MEASUREMENT), (PANEL,), arguments=measure),
+        Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, PANEL, *names), (REPORT,), arguments=measure | named),
     ]
     if fits:
         shown = (CONCEPTS, LEFT_OUT, VECTORS, EXEMPLARS)
@@ -253,6 +284,15 @@ def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
     downloads, sources = is_downloaded(vlm), ("vlm", "dataset")
     images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True)
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
+
+
+def _vectors_sha256(attempt: Attempt) -> str | None:
+    spec = attempt.rows.job.spec
+    return attempt.rows.uploads[spec["upload"]].sha256 if spec["library"].get("kind") == "vectors" else None
+
+
+def _fetch_vectors(attempt: Attempt, _: Path) -> Json:
+    return {"file": str(attempt.fetch_upload(attempt.rows.job.spec["upload"]))}
 
 
 def _reused_library(session: Session, owner_id: str, choice: Json) -> ConceptLibrary | None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, undefer
 
 from app.db.models import Concept, ConceptLibrary, Dataset, Job, Json, Model, PostedImage, Predictor, Result, Upload
 from app.storage import ArtifactMissing
-from iis_engine import ENGINE_VERSION
+from iis_engine.versions import ENGINE_VERSION
 from worker.jobs.access import is_downloaded, resolve_server_path
 from worker.jobs.artifacts import artifact_key, safe_name
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
@@ -153,7 +153,8 @@ class JobQueries:
             raise StageRefused("artifact_gone", f"The artifacts of job {job_id} are no longer stored; submit the job again.", None)
         libraries = select(ConceptLibrary).join(Result, Result.library_id == ConceptLibrary.id)
         library = session.scalar(libraries.where(Result.job_id == job_id, ConceptLibrary.owner_id == owner_id))
-        ids = [upload_id for upload_id in (dataset.upload_id, model and model.upload_id) if upload_id is not None]
+        used = (dataset.upload_id, dataset.manifest_upload_id, model and model.upload_id)
+        ids = [upload_id for upload_id in used if upload_id is not None]
         return _ScoredJob(
             predictors=stored[keys[0]],
             test_set=stored[keys[1]],
@@ -194,12 +195,13 @@ class JobQueries:
             raise StageRefused("dataset_gone", "This server downloads no data by name, so the images are not available.", None)
 
         def fill(folder: Path) -> None:
-            source, archive = request, None
-            if dataset.upload_id is not None:
-                upload = job.uploads[dataset.upload_id]
-                archive = folder / safe_name(upload.filename)
-                artifacts.fetch(upload.sha256, archive, stop.check)
-                source = replace(request, file=str(archive))
+            source, fetched = request, list[Path]()
+            for upload_id, field in ((dataset.upload_id, "file"), (dataset.manifest_upload_id, "manifest_file")):
+                if upload_id is not None:
+                    upload = job.uploads[upload_id]
+                    fetched.append(folder / f"{upload.id}-{safe_name(upload.filename)}")
+                    artifacts.fetch(upload.sha256, fetched[-1], stop.check)
+                    source = replace(source, **{field: str(fetched[-1])})
             if job.reading is not None:
                 with suppress(ArtifactMissing):
                     artifacts.fetch(job.reading, folder / READING, stop.check)
@@ -212,8 +214,8 @@ class JobQueries:
                 reads=() if request.server_path is None else (Path(request.server_path),),
                 network=downloads,
             )
-            if archive is not None:
-                archive.unlink()
+            for path in fetched:
+                path.unlink()
 
         return self._datasets.folder(owner_id, dataset.id, fill)
 

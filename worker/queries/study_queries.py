@@ -11,7 +11,7 @@ from pathlib import Path
 from app.db.models import Json
 from app.db.study_rows import study_grid, study_rows
 from app.errors import NotFound
-from iis_engine import ANALYSIS_VERSION, ENGINE_VERSION
+from iis_engine.versions import ANALYSIS_VERSION, ENGINE_VERSION
 from worker.jobs.artifacts import artifact_key
 from worker.queries.context import Query, QueryContext
 from worker.sandbox.process import StageRefused

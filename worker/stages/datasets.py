@@ -14,6 +14,7 @@ from worker.stages.specs import DatasetRequest
 
 if TYPE_CHECKING:
     from iis_engine.data.datasets import ImageDataset, LabelledImage
+    from iis_engine.data.manifests import ManifestChoice
     from iis_engine.errors import DataError
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.progress import ProgressCallback
@@ -28,7 +29,7 @@ def open_features(request: DatasetRequest) -> FeatureSet:
     path = request.file or request.server_path
     if path is None:
         raise ValueError("A features data set needs a file or a server path.")
-    return read_features(Path(path))
+    return read_features(Path(path), test_share=request.test_share, split_seed=request.split_seed)
 
 
 def open_unchanged_features(request: DatasetRequest) -> FeatureSet:
@@ -77,7 +78,9 @@ def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCall
             unpack_into(Path(request.file), root)
         if checked:
             return ImageDataset.load(workspace / READING, root)
-        dataset = read_image_folder(root, test_share=request.test_share, split_seed=request.split_seed, progress=progress)
+        dataset = read_image_folder(
+            root, manifest=_manifest(request), test_share=request.test_share, split_seed=request.split_seed, progress=progress
+        )
     if request.digest not in (None, dataset.digest):
         raise _changed("images")
     dataset.save(workspace / READING)
@@ -92,7 +95,7 @@ def open_images(workspace: Path, request: DatasetRequest) -> ImageDataset:
 
 
 def describe_images(dataset: ImageDataset) -> JsonObject:
-    """Classes, counts, corrupt files and warnings, as the API returns them."""
+    """Classes, counts, corrupt files, warnings and notes, as the API returns them."""
     counts = {split: _per_class((image.label for image in images), dataset.class_names) for split, images in _splits(dataset)}
     return {
         "class_names": list(dataset.class_names),
@@ -100,13 +103,15 @@ def describe_images(dataset: ImageDataset) -> JsonObject:
         "counts": counts,
         "corrupt_count": len(dataset.corrupt),
         "corrupt": list(dataset.corrupt[:CORRUPT_NAMES_LISTED]),
+        "corrupt_reasons": dataset.corrupt_reasons,
         "ignored_count": dataset.ignored_count,
         "warnings": list(dataset.warnings),
+        "notes": list(dataset.notes),
     }
 
 
 def describe_features(features: FeatureSet) -> JsonObject:
-    """Classes, counts, width and warnings, as the API returns them."""
+    """Classes, counts, width, warnings and notes, as the API returns them."""
     labels = {"train": features.y_train.tolist(), "test": features.y_test.tolist()}
     return {
         "class_names": list(features.class_names),
@@ -115,6 +120,7 @@ def describe_features(features: FeatureSet) -> JsonObject:
         "num_features": features.X_train.shape[1],
         "element_count": 0 if features.elements is None else len(features.elements),
         "warnings": list(features.warnings),
+        "notes": list(features.notes),
     }
 
 
@@ -135,16 +141,27 @@ def _changed(content: str) -> DataError:
     )
 
 
+def _manifest(request: DatasetRequest) -> ManifestChoice | None:
+    """The chosen table of images; None for class folders, or a table that is recognised."""
+    from iis_engine.data.manifests import ManifestChoice
+
+    if request.manifest is None:
+        return None
+    file = None if request.manifest_file is None else Path(request.manifest_file)
+    columns = {role: column for role in ("path", "label", "split") if (column := request.manifest.get(f"{role}_column")) is not None}
+    return ManifestChoice(file, request.manifest.get("path"), columns)
+
+
 def _root(workspace: Path, request: DatasetRequest) -> Path:
     return Path(request.server_path) if request.server_path else workspace / IMAGES_FOLDER
 
 
 def unpack_into(archive: Path, into: Path) -> None:
-    """Unpack an archive into a new folder; on failure the folder does not appear."""
-    from iis_engine.data.archives import unpack_archive
+    """Unpack an archive or a Parquet file of images into a new folder; on failure the folder does not appear."""
+    from iis_engine.data.packed_images import unpack_images
 
     partial = into.with_name(f"{into.name}.partial")
-    unpack_archive(archive, partial)
+    unpack_images(archive, partial)
     partial.rename(into)
 
 
@@ -156,6 +173,8 @@ def _read_hub(into: Path, choice: JsonObject, request: DatasetRequest, progress:
         into,
         configuration=choice.get("configuration"),
         revision=choice.get("revision"),
+        image_column=choice.get("image_column"),
+        label_column=choice.get("label_column"),
         test_share=request.test_share,
         split_seed=request.split_seed,
         progress=progress,

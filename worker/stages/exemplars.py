@@ -52,7 +52,8 @@ def write_concepts(
     phrases = iter(library.text_report.concepts if library.text_report is not None else ())
     for number, (origin, exemplars) in enumerate(zip(library.origins, library.exemplars, strict=True)):
         name = names[number] if names is not None else None
-        label, details = _describe_phrase(next(phrases)) if origin == "text" else (name and name.label, name and name.to_dict())
+        own = library.labels[number] if library.labels else None
+        label, details = _describe_phrase(next(phrases)) if origin == "text" else (own or (name and name.label), name and name.to_dict())
         nearest = [(int(element), float(similarity)) for element, similarity in exemplars[:EXEMPLARS_PER_CONCEPT]]
         shown_elements.update(element for element, _ in nearest)
         described = [_describe_exemplar(features, images, *each) for each in nearest]

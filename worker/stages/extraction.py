@@ -9,7 +9,7 @@ from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images, open_unchanged_features, read_images
 from worker.stages.files import FEATURES
 from worker.stages.reporter import Reporter
-from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
+from worker.stages.specs import DatasetRequest, ModelRequest, element_spec, open_backbone
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
@@ -62,9 +62,7 @@ def extract(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonO
     if dataset.kind == "features":
         open_unchanged_features(dataset).save(workspace / FEATURES)
         return {}
-    from iis_engine.specs import ElementSpec
-
     backbone = open_backbone(ModelRequest.from_json(sources["model"]))
-    features = extract_dataset(backbone, workspace, arguments, ElementSpec(**arguments["elements"]), reporter)
+    features = extract_dataset(backbone, workspace, arguments, element_spec(arguments["elements"]), reporter)
     features.save(workspace / FEATURES)
     return {"warnings": list(features.warnings)}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-FEATURES, LIBRARY, CONTROL, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "control", "measurement"))
+FEATURES, LIBRARY, MEASUREMENT = (f"{name}.safetensors" for name in ("features", "library", "measurement"))
+ISOTROPIC, MATCHED = "isotropic.safetensors", "matched.safetensors"  # curves of the two controls
+MATCHED_LIBRARIES, PANEL = "matched.zip", "panel.json"
 # Embeddings of images, phrases and class names by a vision-language model.
 EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
 IMAGES_FOLDER = "images"  # an unpacked data set

@@ -14,7 +14,7 @@ from worker.stages.datasets import open_images
 from worker.stages.extraction import extract_dataset
 from worker.stages.files import COMPARISON, FEATURES, REPORT, RunFiles, epoch_file, epoch_of
 from worker.stages.reporter import Reporter
-from worker.stages.specs import DatasetRequest, ModelRequest, finetune_spec, open_backbone, score_spec
+from worker.stages.specs import DatasetRequest, ModelRequest, element_spec, finetune_spec, open_backbone, score_spec
 
 if TYPE_CHECKING:
     from iis_engine.finetuning.history import EpochRecord
@@ -65,12 +65,11 @@ def evaluate(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Json
 
     from iis_engine.finetuning.start import head_accuracy
     from iis_engine.scoring.score import score_features
-    from iis_engine.specs import ElementSpec
 
     files, score = RunFiles(arguments["arm"], arguments["seed"]), arguments["score"]
     backbone = open_backbone(replace(ModelRequest.from_json(arguments["model"]), checkpoint=str(workspace / files.weights)))
     info = backbone.describe()
-    features = extract_dataset(backbone, workspace, arguments, ElementSpec(**score["elements"]), reporter)
+    features = extract_dataset(backbone, workspace, arguments, element_spec(score["elements"]), reporter)
     report = score_features(features, score_spec(score), device=arguments["device"], progress=reporter.progress).to_dict()
     report["accuracy_trained"] = head_accuracy(load_file(workspace / files.head)["h"], features.X_test, features.y_test)
     warnings = list[str]()

@@ -1,4 +1,4 @@
-"""Stages of scoring: libraries, control, heads, curve, exemplars, predictors and report."""
+"""Stages of scoring: libraries, controls, heads, curve, exemplars, predictors and report."""
 
 from __future__ import annotations
 
@@ -9,52 +9,89 @@ from typing import TYPE_CHECKING
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images
-from worker.stages.files import CONTROL, ENSEMBLE, FEATURES, LIBRARY, MEASUREMENT, NAMES, PLOTS, PREDICTORS, REPORT, TEST_SET
+from worker.stages.files import (
+    ENSEMBLE,
+    FEATURES,
+    ISOTROPIC,
+    LIBRARY,
+    MATCHED,
+    MATCHED_LIBRARIES,
+    MEASUREMENT,
+    NAMES,
+    PANEL,
+    PLOTS,
+    PREDICTORS,
+    REPORT,
+    TEST_SET,
+)
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, score_spec
 from worker.stages.text import text_source
 
 if TYPE_CHECKING:
     from iis_engine.features.feature_set import FeatureSet
-    from iis_engine.scoring.score import LibraryEnsemble
+    from iis_engine.scoring.ensemble import LibraryEnsemble
 
 
 def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: the concept library -> library.safetensors; all seeds for the interval -> ensemble.zip."""
-    from iis_engine.scoring.score import build_libraries
+    from iis_engine.libraries.vectors import read_vectors
+    from iis_engine.scoring.ensemble import build_libraries
 
     source = text_source(workspace) if arguments["words"] else None
+    given = arguments.get("sources", {}).get("vectors")
+    own = None if given is None else read_vectors(Path(given["file"]))
     features, spec = _features(workspace), score_spec(arguments["score"])
-    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, device=arguments["device"])
+    ensemble = build_libraries(features, spec, reporter.progress, text_source=source, own_vectors=own, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
-    ensemble.save(workspace / "ensemble")
-    with zipfile.ZipFile(workspace / ENSEMBLE, "w") as archive:
-        for path in (workspace / "ensemble").iterdir():
-            archive.write(path, path.name)
+    _pack(ensemble, workspace, ENSEMBLE)
     return {}
 
 
-def control(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: curve of the random control -> control.safetensors."""
+def isotropic(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: curve of the isotropic control -> isotropic.safetensors."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.score import measure_control
+    from iis_engine.scoring.measure import measure_isotropic
 
-    count, standardised = arguments["concept_count"], 0
-    if count is None:  # the size of a text library is known once it is built
-        library = ConceptLibrary.load(workspace / LIBRARY)
-        count, standardised = len(library), library.origins.count("text")
+    count = arguments["concept_count"]
+    # Blocks, and the size of a text library, are known once it is built.
+    origins = ConceptLibrary.load(workspace / LIBRARY).origins if count is None else ("random",) * count
     features, spec = _features(workspace), score_spec(arguments["score"])
-    measured = measure_control(features, count, spec, reporter.progress, standardised=standardised, device=arguments["device"])
-    measured.save(workspace / CONTROL)
+    measure_isotropic(features, origins, spec, reporter.progress, device=arguments["device"]).save(workspace / ISOTROPIC)
+    return {}
+
+
+def matched(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: libraries and curve of the matched control -> matched.zip, matched.safetensors."""
+    from iis_engine.scoring.measure import matched_libraries, measure_matched
+
+    source = text_source(workspace) if arguments["words"] else None
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
+    controls = matched_libraries(features, ensemble, spec, text_source=source, device=arguments["device"])
+    _pack(controls, workspace, MATCHED_LIBRARIES)
+    measure_matched(features, controls, spec, reporter.progress, device=arguments["device"]).save(workspace / MATCHED)
     return {}
 
 
 def heads(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: sparse heads at every node -> measurement.safetensors."""
-    from iis_engine.scoring.score import measure_library
+    from iis_engine.scoring.measure import measure_library
 
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     measure_library(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
+    return {}
+
+
+def panel(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
+    """Stage: measures beside the score -> panel.json."""
+    from iis_engine.scoring.measure import measure_score_panel
+    from iis_engine.scoring.measurement import Measurement
+
+    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
+    controls, measured = _unpack(workspace, MATCHED_LIBRARIES), Measurement.load(workspace / MEASUREMENT)
+    found = measure_score_panel(features, ensemble, controls, measured, spec, reporter.progress, device=arguments["device"])
+    content = {"panel": found.to_dict(), "concepts": [concept.to_dict() for concept in found.concepts]}
+    (workspace / PANEL).write_text(json.dumps(content, allow_nan=False))
     return {}
 
 
@@ -63,10 +100,14 @@ def curve(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
     from iis_engine.libraries.naming import load_names
     from iis_engine.scoring.measurement import Measurement
     from iis_engine.scoring.score import assemble
+    from iis_engine.scoring.summary import Controls
 
-    measured, random = (Measurement.load(workspace / name) for name in (MEASUREMENT, CONTROL))
+    measured, *of_controls = (Measurement.load(workspace / name) for name in (MEASUREMENT, ISOTROPIC, MATCHED))
     names = load_names(workspace / NAMES) if arguments["named"] else None
-    report = assemble(_features(workspace), _ensemble(workspace), measured, random, score_spec(arguments["score"]), names).to_dict()
+    spec, controls = score_spec(arguments["score"]), Controls(*of_controls)
+    report = assemble(_features(workspace), _ensemble(workspace), measured, controls, spec, names).to_dict()
+    panel = json.loads((workspace / PANEL).read_text())["panel"]
+    report |= {"panel": panel, "warnings": [*report["warnings"], *panel["warnings"]]}
     (workspace / REPORT).write_text(json.dumps(report, allow_nan=False))
     reporter.progress(1, 1)
     return {"warnings": report["warnings"]}
@@ -124,10 +165,27 @@ def _features(workspace: Path) -> FeatureSet:
 def _ensemble(workspace: Path) -> LibraryEnsemble:
     """The libraries of all seeds; one alone where an earlier job fitted the library."""
     from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.score import LibraryEnsemble
+    from iis_engine.scoring.ensemble import LibraryEnsemble
 
     if not (workspace / ENSEMBLE).exists():
         return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY).on_other_images(),))
-    with zipfile.ZipFile(workspace / ENSEMBLE) as archive:
-        archive.extractall(workspace / "ensemble")
-    return LibraryEnsemble.load(workspace / "ensemble")
+    return _unpack(workspace, ENSEMBLE)
+
+
+def _pack(ensemble: LibraryEnsemble, workspace: Path, name: str) -> None:
+    """Write the libraries of an ensemble as a zip."""
+    folder = workspace / Path(name).stem
+    ensemble.save(folder)
+    with zipfile.ZipFile(workspace / name, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+
+
+def _unpack(workspace: Path, name: str) -> LibraryEnsemble:
+    """Read a zip written by `_pack`."""
+    from iis_engine.scoring.ensemble import LibraryEnsemble
+
+    folder = workspace / Path(name).stem
+    with zipfile.ZipFile(workspace / name) as archive:
+        archive.extractall(folder)
+    return LibraryEnsemble.load(folder)

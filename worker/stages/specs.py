@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
-    from iis_engine.specs import FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec
+    from iis_engine.specs import ElementSpec, FinetuneSpec, LibrarySpec, PoolingName, Preprocessing, ScoreSpec
     from iis_engine.vision_language.model import VisionLanguageModel
 
 
@@ -23,6 +23,8 @@ class ModelRequest:
     arguments : keyword arguments of the architecture
     pretrained : a tag of published weights; None for a checkpoint or random weights
     initial_seed : seed of random weights; None for a checkpoint or published weights
+    pooling : of a named layer; None for the mean of all tokens but registers
+    weights_of : tag of the published weights that the checkpoint comes from
     preprocessing : overrides of the architecture's own
     tokenizer : of an ONNX pair of towers
     device : torch device, or auto
@@ -40,6 +42,8 @@ class ModelRequest:
     device: str
     checkpoint: str | None = None
     text_checkpoint: str | None = None
+    weights_of: str | None = None
+    pooling: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -62,6 +66,8 @@ class DatasetRequest:
     server_path : resolved path of a folder or file on the server
     hub : name, configuration and revision of a data set on the Hugging Face Hub
     file : path of an uploaded archive or features file
+    manifest : path of a table inside the data set, and names of its columns: path, path_column, label_column, split_column
+    manifest_file : path of an uploaded table that names the images
     """
 
     kind: str
@@ -71,6 +77,8 @@ class DatasetRequest:
     server_path: str | None = None
     hub: dict[str, Any] | None = None
     file: str | None = None
+    manifest: dict[str, Any] | None = None
+    manifest_file: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -94,6 +102,8 @@ def open_backbone(request: ModelRequest) -> Backbone:
         layer=request.layer,
         preprocessing=_preprocessing(request.preprocessing),
         initial_seed=request.initial_seed,
+        weights_of=request.weights_of,
+        pooling=cast("PoolingName | None", request.pooling),
     )
     return load_backbone(spec, _path(request.checkpoint), device=request.device)
 
@@ -109,23 +119,39 @@ def open_vision_language_model(request: ModelRequest) -> VisionLanguageModel:
         pretrained=request.pretrained,
         preprocessing=_preprocessing(request.preprocessing),
         tokenizer=request.tokenizer,
+        weights_of=request.weights_of,
     )
     return load_vision_language_model(spec, _path(request.checkpoint), _path(request.text_checkpoint), device=request.device)
 
 
 def score_spec(content: Mapping[str, Any]) -> ScoreSpec:
     """The ScoreSpec of a job's specification."""
-    from iis_engine.specs import ElementSpec, ScoreSpec
+    from iis_engine.specs import ScoreSpec
 
-    return ScoreSpec(_library(content["library"]), ElementSpec(**content["elements"]), content["protocol"], content["seed"])
+    return ScoreSpec(
+        _library(content["library"]),
+        element_spec(content["elements"]),
+        content["protocol"],
+        content["seed"],
+        content.get("activations", "calibrated"),
+    )
 
 
 def finetune_spec(content: Mapping[str, Any]) -> FinetuneSpec:
     """The FinetuneSpec of a job's specification."""
-    from iis_engine.specs import ElementSpec, FinetuneSpec
+    from iis_engine.specs import FinetuneSpec
 
     schedule = {name: value for name, value in content.items() if name not in ("library", "elements")}
-    return FinetuneSpec(_library(content["library"]), ElementSpec(**content["elements"]), **schedule)
+    return FinetuneSpec(_library(content["library"]), element_spec(content["elements"]), **schedule)
+
+
+def element_spec(content: Mapping[str, Any]) -> ElementSpec:
+    """The ElementSpec of a job's elements, as `Elements.to_spec` of iis_schemas stores them."""
+    from iis_engine.specs import EARLIER_SCALES, ElementSpec
+
+    values = dict(content)
+    scales = () if content["kind"] == "segments" else values.pop("scales", EARLIER_SCALES)
+    return ElementSpec(**values, scales=tuple(scales))
 
 
 def _library(content: Mapping[str, Any]) -> LibrarySpec:
@@ -133,7 +159,8 @@ def _library(content: Mapping[str, Any]) -> LibrarySpec:
 
     parts = tuple(_library(part) for part in content.get("parts") or ())
     text_settings = {name: content[name] for name in ("clip_cutoff", "interpretability_cutoff", "native") if name in content}
-    return LibrarySpec(content["kind"], content["concept_count"], parts, **text_settings)
+    counted = {"concept_count": count} if (count := content["concept_count"]) is not None else {}  # own vectors have as many as their file
+    return LibrarySpec(content["kind"], parts=parts, **counted, **text_settings)
 
 
 def _preprocessing(overrides: Mapping[str, Any] | None) -> Preprocessing:

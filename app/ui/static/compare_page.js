@@ -6,6 +6,7 @@ import { curvePlot } from "./curves.js";
 import { announce, byId, el, emptyState, errorNotice, loadInto, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
 import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
+import { describeDifferences } from "./job_differences.js";
 import { describeLibrary } from "./job_formatting.js";
 import { datasetName, distinctTitles, modelName } from "./resource_names.js";
 
@@ -87,16 +88,7 @@ async function withResults(item) {
 
 /** @param {ScoredJob[]} jobs */
 function differencesNotice(jobs) {
-  /** @type {[string, (item: ScoredJob) => unknown][]} */
-  const settings = [
-    ["data set", (item) => item.job.dataset],
-    ["kind of library", (item) => item.job.library.kind ?? item.job.library.id],
-    ["number of concepts", (item) => item.report.library?.concept_count ?? item.job.library.concept_count],
-    ["protocol", (item) => item.job.protocol],
-  ];
-  const different = settings.filter(([, valueOf]) => new Set(jobs.map(valueOf)).size > 1).map(([name]) => name);
-  if (!different.length) return null;
-  return el("p", { class: "notice warning" }, `These jobs differ in ${different.join(", ")}. IIS depends on these settings; compare the scores with care.`);
+  return describeDifferences(jobs).map((sentence) => el("p", { class: "notice warning" }, sentence));
 }
 
 /**
@@ -180,9 +172,14 @@ function scoresSection(jobs, titles) {
       ["Data set", (row) => row.dataset],
       ["Accuracy", (row) => formatPercent(row.report.accuracy_representation), "number"],
       ["IIS", (row) => `${formatNumber(row.report.iis)} ${formatHalfWidth(row.report.iis_low, row.report.iis_high)}`, "number"],
-      ["Random", (row) => formatNumber(row.report.iis_random_mean), "number"],
-      ["Gain", (row) => formatSigned(row.report.concept_gain), "number"],
-      ["Gain, 95 % interval", (row) => formatInterval(row.report.concept_gain_low, row.report.concept_gain_high), "number"],
+      ["5 to 30 concepts", (row) => formatPercent(row.report.few_concepts_mean), "number"],
+      ["Over matched", (row) => formatSigned(row.report.controls?.matched?.few_gain), "number"],
+      [
+        "Over matched, 95 % interval",
+        (row) => formatInterval(row.report.controls?.matched?.few_gain_low, row.report.controls?.matched?.few_gain_high),
+        "number",
+      ],
+      ["Edition", (row) => String(row.report.edition ?? 1), "number"],
       ["IIS over log k", (row) => formatNumber(row.report.iis_log), "number"],
     ],
     rows,

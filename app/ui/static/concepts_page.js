@@ -14,6 +14,7 @@ const PAGE_CONCEPTS = 24;
 /** @type {Record<string, string>} */
 const STATISTICS = {
   similarity: "held-out similarity",
+  chosen_similarity: "similarity when chosen",
   clip_top5: "mean of top 5 cosines",
   cosine: "cosine",
   group: "group",
@@ -29,6 +30,7 @@ const DROP_REASONS = {
   near_phrase: "similar to another phrase",
   clip_cutoff: "not found in the images (below clip_cutoff)",
   interpretability_cutoff: "not represented by the model (below interpretability_cutoff)",
+  not_confirmed: "not confirmed on other images (below interpretability_cutoff there)",
   beyond_count: "more than the requested number of concepts",
 };
 

@@ -58,6 +58,14 @@ export const formatPercentInterval = (low, high) => (isMissing(low) || isMissing
  */
 export const formatHalfWidth = (low, high) => (isMissing(low) || isMissing(high) ? "" : `± ${formatNumber((high - low) / 2)}`);
 
+/**
+ * A difference with its interval: +0.031 (0.010 to 0.052).
+ * @param {Optional} value
+ * @param {Optional} low
+ * @param {Optional} high
+ */
+export const formatGain = (value, low, high) => formatSigned(value) + (isMissing(low) || isMissing(high) ? "" : ` (${formatInterval(low, high)})`);
+
 /** @param {number} count */
 export const formatInteger = (count) => count.toLocaleString("en");
 

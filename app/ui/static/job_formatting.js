@@ -2,7 +2,7 @@
 
 import { formatDuration, formatInteger, isMissing } from "./formatting.js";
 
-/** @import { Job, JobState, LibrarySpec, Progress } from "../types.d.ts" */
+/** @import { Elements, Job, JobState, LibrarySpec, Progress } from "../types.d.ts" */
 
 /** @type {readonly JobState[]} */
 export const FINISHED_STATES = ["succeeded", "failed", "canceled"];
@@ -22,6 +22,8 @@ const LIBRARIES = {
   prototype: "prototypes",
   cluster: "clusters",
   end2end: "concepts trained end to end",
+  nmf: "non-negative parts (NMF)",
+  vectors: "own vectors",
   text: "phrases",
   random: "random directions",
   combined: "combined libraries",
@@ -48,6 +50,16 @@ export function describeLibrary(library) {
   if (library.parts?.length) return library.parts.map((part) => `${part.concept_count} ${libraryName(part.kind)}`).join(" and ");
   const count = library.kind === "text" ? `up to ${library.concept_count}` : library.concept_count;
   return `${count} ${libraryName(library.kind)}`;
+}
+
+/**
+ * @param {Elements} elements
+ * @returns {string}
+ */
+export function describeElements({ kind, scales = [], images_per_class: images }) {
+  const grids = scales.map((scale) => (scale === 1 ? "whole image" : `${scale} × ${scale} grid`));
+  const crops = kind === "patches" ? grids : [...grids, "segments"];
+  return `${crops.join(" + ")} of ${images} images per class`;
 }
 
 /**

@@ -2,11 +2,11 @@
 
 import { get } from "./api.js";
 import { announce, byId, el, emptyState, loadInto, table } from "./dom.js";
-import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
+import { formatCount, formatGain, formatHalfWidth, formatNumber, formatPercent, isMissing } from "./formatting.js";
 
 /** @import { Board, BoardEntry, Column, Leaderboard } from "../types.d.ts" */
 
-const PARAMETERS = ["board", "dataset", "library", "concept_count", "protocol"];
+const PARAMETERS = ["board", "dataset", "library", "concept_count", "protocol", "edition"];
 
 await show();
 
@@ -50,6 +50,21 @@ function boardSelect({ board: selected, boards }) {
 }
 
 /**
+ * Gains over matched directions; scores of the first edition have isotropic ones alone.
+ * @param {BoardEntry[]} entries
+ * @returns {Column<BoardEntry>[]}
+ */
+function gainColumns(entries) {
+  if (entries.every((entry) => isMissing(entry.gain_matched))) {
+    return [["Gain in IIS over isotropic directions", (entry) => formatGain(entry.gain_isotropic, entry.gain_isotropic_low, entry.gain_isotropic_high), "number"]];
+  }
+  return [
+    ["Few-concept gain over matched directions", (entry) => formatGain(entry.few_gain_matched, entry.few_gain_matched_low, entry.few_gain_matched_high), "number"],
+    ["Gain in IIS over the same", (entry) => formatGain(entry.gain_matched, entry.gain_matched_low, entry.gain_matched_high), "number"],
+  ];
+}
+
+/**
  * @param {Board} board
  * @param {BoardEntry[]} entries
  */
@@ -60,8 +75,8 @@ function ranking(board, entries) {
     ["Model", ({ job, name }) => el("a", { href: `/jobs/${job}` }, name)],
     ["IIS", (entry) => (entry.near_chance ? "near chance" : `${formatNumber(entry.iis)} ${formatHalfWidth(entry.iis_low, entry.iis_high)}`), "number"],
     ["Accuracy", (entry) => formatPercent(entry.accuracy), "number"],
-    ["Gain over\u00a0random", (entry) => formatSigned(entry.concept_gain), "number"],
-    ["Gain, 95 % interval", (entry) => formatInterval(entry.concept_gain_low, entry.concept_gain_high), "number"],
+    ["Accuracy at 5\u00a0to\u00a030 concepts", (entry) => formatPercent(entry.few_concepts_mean), "number"],
+    ...gainColumns(entries),
     ["Jobs", (entry) => entry.jobs, "number"],
   ];
   return table(`Leaderboard of ${describeBoard(board)}`, columns, entries);

@@ -1,8 +1,24 @@
-// Sentences about a score report: IIS, random control, concept gain.
+// Sentences about a score report: the verdict, its symbol, and what the two headline numbers mean.
 
-import { formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
+import { formatPercent, isMissing } from "./formatting.js";
 
-/** @import { Report } from "../types.d.ts" */
+/** @import { Report, Verdict, VerdictCode } from "../types.d.ts" */
+
+/** @type {Record<VerdictCode, [symbol: string, tone: "good" | "neutral" | "bad", title: string]>} */
+const VERDICTS = {
+  reads_through_concepts: ["✓", "good", "Reads through its concepts"],
+  no_better_than_matched: ["≈", "neutral", "No better than matched directions"],
+  worse_than_any: ["✕", "bad", "Worse than any directions"],
+  too_close_to_chance: ["?", "neutral", "Too close to chance to say"],
+  too_few_images: ["?", "neutral", "Too few images to say"],
+  not_comparable: ["?", "neutral", "Nothing to compare with"],
+};
+
+/** @param {Pick<Verdict, "code">} verdict */
+export function describeVerdict({ code }) {
+  const [symbol, tone, title] = VERDICTS[code] ?? ["?", "neutral", code];
+  return { symbol, tone, title };
+}
 
 /**
  * @param {Report} report
@@ -13,26 +29,13 @@ export function describeReport(report) {
     return ["No score: the representation's accuracy is no better than chance, so there is no accuracy for concepts to retain."];
   }
   const accuracy = formatPercent(report.accuracy_representation);
-  const sentences = [
-    `Averaged over all sparsities, a linear head on the kept concepts retains ${formatPercent(report.iis)} of the accuracy` +
-      ` of a head on the whole representation (${accuracy}).`,
-  ];
-  if (!isMissing(report.iis_random_mean)) {
-    sentences.push(`Control: the same number of random directions retains ${formatPercent(report.iis_random_mean)}.`);
+  const sentences = [];
+  if (!isMissing(report.few_concepts_mean)) {
+    sentences.push(`With 5 to 30 concepts per image a linear head reaches ${formatPercent(report.few_concepts_mean)} on average; on the whole representation it reaches ${accuracy}.`);
   }
-  if (!isMissing(report.concept_gain)) sentences.push(describeGain(report.concept_gain, report.concept_gain_low, report.concept_gain_high));
+  sentences.push(`Averaged over all sparsities, the kept concepts retain ${formatPercent(report.iis)} of that accuracy.`);
+  if (report.edition !== 2 && report.protocol === "exact") {
+    sentences.push("First edition: activations without centring and calibration. Scores of two editions do not compare; submit the job again for the second.");
+  }
   return sentences;
-}
-
-/**
- * @param {number} gain
- * @param {number | null | undefined} low
- * @param {number | null | undefined} high
- */
-function describeGain(gain, low, high) {
-  const size = formatNumber(Math.abs(gain));
-  if (isMissing(low) || isMissing(high)) return `The concepts retain ${size} ${gain >= 0 ? "more" : "less"} than random directions.`;
-  if (low > 0) return `The concepts retain ${size} more; the 95 % interval excludes 0: better than random directions.`;
-  if (high < 0) return `The concepts retain ${size} less; the 95 % interval excludes 0: worse than random directions.`;
-  return `The difference is ${formatSigned(gain)}; the 95 % interval includes 0: not distinguishable from random directions.`;
 }

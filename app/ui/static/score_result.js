@@ -1,4 +1,4 @@
-// Result of a score job: IIS with its control, curves, all values, accuracy by class, downloads.
+// Result of a score job: verdict, accuracy at few concepts and IIS with both controls, curves, all values, accuracy by class, downloads.
 
 import { get, getAll } from "./api.js";
 import { colour } from "./charts.js";
@@ -16,8 +16,11 @@ import {
   formatTime,
   isMissing,
 } from "./formatting.js";
-import { describeReport } from "./report_formatting.js";
-import { scoreScale } from "./score_scale.js";
+import { describeElements } from "./job_formatting.js";
+import { notesNotice } from "./notes.js";
+import { panelRows } from "./panel_rows.js";
+import { describeReport, describeVerdict } from "./report_formatting.js";
+import { scoreScale, valueScale } from "./score_scale.js";
 import { warningsNotice } from "./warnings.js";
 
 /** @import { ClassList, ClassSummary, Column, CurveSeries, Curves, Plots, Predictor, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
@@ -28,8 +31,17 @@ const MAX_CLASSES = 20;
 /** @type {Record<string, Omit<CurveSeries, "points">>} */
 const SERIES = {
   library: { name: "Concepts", style: () => ({ colour: colour("series-0"), dash: "solid", symbol: "circle" }) },
-  random_control: { name: "Random directions", style: () => ({ colour: colour("random"), dash: "dash", symbol: "diamond-open" }) },
+  matched: { name: "Matched directions", style: () => ({ colour: colour("series-4"), dash: "dash", symbol: "square-open" }) },
+  isotropic: { name: "Any directions", style: () => ({ colour: colour("random"), dash: "dot", symbol: "diamond-open" }) },
 };
+
+/** @type {["matched" | "isotropic", string][]} */
+const CONTROLS = [
+  ["matched", "matched directions"],
+  ["isotropic", "any directions"],
+];
+
+/** @typedef {[control: string, gain: string, interval: string][]} Gains */
 
 /** @param {ScoreJob} job */
 export async function scoreResult(job) {
@@ -42,26 +54,50 @@ export async function scoreResult(job) {
   const predictors = await getAll(job.links.predictors, MAX_PREDICTORS);
   const { report } = result;
   return [
+    verdictBanner(report),
     headline(report),
+    notesNotice(report.notes),
     warningsNotice(report.warnings),
     curvesSection(curves),
     valuesSection(report),
     classesSection(job),
+    panelSection(job, report),
+    configurationSection(report),
     classifiers(predictors),
     downloads(job, result, curves, plots),
   ];
 }
 
 /** @param {Report} report */
+function verdictBanner({ verdict }) {
+  if (!verdict) return null;
+  const { symbol, tone, title } = describeVerdict(verdict);
+  const next = verdict.next?.length
+    ? el("details", {}, el("summary", {}, "What can be tried"), el("ul", {}, verdict.next.map((text) => el("li", {}, text))))
+    : null;
+  const heading = el("h2", { id: "verdict" }, el("span", { class: "verdict-symbol", "aria-hidden": "true" }, symbol), " ", title);
+  return el("section", { class: `verdict ${tone}`, "aria-labelledby": "verdict" }, heading, el("p", {}, verdict.sentence), next);
+}
+
+/** @param {Report} report */
 function headline(report) {
-  const interval = el("span", { class: "score-interval" }, formatHalfWidth(report.iis_low, report.iis_high));
-  const score = el(
-    "div",
-    { class: "score" },
-    el("p", { class: "score-name" }, "IIS"),
-    el("p", { class: "score-value" }, formatNumber(report.iis), " ", interval),
-    scoreScale(report),
-  );
+  const { isotropic = null, matched = null } = report.controls ?? {};
+  /**
+   * @param {string} name
+   * @param {string} value
+   * @param {string} interval
+   * @param {Element} scale
+   * @param {Gains} gains over matched and over any directions
+   */
+  const score = (name, value, interval, scale, gains) =>
+    el(
+      "div",
+      { class: "score" },
+      el("p", { class: "score-name" }, name),
+      el("p", { class: "score-value" }, value, " ", el("span", { class: "score-interval" }, interval)),
+      scale,
+      el("dl", { class: "score-details" }, gains.map(([control, gain, bounds]) => detail(`Over ${control}`, gain, bounds))),
+    );
   /**
    * @param {string} name
    * @param {string} value
@@ -69,16 +105,34 @@ function headline(report) {
    */
   const detail = (name, value, note) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, el("strong", {}, value), " ", el("span", { class: "help" }, note)));
-  const deviation = isMissing(report.iis_random_sd) ? "" : `sd ${formatNumber(report.iis_random_sd)}`;
-  const details = el(
-    "dl",
-    { class: "score-details" },
-    detail("Random directions", formatNumber(report.iis_random_mean), deviation),
-    detail("Concept gain", formatSigned(report.concept_gain), formatInterval(report.concept_gain_low, report.concept_gain_high)),
-    detail("Accuracy of the representation", formatPercent(report.accuracy_representation), `chance ${formatPercent(report.chance)}`),
+  /** @type {Gains} */
+  const fewGains = CONTROLS.map(([name, title]) => {
+    const control = report.controls?.[name];
+    return [title, formatSigned(control?.few_gain), formatInterval(control?.few_gain_low, control?.few_gain_high)];
+  });
+  /** @type {Gains} */
+  const gains = CONTROLS.map(([name, title]) => {
+    const control = report.controls?.[name];
+    return [title, formatSigned(control?.gain), formatInterval(control?.gain_low, control?.gain_high)];
+  });
+  const few = { value: report.few_concepts_mean, low: report.few_concepts_mean_low, high: report.few_concepts_mean_high };
+  const sentences = [
+    ...describeReport(report),
+    `Accuracy of the representation ${formatPercent(report.accuracy_representation)}, of a constant prediction ${formatPercent(report.chance)}.`,
+  ].map((sentence) => el("p", {}, sentence));
+  return el(
+    "section",
+    { class: "headline", "aria-label": "Score" },
+    score(
+      "Accuracy with 5 to 30 concepts",
+      formatNumber(few.value),
+      formatHalfWidth(few.low, few.high),
+      valueScale(few, { isotropic: isotropic?.few_mean, matched: matched?.few_mean }),
+      fewGains,
+    ),
+    score("IIS", formatNumber(report.iis), formatHalfWidth(report.iis_low, report.iis_high), scoreScale(report), gains),
+    el("div", { class: "score-sentences" }, sentences),
   );
-  const sentences = describeReport(report).map((sentence) => el("p", {}, sentence));
-  return el("section", { class: "headline", "aria-label": "Score" }, score, details, el("div", { class: "score-sentences" }, sentences));
 }
 
 /** @param {Curves} curves */
@@ -95,23 +149,63 @@ function curvesSection(curves) {
 
 /** @param {Report} report */
 function valuesSection(report) {
-  const few = Object.entries(report.few_concepts ?? {}).map(([count, accuracy]) => [`Accuracy with ${count} effective concepts`, formatPercent(accuracy), ""]);
+  const few = Object.entries(report.few_concepts ?? {}).map(([count, accuracy]) => [`Accuracy with ${count} concepts`, formatPercent(accuracy), ""]);
   const accuracyInterval = formatPercentInterval(report.accuracy_representation_low, report.accuracy_representation_high);
+  const ofControls = CONTROLS.flatMap(([name, title]) => {
+    const control = report.controls?.[name];
+    if (!control) return [];
+    return [
+      [`IIS of ${title}`, formatNumber(control.iis), formatInterval(control.iis_low, control.iis_high)],
+      [`Gain in IIS over ${title}`, formatSigned(control.gain), formatInterval(control.gain_low, control.gain_high)],
+      [`Gain over ${title}, of the headroom`, formatSigned(control.headroom_gain), formatInterval(control.headroom_gain_low, control.headroom_gain_high)],
+      [`Accuracy with 5 to 30 of ${title}`, formatPercent(control.few_mean), formatPercentInterval(control.few_mean_low, control.few_mean_high)],
+      [`Gain in that over ${title}`, formatSigned(control.few_gain), formatInterval(control.few_gain_low, control.few_gain_high)],
+      [`IIS over log k of ${title}`, formatNumber(control.iis_log), formatInterval(control.iis_log_low, control.iis_log_high)],
+    ];
+  });
+  const fewInterval = formatPercentInterval(report.few_concepts_mean_low, report.few_concepts_mean_high);
   const rows = [
+    ["Accuracy with 5 to 30 concepts, mean", formatPercent(report.few_concepts_mean), fewInterval],
     ["IIS", formatNumber(report.iis), formatInterval(report.iis_low, report.iis_high)],
-    ["IIS, random directions", formatNumber(report.iis_random_mean), ""],
-    ["IIS, random directions, standard deviation", formatNumber(report.iis_random_sd), ""],
-    ["Concept gain", formatSigned(report.concept_gain), formatInterval(report.concept_gain_low, report.concept_gain_high)],
-    ["IIS, chance-corrected", formatNumber(report.iis_chance_corrected), ""],
-    ["IIS over log k", formatNumber(report.iis_log), ""],
-    ["IIS over log k, random directions", formatNumber(report.iis_log_random), ""],
+    ...ofControls,
+    ["IIS, chance-corrected", formatNumber(report.iis_chance_corrected), formatInterval(report.iis_chance_corrected_low, report.iis_chance_corrected_high)],
+    ["IIS over log k", formatNumber(report.iis_log), formatInterval(report.iis_log_low, report.iis_log_high)],
     ["IIS by the authors' trapezoid rule", formatNumber(report.iis_authors), ""],
     ["Accuracy of the representation", formatPercent(report.accuracy_representation), accuracyInterval],
+    ["Balanced accuracy of the representation", formatPercent(report.balanced?.accuracy), ""],
+    ["IIS from balanced accuracy", formatNumber(report.balanced?.iis), ""],
     ...few,
   ].filter(([, value]) => value !== "–");
   /** @type {Column<string[]>[]} */
   const columns = [["", ([name]) => name], ["Value", ([, value]) => value, "number"], ["95 % interval", ([, , interval]) => interval, "number"]];
   return section("values", "All values", el("p", { class: "help" }, describeCounts(report)), table("All values of the report", columns, rows));
+}
+
+/**
+ * @param {ScoreJob} job
+ * @param {Report} report
+ */
+function panelSection(job, { panel }) {
+  if (!panel) return null;
+  /** @type {Column<[string, string, string]>[]} */
+  const columns = [
+    ["", ([name]) => name],
+    ["Concepts", ([, own]) => own, "number"],
+    ["Matched directions", ([, , matched]) => matched, "number"],
+  ];
+  const file = el("a", { href: `${job.links.self}/concept-metrics?format=csv`, download: `${job.id}-concept-metrics.csv` }, "Metrics of each concept, CSV");
+  return section("panel", "Code, concepts and library", table("Measures beside the score", columns, panelRows(panel)), el("p", {}, file));
+}
+
+/** @param {Report} report */
+function configurationSection({ protocol, edition, configuration }) {
+  const values = Object.entries({ protocol, edition, ...configuration }).filter(([, value]) => !isMissing(value));
+  /** @type {Column<[string, unknown]>[]} */
+  const columns = [
+    ["Setting", ([name]) => name.replaceAll("_", " ")],
+    ["Value", ([, value]) => (typeof value === "object" ? JSON.stringify(value) : String(value))],
+  ];
+  return el("details", {}, el("summary", {}, "Configuration"), table("What the score was computed under", columns, values));
 }
 
 /** @param {Report} report */
@@ -184,6 +278,7 @@ function downloads(job, result, curves, plots) {
     downloadItem(links.self, `${name === "arr" ? "ARR figure" : "Accuracy figure"}, ${format.toUpperCase()}`, `${job.id}-${name}.${format}`),
   );
   const { library } = result.links;
+  const elements = result.report.library?.elements;
   return section(
     "downloads",
     "Downloads",
@@ -194,5 +289,6 @@ function downloads(job, result, curves, plots) {
       library ? downloadItem(`${library}/download`, "Concept library, safetensors", `${result.library}.safetensors`) : null,
     ),
     el("p", { class: "help" }, "Job ", el("code", {}, job.id), `, submitted ${formatTime(job.created_at)}, finished ${formatTime(job.succeeded_at)}.`),
+    elements ? el("p", { class: "help" }, `Crops: ${describeElements(elements)}.`) : null,
   );
 }

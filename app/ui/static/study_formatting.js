@@ -45,13 +45,14 @@ export function studyStateLabel(study) {
 }
 
 /**
- * Data set, library, M and the library's data set, which compared models share.
+ * Data set, library, M, the library's data set and the edition, which compared models share.
  * @param {Setting} setting
  */
 export function describeSetting(setting) {
   const library = setting.library ? `, ${setting.library}` : "";
   const count = isMissing(setting.concept_count) ? "" : `, ${setting.concept_count} concepts`;
-  return `${setting.dataset_name}${library}${count}${setting.library_dataset ? `, library from ${setting.library_dataset_name}` : ""}`;
+  const origin = setting.library_dataset ? `, library from ${setting.library_dataset_name}` : "";
+  return `${setting.dataset_name}${library}${count}${origin}${isMissing(setting.edition) ? "" : `, edition ${setting.edition}`}`;
 }
 
 /**

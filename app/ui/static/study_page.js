@@ -37,7 +37,9 @@ await loadInto(byId("progress"), "Loading the study …", async () => {
 
 /** @param {Study} study */
 function show(study) {
-  byId("study-about").textContent = `${describeGrid(study.grid)}${study.grid.protocol === "reference" ? ", reference protocol" : ""}`;
+  const protocol = study.grid.protocol === "reference" ? ", reference protocol" : "";
+  const activations = study.grid.activations === "layernorm" ? ", first edition (LayerNorm alone)" : "";
+  byId("study-about").textContent = `${describeGrid(study.grid)}${protocol}${activations}`;
   const state = studyStateLabel(study);
   state.id = "study-state";
   byId("study-state").replaceWith(state);

@@ -1,4 +1,4 @@
-// Statistics of a study: IIS against accuracy, with correlations.
+// Statistics of a study: IIS and the gains over the controls against accuracy, with correlations.
 
 import { colour, seriesStyle, translucent } from "./charts.js";
 import { el, section, table } from "./dom.js";
@@ -13,7 +13,54 @@ import { excludedModels, settingView, undefinedReasons } from "./study_setting.j
 /** @param {Relation[]} relations */
 export function relationSection(relations) {
   if (!relations.length) return null;
-  return section("relation", "IIS against accuracy", relations.map(relationView));
+  const help = "A relation of IIS to accuracy is read beside that of matched directions, which have the library's statistics and no concepts, and beside that of the gains over them. p is adjusted over all sentences of the study (Holm).";
+  return section("relation", "IIS against accuracy", el("p", { class: "help" }, help), relations.map(relationView));
+}
+
+/** @typedef {{name: string, title: string, valueOf: (point: RelationPoint) => Measurement | null}} Quantity */
+
+/** @type {Quantity} */
+const IIS = { name: "IIS", title: "IIS", valueOf: (point) => point.iis };
+
+/** @type {Quantity[]} */
+const MATCHED_GAINS = [
+  { name: "few-concept gain", title: "Few-concept gain over matched", valueOf: (point) => point.few_gain_matched },
+  { name: "gain in IIS", title: "Gain in IIS over matched", valueOf: (point) => point.gain_matched },
+];
+
+/** @type {Quantity} */
+const ISOTROPIC_GAIN = { name: "gain in IIS", title: "Gain in IIS over isotropic", valueOf: (point) => point.gain_isotropic };
+
+/**
+ * IIS, and the gains over matched directions, or over isotropic ones where the others are not measured.
+ * @param {RelationPoint[]} points
+ */
+function quantities(points) {
+  const gains = MATCHED_GAINS.filter(({ valueOf }) => points.some(valueOf));
+  return [IIS, ...(gains.length ? gains : [ISOTROPIC_GAIN].filter(({ valueOf }) => points.some(valueOf)))];
+}
+
+/**
+ * A quantity of the models against their accuracy.
+ * @param {RelationPoint[]} all
+ * @param {Quantity} quantity
+ */
+function accuracyPlot(all, { name, title, valueOf }) {
+  const points = all.flatMap((point) => {
+    const value = valueOf(point);
+    return value ? [{ point, value }] : [];
+  });
+  const descriptions = points.map(({ point, value }) => `${point.label} ${formatNumber(value.value)} at ${formatPercent(point.accuracy.value)}`);
+  const makePlot = () => ({
+    traces: points.map(({ point, value }, index) => scatterTrace(point, name, value, index, points.length > MAX_LEGEND_NAMES)),
+    layout: {
+      xaxis: { title: "Accuracy of the representation", tickformat: ".0%" },
+      yaxis: { title, zeroline: name !== "IIS" },
+      hovermode: "closest",
+      showlegend: points.length <= MAX_LEGEND_NAMES,
+    },
+  });
+  return lazyPlot(`${title} against accuracy: ${descriptions.join("; ")}.`, makePlot);
 }
 
 /** @param {Relation} relation */
@@ -22,21 +69,10 @@ function relationView(relation) {
   const correlations = [];
   if (relation.accuracy) correlations.push(["representation accuracy", relation.accuracy]);
   if (relation.given_accuracy) correlations.push(["published accuracy", relation.given_accuracy]);
-  const points = relation.points.flatMap((point) => (point.iis ? [{ ...point, iis: point.iis }] : []));
-  const descriptions = points.map(({ label, iis, accuracy }) => `${label} ${formatNumber(iis.value)} at ${formatPercent(accuracy.value)}`);
-  const makePlot = () => ({
-    traces: points.map((point, index) => scatterTrace(point, point.iis, index, points.length > MAX_LEGEND_NAMES)),
-    layout: {
-      xaxis: { title: "Accuracy of the representation", tickformat: ".0%" },
-      yaxis: { title: "IIS" },
-      hovermode: "closest",
-      showlegend: points.length <= MAX_LEGEND_NAMES,
-    },
-  });
   return settingView(
     relation,
-    correlations.map(([, { sentence }]) => el("p", {}, sentence)),
-    points.length ? lazyPlot(`IIS against accuracy: ${descriptions.join("; ")}.`, makePlot) : null,
+    correlations.flatMap(([, { sentences }]) => sentences.map((sentence) => el("p", {}, sentence))),
+    relation.points.length ? quantities(relation.points).map((quantity) => accuracyPlot(relation.points, quantity)) : null,
     relation.n >= 2 ? correlationTable(relation, correlations) : null,
     excludedModels(relation),
   );
@@ -48,17 +84,25 @@ function relationView(relation) {
  */
 function correlationTable(setting, correlations) {
   const rows = correlations.flatMap(([name, values]) => [
-    { name: `Spearman’s ρ with ${name}`, estimate: values.spearman },
-    { name: `Kendall’s τ with ${name}`, estimate: values.kendall },
-    { name: `Partial ρ with ${name}, given the denominator`, estimate: values.partial.denominator },
-    { name: `Partial ρ with ${name}, given the random control’s IIS`, estimate: values.partial.random },
-    { name: `ρ of the random control’s IIS with ${name}`, estimate: values.random_control },
-    ...values.leave_one_family_out.map(({ family, spearman }) => ({ name: `ρ with ${name}, without ${family}`, estimate: spearman })),
+    { name: `Spearman’s ρ of IIS with ${name}`, estimate: values.spearman },
+    { name: `Kendall’s τ of IIS with ${name}`, estimate: values.kendall },
+    { name: `ρ of matched directions’ IIS with ${name}`, estimate: values.controls.matched },
+    { name: `ρ of isotropic directions’ IIS with ${name}`, estimate: values.controls.isotropic },
+    { name: `Partial ρ of IIS with ${name}, given that of matched directions`, estimate: values.partial.matched },
+    { name: `Partial ρ of IIS with ${name}, given that of isotropic directions`, estimate: values.partial.isotropic },
+    { name: `Partial ρ of IIS with ${name}, given the denominator`, estimate: values.partial.denominator },
+    { name: `ρ of the few-concept gain over matched with ${name}`, estimate: values.gains.few_gain_matched },
+    { name: `ρ of the gain in IIS over matched with ${name}`, estimate: values.gains.gain_matched },
+    { name: `ρ of the few-concept gain over isotropic with ${name}`, estimate: values.gains.few_gain_isotropic },
+    { name: `ρ of the gain in IIS over isotropic with ${name}`, estimate: values.gains.gain_isotropic },
+    ...values.leave_one_family_out.map(({ family, spearman }) => ({ name: `ρ of IIS with ${name}, without ${family}`, estimate: spearman })),
   ]);
   /** @type {Column<typeof rows[number]>[]} */
   const columns = [
     ["Correlation", (row) => row.name],
     ["Value (95 % interval)", (row) => formatEstimate(row.estimate), "number"],
+    ["p", (row) => formatNumber(row.estimate?.p), "number"],
+    ["p (Holm)", (row) => formatNumber(row.estimate?.p_holm), "number"],
     ["Models", (row) => row.estimate?.n ?? "–", "number"],
   ];
   return [table(`Correlations, ${describeSetting(setting)}`, columns, rows), undefinedReasons(rows.map(({ estimate }) => estimate))];
@@ -66,11 +110,12 @@ function correlationTable(setting, correlations) {
 
 /**
  * @param {RelationPoint} point
- * @param {Measurement} iis
+ * @param {string} name of the quantity
+ * @param {Measurement} quantity
  * @param {number} index
  * @param {boolean} labelled label the point itself instead of listing it in the legend
  */
-function scatterTrace(point, iis, index, labelled) {
+function scatterTrace(point, name, quantity, index, labelled) {
   const { colour: shade, symbol } = seriesStyle(index);
   const label = escapeLabel(point.label);
   /** @param {Measurement} measurement */
@@ -84,18 +129,18 @@ function scatterTrace(point, iis, index, labelled) {
     width: 3,
   });
   const accuracyInterval = formatInterval(point.accuracy.low, point.accuracy.high);
-  const tooltip = [label, `IIS ${formatMeasurement(iis)}`, `accuracy ${formatPercent(point.accuracy.value)} (${accuracyInterval})`];
+  const tooltip = [label, `${name} ${formatMeasurement(quantity)}`, `accuracy ${formatPercent(point.accuracy.value)} (${accuracyInterval})`];
   const text = labelled
     ? { mode: "markers+text", texttemplate: label, textposition: "top center", textfont: { size: 10.5 } }
     : { mode: "markers" };
   return {
     x: [point.accuracy.value],
-    y: [iis.value],
+    y: [quantity.value],
     name: label,
     ...text,
     marker: { color: shade, symbol, size: 10, line: { color: colour("background"), width: 1 } },
     error_x: errorBars(point.accuracy),
-    error_y: errorBars(iis),
+    error_y: errorBars(quantity),
     text: [tooltip.join("<br>")],
     hovertemplate: "%{text}<extra></extra>",
   };

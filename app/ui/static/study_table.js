@@ -1,7 +1,8 @@
 // Table of a study's results, with downloads.
 
 import { downloadItem, downloadList, el, emptyState } from "./dom.js";
-import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
+import { formatCount, formatGain, formatHalfWidth, formatNumber, formatPercent } from "./formatting.js";
+import { describeVerdict } from "./report_formatting.js";
 import { sortableTable } from "./sortable_table.js";
 
 /** @import { SortableColumn, Study, StudyGrid, StudyRow, TableView } from "../types.d.ts" */
@@ -9,6 +10,7 @@ import { sortableTable } from "./sortable_table.js";
 /** @type {Record<string, {title: string, available: (grid: StudyGrid, rows: StudyRow[]) => boolean}>} */
 const FIGURES = {
   iis_accuracy: { title: "IIS against accuracy", available: () => true },
+  gain_accuracy: { title: "Gains against accuracy", available: () => true },
   evolution: { title: "Evolution", available: (grid) => grid.evolution },
   concept_counts: { title: "Concept counts", available: (_, rows) => hasSeveralCounts(rows) },
   sparsity_grids: { title: "Sparsity grids", available: (grid) => grid.sparsity_grids.length > 0 },
@@ -25,6 +27,7 @@ const VARIED = [
   ["library", { heading: "Library", value: (row) => row.library, cell: (row) => row.library }],
   ["concept_count", { heading: "M", value: (row) => row.concept_count, cell: (row) => row.concept_count, kind: "number" }],
   ["library_dataset", { heading: "Library from", value: (row) => row.library_dataset_name ?? "", cell: (row) => row.library_dataset_name ?? "same data set" }],
+  ["edition", { heading: "Edition", value: (row) => row.edition, cell: (row) => row.edition, kind: "number" }],
   ["seed", { heading: "Seed", value: (row) => row.seed, cell: (row) => row.seed, kind: "number" }],
 ];
 
@@ -32,8 +35,26 @@ const VARIED = [
 const SCORES = [
   { heading: "Accuracy", value: (row) => row.accuracy, cell: formatAccuracy, kind: "number" },
   { heading: "IIS", value: (row) => row.iis, cell: formatIis, kind: "number" },
-  { heading: "Random", value: (row) => row.iis_random_mean, cell: (row) => formatNumber(row.iis_random_mean), kind: "number" },
-  { heading: "Gain", value: (row) => row.concept_gain, cell: formatGain, kind: "number" },
+  { heading: "5 to 30 concepts", value: (row) => row.few_concepts_mean, cell: (row) => formatPercent(row.few_concepts_mean), kind: "number" },
+  {
+    heading: "Few-concept gain over matched",
+    value: (row) => row.few_gain_matched,
+    cell: (row) => formatGain(row.few_gain_matched, row.few_gain_matched_low, row.few_gain_matched_high),
+    kind: "number",
+  },
+  {
+    heading: "IIS gain over matched",
+    value: (row) => row.gain_matched,
+    cell: (row) => formatGain(row.gain_matched, row.gain_matched_low, row.gain_matched_high),
+    kind: "number",
+  },
+  {
+    heading: "IIS gain over isotropic",
+    value: (row) => row.gain_isotropic,
+    cell: (row) => formatGain(row.gain_isotropic, row.gain_isotropic_low, row.gain_isotropic_high),
+    kind: "number",
+  },
+  { heading: "Verdict", value: (row) => row.verdict ?? "", cell: formatVerdict },
   { heading: "IIS over log k", value: (row) => row.iis_log, cell: (row) => formatNumber(row.iis_log), kind: "number" },
 ];
 
@@ -48,8 +69,8 @@ function formatIis({ near_chance: nearChance, iis, iis_low: low, iis_high: high 
 }
 
 /** @param {StudyRow} row */
-function formatGain({ concept_gain: gain, concept_gain_low: low, concept_gain_high: high }) {
-  return formatSigned(gain) + (isMissing(low) ? "" : ` (${formatInterval(low, high)})`);
+function formatVerdict({ verdict }) {
+  return verdict ? describeVerdict({ code: verdict }).title : "–";
 }
 
 /** @param {StudyRow[]} rows */

@@ -11,7 +11,7 @@ import { filledFields, parseArguments, parseNumber, parseNumbers } from "./form_
 
 /** @typedef {"dataset" | "model"} ResourceName */
 
-const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end"]);
+const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf"]);
 
 const form = /** @type {HTMLFormElement} */ (byId("submit"));
 const files = { dataset: new FileField(inputById("dataset-file")), model: new FileField(inputById("model-file")) };
@@ -110,6 +110,9 @@ function modelRequest(upload) {
     input_size: numberValue("input-size"),
     crop_pct: numberValue("crop-pct"),
     interpolation: value("interpolation"),
+    crop_mode: value("crop-mode"),
+    channel_order: value("channel-order"),
+    value_range: numberValue("value-range"),
     mean: parseNumbers(value("mean")),
     std: parseNumbers(value("std")),
   });
@@ -118,6 +121,8 @@ function modelRequest(upload) {
     architecture: value("architecture"),
     arguments: values,
     layer: value("layer"),
+    pooling: value("pooling"),
+    weights_of: value("weights-of"),
     upload,
     preprocessing: Object.keys(preprocessing).length ? preprocessing : undefined,
   });
@@ -129,6 +134,19 @@ function datasetRequest(upload) {
   return filledFields({ name, kind: value("dataset-kind"), upload, test_share: numberValue("test-share") });
 }
 
+/** Grids and segments that crops are cut from. */
+function elementsRequest() {
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const checked = form.querySelectorAll('[name="scale"]:checked');
+  const scales = [...checked].map((box) => Number(box.value));
+  const hasSegments = inputById("segments").checked;
+  if (!scales.length && !hasSegments) {
+    throw new FormProblem("", [{ param: "job.elements", message: "Choose at least one kind of crop." }]);
+  }
+  const kind = !hasSegments ? "patches" : scales.length ? "patches_and_segments" : "segments";
+  return filledFields({ kind, scales: scales.length ? scales : undefined, images_per_class: numberValue("per-class") });
+}
+
 /**
  * The fields that score and fine-tuning jobs share.
  * @param {string | undefined} model
@@ -136,7 +154,7 @@ function datasetRequest(upload) {
  */
 function commonRequest(model, dataset) {
   const library = filledFields({ kind: value("kind"), concept_count: numberValue("count") });
-  const elements = isVisual() ? filledFields({ images_per_class: numberValue("per-class") }) : undefined;
+  const elements = isVisual() ? elementsRequest() : undefined;
   return filledFields({ model, dataset, library, elements });
 }
 

@@ -69,3 +69,9 @@ test("times show day, month, hour and minute", () => {
   assert.equal(formatting.formatTime("2026-01-12T09:31:12"), "12 Jan, 09:31");
   assert.equal(formatting.formatTime(null), "");
 });
+
+test("a gain has its sign, and its interval where there is one", () => {
+  assert.equal(formatting.formatGain(0.031, 0.01, 0.052), "+0.031 (0.010 to 0.052)");
+  assert.equal(formatting.formatGain(-0.02, -0.05, null), "−0.020");
+  assert.equal(formatting.formatGain(null, null, null), "–");
+});

@@ -24,6 +24,7 @@ test("a setting is described by what its models share", () => {
   assert.equal(describeSetting({ dataset_name: "digits" }), "digits");
   const setting = { dataset_name: "digits", library: "cluster", concept_count: 50, library_dataset: "dst_1", library_dataset_name: "birds" };
   assert.equal(describeSetting(setting), "digits, cluster, 50 concepts, library from birds");
+  assert.equal(describeSetting({ ...setting, edition: 2 }), "digits, cluster, 50 concepts, library from birds, edition 2");
 });
 
 test("estimates have an interval where there is one, and a dash where they are undefined", () => {

@@ -35,7 +35,7 @@ def analysis_view(analysis: AnalysisView) -> Iterator[RenderableType]:
         for relation in analysis.relation:
             for accuracy in (relation.accuracy, relation.given_accuracy):
                 if accuracy is not None:
-                    yield f"{_library_label(relation)}: {accuracy.sentence}"
+                    yield from (f"{_library_label(relation)}: {sentence}" for sentence in accuracy.sentences)
             for line in _excluded_lines(relation.left_out):
                 yield f"{_library_label(relation)}: {line}"
     for run in analysis.evolution:
@@ -51,11 +51,12 @@ def analysis_view(analysis: AnalysisView) -> Iterator[RenderableType]:
 
 
 def _correlation_table(relations: Sequence[RelationView]) -> Table:
-    headers = ("data set, library", "models", "Spearman's rho, IIS and accuracy", "Kendall's tau", "rho, random control")
-    table = Table(*headers, title="IIS against accuracy")
+    headers = ("data set, library", "models", "IIS", "matched directions", "IIS given these", "few-concept gain", "gain in IIS")
+    table = Table(*headers, title="Spearman's rho with accuracy; gains are over matched directions")
     for relation in relations:
         accuracy = relation.accuracy
-        correlations = [_correlation(each) for each in (accuracy.spearman, accuracy.kendall, accuracy.random_control)]
+        beside = accuracy.controls.matched, accuracy.partial.matched, accuracy.gains.few_gain_matched, accuracy.gains.gain_matched
+        correlations = [_correlation(each) for each in (accuracy.spearman, *beside)]
         table.add_row(Text(_library_label(relation)), str(relation.n), *correlations)
     return table
 
@@ -69,13 +70,13 @@ def _excluded_lines(excluded: Sequence[LeftOutModel]) -> Iterator[str]:
 
 
 def _evolution_tables(runs: Sequence[EvolutionView]) -> Iterator[Table]:
-    """One table per data set, one row per checkpoint: epoch or position, accuracy, IIS by library."""
-    for dataset in dict.fromkeys(run.dataset_name for run in runs):
-        dataset_runs = [run for run in runs if run.dataset_name == dataset]
+    """One table per data set and edition, one row per checkpoint: epoch or position, accuracy, IIS by library."""
+    for dataset, edition in dict.fromkeys((run.dataset_name, run.edition) for run in runs):
+        dataset_runs = [run for run in runs if (run.dataset_name, run.edition) == (dataset, edition)]
         libraries = [f"{run.library}, M = {run.concept_count}{_origin(run)}" for run in dataset_runs]
         order = "epoch" if dataset_runs[0].epochs_given else "position"
         columns = (order, "checkpoint", "accuracy", *(Column(Text(f"IIS, {library}")) for library in libraries))
-        table = Table(*columns, title=Text(f"Evolution on {dataset}"))
+        table = Table(*columns, title=Text(f"Evolution on {dataset}, edition {edition}"))
         by_epoch = [{point.epoch: point for point in run.points} for run in dataset_runs]
         for epoch in dict.fromkeys(epoch for points in by_epoch for epoch in points):
             at_epoch = [points.get(epoch) for points in by_epoch]
@@ -86,7 +87,7 @@ def _evolution_tables(runs: Sequence[EvolutionView]) -> Iterator[Table]:
 
 
 def _agreement_lines(agreement: AgreementView) -> Iterator[str]:
-    label = f"{agreement.dataset_name}, M = {agreement.concept_count}{_origin(agreement)}"
+    label = f"{agreement.dataset_name}, M = {agreement.concept_count}{_origin(agreement)}, edition {agreement.edition}"
     for pair in agreement.pairs:
         if pair.spearman.value is None:
             yield f"{label}: {pair.a} and {pair.b} cannot be compared: {pair.spearman.reason}"
@@ -95,8 +96,8 @@ def _agreement_lines(agreement: AgreementView) -> Iterator[str]:
 
 
 def _library_label(setting: LibrarySetting) -> str:
-    """Data set, library and M of one section of an analysis."""
-    return f"{setting.dataset_name}, {setting.library}, M = {setting.concept_count}{_origin(setting)}"
+    """Data set, library, M and edition of one section of an analysis."""
+    return f"{setting.dataset_name}, {setting.library}, M = {setting.concept_count}{_origin(setting)}, edition {setting.edition}"
 
 
 def _origin(setting: SettingView) -> str:

@@ -25,11 +25,13 @@ REASON_WORDS = {
     "near_phrase": "close to another phrase",
     "clip_cutoff": "below the clip cutoff",
     "interpretability_cutoff": "below the interpretability cutoff",
+    "not_confirmed": "not confirmed on other images",
     "beyond_count": "beyond the requested count",
 }
 FIGURE_WORDS = {  # in the order of the columns
     "group": "group",
     "similarity": "held-out similarity",
+    "chosen_similarity": "similarity when chosen",
     "clip_top5": "mean of top 5 cosines",
     "cosine": "cosine",
     "other": "close to",

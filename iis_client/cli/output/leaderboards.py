@@ -13,7 +13,7 @@ from iis_client.cli.output.listing import Heading, Listing
 from iis_client.cli.output.numbers import format_interval, format_score
 
 if TYPE_CHECKING:
-    from iis_schemas.studies.leaderboard import BoardView, LeaderboardView
+    from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
 
 NAME_CELLS = 30  # the width of an identifier
 
@@ -26,16 +26,18 @@ def leaderboard_table(leaderboard: LeaderboardView) -> Iterator[RenderableType]:
         return
     titles = _titles([board, *leaderboard.boards])
     # Two lines per model, so that 80 columns cut neither a number nor an identifier.
-    headings = (Heading("rank"), Heading("model and best job"), Heading("IIS, 95 % CI"), Heading("accuracy"), Heading("gain"))
+    headings = (Heading("rank"), Heading("model and best job"), Heading("IIS, 95 % CI"), Heading("accuracy"), Heading("gains"))
+    shown, meaning = _shown_gains(leaderboard.data)
     rows: list[tuple[str, ...]] = []
     for entry in leaderboard.data:
         rank = "–" if entry.rank is None else f"{entry.rank}{' =' if entry.tied else ''}"
         interval = format_interval(entry.iis_low, entry.iis_high)
         iis = [format_score(entry.iis), interval, "near chance" if entry.rank is None else ""]
         name = f"{fill(entry.name, NAME_CELLS)}\n{entry.job}"
-        gain = format_score(entry.concept_gain, "+.3f")
-        rows.append((rank, name, "\n".join(filter(None, iis)), f"{entry.accuracy:.3f}", gain))
+        gains = "\n".join(format_score(getattr(entry, gain), "+.3f") for gain in shown)
+        rows.append((rank, name, "\n".join(filter(None, iis)), f"{entry.accuracy:.3f}", gains))
     yield Listing(titles[board.board], headings, rows)
+    yield meaning
     yield from leaderboard.notes
     others = [other for other in leaderboard.boards if other.board != board.board]
     if others:
@@ -43,6 +45,16 @@ def leaderboard_table(leaderboard: LeaderboardView) -> Iterator[RenderableType]:
         for other in others:
             models = f"{other.models} model{'' if other.models == 1 else 's'}"
             yield f"  {titles[other.board]} ({models}): --board {other.board}"
+
+
+def _shown_gains(entries: Sequence[EntryView]) -> tuple[tuple[str, ...], str]:
+    """The fields that the column of gains shows, and what they are; scores of the first edition have no matched directions."""
+    if any(entry.few_gain_matched is not None for entry in entries):
+        fields = "gain_matched", "few_gain_matched"
+        return fields, "Gains over matched directions: of IIS, and below it of mean accuracy at 5 to 30 concepts per image."
+    if any(entry.gain_matched is not None for entry in entries):
+        return ("gain_matched",), "Gains in IIS over matched directions."
+    return ("gain_isotropic",), "Gains in IIS over isotropic directions."
 
 
 def _titles(boards: Sequence[BoardView]) -> dict[str, str]:

@@ -77,7 +77,8 @@ class RegisteredInputs:
             and model.role == _role(source)
             and (model.architecture, model.arguments, model.pretrained) == (source.architecture, source.arguments, source.pretrained)
             and model.initial_seed == (source.initial_seed if isinstance(source, FileModel) else None)
-            and model.layer == (source.layer if isinstance(source, FileModel) else None)
+            and (model.layer, model.pooling) == ((source.layer, source.pooling) if isinstance(source, FileModel) else (None, None))
+            and model.weights_of == source.weights_of
             and model.tokenizer == (source.tokenizer if isinstance(source, FileVlm) else None)
             and _settings(model.preprocessing) == _settings(source.preprocessing)
             and self._has_content(model.upload, checkpoint)
@@ -257,13 +258,15 @@ def _register_model(client: IISClient, terminal: Terminal, study: LocalStudy, so
     settings: dict[str, Any] = {
         "upload": uploads[0],
         "pretrained": source.pretrained,
+        "weights_of": source.weights_of,
         "arguments": source.arguments,
         "preprocessing": source.preprocessing,
     }
     architecture = source.architecture or ""
     if isinstance(source, FileVlm):
         return client.create_model(architecture, role="vlm", text_upload=uploads[1], tokenizer=source.tokenizer, **settings)
-    return client.create_model(architecture, initial_seed=source.initial_seed, layer=source.layer, name=source.shown, **settings)
+    settings |= {"initial_seed": source.initial_seed, "layer": source.layer, "pooling": source.pooling}
+    return client.create_model(architecture, name=source.shown, **settings)
 
 
 def _wait_until_ready(client: IISClient, at: str, resource: Resource) -> Resource:

@@ -13,8 +13,10 @@ from iis_engine.backbones.backbone import Backbone, representation_digest
 from iis_engine.backbones.hooks import pooled
 from iis_engine.backbones.onnx.graph import OnnxGraph, read_graph
 from iis_engine.backbones.onnx.session import OnnxInputError, OnnxSession
-from iis_engine.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, for_channels, override, scaled_size
+from iis_engine.backbones.pooling import LayerPooling, TokenLayout
+from iis_engine.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, both_sides, for_channels, override, scaled_size
 from iis_engine.errors import ArchitectureError
+from iis_engine.notes import Notes
 from iis_engine.specs import BackboneSpec
 
 _DEFAULT_INPUT_SIZE = 224
@@ -31,17 +33,18 @@ class OnnxBackbone(Backbone):
     def __init__(self, spec: BackboneSpec, graph: OnnxGraph, file_bytes: bytes, device: torch.device) -> None:
         self._spec = spec
         self._graph = graph
-        self.transform, self._notes = _transform(spec, graph)
+        self.transform, notes = _transform(spec, graph)
         self.device = torch.device("cpu")  # onnxruntime returns its outputs in host memory
         self._session = OnnxSession(graph.model, device)
-        self._notes += self._session.notes
+        self.notes = Notes((*graph.notes, *notes, *self._session.notes)).sentences
+        self._pool = pooled if spec.layer is None else LayerPooling(spec.pooling, spec.layer, _token_layout(spec), self.input_size)
         self._map_name: str | None = None
         self.num_features = self._dry_run().shape[1]
         self.digest = representation_digest([file_bytes], self._settings())
 
     def embed(self, batch: Tensor) -> Tensor:
         """Compute f of preprocessed images, averaged over positions if the representation has any."""
-        return pooled(self._run(batch, self._graph.representation))
+        return self._pool(self._run(batch, self._graph.representation))
 
     def feature_map(self, batch: Tensor) -> Tensor | None:
         """Compute the map (n, d, h, w) before the final average pooling; None if loading found none."""
@@ -55,7 +58,7 @@ class OnnxBackbone(Backbone):
             "input_size": list(self.input_size),
             "parameter_count": self._graph.parameter_count,
             "feature_map": self._map_name is not None,
-            "notes": list(self._notes),
+            "notes": list(self.notes),
         }
 
     def _settings(self) -> dict[str, Any]:
@@ -65,6 +68,7 @@ class OnnxBackbone(Backbone):
             "pretrained": None,
             "layer": self._spec.layer,
             "output": self._graph.representation,
+            **({"pooling": self._spec.pooling} if self._spec.pooling is not None else {}),
             "preprocessing": self.transform.describe(),
         }
 
@@ -102,8 +106,6 @@ class OnnxBackbone(Backbone):
 
 def load_onnx_backbone(spec: BackboneSpec, checkpoint: Path, device: torch.device) -> OnnxBackbone:
     """Read the file, cut the graph at its representation and run it once; see `load_backbone`."""
-    if spec.arguments:
-        raise ArchitectureError("An onnx network has no arguments: its file is the whole network. Leave them out.", param="arguments")
     graph = read_graph(checkpoint, spec.layer)
     return OnnxBackbone(spec, graph, checkpoint.read_bytes(), device)
 
@@ -111,20 +113,26 @@ def load_onnx_backbone(spec: BackboneSpec, checkpoint: Path, device: torch.devic
 def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, list[str]]:
     _, channels, height, width = graph.sizes
     requested, notes = spec.preprocessing, list[str]()
-    if requested.input_size is not None and {height, width} - {None, requested.input_size}:
+    wanted = None if requested.input_size is None else both_sides(requested.input_size)
+    if wanted is not None and ((height or wanted[0]), (width or wanted[1])) != wanted:
         raise ArchitectureError(
             f"The network's input is {height} x {width}, but input_size is {requested.input_size}; leave input_size out.",
             param="preprocessing",
         )
     if height is None or width is None:
-        height = width = requested.input_size or height or width or _DEFAULT_INPUT_SIZE
-        if requested.input_size is None:
-            notes.append(f"the file does not fix the input size; {height} pixels were assumed")
-    if requested.mean is None or requested.std is None:
-        notes.append("an ONNX file contains no preprocessing; the ImageNet mean and standard deviation were assumed")
+        height, width = wanted or (height or width or _DEFAULT_INPUT_SIZE,) * 2
+        if wanted is None:
+            notes.append(f"The file does not fix the input size; {height} pixels were assumed.")
+    if (requested.mean is None or requested.std is None) and requested.value_range != 255:
+        notes.append("An ONNX file contains no preprocessing; the ImageNet mean and standard deviation were assumed.")
+    if requested.value_range is None or (requested.channel_order is None and channels == 3):
+        notes.append(
+            "Channels in the order RGB and values from 0 to 1 before mean and std were assumed unless given; channel_order=bgr and "
+            "value_range=255 select the others."
+        )
     crop_pct = 1.0 if max(height, width) <= _UNCROPPED_INPUT_SIZE_MAX else _DEFAULT_CROP_PCT
-    if requested.crop_pct is None and crop_pct < 1:
-        notes.append(f"a centre crop of {crop_pct:g} of each side was assumed")
+    if requested.crop_pct is None and requested.crop_mode is None and crop_pct < 1:
+        notes.append(f"A centre crop of {crop_pct:g} of each side was assumed.")
     own = ImageTransform(
         input_size=(height, width),
         resize_size=scaled_size((height, width), crop_pct),
@@ -133,3 +141,8 @@ def _transform(spec: BackboneSpec, graph: OnnxGraph) -> tuple[ImageTransform, li
         channels=channels,
     )
     return override(own, requested), notes
+
+
+def _token_layout(spec: BackboneSpec) -> TokenLayout:
+    """Return the layout for a layer of tokens: a graph does not mark its class token, so that it is the first one if it is asked for."""
+    return TokenLayout(class_tokens=1 if spec.pooling in {"class", "patches"} else 0)

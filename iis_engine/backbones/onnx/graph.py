@@ -12,7 +12,13 @@ from iis_engine.backbones.onnx.model_file import FLOAT_TYPES, count_parameters, 
 from iis_engine.errors import ArchitectureError, CheckpointError
 
 _LINEAR = frozenset({"Gemm", "MatMul"})
-_AFTER_LINEAR = frozenset({"Add", "Softmax", "LogSoftmax", "Sigmoid", "Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Mul", "Div"})
+_QUANTISATION = frozenset({"QuantizeLinear", "DequantizeLinear"})
+"""Operators that round a value and change nothing else."""
+_AFTER_LINEAR = _QUANTISATION | {
+    *("Add", "Softmax", "LogSoftmax", "Sigmoid", "Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Mul", "Div"),
+}
+_CLASSIFYING = _LINEAR | {"Conv"}
+"""Operators that can compute class scores."""
 _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Identity", "Dropout", "Cast"})
 _POOLS = frozenset({"GlobalAveragePool", "ReduceMean", "AveragePool"})
 _CONSTANT_STEPS = frozenset({"Transpose", "Identity", "Cast", "DequantizeLinear", "Reshape"})
@@ -29,6 +35,7 @@ class OnnxGraph:
     sizes : the input's (n, channels, height, width); None for a size that the graph does not fix
     channels_last : whether the input is (n, height, width, channels)
     map_candidate : name of the value whose average pooling is the representation, or None
+    notes : what was assumed while the graph was read, one sentence each
     """
 
     model: ModelProto
@@ -39,6 +46,7 @@ class OnnxGraph:
     representation: str
     map_candidate: str | None
     parameter_count: int
+    notes: tuple[str, ...] = ()
 
 
 def read_graph(path: Path, layer: str | None) -> OnnxGraph:
@@ -70,7 +78,8 @@ def read_graph(path: Path, layer: str | None) -> OnnxGraph:
     cut.CopyFrom(model)
     del cut.graph.output[:]
     cut.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (representation, candidate) if name is not None)
-    return OnnxGraph(cut, input_name, input_type, sizes, channels_last, representation, candidate, count_parameters(graph))
+    notes = () if layer is not None else (_note_on_cut(graph, representation),)
+    return OnnxGraph(cut, input_name, input_type, sizes, channels_last, representation, candidate, count_parameters(graph), notes)
 
 
 def _image_input(graph: GraphProto, path: Path) -> tuple[str, str, tuple[int | None, int, int | None, int | None], bool]:
@@ -118,11 +127,35 @@ def _last_linear_input(graph: GraphProto, producers: dict[str, NodeProto], const
             break
         value = varying[0]
     ending = producers[value].op_type if value in producers else "its input"
+    proposed = _value_before_head(graph, constants)
+    example = "" if proposed is None else f", for example {proposed!r}"
     raise ArchitectureError(
-        f"{path.name} ends in {ending}, not in a linear layer; give the name of its representation as the layer, "
-        f"for example {graph.output[0].name!r}.",
+        f"{path.name} ends in {ending}, not in a linear layer; give the name of its representation as the layer{example}.",
         code="layer_unknown",
         param="layer",
+    )
+
+
+def _value_before_head(graph: GraphProto, constants: set[str]) -> str | None:
+    """Return the input of the last linear layer or convolution that the first output depends on, or None.
+
+    An output is never proposed: those of a classifier are class scores or labels.
+    """
+    needed, inputs = {graph.output[0].name}, {value.name for value in graph.input}
+    for node in reversed(graph.node):
+        if not needed.intersection(node.output):
+            continue
+        varying = [name for name in node.input if name and name not in constants]
+        if node.op_type in _CLASSIFYING and len(varying) == 1 and varying[0] not in inputs:
+            return varying[0]
+        needed.update(varying)
+    return None
+
+
+def _note_on_cut(graph: GraphProto, representation: str) -> str:
+    return (
+        f"The last linear layer was taken for the classifier, and its input {representation!r} is the representation; if that layer is a "
+        f"projection, name layer={graph.output[0].name} for its output."
     )
 
 

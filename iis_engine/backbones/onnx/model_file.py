@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, numpy_helper
 
-from iis_engine.backbones.checkpoints import require_finite
+from iis_engine.backbones.checkpoints.files import require_finite
 from iis_engine.errors import ArchitectureError, CheckpointError
 
 FLOAT_TYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.DOUBLE: "float64"}
@@ -38,8 +38,9 @@ def read_model(path: Path) -> ModelProto:
 
 
 def count_parameters(graph: GraphProto) -> int:
-    """Return the number of values in the graph's weights."""
-    return sum(int(np.prod(weights.dims)) for weights in graph.initializer)
+    """Return the number of values in the graph's weights, those in Constant nodes included."""
+    constants = (tensor for _, tensor in _constant_tensors(graph) if tensor.data_type in FLOAT_TYPES and tensor.dims)
+    return sum(int(np.prod(weights.dims)) for weights in (*graph.initializer, *constants))
 
 
 def required_inputs(graph: GraphProto) -> list[ValueInfoProto]:
@@ -121,6 +122,20 @@ def _check_weights(graph: GraphProto, path: Path) -> None:
                 "export the network again."
             )
         require_finite(weights.name, torch.from_numpy(values), path.name)
+    for name, tensor in _constant_tensors(graph):
+        values = _to_array(tensor) if tensor.data_type in FLOAT_TYPES else None
+        if values is not None and np.isnan(values).any():  # infinite constants mask attention
+            raise CheckpointError(
+                f"{path.name} has NaN values in the constant {name}; send a network from before training diverged.",
+                code="checkpoint_not_finite",
+            )
+
+
+def _constant_tensors(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
+    """Yield names and tensors of Constant nodes, in which some exporters store weights."""
+    for node in graph.node:
+        if node.op_type == "Constant":
+            yield from ((node.output[0], attribute.t) for attribute in node.attribute if attribute.HasField("t") and node.output)
 
 
 def _to_array(weights: TensorProto) -> NDArray[Any] | None:

@@ -45,7 +45,7 @@ class OnnxSession:
         on_gpu = device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         self.notes = list[str]()
         if device.type == "cuda" and not on_gpu:
-            self.notes.append("onnxruntime has no CUDA provider here, so the network ran on the CPU")
+            self.notes.append("onnxruntime has no CUDA provider here, so the network runs on the CPU.")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3

@@ -97,11 +97,26 @@ def test_a_hub_data_set_is_stored_with_its_revision(client: TestClient, app: Fas
         {"upload": "upl_x", "split_seed": -1},
         {"hub": {"name": "a/b"}},
         {"hub": {"name": "../../etc", "revision": "c"}},
+        {"upload": "upl_x", "manifest": {}},
+        {"upload": "upl_x", "manifest": {"upload": "upl_y", "path": "a.csv"}},
+        {"upload": "upl_x", "kind": "features", "manifest": {"path": "a.csv"}},
+        {"hub": {"name": "a/b", "revision": "c"}, "manifest": {"path": "a.csv"}},
     ],
 )
 def test_an_invalid_data_set_is_refused(client: TestClient, request_body: dict[str, Any]) -> None:
     refused = client.post("/v1/datasets", json=request_body)
     assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_a_manifest_is_kept_with_the_data_set_and_its_upload_until_the_data_set_is_deleted(client: TestClient, rows: Rows) -> None:
+    archive, table = rows.upload(b"an archive", "images.zip"), rows.upload(b"path,label", "labels.csv")
+    manifest = {"upload": table, "label_column": "breed"}
+    created = client.post("/v1/datasets", json={"upload": archive, "manifest": manifest}).json()
+    assert created["manifest"] == manifest
+    refused = client.delete(f"/v1/uploads/{table}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "upload_in_use")
+    missing = client.post("/v1/datasets", json={"upload": archive, "manifest": {"upload": "upl_other"}})
+    assert missing.status_code == 404
 
 
 def test_a_deleted_data_set_is_refused_in_new_jobs(client: TestClient, rows: Rows) -> None:

@@ -26,7 +26,7 @@ from app.local.servers import free_port
         ("23505", False),  # unique_violation
         ("42P01", False),  # undefined_table
         ("54000", False),  # program_limit_exceeded
-        ("55P03", False),  # lock_not_available
+        ("55P03", True),  # lock_not_available: after lock_timeout
     ],
 )
 def test_the_sqlstate_decides_whether_an_error_is_an_outage(sqlstate: str, outage: bool) -> None:

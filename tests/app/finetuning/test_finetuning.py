@@ -96,7 +96,7 @@ def test_an_untrainable_model_or_data_set_is_refused_with_a_suggestion(client: T
 
     status, param, detail = refused(model=rows.model(architecture="onnx"))
     assert (status, param) == (422, "model")
-    assert "ONNX file, a finished computation without gradients" in detail
+    assert "is a file of onnx, which cannot be trained here" in detail
     status, param, detail = refused(model=rows.vlm())
     assert (status, param) == (422, "model")
     assert "register its image tower as a backbone" in detail

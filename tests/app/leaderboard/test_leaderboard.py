@@ -60,7 +60,7 @@ def test_a_model_is_ranked_by_its_best_job(client: TestClient, rows: Rows) -> No
 def test_models_near_chance_have_no_rank(client: TestClient, rows: Rows) -> None:
     dataset, good, guessing, withheld = rows.dataset(), rows.model(), rows.model(), rows.model()
     scored(client, rows, good, dataset, **iis(0.5))
-    scored(client, rows, guessing, dataset, **iis(0.99), accuracy_representation_low=0.1)
+    scored(client, rows, guessing, dataset, **iis(0.99), verdict={"code": "too_close_to_chance", "sentence": "It guesses.", "next": []})
     scored(client, rows, withheld, dataset, iis=None, iis_low=None, iis_high=None)
     entries = client.get("/v1/leaderboard").json()["data"]
     assert [(one["model"], one["rank"], one["near_chance"]) for one in entries] == [
@@ -107,8 +107,32 @@ def test_models_share_a_board_only_with_equal_phrases_cutoffs_and_elements(clien
     scored_as(client, rows, crops, **iis(0.9))
     scored_as(client, rows, {**crops, "elements": {}, "vlm": vlm, "vocabulary": phrases}, **iis(0.9))  # names change no score
     scored_as(client, rows, {**crops, "elements": {}, "model": second}, **iis(0.8))
+    scored_as(client, rows, {**crops, "elements": {"scales": [2, 1]}, "model": second}, **iis(0.8))
     cut = [(board["details"], board["models"]) for board in client.get("/v1/leaderboard").json()["boards"] if board["library"] == "cluster"]
-    assert cut == [(None, 2), ("segments of 10 images per class, seed 0", 1)]
+    assert cut[0] == (None, 2)
+    assert set(cut[1:]) == {
+        ("segments of 10 images per class, seed 0", 1),
+        ("1 x 1 + 2 x 2 patches of 10 images per class, seed 0", 1),
+    }
+
+
+def test_editions_have_boards_of_their_own(client: TestClient, rows: Rows) -> None:
+    dataset, models = rows.dataset(), [rows.model() for _ in range(3)]
+    first_edition: dict[str, Any] = {"edition": 1, "verdict": None, "controls": {"isotropic": {"iis": 0.5, "gain": 0.4}}}
+    scored(client, rows, models[0], dataset, **iis(0.9), **first_edition)
+    scored(client, rows, models[1], dataset, **iis(0.95), **first_edition, accuracy_representation_low=0.1)
+    for model in models:
+        scored(client, rows, model, dataset, **iis(0.6))
+    found = client.get("/v1/leaderboard").json()
+    assert [(board["edition"], board["models"], board["details"]) for board in found["boards"]] == [(2, 3, None), (1, 2, "first edition")]
+    assert {entry["iis"] for entry in found["data"]} == {0.6}
+    assert [found["data"][0][name] for name in ("verdict", "few_gain_matched", "gain_matched")] == ["reads_through_concepts", 0.1, 0.1]
+    old = client.get("/v1/leaderboard?edition=1").json()
+    assert (old["board"], old["links"]["self"]) == (found["boards"][1], "/v1/leaderboard?edition=1")
+    assert [(entry["iis"], entry["near_chance"], entry["gain_isotropic"], entry["gain_matched"]) for entry in old["data"]] == [
+        (0.9, False, 0.4, None),
+        (0.95, True, 0.4, None),  # without a verdict the interval of accuracy decides
+    ]
 
 
 def test_a_deleted_model_keeps_its_rank_without_a_link(client: TestClient, rows: Rows) -> None:

@@ -57,7 +57,7 @@ class Stack:
 
     def children(self) -> dict[str, psutil.Process]:
         """Child processes by role."""
-        words = {"postgres": "postgres", "redis-server": "redis", "uvicorn": "api", "celery": "worker"}
+        words = {"postgres": "postgres", "redis-server": "redis", " -m app --": "api", "celery": "worker"}
         found: dict[str, psutil.Process] = {}
         for process in psutil.Process(self.process.pid).children():
             try:

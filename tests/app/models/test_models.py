@@ -69,6 +69,22 @@ def test_onnx_is_a_file_and_pretrained_a_tag(client: TestClient, upload: str) ->
     assert (tagged.status_code, tagged.json()["name"]) == (201, "open_clip:ViT-B-32")
 
 
+def test_without_weights_a_model_has_the_default_ones_of_its_library(client: TestClient) -> None:
+    model = client.post("/v1/models", json={"architecture": "timm:resnet18"}).json()
+    assert (model["name"], model["pretrained"], model["upload"]) == ("timm:resnet18", "default", None)
+
+
+def test_the_origin_of_an_upload_and_its_whole_preprocessing_are_stored(client: TestClient, sessions: SessionFactory, upload: str) -> None:
+    preprocessing = {"input_size": [128, 256], "crop_mode": "squash", "channel_order": "bgr", "value_range": 255}
+    body = {"architecture": "timm:vit_small_patch16_224", "upload": upload, "weights_of": "dino", "layer": "norm", "pooling": "class"}
+    created = client.post("/v1/models", json={**body, "preprocessing": preprocessing}).json()
+    assert {name: created[name] for name in body} == body
+    assert created["preprocessing"] == preprocessing
+    with sessions() as session:
+        row = session.get_one(Model, created["id"])
+        assert (row.weights_of, row.pooling, row.preprocessing) == ("dino", "class", preprocessing)
+
+
 def test_an_untrained_model_needs_no_file(client: TestClient) -> None:
     model = client.post("/v1/models", json={"architecture": "timm:resnet18", "initial_seed": 3}).json()
     assert (model["name"], model["initial_seed"], model["upload"]) == ("timm:resnet18, untrained (seed 3)", 3, None)
@@ -110,19 +126,26 @@ PAIR = {"role": "vlm", "architecture": "onnx", "upload": "upl_x", "text_upload":
         ({**VLM, "tokenizer": "ViT-B-16"}, "Only an onnx model of role vlm"),
         ({**PAIR, "role": "backbone"}, "Only an onnx model of role vlm"),
         ({**PAIR, "text_upload": None}, "name the text tower's in text_upload"),
-        ({**PAIR, "upload": None}, "Give exactly one of upload"),
+        ({**PAIR, "upload": None}, "A model of onnx is a file"),
         ({**PAIR, "arguments": {"a": 1}}, "leave arguments out"),
         ({**PAIR, "tokenizer": "hf-hub:someone/net"}, "pattern"),
         ({**VLM, "role": "oracle"}, "'backbone' or 'vlm'"),
-        ({"architecture": "keras:resnet", "pretrained": "x"}, "timm:NAME, torchvision:NAME, open_clip:NAME, onnx"),
+        ({"architecture": "keras:resnet", "pretrained": "x"}, "timm:NAME, torchvision:NAME, open_clip:NAME, transformers, onnx"),
         ({"architecture": "resnet18", "pretrained": "x"}, "is not a known architecture"),
         ({"architecture": "timm:", "pretrained": "x"}, "plain name"),
         ({"architecture": "timm:hf-hub:someone/net", "pretrained": "x"}, "plain name"),
         ({"architecture": "open_clip:local-dir:/etc", "pretrained": "x"}, "plain name"),
-        ({"architecture": "timm:resnet18"}, "exactly one of upload"),
-        ({"architecture": "timm:resnet18", "pretrained": "x", "upload": "upl_x"}, "exactly one of upload"),
-        ({"architecture": "timm:resnet18", "pretrained": "x", "initial_seed": 0}, "exactly one of upload"),
-        ({"architecture": "onnx", "initial_seed": 0}, "An onnx model is a file"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "upload": "upl_x"}, "at most one of upload"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "initial_seed": 0}, "at most one of upload"),
+        ({"architecture": "onnx", "initial_seed": 0}, "A model of onnx is a file"),
+        ({"architecture": "transformers", "pretrained": "x"}, "A model of transformers is a file"),
+        ({"architecture": "transformers:vit", "upload": "upl_x"}, "Write transformers alone"),
+        ({"architecture": "transformers", "upload": "upl_x", "weights_of": "x"}, "weights_of names"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "weights_of": "y"}, "weights_of names"),
+        ({"architecture": "timm:resnet18", "upload": "upl_x", "pooling": "class"}, "pooling applies to a named layer"),
+        ({"architecture": "timm:resnet18", "upload": "upl_x", "layer": "a", "pooling": "max"}, "'class', 'patches', 'all' or 'map'"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "preprocessing": {"value_range": 2}}, "1 or 255"),
+        ({"architecture": "timm:resnet18", "pretrained": "x", "preprocessing": {"input_size": [8, 4]}}, "greater than or equal to 8"),
         ({"architecture": "open_clip:ViT-B-16", "role": "vlm", "initial_seed": 0}, "needs trained weights"),
         ({"architecture": "timm:resnet18", "initial_seed": -1}, "greater than or equal to 0"),
         ({"architecture": "onnx", "pretrained": "x"}, "upload it"),

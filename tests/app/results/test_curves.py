@@ -15,9 +15,9 @@ def test_curves_have_names_and_increasing_sparsity(client: TestClient, rows: Row
     job_id, _ = rows.succeeded_job()
     response = client.get(f"/v1/jobs/{job_id}/curves")
     curves = response.json()["data"]
-    assert [curve["name"] for curve in curves] == ["library", "random_control"]
-    assert [(point["sparsity"], point["kept"]) for point in curves[0]["points"]] == [(0.0, 8), (0.9, 1), (0.98, 1), (1.0, 0)]
-    assert curves[0]["points"][2]["accuracy"] == 1 / 3
+    assert [curve["name"] for curve in curves] == ["isotropic", "library", "matched"]
+    assert [(point["sparsity"], point["kept"]) for point in curves[1]["points"]] == [(0.0, 8), (0.9, 1), (0.98, 1), (1.0, 0)]
+    assert curves[1]["points"][2]["accuracy"] == 1 / 3
     assert "immutable" in response.headers["cache-control"]
     tag = response.headers["etag"]
     assert client.get(f"/v1/jobs/{job_id}/curves", headers={"If-None-Match": tag}).status_code == 304
@@ -32,7 +32,7 @@ def test_the_csv_has_the_same_numbers_as_the_json(client: TestClient, rows: Rows
     assert job_id in response.headers["content-disposition"]
     found = list(csv.DictReader(io.StringIO(response.text)))
     expected = [{"curve": curve["name"], **point} for curve in client.get(path).json()["data"] for point in curve["points"]]
-    assert len(found) == 8
+    assert len(found) == 12
     for line, point in zip(found, expected, strict=True):
         assert line.pop("curve") == point.pop("curve")
         assert {name: float(cell) if cell else None for name, cell in line.items()} == point

@@ -110,6 +110,32 @@ def test_a_field_that_is_none_does_not_change_the_request_digest() -> None:
     assert request_digest({"model": "m"}) != request_digest({"model": "n"})
 
 
+def test_activations_of_the_first_edition_have_the_digest_of_jobs_that_name_none() -> None:
+    body = {"models": ["m"], "datasets": ["d"], "libraries": [{"kind": "cluster"}]}
+    second, first, reference = (
+        job_spec(grid, expand(grid)[0])
+        for grid in (grid_of(**body, **more) for more in ({}, {"activations": "layernorm"}, {"protocol": "reference"}))
+    )
+    assert [spec["activations"] for spec in (second, first, reference)] == ["calibrated", "layernorm", "calibrated"]
+
+    def before(spec: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in spec.items() if name != "activations"}
+
+    assert request_digest(first) == request_digest(before(first))
+    assert request_digest(reference) == request_digest(before(reference))
+    assert request_digest(second) != request_digest(before(second)) == request_digest(first)
+
+
+@pytest.mark.parametrize(("protocol", "activations"), [("exact", "layernorm"), ("reference", "calibrated")])
+def test_a_stored_grid_without_activations_is_of_the_first_edition(protocol: str, activations: str) -> None:
+    stored = grid_of(models=["m"], datasets=["d"], libraries=[{"kind": "cluster"}], protocol=protocol).model_dump(mode="json")
+    del stored["activations"]
+    had = StudyGrid.model_validate(stored)
+    assert had.activations == activations
+    extended = extended_grid(had, StudyExtend(seeds=[1]), None)
+    assert (extended.activations, extended.protocol) == (activations, protocol)
+
+
 def test_added_concept_counts_keep_the_default() -> None:
     began = grid_of(models=["m"], datasets=["d"], libraries=[{"kind": "cluster"}])
     assert extended_grid(began, StudyExtend(concept_counts=[50]), None).concept_counts == [200, 50]

@@ -68,9 +68,8 @@ def test_a_study_creates_one_ordinary_job_per_cell_of_its_grid(client: TestClien
             ]
     shown = client.get(cells[0]["links"]["job"]).json()
     alone = client.post("/v1/jobs", json=by_hand(rows, body, 0, "prototype")).json()
-    assert {name: shown[name] for name in ("library", "elements", "protocol", "seed")} == {
-        name: alone[name] for name in ("library", "elements", "protocol", "seed")
-    }
+    settings = "library", "elements", "protocol", "activations", "seed"
+    assert {name: shown[name] for name in settings} == {name: alone[name] for name in settings}
 
 
 def test_the_number_of_wake_up_messages_is_bounded(client: TestClient, rows: Rows, redis_url: str) -> None:
@@ -136,6 +135,37 @@ def test_the_table_has_a_row_for_each_succeeded_job(client: TestClient, rows: Ro
     assert client.get(study["links"]["self"]).json()["state"] == "finished"
 
 
+def test_a_row_has_the_edition_the_verdict_and_the_numbers_of_both_controls(client: TestClient, rows: Rows) -> None:
+    study = made(client, rows.study_request(libraries=[{"kind": "cluster"}]))
+    second, first = cells_of(client, study)
+    isotropic = {"iis": 0.6, "gain": 0.07, "few_gain": -0.02, "few_gain_low": -0.05}
+    matched = {"iis": 0.57, "iis_low": 0.55, "iis_high": 0.59, "gain": 0.1, "few_gain": 0.1, "few_gain_low": 0.05, "few_gain_high": 0.15}
+    finish(rows, second["job"], edition=2, controls={"isotropic": isotropic, "matched": matched})
+    controls = {"isotropic": {"iis": 0.5, "gain": 0.1, "gain_low": 0.05, "gain_high": 0.15}}
+    few = dict.fromkeys(("few_concepts_mean", "few_concepts_mean_low", "few_concepts_mean_high"))
+    finish(rows, first["job"], edition=1, verdict=None, controls=controls, **few)  # as the migration writes a report of the first edition
+    table = {row["edition"]: row for row in client.get(study["links"]["table"]).json()["data"]}
+    assert (table[2]["verdict"], table[1]["verdict"]) == ("reads_through_concepts", None)
+    assert [table[2][name] for name in ("iis_isotropic", "gain_isotropic", "iis_matched", "gain_matched")] == [0.6, 0.07, 0.57, 0.1]
+    assert [table[2][f"few_gain_matched{end}"] for end in ("", "_low", "_high")] == [0.1, 0.05, 0.15]
+    assert [table[2][f"iis_matched{end}"] for end in ("_low", "_high")] == [0.55, 0.59]
+    assert [table[2][f"few_gain_isotropic{end}"] for end in ("", "_low", "_high")] == [-0.02, -0.05, None]
+    assert [table[1][f"gain_isotropic{end}"] for end in ("", "_low", "_high")] == [0.1, 0.05, 0.15]
+    assert (table[1]["iis_isotropic"], table[1]["iis_isotropic_low"]) == (0.5, None)
+    assert {table[1][name] for name in ("iis_matched", "gain_matched", "few_gain_matched", "few_concepts_mean")} == {None}
+
+
+def test_a_study_of_layernorm_activations_creates_jobs_of_the_first_edition(
+    client: TestClient, rows: Rows, sessions: SessionFactory
+) -> None:
+    study = made(client, rows.study_request(activations="layernorm"))
+    assert study["grid"]["activations"] == "layernorm"
+    with sessions() as session:
+        assert {session.get_one(Job, cell["job"]).spec["activations"] for cell in cells_of(client, study)} == {"layernorm"}
+    refused = client.post("/v1/studies", json=rows.study_request(activations="layernorm", protocol="reference"))
+    assert (refused.status_code, refused.json()["code"]) == (422, "activations_not_taken")
+
+
 def test_statistics_without_a_result_are_a_409(client: TestClient, rows: Rows) -> None:
     study = made(client, rows.study_request())
     for name in ("analysis", "table.parquet", "figures/iis_accuracy.png"):
@@ -190,7 +220,12 @@ def test_an_empty_extension_retries_failed_and_canceled_jobs(client: TestClient,
 
 @pytest.mark.parametrize(
     ("change", "param"),
-    [({"protocol": "reference"}, "protocol"), ({"evolution": True}, "evolution"), ({"elements": {"kind": "segments"}}, "elements")],
+    [
+        ({"protocol": "reference"}, "protocol"),
+        ({"activations": "layernorm"}, "activations"),
+        ({"evolution": True}, "evolution"),
+        ({"elements": {"kind": "segments"}}, "elements"),
+    ],
 )
 def test_an_extension_cannot_change_fixed_settings(client: TestClient, rows: Rows, change: dict[str, Any], param: str) -> None:
     study = made(client, rows.study_request())
@@ -533,6 +568,10 @@ def test_an_estimate_counts_unregistered_models_and_data_sets(client: TestClient
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": unregistered}).json()
     assert (cost["jobs"], cost["images"], cost["bytes"]) == (4, 3 * 285, None)
     assert cost["seconds"] == pytest.approx(3 * 28.5)
+
+    mixed = {"kind": "patches_and_segments", "scales": [1, 2]}  # at most 1 + 4 + 15 crops of 15 images
+    cost = client.post("/v1/studies/estimate", json={**body, "elements": mixed, "unregistered": unregistered}).json()
+    assert cost["images"] == 4 * (45 + 15 * 20)  # the finished job has cut other crops
 
     uncounted = {**unregistered, "datasets": {"datasets[0]": {}}}
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": uncounted}).json()

@@ -64,7 +64,7 @@ def test_a_job_is_accepted_while_the_broker_is_down(settings: Settings, tenant: 
 @pytest.mark.parametrize(
     ("library", "words"),
     [
-        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, text, random, combined"]),
+        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, nmf, vectors, text, random, combined"]),
         ({"kind": "cluster", "concept_count": 1}, ["concept_count", "2"]),
         ({"kind": "combined", "parts": [{"kind": "cluster", "concept_count": 1}, {"kind": "random"}]}, ["parts.0.concept_count", "2"]),
         ({"kind": "cluster", "concept_count": 20_001}, ["concept_count", "20000"]),
@@ -172,7 +172,8 @@ def test_a_text_library_has_a_vlm_and_a_vocabulary(client: TestClient, rows: Row
     with sessions() as session:
         row = session.get_one(Job, job["id"])
         assert (row.vlm_id, row.concept_set_id) == (vlm, vocabulary)
-        assert set(row.spec) == {"model", "dataset", "library", "library_dataset", "elements", "protocol", "seed", "vlm", "vocabulary"}
+        settings = {"library", "library_dataset", "elements", "protocol", "activations", "seed", "vlm", "vocabulary"}
+        assert set(row.spec) == {"model", "dataset", *settings}
         assert (row.spec["vlm"], row.spec["vocabulary"], row.spec["library"]) == (vlm, resolved, job["library"])
 
 
@@ -234,7 +235,7 @@ def test_a_vocabulary_is_named_by_its_set_and_an_optional_version(client: TestCl
         ({"library": {"kind": "combined", "parts": [{"kind": "text"}, {"kind": "random"}]}}, "give vlm and vocabulary"),
         ({"vlm": "mdl_1"}, "both vlm and vocabulary, or neither"),
         ({"vocabulary": "birds"}, "both vlm and vocabulary, or neither"),
-        ({"library": {"kind": "random"}, "vlm": "mdl_1", "vocabulary": "birds"}, "random library has nothing to name"),
+        ({"library": {"kind": "random"}, "vlm": "mdl_1", "vocabulary": "birds"}, "A random library takes no names"),
         ({"library": {"id": "lib_1"}, "vlm": "mdl_1", "vocabulary": "birds"}, "used as it is; leave out vlm and vocabulary"),
         ({"vlm": "mdl_1", "vocabulary": "birds@0"}, "vocabulary"),
         ({"vlm": "mdl_1", "vocabulary": "birds@latest"}, "vocabulary"),

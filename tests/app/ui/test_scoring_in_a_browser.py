@@ -41,13 +41,17 @@ def test_a_new_user_uploads_scores_and_inspects_a_model(
     expect(page.get_by_role("heading", name="Progress")).to_be_visible(timeout=SOON)
     expect(page.get_by_text("Extracting features").first).to_be_visible(timeout=LATER)
     expect(page.get_by_role("heading", name="Accuracy retained over sparsity")).to_be_visible(timeout=LATER)
-    expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(4, timeout=SOON)  # two lines and their bands
-    shown = float(page.locator(".score-value").inner_text().split()[0])
+    expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(6, timeout=SOON)  # three lines and their bands
+    few, shown = (float(text.split()[0]) for text in page.locator(".score-value").all_inner_texts())
     job = page.url.rpartition("/")[2]
     report = page.evaluate("job => fetch(`/v1/jobs/${job}/result`).then((response) => response.json())", job)["report"]
     assert shown == pytest.approx(report["iis"], abs=5e-4)
+    assert few == pytest.approx(report["few_concepts_mean"], abs=5e-4)
+    expect(page.locator(".verdict")).to_contain_text(report["verdict"]["sentence"])
+    assert report["library"]["elements"]["scales"] == [2, 4]
+    expect(page.get_by_text("Crops: 2 × 2 grid + 4 × 4 grid of 3 images per class.")).to_be_visible()
     expect(page.locator("#job-about")).to_have_text(f"{CONCEPTS} clusters on digits <b>.zip")
-    change_the_plot(page, points=len(report["points"]))
+    change_the_plot(page, points=sum(len(curve["points"]) for curve in (report, *report["controls"].values())))
 
     page.get_by_role("link", name="Concepts", exact=True).click()
     expect(page.locator(".card")).to_have_count(CONCEPTS, timeout=SOON)
@@ -76,9 +80,10 @@ def submit_with_one_correction(page: Page, archive: Path, checkpoint: Path) -> N
     page.get_by_label("Drop a checkpoint here or choose a file").set_input_files(checkpoint)
     page.get_by_label("Architecture").fill("timm")
     page.get_by_label("Arguments").fill(f"num_classes={CLASSES}")
-    page.get_by_text("Name, layer and preprocessing").click()
+    page.get_by_text("Name, origin, layer and preprocessing").click()
     page.get_by_label("Input size (pixels)").fill(str(PIXELS))
     page.get_by_label("Number of concepts").fill(str(CONCEPTS))
+    page.get_by_label("2 × 2 grid").check()
     page.get_by_label("Images to crop per class").fill("3")
     page.get_by_role("button", name="Submit").click()
     architecture = page.get_by_label("Architecture")
@@ -90,7 +95,7 @@ def submit_with_one_correction(page: Page, archive: Path, checkpoint: Path) -> N
 
 
 def change_the_plot(page: Page, points: int) -> None:
-    """Change axis and measure of the curves, open their table, and show a tooltip."""
+    """Change axis and measure of the curves, open their table, and show a tooltip; `points` are those of all curves."""
     before = page.locator(".xtick").all_inner_texts()
     page.get_by_label("X axis").select_option("kept")
     expect(page.locator(".xtitle")).to_have_text("Concepts kept")
@@ -98,7 +103,7 @@ def change_the_plot(page: Page, points: int) -> None:
     page.get_by_label("chance-corrected").check()
     expect(page.locator(".ytitle")).to_have_text("ARR, chance-corrected")
     page.get_by_text("Show as table").click()
-    expect(page.get_by_role("table", name="Curve points").get_by_role("row")).to_have_count(2 * points + 1)
+    expect(page.get_by_role("table", name="Curve points").get_by_role("row")).to_have_count(points + 1)
     point = page.locator(".scatterlayer .point").nth(3).bounding_box()
     assert point is not None
     page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)

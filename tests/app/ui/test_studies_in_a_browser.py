@@ -109,11 +109,13 @@ def test_a_study_is_followed_from_its_progress_to_its_statistics(open_window: Op
     expect(page.locator("button.sort:focus")).to_contain_text("IIS")
     expect(page.get_by_role("heading", name="IIS against accuracy")).to_be_visible(timeout=LATER)
     expect(page.get_by_role("heading", name="Agreement of libraries")).to_be_visible()
-    complete = page.locator(".plot[aria-label*='step 0'][aria-label*='step 1']")  # a plot for each library
+    complete = page.locator(".plot[aria-label^='IIS against'][aria-label*='step 0'][aria-label*='step 1']")  # a plot for each library
     expect(complete).to_have_count(2, timeout=LATER)
     complete.last.scroll_into_view_if_needed()
     expect(page.locator(".plot .main-svg").last).to_be_visible(timeout=LATER)
-    column = page.locator("#table tbody tr td.number:nth-child(5)")
+    headings = page.locator("#table thead th").all_inner_texts()
+    place = next(number for number, heading in enumerate(headings, 1) if heading.startswith("IIS"))
+    column = page.locator(f"#table tbody tr > :nth-child({place})")
     shown = [float(text.split()[0]) for text in column.all_inner_texts() if text != "near chance"]
     assert shown == sorted(shown, reverse=True)
     for name in ("CSV", "Parquet", "PNG"):

@@ -69,8 +69,7 @@ def test_an_invalid_argument_value_is_refused(tiny_checkpoint: Path) -> None:
     assert "in_chans is null" in str(refusal(BackboneSpec("timm:test_resnet", {"in_chans": None}), tiny_checkpoint))
 
 
-def test_exactly_one_source_of_weights_is_required(tiny_checkpoint: Path) -> None:
-    assert "missing" in str(refusal(TINY, None))
+def test_more_than_one_source_of_weights_is_refused(tiny_checkpoint: Path) -> None:
     assert "more than one" in str(refusal(BackboneSpec("timm:test_resnet", pretrained="default"), tiny_checkpoint))
     assert "more than one" in str(refusal(BackboneSpec("timm:test_resnet", pretrained="default", initial_seed=0), None))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from PIL import Image
 
 from iis_engine.backbones import preprocessing
-from iis_engine.backbones.preprocessing import CropMode, ImageTransform
-from iis_engine.errors import DataError
+from iis_engine.backbones.preprocessing import ImageTransform, override
+from iis_engine.errors import ArchitectureError, DataError
+from iis_engine.specs import CropMode, Preprocessing
 
 THIN = Image.new("RGB", (1, 20_000))
 
@@ -45,3 +47,31 @@ def test_the_limit_is_the_number_of_pixels_after_resizing(monkeypatch: pytest.Mo
     assert transform.pixels(Image.new("RGB", (3, 30))).shape == (32, 32, 3)
     with pytest.raises(DataError):
         transform.pixels(Image.new("RGB", (3, 31)))
+
+
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+def test_every_crop_mode_can_be_requested(mode: CropMode) -> None:
+    own = ImageTransform((8, 8), (10, 10), crop_mode="center" if mode != "center" else "squash")
+    changed = override(own, Preprocessing(crop_mode=mode))
+    assert (changed.crop_mode, changed.resize_size) == (mode, (8, 8))
+    assert changed.pixels(Image.new("RGB", (20, 40))).shape == (8, 8, 3)
+
+
+def test_a_rectangle_can_be_requested() -> None:
+    changed = override(ImageTransform((8, 8), (10, 10)), Preprocessing(input_size=(16, 8)))
+    assert (changed.input_size, changed.resize_size) == ((16, 8), (20, 10))
+
+
+def test_channel_order_and_value_range_of_opencv() -> None:
+    red = torch.tensor([[[[255, 128, 0]]]], dtype=torch.uint8)
+    opencv = override(ImageTransform((1, 1), (1, 1)), Preprocessing(channel_order="bgr", value_range=255, mean=(100, 110, 120)))
+    assert opencv.normalize(red).flatten().tolist() == pytest.approx([-100, 18, 135])
+    raw = override(ImageTransform((1, 1), (1, 1)), Preprocessing(value_range=255))
+    assert raw.normalize(red).flatten().tolist() == pytest.approx([255, 128, 0])
+    assert (opencv.describe()["channel_order"], raw.describe().get("channel_order")) == ("bgr", None)
+
+
+def test_unknown_choices_are_refused() -> None:
+    for wrong in (Preprocessing(crop_mode="tile"), Preprocessing(channel_order="rbg"), Preprocessing(value_range=2)):  # type: ignore[arg-type]
+        with pytest.raises(ArchitectureError, match="choose one of"):
+            override(ImageTransform((8, 8), (8, 8)), wrong)

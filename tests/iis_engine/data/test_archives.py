@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import stat
+import struct
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
@@ -229,3 +231,65 @@ def test_unpacking_into_a_folder_with_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not empty"):
         unpack_archive(archive, tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "mine.txt").read_text() == "kept"
+
+
+def write_raw_names(path: Path, names: list[bytes], extra: bytes = b"") -> Path:
+    """Write a zip whose names are these bytes, without the flag that says UTF-8."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(names):
+            info = zipfile.ZipInfo(f"{number}".ljust(len(name), "_"))
+            info.extra = extra
+            archive.writestr(info, b"x")
+    content = path.read_bytes()
+    for number, name in enumerate(names):
+        content = content.replace(f"{number}".ljust(len(name), "_").encode(), name)
+    path.write_bytes(content)
+    return path
+
+
+def unpacked_names(archive: Path) -> set[str]:
+    into = archive.parent / "unpacked"
+    unpack_archive(archive, into)
+    return {path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file()}
+
+
+def test_names_in_utf_8_without_its_flag_are_read_as_utf_8(tmp_path: Path) -> None:
+    assert unpacked_names(write_raw_names(tmp_path / "a.zip", ["Käse/1.png".encode(), "日本/2.png".encode()])) == {
+        "Käse/1.png",
+        "日本/2.png",
+    }
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "cp1252", "cp932", "gbk"])
+def test_names_in_an_unstated_code_page_are_refused(encoding: str, tmp_path: Path) -> None:
+    name = "日本/1.png" if encoding in ("cp932", "gbk") else "Käse/1.png"
+    archive = write_raw_names(tmp_path / "a.zip", [b"cat/1.png", name.encode(encoding)])
+    assert "whose encoding the archive does not state and which is not UTF-8" in str(refusal(archive))
+
+
+def test_a_name_in_the_unicode_path_field_is_read(tmp_path: Path) -> None:
+    stored = "Käse/1.png".encode("cp437")
+    content = struct.pack("<BI", 1, zlib.crc32(stored)) + "Käse/1.png".encode()
+    extra = struct.pack("<HH", 0x7075, len(content)) + content
+    assert unpacked_names(write_raw_names(tmp_path / "a.zip", [stored], extra)) == {"Käse/1.png"}
+
+
+@BOTH_KINDS
+def test_names_become_normalisation_form_c(name: str, tmp_path: Path) -> None:
+    assert unpacked_names(write(tmp_path / name, {"cafe\u0301/1.png": b"x"})) == {"café/1.png"}
+
+
+@pytest.mark.parametrize(("method", "title"), [(9, "Deflate64"), (93, "Zstandard"), (98, "PPMd"), (77, "number 77")])
+def test_an_unsupported_compression_is_named(method: int, title: str, tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", {"cat/1.png": b"x" * 100})
+    content = bytearray(archive.read_bytes())
+    content[8] = method
+    content[content.index(b"PK\x01\x02") + 10] = method
+    archive.write_bytes(content)
+    assert f"'cat/1.png', which is compressed by a method that is not read ({title}); pack it again as .tar.gz" in str(refusal(archive))
+
+
+@pytest.mark.parametrize(("start", "title"), [(b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "RAR"), (b"\x28\xb5\x2f\xfd", "Zstandard")])
+def test_archives_of_other_kinds_are_named(start: bytes, title: str, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(start + bytes(2000))
+    assert f"is a {title} file, not a zip or tar archive" in str(refusal(tmp_path / "a.zip"))

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import random
 import shutil
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import ImageDataset, imbalance, read_image_folder
+from iis_engine.data.images import load_image
 from iis_engine.errors import DataError
 
 ImageFolder = Callable[..., Path]
@@ -175,3 +182,75 @@ def test_a_saved_data_set_is_loaded_under_another_root(image_folder: ImageFolder
 def test_the_real_flowers_are_read_completely(shared_data: Path) -> None:
     dataset = read_image_folder(shared_data / "flowers17")
     assert dataset.counts == {"classes": 9, "train": 504, "test": 216, "corrupt": 0, "ignored": 0}
+
+
+def write_sixteen_bits(root: Path, highest: int, colour: bool = False) -> Path:
+    rng = np.random.default_rng(0)
+    for name, index in product(("cat", "dog"), range(6)):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        path = root / name / f"{index}.png"
+        if colour:
+            path.write_bytes(sixteen_bit_png(rng.integers(0, highest + 1, (6, 6, 3))))
+        else:
+            Image.fromarray(rng.integers(0, (highest if index else highest // 3) + 1, (6, 6)).astype(np.uint16)).save(path)
+    return root
+
+
+def sixteen_bit_png(values: NDArray[np.int64]) -> bytes:
+    """A PNG of 16-bit RGB values, which Pillow cannot write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_all_sixteen_bit_images_of_a_data_set_are_scaled_alike_with_a_warning(tmp_path: Path) -> None:
+    dataset = read_image_folder(write_sixteen_bits(tmp_path / "set", 4095))
+    assert dataset.grey_bits == 12
+    assert "12 16-bit grey images use only the lowest 12 of their 16 bits" in dataset.warnings[0]
+    dim = tmp_path / "set" / "cat" / "0.png"
+    stored = np.asarray(Image.open(dim)).astype(int)
+    assert (np.asarray(load_image(dim, dataset.grey_bits))[..., 0] == stored >> 4).all()
+    dataset.save(tmp_path / "dataset.json")
+    assert ImageDataset.load(tmp_path / "dataset.json", dataset.root) == dataset
+
+
+def test_sixteen_bit_images_that_use_all_bits_need_no_warning(tmp_path: Path) -> None:
+    dataset = read_image_folder(write_sixteen_bits(tmp_path, 65535))
+    assert (dataset.grey_bits, dataset.warnings) == (16, ())
+
+
+def test_sixteen_bit_colour_images_that_would_be_black_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="12 colour images with 16 bits per channel use at most the lowest 8 of them"):
+        read_image_folder(write_sixteen_bits(tmp_path, 255, colour=True))
+    assert read_image_folder(write_sixteen_bits(tmp_path, 65535, colour=True)).warnings == ()
+
+
+def test_images_that_fail_are_counted_by_reason(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 200, "dog": 200}, size=8)
+    for index in range(2):
+        Image.fromarray(np.ones((2, 2), np.float32)).save(root / "cat" / f"{index:04d}.png", "TIFF")
+    (root / "dog" / "0000.png").write_bytes(b"\0\0\0\x18ftypheic")
+    reasons = read_image_folder(root).corrupt_reasons
+    assert list(reasons.values()) == [2, 1]
+    assert "floating point" in next(iter(reasons))
+    (root / "dog" / "0001.png").write_bytes(b"\0\0\0\x18ftypheic")
+    (root / "dog" / "0002.png").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(DataError, match=r"3: is not an image of a supported format .* but a HEIC file; .*2: has floating point"):
+        read_image_folder(root)
+
+
+@pytest.mark.parametrize(("counts", "dominant"), [((95, 20), True), ((70, 30), False), ((60, 20, 20), True), ((40, 30, 30), False)])
+def test_a_class_with_most_of_the_training_images_gives_a_warning(counts: tuple[int, ...], dominant: bool) -> None:
+    found = imbalance(Counter(dict(zip("abc", counts, strict=False))))
+    assert bool(found) == dominant
+    assert all("'a' has " in sentence for sentence in found)
+
+
+def test_an_image_in_two_classes_gives_a_warning(image_folder: ImageFolder) -> None:
+    root = image_folder({"cat": 5, "dog": 5})
+    shutil.copy(root / "cat" / "0000.png", root / "dog" / "copy.png")
+    assert "1 images are in more than one class, such as cat, dog." in read_image_folder(root).warnings

@@ -35,6 +35,50 @@ def test_a_labelled_image_data_set_is_written_as_class_folders(tmp_path: Path) -
     assert (len(dataset.train), len(dataset.test)) == (10, 4)
 
 
+def texts(rows: hub.Dataset, names: list[str], column: str = "species") -> hub.Dataset:
+    """The rows with labels as text."""
+    return rows.remove_columns(column).add_column("label", [names[number] for number in rows[column]])
+
+
+def test_labels_may_be_text(tmp_path: Path) -> None:
+    rows = texts(split(10, 0, ["a", "b"]), ["tabby", "pug"])
+    write_class_folders({"train": rows}, tmp_path)
+    assert read_image_folder(tmp_path).class_names == ("pug", "tabby")
+
+
+def test_the_given_columns_are_read(tmp_path: Path) -> None:
+    rows = split(8, 0, ["a", "b"])
+    undecoded = rows.cast_column("picture", hub.Image(decode=False))
+    rows = rows.add_column("coat", ["x", "y", "z", "x"] * 2).add_column("thumbnail", undecoded["picture"], feature=hub.Image())
+    with pytest.raises(DataError, match="exactly one image column; it has picture, thumbnail"):
+        write_class_folders({"train": rows}, tmp_path / "refused")
+    write_class_folders({"train": rows}, tmp_path / "read", image_column="thumbnail", label_column="coat")
+    assert read_image_folder(tmp_path / "read").class_names == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"image_column": "id"}, "'id' is not among the columns of images"), ({"label_column": "picture"}, "'picture' is not among")],
+)
+def test_given_columns_that_are_absent_are_refused(columns: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        write_class_folders({"train": split(4, 0, ["a", "b"])}, tmp_path, **columns)
+
+
+def test_a_test_split_with_withheld_labels_gives_way_to_validation(tmp_path: Path) -> None:
+    names = ["a", "b"]
+    labels = hub.Dataset.from_dict({"species": [-1] * 4}, features=hub.Features({"species": hub.ClassLabel(names=names)}))
+    withheld = hub.concatenate_datasets([split(4, 2, names).remove_columns("species"), labels], axis=1)
+    written = write_class_folders({"train": split(4, 0, names), "test": withheld, "validation": split(6, 1, names)}, tmp_path)
+    assert written == ("train", "validation")
+    assert len(read_image_folder(tmp_path).test) == 6
+
+
+def test_class_names_that_become_one_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'a/b' and 'a:b' cannot be told apart as folders"):
+        write_class_folders({"train": split(4, 0, ["a/b", "a:b"])}, tmp_path)
+
+
 def test_a_data_set_without_an_image_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="exactly one image column; it has none"):
         write_class_folders({"train": split(4, 0, ["a", "b"]).remove_columns("picture")}, tmp_path)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from iis_engine.data import images
-from iis_engine.data.images import load_image
-from iis_engine.errors import DataError
+from iis_engine.data.images import decode_image, load_image
+from iis_engine.errors import DataError, UnreadableImage
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -68,6 +68,59 @@ def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
     loaded = load_image(tmp_path / "print.jpg")
     assert loaded.mode == "RGB"
     assert np.asarray(loaded)[4, 4].max() < 40
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_damaged_exif_block_is_no_orientation(form: str, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 2), BLUE).save(tmp_path / "a.image", form, exif=b"Exif\0\0 no tiff header here")
+    assert load_image(tmp_path / "a.image").size == (4, 2)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_gives_the_upright_image(orientation: int, tmp_path: Path) -> None:
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    expected = {1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.T, 6: pixels.T[:, ::-1]}
+    expected |= {7: pixels[::-1, ::-1].T, 8: pixels.T[::-1]}
+    assert (np.asarray(load_image(tmp_path / "a.png"))[..., 0] == expected[orientation]).all()
+
+
+def test_avif_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), RED).save(tmp_path / "a.avif", quality=100)
+    assert np.abs(np.asarray(load_image(tmp_path / "a.avif")).astype(int) - np.array(RED)).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"\0\0\0\x0cjP  \r\n", "JPEG 2000"),
+        (b"\xff\x0a\x10", "JPEG XL"),
+        (b"<svg xmlns=", "SVG"),
+        (bytes(128) + b"DICM", "DICOM"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
+    ],
+)
+def test_a_file_of_an_unread_format_is_named_by_its_content(start: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(start + bytes(300))
+    with pytest.raises(UnreadableImage, match=rf"a\.jpg is not an image of a supported format .* but a {name} file") as caught:
+        load_image(tmp_path / "a.jpg")
+    assert caught.value.code == "image_unreadable"
+
+
+@pytest.mark.parametrize(("highest", "bits"), [(0, 8), (255, 8), (256, 9), (4095, 12), (65535, 16)])
+def test_sixteen_bit_grey_values_are_scaled_by_the_bits_in_use(highest: int, bits: int, tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, highest // 2, highest]], dtype=np.uint16)).save(tmp_path / "a.png")
+    decoded = decode_image(tmp_path / "a.png")
+    assert decoded.grey_bits == bits
+    assert np.asarray(decoded.image)[0, :, 0].tolist() == [0, (highest // 2) >> (bits - 8), highest >> (bits - 8)]
+
+
+def test_the_bits_of_the_data_set_replace_the_images_own(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 800]], dtype=np.uint16)).save(tmp_path / "dim.png")
+    assert np.asarray(load_image(tmp_path / "dim.png", 12))[0, :, 0].tolist() == [0, 50]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

@@ -105,7 +105,7 @@ def test_the_graph_metadata_has_classes_concepts_and_kept_count(tmp_path: Path) 
     names = ("stripes", None, *(f"phrase {number}" for number in range(10)))
     session = exported(Predictor(text(), 4, torch.zeros(CONCEPTS + 1, CLASSES), CLASS_NAMES, names), tmp_path / "p.onnx")
     metadata = session.get_modelmeta().custom_metadata_map
-    assert (metadata["format"], metadata["kept"]) == ("iis-predictor-onnx/1", "4")
+    assert (metadata["format"], metadata["kept"]) == ("iis-predictor-onnx/2", "4")
     assert tuple(json.loads(metadata["class_names"])) == CLASS_NAMES
     assert tuple(json.loads(metadata["concept_names"])) == names
     assert [(one.name, one.shape, one.type) for one in session.get_inputs()] == [("features", ["n", WIDTH], "tensor(float)")]

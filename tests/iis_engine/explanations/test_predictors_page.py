@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def with_text(digits: Scored) -> Predictor:
-    """Prototypes and text concepts side by side, of which eleven are kept."""
-    visual, X = digits.family.library, digits.features.X_train
+    """Prototypes and text concepts side by side under the first edition, of which eleven are kept."""
+    visual, X = replace(digits.family.library, centre=None, means=None, deviations=None), digits.features.X_train
     vectors = torch.nn.functional.normalize(torch.randn(4, X.shape[1], generator=torch.Generator().manual_seed(0)), dim=1)
     unset = torch.full((len(visual),), torch.nan, dtype=torch.float64)
     means, deviations = (torch.cat([unset, values]) for values in training_moments(X, vectors))

@@ -100,7 +100,7 @@ def test_batches_shards_and_threads_change_nothing(
     assert same(usual, other)
 
 
-@pytest.mark.parametrize("kind", ["patches", "segments"])
+@pytest.mark.parametrize("kind", ["patches", "segments", "patches_and_segments"])
 def test_each_element_is_the_representation_of_its_own_crop(
     kind: ElementKind, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_images_and_other_files_are_sorted_by_name(folder: Path) -> None:
-    assert find_images(folder) == (("a.png", "b.jpg", "d.png", "in/broken.png", "in/c.png"), (".hidden.png", "notes.txt"))
+    assert find_images(folder) == (("a.png", "b.jpg", "d.png", "in/broken.png", "in/c.png"), ("notes.txt",))
 
 
 def test_features_equal_those_of_single_images_and_the_damaged_one_has_an_error_message(
@@ -102,7 +102,7 @@ def test_folders_without_a_readable_image_are_refused(backbone: Backbone, tmp_pa
     root = tmp_path / "images"
     root.mkdir()
     (root / "notes.txt").write_text("some text")
-    with pytest.raises(DataError, match=r"contains no images, only notes.txt; send .bmp"):
+    with pytest.raises(DataError, match=r"contains no images, only notes.txt; send .avif, .bmp"):
         extract_unlabelled(backbone, root, "digest", shard_folder=tmp_path / "shards")
     (root / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"None of the 1 images can be read. The image a.png is not an image"):

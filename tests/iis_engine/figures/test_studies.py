@@ -50,7 +50,7 @@ def test_each_figure_saved_twice_has_the_same_bytes(name: str, analysis: dict[st
     assert pixels.min() < 100 < pixels.max()
 
 
-@pytest.mark.parametrize(("name", "labels"), [("iis_accuracy", 11), ("concept_counts", 11), ("sparsity_grids", 11)])
+@pytest.mark.parametrize(("name", "labels"), [("iis_accuracy", 11), ("gain_accuracy", 11), ("concept_counts", 11), ("sparsity_grids", 11)])
 def test_all_models_have_labels_that_do_not_overlap(name: str, labels: int, analysis: dict[str, Any]) -> None:
     figure = draw_study_figure(analysis, name)
     figure.draw_without_rendering()  # which places the labels

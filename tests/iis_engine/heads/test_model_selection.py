@@ -9,7 +9,7 @@ import torch
 
 from iis_engine import protocols
 from iis_engine.heads.logistic import fit_heads, predict
-from iis_engine.heads.model_selection import SolvedHeads, TrainingRows, solve_nodes
+from iis_engine.heads.model_selection import SolvedHeads, TrainingRows, select_strengths, solve_at, solve_nodes
 from iis_engine.heads.sparse_blocks import Group, Source
 
 NODES = (20, 10, 3)
@@ -31,9 +31,37 @@ def decisions(source: Source, solved: SolvedHeads) -> list[list[int]]:
 def test_a_random_start_leads_to_the_same_strengths_and_the_same_decisions() -> None:
     source, data = noisy_problem()
     start = torch.randn(len(NODES), 21, 4, generator=torch.Generator().manual_seed(7))
-    from_zero, from_random = solve_nodes(source, NODES, data), solve_nodes(source, NODES, data, start=start)
+    from_zero, from_random = (select_strengths(source, NODES, data, start=each) for each in (None, start))
     assert torch.equal(from_zero.l2_strengths, from_random.l2_strengths)
-    assert decisions(source, from_zero) == decisions(source, from_random)
+    heads = [solve_at(source, NODES, found.l2_strengths, data, start=found.weights) for found in (from_zero, from_random)]
+    assert decisions(source, heads[0]) == decisions(source, heads[1])
+
+
+def noise_and_signal(strength: float) -> tuple[Source, TrainingRows]:
+    """Labels that the activations say nothing about (strength 0), or say exactly."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(400) % 2
+    activations = torch.randn(400, 6, generator=generator)
+    activations[:, 0] = strength * (2.0 * y - 1) + (1 - strength) * activations[:, 0]
+    return Source.of(activations), TrainingRows(y, torch.arange(400) % 5 == 4, 2)
+
+
+def test_the_grid_is_widened_at_the_end_that_wins() -> None:
+    noise, signal = (select_strengths(source, [6], data) for source, data in (noise_and_signal(0), noise_and_signal(1)))
+    assert float(noise.l2_strengths) > protocols.L2_STRENGTHS[0] or float(noise.l2_strengths) == pytest.approx(protocols.L2_STRENGTHS[0])
+    assert float(signal.l2_strengths) < protocols.L2_STRENGTHS[-1]
+    assert float(signal.validation_accuracy) == 1.0
+    assert bool(signal.at_end) == (float(signal.l2_strengths) == pytest.approx(protocols.WEAKER_L2_STRENGTHS[-1]))
+
+
+def test_a_given_strength_is_solved_as_it_is() -> None:
+    source, data = noisy_problem()
+    strengths = torch.tensor([0.5 * 10.0**-i for i in range(len(NODES))])
+    solved = solve_at(source, NODES, strengths, data)
+    assert torch.equal(solved.l2_strengths, strengths)
+    for place, (kept, strength) in enumerate(zip(NODES, strengths.tolist(), strict=True)):
+        alone = fit_heads([source], [Group(0, kept, (strength,))], data.y, 4, TOLERANCE).weights[0]
+        torch.testing.assert_close(solved.weights[place], alone, atol=2e-3, rtol=0)
 
 
 def test_the_selected_strength_has_the_first_local_minimum_of_the_validation_loss() -> None:

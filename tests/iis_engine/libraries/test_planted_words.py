@@ -14,7 +14,8 @@ from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import ElementRef, FeatureSet
 from iis_engine.libraries.naming import embed_exemplars, name_concepts
 from iis_engine.libraries.text import TextSource
-from iis_engine.scoring.score import build_libraries, score
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.score import score
 from iis_engine.specs import BackboneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
 from iis_engine.vision_language.model import VisionLanguageModel, load_vision_language_model
 from iis_engine.vision_language.phrase_embeddings import embed_classes, embed_phrases, join

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from iis_engine import protocols
 from iis_engine.errors import LibraryError
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.build import build_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.text import TextSource
-from iis_engine.scoring.score import build_libraries, fit_predictor, score_features
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.score import fit_predictor, score_features
 from iis_engine.specs import LibrarySpec, ProtocolName, ScoreSpec
 from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
 from iis_engine.vocabularies.phrases import Phrase
@@ -26,6 +28,8 @@ CLASSES = ("ball", "tie", "tower")
 HAS = {"ball": (0, 1, 4), "tie": (0, 2), "tower": (3, 4, 2)}  # what each class mostly shows; fur says nothing about a class
 DIRECTIONS = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(9))).Q  # one for each word
 TEXT = LibrarySpec("text")
+MANY = 300
+"""Images per class with which no similarity misses the cutoff by chance."""
 
 
 class World:
@@ -110,11 +114,11 @@ def test_a_phrase_true_of_no_image_is_dropped_with_its_cosines() -> None:
 
 
 def test_a_phrase_that_the_network_does_not_encode_is_dropped_with_its_similarity() -> None:
-    world = World(seen=(0, 1, 2, 3, 4))
+    world = World(MANY, seen=(0, 1, 2, 3, 4))
     library = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words()))
     assert library.text_report is not None
     assert reasons_of(library) == {"furry": "interpretability_cutoff"}
-    assert set(library.text_report.left_out[0].details) == {"similarity", "clip_top5"}
+    assert set(library.text_report.left_out[0].details) == {"similarity", "chosen_similarity", "clip_top5"}
 
 
 def test_a_phrase_near_another_phrase_or_a_class_in_wording_or_embedding_is_dropped() -> None:
@@ -137,14 +141,13 @@ def test_a_phrase_near_another_phrase_or_a_class_in_wording_or_embedding_is_drop
     assert others["a bouncy thing"] == "ball"
 
 
-def test_of_more_phrases_than_requested_those_with_the_highest_similarity_are_kept() -> None:
-    world = World()
-    whole = build_library(world.features(), TEXT, 0, CPU, text_source=world.source(words())).text_report
-    capped = build_library(world.features(), LibrarySpec("text", 3), 0, CPU, text_source=world.source(words()))
-    assert whole is not None
-    best = sorted(whole.concepts, key=lambda concept: -concept.similarity)[:3]
-    assert set(phrases_of(capped)) == {concept.phrase for concept in best}
-    assert set(reasons_of(capped).values()) == {"beyond_count"}
+def test_of_more_phrases_than_requested_those_most_similar_on_the_choosing_half_are_kept() -> None:
+    world = World(MANY)
+    two, four = (build_library(world.features(), LibrarySpec("text", count), 0, CPU, text_source=world.source(words())) for count in (2, 4))
+    assert reasons_of(two) == dict.fromkeys(set(ATTRIBUTES) - set(phrases_of(two)), "beyond_count")
+    assert two.text_report is not None
+    by_similarity = sorted(two.text_report.left_out, key=lambda phrase: -float(phrase.details["chosen_similarity"]))
+    assert set(phrases_of(four)) == set(phrases_of(two)) | {phrase.phrase for phrase in by_similarity[:2]}
 
 
 def test_when_no_phrase_is_left_the_error_names_the_cutoffs_and_the_best_values() -> None:
@@ -172,11 +175,11 @@ def test_a_native_library_of_another_network_is_refused() -> None:
             build_library(features, replace(TEXT, native=True), 0, CPU, text_source=world.source(words()))
 
 
-def test_further_seeds_keep_the_phrases_and_hold_out_other_images() -> None:
+def test_further_seeds_keep_the_phrases_and_fit_other_images() -> None:
     world = World()
     ensemble = build_libraries(world.features(), ScoreSpec(LibrarySpec("text", 4)), text_source=world.source(words()), device="cpu")
     first, *others = ensemble.libraries
-    assert len(others) == 2
+    assert len(others) == protocols.LIBRARY_SEEDS - 1
     for other in others:
         assert phrases_of(other) == phrases_of(first)
         assert not torch.equal(other.vectors, first.vectors)
@@ -262,7 +265,7 @@ def test_text_concepts_are_standardised_one_by_one_beside_random_directions() ->
 
 @pytest.mark.parametrize("protocol", ["exact", "reference"])
 def test_the_report_lists_the_phrases_kept_and_dropped(protocol: ProtocolName) -> None:
-    world = World(seen=(0, 1, 2, 3, 4))
+    world = World(MANY, seen=(0, 1, 2, 3, 4))
     spec = ScoreSpec(TEXT, protocol=protocol)
     report = score_features(world.features(), spec, text_source=world.source(words()), device="cpu")
     text = report.library["text"]
@@ -270,8 +273,9 @@ def test_the_report_lists_the_phrases_kept_and_dropped(protocol: ProtocolName) -
     assert (text["candidates"], text["kept"], text["dropped"]) == (6, 5, {"interpretability_cutoff": 1})
     assert [concept["phrase"] for concept in text["concepts"]] == list(ATTRIBUTES[:5])
     assert report.iis is not None
-    assert report.iis_random_mean is not None
-    assert report.iis > report.iis_random_mean  # five true attributes retain more accuracy than five random directions
+    isotropic = report.controls["isotropic"].iis
+    assert isotropic is not None
+    assert report.iis > isotropic  # five true attributes retain more accuracy than five directions without meaning
 
 
 def test_shuffled_pairs_of_images_and_cosines_score_no_better_than_random_directions() -> None:
@@ -285,8 +289,8 @@ def test_shuffled_pairs_of_images_and_cosines_score_no_better_than_random_direct
     true = score_features(world.features(), ScoreSpec(everything), text_source=source, device="cpu")
     false = score_features(world.features(), ScoreSpec(everything), text_source=mixed_up, device="cpu")
     assert false.iis is not None
-    assert false.iis_random_mean is not None
-    assert false.iis_random_sd is not None
+    gain = false.controls["isotropic"]
     assert true.iis is not None
-    assert false.iis <= false.iis_random_mean + 2 * false.iis_random_sd
+    assert gain.gain_low is not None
+    assert gain.gain_low <= 0
     assert true.iis > false.iis

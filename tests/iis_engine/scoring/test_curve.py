@@ -5,29 +5,57 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iis_engine.scoring.curve import bootstrap_accuracies, iis, interval, log_area, quadrature_error, worst_panels
+from iis_engine.scoring.curve import (
+    bootstrap_accuracies,
+    iis,
+    iis_weights,
+    interval,
+    log_area,
+    log_area_weights,
+    quadrature_error,
+    trapezoid,
+    trapezoid_weights,
+    worst_panels,
+)
 
 
-def test_full_retention_down_to_one_concept_loses_only_the_last_half_panel() -> None:
-    # ARR is 1 at k = 4, 2, 1 and .2 at k = 0: 3/4 of the axis at 1, the last quarter at (1 + .2) / 2.
-    assert float(iis(np.array([1.0, 1.0, 1.0, 0.2]), [4, 2, 1, 0], 4)) == pytest.approx(0.75 + 0.25 * 0.6)
+def test_full_retention_down_to_one_concept_is_an_iis_of_one() -> None:
+    # ARR is 1 at k = 4, 2, 1, so the step function is 1 on all of [0, 1) and .2 at s = 1 alone.
+    assert float(iis(np.array([1.0, 1.0, 1.0, 0.2]), [4, 2, 1, 0], 4)) == pytest.approx(1.0)
 
 
-def test_the_integral_of_a_line_is_its_triangle_and_its_error_that_of_the_steps() -> None:
+def test_the_integral_of_a_line_is_its_triangle_and_half_a_step_without_error() -> None:
     arr = np.array([1.0, 0.75, 0.5, 0.0])
-    assert float(iis(arr, [8, 6, 4, 0], 8)) == pytest.approx(0.5)
-    assert quadrature_error(arr, [8, 6, 4, 0], 8) == pytest.approx((1.0 - 0.0) / (2 * 8))
+    assert float(iis(arr, [8, 6, 4, 0], 8)) == pytest.approx(0.5 + (1.0 - 0.0) / (2 * 8))
+    assert quadrature_error(arr, [8, 6, 4, 0], 8) == pytest.approx(0.0)
+
+
+def test_with_a_node_at_every_k_the_integral_is_the_area_of_the_step_function() -> None:
+    arr = np.array([0.9, 0.97, 0.4, 0.35, 0.1])  # at k = 4, 3, 2, 1, 0: each of the first four holds on a quarter of the axis
+    assert float(iis(arr, [4, 3, 2, 1, 0], 4)) == pytest.approx((0.9 + 0.97 + 0.4 + 0.35) / 4)
+
+
+def test_weights_give_the_integrals() -> None:
+    kept = [200, 180, 60, 20, 4, 1, 0]
+    arr = np.random.default_rng(0).random((3, 7))
+    at = 1 - np.array(kept) / 200
+    np.testing.assert_allclose(arr @ trapezoid_weights(at), trapezoid(arr, at))
+    np.testing.assert_allclose(arr @ iis_weights(kept, 200), trapezoid(arr, at) + (arr[:, 0] - arr[:, -1]) / 400)
+    np.testing.assert_allclose(arr @ log_area_weights(kept), trapezoid(arr[:, :-1], -np.log(kept[:-1])) / np.log(200))
+    assert iis_weights(kept, 200).sum() == pytest.approx(1.0)
+    assert log_area_weights(kept).sum() == pytest.approx(1.0)
 
 
 def test_the_quadrature_error_covers_the_true_error_of_a_parabola() -> None:
     kept = [10, 8, 5, 2, 0]
     s = 1 - np.array(kept) / 10
     arr = 1 - s**2
-    assert abs(float(iis(arr, kept, 10)) - 2 / 3) <= quadrature_error(arr, kept, 10)
+    assert abs(float(trapezoid(arr, s)) - 2 / 3) <= quadrature_error(arr, kept, 10)
 
 
 def test_log_area_gives_each_octave_the_same_weight() -> None:
     assert float(log_area(np.array([1.0, 0.5, 0.0]), [4, 2, 1])) == pytest.approx(0.5)
+    assert float(log_area(np.array([0.7]), [1])) == pytest.approx(0.7)
 
 
 def test_new_nodes_lie_where_the_curve_bends() -> None:

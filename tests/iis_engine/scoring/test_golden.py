@@ -1,6 +1,7 @@
-"""The `reference` protocol against the authors' own code on the same arrays (M = 200, seed 0).
+"""The `reference` protocol against the spread of the authors' own code over its seeds, on the same arrays (M = 200).
 
-Their integral stops at s = .98. The tolerances are several times the spread of their own numbers over seeds.
+Their integral stops at s = .98. Their numbers vary by seed, by up to .18 on a held-out set, so that no single run of theirs is the
+right one: ours must lie within the range of their seeds, widened by several of their standard deviations where there are few runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from iis_engine.features.feature_set import read_features
-from iis_engine.scoring.score import assemble, build_libraries, measure_library
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.measure import measure_library
+from iis_engine.scoring.score import assemble
+from iis_engine.scoring.summary import Controls
 from iis_engine.specs import LibraryKind, LibrarySpec, ScoreSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -45,14 +49,16 @@ def golden() -> Path:
 def test_the_reference_protocol_gives_the_iis_of_the_authors_code(
     representation: str, kind: LibraryKind, tolerance: float, golden: Path
 ) -> None:
-    theirs = json.loads((golden / "golden.json").read_text())["reference"][representation][SEED]
+    runs = json.loads((golden / "golden.json").read_text())["reference"][representation]
+    theirs, of_seeds = runs[SEED], [run[NAMES_IN_GOLDEN[kind]]["iis"] for run in runs.values()]
     features = read_features(golden / f"{representation}.npz")
     spec = ScoreSpec(LibrarySpec(kind, CONCEPT_COUNT), protocol="reference")
     libraries = build_libraries(features, spec, device="cpu")
     measured = measure_library(features, libraries, spec, device="cpu")
-    report = assemble(features, libraries, measured, measured, spec)  # no control is needed here
+    report = assemble(features, libraries, measured, Controls(measured, measured), spec)  # no control is needed here
     iis, baseline = report.iis, report.accuracy_representation
-    print(f"{representation} {kind}: IIS {iis:.4f}, theirs {theirs[NAMES_IN_GOLDEN[kind]]['iis']:.4f}")
+    print(f"{representation} {kind}: IIS {iis:.4f}, theirs {', '.join(f'{value:.4f}' for value in of_seeds)}")
 
-    assert iis == pytest.approx(theirs[NAMES_IN_GOLDEN[kind]]["iis"], abs=tolerance)
+    assert iis is not None
+    assert min(of_seeds) - tolerance <= iis <= max(of_seeds) + tolerance
     assert baseline == pytest.approx(max(theirs["standard_accuracy_by_learning_rate_best_epoch"].values()), abs=0.015)

@@ -16,8 +16,10 @@ from iis_engine.errors import DataError, SettingError
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import sparsity_of
 from iis_engine.protocols import exact_nodes
+from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.measure import measure_library
 from iis_engine.scoring.predictor import FORMAT, Predictor, PredictorFamily
-from iis_engine.scoring.score import build_libraries, fit_predictor, measure_library
+from iis_engine.scoring.score import fit_predictor
 from iis_engine.specs import LibrarySpec, ScoreSpec
 from support.scored import Scored
 
@@ -104,9 +106,9 @@ def test_files_that_are_not_predictors_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 no tensors")
     with pytest.raises(DataError, match="not a readable safetensors file"):
         Predictor.load(path)
-    for metadata in (None, {"iis": "{}"}, {"iis": "[1]"}, {"iis": json.dumps({"format": "iis-predictor/2"})}):
+    for metadata in (None, {"iis": "{}"}, {"iis": "[1]"}, {"iis": json.dumps({"format": "iis-predictor/9"})}):
         save_file({"vectors": torch.eye(2)}, path, metadata=metadata)
-        with pytest.raises(DataError, match=r"not a predictor of format iis-predictor/1; .*\.$"):
+        with pytest.raises(DataError, match=r"not a predictor of format iis-predictor/2; .*\.$"):
             Predictor.load(path)
     save_file({"vectors": torch.eye(2)}, path, metadata={"iis": "no JSON"})
     with pytest.raises(DataError, match="not a readable safetensors file"):

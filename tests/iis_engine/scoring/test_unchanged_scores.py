@@ -33,7 +33,7 @@ PROCESSOR_FACTS = ("largest_gradient", "evaluations")  # of the solver: they say
 TRAINED = "end2end"
 """Its training amplifies the processor's rounding, so another processor builds another library of the same worth."""
 TRAINED_IIS_TOLERANCE = 0.03
-FIELDS_WITHOUT_LIBRARY = ("accuracy_representation", "accuracy_representation_low", "chance", "random_points", "iis_random_mean")
+FIELDS_WITHOUT_LIBRARY = ("accuracy_representation", "accuracy_representation_low", "chance")
 
 LIBRARIES: dict[str, tuple[LibrarySpec, ProtocolName]] = {
     "prototype": (LibrarySpec("prototype", 12), "exact"),

@@ -34,16 +34,17 @@ def test_a_relation_has_the_correlations_of_its_models_and_their_points() -> Non
     assert found["given_accuracy"] is None
     assert [point["label"] for point in found["points"]] == list("abcd")
     assert found["points"][0]["iis"] == pytest.approx({"value": 0.70, "low": 0.69, "high": 0.71})
-    assert "no order beyond chance over 4 models" in found["accuracy"]["sentence"]
+    assert "no order beyond chance over 4 models" in found["accuracy"]["sentences"][0]
+    assert found["edition"] == 2
 
 
 def test_the_sentence_of_a_clear_relation_names_its_direction() -> None:
     rows = [row(f"m{i:02}", 0.3 + 0.05 * i, 0.5 + 0.03 * i) for i in range(8)]
-    assert only(analyse(rows, GRID)["relation"])["accuracy"]["sentence"].startswith(
+    assert only(analyse(rows, GRID)["relation"])["accuracy"]["sentences"][0].startswith(
         "IIS and accuracy rise together over 8 models: rho 1.00"
     )
     fallen = [entry | {name: 1.5 - entry[name] for name in ("iis", "iis_low", "iis_high")} for entry in rows]
-    assert "run against each other" in only(analyse(fallen, GRID)["relation"])["accuracy"]["sentence"]
+    assert "run against each other" in only(analyse(fallen, GRID)["relation"])["accuracy"]["sentences"][0]
 
 
 def test_the_partial_correlation_given_the_denominator_needs_an_accuracy_from_elsewhere() -> None:
@@ -56,11 +57,84 @@ def test_the_partial_correlation_given_the_denominator_needs_an_accuracy_from_el
     assert found["given_accuracy"]["partial"]["denominator"]["value"] == pytest.approx(-0.48 / (0.8 * 0.6))
 
 
-def test_the_random_control_is_partialled_out() -> None:
+def test_the_relation_is_read_beside_that_of_both_controls_which_are_partialled_out() -> None:
     found = only(analyse(four(), GRID)["relation"])["accuracy"]
-    # Ranks: accuracy 1 2 3 4, IIS 1 3 2 4, control 2 1 4 3: r(accuracy, control) = .6, r(IIS, control) = 0.
-    assert found["random_control"]["value"] == pytest.approx(0.6)
-    assert found["partial"]["random"]["value"] == pytest.approx(0.8 / 0.8)
+    # Ranks: accuracy 1 2 3 4, IIS 1 3 2 4, isotropic 2 1 4 3: r(accuracy, isotropic) = .6, r(IIS, isotropic) = 0.
+    assert found["controls"]["isotropic"]["value"] == pytest.approx(0.6)
+    assert found["partial"]["isotropic"]["value"] == pytest.approx(0.8 / 0.8)
+    # Ranks of matched 2 4 3 1: r(accuracy, matched) = 1 - 6·14/60 = -.4, r(IIS, matched) = 1 - 6·12/60 = -.2.
+    assert found["controls"]["matched"]["value"] == pytest.approx(-0.4)
+    assert found["partial"]["matched"]["value"] == pytest.approx((0.8 - 0.4 * 0.2) / ((1 - 0.16) * (1 - 0.04)) ** 0.5)
+    assert found["controls"]["matched"]["low"] is not None
+    assert found["controls"]["matched"]["noise_low"] is found["gains"]["gain_isotropic"]["noise_low"] is None  # of stated ones only
+    assert found["gains"]["gain_matched"]["noise_low"] is not None
+    assert "The IIS of matched directions has rho -0.40" in found["sentences"][0]
+    assert "given it, rho of IIS is 0.80" in found["sentences"][0]
+
+
+def test_the_gains_over_the_controls_are_set_against_accuracy() -> None:
+    found = only(analyse(four(), GRID)["relation"])["accuracy"]
+    assert {name: estimate["value"] for name, estimate in found["gains"].items()} == pytest.approx(
+        {"few_gain_matched": 1, "gain_matched": 0.8, "few_gain_isotropic": 1, "gain_isotropic": 0.8}
+    )
+    assert [sentence.split(" show ")[0] for sentence in found["sentences"]] == [
+        "IIS and accuracy",
+        "The few-concept gain over matched directions and accuracy",
+        "The gain in IIS over matched directions and accuracy",
+    ]
+
+
+def test_results_without_matched_directions_are_read_beside_isotropic_ones() -> None:
+    absent = dict.fromkeys(("iis_matched", "gain_matched", "few_gain_matched", "few_gain_isotropic", "few_concepts_mean"))
+    rows = [entry | {"iis_isotropic_low": None, "iis_isotropic_high": None} for entry in four(edition=1, verdict=None, **absent)]
+    found = only(analyse(rows, GRID)["relation"])
+    assert found["points"][0]["iis_isotropic"] is not None
+    assert (found["edition"], len(found["accuracy"]["sentences"])) == (1, 1)
+    assert "The IIS of isotropic directions has rho 0.60" in found["accuracy"]["sentences"][0]
+    assert "not measured in all results" in found["accuracy"]["controls"]["matched"]["reason"]
+    assert found["points"][0]["gain_matched"] is None
+
+
+def test_the_sentences_of_a_study_are_one_family() -> None:
+    clear = [row(f"m{i:02}", 0.3 + 0.05 * i, 0.5 + 0.03 * i) for i in range(6)]  # all orders of six: p = 2/720
+    analysis = analyse([*clear, *(entry | {"library": "cluster"} for entry in clear)], GRID)
+    assert analysis["claims"] == 6
+    found = [relation["accuracy"] for relation in analysis["relation"]]
+    stated = [estimate for one in found for estimate in (one["spearman"], one["gains"]["few_gain_matched"], one["gains"]["gain_matched"])]
+    assert [estimate["p"] for estimate in stated] == pytest.approx([2 / 720] * 6)
+    assert [estimate["p_holm"] for estimate in stated] == pytest.approx([6 * 2 / 720] * 6)
+    assert all("rise together" in sentence for one in found for sentence in one["sentences"])
+    beside = [one[name] for one in found for name in ("kendall",)] + [one["gains"]["gain_isotropic"] for one in found]
+    assert {estimate["p_holm"] for estimate in beside} == {None}
+    many = analyse([entry | {"library": f"library {place}"} for place in range(7) for entry in clear], GRID)
+    assert many["claims"] == 21  # 21 · 2/720 > .05
+    assert "show no order beyond chance over 6 models" in many["relation"][0]["accuracy"]["sentences"][0]
+
+
+def test_editions_have_sections_of_their_own_and_a_warning() -> None:
+    first = {"edition": 1, "verdict": None}
+    rows = [*four(), *four(**first), *four(library="cluster"), row("bare", 0.3, 0.5, untrained=True, **first)]
+    rows += four(concept_count=20, **first)
+    rows += four(library_dataset="dst_c", library_dataset_name="cars", **first)
+    analysis = analyse(rows, GRID)
+    found = [(one["library"], one["concept_count"], one["library_dataset"], one["edition"], one["n"]) for one in analysis["relation"]]
+    assert sorted(found, key=str) == sorted(
+        [
+            *(("prototype", 10, None, 2, 4), ("prototype", 10, None, 1, 4), ("cluster", 10, None, 2, 4)),
+            *(("prototype", 20, None, 1, 4), ("prototype", 10, "dst_c", 1, 4)),
+        ],
+        key=str,
+    )
+    for name in ("concept_counts", "transfer", "untrained"):
+        assert only(analysis[name])["edition"] == 1, name
+    assert only(analysis["agreement"])["edition"] == 2
+    assert any("two editions" in warning for warning in analysis["warnings"])
+    assert not any("editions" in warning for warning in analyse(four(), GRID)["warnings"])
+
+
+def test_a_cell_measured_in_two_editions_is_not_missing() -> None:
+    rows = [*four()[:2], *four(edition=1)[2:]]
+    assert not any("have no result" in warning for warning in analyse(rows, GRID)["warnings"])
 
 
 def test_an_accuracy_that_some_models_lack_is_not_used() -> None:
@@ -90,7 +164,7 @@ def test_models_near_chance_and_untrained_ones_are_excluded_from_every_section_b
 def test_fewer_than_four_models_give_a_reason_instead_of_a_correlation() -> None:
     found = only(analyse(four()[:3], GRID)["relation"])
     assert found["accuracy"]["spearman"]["value"] is None
-    assert "Only 3 can be compared" in found["accuracy"]["sentence"]
+    assert "Only 3 can be compared" in found["accuracy"]["sentences"][0]
 
 
 def test_seeds_of_one_cell_are_averaged_first() -> None:
@@ -205,6 +279,7 @@ def test_a_library_cut_from_another_data_set_is_compared_model_by_model() -> Non
     assert found["mean_difference"]["value"] == pytest.approx(0.05)
     assert found["spearman"]["value"] == pytest.approx(1)
     assert "higher by the first" in found["sentence"]
+    assert found["models"][0]["own_controls"]["few_gain_matched"]["value"] == pytest.approx(0.5 - 0.4)
 
 
 def test_trained_networks_are_compared_with_the_mean_of_the_same_network_untrained() -> None:
@@ -215,6 +290,8 @@ def test_trained_networks_are_compared_with_the_mean_of_the_same_network_untrain
     assert found["models"][0]["difference"]["value"] == pytest.approx(0.70 - 0.55)
     assert [one["label"] for one in found["models"][0]["untrained_models"]] == ["bare 0", "bare 1"]
     assert found["mean_difference"]["value"] == pytest.approx(0.7875 - 0.55)
+    assert found["models"][0]["trained_controls"]["gain_matched"]["value"] == pytest.approx(0.70 - 0.6)
+    assert found["models"][0]["untrained_controls"]["gain_matched"]["value"] == pytest.approx(0.55 - 0.6)
 
 
 def test_an_untrained_network_near_chance_gives_no_difference() -> None:

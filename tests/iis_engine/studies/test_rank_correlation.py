@@ -114,6 +114,40 @@ def test_the_interval_has_about_its_nominal_coverage() -> None:
     assert 0.88 <= hits / trials <= 0.99
 
 
+def hits_of_another_draw(pearson: float, n: int, noise: float, trials: int) -> float:
+    """How often the noise interval holds rho of a second measurement of the same n models."""
+    generator = np.random.default_rng(11)
+    hits = 0
+    for _ in range(trials):
+        true = generator.multivariate_normal([0, 0], [[1, pearson], [pearson, 1]], size=n).T
+        deviations = noise * generator.uniform(0.5, 1.5, size=(2, n))
+        first, other = (true + deviations * generator.normal(size=(2, n)) for _ in range(2))
+        found = spearman(pairs(*first, x_deviation=deviations[0], y_deviation=deviations[1]))
+        assert found.noise_low is not None
+        assert found.noise_high is not None
+        hits += found.noise_low <= spearmanr(*other).statistic <= found.noise_high  # pyright: ignore[reportAttributeAccessIssue]
+    return hits / trials
+
+
+def test_the_noise_interval_holds_rho_of_another_measurement() -> None:
+    with few_draws(200):
+        assert 0.91 <= hits_of_another_draw(0.9, 14, 0.4, 200) <= 0.985  # by adding errors to measured values: 0.81
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [6, 40])
+@pytest.mark.parametrize(("pearson", "noise"), [(0.0, 0.2), (0.0, 1.0), (0.6, 0.5), (0.95, 0.2), (0.95, 0.5)])
+def test_the_noise_interval_has_about_its_nominal_coverage(pearson: float, n: int, noise: float) -> None:
+    with few_draws(300):
+        assert hits_of_another_draw(pearson, n, noise, 300) >= 0.91
+
+
+def test_the_noise_interval_of_exact_values_keeps_their_ties() -> None:
+    x, y = np.asarray([1.0, 1, 2, 3, 3]), np.asarray([2.0, 1, 1, 3, 4])
+    found = spearman(pairs(x, y, x_deviation=np.zeros(5)))
+    assert (found.noise_low, found.noise_high) == (found.value, found.value)
+
+
 def test_the_noise_interval_is_wide_for_large_measurement_errors_and_a_point_for_none() -> None:
     x, y = np.arange(8.0), np.arange(8.0)
     exact = spearman(pairs(x, y, x_deviation=np.zeros(8), y_deviation=np.zeros(8)))

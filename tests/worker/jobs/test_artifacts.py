@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from worker.jobs.artifacts import OwnersArtifacts
+from worker.jobs.outputs import OutputInvalid
 
 if TYPE_CHECKING:
     from support.worker_service import Service
@@ -37,8 +38,8 @@ def test_a_symbolic_link_in_the_workspace_is_not_followed(service: Service, arti
     artifacts.store.delete(stored.sha256)
     path.unlink()
     path.symlink_to(secret)
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OutputInvalid, match="symbolic links"):
         artifacts.upload("key", "heads", path, lambda: None)
-    with pytest.raises(OSError, match="symbolic links"), service.runtime.sessions.begin() as session:
+    with pytest.raises(OutputInvalid, match="symbolic links"), service.runtime.sessions.begin() as session:
         artifacts.record(session, stored)
     assert not artifacts.store.exists(stored.sha256)

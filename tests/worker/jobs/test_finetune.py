@@ -85,7 +85,15 @@ def assert_shared(service: Service, job_id: str) -> None:
     scored = service.add_score(job.dataset_id, job.model_id, library=LIBRARY | {"parts": []}, elements=ELEMENTS)
     assert service.run(scored) == "succeeded", service.job(scored).error
     states = {event["stage"]: event["state"] for event in service.events(scored, "stage")}
-    assert {stage for stage, state in states.items() if state == "reused"} == {"extract", "libraries", "control", "heads", "curve"}
+    assert {stage for stage, state in states.items() if state == "reused"} == {
+        "extract",
+        "libraries",
+        "isotropic",
+        "matched",
+        "heads",
+        "panel",
+        "curve",
+    }
 
     weighted = add_finetune(service, str(job.model_id), str(job.dataset_id), **{"lambda": 3.0, "seeds": SEEDS[:1]})
     assert service.run(weighted) == "succeeded"
@@ -104,7 +112,7 @@ def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(
     second = add_finetune(service, made.id, dataset_id, **quick)
     assert service.run(second) == "succeeded", service.job(second).error
     reused = {event["stage"] for event in service.events(second, "stage") if event["state"] == "reused"}
-    assert reused == {"extract", "libraries", "control", "heads", "curve"}
+    assert reused == {"extract", "libraries", "isotropic", "matched", "heads", "panel", "curve"}
     assert epochs_of(service, second) == [("treatment", 0, 1), ("control", 0, 1)]
 
 

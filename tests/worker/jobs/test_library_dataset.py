@@ -54,11 +54,20 @@ def test_a_library_from_another_data_set_is_shared_with_jobs_on_that_data_set(se
     assert service.run(job_id) == "succeeded", service.job(job_id).error
     assert stages(service, job_id, "reused", other) == ["extract", "libraries", "explain"]
     assert stages(service, job_id, "finished", other) == []
-    assert stages(service, job_id, "finished", None) == ["extract", "control", "heads", "curve", "predictors", "report"]
+    assert stages(service, job_id, "finished", None) == [
+        "extract",
+        "isotropic",
+        "matched",
+        "heads",
+        "panel",
+        "curve",
+        "predictors",
+        "report",
+    ]
 
     own = add_score(service, home, model_id)
     assert service.run(own) == "succeeded", service.job(own).error
-    assert stages(service, own, "reused", None) == ["extract", "control"]
+    assert stages(service, own, "reused", None) == ["extract", "isotropic"]
 
     with service.runtime.sessions() as session:
         result, plain = session.get_one(Result, job_id), session.get_one(Result, own)

@@ -18,7 +18,7 @@ from worker.jobs.attempt import Attempt
 if TYPE_CHECKING:
     from support.worker_service import Service
 
-STAGES = ["extract", "libraries", "control", "heads", "curve", "explain", "predictors", "report"]
+STAGES = ["extract", "libraries", "isotropic", "matched", "heads", "panel", "curve", "explain", "predictors", "report"]
 
 
 def stage_states(service: Service, job_id: str, state: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_a_score_job_writes_report_curves_plots_and_library_when_it_succeeds(ser
         library = session.get_one(ConceptLibrary, result.library_id)
         concepts = session.scalars(select(Concept).where(Concept.library_id == library.id).order_by(Concept.index)).all()
     assert 0 < result.report["iis"] <= 1.05
-    assert set(curves) == {"library", "random_control"}
+    assert set(curves) == {"library", "isotropic", "matched"}
     assert {point.kept for point in points} == {point["kept"] for point in result.report["points"]}
     assert {(plot.name, plot.format) for plot in plots} == {(name, kind) for name in ("arr", "accuracy") for kind in ("png", "svg")}
     assert (library.kind, library.concept_count, library.dimension, len(concepts)) == ("prototype", 8, 6, 8)
@@ -52,6 +52,32 @@ def test_a_second_job_on_the_same_data_reuses_every_stage(service: Service) -> N
     assert stage_states(service, second, "reused") == STAGES
     with service.runtime.sessions() as session:
         assert session.get_one(Result, first).report == session.get_one(Result, second).report
+
+
+def test_own_vectors_become_the_library_with_their_names(service: Service) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, vectors=np.eye(6, dtype=np.float32)[:5], names=np.array(["fur", "wing", "beak", "paw", "tail"]))
+    upload = service.add_upload(buffer.getvalue(), "vectors.npz")
+    job_id = service.add_score(library={"kind": "vectors", "upload": upload, "concept_count": None, "parts": []}, upload=upload)
+    assert service.run(job_id) == "succeeded"
+    with service.runtime.sessions() as session:
+        result = session.get_one(Result, job_id)
+        library = session.get_one(ConceptLibrary, result.library_id)
+        concepts = session.scalars(select(Concept).where(Concept.library_id == library.id).order_by(Concept.index)).all()
+    assert [concept.label for concept in concepts] == ["fur", "wing", "beak", "paw", "tail"]
+    assert [concept.vector[place] for place, concept in enumerate(concepts)] == [1.0] * 5
+    assert (library.kind, library.concept_count, result.report["library"]["concept_count"]) == ("vectors", 5, 5)
+    again = service.add_score(library={"id": library.id}, dataset_id=service.job(job_id).dataset_id)
+    assert service.run(again) == "succeeded"
+
+
+def test_own_vectors_of_another_width_are_refused(service: Service) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.eye(4, dtype=np.float32))
+    upload = service.add_upload(buffer.getvalue(), "vectors.npy")
+    job_id = service.add_score(library={"kind": "vectors", "upload": upload, "concept_count": None, "parts": []}, upload=upload)
+    assert service.run(job_id) == "failed"
+    assert "have 4 dimensions, but the representation has 6" in service.error_of(job_id)["message"]
 
 
 def test_stages_that_another_job_finishes_in_the_meantime_are_reused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,12 +97,12 @@ def test_stages_that_another_job_finishes_in_the_meantime_are_reused(service: Se
     assert stage_states(service, first, "reused") == STAGES[1:]
 
 
-def test_another_library_on_the_same_data_reuses_features_and_control(service: Service) -> None:
+def test_another_library_on_the_same_data_reuses_features_and_isotropic_control(service: Service) -> None:
     first = service.add_score()
     service.run(first)
     second = service.add_score(dataset_id=service.job(first).dataset_id, library={"kind": "cluster", "concept_count": 8, "parts": []})
     assert service.run(second) == "succeeded"
-    assert stage_states(service, second, "reused") == ["extract", "control"]
+    assert stage_states(service, second, "reused") == ["extract", "isotropic"]
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_rea
         < order.index("embed_phrases")
         < order.index("embed_classes")
         < order.index("libraries")
-        < order.index("control")
+        < order.index("matched")
     )
 
 

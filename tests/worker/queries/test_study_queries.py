@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from app.db.ids import new_id
 from app.db.models import Job, StageArtifact, Study, StudyCell
-from app.db.study_rows import REPORTED, study_rows
+from app.db.study_rows import NUMBERS, REPORTED, study_rows
 from worker.jobs.results import add_results
 from worker.queries.context import Query
 from worker.queries.dispatcher import QueryDispatcher
@@ -57,6 +57,8 @@ def add_cells(service: Service, study_id: str, number: int) -> None:
         job_id = service.add_score(dataset_id, library=GRID["libraries"][place] | {"concept_count": 8})
         report = service.folder / f"{job_id}.json"
         report.write_text(json.dumps(report_of(0.5 + 0.05 * number, 0.6 + 0.04 * number + 0.01 * place)))
+        panel = service.folder / f"{job_id}-panel.json"
+        panel.write_text(json.dumps({"concepts": []}))
         cell = StudyCell(
             study_id=study_id,
             number=2 * number + place,
@@ -70,20 +72,31 @@ def add_cells(service: Service, study_id: str, number: int) -> None:
         )
         with service.runtime.sessions.begin() as session:
             job = session.get_one(Job, job_id)
-            add_results(session, job, report=report, plots=[], library_id=None, predictors=None)
+            add_results(session, job, report=report, panel=panel, plots=[], library_id=None, predictors=None)
             job.state = "succeeded"
             session.add(cell)
 
 
 def report_of(accuracy: float, iis: float) -> dict[str, Any]:
     """The report of a score job, as far as a study reads it, with a curve of three points."""
-    numbers = dict.fromkeys(REPORTED.values(), 0.4)
+    numbers = dict.fromkeys(NUMBERS.values(), 0.4)
     intervals = {
         f"{name}{end}": value + shift for name, value in (("accuracy_representation", accuracy), ("iis", iis)) for end, shift in ENDS
     }
     bounds = {f"{name}_{end}": 0.5 for name in ("accuracy", "arr") for end in ("low", "high")}
     points = [bounds | {"kept": k, "sparsity": 1 - k / 8, "accuracy": accuracy * k / 8, "arr": k / 8} for k in (8, 4, 0)]
-    return numbers | intervals | {"chance": 0.1, "points": points}
+    over = {f"{name}{end}": iis - 0.5 + shift for name in ("gain", "few_gain") for end, shift in ENDS}
+    control = {"iis": 0.4 + accuracy / 10, "iis_low": 0.3, "iis_high": 0.5, **over, "points": points}
+    verdict = {"code": "reads_through_concepts", "sentence": "It does.", "next": []}
+    return (
+        numbers
+        | intervals
+        | {"edition": 2, "verdict": verdict, "chance": 0.1, "points": points}
+        | {
+            "controls": {"isotropic": control, "matched": control},
+            "library": {"kind": "prototype"},
+        }
+    )
 
 
 def ask(service: Service, dispatcher: QueryDispatcher, kind: str, study_id: str, **about: Any) -> bytes:
@@ -107,6 +120,8 @@ def test_a_study_is_analysed_once_for_each_state_of_its_jobs(service: Service, d
     assert {library: relation["n"] for library, relation in found.items()} == {"prototype": 4, "cluster": 4}
     assert [point["iis"]["value"] for point in found["cluster"]["points"]] == [row["iis"] for row in rows if row["library"] == "cluster"]
     assert found["cluster"]["accuracy"]["spearman"]["value"] == pytest.approx(1)
+    assert found["cluster"]["accuracy"]["gains"]["few_gain_matched"]["value"] == pytest.approx(1)
+    assert (found["cluster"]["edition"], analysis["claims"]) == (2, 6)
     assert analysis["agreement"][0]["libraries"] == ["prototype", "cluster"]
     assert analysis["sparsity_grids"][0]["grids"][0]["models"][0]["area"] == pytest.approx(0.5)
 
@@ -140,6 +155,7 @@ def test_the_table_has_a_row_with_a_curve_for_each_cell(service: Service, dispat
     with service.runtime.sessions() as session:
         rows = study_rows(session, service.owner_id, study_id)
     assert set(table[0]) == set(rows[0])
+    assert None not in (rows[0][name] for name in REPORTED)  # so that a column of another name is seen
     for written, row in zip(table, rows, strict=True):
         points = [list(point.values()) for point in written.pop("points")]
         assert points == row.pop("points")

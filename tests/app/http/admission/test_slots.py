@@ -10,6 +10,7 @@ from app.errors import Unavailable
 from app.http.admission import slots as module
 from app.http.admission.in_flight import InFlight
 from app.http.admission.slots import Slots
+from support.event_loop import run_coroutine
 
 
 async def settle() -> None:
@@ -33,7 +34,7 @@ def test_a_client_with_many_requests_waits_for_its_own_and_another_goes_next() -
         await asyncio.gather(*waits)
         return order
 
-    assert asyncio.run(scenario()) == ["many", "one", "many", "many", "many", "many"]
+    assert run_coroutine(scenario()) == ["many", "one", "many", "many", "many", "many"]
 
 
 def test_a_client_holds_its_share_at_most_and_leaves_slots_free_for_others() -> None:
@@ -48,7 +49,7 @@ def test_a_client_holds_its_share_at_most_and_leaves_slots_free_for_others() -> 
         slots.release("a")
         await asyncio.wait_for(third, 1)
 
-    asyncio.run(scenario())
+    run_coroutine(scenario())
 
 
 def test_a_cancelled_wait_loses_no_slot() -> None:
@@ -68,7 +69,7 @@ def test_a_cancelled_wait_loses_no_slot() -> None:
         slots.release("d")
         await asyncio.wait_for(slots.acquire("e"), 1)
 
-    asyncio.run(scenario())
+    run_coroutine(scenario())
 
 
 def test_a_wait_ends_with_503_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +84,7 @@ def test_a_wait_ends_with_503_after_a_time(monkeypatch: pytest.MonkeyPatch) -> N
         slots.release("a")
         await asyncio.wait_for(slots.acquire("b"), 1)
 
-    asyncio.run(scenario())
+    run_coroutine(scenario())
 
 
 def test_amounts_in_flight_are_bounded_in_all_and_for_each_client_with_a_guaranteed_part() -> None:

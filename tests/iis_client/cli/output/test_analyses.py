@@ -17,22 +17,24 @@ SETTING: dict[str, Any] = {
     "concept_count": 20,
     "library_dataset": None,
     "library_dataset_name": None,
+    "edition": 2,
 }
 RHO: dict[str, Any] = {"n": 5, "value": 0.9, "low": 0.21, "high": 1.0, "p": 0.04, "reason": None}
 UNDEFINED: dict[str, Any] = {"n": 3, "value": None, "low": None, "high": None, "p": None, "reason": "Too few."}
 ACCURACY: dict[str, Any] = {
     "spearman": RHO,
     "kendall": RHO,
-    "partial": {"denominator": UNDEFINED, "random": UNDEFINED},
-    "random_control": UNDEFINED,
+    "partial": {"denominator": UNDEFINED, "isotropic": UNDEFINED, "matched": UNDEFINED},
+    "controls": {"isotropic": UNDEFINED, "matched": RHO},
+    "gains": dict.fromkeys(("few_gain_matched", "gain_matched", "few_gain_isotropic", "gain_isotropic"), UNDEFINED),
     "leave_one_family_out": [],
-    "sentence": "They rise together.",
+    "sentences": ["They rise together.", "The gain falls."],
 }
 RELATION: dict[str, Any] = {**SETTING, "n": 5, "left_out": [], "points": [], "accuracy": ACCURACY, "given_accuracy": None}
 INTERVAL = {"value": 0.5, "low": 0.4, "high": 0.6}
 POINT: dict[str, Any] = {
     **{"model": "mdl_1", "label": "untrained", "family": None, "epoch": 0.0, "near_chance": True, "chance": 0.1, "accuracy": INTERVAL},
-    **{"given_accuracy": None, "iis": None, "iis_chance_corrected": None, "iis_random": None, "concept_gain": None, "seeds": [0]},
+    **{"given_accuracy": None, "iis": None, "iis_chance_corrected": None, "seeds": [0]},
 }
 RUN: dict[str, Any] = {
     **SETTING,
@@ -62,17 +64,18 @@ def test_a_correlation_is_a_table_row_and_a_sentence() -> None:
     assert "digits [small], cluster, M = 20" in line
     assert line.count("0.90 (0.21 to 1.00)") == 2
     assert "undefined" in line
-    assert "digits [small], cluster, M = 20: They rise together." in text
+    assert "digits [small], cluster, M = 20, edition 2: They rise together." in text
+    assert "digits [small], cluster, M = 20, edition 2: The gain falls." in text
     assert "Warning: Not every cell has all seeds yet." in text
 
 
 def test_models_excluded_from_a_correlation_are_listed_with_the_reason() -> None:
     excluded = {"model": "mdl_1", "label": "epoch 0", "reason": "Its representation is no better than chance."}
     text = printed(relation=[{**RELATION, "left_out": [excluded]}])
-    assert "digits [small], cluster, M = 20: epoch 0 is excluded: its representation is no better than chance." in text
+    assert "digits [small], cluster, M = 20, edition 2: epoch 0 is excluded: its representation is no better than chance." in text
     many = printed(relation=[{**RELATION, "left_out": [excluded] * 7}])
     assert many.count("epoch 0 is excluded") == 5
-    assert "digits [small], cluster, M = 20: 2 more are excluded." in many
+    assert "digits [small], cluster, M = 20, edition 2: 2 more are excluded." in many
 
 
 def test_an_evolution_is_shown_by_epoch_and_marks_points_near_chance() -> None:
@@ -83,13 +86,13 @@ def test_an_evolution_is_shown_by_epoch_and_marks_points_near_chance() -> None:
     assert ["2.5", "end", "0.500", "0.800 ± 0.060"] in rows
     assert "epoch" in text
     assert "epoch" not in printed(evolution=[{**RUN, "epochs_given": False}])
-    assert "digits [small], cluster, M = 20: IIS rises." in text
+    assert "digits [small], cluster, M = 20, edition 2: IIS rises." in text
 
 
 def test_names_with_brackets_are_printed_verbatim() -> None:
     names = {"dataset_name": "digits [/b]", "library_dataset": "dst_2", "library_dataset_name": "DTD [draft]"}
     text = printed(relation=[{**RELATION, **names}], evolution=[{**RUN, **names, "points": [{**POINT, "label": "step [1]"}]}])
-    assert "Evolution on digits [/b]" in text
+    assert "Evolution on digits [/b], edition 2" in text
     assert "library from DTD [draft]" in text.replace("│", "").split("step [1]")[0]
 
 
@@ -100,8 +103,8 @@ def test_each_comparison_is_one_sentence() -> None:
     untrained = {**SETTING, "models": [], "mean_difference": None, "sentence": "IIS is higher by the first."}
     agreement = {**SETTING, "libraries": ["cluster", "text"], "left_out": [], "pairs": [{"a": "cluster", "b": "text", **order}]}
     text = printed(transfer=[transfer], untrained=[untrained], agreement=[agreement])
-    assert "M = 20, library from DTD, library of the same data set against library of another: No difference." in text
-    assert "M = 20, trained against untrained: IIS is higher by the first." in text
+    assert "M = 20, library from DTD, edition 2, library of the same data set against library of another: No difference." in text
+    assert "M = 20, edition 2, trained against untrained: IIS is higher by the first." in text
     assert "cluster and text agree on the order of 5 models with rho 0.90 (0.21 to 1.00)." in text
     few = {**agreement, "pairs": [{"a": "cluster", "b": "text", "n": 3, "spearman": UNDEFINED, "kendall": UNDEFINED}]}
-    assert "M = 20: cluster and text cannot be compared: Too few." in printed(agreement=[few])
+    assert "M = 20, edition 2: cluster and text cannot be compared: Too few." in printed(agreement=[few])

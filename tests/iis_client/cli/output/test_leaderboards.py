@@ -13,7 +13,15 @@ from iis_schemas.studies.leaderboard import BOARD, LEADERBOARD_EXAMPLE, Leaderbo
 DIGITS = {**BOARD, "board": "5f2a90c1d3e8", "dataset": "dst_1", "dataset_name": "digits", "concept_count": 20, "models": 3}
 ENTRY: dict[str, Any] = {
     **LEADERBOARD_EXAMPLE["data"][0],
-    **{"job": "job_1", "iis_low": 0.8, "iis_high": 0.9, "accuracy": 0.9, "concept_gain": 0.1},
+    **{
+        "job": "job_1",
+        "iis_low": 0.8,
+        "iis_high": 0.9,
+        "accuracy": 0.9,
+        "gain_matched": 0.1,
+        "few_gain_matched": 0.05,
+        "gain_isotropic": 0.2,
+    },
 }
 
 
@@ -26,7 +34,7 @@ def printed(**fields: Any) -> str:
 
 
 def test_ties_are_marked_and_other_leaderboards_listed() -> None:
-    unknown = dict.fromkeys(("iis", "iis_low", "iis_high", "concept_gain"))
+    unknown = dict.fromkeys(("iis", "iis_low", "iis_high", "gain_matched", "few_gain_matched"))
     entries = [
         {**ENTRY, "rank": 1, "tied": True, "name": "[a]", "iis": 0.86},
         {**ENTRY, "rank": 1, "tied": True, "name": "b", "iis": 0.85},
@@ -38,14 +46,23 @@ def test_ties_are_marked_and_other_leaderboards_listed() -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
     assert rows == [
         ["1 =", "[a]", "0.860", "0.900", "+0.100"],
-        ["", "job_1", "0.800 to 0.900", "", ""],
+        ["", "job_1", "0.800 to 0.900", "", "+0.050"],
         ["1 =", "b", "0.850", "0.900", "+0.100"],
-        ["", "job_1", "0.800 to 0.900", "", ""],
+        ["", "job_1", "0.800 to 0.900", "", "+0.050"],
         ["–", "c", "withheld", "0.900", "withheld"],
-        ["", "job_1", "near chance", "", ""],
+        ["", "job_1", "near chance", "", "withheld"],
     ]
+    assert "Gains over matched directions: of IIS, and below it" in text
     assert "exact, cut otherwise (3 models): --board 0c1d3e85f2a9" in text
     assert "digits, text, M = 20, exact (1 model): --board 77d3e85f2a90" in text
+
+
+def test_scores_of_the_first_edition_show_gains_over_isotropic_directions() -> None:
+    entry = {**ENTRY, "name": "a", **dict.fromkeys(("gain_matched", "few_gain_matched"))}
+    text = printed(board={**DIGITS, "edition": 1, "details": "first edition"}, data=[entry], boards=[], notes=[])
+    assert "+0.200" in text
+    assert "Gains in IIS over isotropic directions." in text
+    assert "exact, first edition" in " ".join(text.split())
 
 
 def test_leaderboards_of_data_sets_with_equal_names_show_their_ids() -> None:

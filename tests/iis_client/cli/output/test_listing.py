@@ -147,8 +147,9 @@ def test_a_leaderboard_fits_in_80_columns_with_a_model_near_chance() -> None:
         "job": JOBS[0],
         "accuracy": 0.9,
     }
-    scored |= {"iis": 0.8, "iis_low": 0.75, "iis_high": 0.85, "concept_gain": 0.1}
-    lost = scored | {"rank": None, "tied": False, "job": JOBS[1], "iis": None, "iis_low": None, "iis_high": None, "concept_gain": None}
+    scored |= {"iis": 0.8, "iis_low": 0.75, "iis_high": 0.85, "gain_matched": 0.1, "few_gain_matched": 0.05}
+    lost = scored | {"rank": None, "tied": False, "job": JOBS[1], **dict.fromkeys(("iis", "iis_low", "iis_high"))}
+    lost |= dict.fromkeys(("gain_matched", "few_gain_matched"))
     found = {"board": board, "data": [scored, lost], "boards": [board], "notes": [], "links": {}}
     lines = printed(*leaderboard_table(LeaderboardView.model_validate(found)))
     assert lines_with(lines, f" {JOBS[0]} ")

@@ -32,6 +32,7 @@ def study(**changed: Any) -> StudyView:
         "concept_counts": None,
         "sparsity_grids": [[0.0, 0.5]],
         "seeds": [0, 1],
+        "activations": "calibrated",
         "vocabulary": {"id": "cst_1", "version": 2, "digest": "abc"},
         "deadline_seconds": None,
         **changed,
@@ -50,6 +51,7 @@ def test_a_study_is_found_by_its_request_regardless_of_list_order() -> None:
     [
         {"seeds": [0, 1, 2]},
         {"evolution": True},
+        {"activations": "layernorm"},
         {"concept_counts": [20]},
         {"vocabulary": {"id": "cst_1", "version": 3, "digest": "abc"}},
         {"models": list(reversed(REQUEST["models"]))},

@@ -129,12 +129,70 @@ def test_assumed_settings_are_noted(tmp_path: Path) -> None:
     assumed = " ".join(load_backbone(SPEC, tmp_path / "a.onnx").describe()["notes"])
     assert "224 pixels were assumed" in assumed
     assert "ImageNet mean" in assumed
-    wanted = Preprocessing(input_size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), crop_pct=1.0)
-    backbone = load_backbone(BackboneSpec("onnx", preprocessing=wanted), tmp_path / "a.onnx")
+    assert "order RGB and values from 0 to 1" in assumed
+    assert "layer=probabilities" in assumed
+    wanted = Preprocessing(input_size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), crop_pct=1.0, channel_order="rgb", value_range=1)
+    backbone = load_backbone(BackboneSpec("onnx", layer="pooled", preprocessing=wanted), tmp_path / "a.onnx")
     assert backbone.describe()["notes"] == []
     white = Image.new("RGB", (30, 40), "white")
     assert backbone.preprocess(white).shape == (3, 16, 16)
     assert torch.allclose(backbone.preprocess(white), torch.ones(3, 16, 16), atol=1e-6)
+
+
+def test_the_hint_names_what_comes_before_the_head_and_never_scores_or_labels(tmp_path: Path) -> None:
+    convolution = [
+        helper.make_node("Relu", ["images"], ["map"]),
+        helper.make_node("Conv", ["map", "K"], ["score_map"]),
+        helper.make_node("GlobalAveragePool", ["score_map"], ["scores"]),
+    ]
+    onnx.save(graph_of(convolution, {"K": np.ones((2, 3, 1, 1), np.float32)}, ["n", 3, 8, 8], "scores"), tmp_path / "scores.onnx")
+    assert str(refusal(tmp_path / "scores.onnx")).endswith("as the layer, for example 'map'.")
+    model = pooled_linear(["n", 3, 8, 8])
+    model.graph.node.append(helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1))
+    model.graph.output[0].name = "label"
+    onnx.save(model, tmp_path / "label.onnx")
+    assert str(refusal(tmp_path / "label.onnx")).endswith("as the layer, for example 'pooled'.")
+
+
+def test_a_quantised_output_is_walked_through(tmp_path: Path) -> None:
+    model = pooled_linear(["n", 3, 8, 8])
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(np.array(0.1, np.float32), "scale"), numpy_helper.from_array(np.array(0, np.uint8), "zero")]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("QuantizeLinear", ["probabilities", "scale", "zero"], ["whole"]),
+            helper.make_node("DequantizeLinear", ["whole", "scale", "zero"], ["out"]),
+        ]
+    )
+    model.graph.output[0].name = "out"
+    onnx.save(model, tmp_path / "a.onnx")
+    assert load_backbone(SPEC, tmp_path / "a.onnx").describe()["output"] == "pooled"
+
+
+def in_constant_nodes(model: onnx.ModelProto, value: float) -> onnx.ModelProto:
+    stored = {weights.name: numpy_helper.to_array(weights) * np.float32(value) for weights in model.graph.initializer}
+    del model.graph.initializer[:]
+    for name, array in stored.items():
+        model.graph.node.insert(0, helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array)))
+    return model
+
+
+def test_weights_in_constant_nodes_are_counted_and_checked(tmp_path: Path) -> None:
+    onnx.save(in_constant_nodes(pooled_linear(["n", 3, 8, 8]), 1.0), tmp_path / "a.onnx")
+    assert load_backbone(SPEC, tmp_path / "a.onnx").describe()["parameter_count"] == 3 * 2 + 2
+    onnx.save(in_constant_nodes(pooled_linear(["n", 3, 8, 8]), float("nan")), tmp_path / "nan.onnx")
+    error = refusal(tmp_path / "nan.onnx")
+    assert error.code == "checkpoint_not_finite"
+    assert "NaN values in the constant b" in str(error)
+
+
+def test_channel_order_and_value_range_are_applied(tmp_path: Path) -> None:
+    onnx.save(pooled_linear(["n", 3, 8, 8]), tmp_path / "a.onnx")
+    spec = BackboneSpec("onnx", preprocessing=Preprocessing(channel_order="bgr", value_range=255))
+    backbone = load_backbone(spec, tmp_path / "a.onnx")
+    features = backbone.embed(backbone.preprocess(Image.new("RGB", (8, 8), (200, 100, 50)))[None])
+    assert features.tolist() == [[50, 100, 200]]
 
 
 def test_the_digest_depends_on_the_file_and_the_layer(network: CifarResNet, onnx_file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Read checkpoint files (safetensors, torch zip) as finite float32 tensors; reject everything that could run code.
+"""Read checkpoint files (safetensors, torch) as state dicts of plain tensors; reject everything that could run code.
 
-`torch.load` is called with `weights_only=True`, without a fallback.
+`torch.load` is called with `weights_only=True`, without a fallback. The choice among several state dicts is in `weights`.
 """
 
 from __future__ import annotations
@@ -19,49 +19,69 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from iis_engine.backbones.checkpoints.older_torch_format import is_older_torch_format, read_older_torch_format
+from iis_engine.backbones.checkpoints.state_dicts import StateDict, find_state_dicts
 from iis_engine.errors import CheckpointError, first_line
 
-_WRAPPER_KEYS = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts store the weights beside the optimiser's state."""
-_WRAPPERS_MAX = 4
-"""Nested wrapper dictionaries allowed; training scripts use one or two, and a pickled dictionary can contain itself."""
-_KEY_PREFIXES = ("module.", "model.", "_orig_mod.")
-"""Prefixes that data-parallel, lightning and compiled modules add to every key."""
 _ENTRIES_MAX = 100_000
 """Large networks have some thousands of tensors; a file of millions of tiny ones takes minutes to read."""
-_SEND_INSTEAD = "send a safetensors file, or torch.save(model.state_dict(), path) of torch 1.6 or later"
+_SEND_INSTEAD = "send a safetensors file, or torch.save(model.state_dict(), path)"
+_PICKLE_START = 0x80
 _ARCHIVE_MAGICS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
 _TAR_MAGIC_OFFSET = 257
 _READ_ERRORS = (
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
-    *(EOFError, OSError, struct.error),
+    *(OSError, struct.error),
 )
 
 
-def load_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read the weights in a checkpoint file.
+def load_checkpoint(path: Path) -> list[StateDict]:
+    """Read all state dicts in a checkpoint file.
 
     Parameters
     ----------
-    path : a safetensors file, or a zip file written by `torch.save` that contains a state dict. The state dict may be wrapped in
-        dictionaries of training scripts (`state_dict`, `model`), and its keys may have prefixes such as `module.`.
+    path : a safetensors file, or a file written by `torch.save` that contains a state dict. The state dict may be wrapped in
+        dictionaries of training scripts (`state_dict`, `model`), beside others (`state_dict_ema`).
 
     Returns
     -------
-    dict
-        Key to tensor on the CPU; floating point values of any width as float32.
+    list
+        At least one, in the order of preference; tensors on the CPU, of the types in the file.
 
     Raises
     ------
     CheckpointError
-        For code (pickled modules, TorchScript, exported programs), truncated or damaged files, archives, other file types, weights that
-        are not finite, and files without weights. The message says what to send instead.
+        For code (pickled modules, TorchScript, exported programs), truncated or damaged files, archives, other file types, tensors that
+        are not plain dense numbers, and files without weights. The message says what to send instead.
     """
     stored = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    weights = {key: _as_float32(key, tensor, path) for key, tensor in _unwrap(stored, path).items()}
-    if not weights:
+    if not isinstance(stored, Mapping):
+        raise CheckpointError(
+            f"The file contains a {type(stored).__name__}, not a state dict; {_SEND_INSTEAD}.", code="checkpoint_wrong_type"
+        )
+    found = find_state_dicts(cast("Mapping[Any, object]", stored))
+    if not found:
         raise CheckpointError(f"{path.name} contains no weights; {_SEND_INSTEAD}.", code="checkpoint_empty")
-    return weights
+    for state_dict in found:
+        for key, tensor in state_dict.weights.items():
+            _require_plain(key, tensor, path)
+    return found
+
+
+def as_float32(weights: Mapping[str, Tensor], file_name: str) -> dict[str, Tensor]:
+    """Return contiguous weights, floating point values of any width as float32.
+
+    Raises
+    ------
+    CheckpointError
+        For NaN and infinite values, with the key.
+    """
+    converted = dict[str, Tensor]()
+    for key, tensor in weights.items():
+        data = tensor.detach().to(torch.float32) if tensor.is_floating_point() else tensor.detach()
+        require_finite(key, data, file_name)
+        converted[key] = data.contiguous()
+    return converted
 
 
 def require_finite(key: str, tensor: Tensor, file_name: str) -> None:
@@ -100,18 +120,21 @@ def _read_torch(path: Path) -> object:
         start = file.read(_TAR_MAGIC_OFFSET + 8)
     if not start:
         raise CheckpointError(f"{path.name} is empty; {_SEND_INSTEAD}.", code="checkpoint_empty")
+    is_older = is_older_torch_format(start)
     if start.startswith(b"PK"):
         _check_zip(path)
-    elif start[0] == 0x80:
+    elif start.startswith(_ARCHIVE_MAGICS) or (not is_older and tarfile.is_tarfile(path)):
+        raise _archive(path)
+    elif start[0] == _PICKLE_START and not is_older:
         raise CheckpointError(
             f"{path.name} is a bare pickle, which can run code when it is loaded; {_SEND_INSTEAD}.", code="checkpoint_legacy_pickle"
         )
-    elif start.startswith(_ARCHIVE_MAGICS) or tarfile.is_tarfile(path):
-        raise _archive(path)
-    else:
+    elif not is_older:
         raise CheckpointError(f"{path.name} is not a checkpoint; {_SEND_INSTEAD}.", code="checkpoint_wrong_type")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_older_torch_format(path) if is_older else torch.load(path, map_location="cpu", weights_only=True)
+    except EOFError as error:
+        raise _truncated(path) from error
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         pickled = f"the Python object {named[1]}" if named else "Python objects"
@@ -163,35 +186,8 @@ def _archive(path: Path) -> CheckpointError:
     return CheckpointError(f"{path.name} is an archive; unpack it and {_SEND_INSTEAD}.", code="checkpoint_archive")
 
 
-def _unwrap(stored: object, path: Path) -> dict[str, Tensor]:
-    level = 0
-    while (inner := _wrapped(stored)) is not None:
-        level += 1
-        if level > _WRAPPERS_MAX:
-            raise CheckpointError(f"{path.name} wraps its weights in more than {_WRAPPERS_MAX} dictionaries; {_SEND_INSTEAD}.")
-        stored = inner
-    if not isinstance(stored, Mapping):
-        raise CheckpointError(
-            f"The file contains a {type(stored).__name__}, not a state dict; {_SEND_INSTEAD}.", code="checkpoint_wrong_type"
-        )
-    weights = {str(key): value for key, value in cast("Mapping[Any, object]", stored).items() if isinstance(value, Tensor)}
-    while weights and (prefix := next((p for p in _KEY_PREFIXES if all(key.startswith(p) for key in weights)), None)):
-        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
-    return weights
-
-
-def _wrapped(stored: object) -> object | None:
-    if not isinstance(stored, Mapping):
-        return None
-    entries = cast("Mapping[Any, object]", stored)
-    return next((entries[name] for name in _WRAPPER_KEYS if isinstance(entries.get(name), Mapping)), None)
-
-
-def _as_float32(key: str, tensor: Tensor, path: Path) -> Tensor:
+def _require_plain(key: str, tensor: Tensor, path: Path) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.is_complex():
         raise CheckpointError(f"{key} in {path.name} is sparse, quantised, complex or without data; send plain dense float weights.")
     if tensor.numel() * tensor.element_size() > path.stat().st_size:
         raise CheckpointError(f"{key} in {path.name} claims more values than the file contains; upload it again from the original.")
-    data = tensor.detach().to(torch.float32) if tensor.is_floating_point() else tensor.detach()
-    require_finite(key, data, path.name)
-    return data.contiguous()

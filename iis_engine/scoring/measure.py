@@ -1,0 +1,119 @@
+"""Measure the curves of a library and of its two controls under the protocol of a score, and the panel beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+
+from iis_engine import protocols
+from iis_engine.backbones.devices import choose_device
+from iis_engine.features.canonical_order import in_canonical_order
+from iis_engine.features.feature_set import FeatureSet
+from iis_engine.libraries.calibration import calibrate
+from iis_engine.libraries.controls import isotropic, matched, with_block
+from iis_engine.libraries.library import ConceptLibrary
+from iis_engine.libraries.matched_text import build_matched_text
+from iis_engine.libraries.text import TextSource
+from iis_engine.panel.panel import Panel, measure_panel
+from iis_engine.progress import ProgressCallback, no_progress
+from iis_engine.scoring.ensemble import LibraryEnsemble
+from iis_engine.scoring.exact import measure_exact
+from iis_engine.scoring.measurement import Measurement
+from iis_engine.scoring.reference import measure_reference
+from iis_engine.specs import ScoreSpec
+
+
+def measure_library(
+    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: ProgressCallback = no_progress, *, device: str = "auto"
+) -> Measurement:
+    """Measure the curve of an ensemble under the protocol of `spec`."""
+    return _measure(features, ensemble.libraries, spec.library.kind, spec, progress, device)
+
+
+def measure_isotropic(
+    features: FeatureSet, origins: Sequence[str], spec: ScoreSpec, progress: ProgressCallback = no_progress, *, device: str = "auto"
+) -> Measurement:
+    """Measure the isotropic control: Gaussian directions under the protocol and seed of `spec`.
+
+    It depends on nothing else of the library, so that libraries with the same blocks share it.
+
+    Parameters
+    ----------
+    origins : of the library's concepts; its blocks are normalised in the same way
+    """
+    dimension = features.X_train.shape[1]
+    return _measure(features, [isotropic(origins, dimension, seed) for seed in _control_seeds(spec)], "random", spec, progress, device)
+
+
+def measure_matched(
+    features: FeatureSet,
+    controls: LibraryEnsemble,
+    spec: ScoreSpec,
+    progress: ProgressCallback = no_progress,
+    *,
+    device: str = "auto",
+) -> Measurement:
+    """Measure the matched control under the protocol and seed of `spec`.
+
+    Parameters
+    ----------
+    controls : of `matched_libraries`
+    """
+    return _measure(features, controls.libraries, "random", spec, progress, device)
+
+
+def matched_libraries(
+    features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, *, text_source: TextSource | None = None, device: str = "auto"
+) -> LibraryEnsemble:
+    """The control libraries that match an ensemble, each drawn like one of its libraries in turn (METHOD §2).
+
+    Parameters
+    ----------
+    text_source : embeddings for text concepts, whose control is fitted to random targets; without them, as for a library that was fitted
+        before, it is drawn like the fitted directions
+    """
+    where = choose_device(device)
+    texts = [part for part in spec.library.parts or (spec.library,) if part.kind == "text"]
+    controls: list[ConceptLibrary] = []
+    for library, seed in zip(cycle(ensemble.libraries), _control_seeds(spec), strict=False):
+        control = matched(library, seed)
+        if text_source is not None and texts:
+            words = build_matched_text(features, text_source, library, texts[0], seed, where)
+            control = with_block(control, "text", words.vectors)
+        controls.append(control)
+    return LibraryEnsemble(tuple(controls))
+
+
+def measure_score_panel(
+    features: FeatureSet,
+    ensemble: LibraryEnsemble,
+    controls: LibraryEnsemble,
+    measured: Measurement,
+    spec: ScoreSpec,
+    progress: ProgressCallback = no_progress,
+    *,
+    device: str = "auto",
+) -> Panel:
+    """Measure the panel of a score: its libraries and matched controls with the activations of its edition."""
+    X = in_canonical_order(features).X_train
+
+    def as_measured(library: ConceptLibrary) -> ConceptLibrary:
+        return calibrate(library, X).apply(library) if spec.edition == 2 else library
+
+    libraries, matched_ones = ([as_measured(library) for library in each.libraries] for each in (ensemble, controls))
+    where = choose_device(device)
+    return measure_panel(features, libraries, matched_ones, measured.kept, measured.heads, device=where, progress=progress)
+
+
+def _control_seeds(spec: ScoreSpec) -> range:
+    first = spec.seed + protocols.CONTROL_SEED_OFFSET
+    return range(first, first + protocols.CONTROL_SEEDS)
+
+
+def _measure(
+    features: FeatureSet, libraries: Sequence[ConceptLibrary], kind: str, spec: ScoreSpec, progress: ProgressCallback, device: str
+) -> Measurement:
+    where = choose_device(device)
+    if spec.protocol == "exact":
+        return measure_exact(features, libraries, spec.seed, where, calibrated=spec.edition == 2, progress=progress)
+    return measure_reference(features, libraries, kind, spec.seed, where, progress)
