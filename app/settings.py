@@ -127,6 +127,7 @@ class Quotas(Section):
     quota_open_uploads: int = Field(default=500, ge=0, description="Open uploads")
     quota_unfinished_jobs: int = Field(default=50_000, ge=0, description="Queued and running jobs; a study has at most 10,000")
     quota_jobs_per_day: int = Field(default=100_000, ge=0, description="Jobs accepted within 24 hours")
+    quota_pending_validations: int = Field(default=500, ge=0, description="Pending models, data sets and versions of concept sets")
 
 
 class Uploads(Section):
@@ -155,9 +156,9 @@ class Uploads(Section):
 class Jobs(Section):
     """Jobs and workers"""
 
-    lease_seconds: float = Field(default=90, gt=0, description="Time without a heartbeat after which a worker loses its job")
-    heartbeat_seconds: float = Field(default=30, gt=0, description="Interval between heartbeats")
-    sweep_seconds: float = Field(default=30, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
+    lease_seconds: float = Field(default=10, gt=0, description="Time without a heartbeat after which a worker loses its job")
+    heartbeat_seconds: float = Field(default=2, gt=0, description="Interval between heartbeats")
+    sweep_seconds: float = Field(default=3, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
     max_attempts: int = Field(default=3, ge=1, description="Attempts at a job before it fails as `worker_lost`")
     job_deadline_seconds: float = Field(default=DAY, gt=0, description="Running time of a job over all attempts, unless it asks for less")
     check_deadline_seconds: float = Field(default=900, gt=0, description="Running time of the validation of a model or data set")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import INTERNAL_JOB_KINDS, ConceptSet, ConceptSetVersion, Dataset, Job, Model
 from app.db.session import after_commit
-from app.db.transitions import enqueue
+from app.db.transitions import enqueue, request_cancel
 from app.errors import Conflict, InvalidInput
 from app.queue import wake_worker
+from app.quotas.service import require_room_for_validation
 from app.settings import Settings
 
 RETRY_AFTER_SECONDS = 2
@@ -27,7 +30,13 @@ def enqueue_check(
     """Queue the check of a row in the transaction that adds it; workers are woken after the commit.
 
     The phrases of a version are gathered `from_classes` of that data set; unless given, the version has them already.
+
+    Raises
+    ------
+    QuotaExceeded
+        When the owner has too many pending ones.
     """
+    require_room_for_validation(session, owner_id, settings)
     job = Job(id=new_id("job"), owner_id=owner_id, request_id=request_id, deadline_seconds=settings.check_deadline_seconds)
     if isinstance(row, Model):
         job.kind, job.spec, job.model_id = "check_model", {"model": row.id}, row.id
@@ -65,13 +74,22 @@ def require_ready(row: Model | Dataset, param: str) -> None:
         raise InvalidInput(f"{noun} {row.id} was refused: {reason}", code=f"{param}_failed", param=param)
 
 
+def cancel_validations(session: Session, jobs: Iterable[Job]) -> None:
+    """Cancel the unfinished validations of a row before it is deleted.
+
+    Call it before the row is locked: workers lock a job before the row that it validates.
+    """
+    for job in jobs:
+        request_cancel(session, job)
+
+
 def require_unneeded(row: Model | Dataset | ConceptSet, job: Job | None, code: str) -> None:
     """Refuse to delete a row that an unfinished job needs.
 
     Raises
     ------
     Conflict
-        When there is such a job; checks of this row, or that use it, count too.
+        When there is such a job; checks of this row that are not being canceled, or that use it, count too.
     """
     noun = _noun(row)
     if job is None:

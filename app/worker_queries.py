@@ -1,6 +1,6 @@
 """Queries that a worker runs during an HTTP request, sent and answered over Redis. Nothing is stored: the caller repeats a lost query.
 
-A query is a JSON object on the list `QUERY_QUEUE`; its reply arrives on a list of its own, which expires. Jobs do not use this path.
+A query is a JSON object (`app.query_queue`); its reply arrives on a list of its own, which expires. Jobs do not use this path.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import structlog
 from redis.exceptions import RedisError
 
 from app.errors import ApiError, Conflict, InvalidInput, NotFound, Unavailable
+from app.query_queue import add_query
 from app.settings import Settings
 
-QUERY_QUEUE = "iis:queries"
 REPLY_PREFIX = "iis:reply:"
 REPLY_EXPIRY_SECONDS = 60
 RETRY_AFTER_SECONDS = 2
@@ -53,14 +53,16 @@ async def query_worker(settings: Settings, owner_id: str, kind: str, about: dict
         async with redis.asyncio.Redis.from_url(
             settings.redis_url, socket_connect_timeout=SOCKET_MARGIN_SECONDS, socket_timeout=timeout_seconds + SOCKET_MARGIN_SECONDS
         ) as broker:
-            await cast("Any", broker.lpush(QUERY_QUEUE, json.dumps(query)))
+            async with broker.pipeline() as pipeline:
+                add_query(pipeline, owner_id, json.dumps(query), timeout_seconds)
+                await pipeline.execute()
             received = await cast("Any", broker.blpop([REPLY_PREFIX + query_id], timeout=timeout_seconds))
     except RedisError as error:
         log.warning("broker_unreachable", error=str(error))
         raise Unavailable("The workers cannot be reached; try again shortly.", code="broker_unavailable") from error
     if received is None:
         raise Unavailable(
-            f"No worker answered within {timeout_seconds:g} seconds; it may still be loading the model. Try again.",
+            f"No worker answered within {timeout_seconds:g} seconds: all are busy, or the answer takes longer. Try again.",
             code="worker_busy",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )

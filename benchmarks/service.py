@@ -1,4 +1,4 @@
-"""The service on loopback: a second job on the same data against the first, and polls of a running job's state.
+"""The service on loopback: a second job on the same data against the first, polls of a running job's state, and claims of queued jobs.
 
 Starts its own stack in a temporary folder. A job is timed from its submission until the client receives its final state.
 The data are ready features, so a second job reuses the random control (another library) or everything (the same request).
@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from app.local.servers import EmbeddedPostgres
+from benchmarks.claims import measure_claims
 from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import exit_on_signals, print_ratio, timed
 from iis_client import IISClient
@@ -29,6 +31,7 @@ POLL_SECONDS = 10.0
 STATE_TIMEOUT_SECONDS = 60.0
 STATE_PAUSE_SECONDS = 0.02
 JOB_TIMEOUT_SECONDS = 900.0
+DATABASE_NAME = "iis"  # of the embedded stack
 CONCEPT_COUNT = 50  # enough for ten classes, as in the demo
 PROTOTYPE = {"kind": "prototype", "concept_count": CONCEPT_COUNT}
 CLUSTER = {"kind": "cluster", "concept_count": CONCEPT_COUNT}
@@ -64,6 +67,7 @@ def main() -> None:
             address = stack.wait_until_ready()
             with IISClient(address.url, address.api_key) as client:
                 measure(client, address, folder)
+            measure_claims(EmbeddedPostgres(stack.folder / "postgres").url(DATABASE_NAME))
         finally:
             stack.stop()
 

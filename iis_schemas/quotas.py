@@ -14,6 +14,7 @@ QUOTAS_EXAMPLE: dict[str, Any] = {
     "open_uploads": {"limit": 500, "used": 1},
     "unfinished_jobs": {"limit": 50000, "used": 12},
     "jobs_per_day": {"limit": 100000, "used": 340},
+    "pending_validations": {"limit": 500, "used": 2},
     "requests": {"per_second": 500.0, "burst": 2000},
     "key": {"id": "key_01jz3v8k2m4n6p8q0r2s4t6v8w", "scopes": ["read", "write"], "expires_at": "2027-01-12T00:00:00Z"},
     "links": {"self": "/v1/quotas", "uploads": "/v1/uploads", "jobs": "/v1/jobs"},
@@ -51,6 +52,7 @@ class QuotasView(BaseModel):
     open_uploads: QuotaView
     unfinished_jobs: QuotaView = Field(description="Those of studies included")
     jobs_per_day: QuotaView = Field(description="Created in the last 24 hours")
+    pending_validations: QuotaView = Field(description="Pending models, data sets and versions of concept sets")
     requests: RateView
     key: AskingKeyView
     links: dict[str, str]

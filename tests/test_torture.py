@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torture import admission, load, uploads
+from torture import admission, fairness, load, uploads
 from torture.promises import Promise
 
 
@@ -23,6 +23,10 @@ def test_during_floods_another_owner_is_served_and_memory_is_bounded(tmp_path: P
     floods = ("burst of 400", "45 half-sent bodies")
     _, served, bounded = admission.run(tmp_path, 1, floods, share=0.5, seconds=1)
     assert_kept([served, bounded])
+
+
+def test_registrations_take_turns_with_other_owners_within_their_quota_and_end_when_they_are_deleted(tmp_path: Path) -> None:
+    assert_kept(fairness.run_turns(tmp_path, registrations=8))
 
 
 @pytest.mark.timeout(600)

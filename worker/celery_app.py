@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 
+import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.webhook_events import announce_studies
@@ -17,8 +18,10 @@ from app.logging import configure_logging
 from app.minimum_versions import require_minimum_versions
 from app.queue import QUEUE
 from app.settings import get_settings
+from app.storage import StorageUnavailable
 from app.storage.upload_expiry import expire_uploads
 from worker.maintenance.garbage_collector import GarbageCollector
+from worker.maintenance.periodic import Periodic
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
 from worker.minimum_versions import WORKER_MINIMUM_VERSIONS
@@ -27,6 +30,10 @@ from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
 from worker.sandbox.probe import require_confinement
 from worker.webhooks.sender import WebhookSender
+
+MAINTENANCE_SWEEPS = 10  # sweeps in the time from one maintenance to the next
+
+log = structlog.get_logger(__name__)
 
 # On import, since Celery only logs exceptions of signal receivers.
 require_minimum_versions(WORKER_MINIMUM_VERSIONS)
@@ -58,10 +65,18 @@ def runtime() -> Runtime:
 
 
 @lru_cache(maxsize=1)
-def sweeper() -> Sweeper:
-    """The maintenance loop of this process."""
+def sweeper() -> Periodic:
+    """The sweeper of this process."""
     current = runtime()
-    return Sweeper(current, partial(run_maintenance, current, GarbageCollector(current)))
+    return Periodic("sweeper", current.settings.sweep_seconds, Sweeper(current).sweep)
+
+
+@lru_cache(maxsize=1)
+def maintenance() -> Periodic:
+    """Other maintenance of this process, which may last and must not delay the sweeper."""
+    current = runtime()
+    interval_seconds = MAINTENANCE_SWEEPS * current.settings.sweep_seconds
+    return Periodic("maintenance", interval_seconds, partial(run_maintenance, current, GarbageCollector(current)))
 
 
 @lru_cache(maxsize=1)
@@ -77,14 +92,18 @@ def webhook_sender() -> WebhookSender:
     return WebhookSender(current.settings, current.sessions)
 
 
-def run_maintenance(current: Runtime, collector: GarbageCollector, session: Session) -> None:
+def run_maintenance(current: Runtime, collector: GarbageCollector) -> None:
     """Announce finished studies, delete expired rows and uploads, and collect garbage in storage."""
-    announce_studies(session)
-    expire_uploads(session, current.store)
-    expire_posted_images(session)
-    expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
-    expire_webhook_deliveries(session)
-    collector.collect_if_due(session)
+    try:
+        with current.sessions() as session:
+            announce_studies(session)
+            expire_uploads(session, current.store)
+            expire_posted_images(session)
+            expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
+            expire_webhook_deliveries(session)
+            collector.collect_if_due(session)
+    except (SQLAlchemyError, StorageUnavailable) as error:
+        log.warning("maintenance_failed", error=str(error))
 
 
 @setup_logging.connect
@@ -97,6 +116,7 @@ def _start(**_: object) -> None:
     hide_from_children()
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
+    maintenance().start()
     query_server().start()
     if get_settings().api_key_secret:  # without it deliveries cannot be signed
         webhook_sender().start()
@@ -110,6 +130,7 @@ def _return_jobs(**_: object) -> None:
 @worker_shutdown.connect
 def _close(**_: object) -> None:
     sweeper().close()
+    maintenance().close()
     query_server().close()
     webhook_sender().close()
     runtime().close()

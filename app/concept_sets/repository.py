@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, cast, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from app.db.models import FINISHED_STATES, ConceptSet, ConceptSetVersion, Job, Json
@@ -45,9 +45,21 @@ class ConceptSetRepository(OwnedRepository[ConceptSet]):
     def owned(self) -> Select[ConceptSet]:
         return super().owned().where(ConceptSet.deleted_at.is_(None))
 
+    def validations(self, concept_set: ConceptSet) -> Sequence[Job]:
+        """Unfinished validations of versions of the set."""
+        validating = (
+            Job.owner_id == self.owner_id,
+            Job.kind == "check_concept_set",
+            Job.concept_set_id == concept_set.id,
+            Job.state.not_in(FINISHED_STATES),
+        )
+        return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
+
     def unfinished_job(self, concept_set: ConceptSet) -> Job | None:
-        """An unfinished job that needs a version of the set, checks included."""
-        using = (Job.owner_id == self.owner_id, Job.concept_set_id == concept_set.id, Job.state.not_in(FINISHED_STATES))
+        """An unfinished job that needs a version of the set, checks included, except a check that is being canceled."""
+        needs_it = Job.concept_set_id == concept_set.id
+        ends = and_(Job.kind == "check_concept_set", Job.state == "canceling")
+        using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES), ~ends)
         return self.session.scalar(select(Job).where(*using).limit(1))
 
     def latest_versions(self, concept_sets: Sequence[ConceptSet]) -> dict[str, int]:

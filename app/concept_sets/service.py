@@ -19,7 +19,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.models.service import ready_vlm
 from app.settings import Settings
 from app.storage import ArtifactStore
-from app.validation import RETRY_AFTER_SECONDS, enqueue_check, require_unneeded
+from app.validation import RETRY_AFTER_SECONDS, cancel_validations, enqueue_check, require_unneeded
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_engine.vocabularies.shipped import shipped_names
 from iis_schemas.concept_sets import (
@@ -163,15 +163,16 @@ def write_version(session: Session, owner_id: str, concept_set_id: str, number: 
 
 
 def delete_set(session: Session, owner_id: str, concept_set_id: str) -> None:
-    """Delete a set with all versions; results of finished jobs stay readable.
+    """Delete a set with all versions and cancel their validations; results of finished jobs stay readable.
 
     Raises
     ------
     Conflict
-        While a job that needs it, or its check, has not finished; always for one that comes with the service.
+        While a job that needs it has not finished; always for one that comes with the service.
     """
     shipped.require_own(concept_set_id)
     sets = ConceptSetRepository(session, owner_id)
+    cancel_validations(session, sets.validations(sets.get(concept_set_id)))
     concept_set = sets.get(concept_set_id, for_update=True)
     require_unneeded(concept_set, sets.unfinished_job(concept_set), "concept_set_in_use")
     concept_set.deleted_at = datetime.now(UTC)

@@ -14,7 +14,7 @@ from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage.server_folders import allowed_server_path
 from app.uploads.service import require_complete
-from app.validation import enqueue_check, require_unneeded
+from app.validation import cancel_validations, enqueue_check, require_unneeded
 from iis_schemas.datasets import DatasetCreate
 
 
@@ -56,14 +56,15 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
 
 
 def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:
-    """Delete a data set and release its file; results of finished jobs stay readable.
+    """Delete a data set, cancel its validation and release its file; results of finished jobs stay readable.
 
     Raises
     ------
     Conflict
-        While a job that needs it, or a check, has not finished.
+        While a job that needs it has not finished.
     """
     datasets = DatasetRepository(session, owner_id)
+    cancel_validations(session, datasets.validations(datasets.get(dataset_id)))
     dataset = datasets.get(dataset_id, for_update=True)
     require_unneeded(dataset, datasets.unfinished_job(dataset), "dataset_in_use")
     dataset.deleted_at = datetime.now(UTC)

@@ -21,6 +21,7 @@ class Owner(Base):
     quota_open_uploads: Mapped[int | None]
     quota_unfinished_jobs: Mapped[int | None]
     quota_jobs_per_day: Mapped[int | None]
+    quota_pending_validations: Mapped[int | None]
     created_at: Mapped[datetime] = created_at_column()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, or_, select
+from collections.abc import Sequence
+
+from sqlalchemy import Select, and_, or_, select
 
 from app.db.models import FINISHED_STATES, Job, Model
 from app.db.repository import OwnedRepository
@@ -17,8 +19,14 @@ class ModelRepository(OwnedRepository[Model]):
     def owned(self) -> Select[Model]:
         return super().owned().where(Model.deleted_at.is_(None))
 
+    def validations(self, model: Model) -> Sequence[Job]:
+        """Unfinished validations of the model."""
+        validating = (Job.owner_id == self.owner_id, Job.kind == "check_model", Job.model_id == model.id, Job.state.not_in(FINISHED_STATES))
+        return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
+
     def unfinished_job(self, model: Model) -> Job | None:
-        """An unfinished job that needs the model, checks included."""
+        """An unfinished job that needs the model, checks included, except a check that is being canceled."""
         needs_it = or_(Job.model_id == model.id, Job.vlm_id == model.id)
-        using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES))
+        ends = and_(Job.kind == "check_model", Job.state == "canceling")
+        using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES), ~ends)
         return self.session.scalar(select(Job).where(*using).limit(1))

@@ -13,7 +13,7 @@ from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
-from app.validation import enqueue_check, require_ready, require_unneeded
+from app.validation import cancel_validations, enqueue_check, require_ready, require_unneeded
 from iis_schemas.models import ModelCreate
 
 
@@ -101,14 +101,15 @@ def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
 
 
 def delete_model(session: Session, owner_id: str, model_id: str) -> None:
-    """Delete a model and release its files; results of finished jobs stay readable.
+    """Delete a model, cancel its validation and release its files; results of finished jobs stay readable.
 
     Raises
     ------
     Conflict
-        While a job that needs it, or a check, has not finished.
+        While a job that needs it has not finished.
     """
     models = ModelRepository(session, owner_id)
+    cancel_validations(session, models.validations(models.get(model_id)))
     model = models.get(model_id, for_update=True)
     require_unneeded(model, models.unfinished_job(model), "model_in_use")
     model.deleted_at = datetime.now(UTC)

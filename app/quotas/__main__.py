@@ -50,12 +50,13 @@ def _print(session: Session, owner: Owner, settings: Settings) -> None:
         "open_uploads": used.open_uploads(),
         "unfinished_jobs": used.unfinished_jobs(),
         "jobs_per_day": used.jobs_since(datetime.now(UTC) - DAY),
+        "pending_validations": used.pending_validations(),
     }
     print(f"{owner.id}  {owner.name}")
     for name in NAMES:
         limit = getattr(limits, name)
         said = "no limit" if limit is None else f"of {limit}"
-        print(f"  {name:<16} {counts[name]} {said}{'' if own[name] is None else ', its own'}")
+        print(f"  {name:<19} {counts[name]} {said}{'' if own[name] is None else ', its own'}")
 
 
 def _limit(text: str) -> int | None:

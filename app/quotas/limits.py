@@ -17,6 +17,7 @@ class Quotas:
     open_uploads: int | None
     unfinished_jobs: int | None
     jobs_per_day: int | None
+    pending_validations: int | None
 
     @classmethod
     def of(cls, settings: Settings, overrides: Mapping[str, int | None]) -> Self:

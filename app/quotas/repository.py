@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, select, text, 
 from sqlalchemy.orm import Session, aliased
 
 from app.db.ids import first_id_at
-from app.db.models import PUBLIC_JOB_KINDS, Job, Owner, Upload
+from app.db.models import INTERNAL_JOB_KINDS, PUBLIC_JOB_KINDS, Job, Owner, Upload
 from app.quotas.limits import NAMES
 
 COLUMNS = tuple(getattr(Owner, f"quota_{name}") for name in NAMES)
@@ -24,7 +24,7 @@ class QuotaRepository:
         self.session = session
         self.owner_id = owner_id
 
-    def lock(self, counted: Literal["uploads", "jobs"]) -> None:
+    def lock(self, counted: Literal["uploads", "jobs", "validations"]) -> None:
         """Lock the owner's quotas until the commit."""
         lock = func.hashtextextended(f"quota {counted} {self.owner_id}", 0)
         self.session.execute(select(func.pg_advisory_xact_lock(lock)))
@@ -51,6 +51,10 @@ class QuotaRepository:
     def unfinished_jobs(self) -> int:
         """Number of unfinished public jobs, those of studies included."""
         return self._count(select(func.count(Job.id)).where(self._public(), UNFINISHED))
+
+    def pending_validations(self) -> int:
+        """Number of unfinished validations of models, data sets and versions of concept sets."""
+        return self._count(select(func.count(Job.id)).where(Job.owner_id == self.owner_id, Job.kind.in_(INTERNAL_JOB_KINDS), UNFINISHED))
 
     def jobs_since(self, moment: datetime) -> int:
         """Number of public jobs since then, by their ids, which sort by time."""

@@ -30,6 +30,7 @@ def get_quotas(request: Request, session: SessionDep, settings: SettingsDep, own
         open_uploads=QuotaView(limit=limits.open_uploads, used=used.open_uploads()),
         unfinished_jobs=QuotaView(limit=limits.unfinished_jobs, used=used.unfinished_jobs()),
         jobs_per_day=QuotaView(limit=limits.jobs_per_day, used=used.jobs_since(datetime.now(UTC) - DAY)),
+        pending_validations=QuotaView(limit=limits.pending_validations, used=used.pending_validations()),
         requests=RateView(
             per_second=settings.rate_limit_per_second if limited else None, burst=settings.rate_limit_burst if limited else None
         ),

@@ -14,6 +14,7 @@ from app.settings import Settings
 
 DAY = timedelta(days=1)
 OPERATOR = "ask the operator for more"
+VALIDATION_RETRY_SECONDS = 10
 
 
 def quotas_of(session: Session, owner_id: str, settings: Settings) -> Quotas:
@@ -74,6 +75,26 @@ def require_room_for_jobs(session: Session, owner_id: str, count: int, settings:
             f"You made {made} jobs in the last 24 hours and ask for {asked}, but your quota is {quotas.jobs_per_day} in 24 hours;"
             f" ask for fewer, try again later, or {OPERATOR}.",
             retry_after_seconds=_room_in_seconds(used, yesterday, made + count - quotas.jobs_per_day),
+        )
+
+
+def require_room_for_validation(session: Session, owner_id: str, settings: Settings) -> None:
+    """Refuse a new model, data set or version of a concept set that exceeds the quota of pending ones; otherwise reserve it.
+
+    Raises
+    ------
+    QuotaExceeded
+    """
+    quota = quotas_of(session, owner_id, settings).pending_validations
+    if quota is None:
+        return
+    used = QuotaRepository(session, owner_id)
+    used.lock("validations")
+    if (pending := used.pending_validations()) >= quota:
+        raise QuotaExceeded(
+            f"You have {pending} pending models, data sets and concept sets, and your quota is {quota}; wait until some are ready, or"
+            " delete some.",
+            retry_after_seconds=VALIDATION_RETRY_SECONDS,
         )
 
 

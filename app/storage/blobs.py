@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.db.models import Base, Blob, ConceptLibrary, Upload
-from app.db.session import after_commit
+from app.db.session import after_commit, let_idle
 from app.storage.store import ArtifactStore, StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,7 @@ def drop_unreferenced(session: Session, store: ArtifactStore, sha256: str) -> bo
     # A separate statement, because it must see references committed before the lock was acquired.
     if session.scalar(select(Blob.sha256).where(Blob.sha256 == sha256, is_referred_to())) is not None:
         return False
+    let_idle(session)
     temporary = store.move_to_temporary(sha256)
     session.execute(delete(Blob).where(Blob.sha256 == sha256))
     if temporary is not None:

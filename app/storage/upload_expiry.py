@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.models import FINISHED_STATES, Base, Job, Upload, UploadPart
+from app.db.session import let_idle
 from app.storage.store import ArtifactStore
 
 ABANDONED_WRITE_SECONDS = 24 * 3600.0
@@ -20,6 +21,7 @@ def expire_uploads(session: Session, store: ArtifactStore) -> int:
     """
     count = 0
     while (upload := _lock_one_expired(session, datetime.now(UTC))) is not None:
+        let_idle(session)
         store.delete_parts(upload.id)
         session.delete(upload)
         session.commit()

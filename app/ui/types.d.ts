@@ -577,6 +577,7 @@ export interface Quotas {
   open_uploads: Quota;
   unfinished_jobs: Quota;
   jobs_per_day: Quota;
+  pending_validations: Quota;
 }
 
 export interface Board {

@@ -19,7 +19,7 @@ def test_every_setting_is_on_the_page_once_with_its_description() -> None:
 def test_sizes_and_durations_are_readable_beside_their_value() -> None:
     assert "| `IIS_UPLOAD_PART_MAX_BYTES` | `67108864` (64 MiB) |" in page()
     assert "| `IIS_ARTIFACT_EXPIRY_SECONDS` | `2592000` (30 days) |" in page()
-    assert "| `IIS_LEASE_SECONDS` | `90` |" in page()
+    assert "| `IIS_LEASE_SECONDS` | `10` |" in page()
 
 
 def test_the_page_does_not_depend_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ JOBS, CLIENTS, LISTENERS, POLLS_PER_SECOND, SECONDS = 200, 20, 50, 200, 120
 POLLING_THREADS = 10
 GROWTH = 1.25  # allowed growth of a process's memory from the first to the second half of the attack
 STARTED_BEFORE_MAX = 2  # jobs of the busy owner that may start between the submission and the start of another owner's
-SETTINGS = {"IIS_LEASE_SECONDS": "90", "IIS_HEARTBEAT_SECONDS": "30", "IIS_SWEEP_SECONDS": "30", "IIS_CANCEL_POLL_SECONDS": "2"}
+SETTINGS = {"IIS_LEASE_SECONDS": "10", "IIS_HEARTBEAT_SECONDS": "2", "IIS_SWEEP_SECONDS": "3", "IIS_CANCEL_POLL_SECONDS": "2"}
 
 
 def attack(folder: Path, _seed: int) -> list[Promise]:

@@ -133,7 +133,7 @@ class Attempt(AbstractContextManager["Attempt"]):
                 if not is_outage(error):
                     raise
                 log.warning("database_unavailable", job_id=self.job_id, error=str(error))
-                if time.monotonic() > self.stop.lease_until:
+                if time.monotonic() > self.stop.abandon_at:
                     raise Interrupted("lease_lost") from error
                 time.sleep(DATABASE_PAUSE_SECONDS)
 

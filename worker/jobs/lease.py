@@ -15,14 +15,17 @@ from app.db.session import SessionFactory
 from app.settings import Settings
 from worker.sandbox.process import Stop
 
+OUTAGE_SECONDS = 90.0  # time without the database that a running job survives
+
 log = structlog.get_logger(__name__)
 
 
 class LeaseKeeper:
     """A thread that renews the lease and reads the job's state; used as a context manager around the work.
 
-    While the database is unavailable the work continues until the lease may have expired (`Stop.lease_until`). From then on another
-    worker may have claimed the job, so this one stops. The same applies after the process was suspended.
+    While the database is unavailable the work continues for `OUTAGE_SECONDS`, longer than the lease: leases are not released
+    right after an outage, and if another worker has claimed the job, the lease token fences this one's writes. The same applies after the
+    process was suspended.
     """
 
     def __init__(self, sessions: SessionFactory, settings: Settings, job_id: str, token: str, stop: Stop) -> None:
@@ -32,7 +35,7 @@ class LeaseKeeper:
         self._token = token
         self._stop = stop
         self._done = threading.Event()
-        stop.lease_until = time.monotonic() + settings.lease_seconds
+        stop.abandon_at = time.monotonic() + OUTAGE_SECONDS
         self._thread = threading.Thread(target=self._keep, name=f"lease-{job_id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -57,7 +60,7 @@ class LeaseKeeper:
                 log.warning("lease_not_renewed", job_id=self._job_id, error=str(error))
                 continue
             if asked_at >= renew_at:
-                self._stop.lease_until = asked_at + self._settings.lease_seconds
+                self._stop.abandon_at = asked_at + OUTAGE_SECONDS
                 renew_at = asked_at + self._settings.heartbeat_seconds
             if self._done.is_set():
                 return

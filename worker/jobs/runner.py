@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import transitions
 from app.db.models import Json
-from app.db.scheduling import queued_jobs
+from app.db.scheduling import next_queued_job
 from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
 from app.queue import wake_worker
@@ -48,7 +48,7 @@ def run_queued_jobs(runtime: Runtime) -> None:
 def _next_queued(runtime: Runtime) -> str | None:
     try:
         with runtime.sessions.begin() as session:
-            return next(iter(queued_jobs(session, 1)), None)
+            return next_queued_job(session)
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise

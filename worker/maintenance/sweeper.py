@@ -1,22 +1,18 @@
-"""The maintenance loop: queue jobs of lost workers again, and wake workers for queued jobs. One worker sweeps at a time."""
+"""Queue jobs of lost workers again, and wake workers for queued jobs. One worker sweeps at a time."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import redis
 import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.scheduling import queued_jobs
 from app.queue import QUEUE, wake_worker
-from app.storage import StorageUnavailable
 from worker.runtime import Runtime
 
 SWEEP_LOCK = 0x1155  # key of the advisory lock that the sweeping worker holds
@@ -34,66 +30,50 @@ class Sweep:
 
 
 class Sweeper:
-    """Sweep every `sweep_seconds`.
+    """`sweep`, called every `sweep_seconds`.
 
-    Parameters
-    ----------
-    maintain : further maintenance after each sweep, such as deleting expired uploads; it commits
+    A worker that was killed is noticed within `lease_seconds` + `sweep_seconds`. After an outage of the database no lease is released for
+    `lease_seconds`, so that workers can renew theirs.
     """
 
-    def __init__(self, runtime: Runtime, maintain: Callable[[Session], object] | None = None) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._maintain = maintain
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join()
+        self._was_outage = False
+        self._release_from = 0.0  # time.monotonic()
 
     def sweep(self) -> Sweep | None:
         """Sweep once; None when another worker is sweeping, or the database is unavailable."""
+        settings = self._runtime.settings
         try:
             with self._runtime.sessions.begin() as session:
                 if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK}):
                     return None
-                released = transitions.release_expired(session, self._runtime.settings.max_attempts)
+                released = transitions.release_expired(session, settings.max_attempts) if self._may_release() else []
             wake_ups = self._wake_workers()
-            if self._maintain is not None:
-                with self._runtime.sessions() as session:
-                    self._maintain(session)
-        except (SQLAlchemyError, StorageUnavailable) as error:
+        except SQLAlchemyError as error:
             log.warning("sweep_failed", error=str(error))
+            self._was_outage = True
             return None
-        done = Sweep(len(released), wake_ups)
         if released:
             log.info("leases_released", jobs=released)
-        return done
+        return Sweep(len(released), wake_ups)
+
+    def _may_release(self) -> bool:
+        if self._was_outage:
+            self._was_outage = False
+            self._release_from = time.monotonic() + self._runtime.settings.lease_seconds
+        return time.monotonic() >= self._release_from
 
     def _wake_workers(self) -> int:
-        """Send a wake-up message for every queued job, unless the broker holds as many messages: then all workers are busy."""
+        """Send wake-up messages until there are as many as queued jobs: where they wait, all workers are busy."""
         with self._runtime.sessions.begin() as session:
             queued = queued_jobs(session, WAKE_UPS_PER_SWEEP)
         if not queued:
             return 0
         try:
             with redis.Redis.from_url(self._runtime.settings.redis_url, socket_connect_timeout=1, socket_timeout=1) as broker:
-                waiting = broker.llen(QUEUE)
+                waiting = int(broker.llen(QUEUE))  # pyright: ignore[reportArgumentType] (redis types llen for its async client too)
         except redis.RedisError as error:
             log.warning("broker_unreachable", error=str(error))
             return 0
-        if int(waiting) >= len(queued):  # pyright: ignore[reportArgumentType] (redis types llen for its async client too)
-            return 0
-        return sum(wake_worker(job_id, self._runtime.settings.redis_url) for job_id in queued)
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            began = time.monotonic()
-            try:
-                self.sweep()
-            except Exception:  # the boundary: this thread must survive every error
-                log.exception("sweep_crashed")
-            self._closing.wait(max(0.0, self._runtime.settings.sweep_seconds - (time.monotonic() - began)))
+        return sum(wake_worker(job_id, self._runtime.settings.redis_url) for job_id in queued[waiting:])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,6 @@ from worker.runtime import Runtime
 from worker.sandbox.process import ChildProcess, Stop, Watch
 from worker.sandbox.scratch_folders import LockedFolder
 
-QUERY_DEADLINE_SECONDS = 600
 WARM_PROCESSES = 4  # one an owner, since starting a process takes seconds
 PROCESS_FOLDER = ".process"
 
@@ -28,15 +30,17 @@ class Query:
     ----------
     kind : a key of `worker.handlers.dispatch.HANDLERS` for jobs, or of `worker.handlers.study.HANDLERS` for studies
     about : the fields of the kind, including `job` or `study`
+    deadline : time.monotonic() at which the caller stops waiting
     """
 
     owner_id: str
     kind: str
     about: Json
+    deadline: float = math.inf
 
 
 class QueryContext:
-    """Child processes and cached files for the queries of one worker."""
+    """Child processes and cached files for the queries of one worker, shared by its query threads; an owner has one query at a time."""
 
     def __init__(self, runtime: Runtime, stop: Stop) -> None:
         self.runtime = runtime
@@ -44,7 +48,9 @@ class QueryContext:
         settings = runtime.settings
         home = settings.data_folder.absolute()
         self.files = FileCache(home / "queries", runtime.name.replace(":", "-"), settings.answer_cache_bytes)
+        self._lock = threading.Lock()
         self._children: OrderedDict[tuple[str, bool], ChildProcess] = OrderedDict()
+        self._running = set[tuple[str, bool]]()
 
     def folder(self, owner_id: str) -> Path:
         """The folder of an owner's cached files; a child process of another owner cannot read it."""
@@ -61,10 +67,14 @@ class QueryContext:
         """Remove cached files of an owner."""
         self.files.drop(f"{owner_id}/{name}" for name in names)
 
-    def run_stage(self, owner_id: str, stage: str, arguments: Json, *, reads: tuple[Path, ...] = (), network: bool = False) -> Json:
-        """Run a stage in the folder of the owner's cached files, in a process of this owner that stays warm; returns its result."""
-        child = self._child_of(owner_id, network=network)
-        return self._run(child, owner_id, stage, self.folder(owner_id), arguments, QUERY_DEADLINE_SECONDS, reads, network=network)
+    def run_stage(self, query: Query, stage: str, arguments: Json, *, reads: tuple[Path, ...] = (), network: bool = False) -> Json:
+        """Run a stage in the folder of the owner's cached files, in a process of this owner that stays warm; returns its result.
+
+        The stage ends at the deadline of the query, and its process with it.
+        """
+        owner_id = query.owner_id
+        with self._child_of(owner_id, network=network) as child:
+            return self._run(child, owner_id, stage, self.folder(owner_id), arguments, query.deadline, reads, network=network)
 
     def run_stage_separately(
         self,
@@ -80,20 +90,29 @@ class QueryContext:
         """Run a stage in a new process that ends with it; callable from any thread."""
         child = self._new_child(LockedFolder(workspace, PROCESS_FOLDER), workspace)
         try:
-            return self._run(child, owner_id, stage, workspace, arguments, seconds, reads, network=network)
+            return self._run(child, owner_id, stage, workspace, arguments, time.monotonic() + seconds, reads, network=network)
         finally:
             child.close()
 
-    def _child_of(self, owner_id: str, *, network: bool) -> ChildProcess:
+    @contextmanager
+    def _child_of(self, owner_id: str, *, network: bool) -> Generator[ChildProcess]:
         """The warm process of an owner: one with the network, which downloads weights by name, and one without, which parses uploads."""
         key = owner_id, network
-        if key not in self._children:
-            while len(self._children) >= WARM_PROCESSES:
-                self._children.popitem(last=False)[1].close()
-            folder = LockedFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
-            self._children[key] = self._new_child(folder, self.folder(owner_id))
-        self._children.move_to_end(key)
-        return self._children[key]
+        with self._lock:
+            if key not in self._children:
+                idle = [each for each in self._children if each not in self._running]
+                for oldest in idle[: max(0, len(self._children) + 1 - WARM_PROCESSES)]:
+                    self._children.pop(oldest).close()
+                folder = LockedFolder(self.folder(owner_id), f"{PROCESS_FOLDER}-{'network' if network else 'isolated'}")
+                self._children[key] = self._new_child(folder, self.folder(owner_id))
+            self._children.move_to_end(key)
+            self._running.add(key)
+            child = self._children[key]
+        try:
+            yield child
+        finally:
+            with self._lock:
+                self._running.discard(key)
 
     def _new_child(self, folder: LockedFolder, visible_folder: Path) -> ChildProcess:
         best_effort = self.runtime.settings.best_effort_confinement
@@ -106,12 +125,12 @@ class QueryContext:
         stage: str,
         workspace: Path,
         arguments: Json,
-        seconds: float,
+        deadline: float,
         reads: tuple[Path, ...],
         *,
         network: bool,
     ) -> Json:
-        watch = Watch(self.stop, time.monotonic() + seconds, self.runtime.limits)
+        watch = Watch(self.stop, deadline, self.runtime.limits)
         return child.run(
             *(stage, workspace, arguments, watch),
             owner_id=owner_id,

@@ -1,4 +1,4 @@
-"""Cache of unpacked data sets for queries about their images. A separate thread unpacks them, since that can take minutes."""
+"""Cache of unpacked data sets for queries about their images. Separate threads unpack them, since that can take minutes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from worker.queries.context import QueryContext
 from worker.sandbox.trees import remove_tree
+
+UNPACKED_AT_ONCE = 4
 
 
 class DatasetNotReady(Exception):
@@ -19,24 +21,25 @@ class DatasetNotReady(Exception):
 
 
 class DatasetCache:
-    """Unpacked data sets; one thread unpacks one data set after another."""
+    """Unpacked data sets. Each thread unpacks one of another owner, so that no owner waits for another's."""
 
     def __init__(self, context: QueryContext) -> None:
         self._context = context
-        self._thread = ThreadPoolExecutor(1, "dataset-unpacker")
+        self._threads = ThreadPoolExecutor(UNPACKED_AT_ONCE, "dataset-unpacker")
         self._unpacking: dict[str, Future[Path]] = {}
+        self._of_owner: dict[str, Future[Path]] = {}
 
     def folder(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
         """The folder of an unpacked data set.
 
         Parameters
         ----------
-        fill : unpacks the data set into an empty folder; runs in the thread of this cache
+        fill : unpacks the data set into an empty folder; runs in a thread of this cache
 
         Raises
         ------
         DatasetNotReady
-            On the first call, and until the data set is unpacked.
+            On the first call, and until the data set is unpacked; also while another one of the owner is.
         Exception
             Raised by `fill`.
         """
@@ -44,7 +47,11 @@ class DatasetCache:
         def take(folder: Path) -> None:
             unpacked = self._unpacking.get(dataset_id)
             if unpacked is None:
-                unpacked = self._unpacking[dataset_id] = self._thread.submit(self._unpack, owner_id, dataset_id, fill)
+                other = self._of_owner.get(owner_id)
+                if other is not None and not other.done():
+                    raise DatasetNotReady(other)
+                unpacked = self._threads.submit(self._unpack, owner_id, dataset_id, fill)
+                self._unpacking[dataset_id] = self._of_owner[owner_id] = unpacked
             if not unpacked.done():
                 raise DatasetNotReady(unpacked)
             del self._unpacking[dataset_id]
@@ -53,8 +60,8 @@ class DatasetCache:
         return self._context.file(owner_id, dataset_id, take)
 
     def close(self) -> None:
-        """Cancel waiting data sets and wait for the current one, which ends by the same `Stop` as the queries."""
-        self._thread.shutdown(cancel_futures=True)
+        """Cancel waiting data sets and wait for the current ones, which end by the same `Stop` as the queries."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _unpack(self, owner_id: str, dataset_id: str, fill: Callable[[Path], None]) -> Path:
         folder = self._context.folder(owner_id) / f"{dataset_id}.unpacking"

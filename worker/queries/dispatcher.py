@@ -11,7 +11,7 @@ from worker.sandbox.process import Stop
 
 
 class QueryDispatcher:
-    """Run one query after another, with child processes and cached files of its own."""
+    """Run queries, one of an owner at a time, with child processes and cached files of its own."""
 
     def __init__(self, runtime: Runtime, stop: Stop) -> None:
         self._context = QueryContext(runtime, stop)
@@ -29,10 +29,8 @@ class QueryDispatcher:
             When its data set is still being unpacked.
         ChildLost, LimitExceeded, DeadlinePassed, Interrupted, ArtifactMissing
         """
-        try:
+        with self._context.files.in_use(query.owner_id):
             return (self._studies if "study" in query.about else self._jobs).run(query)
-        finally:
-            self._context.files.shrink()
 
     def close(self) -> None:
         """End the child processes and remove the cached files."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -19,6 +23,8 @@ log = structlog.get_logger(__name__)
 class FileCache:
     """A folder of one worker. `close` removes it; if the worker was killed, the next worker on this machine does.
 
+    Threads share it, each for a subfolder of its own (`in_use`).
+
     Parameters
     ----------
     home : the folder with the caches of all workers on this machine
@@ -29,8 +35,22 @@ class FileCache:
         self._own = LockedFolder(home, name)
         self.folder = self._own.create()
         self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
         self._used: dict[str, float] = {}
         self._sizes: dict[str, int] = {}
+        self._in_use = set[str]()
+
+    @contextmanager
+    def in_use(self, subfolder: str) -> Generator[None]:
+        """Prevent the removal of files in a subfolder by other threads; afterwards remove what exceeds the limit."""
+        with self._lock:
+            self._in_use.add(subfolder)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use.discard(subfolder)
+            self.shrink()
 
     def get(self, name: str, make: Callable[[Path], None]) -> Path:
         """The file or folder `name`; `make` writes it on the first call, and it appears only when complete."""
@@ -43,24 +63,41 @@ class FileCache:
                 partial.replace(path)
             finally:
                 _remove(partial)
-            self._sizes[name] = _size_bytes(path)
-        self._used[name] = time.monotonic()
+            size_bytes = _size_bytes(path)
+            with self._lock:
+                self._sizes[name] = size_bytes
+        with self._lock:
+            self._used[name] = time.monotonic()
         return path
 
     def drop(self, names: Iterable[str]) -> None:
         """Remove these files and folders."""
-        for name in names:
-            if self._used.pop(name, None) is not None:
-                _remove(self.folder / name)
-                del self._sizes[name]
+        with self._lock:
+            forgotten = [self._forget(name) for name in names if name in self._used]
+        for path in forgotten:
+            _remove(path)
 
     def shrink(self) -> None:
-        """Remove the least recently used files until the rest fits; call it when no file is in use."""
-        for name in sorted(self._used, key=self._used.__getitem__):
-            if sum(self._sizes.values()) <= self._limit_bytes:
-                return
-            self.drop([name])
-            log.info("cached_file_removed", name=name)
+        """Remove the least recently used files until the rest fits, except files in subfolders that are in use."""
+        with self._lock:
+            forgotten = list[Path]()
+            for name in sorted(self._used, key=self._used.__getitem__):
+                if sum(self._sizes.values()) <= self._limit_bytes:
+                    break
+                if name.partition("/")[0] not in self._in_use:
+                    forgotten.append(self._forget(name))
+                    log.info("cached_file_removed", name=name)
+        for path in forgotten:
+            _remove(path)
+
+    def _forget(self, name: str) -> Path:
+        """Rename a file, so that it can be removed without the lock while another thread writes it again; returns the new path."""
+        del self._used[name], self._sizes[name]
+        path = self.folder / name
+        renamed = path.with_name(f"{path.name}.removed-{secrets.token_hex(4)}")
+        if os.path.lexists(path):
+            path.rename(renamed)
+        return renamed
 
     def close(self) -> None:
         """Remove everything."""

@@ -94,7 +94,7 @@ class JobQueries:
             if query.kind == "export":
                 return self._export(query, job, arguments)
             network = settings.allow_hub and is_downloaded(model)
-            return self._context.run_stage(query.owner_id, "answer", arguments, reads=_paths(server_path), network=network)
+            return self._context.run_stage(query, "answer", arguments, reads=_paths(server_path), network=network)
         finally:
             self._context.drop(query.owner_id, posted)  # a posted image expires with its row
 
@@ -103,7 +103,7 @@ class JobQueries:
         key = artifact_key(stage="export", engine=ENGINE_VERSION, predictors=job.predictors, **choices)
         return {
             "sha256": self._context.store_result(
-                query.owner_id, "export", key, lambda: self._context.run_stage(query.owner_id, "answer", arguments)["file"]
+                query.owner_id, "export", key, lambda: self._context.run_stage(query, "answer", arguments)["file"]
             )
         }
 
@@ -131,12 +131,13 @@ class JobQueries:
     def _job_of(self, query: Query) -> _ScoredJob:
         """The rows of the query's job, read once for many queries."""
         key = query.owner_id, query.about["job"]
-        if key not in self._jobs:
+        job = self._jobs.get(key)
+        if job is None:
             if len(self._jobs) >= CACHED_JOBS:
                 self._jobs.clear()
             with self._context.runtime.sessions() as session:
-                self._jobs[key] = self._read_job(session, query)
-        return self._jobs[key]
+                job = self._jobs[key] = self._read_job(session, query)
+        return job
 
     def _read_job(self, session: Session, query: Query) -> _ScoredJob:
         owner_id, job_id = query.owner_id, query.about["job"]

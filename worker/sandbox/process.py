@@ -64,7 +64,7 @@ class Stop:
 
     event: threading.Event = field(default_factory=threading.Event)
     reason: str | None = None  # lease_lost, canceling or shutdown
-    lease_until: float = math.inf  # time.monotonic() after which another worker may claim the job
+    abandon_at: float = math.inf  # time.monotonic() at which the job is dropped unless its lease is renewed before
 
     def set(self, reason: str) -> None:
         if not self.event.is_set():
@@ -73,7 +73,7 @@ class Stop:
 
     def check(self) -> None:
         """Raise `Interrupted` when the job must stop."""
-        if time.monotonic() > self.lease_until:
+        if time.monotonic() > self.abandon_at:
             self.set("lease_lost")
         if self.event.is_set():
             raise Interrupted(self.reason)

@@ -105,6 +105,7 @@ async function quotaTable() {
     row("Open uploads", quotas.open_uploads),
     row("Unfinished jobs", quotas.unfinished_jobs),
     row("Jobs in the last 24 hours", quotas.jobs_per_day),
+    row("Pending validations", quotas.pending_validations),
   ];
   return table("Quotas", [["", ([name]) => name], ["Used", ([, used]) => used, "number"], ["Limit", ([, , limit]) => limit, "number"]], rows);
 }

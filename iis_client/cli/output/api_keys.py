@@ -36,6 +36,7 @@ def quota_view(quotas: QuotasView) -> Iterator[RenderableType]:
         ("open uploads", quotas.open_uploads),
         ("unfinished jobs", quotas.unfinished_jobs),
         ("jobs in 24 hours", quotas.jobs_per_day),
+        ("pending validations", quotas.pending_validations),
     ):
         table.add_row(title, f"{quota.used:,}", "unlimited" if quota.limit is None else f"{quota.limit:,}")
     yield table

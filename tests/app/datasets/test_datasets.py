@@ -31,9 +31,23 @@ def test_a_data_set_is_pending_with_its_check_queued_in_the_same_commit(client: 
     with sessions() as session:
         job = session.scalars(select(Job).where(Job.dataset_id == body["id"])).one()
         assert (job.kind, job.state, job.spec) == ("check_dataset", "queued", {"dataset": body["id"]})
-    refused = client.delete(body["links"]["self"])
-    assert (refused.status_code, refused.json()["code"]) == (409, "dataset_in_use")
-    assert refused.headers["Retry-After"]
+
+
+def test_deleting_a_pending_data_set_cancels_its_validation(client: TestClient, sessions: SessionFactory, rows: Rows) -> None:
+    upload = client.post("/v1/uploads/small", files={"file": ("digits.zip", b"an archive")}).json()["id"]
+
+    def state_of(dataset: str) -> str:
+        with sessions() as session:
+            return session.scalars(select(Job.state).where(Job.dataset_id == dataset)).one()
+
+    queued, running = (client.post("/v1/datasets", json={"upload": upload}).json()["id"] for _ in range(2))
+    with sessions() as session:
+        job_id = session.scalars(select(Job.id).where(Job.dataset_id == running)).one()
+    rows.claim(job_id)
+    assert [client.delete(f"/v1/datasets/{one}").status_code for one in (queued, running)] == [204, 204]
+    assert [state_of(queued), state_of(running)] == ["canceled", "canceling"]
+    assert [client.get(f"/v1/datasets/{one}").status_code for one in (queued, running)] == [404, 404]
+    assert client.get("/v1/quotas").json()["pending_validations"]["used"] == 1  # until the worker has stopped it
 
 
 def test_a_server_folder_is_accepted_only_within_the_allowed_folders(client: TestClient, app: FastAPI, tmp_path: Path) -> None:

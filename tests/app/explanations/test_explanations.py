@@ -20,8 +20,9 @@ from app.db.models import IdempotencyRecord, PostedImage
 from app.db.session import SessionFactory
 from app.explanations.service import keep_image
 from app.main import create_app
+from app.query_queue import TURNS, queue_of
 from app.settings import Settings
-from app.worker_queries import QUERY_QUEUE, REPLY_PREFIX
+from app.worker_queries import REPLY_PREFIX
 from iis_schemas.explanations.images import EXPLANATION_EXAMPLE
 from support.rows import Rows
 from support.tenants import Tenant
@@ -38,7 +39,7 @@ def impatient(settings: Settings) -> Settings:
 def without_worker(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
     """A client of an API without a worker."""
     with Redis.from_url(redis_url) as broker:
-        broker.delete(QUERY_QUEUE)
+        broker.delete(TURNS)
     app = create_app(impatient)
     with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
         yield client
@@ -60,7 +61,7 @@ def test_a_query_has_its_owner_and_an_expiry(without_worker: TestClient, rows: R
     job = rows.explainable_job()
     without_worker.get(f"/v1/jobs/{job}/explanations/3", params={"kept": 2, "contrast": "owl"})
     with Redis.from_url(redis_url) as broker:
-        asked = json.loads(cast(bytes, broker.rpop(QUERY_QUEUE)))
+        asked = json.loads(cast(bytes, broker.rpop(queue_of(tenant.owner_id))))
     assert (asked["owner"], asked["kind"]) == (tenant.owner_id, "explain")
     assert asked["about"] == {"job": job, "image": 3, "contrast": "owl", "top": 8, "kept": 2, "sparsity": None}
     assert asked["expires_at"] < datetime.now(UTC).timestamp() + 1
@@ -88,12 +89,13 @@ def worker(redis_url: str) -> Iterator[list[dict[str, Any]]]:
 
     def answer() -> None:
         with Redis.from_url(redis_url) as broker:
-            broker.delete(QUERY_QUEUE)
+            broker.delete(TURNS)
             while not stop.is_set():
-                message: Any = broker.brpop([QUERY_QUEUE], timeout=1)
+                turn: Any = broker.bzpopmin([TURNS], 1)
+                message: Any = broker.rpop(queue_of(turn[1].decode())) if turn else None
                 if message is None:
                     continue
-                query = json.loads(message[1])
+                query = json.loads(message)
                 asked.append(query)
                 about = query["about"]
                 found = EXPLANATION_EXAMPLE | {"image": {"index": None, "name": None, "label": None}, "kept": about.get("kept") or 2}
@@ -140,7 +142,7 @@ def test_an_index_of_thousands_of_digits_is_a_404(client: TestClient, rows: Rows
 def narrow(impatient: Settings, tenant: Tenant, redis_url: str) -> Iterator[TestClient]:
     """A client of an API with one database connection and no worker."""
     with Redis.from_url(redis_url) as broker:
-        broker.delete(QUERY_QUEUE)
+        broker.delete(TURNS)
     app = create_app(impatient.model_copy(update={"database_pool_size": 1, "database_pool_overflow": 0}))
     with TestClient(app, headers=tenant.headers, raise_server_exceptions=False) as client:
         yield client

@@ -195,7 +195,6 @@ def test_a_model_needed_by_an_unfinished_job_cannot_be_deleted(
 ) -> None:
     created = client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}).json()
     at = created["links"]["self"]
-    assert client.delete(at).json()["code"] == "model_in_use"
     make_ready(sessions, created["id"])
     job_id = rows.job(model=created["id"])
     refused = client.delete(at)

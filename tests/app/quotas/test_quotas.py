@@ -69,6 +69,31 @@ def test_quotas_show_limits_and_usage(
     assert shown["key"]["scopes"] == ["read"]
 
 
+def test_a_registration_over_the_quota_is_refused_until_a_pending_one_is_deleted(client: TestClient, limit: Callable[..., None]) -> None:
+    limit(pending_validations=2)
+    body = {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}
+    first, second = (client.post("/v1/models", json=body) for _ in range(2))
+    assert [first.status_code, second.status_code] == [201, 201]
+    refused = client.post("/v1/models", json=body)
+    require_quota(refused, "2 pending models, data sets and concept sets", "your quota is 2", "delete")
+    assert refused.headers["Retry-After"] == "10"
+    assert client.get("/v1/quotas").json()["pending_validations"] == {"limit": 2, "used": 2}
+    assert client.delete(first.json()["links"]["self"]).status_code == 204
+    assert client.post("/v1/models", json=body).status_code == 201
+
+
+def test_concurrent_registrations_do_not_exceed_the_quota(client: TestClient, limit: Callable[..., None]) -> None:
+    limit(pending_validations=3)
+    body = {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}
+
+    def register(_: int) -> int:
+        return client.post("/v1/models", json=body).status_code
+
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        statuses = sorted(pool.map(register, range(TOGETHER)))
+    assert statuses == [201] * 3 + [429] * (TOGETHER - 3)
+
+
 def test_a_job_over_the_quota_is_refused_until_another_ends(client: TestClient, rows: Rows, limit: Callable[..., None]) -> None:
     limit(unfinished_jobs=2)
     body = rows.request()
@@ -171,7 +196,7 @@ def test_an_operator_sets_the_quotas_of_an_owner(
     require_quota(client.post("/v1/jobs", json=rows.request()), "your quota is 1 at once")
     assert client.get("/v1/quotas").json()["jobs_per_day"]["limit"] is None
     operate([tenant.owner_id, "--unfinished-jobs", "default"])
-    assert "jobs_per_day     1 no limit, its own" in capsys.readouterr().out
+    assert "jobs_per_day        1 no limit, its own" in capsys.readouterr().out
     assert client.post("/v1/jobs", json=rows.request()).status_code == 201
 
 

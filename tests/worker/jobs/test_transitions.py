@@ -1,10 +1,8 @@
-"""Transitions of job states, the sweeper, and scheduling, on real rows."""
+"""Transitions of job states and the sweeper, on real rows."""
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,9 +11,10 @@ from sqlalchemy import select, update
 
 from app.db import transitions
 from app.db.models import IdempotencyRecord, Job
-from app.db.scheduling import queued_jobs
 from app.db.transitions import CancelRequested, LeaseLost
+from app.settings import Settings
 from worker.maintenance.garbage_collector import GarbageCollector
+from worker.maintenance.periodic import Periodic
 from worker.maintenance.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from support.servers import ServerProcess
     from support.worker_service import Service
+
+MARGIN_SECONDS = 1
 
 
 def claim(service: Service, job_id: str, lease_seconds: float = 60) -> str:
@@ -130,29 +132,51 @@ def test_maintenance_deletes_idempotency_records_after_a_day(service: Service) -
     with service.runtime.sessions.begin() as session:
         for key, created_at in (("old", now - timedelta(hours=25)), ("young", now - timedelta(hours=23))):
             session.add(IdempotencyRecord(owner_id=service.owner_id, key=key, request_digest="0", created_at=created_at))
-    Sweeper(service.runtime, partial(run_maintenance, service.runtime, GarbageCollector(service.runtime))).sweep()
+    run_maintenance(service.runtime, GarbageCollector(service.runtime))
     with service.runtime.sessions() as session:
         assert list(session.scalars(select(IdempotencyRecord.key))) == ["young"]
 
 
-def test_the_sweeper_continues_after_an_error(service: Service) -> None:
-    broken = threading.Event()
+def test_maintenance_continues_after_an_error(service: Service) -> None:
+    calls = list[int]()
 
-    def break_once(_: object) -> None:
-        if not broken.is_set():
-            broken.set()
+    def break_once() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
             raise RuntimeError("an error in maintenance")
 
-    sweeper = Sweeper(service.runtime, break_once)
-    sweeper.start()
+    periodic = Periodic("maintenance", 0.05, break_once)
+    periodic.start()
     try:
-        service.wait_until(broken.is_set, 10, "the first sweep")
-        job_id = service.add_check()
-        claim(service, job_id)
-        let_lease_end(service, job_id)
-        service.wait_until(lambda: service.job(job_id).state == "queued", 10, "another sweep")
+        service.wait_until(lambda: len(calls) > 1, 10, "another call")
     finally:
-        sweeper.close()
+        periodic.close()
+
+
+def test_after_an_outage_of_the_database_workers_can_renew_their_leases_before_they_are_released(
+    service: Service, postgres_server: ServerProcess
+) -> None:
+    service.runtime.settings.lease_seconds = 1
+    sweeper, job_id = Sweeper(service.runtime), service.add_check()
+    token = claim(service, job_id)
+    let_lease_end(service, job_id)
+    postgres_server.stop()
+    try:
+        assert sweeper.sweep() is None
+    finally:
+        postgres_server.start()
+    swept = sweeper.sweep()
+    assert (swept and swept.released, service.job(job_id).state) == (0, "running")
+    with service.runtime.sessions.begin() as session:
+        assert transitions.renew(session, job_id, token, 0.1) == "running"
+    service.wait_until(lambda: sweeper.sweep() is not None and service.job(job_id).state == "queued", 20, "the release")
+
+
+@pytest.mark.usefixtures("settings")
+def test_leases_and_sweeps_notice_a_killed_worker_within_15_seconds() -> None:
+    defaults = Settings()
+    assert defaults.lease_seconds + defaults.sweep_seconds + MARGIN_SECONDS <= 15
+    assert defaults.lease_seconds >= 4 * max(defaults.heartbeat_seconds, defaults.cancel_poll_seconds)
 
 
 def test_listeners_are_notified_of_every_state_change(service: Service) -> None:
@@ -163,24 +187,3 @@ def test_listeners_are_notified_of_every_state_change(service: Service) -> None:
         claim(service, job_id)
         received = [notice.payload for notice in listener.notifies(timeout=10, stop_after=2)]
     assert received == [job_id, job_id]
-
-
-def test_validations_are_claimed_before_scores_that_were_queued_earlier(service: Service) -> None:
-    score, check = service.add_score(), service.add_check()
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 10)) == [check, score]
-
-
-def test_owners_take_turns_starting_with_the_least_recently_served(service: Service) -> None:
-    dataset = service.add_dataset(None, state="ready", digest="d")
-    many = [service.add_score(dataset) for _ in range(4)]
-    service.become_another_owner()
-    one = service.add_score(service.add_dataset(None, state="ready", digest="e"))
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 10)) == [many[0], one, *many[1:]]
-    claim(service, many[0])  # the first owner is served
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 2)) == [one, many[1]]
-    claim(service, one)
-    with service.runtime.sessions() as session:
-        assert list(queued_jobs(session, 10)) == many[1:]

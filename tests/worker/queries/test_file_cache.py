@@ -76,3 +76,15 @@ def test_sizes_count_the_tensors_of_a_value() -> None:
     heads = Heads((), torch.zeros(3, 4), torch.zeros(2), torch.zeros(2), 7)
     assert size_bytes_of(heads) == 4 * (12 + 2 + 2)
     assert size_bytes_of((heads, torch.zeros(2).double())) == 64 + 16
+
+
+def test_files_in_use_by_one_owner_survive_the_shrinking_by_another(tmp_path: Path) -> None:
+    files = FileCache(tmp_path, "a", 15)
+    for owner in ("a", "b"):
+        (files.folder / owner).mkdir()
+    with files.in_use("a"):
+        kept = files.get("a/one", writer("0123456789"))
+        with files.in_use("b"):
+            dropped = files.get("b/two", writer("0123456789"))
+        assert (kept.exists(), dropped.exists()) == (True, False)
+    assert kept.exists()

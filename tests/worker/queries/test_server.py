@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from redis import Redis
 
 from app.db.ids import new_id
 from app.db.models import Predictor, StageArtifact
+from app.query_queue import add_query
 from app.storage import record_blob
-from app.worker_queries import QUERY_QUEUE, REPLY_PREFIX
+from app.worker_queries import REPLY_PREFIX
 from worker.queries import server
-from worker.queries.context import Query
+from worker.queries.context import WARM_PROCESSES, Query, QueryContext
 from worker.queries.dataset_cache import DatasetNotReady
 from worker.queries.dispatcher import QueryDispatcher
 from worker.queries.server import QueryServer
+from worker.sandbox.process import DeadlinePassed, Stop
 
 if TYPE_CHECKING:
     from support.servers import ServerProcess
@@ -39,10 +44,12 @@ def broker(redis_url: str) -> Iterator[Redis]:
 def ask(service: Service, broker: Redis) -> Ask:
     """Send a query; returns the key of its reply."""
 
-    def put(kind: str, **about: Any) -> str:
-        number = new_id("job")
-        query = {"id": number, "owner": service.owner_id, "kind": kind, "about": about, "expires_at": time.time() + 200}
-        broker.lpush(QUERY_QUEUE, json.dumps(query))
+    def put(kind: str, *, owner: str | None = None, seconds: float = 200, **about: Any) -> str:
+        number, asker = new_id("job"), owner or service.owner_id
+        query = {"id": number, "owner": asker, "kind": kind, "about": about, "expires_at": time.time() + seconds}
+        with broker.pipeline() as pipeline:
+            add_query(pipeline, asker, json.dumps(query), 200)
+            pipeline.execute()
         return REPLY_PREFIX + number
 
     return put
@@ -141,3 +148,78 @@ def test_a_data_set_is_unpacked_while_other_queries_run(service: Service, query_
     refused = reply_of(broker, picture, 200)["refused"]
     assert refused["code"] != "worker_failed"
     assert "archive" in refused["message"]
+
+
+class Blocking:
+    """Replaces `QueryDispatcher.run`: queries of the kind `slow` run until `release`; all others return the number of queries so far."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.started = list[str]()
+
+    def run(self, query: Query) -> dict[str, Any]:
+        self.started.append(query.about["name"])
+        if query.kind == "slow":
+            assert self.release.wait(60)
+        return {"place": len(self.started)}
+
+
+@pytest.fixture
+def blocking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blocking]:
+    blocking = Blocking()
+
+    def run(_dispatcher: QueryDispatcher, query: Query) -> dict[str, Any]:
+        return blocking.run(query)
+
+    monkeypatch.setattr(QueryDispatcher, "run", run)
+    yield blocking
+    blocking.release.set()
+
+
+def test_a_slow_query_delays_no_other_owner_and_one_owner_runs_one_query_at_a_time(
+    query_server: QueryServer, ask: Ask, broker: Redis, blocking: Blocking, wait_until: Callable[..., Any]
+) -> None:
+    slow, next_of_owner = ask("slow", name="slow"), ask("quick", name="next")
+    query_server.start()
+    wait_until(lambda: blocking.started, 30, "the slow query to start")
+    assert reply_of(broker, ask("quick", owner="own_b", name="b"))["result"] == {"place": 2}
+    assert reply_of(broker, ask("quick", owner="own_c", name="c"))["result"] == {"place": 3}
+    assert blocking.started == ["slow", "b", "c"]
+    blocking.release.set()
+    assert reply_of(broker, slow)["result"]
+    assert reply_of(broker, next_of_owner)["result"] == {"place": 4}
+
+
+def test_owners_with_queries_take_turns(
+    query_server: QueryServer, ask: Ask, broker: Redis, blocking: Blocking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query_server._free_threads = threading.Semaphore(1)  # pyright: ignore[reportPrivateUsage]
+    asked = [ask("quick", owner="own_a", name=f"a{number}") for number in range(3)]
+    asked += [ask("quick", owner="own_b", name="b")]
+    query_server.start()
+    for reply in asked:
+        assert reply_of(broker, reply)["result"]
+    assert blocking.started == ["a0", "b", "a1", "a2"]
+
+
+def test_a_query_ends_with_its_process_when_its_caller_stops_waiting(service: Service) -> None:
+    with closing(QueryContext(service.runtime, Stop())) as context:
+        began = time.monotonic()
+        with pytest.raises(DeadlinePassed):  # long before the process has imported torch
+            context.run_stage(Query(service.owner_id, "outcomes", {}, began + 0.2), "answer", {})
+        assert time.monotonic() - began < 5
+        assert not [child for child in psutil.Process().children(recursive=True) if "worker.child" in " ".join(child.cmdline())]
+
+
+def test_the_least_recently_used_idle_process_ends_for_another_owner(service: Service) -> None:
+    with closing(QueryContext(service.runtime, Stop())) as context, ExitStack() as running:
+        children = [running.enter_context(context._child_of(f"own_{number}", network=False)) for number in range(WARM_PROCESSES - 1)]  # pyright: ignore[reportPrivateUsage]
+        with context._child_of("own_idle", network=False) as idle:  # pyright: ignore[reportPrivateUsage]
+            pass
+        with context._child_of("own_new", network=False) as new:  # pyright: ignore[reportPrivateUsage]
+            assert new is not idle
+        for number, child in enumerate(children):
+            with context._child_of(f"own_{number}", network=False) as again:  # pyright: ignore[reportPrivateUsage]
+                assert again is child
+        with context._child_of("own_idle", network=False) as again:  # pyright: ignore[reportPrivateUsage]
+            assert again is not idle

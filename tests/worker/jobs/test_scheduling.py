@@ -1,0 +1,106 @@
+"""Order in which workers take queued jobs, and its cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from app.db import transitions
+from app.db.scheduling import NEXT_QUEUED, next_queued_job, queued_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.orm import Session
+
+    from support.worker_service import Service
+
+OWNERS = 3
+INSERT_OWNERS = text(
+    "INSERT INTO owners (id, name) SELECT 'own_' || number, 'an owner' FROM generate_series(1, CAST(:owners AS int)) AS number"
+)
+INSERT_JOBS = text(
+    """
+    INSERT INTO jobs (id, owner_id, kind, spec, state, attempt, deadline_seconds, queued_at, claimed_at)
+    SELECT 'job_' || number, 'own_' || (1 + number % CAST(:owners AS int)), 'score', '{}',
+        CASE WHEN number <= :queued THEN 'queued' ELSE 'failed' END, 0, 60,
+        now() + number * interval '1 ms', CASE WHEN number > :queued THEN now() END
+    FROM generate_series(1, CAST(:queued AS int) + CAST(:finished AS int)) AS number
+    """
+)
+
+
+def taken(service: Service, limit: int) -> list[str]:
+    """The jobs that workers claim, in order."""
+    jobs = list[str]()
+    while len(jobs) < limit:
+        with service.runtime.sessions.begin() as session:
+            job_id = next_queued_job(session)
+            if job_id is None:
+                break
+            assert transitions.claim(session, job_id, "a worker", 60) is not None
+        jobs.append(job_id)
+    return jobs
+
+
+def test_a_validation_is_taken_before_older_jobs_of_its_owner(service: Service) -> None:
+    score, check = service.add_score(), service.add_check()
+    assert taken(service, 10) == [check, score]
+
+
+def test_owners_take_turns_starting_with_the_least_recently_served(service: Service) -> None:
+    dataset = service.add_dataset(None, state="ready", digest="d")
+    many = [service.add_score(dataset) for _ in range(4)]
+    service.become_another_owner()
+    other = service.add_dataset(None, state="ready", digest="e")
+    one = service.add_score(other)
+    assert taken(service, 1) == [many[0]]
+    assert taken(service, 2) == [one, many[1]]
+    later = service.add_score(other)
+    assert taken(service, 10) == [later, many[2], many[3]]
+
+
+def test_registrations_of_one_owner_delay_a_job_of_another_by_one_turn(service: Service) -> None:
+    checks = [service.add_check() for _ in range(5)]
+    assert taken(service, 1) == [checks[0]]
+    service.become_another_owner()
+    score = service.add_score(service.add_dataset(None, state="ready", digest="d"))
+    assert taken(service, 10) == [score, *checks[1:]]
+
+
+def test_the_sweeper_reads_queued_jobs_up_to_a_limit(service: Service) -> None:
+    jobs = {service.add_check() for _ in range(3)}
+    taken(service, 1)
+    with service.runtime.sessions() as session:
+        assert len(queued_jobs(session, 1)) == 1
+        assert set(queued_jobs(session, 10)) < jobs
+
+
+def test_the_next_job_is_found_by_index_at_the_same_cost_however_many_are_queued(service: Service) -> None:
+    costs = list[tuple[set[str], int]]()
+    for count in (1_000, 10_000):
+        with service.runtime.sessions() as session:
+            session.execute(INSERT_OWNERS, {"owners": OWNERS})
+            session.execute(INSERT_JOBS, {"owners": OWNERS, "queued": count, "finished": count})
+            session.execute(text("ANALYZE jobs"))
+            costs.append(cost(session))
+            session.rollback()
+    assert costs[0] == costs[1]
+    nodes, read = costs[1]
+    assert read == 3 * OWNERS, "One row for each owner, its first job and its latest claim."
+    assert nodes <= {"Index Only Scan", "Index Scan"}
+
+
+def cost(session: Session) -> tuple[set[str], int]:
+    """Kinds of the scans of `jobs` in the plan of the next job, and the number of rows that they read."""
+    (document,) = session.scalars(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {NEXT_QUEUED.text}"))
+    scans = [node for node in walk(document[0]["Plan"]) if node.get("Relation Name") == "jobs"]
+    filtered = sum(node.get("Rows Removed by Filter", 0) * node["Actual Loops"] for node in scans)
+    return {node["Node Type"] for node in scans}, round(sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) + filtered)
+
+
+def walk(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from walk(child)
