@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save
 
+from iis_engine.data.class_names import MAX_NAME_CHARACTERS
 from torture import hostile_images
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, REFUSED, Sample, Samples
 
@@ -79,12 +80,17 @@ def images(folder: Path) -> Samples:
 
 def names(folder: Path) -> Samples:
     """Class names in the metadata of ready features, where all are allowed, and as folders, where the file system must allow them."""
-    path = folder / "names.safetensors"
-    labels = np.repeat(np.arange(len(CLASS_NAMES)), 3)
-    matrix = np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32)
-    arrays = {"X_train": matrix, "y_train": labels, "X_test": matrix, "y_test": labels}
-    path.write_bytes(save(arrays, metadata={"iis": json.dumps({"class_names": list(CLASS_NAMES)})}))
-    yield Sample("class names in metadata", path, DATASET, HANDLED, {"kind": "features"})
+    bounded = [name for name in CLASS_NAMES if len(name) <= MAX_NAME_CHARACTERS]
+    for what, names_given, expected in (
+        ("class names in metadata", bounded, HANDLED),
+        ("a class name without bound", CLASS_NAMES, REFUSED),
+    ):
+        path = folder / f"{what}.safetensors"
+        labels = np.repeat(np.arange(len(names_given)), 3)
+        matrix = np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32)
+        arrays = {"X_train": matrix, "y_train": labels, "X_test": matrix, "y_test": labels}
+        path.write_bytes(save(arrays, metadata={"iis": json.dumps({"class_names": list(names_given)})}))
+        yield Sample(what, path, DATASET, expected, {"kind": "features"})
     path = folder / "names.zip"
     usable = [name for name in CLASS_NAMES if "/" not in name and "\\" not in name and len(name.encode()) < 200]
     _write_zip(path, good_entries(usable))
