@@ -132,9 +132,10 @@ def _converted(weights: dict[str, Tensor], convert: KeyConversion) -> tuple[dict
     sentences = list[str]()
     if set(converted) - set(weights):
         sentences.append("The keys were renamed as the architecture's library renames those of published files.")
+    stored = {id(tensor) for tensor in weights.values()}
     for key, tensor in converted.items():
         original = weights.get(key)
-        if original is None or original.numel() == tensor.numel():
+        if original is None or original.numel() == tensor.numel() or id(tensor) in stored:  # renamed to a name that another weight had
             continue
         if not any(word in key for word in _POSITION_WORDS):
             return None

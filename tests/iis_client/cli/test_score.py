@@ -45,7 +45,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def noise_of(first: str, second: str, folder: Path) -> Path:
     noise = np.random.default_rng(0)
-    for name, count in {f"train/{first}": 20, f"train/{second}": 20, f"test/{first}": 10, f"test/{second}": 10}.items():
+    for name, count in {f"train/{first}": 32, f"train/{second}": 32, f"test/{first}": 10, f"test/{second}": 10}.items():
         (folder / name).mkdir(parents=True)
         for number in range(count):
             Image.fromarray(noise.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")

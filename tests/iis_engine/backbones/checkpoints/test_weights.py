@@ -151,6 +151,19 @@ def test_only_positions_may_be_resized_by_a_conversion(network: nn.Module) -> No
         fit(network, state, convert=shorten)
 
 
+def test_a_weight_renamed_to_the_name_of_another_is_not_resized() -> None:
+    """As the downsampling of older Swin files, which timm moves one stage on."""
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 5), nn.Linear(5, 7))
+    wanted = other_weights(network)
+    stored = {f"{int(key[0]) - 1}{key[1:]}": value for key, value in wanted.items()}
+
+    def shift(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {f"{int(key.split('.')[0]) + 1}.{key.split('.')[1]}": value for key, value in weights.items()}
+
+    fit_weights(network, find_state_dicts(stored), architecture="timm:net", file_name="w.pt", convert=shift)
+    assert all(torch.equal(value, wanted[key]) for key, value in network.state_dict().items())
+
+
 def test_a_state_dict_that_contains_itself_has_no_weights() -> None:
     endless: dict[str, Any] = {"epoch": 3}
     endless["state_dict"] = endless
