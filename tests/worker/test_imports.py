@@ -7,7 +7,17 @@ import subprocess
 import sys
 
 SHARED_PACKAGES = {"db", "storage", "webhook_security"}
-SHARED_MODULES = {"errors", "logging", "memory_limit", "minimum_versions", "queue", "secret_files", "settings", "worker_queries"}
+SHARED_MODULES = {
+    "errors",
+    "logging",
+    "memory_limit",
+    "minimum_versions",
+    "query_queue",
+    "queue",
+    "secret_files",
+    "settings",
+    "worker_queries",
+}
 
 
 def test_the_worker_imports_no_web_framework_and_only_shared_modules_of_the_api() -> None:
