@@ -37,7 +37,6 @@ NOISE_DRAWS = 5
 
 # intervals
 CONFIDENCE = 0.95
-BOOTSTRAP_REPLICATES = 1000
 
 
 def exact_nodes(concept_count: int) -> list[int]:

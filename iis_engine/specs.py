@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from iis_engine.errors import SettingError
+from iis_engine.setting_checks import require_at_least, require_name
 
 LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
@@ -110,7 +110,7 @@ class BackboneSpec:
         if self.initial_seed is not None:
             _require_seed(self.initial_seed, "initial_seed")
         if self.pooling is not None:
-            _require_name(self.pooling, POOLING_NAMES, "a pooling", "pooling")
+            require_name(self.pooling, POOLING_NAMES, "a pooling", "pooling")
             if self.layer is None:
                 raise SettingError("pooling applies to a named layer; name one, or leave pooling out.", param="pooling")
 
@@ -216,7 +216,7 @@ class ScoreSpec:
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOL_NAMES:
             raise SettingError(f"{self.protocol!r} is not a protocol; choose one of {', '.join(PROTOCOL_NAMES)}.", param="protocol")
-        _require_name(self.activations, ACTIVATIONS_NAMES, "a kind of activations", "activations")
+        require_name(self.activations, ACTIVATIONS_NAMES, "a kind of activations", "activations")
         if self.protocol == "reference" and self.activations != "calibrated":
             raise SettingError("The reference protocol has the authors' activations; leave activations out.", param="activations")
         _require_seed(self.seed, "seed")
@@ -255,12 +255,12 @@ class FinetuneSpec:
     precision: PrecisionName = "auto"
 
     def __post_init__(self) -> None:
-        _require_name(self.library.kind, FINETUNE_LIBRARY_KINDS, "a library for fine-tuning", "library.kind")
-        _require_name(self.optimizer, OPTIMIZER_NAMES, "an optimiser", "optimizer")
-        _require_name(self.trains, TRAINED_PARTS, "a part of a network to train", "trains")
-        _require_name(self.precision, PRECISION_NAMES, "a precision", "precision")
+        require_name(self.library.kind, FINETUNE_LIBRARY_KINDS, "a library for fine-tuning", "library.kind")
+        require_name(self.optimizer, OPTIMIZER_NAMES, "an optimiser", "optimizer")
+        require_name(self.trains, TRAINED_PARTS, "a part of a network to train", "trains")
+        require_name(self.precision, PRECISION_NAMES, "a precision", "precision")
         for name in ("epochs", "batch_size", "accumulation_steps"):
-            _require_at_least(1, getattr(self, name), name)
+            require_at_least(1, getattr(self, name), name)
         if (images := self.batch_size * self.accumulation_steps) > STEP_IMAGES_MAX:
             raise SettingError(
                 f"One step has batch_size x accumulation_steps = {images} images, above the limit of {STEP_IMAGES_MAX}; lower either.",
@@ -268,7 +268,7 @@ class FinetuneSpec:
             )
         for name in ("rebuild_every", "patience"):
             if getattr(self, name) is not None:
-                _require_at_least(1, getattr(self, name), name)
+                require_at_least(1, getattr(self, name), name)
         if not 0 <= self.sparsity < 1:
             raise SettingError(f"sparsity must be at least 0 and below 1; it is {self.sparsity!r}.", param="sparsity")
         if not 0 < self.learning_rate < float("inf"):
@@ -297,13 +297,3 @@ def _grid_scales(kind: ElementKind, scales: tuple[int, ...]) -> tuple[int, ...]:
 def _require_seed(seed: int, param: str) -> None:
     if seed not in SEEDS:
         raise SettingError(f"{param} must be a whole number from 0 to {SEEDS[-1]}; it is {seed!r}.", param=param)
-
-
-def _require_name(value: str, known: Sequence[str], noun: str, param: str) -> None:
-    if value not in known:
-        raise SettingError(f"{value!r} is not {noun}; choose one of {', '.join(known)}.", param=param)
-
-
-def _require_at_least(least: int, value: int, param: str) -> None:
-    if value < least:
-        raise SettingError(f"{param} must be at least {least}; it is {value!r}.", param=param)

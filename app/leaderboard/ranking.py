@@ -8,11 +8,11 @@ from math import hypot
 Interval = tuple[float, float, float]  # value, low, high
 
 
-def told_apart(leader: Interval, other: Interval) -> bool:
+def scores_differ(leader: Interval, other: Interval) -> bool:
     """Whether two scores differ by more than the root of the sum of their squared half-widths.
 
-    Both were measured on the same images, so the interval of a paired difference would be narrower: what is told apart here is, and
-    what is not may be. That errs on the side of a tie.
+    Both were measured on the same images, so the interval of a paired difference would be narrower: a difference found here is one,
+    and a tie may hide one.
     """
     (first, *edges), (second, *others) = leader, other
     return abs(first - second) > hypot((edges[1] - edges[0]) / 2, (others[1] - others[0]) / 2)
@@ -29,7 +29,7 @@ def ranks(scores: Sequence[Interval]) -> list[int]:
     found: list[int] = []
     leader = 0
     for place, score in enumerate(scores):
-        if told_apart(scores[leader], score):
+        if scores_differ(scores[leader], score):
             leader = place
         found.append(leader + 1)
     return found

@@ -30,8 +30,6 @@ def folder_names(classes: Iterable[str]) -> dict[str, str]:
         if len(name.encode()) > _BYTES_MAX:
             raise DataError(f"The class name {label[:40]!r}… is longer than {_BYTES_MAX} bytes; shorten it.", code="dataset_classes")
         if (other := folded.setdefault(name.casefold(), label)) != label:
-            raise DataError(
-                f"The class names {other!r} and {label!r} cannot be told apart as folders; rename one of them.", code="dataset_classes"
-            )
+            raise DataError(f"The class names {other!r} and {label!r} become the same folder; rename one of them.", code="dataset_classes")
         names[label] = name
     return names

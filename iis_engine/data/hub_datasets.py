@@ -80,8 +80,8 @@ def write_class_folders(
     Raises
     ------
     DataError
-        For a data set without a train split, without these columns, with several labels per image, or with labels that cannot be told
-        apart as folder names.
+        For a data set without a train split, without these columns, with several labels per image, or with labels that become
+        the same folder name.
     """
     named = [(split, parsed) for split in splits if (parsed := parse_split_name(split)) is not None]
     train = next((split for split, parsed in named if parsed.role == "train"), None)

@@ -1,4 +1,4 @@
-"""Integrals of the ARR curve, their quadrature error, and bootstrap intervals. Plain arrays, no network and no solver."""
+"""Integrals of the ARR curve, their quadrature error, and intervals of replicates. Plain arrays, no network and no solver."""
 
 from __future__ import annotations
 
@@ -57,16 +57,6 @@ def iis_weights(kept: Sequence[int], concept_count: int) -> Array:
     return weights
 
 
-def iis(arr: Array, kept: Sequence[int], concept_count: int) -> Array:
-    """IIS = ∫₀¹ ARR(s) ds (eq. 7) by the trapezoid rule with s = 1 - k/M, corrected for the steps (`iis_weights`).
-
-    Parameters
-    ----------
-    arr : (..., K) ARR at `kept`, which falls from M to 0
-    """
-    return arr @ iis_weights(kept, concept_count)
-
-
 def log_area_weights(kept: Sequence[int]) -> Array:
     """Weights (K,) of the mean ARR over log k, from k = M down to the smallest positive number: each octave has the same weight.
 
@@ -85,16 +75,6 @@ def log_area_weights(kept: Sequence[int]) -> Array:
     weights = np.zeros(len(k))
     weights[positive] = trapezoid_weights(at) / (at[-1] - at[0]) if at[-1] > at[0] else 1.0
     return weights
-
-
-def log_area(arr: Array, kept: Sequence[int]) -> Array:
-    """Mean ARR over log k (`log_area_weights`).
-
-    Parameters
-    ----------
-    arr : (..., K) ARR at `kept`, which falls
-    """
-    return arr @ log_area_weights(kept)
 
 
 def panel_errors(arr: Array, at: Array) -> Array:
@@ -117,7 +97,7 @@ def panel_errors(arr: Array, at: Array) -> Array:
 
 
 def quadrature_error(arr: Array, kept: Sequence[int], concept_count: int) -> float:
-    """Estimated error of `iis` on these nodes: the panels' errors, added in magnitude; 0 for fewer than three nodes.
+    """Estimated error of the integral by `iis_weights`: the panels' errors, added in magnitude; 0 for fewer than three nodes.
 
     Parameters
     ----------
@@ -147,22 +127,6 @@ def worst_panels(accuracy: Mapping[int, float], baseline: float, most: int, targ
         return []
     order = [i for i in np.argsort(-errors, kind="stable").tolist() if kept[i] - kept[i + 1] > 1]
     return [(kept[i] + kept[i + 1]) // 2 for i in order[:most]]
-
-
-def bootstrap_accuracies(correct: Array, replicates: int, seed: int) -> Array:
-    """Accuracies (replicates, ...) of `correct` (..., n) on resampled test images, the same resamples for every row.
-
-    Numerator and denominator of an ARR must come from one call, so that they stay paired.
-    """
-    n = correct.shape[-1]
-    flat = correct.reshape(-1, n).astype(np.float32)
-    generator = np.random.default_rng(seed)
-    out = np.empty((replicates, len(flat)))
-    for start in range(0, replicates, 50):
-        count = min(50, replicates - start)
-        weights = generator.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float32)
-        out[start : start + count] = weights @ flat.T / n
-    return out.reshape(replicates, *correct.shape[:-1])
 
 
 def interval(replicates: Array, confidence: float) -> tuple[Array, Array]:

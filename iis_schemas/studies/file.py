@@ -12,9 +12,9 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.architectures import Name
 from iis_schemas.fields import Deadline, Elements
 from iis_schemas.jobs.views import VocabularyView
-from iis_schemas.models import Name
 from iis_schemas.names import ActivationsName, ProtocolName
 from iis_schemas.studies.grids import first_grid
 from iis_schemas.studies.requests import ACTIVATIONS, MAX_ENTRIES, GridLists, ModelEntry, ModelFacts, StudyCreate, StudyGrid

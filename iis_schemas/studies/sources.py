@@ -8,8 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
-from iis_schemas.datasets import DEFAULT_TEST_SHARE, HubChoice, ServerPath, SplitSeed, TestShare
-from iis_schemas.models import (
+from iis_schemas.architectures import (
     VLM_FAMILIES,
     Architecture,
     Arguments,
@@ -17,12 +16,13 @@ from iis_schemas.models import (
     Layer,
     Name,
     Pooling,
-    PreprocessingChoice,
     PretrainedTag,
     TokenizerName,
     WeightsOf,
     refuse_arguments_of_files,
 )
+from iis_schemas.datasets import DEFAULT_TEST_SHARE, HubChoice, ServerPath, SplitSeed, TestShare
+from iis_schemas.models import PreprocessingChoice
 from iis_schemas.names import FILE_FAMILIES, DatasetKind
 from iis_schemas.studies.requests import Id, ModelFacts
 

@@ -22,7 +22,8 @@ import psutil
 from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hostile_pickles, hostile_tables, hostile_transformers
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, KILLED, REFUSED, Sample, Samples
 from torture.promises import Promise
-from worker.sandbox.process import ChildLost, ChildProcess, DeadlinePassed, StageRefused, Stop, Watch
+from worker.sandbox.outcomes import ChildLost, DeadlinePassed, StageRefused
+from worker.sandbox.process import ChildProcess, Stop, Watch
 from worker.sandbox.resource_limits import LimitExceeded, ResourceLimits
 from worker.sandbox.scratch_folders import LockedFolder
 

@@ -20,7 +20,7 @@ from torture.wall_outputs import attack_outputs
 
 IPC_KEY = 0x1157
 PORTS = (443,)
-NOBODY = 65534
+UNPRIVILEGED_UID = 65534
 PRETEND_GPU = "worker.sandbox.confinement.has_cuda_devices = lambda: True"
 
 
@@ -116,7 +116,7 @@ def _lines(path: str) -> list[str]:
 @contextmanager
 def targets(folder: Path, mode: Mode) -> Generator[Targets]:
     """Targets that belong to the attacking user, as the service's files belong to the compute process's."""
-    opened = Targets(folder, NOBODY if mode.unprivileged and os.geteuid() == 0 else None)
+    opened = Targets(folder, UNPRIVILEGED_UID if mode.unprivileged and os.geteuid() == 0 else None)
     try:
         yield opened
     finally:

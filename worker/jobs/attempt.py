@@ -24,7 +24,8 @@ from worker.jobs.artifacts import OwnersArtifacts, safe_name
 from worker.jobs.progress import ProgressThrottle
 from worker.metrics import STAGE_SECONDS
 from worker.runtime import Runtime
-from worker.sandbox.process import DeadlinePassed, Interrupted, Stop, Watch
+from worker.sandbox.outcomes import DeadlinePassed, Interrupted
+from worker.sandbox.process import Stop, Watch
 from worker.sandbox.scratch_folders import workspace_name
 from worker.sandbox.trees import remove_tree
 

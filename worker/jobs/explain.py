@@ -19,7 +19,7 @@ from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.score import backbone_of
-from worker.sandbox.process import StageRefused
+from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET, UNPACKED_FOLDER
 
 ROW_FILES = (ROWS, OFFSETS, TABLE, SUMMARY)

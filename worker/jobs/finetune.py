@@ -16,8 +16,9 @@ from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
-from worker.jobs.score import ScoreRequest, backbone_of, data_of, score_stages
-from worker.sandbox.process import StageRefused
+from worker.jobs.score import backbone_of, data_of, score_stages
+from worker.jobs.score_request import ScoreRequest
+from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import COMPARISON, FEATURES, IMAGES_FOLDER, REPORT, RunFiles
 from worker.stages.specs import ModelRequest
 

@@ -18,7 +18,7 @@ from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_engine.vocabularies.shipped import shipped
 from worker.jobs.artifacts import artifact_key
 from worker.jobs.attempt import Attempt, StageWorkspace
-from worker.sandbox.process import StageRefused
+from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import READING, VOCABULARY
 from worker.stages.specs import DatasetRequest, ModelRequest
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from worker.sandbox.process import ChildLost
+from worker.sandbox.outcomes import ChildLost
 
 JSON_BYTES_MAX = 64 << 20
 SPARSE_BYTES_MAX, SPARSE_FACTOR = 1 << 30, 64

@@ -22,7 +22,8 @@ from worker.jobs.score import run_score
 from worker.jobs.validation import run_check_concept_set, run_check_dataset, run_check_model
 from worker.metrics import JOBS_ENDED
 from worker.runtime import Runtime
-from worker.sandbox.process import ChildLost, DeadlinePassed, Interrupted, StageRefused, Stop
+from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
+from worker.sandbox.process import Stop
 from worker.sandbox.resource_limits import LimitExceeded
 
 KINDS: dict[str, Callable[[Attempt], None]] = {

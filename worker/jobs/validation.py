@@ -19,7 +19,7 @@ from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Phrases, Sources, fetch_dataset, fetch_model, reading_key, write_phrases
 from worker.jobs.pipeline import Pipeline
 from worker.jobs.score import classes_stage, phrases_stage
-from worker.sandbox.process import StageRefused
+from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import CLASSES, PHRASES, READING
 
 _DROP_REASONS = {

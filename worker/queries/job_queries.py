@@ -19,7 +19,7 @@ from worker.jobs.artifacts import artifact_key, safe_name
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
 from worker.queries.context import Query, QueryContext
 from worker.queries.dataset_cache import DatasetCache
-from worker.sandbox.process import StageRefused
+from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import READING
 from worker.stages.specs import DatasetRequest
 

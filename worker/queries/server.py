@@ -23,7 +23,8 @@ from worker.queries.dataset_cache import DatasetNotReady
 from worker.queries.dispatcher import QueryDispatcher
 from worker.queries.turns import QueryTurns, requeue
 from worker.runtime import Runtime
-from worker.sandbox.process import ChildLost, DeadlinePassed, Interrupted, StageRefused, Stop
+from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
+from worker.sandbox.process import Stop
 from worker.sandbox.resource_limits import LimitExceeded
 
 QUERIES_AT_ONCE = WARM_PROCESSES  # each of another owner, in a process of its own

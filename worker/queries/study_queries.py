@@ -14,7 +14,7 @@ from app.errors import NotFound
 from iis_engine.versions import ANALYSIS_VERSION, ENGINE_VERSION
 from worker.jobs.artifacts import artifact_key
 from worker.queries.context import Query, QueryContext
-from worker.sandbox.process import StageRefused
+from worker.sandbox.outcomes import StageRefused
 
 STUDY_DEADLINE_SECONDS = 600
 

@@ -22,6 +22,7 @@ import structlog
 from worker.sandbox.confinement import Grant, Protections
 from worker.sandbox.environment import DNS_PORT, HTTPS_PORT, proxy_ports, scrubbed_environment
 from worker.sandbox.messages import JsonObject
+from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
 from worker.sandbox.pipes import new_reply_queue, read_replies, read_stderr
 from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
 from worker.sandbox.scratch_folders import LockedFolder
@@ -36,26 +37,6 @@ LONGEST_SECONDS = 365 * 24 * 3600  # for a job without a deadline
 DOWNLOADS = "hub"
 
 log = structlog.get_logger(__name__)
-
-
-class StageRefused(Exception):
-    """The stage refused its input; another attempt would fail in the same way."""
-
-    def __init__(self, code: str, message: str, param: str | None) -> None:
-        super().__init__(message)
-        self.error = {"code": code, "message": message, "param": param}
-
-
-class ChildLost(Exception):
-    """The compute process died or crashed; another attempt may succeed. The message is a sentence."""
-
-
-class DeadlinePassed(Exception):
-    """The job's deadline passed before the stage ended."""
-
-
-class Interrupted(Exception):
-    """The job must stop now, for the reason in `Stop.reason`."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.leaderboard.ranking import ranks, told_apart
+from app.leaderboard.ranking import ranks, scores_differ
 from support.rows import Rows
 
 SCORES = st.lists(
@@ -157,4 +157,4 @@ def test_ranks_do_not_decrease_and_a_tie_has_the_rank_of_its_first_model(scores:
     assert found == sorted(found)
     for place, rank in enumerate(found):
         assert found[rank - 1] == rank
-        assert not told_apart(scores[rank - 1], scores[place])
+        assert not scores_differ(scores[rank - 1], scores[place])

@@ -68,7 +68,7 @@ def test_parquet_files_of_splits_in_an_archive_are_read_with_their_splits(tmp_pa
     [
         ({"image": [b"x"], "width": [1.0]}, "has no column of labels"),
         ({"path": ["a.png"], "label": [1]}, "has no column of encoded images; it has path, label"),
-        ({"image": [b"x", b"y"], "label": ["a/b", "a:b"]}, "cannot be told apart"),
+        ({"image": [b"x", b"y"], "label": ["a/b", "a:b"]}, "become the same folder"),
     ],
 )
 def test_a_parquet_file_without_images_or_labels_is_refused(columns: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.db.models import StageArtifact
 from support.squares import squares_zip
 from worker.jobs.pipeline import Pipeline, Stage
-from worker.sandbox.process import ChildLost
+from worker.sandbox.outcomes import ChildLost
 
 if TYPE_CHECKING:
     from support.worker_service import Service

@@ -25,7 +25,8 @@ from worker.queries.context import WARM_PROCESSES, Query, QueryContext
 from worker.queries.dataset_cache import DatasetNotReady
 from worker.queries.dispatcher import QueryDispatcher
 from worker.queries.server import QueryServer
-from worker.sandbox.process import DeadlinePassed, Stop
+from worker.sandbox.outcomes import DeadlinePassed
+from worker.sandbox.process import Stop
 
 if TYPE_CHECKING:
     from support.servers import ServerProcess

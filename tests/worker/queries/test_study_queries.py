@@ -18,7 +18,8 @@ from app.db.study_rows import NUMBERS, REPORTED, study_rows
 from worker.jobs.results import add_results
 from worker.queries.context import Query
 from worker.queries.dispatcher import QueryDispatcher
-from worker.sandbox.process import StageRefused, Stop
+from worker.sandbox.outcomes import StageRefused
+from worker.sandbox.process import Stop
 
 if TYPE_CHECKING:
     from support.worker_service import Service
