@@ -59,6 +59,11 @@ class Baseline:
         return float(self.correct.mean())
 
     @property
+    def divisor(self) -> float:
+        """Accuracy, of at least one image, so that a ratio to it is finite."""
+        return max(self.accuracy, 1 / len(self.correct))
+
+    @property
     def chance(self) -> float:
         return float(self.constant.mean())
 
@@ -104,7 +109,7 @@ class SparseCurve:
     @property
     def iis_by_seed(self) -> Array:
         """IIS = ∫₀¹ ARR(s) ds (eq. 7) per library seed: (S,)."""
-        return self.accuracy @ self.weights / max(self.baseline.accuracy, np.finfo(float).tiny)
+        return self.accuracy @ self.weights / self.baseline.divisor
 
     @property
     def weights(self) -> Array:

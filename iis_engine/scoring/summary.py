@@ -24,7 +24,6 @@ from iis_engine.specs import ProtocolName
 Array = NDArray[np.float64]
 
 _ENDS = ("", "_low", "_high")
-LARGEST_RETENTION = 1e6  # in the place of an upper end that the images do not limit
 _INTEGRALS_OF_CONTROL = ("iis", "gain", "headroom_gain", "iis_log")
 WITHHELD_AT_CHANCE = (*(f"{name}{end}" for name in ("iis", "iis_log", "iis_chance_corrected") for end in _ENDS), "iis_authors")
 """Fields of a report that integrate ARR."""
@@ -141,17 +140,23 @@ def _balanced(curve: SparseCurve, measured: Measurement, features: FeatureSet) -
 
 
 def _quadrature_error(curve: SparseCurve) -> float:
-    arr = curve.accuracy.mean(axis=0) / max(curve.baseline.accuracy, np.finfo(float).tiny)
+    arr = curve.accuracy.mean(axis=0) / curve.baseline.divisor
     if curve.protocol == "exact":
         return quadrature_error(arr, curve.kept, curve.concept_count)
     return float(panel_errors(arr[curve.paper_places], np.asarray(protocols.PAPER_SPARSITIES)).sum())
 
 
 def _points(curve: SparseCurve) -> tuple[CurvePoint, ...]:
-    """Every node with the intervals of its accuracy and ARR; an ARR to an accuracy of zero is zero."""
+    """Every node with the intervals of its accuracy and ARR; an ARR to an accuracy of zero is zero.
+
+    Where the images do not limit the ratio, its upper end is that of the numerator over the lower end of the denominator, which is at
+    least one image.
+    """
     baseline, accuracy, arr = curve.baseline, curve.accuracies(), curve.retentions()
+    least_denominator = max(float(baseline.interval().low), 1 / len(baseline.correct))
     above_chance = baseline.accuracy - baseline.chance
-    values = np.nan_to_num(np.stack([arr.estimate, arr.low, arr.high]), posinf=LARGEST_RETENTION, neginf=0.0)
+    highest = np.where(np.isfinite(arr.high), arr.high, accuracy.high / least_denominator)
+    values = np.nan_to_num(np.stack([arr.estimate, arr.low, highest]), neginf=0.0)
     return tuple(
         CurvePoint(
             sparsity=round(float(sparsity), 10),

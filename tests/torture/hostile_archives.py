@@ -37,6 +37,7 @@ CLASS_NAMES = (
     "Z\u0351\u0352a" + "\u0315" * 200,
     "x" * 10_000,
 )
+BOUNDED_NAMES = tuple(name for name in CLASS_NAMES if len(name) <= MAX_NAME_CHARACTERS)  # an upload with a longer one is refused
 
 
 def image(seed: int = 0) -> bytes:
@@ -80,9 +81,8 @@ def images(folder: Path) -> Samples:
 
 def names(folder: Path) -> Samples:
     """Class names in the metadata of ready features, where all are allowed, and as folders, where the file system must allow them."""
-    bounded = [name for name in CLASS_NAMES if len(name) <= MAX_NAME_CHARACTERS]
     for what, names_given, expected in (
-        ("class names in metadata", bounded, HANDLED),
+        ("class names in metadata", BOUNDED_NAMES, HANDLED),
         ("a class name without bound", CLASS_NAMES, REFUSED),
     ):
         path = folder / f"{what}.safetensors"

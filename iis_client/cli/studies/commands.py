@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from iis_schemas.studies.requests import StudyCreate
     from iis_schemas.studies.views import StudyView
 
-SECTIONS = {"iis_accuracy": "relation"}  # section of a figure's data where its name differs from the figure's
+SECTIONS = {"iis_accuracy": "relation", "gain_accuracy": "relation"}  # sections of the analysis, where named unlike the figure
 
 app = typer.Typer(
     name="study", help="Run, list, show, extend and cancel studies: grids of scores with statistics and figures.", no_args_is_help=True

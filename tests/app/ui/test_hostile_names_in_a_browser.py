@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from iis_client.client import IISClient
 from iis_client.transport.address import Address
 from support.browser import OpenWindow
-from torture.hostile_archives import CLASS_NAMES
+from torture.hostile_archives import BOUNDED_NAMES
 
 NAME = "<img src=x onerror='window.hacked=1'>\u202etxt.exe"
 HEBREW = "\u05e9\u05dc\u05d5\u05dd"
@@ -25,7 +25,7 @@ CONCEPTS = 8
 @pytest.fixture
 def features(tmp_path: Path) -> Path:
     """Precomputed features with hostile class names and a right-to-left one."""
-    names = [*CLASS_NAMES, HEBREW]
+    names = [*BOUNDED_NAMES, HEBREW]
     path = tmp_path / "names.safetensors"
     generator, labels = np.random.default_rng(0), np.repeat(np.arange(len(names)), 8)
     centres = generator.normal(size=(len(names), 8)) * 4
@@ -55,7 +55,7 @@ def test_hostile_names_are_shown_as_text(open_window: OpenWindow, account: Addre
         assert is_harmless(page), path
     window.open(f"/jobs/{job}/classes")
     rows = page.get_by_role("rowheader")
-    expect(rows).to_have_count(len(CLASS_NAMES) + 1)
+    expect(rows).to_have_count(len(BOUNDED_NAMES) + 1)
     shown = rows.all_inner_texts()
     assert "<script>document.title='hacked'</script>" in shown
     assert "⟨U+202E⟩evil⟨U+2066⟩gnp.exe" in shown

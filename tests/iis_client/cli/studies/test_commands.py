@@ -13,12 +13,15 @@ import yaml
 
 from iis_client import IISClient
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.studies.commands import SECTIONS
 from iis_client.cli.studies.file import read_study
 from iis_client.cli.studies.inputs import RegisteredInputs, register_phrases, registered_phrases
 from iis_client.transport.messages import answer_json
 from iis_schemas.concept_sets import SET_EXAMPLE, VERSION_EXAMPLE
 from iis_schemas.datasets import DATASET_EXAMPLE
 from iis_schemas.models import MODEL_EXAMPLE
+from iis_schemas.names import STUDY_FIGURES, StudyFigure
+from iis_schemas.studies.analyses import AnalysisView
 from iis_schemas.studies.views import STUDY_EXAMPLE
 from support.planted import ARCHITECTURE, ARGUMENTS, PREPROCESSING, Planted
 
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
     from support.scripted_service import ScriptedService
 
 LIBRARY = {"kind": "prototype", "concept_count": 6}
-
-
 TRAIN, TEST, CUT = 12, 8, 4  # images of a class
+
+
+@pytest.mark.parametrize("figure", STUDY_FIGURES)
+def test_every_figure_has_a_section_of_the_analysis(figure: StudyFigure) -> None:
+    assert SECTIONS.get(figure, figure) in AnalysisView.model_fields
 
 
 def study_file(folder: Path, planted: Planted, **changed: Any) -> Path:
@@ -98,7 +104,7 @@ def test_a_study_of_networks_is_run_once_and_resumed_by_a_second_run(
     assert (out / "iis_accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert b"<svg" in (out / "iis_accuracy.svg").read_bytes()
     assert not (out / "evolution.png").exists()
-    assert "planted [twice], prototype, M = 12: IIS and accuracy: " in done.stdout
+    assert "planted [twice], prototype, M = 12, edition 2: IIS and accuracy: " in done.stdout
 
     made = next(client.studies())
     assert (made.state, made.jobs.succeeded, made.name) == ("finished", 2, "planted, twice")
