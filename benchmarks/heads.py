@@ -2,7 +2,7 @@
 
 Each starts from the features f(x) and M = 200 unit concepts and ends with test accuracies at the paper's eight sparsities.
 Ours and scikit-learn choose the L2 strength on the same validation rows, then fit again on all training rows. scikit-learn is timed at
-our tolerances (its `tol` bounds the same quantity, the largest gradient entry of the mean loss) and at its default.
+our tolerance (its `tol` bounds the same quantity, the largest gradient entry of the mean loss) and at its default.
 No time includes the library or the baseline head h. A CPU line after each BENCH line has processor seconds, which are more reliable where
 other programs share the cores.
 """
@@ -91,10 +91,8 @@ def compare(name: str, features: FeatureSet, rates: Sequence[float]) -> None:
             flush=True,
         )
         rivals: dict[str, Callable[[], list[float]]] = {
-            "sklearn_at_our_tolerance": lambda: with_sklearn(
-                problem, protocols.SELECTION_TOLERANCE, protocols.FINAL_TOLERANCE, sklearn_threads
-            ),
-            "sklearn_at_its_own_tolerance": lambda: with_sklearn(problem, SKLEARN_TOLERANCE, SKLEARN_TOLERANCE, sklearn_threads),
+            "sklearn_at_our_tolerance": lambda: with_sklearn(problem, protocols.HEAD_TOLERANCE, sklearn_threads),
+            "sklearn_at_its_own_tolerance": lambda: with_sklearn(problem, SKLEARN_TOLERANCE, sklearn_threads),
             f"authors_at_rate{'s' * (len(rates) > 1)}_{'_'.join(f'{rate:g}' for rate in rates)}": lambda: curve_like_authors(
                 train, test, vectors, protocols.PAPER_SPARSITIES, rates, features.class_count
             ),
@@ -135,13 +133,13 @@ def fastest_sklearn_threads(problem: Problem, threads: int) -> int:
     return min(seconds, key=seconds.__getitem__)
 
 
-def with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance: float, threads: int) -> list[float]:
+def with_sklearn(problem: Problem, tolerance: float, threads: int) -> list[float]:
     """Test accuracy at every sparsity: one LogisticRegression per strength, and one more on all training rows."""
     with threadpool_limits(threads):
-        return _with_sklearn(problem, selection_tolerance, final_tolerance)
+        return _with_sklearn(problem, tolerance)
 
 
-def _with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance: float) -> list[float]:
+def _with_sklearn(problem: Problem, tolerance: float) -> list[float]:
     features = problem.features
     train, test = (problem.library.activations(X) for X in (features.X_train, features.X_test))
     y, y_test, validation = features.y_train.numpy(), features.y_test.numpy(), problem.validation.numpy()
@@ -150,10 +148,10 @@ def _with_sklearn(problem: Problem, selection_tolerance: float, final_tolerance:
         A, A_test = sparsify(train, kept).numpy(), sparsify(test, kept).numpy()
         losses: list[float] = []
         for strength in protocols.L2_STRENGTHS:
-            head = _fit(A[~validation], y[~validation], strength, selection_tolerance)
+            head = _fit(A[~validation], y[~validation], strength, tolerance)
             losses.append(log_loss(y[validation], head.predict_proba(A[validation]), labels=head.classes_))
         best = protocols.L2_STRENGTHS[int(np.argmin(losses))]
-        accuracies.append(float(_fit(A, y, best, final_tolerance).score(A_test, y_test)))
+        accuracies.append(float(_fit(A, y, best, tolerance).score(A_test, y_test)))
     return accuracies
 
 

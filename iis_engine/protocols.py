@@ -17,12 +17,9 @@ WEAKER_L2_STRENGTHS = (1e-4, 1e-5, 1e-6, 1e-7)  # of the nodes at which the weak
 VALIDATION_SHARE = 0.1
 LIBRARY_SEEDS = 5
 TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they select and evaluate the directions of text concepts
-SELECTION_TOLERANCE = 1e-4
 SMALLEST_GAIN = 1e-3  # relative: a weaker L2 strength must lower the validation loss by more
-FINAL_TOLERANCE = 2e-6
-# h divides every point, so both are tighter for it, the second near the precision of float32.
-BASELINE_SELECTION_TOLERANCE = 1e-6
-BASELINE_FINAL_TOLERANCE = 2e-7
+HEAD_TOLERANCE = 2e-6  # largest absolute gradient entry; strengths are selected on fits as exact as the final ones
+BASELINE_TOLERANCE = 2e-7  # of h, which divides every point; near the precision of float32
 REFINEMENT_ROUNDS = 2
 NODES_PER_ROUND = 3
 QUADRATURE_TARGET = 1e-3

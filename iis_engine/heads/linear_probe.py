@@ -9,10 +9,8 @@ from torch import Tensor
 
 from iis_engine import protocols
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import Tolerances, TrainingRows, select_strengths, solve_at
+from iis_engine.heads.model_selection import TrainingRows, select_strengths, solve_at
 from iis_engine.heads.sparse_blocks import Source
-
-TOLERANCES = Tolerances(protocols.BASELINE_SELECTION_TOLERANCE, protocols.BASELINE_FINAL_TOLERANCE)
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ def solve_linear_probe(X: Tensor, data: TrainingRows) -> LinearProbe:
     """Solve h on representations X (n, d) of the training rows."""
     standardisation = Standardisation.of(X)
     source, nodes = Source(standardisation(X), None), [X.shape[1]]
-    selected = select_strengths(source, nodes, data, tolerance=TOLERANCES.selection)
-    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=TOLERANCES.final)
+    selected = select_strengths(source, nodes, data, tolerance=protocols.BASELINE_TOLERANCE)
+    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=protocols.BASELINE_TOLERANCE)
     return LinearProbe(
         standardisation=standardisation,
         weights=solved.weights,

@@ -70,30 +70,13 @@ class SolvedHeads:
     evaluations: int
 
 
-@dataclass(frozen=True)
-class Tolerances:
-    """Largest absolute gradient entry at which a head counts as solved.
-
-    Attributes
-    ----------
-    selection : while the L2 strength is selected
-    final : of the solution on all training rows
-    """
-
-    selection: float
-    final: float
-
-
-SPARSE_HEAD_TOLERANCES = Tolerances(protocols.SELECTION_TOLERANCE, protocols.FINAL_TOLERANCE)
-
-
 def select_strengths(
     source: Source,
     nodes: Sequence[int],
     data: TrainingRows,
     *,
     start: Tensor | None = None,
-    tolerance: float = SPARSE_HEAD_TOLERANCES.selection,
+    tolerance: float = protocols.HEAD_TOLERANCE,
 ) -> SelectedStrengths:
     """Select each node's L2 strength by validation log-loss, on converged fits; where an end of the grid wins, widen it there.
 
@@ -132,7 +115,7 @@ def solve_at(
     data: TrainingRows,
     *,
     start: Tensor | None = None,
-    tolerance: float = SPARSE_HEAD_TOLERANCES.final,
+    tolerance: float = protocols.HEAD_TOLERANCE,
 ) -> SolvedHeads:
     """Solve each node's head on all training rows at its given L2 strength.
 
@@ -140,6 +123,7 @@ def solve_at(
     ----------
     l2_strengths : (K,) λ
     start : (K, M + 1, C) weights from which each node starts; zeros otherwise
+    tolerance : largest absolute gradient entry at which a head counts as solved
     """
     parts: list[Heads] = []
     for part in _stacks(source, nodes, data, 1):
@@ -153,12 +137,10 @@ def solve_at(
     )
 
 
-def solve_nodes(
-    source: Source, nodes: Sequence[int], data: TrainingRows, *, tolerances: Tolerances = SPARSE_HEAD_TOLERANCES
-) -> SolvedHeads:
+def solve_nodes(source: Source, nodes: Sequence[int], data: TrainingRows, *, tolerance: float = protocols.HEAD_TOLERANCE) -> SolvedHeads:
     """Select each node's L2 strength on the validation rows, then solve its head on all training rows."""
-    selected = select_strengths(source, nodes, data, tolerance=tolerances.selection)
-    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=tolerances.final)
+    selected = select_strengths(source, nodes, data, tolerance=tolerance)
+    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=tolerance)
     return replace(solved, evaluations=selected.evaluations + solved.evaluations)
 
 

@@ -15,7 +15,7 @@ from iis_engine.features.canonical_order import validation_rows
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.linear_probe import Standardisation
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import Tolerances, TrainingRows, solve_nodes
+from iis_engine.heads.model_selection import TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.library import ConceptLibrary
 
@@ -23,7 +23,7 @@ CLUSTERS_PER_CLASS = 5  # a class of the control task is a union of distant clus
 IMAGES_PER_CLUSTER = 10
 MOST_CLUSTERS = 1000  # bounds the cost of k-means
 LABELLINGS = 2  # random labellings of the clusters, over which the ARR of the control task is averaged
-TOLERANCES = Tolerances(selection=1e-3, final=1e-4)  # gradients at which the accuracy has settled to a test image or two
+TOLERANCE = 1e-4  # gradient entry at which the accuracy has settled to a test image or two
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _accuracy(sources: tuple[Source, Source], kept: int, labels: tuple[Tensor, T
     device = train.activations.device
     validation = validation_rows(y_train, protocols.VALIDATION_SHARE, seed=0)
     data = TrainingRows(y_train.to(device), validation.to(device), class_count)
-    logits = predict(test, kept, solve_nodes(train, [kept], data, tolerances=TOLERANCES).weights).squeeze(1)
+    logits = predict(test, kept, solve_nodes(train, [kept], data, tolerance=TOLERANCE).weights).squeeze(1)
     return float((logits.argmax(dim=1) == y_test.to(device)).double().mean())
 
 

@@ -54,6 +54,18 @@ def test_the_grid_is_widened_at_the_end_that_wins() -> None:
     assert bool(signal.at_end) == (float(signal.l2_strengths) == pytest.approx(protocols.WEAKER_L2_STRENGTHS[-1]))
 
 
+def test_a_loose_tolerance_selects_another_strength_than_exact_fits() -> None:
+    generator = torch.Generator().manual_seed(3)
+    y = torch.arange(300) % 4
+    activations = 1.3 * torch.randn(4, 20, generator=generator)[y] + torch.randn(300, 20, generator=generator)
+    source, data = Source.of(activations), TrainingRows(y, torch.arange(300) % 5 == 4, 4)
+    loose, ours, exact = (
+        select_strengths(source, [10], data, tolerance=each).l2_strengths for each in (1e-4, protocols.HEAD_TOLERANCE, 2e-7)
+    )
+    assert torch.equal(ours, exact)
+    assert not torch.equal(loose, exact)
+
+
 def test_a_given_strength_is_solved_as_it_is() -> None:
     source, data = noisy_problem()
     strengths = torch.tensor([0.5 * 10.0**-i for i in range(len(NODES))])
