@@ -111,6 +111,7 @@ def test_a_resumed_stream_has_no_missing_or_repeated_events(live: httpx.Client, 
     assert first + second + third == live.get(f"/v1/jobs/{job_id}/events?limit=100").json()["data"]
 
 
+@pytest.mark.slow
 def test_a_stream_ends_when_the_database_stops_and_resumes_after_its_restart(
     live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int], postgres_server: ServerProcess
 ) -> None:

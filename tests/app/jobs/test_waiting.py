@@ -36,6 +36,7 @@ def test_waiting_for_a_job_ends_when_the_job_ends(
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.slow
 def test_a_database_outage_during_a_wait_is_a_503(
     live: httpx.Client, rows: Rows, wait_until: WaitUntil, waiting_count: Callable[[str], int], postgres_server: ServerProcess
 ) -> None:

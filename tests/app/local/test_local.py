@@ -86,6 +86,7 @@ def jobs_status(ready: dict[str, Any]) -> int:
     return httpx.get(f"{ready['url']}/v1/jobs", headers=headers, timeout=10, trust_env=False).status_code
 
 
+@pytest.mark.slow
 def test_the_stack_starts_restarts_killed_processes_and_stops_cleanly(stack: Stack) -> None:
     ready = stack.await_ready()
     assert ready["url"].startswith("http://127.0.0.1:")

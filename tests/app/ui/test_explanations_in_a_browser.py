@@ -15,6 +15,7 @@ SOON, LATER = 10_000, 90_000  # milliseconds
 LOADED = "image => image.complete && image.naturalWidth > 0"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_own_image_is_explained_and_its_concepts_are_changed(open_window: OpenWindow, scored_job: ScoredJob, tmp_path: Path) -> None:
     window = open_window(scored_job.account)
@@ -60,6 +61,7 @@ def test_an_own_image_is_explained_and_its_concepts_are_changed(open_window: Ope
     expect(page.get_by_role("heading", name="Top activating test images")).to_be_visible(timeout=SOON)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_contrast_with_the_predicted_class_is_dropped(open_window: OpenWindow, scored_job: ScoredJob) -> None:
     window = open_window(scored_job.account)
@@ -74,6 +76,7 @@ def test_a_contrast_with_the_predicted_class_is_dropped(open_window: OpenWindow,
     assert "contrast" not in page.url
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_response_to_an_earlier_option_does_not_replace_a_later_one(open_window: OpenWindow, scored_job: ScoredJob) -> None:
     window = open_window(scored_job.account)

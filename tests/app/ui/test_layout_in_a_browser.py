@@ -50,6 +50,7 @@ def test_pages_fit_the_window_with_legible_text(
         assert min(contrast(background, text), contrast(background, muted)) >= MIN_CONTRAST
 
 
+@pytest.mark.slow
 def test_a_narrow_window_shows_or_scrolls_every_table_column(open_window: OpenWindow, scored_job: ScoredJob) -> None:
     window = open_window(scored_job.account, 390)
     page = window.page

@@ -16,6 +16,7 @@ SOON, LATER = 10_000, 90_000  # milliseconds
 LOADED = "image => image.complete && image.naturalWidth > 0"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_new_user_uploads_scores_and_inspects_a_model(
     open_window: OpenWindow, account: Address, digits_archive: Path, checkpoint: Path

@@ -77,6 +77,7 @@ def test_versions_are_listed_newest_first_with_phrase_counts(iis: RunCommand, cl
     assert "ready" in iis("vocabulary", "versions", "birds").stdout
 
 
+@pytest.mark.slow
 def test_vocabularies_and_versions_are_generated_from_class_names(iis: RunCommand, client: IISClient, cats_and_owls: str) -> None:
     added = iis("vocabulary", "add", "--from-classes", cats_and_owls, "--name", "pets", "--json")
     assert added.returncode == 0, added.stderr

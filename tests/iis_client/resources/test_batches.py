@@ -30,6 +30,7 @@ def batch(service: Address, image_job: str) -> ExplainJobView:
         return submitted
 
 
+@pytest.mark.slow
 def test_rows_equal_the_explanations_of_single_images(client: IISClient, image_job: str, batch: ExplainJobView) -> None:
     assert (batch.kind, batch.job, batch.kept) == ("explain", image_job, KEPT)
     rows = list(client.explained_rows(batch))
@@ -43,6 +44,7 @@ def test_rows_equal_the_explanations_of_single_images(client: IISClient, image_j
     assert client.batch_result(batch).summary.count == len(rows)
 
 
+@pytest.mark.slow
 def test_rows_are_saved_as_a_file(client: IISClient, batch: ExplainJobView, tmp_path: Path) -> None:
     client.save_rows(batch.id, tmp_path / "rows.jsonl")
     lines = (tmp_path / "rows.jsonl").read_text().splitlines()
@@ -53,6 +55,7 @@ def test_rows_are_saved_as_a_file(client: IISClient, batch: ExplainJobView, tmp_
         client.save_rows(batch.id, tmp_path / "rows.csv")
 
 
+@pytest.mark.slow
 def test_a_folder_of_other_images_is_explained(client: IISClient, image_job: str, planted: Planted) -> None:
     folder = planted.images / "test" / "warm circle"
     submitted = client.explain_batch(image_job, archive=folder, kept=KEPT)
@@ -62,11 +65,13 @@ def test_a_folder_of_other_images_is_explained(client: IISClient, image_job: str
     assert {row.label for row in rows} == {None}
 
 
+@pytest.mark.slow
 def test_a_batch_without_images_is_refused(client: IISClient, image_job: str) -> None:
     with pytest.raises(ConfigurationError, match="Say which images"):
         client.explain_batch(image_job)
 
 
+@pytest.mark.slow
 def test_the_command_lists_and_summarises_a_batch(iis: RunCommand, client: IISClient, image_job: str, batch: ExplainJobView) -> None:
     listed = iis("jobs")
     assert listed.returncode == 0, listed.stderr

@@ -18,6 +18,7 @@ def towers(tmp_path: Path) -> tuple[Path, Path]:
     return files
 
 
+@pytest.mark.slow
 def test_a_pair_of_onnx_towers_is_registered_and_checked_by_a_worker(client: IISClient, towers: tuple[Path, Path]) -> None:
     model = client.create_model("onnx", role="vlm", checkpoint=towers[0], text_checkpoint=towers[1], tokenizer="ViT-B-32")
     assert (model.role, model.tokenizer, model.name) == ("vlm", "ViT-B-32", "image.onnx")

@@ -7,6 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from sqlalchemy import select
 
@@ -33,6 +34,7 @@ def images() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_concepts_are_whole_images_and_quarters_and_the_report_says_so(service: Service) -> None:
     model_id, dataset_id = service.add_tiny_model(), service.add_dataset(images(), "images.zip", "images")
     for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):

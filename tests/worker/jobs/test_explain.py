@@ -86,6 +86,7 @@ def test_rows_equal_the_explanations_of_single_images(service: Service, scored: 
     assert any(row["counterfactual"] for row in rows)
 
 
+@pytest.mark.slow
 def test_rows_omit_the_contrast_where_it_is_the_predicted_class(service: Service, scored: str) -> None:
     _, rows = explained(service, service.add_explain(scored, contrast="1"))
     assert {row["contrast"] for row in rows} == {None, "1"}
@@ -100,6 +101,7 @@ def test_rows_name_their_concepts(service: Service, scored: str) -> None:
     assert any(one["label"] == "a loop" for row in rows for one in (row["counterfactual"] or {"removed": []})["removed"])
 
 
+@pytest.mark.slow
 def test_the_parquet_table_and_the_pages_contain_the_rows_of_the_json_lines(service: Service, scored: str) -> None:
     batch, rows = explained(service, service.add_explain(scored))
     with service.runtime.store.open(batch.parquet_sha256) as file:
@@ -111,6 +113,7 @@ def test_the_parquet_table_and_the_pages_contain_the_rows_of_the_json_lines(serv
     assert paged == rows
 
 
+@pytest.mark.slow
 def test_explaining_the_test_split_runs_no_network_and_a_second_job_reuses_every_stage(service: Service, scored_on_images: str) -> None:
     first = service.add_explain(scored_on_images)
     _, rows = explained(service, first)
@@ -148,6 +151,7 @@ def test_an_archive_has_a_row_for_each_image_and_an_error_for_a_corrupt_image(se
     assert service.events(job_id, "warning") == [{"message": "1 of 8 images could not be read; see the field error of their rows."}]
 
 
+@pytest.mark.slow
 def test_a_test_image_has_the_same_explanation_when_it_comes_from_an_archive(service: Service, scored_on_images: str) -> None:
     _, tested = explained(service, service.add_explain(scored_on_images))
     files = {f"{name}/{i}.png": square(name, i) for name in LEVELS for i in range(12)}
@@ -183,6 +187,7 @@ def test_an_archive_without_a_readable_image_fails_without_retry(
     assert words in job.error["message"]
 
 
+@pytest.mark.slow
 def test_a_retry_after_a_lost_child_process_resumes_after_the_last_shard(service: Service, scored_on_images: str) -> None:
     upload = service.add_upload(archive({f"{i}.png": square("dark", i) for i in range(20)}), "many.tar")
     job_id = service.add_explain(scored_on_images, upload=upload)
@@ -197,6 +202,7 @@ def test_a_retry_after_a_lost_child_process_resumes_after_the_last_shard(service
         assert session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all() == []
 
 
+@pytest.mark.slow
 def test_an_explain_job_is_canceled_while_it_runs(service: Service, scored: str) -> None:
     from app.db import transitions
 
@@ -211,6 +217,7 @@ def test_an_explain_job_is_canceled_while_it_runs(service: Service, scored: str)
         assert session.get(ExplanationBatch, job_id) is None
 
 
+@pytest.mark.slow
 def test_missing_artifacts_fail_the_job_with_artifact_gone(service: Service, scored: str) -> None:
     with service.runtime.sessions.begin() as session:
         session.execute(update(Predictor).where(Predictor.job_id == scored).values(tested_key="gone"))

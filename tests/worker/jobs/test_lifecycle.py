@@ -104,6 +104,7 @@ def test_a_suspended_worker_cannot_write_after_its_lease_has_expired(service: Se
     assert service.states(job_id) == ["queued", "running", "queued", "running", "succeeded"]
 
 
+@pytest.mark.slow
 def test_a_job_runs_after_the_broker_has_lost_every_message(service: Service) -> None:
     job_id = service.add_check()
     wake_worker(job_id)
@@ -144,6 +145,7 @@ def test_a_job_submitted_while_the_broker_is_down_runs_when_it_returns(service: 
     service.await_state(job_id, "succeeded")
 
 
+@pytest.mark.slow
 def test_a_job_survives_an_outage_of_the_database_that_lasts_longer_than_its_lease(service: Service, postgres_server: Any) -> None:
     service.runtime.settings.lease_seconds = 0.1
     with service.frozen_compute() as compute:
@@ -157,6 +159,7 @@ def test_a_job_survives_an_outage_of_the_database_that_lasts_longer_than_its_lea
     assert service.job(job_id).attempt == 1
 
 
+@pytest.mark.slow
 def test_a_terminated_worker_requeues_its_job_without_counting_the_attempt(service: Service) -> None:
     worker, _ = service.start_worker_with_frozen_compute()
     job_id = service.add_check()

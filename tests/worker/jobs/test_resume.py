@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from support.worker_service import Service
 
 
+@pytest.mark.slow
 def test_a_retry_resumes_after_the_last_stored_shard(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     model_id = service.add_tiny_model()
     dataset_id = service.add_dataset(squares_zip(), "squares.zip", "images")

@@ -54,6 +54,7 @@ def test_a_second_job_on_the_same_data_reuses_every_stage(service: Service) -> N
         assert session.get_one(Result, first).report == session.get_one(Result, second).report
 
 
+@pytest.mark.slow
 def test_own_vectors_become_the_library_with_their_names(service: Service) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, vectors=np.eye(6, dtype=np.float32)[:5], names=np.array(["fur", "wing", "beak", "paw", "tail"]))
@@ -80,6 +81,7 @@ def test_own_vectors_of_another_width_are_refused(service: Service) -> None:
     assert "have 4 dimensions, but the representation has 6" in service.error_of(job_id)["message"]
 
 
+@pytest.mark.slow
 def test_stages_that_another_job_finishes_in_the_meantime_are_reused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     first = service.add_score()
     second = service.add_score(dataset_id=service.job(first).dataset_id)

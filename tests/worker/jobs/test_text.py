@@ -166,6 +166,7 @@ def test_phrases_are_embedded_once_for_all_data_sets(words: Words, planted: Plan
     assert "embed_classes" in words.stages(other, "finished")
 
 
+@pytest.mark.slow
 def test_a_job_reuses_the_phrase_embeddings_of_its_concept_sets_validation(words: Words) -> None:
     check = words.service.add_concept_set(*PHRASES, vlm_id=words.vlm, dataset_id=words.dataset)
     assert words.service.run(check) == "succeeded", words.service.job(check).error

@@ -49,6 +49,7 @@ def test_a_running_job_is_canceled_within_ten_seconds_and_its_compute_process_is
     assert service.states(job_id) == ["queued", "running", "canceling", "canceled"]
 
 
+@pytest.mark.slow
 def test_canceling_a_finished_job_changes_nothing(service: Service) -> None:
     job_id = service.add_check()
     service.run(job_id)
@@ -75,6 +76,7 @@ def test_a_job_that_exceeds_its_memory_limit_fails_and_names_both_sizes(service:
     assert service.compute.pid is None
 
 
+@pytest.mark.slow
 def test_a_job_is_retried_when_the_disk_is_full_then_fails_with_a_sentence_and_leaves_no_file(service: Service) -> None:
     job_id = service.add_score(add_large_dataset(service))
     service.runtime.settings.max_attempts = 2
