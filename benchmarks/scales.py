@@ -28,7 +28,7 @@ from iis_engine.scoring.measure import matched_libraries, measure_isotropic, mea
 from iis_engine.scoring.sparse_curves import Estimate, read_curves
 from iis_engine.specs import BackboneSpec, ElementSpec, LibraryKind, LibrarySpec, ScoreSpec
 
-SCALES: tuple[tuple[int, ...], ...] = ((1,), (2,), (3,), (4,), (1, 2), (1, 2, 4))
+SCALES: tuple[tuple[int, ...], ...] = ((1,), (2,), (4,), (1, 2, 4))
 KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster")
 CONCEPTS = 100
 IMAGES_PER_CLASS = 10
@@ -60,12 +60,14 @@ def features_by_scale(backbone: Backbone, images: str, folder: Path) -> Iterator
 def rows(network: str, images: str, folder: Path) -> Iterator[str]:
     """One row for each scale and library."""
     backbone = load_network(network, folder)
+    isotropic = None
     for scales, features in features_by_scale(backbone, images, folder / f"{network}-{images}"):
         for kind in KINDS:
             spec = ScoreSpec(LibrarySpec(kind, CONCEPTS), replace(ElementSpec(), scales=scales))
             ensemble = build_libraries(features, spec, device="cpu")
             measured = measure_library(features, ensemble, spec, device="cpu")
-            isotropic = measure_isotropic(features, ensemble.primary.origins, spec, device="cpu")
+            if isotropic is None:  # it depends on neither the scale nor the library
+                isotropic = measure_isotropic(features, ensemble.primary.origins, spec, device="cpu")
             matched = measure_matched(features, matched_libraries(features, ensemble, spec), spec, device="cpu")
             curve, *controls = read_curves([measured, isotropic, matched], ("library", *CONTROL_NAMES), "exact")
             by_control = [f"{_signed(curve.few_gain(control))},{_signed(curve.gain(control))}" for control in controls]
@@ -90,8 +92,8 @@ def main() -> None:
     gains = ",".join(f"{what}_{name},{what}_{name}_low,{what}_{name}_high" for name in CONTROL_NAMES for what in ("few_gain", "gain"))
     print(f"images,network,library,scales,few,iis,accuracy,{gains}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for images in options.images:
-            for network in options.networks:
+        for network in options.networks:
+            for images in options.images:
                 for row in rows(network, images, Path(folder)):
                     print(row, flush=True)
 
