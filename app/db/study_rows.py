@@ -32,7 +32,21 @@ CONTROL_NUMBERS = {  # name in a row -> (control, name in its report)
     for control in ("isotropic", "matched")
     for end in ENDS
 }
-REPORTED = ("edition", "verdict", *NUMBERS, *CONTROL_NUMBERS)
+PANEL_NUMBERS = {  # name in a row -> path in the report; None in reports without a panel
+    **{f"balanced_{name}": ("balanced", name) for name in ("accuracy", "iis", "few_mean")},
+    **{name: ("panel", "library", "code", name) for name in ("concepts_used", "overlap", "positive_share")},
+    **{
+        f"{name}{suffix}": ("panel", library, name)
+        for name in ("effective_rank", "mono_score", "class_purity")
+        for suffix, library in (("", "library"), ("_matched", "matched"))
+    },
+    "stability": ("panel", "stability", "difference"),
+    "selectivity": ("panel", "selectivity", "difference"),
+    "anec": ("panel", "effective_concepts", "anec"),
+    "anec_matched": ("panel", "effective_concepts", "matched_anec"),
+    "ncc": ("panel", "contributing_concepts", "ncc"),
+}
+REPORTED = ("edition", "verdict", *NUMBERS, *CONTROL_NUMBERS, *PANEL_NUMBERS)
 """Names of the values in a row that come from the report, in the order of `reported`."""
 
 
@@ -121,7 +135,7 @@ def is_near_chance(numbers: dict[str, Any]) -> bool:
 
 def reported() -> tuple[LateralFromClause, list[ColumnElement[Any]]]:
     """Lateral table that unpacks each report once, to join with results, and its columns labelled as in `REPORTED`."""
-    parts = column("edition", Integer), column("verdict", JSONB), column("controls", JSONB)
+    parts = column("edition", Integer), *(column(name, JSONB) for name in ("verdict", "controls", "balanced", "panel"))
     numbers = [column(name, Double) for name in NUMBERS.values()]
     table = func.jsonb_to_record(Result.report).table_valued(*parts, *numbers, name="reported").render_derived(with_types=True).lateral()
     found = table.columns
@@ -130,6 +144,7 @@ def reported() -> tuple[LateralFromClause, list[ColumnElement[Any]]]:
         found["verdict"]["code"].astext.label("verdict"),
         *(found[name].label(label) for label, name in NUMBERS.items()),
         *(cast(found["controls"][path].astext, Double).label(label) for label, path in CONTROL_NUMBERS.items()),
+        *(cast(found[part][path].astext, Double).label(label) for label, (part, *path) in PANEL_NUMBERS.items()),
     ]
 
 

@@ -155,6 +155,23 @@ _NUMBERS: dict[str, Any] = {
     "iis_log": 0.741,
     "iis_log_low": 0.722,
     "iis_log_high": 0.76,
+    "balanced_accuracy": 0.926,
+    "balanced_iis": 0.919,
+    "balanced_few_mean": 0.751,
+    "concepts_used": 61.4,
+    "overlap": 0.09,
+    "positive_share": 0.63,
+    "effective_rank": 48.2,
+    "effective_rank_matched": 47.6,
+    "mono_score": 0.41,
+    "mono_score_matched": 0.22,
+    "class_purity": 0.58,
+    "class_purity_matched": 0.31,
+    "stability": 0.27,
+    "selectivity": 0.18,
+    "anec": 0.882,
+    "anec_matched": 0.815,
+    "ncc": 21.3,
 }
 ROW_EXAMPLE: dict[str, Any] = {
     **_CELL,
@@ -222,6 +239,23 @@ class TableRow(_Place):
     iis_log: float | None
     iis_log_low: float | None
     iis_log_high: float | None
+    balanced_accuracy: float | None = Field(description="Mean recall over the classes, of the representation")
+    balanced_iis: float | None = Field(description="IIS from mean recall over the classes")
+    balanced_few_mean: float | None = Field(description="few_concepts_mean from mean recall over the classes")
+    concepts_used: float | None = Field(description="Concepts in effect used by the sparse code, between those kept and all")
+    overlap: float | None = Field(description="Mean Jaccard overlap of the kept sets of two images")
+    positive_share: float | None = Field(description="Share of kept activations that are positive")
+    effective_rank: float | None = Field(description="Of the centred concept vectors; matched directions: `effective_rank_matched`")
+    effective_rank_matched: float | None
+    mono_score: float | None = Field(description="Median over the concepts; of matched directions: `mono_score_matched`")
+    mono_score_matched: float | None
+    class_purity: float | None = Field(description="Median over the concepts; of matched directions: `class_purity_matched`")
+    class_purity_matched: float | None
+    stability: float | None = Field(description="Cosine of matched concepts between library seeds minus that of matched directions")
+    selectivity: float | None = Field(description="ARR of the classes minus ARR of random labels of clusters, at one node")
+    anec: float | None = Field(description="Mean accuracy at 5 to 30 non-zero weights per class")
+    anec_matched: float | None
+    ncc: float | None = Field(description="Concepts that make up .95 of a class score, mean over images and classes")
 
 
 class TableView(BaseModel):

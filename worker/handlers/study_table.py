@@ -15,6 +15,11 @@ _WITH_INTERVAL = (
     *("accuracy", "iis", "few_concepts_mean", "iis_isotropic", "iis_matched"),
     *("gain_isotropic", "gain_matched", "few_gain_isotropic", "few_gain_matched", "iis_chance_corrected", "iis_log"),
 )
+_PANEL = (
+    *("balanced_accuracy", "balanced_iis", "balanced_few_mean", "concepts_used", "overlap", "positive_share"),
+    *("effective_rank", "effective_rank_matched", "mono_score", "mono_score_matched", "class_purity", "class_purity_matched"),
+    *("stability", "selectivity", "anec", "anec_matched", "ncc"),
+)
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("job", "model", "label", "family")),
@@ -31,6 +36,7 @@ SCHEMA = pa.schema(
         ("edition", pa.int32()),
         ("verdict", pa.string()),
         *((f"{name}{end}", pa.float64()) for name in _WITH_INTERVAL for end in ("", "_low", "_high")),
+        *((name, pa.float64()) for name in _PANEL),
         ("chance", pa.float64()),
         ("near_chance", pa.bool_()),
         ("points", pa.list_(_POINT)),

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from app.db.models import Job, JobEvent, Study, StudyCell
 from app.db.session import SessionFactory
-from app.db.study_rows import study_grid, study_rows
+from app.db.study_rows import PANEL_NUMBERS, study_grid, study_rows
 from app.studies.service import WAKE_UPS
 from iis_engine.studies.analysis import analyse
 from support.rows import Rows
@@ -153,6 +153,27 @@ def test_a_row_has_the_edition_the_verdict_and_the_numbers_of_both_controls(clie
     assert [table[1][f"gain_isotropic{end}"] for end in ("", "_low", "_high")] == [0.1, 0.05, 0.15]
     assert (table[1]["iis_isotropic"], table[1]["iis_isotropic_low"]) == (0.5, None)
     assert {table[1][name] for name in ("iis_matched", "gain_matched", "few_gain_matched", "few_concepts_mean")} == {None}
+
+
+def test_a_row_has_the_panel_of_its_report(client: TestClient, rows: Rows) -> None:
+    study = made(client, rows.study_request(libraries=[{"kind": "cluster"}]))
+    second, first = cells_of(client, study)
+    library = {"code": {"concepts_used": 61.5, "overlap": 0.1, "positive_share": 0.6}, "effective_rank": 48, "class_purity": 0.5}
+    panel = {
+        "library": library,
+        "matched": {"effective_rank": 47, "class_purity": 0.3},
+        "stability": {"difference": 0.2},
+        "selectivity": {"difference": 0.1},
+        "effective_concepts": {"anec": 0.8, "matched_anec": 0.7},
+        "contributing_concepts": None,
+    }
+    finish(rows, first["job"], panel=panel, balanced={"accuracy": 0.9, "iis": 0.85, "few_mean": 0.7})
+    finish(rows, second["job"], panel=None, balanced=None)  # as of results of earlier versions
+    table = {row["job"]: row for row in client.get(study["links"]["table"]).json()["data"]}
+    found, without = ([table[cell["job"]][name] for name in PANEL_NUMBERS] for cell in (first, second))
+    expected = [0.9, 0.85, 0.7, 61.5, 0.1, 0.6, 48, 47, None, None, 0.5, 0.3, 0.2, 0.1, 0.8, 0.7, None]
+    assert found == expected
+    assert set(without) == {None}
 
 
 def test_a_study_of_layernorm_activations_creates_jobs_of_the_first_edition(

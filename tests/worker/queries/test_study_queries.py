@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from app.db.ids import new_id
 from app.db.models import Job, StageArtifact, Study, StudyCell
-from app.db.study_rows import NUMBERS, REPORTED, study_rows
+from app.db.study_rows import NUMBERS, PANEL_NUMBERS, REPORTED, study_rows
 from worker.jobs.results import add_results
 from worker.queries.context import Query
 from worker.queries.dispatcher import QueryDispatcher
@@ -97,7 +97,19 @@ def report_of(accuracy: float, iis: float) -> dict[str, Any]:
             "controls": {"isotropic": control, "matched": control},
             "library": {"kind": "prototype"},
         }
+        | panel_of_ones()
     )
+
+
+def panel_of_ones() -> dict[str, Any]:
+    """The parts `balanced` and `panel` of a report, with 1 for each value that a study reads."""
+    parts: dict[str, Any] = {}
+    for *folders, name in PANEL_NUMBERS.values():
+        part = parts
+        for folder in folders:
+            part = part.setdefault(folder, {})
+        part[name] = 1.0
+    return parts
 
 
 def ask(service: Service, dispatcher: QueryDispatcher, kind: str, study_id: str, **about: Any) -> bytes:
