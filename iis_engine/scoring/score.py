@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from iis_engine import protocols
 from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import SettingError
@@ -72,8 +74,9 @@ def assemble(
 
 
 def score_configuration(spec: ScoreSpec) -> dict[str, Any]:
-    """What the engine's part of a score depends on, beside features and library."""
+    """What the engine's part of a score depends on, beside features and library, and where it is assembled."""
     elements = _elements(spec) if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else None
+    device = choose_device().type
     return {
         "engine_version": ENGINE_VERSION,
         "protocol": spec.protocol,
@@ -82,6 +85,10 @@ def score_configuration(spec: ScoreSpec) -> dict[str, Any]:
         "elements": elements,
         "library_seeds": protocols.LIBRARY_SEEDS if spec.protocol == "exact" else 1,
         "control_seeds": protocols.CONTROL_SEEDS,
+        "device": device,
+        "precision": "float32" if device == "cpu" else "float32; of the network bfloat16 or float16",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
     }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.db.ids import new_id
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Json, Plot, Predictor, Result
 from iis_schemas.concept_libraries import MAX_DIMENSION
+from worker.jobs.configuration import inputs_of, notes_of_vision_language_model
 from worker.jobs.outputs import MatrixFile, OutputInvalid, open_matrix, read_json
 
 ROWS_PER_INSERT = 500
@@ -63,6 +64,8 @@ def add_results(
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
     if "elements" in content["library"]:
         content["library"]["elements"] = _elements_of(session, job, library_id)
+    content["configuration"] = content.get("configuration", {}) | inputs_of(session, job)
+    content["notes"] = [*content.get("notes", []), *notes_of_vision_language_model(session, job)]
     metrics = read_json(panel)["concepts"]
     session.add(Result(job_id=job.id, library_id=library_id, report=content, concept_metrics=metrics))
     _add_curve(session, job.id, "library", content["points"])

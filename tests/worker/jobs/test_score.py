@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Plot, Result, StageArtifact
+from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, Dataset, Model, Plot, Result, StageArtifact, Upload
 from support.squares import squares_zip
 from worker.jobs.attempt import Attempt
 
@@ -156,8 +156,18 @@ def test_concepts_of_a_network_scored_on_images_have_crops(service: Service) -> 
     job_id = service.add_score(dataset_id=dataset_id, model_id=model_id)
     assert service.run(job_id) == "succeeded", service.job(job_id).error
     with service.runtime.sessions() as session:
-        library = session.get_one(ConceptLibrary, session.get_one(Result, job_id).library_id)
+        result = session.get_one(Result, job_id)
+        library = session.get_one(ConceptLibrary, result.library_id)
         concept = session.get_one(Concept, (library.id, 0))
+        model, dataset = session.get_one(Model, model_id), session.get_one(Dataset, dataset_id)
+        checkpoint, archive = (session.get_one(Upload, row.upload_id).sha256 for row in (model, dataset))
+    configuration = result.report["configuration"]
+    assert (configuration["device"], configuration["precision"]) == ("cpu", "float32")
+    found = configuration["model"]
+    assert (found["architecture"], found["weights_sha256"], found["digest"]) == ("timm:test_resnet", checkpoint, model.digest)
+    assert found["preprocessing"]["input_size"] in (32, [32, 32])
+    assert (configuration["dataset"]["content_sha256"], configuration["dataset"]["digest"]) == (archive, dataset.digest)
+    with service.runtime.sessions() as session:
         shards = session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all()
     with (
         service.runtime.store.open(library.settings["exemplars"]["sha256"]) as content,

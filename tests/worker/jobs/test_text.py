@@ -133,6 +133,11 @@ def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_rea
         assert details["similarity"] >= 0.45
         assert details["clip_top5"] >= 0.25
     assert all(phrase.details.keys() & {"clip_top5", "cosine"} for phrase in dropped)
+    with words.service.runtime.sessions() as session:
+        notes = (session.get_one(Model, words.vlm).info or {})["notes"]
+    assert notes  # that the preprocessing was assumed
+    assert {f"Vision-language model: {note}" for note in notes} <= set(report["notes"])
+    assert report["configuration"]["vision_language_model"]["id"] == words.vlm
     order = words.stages(job_id, "finished")
     assert (
         order.index("embed_images")
