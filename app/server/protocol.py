@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import h11
@@ -23,6 +24,7 @@ class DeadlineProtocol(H11Protocol):
 
     header_seconds: ClassVar[float] = 10.0
     early_refusal: ClassVar[EarlyRefusal | None] = None
+    begin_shutdown: ClassVar[Callable[[], None] | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -33,6 +35,12 @@ class DeadlineProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
         self._set_deadline(self.header_seconds)
+
+    def shutdown(self) -> None:
+        """Called by uvicorn for each open connection when the process is to end."""
+        super().shutdown()
+        if (begin := self.begin_shutdown) is not None:
+            begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
