@@ -20,7 +20,7 @@ def create_served_app() -> FastAPI:
     DeadlineProtocol.header_seconds = settings.header_timeout_seconds
     sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(settings)
-    DeadlineProtocol.begin_shutdown = app.state.capacity.shutdown.begin
+    DeadlineProtocol.process_shutdown = app.state.capacity.shutdown
     DeadlineProtocol.early_refusal = EarlyRefusal(
         app.state.capacity,
         app.state.known_keys,

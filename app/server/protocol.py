@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.http.admission.early_refusal import EarlyRefusal
+from app.http.shutdown import Shutdown
 
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1 << 20  # of a body that the answer did not wait for; a client that sends reads its answer afterwards
@@ -24,7 +24,7 @@ class DeadlineProtocol(H11Protocol):
 
     header_seconds: ClassVar[float] = 10.0
     early_refusal: ClassVar[EarlyRefusal | None] = None
-    begin_shutdown: ClassVar[Callable[[], None] | None] = None
+    process_shutdown: ClassVar[Shutdown | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -39,8 +39,8 @@ class DeadlineProtocol(H11Protocol):
     def shutdown(self) -> None:
         """Called by uvicorn for each open connection when the process is to end."""
         super().shutdown()
-        if (begin := self.begin_shutdown) is not None:
-            begin()
+        if self.process_shutdown is not None:
+            self.process_shutdown.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
