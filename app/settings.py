@@ -149,7 +149,7 @@ class Retention(Section):
         default=30,
         ge=0,
         le=36_500,
-        description="Time until the row of a deleted model, data set or concept set is removed, if no job names it",
+        description="Time until the row of a deleted model, data set, concept set or API key is removed, if no job names it",
     )
 
 
@@ -197,6 +197,11 @@ class Jobs(Section):
     )
     child_disk_bytes: int | None = Field(
         default=256 * GIB, ge=0, description="Size of the files in a confined process's folder; 0 for no limit"
+    )
+    downloads_max_bytes: int = Field(
+        default=128 * GIB,
+        ge=1,
+        description="Weights and data sets fetched by name that a worker's machine keeps; those of owners unseen for longest go first",
     )
     confinement: Literal["required", "best-effort"] = Field(
         default="required",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.db.job_deletion import delete_jobs, is_needed, lock_jobs, lock_planning
 from app.db.models import (
     INTERNAL_JOB_KINDS,
+    ApiKey,
     Base,
     ConceptSet,
     ConceptSetVersion,
@@ -39,7 +40,7 @@ class Expired:
     events: int
     studies: int
     jobs: int
-    deleted: int  # models, data sets and concept sets
+    deleted: int  # models, data sets, concept sets and API keys
 
     @property
     def any(self) -> bool:
@@ -55,7 +56,7 @@ def expire(session: Session, settings: Settings) -> Expired:
         _expire_events(session, settings),
         _expire_studies(session, settings),
         _expire_jobs(session, settings),
-        sum(_expire_deleted(session, settings, table) for table in (Model, Dataset, ConceptSet)),
+        sum(_expire_deleted(session, settings, table) for table in (Model, Dataset, ConceptSet)) + _expire_keys(session, settings),
     )
 
 
@@ -181,6 +182,15 @@ def _expire_deleted(session: Session, settings: Settings, table: type[Model] | t
             break
     session.rollback()
     return gone
+
+
+def _expire_keys(session: Session, settings: Settings) -> int:
+    """Remove keys that were revoked or expired longer ago than the period."""
+    oldest = _days_ago(_period("deleted", settings))
+    ended = select(ApiKey.id).join(Owner, Owner.id == ApiKey.owner_id).where(or_(ApiKey.revoked_at < oldest, ApiKey.expires_at < oldest))
+    gone = session.scalars(delete(ApiKey).where(ApiKey.id.in_(ended)).returning(ApiKey.id)).all()
+    session.commit()
+    return len(gone)
 
 
 def _is_named(table: type[Model] | type[Dataset] | type[ConceptSet]) -> ColumnElement[bool]:

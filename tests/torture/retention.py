@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import func, select, text, update
 
 from app.db.models import Base, Job, Owner
@@ -15,8 +16,8 @@ from torture.promises import Promise
 from torture.stack import Stack
 from worker.maintenance.garbage_collector import GarbageCollector
 
-JOBS = 20_000
-EVENTS_PER_JOB = 50
+JOBS = 10_000
+EVENTS_PER_JOB = 30
 SCORED = 20  # jobs with results, libraries and files
 REMAINING = frozenset({"owners", "api_keys", "alembic_version"})
 """Tables whose rows do not expire."""
@@ -112,10 +113,10 @@ def _rows(stack: Stack) -> dict[str, int]:
 
 def _bytes(stack: Stack) -> int:
     """Size of the database after VACUUM FULL."""
-    with stack.runtime.sessions() as session:
-        connection = session.connection().execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text("VACUUM FULL"))
-        return int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
+    with psycopg.connect(stack.postgres.url("iis").replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("VACUUM FULL")
+        row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+    return row[0] if row is not None else 0
 
 
 def _files(stack: Stack) -> list[Path]:

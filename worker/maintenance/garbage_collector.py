@@ -13,6 +13,7 @@ from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced
 from app.storage.store import CONTENT_PREFIXES
 from app.storage.upload_expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads
 from worker.runtime import Runtime
+from worker.sandbox.downloads import DOWNLOADS, limit_downloads
 
 PREFIXES_PER_RUN = 8  # of the content folders in storage, so that all are listed every few hours
 
@@ -44,6 +45,7 @@ class GarbageCollector:
         for _ in range(PREFIXES_PER_RUN):
             files += drop_unknown_files(session, store, self._prefix, ABANDONED_WRITE_SECONDS)
             self._prefix = (self._prefix + 1) % CONTENT_PREFIXES
+        limit_downloads(self._runtime.child_home / DOWNLOADS, settings.downloads_max_bytes)
         if expired.any:
             log.info("retention_applied", **asdict(expired))
         if uploads or artifacts or contents or files:

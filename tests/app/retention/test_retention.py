@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from app.db.models import ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Study
+from app.db.models import ApiKey, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Study
 from app.db.retention import Expired, expire, set_overrides
 from app.db.session import SessionFactory
 from app.retention.__main__ import main as operate
@@ -154,6 +154,16 @@ def test_deleted_models_data_sets_and_concept_sets_are_removed_when_no_job_names
         assert session.get(Model, used) is not None
     assert client.delete(f"/v1/jobs/{job}").status_code == 204
     assert collect().deleted == 1
+
+
+def test_revoked_and_expired_keys_are_removed(client: TestClient, sessions: SessionFactory, collect: Callable[[], Expired]) -> None:
+    revoked, expired, kept = (client.post("/v1/api-keys", json={"name": name}).json() for name in ("revoked", "expired", "kept"))
+    with sessions.begin() as session:
+        past = datetime.now(UTC) - timedelta(days=31)
+        session.execute(update(ApiKey).where(ApiKey.id == revoked["id"]).values(revoked_at=past))
+        session.execute(update(ApiKey).where(ApiKey.id == expired["id"]).values(expires_at=past))
+    assert collect().deleted == 2
+    assert [client.get(key["links"]["self"]).status_code for key in (revoked, expired, kept)] == [404, 404, 200]
 
 
 def test_zero_keeps_everything(rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, aged: Aged) -> None:
