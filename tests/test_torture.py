@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torture import admission, fairness, load, restore, retention, uploads
+from torture import admission, fairness, load, restore, retention, upgrades, uploads
 from torture.promises import Promise
 
 
@@ -33,6 +33,12 @@ def test_registrations_take_turns_with_other_owners_within_their_quota_and_end_w
 @pytest.mark.slow
 def test_an_upload_over_a_cut_connection_is_complete_and_its_disk_space_is_freed_after_expiry(tmp_path: Path) -> None:
     assert_kept(uploads.run(tmp_path, 0, size_bytes=64 << 20, cuts=3))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_api_processes_and_workers_are_replaced_without_a_failed_request(tmp_path: Path) -> None:
+    assert_kept([upgrades.run_rolling(tmp_path, callers=3)])
 
 
 @pytest.mark.timeout(600)
