@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -163,16 +164,11 @@ def run_rolling(folder: Path, callers: int) -> Promise:
         with ThreadPoolExecutor(callers) as pool:
             sending = [pool.submit(send, number) for number in range(callers)]
             began = time.monotonic()
-            for name in ("worker-0", "worker-1"):
-                starts = stack.log(name).count(READY)
-                stack.kill(name, signal.SIGTERM)
-                stack.start(name)
-                _until(lambda name=name, starts=starts: stack.log(name).count(READY) > starts)
-            before = _serving(stack)
-            os.kill(stack.pid("api"), signal.SIGHUP)
-            _until(lambda: not before & _serving(stack))
+            try:
+                _replace_all(stack)
+            finally:
+                stop.set()
             replaced_seconds = time.monotonic() - began
-            stop.set()
             for one in sending:
                 one.result()
         for job_id in accepted:
@@ -182,10 +178,26 @@ def run_rolling(folder: Path, callers: int) -> Promise:
     return answered
 
 
+def _replace_all(stack: Stack) -> None:
+    """Replace each worker, then each API process."""
+    for name in stack.programs[1:]:
+        starts = stack.log(name).count(READY)
+        stack.kill(name, signal.SIGTERM)
+        stack.start(name)
+        _until(lambda name=name, starts=starts: stack.log(name).count(READY) > starts)
+    before = _serving(stack)
+    os.kill(stack.pid("api"), signal.SIGHUP)
+    _until(lambda: not before & _serving(stack))
+
+
 def _serving(stack: Stack) -> set[int]:
     """Ids of the processes that serve the API."""
-    children = psutil.Process(stack.pid("api")).children()
-    return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+    serving: set[int] = set()
+    for child in psutil.Process(stack.pid("api")).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                serving.add(child.pid)
+    return serving
 
 
 def _until(condition: Callable[[], bool]) -> None:
