@@ -67,7 +67,7 @@ class DeadlineProtocol(H11Protocol):
                 self.transport.close()
                 return
         super().data_received(data)
-        if self._is_last and self.cycle is not None:
+        if self._is_last and self.conn.their_state in (h11.SEND_BODY, h11.DONE):
             self.cycle.keep_alive = False
         if self.conn.their_state is h11.IDLE:
             if self._deadline is None and not self.transport.is_closing():

@@ -24,7 +24,7 @@ from torture.work import OwnerClient, OwnerInputs, checkpoint, curve_values, fea
 
 PREVIOUS_MINOR = "231c34e71455ab09f88c5660bc003b22d2b01ad7"  # the last commit of 0.1
 WAITING = 4
-ROLLING_JOBS = 8
+ROLLING_JOBS = 4
 READY = " ready."  # in the log of a worker that has started
 TIMEOUT_SECONDS = 120
 
