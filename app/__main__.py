@@ -14,7 +14,8 @@ from uvicorn.supervisors import Multiprocess
 from app.metrics import MULTIPROCESS_FOLDER
 from app.settings import get_settings
 
-GRACEFUL_SHUTDOWN_SECONDS = 20
+GRACEFUL_SHUTDOWN_SECONDS = 10
+START_SECONDS = 60  # that a process may take to start, and to answer its parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ws="none",
         loop="app.server.listening:BatchingEventLoop",
         access_log=False,
+        timeout_worker_healthcheck=START_SECONDS,
         timeout_graceful_shutdown=options.graceful_shutdown_seconds,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,

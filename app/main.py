@@ -87,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.readiness = Cached(lambda: readiness(factory, store, settings))
     app.state.metrics = Cached(exported_metrics(metrics, factory))
     app.state.job_signals = JobSignals(engine)
+    capacity.shutdown.call_on_begin(app.state.job_signals.wake_all)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(RateLimitMiddleware, buckets=buckets)
     app.add_middleware(AdmissionMiddleware, capacity=capacity, known_keys=known_keys, settings=settings)

@@ -130,12 +130,36 @@ class Quotas(Section):
     quota_pending_validations: int = Field(default=500, ge=0, description="Pending models, data sets and versions of concept sets")
 
 
+class Retention(Section):
+    """Retention (defaults; `python -m app.retention` sets other periods for one owner; 0 keeps for good)"""
+
+    retention_results_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Time from the end of a job that succeeded, or of a study, until it is deleted with its results",
+    )
+    retention_failed_jobs_days: int = Field(
+        default=90, ge=0, le=36_500, description="Time from the end of a failed or canceled job, or of a validation, until it is deleted"
+    )
+    retention_events_days: int = Field(
+        default=30, ge=0, le=36_500, description="Time from the end of a job until its events other than changes of state are deleted"
+    )
+    retention_deleted_days: int = Field(
+        default=30,
+        ge=0,
+        le=36_500,
+        description="Time until the row of a deleted model, data set, concept set or API key is removed, if no job names it",
+    )
+
+
 class Uploads(Section):
     """Uploads and data sets"""
 
     request_body_max_bytes: int = Field(default=MIB, ge=1, description="Size of a JSON body")
     concept_set_max_bytes: int = Field(default=8 * MIB, ge=1, description="Size of the phrases of a concept set, in a body or an upload")
     upload_part_max_bytes: int = Field(default=64 * MIB, ge=1, description="Size of one part of an upload")
+    upload_part_min_bytes: int = Field(default=64 * KIB, ge=1, description="Least size of all parts of an upload but one")
     upload_max_bytes: int = Field(default=64 * GIB, ge=1, description="Size of an upload")
     small_upload_max_bytes: int = Field(default=16 * MIB, ge=1, description="Size of a one-request (multipart) upload")
     upload_expiry_seconds: float = Field(default=DAY, gt=0, description="Time after which an incomplete upload is deleted")
@@ -174,6 +198,11 @@ class Jobs(Section):
     child_disk_bytes: int | None = Field(
         default=256 * GIB, ge=0, description="Size of the files in a confined process's folder; 0 for no limit"
     )
+    downloads_max_bytes: int = Field(
+        default=128 * GIB,
+        ge=1,
+        description="Weights and data sets fetched by name that a worker's machine keeps; those of owners unseen for longest go first",
+    )
     confinement: Literal["required", "best-effort"] = Field(
         default="required",
         description="`required`: on Linux a worker starts only with Landlock and seccomp; `best-effort`: it uses what the machine has",
@@ -204,7 +233,7 @@ class Webhooks(Section):
     webhook_allow_http: bool = Field(default=False, description="Whether webhooks may be sent without TLS to these networks")
 
 
-class Settings(Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations, Webhooks):
+class Settings(Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, Explanations, Webhooks):
     """Settings of API and worker."""
 
     @model_validator(mode="after")
@@ -232,6 +261,16 @@ class Settings(Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations
         return self.confinement == "best-effort"
 
     @property
+    def least_part_bytes(self) -> int:
+        """Least size of all parts of an upload but one."""
+        return min(self.upload_part_min_bytes, self.upload_part_max_bytes)
+
+    @property
+    def released_artifact_age_seconds(self) -> float:
+        """Age to give the last use of a stage output whose result was deleted, so that it outlives running jobs and little else."""
+        return self.artifact_expiry_seconds - self.job_deadline_seconds - HOUR
+
+    @property
     def public_origin(self) -> str | None:
         """Origin (scheme, host and port) by which a browser reaches the service; None where public_url is not set."""
         if self.public_url is None:
@@ -248,7 +287,7 @@ class Settings(Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations
         return folder
 
 
-SECTIONS: tuple[type[Section], ...] = (Connections, Access, Serving, Quotas, Uploads, Jobs, Explanations, Webhooks)
+SECTIONS: tuple[type[Section], ...] = (Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, Explanations, Webhooks)
 
 
 @lru_cache

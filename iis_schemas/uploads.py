@@ -33,6 +33,7 @@ UPLOAD_EXAMPLE: dict[str, Any] = {
     "state": "open",
     "received_bytes": 46830571,
     "parts": [{"number": 1, "size_bytes": 46830571, "sha256": SHA256_EXAMPLE}],
+    "part_min_bytes": 65536,
     "part_max_bytes": 67108864,
     "created_at": "2026-01-12T09:30:00Z",
     "expires_at": "2026-01-13T09:30:00Z",
@@ -80,6 +81,7 @@ class UploadView(BaseModel):
     state: Literal["open", "complete"]
     received_bytes: int
     parts: list[PartView] = Field(description="Parts that have arrived; empty once the upload is complete")
+    part_min_bytes: int = Field(description="Least size of a part; one part of an upload may be smaller")
     part_max_bytes: int
     created_at: datetime
     expires_at: datetime = Field(description="When the upload is deleted, unless it is complete and in use")

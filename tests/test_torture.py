@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torture import admission, fairness, load, uploads
+from torture import admission, fairness, load, restore, retention, upgrades, uploads
 from torture.promises import Promise
 
 
@@ -33,6 +33,23 @@ def test_registrations_take_turns_with_other_owners_within_their_quota_and_end_w
 @pytest.mark.slow
 def test_an_upload_over_a_cut_connection_is_complete_and_its_disk_space_is_freed_after_expiry(tmp_path: Path) -> None:
     assert_kept(uploads.run(tmp_path, 0, size_bytes=64 << 20, cuts=3))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_api_processes_and_workers_are_replaced_without_a_failed_request(tmp_path: Path) -> None:
+    assert_kept([upgrades.run_rolling(tmp_path, callers=3)])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.slow
+def test_a_backup_restored_into_an_empty_stack_explains_an_image_of_an_old_job(tmp_path: Path) -> None:
+    assert_kept(restore.run(tmp_path, with_images=False))
+
+
+@pytest.mark.slow
+def test_a_database_of_expired_jobs_shrinks_to_the_rows_of_its_owners(tmp_path: Path) -> None:
+    assert_kept(retention.run(tmp_path, jobs=200, events_per_job=5))
 
 
 def assert_kept(promises: list[Promise]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db.models import ApiKey, Owner, RetiredSecret
@@ -18,6 +18,11 @@ class ApiKeyRepository(OwnedRepository[ApiKey]):
 
     table = ApiKey
     noun = "API key"
+
+    def lock_count(self) -> int:
+        """Number of this owner's keys, revoked ones included; no other is added until this transaction ends."""
+        self.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"keys {self.owner_id}", 0))))
+        return self.session.scalar(select(func.count(ApiKey.id)).where(ApiKey.owner_id == self.owner_id)) or 0
 
     def revoke(self, key_id: str) -> ApiKey:
         """Revoke a key; the row stays, with the time."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.api_keys.repository import ApiKeyRepository, add_owner, any_owner
 from app.db.ids import new_id
 from app.db.models import ApiKey, Owner
-from app.errors import Conflict, Forbidden, InvalidInput
+from app.errors import Conflict, Forbidden, InvalidInput, QuotaExceeded
 from app.http.auth import Owner as Asking
 from app.http.key_text import digest_of, new_key
 from app.http.scopes import SCOPES, in_order
@@ -18,6 +18,7 @@ from app.settings import Settings
 from iis_schemas.api_keys import ApiKeyCreate
 
 HINT_CHARACTERS = 4
+MAX_KEYS = 500
 
 
 def create_owner(session: Session, name: str) -> Owner:
@@ -56,11 +57,18 @@ def create_key_by(session: Session, asking: Asking, request: ApiKeyCreate, setti
         For a scope that the asking key lacks.
     InvalidInput
         When the new key would be expired already.
+    QuotaExceeded
+        When the owner has `MAX_KEYS`.
     """
     scopes = asking.scopes if request.scopes is None else frozenset(request.scopes)
     _require_held(asking, scopes, param="scopes")
     if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
         raise InvalidInput("expires_at is in the past; give a moment to come, or leave it out.", param="expires_at")
+    if (count := ApiKeyRepository(session, asking.owner_id).lock_count()) >= MAX_KEYS:
+        raise QuotaExceeded(
+            f"You have {count} API keys, revoked and expired ones included, and {MAX_KEYS} are allowed; rotate one that you have, or wait:"
+            " ended keys are removed after the retention period of deleted resources."
+        )
     return create_key(session, asking.owner_id, request.name, settings, scopes, request.expires_at)
 
 

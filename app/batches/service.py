@@ -47,7 +47,7 @@ def create_batch(session: Session, owner_id: str, request: ExplainCreate, settin
     except ApiError as error:
         error.param = "job"
         raise
-    scored = JobRepository(session, owner_id).get(request.job)
+    scored = JobRepository(session, owner_id).hold(request.job)  # so that it is not deleted before the commit
     if request.upload is not None:
         _require_images(explained)
         require_complete(session, owner_id, request.upload)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from app.errors import InvalidInput
 from iis_engine.vocabularies.phrases import Phrase
+from iis_engine.vocabularies.spreadsheet_cells import guarded
 
 FileFormat = Literal["txt", "json", "csv"]
 MEDIA_TYPES: dict[FileFormat, str] = {"txt": "text/plain; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8"}
@@ -52,5 +53,5 @@ def _csv(phrases: Sequence[Phrase]) -> str:
     content = io.StringIO(newline="")
     writer = csv.writer(content)
     writer.writerow(["phrase", "group"])
-    writer.writerows([phrase.text, phrase.group or ""] for phrase in phrases)
+    writer.writerows([guarded(phrase.text), guarded(phrase.group or "")] for phrase in phrases)
     return content.getvalue()

@@ -214,6 +214,9 @@ class Job(Base):
         Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
         # The first job of each owner with queued jobs (app.db.scheduling).
         Index("ix_jobs_queued", "owner_id", text(IS_NO_VALIDATION), "queued_at", "id", postgresql_where=text(QUEUED)),
+        # Retention (app.db.retention), and the jobs that explain a job (app.db.job_deletion).
+        Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index("ix_jobs_explained", text("(spec ->> 'job'::text)"), postgresql_where=text("kind = 'explain'")),
         # Read by the sweeper every few seconds.
         Index("ix_jobs_unfinished", "state", "lease_expires_at", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
     )
@@ -250,7 +253,10 @@ class Job(Base):
 
 class JobEvent(Base):
     __tablename__ = "job_events"
-    __table_args__ = (Index("ix_job_events_job_id_id", "job_id", "id"),)
+    __table_args__ = (
+        Index("ix_job_events_job_id_id", "job_id", "id"),
+        Index("ix_job_events_expiring", "created_at", postgresql_where=text("type <> 'state'")),
+    )
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     type: Mapped[str]  # state, progress, stage, epoch, warning

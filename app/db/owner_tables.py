@@ -12,7 +12,7 @@ from app.db.base import Base, created_at_column
 
 
 class Owner(Base):
-    """Tenant. Its quotas override the settings: null for the default, 0 for no limit."""
+    """Tenant. Its quotas and retention periods override the settings: null for the default, 0 for no limit."""
 
     __tablename__ = "owners"
     id: Mapped[str] = mapped_column(primary_key=True)  # own_…
@@ -22,6 +22,10 @@ class Owner(Base):
     quota_unfinished_jobs: Mapped[int | None]
     quota_jobs_per_day: Mapped[int | None]
     quota_pending_validations: Mapped[int | None]
+    retention_results_days: Mapped[int | None]
+    retention_failed_jobs_days: Mapped[int | None]
+    retention_events_days: Mapped[int | None]
+    retention_deleted_days: Mapped[int | None]
     created_at: Mapped[datetime] = created_at_column()
 
 

@@ -54,7 +54,7 @@ class DroppedPhrase(Base):
 class Result(Base):
     __tablename__ = "results"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    library_id: Mapped[str | None] = mapped_column(ForeignKey("concept_libraries.id"))
+    library_id: Mapped[str | None] = mapped_column(ForeignKey("concept_libraries.id"), index=True)
     report: Mapped[Json]
     concept_metrics: Mapped[list[Any] | None] = mapped_column(JSONB)  # one entry per concept; null in results of the first edition
     created_at: Mapped[datetime] = created_at_column()

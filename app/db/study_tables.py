@@ -40,9 +40,9 @@ class StudyCell(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     created: Mapped[bool]  # whether the study owns the job: it created it, or took it over from a canceled study
     request_digest: Mapped[str]  # sha256 of the job's request
-    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"))  # null for data sets of ready features
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)  # null for data sets of ready features
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     library: Mapped[int]  # index in the grid's libraries
     concept_count: Mapped[int]  # requested M; the sum for a combined library
-    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
+    library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     seed: Mapped[int]

@@ -67,7 +67,7 @@ async def follow(
 ) -> AsyncIterator[EventView]:
     """Events after `after` as they happen, up to the last one. No slot, connection and thread is held in between.
 
-    The stream ends when the database cannot be reached; the client resumes after the last id that it received.
+    The stream ends when the database cannot be reached or the process is to end; the client resumes after the last id that it received.
     """
     seen = after
 
@@ -85,7 +85,7 @@ async def follow(
             for event in batch.events:
                 seen = event.id
                 yield event
-            if batch.is_last:
+            if batch.is_last or admitted.shutdown.began:
                 return
             if len(batch.events) < BATCH_EVENTS:
                 await waiter.wait(RECHECK_SECONDS)

@@ -8,7 +8,6 @@ from hashlib import sha256
 from time import monotonic
 from typing import Annotated, TypeVar
 
-import anyio
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -81,7 +80,9 @@ WaitSeconds = Annotated[float, Depends(_wait_seconds)]
 async def poll(
     admitted: Admitted, session: Session, read: Callable[[], Value], done: Callable[[Value], bool], wait_seconds: float
 ) -> Value:
-    """Call `read` in a thread until `done` or until `wait_seconds` have passed; hold no thread, slot and connection between calls.
+    """Call `read` in a thread until `done`, until `wait_seconds` have passed, or until the process is to end.
+
+    Holds no thread, slot and connection between calls.
 
     While too many requests wait already, the value is returned at once: `Prefer` states a preference.
     """
@@ -92,8 +93,8 @@ async def poll(
         if done(value) or not admitted.begin_wait():
             return value
         try:
-            while not done(value) and (left := until - monotonic()) > 0:
-                await anyio.sleep(min(pause, left))
+            while not done(value) and (left := until - monotonic()) > 0 and not admitted.shutdown.began:
+                await admitted.shutdown.sleep(min(pause, left))
                 pause = min(2 * pause, MAX_POLL_SECONDS)
                 value = await admitted.run(read)
         finally:

@@ -14,5 +14,6 @@ from app.worker_queries import query_worker
 
 async def ask_worker(request: Request, session: Session, owner_id: str, kind: str, about: dict[str, Any]) -> dict[str, Any]:
     """`query_worker`, with the session of the request closed during the wait; it is usable again afterwards."""
-    async with admitted_of(request).paused(session):
-        return await query_worker(settings_of(request), owner_id, kind, about)
+    admitted = admitted_of(request)
+    async with admitted.paused(session):
+        return await admitted.shutdown.answer_in_time(query_worker(settings_of(request), owner_id, kind, about))

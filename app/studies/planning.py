@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.db.models import Dataset, Json, Model
 from app.errors import NotFound
 from app.jobs.service import require_fitting, require_native
-from app.studies.job_specs import job_spec, request_digest
+from app.studies.job_specs import CellRequests, request_digest
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from app.studies.rules import require_fitting_grid, require_whole
 from app.validation import require_ready
@@ -80,9 +80,9 @@ def plan(
     require_fitting_grid(grid, models, datasets, {name: counted.kind for name, counted in unregistered.datasets.items()})
     held = _held(studies, grid)
     cells: list[PlannedCell] = []
+    requests = CellRequests(grid)
     for cell in expand(grid):
-        spec = job_spec(grid, cell)
-        digest = request_digest(spec)
+        spec, digest = requests.of(cell)
         cells.append(PlannedCell(cell, spec, digest, held.get(digest)))
     planned = Plan(grid, cells, models, datasets, unregistered)
     _require_for_jobs(planned, vlm)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Row, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
+from app.db.job_deletion import lock_planning
 from app.db.models import FINISHED_STATES, Dataset, Job, Json, Model, Study, StudyCell
 from app.db.repository import OwnedRepository
 
@@ -24,9 +25,8 @@ class StudyRepository(OwnedRepository[Study]):
     noun = "study"
 
     def lock_planning(self) -> None:
-        """Lock planning for this owner until the commit, so that equal requests do not both create jobs."""
-        lock = func.hashtextextended(f"studies {self.owner_id}", 0)
-        self.session.execute(select(func.pg_advisory_xact_lock(lock)))
+        """Lock planning for this owner until the commit, so that equal requests do not both create jobs and planned ones stay."""
+        lock_planning(self.session, self.owner_id)
 
     def models(self, ids: Collection[str]) -> dict[str, Model]:
         """The owner's models of these ids, deleted ones included, locked until the commit."""

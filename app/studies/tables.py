@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Dataset, Model
 from app.db.study_rows import READY_FEATURES, READY_FEATURES_NAME, library_labels, study_rows
 from app.studies.repository import StudyRepository
+from iis_engine.vocabularies.spreadsheet_cells import guarded
 from iis_schemas.fields import FailureReason
 from iis_schemas.names import JobState
 from iis_schemas.studies.views import CellView, TableRow, TableView
@@ -67,9 +68,10 @@ def read_table(session: Session, owner_id: str, study_id: str) -> TableView:
 
 
 def to_csv(table: TableView) -> bytes:
-    """The same digits as in the JSON, one row a line; an absent value is an empty cell."""
+    """The same digits as in the JSON, one row a line; an absent value is an empty cell, and no name is a spreadsheet's formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(TableRow.model_fields))
     writer.writeheader()
-    writer.writerows(row.model_dump() for row in table.data)
+    for row in table.data:
+        writer.writerow({name: guarded(value) if isinstance(value, str) else value for name, value in row.model_dump().items()})
     return text.getvalue().encode()

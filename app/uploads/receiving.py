@@ -12,6 +12,8 @@ from tempfile import NamedTemporaryFile
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from app.errors import InvalidInput
+
 WRITE_BYTES = 1 << 20  # buffered before a thread hashes and writes them
 
 
@@ -25,8 +27,14 @@ class Received:
 
 
 @asynccontextmanager
-async def received_body(request: Request, folder: Path) -> AsyncGenerator[Received]:
-    """Stream the body into a file of `folder` that exists as long as the context."""
+async def received_body(request: Request, folder: Path, max_bytes: int) -> AsyncGenerator[Received]:
+    """Stream the body into a file of `folder` that exists as long as the context.
+
+    Raises
+    ------
+    InvalidInput
+        When it has more than `max_bytes`, the declared size of the upload; no more than these are written.
+    """
     digest, size_bytes = sha256(), 0
     with NamedTemporaryFile(dir=folder, prefix="part-") as file:
 
@@ -37,6 +45,8 @@ async def received_body(request: Request, folder: Path) -> AsyncGenerator[Receiv
         gathered = bytearray()
         async for chunk in request.stream():
             gathered += chunk
+            if size_bytes + len(gathered) > max_bytes:
+                raise InvalidInput(f"The part has more than the {max_bytes} bytes that were declared for the upload.", code="size_mismatch")
             if len(gathered) >= WRITE_BYTES:
                 await run_in_threadpool(write, bytes(gathered))
                 size_bytes += len(gathered)

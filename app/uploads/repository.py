@@ -19,10 +19,19 @@ class UploadRepository(OwnedRepository[Upload]):
     table = Upload
     noun = "upload"
 
-    def lock(self, upload_id: str, *, shared: bool = False) -> Upload | None:
-        """The upload, locked for this transaction; None while another transaction has locked it."""
-        statement = self.owned().where(Upload.id == upload_id).with_for_update(read=shared, skip_locked=True)
+    def lock(self, upload_id: str) -> Upload | None:
+        """The upload, locked against all other requests for this transaction; None while another transaction has locked it."""
+        statement = self.owned().where(Upload.id == upload_id).with_for_update(skip_locked=True)
         return self.session.scalar(statement.execution_options(populate_existing=True))
+
+    def lock_for_part(self, upload_id: str) -> Upload | None:
+        """The upload, locked against completion and deletion, not against other parts; None while it is completed or deleted."""
+        statement = self.owned().where(Upload.id == upload_id).with_for_update(read=True, key_share=True, skip_locked=True)
+        return self.session.scalar(statement.execution_options(populate_existing=True))
+
+    def lock_count(self, upload: Upload) -> None:
+        """Lock the sum of an upload's parts until the commit. Take `lock_for_part` first."""
+        self.session.execute(select(Upload.id).where(Upload.id == upload.id).with_for_update(key_share=True))
 
     def find_complete(self, sha256: str, size_bytes: int) -> Upload | None:
         """A complete upload of this content by this owner, locked until the commit."""
@@ -41,10 +50,13 @@ class UploadRepository(OwnedRepository[Upload]):
             found[part.upload_id].append(part)
         return found
 
-    def bytes_of_other_parts(self, upload: Upload, number: int) -> int:
-        """Bytes of all parts but `number`."""
-        others = (UploadPart.upload_id == upload.id, UploadPart.number != number)
-        return int(self.session.scalar(select(func.coalesce(func.sum(UploadPart.size_bytes), 0)).where(*others)) or 0)
+    def other_parts(self, upload: Upload, number: int, least_bytes: int) -> tuple[int, int]:
+        """Bytes of all parts but `number`, and how many of these parts have fewer than `least_bytes`."""
+        small = func.count().filter(UploadPart.size_bytes < least_bytes)
+        total = func.coalesce(func.sum(UploadPart.size_bytes), 0)
+        others = select(total, small).where(UploadPart.upload_id == upload.id, UploadPart.number != number)
+        size_bytes, count = self.session.execute(others).one()
+        return int(size_bytes), count
 
     def put_part(self, upload: Upload, number: int, size_bytes: int, sha256: str) -> tuple[UploadPart, str | None]:
         """Write a part's row; returns it and the sha256 of different content that it replaces."""

@@ -60,7 +60,7 @@ def list_uploads(request: Request, session: SessionDep, settings: SettingsDep, o
     uploads = UploadRepository(session, owner.owner_id)
     rows = uploads.list(after=params.after, limit=params.limit)
     parts = uploads.parts_of_each(rows)
-    views = [upload_view(row, parts.get(row.id, []), settings.upload_part_max_bytes) for row in rows]
+    views = [upload_view(row, parts.get(row.id, []), settings) for row in rows]
     return respond(request, page(views, params, "/v1/uploads"))
 
 
@@ -69,7 +69,7 @@ def get_upload(upload_id: str, request: Request, session: SessionDep, settings: 
     """Get an upload and the parts that have arrived, to resume an interrupted one."""
     uploads = UploadRepository(session, owner.owner_id)
     upload = uploads.get(upload_id)
-    return respond(request, upload_view(upload, uploads.parts(upload), settings.upload_part_max_bytes))
+    return respond(request, upload_view(upload, uploads.parts(upload), settings))
 
 
 @router.put(
@@ -89,13 +89,15 @@ async def put_upload_part(
 ) -> PartView:
     """Upload one part as the raw body.
 
-    Parts may come in any order, in parallel, and again after a failure; they are joined by number.
+    Parts may come in any order, in parallel, and again after a failure; they are joined by number. One part may be smaller than
+    `part_min_bytes` of the upload, usually the last.
     """
-    await run_in_threadpool(service.require_open, session, owner.owner_id, upload_id)
+    upload = await run_in_threadpool(service.require_open, session, owner.owner_id, upload_id)
+    declared_bytes = upload.size_bytes
     async with AsyncExitStack() as folder:
         async with admitted_of(request).paused(session):  # the body may arrive slowly
-            received = await folder.enter_async_context(received_body(request, settings.scratch_folder))
-        part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received)
+            received = await folder.enter_async_context(received_body(request, settings.scratch_folder, declared_bytes))
+        part = await run_in_threadpool(service.keep_part, session, store, owner.owner_id, upload_id, number, received, settings)
     return part_view(part)
 
 
@@ -106,7 +108,7 @@ def complete_upload(upload_id: str, session: SessionDep, settings: SettingsDep, 
     Where these differ, the parts stay and can be sent again.
     """
     upload = service.complete_upload(session, store, owner.owner_id, upload_id, settings)
-    return upload_view(upload, [], settings.upload_part_max_bytes)
+    return upload_view(upload, [], settings)
 
 
 @router.delete("/{upload_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
@@ -116,7 +118,7 @@ def delete_upload(upload_id: str, session: SessionDep, store: StoreDep, owner: O
 
 
 def _created(upload: Upload, settings: Settings) -> Response:
-    view = upload_view(upload, [], settings.upload_part_max_bytes)
+    view = upload_view(upload, [], settings)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"]}, media_type="application/json")
 
 

@@ -87,33 +87,54 @@ def require_open(session: Session, owner_id: str, upload_id: str) -> Upload:
     return upload
 
 
-def keep_part(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, number: int, received: Received) -> UploadPart:
+def keep_part(
+    session: Session, store: ArtifactStore, owner_id: str, upload_id: str, number: int, received: Received, settings: Settings
+) -> UploadPart:
     """Store a part; a part of the same number is replaced.
+
+    Parts are stored at the same time and counted one after the other: one that goes beyond the declared size is removed again.
 
     Raises
     ------
     InvalidInput
-        For an empty part, or one that goes beyond the declared size.
+        For an empty part, one that goes beyond the declared size, or a second one below the least size.
     Conflict
         When the upload was completed, has expired, or is being completed now.
     """
     uploads = UploadRepository(session, owner_id)
     require_open(session, owner_id, upload_id)
-    upload = uploads.lock(upload_id, shared=True)
+    upload = uploads.lock_for_part(upload_id)
     if upload is None or upload.state != "open":
         raise _being_completed(upload_id)
     if received.size_bytes == 0:
         raise InvalidInput(f"Part {number} is empty; send its bytes as the body.", code="part_empty")
-    total = uploads.bytes_of_other_parts(upload, number) + received.size_bytes
-    if total > upload.size_bytes:
-        raise InvalidInput(
-            f"With part {number} the upload would have {total} bytes, but {upload.size_bytes} were declared.", code="size_mismatch"
-        )
+    _require_room(uploads, upload, number, received, settings.least_part_bytes)
     store.put_part(upload_id, number, received.path, received.sha256)
+    uploads.lock_count(upload)
+    try:
+        _require_room(uploads, upload, number, received, settings.least_part_bytes)
+    except InvalidInput:
+        if all((part.number, part.sha256) != (number, received.sha256) for part in uploads.parts(upload)):
+            _remove_parts(upload_id, lambda: store.delete_part(upload_id, number, received.sha256))
+        raise
     part, replaced = uploads.put_part(upload, number, received.size_bytes, received.sha256)
     if replaced is not None:
         _remove_after_commit(session, upload_id, lambda: store.delete_part(upload_id, number, replaced))
     return part
+
+
+def _require_room(uploads: UploadRepository, upload: Upload, number: int, received: Received, least_bytes: int) -> None:
+    others_bytes, small_parts = uploads.other_parts(upload, number, least_bytes)
+    total = others_bytes + received.size_bytes
+    if total > upload.size_bytes:
+        raise InvalidInput(
+            f"With part {number} the upload would have {total} bytes, but {upload.size_bytes} were declared.", code="size_mismatch"
+        )
+    if received.size_bytes < least_bytes and small_parts:
+        raise InvalidInput(
+            f"Part {number} has {received.size_bytes} bytes; all parts of an upload but one must have at least {least_bytes}.",
+            code="part_too_small",
+        )
 
 
 def complete_upload(session: Session, store: ArtifactStore, owner_id: str, upload_id: str, settings: Settings) -> Upload:
@@ -186,15 +207,15 @@ def require_complete(session: Session, owner_id: str, upload_id: str, param: str
 
 
 def _remove_after_commit(session: Session, upload_id: str, remove: Callable[[], None]) -> None:
+    after_commit(session, lambda: _remove_parts(upload_id, remove))
+
+
+def _remove_parts(upload_id: str, remove: Callable[[], None]) -> None:
     """Remove parts that no row refers to. `app.storage.upload_expiry` removes later what storage fails to remove now."""
-
-    def removed() -> None:
-        try:
-            remove()
-        except StorageUnavailable as error:
-            log.warning("parts_left_behind", upload_id=upload_id, error=str(error))
-
-    after_commit(session, removed)
+    try:
+        remove()
+    except StorageUnavailable as error:
+        log.warning("parts_left_behind", upload_id=upload_id, error=str(error))
 
 
 def _record_content(session: Session, store: ArtifactStore, sha256: str, size_bytes: int) -> None:

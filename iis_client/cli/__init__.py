@@ -31,6 +31,7 @@ for command in (
     finetune.finetune,
     finetune.checkpoint,
     jobs.cancel,
+    jobs.delete,
     leaderboard.leaderboard,
     keys.quotas,
 ):

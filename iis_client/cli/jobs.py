@@ -1,4 +1,4 @@
-"""The commands `iis jobs`, `iis result` and `iis cancel`."""
+"""The commands `iis jobs`, `iis result`, `iis cancel` and `iis delete`."""
 
 from __future__ import annotations
 
@@ -57,6 +57,15 @@ def cancel(job: JobArgument) -> None:
     with connect() as client:
         canceled = client.cancel(job)
     Terminal().show(f"Job {canceled.id} is {canceled.state}.")
+
+
+def delete(jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Finished jobs (job_…).")]) -> None:
+    """Delete finished jobs with their results, concept libraries, figures and events."""
+    terminal = Terminal()
+    with connect() as client:
+        for job in jobs:
+            client.delete_job(job)
+            terminal.show(f"Job {job} is deleted.")
 
 
 def submitted_line(job: JobView) -> str:

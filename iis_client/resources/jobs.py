@@ -1,4 +1,4 @@
-"""Jobs: submit, list, watch, wait and cancel; curves and figures of finished jobs."""
+"""Jobs: submit, list, watch, wait, cancel and delete; curves and figures of finished jobs."""
 
 from __future__ import annotations
 
@@ -86,6 +86,16 @@ class Jobs(Results):
     def cancel(self, job: str | JobView) -> AnyJobView:
         """Cancel a job: immediately if it is queued, within seconds if it is running."""
         return self._post(AnyJob, f"{PATH}/{id_of(job)}/cancel").root
+
+    def delete_job(self, job: str | JobView) -> None:
+        """Delete a finished job with its result, concept library, figures and events.
+
+        Raises
+        ------
+        ConflictError
+            Before it has finished, and while a study, an explanation or another job needs it.
+        """
+        self._delete(f"{PATH}/{id_of(job)}")
 
     def events(self, job: str | JobView, last_event_id: int | None = None) -> Iterator[EventView]:
         """Stream the events of a job until it ends; a lost connection is resumed."""

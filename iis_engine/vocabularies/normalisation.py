@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[\s_;:!?\"“”()/\-‐-―]|[.,](?!\d)|(?<!\d)[.,]")
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -31,6 +32,7 @@ _ONLY_S = (
 )
 
 
+@lru_cache(maxsize=1 << 16)
 def singular(word: str) -> str:
     """Return the singular of a lower-case word; a word that is not a plural is returned unchanged.
 

@@ -11,6 +11,7 @@ from typing import cast
 
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.phrases import Phrase
+from iis_engine.vocabularies.spreadsheet_cells import unguarded
 
 UPLOAD_PHRASES_MAX = 20_000
 UPLOAD_CHARACTERS_MAX = 200
@@ -91,7 +92,8 @@ def parse_csv(data: bytes) -> tuple[Phrase, ...]:
             if any(cell.strip() for cell in row[len(columns) :]):
                 raise _refusal(f"Line {reader.line_num} has more cells than the header; put quotes around a phrase that contains a comma.")
             cells = dict(zip(columns, row, strict=False))
-            yield f"Line {reader.line_num}", cells.get(column, ""), cells.get("group")
+            group = cells.get("group")
+            yield f"Line {reader.line_num}", unguarded(cells.get(column, "")), None if group is None else unguarded(group)
 
     try:
         return _validated(entries())

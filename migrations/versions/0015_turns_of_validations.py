@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from app.db.concurrent_indexes import create_index, drop_index
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -12,15 +14,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index(
-        "ix_jobs_queued",
-        "jobs",
-        ["owner_id", sa.text("(\"left\"(kind, 6) <> 'check_'::text)"), "queued_at", "id"],
-        postgresql_where=sa.text("state = 'queued'"),
-    )
+    create_index("ix_jobs_queued", "jobs", "owner_id", "(\"left\"(kind, 6) <> 'check_'::text)", "queued_at", "id", where="state = 'queued'")
     op.add_column("owners", sa.Column("quota_pending_validations", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
+    drop_index("ix_jobs_queued")
     op.drop_column("owners", "quota_pending_validations")
-    op.drop_index("ix_jobs_queued", table_name="jobs")

@@ -234,6 +234,9 @@ def test_the_command_returns_after_submission_without_watch(iis: RunCommand, dig
     job = json.loads(done.stdout)
     assert job["kind"] == "score"
     assert iis("result", job["id"], "--watch").returncode == 0
+    deleted = iis("delete", job["id"])
+    assert deleted.stdout == f"Job {job['id']} is deleted.\n"
+    assert f"There is no job {job['id']}." in iis("result", job["id"]).stderr
 
 
 @pytest.mark.parametrize(
@@ -241,6 +244,7 @@ def test_the_command_returns_after_submission_without_watch(iis: RunCommand, dig
     [
         (["result", "job_00000000000000000000000000"], "There is no job job_00000000000000000000000000"),
         (["cancel", "job_00000000000000000000000000"], "There is no job"),
+        (["delete", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "job_00000000000000000000000000"], "There is no job"),
         (["concepts", "lib_00000000000000000000000000"], "There is no concept library"),
         (["score", "{features}", "--pretrained", "x", "--arch", "timm:resnet18", "--data", "."], "not both"),

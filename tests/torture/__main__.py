@@ -15,7 +15,10 @@ from rich.table import Table
 from torture.promises import Promise
 
 # Modules of this package with `attack(scratch_folder, seed) -> list[Promise]`.
-PARTS = ("faults", "load", "admission", "fairness", "uploads", "hostile", "wall", "surface", "tenants", "leaks", "webhooks", "upgrades")
+PARTS = (
+    *("faults", "load", "admission", "fairness", "uploads", "hostile", "wall", "surface", "tenants", "leaks", "webhooks", "upgrades"),
+    *("restore", "retention"),
+)
 FAILURES_SHOWN = 20
 
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 import subprocess
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
+import psutil
 from sqlalchemy import select
 
 from app.db.models import Job
 from torture.promises import Promise
-from torture.stack import REPOSITORY, Stack
-from torture.work import OwnerClient, OwnerInputs, checkpoint, curve_values, score_requests
+from torture.stack import NO_RATE_LIMITS, REPOSITORY, Stack
+from torture.work import OwnerClient, OwnerInputs, checkpoint, curve_values, features, score_requests
 
 PREVIOUS_MINOR = "231c34e71455ab09f88c5660bc003b22d2b01ad7"  # the last commit of 0.1
 WAITING = 4
+ROLLING_JOBS = 4
+READY = " ready."  # in the log of a worker that has started
 TIMEOUT_SECONDS = 120
 
 
@@ -88,7 +99,7 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
         stack.supervised = True
         stack.wait_until_ready()
         back.record(curve_values(caller, first) == expected, "Other numbers after the downgrade to the first revision and the upgrade.")
-    return [waiting, beside, back]
+    return [waiting, beside, back, run_rolling(folder / "rolling", callers=6)]
 
 
 def previous_minor(folder: Path) -> Path:
@@ -118,3 +129,80 @@ def _until_running(stack: Stack, job_ids: list[str]) -> None:
             return
         time.sleep(0.05)
     raise TimeoutError("No worker started one of the jobs.")
+
+
+def run_rolling(folder: Path, callers: int) -> Promise:
+    """Replace API processes and workers one after the other while so many clients send requests and repeat none."""
+    answered = Promise("Replacing API processes and workers one by one fails no request, and every accepted job succeeds")
+    with Stack(folder, workers=2, api_processes=2, settings=NO_RATE_LIMITS, storage_bytes=None) as stack:
+        caller = OwnerClient(stack.url, stack.add_owner("someone"))
+        dataset = caller.post("/v1/datasets", {"kind": "features", "upload": caller.upload(features(0), "features.npz")})["id"]
+        caller.until_ready(f"/v1/datasets/{dataset}")
+        body = {"kind": "score", "dataset": dataset, "library": {"kind": "prototype", "concept_count": 6}}
+        first = caller.post("/v1/jobs", body)["id"]
+        caller.until_finished(first)
+        reads = ("/v1/jobs", f"/v1/jobs/{first}", f"/v1/jobs/{first}/result", f"/v1/jobs/{first}/explanations/0")
+        accepted: list[str] = []
+        stop = threading.Event()
+
+        def send(number: int) -> None:
+            headers = dict(caller.http.headers) | {"Connection": "close"}
+            with httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False) as http:
+                for step in itertools.count(number):
+                    if stop.wait(0.05):
+                        return
+                    submits = number == 0 and len(accepted) < ROLLING_JOBS and step % 10 == 0
+                    try:
+                        answer = http.post("/v1/jobs", json=body | {"seed": step + 1}) if submits else http.get(reads[step % len(reads)])
+                    except httpx.HTTPError as error:
+                        answered.record(held=False, failure=f"A request failed: {error!r}.")
+                        continue
+                    answered.record(answer.status_code < 500, f"{answer.request.url.path}: {answer.status_code} {answer.text[:200]}")
+                    if submits:
+                        accepted.append(answer.json()["id"])
+
+        with ThreadPoolExecutor(callers) as pool:
+            sending = [pool.submit(send, number) for number in range(callers)]
+            began = time.monotonic()
+            try:
+                _replace_all(stack)
+            finally:
+                stop.set()
+            replaced_seconds = time.monotonic() - began
+            for one in sending:
+                one.result()
+        for job_id in accepted:
+            job = caller.until_finished(job_id)
+            answered.record(job["state"] == "succeeded", f"{job_id} {job['state']}: {job['error']}")
+    answered.measured = f"two workers and two API processes in {replaced_seconds:.0f} s"
+    return answered
+
+
+def _replace_all(stack: Stack) -> None:
+    """Replace each worker, then each API process."""
+    for name in stack.programs[1:]:
+        starts = stack.log(name).count(READY)
+        stack.kill(name, signal.SIGTERM)
+        stack.start(name)
+        _until(lambda name=name, starts=starts: stack.log(name).count(READY) > starts)
+    before = _serving(stack)
+    os.kill(stack.pid("api"), signal.SIGHUP)
+    _until(lambda: not before & _serving(stack))
+
+
+def _serving(stack: Stack) -> set[int]:
+    """Ids of the processes that serve the API."""
+    serving: set[int] = set()
+    for child in psutil.Process(stack.pid("api")).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                serving.add(child.pid)
+    return serving
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("A process was not replaced.")
+        time.sleep(0.1)

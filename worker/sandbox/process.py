@@ -20,6 +20,7 @@ from typing import IO
 import structlog
 
 from worker.sandbox.confinement import Grant, Protections
+from worker.sandbox.downloads import DOWNLOADS, hold
 from worker.sandbox.environment import DNS_PORT, HTTPS_PORT, proxy_ports, scrubbed_environment
 from worker.sandbox.messages import JsonObject
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
@@ -34,7 +35,6 @@ DRAIN_SECONDS = 0.02
 END_SECONDS = 5  # from the end of its output to that of the process
 MESSAGE_CHARACTERS = 4000
 LONGEST_SECONDS = 365 * 24 * 3600  # for a job without a deadline
-DOWNLOADS = "hub"
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +92,7 @@ class ChildProcess:
         self._owner_id: str | None = None
         self._grant: Grant | None = None
         self._replies = new_reply_queue()
+        self._held_downloads: int | None = None
         self._readers: list[threading.Thread] = []
         self._stderr_lines: list[str] = []
 
@@ -162,12 +163,14 @@ class ChildProcess:
         """Kill the process and everything it started, and remove its scratch files."""
         process, self._process = self._process, None
         if process is None:
+            self._release_downloads()
             return
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             log.debug("compute_already_gone", pid=process.pid)
         process.wait()
+        self._release_downloads()
         for reader in self._readers:
             while reader.is_alive():  # it may block on a full queue
                 with suppress(queue.Empty):
@@ -176,6 +179,11 @@ class ChildProcess:
             if pipe is not None:
                 _close(pipe)
         remove_tree(self._scratch)
+
+    def _release_downloads(self) -> None:
+        if self._held_downloads is not None:
+            os.close(self._held_downloads)
+            self._held_downloads = None
 
     def close(self) -> None:
         """Kill the process and remove its folder."""
@@ -205,8 +213,8 @@ class ChildProcess:
             self._folder.clear(keep=workspace)
         self._owner_id, self._grant, self._replies, self._stderr_lines = owner_id, grant, new_reply_queue(), []
         downloads = self._downloads(owner_id)
-        for folder in (downloads, self._scratch):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._held_downloads = hold(downloads)
         self._process = subprocess.Popen(
             # -P and -s: import nothing from the working folder or from HOME, where an earlier process may have left files.
             [sys.executable, "-P", "-s", "-m", "worker.child", str(os.getpid()), json.dumps(grant.to_dict())],
@@ -227,7 +235,7 @@ class ChildProcess:
         ]
         for thread in self._readers:
             thread.start()
-        self._monitor = ResourceMonitor(self._process.pid, self._visible_folder)
+        self._monitor = ResourceMonitor(self._process.pid, self._visible_folder, *((downloads,) if grant.network else ()))
         hello = self._receive(Watch(watch.stop, min(watch.deadline, time.monotonic() + START_TIMEOUT_SECONDS), watch.limits))
         protections = Protections(**hello["protections"])
         log.info("compute_started", pid=self._process.pid, **protections.to_dict())

@@ -40,11 +40,11 @@ class ResourceLimits:
 
 
 class ResourceMonitor:
-    """Measures one process and the folder that it writes to."""
+    """Measures one process and the folders that it writes to."""
 
-    def __init__(self, pid: int, folder: Path) -> None:
+    def __init__(self, pid: int, *folders: Path) -> None:
         self._pid = pid
-        self._folder = folder
+        self._folders = folders
         self._check_at = time.monotonic() + CHECK_SECONDS
         self._walk_at = self._check_at
         self._walk: Generator[float] | None = None
@@ -78,7 +78,7 @@ class ResourceMonitor:
         if self._walk is None:
             if time.monotonic() < self._walk_at:
                 return
-            self._walk = disk_bytes(self._folder)
+            self._walk = disk_bytes(*self._folders)
             self._deleted_bytes = _deleted_bytes(self._pid, in_memory=False)
         until = time.monotonic() + DISK_WALK_SECONDS
         for found in self._walk:

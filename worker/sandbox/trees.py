@@ -24,9 +24,9 @@ _PASSES = 3
 log = structlog.get_logger(__name__)
 
 
-def disk_bytes(folder: Path) -> Generator[float]:
-    """Disk space of the files under a folder, as a running total; infinite where paths are too long to be measured."""
-    used, folders = 0.0, [str(folder)]
+def disk_bytes(*roots: Path) -> Generator[float]:
+    """Disk space of the files under some folders, as a running total; infinite where paths are too long to be measured."""
+    used, folders = 0.0, [str(root) for root in roots]
     yield used
     while folders:
         current = folders.pop()

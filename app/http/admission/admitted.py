@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.http.admission.capacity import Capacity
 from app.http.admission.slots import Slots
+from app.http.shutdown import Shutdown
 
 Value = TypeVar("Value")
 
@@ -32,6 +33,11 @@ class Admitted:
         self._slots: Slots = capacity.slots
         self._holder: str | None = None
         self._waiting = False
+
+    @property
+    def shutdown(self) -> Shutdown:
+        """The end of the process, at which waits end."""
+        return self._capacity.shutdown
 
     def use_slots(self, slots: Slots) -> None:
         """Take slots of another kind from now on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.http.admission.in_flight import InFlight
 from app.http.admission.slots import Slots
+from app.http.shutdown import Shutdown
 from app.settings import MIB, Settings
 
 GUARANTEED_REQUESTS = 4  # of each client, although the process is full
@@ -37,9 +38,10 @@ STORAGE_ROUTES = frozenset(
 
 
 class Capacity:
-    """Bounds and slots of one API process."""
+    """Bounds and slots of one API process, and its end."""
 
     def __init__(self, settings: Settings) -> None:
+        self.shutdown = Shutdown()
         self.requests = InFlight(settings.requests_max, settings.client_requests_max, GUARANTEED_REQUESTS)
         self.waits = InFlight(settings.waiting_requests_max, settings.client_waiting_requests_max)
         self.memory_bodies = InFlight(MEMORY_BODY_BYTES, MEMORY_BODY_CLIENT_BYTES)

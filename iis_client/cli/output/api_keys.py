@@ -40,6 +40,19 @@ def quota_view(quotas: QuotasView) -> Iterator[RenderableType]:
     ):
         table.add_row(title, f"{quota.used:,}", "unlimited" if quota.limit is None else f"{quota.limit:,}")
     yield table
+    periods = quotas.retention
+    yield (
+        "Kept: "
+        + "; ".join(
+            f"{title} {'until you delete them' if days is None else f'{days} days'}"
+            for title, days in (
+                ("results", periods.results_days),
+                ("failed and canceled jobs", periods.failed_jobs_days),
+                ("events of finished jobs", periods.events_days),
+            )
+        )
+        + "."
+    )
     rate, key = quotas.requests, quotas.key
     if rate.per_second is not None:
         yield f"Rate limit per key: {rate.per_second:g} requests per second, in bursts of up to {rate.burst}."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 
 from iis_client.cli.output.finetuning import epoch_line
 from iis_client.cli.output.job_counts import other_states
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from iis_schemas.jobs.events import EventView
     from iis_schemas.studies.views import StudyView
 
+# C0 but tab and line feed, DEL, C1, and marks that change the direction of text.
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _DESCRIPTION = TextColumn("{task.description}", markup=False)  # it can contain a file name
 
 
@@ -133,9 +137,18 @@ class Terminal:
         _plain_console(stderr=True).print(f"Error: {sentence}" + (f" ({note})" if note else ""), style="red", soft_wrap=True)
 
 
+class SafeConsole(Console):
+    """Console that leaves control characters out of text: names and messages of the service could hold escape sequences."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Segments of text without control characters, and rich's own control segments."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_CONTROL_CHARACTERS.sub("", segment.text), segment.style)
+
+
 def _plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Console without markup and emoji, since names can contain brackets and colons."""
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    return SafeConsole(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
 def _remaining(eta_seconds: float | None) -> str:

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.api_keys import service
 from app.api_keys.__main__ import main as make_key_by_hand
 from app.api_keys.service import ensure_first_key
 from app.db.migrate import upgrade
@@ -61,6 +62,19 @@ def test_concurrent_revocations_of_two_keys_leave_one(client: TestClient) -> Non
     with ThreadPoolExecutor(2) as pool:
         statuses = [answer.status_code for answer in pool.map(client.delete, (first, second))]
     assert sorted(statuses) in ([204, 401], [204, 409])
+
+
+def test_the_number_of_keys_is_bounded_revoked_ones_included(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MAX_KEYS", 4)
+    first = client.post("/v1/api-keys", json={"name": "1"}).json()
+    client.delete(first["links"]["self"])
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(client.post, "/v1/api-keys", json={"name": name}) for name in "2345"]
+        answers = [answer.result() for answer in sent]
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 429, 429]
+    refused = client.post("/v1/api-keys", json={"name": "6"}).json()
+    assert refused["code"] == "quota_exceeded"
+    assert "You have 4 API keys, revoked and expired ones included" in refused["detail"]
 
 
 def test_a_new_key_has_at_most_the_scopes_of_its_creator(client: TestClient, key_for: Callable[..., dict[str, str]]) -> None:

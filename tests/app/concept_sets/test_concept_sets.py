@@ -436,6 +436,13 @@ def test_a_phrase_with_text_file_syntax_can_only_be_downloaded_as_csv_or_json(cl
         assert parse_csv(client.get(f"{at}?format=csv").content) == parse_json(client.get(f"{at}?format=json").content) == (Phrase(text),)
 
 
+def test_a_phrase_with_formula_syntax_is_text_in_a_spreadsheet(client: TestClient) -> None:
+    at = client.post(AT, json={"phrases": ["@SUM(A1)"]}).json()["version"]["links"]["download"]
+    content = client.get(f"{at}?format=csv").content
+    assert content.splitlines()[1] == b"'@SUM(A1),"
+    assert parse_csv(content) == parse_json(client.get(f"{at}?format=json").content)
+
+
 @given(st.lists(st.tuples(st.text(max_size=12), st.none() | st.text(max_size=4)), max_size=6), st.sampled_from(["txt", "json", "csv"]))
 @settings(deadline=None)
 def test_phrases_round_trip_through_every_format(entries: list[tuple[str, str | None]], file_format: FileFormat) -> None:

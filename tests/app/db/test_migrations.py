@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,8 @@ from app.db.session import make_engine
 from app.settings import Settings
 
 REPOSITORY = Path(__file__).parents[3]
+LAST_LOCKING = "0010"
+"""The last migration that may lock `jobs` for long."""
 
 
 @pytest.fixture
@@ -67,6 +70,58 @@ def test_the_alembic_command_reads_the_database_url_from_the_environment(setting
     environment = {**os.environ, "IIS_DATABASE_URL": empty_database}
     subprocess.run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     assert tables(settings, empty_database) == set(Base.metadata.tables)
+
+
+def test_no_migration_locks_jobs_for_200_ms(empty_database: str) -> None:
+    upgrade_while_jobs_change(empty_database, jobs=20_000)
+
+
+@pytest.mark.slow
+def test_no_migration_locks_a_million_jobs_for_200_ms(empty_database: str) -> None:
+    upgrade_while_jobs_change(empty_database, jobs=1_000_000)
+
+
+def test_a_migration_that_waits_for_a_lock_gives_way_and_is_tried_again(empty_database: str) -> None:
+    upgrade(empty_database, "0015")
+    with psycopg.connect(plain(empty_database)) as reading, ThreadPoolExecutor(1) as pool:
+        reading.execute("SELECT * FROM owners")  # a transaction that the column added to `owners` waits for
+        migrating = pool.submit(upgrade, empty_database)
+        with psycopg.connect(plain(empty_database), autocommit=True) as other:
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                began = time.monotonic()
+                other.execute("SELECT * FROM owners")
+                assert time.monotonic() - began < 1, "a statement waits behind the migration"
+                time.sleep(0.02)
+        assert not migrating.done()
+        reading.rollback()
+        migrating.result(60)
+
+
+def plain(database_url: str) -> str:
+    return database_url.replace("+psycopg", "")
+
+
+def upgrade_while_jobs_change(database_url: str, jobs: int) -> None:
+    """Run the migrations on so many jobs while one is changed again and again; PostgreSQL raises where it waits for a lock for 200 ms."""
+    upgrade(database_url, LAST_LOCKING)
+    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+        connection.execute("INSERT INTO owners (id, name) VALUES ('own_1', 'an owner')")
+        connection.execute(
+            "INSERT INTO jobs (id, owner_id, kind, spec, state, attempt, deadline_seconds, finished_at)"
+            " SELECT 'job_' || n, 'own_1', 'score', '{}', CASE WHEN n %% 2 = 0 THEN 'queued' ELSE 'succeeded' END, 0, 60, now()"
+            " FROM generate_series(1, %s) n",
+            (jobs,),
+        )
+        connection.execute("SET lock_timeout = 200")
+        changes = 0
+        with ThreadPoolExecutor(1) as pool:
+            migrating = pool.submit(upgrade, database_url)
+            while not migrating.done():
+                connection.execute("UPDATE jobs SET attempt = attempt + 1 WHERE id = 'job_1'")
+                changes += 1
+        migrating.result()
+    assert changes > 10
 
 
 def test_models_of_earlier_releases_become_backbones(empty_database: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.db.study_rows import library_labels
 from app.studies.extending import extended_grid
-from app.studies.job_specs import job_spec, request_digest
+from app.studies.job_specs import CellRequests, job_spec, request_digest
 from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.studies.grids import Cell, count_cells, expand, first_grid
@@ -53,6 +53,16 @@ def test_cells_have_different_request_digests(body: dict[str, Any]) -> None:
     grid = grid_of(**body)
     cells = expand(grid)
     assert len({request_digest(job_spec(grid, cell)) for cell in cells}) == len(cells)
+
+
+@settings(deadline=None)
+@given(BODIES, st.sampled_from(["calibrated", "layernorm"]))
+def test_requests_made_together_equal_those_made_one_by_one(body: dict[str, Any], activations: str) -> None:
+    grid = grid_of(**body, activations=activations)
+    requests = CellRequests(grid)
+    for cell in expand(grid):
+        spec = job_spec(grid, cell)
+        assert requests.of(cell) == (spec, request_digest(spec))
 
 
 @settings(deadline=None)

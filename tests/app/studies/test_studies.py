@@ -135,6 +135,15 @@ def test_the_table_has_a_row_for_each_succeeded_job(client: TestClient, rows: Ro
     assert client.get(study["links"]["self"]).json()["state"] == "finished"
 
 
+def test_names_are_no_formulas_in_the_csv(client: TestClient, rows: Rows) -> None:
+    study = made(client, rows.study_request(models=[rows.model(name="=1+1")], libraries=[{"kind": "cluster"}]))
+    finish(rows, cells_of(client, study)[0]["job"])
+    (line,) = csv.DictReader(io.StringIO(client.get(study["links"]["table.csv"]).text))
+    assert line["label"] == "'=1+1"
+    (row,) = client.get(study["links"]["table"]).json()["data"]
+    assert row["label"] == "=1+1"
+
+
 def test_a_row_has_the_edition_the_verdict_and_the_numbers_of_both_controls(client: TestClient, rows: Rows) -> None:
     study = made(client, rows.study_request(libraries=[{"kind": "cluster"}]))
     second, first = cells_of(client, study)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import http.client
 import random
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,7 +65,8 @@ def test_parts_in_any_order_are_joined_by_number(client: TestClient, store: Arti
     assert client.post(f"/v1/uploads/{upload['id']}/complete").json() == done.json()
 
 
-def test_parts_can_be_sent_concurrently(live: httpx.Client) -> None:
+def test_parts_can_be_sent_concurrently(live: httpx.Client, app: FastAPI) -> None:
+    app.state.settings.upload_part_min_bytes = 20_000
     pieces = [CONTENT[start : start + 20_000] for start in range(0, len(CONTENT), 20_000)]
     upload = declare(live).json()
     with ThreadPoolExecutor(8) as pool:
@@ -108,6 +111,43 @@ def test_more_bytes_than_declared_are_refused_part_by_part(client: TestClient, s
     assert (refused.status_code, refused.json()["code"]) == (422, "size_mismatch")
     assert send(client, upload, 1, b"").json()["code"] == "part_empty"
     assert stored_files(settings) == []
+
+
+def test_racing_parts_keep_no_more_than_was_declared(live: httpx.Client, settings: Settings) -> None:
+    content = random.Random(8).randbytes(100_000)
+    upload = declare(live, content, size_bytes=250_000).json()
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(send, live, upload, number, content) for number in range(1, 25)]
+    answers = Counter((part.result().status_code, part.result().json().get("code")) for part in sent)
+    assert answers == {(200, None): 2, (422, "size_mismatch"): 22}
+    assert live.get(upload["links"]["self"]).json()["received_bytes"] == 200_000
+    assert len(stored_files(settings)) == 2
+
+
+def test_an_upload_of_one_byte_takes_no_more_scratch_space_than_that(client: TestClient, settings: Settings) -> None:
+    upload = declare(client, b"x").json()
+    scratch: list[int] = []
+
+    def body() -> Iterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 1_000_000
+            scratch.append(sum(path.stat().st_size for path in settings.scratch_folder.iterdir()))
+
+    refused = client.put(upload["links"]["parts"].format(number=1), content=body())
+    assert (refused.status_code, refused.json()["code"]) == (422, "size_mismatch")
+    assert max(scratch) == 0
+
+
+def test_one_part_may_be_small_and_a_second_one_is_refused(client: TestClient) -> None:
+    upload = declare(client, b"x" * 10_000).json()
+    assert upload["part_min_bytes"] == 65_536
+    assert send(client, upload, 7, b"x").status_code == 200
+    for number in (6, 8):
+        refused = send(client, upload, number, b"x")
+        assert (refused.status_code, refused.json()["code"]) == (422, "part_too_small")
+        assert "65536" in refused.json()["detail"]
+    assert send(client, upload, 7, b"y").status_code == 200
+    assert [part["number"] for part in client.get(upload["links"]["self"]).json()["parts"]] == [7]
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "10001", "one"])

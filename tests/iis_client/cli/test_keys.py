@@ -44,6 +44,12 @@ def test_a_key_is_created_used_rotated_and_revoked(iis: RunCommand, client: IISC
 
 def test_quotas_usage_and_scopes_are_shown(iis: RunCommand) -> None:
     shown = iis("quotas").stdout
-    for words in ("stored bytes", "unfinished jobs", "requests per second", "has the scopes read, write, admin"):
+    for words in (
+        "stored bytes",
+        "unfinished jobs",
+        "Kept: results until you delete them",
+        "requests per second",
+        "has the scopes read, write, admin",
+    ):
         assert words in shown
     assert json.loads(iis("quotas", "--json").stdout)["stored_bytes"]["limit"] > 0

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from rich.console import Console
 
 from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
 from iis_client.cli.output.jobs import job_table
 from iis_client.cli.output.reports import report_view
-from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.output.terminal import SafeConsole, Terminal
 from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
 from iis_schemas.jobs.events import EventView
 from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView
@@ -65,7 +64,7 @@ TEXT = {
 def terminal() -> Terminal:
     """Writes to a string in place of the terminal."""
     terminal = Terminal()
-    terminal.out = Console(file=io.StringIO(), width=160)
+    terminal.out = SafeConsole(file=io.StringIO(), width=160)
     return terminal
 
 
@@ -115,6 +114,23 @@ def test_a_report_with_named_concepts_counts_them(terminal: Terminal) -> None:
     text = show_report(terminal, {"id": "cst_1", "version": 2, "digest": "d"}, names={"named": 32, "unnamed": 18})
     assert line_with(text, "Named concepts")[1] == "32 of 50"
     assert "Vocabulary: cst_1, version 2." in text
+
+
+def test_names_cannot_send_escape_sequences_to_the_terminal(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\x1b]0;title\x07 \x1b[31mred\x9b2J\r\u202eright"
+    concept = {"index": 0, "origin": "text", "label": hostile, "details": {"group": "bill", "similarity": 0.71, "clip_top5": 0.29}}
+    terminal.show(concept_table([ConceptView.model_validate({**CONCEPT_EXAMPLE, **concept})]), hostile)
+    terminal.err = SafeConsole(file=terminal.out.file, width=160)
+    terminal.note(hostile)
+    with terminal.spinner(hostile):
+        pass
+    Terminal().error(hostile)
+    for text in (written(terminal), capsys.readouterr().err):
+        assert "a]0;title [31mred2Jright" in text
+        assert not set("\x1b\x07\x9b\r\u202e") & set(text)
+    styled = SafeConsole(file=io.StringIO(), width=160, force_terminal=True, color_system="standard")
+    styled.print("red", style="red")
+    assert cast("io.StringIO", styled.file).getvalue() == "\x1b[31mred\x1b[0m\n"
 
 
 def test_phrases_and_names_share_a_table_with_their_measurements(terminal: Terminal) -> None:
