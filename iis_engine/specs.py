@@ -8,7 +8,7 @@ from typing import Any, Literal
 from iis_engine.errors import SettingError
 from iis_engine.setting_checks import require_at_least, require_name
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "sae", "vectors", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
 ActivationsName = Literal["calibrated", "layernorm"]
@@ -20,8 +20,8 @@ OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
 
-LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined")
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
+LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "sae", "vectors", "text", "random", "combined")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "sae")
 """Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments", "patches_and_segments")
 DEFAULT_SCALES = (4,)
