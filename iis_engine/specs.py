@@ -53,7 +53,7 @@ STEP_IMAGES_MAX = 65_536
 """Images per optimiser step of fine-tuning; larger batches are not known to help training."""
 SEEDS = range(2**32)
 """Seeds that all random generators in use accept."""
-ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "transformers", "onnx")
+ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "hf", "transformers", "onnx")
 FILE_FAMILIES = ("transformers", "onnx")
 """Families whose file describes the whole network, so that they have no names, arguments or tags."""
 
@@ -88,9 +88,9 @@ class BackboneSpec:
 
     Attributes
     ----------
-    architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME`, `transformers` or `onnx`
+    architecture : `timm:NAME`, `timm:hf-hub:ORG/NAME`, `torchvision:NAME`, `open_clip:NAME`, `hf:ORG/NAME`, `transformers` or `onnx`
     arguments : keyword arguments of the architecture's factory
-    pretrained : tag of published weights; excludes a checkpoint file
+    pretrained : tag of published weights, or revision of a repository of the Hub; excludes a checkpoint file
     weights_of : tag of the published weights that a checkpoint file has or was trained from, which decides preprocessing and activation
     layer : name of a module (torch) or of a value in the graph (onnx); None for the pooled penultimate representation
     initial_seed : seed of the untrained network; excludes a checkpoint file and published weights

@@ -19,7 +19,7 @@ PoolingName = Literal["class", "patches", "all", "map"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
-ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "transformers", "onnx"]
+ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "hf", "transformers", "onnx"]
 HeatMapMethod = Literal["feature_map", "tokens", "occlusion"]
 Arm = Literal["treatment", "control"]
 

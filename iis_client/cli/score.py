@@ -85,7 +85,7 @@ def score(
     ] = None,
     *,
     arch: Annotated[
-        str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, transformers or onnx.")
+        str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, transformers or onnx.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Images: a folder of class folders, or an archive of one.", exists=True)] = None,
     features: Annotated[Path | None, typer.Option(help="Features (npz, safetensors) instead of a model and images.", exists=True)] = None,

@@ -248,14 +248,14 @@ class TorchBackbone(Backbone):
         return (2e-2 if self._half is not None else 1e-4) * float(representation.abs().max())
 
 
-def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
-    """Build the network, load the checkpoint if there is one, and run it once; see `load_backbone`."""
+def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device, notes: Sequence[str] = ()) -> TorchBackbone:
+    """Build the network, load the checkpoint if there is one, and run it once; see `load_backbone`. `notes` tell the file's origin."""
     state_dicts = [] if checkpoint is None else load_checkpoint(checkpoint)
     network = _build_untrained(spec, spec.initial_seed) if spec.initial_seed is not None else build_network(spec, state_dicts)
     require_layer(spec, network.module)
-    notes = list[str]()
+    on_weights = list[str]()
     if checkpoint is not None:
-        notes = fit_weights(
+        on_weights = fit_weights(
             network.module,
             state_dicts,
             architecture=spec.architecture,
@@ -264,7 +264,7 @@ def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: tor
             convert=network.convert,
             own_prefix=network.key_prefix,
         )
-    return TorchBackbone(spec, network, device, notes)
+    return TorchBackbone(spec, network, device, (*notes, *on_weights))
 
 
 def require_layer(spec: BackboneSpec, module: nn.Module) -> None:

@@ -19,6 +19,7 @@ from iis_schemas.architectures import (
     PretrainedTag,
     TokenizerName,
     WeightsOf,
+    is_on_hub,
     refuse_arguments_of_files,
 )
 from iis_schemas.datasets import DEFAULT_TEST_SHARE, ColumnName, HubChoice, ServerPath, SplitSeed, TestShare
@@ -97,6 +98,12 @@ class FileModel(ModelFacts):
             raise PydanticCustomError("pooling_needs_layer", "pooling applies to a named layer; name one, or leave pooling out.")
         if self.architecture is None:
             raise PydanticCustomError("architecture_missing", "architecture is missing; give it, for example timm:resnet18.")
+        if is_on_hub(self.architecture) and self.pretrained is None:
+            raise PydanticCustomError(
+                "hub_has_weights",
+                "{name} has its weights on the Hub; name a revision as pretrained, such as main.",
+                {"name": self.architecture},
+            )
         if self.architecture in FILE_FAMILIES and self.path is None:
             raise PydanticCustomError("file_needs_path", "A model of {family} is a file; name it with path.", {"family": self.architecture})
         refuse_arguments_of_files(self.architecture, self.arguments)
