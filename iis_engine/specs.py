@@ -8,7 +8,7 @@ from typing import Any, Literal
 from iis_engine.errors import SettingError
 from iis_engine.setting_checks import require_at_least, require_name
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "sae", "vectors", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
 ActivationsName = Literal["calibrated", "layernorm"]
@@ -20,8 +20,8 @@ OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
 
-LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined")
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
+LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "sae", "vectors", "text", "random", "combined")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "sae")
 """Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments", "patches_and_segments")
 DEFAULT_SCALES = (4,)
@@ -53,7 +53,7 @@ STEP_IMAGES_MAX = 65_536
 """Images per optimiser step of fine-tuning; larger batches are not known to help training."""
 SEEDS = range(2**32)
 """Seeds that all random generators in use accept."""
-ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "transformers", "onnx")
+ARCHITECTURE_FAMILIES = ("timm", "torchvision", "open_clip", "hf", "transformers", "onnx")
 FILE_FAMILIES = ("transformers", "onnx")
 """Families whose file describes the whole network, so that they have no names, arguments or tags."""
 
@@ -88,9 +88,9 @@ class BackboneSpec:
 
     Attributes
     ----------
-    architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME`, `transformers` or `onnx`
+    architecture : `timm:NAME`, `timm:hf-hub:ORG/NAME`, `torchvision:NAME`, `open_clip:NAME`, `hf:ORG/NAME`, `transformers` or `onnx`
     arguments : keyword arguments of the architecture's factory
-    pretrained : tag of published weights; excludes a checkpoint file
+    pretrained : tag of published weights, or revision of a repository of the Hub; excludes a checkpoint file
     weights_of : tag of the published weights that a checkpoint file has or was trained from, which decides preprocessing and activation
     layer : name of a module (torch) or of a value in the graph (onnx); None for the pooled penultimate representation
     initial_seed : seed of the untrained network; excludes a checkpoint file and published weights

@@ -11,6 +11,8 @@ from pydantic_core import PydanticCustomError
 from iis_schemas.fields import Seed
 from iis_schemas.names import ARCHITECTURE_FAMILIES, FILE_FAMILIES, PoolingName
 
+HUB_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}")
+TIMM_HUB = "hf-hub:"
 ARCHITECTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,199}")
 MAX_ARGUMENTS = 64
 VLM_FAMILIES = ("open_clip", "onnx")
@@ -22,7 +24,7 @@ def known_architecture(value: str) -> str:
     """Check that a name is `family:NAME` of a family we have, or `onnx` or `transformers`."""
     family, colon, name = value.partition(":")
     if family not in ARCHITECTURE_FAMILIES:
-        known = ", ".join(one if one in FILE_FAMILIES else f"{one}:NAME" for one in ARCHITECTURE_FAMILIES)
+        known = ", ".join(_form(one) for one in ARCHITECTURE_FAMILIES)
         raise PydanticCustomError(
             "unknown_architecture", "'{value}' is not a known architecture; write one of {known}.", {"value": value[:200], "known": known}
         )
@@ -31,6 +33,9 @@ def known_architecture(value: str) -> str:
             raise PydanticCustomError(
                 "unknown_architecture", "Write {family} alone; the network is in the uploaded file.", {"family": family}
             )
+    elif is_on_hub(value):
+        if not HUB_REPOSITORY.fullmatch(name.removeprefix(TIMM_HUB)) or ".." in name:
+            raise PydanticCustomError("unknown_architecture", "Write a repository of the Hub as ORG/NAME, as in hf:facebook/dinov2-base.")
     elif not ARCHITECTURE_NAME.fullmatch(name):
         raise PydanticCustomError(
             "unknown_architecture",
@@ -40,9 +45,22 @@ def known_architecture(value: str) -> str:
     return value
 
 
+def is_on_hub(architecture: str) -> bool:
+    """Whether an architecture is a repository of the Hugging Face Hub, with its weights."""
+    return architecture.startswith(("hf:", f"timm:{TIMM_HUB}"))
+
+
+def _form(family: str) -> str:
+    if family in FILE_FAMILIES:
+        return family
+    return f"{family}:ORG/NAME" if family == "hf" else f"{family}:NAME"
+
+
 Architecture = Annotated[
     str,
-    Field(max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME, transformers or onnx"),
+    Field(
+        max_length=250, description="timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, timm:hf-hub:ORG/NAME, transformers or onnx"
+    ),
     AfterValidator(known_architecture),
 ]
 
@@ -57,7 +75,13 @@ TokenizerName = Annotated[
     ),
 ]
 PretrainedTag = Annotated[
-    str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.\-]+$", description="A tag of the architecture's library")
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_.\-]+$",
+        description="A tag of the architecture's library, or a revision on the Hub",
+    ),
 ]
 WeightsOf = Annotated[
     str,
@@ -85,8 +109,8 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def refuse_arguments_of_files(architecture: str, arguments: dict[str, JsonValue]) -> None:
-    """Refuse arguments of an architecture whose file describes the whole network."""
-    if architecture in FILE_FAMILIES and arguments:
+    """Refuse arguments of an architecture whose files describe the whole network."""
+    if (architecture in FILE_FAMILIES or architecture.startswith("hf:")) and arguments:
         raise PydanticCustomError(
             "file_has_no_arguments",
             "A file of {family} is complete in itself; leave arguments out.",

@@ -20,6 +20,7 @@ from iis_schemas.architectures import (
     PretrainedTag,
     TokenizerName,
     WeightsOf,
+    is_on_hub,
     refuse_arguments_of_files,
 )
 from iis_schemas.fields import FailureReason
@@ -111,6 +112,10 @@ class ModelCreate(BaseModel):
                 "file_needs_upload",
                 "A model of {family} is a file: upload it and name the upload; pretrained and initial_seed have no meaning here.",
                 {"family": self.architecture},
+            )
+        if is_on_hub(self.architecture) and (self.upload is not None or self.initial_seed is not None):
+            raise PydanticCustomError(
+                "hub_has_weights", "{name} has its weights on the Hub; leave out upload and initial_seed.", {"name": self.architecture}
             )
         given = sum(source is not None for source in (self.upload, self.pretrained, self.initial_seed))
         if given == 0:

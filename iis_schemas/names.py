@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "vectors", "text", "random", "combined"]
+LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "sae", "vectors", "text", "random", "combined"]
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
@@ -19,12 +19,12 @@ PoolingName = Literal["class", "patches", "all", "map"]
 OptimizerName = Literal["adamw", "sgd"]
 TrainedPart = Literal["head", "last", "all"]
 PrecisionName = Literal["auto", "full"]
-ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "transformers", "onnx"]
+ArchitectureFamily = Literal["timm", "torchvision", "open_clip", "hf", "transformers", "onnx"]
 HeatMapMethod = Literal["feature_map", "tokens", "occlusion"]
 Arm = Literal["treatment", "control"]
 
 LIBRARY_KINDS: tuple[LibraryKind, ...] = get_args(LibraryKind)
-VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf")
+VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "sae")
 """Libraries made of visual elements, so that crops show each concept."""
 TRAINABLE_LIBRARY_KINDS: tuple[TrainableLibraryKind, ...] = get_args(TrainableLibraryKind)
 """Libraries that depend on the network alone, so that fine-tuning can rebuild them."""

@@ -131,7 +131,7 @@ class Model(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
     role: Mapped[str] = mapped_column(default="backbone", server_default="backbone")  # backbone, or vlm (vision-language model)
-    architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, transformers, onnx
+    architecture: Mapped[str]  # timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, transformers, onnx
     arguments: Mapped[Json]  # keyword arguments of the architecture's constructor
     upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     text_upload_id: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), index=True)  # text tower of an onnx pair

@@ -13,6 +13,7 @@ from app.jobs.service import accept
 from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.validation import require_ready
+from iis_schemas.architectures import is_on_hub
 from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.names import FILE_FAMILIES
 from iis_schemas.results.finetuning import FinetuneView
@@ -69,9 +70,10 @@ def _require_trainable(model: Model) -> None:
             code="backbone_needed",
             param="model",
         )
-    if model.architecture in FILE_FAMILIES:
+    if model.architecture in FILE_FAMILIES or is_on_hub(model.architecture):
+        noun = "a repository" if is_on_hub(model.architecture) else "a file"
         raise InvalidInput(
-            f"Model {model.id} is a file of {model.architecture}, which cannot be trained here; register the network"
+            f"Model {model.id} is {noun} of {model.architecture}, which cannot be trained here; register the network"
             " by its architecture (timm:NAME, torchvision:NAME or open_clip:NAME) with its checkpoint.",
             code="model_not_trainable",
             param="model",

@@ -41,7 +41,8 @@ def estimate_study(session: Session, owner_id: str, plan: Plan) -> EstimateView:
     """The cost of the jobs that a plan still needs; writes nothing."""
     looks = _looks(session, owner_id, plan)
     counts, widths = [count for _, _, count in looks], [_width(plan, model, dataset) for model, dataset, _ in looks]
-    images = _total(counts)
+    seen = _once_per_pass(plan, looks)
+    images = _total(seen)
     size = _total([None if count is None or width is None else count * width for count, width in zip(counts, widths, strict=True)])
     missing, reused = len(plan.missing), len(plan.cells) - len(plan.missing)
     known: dict[str, Any] = {
@@ -61,7 +62,8 @@ def estimate_study(session: Session, owner_id: str, plan: Plan) -> EstimateView:
     if unknown and measured.any_image is None:
         basis = "No finished job of yours has extracted features yet; durations are estimated from such jobs."
         return EstimateView(**known, seconds=None, basis=basis)
-    seeing = sum((count or 0) * measured.per_image.get(model, measured.any_image or 0.0) for model, _, count in looks)
+    per_look = ((count or 0) * measured.per_image.get(look[0], measured.any_image or 0.0) for look, count in zip(looks, seen, strict=True))
+    seeing = sum(per_look)
     return EstimateView(**known, seconds=round(seeing + missing * measured.rest, 1), basis=_basis(measured, seeing, images, len(unknown)))
 
 
@@ -93,6 +95,21 @@ def _looks(session: Session, owner_id: str, plan: Plan) -> list[tuple[str | None
         for row in session.execute(select(Job.model_id, seen).where(*wanted, seen.in_(named)).distinct())
     }
     return [(model, dataset, _images_in(plan, dataset, elements)) for model, dataset in sorted(pairs - done, key=repr)]
+
+
+def _once_per_pass(plan: Plan, looks: Sequence[tuple[str | None, str, int | None]]) -> list[int | None]:
+    """The images that each extraction has to see: none where another layer of the same network sees them in the same pass."""
+    passes = [(_network(plan, model), dataset) for model, dataset, _ in looks]
+    return [0 if one in passes[:place] else count for place, (one, (_, _, count)) in enumerate(zip(passes, looks, strict=True))]
+
+
+def _network(plan: Plan, model: str | None) -> object:
+    """Layers of one network are equal in this; every other model is alone."""
+    row = plan.models.get(model or "")
+    if row is None:  # ready features, or not registered yet: models[0].layers[1]
+        return (model or "").partition(".layers[")[0] or None
+    settings = row.pretrained, row.weights_of, row.initial_seed, repr(row.arguments), repr(row.preprocessing)
+    return row.id if row.layer is None else (row.architecture, row.upload_id, *settings)
 
 
 def _images_in(plan: Plan, name: str, elements: Json) -> int | None:

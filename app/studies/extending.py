@@ -15,12 +15,15 @@ DEFAULT_CONCEPTS = 200
 Value = TypeVar("Value")
 
 
-def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyView | None) -> StudyGrid:
+def extended_grid(
+    grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyView | None, models: Sequence[ModelEntry] | None = None
+) -> StudyGrid:
     """The union of a grid and an extension. Facts about a model replace earlier facts about it.
 
     Parameters
     ----------
     vocabulary : the version that the extended study uses
+    models : of the extension, its layers written out; the extension has no layers unless given
 
     Raises
     ------
@@ -37,7 +40,7 @@ def extended_grid(grid: StudyGrid, request: StudyExtend, vocabulary: VocabularyV
     if request.concept_counts is not None:
         counts = _union([DEFAULT_CONCEPTS] if counts is None else counts, request.concept_counts)
     return StudyGrid(
-        models=_models(grid, request.models),
+        models=_models(grid, [entry.without_layers() for entry in request.models] if models is None else models),
         datasets=_union(grid.datasets, request.datasets),
         libraries=_libraries(grid.libraries, request.libraries),
         concept_counts=counts,

@@ -19,6 +19,7 @@ from app.queue import wake_worker
 from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.studies.extending import extended_grid, same_vocabulary
+from app.studies.layers import LayerModels, find_layers, register_layers
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
 from iis_schemas.jobs.views import VocabularyView
@@ -30,8 +31,12 @@ RETRY_AFTER_SECONDS = 5
 DEFAULT_NAME = "A study"
 
 
-def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
+def plan_study(session: Session, owner_id: str, request: StudyCreate, layers: LayerModels) -> Plan:
     """The plan of a request.
+
+    Parameters
+    ----------
+    layers : of the request, written out
 
     Raises
     ------
@@ -40,7 +45,8 @@ def plan_study(session: Session, owner_id: str, request: StudyCreate) -> Plan:
     """
     vocabulary = _vocabulary(session, owner_id, request.vocabulary)
     vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None else None
-    return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm)
+    grid = first_grid(request, vocabulary, layers.entries)
+    return plan(StudyRepository(session, owner_id), grid, _named(request), vlm)
 
 
 def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate) -> Plan:
@@ -57,7 +63,10 @@ def plan_estimate(session: Session, owner_id: str, request: StudyEstimateCreate)
     else:
         vocabulary = _vocabulary(session, owner_id, request.vocabulary)
     vlm = ready_vlm(session, owner_id, request.vlm) if request.vlm is not None and request.vlm not in new.models else None
-    return plan(StudyRepository(session, owner_id), first_grid(request, vocabulary), _named(request), vlm, new)
+    layers = find_layers(session, owner_id, request.models, new.models)
+    new = new.model_copy(update={"models": [*new.models, *layers.of_layers]})
+    grid = first_grid(request, vocabulary, layers.entries)
+    return plan(StudyRepository(session, owner_id), grid, _named(request), vlm, new)
 
 
 def create_study(session: Session, owner_id: str, request: StudyCreate, settings: Settings, request_id: str | None) -> Study:
@@ -70,7 +79,8 @@ def create_study(session: Session, owner_id: str, request: StudyCreate, settings
     """
     studies = StudyRepository(session, owner_id)
     studies.lock_planning()
-    planned = plan_study(session, owner_id, request)
+    layers = register_layers(session, owner_id, request.models, settings, request_id)
+    planned = plan_study(session, owner_id, request, layers)
     study = studies.add(
         Study(id=new_id("study"), owner_id=owner_id, name=request.name or DEFAULT_NAME, grid=planned.grid.model_dump(mode="json"))
     )
@@ -101,7 +111,8 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
                 param="vocabulary",
             )
         vocabulary = named
-    grid = extended_grid(had, request, vocabulary)
+    layers = register_layers(session, owner_id, request.models, settings, request_id)
+    grid = extended_grid(had, request, vocabulary, layers.entries)
     planned = plan(studies, grid, _named(request), _vlm(session, owner_id, grid, request))
     known = {cell.request_digest: (cell, state) for cell, state in studies.cells(study_id)}
     standing = {digest for digest, (_, state) in known.items() if state in REUSABLE_STATES}
@@ -232,7 +243,7 @@ def _job_of(one: PlannedCell, made: dict[str, str]) -> tuple[str, bool]:
 
 def _named(request: StudyCreate | StudyExtend) -> set[str]:
     origins = (origin for origin in request.library_datasets or () if origin is not None)
-    return {*(entry.model for entry in request.models), *request.datasets, *origins}
+    return {*(entry.model for entry in request.models if entry.layers is None), *request.datasets, *origins}
 
 
 def _vocabulary(session: Session, owner_id: str, named: str | None) -> VocabularyView | None:

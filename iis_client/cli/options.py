@@ -27,6 +27,9 @@ VlmArgOption = Annotated[
 VlmPreprocessOption = Annotated[
     list[str] | None, typer.Option(help="Override of the vision-language model's preprocessing, such as input_size=32; may be repeated.")
 ]
+VlmWeightsOfOption = Annotated[
+    str | None, typer.Option(help="Tag of the published weights that the vision-language model's checkpoint has or was trained from.")
+]
 
 
 def key_values(words: list[str] | None, option: str) -> dict[str, Any]:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.jobs import follow, show_result, submitted_line
+from iis_client.cli.layer_sweep import require_sweep_options, show_layers, submit_layers
 from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, element_settings, has_text, text_settings
-from iis_client.cli.options import JsonOption, PlotOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values, require_figure_path
+from iis_client.cli.options import (
+    JsonOption,
+    PlotOption,
+    VlmArgOption,
+    VlmOption,
+    VlmPreprocessOption,
+    VlmWeightsOfOption,
+    key_values,
+    require_figure_path,
+)
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from iis_client.client import IISClient
+    from iis_schemas.datasets import DatasetView
     from iis_schemas.models import ModelView
+
+Checked = TypeVar("Checked", "ModelView", "DatasetView")
 
 
 class LibraryName(StrEnum):
@@ -28,6 +41,7 @@ class LibraryName(StrEnum):
     cluster = "cluster"
     end2end = "end2end"
     nmf = "nmf"
+    sae = "sae"
     vectors = "vectors"
     text = "text"
     random = "random"
@@ -71,7 +85,7 @@ def score(
     ] = None,
     *,
     arch: Annotated[
-        str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, transformers or onnx.")
+        str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, transformers or onnx.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Images: a folder of class folders, or an archive of one.", exists=True)] = None,
     features: Annotated[Path | None, typer.Option(help="Features (npz, safetensors) instead of a model and images.", exists=True)] = None,
@@ -86,7 +100,8 @@ def score(
         list[str] | None, typer.Option(help="Override of the preprocessing, such as input_size=32; may be repeated.")
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="Layer whose output is the representation; default: the pooled penultimate layer.")
+        list[str] | None,
+        typer.Option(help="Layer whose output is the representation; default: the pooled penultimate layer. Repeat it to score several."),
     ] = None,
     pooling: Annotated[
         PoolingChoice | None, typer.Option(help="Pooling of --layer: class token, patches, all tokens but registers, or attention (map).")
@@ -108,6 +123,7 @@ def score(
     vlm: VlmOption = None,
     vlm_arg: VlmArgOption = None,
     vlm_preprocess: VlmPreprocessOption = None,
+    vlm_weights_of: VlmWeightsOfOption = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(
@@ -150,11 +166,16 @@ def score(
     columns = manifest_columns(manifest, manifest_column)
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
-    text_options = parse_text_options(vlm, vlm_arguments, vlm_overrides, vocabulary, needed=has_text(library_choice))
+    text_options = parse_text_options(
+        vlm, vlm_arguments, vlm_overrides, vocabulary, weights_of=vlm_weights_of, needed=has_text(library_choice)
+    )
     if text_options is not None and features is not None:
         raise ConfigurationError("--features has no images to compare with phrases; leave out --vlm and --vocabulary, or give --data.")
     if plot is not None:
         require_figure_path(plot, "--plot")
+    layers, pool = layer or [], None if pooling is None else pooling.value
+    if len(layers) > 1:
+        require_sweep_options(layers, has_model=features is None, has_vectors=vectors is not None, plot=plot)
     with connect() as client:
         if text_options is not None:
             require_vocabulary(client, text_options.vocabulary)
@@ -171,8 +192,8 @@ def score(
                     weights_of=weights_of,
                     arguments=arguments,
                     preprocessing=overrides,
-                    layer=layer,
-                    pooling=None if pooling is None else pooling.value,
+                    layer=layers[0] if len(layers) == 1 else None,
+                    pooling=pool if len(layers) <= 1 else None,
                     progress=progress,
                 )
             with terminal.upload_bar(data) as progress:
@@ -183,29 +204,24 @@ def score(
                 library_choice = {"kind": "vectors", "upload": client.upload(vectors, progress).id}
         vlm_model = register_vlm(client, terminal, text_options.vlm) if text_options is not None else None
         if model is not None:
-            with terminal.spinner("A worker loads the model"):
-                model = client.wait_until_ready(model)
-            _show_notes(terminal, "Model", model.info.notes if model.info is not None else ())
-        with terminal.spinner("A worker reads the data set"):
-            dataset = client.wait_until_ready(dataset)
-        _show_notes(terminal, "Data set", dataset.info.notes if dataset.info is not None else ())
+            model = _await_ready(client, terminal, model, "A worker loads the model", "Model")
+        dataset = _await_ready(client, terminal, dataset, "A worker reads the data set", "Data set")
         vocabulary_id: str | None = None
         if text_options is not None and vlm_model is not None:
-            with terminal.spinner("A worker loads the vision-language model"):
-                vlm_model = client.wait_until_ready(vlm_model)
-            _show_notes(terminal, "Vision-language model", vlm_model.info.notes if vlm_model.info is not None else ())
+            vlm_model = _await_ready(client, terminal, vlm_model, "A worker loads the vision-language model", "Vision-language model")
             vocabulary_id = ensure_vocabulary(client, terminal, text_options.vocabulary, dataset.id)
-        job = client.score(
-            model,
-            dataset,
-            library_choice,
-            vlm=vlm_model,
-            vocabulary=vocabulary_id,
-            elements=element_choice,
-            protocol=protocol.value,
-            activations=activations.value,
-            seed=seed,
-        )
+        settings: dict[str, Any] = {
+            "vlm": vlm_model,
+            "vocabulary": vocabulary_id,
+            "elements": element_choice,
+            "protocol": protocol.value,
+            "activations": activations.value,
+        }
+        if model is not None and len(layers) > 1:
+            settings |= {"datasets": [dataset], "libraries": [library_choice], "seeds": [seed]}
+            show_layers(client, terminal, submit_layers(client, model, layers, pool, settings), watch=watch, as_json=as_json)
+            return
+        job = client.score(model, dataset, library_choice, seed=seed, **settings)
         if not watch and plot is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
@@ -228,9 +244,13 @@ def manifest_columns(manifest: Path | None, given: list[str] | None) -> dict[str
     return {f"{role}_column": name for role, name in columns.items()}
 
 
-def _show_notes(terminal: Terminal, noun: str, notes: Iterable[str]) -> None:
-    for note in notes:
+def _await_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
+    """Wait until a worker has checked a model or data set, and show its notes."""
+    with terminal.spinner(activity):
+        ready = client.wait_until_ready(resource)
+    for note in ready.info.notes if ready.info is not None else ():
         terminal.note(f"{noun}: {note}")
+    return ready
 
 
 def _require_one_source(

@@ -12,7 +12,7 @@ import typer
 from rich.console import RenderableType
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreprocessOption, key_values
+from iis_client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreprocessOption, VlmWeightsOfOption, key_values
 from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_reference, parse_vlm, register_vlm, wait_for_phrases
@@ -84,6 +84,7 @@ def add(
     vlm: VlmOption = None,
     vlm_arg: VlmArgOption = None,
     vlm_preprocess: VlmPreprocessOption = None,
+    vlm_weights_of: VlmWeightsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create a vocabulary from a file or from class names; with --vlm, near-duplicate phrases are excluded too."""
@@ -93,9 +94,9 @@ def add(
     if to is not None and name is not None:
         raise ConfigurationError("A version has the name of its concept set; leave out --name or --to.")
     arguments, overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
-    if vlm is None and (arguments or overrides):
-        raise ConfigurationError("--vlm-arg and --vlm-preprocess require --vlm; give it too.")
-    source = parse_vlm(vlm, arguments, overrides) if vlm is not None else None
+    if vlm is None and (arguments or overrides or vlm_weights_of is not None):
+        raise ConfigurationError("--vlm-arg, --vlm-preprocess and --vlm-weights-of require --vlm; give it too.")
+    source = parse_vlm(vlm, arguments, overrides, vlm_weights_of) if vlm is not None else None
     with connect() as client:
         vlm_id = None
         if source is not None:

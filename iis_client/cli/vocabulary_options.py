@@ -43,6 +43,7 @@ class VlmSource:
     tokenizer: str | None = None
     arguments: dict[str, Any] | None = None
     preprocessing: dict[str, Any] | None = None
+    weights_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,13 @@ class TextOptions:
 
 
 def parse_text_options(
-    vlm: str | None, arguments: dict[str, Any], preprocessing: dict[str, Any], vocabulary: str | None, *, needed: bool
+    vlm: str | None,
+    arguments: dict[str, Any],
+    preprocessing: dict[str, Any],
+    vocabulary: str | None,
+    *,
+    weights_of: str | None = None,
+    needed: bool,
 ) -> TextOptions | None:
     """Parse --vlm and --vocabulary; None if neither is given and the library is not a text library (`needed`).
 
@@ -82,14 +89,14 @@ def parse_text_options(
     if vlm is None or vocabulary is None:
         if needed:
             raise ConfigurationError("A text library requires --vlm (open_clip:ViT-B-16@weights.safetensors) and --vocabulary (birds).")
-        if (vlm, vocabulary) != (None, None) or arguments or preprocessing:
+        if (vlm, vocabulary, weights_of) != (None, None, None) or arguments or preprocessing:
             raise ConfigurationError("--vlm and --vocabulary are required together: the vision-language model, and the phrases.")
         return None
-    return TextOptions(parse_vlm(vlm, arguments, preprocessing), parse_vocabulary(vocabulary))
+    return TextOptions(parse_vlm(vlm, arguments, preprocessing, weights_of), parse_vocabulary(vocabulary))
 
 
-def parse_vlm(value: str, arguments: dict[str, Any], preprocessing: dict[str, Any]) -> VlmSource:
-    """Parse --vlm and check its files before anything is sent.
+def parse_vlm(value: str, arguments: dict[str, Any], preprocessing: dict[str, Any], weights_of: str | None = None) -> VlmSource:
+    """Parse --vlm and --vlm-weights-of, and check its files before anything is sent.
 
     Raises
     ------
@@ -99,20 +106,26 @@ def parse_vlm(value: str, arguments: dict[str, Any], preprocessing: dict[str, An
         When a file does not exist.
     """
     if value.startswith("mdl_"):
-        if arguments or preprocessing:
-            raise ConfigurationError(f"{value} is registered with its arguments; leave out --vlm-arg and --vlm-preprocess.")
+        if arguments or preprocessing or weights_of is not None:
+            raise ConfigurationError(
+                f"{value} is registered with its arguments; leave out --vlm-arg, --vlm-preprocess and --vlm-weights-of."
+            )
         return VlmSource(model=value)
     architecture, _, weights = value.partition("@")
     family, _, name = architecture.partition(":")
     settings: dict[str, Any] = {"arguments": arguments or None, "preprocessing": preprocessing or None}
     if family == "onnx" and weights.count(",") == 1:
+        if weights_of is not None:
+            raise ConfigurationError("--vlm-weights-of names weights of open_clip; an onnx pair has none, so leave it out.")
         image, text = (_require_file(Path(file).expanduser()) for file in weights.split(","))
         return VlmSource(architecture="onnx", checkpoint=image, text_checkpoint=text, tokenizer=name or None, **settings)
     if family != "open_clip" or not name or not weights:
         raise ConfigurationError(f"{_VLM_FORMS}, not {value!r}.")
     file = Path(weights).expanduser()
     if file.is_file() or file.name != weights or file.suffix in CHECKPOINT_SUFFIXES:
-        return VlmSource(architecture=architecture, checkpoint=_require_file(file), **settings)
+        return VlmSource(architecture=architecture, checkpoint=_require_file(file), weights_of=weights_of, **settings)
+    if weights_of is not None:
+        raise ConfigurationError("--vlm-weights-of names the published weights that a checkpoint file comes from; a tag is these weights.")
     return VlmSource(architecture=architecture, pretrained=weights, **settings)
 
 
@@ -130,6 +143,7 @@ def register_vlm(client: IISClient, terminal: Terminal, source: VlmSource) -> Mo
         upload=uploads[0],
         text_upload=uploads[1],
         pretrained=source.pretrained,
+        weights_of=source.weights_of,
         tokenizer=source.tokenizer,
         arguments=source.arguments,
         preprocessing=source.preprocessing,

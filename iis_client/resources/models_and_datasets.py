@@ -47,7 +47,8 @@ class ModelsAndDatasets(Connection):
 
         Parameters
         ----------
-        architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME`, `transformers` or `onnx`; for a vision-language model,
+        architecture : `timm:NAME`, `torchvision:NAME`, `open_clip:NAME`, `hf:ORG/NAME` or `timm:hf-hub:ORG/NAME` (repositories of the
+            Hugging Face Hub, where the service may download), `transformers` or `onnx`; for a vision-language model,
             `open_clip:NAME` or `onnx`
         role : `vlm` for a vision-language model; default: `backbone`
         checkpoint : a local file, which is uploaded first; without one, `pretrained` and `initial_seed`, the default weights of the

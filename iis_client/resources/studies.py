@@ -20,7 +20,7 @@ from iis_schemas.names import ActivationsName, ProtocolName, StudyFigure
 from iis_schemas.studies.analyses import AnalysisView
 from iis_schemas.studies.leaderboard import LeaderboardView
 from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
-from iis_schemas.studies.views import CellView, EstimateView, StudyView
+from iis_schemas.studies.views import CellView, EstimateView, StudyView, TableRow, TableView
 
 PATH = "/v1/studies"
 POLL_SECONDS = 2  # between two updates of a running study
@@ -54,7 +54,8 @@ class Studies(Connection):
 
         Parameters
         ----------
-        models : models, or entries {"model": "mdl_…", "label": …}; none if every data set contains features
+        models : models, or entries {"model": "mdl_…", "label": …}; none if every data set contains features. An entry with
+            {"layers": ["blocks.3", "blocks.7"]} stands for a model at each of these layers
         datasets : ready data sets
         libraries : libraries to fit, such as {"kind": "cluster"}; each kind is fitted at every M of `concept_counts`
         concept_counts : M of every library; default: the library's own, else 200
@@ -158,6 +159,10 @@ class Studies(Connection):
         """Results of the succeeded jobs, one row each; as Parquet with the points of every curve."""
         path = f"{PATH}/{id_of(study)}/table.{table_format}"
         return self._transport.send("GET", path, read_timeout_seconds=FIGURE_TIMEOUT_SECONDS).content
+
+    def study_rows(self, study: str | StudyView) -> list[TableRow]:
+        """Results of the succeeded jobs, one row each, in the order of the grid."""
+        return self._get(TableView, f"{PATH}/{id_of(study)}/table").data
 
     def study_analysis(self, study: str | StudyView) -> AnalysisView:
         """Statistics of the results so far: correlations with intervals, evolution, ablations, agreement."""

@@ -11,6 +11,8 @@ from iis_engine.backbones.devices import choose_device
 from iis_engine.errors import ArchitectureError
 from iis_engine.specs import ARCHITECTURE_FAMILIES, DEFAULT_TAG, FILE_FAMILIES, BackboneSpec
 
+_TIMM_HUB = "hf-hub:"
+
 
 def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = "auto") -> Backbone:
     """Build the network that `spec` names and load its weights.
@@ -33,7 +35,8 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
     family, _, name = spec.architecture.partition(":")
     if family not in ARCHITECTURE_FAMILIES or (family in FILE_FAMILIES) == bool(name):
         raise ArchitectureError(
-            f"{spec.architecture!r} is not an architecture; write timm:NAME, torchvision:NAME, open_clip:NAME, transformers or onnx.",
+            f"{spec.architecture!r} is not an architecture; write timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, transformers "
+            "or onnx.",
             code="architecture_unknown",
             param="architecture",
         )
@@ -44,6 +47,9 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
         _require_one_source_of_weights(spec, checkpoint)
         if checkpoint is None and spec.pretrained is None and spec.initial_seed is None:
             spec = replace(spec, pretrained=DEFAULT_TAG)
+    hub_name = name if family == "hf" else name.removeprefix(_TIMM_HUB) if family == "timm" and name.startswith(_TIMM_HUB) else None
+    if hub_name is not None:
+        _require_hub_alone(spec, checkpoint, takes_arguments=family == "timm")
     torch_device = choose_device(device)
     # Imported here because together the families take seconds to import.
     if family == "onnx":
@@ -54,6 +60,14 @@ def load_backbone(spec: BackboneSpec, checkpoint: Path | None, *, device: str = 
         from iis_engine.backbones.transformers.backbone import load_transformers_backbone
 
         return load_transformers_backbone(spec, cast(Path, path), torch_device)
+    if hub_name is not None and family == "hf":
+        from iis_engine.backbones.transformers.hub import load_hub_backbone
+
+        return load_hub_backbone(spec, hub_name, torch_device)
+    if hub_name is not None:
+        from iis_engine.backbones.timm_hub import load_timm_hub_backbone
+
+        return load_timm_hub_backbone(spec, hub_name, torch_device)
     from iis_engine.backbones.torch_backbone import load_torch_backbone
 
     return load_torch_backbone(spec, path, torch_device)
@@ -75,6 +89,17 @@ def _require_file_alone(spec: BackboneSpec, checkpoint: Path | None, family: str
             f"A network of the family {family} has no arguments: its file is the whole network. Leave them out.", param="arguments"
         )
     return checkpoint
+
+
+def _require_hub_alone(spec: BackboneSpec, checkpoint: Path | None, *, takes_arguments: bool) -> None:
+    """Refuse other weights for a repository of the Hub, which has its own."""
+    if checkpoint is not None or spec.initial_seed is not None:
+        raise ArchitectureError(
+            f"{spec.architecture} has its weights on the Hub; leave out the checkpoint and initial_seed, or name the architecture itself.",
+            param="checkpoint" if checkpoint is not None else "initial_seed",
+        )
+    if spec.arguments and not takes_arguments:
+        raise ArchitectureError(f"The files of {spec.architecture} are the whole network; leave arguments out.", param="arguments")
 
 
 def _require_one_source_of_weights(spec: BackboneSpec, checkpoint: Path | None) -> None:

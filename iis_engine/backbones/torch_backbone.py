@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from iis_engine.backbones.preprocessing import override
 from iis_engine.backbones.token_maps import TokenMap, find_token_map
 from iis_engine.errors import ArchitectureError, first_line
 from iis_engine.notes import Notes
-from iis_engine.specs import BackboneSpec
+from iis_engine.specs import BackboneSpec, PoolingName
 
 _FORWARD_ERRORS = (RuntimeError, ValueError, AssertionError, TypeError, IndexError)
 _DRY_RUN_IMAGES = 2
@@ -74,6 +74,13 @@ class TorchBackbone(Backbone):
                 features = self._pool(self._represent(images)).float()
         return features
 
+    def embed_layers(self, batch: Tensor, backbones: Sequence[TorchBackbone]) -> list[Tensor]:
+        """Compute f of each of the backbones that `at_layer` returned, in one forward pass; each equals the backbone's own `embed`."""
+        features = self._read_layers(batch, backbones, half=True)
+        overflown = self._half is torch.float16 and not all(bool(torch.isfinite(one).all()) for one in features)
+        exact = self._read_layers(batch, backbones, half=False) if overflown else features
+        return [one if bool(torch.isfinite(one).all()) else other for one, other in zip(features, exact, strict=True)]
+
     def feature_map(self, batch: Tensor) -> Tensor | None:
         """Compute the map (n, d, h, w) whose spatial mean is the representation; None if loading found none.
 
@@ -117,6 +124,23 @@ class TorchBackbone(Backbone):
         network = self.copy_network()
         network.module.load_state_dict(weights)
         return TorchBackbone(self.spec, network, self.device, self.notes)
+
+    def at_layer(self, layer: str, pooling: PoolingName | None = None) -> TorchBackbone:
+        """Return the same network with the same weights in memory, read at a named layer.
+
+        An unknown layer raises an ArchitectureError, as does one inside the classifier, whose weights are loaded only for that layer.
+        """
+        spec = replace(self.spec, layer=layer, pooling=pooling)
+        require_layer(spec, self._module)
+        if _unused_head(self._network, layer) != _unused_head(self._network, self.spec.layer):
+            raise ArchitectureError(f"The layer {layer!r} needs the classifier's weights; load the network at this layer.", param="layer")
+        return TorchBackbone(spec, self._network, self.device, self.notes)
+
+    def _read_layers(self, batch: Tensor, backbones: Sequence[TorchBackbone], *, half: bool) -> list[Tensor]:
+        with self._computing(half=half), ExitStack() as hooks:
+            outputs = [hooks.enter_context(capture_output(self._module, one.spec.layer or "")) for one in backbones]
+            self._module(self._on_device(batch))
+            return [one._pool(captured[-1]).float() for one, captured in zip(backbones, outputs, strict=True)]
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -224,14 +248,14 @@ class TorchBackbone(Backbone):
         return (2e-2 if self._half is not None else 1e-4) * float(representation.abs().max())
 
 
-def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device) -> TorchBackbone:
-    """Build the network, load the checkpoint if there is one, and run it once; see `load_backbone`."""
+def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: torch.device, notes: Sequence[str] = ()) -> TorchBackbone:
+    """Build the network, load the checkpoint if there is one, and run it once; see `load_backbone`. `notes` tell the file's origin."""
     state_dicts = [] if checkpoint is None else load_checkpoint(checkpoint)
     network = _build_untrained(spec, spec.initial_seed) if spec.initial_seed is not None else build_network(spec, state_dicts)
     require_layer(spec, network.module)
-    notes = list[str]()
+    on_weights = list[str]()
     if checkpoint is not None:
-        notes = fit_weights(
+        on_weights = fit_weights(
             network.module,
             state_dicts,
             architecture=spec.architecture,
@@ -240,7 +264,7 @@ def load_torch_backbone(spec: BackboneSpec, checkpoint: Path | None, device: tor
             convert=network.convert,
             own_prefix=network.key_prefix,
         )
-    return TorchBackbone(spec, network, device, notes)
+    return TorchBackbone(spec, network, device, (*notes, *on_weights))
 
 
 def require_layer(spec: BackboneSpec, module: nn.Module) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from iis_engine.data.label_forms import indicator_columns
 from iis_engine.data.tables import Table
 from iis_engine.errors import DataError, first_names
 
@@ -24,11 +25,17 @@ _UNNAMED_SHARE = 0.9
 
 
 class ManifestColumns(NamedTuple):
-    """Names of a table's columns; the split is None without one."""
+    """Names of a table's columns; the split is None without one.
+
+    Attributes
+    ----------
+    indicators : columns of 0 and 1 that give the label in the place of `label`, one for each class
+    """
 
     path: str
     label: str
     split: str | None
+    indicators: tuple[str, ...] = ()
 
 
 def find_columns(
@@ -61,7 +68,10 @@ def find_columns(
     split = given.get("split") or first_named([name for name in rest if name != given.get("label")], SPLIT_NAMES)
     rest = [name for name in rest if name != split]
     label = given.get("label") or first_named(rest, LABEL_NAMES) or (rest[0] if len(rest) == 1 else None)
-    return None if label is None else ManifestColumns(path, label, split)
+    if label is not None:
+        return ManifestColumns(path, label, split)
+    indicators = indicator_columns(table, rest)
+    return ManifestColumns(path, "", split, indicators) if indicators else None
 
 
 def _path_column(table: Table, names_image: Callable[[str], bool], named_share: float) -> str | None:

@@ -11,6 +11,7 @@ from unicodedata import normalize
 
 from iis_engine.data.class_folders import ClassImage, ClassImages, Split
 from iis_engine.data.folder_tree import Folder
+from iis_engine.data.label_forms import labels_of_indicators, require_single_labels
 from iis_engine.data.manifest_columns import ManifestColumns, find_columns
 from iis_engine.data.split_names import SplitRole, parse_split_name
 from iis_engine.data.suspect_layouts import is_annotation_folder
@@ -109,7 +110,9 @@ class Manifest:
     def describe(self) -> str:
         """Name the table and its columns."""
         split = f", {self.columns.split!r} as split" if self.columns.split else ""
-        return f"{self.table.name} ({self.columns.path!r} as path, {self.columns.label!r} as label{split})"
+        classes = self.columns.indicators
+        label = f"{len(classes)} columns of 0 and 1" if classes else repr(self.columns.label)
+        return f"{self.table.name} ({self.columns.path!r} as path, {label} as label{split})"
 
 
 def open_manifest(path: Path, folder: str, index: ImageIndex, columns: dict[str, str], *, is_chosen: bool = False) -> Manifest | None:
@@ -173,7 +176,7 @@ def find_manifests(tree: Folder, index: ImageIndex) -> list[Manifest]:
             continue  # a table of something else
         if manifest is not None:
             found.append(manifest)
-    return found
+    return [manifest for manifest in found if not manifest.columns.indicators] or found
 
 
 def read_manifests(tree: Folder, manifests: Sequence[Manifest], index: ImageIndex) -> ClassImages:
@@ -206,7 +209,12 @@ def read_manifests(tree: Folder, manifests: Sequence[Manifest], index: ImageInde
 
 def _rows(manifest: Manifest, index: ImageIndex, warnings: Notes) -> list[_Row]:
     table, columns = manifest.table, manifest.columns
-    paths, labels = table.text(columns.path), table.text(columns.label)
+    paths = table.text(columns.path)
+    if columns.indicators:
+        labels = labels_of_indicators(table, columns.indicators)
+    else:
+        require_single_labels(table, columns.label)
+        labels = table.text(columns.label)
     splits = table.text(columns.split) if columns.split else [None] * len(table)
     withheld = frozenset(("-1",)) if len(set(labels) - {"-1", None}) > 1 else frozenset[str]()
     rows, missing, unlabelled = list[_Row](), list[str](), 0

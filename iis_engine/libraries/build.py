@@ -15,6 +15,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.nmf import build_nmf
 from iis_engine.libraries.prototype import build_prototype, prototype_of
 from iis_engine.libraries.random import build_random
+from iis_engine.libraries.sae import build_sae
 from iis_engine.libraries.text import TextSource, build_text, refit_text
 from iis_engine.libraries.unit_elements import canonical_elements, unit_elements
 from iis_engine.libraries.vectors import OwnVectors, build_vectors
@@ -118,6 +119,8 @@ def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: to
         return build_cluster(units, numbers, spec.concept_count, seed)
     if spec.kind == "nmf":
         return build_nmf(units, numbers, spec.concept_count, seed)
+    if spec.kind == "sae":
+        return build_sae(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
     X, y = ordered.X_train.to(device), ordered.y_train.to(device)
     inputs = (X.double() - training_mean(X)).float() if centred else X

@@ -29,7 +29,7 @@ class ConceptLibrary:
 
     Attributes
     ----------
-    kind : prototype, cluster, end2end, nmf, vectors, text, random or combined
+    kind : prototype, cluster, end2end, nmf, sae, vectors, text, random or combined
     vectors : (M, d) float32, unit rows
     origins : per concept the kind of its library; consecutive equal names form one block
     exemplars : per concept its nearest elements, best first, as (element index, cosine); empty for random directions

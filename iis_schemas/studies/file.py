@@ -7,6 +7,7 @@ relative to the file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
@@ -17,7 +18,7 @@ from iis_schemas.fields import Deadline, Elements
 from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.names import ActivationsName, ProtocolName
 from iis_schemas.studies.grids import first_grid
-from iis_schemas.studies.requests import ACTIVATIONS, MAX_ENTRIES, GridLists, ModelEntry, ModelFacts, StudyCreate, StudyGrid
+from iis_schemas.studies.requests import ACTIVATIONS, MAX_ENTRIES, GridLists, LayersEntry, ModelFacts, StudyCreate, StudyGrid
 from iis_schemas.studies.rules import (
     GridFault,
     Network,
@@ -96,7 +97,7 @@ class StudyFile(GridLists):
         except ValidationError:  # the field itself says so
             return values
         if isinstance(values.get("models"), list):
-            values["models"] = [_complete(one, defaults) for one in values["models"]]
+            values["models"] = [_complete(one, defaults) for model in values["models"] for one in _at_layers(model, defaults)]
         return values
 
     def sources(self) -> dict[str, Source]:
@@ -127,7 +128,7 @@ class StudyFile(GridLists):
 
         return StudyCreate(
             name=self.name or name,
-            models=[ModelEntry(model=named(f"models[{place}]"), **_facts(model)) for place, model in enumerate(self.models)],
+            models=[LayersEntry(model=named(f"models[{place}]"), **_facts(model)) for place, model in enumerate(self.models)],
             datasets=[named(f"datasets[{place}]") for place in range(len(self.datasets))],
             libraries=self.libraries,
             concept_counts=self.concept_counts,
@@ -196,6 +197,21 @@ def _facts(model: FileModel) -> dict[str, Any]:
     return {name: value for name in ModelFacts.model_fields if (value := getattr(model, name)) is not None} | (
         {"label": model.shown} if model.shown is not None else {}
     )
+
+
+def _at_layers(model: object, defaults: ModelDefaults) -> list[object]:
+    """A model with `layers` as one model for each; those of one network are a family unless it is given."""
+    if not isinstance(model, dict):
+        return [model]
+    values = cast("dict[str, Any]", model)
+    layers = values.get("layers")
+    if not isinstance(layers, list) or not layers or "layer" in values or values.get("id") is not None:
+        return [values]
+    values = {key: one for key, one in values.items() if key != "layers"}
+    source = values.get("path") or values.get("architecture") or "network"
+    title = values.get("label") or PurePosixPath(str(source)).stem
+    values = {"family": defaults.family or title, **values}
+    return [{**values, "layer": layer, "label": f"{title} at {layer}"[:200]} for layer in cast("list[object]", layers)]
 
 
 def _complete(model: object, defaults: ModelDefaults) -> object:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.names import VISUAL_KINDS
-from iis_schemas.studies.requests import StudyCreate, StudyGrid
+from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyGrid
 
 
-def first_grid(request: StudyCreate, vocabulary: VocabularyView | None) -> StudyGrid:
-    """The grid that a request asks for."""
+def first_grid(request: StudyCreate, vocabulary: VocabularyView | None, models: Sequence[ModelEntry] | None = None) -> StudyGrid:
+    """The grid that a request asks for.
+
+    Parameters
+    ----------
+    models : of the request, its layers written out; the request has no layers unless given
+    """
     return StudyGrid(
-        models=request.models,
+        models=[entry.without_layers() for entry in request.models] if models is None else list(models),
         datasets=request.datasets,
         libraries=request.libraries,
         concept_counts=request.concept_counts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.architectures import Layer, Pooling
 from iis_schemas.fields import with_stored_scales
 from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
 from iis_schemas.jobs.requests import Deadline, Elements, Seed
@@ -29,6 +30,7 @@ from iis_schemas.numbers import Integer, Number
 MAX_JOBS = 10_000
 MAX_ENTRIES = MAX_JOBS  # of one list, each of which makes at least one job
 MAX_LIBRARIES = 64
+MAX_LAYERS = 64  # of one model
 MAX_SPARSITIES = 64
 ACTIVATIONS = "Of the exact protocol: centred and calibrated (second edition), or layernorm alone (first edition, as an ablation)"
 VOCABULARY_PATTERN = r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$"
@@ -54,6 +56,30 @@ class ModelEntry(ModelFacts):
     model_config = ConfigDict(extra="forbid")
 
     model: Id
+
+
+class LayersEntry(ModelEntry):
+    """A model of a study, or several layers of it, each of which is a model of its own."""
+
+    layers: list[Layer] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_LAYERS,
+        description="Layers of its network: each becomes a model and is scored; one forward pass extracts the features of all",
+    )
+    pooling: Pooling | None = Field(default=None, description="Of these layers: class, patches, all or map")
+
+    @model_validator(mode="after")
+    def _of_layers(self) -> Self:
+        if self.layers is None and self.pooling is not None:
+            raise PydanticCustomError("pooling_needs_layer", "pooling applies to named layers; name them, or leave pooling out.")
+        if self.layers is not None and len(set(self.layers)) < len(self.layers):
+            raise PydanticCustomError("named_twice", "A layer is named twice; name each once.")
+        return self
+
+    def without_layers(self) -> ModelEntry:
+        """The entry of the model itself."""
+        return ModelEntry.model_validate(self.model_dump(exclude={"layers", "pooling"}, exclude_unset=True))
 
 
 def _entry(value: object) -> object:
@@ -96,7 +122,7 @@ def _ascending(grid: list[float]) -> list[float]:
     return grid
 
 
-AnyEntry = Annotated[ModelEntry, BeforeValidator(_entry, json_schema_input_type=str | ModelEntry)]
+AnyEntry = Annotated[LayersEntry, BeforeValidator(_entry, json_schema_input_type=str | LayersEntry)]
 Once = AfterValidator(_each_once)
 Models = Annotated[list[AnyEntry], Field(max_length=MAX_ENTRIES), Once]
 Ids = Annotated[list[Id], Field(max_length=MAX_ENTRIES), Once]
@@ -140,7 +166,7 @@ class _Choices(GridLists):
 
     model_config = ConfigDict(extra="forbid")
 
-    models: Models = Field(default_factory=list[ModelEntry], description="Ids, or ids with facts about the models")
+    models: Models = Field(default_factory=list[LayersEntry], description="Ids, or ids with facts about the models, or with layers of them")
     datasets: Ids = Field(default_factory=list[str])
     library_datasets: Origins | None = Field(
         default=None,

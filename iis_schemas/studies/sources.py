@@ -19,9 +19,10 @@ from iis_schemas.architectures import (
     PretrainedTag,
     TokenizerName,
     WeightsOf,
+    is_on_hub,
     refuse_arguments_of_files,
 )
-from iis_schemas.datasets import DEFAULT_TEST_SHARE, HubChoice, ServerPath, SplitSeed, TestShare
+from iis_schemas.datasets import DEFAULT_TEST_SHARE, ColumnName, HubChoice, ServerPath, SplitSeed, TestShare
 from iis_schemas.models import PreprocessingChoice
 from iis_schemas.names import FILE_FAMILIES, DatasetKind
 from iis_schemas.studies.requests import Id, ModelFacts
@@ -80,6 +81,7 @@ class FileModel(ModelFacts):
     arguments: Arguments = Field(default_factory=dict[str, JsonValue])
     preprocessing: PreprocessingChoice | None = None
     layer: Layer | None = None
+    layers: list[Layer] | None = Field(default=None, description="Several layers: one model for each, whose features come from one pass")
     pooling: Pooling | None = None
     weights_of: WeightsOf | None = None
 
@@ -87,13 +89,21 @@ class FileModel(ModelFacts):
     def _one_source(self) -> Self:
         _require_one(self, ("path", "pretrained", "initial_seed", "id"), "model")
         if self.id is not None:
-            _refuse_beside_id(self, ("architecture", "arguments", "preprocessing", "layer", "pooling", "weights_of"))
+            _refuse_beside_id(self, ("architecture", "arguments", "preprocessing", "layer", "layers", "pooling", "weights_of"))
             return self
+        if self.layers is not None:  # a file writes them out as a model for each
+            raise PydanticCustomError("layers_choice", "layers is a list of names, and layer is one of them; give one of both.")
         _require_path_for(self.weights_of, self.path)
         if self.pooling is not None and self.layer is None:
             raise PydanticCustomError("pooling_needs_layer", "pooling applies to a named layer; name one, or leave pooling out.")
         if self.architecture is None:
             raise PydanticCustomError("architecture_missing", "architecture is missing; give it, for example timm:resnet18.")
+        if is_on_hub(self.architecture) and self.pretrained is None:
+            raise PydanticCustomError(
+                "hub_has_weights",
+                "{name} has its weights on the Hub; name a revision as pretrained, such as main.",
+                {"name": self.architecture},
+            )
         if self.architecture in FILE_FAMILIES and self.path is None:
             raise PydanticCustomError("file_needs_path", "A model of {family} is a file; name it with path.", {"family": self.architecture})
         refuse_arguments_of_files(self.architecture, self.arguments)
@@ -146,6 +156,30 @@ class FileVlm(BaseModel):
         return self
 
 
+class FileManifest(BaseModel):
+    """The table that names the images of a data set of a study file, beside them (`path`) or among them (`inside`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: LocalPath | None = None
+    inside: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="Path of a table in the archive or server folder"
+    )
+    path_column: ColumnName | None = None
+    label_column: ColumnName | None = None
+    split_column: ColumnName | None = None
+
+    @model_validator(mode="after")
+    def _one_table(self) -> Self:
+        _require_one(self, ("path", "inside"), "manifest")
+        return self
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Names of columns that are given, as the service names them."""
+        return self.model_dump(include={"path_column", "label_column", "split_column"}, exclude_none=True)
+
+
 class FileDataset(BaseModel):
     """A data set of a study file: `id`, a `path` of images, a file of `features`, a `server_path`, or a data set of the `hub`."""
 
@@ -156,6 +190,7 @@ class FileDataset(BaseModel):
     features: LocalPath | None = None
     server_path: Annotated[ServerPath, AfterValidator(_absolute)] | None = None
     hub: HubChoice | None = None
+    manifest: FileManifest | None = None
     name: Name | None = None
     test_share: TestShare = DEFAULT_TEST_SHARE
     split_seed: SplitSeed = 0
@@ -164,7 +199,9 @@ class FileDataset(BaseModel):
     def _one_source(self) -> Self:
         _require_one(self, ("path", "features", "server_path", "hub", "id"), "data set")
         if self.id is not None:
-            _refuse_beside_id(self, ("name", "test_share", "split_seed"))
+            _refuse_beside_id(self, ("manifest", "name", "test_share", "split_seed"))
+        if self.manifest is not None and (self.features is not None or self.hub is not None):
+            raise PydanticCustomError("manifest_not_taken", "A manifest names images of a path or a server_path; leave it out.")
         return self
 
     @property

@@ -78,6 +78,31 @@ def test_an_empty_preprocessing_overrides_the_defaults_with_that_of_the_architec
     assert sizes == [32, None]
 
 
+def test_layers_are_written_out_as_models_of_one_family() -> None:
+    network = {"path": "runs/net.safetensors", "architecture": "timm:resnet18", "layers": ["layer1", "layer4"], "pooling": "all"}
+    first, second = file_of(models=[network]).models
+    assert (first.layer, first.pooling, first.shown, first.family) == ("layer1", "all", "net at layer1", "net")
+    assert (second.layer, second.path, second.shown, second.family) == ("layer4", "runs/net.safetensors", "net at layer4", "net")
+    assert "give one of both" in faults_of(models=[{**network, "layer": "layer2"}])[0]
+    assert "leave out layers" in faults_of(models=[{"id": "mdl_1", "layers": ["layer1"]}])[0]
+
+
+def test_a_manifest_is_a_table_beside_the_images_or_among_them() -> None:
+    beside, among = file_of(
+        datasets=[
+            {"path": "flat", "manifest": {"path": "labels.csv", "label_column": "kind"}},
+            {"server_path": "/data", "manifest": {"inside": "lists/a.csv"}},
+        ]
+    ).datasets
+    assert beside.manifest is not None
+    assert (beside.manifest.path, beside.manifest.columns) == ("labels.csv", {"label_column": "kind"})
+    assert among.manifest is not None
+    assert (among.manifest.inside, among.manifest.columns) == ("lists/a.csv", {})
+    assert "names images of a path or a server_path" in faults_of(datasets=[{"features": "a.npz", "manifest": {"path": "b.csv"}}])[0]
+    assert "exactly one of path, inside" in faults_of(datasets=[{"path": "flat", "manifest": {}}])[0]
+    assert "leave out manifest" in faults_of(datasets=[{"id": "dst_1", "manifest": {"path": "b.csv"}}])[0]
+
+
 def test_data_sets_come_from_folders_files_of_features_servers_the_hub_and_ids() -> None:
     hub = {"name": "uoft-cs/cifar10", "revision": "abc"}
     sources = ["images", "dst_1", {"features": "features.npz"}, {"server_path": "/data", "name": "ImageNet"}, {"hub": hub}]

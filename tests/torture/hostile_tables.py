@@ -108,6 +108,13 @@ def _compressed_torch() -> bytes:
 
 _IMAGES = _parquet({"image": [image(number) for number in range(8)], "label": ["a", "b"] * 4})
 
+
+def _indicators(classes: int) -> bytes:
+    """A row for each image with a 1 in every column."""
+    header = b",".join(b"c%d" % number for number in range(classes))
+    return b"path," + header + b"\n" + b"".join(b"%d.png%s\n" % (row, b",1" * classes) for row in range(8))
+
+
 _MANIFESTS: dict[str, Callable[[], bytes]] = {
     "paths that leave the data set": lambda: b"path,label\n../../etc/passwd,a\n/etc/shadow,b\n",
     "a cell of ten megabytes": lambda: b"path,label\n" + b"x" * 10_000_000 + b",a\n",
@@ -115,6 +122,8 @@ _MANIFESTS: dict[str, Callable[[], bytes]] = {
     "bytes that are not UTF-8": lambda: b"path,label\n\xff\xfe.png,a\n",
     "a hundred thousand columns": lambda: b",".join(b"c%d" % number for number in range(100_000)) + b"\n",
     "null characters": lambda: b"path,label\n0.png,a\0b\n1.png,a\0b\n",
+    "cells of ten thousand labels": lambda: b"path,label\n" + b"".join(b"%d.png,%s\n" % (row, b"a|b;" * 10_000) for row in range(8)),
+    "a column of 0 and 1 for each of ten thousand classes": lambda: _indicators(10_000),
     "nothing": lambda: b"",
 }
 _BESIDE_CLASSES: dict[str, Callable[[], bytes]] = {

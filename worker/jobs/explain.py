@@ -15,10 +15,10 @@ from app.db.models import Concept, ExplanationBatch, Job, Json, Model, Predictor
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import artifact_key, stage_key
 from worker.jobs.attempt import Attempt
+from worker.jobs.feature_keys import backbone_of
 from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
-from worker.jobs.score import backbone_of
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET, UNPACKED_FOLDER
 

@@ -13,10 +13,11 @@ from app.db.models import Blob, Dataset, FinetuneResult, Json, Model, Upload
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import safe_name, stage_key
 from worker.jobs.attempt import Attempt
+from worker.jobs.feature_keys import backbone_of, data_of
 from worker.jobs.inputs import Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline, Stage
-from worker.jobs.score import backbone_of, data_of, score_stages
+from worker.jobs.score import score_stages
 from worker.jobs.score_request import ScoreRequest
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import COMPARISON, FEATURES, IMAGES_FOLDER, REPORT, RunFiles

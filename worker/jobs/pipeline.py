@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Stage:
     sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
     part : which of several runs of the stage in one job this is, for people
     run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
+    for_others : artifact keys, by file name, of outputs that the stage may write for other jobs
     """
 
     name: str
@@ -57,6 +58,7 @@ class Stage:
     sharded: bool = False
     part: str | None = None
     run: RunFiles | None = None
+    for_others: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def shard_folder(self) -> str:
@@ -159,7 +161,10 @@ class Pipeline:
         folder, artifacts, check = self._workspace.folder, self._attempt.artifacts, self._attempt.stop.check
         outputs = stage.outputs if stage.stored else ()
         uploaded = {name: artifacts.upload(self._keys[name], stage.name, folder / name, check) for name in outputs}
-        self._drop(self._attempt.write(lambda session: self._record(session, stage, uploaded.values(), time.monotonic() - began)))
+        written = {name: key for name, key in stage.for_others.items() if (folder / name).exists()}
+        others = [artifacts.upload(key, stage.name, folder / name, check) for name, key in written.items()]
+        files = [*uploaded.values(), *others]
+        self._drop(self._attempt.write(lambda session: self._record(session, stage, files, time.monotonic() - began)))
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)

@@ -13,7 +13,10 @@ from app.db.models import ConceptLibrary, Dataset, Json, Model
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import stage_key
 from worker.jobs.attempt import Attempt
+from worker.jobs.feature_keys import data_of, features_key
 from worker.jobs.inputs import Sources, fetch_vocabulary
+from worker.jobs.layer_sweep import with_awaited_layers
+from worker.jobs.model_checks import checked_model
 from worker.jobs.pipeline import Pipeline, Stage
 from worker.jobs.results import FittedLibrary, StoredPredictors, add_library, add_results
 from worker.jobs.score_request import ScoreRequest
@@ -52,11 +55,12 @@ def run_score(attempt: Attempt) -> None:
     dataset = rows.dataset
     if dataset is None:
         raise StageRefused("dataset_missing", "The job names no data set.", "dataset")
+    model = rows.model and checked_model(attempt, rows.model)
     reused = attempt.write(lambda session: _reused_library(session, job.owner_id, job.spec["library"]))
     settings = job.spec["library"] if reused is None else reused.settings | {"concept_count": reused.concept_count}
     request = ScoreRequest(
         spec=job.spec | {"library": settings},
-        model=rows.model,
+        model=model,
         dataset=dataset,
         vlm=rows.vlm,
         library_key=reused and reused.artifact_key,
@@ -67,7 +71,7 @@ def run_score(attempt: Attempt) -> None:
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     if library_pipeline is not None:
         given = {name: library_pipeline.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
-    stages = score_stages(request, device=attempt.runtime.settings.device)
+    stages = with_awaited_layers(attempt, request, score_stages(request, device=attempt.runtime.settings.device))
     sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt), "vectors": partial(_fetch_vectors, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
@@ -100,16 +104,15 @@ def run_score(attempt: Attempt) -> None:
 def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     """The stages of a score job, each with the digest of everything that its outputs depend on; no key depends on the device."""
     spec, dataset, model = request.spec, request.dataset, request.model
-    backbone = model and backbone_of(model)
-    data, cut_from = data_of(dataset), data_of(request.fitting.dataset)
+    cut_from = data_of(request.fitting.dataset)
     protocol, library, measured_as = spec["protocol"], spec["library"], request.measured_as
     score = {"library": library, "elements": spec["elements"], **measured_as}
     measure = {"score": score, "device": device}
     images = (IMAGES_FOLDER,) if dataset.kind != "features" else ()
     image_source = ("dataset",) if images else ()
 
-    features = stage_key("extract", model=backbone, dataset=data, elements=spec["elements"])
-    fitted_on = stage_key("extract", model=backbone, dataset=cut_from, elements=spec["elements"])
+    features = features_key(model, dataset, spec["elements"])
+    fitted_on = features_key(model, request.fitting.dataset, spec["elements"])
     text_stages = _text_stages(request.fitting, cut_from)
     text_keys = [stage.key for stage in text_stages]
     words = {"words": text_keys if request.has_words else None}
@@ -175,11 +178,6 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     return [*stages, Stage("report", stage_key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 
-def backbone_of(model: Model) -> Json:
-    """Everything that a network's representation depends on."""
-    return {"digest": model.digest, "layer": model.layer, "preprocessing": model.preprocessing, "arguments": model.arguments}
-
-
 def _fit_on_library_dataset(attempt: Attempt, request: ScoreRequest) -> Pipeline | None:
     """Fit the library on the data set given for it, under the keys of a job on that data set; None where none is given."""
     if request.library_dataset is None:
@@ -190,11 +188,6 @@ def _fit_on_library_dataset(attempt: Attempt, request: ScoreRequest) -> Pipeline
     pipeline = Pipeline(attempt, stages, given={}, fetch=sources.fetch, workspace=workspace)
     pipeline.run()
     return pipeline
-
-
-def data_of(dataset: Dataset) -> Json:
-    """Everything that a data set's images and their split depend on."""
-    return {"digest": dataset.digest, "kind": dataset.kind, "split_seed": dataset.split_seed, "test_share": dataset.test_share}
 
 
 def materialise_stage(dataset: Dataset) -> Stage:

@@ -6,17 +6,16 @@ from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 
-from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import ConceptSetVersion, Dataset, Job, Json, Model
 from iis_engine.vocabularies.cleaning import CONCEPT_CHARACTERS_MAX
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
-from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.access import is_downloaded
 from worker.jobs.attempt import Attempt
-from worker.jobs.inputs import Phrases, Sources, fetch_dataset, fetch_model, reading_key, write_phrases
+from worker.jobs.inputs import Phrases, Sources, fetch_dataset, reading_key, write_phrases
+from worker.jobs.model_checks import check_model, mark_ready, refuse_too_wide
 from worker.jobs.pipeline import Pipeline
 from worker.jobs.score import classes_stage, phrases_stage
 from worker.sandbox.outcomes import StageRefused
@@ -37,11 +36,7 @@ def run_check_model(attempt: Attempt) -> None:
     model = attempt.rows.model
     if model is None:
         raise StageRefused("model_missing", "The job names no model.", None)
-    request = fetch_model(attempt.runtime.settings, model, attempt.fetch_upload)
-    found = attempt.run_stage("check_model", {"model": request.to_json()}, network=is_downloaded(model))
-    if model.role == "backbone":
-        _refuse_too_wide(found["info"]["num_features"], "layer", "choose a layer that is pooled")
-    _finish(attempt, Model, model.id, found)
+    _finish(attempt, Model, model.id, check_model(attempt, model))
 
 
 def run_check_dataset(attempt: Attempt) -> None:
@@ -52,7 +47,7 @@ def run_check_dataset(attempt: Attempt) -> None:
     request = fetch_dataset(attempt, dataset)
     found = attempt.run_stage("check_dataset", {"dataset": request.to_json()}, network=is_downloaded(dataset))
     if dataset.kind == "features":
-        _refuse_too_wide(found["info"]["num_features"], None, "pool or project the features first")
+        refuse_too_wide(found["info"]["num_features"], None, "pool or project the features first")
     reading = attempt.folder / READING
     if dataset.upload_id is not None and reading.exists():  # a server folder may change, an upload cannot
         stored = attempt.artifacts.upload(reading_key(dataset), "check_dataset", reading, attempt.stop.check)
@@ -122,20 +117,9 @@ def _digest(phrases: Phrases) -> str:
     return phrases_digest(Phrase(text or "", group) for text, group in phrases)
 
 
-def _refuse_too_wide(num_features: int, param: str | None, instead: str) -> None:
-    if num_features > MAX_DIMENSION:
-        message = f"The representation has {num_features:,} dimensions; {MAX_DIMENSION:,} are allowed, so {instead}."
-        raise StageRefused("representation_too_wide", message, param)
-
-
 def _finish(attempt: Attempt, table: type[Model | Dataset], row_id: str, found: Json) -> None:
     def ready(session: Session) -> None:
-        session.execute(
-            update(table)
-            .where(table.id == row_id, table.state == "pending")
-            .values(state="ready", digest=found["digest"], info=found["info"], error=None, checked_at=func.now())
-            .execution_options(synchronize_session=False)
-        )
+        mark_ready(session, table, row_id, found)
         transitions.succeed(session, attempt.job_id, attempt.token)
 
     attempt.write(ready)

@@ -11,7 +11,7 @@ PASSED_ON = (
     "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
     "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PATH", "PYTORCH_CUDA_ALLOC_CONF", "TZ",
 )  # fmt: skip
-PASSED_ON_FOR_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+PASSED_ON_FOR_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HF_ENDPOINT")
 HTTP_PORT, HTTPS_PORT, DNS_PORT = 80, 443, 53
 
 
@@ -23,7 +23,7 @@ def scrubbed_environment(environment: Mapping[str, str], scratch: Path, download
     environment : the worker's
     scratch : folder for HOME and TMPDIR
     downloads : folder of the owner's downloaded weights and data sets
-    network : whether the process may download; adds proxies and certificates
+    network : whether the process may download; adds proxies, certificates and the address of the Hub
     """
     names = PASSED_ON + (PASSED_ON_FOR_NETWORK if network else ())
     kept = {name: environment[name] for name in names if name in environment}

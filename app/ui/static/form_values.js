@@ -20,6 +20,13 @@ export function parseNumbers(text) {
 }
 
 /**
+ * Names separated by commas.
+ * @param {string} text
+ * @returns {string[]}
+ */
+export const parseNames = (text) => text.split(",").map((name) => name.trim()).filter(Boolean);
+
+/**
  * One name=value per line; a value is JSON if it can be parsed as such, otherwise a string.
  * @param {string} text
  * @returns {{values: Record<string, unknown>, invalidLine: string | null}} the first line of another form, if there is one

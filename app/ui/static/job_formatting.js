@@ -23,6 +23,7 @@ const LIBRARIES = {
   cluster: "clusters",
   end2end: "concepts trained end to end",
   nmf: "non-negative parts (NMF)",
+  sae: "sparse autoencoder directions",
   vectors: "own vectors",
   text: "phrases",
   random: "random directions",

@@ -1,22 +1,23 @@
 // Page with the form that submits a score or fine-tuning job.
 
-import { getAll, post, waitUntilValidated } from "./api.js";
+import { getAll, post } from "./api.js";
 import { buttonById, byId, el, inputById, selectById } from "./dom.js";
 import { asPageError } from "./errors.js";
 import { FormProblem, clearProblems, showProblems, toFormProblem } from "./field_problems.js";
 import { FileField } from "./file_field.js";
-import { filledFields, parseArguments, parseNumber, parseNumbers } from "./form_values.js";
+import { allOrProblems, register, uploadOf } from "./form_resources.js";
+import { filledFields, parseArguments, parseNames, parseNumber, parseNumbers } from "./form_values.js";
 
-/** @import { ConceptSet, Dataset, Job, Model } from "../types.d.ts" */
+/** @import { ConceptSet, Dataset, Job, Model, Study } from "../types.d.ts" */
+/** @import { ResourceName } from "./form_resources.js" */
 
-/** @typedef {"dataset" | "model"} ResourceName */
-
-const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf"]);
+const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf", "sae"]);
+const FIXED_KINDS = ["text", "vectors", "nmf", "sae"];
 
 const form = /** @type {HTMLFormElement} */ (byId("submit"));
 const files = { dataset: new FileField(inputById("dataset-file")), model: new FileField(inputById("model-file")) };
-/** @type {Map<string, Dataset | Model>} */
-const registered = new Map(); // by request; a corrected form registers nothing twice
+const manifest = new FileField(inputById("manifest-file"));
+const vectors = new FileField(inputById("vectors-file"));
 
 /** @param {string} name of radio buttons */
 const choice = (name) => /** @type {RadioNodeList} */ (form.elements.namedItem(name)).value;
@@ -53,12 +54,17 @@ function updateVisibility() {
   }
   setPartVisible("finetune", isFinetuning());
   setPartVisible("score", !isFinetuning());
-  const phrases = /** @type {HTMLOptionElement} */ (byId("kind").querySelector('[value="text"]'));
-  phrases.disabled = isFinetuning(); // a phrase library cannot follow a model that changes
-  if (phrases.disabled && phrases.selected) selectById("kind").value = "cluster";
+  for (const kind of FIXED_KINDS) {
+    const option = /** @type {HTMLOptionElement} */ (byId("kind").querySelector(`[value="${kind}"]`));
+    option.disabled = isFinetuning(); // such a library cannot follow a model that changes
+    if (option.disabled && option.selected) selectById("kind").value = "cluster";
+  }
   byId("model-step").hidden = isFeatures() && !isFinetuning();
   const kind = value("kind");
-  setPartVisible("vocabulary", kind !== "random" && !isFeatures() && !isFinetuning());
+  setPartVisible("vocabulary", kind !== "random" && kind !== "vectors" && !isFeatures() && !isFinetuning());
+  setPartVisible("vectors", kind === "vectors");
+  setPartVisible("count", kind !== "vectors");
+  setPartVisible("images", !isFeatures());
   setPartVisible("crops", isVisual());
   byId("vlm-help").textContent = kind === "text" ? "Measures which phrases the images show." : "Names the concepts; optional.";
 }
@@ -100,7 +106,10 @@ function setOptions(id, items, label, blank) {
   byId(id).replaceChildren(...first, ...items.map((item) => el("option", { value: item.id, "data-kind": item.kind }, label(item))));
 }
 
-/** @param {string} upload */
+/** Layers to score; more than one make a study. */
+const layers = () => (choice("model-source") === "new" && !isFinetuning() ? parseNames(value("layer")) : []);
+
+/** @param {string | undefined} upload */
 function modelRequest(upload) {
   const { values, invalidLine } = parseArguments(value("arguments"));
   if (invalidLine !== null) {
@@ -120,18 +129,21 @@ function modelRequest(upload) {
     name: value("model-name"),
     architecture: value("architecture"),
     arguments: values,
-    layer: value("layer"),
-    pooling: value("pooling"),
+    layer: layers().length > 1 ? undefined : value("layer"),
+    pooling: layers().length > 1 ? undefined : value("pooling"),
     weights_of: value("weights-of"),
     upload,
     preprocessing: Object.keys(preprocessing).length ? preprocessing : undefined,
   });
 }
 
-/** @param {string} upload */
-function datasetRequest(upload) {
+/** @param {string | undefined} upload */
+async function datasetRequest(upload) {
   const name = value("dataset-name") || files.dataset.file?.name;
-  return filledFields({ name, kind: value("dataset-kind"), upload, test_share: numberValue("test-share") });
+  const table = isFeatures() ? undefined : await uploadOf(manifest, "dataset.manifest.upload");
+  const columns = { path_column: value("path-column"), label_column: value("label-column"), split_column: value("split-column") };
+  const chosen = table === undefined ? undefined : filledFields({ upload: table, ...columns });
+  return filledFields({ name, kind: value("dataset-kind"), upload, test_share: numberValue("test-share"), manifest: chosen });
 }
 
 /** Grids and segments that crops are cut from. */
@@ -147,31 +159,41 @@ function elementsRequest() {
   return filledFields({ kind, scales: scales.length ? scales : undefined, images_per_class: numberValue("per-class") });
 }
 
+/** The library of a job; a file of own vectors is uploaded first. */
+async function libraryRequest() {
+  if (value("kind") !== "vectors") return filledFields({ kind: value("kind"), concept_count: numberValue("count") });
+  const upload = await uploadOf(vectors, "job.library.upload");
+  if (upload === undefined) throw new FormProblem("", [{ param: "job.library.upload", message: "Choose a file of vectors first." }]);
+  return { kind: "vectors", upload };
+}
+
 /**
  * The fields that score and fine-tuning jobs share.
  * @param {string | undefined} model
- * @param {string} dataset
+ * @param {string | undefined} dataset
+ * @param {Record<string, unknown>} library
  */
-function commonRequest(model, dataset) {
-  const library = filledFields({ kind: value("kind"), concept_count: numberValue("count") });
+function commonRequest(model, dataset, library) {
   const elements = isVisual() ? elementsRequest() : undefined;
   return filledFields({ model, dataset, library, elements });
 }
 
 /**
  * @param {string | undefined} model
- * @param {string} dataset
+ * @param {string | undefined} dataset
+ * @param {Record<string, unknown>} library
  */
-function scoreRequest(model, dataset) {
-  const naming = value("kind") === "random" || isFeatures() ? {} : filledFields({ vlm: value("vlm"), vocabulary: value("vocabulary") });
-  return { kind: "score", ...commonRequest(model, dataset), protocol: value("protocol"), ...naming };
+function scoreRequest(model, dataset, library) {
+  const naming = ["random", "vectors"].includes(value("kind")) || isFeatures() ? {} : filledFields({ vlm: value("vlm"), vocabulary: value("vocabulary") });
+  return { kind: "score", ...commonRequest(model, dataset, library), protocol: value("protocol"), ...naming };
 }
 
 /**
  * @param {string | undefined} model
  * @param {string} dataset
+ * @param {Record<string, unknown>} library
  */
-function finetuneRequest(model, dataset) {
+function finetuneRequest(model, dataset, library) {
   const training = filledFields({
     sparsity: numberValue("sparsity"),
     lambda: numberValue("lambda"),
@@ -188,13 +210,25 @@ function finetuneRequest(model, dataset) {
     precision: value("precision"),
     seeds: parseNumbers(value("seeds")),
   });
-  return { kind: "finetune", ...commonRequest(model, dataset), ...training };
+  return { kind: "finetune", ...commonRequest(model, dataset, library), ...training };
+}
+
+/**
+ * The study of several layers of a model, with the settings of a score.
+ * @param {string} model
+ * @param {string} dataset
+ * @param {Record<string, unknown>} library
+ */
+function studyRequest(model, dataset, library) {
+  const { kind: _kind, ...settings } = scoreRequest(undefined, undefined, library);
+  const entry = filledFields({ model, layers: layers(), pooling: value("pooling") });
+  return { ...settings, library: undefined, models: [entry], datasets: [dataset], libraries: [library] };
 }
 
 /**
  * The id of the chosen model or data set; an uploaded file is registered first.
  * @param {ResourceName} name
- * @param {(upload: string) => Record<string, unknown>} makeRequest
+ * @param {(upload: string | undefined) => Record<string, unknown> | Promise<Record<string, unknown>>} makeRequest
  * @returns {Promise<string>}
  */
 async function resolveResource(name, makeRequest) {
@@ -202,61 +236,25 @@ async function resolveResource(name, makeRequest) {
     if (!value(name)) throw new FormProblem("", [{ param: `job.${name}`, message: "Nothing to choose from yet; upload a file." }]);
     return value(name);
   }
-  const field = files[name];
-  if (!field.upload) throw new FormProblem("", [{ param: `${name}.upload`, message: "Choose a file first." }]);
-  const upload = await field.upload.catch((error) => {
-    const { message } = asPageError(error);
-    throw new FormProblem(message, [{ param: `${name}.upload`, message }]);
-  });
-  return register(name, makeRequest(upload.id));
-}
-
-/**
- * Create a model or data set and wait until it is validated.
- * @param {ResourceName} name
- * @param {Record<string, unknown>} request
- * @returns {Promise<string>}
- */
-async function register(name, request) {
-  const key = JSON.stringify([name, request]);
-  try {
-    /** @type {Dataset | Model} */
-    const created = registered.get(key) ?? (await post(`/v1/${name}s`, request));
-    registered.set(key, created);
-    /** @type {Dataset | Model} */
-    const resource = await waitUntilValidated(created.links.self);
-    if (resource.state === "ready") return resource.id;
-    registered.delete(key);
-    const { message, param } = resource.error ?? { message: "The file was refused." };
-    throw toFormProblem(name, { message, errors: [{ param: param ?? "upload", message }] });
-  } catch (error) {
-    throw error instanceof FormProblem ? error : toFormProblem(name, asPageError(error));
-  }
-}
-
-/**
- * Await both; if both fail, throw the errors of both.
- * @template First, Second
- * @param {Promise<First>} first
- * @param {Promise<Second>} second
- * @returns {Promise<[First, Second]>}
- */
-async function allOrProblems(first, second) {
-  const settled = await Promise.allSettled([first, second]);
-  const failures = settled.flatMap((result) => (result.status === "rejected" ? [asPageError(result.reason)] : []));
-  if (failures.length < 2) return Promise.all([first, second]);
-  const fields = failures.flatMap((error) => (error instanceof FormProblem ? error.errors : [{ param: "", message: error.message }]));
-  const combined = new FormProblem("", fields);
-  combined.requestId = failures[0].requestId;
-  throw combined;
+  const upload = await uploadOf(files[name], `${name}.upload`);
+  const isDefault = name === "model" && value("architecture").includes(":"); // whose library has default weights
+  if (upload === undefined && !isDefault) throw new FormProblem("", [{ param: `${name}.upload`, message: "Choose a file first." }]);
+  return register(name, await makeRequest(upload));
 }
 
 async function submit() {
   const needsModel = !isFeatures() || isFinetuning();
   const model = needsModel ? resolveResource("model", modelRequest) : Promise.resolve(undefined);
   const [datasetId, modelId] = await allOrProblems(resolveResource("dataset", datasetRequest), model);
-  const body = isFinetuning() ? finetuneRequest(modelId, datasetId) : scoreRequest(modelId, datasetId);
+  const library = await libraryRequest();
   try {
+    if (modelId !== undefined && layers().length > 1) {
+      /** @type {Study} */
+      const study = await post("/v1/studies", studyRequest(modelId, datasetId, library));
+      location.assign(`/studies/${study.id}`);
+      return;
+    }
+    const body = isFinetuning() ? finetuneRequest(modelId, datasetId, library) : scoreRequest(modelId, datasetId, library);
     /** @type {Job} */
     const job = await post("/v1/jobs", body);
     location.assign(`/jobs/${job.id}`);

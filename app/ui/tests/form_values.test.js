@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { FormProblem, enclosingParams, toFormProblem } from "../static/field_problems.js";
-import { filledFields, parseArguments, parseNumber, parseNumbers } from "../static/form_values.js";
+import { filledFields, parseArguments, parseNames, parseNumber, parseNumbers } from "../static/form_values.js";
 
 test("a text that is not a number is passed on as it is", () => {
   assert.equal(parseNumber("0.25"), 0.25);
@@ -15,6 +15,11 @@ test("a text that is not a number is passed on as it is", () => {
 test("lists of numbers are separated by commas, semicolons or spaces", () => {
   assert.deepEqual(parseNumbers("0.485, 0.456;0.406 x"), [0.485, 0.456, 0.406, "x"]);
   assert.equal(parseNumbers(""), undefined);
+});
+
+test("names are separated by commas", () => {
+  assert.deepEqual(parseNames("blocks.3, blocks.7,,"), ["blocks.3", "blocks.7"]);
+  assert.deepEqual(parseNames(""), []);
 });
 
 test("arguments are JSON where possible, otherwise strings", () => {

@@ -74,9 +74,11 @@ class Terminal:
         columns = (_DESCRIPTION, BarColumn(), TextColumn("{task.fields[remaining]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.err) as bars:
             stages: dict[str, TaskID] = {}
+            warnings: set[str] = set()  # several stages may repeat one
             for event in events:
                 data = cast("dict[str, Any]", event.data)
-                if event.type == "warning":
+                if event.type == "warning" and data["message"] not in warnings:
+                    warnings.add(data["message"])
                     bars.console.print(f"Warning: {data['message']}", style="yellow")
                 if event.type == "epoch":
                     bars.console.print(epoch_line(data))

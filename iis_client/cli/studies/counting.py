@@ -34,12 +34,12 @@ def count_dataset(source: FileDataset, path: Path | None, images_per_class: int)
 
     Parameters
     ----------
-    path : its local file or folder; None for a data set on the server or the Hub, which cannot be counted
+    path : its local file or folder; None for a data set on the server or the Hub, which cannot be counted, as one with a manifest
     images_per_class : training images of each class that visual elements are cut from
     """
     if source.kind == "features":
         return CountedDataset(kind="features", images=0)
-    counts = None if path is None else count_images(path, images_per_class)
+    counts = None if path is None or source.manifest is not None else count_images(path, images_per_class)
     return CountedDataset() if counts is None else CountedDataset(images=counts[0], elements_images=counts[1])
 
 

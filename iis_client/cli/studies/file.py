@@ -46,9 +46,13 @@ class LocalStudy:
         """Local file or folder of a data set."""
         return self._file(source.local_path)
 
+    def manifest(self, source: FileDataset) -> Path | None:
+        """Local table that names the images of a data set."""
+        return self._file(source.manifest.path if source.manifest is not None else None)
+
     def local_files(self, source: Source) -> Iterator[Path]:
         """Local files and folders of a source."""
-        files = (self.data(source),) if isinstance(source, FileDataset) else self.checkpoints(source)
+        files = (self.data(source), self.manifest(source)) if isinstance(source, FileDataset) else self.checkpoints(source)
         return (file for file in files if file is not None)
 
     def _file(self, name: str | None) -> Path | None:
@@ -105,9 +109,10 @@ def require_files(study: LocalStudy) -> None:
     """
     for key, source in study.content.sources().items():
         for file in study.local_files(source):
-            if file.is_file() or (file.is_dir() and isinstance(source, FileDataset) and source.kind == "images"):
+            is_manifest = isinstance(source, FileDataset) and file == study.manifest(source)
+            if file.is_file() or (file.is_dir() and isinstance(source, FileDataset) and source.kind == "images" and not is_manifest):
                 continue
-            raise LocalFileError(f"{study.at(key)}: there is no {_noun(source)} at {file}.")
+            raise LocalFileError(f"{study.at(key)}: there is no {'manifest' if is_manifest else _noun(source)} at {file}.")
     phrases = study.vocabulary.file if study.vocabulary is not None else None
     if phrases is not None and not phrases.is_file():
         raise LocalFileError(f"{study.at('vocabulary')}: there is no file {phrases}.")

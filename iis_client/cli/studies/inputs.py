@@ -94,7 +94,15 @@ class RegisteredInputs:
             and (dataset.test_share, dataset.split_seed) == (source.test_share, source.split_seed)
             and source.name in (None, dataset.name)
             and self._has_content(dataset.upload, self._study.data(source))
+            and self._is_manifest(source, dataset)
         )
+
+    def _is_manifest(self, source: FileDataset, dataset: DatasetView) -> bool:
+        chosen, table = source.manifest, dataset.manifest
+        if chosen is None or table is None:
+            return chosen is None and table is None
+        columns = table.model_dump(include={"path_column", "label_column", "split_column"}, exclude_none=True)
+        return (table.path, columns) == (chosen.inside, chosen.columns) and self._has_content(table.upload, self._study.manifest(source))
 
     def _has_content(self, upload: str | None, path: Path | None) -> bool:
         """Whether an upload has the content of a local file or folder, or both are missing."""
@@ -236,13 +244,18 @@ def _register(client: IISClient, terminal: Terminal, study: LocalStudy, source: 
 
 
 def _register_dataset(client: IISClient, terminal: Terminal, study: LocalStudy, source: FileDataset) -> DatasetView:
-    path = study.data(source)
+    path, table, chosen = study.data(source), study.manifest(source), None
+    if source.manifest is not None:
+        with terminal.upload_bar(table) as progress:
+            place = {"path": source.manifest.inside} if table is None else {"upload": client.upload(table, progress).id}
+        chosen = {**place, **source.manifest.columns}
     with terminal.upload_bar(path) as progress:
         return client.create_dataset(
             path,
             kind=source.kind,
             server_path=source.server_path,
             hub=source.hub,
+            manifest=chosen,
             test_share=source.test_share,
             split_seed=source.split_seed,
             name=source.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,22 +33,29 @@ _DEFAULT_IMAGE_SIZE = 224
 _LISTED_MAX = 4
 
 
-def load_transformers_backbone(spec: BackboneSpec, path: Path, device: torch.device) -> TorchBackbone:
+def load_transformers_backbone(
+    spec: BackboneSpec, path: Path, device: torch.device, *, notes: Sequence[str] = (), in_cache: bool = False
+) -> TorchBackbone:
     """Read a folder or archive, build the network with the library's own class, and run it once; see `load_backbone`.
 
     Code in or beside the files is never run: the class follows from `model_type` and a fixed list, settings are those that the class
     declares, and weights are safetensors.
+
+    Parameters
+    ----------
+    notes : on the origin of the files
+    in_cache : whether the folder is of the Hub's cache
 
     Raises
     ------
     CheckpointError, ArchitectureError
         For a `model_type` that is not in the list, settings that the class rejects, and weights that do not fit.
     """
-    files = read_transformers_files(path)
+    files = read_transformers_files(path, in_cache=in_cache)
     name, settings = _image_tower(files)
     family = FAMILIES[name]
     config = _configuration(family, settings)
-    module, notes = _build(family, config, files)
+    module, on_weights = _build(family, config, files)
     channels = int(getattr(config, "num_channels", 3))
     transform, assumed = read_transform(files.processor, family, _image_size(config), channels)
     if name == "siglip2_vision_model":
@@ -65,7 +73,7 @@ def load_transformers_backbone(spec: BackboneSpec, path: Path, device: torch.dev
         tokens=_token_layout(family, config),
         attention_pool=family.attention_pool,
         choices={"model_type": name, "config": _digestible(config)},
-        notes=(f"The representation of {name} is {family.description}.", *notes, *assumed),
+        notes=(f"The representation of {name} is {family.description}.", *notes, *on_weights, *assumed),
     )
     return TorchBackbone(spec, network, device)
 

@@ -64,7 +64,7 @@ def test_a_job_is_accepted_while_the_broker_is_down(settings: Settings, tenant: 
 @pytest.mark.parametrize(
     ("library", "words"),
     [
-        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, nmf, vectors, text, random, combined"]),
+        ({"kind": "telepathy"}, ["telepathy", "prototype, cluster, end2end, nmf, sae, vectors, text, random, combined"]),
         ({"kind": "cluster", "concept_count": 1}, ["concept_count", "2"]),
         ({"kind": "combined", "parts": [{"kind": "cluster", "concept_count": 1}, {"kind": "random"}]}, ["parts.0.concept_count", "2"]),
         ({"kind": "cluster", "concept_count": 20_001}, ["concept_count", "20000"]),

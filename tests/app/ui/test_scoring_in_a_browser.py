@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from iis_client import IISClient
 from iis_client.transport.address import Address
 from support.browser import CONCEPTS, OpenWindow
 from support.digits import ARCHITECTURE, CLASSES, PIXELS
@@ -124,3 +127,47 @@ def explain_an_image(page: Page, fewer: int) -> None:
         page.get_by_label("Concepts kept").press(key)
         page.wait_for_url(f"**?kept={kept}", timeout=SOON)
         expect(sheet).to_have_attribute("href", re.compile(rf"/sheet\.png\?kept={kept}&top=8$"), timeout=SOON)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_layers_of_a_model_make_a_study_and_own_vectors_a_job(
+    open_window: OpenWindow, account: Address, digits_archive: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(digits_archive) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+    rows = [f"{name},{'even' if int(Path(name).parent.name) % 2 == 0 else 'odd'}" for name in names]
+    (tmp_path / "parity.csv").write_text("\n".join(["picture,parity", *rows]))
+    np.save(tmp_path / "vectors.npy", np.eye(6, 64, dtype=np.float32))
+    window = open_window(account)
+    page = window.page
+    window.sign_in()
+    window.open("/submit")
+    page.get_by_label("Drop a data set here or choose a file").set_input_files(digits_archive)
+    page.get_by_text("Manifest: a table of paths, labels and splits").click()
+    page.get_by_label("Drop a table here or choose a file").set_input_files(tmp_path / "parity.csv")
+    page.get_by_label("Column of labels").fill("parity")
+    page.get_by_label("Drop a checkpoint here or choose a file").set_input_files(checkpoint)
+    page.get_by_label("Architecture").fill(ARCHITECTURE)
+    page.get_by_label("Arguments").fill(f"num_classes={CLASSES}")
+    page.get_by_text("Name, origin, layer and preprocessing").click()
+    page.get_by_label("Input size (pixels)").fill(str(PIXELS))
+    page.get_by_label("Layer", exact=True).fill("layer3, layer4")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/studies/std_*", timeout=LATER)
+    with IISClient(account.url, account.api_key) as client:
+        study = next(client.studies())
+        assert [(entry.label or "").partition(" at ")[2] for entry in study.grid.models] == ["layer3", "layer4"]
+        dataset = client.dataset(study.grid.datasets[0])
+        assert dataset.info is not None
+        assert dataset.info.class_names == ["even", "odd"]
+        client.cancel_study(study)
+
+        window.open(f"/submit?dataset={dataset.id}&model={study.grid.models[0].model}")
+        page.get_by_label("Library kind").select_option("vectors")
+        page.get_by_label("Drop a file of vectors here or choose one").set_input_files(tmp_path / "vectors.npy")
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_url("**/jobs/job_*", timeout=LATER)
+        job = client.cancel(page.url.rpartition("/")[2])
+        assert job.kind == "score"
+        assert job.library.kind == "vectors"

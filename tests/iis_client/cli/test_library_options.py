@@ -57,7 +57,7 @@ def test_settings_without_a_text_library_are_refused() -> None:
 
 @pytest.mark.parametrize("part", ["text", "text:", "text:many", "combined:10", "magic:10", ""])
 def test_an_invalid_part_is_refused_with_the_list_of_kinds(part: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"--part takes kind:M.*prototype, cluster, end2end, nmf, text, random"):
+    with pytest.raises(ConfigurationError, match=r"--part takes kind:M.*prototype, cluster, end2end, nmf, sae, text, random"):
         build_library(None, None, ["cluster:50", part], {})
 
 

@@ -52,6 +52,11 @@ def test_arguments_and_preprocessing_belong_to_a_new_model_only() -> None:
     assert (source.arguments, source.preprocessing) == ({"embed_dim": 32}, {"input_size": 32})
     with pytest.raises(ConfigurationError, match="mdl_01 is registered with its arguments"):
         parse_vlm("mdl_01", {"embed_dim": 32}, {})
+    with pytest.raises(ConfigurationError, match="is registered with its arguments"):
+        parse_vlm("mdl_01", {}, {}, "openai")
+    assert parse_vlm("open_clip:ViT-B-16@weights.safetensors", {}, {}, "openai").weights_of == "openai"
+    with pytest.raises(ConfigurationError, match="a tag is these weights"):
+        parse_vlm("open_clip:ViT-B-16@laion400m_e31", {}, {}, "openai")
 
 
 @pytest.mark.parametrize("given", ["weights.safetensors", "open_clip:ViT-B-16", "open_clip:@x", "timm:resnet18@x", "onnx@image.onnx", ""])

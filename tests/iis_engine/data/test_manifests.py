@@ -17,6 +17,7 @@ from support.image_files import write_images, write_text
 
 NAMES = [f"{number:03d}" for number in range(12)]
 LABELS = ["cat", "dog"] * 6
+WORDS = ["a", "b", "c", "a b", "b c", "a c"]
 SPLITS = ["train"] * 8 + ["test"] * 4
 
 
@@ -119,6 +120,40 @@ def test_a_chosen_table_that_does_not_fit_is_refused_with_the_row_or_column(line
     write_text(flat, "t.csv", lines)
     with pytest.raises(DataError, match=message):
         read_image_folder(flat, manifest=ManifestChoice(name="t.csv", columns={}))
+
+
+def test_a_column_of_zeros_and_ones_for_each_class_gives_the_label(flat: Path) -> None:
+    rows = [f"{name}.png,{int(label == 'cat')},{int(label == 'dog')}.0" for name, label in zip(NAMES, LABELS, strict=True)]
+    write_text(flat, "truth.csv", ["image,cat,dog", *rows])
+    dataset = read_image_folder(flat)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.notes[0] == "Labels were read from truth.csv ('image' as path, 2 columns of 0 and 1 as label)."
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lines"),
+    [
+        ("csv", ["image,cat,dog", *(f"{name}.png,1,1" for name in NAMES)]),
+        ("csv", ["image,labels", *(f"{name}.png,cat|dog" for name in NAMES[:3]), *(f"{name}.png,dog" for name in NAMES[3:])]),
+        ("csv", ["image,labels", *(f'{name}.png,"cat, {other}"' for name, other in zip(NAMES, [*"abcdef"] * 2, strict=True))]),
+        (
+            "csv",
+            ["image,labels", *(f"{name}.png,{label}" for name, label in zip(NAMES, ["a", "b", "c", "a b", "b c", "a c"] * 2, strict=True))],
+        ),
+        ("jsonl", [json.dumps({"image": f"{name}.png", "labels": ["cat", "dog"]}) for name in NAMES]),
+    ],
+)
+def test_several_labels_of_an_image_are_refused_with_what_to_send_instead(suffix: str, lines: list[str], flat: Path) -> None:
+    write_text(flat, f"labels.{suffix}", lines)
+    with pytest.raises(DataError, match=rf"labels\.{suffix} gives several labels to one image .*send a table for each label") as refused:
+        read_image_folder(flat)
+    assert refused.value.code == "manifest_multi_label"
+
+
+def test_names_of_several_words_are_no_several_labels(flat: Path) -> None:
+    named = ["hot dog", "hot", "dog", "maillot", "maillot, tank suit", "a; b"]
+    write_text(flat, "labels.csv", ["image,label", *(f'{name}.png,"{label}"' for name, label in zip(NAMES, named * 2, strict=True))])
+    assert len(read_image_folder(flat).class_names) == 6
 
 
 def test_a_missing_column_or_table_is_refused_by_name(flat: Path) -> None:

@@ -100,6 +100,10 @@ def test_a_grid_that_the_service_would_refuse_is_refused_with_file_and_key(folde
         ({"models": [{"path": "images", "architecture": "timm:x"}]}, "study.yaml: models[0]: there is no checkpoint at "),
         ({"datasets": ["missing"]}, "study.yaml: datasets[0]: there is no folder of class folders or archive of one at "),
         ({"datasets": [{"features": "images"}]}, "study.yaml: datasets[0]: there is no npz or safetensors file at "),
+        (
+            {"datasets": [{"path": "images", "manifest": {"path": "missing.csv"}}]},
+            "study.yaml: datasets[0]: there is no manifest at ",
+        ),
         ({"vocabulary": "missing.txt"}, "study.yaml: vocabulary: there is no file "),
     ],
 )
