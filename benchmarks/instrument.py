@@ -45,8 +45,8 @@ Array = NDArray[np.float64]
 
 CONCEPTS = 32
 KINDS: tuple[LibraryKind, ...] = ("cluster", "prototype")
-RESEEDINGS = 8
-TRAINING_SETS = 8
+RESEEDINGS = 6
+TRAINING_SETS = 6
 IMAGES_PER_CLASS = {"train": 60, "test": 150}
 IMAGE_COUNTS = (100, 300, 1000, 3000)
 ACCURACY_BINS = (0.0, 0.01, 0.03, 0.1, 1.0)

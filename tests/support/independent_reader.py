@@ -163,4 +163,7 @@ def _logits(train: Array, y: NDArray[np.int64], test: Array, strength: float) ->
     start = np.concatenate([weights.ravel(), bias - bias.mean()])
     options = {"maxiter": 20_000, "maxfun": 40_000, "gtol": GRADIENT_TOLERANCE, "ftol": 0.0, "maxcor": 50}
     found: Any = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+    remaining = float(np.abs(loss_and_gradient(found.x)[1]).max())
+    if remaining > 10 * GRADIENT_TOLERANCE:
+        raise RuntimeError(f"The head of strength {strength:g} has a gradient of {remaining:.1e} left.")
     return test @ found.x[:-class_count].reshape(class_count, -1).T + found.x[-class_count:]
