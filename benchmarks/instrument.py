@@ -1,8 +1,9 @@
 """The score as a measuring instrument: reseeding, training sets, least visible differences, and the checkpoints of one training run.
 
-    python -m benchmarks.instrument [reseeding] [training-sets] [differences] [checkpoints]
+    python -m benchmarks.instrument [reseeding] [training-sets] [controls] [checkpoints]
 
-prints the tables of docs/validation.md, from the demo's digits and from the coloured shapes that `benchmarks.coloured_shapes` draws.
+prints the tables of docs/validation.md, from the pixels of digits, from planted concepts (`benchmarks.validation`), and from the
+checkpoints of the demo's network.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchmarks.coloured_shapes import CLASS_NAMES, draw, train_network, write_images
-from benchmarks.recovery import COLOURS_AND_SHAPES, TRAINED_ON, WHOLE_IMAGES, backbone_of
+from benchmarks.golden import digit_pixels
 from benchmarks.timing import machine
+from benchmarks.validation import plant
 from demo.checkpoints import ARCHITECTURE, train_checkpoints, write_digits
 from demo.evolution import STEPS_SAVED
 from iis_engine import protocols
@@ -38,16 +39,17 @@ from iis_engine.scoring.crossed import CrossedMean, crossed_covariance, over_ima
 from iis_engine.scoring.curve import iis_weights
 from iis_engine.scoring.ensemble import build_libraries
 from iis_engine.scoring.measure import matched_libraries, measure_library, measure_matched
+from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.sparse_curves import SparseCurve, read_curves
-from iis_engine.specs import BackboneSpec, LibraryKind, LibrarySpec, ScoreSpec
+from iis_engine.specs import BackboneSpec, ElementSpec, LibraryKind, LibrarySpec, ScoreSpec
 
 Array = NDArray[np.float64]
 
-CONCEPTS = 32
+CONCEPTS = 40
 KINDS: tuple[LibraryKind, ...] = ("cluster", "prototype")
-RESEEDINGS = 6
-TRAINING_SETS = 6
-IMAGES_PER_CLASS = {"train": 60, "test": 150}
+WHOLE_IMAGES = ElementSpec(scales=(1,))
+RESEEDINGS = 5
+TRAINING_SETS, TRAINING_ROWS = 5, 800
 IMAGE_COUNTS = (100, 300, 1000, 3000)
 ACCURACY_BINS = (0.0, 0.01, 0.03, 0.1, 1.0)
 QUANTILE, POWER = float(norm.ppf((1 + protocols.CONFIDENCE) / 2)), float(norm.ppf(0.8))
@@ -101,15 +103,24 @@ class Difference:
         return (QUANTILE + POWER) * self.standard_error(image_count)
 
 
-def read_score(features: FeatureSet, spec: ScoreSpec, name: str) -> tuple[Reading, Reading]:
+def read_library(features: FeatureSet, spec: ScoreSpec, name: str = "library") -> Reading:
+    """A library's score."""
+    return _readings(features, [measure_library(features, build_libraries(features, spec, device="cpu"), spec, device="cpu")], [name])[0]
+
+
+def read_with_control(features: FeatureSet, spec: ScoreSpec) -> tuple[Reading, Reading]:
     """A library's score and that of its matched control."""
     ensemble = build_libraries(features, spec, device="cpu")
     measured = measure_library(features, ensemble, spec, device="cpu")
     control = measure_matched(features, matched_libraries(features, ensemble, spec, device="cpu"), spec, device="cpu")
+    library, matched = _readings(features, [measured, control], ["library", "matched"])
+    return library, matched
+
+
+def _readings(features: FeatureSet, measured: Sequence[Measurement], names: Sequence[str]) -> list[Reading]:
     order = in_canonical_order(features).test_rows
     places = np.arange(len(features.y_test)) if order is None else np.argsort(order.numpy(), kind="stable")
-    library, matched = (_reading(curve, places) for curve in read_curves([measured, control], (name, f"control of {name}"), "exact"))
-    return library, matched
+    return [_reading(curve, places) for curve in read_curves(measured, names, "exact")]
 
 
 def _reading(curve: SparseCurve, places: NDArray[np.int64]) -> Reading:
@@ -130,25 +141,14 @@ def differences(first: Reading, second: Reading) -> Mapping[str, Difference]:
     }
 
 
-def shapes_features(folder: Path, seed: int) -> FeatureSet:
-    """Features of the network of colours and shapes; the training images are drawn by `seed`, the test images and the network are fixed."""
-    checkpoint = folder / "shapes.safetensors"
-    if not checkpoint.is_file():
-        train_network(draw(TRAINED_ON, seed=0), checkpoint, phrases=COLOURS_AND_SHAPES, classes=False)
-    images = folder / f"shapes {seed}"
-    for of_split, (split, per_class) in zip((seed, 2), IMAGES_PER_CLASS.items(), strict=True):
-        write_images(draw(per_class * len(CLASS_NAMES), of_split), images / split)
-    return extract_features(backbone_of(checkpoint), read_image_folder(images), WHOLE_IMAGES, shard_folder=folder / f"shards {seed}")
-
-
-def reseeding(folder: Path) -> None:
+def reseeding(_: Path) -> None:
     """Standard deviation over library seeds, over new seeds of everything, and over starting weights of the heads."""
-    features = shapes_features(folder, seed=1)
+    features = digit_pixels()
     _print_head("Reseeding: standard deviations", "library, quantity", "mean", "one library seed", "all seeds", "starting weights")
     for kind in KINDS:
         starts = _sd_over_starts(features, kind)
         specs = [replace(_spec(kind), seed=protocols.LIBRARY_SEEDS * number) for number in range(RESEEDINGS)]
-        readings = [read_score(features, spec, "library") for spec in specs]
+        readings = [read_with_control(features, spec) for spec in specs]
         by_seed = {
             "few": np.array([own.few.groups["library"].mean(axis=1) for own, _ in readings]),
             "IIS": np.array([own.area.groups["library"].mean(axis=1) / float(own.accuracy.value) for own, _ in readings]),
@@ -187,27 +187,30 @@ def _sd_over_starts(features: FeatureSet, kind: LibraryKind) -> dict[str, float]
     return dict(zip(("IIS", "few"), deviations.tolist(), strict=True))
 
 
-def training_sets(folder: Path) -> None:
-    """Standard deviation over new training images, of the same network and the same test images."""
-    features = [shapes_features(folder, seed=10 + number) for number in range(TRAINING_SETS)]
+def training_sets(_: Path) -> None:
+    """Standard deviation over training sets of planted concepts, with the same elements and test rows."""
+    world = plant(train=TRAINING_SETS * TRAINING_ROWS).features
+    parts = zip(world.X_train.split(TRAINING_ROWS), world.y_train.split(TRAINING_ROWS), strict=True)
+    features = [replace(world, X_train=X, y_train=y) for X, y in parts]
     _print_head("Training sets: standard deviations", "library", "few", "IIS", "few-concept gain over matched", "accuracy of h")
     for kind in KINDS:
-        readings = [read_score(each, _spec(kind), "library") for each in features]
+        readings = [read_with_control(each, _spec(kind)) for each in features]
         values = np.array(
             [[float(own.few.value), own.iis, float((own.few - control.few).value), float(own.accuracy.value)] for own, control in readings]
         )
         print(f"| {kind} | {' | '.join(f'{sd:.4f}' for sd in values.std(axis=0, ddof=1))} |", flush=True)
 
 
-def least_differences(folder: Path) -> None:
-    """The least visible difference by number of test images: of a library and its control, and of two training steps of a network."""
-    pairs: dict[str, tuple[Reading, Reading]] = {}
-    for kind in KINDS:
-        pairs[f"shapes, {kind} and its matched control"] = read_score(shapes_features(folder, seed=1), _spec(kind), "library")
-    steps = checkpoint_readings(folder, STEPS_SAVED[-3:])
-    pairs |= {f"digits, {a} and {b} steps": (steps[a], steps[b]) for a, b in combinations(steps, 2)}
+def controls(_: Path) -> None:
+    """The least visible difference of a library and its matched control."""
+    sets = {"digit pixels": digit_pixels(), "planted": plant().features}
+    pairs = {f"{name}, {kind}": read_with_control(features, _spec(kind)) for name, features in sets.items() for kind in KINDS}
+    _print_least_differences("a library and its matched control", pairs)
+
+
+def _print_least_differences(title: str, pairs: Mapping[str, tuple[Reading, Reading]]) -> None:
     counts = [f"n = {n}" for n in IMAGE_COUNTS]
-    _print_head("Least differences that are visible in four of five test sets", "pair", "quantity", "measured", *counts)
+    _print_head(f"Least differences that are visible in four of five test sets: {title}", "pair", "quantity", "measured", *counts)
     for name, (first, second) in pairs.items():
         for quantity, difference in differences(first, second).items():
             if difference.error.by_image.any():
@@ -217,14 +220,13 @@ def least_differences(folder: Path) -> None:
 
 def checkpoint_readings(folder: Path, steps: Sequence[int]) -> dict[int, Reading]:
     """The cluster score of the digits network after each number of training steps."""
-    if not (folder / "digits").is_dir():
-        write_digits(folder / "digits")
+    write_digits(folder / "digits")
     dataset = read_image_folder(folder / "digits")
     readings: dict[int, Reading] = {}
     for saved in train_checkpoints(folder / "checkpoints", steps):
         backbone = load_backbone(BackboneSpec(f"timm:{ARCHITECTURE}", {"num_classes": 10}), saved.path, device="cpu")
         features = extract_features(backbone, dataset, WHOLE_IMAGES, shard_folder=folder / f"shards of step {saved.step}")
-        readings[saved.step], _ = read_score(features, _spec("cluster"), f"library of step {saved.step}")
+        readings[saved.step] = read_library(features, _spec("cluster"), f"library of step {saved.step}")
     return readings
 
 
@@ -241,6 +243,9 @@ def checkpoints(folder: Path) -> None:
         shares = " | ".join(str(sum(each[quantity].is_visible() for each in within)) for quantity in ("accuracy of h", "few", "IIS"))
         print(f"| {low:g} to {high:g} | {len(within)} | {shares} |")
 
+    later = list(readings)[-3:]
+    _print_least_differences("two checkpoints", {f"{a} and {b} steps": (readings[b], readings[a]) for a, b in combinations(later, 2)})
+
 
 def _print_head(title: str, *columns: str) -> None:
     print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
@@ -253,7 +258,7 @@ def _spec(kind: LibraryKind) -> ScoreSpec:
 TABLES: dict[str, Callable[[Path], None]] = {
     "reseeding": reseeding,
     "training-sets": training_sets,
-    "differences": least_differences,
+    "controls": controls,
     "checkpoints": checkpoints,
 }
 
