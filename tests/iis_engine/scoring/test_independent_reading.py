@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from iis_engine import protocols
 from iis_engine.features.canonical_order import in_canonical_order
-from iis_engine.features.feature_set import FeatureSet, read_features
+from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.logistic import predict
 from iis_engine.heads.model_selection import TrainingRows, solve_at
 from iis_engine.heads.sparse_blocks import Source
@@ -34,7 +32,6 @@ from support.independent_reader import Reading, Rows, read
 CPU = torch.device("cpu")
 UNDECIDED_SHARE = 0.005  # of the test images, at any node
 TIED = 0.02  # difference of two logits
-GOLDEN = Path(os.environ.get("IIS_GOLDEN", Path(__file__).resolve().parents[4] / "shared" / "golden"))
 
 
 @dataclass(frozen=True)
@@ -184,12 +181,3 @@ def test_the_reader_finds_the_headline_and_the_gains_of_a_whole_report() -> None
         gain = own.iis() - theirs.iis()
         expected = (theirs.iis(), gain, gain / (1 - theirs.iis()), theirs.few(), own.few() - theirs.few())
         assert (control.iis, control.gain, control.headroom_gain, control.few_mean, control.few_gain) == pytest.approx(expected)
-
-
-@pytest.mark.slow
-def test_the_reader_finds_each_test_image_of_a_trained_network() -> None:
-    path = GOLDEN / "digits_trained.npz"
-    if not path.is_file():
-        pytest.skip(f"NOT TESTED: features of a trained network are missing at {path}; set IIS_GOLDEN to their folder")
-    features = read_features(path)
-    assert_same_images(features, Cell([library(features, "cluster", 200)]))
