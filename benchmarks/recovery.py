@@ -2,15 +2,14 @@
 
     python -m benchmarks.recovery
 
-prints the tables of docs/validation.md. A class is a shape in a warm or a cold colour. One network is trained on all attributes, one
-on colours and shapes alone, one on texture and place, which say nothing about the class, and one is untrained; so the first two must
-score highest.
+prints the tables of docs/validation.md. A class is a shape in a warm or a cold colour. One network is trained on colours and shapes, one
+on texture and place, which say nothing about the class, and one is untrained; so the first must score highest.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +47,12 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.panel.concept_metrics import class_purity
 from iis_engine.protocols import CONTROL_SEED_OFFSET
 from iis_engine.scoring.ensemble import build_libraries
+from iis_engine.scoring.measure import measure_library
+from iis_engine.scoring.sparse_curves import Estimate, read_curves
 from iis_engine.specs import BackboneSpec, ElementSpec, LibraryKind, LibrarySpec, Preprocessing, ScoreSpec
 
 TRAINED_ON = 1536
-IMAGES_PER_CLASS = {"train": 60, "test": 100}
+IMAGES_PER_CLASS = {"train": 100, "test": 150}
 COLOURS_AND_SHAPES, TEXTURES_AND_PLACES = slice(0, 8), slice(8, 16)
 GROUPS = (slice(0, 4), slice(4, 8))  # of the known attributes: one colour and one shape are true of each image
 CONCEPTS = 32
@@ -98,7 +99,6 @@ def networks(folder: Path) -> dict[str, Path]:
     """Checkpoints by name."""
     seen = draw(TRAINED_ON, seed=0)
     return {
-        "all attributes": train_network(seen, folder / "all.safetensors", classes=False),
         "colours and shapes": train_network(seen, folder / "concepts.safetensors", phrases=COLOURS_AND_SHAPES, classes=False),
         "texture and place": train_network(seen, folder / "others.safetensors", phrases=TEXTURES_AND_PLACES, classes=False),
         "untrained": save_network(new_network(), folder / "untrained.safetensors"),
@@ -111,9 +111,9 @@ def backbone_of(checkpoint: Path) -> Backbone:
     return load_backbone(spec, checkpoint, device="cpu")
 
 
-def known_concepts(checkpoint: Path, dataset: ImageDataset, elements: ElementSpec, folder: Path) -> KnownConcepts:
+def known_concepts(checkpoint: Path, dataset: ImageDataset, folder: Path) -> KnownConcepts:
     """Features of the images, the attributes of each, and the probe of each attribute."""
-    features = extract_features(backbone_of(checkpoint), dataset, elements, shard_folder=folder)
+    features = extract_features(backbone_of(checkpoint), dataset, WHOLE_IMAGES, shard_folder=folder)
     train, test = (_truth(images) for images in (dataset.train, dataset.test))
     X = features.X_train.double()
     X = ((X - X.mean(dim=0)) / X.std()).numpy()
@@ -149,41 +149,52 @@ def _truth(images: Sequence[LabelledImage]) -> np.ndarray[tuple[int, int], np.dt
     return truth[:, COLOURS_AND_SHAPES]
 
 
-def compare(name: str, known: KnownConcepts, elements: ElementSpec, kinds: Sequence[LibraryKind]) -> tuple[list[str], list[str]]:
-    """Rows of both tables: scores, and recovery beside that of matched and of isotropic directions."""
-    scores: list[str] = []
-    recoveries: list[str] = []
+def order(checkpoints: Mapping[str, Path], dataset: ImageDataset, folder: Path) -> Iterator[str]:
+    """Rows of the first table: the cluster score of each network, without controls."""
+    for name, checkpoint in checkpoints.items():
+        features = extract_features(backbone_of(checkpoint), dataset, WHOLE_IMAGES, shard_folder=folder / f"shards of {name}")
+        spec = ScoreSpec(LibrarySpec("cluster", CONCEPTS), WHOLE_IMAGES)
+        measured = measure_library(features, build_libraries(features, spec, device="cpu"), spec, device="cpu")
+        (curve,) = read_curves([measured], ["library"], "exact")
+        yield f"| {name} | {curve.baseline.accuracy:.3f} | {_with_interval(curve.few())} | {_with_interval(curve.iis())} |"
+
+
+def _with_interval(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def compare(known: KnownConcepts) -> Iterator[tuple[str, str]]:
+    """Rows of the other two tables, by library: scores, and recovery beside that of matched and of isotropic directions."""
     dimension = known.features.X_train.shape[1]
-    for kind in kinds:
-        spec = ScoreSpec(LibrarySpec(kind, CONCEPTS), elements)
+    for kind in KINDS:
+        spec = ScoreSpec(LibrarySpec(kind, CONCEPTS), WHOLE_IMAGES)
         libraries = build_libraries(known.features, spec, device="cpu")
         report = score_ensemble(known.features, libraries, spec)
-        scores.append(table_row(f"{name}: {kind}", report, f"{report.accuracy_representation:.3f}"))
         controls = [matched(library, CONTROL_SEED_OFFSET + seed) for seed, library in enumerate(libraries.libraries)]
         anything = [isotropic(libraries.primary.origins, dimension, CONTROL_SEED_OFFSET + seed) for seed in range(len(controls))]
         means = [recovered(known, each).means() for each in (libraries.libraries, controls, anything)]
         columns = [" / ".join(f"{value:.3f}" for value in column) for column in zip(*means, strict=True)]
-        recoveries.append(f"| {name}: {kind} | {' | '.join(columns)} |")
-    return scores, recoveries
+        yield table_row(kind, report), f"| {kind} | {' | '.join(columns)} |"
 
 
 def main() -> None:
-    """Train the networks and print both tables."""
+    """Train the networks and print the tables."""
     torch.set_num_threads(1)
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for seed, (split, per_class) in enumerate(IMAGES_PER_CLASS.items(), start=1):
             write_images(draw(per_class * len(CLASS_NAMES), seed), folder / "images" / split)
-        dataset = read_image_folder(folder / "images")
-        scores, recoveries = [HEAD + " accuracy of h |"], ["| library | cosine with the probe | AUC | purity |"]
-        for place, (name, checkpoint) in enumerate(networks(folder).items()):
-            known = known_concepts(checkpoint, dataset, WHOLE_IMAGES, folder / f"shards {place}")
-            kinds = KINDS if place == 0 else KINDS[:1]
-            for table, rows in zip((scores, recoveries), compare(name, known, WHOLE_IMAGES, kinds), strict=True):
-                table.extend(rows)
-                print("\n".join(rows), flush=True)
-    print("\nScores\n" + "\n".join(scores) + "\n\nRecovery (library / matched / isotropic)\n" + "\n".join(recoveries))
+        dataset, checkpoints = read_image_folder(folder / "images"), networks(folder)
+        print("\nNetworks\n| network | accuracy of h | few | IIS |")
+        for row in order(checkpoints, dataset, folder):
+            print(row, flush=True)
+        known = known_concepts(checkpoints["colours and shapes"], dataset, folder / "shards")
+        scores, recoveries = zip(*compare(known), strict=True)
+        print("\nScores\n" + HEAD + "\n" + "\n".join(scores))
+        print("\nRecovery (library / matched / isotropic)\n| library | cosine with the probe | AUC | purity |\n" + "\n".join(recoveries))
 
 
 if __name__ == "__main__":
