@@ -37,21 +37,41 @@ def test_a_random_start_leads_to_the_same_strengths_and_the_same_decisions() -> 
     assert decisions(source, heads[0]) == decisions(source, heads[1])
 
 
-def noise_and_signal(strength: float) -> tuple[Source, TrainingRows]:
-    """Labels that the activations say nothing about (strength 0), or say exactly."""
-    generator = torch.Generator().manual_seed(0)
-    y = torch.arange(400) % 2
-    activations = torch.randn(400, 6, generator=generator)
-    activations[:, 0] = strength * (2.0 * y - 1) + (1 - strength) * activations[:, 0]
-    return Source.of(activations), TrainingRows(y, torch.arange(400) % 5 == 4, 2)
+def coin(share: float, validation_share: float, validation_scale: float = 1.0) -> tuple[Source, TrainingRows]:
+    """One activation x = ±1 that names the class in a share of the fitting rows, and x = ±scale in another share of the validation rows.
+
+    By symmetry the weights of the two classes are ±u/2 and the bias is zero. The gradient vanishes where sigmoid(u) + λu/2 = share.
+    """
+    signs = torch.tensor([1.0, -1.0]).repeat(100)  # x of 200 rows, half of them in each class
+    rows: list[tuple[float, float, int]] = []  # x, share, whether a validation row
+    for validation, right, scale in ((0, share, 1.0), (1, validation_share, validation_scale)):
+        wrong = round((1 - right) * 100)
+        for side in (0, 1):
+            names = [1.0] * (100 - wrong) + [-1.0] * wrong
+            rows += [(scale * sign * float(signs[side]), float(side), validation) for sign in names]
+    x, y, validation = (torch.tensor(column) for column in zip(*rows, strict=True))
+    return Source.of(x.unsqueeze(1)), TrainingRows(y.long(), validation.bool(), 2)
 
 
-def test_the_grid_is_widened_at_the_end_that_wins() -> None:
-    noise, signal = (select_strengths(source, [6], data) for source, data in (noise_and_signal(0), noise_and_signal(1)))
-    assert float(noise.l2_strengths) > protocols.L2_STRENGTHS[0] or float(noise.l2_strengths) == pytest.approx(protocols.L2_STRENGTHS[0])
-    assert float(signal.l2_strengths) < protocols.L2_STRENGTHS[-1]
-    assert float(signal.validation_accuracy) == 1.0
-    assert bool(signal.at_end) == (float(signal.l2_strengths) == pytest.approx(protocols.WEAKER_L2_STRENGTHS[-1]))
+@pytest.mark.parametrize(
+    ("share", "validation_share", "validation_scale", "strength", "margin", "at_end"),
+    [
+        # The best margin of the validation rows is u = log(share / (1 - share)) / scale; that of λ solves sigmoid(u) + λu/2 = share.
+        (0.9, 0.10, 1.0, 10.0, 0.0762, True),  # every margin harms: the strongest of the widened grid
+        (0.9, 0.65, 1.0, 1.0, 0.5375, False),  # the best margin is 0.62; λ = 0.1 has 1.5376
+        (1.0, 0.95, 0.3, 1e-5, 9.9123, False),  # the best margin is 9.81; λ = 1e-4 has 7.8434, λ = 1e-6 has 12.0219
+        (1.0, 1.00, 1.0, 1e-7, 14.1608, True),  # every margin helps: the weakest of the widened grid
+    ],
+)
+def test_the_grid_is_widened_at_the_end_that_wins(
+    share: float, validation_share: float, validation_scale: float, strength: float, margin: float, at_end: bool
+) -> None:
+    source, data = coin(share, validation_share, validation_scale)
+    selected = select_strengths(source, [1], data, tolerance=1e-7)
+    assert float(selected.l2_strengths) == pytest.approx(strength)
+    assert bool(selected.at_end) == at_end
+    assert float(selected.validation_accuracy) == pytest.approx(validation_share)
+    assert float(selected.weights[0, 0, 0] - selected.weights[0, 0, 1]) == pytest.approx(margin, rel=2e-2)
 
 
 def test_a_loose_tolerance_selects_another_strength_than_exact_fits() -> None:
