@@ -15,7 +15,8 @@ DASHES = {"library": "none", "matched": "6 3", "isotropic": "2 3"}
 
 def retention_svg(report: Mapping[str, Any]) -> str:
     """ARR over sparsity of the library with its 95 % band, and of the controls."""
-    curves = {"isotropic": report["controls"]["isotropic"]["points"], "matched": report["controls"]["matched"]["points"]}
+    controls = report.get("controls") or {}
+    curves = {name: control.get("points") or [] for name in ("isotropic", "matched") if (control := controls.get(name))}
     curves["library"] = report["points"]
     top = max([1.05, *(point["arr"] for points in curves.values() for point in points)])
     place = _Scale(top)
@@ -25,7 +26,7 @@ def retention_svg(report: Mapping[str, Any]) -> str:
         if name == "library":
             parts.append(_band(place, ordered))
         parts.append(_line(place, [(point["sparsity"], point["arr"]) for point in ordered], COLOURS[name], DASHES[name]))
-    parts.append(_legend(str(report["library"]["kind"])))
+    parts.append(_legend([name for name in ("library", "matched", "isotropic") if name in curves], str(report["library"]["kind"])))
     return element(
         "svg",
         *parts,
@@ -75,13 +76,14 @@ def _grid(place: _Scale, top: float) -> str:
     return "".join(parts)
 
 
-def _legend(kind: str) -> str:
+def _legend(names: Sequence[str], kind: str) -> str:
     parts: list[str] = []
-    for row, (name, label) in enumerate((("library", kind), ("matched", "matched directions"), ("isotropic", "any directions"))):
+    labels = {"library": kind, "matched": "matched directions", "isotropic": "any directions"}
+    for row, name in enumerate(names):
         y = HEIGHT - BOTTOM - 44 + 14 * row
         ends = f"{LEFT + 8},{y} {LEFT + 30},{y}"
         parts.append(element("polyline", points=ends, stroke=COLOURS[name], stroke_width="1.6", stroke_dasharray=DASHES[name]))
-        parts.append(_label(LEFT + 35, y + 3, label, "start"))
+        parts.append(_label(LEFT + 35, y + 3, labels[name], "start"))
     return "".join(parts)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def wrap_module(
         note = f"The representation is the output of the layer {layer!r} of {spec.architecture}."
         return TorchBackbone(spec, Network(copied, transform, head=(), represent=None, notes=(note,)), device)
     head = last_linear(copied, sample.unsqueeze(0).to(device))
-    width = copied.get_submodule(head).in_features
+    width = cast(nn.Linear, copied.get_submodule(head)).in_features
     named = f"{head!r} of {spec.architecture}" if head else spec.architecture
     note = f"No layer was named, so the representation is the input of the last Linear layer that is called, {named} ({width} numbers)."
     return TorchBackbone(spec, Network(copied, transform, head=(head,), represent=None, notes=(note,)), device)
@@ -63,8 +64,11 @@ def last_linear(module: nn.Module, images: Tensor) -> str:
     """
     called: list[str] = []
 
-    def record(name: str) -> Any:
-        return lambda *_: called.append(name)
+    def record(name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any) -> None:
+            called.append(name)
+
+        return hook
 
     linear = {name: part for name, part in module.named_modules() if isinstance(part, nn.Linear)}
     handles = [part.register_forward_pre_hook(record(name)) for name, part in linear.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -231,5 +231,5 @@ class Interpretability(BaseEstimator):
         library = self._requested_library()
         if not isinstance(self.library, LibrarySpec) and library.kind in VISUAL_KINDS:
             count = max(2, min(library.concept_count, len(unit_elements(features)[0]) // 2))
-            library = LibrarySpec(library.kind, count)
+            library = replace(library, concept_count=count)
         return ScoreSpec(library, self.elements or ElementSpec(), seed=self.seed)

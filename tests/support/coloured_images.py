@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,4 +67,4 @@ class ColourNetwork(nn.Module):
 def colour_network() -> ColourNetwork:
     """The module with random weights of one seed, in training mode."""
     torch.manual_seed(0)
-    return cast(ColourNetwork, ColourNetwork().train())
+    return ColourNetwork().train()

@@ -158,7 +158,8 @@ def test_an_explanation_draws_itself(found: Interpretation, tmp_path: Path) -> N
 
 def test_the_estimator_has_the_manners_of_scikit_learn(found: Interpretation) -> None:
     estimator = Interpretability(colour_network(), library=SMALL, device="cpu", progress=False)
-    assert clone(estimator).get_params(deep=False).keys() == estimator.get_params(deep=False).keys()
+    copied: Any = clone(estimator)
+    assert copied.get_params(deep=False).keys() == estimator.get_params(deep=False).keys()
     assert estimator.set_params(seed=1).seed == 1
     estimator.set_params(seed=0)
     with pytest.raises(SettingError, match="not scored yet"):
@@ -226,8 +227,9 @@ class WithoutLinear(nn.Module):
 
 
 def refused(error: type[EngineError], message: str, model: nn.Module, train: object, test: object, **options: Any) -> None:
+    given: dict[str, Any] = {"library": SMALL, "device": "cpu", "progress": False, **options}
     with pytest.raises(error, match=message):
-        score(model, train, test, **{"library": SMALL, "device": "cpu", "progress": False, **options})
+        score(model, train, test, **given)
 
 
 def test_inputs_that_cannot_be_scored_are_refused_with_advice() -> None:
