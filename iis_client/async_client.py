@@ -77,7 +77,7 @@ class AsyncIISClient:
 @cache
 def call_names() -> frozenset[str]:
     """Names of the calls of `IISClient`."""
-    own = {name for name, value in inspect.getmembers(IISClient, inspect.isfunction) if not name.startswith("_")}
+    own = {name for name, _ in inspect.getmembers(IISClient, inspect.isfunction) if not name.startswith("_")}
     return frozenset(own - {"close"})
 
 

@@ -16,7 +16,10 @@ DASHES = {"library": "none", "matched": "6 3", "isotropic": "2 3"}
 def retention_svg(report: Mapping[str, Any]) -> str:
     """ARR over sparsity of the library with its 95 % band, and of the controls."""
     controls = report.get("controls") or {}
-    curves = {name: control.get("points") or [] for name in ("isotropic", "matched") if (control := controls.get(name))}
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for name in ("isotropic", "matched"):
+        if control := controls.get(name):
+            curves[name] = control.get("points") or []
     curves["library"] = report["points"]
     top = max([1.05, *(point["arr"] for points in curves.values() for point in points)])
     place = _Scale(top)

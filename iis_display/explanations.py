@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iis_display.markup import QUIET, card, element, paragraph, text
+from iis_display.markup import PLAIN_TABLE, QUIET, card, element, paragraph, text
 
 SUPPORTING_COLOUR, OPPOSING_COLOUR = "#b5482a", "#1f5fa8"
 BAR_PIXELS = 180
@@ -36,7 +36,7 @@ def explanation_html(explanation: Mapping[str, Any], pictures: str = "") -> str:
         element("b", text(question)),
         paragraph(heads),
         pictures,
-        element("table", rows, style="border-collapse: collapse"),
+        element("table", rows, style=PLAIN_TABLE),
         paragraph(sums, QUIET),
         paragraph(_counterfactual(explanation), QUIET),
     )

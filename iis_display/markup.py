@@ -10,6 +10,7 @@ STYLE = (
     "font: 13px/1.45 system-ui, sans-serif; max-width: 62em; padding: .6em .8em; border: 1px solid #8886; border-radius: 6px; "
     "background: #fff; color: #1b1b1b"
 )
+PLAIN_TABLE = "border-collapse: collapse; font: inherit; color: inherit"
 QUIET = "color: #595959; font-size: 12px"
 
 
@@ -54,7 +55,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     cell = "padding: .1em .7em .1em 0; text-align: left; border: 0"
     head = element("tr", *(element("th", text(name), style=cell) for name in header))
     body = (element("tr", *(element("td", text(value), style=cell) for value in row)) for row in rows)
-    return element("table", head, *body, style="border-collapse: collapse; margin: .4em 0")
+    return element("table", head, *body, style=f"{PLAIN_TABLE}; margin: .4em 0")
 
 
 def picture(png: bytes, title: str, height_pixels: int) -> str:
@@ -63,3 +64,9 @@ def picture(png: bytes, title: str, height_pixels: int) -> str:
     return element("img", src=address, alt=title, title=title, style=f"height: {height_pixels}px; margin: 0 3px 3px 0").removesuffix(
         "</img>"
     )
+
+
+def captioned(image: str, caption: str, width_pixels: int) -> str:
+    """A picture with a caption below it; several stand side by side."""
+    below = element("figcaption", text(caption), style=f"{QUIET}; max-width: {width_pixels}px; overflow-wrap: anywhere")
+    return element("figure", image, below, style="display: inline-block; margin: 0 .4em .4em 0; vertical-align: top")

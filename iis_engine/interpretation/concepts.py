@@ -151,7 +151,8 @@ def describe_concepts(
 
 def _tile(concept: Concept) -> str:
     crops = "".join(picture(png_bytes(_thumbnail(crop)), concept.title, CROP_PIXELS) for crop in concept.crops)
-    facts = f"{concept.metrics.top_class} {concept.metrics.class_purity:.0%}, kept in {concept.metrics.firing_rate:.0%} of test images"
+    metrics = concept.metrics
+    facts = f"{metrics.class_purity:.0%} {metrics.top_class} among its top images; kept in {metrics.firing_rate:.0%} of test images"
     return element("div", element("div", text(concept.title)), element("div", crops), element("div", text(facts), style=QUIET))
 
 

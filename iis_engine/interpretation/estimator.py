@@ -104,7 +104,7 @@ class Interpretability(BaseEstimator):
         self.model = model
         self.layer = layer
         self.preprocess = preprocess
-        self.library = library
+        self.library: LibraryKind | LibrarySpec = library
         self.elements = elements
         self.seed = seed
         self.vlm = vlm

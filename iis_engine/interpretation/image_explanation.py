@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iis_display.explanations import contribution_rows, explanation_html
 from iis_display.frames import frame
-from iis_display.markup import element, picture
+from iis_display.markup import captioned, element, picture
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.errors import DataError
 from iis_engine.explanations.explain import Changes, Explanation, Prediction, intervene
@@ -141,10 +141,9 @@ class ImageExplanation:
 
     def _repr_html_(self) -> str:
         explanation = self.to_dict()
-        pictures = [picture(png_bytes(_at_size(self.view)), "the image as the network sees it", PICTURE_PIXELS)]
+        pictures = [_captioned(self.view, "image")]
         for concept in self._largest(explanation)[:MAPS_SHOWN]:
-            title = self.concepts[concept].title
-            pictures.append(picture(png_bytes(_at_size(self.heat_map_picture(concept))), f"heat map of {title}", PICTURE_PIXELS))
+            pictures.append(_captioned(self.heat_map_picture(concept), self.concepts[concept].title))
         return explanation_html(explanation, element("div", *pictures))
 
     def __repr__(self) -> str:
@@ -183,7 +182,8 @@ def _prediction(names: Sequence[str], prediction: Prediction) -> dict[str, Any]:
     return {**top[0], "top": top}
 
 
-def _at_size(image: Image.Image) -> Image.Image:
-    """The image at least at the size that is shown; pixels of small ones stay visible."""
+def _captioned(image: Image.Image, caption: str) -> str:
+    """The image with a caption; pixels of small images stay visible."""
     scale = max(1, -(-PICTURE_PIXELS // image.height))
-    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    large = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    return captioned(picture(png_bytes(large), caption, PICTURE_PIXELS), caption, PICTURE_PIXELS)
