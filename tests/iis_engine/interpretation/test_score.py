@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from sklearn.base import clone
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from iis_engine import Interpretability, Interpretation, score
+from iis_engine import Interpretability, Interpretation, VisionLanguageSpec, load_vision_language_model, score, shipped
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import read_image_folder
 from iis_engine.errors import ArchitectureError, DataError, EngineError, SettingError
@@ -140,8 +143,6 @@ def test_report_and_interpretation_show_verdict_curve_and_gallery(found: Interpr
 
 
 def test_names_of_classes_and_concepts_are_escaped_in_html(found: Interpretation) -> None:
-    from dataclasses import replace
-
     hostile = "<script>alert(1)</script>"
     shown = replace(found.report, verdict={**found.report.verdict, "sentence": hostile}, notes=(hostile,))._repr_html_()
     assert hostile not in shown
@@ -268,3 +269,22 @@ def test_images_in_both_splits_are_warned_of() -> None:
 def test_labels_that_are_texts_name_the_classes() -> None:
     pairs = [(to_tensor(Image.new("RGB", (8, 8))), "b"), (to_tensor(Image.new("RGB", (8, 8), "white")), "a")]
     assert [item.label.name for item in read_images(pairs).iterate()] == ["b", "a"]
+
+
+@pytest.mark.slow
+def test_a_vision_language_model_names_the_concepts(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    torch.manual_seed(0)
+    clip: Any = open_clip.create_model("ViT-B-32", pretrained_text=False, **arguments)
+    save_file({key: tensor.contiguous() for key, tensor in clip.state_dict().items()}, tmp_path / "clip.safetensors")
+    vlm = load_vision_language_model(VisionLanguageSpec("open_clip:ViT-B-32", arguments), tmp_path / "clip.safetensors", device="cpu")
+    train, test = ColouredImages(24, 0, to_tensor), ColouredImages(12, 1, to_tensor)
+    found = scored(train, test, vlm=vlm, vocabulary=shipped("colours").phrases)
+    names = found.report.library["names"]
+    assert names["named"] + names["unnamed"] == 6
+    assert sum(concept.label is not None for concept in found.concepts) == names["named"]
+    assert all(concept.title == (concept.label or f"cluster {concept.concept}") for concept in found.concepts)
