@@ -104,6 +104,10 @@ class Concepts(Sequence[Concept]):
     def _repr_html_(self) -> str:
         return card(self.gallery())
 
+    def __repr__(self) -> str:
+        first = ", ".join(concept.title for concept in self.by_importance()[:3])
+        return f"<{len(self)} concepts, most important: {first}>"
+
 
 def exemplar_pictures(library: ConceptLibrary, elements: EmbeddedElements) -> dict[int, Image.Image]:
     """The crops of all exemplars of a library, by element; each source image is cut once."""

@@ -24,8 +24,7 @@ def progress_bar(title: str, *, shown: bool) -> Generator[ProgressCallback]:
 
     def advance(done: int, total: int) -> None:
         bar.total = total
-        bar.n = min(done, total)
-        bar.refresh()
+        bar.update(done - bar.n)
 
     with bar:
         yield advance

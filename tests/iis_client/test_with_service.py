@@ -149,6 +149,15 @@ def test_a_result_of_the_service_shows_itself(client: IISClient, scored: str) ->
     assert set(result.to_frame()["curve"]) == {"library", "isotropic", "matched"}
 
 
+def test_the_card_of_a_job_names_data_set_and_score(iis: RunCommand, client: IISClient, scored: str, tmp_path: Path) -> None:
+    printed = iis("card", scored)
+    assert printed.returncode == 0, printed.stderr
+    assert "name: digits.npz" in printed.stdout
+    assert f"job {scored}".replace("_", "\\_") in printed.stdout
+    assert iis("card", scored, "--out", "card.md").returncode == 0
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == printed.stdout
+
+
 def test_models_data_sets_and_uploads_can_be_deleted(client: IISClient, digits_features: Path, tmp_path: Path) -> None:
     (tmp_path / "unused.bin").write_bytes(secrets.token_bytes(1000))
     upload = client.upload(tmp_path / "unused.bin")
