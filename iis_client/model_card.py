@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from iis_schemas.results.reports import ControlView, Report
+from iis_schemas.results.reports import Report
 
 _TEXT_ESCAPES = {ord(character): f"\\{character}" for character in "\\`*_{}[]<>#|"}
 
@@ -43,7 +43,7 @@ def _evaluation(report: Report, dataset: str) -> dict[str, Any]:
 def _section(report: Report, dataset: str, job: str) -> str:
     controls = report.controls
     rows = [("concepts", report.iis, report.iis_low, report.iis_high, report.few_concepts_mean)]
-    for name, control in (("matched directions", controls and controls.matched), ("any directions", controls and controls.isotropic)):
+    for name, control in (("matched directions", controls.matched), ("any directions", controls.isotropic)):
         if control is not None:
             rows.append((name, control.iis, control.iis_low, control.iis_high, control.few_mean))
     lines = ["## Inherent interpretability", ""]
@@ -51,11 +51,10 @@ def _section(report: Report, dataset: str, job: str) -> str:
         lines += [_escaped(report.verdict.sentence), ""]
     lines += ["| | IIS (95 % interval) | accuracy at 5 to 30 concepts |", "| --- | --- | --- |"]
     lines += [f"| {name} | {_interval(value, low, high)} | {_number(few)} |" for name, value, low, high, few in rows]
-    edition = f", edition {report.edition}" if report.edition is not None else ""
     lines += [
         "",
-        f"Data set {_escaped(dataset)}; {report.library.kind} library of {report.library.concept_count} concepts; {report.protocol} "
-        f"protocol{edition}; accuracy of the representation {_number(report.accuracy_representation)}; job {_escaped(job)}.",
+        f"Data set {_escaped(dataset)}; {report.library.kind} library of {report.library.concept_count} concepts; "
+        f"{report.protocol} protocol, edition {report.edition}; accuracy of the representation {_number(report.accuracy_representation)}; job {_escaped(job)}.",
     ]
     lines += [f"- {_escaped(warning)}" for warning in report.warnings]
     lines += ["", "Method: Shen et al., [arXiv 2510.24105](https://arxiv.org/abs/2510.24105).", ""]
@@ -63,7 +62,7 @@ def _section(report: Report, dataset: str, job: str) -> str:
 
 
 def _few_gain(report: Report) -> float | None:
-    matched: ControlView | None = report.controls.matched if report.controls is not None else None
+    matched = report.controls.matched
     return None if matched is None else matched.few_gain
 
 

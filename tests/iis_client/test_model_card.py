@@ -15,8 +15,8 @@ def card(model: str = "resnet18, epoch 90", dataset: str = "digits", **changes: 
 
 
 def evaluated(text: str) -> dict[str, float]:
-    results: Any = ModelCard(text).data.eval_results
-    return {result.metric_type: result.metric_value for result in results}
+    data: Any = ModelCard(text).data
+    return {result.metric_type: result.metric_value for result in data.eval_results}
 
 
 def test_the_metadata_has_the_scores_of_the_report() -> None:
