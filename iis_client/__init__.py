@@ -1,11 +1,12 @@
-"""Python client of the Inherent Interpretability Score service: `from iis_client import IISClient`.
+"""Python client of the Inherent Interpretability Score service: `from iis_client import IISClient`, or AsyncIISClient for asyncio.
 
-Calls of IISClient return models of iis_schemas and raise the exceptions below; iis_client.errors draws their tree.
+Calls return models of iis_schemas and raise the exceptions below; iis_client.errors draws their tree.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from iis_client.errors import (
     CheckFailedError,
@@ -30,9 +31,11 @@ from iis_client.errors import (
 )
 
 if TYPE_CHECKING:
+    from iis_client.async_client import AsyncIISClient
     from iis_client.client import IISClient
 
 __all__ = [
+    "AsyncIISClient",
     "CheckFailedError",
     "ConfigurationError",
     "ConflictError",
@@ -56,10 +59,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> type[IISClient]:
-    """Import IISClient on first use: its models take longer to build than `iis --help` may take."""
-    if name == "IISClient":
-        from iis_client.client import IISClient
+_MODULES = {"AsyncIISClient": "async_client", "IISClient": "client"}
 
-        return IISClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    """Import the clients on first use: their models take longer to build than `iis --help` may take."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

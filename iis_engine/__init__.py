@@ -1,7 +1,7 @@
 """Inherent Interpretability Score (IIS) of vision representations: concept libraries, sparse heads, ARR curves, explanations.
 
-`score` runs the whole method; its stages are public too. Importing the package is cheap: the modules behind these names, and torch,
-are imported on first use.
+`score` runs the whole method on a model and its images, `score_features` on ready features; the stages are public too. Importing the
+package is cheap: the modules behind these names, and torch, are imported on first use.
 
 References
 ----------
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
     from iis_engine.finetuning.run import finetune
+    from iis_engine.interpretation.estimator import Interpretability
+    from iis_engine.interpretation.image_explanation import ImageExplanation
+    from iis_engine.interpretation.interpretation import Interpretation
+    from iis_engine.interpretation.score import score
     from iis_engine.libraries.vectors import read_vectors
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
-    from iis_engine.scoring.score import fit_predictor, score
+    from iis_engine.scoring.score import fit_predictor, score_features
     from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
     from iis_engine.vision_language.model import load_vision_language_model
     from iis_engine.vocabularies.phrases import Phrase
@@ -44,6 +48,9 @@ __all__ = [
     "FinetuneSpec",
     "FinetunedRun",
     "IISReport",
+    "ImageExplanation",
+    "Interpretability",
+    "Interpretation",
     "LibrarySpec",
     "Phrase",
     "Predictor",
@@ -59,6 +66,7 @@ __all__ = [
     "read_image_folder",
     "read_vectors",
     "score",
+    "score_features",
     "shipped",
 ]
 
@@ -72,6 +80,9 @@ _MODULES = {
     "FinetuneSpec": "specs",
     "FinetunedRun": "finetuning.finetuned_run",
     "IISReport": "report",
+    "ImageExplanation": "interpretation.image_explanation",
+    "Interpretability": "interpretation.estimator",
+    "Interpretation": "interpretation.interpretation",
     "LibrarySpec": "specs",
     "Phrase": "vocabularies.phrases",
     "Predictor": "scoring.predictor",
@@ -86,7 +97,8 @@ _MODULES = {
     "read_features": "features.feature_set",
     "read_image_folder": "data.datasets",
     "read_vectors": "libraries.vectors",
-    "score": "scoring.score",
+    "score": "interpretation.score",
+    "score_features": "scoring.score",
     "shipped": "vocabularies.shipped",
 }
 
@@ -95,3 +107,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CONTROL_NAMES = ("isotropic", "matched")
 
@@ -130,3 +133,21 @@ class IISReport:
             control["points"] = list(control["points"])
         values["verdict"]["next"] = list(values["verdict"]["next"])
         return values
+
+    def to_frame(self) -> Any:
+        """All points of the curve and of both controls as a pandas.DataFrame; the column `curve` names the curve."""
+        from iis_display.frames import frame
+        from iis_display.reports import curve_rows
+
+        return frame(curve_rows(self.to_dict()))
+
+    def plot(self, name: Literal["arr", "accuracy"] = "arr") -> Figure:
+        """Draw ARR or accuracy over sparsity, with both controls, as a matplotlib figure."""
+        from iis_engine.figures.report import accuracy_figure, arr_figure
+
+        return arr_figure(self.to_dict()) if name == "arr" else accuracy_figure(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        from iis_display.reports import report_html
+
+        return report_html(self.to_dict())

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from iis_client.cli import classes, concepts, explain, finetune, jobs, keys, leaderboard, predict, score, up, vocabulary
+from iis_client.cli import card, classes, concepts, explain, finetune, jobs, keys, leaderboard, predict, score, up, vocabulary
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies import commands as studies
 from iis_client.errors import IISError, ServiceError
@@ -22,6 +22,7 @@ for command in (
     score.score,
     jobs.jobs,
     jobs.result,
+    card.card,
     concepts.concepts,
     explain.explain,
     classes.classes,

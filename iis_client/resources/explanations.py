@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
+from iis_client.answers import ImageExplanation
 from iis_client.resources.images import ImageChoice, ImageFile, form_files, resolve_image
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import build_request, id_of, parse_answer, without_none
-from iis_schemas.explanations.images import ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.explanations.images import HeatMapView, OutcomeView
 from iis_schemas.explanations.interventions import InterventionRequest, InterventionView
 from iis_schemas.jobs.views import JobView
 
@@ -58,7 +59,7 @@ class Explanations(Connection):
         sparsity: float | None = None,
         top: int = 8,
         contrast: str | None = None,
-    ) -> ExplanationView:
+    ) -> ImageExplanation:
         """Explain the prediction for an image by its concepts.
 
         Parameters
@@ -80,8 +81,8 @@ class Explanations(Connection):
         source, path = resolve_image(image), f"/v1/jobs/{id_of(job)}/explanations"
         if isinstance(source, ImageFile):
             response = self._transport.send("POST", path, params=query, files=form_files([source]))
-            return parse_answer(ExplanationView, response.json())
-        return self._get(ExplanationView, f"{path}/{source}", query)
+            return parse_answer(ImageExplanation, response.json())
+        return self._get(ImageExplanation, f"{path}/{source}", query)
 
     def image(self, job: str | JobView, image: int | str) -> bytes:
         """A test image, or a posted one, as PNG after preprocessing."""

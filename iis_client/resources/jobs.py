@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from iis_client.errors import require_success
+from iis_client.progress import job_bar
 from iis_client.resources.results import Results
 from iis_client.transport.messages import build_request, id_of
-from iis_client.transport.polling import wait_for
+from iis_client.transport.polling import LONG_POLL_SECONDS, wait_for
 from iis_client.transport.server_sent_events import stream_events
 from iis_schemas.concept_sets import ConceptSetView
 from iis_schemas.datasets import DatasetView
@@ -23,6 +25,7 @@ from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptM
 from iis_schemas.results.curves import CurvesView, CurveView
 
 PATH = "/v1/jobs"
+PROGRESS_POLL_SECONDS = 2  # between two updates of a bar
 
 
 class Jobs(Results):
@@ -101,8 +104,12 @@ class Jobs(Results):
         """Stream the events of a job until it ends; a lost connection is resumed."""
         return stream_events(self._transport, id_of(job), last_event_id)
 
-    def wait(self, job: str | JobView, timeout_seconds: float | None = None) -> AnyJobView:
+    def wait(self, job: str | JobView, timeout_seconds: float | None = None, *, progress: bool = False) -> AnyJobView:
         """Wait until a job has succeeded.
+
+        Parameters
+        ----------
+        progress : show a bar with the stage of the job
 
         Raises
         ------
@@ -114,11 +121,17 @@ class Jobs(Results):
             When it has not finished within `timeout_seconds`.
         """
 
-        def unfinished_state(answer: AnyJob) -> str | None:
-            return None if answer.root.finished else answer.root.state
+        with job_bar() if progress else nullcontext(_show_nothing) as show:
 
-        name = id_of(job)
-        finished = wait_for(self._transport, AnyJob, f"{PATH}/{name}", unfinished_state, timeout_seconds, name=name)
+            def unfinished_state(answer: AnyJob) -> str | None:
+                show(answer.root)
+                return None if answer.root.finished else answer.root.state
+
+            name = id_of(job)
+            poll_seconds = PROGRESS_POLL_SECONDS if progress else LONG_POLL_SECONDS
+            finished = wait_for(
+                self._transport, AnyJob, f"{PATH}/{name}", unfinished_state, timeout_seconds, name=name, poll_seconds=poll_seconds
+            )
         return require_success(finished.root)
 
     def curves(self, job: str | JobView) -> list[CurveView]:
@@ -132,3 +145,7 @@ class Jobs(Results):
     def plot(self, job: str | JobView, name: str = "arr", image_format: Literal["png", "svg"] = "png") -> bytes:
         """Figure of a finished score job: `arr` or `accuracy`."""
         return self._transport.send("GET", f"{PATH}/{id_of(job)}/plots/{name}.{image_format}").content
+
+
+def _show_nothing(_job: AnyJobView) -> None:
+    """The display of a wait without a bar."""

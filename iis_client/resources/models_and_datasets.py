@@ -154,6 +154,26 @@ class ModelsAndDatasets(Connection):
         """Your data sets, newest first."""
         return self._pages(DatasetView, "/v1/datasets")
 
+    def delete_model(self, model: str | ModelView) -> None:
+        """Delete a model and cancel its validation; results of finished jobs stay readable.
+
+        Raises
+        ------
+        ConflictError
+            While a job that needs it has not finished.
+        """
+        self._delete(f"/v1/models/{id_of(model)}")
+
+    def delete_dataset(self, dataset: str | DatasetView) -> None:
+        """Delete a data set and cancel its validation; results of finished jobs stay readable.
+
+        Raises
+        ------
+        ConflictError
+            While a job that needs it has not finished.
+        """
+        self._delete(f"/v1/datasets/{id_of(dataset)}")
+
     def wait_until_ready(self, resource: CheckedResource, timeout_seconds: float | None = None) -> CheckedResource:
         """Wait until a worker has checked a model, a data set or a version of a concept set.
 

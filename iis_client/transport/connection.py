@@ -67,6 +67,16 @@ class Connection:
         """State of an upload."""
         return self._get(UploadView, f"/v1/uploads/{id_of(upload)}")
 
+    def delete_upload(self, upload: str | UploadView) -> None:
+        """Delete an upload.
+
+        Raises
+        ------
+        ConflictError
+            While a model or a data set uses it.
+        """
+        self._delete(f"/v1/uploads/{id_of(upload)}")
+
     def _get(
         self,
         model: type[Answer],

@@ -49,6 +49,7 @@ def wait_for(
     timeout_seconds: float | None,
     *,
     name: str,
+    poll_seconds: int = LONG_POLL_SECONDS,
 ) -> Answer:
     """Poll the resource at `path` until it is finished.
 
@@ -56,6 +57,7 @@ def wait_for(
     ----------
     state_of : state of an unfinished resource; None when it is finished
     name : of the resource in the text of the exception
+    poll_seconds : longest time that one poll is held; each poll calls `state_of`
 
     Raises
     ------
@@ -64,7 +66,7 @@ def wait_for(
     """
     deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
     while True:
-        wait_seconds = math.ceil(max(0.0, min(LONG_POLL_SECONDS, deadline - time.monotonic())))
+        wait_seconds = math.ceil(max(0.0, min(poll_seconds, deadline - time.monotonic())))
         answer, pause_seconds = poll(transport, model, path, wait_seconds)
         state = state_of(answer)
         if state is None:

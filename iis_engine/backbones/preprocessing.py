@@ -99,6 +99,12 @@ class ImageTransform:
             pixels = pixels.flip(3)
         return pixels.permute(0, 3, 1, 2).to(torch.float32).mul_(scale).add_(shift)
 
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Invert `normalize` up to rounding: (n, channels, H, W) float32 -> (n, H, W, channels) uint8; values out of range are clipped."""
+        scale, shift = (constant.to(images.device) for constant in self._affine)
+        pixels = ((images - shift) / scale).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels.flip(3) if self.channel_order == "bgr" else pixels
+
     def _to_channels(self, image: Image.Image) -> Image.Image:
         mode = "L" if self.channels == 1 else "RGB"
         return image if image.mode == mode else image.convert(mode)

@@ -59,7 +59,7 @@ def build_timm(name: str, arguments: dict[str, Any], source: WeightsSource) -> N
     pool = getattr(module, "attn_pool", None)
     return Network(
         module,
-        _transform(module, arguments, channels),
+        timm_transform(module, arguments, channels),
         tuple(head for head in heads if head in present),
         _pooled_features,
         convert=key_conversion(full_name, module),
@@ -95,7 +95,14 @@ def _full_name(name: str, tag: str | None) -> str:
     return f"{architecture}.{tag}"
 
 
-def _transform(module: nn.Module, arguments: dict[str, Any], channels: int) -> ImageTransform:
+def timm_transform(module: nn.Module, arguments: dict[str, Any], channels: int) -> ImageTransform:
+    """Return the preprocessing that timm configures for a network.
+
+    Parameters
+    ----------
+    arguments : of its factory, of which `img_size` overrides the input size
+    channels : of its input
+    """
     config = resolve_model_data_config(module)
     size = cast("tuple[int, int]", tuple(config["input_size"])[1:])
     requested = arguments.get("img_size")

@@ -35,6 +35,20 @@ _INNER = SHEET_WIDTH - 2 * MARGIN
 def explanation_sheet(
     explanation: dict[str, Any], image: Image.Image | None, overlays: Mapping[int, NDArray[np.uint8]], exemplars: Crops, path: Path
 ) -> None:
+    """Save the figure of one explanation, see `draw_explanation`.
+
+    Parameters
+    ----------
+    path : a .png or .svg file
+    """
+    bars = [*explanation["supporting"], *explanation["opposing"]]
+    sheet = draw_explanation(explanation, image, overlays, exemplars)
+    sheet.save(path, [explanation["explained"]["class"], *map(concept_name, bars)])
+
+
+def draw_explanation(
+    explanation: dict[str, Any], image: Image.Image | None, overlays: Mapping[int, NDArray[np.uint8]], exemplars: Crops
+) -> Sheet:
     """One explanation: both predictions, signed contributions, faithfulness, and heat maps of the concepts with the largest ones.
 
     Parameters
@@ -42,7 +56,6 @@ def explanation_sheet(
     explanation : the service's answer to `GET /v1/jobs/{job}/explanations/{image}`
     image : the network's input; None for ready features
     overlays : RGBA layers (H, W, 4) of `heatmaps.overlay` by the number of the concept; may be empty
-    path : a .png or .svg file
     """
     bars = [*explanation["supporting"], *explanation["opposing"]]
     ranked = sorted(bars, key=lambda entry: -abs(entry["contribution"]))
@@ -70,7 +83,7 @@ def explanation_sheet(
         _tiles(sheet, third, map_side, mapped, image, overlays, exemplars)
         note = str(explanation["heatmaps"].get("note") or "") if has_maps else ""
         sheet.text(MARGIN, sheet.height - MARGIN - LINE + 0.1, note, _INNER, size=SMALL, color=QUIET_COLOUR)
-    sheet.save(path, [explanation["explained"]["class"], *map(concept_name, bars)])
+    return sheet
 
 
 def class_profile(profile: dict[str, Any], exemplars: Crops, path: Path) -> None:

@@ -39,6 +39,11 @@ class Sheet:
         self._page.set_ylim(height, 0)
         self._page.set_axis_off()
 
+    @property
+    def figure(self) -> Figure:
+        """The matplotlib figure."""
+        return self._figure
+
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Empty axes with this frame; ticks and labels lie outside it."""
         box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)

@@ -233,13 +233,35 @@ def _score_ensemble(
     text_source: TextSource | None,
 ) -> IISReport:
     measured = measure_library(features, ensemble, spec, progress, device=device)
+    return complete_report(features, ensemble, measured, spec, names, text_source=text_source, device=device)[0]
+
+
+def complete_report(
+    features: FeatureSet,
+    ensemble: LibraryEnsemble,
+    measured: Measurement,
+    spec: ScoreSpec,
+    names: Sequence[ConceptName | None] | None = None,
+    *,
+    text_source: TextSource | None = None,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
+) -> tuple[IISReport, Panel]:
+    """Measure both controls and the panel beside a measured library; return the report, and the panel with its concepts.
+
+    Parameters
+    ----------
+    names : per concept of the primary library; None where concepts were not named
+    text_source : embeddings for text concepts
+    progress : of the controls
+    """
     matched = matched_libraries(features, ensemble, spec, text_source=text_source, device=device)
     controls = Controls(
-        isotropic=measure_isotropic(features, ensemble.primary.origins, spec, device=device),
-        matched=measure_matched(features, matched, spec, device=device),
+        isotropic=measure_isotropic(features, ensemble.primary.origins, spec, progress, device=device),
+        matched=measure_matched(features, matched, spec, progress, device=device),
     )
     panel = measure_score_panel(features, ensemble, matched, measured, spec, device=device)
-    return assemble(features, ensemble, measured, controls, spec, names, panel)
+    return assemble(features, ensemble, measured, controls, spec, names, panel), panel
 
 
 def _extract(backbone: Backbone, dataset: ImageDataset, elements: ElementSpec | None, progress: ProgressCallback) -> FeatureSet:

@@ -10,6 +10,7 @@ import iis_client
 
 def test_the_public_names_are_pinned() -> None:
     assert iis_client.__all__ == [
+        "AsyncIISClient",
         "CheckFailedError",
         "ConfigurationError",
         "ConflictError",

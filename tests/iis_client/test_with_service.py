@@ -142,6 +142,35 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     assert scored in {job.id for job in client.jobs(state="succeeded")}
 
 
+def test_a_result_of_the_service_shows_itself(client: IISClient, scored: str) -> None:
+    result = client.result(scored)
+    assert result.report.verdict is not None
+    assert result.report.verdict.sentence.split(":")[0] in result._repr_html_()
+    assert set(result.to_frame()["curve"]) == {"library", "isotropic", "matched"}
+
+
+def test_the_card_of_a_job_names_data_set_and_score(iis: RunCommand, client: IISClient, scored: str, tmp_path: Path) -> None:
+    printed = iis("card", scored)
+    assert printed.returncode == 0, printed.stderr
+    assert "name: digits.npz" in printed.stdout
+    assert f"job {scored}".replace("_", "\\_") in printed.stdout
+    assert iis("card", scored, "--out", "card.md").returncode == 0
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == printed.stdout
+
+
+def test_models_data_sets_and_uploads_can_be_deleted(client: IISClient, digits_features: Path, tmp_path: Path) -> None:
+    (tmp_path / "unused.bin").write_bytes(secrets.token_bytes(1000))
+    upload = client.upload(tmp_path / "unused.bin")
+    dataset = client.create_dataset(digits_features, kind="features")
+    model = client.create_model("timm:test_resnet", initial_seed=0)
+    client.delete_upload(upload)
+    client.delete_dataset(dataset)
+    client.delete_model(model)
+    for read in (lambda: client.upload_status(upload), lambda: client.dataset(dataset), lambda: client.model(model)):
+        with pytest.raises(NotFoundError):
+            read()
+
+
 def test_events_are_streamed_once_each_and_end_with_the_job(client: IISClient, scored: str) -> None:
     events = list(client.events(scored))
     numbers = [event.id for event in events]

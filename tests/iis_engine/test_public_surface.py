@@ -20,6 +20,9 @@ def test_all_lists_exactly_the_public_names_and_all_of_them_exist() -> None:
         "FinetuneSpec",
         "FinetunedRun",
         "IISReport",
+        "ImageExplanation",
+        "Interpretability",
+        "Interpretation",
         "LibrarySpec",
         "Phrase",
         "Predictor",
@@ -35,9 +38,11 @@ def test_all_lists_exactly_the_public_names_and_all_of_them_exist() -> None:
         "read_image_folder",
         "read_vectors",
         "score",
+        "score_features",
         "shipped",
     ]
     assert all(hasattr(iis_engine, name) for name in iis_engine.__all__)
+    assert dir(iis_engine) == sorted(iis_engine.__all__)
 
 
 def test_importing_the_package_and_its_plain_types_loads_no_torch() -> None:

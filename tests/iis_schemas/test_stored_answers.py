@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from iis_engine import ScoreSpec, score
+from iis_engine import ScoreSpec, score_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.phrase_report import DroppedPhrase, TextConcept, TextReport
 from iis_engine.specs import LibrarySpec, ProtocolName
@@ -42,7 +42,7 @@ def features() -> FeatureSet:
 
 @pytest.mark.parametrize("protocol", ["exact", "reference"])
 def test_a_report_of_the_engine_round_trips_through_its_model(protocol: ProtocolName) -> None:
-    stored = score(features(), ScoreSpec(LibrarySpec("prototype", 6), protocol=protocol)).to_dict()
+    stored = score_features(features(), ScoreSpec(LibrarySpec("prototype", 6), protocol=protocol)).to_dict()
     stored["library"]["text"] = FINDINGS.summary()
     stored["library"]["names"] = {"named": 3, "unnamed": 3}
     stored = json.loads(json.dumps(stored))
