@@ -116,8 +116,8 @@ def known_concepts(checkpoint: Path, dataset: ImageDataset, folder: Path) -> Kno
     features = extract_features(backbone_of(checkpoint), dataset, WHOLE_IMAGES, shard_folder=folder)
     train, test = (_truth(images) for images in (dataset.train, dataset.test))
     X = features.X_train.double()
-    X = ((X - X.mean(dim=0)) / X.std()).numpy()
-    weights = [LogisticRegression(max_iter=2000).fit(X, train[:, place]).coef_[0] for place in range(train.shape[1])]
+    scaled = ((X - X.mean(dim=0)) / X.std()).numpy()
+    weights = [LogisticRegression(max_iter=2000).fit(scaled, train[:, place]).coef_[0] for place in range(train.shape[1])]
     return KnownConcepts(features, train, test, normalize(torch.from_numpy(np.stack(weights)), dim=1))
 
 

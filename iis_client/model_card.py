@@ -54,7 +54,8 @@ def _section(report: Report, dataset: str, job: str) -> str:
     lines += [
         "",
         f"Data set {_escaped(dataset)}; {report.library.kind} library of {report.library.concept_count} concepts; "
-        f"{report.protocol} protocol, edition {report.edition}; accuracy of the representation {_number(report.accuracy_representation)}; job {_escaped(job)}.",
+        f"{report.protocol} protocol, edition {report.edition}; accuracy of the representation "
+        f"{_number(report.accuracy_representation)}; job {_escaped(job)}.",
     ]
     lines += [f"- {_escaped(warning)}" for warning in report.warnings]
     lines += ["", "Method: Shen et al., [arXiv 2510.24105](https://arxiv.org/abs/2510.24105).", ""]

@@ -141,7 +141,7 @@ def assert_same_images(features: FeatureSet, cell: Cell) -> None:
     print({kept: (int(differs.sum()), strengths[kept]) for kept, differs in different.items()}, "differ of", len(features.y_test))
     for kept, differs in different.items():
         assert differs.mean() <= UNDECIDED_SHARE, f"{differs.sum()} images differ at k = {kept}"
-        for number in differs.any(axis=1).nonzero()[0]:
+        for number in np.flatnonzero(differs.sum(axis=1)).tolist():
             tight = solved_tightly(features, cell.libraries[number], kept, strengths[kept])
             still = tight != reading.correct[kept][number]
             assert (reading.margin[kept][number][still] < TIED).all(), f"{still.sum()} images differ at k = {kept}"
