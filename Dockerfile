@@ -11,7 +11,6 @@ COPY requirements-api.txt ./
 RUN pip install --require-hashes -r requirements-api.txt
 COPY alembic.ini ./
 COPY migrations migrations
-COPY iis_display iis_display
 COPY iis_engine iis_engine
 COPY iis_schemas iis_schemas
 COPY app app
@@ -25,7 +24,6 @@ CMD ["python", "-m", "app"]
 FROM base AS worker
 COPY requirements-worker.txt ./
 RUN pip install --require-hashes -r requirements-worker.txt
-COPY iis_display iis_display
 COPY iis_engine iis_engine
 COPY iis_schemas iis_schemas
 COPY app app

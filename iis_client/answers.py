@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from iis_client.transport.messages import answer_json
-from iis_display.explanations import contribution_rows, explanation_html
-from iis_display.frames import frame
-from iis_display.reports import curve_rows, report_html
+from iis_engine.display.explanations import contribution_rows, explanation_html
+from iis_engine.display.frames import frame
+from iis_engine.display.reports import curve_rows, report_html
 from iis_schemas.explanations.images import ExplanationView
 from iis_schemas.results.results import ResultView
 

@@ -136,8 +136,8 @@ class IISReport:
 
     def to_frame(self) -> Any:
         """All points of the curve and of both controls as a pandas.DataFrame; the column `curve` names the curve."""
-        from iis_display.frames import frame
-        from iis_display.reports import curve_rows
+        from iis_engine.display.frames import frame
+        from iis_engine.display.reports import curve_rows
 
         return frame(curve_rows(self.to_dict()))
 
@@ -148,6 +148,6 @@ class IISReport:
         return arr_figure(self.to_dict()) if name == "arr" else accuracy_figure(self.to_dict())
 
     def _repr_html_(self) -> str:
-        from iis_display.reports import report_html
+        from iis_engine.display.reports import report_html
 
         return report_html(self.to_dict())

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-PACKAGES = {"iis_client", "iis_display", "iis_engine", "iis_schemas"}
+PACKAGES = {"iis_client", "iis_engine", "iis_schemas"}
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from torch.nn.functional import normalize
 
-from iis_display.explanations import concept_title
-from iis_display.frames import frame
-from iis_display.markup import QUIET, card, element, picture, text
+from iis_engine.display.explanations import concept_title
+from iis_engine.display.frames import frame
+from iis_engine.display.markup import QUIET, card, element, picture, text
 from iis_engine.explanations.heatmaps import png_bytes
 from iis_engine.features.elements import element_crops
 from iis_engine.features.embedding import BatchEmbedder, default_batch_size

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from torch import Tensor
 
-from iis_display.explanations import contribution_rows, explanation_html
-from iis_display.frames import frame
-from iis_display.markup import captioned, element, picture
 from iis_engine.backbones.backbone import Backbone
+from iis_engine.display.explanations import contribution_rows, explanation_html
+from iis_engine.display.frames import frame
+from iis_engine.display.markup import captioned, element, picture
 from iis_engine.errors import DataError
 from iis_engine.explanations.explain import Changes, Explanation, Prediction, intervene
 from iis_engine.explanations.heatmaps import HeatMaps, heat_maps, normalised_maps, overlay, png_bytes

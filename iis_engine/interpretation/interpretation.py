@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from iis_display.reports import report_html, summary_line
 from iis_engine.backbones.backbone import Backbone
+from iis_engine.display.reports import report_html, summary_line
 from iis_engine.explanations.explain import class_label, explain, prediction_of
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.interpretation.concepts import Concepts

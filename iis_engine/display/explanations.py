@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iis_display.markup import PLAIN_TABLE, QUIET, card, element, paragraph, text
+from iis_engine.display.markup import PLAIN_TABLE, QUIET, card, element, paragraph, text
 
 SUPPORTING_COLOUR, OPPOSING_COLOUR = "#b5482a", "#1f5fa8"
 BAR_PIXELS = 180

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iis_display.curves import retention_svg
-from iis_display.markup import QUIET, bullets, card, element, paragraph, table, text
+from iis_engine.display.curves import retention_svg
+from iis_engine.display.markup import QUIET, bullets, card, element, paragraph, table, text
 
 _MARKS = {
     "reads_through_concepts": ("✔", "#1a6b36", "#e5f4ea"),
