@@ -24,7 +24,6 @@ from benchmarks.golden import digit_pixels
 from benchmarks.timing import machine
 from benchmarks.validation import plant
 from demo.checkpoints import ARCHITECTURE, train_checkpoints, write_digits
-from demo.evolution import STEPS_SAVED
 from iis_engine import protocols
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.data.datasets import read_image_folder
@@ -50,6 +49,7 @@ KINDS: tuple[LibraryKind, ...] = ("cluster", "prototype")
 WHOLE_IMAGES = ElementSpec(scales=(1,))
 RESEEDINGS = 4
 TRAINING_SETS, TRAINING_ROWS = 5, 800
+TRAINING_STEPS = (70, 112, 420)
 IMAGE_COUNTS = (100, 300, 1000, 3000)
 ACCURACY_BINS = (0.0, 0.01, 0.03, 0.1, 1.0)
 QUANTILE, POWER = float(norm.ppf((1 + protocols.CONFIDENCE) / 2)), float(norm.ppf(0.8))
@@ -232,7 +232,7 @@ def checkpoint_readings(folder: Path, steps: Sequence[int]) -> dict[int, Reading
 
 def checkpoints(folder: Path) -> None:
     """Whether the score separates two checkpoints of one training run, by the difference of their accuracies."""
-    readings = checkpoint_readings(folder, STEPS_SAVED)
+    readings = checkpoint_readings(folder, TRAINING_STEPS)
     _print_head("Checkpoints of one training run", "steps", "accuracy of h", "few", "IIS")
     for step, reading in readings.items():
         print(f"| {step} | {float(reading.accuracy.value):.4f} | {float(reading.few.value):.4f} | {reading.iis:.4f} |", flush=True)
