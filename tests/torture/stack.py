@@ -124,6 +124,8 @@ class Stack:
         self._supervisor.join()
         for name in [*self._processes]:
             self.kill(name)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid(name), signal.SIGKILL)  # an API of several processes, whose parent is gone
         self.runtime.close()
         self.to_postgres.close()
         self.to_redis.close()
