@@ -18,7 +18,8 @@ VALIDATION_SHARE = 0.1
 LIBRARY_SEEDS = 5
 TEXT_HELD_OUT_SHARE = 0.2  # of the training images; they select and evaluate the directions of text concepts
 SMALLEST_GAIN = 1e-3  # relative: a weaker L2 strength must lower the validation loss by more
-HEAD_TOLERANCE = 2e-6  # largest absolute gradient entry; strengths are selected on fits as exact as the final ones
+# Largest absolute gradient entry, at which decisions settle; strengths are selected on fits as exact as the final ones.
+HEAD_TOLERANCE = 5e-7
 BASELINE_TOLERANCE = 2e-7  # of h, which divides every point; near the precision of float32
 REFINEMENT_ROUNDS = 2
 NODES_PER_ROUND = 3

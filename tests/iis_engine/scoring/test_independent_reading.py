@@ -119,20 +119,20 @@ def disagreements(measured: Measurement, reading: Reading) -> dict[int, NDArray[
 
 
 def solved_tightly(features: FeatureSet, library: ConceptLibrary, kept: int, strength: float) -> NDArray[np.bool_]:
-    """Correctness (n,) of the engine's head, solved a hundred times as tightly as a score solves it."""
+    """Correctness (n,) of the engine's head, solved many times as tightly as a score solves it."""
     ordered = in_canonical_order(features)
     calibrated = calibrate(library, ordered.X_train).apply(library)
     train, test = (Source.of(calibrated.activations(X)) for X in (ordered.X_train, ordered.X_test))
     rows = TrainingRows(ordered.y_train, torch.zeros(len(ordered.y_train), dtype=torch.bool), features.class_count)
-    solved = solve_at(train, [kept], torch.tensor([strength]), rows, tolerance=protocols.FINAL_TOLERANCE / 100)
+    solved = solve_at(train, [kept], torch.tensor([strength]), rows, tolerance=protocols.HEAD_TOLERANCE / 25)
     return (predict(test, kept, solved.weights)[:, 0].argmax(dim=1) == ordered.y_test).numpy()
 
 
 def assert_same_images(features: FeatureSet, cell: Cell) -> None:
     """Every decision is the same, but for images that the engine's tolerance leaves undecided: those agree once it is tight.
 
-    At weak strengths the optimum is flat: a largest gradient entry of 2e-6 leaves some images on the wrong side of a boundary. An image
-    within `TIED` of two equal logits is undecided in float32.
+    At weak strengths the optimum is flat: the largest gradient entry at which a head counts as solved may leave an image on the wrong side
+    of a boundary. An image within `TIED` of two equal logits is undecided in float32.
     """
     measured = measure_exact(features, cell.libraries, 0, CPU, calibrated=cell.calibrated)
     reading = reading_of(features, cell.libraries, measured, calibrated=cell.calibrated)
