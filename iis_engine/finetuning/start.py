@@ -21,6 +21,9 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import kept_count
 from iis_engine.specs import FinetuneSpec
 
+WEAKEST_STRENGTH = protocols.L2_STRENGTHS[-1]
+"""L2 strength of the heads that training starts from, at least: a weaker one gives separable images weights so large that it diverges."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -60,7 +63,7 @@ def only_images(features: FeatureSet, images: Tensor) -> FeatureSet:
 
 def solve_probe(fit: FeatureSet, seed: int, device: torch.device) -> Tensor:
     """h of the `exact` protocol on the images trained on: (d + 1, C) float32, the last row being the bias."""
-    return solve_linear_probe(fit.X_train.to(device), _rows(fit, seed, device)).head.float()
+    return solve_linear_probe(fit.X_train.to(device), _rows(fit, seed, device), weakest=WEAKEST_STRENGTH).head.float()
 
 
 def solve_interpretation(fit: FeatureSet, spec: FinetuneSpec, seed: int, device: torch.device) -> tuple[ConceptLibrary, Tensor]:
@@ -69,7 +72,7 @@ def solve_interpretation(fit: FeatureSet, spec: FinetuneSpec, seed: int, device:
     library = calibrate(library, fit.X_train.to(device)).apply(library)
     kept = kept_count(len(library), spec.sparsity)
     source = Source.of(library.activations(fit.X_train.to(device)))
-    return library, solve_nodes(source, [kept], _rows(fit, seed, device)).weights[0]
+    return library, solve_nodes(source, [kept], _rows(fit, seed, device), weakest=WEAKEST_STRENGTH).weights[0]
 
 
 def own_classifier(network: Network, layer: str | None, dimension: int, class_count: int) -> nn.Linear | None:

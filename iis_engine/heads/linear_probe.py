@@ -73,16 +73,22 @@ class LinearProbe:
         return predict(Source(self.standardisation(X), None), X.shape[1], self.weights).squeeze(1)
 
 
-def solve_linear_probe(X: Tensor, data: TrainingRows) -> LinearProbe:
-    """Solve h on representations X (n, d) of the training rows."""
+def solve_linear_probe(X: Tensor, data: TrainingRows, *, weakest: float = 0.0) -> LinearProbe:
+    """Solve h on representations X (n, d) of the training rows.
+
+    Parameters
+    ----------
+    weakest : h is solved at this L2 strength where a weaker one is selected
+    """
     standardisation = Standardisation.of(X)
     source, nodes = Source(standardisation(X), None), [X.shape[1]]
     selected = select_strengths(source, nodes, data, tolerance=protocols.BASELINE_TOLERANCE)
-    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=protocols.BASELINE_TOLERANCE)
+    strengths = selected.l2_strengths.clamp(min=weakest)
+    solved = solve_at(source, nodes, strengths, data, start=selected.weights, tolerance=protocols.BASELINE_TOLERANCE)
     return LinearProbe(
         standardisation=standardisation,
         weights=solved.weights,
-        l2_strength=float(solved.l2_strengths[0]),
+        l2_strength=float(strengths[0]),
         validation_accuracy=float(selected.validation_accuracy[0]),
         gradient_norm=solved.gradient_norm,
         evaluations=selected.evaluations + solved.evaluations,

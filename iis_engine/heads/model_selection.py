@@ -137,10 +137,17 @@ def solve_at(
     )
 
 
-def solve_nodes(source: Source, nodes: Sequence[int], data: TrainingRows, *, tolerance: float = protocols.HEAD_TOLERANCE) -> SolvedHeads:
-    """Select each node's L2 strength on the validation rows, then solve its head on all training rows."""
+def solve_nodes(
+    source: Source, nodes: Sequence[int], data: TrainingRows, *, weakest: float = 0.0, tolerance: float = protocols.HEAD_TOLERANCE
+) -> SolvedHeads:
+    """Select each node's L2 strength on the validation rows, then solve its head on all training rows.
+
+    Parameters
+    ----------
+    weakest : the head is solved at this strength where a weaker one is selected
+    """
     selected = select_strengths(source, nodes, data, tolerance=tolerance)
-    solved = solve_at(source, nodes, selected.l2_strengths, data, start=selected.weights, tolerance=tolerance)
+    solved = solve_at(source, nodes, selected.l2_strengths.clamp(min=weakest), data, start=selected.weights, tolerance=tolerance)
     return replace(solved, evaluations=selected.evaluations + solved.evaluations)
 
 

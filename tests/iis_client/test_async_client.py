@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,7 +16,14 @@ from iis_client.async_client import call_names, gives_iterator
 from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE
 from support.scripted_service import ScriptedService
 
+Result = TypeVar("Result")
 JOB: dict[str, Any] = {**SCORE_JOB_EXAMPLE, "state": "succeeded"}
+
+
+def run_in_thread(task: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine, run in a thread of its own: a browser of other tests keeps an event loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, task).result()
 
 
 def test_every_call_of_the_client_is_listed_and_iterators_are_recognised_by_their_annotation() -> None:
@@ -42,7 +51,7 @@ def test_a_call_is_awaited_and_pages_are_iterated_over(scripted: ScriptedService
                 client.jbo("job_1")
             return job.id, listed
 
-    assert asyncio.run(run()) == ("job_1", ["job_1", "job_2"])
+    assert run_in_thread(run()) == ("job_1", ["job_1", "job_2"])
 
 
 def test_calls_are_in_progress_at_the_same_time() -> None:
@@ -66,7 +75,7 @@ def test_calls_are_in_progress_at_the_same_time() -> None:
             await asyncio.gather(*(client.delete_model(f"mdl_{number}") for number in range(8)))
 
     try:
-        asyncio.run(run())
+        run_in_thread(run())
     finally:
         server.shutdown()
         server.server_close()

@@ -10,7 +10,8 @@ from playwright.sync_api import Route
 from iis_client.transport.address import Address
 from support.browser import OpenWindow
 
-SIZE_BYTES, PART_BYTES, VALUE = 1000, 200, 7
+PART_BYTES, VALUE = 65536, 7  # the least size of a part
+SIZE_BYTES = 5 * PART_BYTES
 UPLOAD = """async ([sizeBytes, partBytes, value]) => {
   const address = new URL("uploading.js", document.querySelector("script[type=module]").src);
   const {uploadFile} = await import(address.href);

@@ -112,7 +112,7 @@ def test_shipped_vocabularies_are_listed_with_descriptions_and_shown_by_name(iis
         (["add", "{phrases}", "--to", "cst_1", "--name", "garden"], "leave out --name or --to"),
         (["add", "{phrases}", "--to", "birds"], "comes with the service"),
         (["add", "{phrases}", "--vlm", "open_clip:ViT-B-16"], "--vlm takes open_clip:NAME@CHECKPOINT"),
-        (["add", "{phrases}", "--vlm-arg", "embed_dim=32"], "--vlm-arg and --vlm-preprocess require --vlm"),
+        (["add", "{phrases}", "--vlm-arg", "embed_dim=32"], "--vlm-arg, --vlm-preprocess and --vlm-weights-of require --vlm"),
         (["download", "birds", "-o", "birds.pdf"], "give --format"),
         (["download", "birds", "-o", "missing/birds.txt"], "missing/birds.txt: No such file or directory."),
         (["delete", "birds"], "comes with the service"),

@@ -64,6 +64,7 @@ def test_a_contrast_explains_the_difference_of_two_logits(client: IISClient, ima
     assert math.isclose(total(explanation), explanation.logit, rel_tol=1e-6, abs_tol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_file_is_posted_and_then_explained_by_its_id(client: IISClient, image_job: str, warm_circle: Path) -> None:
     explanation = client.explain(image_job, warm_circle)
     image = explanation.image.id
@@ -128,6 +129,7 @@ def test_profiles_of_classes_and_concepts_agree(client: IISClient, image_job: st
     assert whole.firing_rate == uses[weightiest.concept].firing_rate
 
 
+@pytest.mark.slow
 def test_figures_come_as_png_and_as_svg(client: IISClient, image_job: str, warm_circle: Path) -> None:
     posted = client.explain(image_job, warm_circle).image.id
     assert client.explanation_sheet(image_job, posted, kept=KEPT, top=3).startswith(PNG)
@@ -218,6 +220,7 @@ def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient
         assert f"{one.weight:+.3f}" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["explain", "{job}", "3"], ["classes", "{job}", "warm circle"], ["concepts", "{job}"]])
 def test_the_command_saves_figures(iis: RunCommand, image_job: str, tmp_path: Path, arguments: list[str]) -> None:
     done = iis(*[word.format(job=image_job) for word in arguments], "--out", "figure.png", "--json")
@@ -226,6 +229,7 @@ def test_the_command_saves_figures(iis: RunCommand, image_job: str, tmp_path: Pa
     assert json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_command_opens_the_figure_that_it_saved(start_iis: StartCommand, image_job: str, tmp_path: Path) -> None:
     saving = start_iis("explain", image_job, "3", "--out", "sheet.svg", "--open", BROWSER=str(recording_browser(tmp_path)))
     error_output = saving.communicate(timeout=120)[1]

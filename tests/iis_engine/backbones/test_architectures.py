@@ -36,10 +36,15 @@ def test_an_unknown_name_is_refused_with_similar_ones(architecture: str, similar
     assert similar in str(error)
 
 
-@pytest.mark.parametrize("name", ["hf-hub:owner/model", "local-dir:/etc"])
-@pytest.mark.parametrize("family", ["timm", "open_clip"])
-def test_names_that_would_download_or_read_other_files_are_unknown(family: str, name: str, tiny_checkpoint: Path) -> None:
-    assert refusal(BackboneSpec(f"{family}:{name}"), tiny_checkpoint).code == "architecture_unknown"
+@pytest.mark.parametrize("architecture", ["timm:local-dir:/etc", "open_clip:hf-hub:owner/model", "open_clip:local-dir:/etc"])
+def test_names_that_would_download_or_read_other_files_are_unknown(architecture: str, tiny_checkpoint: Path) -> None:
+    assert refusal(BackboneSpec(architecture), tiny_checkpoint).code == "architecture_unknown"
+
+
+def test_a_network_of_the_hub_takes_no_other_weights(tiny_checkpoint: Path) -> None:
+    error = refusal(BackboneSpec("timm:hf-hub:owner/model"), tiny_checkpoint)
+    assert error.code == "architecture_mismatch"
+    assert "leave out the checkpoint" in str(error)
 
 
 @pytest.mark.parametrize("architecture", ["timm:test_resnet", "torchvision:resnet18", "open_clip:RN50"])

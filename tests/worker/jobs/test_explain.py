@@ -70,6 +70,7 @@ def test_contributions_of_every_test_image_sum_to_the_logit(service: Service, sc
     assert (batch.summary["count"], batch.summary["failed"], batch.summary["ignored"]) == (TEST_IMAGES, 0, 0)
 
 
+@pytest.mark.slow
 def test_rows_equal_the_explanations_of_single_images(service: Service, scored: str) -> None:
     _, rows = explained(service, service.add_explain(scored, contrast="1", top=2))
     files = artifacts_of(service, scored)
@@ -94,6 +95,7 @@ def test_rows_omit_the_contrast_where_it_is_the_predicted_class(service: Service
         assert (row["contrast"] is None) == (row["interpretation"] == "1")
 
 
+@pytest.mark.slow
 def test_rows_name_their_concepts(service: Service, scored: str) -> None:
     _, rows = explained(service, service.add_explain(scored))
     named = {one["concept"]: (one["label"], one["origin"]) for row in rows for one in row["concepts"]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from app.db.models import Result, Upload
 from support.squares import squares_zip
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 ELEMENTS = {"kind": "patches", "images_per_class": 5, "seed": 0, "scales": [2]}
 
 
+@pytest.mark.slow
 def test_the_first_job_extracts_the_features_of_the_layers_that_other_jobs_wait_for(service: Service) -> None:
     dataset_id = service.add_dataset(squares_zip(), "images.zip", "images")
     assert service.run(service.add_job("check_dataset", dataset_id)) == "succeeded"

@@ -131,6 +131,7 @@ def test_a_library_of_an_earlier_job_is_not_fitted_again(service: Service) -> No
         assert session.get_one(Result, second).library_id == library_id
 
 
+@pytest.mark.slow
 def test_an_artifact_missing_from_storage_is_computed_again(service: Service) -> None:
     first = service.add_score()
     service.run(first)

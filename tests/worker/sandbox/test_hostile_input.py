@@ -21,9 +21,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleReader]:
         yield opened
 
 
-@pytest.mark.parametrize(
-    "group", [pytest.param(group, marks=() if group == "images" else pytest.mark.slow) for group in GROUPS if group != "pickles"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "pickles"])
 def test_each_malicious_file_is_refused_or_handled_and_leaves_no_file(reader: SampleReader, tmp_path: Path, group: str) -> None:
     defects = [found for sample in GROUPS[group](tmp_path, reader.marks, False) if (found := defect(reader, sample)) is not None]
     assert defects == []
