@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[1]
 THROWAWAY_OPTIONS = (("fsync", "off"), ("full_page_writes", "off"))  # a kill loses nothing, a power cut would
 LONGEST = (
+    "backbones/test_round_trips.py",
     *("scoring/test_golden.py", "jobs/test_study_jobs.py", "jobs/test_finetune.py", "studies/test_commands.py"),
     *("ui/test_scoring_in_a_browser.py", "jobs/test_text.py", "ui/test_studies_in_a_browser.py", "tests/test_torture.py"),
     *("ui/test_explanations_in_a_browser.py", "ui/test_layout_in_a_browser.py", "tests/test_explanations.py", "local/test_local.py"),
