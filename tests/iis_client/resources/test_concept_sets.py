@@ -108,6 +108,7 @@ def test_phrases_that_contain_a_class_name_are_excluded(client: IISClient, cats_
     assert (dropped.text, dropped.reason, dropped.other, dropped.similarity) == ("an owl", "class_name", "owl", None)
 
 
+@pytest.mark.slow
 def test_phrases_are_generated_from_class_names(client: IISClient, cats_and_owls: str) -> None:
     made = client.create_concept_set(from_classes=cats_and_owls)
     assert (made.version.state, made.version.dataset) == ("pending", cats_and_owls)

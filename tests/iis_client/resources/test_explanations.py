@@ -43,6 +43,7 @@ def total(explanation: ExplanationView) -> float:
     return explanation.bias + explanation.remainder + sum(one.contribution for one in listed)
 
 
+@pytest.mark.slow
 def test_contributions_of_a_test_image_add_up_to_its_logit(client: IISClient, image_job: str) -> None:
     explanation = client.explain(image_job, 3, kept=KEPT, top=2)
     assert (explanation.image.index, explanation.kept, explanation.concept_count) == (3, KEPT, CONCEPTS)
@@ -50,11 +51,13 @@ def test_contributions_of_a_test_image_add_up_to_its_logit(client: IISClient, im
     assert math.isclose(total(explanation), explanation.logit, rel_tol=1e-6, abs_tol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_sparsity_selects_the_same_node_as_the_number_kept(client: IISClient, image_job: str) -> None:
     named = client.explain(image_job, 3, kept=KEPT)
     assert client.explain(image_job, 3, sparsity=named.sparsity) == named
 
 
+@pytest.mark.slow
 def test_a_contrast_explains_the_difference_of_two_logits(client: IISClient, image_job: str) -> None:
     other = another_class(client, image_job)
     explanation = client.explain(image_job, 3, contrast=other)
@@ -74,6 +77,7 @@ def test_a_file_is_posted_and_then_explained_by_its_id(client: IISClient, image_
     assert client.image(image_job, image).startswith(PNG)
 
 
+@pytest.mark.slow
 def test_a_posted_test_image_has_the_explanation_of_the_test_image(client: IISClient, image_job: str, planted: Planted) -> None:
     outcome = next(client.explanations(image_job, class_="warm circle"))
     assert outcome.name is not None
@@ -82,6 +86,7 @@ def test_a_posted_test_image_has_the_explanation_of_the_test_image(client: IISCl
     assert math.isclose(posted.logit, known.logit, rel_tol=1e-3)
 
 
+@pytest.mark.slow
 def test_outcomes_are_filtered_by_their_predictions(client: IISClient, image_job: str) -> None:
     found = list(client.explanations(image_job))
     assert [one.index for one in found] == list(range(len(found)))
@@ -98,6 +103,7 @@ def test_outcomes_are_filtered_by_their_predictions(client: IISClient, image_job
     assert indexes(wrong=True, kept=1) != indexes(wrong=True, kept=CONCEPTS)
 
 
+@pytest.mark.slow
 def test_a_heat_map_comes_as_a_layer_and_as_numbers(client: IISClient, image_job: str) -> None:
     concept = client.explain(image_job, 3).supporting[0].concept
     assert client.heat_map(image_job, 3, concept).startswith(PNG)
@@ -106,6 +112,7 @@ def test_a_heat_map_comes_as_a_layer_and_as_numbers(client: IISClient, image_job
     assert math.isclose(sum(values) / len(values), numbers.mean, rel_tol=1e-4, abs_tol=1e-6)
 
 
+@pytest.mark.slow
 def test_concepts_are_set_scaled_and_suppressed(client: IISClient, image_job: str) -> None:
     explanation = client.explain(image_job, 3, kept=KEPT)
     kept = [one.concept for one in (*explanation.supporting, *explanation.opposing)]
@@ -117,6 +124,7 @@ def test_concepts_are_set_scaled_and_suppressed(client: IISClient, image_job: st
     assert changed.before.class_ == explanation.interpretation.class_
 
 
+@pytest.mark.slow
 def test_profiles_of_classes_and_concepts_agree(client: IISClient, image_job: str) -> None:
     classes = client.classes(image_job, kept=KEPT)
     assert sorted(one.class_ for one in classes) == sorted(CLASS_NAMES)
@@ -140,6 +148,7 @@ def test_figures_come_as_png_and_as_svg(client: IISClient, image_job: str, warm_
     assert b"<svg" in client.concept_gallery(image_job, "svg", limit=4, kept=KEPT)
 
 
+@pytest.mark.slow
 def test_invalid_images_classes_and_nodes_are_refused(client: IISClient, image_job: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("This is not an image.")
@@ -173,6 +182,7 @@ def test_a_posted_image_is_retried_with_the_same_idempotency_key(
     assert first == second
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_test_image(iis: RunCommand, client: IISClient, image_job: str) -> None:
     explanation = client.explain(image_job, 3, kept=KEPT)
     done = iis("explain", image_job, "3", "--kept", str(KEPT))
@@ -186,6 +196,7 @@ def test_the_command_explains_a_test_image(iis: RunCommand, client: IISClient, i
     assert explanation.heatmaps.note in done.stdout.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_the_command_explains_a_file_as_json(iis: RunCommand, image_job: str, warm_circle: Path) -> None:
     done = iis("explain", image_job, warm_circle, "--contrast", "cold cross", "--json")
     assert done.returncode == 0, done.stderr
@@ -193,6 +204,7 @@ def test_the_command_explains_a_file_as_json(iis: RunCommand, image_job: str, wa
     assert json.loads(done.stdout)["contrast"]["class"] == "cold cross"
 
 
+@pytest.mark.slow
 def test_the_command_opens_the_page_of_the_image(start_iis: StartCommand, service: Address, image_job: str, tmp_path: Path) -> None:
     shown = start_iis("explain", image_job, "3", "--kept", str(KEPT), "--open", BROWSER=str(recording_browser(tmp_path)))
     shown.communicate(timeout=120)
@@ -202,6 +214,7 @@ def test_the_command_opens_the_page_of_the_image(start_iis: StartCommand, servic
     assert httpx.get(address).headers["Content-Type"].startswith("text/html")
 
 
+@pytest.mark.slow
 def test_without_a_browser_the_command_prints_the_address_of_the_page(start_iis: StartCommand, service: Address, image_job: str) -> None:
     shown = start_iis("explain", image_job, "3", "--open", BROWSER="/nowhere/browser", PATH="/nowhere")
     error_output = shown.communicate(timeout=120)[1]
@@ -209,6 +222,7 @@ def test_without_a_browser_the_command_prints_the_address_of_the_page(start_iis:
     assert f"the address is {service.url}/jobs/{image_job}/images/3" in error_output
 
 
+@pytest.mark.slow
 def test_the_command_shows_all_classes_or_one(iis: RunCommand, client: IISClient, image_job: str) -> None:
     listed = iis("classes", image_job)
     assert listed.returncode == 0, listed.stderr
@@ -237,10 +251,12 @@ def test_the_command_opens_the_figure_that_it_saved(start_iis: StartCommand, ima
     assert (tmp_path / "opened").read_text().strip() == (tmp_path / "sheet.svg").as_uri()
 
 
+@pytest.mark.slow
 def test_a_result_ends_with_the_command_to_explain_it(iis: RunCommand, image_job: str) -> None:
     assert iis("result", image_job).stdout.rstrip().endswith(f"iis explain {image_job} 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -38,6 +38,7 @@ def pictures(planted: Planted) -> list[Path]:
     return [min((planted.images / "test" / name).iterdir()) for name in CLASS_NAMES]
 
 
+@pytest.mark.slow
 def test_every_node_of_the_curve_has_a_predictor(client: IISClient, image_job: str) -> None:
     (curve,) = [curve.points for curve in client.curves(image_job) if curve.name == "library"]
     found = {one.kept: one.accuracy for one in client.predictors(image_job)}
@@ -46,6 +47,7 @@ def test_every_node_of_the_curve_has_a_predictor(client: IISClient, image_job: s
     assert {one.id for one in client.predictors(image_job)} <= {one.id for one in client.predictors()}
 
 
+@pytest.mark.slow
 def test_a_predictor_is_selected_by_its_node(client: IISClient, image_job: str, predictor: PredictorView) -> None:
     assert predictor.kept == KEPT
     assert client.predictor(predictor.id) == predictor
@@ -55,6 +57,7 @@ def test_a_predictor_is_selected_by_its_node(client: IISClient, image_job: str, 
         client.predictor_of(image_job, sparsity=0.33)
 
 
+@pytest.mark.slow
 def test_predictions_equal_those_of_explanations(
     client: IISClient, image_job: str, predictor: PredictorView, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +84,7 @@ def test_large_images_are_split_into_several_requests(scripted: ScriptedService,
     assert sum(scripted.sizes) == pytest.approx(sum(sizes), rel=0.001)
 
 
+@pytest.mark.slow
 def test_an_exported_predictor_works_without_the_service(client: IISClient, predictor: PredictorView, tmp_path: Path) -> None:
     client.export_predictor(predictor.id, tmp_path / "head.onnx")
     session: Any = onnxruntime.InferenceSession(tmp_path / "head.onnx")
@@ -93,6 +97,7 @@ def test_an_exported_predictor_works_without_the_service(client: IISClient, pred
         assert file.metadata()
 
 
+@pytest.mark.slow
 def test_invalid_images_predictors_and_formats_are_refused(client: IISClient, predictor: PredictorView, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("This is not an image.")
     with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
@@ -105,6 +110,7 @@ def test_invalid_images_predictors_and_formats_are_refused(client: IISClient, pr
         client.export_predictor(predictor.id, tmp_path / "head.pt")
 
 
+@pytest.mark.slow
 def test_the_command_lists_predictors_by_number_of_concepts(iis: RunCommand, image_job: str, predictor: PredictorView) -> None:
     listed = json.loads(iis("predictors", image_job, "--json").stdout)
     kept = [one["kept"] for one in listed]
@@ -114,6 +120,7 @@ def test_the_command_lists_predictors_by_number_of_concepts(iis: RunCommand, ima
     assert predictor.id in shown.stdout
 
 
+@pytest.mark.slow
 def test_the_command_predicts_by_a_predictor_or_a_node_of_a_job(
     iis: RunCommand, client: IISClient, image_job: str, predictor: PredictorView, pictures: list[Path]
 ) -> None:
@@ -125,12 +132,14 @@ def test_the_command_predicts_by_a_predictor_or_a_node_of_a_job(
     assert all(one.name in shown.stdout and one.class_ in shown.stdout for one in found)
 
 
+@pytest.mark.slow
 def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predictor: PredictorView, tmp_path: Path) -> None:
     assert iis("export", predictor.id, "--to", "one.safetensors").returncode == 0
     assert iis("export", image_job, "--kept", str(KEPT), "--to", "other.safetensors").returncode == 0
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -167,6 +167,7 @@ def test_a_test_image_has_the_same_explanation_when_it_comes_from_an_archive(ser
         assert {one["concept"] for one in again["concepts"]} == {one["concept"] for one in row["concepts"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "code", "words"),
     [

@@ -175,6 +175,7 @@ def test_epochs_that_finish_faster_than_they_are_stored_have_events_but_are_not_
         assert session.scalar(select(func.count()).where(Model.lineage.is_not(None))) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

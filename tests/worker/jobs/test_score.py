@@ -99,6 +99,7 @@ def test_stages_that_another_job_finishes_in_the_meantime_are_reused(service: Se
     assert stage_states(service, first, "reused") == STAGES[1:]
 
 
+@pytest.mark.slow
 def test_another_library_on_the_same_data_reuses_features_and_isotropic_control(service: Service) -> None:
     first = service.add_score()
     service.run(first)

@@ -120,6 +120,7 @@ def words(service: Service, planted: Planted) -> Words:
     )
 
 
+@pytest.mark.slow
 def test_a_text_job_stores_kept_phrases_as_concepts_and_dropped_phrases_with_reasons(words: Words) -> None:
     job_id = words.score(TEXT)
     report, concepts, dropped = words.found(job_id)
@@ -182,6 +183,7 @@ def test_a_job_reuses_the_phrase_embeddings_of_its_concept_sets_validation(words
     assert words.stages(job_id, "reused") == ["embed_phrases", "embed_classes"]
 
 
+@pytest.mark.slow
 def test_a_native_library_of_another_backbone_fails(words: Words) -> None:
     job_id = words.score(TEXT | {"native": True})
     job, error = words.service.job(job_id), words.service.error_of(job_id)
@@ -189,6 +191,7 @@ def test_a_native_library_of_another_backbone_fails(words: Words) -> None:
     assert "own image tower" in error["message"]
 
 
+@pytest.mark.slow
 def test_a_vocabulary_without_remaining_phrases_fails_with_cutoffs_and_reached_values(words: Words) -> None:
     job_id = words.score(TEXT, vocabulary=words.add_vocabulary(*DECOYS))
     error = words.service.error_of(job_id)

@@ -153,6 +153,7 @@ def test_a_study_is_analysed_once_for_each_state_of_its_jobs(service: Service, d
     assert kept(service, "study_analysis") == 2
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_the_stored_analysis(service: Service, dispatcher: QueryDispatcher, study_id: str) -> None:
     png = ask(service, dispatcher, "study_figure", study_id, name="iis_accuracy", format="png")
     assert Image.open(io.BytesIO(png)).width > 500

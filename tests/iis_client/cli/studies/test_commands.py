@@ -271,6 +271,7 @@ def test_from_classes_in_an_extension_uses_the_data_set_of_the_study(iis: RunCom
     assert scripted.times("POST /v1/studies/std_1/extend") == 1
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_twice_is_refused_with_both_keys(iis: RunCommand, client: IISClient, planted: Planted, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(planted.backbone.read_bytes())
