@@ -32,6 +32,7 @@ def features_of(planted: Planted, backbone: Backbone, folder: Path) -> tuple[Fea
     return extract_features(backbone, dataset, None, shard_folder=folder), truth(dataset.train), truth(dataset.test)
 
 
+@pytest.mark.slow
 def test_each_image_has_one_attribute_of_each_kind_and_classes_are_balanced(planted: Planted) -> None:
     dataset = read_image_folder(planted.images)
     assert dataset.class_names == tuple(sorted(CLASS_NAMES))
@@ -49,6 +50,7 @@ def test_the_same_seed_draws_the_same_images() -> None:
     assert not np.array_equal(draw(16, seed=3).images, draw(16, seed=4).images)
 
 
+@pytest.mark.slow
 def test_the_vision_language_model_separates_phrases_and_rejects_decoys(planted: Planted, tmp_path: Path) -> None:
     spec = VisionLanguageSpec(demo_language.ARCHITECTURE, demo_language.ARGUMENTS)
     model = load_vision_language_model(spec, planted.language, device="cpu")
@@ -64,6 +66,7 @@ def test_the_vision_language_model_separates_phrases_and_rejects_decoys(planted:
     assert top5(cosines).min() > 0.25 > top5(decoys).max()  # the default clip_cutoff
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", range(4), ids=("colour", "shape", "texture", "place"))
 def test_a_linear_probe_of_the_backbone_reads_each_attribute(planted: Planted, tmp_path: Path, kind: int) -> None:
     spec = BackboneSpec(ARCHITECTURE, ARGUMENTS, preprocessing=Preprocessing(**PREPROCESSING))

@@ -203,6 +203,7 @@ def test_a_representation_far_from_zero_has_the_score_of_the_same_at_zero() -> N
         assert other.controls[name].iis == pytest.approx(one.controls[name].iis, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_balanced_numbers_weigh_each_class_the_same() -> None:
     features = blobs(noise=3.0)
     rare = (features.y_test != 0) | (torch.arange(300) % 50 < 5)  # class 0 is left with six images

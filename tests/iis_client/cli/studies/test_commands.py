@@ -219,6 +219,7 @@ def test_a_server_path_is_found_regardless_of_slashes_and_dots(impatient: Any, s
             assert (RegisteredInputs(client, study).find("datasets[0]", study.content.datasets[0]) is not None) == found
 
 
+@pytest.mark.slow
 def test_an_invalid_file_is_refused_before_anything_is_uploaded(
     iis: RunCommand, client: IISClient, planted: Planted, tmp_path: Path
 ) -> None:
