@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.report import IISReport
 
@@ -19,6 +21,12 @@ def report_warnings(report: IISReport, features: FeatureSet) -> tuple[str, ...]:
 def _chance_level(report: IISReport) -> str | None:
     if report.accuracy_representation_low > report.chance:
         return None
+    if report.quantity != "accuracy":
+        return (
+            f"The representation classifies no better than chance (mean average precision {report.accuracy_representation:.3f}, 95 % "
+            f"interval {report.accuracy_representation_low:.3f} to {report.accuracy_representation_high:.3f}; equal scores for all images "
+            f"give {report.chance:.3f}), so its ARR and IIS carry no information."
+        )
     return (
         f"The representation classifies no better than chance ({report.accuracy_representation:.3f}, 95 % interval "
         f"{report.accuracy_representation_low:.3f} to {report.accuracy_representation_high:.3f}; always predicting the most frequent class "
@@ -37,7 +45,12 @@ def _arr_above_one(report: IISReport) -> str | None:
 
 
 def _small_classes(features: FeatureSet) -> str | None:
-    few = [name for label, name in enumerate(features.class_names) if int((features.y_train == label).sum()) < FEW_TRAINING_IMAGES]
+    labels, noun = features.labels_train, "classes"
+    if labels is None:
+        counts = [int((features.y_train == label).sum()) for label in range(features.class_count)]
+    else:
+        counts, noun = labels.sum(dim=0, dtype=torch.int64).tolist(), "labels"
+    few = [name for name, count in zip(features.class_names, counts, strict=True) if count < FEW_TRAINING_IMAGES]
     if not few:
         return None
-    return f"{len(few)} classes have fewer than five training images ({', '.join(few[:CLASSES_NAMED])})."
+    return f"{len(few)} {noun} have fewer than five training images ({', '.join(few[:CLASSES_NAMED])})."
