@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.explanations.images import AT, CLASS_ALIAS, ClassRef, ConceptRef, NodeView
+from iis_schemas.names import ClassQuantityName
 
 _CROP = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
 _CONCEPT: dict[str, Any] = {
@@ -47,6 +48,7 @@ class ClassSummary(ClassRef):
     """Accuracies on the test images of a class."""
 
     test_images: int
+    quantity: ClassQuantityName = Field(default="accuracy", description="What `accuracy` is; average precision of a label")
     accuracy: HeadAccuracies = Field(description="On its test images; for a label of multi-label data its average precision")
     links: dict[str, str]
 

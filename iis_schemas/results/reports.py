@@ -251,6 +251,11 @@ class Report(StoredModel):
     )
     warnings: list[str]
 
+    @property
+    def quantity_in_words(self) -> str:
+        """What is retained: accuracy, or mean average precision."""
+        return self.quantity.replace("_", " ")
+
 
 class TunedReport(Report):
     """The report of a fine-tuned network, with the accuracy of the head that was trained."""

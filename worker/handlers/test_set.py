@@ -55,7 +55,13 @@ def classes(job: ScoredJob, query: JsonObject) -> JsonObject:
     return {
         **node_to_json(job.family, job.predictor),
         "data": [
-            {"class": name, "index": label, "test_images": images, "accuracy": {"representation": baseline, "interpretation": accuracy}}
+            {
+                "class": name,
+                "index": label,
+                "test_images": images,
+                "quantity": _quantity(job),
+                "accuracy": {"representation": baseline, "interpretation": accuracy},
+            }
             for label, (name, (images, baseline, accuracy)) in enumerate(zip(job.family.class_names, accuracies, strict=True))
         ],
     }
@@ -73,6 +79,7 @@ def class_view(job: ScoredJob, query: JsonObject) -> JsonObject:
     signs = {"supporting": sorted(weights, key=lambda entry: -entry[1]), "opposing": sorted(weights, key=lambda entry: entry[1])}
     return {
         **node_to_json(job.family, job.predictor),
+        "quantity": _quantity(job),
         "class": names[label],
         "index": label,
         "test_images": profile.images,
@@ -123,6 +130,10 @@ def concept_view(job: ScoredJob, query: JsonObject) -> JsonObject:
             for i in top
         ],
     }
+
+
+def _quantity(job: ScoredJob) -> str:
+    return "average_precision" if job.family.is_multi_label else "accuracy"
 
 
 def _true_labels(job: ScoredJob, index: int) -> JsonObject:
