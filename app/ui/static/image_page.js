@@ -80,7 +80,7 @@ function view(explanation) {
   return [
     heading(explanation),
     el("div", { class: "viewer" }, figure.node, el("div", {}, predictions(explanation), controls(explanation))),
-    labelsSection(explanation),
+    ...(explanation.labels ? [labelsSection(explanation.labels)] : []),
     contributions(explanation, figure, interventions),
     interventions.node,
     section("counterfactual", "Counterfactual", el("p", {}, describeCounterfactual(explanation))),
@@ -110,10 +110,9 @@ function heading({ image, kept, labels }) {
 
 /**
  * The labels of multi-label data, each with its probability and the concepts that contribute most.
- * @param {Explanation} explanation
+ * @param {LabelExplanation[]} labels
  */
-function labelsSection({ labels }) {
-  if (!labels) return null;
+function labelsSection(labels) {
   /** @type {Column<LabelExplanation>[]} */
   const columns = [
     ["Label", (row) => row.class],
