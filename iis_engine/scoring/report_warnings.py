@@ -9,12 +9,14 @@ from iis_engine.report import IISReport
 
 OPTIMISTIC = "The reference protocol selects epochs and learning rates on the test set, so its numbers are optimistic."
 FEW_TRAINING_IMAGES = 5  # of a class: with fewer the report warns
+FEW_TEST_IMAGES = 20  # of a label: with fewer the report warns, as average precision is biased
 CLASSES_NAMED = 5
 
 
 def report_warnings(report: IISReport, features: FeatureSet) -> tuple[str, ...]:
     """The warnings of the features, then those of the report."""
-    found = (_chance_level(report), _arr_above_one(report), _small_classes(features), OPTIMISTIC if report.optimistic else None)
+    optimistic = OPTIMISTIC if report.optimistic else None
+    found = (_chance_level(report), _arr_above_one(report), _small_classes(features), _few_positives(features), optimistic)
     return (*features.warnings, *(warning for warning in found if warning is not None))
 
 
@@ -54,3 +56,17 @@ def _small_classes(features: FeatureSet) -> str | None:
     if not few:
         return None
     return f"{len(few)} {noun} have fewer than five training images ({', '.join(few[:CLASSES_NAMED])})."
+
+
+def _few_positives(features: FeatureSet) -> str | None:
+    """The labels of multi-label data with few test images, whose average precision lies above its limit for many images."""
+    if features.labels_test is None:
+        return None
+    counts: list[int] = features.labels_test.sum(dim=0, dtype=torch.int64).tolist()
+    few = [name for name, count in zip(features.class_names, counts, strict=True) if 0 < count < FEW_TEST_IMAGES]
+    if not few:
+        return None
+    return (
+        f"{len(few)} labels have fewer than {FEW_TEST_IMAGES} test images ({', '.join(few[:CLASSES_NAMED])}). Their average precision is "
+        "higher than it would be with more images; the intervals are of test sets of this size."
+    )

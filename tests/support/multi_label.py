@@ -12,7 +12,7 @@ PREVALENCES = (0.4, 0.25, 0.1)
 NAMES = ("sky", "tree", "bird")
 
 
-def multi_label_features(train_count: int = 240, test_count: int = 120, dimension: int = 12, *, informative: bool = True) -> FeatureSet:
+def multi_label_features(train_count: int = 160, test_count: int = 100, dimension: int = 8, *, informative: bool = True) -> FeatureSet:
     """Features whose labels are half-spaces with noise, or drawn apart from them; some rows have several labels and some none."""
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn(dimension, len(NAMES), generator=generator)

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.average_precision_coverage import measure_coverage
 from iis_engine.errors import SettingError
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.feature_set import FeatureSet
@@ -88,13 +89,15 @@ def test_the_report_names_the_quantity_and_divides_by_that_of_the_representation
     json.dumps(report.to_dict(), allow_nan=False)
 
 
-def test_the_order_of_the_rows_has_no_effect(report: IISReport, features: FeatureSet) -> None:
+def test_the_order_of_the_rows_has_no_effect(measured: Measurement, features: FeatureSet) -> None:
     assert features.labels_train is not None
     assert features.labels_test is not None
     train, test = (torch.randperm(len(y), generator=torch.Generator().manual_seed(1)) for y in (features.y_train, features.y_test))
     rows: dict[str, Any] = {f"{name}_train": getattr(features, f"{name}_train")[train] for name in ("X", "y", "labels")}
     rows |= {f"{name}_test": getattr(features, f"{name}_test")[test] for name in ("X", "y", "labels")}
-    assert score_features(replace(features, **rows), SPEC).to_dict() == report.to_dict()
+    shuffled = measure_exact(replace(features, **rows), build_libraries(features, SPEC).libraries[:2], 0, CPU)
+    for name in ("correct", "baseline_correct", "heads", "strengths"):
+        assert torch.equal(getattr(shuffled, name), getattr(measured, name))
 
 
 def test_labels_that_do_not_depend_on_the_features_have_no_iis() -> None:
@@ -102,6 +105,18 @@ def test_labels_that_do_not_depend_on_the_features_have_no_iis() -> None:
     assert found.iis is None
     assert found.verdict["code"] == "too_close_to_chance"
     assert any("mean average precision" in warning and "no better than chance" in warning for warning in found.warnings)
+
+
+def test_labels_with_few_test_images_are_named_in_a_warning(report: IISReport) -> None:
+    (warning,) = [each for each in report.warnings if "test images" in each]
+    assert warning.startswith("1 labels have fewer than 20 test images (bird). Their average precision is higher")
+
+
+@pytest.mark.parametrize("prevalences", [(0.5, 0.4, 0.3), (0.1, 0.05)])
+def test_intervals_hold_the_expected_mean_average_precision(prevalences: tuple[float, ...]) -> None:
+    found = measure_coverage(prevalences, image_count=200, test_sets=100)
+    assert min(found.shares.values()) > 0.88
+    assert max(found.shares.values()) < 1
 
 
 def test_the_rarest_label_of_a_row_stratifies_the_canonical_order(features: FeatureSet) -> None:
