@@ -91,7 +91,7 @@ def test_the_onnx_graph_has_the_probabilities_of_each_label(scored: Scored, tmp_
     session = onnxruntime.InferenceSession(tmp_path / "predictor.onnx")
     assert session.get_modelmeta().custom_metadata_map["format"] == "iis-predictor-onnx/3"
     (found,) = session.run(["probabilities"], {"features": scored.features.X_test.numpy()})
-    assert np.allclose(found, predictor.predict_proba(scored.features.X_test).numpy(), atol=1e-9)
+    assert np.allclose(np.asarray(found), predictor.predict_proba(scored.features.X_test).numpy(), atol=1e-9)
 
 
 def test_labels_have_average_precisions_in_the_place_of_accuracies(scored: Scored, tested: TestSet) -> None:
