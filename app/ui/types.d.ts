@@ -60,7 +60,7 @@ export interface LibrarySpec {
 /** How visual elements are cut; scales are patches per side of each grid. */
 export interface Elements {
   kind: "patches" | "segments" | "patches_and_segments";
-  images_per_class: number;
+  images_per_class: number | null;
   scales?: number[];
 }
 

@@ -143,10 +143,11 @@ def score(
     elements: Annotated[ElementChoice, typer.Option(help="Kind of visual elements.")] = ElementChoice.patches,
     scales: Annotated[
         str | None,
-        typer.Option(help="Grids of patches, by patches per side: 1 is the whole image; 1,2,4 mixes three grids.", show_default="4"),
+        typer.Option(help="Grids of patches, by patches per side: 1 is the whole image; 1,2,4 mixes three grids.", show_default="1"),
     ] = None,
     images_per_class: Annotated[
-        int | None, typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="10")
+        int | None,
+        typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="1000 elements in all, at least 10"),
     ] = None,
     protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
     activations: Annotated[

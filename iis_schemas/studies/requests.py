@@ -31,6 +31,7 @@ MAX_JOBS = 10_000
 MAX_ENTRIES = MAX_JOBS  # of one list, each of which makes at least one job
 MAX_LIBRARIES = 64
 MAX_LAYERS = 64  # of one model
+MAX_CLASSES = 100_000  # of a data set that is only counted
 MAX_SPARSITIES = 64
 ACTIVATIONS = "Of the exact protocol: centred and calibrated (second edition), or layernorm alone (first edition, as an ablation)"
 VOCABULARY_PATTERN = r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$"
@@ -198,8 +199,8 @@ class CountedDataset(BaseModel):
 
     kind: DatasetKind = "images"
     images: Integer | None = Field(default=None, ge=0, description="In train and test together; null where they cannot be counted")
-    elements_images: Integer = Field(
-        default=0, ge=0, description="Training images that visual elements are cut from: up to elements.images_per_class of each class"
+    train: list[Annotated[Integer, Field(ge=1)]] = Field(
+        default_factory=list[int], max_length=MAX_CLASSES, description="Training images of each class, for the number of visual elements"
     )
 
 
@@ -225,7 +226,9 @@ class StudyEstimateCreate(StudyCreate):
                 {
                     **STUDY_BODY,
                     "datasets": ["datasets[0]"],
-                    "unregistered": {"datasets": {"datasets[0]": {"images": 1797, "elements_images": 100}}},
+                    "unregistered": {
+                        "datasets": {"datasets[0]": {"images": 1797, "train": [125, 127, 124, 128, 126, 127, 126, 125, 122, 127]}}
+                    },
                 }
             ]
         },

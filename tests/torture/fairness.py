@@ -167,7 +167,13 @@ def _scored(caller: OwnerClient) -> str:
     model = _registered(caller, "models", {**REQUEST, "upload": caller.upload(network(), "endless.onnx")})
     dataset = _registered(caller, "datasets", {"kind": "images", "upload": caller.upload(images(0), "images.zip")})
     library = {"kind": "cluster", "concept_count": 6}
-    body = {"kind": "score", "model": model, "dataset": dataset, "library": library, "elements": {"kind": "patches", "images_per_class": 6}}
+    body = {
+        "kind": "score",
+        "model": model,
+        "dataset": dataset,
+        "library": library,
+        "elements": {"kind": "patches", "scales": [4], "images_per_class": 6},
+    }
     job = caller.until_finished(caller.post("/v1/jobs", body)["id"])
     if job["state"] != "succeeded":
         raise AssertionError(f"The job to explain {job['state']}: {job['error']}")

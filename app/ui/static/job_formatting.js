@@ -58,9 +58,9 @@ export function describeLibrary(library) {
  * @returns {string}
  */
 export function describeElements({ kind, scales = [], images_per_class: images }) {
-  const grids = scales.map((scale) => (scale === 1 ? "whole image" : `${scale} × ${scale} grid`));
+  const grids = scales.map((scale) => (scale === 1 ? "whole images" : `${scale} × ${scale} grid`));
   const crops = kind === "patches" ? grids : [...grids, "segments"];
-  return `${crops.join(" + ")} of ${images} images per class`;
+  return crops.join(" + ") + (images ? ` of ${images} images per class` : "");
 }
 
 /**

@@ -111,8 +111,8 @@ def test_models_share_a_board_only_with_equal_phrases_cutoffs_and_elements(clien
     cut = [(board["details"], board["models"]) for board in client.get("/v1/leaderboard").json()["boards"] if board["library"] == "cluster"]
     assert cut[0] == (None, 2)
     assert set(cut[1:]) == {
-        ("segments of 10 images per class, seed 0", 1),
-        ("1 x 1 + 2 x 2 patches of 10 images per class, seed 0", 1),
+        ("segments, seed 0", 1),
+        ("whole images + 2 x 2 patches, seed 0", 1),
     }
 
 
