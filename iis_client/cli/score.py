@@ -147,7 +147,7 @@ def score(
     ] = None,
     images_per_class: Annotated[
         int | None,
-        typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="1000 elements in all, at least 10"),
+        typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="for 1000 elements, at least 10"),
     ] = None,
     protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
     activations: Annotated[

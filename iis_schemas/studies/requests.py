@@ -226,9 +226,7 @@ class StudyEstimateCreate(StudyCreate):
                 {
                     **STUDY_BODY,
                     "datasets": ["datasets[0]"],
-                    "unregistered": {
-                        "datasets": {"datasets[0]": {"images": 1797, "train": [125, 127, 124, 128, 126, 127, 126, 125, 122, 127]}}
-                    },
+                    "unregistered": {"datasets": {"datasets[0]": {"images": 1797, "train": [712, 725]}}},
                 }
             ]
         },

@@ -93,9 +93,7 @@ def test_a_mixture_of_grids_and_segments_has_the_elements_of_both(quarters: Imag
         (ElementSpec(images_per_class=7), 2, 7),
     ],
 )
-def test_images_of_each_class_give_a_thousand_elements_unless_a_number_is_asked_for(
-    spec: ElementSpec, class_count: int, images: int
-) -> None:
+def test_images_of_each_class_give_a_thousand_elements_by_default(spec: ElementSpec, class_count: int, images: int) -> None:
     assert spec.images_of_each_class(class_count) == images
 
 
