@@ -26,11 +26,12 @@ def model_card(report: Report, *, model: str, dataset: str, job: str) -> str:
 
 def _evaluation(report: Report, dataset: str) -> dict[str, Any]:
     """One result of the `model-index` format; a score that was withheld is left out."""
+    quantity, name = report.quantity, report.quantity_in_words
     values = (
         ("iis", "Inherent Interpretability Score", report.iis),
-        ("accuracy_at_few_concepts", "Mean accuracy at 5 to 30 concepts per image", report.few_concepts_mean),
-        ("gain_over_matched_directions", "Gain in that accuracy over directions of the same statistics", _few_gain(report)),
-        ("accuracy", "Accuracy of a linear head on the representation", report.accuracy_representation),
+        (f"{quantity}_at_few_concepts", f"Mean {name.removeprefix('mean ')} at 5 to 30 concepts per image", report.few_concepts_mean),
+        ("gain_over_matched_directions", f"Gain in that {name} over directions of the same statistics", _few_gain(report)),
+        (quantity, f"{name.capitalize()} of a linear head on the representation", report.accuracy_representation),
     )
     metrics = [{"type": kind, "name": name, "value": round(value, 4)} for kind, name, value in values if value is not None]
     return {
@@ -49,12 +50,12 @@ def _section(report: Report, dataset: str, job: str) -> str:
     lines = ["## Inherent interpretability", ""]
     if report.verdict is not None:
         lines += [_escaped(report.verdict.sentence), ""]
-    lines += ["| | IIS (95 % interval) | accuracy at 5 to 30 concepts |", "| --- | --- | --- |"]
+    lines += [f"| | IIS (95 % interval) | {report.quantity_in_words} at 5 to 30 concepts |", "| --- | --- | --- |"]
     lines += [f"| {name} | {_interval(value, low, high)} | {_number(few)} |" for name, value, low, high, few in rows]
     lines += [
         "",
         f"Data set {_escaped(dataset)}; {report.library.kind} library of {report.library.concept_count} concepts; "
-        f"{report.protocol} protocol, edition {report.edition}; accuracy of the representation "
+        f"{report.protocol} protocol, edition {report.edition}; {report.quantity_in_words} of the representation "
         f"{_number(report.accuracy_representation)}; job {_escaped(job)}.",
     ]
     lines += [f"- {_escaped(warning)}" for warning in report.warnings]

@@ -67,10 +67,11 @@ def _table(report: IISReport) -> str:
     def signed(value: float | None, low: float | None, high: float | None) -> str:
         return "none" if value is None or low is None or high is None else f"{value:+.4f} [{low:+.4f}, {high:+.4f}]"
 
+    quantity = report.quantity.replace("_", " ").removeprefix("mean ")
     lines = [
-        f"accuracy of the representation  {report.accuracy_representation:.4f}  (chance {report.chance:.4f})",
+        f"{quantity} of the representation  {report.accuracy_representation:.4f}  (chance {report.chance:.4f})",
         f"IIS                             {show(report.iis)}  [{show(report.iis_low)}, {show(report.iis_high)}]",
-        f"mean accuracy at 5..30 kept     {show(report.few_concepts_mean)}  [{show(report.few_concepts_mean_low)}, "
+        f"mean {quantity} at 5..30 kept     {show(report.few_concepts_mean)}  [{show(report.few_concepts_mean_low)}, "
         f"{show(report.few_concepts_mean_high)}]",
         *(
             f"over {name:10s} directions: IIS {signed(control.gain, control.gain_low, control.gain_high)}, at few concepts "

@@ -84,6 +84,8 @@ class IISReport:
     panel : measures of the sparse code, the concepts and the library; None where they were not measured
     configuration : everything that the score was computed under
     notes : what was assumed, chosen or left out while model and data were read
+    quantity : in the place of every accuracy; of multi-label data the mean average precision, so that ARR(k) = mAP_k / mAP_h
+    balanced : None for multi-label data
     """
 
     protocol: str
@@ -107,7 +109,7 @@ class IISReport:
     iis_high: float | None
     controls: dict[str, ControlReport]
     verdict: dict[str, Any]
-    balanced: BalancedReport
+    balanced: BalancedReport | None
     quadrature_error: float  # of iis, estimated
     iis_by_seed: tuple[float, ...]  # empty where `iis` is None
     iis_authors: float | None  # trapezoid over [0, .98], the authors' convention
@@ -122,6 +124,7 @@ class IISReport:
     panel: dict[str, Any] | None = None
     configuration: dict[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
+    quantity: str = "accuracy"  # or mean_average_precision
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +135,8 @@ class IISReport:
         for control in values["controls"].values():
             control["points"] = list(control["points"])
         values["verdict"]["next"] = list(values["verdict"]["next"])
+        if self.quantity == "accuracy":
+            del values["quantity"]  # as in the reports of earlier releases
         return values
 
     def to_frame(self) -> Any:

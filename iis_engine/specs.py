@@ -10,6 +10,8 @@ from iis_engine.setting_checks import require_at_least, require_name
 
 LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "sae", "vectors", "text", "random", "combined"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
+Quantity = Literal["accuracy", "mean_average_precision"]
+"""What a score retains: accuracy, or mean average precision of multi-label data."""
 ProtocolName = Literal["exact", "reference"]
 ActivationsName = Literal["calibrated", "layernorm"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]

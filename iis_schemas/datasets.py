@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from iis_schemas.fields import FailureReason, Seed
-from iis_schemas.names import CheckState, DatasetKind
+from iis_schemas.names import CheckState, DatasetKind, TaskName
 from iis_schemas.numbers import Number
 from iis_schemas.stored import StoredModel
 
@@ -133,7 +133,7 @@ class ManifestView(StoredModel):
 
 
 class SplitCounts(StoredModel):
-    """Images by class, of each split."""
+    """Images by class, of each split; of multi-label data an image counts for each of its labels."""
 
     train: dict[str, int] = Field(default_factory=dict[str, int])
     test: dict[str, int] = Field(default_factory=dict[str, int])
@@ -142,6 +142,9 @@ class SplitCounts(StoredModel):
 class DatasetInfo(StoredModel):
     """What a worker found when it read a data set. Only images have corrupt and ignored files; only ready features have num_features."""
 
+    task: TaskName = Field(
+        default="single_label", description="Multi-label data have a set of labels per image; class_names are the labels"
+    )
     class_names: list[str] = Field(default_factory=list[str])
     train: int | None = Field(default=None, description="Training images")
     test: int | None = Field(default=None, description="Test images")

@@ -8,6 +8,9 @@ LibraryKind = Literal["prototype", "cluster", "end2end", "nmf", "sae", "vectors"
 TrainableLibraryKind = Literal["prototype", "cluster", "end2end", "random"]
 ElementKind = Literal["patches", "segments", "patches_and_segments"]
 ProtocolName = Literal["exact", "reference"]
+TaskName = Literal["single_label", "multi_label"]
+QuantityName = Literal["accuracy", "mean_average_precision"]
+ClassQuantityName = Literal["accuracy", "average_precision"]
 ActivationsName = Literal["calibrated", "layernorm"]
 VerdictCode = Literal[
     "reads_through_concepts", "no_better_than_matched", "worse_than_any", "too_close_to_chance", "too_few_images", "not_comparable"

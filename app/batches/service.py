@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.batches.repository import BatchRepository
 from app.concept_libraries.repository import ConceptLibraryRepository
+from app.datasets.multi_label import require_single_label
 from app.db.ids import new_id
 from app.db.models import Dataset, ExplanationBatch, Job
 from app.errors import ApiError, InvalidInput, NotFound
@@ -52,7 +53,9 @@ def create_batch(session: Session, owner_id: str, request: ExplainCreate, settin
         _require_images(explained)
         require_complete(session, owner_id, request.upload)
     if request.contrast is not None:
-        _require_class(session.get_one(Dataset, scored.dataset_id), request.contrast)
+        dataset = session.get_one(Dataset, scored.dataset_id)
+        require_single_label(dataset, "A contrast", "contrast")
+        _require_class(dataset, request.contrast)
     kept, sparsity = _node(session, owner_id, explained, request)
     job = Job(
         id=new_id("job"),

@@ -163,13 +163,18 @@ def explanation_view(
     top : the requested number of concepts
     """
     removed = (answer["counterfactual"] or {}).get("removed", [])
-    indexes = [*concepts_in(answer, "supporting", "opposing"), *(one["concept"] for one in removed)]
+    of_labels = answer.get("labels") or []
+    shown = [concept for one in (answer, *of_labels) for concept in concepts_in(one, "supporting", "opposing")]
+    indexes = [*shown, *(one["concept"] for one in removed)]
     names = ConceptNames(session, owner_id, explained.library_id, indexes)
     at = f"{explained.at}/{image.id}"
 
     def share(one: dict[str, Any]) -> dict[str, Any]:
         links = {"heatmap": f"{at}/heatmaps/{one['concept']}.png"} if explained.has_images else {}
         return one | names.of(one["concept"]) | {"links": links}
+
+    def shares(one: dict[str, Any]) -> dict[str, Any]:
+        return {sign: [share(each) for each in one[sign]] for sign in ("supporting", "opposing")}
 
     contrast = {} if answer["contrast"] is None else {"contrast": answer["contrast"]["class"]}
     as_shown = urlencode({"kept": answer["kept"], **contrast, "top": top})
@@ -181,8 +186,8 @@ def explanation_view(
     fields = answer | {
         "job": explained.job_id,
         "image": described | ({"name": image.filename} if image.filename is not None else {}),
-        "supporting": [share(one) for one in answer["supporting"]],
-        "opposing": [share(one) for one in answer["opposing"]],
+        **shares(answer),
+        "labels": [one | shares(one) for one in of_labels] or None,
         "heatmaps": _heat_maps(explained),
         "links": links,
     }

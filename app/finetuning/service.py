@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from app.datasets.multi_label import require_single_label
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, Job, Model
@@ -38,6 +39,7 @@ def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, se
     _require_images(dataset)
     require_ready(model, "model")
     require_ready(dataset, "dataset")
+    require_single_label(dataset, "Fine-tuning", "dataset")
     job = Job(
         id=new_id("job"),
         owner_id=owner_id,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_sets.service import require_vocabulary
 from app.concept_sets.shipped import is_shipped
+from app.datasets.multi_label import require_single_label
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Dataset, Job, Model
@@ -60,6 +61,8 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
     if model is not None:
         require_ready(model, "model")
     require_ready(dataset, "dataset")
+    if request.protocol == "reference":
+        require_single_label(dataset, "The reference protocol", "protocol")
     if request.vlm is not None:
         vlm = ready_vlm(session, owner_id, request.vlm)
         if request.library.asks_native and model is not None:

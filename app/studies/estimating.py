@@ -122,9 +122,11 @@ def _images_in(plan: Plan, name: str, elements: Json) -> int | None:
 
 
 def _images(dataset: Dataset, elements: Json) -> int:
-    counts = (dataset.info or {}).get("counts", {})
-    train = counts.get("train", {})
-    images = sum(train.values()) + sum(counts.get("test", {}).values())
+    info = dataset.info or {}
+    counts = info.get("counts", {})
+    train, test = counts.get("train", {}), counts.get("test", {})
+    # An image of multi-label data counts for each of its labels.
+    images = int(info.get("train", sum(train.values())) + info.get("test", sum(test.values())))
     if dataset.kind == "features":
         return images
     return images + _elements(train.values(), elements)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from app.datasets.multi_label import require_single_label
 from app.db.models import Dataset, Json, Model
 from app.errors import NotFound
 from app.jobs.service import require_fitting, require_native
@@ -148,5 +149,7 @@ def _require_for_jobs(planned: Plan, vlm: Model | None) -> None:
         ):
             raise NotFound(f"There is no model {planned.grid.vlm} any more, and a new job needs it as vlm.")
         require_fitting(model, dataset, planned.grid.vlm)
+        if planned.grid.protocol == "reference":
+            require_single_label(dataset, "The reference protocol", "protocol")
         if planned.grid.libraries[cell.library].asks_native and model is not None and vlm is not None:
             require_native(model, vlm)

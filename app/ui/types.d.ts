@@ -184,6 +184,7 @@ export interface Report {
   few_concepts_mean_high?: number | null;
   controls?: { isotropic?: Control | null; matched?: Control | null };
   verdict?: Verdict | null;
+  quantity?: "accuracy" | "mean_average_precision";
   balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
   panel?: Panel | null;
   configuration?: Record<string, unknown>;
@@ -367,8 +368,17 @@ export interface Faithfulness {
   sufficiency_random: number[];
 }
 
+/** A label of an image of multi-label data, with the contributions to it. */
+export interface LabelExplanation extends ClassProbability {
+  is_true: boolean | null;
+  logit: number;
+  bias: number;
+  supporting: Contribution[];
+  opposing: Contribution[];
+}
+
 export interface Explanation extends CurveNode {
-  image: { id: string; index: number | null; name: string | null; label: string | null };
+  image: { id: string; index: number | null; name: string | null; label: string | null; labels?: string[] | null };
   concept_count: number;
   nodes: CurveNode[];
   class_names: string[];
@@ -386,6 +396,7 @@ export interface Explanation extends CurveNode {
   remaining: number;
   faithfulness: Faithfulness;
   counterfactual: (ClassProbability & { removed: NamedConcept[] }) | null;
+  labels?: LabelExplanation[] | null;
   heatmaps: { available: boolean; note: string };
   links: Links;
 }
@@ -399,6 +410,7 @@ export interface ExplainedImage {
   index: number;
   name: string | null;
   label: string | null;
+  labels?: string[] | null;
   representation: ClassProbability;
   interpretation: ClassProbability;
   links: Links;
@@ -429,6 +441,7 @@ export interface Accuracies {
 }
 
 export interface ClassSummary {
+  quantity?: "accuracy" | "average_precision";
   class: string;
   test_images: number;
   accuracy: Accuracies;

@@ -24,11 +24,18 @@ UNREAD_IMAGE_SUFFIXES = frozenset(
 
 
 class ClassImage(NamedTuple):
-    """An image file, its class, and its split; the split is None where the data do not define one."""
+    """An image file, its class, and its split; the split is None where the data do not define one.
+
+    Attributes
+    ----------
+    class_name : of multi-label data the rarest label of the image, "" for an image without any
+    labels : all labels of the image in multi-label data; None in single-label data
+    """
 
     path: Path
     class_name: str
     split: Split | None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from iis_engine.data.class_folders import Split
+from iis_engine.data.class_folders import ClassImage, Split
 from iis_engine.data.class_names import bounded_warnings, require_bounded_names
 from iis_engine.data.folder_tree import read_folder_tree
 from iis_engine.data.image_checks import CheckedImage, check_images, deep_colour_refusal, grey_bits_of
 from iis_engine.data.images import BITS_MAX
 from iis_engine.data.labelled_images import find_labelled_images
 from iis_engine.data.manifests import ManifestChoice
+from iis_engine.data.multi_label import NO_LABEL, require_every_label, untested_labels
 from iis_engine.errors import DataError, first_names, printable
 from iis_engine.notes import Notes
 from iis_engine.progress import ProgressCallback, no_progress
@@ -28,6 +29,9 @@ DOMINANT_SHARE_OF_TWO = 0.8
 _REASONS_LISTED = 5
 _REASONS_KEPT = 50
 _REASON_CHARACTERS_MAX = 200
+
+
+LabelSets = tuple[tuple[int, ...], ...]
 
 
 class LabelledImage(NamedTuple):
@@ -44,7 +48,7 @@ class ImageDataset:
     Attributes
     ----------
     root : folder that contains every path
-    train, test : images with labels 0..C-1
+    train, test : images with labels 0..C-1; of multi-label data the rarest label of each image, C for an image without any
     train_digests : sha256 of the bytes of each training file
     class_names : C names in label order
     digest : sha256 over class names, contents and split
@@ -53,6 +57,7 @@ class ImageDataset:
     warnings : why a score of these images may mislead, one sentence each
     notes : what was chosen, converted or left out, one sentence each
     corrupt_reasons : reason to the number of images that could not be decoded for it
+    train_labels, test_labels : all labels of each image of multi-label data; None for single-label data
     grey_bits : bits in use of the 16-bit grey images, of which the upper 8 are kept; None without such images
     """
 
@@ -68,6 +73,13 @@ class ImageDataset:
     notes: tuple[str, ...] = ()
     corrupt_reasons: dict[str, int] = field(default_factory=dict[str, int])
     grey_bits: int | None = None
+    train_labels: LabelSets | None = None
+    test_labels: LabelSets | None = None
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether images have a set of labels in the place of one class."""
+        return self.train_labels is not None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -95,6 +107,8 @@ class ImageDataset:
             "corrupt_reasons": self.corrupt_reasons,
             "grey_bits": self.grey_bits,
         }
+        if self.is_multi_label:
+            contents |= {"train_labels": self.train_labels, "test_labels": self.test_labels}
         path.write_text(json.dumps(contents), encoding="utf-8")
 
     @staticmethod
@@ -107,6 +121,9 @@ class ImageDataset:
         """
         contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         train, test = (tuple(LabelledImage(root / name, label) for name, label in contents[split]) for split in ("train", "test"))
+        label_sets = [
+            tuple(map(tuple, contents[f"{split}_labels"])) if f"{split}_labels" in contents else None for split in ("train", "test")
+        ]
         return ImageDataset(
             root=root,
             train=train,
@@ -120,6 +137,8 @@ class ImageDataset:
             notes=tuple(contents.get("notes", ())),  # older files lack the last three
             corrupt_reasons=dict(contents.get("corrupt_reasons", {})),
             grey_bits=contents.get("grey_bits", BITS_MAX),
+            train_labels=label_sets[0],
+            test_labels=label_sets[1],
         )
 
 
@@ -145,8 +164,8 @@ def read_image_folder(
     Raises
     ------
     DataError
-        For fewer than two classes, folders that are recognisably not classes, a class without train or test images, a manifest that does
-        not fit the images, or more than 1 % corrupt images.
+        For fewer than two classes, folders that are recognisably not classes, a class without train or test images, a label of
+        multi-label data that no or every training image has, a manifest that does not fit the images, or more than 1 % corrupt images.
     """
     if not 0 < test_share < 1:
         raise DataError(f"test_share must lie between 0 and 1; it is {test_share}.", param="test_share")
@@ -154,7 +173,7 @@ def read_image_folder(
         raise DataError(f"{root.name} is not a folder of class folders.")
     found = find_labelled_images(read_folder_tree(root), manifest)
     warnings = list(found.warnings)
-    class_names = tuple(sorted({image.class_name for image in found.images}))
+    class_names = tuple(sorted({name for image in found.images for name in _names_of(image)}))
     require_bounded_names(class_names)
     if len(class_names) < 2:
         content = f"one class ({class_names[0]})" if class_names else "no images in class folders"
@@ -179,11 +198,17 @@ def read_image_folder(
     grey_bits, remark = grey_bits_of(images)
     warnings += remark
     split = _assign_splits(images, test_share, split_seed)
-    labels = {name: label for label, name in enumerate(class_names)}
-    _require_every_class(images, split, class_names, found.warnings)
+    labels = {name: label for label, name in enumerate((*class_names, NO_LABEL))}
     train = [item for item, where in zip(images, split, strict=True) if where == "train"]
     test = [item for item, where in zip(images, split, strict=True) if where == "test"]
-    per_class = Counter(item.image.class_name for item in train)
+    is_multi_label = any(image.labels is not None for image in found.images)
+    if is_multi_label:
+        require_every_label([_names_of(item.image) for item in train], class_names)
+        warnings += untested_labels([_names_of(item.image) for item in test], class_names)
+        per_class = Counter[str]()  # no label dominates where each has its own head
+    else:
+        _require_every_class(images, split, class_names, found.warnings)
+        per_class = Counter(item.image.class_name for item in train)
     return ImageDataset(
         root=root,
         train=tuple(LabelledImage(item.image.path, labels[item.image.class_name]) for item in train),
@@ -197,6 +222,8 @@ def read_image_folder(
         notes=found.notes,
         corrupt_reasons=reasons,
         grey_bits=grey_bits,
+        train_labels=_label_sets(train, labels) if is_multi_label else None,
+        test_labels=_label_sets(test, labels) if is_multi_label else None,
     )
 
 
@@ -239,6 +266,15 @@ def _counted_reasons(reasons: dict[str, int]) -> str:
     return "; ".join(f"{count}: {reason}" for reason, count in list(reasons.items())[:_REASONS_LISTED]) + "."
 
 
+def _names_of(image: ClassImage) -> tuple[str, ...]:
+    """The labels of an image; its class in single-label data."""
+    return (image.class_name,) if image.labels is None else image.labels
+
+
+def _label_sets(images: list[CheckedImage], labels: dict[str, int]) -> LabelSets:
+    return tuple(tuple(sorted(labels[name] for name in _names_of(item.image))) for item in images)
+
+
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
@@ -250,7 +286,7 @@ def _repetitions(train: list[CheckedImage], test: list[CheckedImage]) -> list[st
         found.append(f"{len(shared)} images of the test split are also in the train split, so accuracies are too high.")
     classes: dict[str, set[str]] = {}
     for item in (*train, *test):
-        classes.setdefault(item.digest, set()).add(item.image.class_name)
+        classes.setdefault(item.digest, set()).add(", ".join(_names_of(item.image)))
     if several := [names for names in classes.values() if len(names) > 1]:
         found.append(f"{len(several)} images are in more than one class, such as {first_names(sorted(several[0]))}.")
     return found
@@ -285,5 +321,8 @@ def _require_every_class(images: list[CheckedImage], split: list[Split], class_n
 
 
 def _dataset_digest(images: list[CheckedImage], split: list[Split]) -> str:
-    lines = sorted(json.dumps([item.image.class_name, where, item.digest]) for item, where in zip(images, split, strict=True))
+    def described(item: CheckedImage) -> str | list[str]:
+        return item.image.class_name if item.image.labels is None else sorted(item.image.labels)
+
+    lines = sorted(json.dumps([described(item), where, item.digest]) for item, where in zip(images, split, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Labels of a manifest that are not one text per image: a column of 0 and 1 for each class, and cells with several labels."""
+"""Labels in the rows of a manifest: a column of 0 and 1 for each label, lists, and cells that join labels by a separator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from iis_engine.data.tables import Table
 from iis_engine.errors import DataError
 
+Labels = tuple[str, ...] | None
+"""Labels of a row of a manifest; none for (), and not known for None."""
 _SEPARATORS = {"|": 1, ";": 1, ",": 2, " ": 3}
 """Separator to the number of different labels from which it may join several: commas and spaces are parts of names too."""
 _ONES = frozenset(("1", "1.0"))
@@ -23,54 +25,49 @@ def indicator_columns(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(columns) if all(_is_indicator(table, column) for column in columns) else ()
 
 
-def labels_of_indicators(table: Table, columns: Sequence[str]) -> list[str | None]:
-    """The name of the column with a 1 in each row; None for rows without one.
+def labels_of_indicators(table: Table, columns: Sequence[str]) -> list[Labels]:
+    """The names of the columns with a 1 in each row."""
+    rows = zip(*(table.text(column) for column in columns), strict=True)
+    return [tuple(column for column, cell in zip(columns, cells, strict=True) if cell in _ONES) for cells in rows]
+
+
+def labels_of_column(table: Table, column: str) -> list[Labels]:
+    """The labels in each cell of a column: those of a list, of text with a separator where other cells have its parts too, or one.
 
     Raises
     ------
     DataError
-        For a row with several.
+        For a cell that is an object or bytes, or a list of such.
     """
-    labels = list[str | None]()
-    for cells in zip(*(table.text(column) for column in columns), strict=True):
-        named = [column for column, cell in zip(columns, cells, strict=True) if cell in _ONES]
-        if len(named) > 1:
-            raise several_labels(table.name, f"{named[0]} and {named[1]}")
-        labels.append(named[0] if named else None)
-    return labels
+    cells = table.columns[column]
+    if any(isinstance(cell, list) for cell in cells):
+        return [_labels_of_list(cell, table, column) for cell in cells]
+    texts = table.text(column)
+    separator = _separator({text for text in texts if text is not None})
+    return [None if text is None else (text,) if separator is None else tuple(_parts(text, separator)) for text in texts]
 
 
-def require_single_labels(table: Table, column: str) -> None:
-    """Refuse a column whose cells are lists, or join labels that other cells have too.
+def _labels_of_list(cell: object, table: Table, column: str) -> Labels:
+    """The labels of a list, an empty list having none; of one value that one."""
+    if cell is None:
+        return None
+    values: list[object] = cell if isinstance(cell, list) else [cell]  # pyright: ignore[reportUnknownVariableType]  (a cell of any list)
+    texts = Table(table.name, {column: values}).text(column)
+    return tuple(dict.fromkeys(text for text in texts if text is not None))
 
-    Raises
-    ------
-    DataError
-        With an example.
-    """
-    joined = next((cell for cell in table.columns[column] if isinstance(cell, list)), None)
-    if joined is not None:
-        raise several_labels(table.name, str(joined))  # pyright: ignore[reportUnknownArgumentType]  (a cell of any list)
-    labels = {label for label in table.text(column) if label is not None}
+
+def _separator(labels: set[str]) -> str | None:
+    """The separator that joins several labels in a cell; None where a cell has one label."""
     for separator, joined_min in _SEPARATORS.items():
         parts = {label: each for label in labels if len(each := _parts(label, separator)) > 1}
         uses = Counter(part for each in parts.values() for part in each)
         if separator == " ":  # words of names repeat, so that each must be a label itself
-            repeated = [label for label, each in parts.items() if each <= labels]
+            repeated = [label for label, each in parts.items() if each.keys() <= labels]
         else:
             repeated = [label for label, each in parts.items() if any(uses[part] > 1 or part in labels for part in each)]
         if len(repeated) >= max(joined_min, _REPEATED_SHARE * len(parts)):
-            raise several_labels(table.name, repr(min(repeated)))
-
-
-def several_labels(name: str, example: str) -> DataError:
-    """The refusal of labels that are several for one image."""
-    return DataError(
-        f"{name} gives several labels to one image ({example[:100]}), and a score needs one: keep the label that matters, or send a table "
-        "for each label (with it or without it) and score each as a data set of its own.",
-        code="manifest_multi_label",
-        param="manifest",
-    )
+            return separator
+    return None
 
 
 def _is_indicator(table: Table, column: str) -> bool:
@@ -80,5 +77,5 @@ def _is_indicator(table: Table, column: str) -> bool:
         return False
 
 
-def _parts(label: str, separator: str) -> set[str]:
-    return {part for text in label.split(separator) if (part := text.strip())}
+def _parts(label: str, separator: str) -> dict[str, None]:
+    return {part: None for text in label.split(separator) if (part := text.strip())}

@@ -59,6 +59,8 @@ def _combine(tree: Folder, folders: ClassImages, lists: Sequence[Manifest], inde
         listed = read_manifests(tree, lists, index)
     except DataError:
         return unused
+    if any(image.labels is not None for image in listed.images):
+        return unused
     of_folder = {image.path: image.class_name for image in folders.images}
     common = [(of_folder[image.path], image.class_name) for image in listed.images if image.path in of_folder]
     if len(common) < _COMMON_SHARE * len(folders.images):

@@ -11,8 +11,9 @@ from unicodedata import normalize
 
 from iis_engine.data.class_folders import ClassImage, ClassImages, Split
 from iis_engine.data.folder_tree import Folder
-from iis_engine.data.label_forms import labels_of_indicators, require_single_labels
+from iis_engine.data.label_forms import Labels, labels_of_column, labels_of_indicators
 from iis_engine.data.manifest_columns import ManifestColumns, find_columns
+from iis_engine.data.multi_label import rarest_labels
 from iis_engine.data.split_names import SplitRole, parse_split_name
 from iis_engine.data.suspect_layouts import is_annotation_folder
 from iis_engine.data.tables import TABLE_SUFFIXES, Table, read_table, with_header_as_row
@@ -21,6 +22,8 @@ from iis_engine.notes import Notes
 
 MATCHED_SHARE_MIN = 0.5
 """Share of a manifest's rows that must name an image, so that a list of other files is not taken for one."""
+SEVERAL_SHARE_MIN = 0.1
+"""Share of the images with rows of different labels from which these are several labels, and not errors."""
 _TABLES_TRIED_MAX = 50
 _TRUE, _FALSE = frozenset(("1", "true", "yes")), frozenset(("0", "false", "no"))
 
@@ -43,7 +46,7 @@ class ManifestChoice:
 
 class _Row(NamedTuple):
     path: Path
-    label: str
+    labels: tuple[str, ...]
     role: SplitRole | None
 
 
@@ -185,50 +188,76 @@ def read_manifests(tree: Folder, manifests: Sequence[Manifest], index: ImageInde
     Raises
     ------
     DataError
-        For rows of which most name no image, an image with several labels, a split that is not understood, and labels that differ in
-        case alone.
+        For rows of which most name no image, an image with several splits, single images with rows of different labels, a split that
+        is not understood, and labels that differ in case alone.
     """
     warnings, notes = Notes(), Notes()
-    rows = [row for manifest in manifests for row in _rows(manifest, index, warnings)]
-    labels = dict[Path, _Row]()
-    for row in rows:
-        if (other := labels.setdefault(row.path, row)) != row:
-            what = "labels" if other.label != row.label else "splits"
-            raise DataError(
-                f"{row.path.name} has several {what} in the manifest ({other.label!r} and {row.label!r}); each image needs one.",
-                code="manifest_labels",
-                param="manifest",
-            )
+    listed = _merge([row for manifest in manifests for row in _rows(manifest, index, warnings)])
+    several = sum(len(row.labels) > 1 for row in listed)
     notes.add(f"Labels were read from {first_names([manifest.describe() for manifest in manifests])}.")
-    images = _with_splits(list(labels.values()), warnings)
-    if (unlisted := index.count - len(labels)) > 0:
+    if several:
+        label_count = len({label for row in listed for label in row.labels})
+        notes.add(f"The data are multi-label: {several} of {len(listed)} images have several of the {label_count} labels.")
+    elif bare := [row for row in listed if not row.labels]:
+        warnings.add(f"{len(bare)} images have none of the labels of the manifest and were left out.")
+        listed = [row for row in listed if row.labels]
+    images = _with_splits(listed, warnings, is_multi_label=several > 0)
+    if (unlisted := index.count - len(listed)) > 0:
         warnings.add(f"{unlisted} images have no label in the manifest and were left out.")
     others = sum(len(folder.others) for folder in tree.walk())
     return ClassImages(tuple(images), len(index.paths) - len(images) + others, warnings.sentences, notes.sentences)
 
 
+def _merge(rows: Sequence[_Row]) -> list[_Row]:
+    """One row for each image, with the labels of all its rows.
+
+    Raises
+    ------
+    DataError
+        For an image in several splits, and where so few images have rows of different labels that these look like errors.
+    """
+    merged, repeated = dict[Path, _Row](), dict[Path, tuple[_Row, _Row]]()
+    for row in rows:
+        other = merged.setdefault(row.path, row)
+        if other.role != row.role:
+            raise DataError(
+                f"{row.path.name} has several splits in the manifest ({other.role} and {row.role}); each image needs one.",
+                code="manifest_labels",
+                param="manifest",
+            )
+        if set(other.labels) != set(row.labels):
+            repeated.setdefault(row.path, (other, row))
+            merged[row.path] = row._replace(labels=tuple(dict.fromkeys((*other.labels, *row.labels))))
+    if repeated and len(repeated) < SEVERAL_SHARE_MIN * len(merged) and all(len(row.labels) < 2 for row in rows):
+        path, (one, other) = next(iter(repeated.items()))
+        raise DataError(
+            f"{path.name} has several labels in the manifest ({''.join(one.labels)!r} and {''.join(other.labels)!r}), as have "
+            f"{len(repeated)} of {len(merged)} images. Where each image has one label, correct these rows; of multi-label data join the "
+            "labels of an image by | in one row.",
+            code="manifest_labels",
+            param="manifest",
+        )
+    return list(merged.values())
+
+
 def _rows(manifest: Manifest, index: ImageIndex, warnings: Notes) -> list[_Row]:
     table, columns = manifest.table, manifest.columns
     paths = table.text(columns.path)
-    if columns.indicators:
-        labels = labels_of_indicators(table, columns.indicators)
-    else:
-        require_single_labels(table, columns.label)
-        labels = table.text(columns.label)
+    labels = labels_of_indicators(table, columns.indicators) if columns.indicators else labels_of_column(table, columns.label)
     splits = table.text(columns.split) if columns.split else [None] * len(table)
-    withheld = frozenset(("-1",)) if len(set(labels) - {"-1", None}) > 1 else frozenset[str]()
+    withheld = frozenset[Labels]((("-1",),)) if len(set(labels) - {("-1",), None}) > 1 else frozenset[Labels]()
     rows, missing, unlabelled = list[_Row](), list[str](), 0
-    for path, label, split in zip(paths, labels, splits, strict=True):
+    for path, named, split in zip(paths, labels, splits, strict=True):
         if path is None:
             continue
         found = index.find(path, manifest.folder)
         if found is None:
             missing.append(path)
-        elif label is None or label in withheld:
+        elif named is None or named in withheld:
             unlabelled += 1
         else:
             role = _role(split, columns.split, table.name) if split is not None and columns.split else manifest.role
-            rows.append(_Row(found, normalize("NFC", label), role))
+            rows.append(_Row(found, tuple(normalize("NFC", label) for label in named), role))
     if len(missing) > (1 - MATCHED_SHARE_MIN) * len(table):
         raise DataError(
             f"{len(missing)} of {len(table)} rows of {table.name} name no image of the data set, or several: {first_names(missing)}. "
@@ -257,18 +286,23 @@ def _role(value: str, column: str, name: str) -> SplitRole:
     return named.role
 
 
-def _with_splits(rows: Sequence[_Row], warnings: Notes) -> list[ClassImage]:
+def _with_splits(rows: Sequence[_Row], warnings: Notes, *, is_multi_label: bool) -> list[ClassImage]:
     """Choose the test split, else the validation split; without either, the images are split later."""
+    groups = rarest_labels([row.labels for row in rows])  # of a single label that label
+
+    def image(row: _Row, group: str, split: Split | None) -> ClassImage:
+        return ClassImage(row.path, group, split, row.labels if is_multi_label else None)
+
     counts = Counter(row.role for row in rows)
     if not counts["train"] or not (counts["test"] or counts["validation"]):
         if counts["train"] and counts[None]:
             warnings.add(f"{counts[None]} images have no split in the manifest and are split with the others.")
-        return [ClassImage(row.path, row.label, None) for row in rows]
+        return [image(row, group, None) for row, group in zip(rows, groups, strict=True)]
     held_out: SplitRole = "test" if counts["test"] else "validation"
     roles: dict[SplitRole | None, Split] = {"train": "train", held_out: "test"}
     if left_out := sum(count for role, count in counts.items() if role not in roles):
         warnings.add(f"The {held_out} images of the manifest are the test split; {left_out} images of other splits were left out.")
-    return [ClassImage(row.path, row.label, roles[row.role]) for row in rows if row.role in roles]
+    return [image(row, group, roles[row.role]) for row, group in zip(rows, groups, strict=True) if row.role in roles]
 
 
 def _tables_in(tree: Folder) -> list[Path]:

@@ -25,10 +25,10 @@ def report_html(report: Mapping[str, Any], gallery: str = "") -> str:
     gallery : HTML of the concepts, below the curve
     """
     verdict = report.get("verdict") or {}
-    library = report["library"]
+    library, quantity = report["library"], quantity_in_words(report)
     facts = (
         f"{library['kind']} library of {library['concept_count']} concepts, {report['protocol']} protocol; "
-        f"accuracy of the representation {report['accuracy_representation']:.3f}"
+        f"{quantity} of the representation {report['accuracy_representation']:.3f}"
     )
     if "test_count" in report:
         classes = len(report["class_names"])
@@ -37,7 +37,7 @@ def report_html(report: Mapping[str, Any], gallery: str = "") -> str:
         )
     return card(
         _banner(verdict),
-        table(("", "IIS", "accuracy at 5 to 30 concepts"), _headlines(report)),
+        table(("", "IIS", f"{quantity} at 5 to 30 concepts"), _headlines(report)),
         retention_svg(report),
         gallery,
         paragraph(facts, QUIET),
@@ -45,6 +45,11 @@ def report_html(report: Mapping[str, Any], gallery: str = "") -> str:
         bullets("Warnings", report.get("warnings", ())),
         bullets("Notes", report.get("notes", ())),
     )
+
+
+def quantity_in_words(report: Mapping[str, Any]) -> str:
+    """What is retained: accuracy, or mean average precision of multi-label data."""
+    return str(report.get("quantity", "accuracy")).replace("_", " ")
 
 
 def curve_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:

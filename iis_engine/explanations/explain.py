@@ -127,9 +127,8 @@ def explain(predictor: Predictor, activations: Tensor, *, contrast: int | None =
     SettingError
         When `contrast` is the predicted class, or not a class.
     """
-    sparse = _kept_only(predictor, activations)
-    logits = predictor.logits(sparse.unsqueeze(0))[0]
-    prediction = prediction_of(logits.softmax(dim=0))
+    sparse = kept_only(predictor, activations)
+    prediction = prediction_of(predictor.probabilities(sparse.unsqueeze(0))[0])
     weights, bias = predictor.weights[:, prediction.label], predictor.bias[prediction.label]
     if contrast is not None:
         _require_other(predictor, prediction.label, contrast)
@@ -199,7 +198,7 @@ def counterfactual(predictor: Predictor, sparse: Tensor, label: int) -> Counterf
     removed = kept[torch.argsort(margins[other], descending=True, stable=True)[: fewest + 1]]
     after = sparse.clone()
     after[removed] = 0
-    probabilities = predictor.logits(after.unsqueeze(0))[0].softmax(dim=0)
+    probabilities = predictor.probabilities(after.unsqueeze(0))[0]
     winner = int(probabilities.argmax())
     return Counterfactual(tuple(removed.tolist()), winner, float(probabilities[winner]))
 
@@ -221,7 +220,7 @@ def intervene(predictor: Predictor, activations: Tensor, changes: Changes) -> tu
     twice = sorted(changes.set.keys() & changes.scale.keys())
     if twice:
         raise SettingError(f"Concept {twice[0]} is changed twice; set it, suppress it or scale it.", code="concept_twice", param="set")
-    before = _kept_only(predictor, activations)
+    before = kept_only(predictor, activations)
     after = before.clone()
     for param, values in (("set", changes.set), ("scale", changes.scale)):
         for concept, value in values.items():
@@ -253,7 +252,8 @@ def class_label(class_names: Sequence[str], name: str, param: str) -> int:
     return class_names.index(name)
 
 
-def _kept_only(predictor: Predictor, activations: Tensor) -> Tensor:
+def kept_only(predictor: Predictor, activations: Tensor) -> Tensor:
+    """g_s of the activations (M,) of one sample, float64."""
     return sparsify(activations.cpu().unsqueeze(0), predictor.kept)[0].double()
 
 

@@ -15,6 +15,7 @@ from iis_engine.libraries.library import RELATIVE_NOISE
 from iis_engine.scoring.predictor import Predictor
 
 FORMAT = "iis-predictor-onnx/2"
+MULTI_LABEL_FORMAT = "iis-predictor-onnx/3"
 OPSET = 17
 IR_VERSION = 8
 
@@ -23,7 +24,8 @@ def export_onnx(predictor: Predictor, path: Path) -> None:
     """Write the graph from `features` (n, d) float32 to `logits`, `probabilities`, `label` and `activations`.
 
     The graph computes in float64 where the predictor does: logits and probabilities (n, C) are float64, labels (n,) int64 are equal, and
-    activations (n, M) are float32 and sparse. Metadata: docs/predictors.md.
+    activations (n, M) are float32 and sparse. Of multi-label data the probabilities are of each label, and `label` is the most probable
+    one. Metadata: docs/predictors.md.
     """
     graph = _Graph()
     exact = graph.add("Cast", "features", to=TensorProto.DOUBLE)
@@ -98,7 +100,10 @@ def _head(graph: _Graph, predictor: Predictor) -> None:
     weights, bias = graph.constant(predictor.weights.numpy()), graph.constant(predictor.bias.numpy())
     product = graph.add("MatMul", graph.add("Cast", "activations", to=TensorProto.DOUBLE), weights)
     graph.add("Add", product, bias, to_output="logits")
-    graph.add("Softmax", "logits", axis=1, to_output="probabilities")
+    if predictor.is_multi_label:
+        graph.add("Sigmoid", "logits", to_output="probabilities")
+    else:
+        graph.add("Softmax", "logits", axis=1, to_output="probabilities")
     graph.add("ArgMax", "logits", axis=1, keepdims=0, to_output="label")
 
 
@@ -119,7 +124,8 @@ def _model(graph: _Graph, predictor: Predictor) -> onnx.ModelProto:
         producer_name="iis_engine",
     )
     names = {"class_names": list(predictor.class_names), "concept_names": list(predictor.concept_names)}
-    texts = {"format": FORMAT, "kept": str(predictor.kept)} | {name: json.dumps(value) for name, value in names.items()}
+    form = MULTI_LABEL_FORMAT if predictor.is_multi_label else FORMAT
+    texts = {"format": form, "kept": str(predictor.kept)} | {name: json.dumps(value) for name, value in names.items()}
     helper.set_model_props(model, texts)
     onnx.checker.check_model(model, full_check=True)
     return model

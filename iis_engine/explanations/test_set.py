@@ -14,11 +14,13 @@ from torch import Tensor
 
 from iis_engine.explanations.explain import TOP_CLASSES, Prediction
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.heads.average_precision import average_precisions
 from iis_engine.heads.sparsify import sparsify
 from iis_engine.scoring.predictor import Predictor, PredictorFamily
 
 ROWS_AT_ONCE = 4096
 NEAR_COSINE = 0.9
+MULTI_LABEL_TENSORS = ("label_matrix", "baseline_precisions")
 TENSORS = ("activations", "labels", "rows", "top_labels", "top_probabilities")
 
 
@@ -33,6 +35,8 @@ class TestSet:
     rows : (n,) int64, place of each image in the test split of the data set; rows of the matrix for ready features
     top_labels, top_probabilities : (n, up to 5) of h, most probable first
     names : file names relative to the data set; empty for ready features
+    label_matrix : (n, C) uint8, all labels of multi-label data, whose `labels` are the rarest ones; None for single-label data
+    baseline_precisions : (C,) float64, average precision of h for each label of multi-label data, nan without a positive image
     """
 
     __test__ = False  # not a test class of pytest
@@ -43,6 +47,8 @@ class TestSet:
     top_labels: Tensor
     top_probabilities: Tensor
     names: tuple[str, ...] = ()
+    label_matrix: Tensor | None = None
+    baseline_precisions: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,7 +64,7 @@ class TestSet:
         rows = features.test_rows if features.test_rows is not None else torch.arange(len(features.y_test))
         tops: list[tuple[Tensor, Tensor]] = []
         for X in features.X_test.split(ROWS_AT_ONCE):
-            probabilities = family.baseline_logits(X).softmax(dim=1)
+            probabilities = family.baseline_probabilities(X)
             order = torch.argsort(probabilities, dim=1, descending=True, stable=True)[:, :TOP_CLASSES]
             tops.append((order, probabilities.gather(1, order)))
         return TestSet(
@@ -68,7 +74,21 @@ class TestSet:
             top_labels=torch.cat([labels for labels, _ in tops]),
             top_probabilities=torch.cat([probabilities for _, probabilities in tops]),
             names=tuple(str(names[row]) for row in rows.tolist()) if names else (),
+            label_matrix=features.labels_test,
+            baseline_precisions=(
+                None if features.labels_test is None else average_precisions(family.baseline_logits(features.X_test), features.labels_test)
+            ),
         )
+
+    def labels_of(self, index: int) -> list[int]:
+        """The true labels of an image: one in single-label data."""
+        if self.label_matrix is None:
+            return [int(self.labels[index])]
+        return self.label_matrix[index].nonzero().flatten().tolist()
+
+    def has_label(self, label: int) -> Tensor:
+        """(n,) bool, the images with a label."""
+        return self.labels == label if self.label_matrix is None else self.label_matrix[:, label] > 0
 
     def representation(self, index: int) -> Prediction:
         """The prediction of h for an image."""
@@ -79,7 +99,7 @@ class TestSet:
         """The predictions of `predictor` for all images."""
         labels, probabilities = [], []
         for rows in self.activations.split(ROWS_AT_ONCE):
-            predicted = predictor.logits(sparsify(rows, predictor.kept)).softmax(dim=1).max(dim=1)
+            predicted = predictor.probabilities(sparsify(rows, predictor.kept)).max(dim=1)
             labels.append(predicted.indices)
             probabilities.append(predicted.values)
         return Outcomes(torch.cat(labels), torch.cat(probabilities))
@@ -87,6 +107,7 @@ class TestSet:
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
         tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
+        tensors |= {name: tensor.contiguous() for name in MULTI_LABEL_TENSORS if (tensor := getattr(self, name)) is not None}
         save_file(tensors, path, metadata={"iis": json.dumps({"names": list(self.names)})})
 
     @staticmethod
@@ -94,12 +115,13 @@ class TestSet:
         """Read a file written by `save`."""
         with safe_open(path, framework="pt") as file:
             names = tuple(json.loads(file.metadata()["iis"])["names"])
-            return TestSet(**{name: file.get_tensor(name) for name in TENSORS}, names=names)
+            stored = [*TENSORS, *(name for name in MULTI_LABEL_TENSORS if name in set(file.keys()))]
+            return TestSet(**{name: file.get_tensor(name) for name in stored}, names=names)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The predictor's class (n,) and its probability (n,) for each test image."""
+    """The predictor's class (n,) and its probability (n,) for each test image; the most probable label of multi-label data."""
 
     labels: Tensor
     probabilities: Tensor
@@ -112,11 +134,11 @@ class ClassProfile:
     Attributes
     ----------
     images : test images of the class
-    baseline_accuracy, accuracy : of h and of the predictor on them
-    weights : (M,) float64, centred
+    baseline_accuracy, accuracy : of h and of the predictor on them; for a label of multi-label data their average precision
+    weights : (M,) float64, centred; those of a label are not
     mean_contributions : (M,) float64, mean over these images, to the logit of this class
     bias : centred
-    confused_with : (label, images) of wrong predictions, most frequent first
+    confused_with : (label, images) of wrong predictions, most frequent first; none for a label, as labels do not exclude each other
     """
 
     images: int
@@ -144,7 +166,7 @@ class ConceptUse:
 
 def class_profile(test_set: TestSet, outcomes: Outcomes, predictor: Predictor, label: int) -> ClassProfile:
     """The profile of one class."""
-    own = test_set.labels == label
+    own = test_set.has_label(label)
     predicted = outcomes.labels[own]
     total = torch.zeros(len(predictor.library), dtype=torch.float64)
     for rows in test_set.activations[own].split(ROWS_AT_ONCE):
@@ -152,11 +174,16 @@ def class_profile(test_set: TestSet, outcomes: Outcomes, predictor: Predictor, l
     weights, images = predictor.weights[:, label], int(own.sum())
     counts = torch.bincount(predicted, minlength=len(predictor.class_names))
     counts[label] = 0
+    baseline_accuracy = float((test_set.top_labels[own, 0] == label).double().mean())
+    accuracy = float((predicted == label).double().mean())
+    if test_set.label_matrix is not None:
+        counts.zero_()
+        _, baseline_accuracy, accuracy = class_accuracies(test_set, outcomes, predictor)[label]
     order = torch.argsort(counts, descending=True, stable=True)
     return ClassProfile(
         images=images,
-        baseline_accuracy=float((test_set.top_labels[own, 0] == label).double().mean()),
-        accuracy=float((predicted == label).double().mean()),
+        baseline_accuracy=baseline_accuracy,
+        accuracy=accuracy,
         weights=weights,
         mean_contributions=weights * total / max(images, 1),
         bias=float(predictor.bias[label]),
@@ -164,8 +191,14 @@ def class_profile(test_set: TestSet, outcomes: Outcomes, predictor: Predictor, l
     )
 
 
-def class_accuracies(test_set: TestSet, outcomes: Outcomes, class_count: int) -> list[tuple[int, float, float]]:
-    """For each class its test images, and the accuracies of h and of the predictor on them."""
+def class_accuracies(test_set: TestSet, outcomes: Outcomes, predictor: Predictor) -> list[tuple[int, float, float]]:
+    """For each class its test images, and the accuracies of h and of the predictor on them; average precisions of labels."""
+    if test_set.label_matrix is not None and test_set.baseline_precisions is not None:
+        logits = torch.cat([predictor.logits(sparsify(rows, predictor.kept)) for rows in test_set.activations.split(ROWS_AT_ONCE)])
+        precisions = (test_set.baseline_precisions, average_precisions(logits, test_set.label_matrix))
+        counts = test_set.label_matrix.sum(dim=0, dtype=torch.int64).tolist()
+        return list(zip(counts, *(each.nan_to_num().tolist() for each in precisions), strict=True))
+    class_count = len(predictor.class_names)
     images = torch.bincount(test_set.labels, minlength=class_count)
     right = [
         torch.bincount(test_set.labels[found == test_set.labels], minlength=class_count)

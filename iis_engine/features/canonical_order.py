@@ -26,8 +26,8 @@ def canonical_order(X: Tensor) -> Tensor:
 
 def in_canonical_order(features: FeatureSet) -> FeatureSet:
     """Return the features with the rows of both splits in canonical order; the order of elements is unchanged."""
-    train = canonical_order(torch.cat([features.y_train.unsqueeze(1).float(), features.X_train], dim=1))
-    test = canonical_order(torch.cat([features.y_test.unsqueeze(1).float(), features.X_test], dim=1))
+    train = canonical_training_rows(features)
+    test = _row_order(features.y_test, features.labels_test, features.X_test)
     return replace(
         features,
         X_train=features.X_train[train],
@@ -36,7 +36,19 @@ def in_canonical_order(features: FeatureSet) -> FeatureSet:
         y_test=features.y_test[test],
         train_rows=None if features.train_rows is None else features.train_rows[train],
         test_rows=None if features.test_rows is None else features.test_rows[test],
+        labels_train=None if features.labels_train is None else features.labels_train[train],
+        labels_test=None if features.labels_test is None else features.labels_test[test],
     )
+
+
+def canonical_training_rows(features: FeatureSet) -> Tensor:
+    """Return the canonical order (n,) int64 of the training rows."""
+    return _row_order(features.y_train, features.labels_train, features.X_train)
+
+
+def _row_order(y: Tensor, labels: Tensor | None, X: Tensor) -> Tensor:
+    """Rows by label, by the labels of multi-label data, and by value."""
+    return canonical_order(torch.cat([y.unsqueeze(1).float(), *(() if labels is None else (labels.float(),)), X], dim=1))
 
 
 def validation_rows(y: Tensor, share: float, seed: int) -> Tensor:

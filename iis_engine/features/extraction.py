@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from iis_engine.backbones.backbone import Backbone
-from iis_engine.data.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, too_many_corrupt
+from iis_engine.data.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, LabelSets, too_many_corrupt
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, decode_elements, decode_images
 from iis_engine.features.elements import choose_source_images
@@ -24,6 +24,7 @@ from iis_engine.features.embedding import (
     split_chunks,
 )
 from iis_engine.features.feature_set import ElementRef, FeatureSet
+from iis_engine.features.label_matrices import label_matrix_of
 from iis_engine.features.prefetching import prefetch
 from iis_engine.features.shards import Part, Shard, ShardPlan, plan_shards, read_shard, write_shard
 from iis_engine.notes import notes_of_inputs
@@ -134,6 +135,9 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
     def labels(name: Part, images: tuple[LabelledImage, ...]) -> Tensor:
         return torch.tensor([images[row].label for row in rows(name).tolist()], dtype=torch.int64)
 
+    def label_matrix(name: Part, sets: LabelSets | None) -> Tensor | None:
+        return None if sets is None else label_matrix_of([sets[row] for row in rows(name).tolist()], len(dataset.class_names))
+
     elements, refs = None, tuple[ElementRef, ...]()
     if spec is not None:
         ordered = [
@@ -160,4 +164,6 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         rows("train"),
         rows("test"),
         notes_of_inputs([("Model", backbone.notes), ("Data set", dataset.notes)]),
+        label_matrix("train", dataset.train_labels),
+        label_matrix("test", dataset.test_labels),
     )

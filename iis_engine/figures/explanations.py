@@ -148,7 +148,8 @@ def concept_gallery(concepts: Sequence[dict[str, Any]], exemplars: Crops, path: 
 
 def _heading(sheet: Sheet, explanation: dict[str, Any]) -> None:
     image = explanation["image"]
-    label = f", labelled {image['label']}" if image["label"] is not None else ""
+    true = image["label"] or ", ".join(image.get("labels") or ())
+    label = f", labelled {true}" if true else ""
     name = image["name"] or f"Image {image['id']}"  # ready features have no file names
     sheet.text(MARGIN, 0.25, f"{name}{label}", _INNER, size=HEADING, weight="bold")
     contrast = explanation["contrast"]
@@ -158,7 +159,10 @@ def _heading(sheet: Sheet, explanation: dict[str, Any]) -> None:
 
 def _profile_facts(profile: dict[str, Any]) -> str:
     accuracy = profile["accuracy"]
-    facts = f"accuracy {accuracy['representation']:.1%} by the whole representation, {accuracy['interpretation']:.1%} by its interpretation"
+    quantity = profile.get("quantity", "accuracy").replace("_", " ")
+    facts = (
+        f"{quantity} {accuracy['representation']:.1%} by the whole representation, {accuracy['interpretation']:.1%} by its interpretation"
+    )
     confused = ", ".join(f"{other['class']} ({other['count']})" for other in profile["confused_with"])
     return f"{facts}; confused with {confused}" if confused else facts
 

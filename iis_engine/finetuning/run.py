@@ -81,6 +81,8 @@ def finetune(
             code="architecture_not_trainable",
             param="model",
         )
+    if dataset.is_multi_label:
+        raise SettingError("Fine-tuning needs one class per image, and these data are multi-label.", code="multi_label", param="dataset")
     if not 0 <= weight < math.inf:
         raise SettingError(f"lambda must be a number, 0 or above; it is {weight!r}.", param="lambda")
     if seed not in SEEDS:

@@ -123,7 +123,7 @@ class LogisticObjective(Objective):
         for group, members in groupby(problems, key=itemgetter(1)):
             part = self.blocks.sample(group, step)
             logits = torch.addmm(biases[group], spread[group], part.T).view(self.slots, self.class_count, -1)
-            spreads = (1 - logits.softmax(dim=1).square_().sum(dim=1)) / self.class_count  # (slots, rows)
+            spreads = self._spreads(logits)
             for problem, _, slot in members:
                 weighted = part * spreads[slot].unsqueeze(1)
                 edge = weighted.mean(dim=0)
@@ -136,6 +136,10 @@ class LogisticObjective(Objective):
         diagonal += floor
         diagonal[:, :-1] += self.strengths[active].double().unsqueeze(1)
         return torch.cholesky_inverse(_factor(hessian)).float()
+
+    def _spreads(self, logits: Tensor) -> Tensor:
+        """Mean over the classes of p_c (1 - p_c) at logits (slots, C, rows): (slots, rows)."""
+        return (1 - logits.softmax(dim=1).square_().sum(dim=1)) / self.class_count
 
     def _first_at_same_weights(self, weights: Tensor, places: Tensor) -> list[int]:
         """For each problem the first one of its group at the same weights: their curvatures differ by λ alone."""
@@ -172,6 +176,7 @@ def fit_heads(
     *,
     start: Tensor | None = None,
     watch: Watch | None = None,
+    kind: type[LogisticObjective] = LogisticObjective,
 ) -> Heads:
     """Solve every problem in one stack.
 
@@ -180,12 +185,13 @@ def fit_heads(
     sources : activation matrices (n, M), all of one shape
     groups : source, number of kept concepts and strengths λ of each (the loss is *mean* cross-entropy + λ/2 ‖W‖²,
         so that scikit-learn's C is 1 / (n λ))
-    y : (n,) int64 in 0..class_count-1
+    y : (n,) int64 in 0..class_count-1, or as `kind` takes them
     tolerance : largest absolute gradient entry at which a problem is solved
     start : (P, M + 1, C) starting weights; zeros otherwise
     watch : as of `minimise`, with weights (P, M + 1, C)
+    kind : objective of the problems; multinomial logistic regression by default
     """
-    objective = LogisticObjective(sources, groups, y, class_count)
+    objective = kind(sources, groups, y, class_count)
     begin = torch.zeros(objective.shape, device=objective.device) if start is None else start.float().transpose(1, 2).contiguous()
 
     def watch_heads(solved: Tensor, points: Tensor, ahead: Tensor, norms: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from iis_engine import protocols
-from iis_engine.heads.logistic import Heads, fit_heads, predict
+from iis_engine.heads.logistic import Heads, LogisticObjective, fit_heads, predict
+from iis_engine.heads.one_vs_rest import OneVsRestObjective, binary_log_losses, retained_quantity
 from iis_engine.heads.sparse_blocks import Group, Source
 
 STACK_BYTES = 1 << 30  # of solver state at once; larger stacks are solved in parts
@@ -23,7 +24,7 @@ class TrainingRows:
 
     Attributes
     ----------
-    y : (n,) int64
+    y : (n,) int64; of multi-label data (n, C) of 0 and 1
     validation : (n,) bool
     class_count : C
     """
@@ -31,6 +32,11 @@ class TrainingRows:
     y: Tensor
     validation: Tensor
     class_count: int
+
+    @property
+    def objective(self) -> type[LogisticObjective]:
+        """Multinomial logistic regression; one-vs-rest for multi-label data."""
+        return LogisticObjective if self.y.ndim == 1 else OneVsRestObjective
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class SelectedStrengths:
     ----------
     l2_strengths : (K,) λ
     weights : (K, M + 1, C) float32, the heads at these strengths, solved on the fitting rows
-    validation_accuracy : (K,) float64, of these heads
+    validation_accuracy : (K,) float64, of these heads; mean average precision of multi-label data
     at_end : (K,) bool, where the selected strength is the last of the widened grid
     evaluations : joint loss-and-gradient evaluations
     """
@@ -129,7 +135,8 @@ def solve_at(
     parts: list[Heads] = []
     for part in _stacks(source, nodes, data, 1):
         groups = [Group(0, kept, (float(strength),)) for kept, strength in zip(nodes[part], l2_strengths[part], strict=True)]
-        parts.append(fit_heads([source], groups, data.y, data.class_count, tolerance, start=None if start is None else start[part]))
+        begin = None if start is None else start[part]
+        parts.append(fit_heads([source], groups, data.y, data.class_count, tolerance, start=begin, kind=data.objective))
     return SolvedHeads(
         weights=torch.cat([part.weights for part in parts]),
         l2_strengths=l2_strengths,
@@ -190,14 +197,12 @@ def _select_stack(
         tolerance,
         start=start.repeat_interleave(len(grid), dim=0),
         watch=path.watch,
+        kind=data.objective,
     )
     selected = path.select(candidates.weights)
     rows = torch.tensor([node * len(grid) + place for node, place in enumerate(selected)], device=data.y.device)
     weights = candidates.weights[rows]
-    accuracy = [
-        float((predict(validation, kept, weights[place : place + 1]).squeeze(1).argmax(dim=1) == y).double().mean())
-        for place, kept in enumerate(nodes)
-    ]
+    accuracy = [retained_quantity(predict(validation, kept, weights[place : place + 1]).squeeze(1), y) for place, kept in enumerate(nodes)]
     return SelectedStrengths(
         l2_strengths=torch.tensor([grid[place] for place in selected]),
         weights=weights,
@@ -205,6 +210,14 @@ def _select_stack(
         at_end=torch.zeros(len(nodes), dtype=torch.bool),
         evaluations=candidates.evaluations,
     )
+
+
+def _log_losses(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean cross-entropy (p,) float64 of p heads with logits (n, p, C); of multi-label data the mean over rows and labels."""
+    if y.ndim > 1:
+        return binary_log_losses(logits, y)
+    labels = y.unsqueeze(1).expand(-1, logits.shape[1])
+    return torch.nn.functional.cross_entropy(logits.permute(0, 2, 1), labels, reduction="none").double().mean(dim=0)
 
 
 class RegularizationPath:
@@ -281,7 +294,5 @@ class RegularizationPath:
         for g in wanted.any(dim=1).nonzero().flatten().tolist():
             places = wanted[g].nonzero().flatten()
             logits = predict(self.validation, self.groups[g].kept, weights[(g * self.length + places).to(weights.device)])
-            labels = self.y.unsqueeze(1).expand(-1, len(places))
-            entropies = torch.nn.functional.cross_entropy(logits.permute(0, 2, 1), labels, reduction="none")
-            losses[g, places] = entropies.double().mean(dim=0).float().cpu()
+            losses[g, places] = _log_losses(logits, self.y).float().cpu()
         return losses

@@ -204,7 +204,7 @@ class Interpretability(BaseEstimator):
         family = PredictorFamily.of(library, measured, features.class_names)
         test_set, predictor = TestSet.of(features, family), family.at()
         use = concept_use(test_set, test_set.outcomes(predictor), predictor)
-        concepts = describe_concepts(library, crops, names, panel.concepts, use.importances.tolist())
+        concepts = describe_concepts(library, crops, names, panel.concepts if panel else (), use.importances.tolist())
         self.interpretation_ = Interpretation(report, concepts, family, features, self.backbone_, self.preprocessing_)
         return self.interpretation_
 

@@ -24,6 +24,8 @@ Picture = Tensor | Image.Image
 
 _PAIR = "Each item must be (image, label), with a tensor (channels, H, W) or a PIL image; a DataLoader gives batches of these."
 
+_SINGLE_LABEL = "A notebook's classifier needs one class per image, and these data are multi-label; score them with score() or the service."
+
 
 class ClassKey(NamedTuple):
     """A class: its place in the order of classes, and its name."""
@@ -79,6 +81,8 @@ def read_images(source: object) -> LabelledImages:
 def read_split_folder(folder: Path) -> tuple[LabelledImages, LabelledImages]:
     """Read both splits of one folder; a folder without splits is divided as `read_image_folder` does."""
     dataset = read_image_folder(folder)
+    if dataset.is_multi_label:
+        raise DataError(_SINGLE_LABEL, code="multi_label")
     names = dataset.class_names
     grey_bits = dataset.grey_bits
 
@@ -93,6 +97,8 @@ def _read_folder(folder: Path) -> LabelledImages:
     if not folder.is_dir():
         raise DataError(f"{folder.name} is not a folder of class folders.")
     found = find_labelled_images(read_folder_tree(folder), None)
+    if any(image.labels is not None for image in found.images):
+        raise DataError(_SINGLE_LABEL, code="multi_label")
     if any(image.split is not None for image in found.images):
         raise DataError(
             f"{folder.name} has its own splits; give it alone as train, or give the folders of its training and its test images."

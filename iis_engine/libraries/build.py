@@ -122,7 +122,7 @@ def _build_visual(features: FeatureSet, spec: LibrarySpec, seed: int, device: to
     if spec.kind == "sae":
         return build_sae(units, numbers, spec.concept_count, seed)
     ordered = in_canonical_order(features)  # so that training batches do not depend on the order of the file
-    X, y = ordered.X_train.to(device), ordered.y_train.to(device)
+    X, y = ordered.X_train.to(device), (ordered.y_train if ordered.labels_train is None else ordered.labels_train).to(device)
     inputs = (X.double() - training_mean(X)).float() if centred else X
     return build_end2end(units, numbers, spec.concept_count, inputs, y, features.class_count, seed)
 

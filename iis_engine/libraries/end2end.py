@@ -78,11 +78,18 @@ def train_assignment(model: Assignment, X: Tensor, y: Tensor, learning_rate: flo
     for epoch in range(EPOCHS):
         for rows in torch.randperm(len(X), generator=model.generator).split(BATCH):
             optimiser.zero_grad()
-            loss = functional.cross_entropy(model(X[rows], model.noisy_concepts()), y[rows])
+            loss = _cross_entropy(model(X[rows], model.noisy_concepts()), y[rows])
             loss.backward()
             optimiser.step()
         schedule.step()
         after_epoch(epoch + 1, EPOCHS)
+
+
+def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean cross-entropy; of multi-label data, labels (n, C), the mean over rows of the sum of the labels' binary ones."""
+    if y.ndim > 1:
+        return functional.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction="sum") / len(y)
+    return functional.cross_entropy(logits, y)
 
 
 def build_end2end(
@@ -104,7 +111,7 @@ def build_end2end(
     Parameters
     ----------
     units, numbers : (E, d) unit element vectors and (E,) their indices
-    X, y : (n, d) representations of the training rows and (n,) labels
+    X, y : (n, d) representations of the training rows and (n,) labels; of multi-label data (n, C) of 0 and 1
     """
     units, numbers = units[:MOST_ELEMENTS], numbers[:MOST_ELEMENTS]
     generator = torch.Generator().manual_seed(seed)

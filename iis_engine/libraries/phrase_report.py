@@ -47,7 +47,7 @@ class TextReport:
     left_out : the dropped phrases
     held_out_count : images that chose or judged the phrases and their directions
     zero_shot_accuracy, zero_shot_low, zero_shot_high : of the vision-language model on the test images, by prompts with the class
-        names, with a 95 % interval; None for a library that was fitted on another data set
+        names, with a 95 % interval; None for multi-label data, and for a library that was fitted on another data set
     chance : accuracy of always predicting the most frequent class
     judging_count : of the held-out images, those that judged; None in libraries of earlier releases, where all chose and judged
     split_seed : of the split of the training images, alike for every seed of the library
@@ -115,6 +115,10 @@ class TextReport:
 
     def on_other_images(self) -> TextReport:
         """The report for use on another data set than the fitted one: without the figures of its test images."""
+        return self.without_zero_shot()
+
+    def without_zero_shot(self) -> TextReport:
+        """The report without the accuracy of the vision-language model."""
         return replace(self, zero_shot_accuracy=None, zero_shot_low=None, zero_shot_high=None, chance=None)
 
     def to_dict(self) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def _report(
     predicted = (normalize(text_source.images.X_test, dim=1) @ text_source.phrases.class_vectors.T).argmax(dim=1)
     correct_count = int((predicted == y).sum())
     interval = binomtest(correct_count, len(y)).proportion_ci(protocols.CONFIDENCE, method="wilson")
-    return TextReport(
+    found = TextReport(
         concepts=concepts,
         left_out=tuple(dropped),
         clip_cutoff=spec.clip_cutoff,
@@ -222,6 +222,7 @@ def _report(
         zero_shot_high=float(interval.high),
         chance=float(torch.bincount(y).max()) / len(y),
     )
+    return found.without_zero_shot() if text_source.images.is_multi_label else found
 
 
 def _require_native(evidence: Evidence) -> None:

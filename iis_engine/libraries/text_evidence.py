@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from iis_engine import protocols
 from iis_engine.errors import LibraryError
-from iis_engine.features.canonical_order import canonical_order, held_out_halves, validation_rows
+from iis_engine.features.canonical_order import canonical_training_rows, held_out_halves, validation_rows
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.fitting import cos_cubed, imitate, ridge_similarity
 
@@ -133,7 +133,7 @@ def read_evidence(features: FeatureSet, images: FeatureSet, split_seed: int) -> 
     """
     if features.train_rows is None or images.train_rows is None:
         raise LibraryError("A text library needs the images themselves; ready features do not have them.", param="library.kind")
-    order = canonical_order(torch.cat([features.y_train.unsqueeze(1).float(), features.X_train], dim=1))
+    order = canonical_training_rows(features)
     y = features.y_train[order]
     validation = validation_rows(y, protocols.VALIDATION_SHARE, split_seed)
     choosing, judging = held_out_halves(y, validation, protocols.TEXT_HELD_OUT_SHARE, split_seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 from iis_engine import protocols
 from iis_engine.features.canonical_order import in_canonical_order, validation_rows
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.heads.average_precision import average_precision_values
 from iis_engine.heads.linear_probe import LinearProbe, solve_linear_probe
 from iis_engine.heads.logistic import predict
 from iis_engine.heads.model_selection import TrainingRows, select_strengths, solve_at
@@ -20,6 +21,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.curve import worst_panels
 from iis_engine.scoring.measurement import Measurement, constant_prediction
+from iis_engine.specs import Quantity
 
 
 def measure_exact(
@@ -43,8 +45,8 @@ def measure_exact(
     """
     features = in_canonical_order(features)
     data = _training_rows(features, seed, device)
-    X_train, X_test, y_test = (part.to(device) for part in (features.X_train, features.X_test, features.y_test))
-    constant_correct = constant_prediction(features.y_train, features.y_test)
+    X_train, X_test, y_test = (part.to(device) for part in (features.X_train, features.X_test, _labels_of_test(features)))
+    constant_correct = constant_prediction(_labels_of_train(features), _labels_of_test(features))
 
     rounds = 1 + protocols.REFINEMENT_ROUNDS
     done, steps = 0, 1 + (1 + len(libraries)) * rounds
@@ -69,16 +71,28 @@ def measure_exact(
             break
     progress(steps, steps)
     measured = _measurement(curves, choice, h, _correct(h.logits(X_test), y_test), constant_correct)
-    return replace(measured, calibration=calibrations[0] if calibrations else None)
+    quantity: Quantity = "mean_average_precision" if features.is_multi_label else "accuracy"
+    return replace(measured, calibration=calibrations[0] if calibrations else None, quantity=quantity)
 
 
 def _training_rows(features: FeatureSet, seed: int, device: torch.device) -> TrainingRows:
     validation = validation_rows(features.y_train, protocols.VALIDATION_SHARE, seed)
-    return TrainingRows(features.y_train.to(device), validation.to(device), features.class_count)
+    return TrainingRows(_labels_of_train(features).to(device), validation.to(device), features.class_count)
+
+
+def _labels_of_train(features: FeatureSet) -> Tensor:
+    """(n,); of multi-label data (n, C)."""
+    return features.y_train if features.labels_train is None else features.labels_train
+
+
+def _labels_of_test(features: FeatureSet) -> Tensor:
+    return features.y_test if features.labels_test is None else features.labels_test
 
 
 def _correct(logits: Tensor, y: Tensor) -> Tensor:
-    """(n,) float32 on the CPU: 1 where the class with the largest logit is the label."""
+    """(n,) float32 on the CPU: 1 where the class with the largest logit is the label; of multi-label data see `Measurement`."""
+    if y.ndim > 1:
+        return average_precision_values(logits, y)
     return (logits.argmax(dim=1) == y).float().cpu()
 
 
@@ -132,10 +146,10 @@ class _StrengthChoice:
         """
         if not bool(self._data.validation.any()):
             return []
-        y = self._data.y
-        majority = torch.bincount(y[~self._data.validation]).argmax()
+        validation = self._data.validation
         accuracy = {kept: one.accuracy for kept, one in self._selected.items()}
-        accuracy[0] = float((y[self._data.validation] == majority).double().mean())  # s = 1: only the best constant prediction is left
+        # s = 1: only the best constant prediction is left
+        accuracy[0] = float(constant_prediction(self._data.y[~validation], self._data.y[validation]).double().mean())
         return worst_panels(accuracy, baseline_accuracy, protocols.NODES_PER_ROUND, protocols.QUADRATURE_TARGET)
 
     @property

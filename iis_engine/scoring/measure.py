@@ -93,8 +93,10 @@ def measure_score_panel(
     progress: ProgressCallback = no_progress,
     *,
     device: str = "auto",
-) -> Panel:
-    """Measure the panel of a score: its libraries and matched controls with the activations of its edition."""
+) -> Panel | None:
+    """Measure the panel of a score: its libraries and matched controls with the activations of its edition; None for multi-label data."""
+    if features.is_multi_label:
+        return None
     X = in_canonical_order(features).X_train
 
     def as_measured(library: ConceptLibrary) -> ConceptLibrary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.libraries.calibration import Calibration
+from iis_engine.specs import Quantity
 
 TENSORS = ("correct", "baseline_correct", "constant_correct", "heads", "strengths", "baseline")
 CALIBRATION_TENSORS = ("centre", "means", "deviations")
@@ -21,12 +23,15 @@ CALIBRATION_TENSORS = ("centre", "means", "deviations")
 class Measurement:
     """Correctness on the test images, in canonical order.
 
+    Of multi-label data the values per image of the mean average precision (`average_precision_values`) are in the place of correctness:
+    like that they have the measured quantity as their mean.
+
     Attributes
     ----------
     kept : K numbers of kept concepts, falling
     correct : (S, K, n) float32 in [0, 1], per library seed; fractions where an evaluation is averaged over noise draws
     baseline_correct : (n,) of h ∘ f
-    constant_correct : (n,) of the best constant prediction, the majority class of the training split
+    constant_correct : (n,) of the best constant prediction, the majority class of the training split; of multi-label data of equal scores
     heads : (K, M + 1, C) of the first library, the last row being the bias; empty in the reference protocol, whose heads
         need the learned affine before the threshold and are not stored
     strengths : (S, K) selected L2 strengths (exact) or learning rates (reference)
@@ -34,6 +39,7 @@ class Measurement:
     concept_count : M
     solver : figures of the solution, such as the largest gradient entry left
     calibration : of the first library's activations; None where they have LayerNorm alone
+    quantity : of which the values are
     """
 
     kept: tuple[int, ...]
@@ -46,10 +52,13 @@ class Measurement:
     concept_count: int
     solver: dict[str, float]
     calibration: Calibration | None = None
+    quantity: Quantity = "accuracy"
 
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
-        header = {"kept": list(self.kept), "concept_count": self.concept_count, "solver": self.solver}
+        header: dict[str, Any] = {"kept": list(self.kept), "concept_count": self.concept_count, "solver": self.solver}
+        if self.quantity != "accuracy":
+            header["quantity"] = self.quantity
         tensors = {name: getattr(self, name).cpu().contiguous() for name in TENSORS}
         if self.calibration is not None:
             tensors |= {name: getattr(self.calibration, name).contiguous() for name in CALIBRATION_TENSORS}
@@ -65,10 +74,21 @@ class Measurement:
                 Calibration(*(file.get_tensor(name) for name in CALIBRATION_TENSORS)) if found.issuperset(CALIBRATION_TENSORS) else None
             )
         return Measurement(
-            tuple(header["kept"]), concept_count=header["concept_count"], solver=header["solver"], calibration=calibration, **tensors
+            tuple(header["kept"]),
+            concept_count=header["concept_count"],
+            solver=header["solver"],
+            calibration=calibration,
+            quantity=header.get("quantity", "accuracy"),
+            **tensors,
         )
 
 
 def constant_prediction(y_train: Tensor, y_test: Tensor) -> Tensor:
-    """Correctness (n,) of always predicting the majority class of the training labels (the lowest label on a tie)."""
+    """Correctness (n,) of always predicting the majority class of the training labels (the lowest label on a tie).
+
+    Of multi-label data, labels (n, C), the values whose mean is the mean average precision of equal scores: the mean prevalence of the
+    labels that have a positive test image.
+    """
+    if y_test.ndim > 1:
+        return y_test[:, (y_test > 0).any(dim=0)].double().mean(dim=1).float()
     return (y_test == int(torch.bincount(y_train).argmax())).float()

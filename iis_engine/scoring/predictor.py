@@ -20,8 +20,9 @@ from iis_engine.nodes import choose_node, sparsity_of
 from iis_engine.scoring.measurement import Measurement
 
 FORMAT = "iis-predictor/2"
-FORMATS = ("iis-predictor/1", FORMAT)
-"""Files that can be read; the first format has no centre."""
+MULTI_LABEL_FORMAT = "iis-predictor/3"
+FORMATS = ("iis-predictor/1", FORMAT, MULTI_LABEL_FORMAT)
+"""Files that can be read; the first format has no centre, and the heads of the last are one-vs-rest."""
 _MOMENTS = ("means", "deviations")
 
 
@@ -36,6 +37,7 @@ class Predictor:
     head : (M + 1, C) float32, the last row being the bias
     class_names : C names in label order
     concept_names : (M,) phrases or names; None for a concept without one
+    is_multi_label : whether each class is a label with a head of its own (one-vs-rest), so that probabilities do not add up to 1
     """
 
     library: ConceptLibrary
@@ -43,6 +45,7 @@ class Predictor:
     head: Tensor
     class_names: tuple[str, ...]
     concept_names: tuple[str | None, ...]
+    is_multi_label: bool = False
 
     @property
     def num_features(self) -> int:
@@ -56,15 +59,18 @@ class Predictor:
 
     @cached_property
     def weights(self) -> Tensor:
-        """(M, C) float64, centred over the classes: softmax is invariant to a shift shared by all classes (METHOD §4)."""
+        """(M, C) float64, centred over the classes: softmax is invariant to a shift shared by all classes (METHOD §4).
+
+        As they are for multi-label data, whose labels have a logistic function each.
+        """
         exact = self.head[:-1].double()
-        return exact - exact.mean(dim=1, keepdim=True)
+        return exact if self.is_multi_label else exact - exact.mean(dim=1, keepdim=True)
 
     @cached_property
     def bias(self) -> Tensor:
-        """(C,) float64, centred over the classes."""
+        """(C,) float64, centred over the classes; as it is for multi-label data."""
         exact = self.head[-1].double()
-        return exact - exact.mean()
+        return exact if self.is_multi_label else exact - exact.mean()
 
     def activations(self, X: Tensor) -> Tensor:
         """g_s ∘ g_𝒞 of representations: (n, d) float32 -> (n, M) float32, k of each row kept.
@@ -82,18 +88,22 @@ class Predictor:
         """Centred logits (n, C) float64 of sparse activations (n, M)."""
         return activations.double() @ self.weights.to(activations.device) + self.bias.to(activations.device)
 
+    def probabilities(self, activations: Tensor) -> Tensor:
+        """Probabilities (n, C) float64 of sparse activations (n, M)."""
+        return probabilities_of(self.logits(activations), is_multi_label=self.is_multi_label)
+
     def predict_proba(self, X: Tensor) -> Tensor:
         """Probabilities (n, C) float64 of representations (n, d)."""
-        return self.logits(self.activations(X)).softmax(dim=1)
+        return self.probabilities(self.activations(X))
 
     def predict(self, X: Tensor) -> Tensor:
-        """Labels (n,) int64 of representations (n, d)."""
+        """Labels (n,) int64 of representations (n, d); of multi-label data the most probable label of each."""
         return self.logits(self.activations(X)).argmax(dim=1)
 
     def save(self, path: Path) -> None:
         """Write one safetensors file; its schema is in docs/predictors.md."""
         header = {
-            "format": FORMAT,
+            "format": MULTI_LABEL_FORMAT if self.is_multi_label else FORMAT,
             "kept": self.kept,
             "origins": list(self.library.origins),
             "class_names": list(self.class_names),
@@ -134,6 +144,7 @@ class PredictorFamily:
     nodes : K numbers of kept concepts, falling
     heads : (K, M + 1, C) float32
     baseline : (d + 1, C) float64, h
+    is_multi_label : as in `Predictor`
     """
 
     library: ConceptLibrary
@@ -141,6 +152,7 @@ class PredictorFamily:
     heads: Tensor
     baseline: Tensor
     class_names: tuple[str, ...]
+    is_multi_label: bool = False
 
     @staticmethod
     def of(library: ConceptLibrary, measured: Measurement, class_names: tuple[str, ...]) -> PredictorFamily:
@@ -153,6 +165,7 @@ class PredictorFamily:
             heads=measured.heads,
             baseline=measured.baseline,
             class_names=class_names,
+            is_multi_label=measured.quantity == "mean_average_precision",
         )
 
     def at(self, kept: int | None = None, *, sparsity: float | None = None) -> Predictor:
@@ -166,15 +179,25 @@ class PredictorFamily:
         count = len(self.library)
         kept = choose_node(self.nodes, count, kept, sparsity=sparsity)
         head = self.heads[self.nodes.index(kept)]
-        return Predictor(self.library, kept, head, self.class_names, (None,) * count)
+        return Predictor(self.library, kept, head, self.class_names, (None,) * count, self.is_multi_label)
 
     def baseline_logits(self, X: Tensor) -> Tensor:
         """Logits (n, C) float64 of h on representations (n, d)."""
         return X.double() @ self.baseline[:-1].to(X.device) + self.baseline[-1].to(X.device)
 
+    def baseline_probabilities(self, X: Tensor) -> Tensor:
+        """Probabilities (n, C) float64 of h on representations (n, d)."""
+        return probabilities_of(self.baseline_logits(X), is_multi_label=self.is_multi_label)
+
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
-        header = {"origins": list(self.library.origins), "nodes": list(self.nodes), "class_names": list(self.class_names)}
+        header: dict[str, Any] = {
+            "origins": list(self.library.origins),
+            "nodes": list(self.nodes),
+            "class_names": list(self.class_names),
+        }
+        if self.is_multi_label:
+            header["is_multi_label"] = True
         tensors = {"vectors": self.library.vectors, "heads": self.heads, "baseline": self.baseline} | self.library.normalisation()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"iis": json.dumps(header)})
 
@@ -185,7 +208,13 @@ class PredictorFamily:
             header = json.loads(file.metadata()["iis"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is not a mapping)
         library = _library(tensors, header["origins"])
-        return PredictorFamily(library, tuple(header["nodes"]), tensors["heads"], tensors["baseline"], tuple(header["class_names"]))
+        nodes, names = tuple(header["nodes"]), tuple(header["class_names"])
+        return PredictorFamily(library, nodes, tensors["heads"], tensors["baseline"], names, header.get("is_multi_label", False))
+
+
+def probabilities_of(logits: Tensor, *, is_multi_label: bool) -> Tensor:
+    """Probabilities (..., C) of logits: softmax over the classes, or the logistic function of each label of multi-label data."""
+    return logits.sigmoid() if is_multi_label else logits.softmax(dim=-1)
 
 
 def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
@@ -197,6 +226,7 @@ def _checked(tensors: dict[str, Tensor], header: dict[str, Any]) -> Predictor:
         head=torch.cat([tensors["weights"], tensors["bias"].unsqueeze(0)]),
         class_names=tuple(header["class_names"]),
         concept_names=tuple(header["concept_names"]),
+        is_multi_label=header["format"] == MULTI_LABEL_FORMAT,
     )
     (concepts, _), classes = library.vectors.shape, len(predictor.class_names)
     moments = [tensor.shape for name, tensor in library.normalisation().items() if name in _MOMENTS]

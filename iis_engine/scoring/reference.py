@@ -54,6 +54,7 @@ def measure_reference(
     seed : of the first library's training; further libraries count up
     """
     X_train, X_test = features.X_train.to(device), features.X_test.to(device)
+    features.require_single_label("The reference protocol")
     y_train, y_test = features.y_train.to(device), features.y_test.to(device)
     concept_count = len(libraries[0])
     kept = protocols.paper_nodes(concept_count) if kind == "end2end" else protocols.reference_nodes(concept_count)

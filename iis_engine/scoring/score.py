@@ -28,6 +28,11 @@ from iis_engine.scoring.summary import Controls, summarise
 from iis_engine.specs import VISUAL_KINDS, ElementSpec, LibrarySpec, ScoreSpec
 from iis_engine.versions import ENGINE_VERSION
 
+MULTI_LABEL_NOTE = (
+    "The data are multi-label: the heads are one-vs-rest, and every accuracy of this report, ARR and IIS are of the mean average "
+    "precision over the labels that have a test image. Balanced accuracy and the panel are of single-label data alone."
+)
+
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
     from iis_engine.data.datasets import ImageDataset
@@ -67,7 +72,10 @@ def assemble(
         library["names"] = {"named": named, "unnamed": len(nameable) - named}
     scales = spec.elements.scales if set(kinds_of(spec.library)) & set(VISUAL_KINDS) else ()
     report = summarise(features, measured, controls, spec.protocol, library, edition=spec.edition, scales=scales)
-    report = replace(report, configuration=score_configuration(spec), notes=(*features.notes, *_notes(measured, ensemble, spec)))
+    configuration = score_configuration(spec)
+    if features.is_multi_label:
+        configuration |= {"task": "multi_label", "quantity": measured.quantity, "heads": "one-vs-rest"}
+    report = replace(report, configuration=configuration, notes=(*features.notes, *_notes(measured, ensemble, spec)))
     if panel is not None:
         report = replace(report, panel=panel.to_dict(), warnings=(*report.warnings, *panel.warnings))
     return report if primary.text_report is None else replace(report, warnings=(*report.warnings, *primary.text_report.warnings))
@@ -103,7 +111,7 @@ def kinds_of(library: LibrarySpec) -> tuple[str, ...]:
 
 
 def _notes(measured: Measurement, ensemble: LibraryEnsemble, spec: ScoreSpec) -> tuple[str, ...]:
-    notes: list[str] = []
+    notes = [MULTI_LABEL_NOTE] if measured.quantity == "mean_average_precision" else list[str]()
     if at_end := int(measured.solver.get("nodes_at_end_of_grid", 0)):
         nodes = f"{at_end} of {len(measured.kept)} nodes"
         notes.append(f"At {nodes} the last L2 strength of the widened grid was selected; a further one might do better.")
@@ -246,8 +254,10 @@ def complete_report(
     text_source: TextSource | None = None,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> tuple[IISReport, Panel]:
+) -> tuple[IISReport, Panel | None]:
     """Measure both controls and the panel beside a measured library; return the report, and the panel with its concepts.
+
+    Multi-label data have no panel.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from iis_engine.scoring.intervals import (
     ratio_interval,
 )
 from iis_engine.scoring.measurement import Measurement
-from iis_engine.specs import ProtocolName
+from iis_engine.specs import ProtocolName, Quantity
 
 Array = NDArray[np.float64]
 
@@ -49,10 +49,12 @@ class Baseline:
     Attributes
     ----------
     correct, constant : (n,) correctness of h and of the constant prediction
+    quantity : of which these are the values; the accuracy, here and in `SparseCurve`, is the mean average precision of multi-label data
     """
 
     correct: Array
     constant: Array
+    quantity: Quantity = "accuracy"
 
     @property
     def accuracy(self) -> float:
@@ -70,10 +72,14 @@ class Baseline:
     @property
     def better_than_chance(self) -> bool:
         """Whether the 95 % interval of the paired difference lies above zero (METHOD §3)."""
+        if self.quantity != "accuracy":
+            return bool(difference_interval(over_images(self.correct) - over_images(self.constant)).low > 0)
         return bool(better_than_chance(self.correct, self.constant))
 
     def interval(self) -> Interval:
-        """Accuracy of h with Wilson's interval."""
+        """Accuracy of h with Wilson's interval; a mean average precision with that of a mean of values."""
+        if self.quantity != "accuracy":
+            return accuracy_interval(over_images(self.correct))
         return proportion_interval(self.correct)
 
 
@@ -221,5 +227,5 @@ def read_curve(measured: Measurement, baseline: Baseline, protocol: ProtocolName
 def read_curves(measured: Sequence[Measurement], names: Sequence[str], protocol: ProtocolName) -> list[SparseCurve]:
     """The curves of measurements on the same test images, with one denominator: numerator and denominator stay paired."""
     first = measured[0]
-    baseline = Baseline(first.baseline_correct.double().numpy(), first.constant_correct.double().numpy())
+    baseline = Baseline(first.baseline_correct.double().numpy(), first.constant_correct.double().numpy(), first.quantity)
     return [read_curve(each, baseline, protocol, name) for each, name in zip(measured, names, strict=True)]

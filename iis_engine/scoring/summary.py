@@ -67,6 +67,7 @@ def summarise(
         over_isotropic=_as_gain(curve.few_gain(isotropic)),
         library_kind=library["kind"],
         scales=scales,
+        quantity=measured.quantity,
     )
     report = IISReport(
         protocol=protocol,
@@ -86,7 +87,7 @@ def summarise(
         **_fields("iis", curve.iis()),
         controls={control.name: _control(curve, control) for control in of_controls},
         verdict={"code": verdict.code, "sentence": verdict.sentence, "next": verdict.next},
-        balanced=_balanced(curve, measured, features),
+        balanced=None if features.is_multi_label else _balanced(curve, measured, features),
         quadrature_error=_quadrature_error(curve),
         iis_by_seed=tuple(float(value) for value in curve.iis_by_seed),
         iis_authors=float(accuracy @ curve.paper_weights / baseline.accuracy) if baseline.accuracy > 0 else None,
@@ -94,6 +95,7 @@ def summarise(
         **_fields("iis_log", curve.iis_log()),
         optimistic=protocol == "reference",
         solver=measured.solver,
+        quantity=measured.quantity,
     )
     report = replace(report, warnings=report_warnings(report, features))
     return _withhold(report) if withheld else report

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from iis_engine.specs import Quantity
+
 VerdictCode = Literal[
     "reads_through_concepts", "no_better_than_matched", "worse_than_any", "too_close_to_chance", "too_few_images", "not_comparable"
 ]
@@ -57,7 +59,13 @@ class Gain:
 
 
 def give_verdict(
-    *, better_than_chance: bool, over_matched: Gain | None, over_isotropic: Gain | None, library_kind: str, scales: tuple[int, ...] = ()
+    *,
+    better_than_chance: bool,
+    over_matched: Gain | None,
+    over_isotropic: Gain | None,
+    library_kind: str,
+    scales: tuple[int, ...] = (),
+    quantity: Quantity = "accuracy",
 ) -> Verdict:
     """The verdict from the gains in mean accuracy at 5 to 30 kept concepts.
 
@@ -68,11 +76,13 @@ def give_verdict(
         they were not measured
     library_kind : of the library, for what can be tried next
     scales : grids of its elements; empty without elements
+    quantity : that is retained
     """
+    what = quantity.replace("_", " ")
     if not better_than_chance:
         return Verdict(
             "too_close_to_chance",
-            "The representation classifies no better than a constant prediction, so there is no accuracy to read through concepts.",
+            f"The representation classifies no better than a constant prediction, so there is no {what} to read through concepts.",
             (BETTER_REPRESENTATION, MORE_IMAGES),
         )
     if over_matched is None or over_isotropic is None:
@@ -84,14 +94,14 @@ def give_verdict(
         beside = "below" if over_isotropic.high < 0 else "above" if over_isotropic.low > 0 else "level with"
         return Verdict(
             "reads_through_concepts",
-            f"The representation reads through its concepts: with 5 to 30 of them per image it keeps {over_matched} more accuracy than "
+            f"The representation reads through its concepts: with 5 to 30 of them per image it keeps {over_matched} more {what} than "
             f"with directions of the same statistics; it is {beside} any directions ({over_isotropic.value:+.3f}).",
             tries if over_isotropic.high < 0 else (),
         )
     if over_isotropic.high < 0:
         return Verdict(
             "worse_than_any",
-            f"The concepts keep less accuracy than any directions do: with 5 to 30 per image the difference is {over_isotropic}; over "
+            f"The concepts keep less {what} than any directions do: with 5 to 30 per image the difference is {over_isotropic}; over "
             f"directions of the same statistics it is {over_matched.value:+.3f}.",
             tries,
         )

@@ -91,8 +91,24 @@ class ImageView(BaseModel):
     id: str = Field(description="Index in the test set, or img_… of a posted one")
     index: int | None
     name: str | None
-    label: str | None = Field(description="True class, where it is known")
+    label: str | None = Field(description="True class, where it is known; null for multi-label data")
+    labels: list[str] | None = Field(default=None, description="True labels of multi-label data, where they are known")
     size: list[int] | None = Field(description="Height and width in pixels as the network sees it; null where there is no image")
+
+
+class LabelView(ClassProbability):
+    """A label of an image of multi-label data, with the contributions of the concepts to it.
+
+    All contributions together with `bias` are `logit`; the probability is its logistic function.
+    """
+
+    is_true: bool | None = Field(description="Whether the image has the label, where that is known")
+    logit: float
+    bias: float
+    supporting: list[ContributionView]
+    opposing: list[ContributionView]
+    remainder: float = Field(description="Sum of the contributions that are not listed")
+    remaining: int = Field(description="Their number")
 
 
 class HeatMapsView(BaseModel):
@@ -150,6 +166,7 @@ class ExplanationView(BaseModel):
     """The contributions of concepts to a prediction.
 
     All contributions together with `bias` are `logit`: the centred logit of the explained class or, with a contrast, how far it is ahead.
+    Of multi-label data every label has a head of its own: the explained class is the most probable label, `labels` explains each.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, json_schema_extra={"examples": [EXPLANATION_EXAMPLE]})
@@ -175,6 +192,9 @@ class ExplanationView(BaseModel):
     remaining: int = Field(description="Their number")
     faithfulness: FaithfulnessView
     counterfactual: CounterfactualView | None = Field(description="Null where no removal changes the prediction")
+    labels: list[LabelView] | None = Field(
+        default=None, description="Of multi-label data the most probable labels, at most 20, each with its contributions; else null"
+    )
     heatmaps: HeatMapsView
     links: dict[str, str]
 
@@ -199,7 +219,8 @@ class OutcomeView(BaseModel):
 
     index: int
     name: str | None
-    label: str
+    label: str | None = Field(description="True class; null for multi-label data")
+    labels: list[str] | None = Field(default=None, description="True labels of multi-label data")
     representation: ClassProbability
     interpretation: ClassProbability
     links: dict[str, str]

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.explanations.images import AT, CLASS_ALIAS, ClassRef, ConceptRef, NodeView
+from iis_schemas.names import ClassQuantityName
 
 _CROP = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
 _CONCEPT: dict[str, Any] = {
@@ -37,7 +38,7 @@ class NodeOfJob(BaseModel):
 
 
 class HeadAccuracies(BaseModel):
-    """Accuracies of the head on the whole representation, and of the one on the kept concepts."""
+    """Accuracies of the head on the whole representation, and of the one on the kept concepts; average precisions of labels."""
 
     representation: float
     interpretation: float
@@ -47,7 +48,8 @@ class ClassSummary(ClassRef):
     """Accuracies on the test images of a class."""
 
     test_images: int
-    accuracy: HeadAccuracies = Field(description="On its test images")
+    quantity: ClassQuantityName = Field(default="accuracy", description="What `accuracy` is; average precision of a label")
+    accuracy: HeadAccuracies = Field(description="On its test images; for a label of multi-label data its average precision")
     links: dict[str, str]
 
 
@@ -67,7 +69,7 @@ class ClassesView(NodeOfJob):
 class WeightedConcept(ConceptRef):
     """A concept's weight for a class."""
 
-    weight: float = Field(description="Centred over the classes")
+    weight: float = Field(description="Centred over the classes; as it is for a label of multi-label data")
     mean_contribution: float = Field(description="To the logit of the class, mean over its test images")
 
 
@@ -131,7 +133,8 @@ class ActivatingImage(BaseModel):
 
     index: int
     name: str | None
-    label: str
+    label: str | None = Field(description="True class; null for multi-label data")
+    labels: list[str] | None = Field(default=None, description="True labels of multi-label data")
     activation: float
     links: dict[str, str]
 

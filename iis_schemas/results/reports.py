@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.fields import ElementsView
-from iis_schemas.names import LibraryKind, ProtocolName, VerdictCode
+from iis_schemas.names import LibraryKind, ProtocolName, QuantityName, VerdictCode
 from iis_schemas.results.curves import POINT_EXAMPLE, PointView
 from iis_schemas.stored import StoredModel
 
@@ -201,6 +201,10 @@ class Report(StoredModel):
     model_config = ConfigDict(json_schema_extra={"examples": [REPORT_EXAMPLE]})
 
     protocol: ProtocolName
+    quantity: QuantityName = Field(
+        default="accuracy",
+        description="In the place of every accuracy of the report: of multi-label data the mean average precision over the labels",
+    )
     edition: int = Field(
         default=1,
         description="Of the activations: 2 where they are centred and calibrated, 1 with LayerNorm alone. Two editions do not compare",
@@ -226,7 +230,7 @@ class Report(StoredModel):
     iis_high: float | None
     controls: ControlsView = Field(default_factory=ControlsView)
     verdict: VerdictView | None = Field(default=None, description="Absent in results of the first edition")
-    balanced: BalancedView | None = Field(default=None, description="Absent in results of the first edition")
+    balanced: BalancedView | None = Field(default=None, description="Null for multi-label data, and in results of the first edition")
     quadrature_error: float | None = Field(default=None, description="Of iis: what the nodes may miss")
     iis_by_seed: list[float] = Field(default_factory=list[float], description="By seed of the library; empty where iis is null")
     iis_authors: float | None = Field(default=None, description="Trapezoid over [0, .98], the authors' convention")
@@ -238,12 +242,19 @@ class Report(StoredModel):
     iis_log_high: float | None = None
     optimistic: bool = Field(default=False, description="Whether the test set chose epochs and learning rates")
     solver: dict[str, int | float] = Field(default_factory=dict[str, int | float], description="How well the solver converged")
-    panel: dict[str, Any] | None = Field(default=None, description="Measures of the sparse code, the concepts and the library")
+    panel: dict[str, Any] | None = Field(
+        default=None, description="Measures of the sparse code, the concepts and the library; null for multi-label data"
+    )
     configuration: dict[str, Any] = Field(default_factory=dict[str, Any], description="Everything that the score was computed under")
     notes: list[str] = Field(
         default_factory=list[str], description="What was assumed, chosen, converted or left out while model and data were read"
     )
     warnings: list[str]
+
+    @property
+    def quantity_in_words(self) -> str:
+        """What is retained: accuracy, or mean average precision."""
+        return self.quantity.replace("_", " ")
 
 
 class TunedReport(Report):

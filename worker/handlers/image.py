@@ -12,6 +12,7 @@ from worker.stages.serialisation import (
     class_to_json,
     contributions_to_json,
     counterfactual_to_json,
+    label_to_json,
     node_to_json,
     prediction_to_json,
 )
@@ -25,23 +26,27 @@ if TYPE_CHECKING:
 def explain(job: ScoredJob, query: JsonObject) -> JsonObject:
     """The explanation of one image."""
     import iis_engine.explanations.explain as explanations
+    from iis_engine.explanations.explain_labels import explain_labels
 
     family, predictor, names = job.family, job.predictor, job.family.class_names
     index = job.index
     contrast = None if query["contrast"] is None else explanations.class_label(names, query["contrast"], "contrast")
-    explanation = explanations.explain(predictor, job.activations, contrast=contrast)
+    of_labels = explain_labels(predictor, job.activations, contrast=contrast) if family.is_multi_label else ()
+    explanation = of_labels[0] if of_labels else explanations.explain(predictor, job.activations, contrast=contrast)
     prediction = explanation.prediction
     if index is None:
-        representation = explanations.prediction_of(family.baseline_logits(job.representation)[0].softmax(dim=0))
+        representation = explanations.prediction_of(family.baseline_probabilities(job.representation)[0])
     else:
         representation = job.test_set.representation(index)
-    label = None if index is None else int(job.test_set.labels[index])
+    label = None if index is None or family.is_multi_label else int(job.test_set.labels[index])
+    true = None if index is None or not family.is_multi_label else [names[each] for each in job.test_set.labels_of(index)]
     correct = None if label is None else {"representation": representation.label == label, "interpretation": prediction.label == label}
     return {
         "image": {
             "index": index,
             "name": None if index is None or not job.test_set.names else job.test_set.names[index],
             "label": None if label is None else names[label],
+            "labels": true,
         },
         **node_to_json(family, predictor),
         "class_names": list(names),
@@ -56,6 +61,7 @@ def explain(job: ScoredJob, query: JsonObject) -> JsonObject:
         **contributions_to_json(explanation, query["top"]),
         "faithfulness": {name: list(getattr(explanation.faithfulness, name)) for name in explanation.faithfulness.__dataclass_fields__},
         "counterfactual": counterfactual_to_json(names, explanation),
+        "labels": [label_to_json(each, query["top"], true) for each in of_labels] or None,
     }
 
 
@@ -66,7 +72,7 @@ def intervene(job: ScoredJob, query: JsonObject) -> JsonObject:
     family, predictor, names = job.family, job.predictor, job.family.class_names
     changes = explanations.Changes({int(c): v for c, v in query["set"]}, {int(c): v for c, v in query["scale"]})
     before, after = explanations.intervene(predictor, job.activations, changes)
-    probabilities_before, probabilities_after = (predictor.logits(a.unsqueeze(0))[0].softmax(dim=0) for a in (before, after))
+    probabilities_before, probabilities_after = (predictor.probabilities(a.unsqueeze(0))[0] for a in (before, after))
     prediction_before, prediction_after = map(explanations.prediction_of, (probabilities_before, probabilities_after))
     changed = sorted({*changes.set, *changes.scale})
     return {
@@ -91,7 +97,7 @@ def predict(job: ScoredJob, query: JsonObject) -> JsonObject:
     predictor, names, data = job.predictor, job.family.class_names, list[JsonObject]()
     for image in query["images"]:
         sparse = predictor.activations(replace(job, image=image).representation)
-        probabilities = predictor.logits(sparse)[0].softmax(dim=0)
+        probabilities = predictor.probabilities(sparse)[0]
         prediction = prediction_of(probabilities)
         contributions = predictor.weights[:, prediction.label] * sparse[0].double()
         order = torch.argsort(contributions.abs(), descending=True, stable=True)[: query["top"]].tolist()

@@ -16,24 +16,28 @@ def outcomes(job: ScoredJob, query: JsonObject) -> JsonObject:
     """Test images after index `after` that match the filters, up to one more than `limit`."""
     import torch
 
+    from iis_engine.errors import SettingError
     from iis_engine.explanations.explain import class_label
 
     test_set, predicted, names = job.test_set, job.outcomes, job.family.class_names
     matching = torch.arange(len(test_set)) > (-1 if query["after"] is None else query["after"])
+    if query["wrong"] and test_set.label_matrix is not None:
+        raise SettingError("An image of multi-label data has no wrong class; leave wrong out.", code="multi_label", param="wrong")
     if query["wrong"]:
         matching &= predicted.labels != test_set.labels
     if query["disagree"]:
         matching &= predicted.labels != test_set.top_labels[:, 0]
-    for field, labels in (("class", test_set.labels), ("predicted", predicted.labels)):
-        if query[field] is not None:
-            matching &= labels == class_label(names, query[field], field)
+    if query["class"] is not None:
+        matching &= test_set.has_label(class_label(names, query["class"], "class"))
+    if query["predicted"] is not None:
+        matching &= predicted.labels == class_label(names, query["predicted"], "predicted")
     rows = matching.nonzero().flatten()[: query["limit"] + 1].tolist()
     return {
         "data": [
             {
                 "index": row,
                 "name": test_set.names[row] if test_set.names else None,
-                "label": names[int(test_set.labels[row])],
+                **_true_labels(job, row),
                 "representation": class_to_json(names, int(test_set.top_labels[row, 0]), float(test_set.top_probabilities[row, 0])),
                 "interpretation": class_to_json(names, int(predicted.labels[row]), float(predicted.probabilities[row])),
             }
@@ -47,11 +51,17 @@ def classes(job: ScoredJob, query: JsonObject) -> JsonObject:
     """Number of test images and accuracies of every class."""
     from iis_engine.explanations.test_set import class_accuracies
 
-    accuracies = class_accuracies(job.test_set, job.outcomes, len(job.family.class_names))
+    accuracies = class_accuracies(job.test_set, job.outcomes, job.predictor)
     return {
         **node_to_json(job.family, job.predictor),
         "data": [
-            {"class": name, "index": label, "test_images": images, "accuracy": {"representation": baseline, "interpretation": accuracy}}
+            {
+                "class": name,
+                "index": label,
+                "test_images": images,
+                "quantity": _quantity(job),
+                "accuracy": {"representation": baseline, "interpretation": accuracy},
+            }
             for label, (name, (images, baseline, accuracy)) in enumerate(zip(job.family.class_names, accuracies, strict=True))
         ],
     }
@@ -69,6 +79,7 @@ def class_view(job: ScoredJob, query: JsonObject) -> JsonObject:
     signs = {"supporting": sorted(weights, key=lambda entry: -entry[1]), "opposing": sorted(weights, key=lambda entry: entry[1])}
     return {
         **node_to_json(job.family, job.predictor),
+        "quantity": _quantity(job),
         "class": names[label],
         "index": label,
         "test_images": profile.images,
@@ -113,12 +124,22 @@ def concept_view(job: ScoredJob, query: JsonObject) -> JsonObject:
             {
                 "index": i,
                 "name": test_set.names[i] if test_set.names else None,
-                "label": names[int(test_set.labels[i])],
+                **_true_labels(job, i),
                 "activation": float(column[i]),
             }
             for i in top
         ],
     }
+
+
+def _quantity(job: ScoredJob) -> str:
+    return "average_precision" if job.family.is_multi_label else "accuracy"
+
+
+def _true_labels(job: ScoredJob, index: int) -> JsonObject:
+    """The true class of a test image; of multi-label data its labels."""
+    named = [job.family.class_names[label] for label in job.test_set.labels_of(index)]
+    return {"label": None, "labels": named} if job.family.is_multi_label else {"label": named[0], "labels": None}
 
 
 def _concept_uses(job: ScoredJob, concepts: Sequence[int]) -> list[JsonObject]:

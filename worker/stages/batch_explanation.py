@@ -45,12 +45,15 @@ def represent(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
 
 def explain_rows(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: explain the prediction for each image -> rows.jsonl, rows.offsets, rows.parquet, summary.json."""
+    from iis_engine.errors import SettingError
     from iis_engine.explanations.explain import class_label
     from iis_engine.scoring.predictor import PredictorFamily
     from worker.stages.explanation_files import ExplanationFiles
 
     family = PredictorFamily.load(workspace / PREDICTORS)
     contrast = arguments["contrast"]
+    if family.is_multi_label and contrast is not None:
+        raise SettingError("A contrast needs one class per image, and these data are multi-label; leave it out.", param="contrast")
     builder = RowBuilder(
         family.at(arguments["kept"]),
         None if contrast is None else class_label(family.class_names, contrast, "contrast"),
@@ -87,7 +90,9 @@ def _test_images(workspace: Path) -> _Batch:
     def images() -> Iterator[EmbeddedImage]:
         for index in range(len(test_set)):
             name = test_set.names[index] if test_set.names else None
-            yield EmbeddedImage(index, name, int(test_set.labels[index]), test_set.activations[index], test_set.representation(index))
+            labels, of_image = test_set.labels_of(index), (test_set.activations[index], test_set.representation(index))
+            single = test_set.label_matrix is None
+            yield EmbeddedImage(index, name, labels[0] if single else None, *of_image, () if single else labels)
 
     return _Batch(images(), len(test_set), ())
 
@@ -101,7 +106,7 @@ def _unlabelled_images(workspace: Path, family: PredictorFamily) -> _Batch:
 
     def readable() -> Iterator[EmbeddedImage]:
         for rows, features in zip(stored.rows.split(IMAGES_PER_BLOCK), stored.features.split(IMAGES_PER_BLOCK), strict=True):
-            activations, probabilities = family.library.activations(features), family.baseline_logits(features).softmax(dim=1)
+            activations, probabilities = family.library.activations(features), family.baseline_probabilities(features)
             for row, index in enumerate(rows.tolist()):
                 yield EmbeddedImage(index, stored.names[index], None, activations[row], prediction_of(probabilities[row]))
 

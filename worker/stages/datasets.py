@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def open_unchanged_features(request: DatasetRequest) -> FeatureSet:
 def digest_of_features(features: FeatureSet) -> str:
     """sha256 over class names, shapes and values."""
     digest = hashlib.sha256("\n".join(features.class_names).encode())
-    for name in ("X_train", "y_train", "X_test", "y_test", "elements"):
+    for name in ("X_train", "y_train", "X_test", "y_test", "elements", "labels_train", "labels_test"):
         tensor = getattr(features, name)
         if tensor is not None:
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
@@ -96,8 +97,13 @@ def open_images(workspace: Path, request: DatasetRequest) -> ImageDataset:
 
 def describe_images(dataset: ImageDataset) -> JsonObject:
     """Classes, counts, corrupt files, warnings and notes, as the API returns them."""
-    counts = {split: _per_class((image.label for image in images), dataset.class_names) for split, images in _splits(dataset)}
+    sets = {"train": dataset.train_labels, "test": dataset.test_labels}
+    counts = {
+        split: _per_class(chain.from_iterable(sets[split] or [(image.label,) for image in images]), dataset.class_names)
+        for split, images in _splits(dataset)
+    }
     return {
+        **({"task": "multi_label"} if dataset.is_multi_label else {}),
         "class_names": list(dataset.class_names),
         **{split: len(images) for split, images in _splits(dataset)},
         "counts": counts,
@@ -113,9 +119,14 @@ def describe_images(dataset: ImageDataset) -> JsonObject:
 def describe_features(features: FeatureSet) -> JsonObject:
     """Classes, counts, width, warnings and notes, as the API returns them."""
     labels = {"train": features.y_train.tolist(), "test": features.y_test.tolist()}
+    if features.labels_train is not None and features.labels_test is not None:
+        matrices = {"train": features.labels_train, "test": features.labels_test}
+        labels = {split: matrix.nonzero()[:, 1].tolist() for split, matrix in matrices.items()}
     return {
+        **({"task": "multi_label"} if features.is_multi_label else {}),
         "class_names": list(features.class_names),
-        **{split: len(values) for split, values in labels.items()},
+        "train": len(features.y_train),
+        "test": len(features.y_test),
         "counts": {split: _per_class(values, features.class_names) for split, values in labels.items()},
         "num_features": features.X_train.shape[1],
         "element_count": 0 if features.elements is None else len(features.elements),

@@ -28,9 +28,10 @@ class EmbeddedImage:
 
     Attributes
     ----------
-    label : the true class, None where it is unknown
+    label : the true class, None where it is unknown, and of multi-label data
     activations : (M,) float32, dense
     representation : the prediction of the network's own head h
+    labels : the true labels of multi-label data, none where they are unknown
     """
 
     index: int
@@ -38,6 +39,7 @@ class EmbeddedImage:
     label: int | None
     activations: Tensor
     representation: Prediction
+    labels: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class RowBuilder:
             head = {"index": image.index, "name": as_utf8(image.name), "label": None, "error": image.error}
             return head | dict.fromkeys(EXPLANATION_FIELDS) | {"concepts": []}
         name = None if image.name is None else as_utf8(image.name)
-        label = None if image.label is None else self._predictor.class_names[image.label]
+        names = self._predictor.class_names
+        label = "|".join(names[each] for each in image.labels) or None if image.label is None else names[image.label]
         head = {"index": image.index, "name": name, "label": label, "error": None}
         return head | dict(zip(EXPLANATION_FIELDS, self._explain(image), strict=True))
 
@@ -85,11 +88,12 @@ class RowBuilder:
     def _explain(self, image: EmbeddedImage) -> tuple[object, ...]:
         """Values of `EXPLANATION_FIELDS`."""
         from iis_engine.explanations.explain import explain
+        from iis_engine.explanations.explain_labels import explain_labels
 
         predictor, names, representation = self._predictor, self._predictor.class_names, image.representation
-        explanation = explain(predictor, image.activations)
+        explanation = explain_labels(predictor, image.activations)[0] if predictor.is_multi_label else explain(predictor, image.activations)
         prediction, contrast = explanation.prediction, self._contrast
-        if contrast == prediction.label:
+        if contrast == prediction.label or predictor.is_multi_label:
             contrast = None
         elif contrast is not None:
             explanation = explain(predictor, image.activations, contrast=contrast)

@@ -83,14 +83,15 @@ def heads(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
 
 
 def panel(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: measures beside the score -> panel.json."""
+    """Stage: measures beside the score -> panel.json; none of multi-label data."""
     from iis_engine.scoring.measure import measure_score_panel
     from iis_engine.scoring.measurement import Measurement
 
     features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
     controls, measured = _unpack(workspace, MATCHED_LIBRARIES), Measurement.load(workspace / MEASUREMENT)
     found = measure_score_panel(features, ensemble, controls, measured, spec, reporter.progress, device=arguments["device"])
-    content = {"panel": found.to_dict(), "concepts": [concept.to_dict() for concept in found.concepts]}
+    concepts = [] if found is None else [concept.to_dict() for concept in found.concepts]
+    content = {"panel": found and found.to_dict(), "concepts": concepts}
     (workspace / PANEL).write_text(json.dumps(content, allow_nan=False))
     return {}
 
@@ -107,7 +108,8 @@ def curve(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
     spec, controls = score_spec(arguments["score"]), Controls(*of_controls)
     report = assemble(_features(workspace), _ensemble(workspace), measured, controls, spec, names).to_dict()
     panel = json.loads((workspace / PANEL).read_text())["panel"]
-    report |= {"panel": panel, "warnings": [*report["warnings"], *panel["warnings"]]}
+    if panel is not None:
+        report |= {"panel": panel, "warnings": [*report["warnings"], *panel["warnings"]]}
     (workspace / REPORT).write_text(json.dumps(report, allow_nan=False))
     reporter.progress(1, 1)
     return {"warnings": report["warnings"]}

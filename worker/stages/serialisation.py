@@ -10,6 +10,7 @@ from worker.sandbox.messages import JsonObject
 
 if TYPE_CHECKING:
     from iis_engine.explanations.explain import Explanation, Prediction
+    from iis_engine.explanations.explain_labels import LabelExplanation
     from iis_engine.scoring.predictor import Predictor, PredictorFamily
 
 
@@ -52,13 +53,34 @@ def contributions_to_json(explanation: Explanation, top: int) -> JsonObject:
     }
 
 
-def counterfactual_to_json(names: Sequence[str], explanation: Explanation) -> JsonObject | None:
+def counterfactual_to_json(names: Sequence[str], explanation: Explanation | LabelExplanation) -> JsonObject | None:
     """The fewest concepts whose removal changes the prediction, and the new prediction; None where no removal changes it."""
+    from iis_engine.explanations.explain_labels import LabelExplanation
+
     counterfactual = explanation.counterfactual
     if counterfactual is None:
         return None
     removed = [{"concept": i, "contribution": float(explanation.contributions[i])} for i in counterfactual.removed]
+    if isinstance(explanation, LabelExplanation):  # against the absence of the label
+        names = explanation.binary.class_names
     return {"removed": removed, **class_to_json(names, counterfactual.label, counterfactual.probability)}
+
+
+def label_to_json(explanation: LabelExplanation, top: int, true: Sequence[str] | None) -> JsonObject:
+    """One label of an image of multi-label data, with its contributions.
+
+    Parameters
+    ----------
+    true : labels of the image; None where they are not known
+    """
+    name = explanation.predictor.class_names[explanation.label]
+    return {
+        **class_to_json(explanation.predictor.class_names, explanation.label, explanation.probability),
+        "is_true": None if true is None else name in true,
+        "logit": explanation.logit,
+        "bias": explanation.bias,
+        **contributions_to_json(explanation, top),
+    }
 
 
 def bytes_to_base64(content: bytes) -> str:

@@ -21,11 +21,12 @@ await loadInto(byId("class"), "Loading the class …", async () => {
 });
 
 /** @param {ClassProfile} profile */
-function heading({ class: name, accuracy, bias }) {
+function heading({ class: name, accuracy, bias, quantity }) {
   const representation = formatPercent(accuracy?.representation);
   const interpretation = formatPercent(accuracy?.interpretation);
-  const summary = `Accuracy: ${representation} with the whole representation, ${interpretation} with the kept concepts. Bias: ${formatSigned(bias, 2)}.`;
-  return el("div", {}, el("h2", {}, `Class ${name}`), el("p", { class: "help" }, summary));
+  const isLabel = quantity === "average_precision";
+  const summary = `${isLabel ? "Average precision" : "Accuracy"}: ${representation} with the whole representation, ${interpretation} with the kept concepts. Bias: ${formatSigned(bias, 2)}.`;
+  return el("div", {}, el("h2", {}, `${isLabel ? "Label" : "Class"} ${name}`), el("p", { class: "help" }, summary));
 }
 
 /**
@@ -70,7 +71,8 @@ function weights({ supporting, opposing }, job) {
  * @param {ClassProfile} profile
  * @param {Job} job
  */
-function confusions({ class: name, confused_with: others }, job) {
+function confusions({ class: name, confused_with: others, quantity }, job) {
+  if (quantity === "average_precision") return null;
   const items = others.map((other) => {
     const href = `/jobs/${job.id}/images?class=${encodeURIComponent(name)}&predicted=${encodeURIComponent(other.class)}`;
     return el("li", {}, el("a", { href }, other.class), `, ${formatCount(other.count, "image")}`);

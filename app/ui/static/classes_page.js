@@ -13,10 +13,11 @@ await loadInto(byId("classes"), "Loading the classes …", async () => {
   if (notice) return notice;
   /** @type {ClassList} */
   const { data } = await getFromWorker(`/v1/jobs/${job.id}/classes`);
+  const isLabels = data[0]?.quantity === "average_precision";
   return table(
-    "Accuracy by class",
+    isLabels ? "Average precision by label" : "Accuracy by class",
     [
-      ["Class", (row) => el("a", { href: `/jobs/${job.id}/classes/${encodeURIComponent(row.class)}` }, row.class)],
+      [isLabels ? "Label" : "Class", (row) => el("a", { href: `/jobs/${job.id}/classes/${encodeURIComponent(row.class)}` }, row.class)],
       ["Test images", (row) => row.test_images, "number"],
       ["Whole representation", (row) => formatPercent(row.accuracy.representation), "number"],
       ["Kept concepts", (row) => formatPercent(row.accuracy.interpretation), "number"],

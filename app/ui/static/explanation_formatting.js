@@ -15,6 +15,7 @@ export function describeAgreement({ representation, interpretation, agree }) {
 
 /** @param {Pick<Explanation, "image" | "correct">} explanation */
 export function describeCorrectness({ image, correct }) {
+  if (image.labels) return `True labels: ${image.labels.join(", ") || "none"}.`;
   if (!correct || isMissing(image.label)) return "The true class is unknown.";
   const { representation, interpretation } = correct;
   const outcome =

@@ -15,7 +15,7 @@ export class ImageFigure {
     this.overlay = el("img", { class: "heatmap", alt: "", hidden: true });
     this.caption = el("figcaption", { class: "help", role: "status" }, "Choose a concept below to show its heat map.");
     this.note = el("p", { class: "help" }, heatmaps.note);
-    const alt = `Image as the network sees it; true class ${image.label ?? "unknown"}`;
+    const alt = `Image as the network sees it; true class ${image.label ?? image.labels?.join(", ") ?? "unknown"}`;
     const layers = links.image && el("div", { class: "layers" }, el("img", { src: links.image, alt }), this.overlay);
     this.node = el("figure", { class: "picture" }, layers || null, heatmaps.available && this.caption, this.note);
   }

@@ -2,7 +2,8 @@
 
 import { bar, maxMagnitude } from "./bars.js";
 import { ContributionItems } from "./contribution_items.js";
-import { announce, byId, downloadItem, downloadList, el, errorNotice, loadInto, section } from "./dom.js";
+import { conceptName } from "./concept_names.js";
+import { announce, byId, downloadItem, downloadList, el, errorNotice, loadInto, section, table } from "./dom.js";
 import { asPageError } from "./errors.js";
 import { describeAgreement, describeCorrectness, describeCounterfactual, describeLogit, describeNode } from "./explanation_formatting.js";
 import { explanationPath, getFromWorker } from "./explanation_requests.js";
@@ -12,12 +13,13 @@ import { ImageFigure } from "./image_figure.js";
 import { Interventions } from "./interventions.js";
 import { loadJob, pathParts } from "./job_heading.js";
 
-/** @import { Contribution, ExplainedImage, Explanation, Page, Prediction } from "../types.d.ts" */
+/** @import { Column, Contribution, ExplainedImage, Explanation, LabelExplanation, Page, Prediction } from "../types.d.ts" */
 
 /** @typedef {{kept?: string | number, contrast?: string, top: number}} Options */
 
 const MAX_LISTED = 100;
 const MORE_LISTED = 24;
+const SHARES_OF_LABEL = 3;
 const [jobId, , imageId] = pathParts();
 const body = byId("explanation");
 const query = new URLSearchParams(location.search);
@@ -78,6 +80,7 @@ function view(explanation) {
   return [
     heading(explanation),
     el("div", { class: "viewer" }, figure.node, el("div", {}, predictions(explanation), controls(explanation))),
+    ...(explanation.labels ? [labelsSection(explanation.labels)] : []),
     contributions(explanation, figure, interventions),
     interventions.node,
     section("counterfactual", "Counterfactual", el("p", {}, describeCounterfactual(explanation))),
@@ -87,7 +90,7 @@ function view(explanation) {
 }
 
 /** @param {Explanation} explanation */
-function heading({ image, kept }) {
+function heading({ image, kept, labels }) {
   const next = el("button", { type: "button", id: "next-wrong" }, "Next misclassified image");
   const status = el("span", { role: "status" });
   next.addEventListener("click", async () => {
@@ -102,7 +105,29 @@ function heading({ image, kept }) {
     }
   });
   const name = image.name || (image.index === null ? "Your image" : `Test image ${image.index}`);
-  return el("div", { class: "page-head" }, el("h2", {}, name), el("p", {}, status, " ", next));
+  return el("div", { class: "page-head" }, el("h2", {}, name), labels ? null : el("p", {}, status, " ", next));
+}
+
+/**
+ * The labels of multi-label data, each with its probability and the concepts that contribute most.
+ * @param {LabelExplanation[]} labels
+ */
+function labelsSection(labels) {
+  /** @type {Column<LabelExplanation>[]} */
+  const columns = [
+    ["Label", (row) => row.class],
+    ["Probability", (row) => formatPercent(row.probability), "number"],
+    ["True", (row) => (row.is_true === null ? "–" : row.is_true ? "yes" : "no")],
+    ["Largest contributions", (row) => largestContributions(row)],
+  ];
+  const help = "Each label has a head of its own on the kept concepts; the rest of the page explains the most probable label.";
+  return section("labels", "Labels", el("p", { class: "help" }, help), table("Labels of the image", columns, labels));
+}
+
+/** @param {LabelExplanation} label */
+function largestContributions({ supporting, opposing }) {
+  const all = [...supporting, ...opposing].toSorted((first, second) => Math.abs(second.contribution) - Math.abs(first.contribution));
+  return all.slice(0, SHARES_OF_LABEL).map((share) => `${conceptName(share)} ${formatSigned(share.contribution, 2)}`).join(", ");
 }
 
 /** @param {Explanation} explanation */
@@ -156,7 +181,7 @@ function controls(explanation) {
     el("label", { for: "kept" }, "Concepts kept (fewer to the right)"),
     slider,
     output,
-    el("label", { for: "contrast" }, `Contrast ${explained.class} with `, contrast),
+    explanation.labels ? null : el("label", { for: "contrast" }, `Contrast ${explained.class} with `, contrast),
   );
 }
 

@@ -53,11 +53,11 @@ function pageCards(page) {
 }
 
 /** @param {ExplainedImage} image */
-function card({ index, name, label, representation, interpretation, links }) {
+function card({ index, name, label, labels, representation, interpretation, links }) {
   const title = `Test image ${index}`;
   const picture = links.image ? el("img", { src: links.image, alt: `${title}, ${name ?? ""}`, loading: "lazy" }) : title;
   const wrong = label !== null && interpretation.class !== label;
-  const outcome = label === null ? "" : wrong ? `✕ wrong; true class ${label}` : "● correct";
+  const outcome = labels ? `labels: ${labels.join(", ") || "none"}` : label === null ? "" : wrong ? `✕ wrong; true class ${label}` : "● correct";
   const disagree = representation.class !== interpretation.class;
   return el(
     "li",

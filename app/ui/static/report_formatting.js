@@ -21,19 +21,33 @@ export function describeVerdict({ code }) {
 }
 
 /**
+ * What is retained: accuracy, or mean average precision of multi-label data.
+ * @param {Pick<Report, "quantity">} report
+ */
+export const quantityName = ({ quantity }) => (quantity ?? "accuracy").replaceAll("_", " ");
+
+/** @param {Pick<Report, "quantity">} report */
+export function quantityTitle(report) {
+  const name = quantityName(report);
+  return name[0].toUpperCase() + name.slice(1);
+}
+
+/**
  * @param {Report} report
  * @returns {string[]}
  */
 export function describeReport(report) {
   if (isMissing(report.iis)) {
-    return ["No score: the representation's accuracy is no better than chance, so there is no accuracy for concepts to retain."];
+    const name = quantityName(report);
+    return [`No score: the representation's ${name} is no better than chance, so there is no ${name} for concepts to retain.`];
   }
   const accuracy = formatPercent(report.accuracy_representation);
   const sentences = [];
+  const reached = report.quantity === "mean_average_precision" ? "a mean average precision of " : "";
   if (!isMissing(report.few_concepts_mean)) {
-    sentences.push(`With 5 to 30 concepts per image a linear head reaches ${formatPercent(report.few_concepts_mean)} on average; on the whole representation it reaches ${accuracy}.`);
+    sentences.push(`With 5 to 30 concepts per image a linear head reaches ${reached}${formatPercent(report.few_concepts_mean)} on average; on the whole representation it reaches ${accuracy}.`);
   }
-  sentences.push(`Averaged over all sparsities, the kept concepts retain ${formatPercent(report.iis)} of that accuracy.`);
+  sentences.push(`Averaged over all sparsities, the kept concepts retain ${formatPercent(report.iis)} of that ${quantityName(report)}.`);
   if (report.edition !== 2 && report.protocol === "exact") {
     sentences.push("First edition: activations without centring and calibration. Scores of two editions do not compare; submit the job again for the second.");
   }

@@ -19,7 +19,7 @@ import {
 import { describeElements } from "./job_formatting.js";
 import { notesNotice } from "./notes.js";
 import { panelRows } from "./panel_rows.js";
-import { describeReport, describeVerdict } from "./report_formatting.js";
+import { describeReport, describeVerdict, quantityTitle } from "./report_formatting.js";
 import { scoreScale, valueScale } from "./score_scale.js";
 import { warningsNotice } from "./warnings.js";
 
@@ -58,9 +58,9 @@ export async function scoreResult(job) {
     headline(report),
     notesNotice(report.notes),
     warningsNotice(report.warnings),
-    curvesSection(curves),
+    curvesSection(curves, quantityTitle(report)),
     valuesSection(report),
-    classesSection(job),
+    classesSection(job, report),
     panelSection(job, report),
     configurationSection(report),
     classifiers(predictors),
@@ -118,13 +118,13 @@ function headline(report) {
   const few = { value: report.few_concepts_mean, low: report.few_concepts_mean_low, high: report.few_concepts_mean_high };
   const sentences = [
     ...describeReport(report),
-    `Accuracy of the representation ${formatPercent(report.accuracy_representation)}, of a constant prediction ${formatPercent(report.chance)}.`,
+    `${quantityTitle(report)} of the representation ${formatPercent(report.accuracy_representation)}, of a constant prediction ${formatPercent(report.chance)}.`,
   ].map((sentence) => el("p", {}, sentence));
   return el(
     "section",
     { class: "headline", "aria-label": "Score" },
     score(
-      "Accuracy with 5 to 30 concepts",
+      `${quantityTitle(report)} with 5 to 30 concepts`,
       formatNumber(few.value),
       formatHalfWidth(few.low, few.high),
       valueScale(few, { isotropic: isotropic?.few_mean, matched: matched?.few_mean }),
@@ -135,12 +135,15 @@ function headline(report) {
   );
 }
 
-/** @param {Curves} curves */
-function curvesSection(curves) {
+/**
+ * @param {Curves} curves
+ * @param {string} quantity that is retained
+ */
+function curvesSection(curves, quantity) {
   const series = curves.data.map(({ name, points }) => ({ ...(SERIES[name] ?? { name }), points }));
   return section(
     "curve",
-    "Accuracy retained over sparsity",
+    `${quantity} retained over sparsity`,
     el("p", { class: "help" }, "IIS is the area under the solid line. Shaded: 95 % intervals."),
     curvePlot(series, describeCurves(series)),
     curveTable("Curve points", series),
@@ -149,7 +152,8 @@ function curvesSection(curves) {
 
 /** @param {Report} report */
 function valuesSection(report) {
-  const few = Object.entries(report.few_concepts ?? {}).map(([count, accuracy]) => [`Accuracy with ${count} concepts`, formatPercent(accuracy), ""]);
+  const quantity = quantityTitle(report);
+  const few = Object.entries(report.few_concepts ?? {}).map(([count, accuracy]) => [`${quantity} with ${count} concepts`, formatPercent(accuracy), ""]);
   const accuracyInterval = formatPercentInterval(report.accuracy_representation_low, report.accuracy_representation_high);
   const ofControls = CONTROLS.flatMap(([name, title]) => {
     const control = report.controls?.[name];
@@ -158,20 +162,20 @@ function valuesSection(report) {
       [`IIS of ${title}`, formatNumber(control.iis), formatInterval(control.iis_low, control.iis_high)],
       [`Gain in IIS over ${title}`, formatSigned(control.gain), formatInterval(control.gain_low, control.gain_high)],
       [`Gain over ${title}, of the headroom`, formatSigned(control.headroom_gain), formatInterval(control.headroom_gain_low, control.headroom_gain_high)],
-      [`Accuracy with 5 to 30 of ${title}`, formatPercent(control.few_mean), formatPercentInterval(control.few_mean_low, control.few_mean_high)],
+      [`${quantity} with 5 to 30 of ${title}`, formatPercent(control.few_mean), formatPercentInterval(control.few_mean_low, control.few_mean_high)],
       [`Gain in that over ${title}`, formatSigned(control.few_gain), formatInterval(control.few_gain_low, control.few_gain_high)],
       [`IIS over log k of ${title}`, formatNumber(control.iis_log), formatInterval(control.iis_log_low, control.iis_log_high)],
     ];
   });
   const fewInterval = formatPercentInterval(report.few_concepts_mean_low, report.few_concepts_mean_high);
   const rows = [
-    ["Accuracy with 5 to 30 concepts, mean", formatPercent(report.few_concepts_mean), fewInterval],
+    [`${quantity} with 5 to 30 concepts, mean`, formatPercent(report.few_concepts_mean), fewInterval],
     ["IIS", formatNumber(report.iis), formatInterval(report.iis_low, report.iis_high)],
     ...ofControls,
     ["IIS, chance-corrected", formatNumber(report.iis_chance_corrected), formatInterval(report.iis_chance_corrected_low, report.iis_chance_corrected_high)],
     ["IIS over log k", formatNumber(report.iis_log), formatInterval(report.iis_log_low, report.iis_log_high)],
     ["IIS by the authors' trapezoid rule", formatNumber(report.iis_authors), ""],
-    ["Accuracy of the representation", formatPercent(report.accuracy_representation), accuracyInterval],
+    [`${quantity} of the representation`, formatPercent(report.accuracy_representation), accuracyInterval],
     ["Balanced accuracy of the representation", formatPercent(report.balanced?.accuracy), ""],
     ["IIS from balanced accuracy", formatNumber(report.balanced?.iis), ""],
     ...few,
@@ -221,10 +225,13 @@ function describeCounts({ train_count: train, test_count: test = 0, class_names:
 }
 
 /**
- * Accuracy by class; a worker computes it, and the rest of the page is shown before.
+ * Accuracy by class, or average precision by label; a worker computes it, and the rest of the page is shown before.
  * @param {ScoreJob} job
+ * @param {Report} report
  */
-function classesSection(job) {
+function classesSection(job, { quantity }) {
+  const [title, noun, nouns] =
+    quantity === "mean_average_precision" ? ["Average precision by label", "Label", "labels"] : ["Accuracy by class", "Class", "classes"];
   if (job.protocol !== "exact") return null;
   const region = el("div");
   queueMicrotask(() =>
@@ -233,17 +240,17 @@ function classesSection(job) {
       const { data, kept, concept_count: count } = await get(job.links.classes);
       /** @type {Column<ClassSummary>[]} */
       const columns = [
-        ["Class", (row) => el("a", { href: `/jobs/${job.id}/classes/${encodeURIComponent(row.class)}` }, row.class)],
+        [noun, (row) => el("a", { href: `/jobs/${job.id}/classes/${encodeURIComponent(row.class)}` }, row.class)],
         ["Test images", (row) => formatNumber(row.test_images, 0), "number"],
         ["Whole representation", (row) => formatPercent(row.accuracy.representation), "number"],
         [`${kept} of ${count} concepts`, (row) => formatPercent(row.accuracy.interpretation), "number"],
       ];
       const worst = data.toSorted((first, second) => first.accuracy.interpretation - second.accuracy.interpretation).slice(0, MAX_CLASSES);
-      const help = `The ${MAX_CLASSES} classes with the lowest accuracy from kept concepts, of ${data.length}.`;
-      return [data.length > MAX_CLASSES ? el("p", { class: "help" }, help) : null, table("Accuracy by class", columns, worst)];
+      const help = `The ${MAX_CLASSES} ${nouns} with the lowest values from kept concepts, of ${data.length}.`;
+      return [data.length > MAX_CLASSES ? el("p", { class: "help" }, help) : null, table(title, columns, worst)];
     }),
   );
-  return section("per-class", "Accuracy by class", region);
+  return section("per-class", title, region);
 }
 
 /** @param {Predictor[]} predictors */

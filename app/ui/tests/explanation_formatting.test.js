@@ -38,6 +38,11 @@ test("correctness has four outcomes, and none where the class is unknown", () =>
   assert.equal(sentences.describeCorrectness({ image: { label: null }, correct: null }), "The true class is unknown.");
 });
 
+test("the true labels of multi-label data are listed, also where there is none", () => {
+  assert.equal(sentences.describeCorrectness({ image: { label: null, labels: ["sky", "tree"] }, correct: null }), "True labels: sky, tree.");
+  assert.equal(sentences.describeCorrectness({ image: { label: null, labels: [] }, correct: null }), "True labels: none.");
+});
+
 test("contributions and bias add up to the logit", () => {
   const explanation = { explained: { class: "8" }, contrast: null, logit: 3.25, bias: 0.25 };
   assert.equal(sentences.describeLogit(explanation), "Sum of contributions (3.00) + bias (0.25) = logit of 8 (3.25).");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeReport, describeVerdict } from "../static/report_formatting.js";
+import { describeReport, describeVerdict, quantityTitle } from "../static/report_formatting.js";
 
 const REPORT = { iis: 0.92, accuracy_representation: 0.5, few_concepts_mean: 0.42, edition: 2, protocol: "exact" };
 
@@ -29,4 +29,14 @@ test("each verdict has a symbol of its own tone beside its title", () => {
   assert.deepEqual(describeVerdict({ code: "reads_through_concepts", sentence: "" }), { symbol: "✓", tone: "good", title: "Reads through its concepts" });
   assert.equal(describeVerdict({ code: "worse_than_any", sentence: "" }).tone, "bad");
   assert.equal(describeVerdict({ code: "no_better_than_matched", sentence: "" }).tone, "neutral");
+});
+
+test("a report of multi-label data names mean average precision in the place of accuracy", () => {
+  const report = { ...REPORT, quantity: "mean_average_precision" };
+  const [few, score] = describeReport(report);
+  assert.match(few, /reaches a mean average precision of 42\.0\u202f% on average/);
+  assert.match(score, /of that mean average precision\.$/);
+  assert.match(describeReport({ ...report, iis: null })[0], /^No score: the representation's mean average precision is no better/);
+  assert.equal(quantityTitle(report), "Mean average precision");
+  assert.equal(quantityTitle(REPORT), "Accuracy");
 });

@@ -12,7 +12,7 @@ from rich.text import Text
 from iis_client.cli.output.concepts import concept_name
 
 if TYPE_CHECKING:
-    from iis_schemas.explanations.images import ContributionView, ExplanationView, HeadPrediction, RemovedConcept
+    from iis_schemas.explanations.images import ContributionView, ExplanationView, HeadPrediction, LabelView, RemovedConcept
 
 BAR_CELLS = 24
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -20,12 +20,15 @@ FULL_CELL = "█"
 SUPPORTING, OPPOSING = "red", "blue"  # the colours of heat maps
 MAX_RUNNERS_UP, MIN_PROBABILITY = 2, 0.0005  # a smaller probability prints as 0.000
 OPPOSITE = " (its opposite)"  # suffix where the activation is negative: the representation points away from the concept
+SHARES_OF_LABEL = 3  # concepts listed for each label of multi-label data
 MAX_REMOVED = 3  # concepts removed in the sentence on faithfulness
 
 
 def explanation_view(explanation: ExplanationView) -> Iterator[RenderableType]:
     """All tables and sentences of an explanation, in reading order."""
     yield class_prediction_table(explanation)
+    if explanation.labels is not None:
+        yield label_table(explanation.labels)
     yield contribution_table(explanation)
     yield from explanation_sentences(explanation)
 
@@ -34,10 +37,23 @@ def class_prediction_table(explanation: ExplanationView) -> Table:
     """Predictions of representation and interpretation, beside the true class where it is known."""
     image, correct = explanation.image, explanation.correct
     name = image.name or f"Image {image.id}"
-    table = Table("", "class", "probability", "runners-up", title=Text(name + (f", a test image of {image.label}" if image.label else "")))
+    true = image.label or ", ".join(image.labels or ())
+    column = "class" if explanation.labels is None else "most probable label"
+    table = Table("", column, "probability", "runners-up", title=Text(name + (f", a test image of {true}" if true else "")))
     interpretation = f"Interpretation, {explanation.kept} of {explanation.concept_count} concepts"
     table.add_row("Representation", *_prediction_cells(explanation.representation, correct is None or correct.representation))
     table.add_row(interpretation, *_prediction_cells(explanation.interpretation, correct is None or correct.interpretation))
+    return table
+
+
+def label_table(labels: Sequence[LabelView]) -> Table:
+    """One row per label of multi-label data: its probability, whether the image has it, and the concepts that carry it most."""
+    table = Table("label", Column("probability", justify="right"), "has it", "largest contributions", title="Labels")
+    for one in labels:
+        largest = sorted((*one.supporting, *one.opposing), key=lambda share: -abs(share.contribution))[:SHARES_OF_LABEL]
+        shares = ", ".join(f"{concept_name(share)} {share.contribution:+.2f}" for share in largest)
+        true = "" if one.is_true is None else "yes" if one.is_true else "no"
+        table.add_row(Text(one.class_), f"{one.probability:.3f}", true, Text(shares))
     return table
 
 
@@ -111,6 +127,8 @@ def concept_label(one: ContributionView | RemovedConcept, *, opposite: bool) -> 
 
 def _logit_words(explanation: ExplanationView) -> str:
     contrast, explained = explanation.contrast, explanation.explained.class_
+    if explanation.labels is not None:
+        return f"logit of {explained}"
     return f"logit of {explained}, centred" if contrast is None else f"{explained} ahead of {contrast.class_}"
 
 

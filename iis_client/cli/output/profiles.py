@@ -22,8 +22,10 @@ MAX_CONCEPTS_LISTED = 3
 
 
 def class_table(classes: Sequence[ClassSummary]) -> Table:
-    """One row per class with its accuracies."""
-    table = Table("class", "test images", "accuracy, representation", "accuracy, interpretation", title="Classes")
+    """One row per class with its accuracies, or per label of multi-label data with its average precisions."""
+    is_labels = any(one.quantity == "average_precision" for one in classes)
+    noun, name, title = ("label", "Labels", "average precision") if is_labels else ("class", "Classes", "accuracy")
+    table = Table(noun, "test images", f"{title}, representation", f"{title}, interpretation", title=name)
     for one in classes:
         table.add_row(Text(one.class_), str(one.test_images), *_accuracies(one))
     return table
@@ -41,6 +43,11 @@ def class_view(profile: ClassView) -> Iterator[RenderableType]:
     table.add_row("", "bias", f"{profile.bias:+.3f}", "")
     yield table
     representation, interpretation = _accuracies(profile)
+    if profile.quantity == "average_precision":
+        yield (
+            f"Average precision of its {profile.test_images} test images: representation {representation}, interpretation {interpretation}."
+        )
+        return
     yield f"Accuracy on its {profile.test_images} test images: representation {representation}, interpretation {interpretation}."
     confused = ", ".join(f"{one.class_} ({one.count})" for one in profile.confused_with)
     yield f"Confused with: {confused}." if confused else "It is not confused with any other class."

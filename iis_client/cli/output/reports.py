@@ -46,8 +46,9 @@ def report_view(job: ScoreJobView, result: ResultView) -> Iterator[RenderableTyp
 
 
 def _score_rows(report: Report) -> Iterator[tuple[str, str, str]]:
+    quantity = report.quantity_in_words.capitalize()
     few_interval = format_interval(report.few_concepts_mean_low, report.few_concepts_mean_high)
-    yield "Accuracy at 5 to 30 concepts, mean", format_score(report.few_concepts_mean), few_interval
+    yield f"{quantity} at 5 to 30 concepts, mean", format_score(report.few_concepts_mean), few_interval
     for name, control in _controls(report):
         interval = format_interval(control.few_gain_low, control.few_gain_high, "+.3f")
         yield f"  gain over {CONTROL_TITLES[name]}", format_score(control.few_gain, "+.3f"), interval
@@ -59,7 +60,7 @@ def _score_rows(report: Report) -> Iterator[tuple[str, str, str]]:
             format_interval(control.gain_low, control.gain_high, "+.3f"),
         )
     accuracy_interval = format_interval(report.accuracy_representation_low, report.accuracy_representation_high)
-    yield "Accuracy of the representation", f"{report.accuracy_representation:.3f}", accuracy_interval
+    yield f"{quantity} of the representation", f"{report.accuracy_representation:.3f}", accuracy_interval
     for name, control in _controls(report):
         yield f"IIS of {CONTROL_TITLES[name]}", format_score(control.iis), format_interval(control.iis_low, control.iis_high)
     corrected = format_interval(report.iis_chance_corrected_low, report.iis_chance_corrected_high)
@@ -95,12 +96,12 @@ def _curve_table(report: Report) -> Table:
     columns = (
         "sparsity",
         "concepts kept",
-        "accuracy",
+        report.quantity_in_words,
         "ARR",
         "95 % interval",
         *(f"ARR, {CONTROL_TITLES[name]}" for name, _ in _controls(report)),
     )
-    table = Table(*columns, title="Accuracy retention")
+    table = Table(*columns, title=f"{report.quantity_in_words.capitalize()} retention")
     by_control = [{point.kept: f"{point.arr:.3f}" for point in control.points} for _, control in _controls(report)]
     for point in report.points:
         interval = format_interval(point.arr_low, point.arr_high)

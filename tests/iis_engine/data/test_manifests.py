@@ -109,7 +109,11 @@ def test_a_table_that_agrees_with_class_folders_gives_their_splits(tmp_path: Pat
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["path,label", "images/000.png,cat", "images/000.png,dog"], "000.png has several labels in the manifest"),
+        (
+            ["path,label", "images/000.png,cat", *(f"images/{name}.png,dog" for name in NAMES)],
+            r"000\.png has several labels in the manifest \('cat' and 'dog'\), as have 1 of 12 images.*join the labels of an image by \|",
+        ),
+        (["path,label,split", "images/000.png,cat,train", "images/000.png,cat,test"], "000.png has several splits in the manifest"),
         (["path,label,split", "images/000.png,cat,fold7"], "The split 'fold7' in the column 'split'"),
         (["path,label", "images/000.png,cat", "a.png,cat", "b.png,dog"], r"2 of 3 rows of t\.csv name no image"),
         (["width,height", "3,4"], r"not recognised as a manifest; its columns are width, height"),
@@ -128,26 +132,6 @@ def test_a_column_of_zeros_and_ones_for_each_class_gives_the_label(flat: Path) -
     dataset = read_image_folder(flat)
     assert dataset.class_names == ("cat", "dog")
     assert dataset.notes[0] == "Labels were read from truth.csv ('image' as path, 2 columns of 0 and 1 as label)."
-
-
-@pytest.mark.parametrize(
-    ("suffix", "lines"),
-    [
-        ("csv", ["image,cat,dog", *(f"{name}.png,1,1" for name in NAMES)]),
-        ("csv", ["image,labels", *(f"{name}.png,cat|dog" for name in NAMES[:3]), *(f"{name}.png,dog" for name in NAMES[3:])]),
-        ("csv", ["image,labels", *(f'{name}.png,"cat, {other}"' for name, other in zip(NAMES, [*"abcdef"] * 2, strict=True))]),
-        (
-            "csv",
-            ["image,labels", *(f"{name}.png,{label}" for name, label in zip(NAMES, ["a", "b", "c", "a b", "b c", "a c"] * 2, strict=True))],
-        ),
-        ("jsonl", [json.dumps({"image": f"{name}.png", "labels": ["cat", "dog"]}) for name in NAMES]),
-    ],
-)
-def test_several_labels_of_an_image_are_refused_with_what_to_send_instead(suffix: str, lines: list[str], flat: Path) -> None:
-    write_text(flat, f"labels.{suffix}", lines)
-    with pytest.raises(DataError, match=rf"labels\.{suffix} gives several labels to one image .*send a table for each label") as refused:
-        read_image_folder(flat)
-    assert refused.value.code == "manifest_multi_label"
 
 
 def test_names_of_several_words_are_no_several_labels(flat: Path) -> None:

@@ -216,3 +216,37 @@ def test_damaged_files_raise_only_data_errors(
     assert features.X_train.shape[1] == features.X_test.shape[1]
     assert features.X_train.isfinite().all()
     assert set(features.y_test.tolist()) == set(range(features.class_count))
+
+
+def test_labels_of_zeros_and_ones_in_columns_are_multi_label_data(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(40, 3)).astype(np.float32), np.array([[1, 1], [1, 0], [0, 1], [0, 0]] * 10)
+    np.savez(tmp_path / "split.npz", X_train=X, y_train=y, X_test=X[:8], y_test=y[:8])
+    features = read_features(tmp_path / "split.npz")
+    assert features.labels_train is not None
+    assert features.labels_train.tolist() == y.tolist()
+    assert features.class_names == ("0", "1")
+    assert features.y_train[:4].tolist() == [0, 0, 1, 2]
+    assert features.notes == ("The data are multi-label: y_train and y_test are matrices of 0 and 1.",)
+    np.savez(tmp_path / "whole.npz", X=X, y=y)
+    unsplit = read_features(tmp_path / "whole.npz")
+    assert unsplit.labels_test is not None
+    assert sorted(map(tuple, unsplit.labels_test.tolist())) == sorted([(1, 1), (1, 0), (0, 1), (0, 0)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("y_train", "y_test", "message"),
+    [
+        ([[1, 0], [0, 1]], [[1, 0], [0, 1]], "Each row of y_train and y_test has one 1"),
+        ([[1, 2], [0, 1]], [[1, 0], [0, 1]], r"y_train has the shape \(2, 2\); send one label per row, or a matrix of 0 and 1"),
+        ([[1, 1], [0, 1]], [[1, 0], [0, 1]], "1 of 2 labels have no training image without them: 1"),
+        ([[1, 1], [0, 0]], [[1, 0, 1], [0, 1, 1]], "y_train has 2 columns but y_test has 3"),
+        ([[1, 1], [0, 0]], [[0, 0], [0, 0]], "No test image has a label"),
+        ([[1, 1], [0, 0], [0, 0]], [[1, 0], [0, 1]], "X_train has 2 rows but y_train has 3 labels"),
+    ],
+)
+def test_label_matrices_that_cannot_be_scored_are_refused(y_train: object, y_test: object, message: str, tmp_path: Path) -> None:
+    X = np.eye(2, dtype=np.float32)
+    np.savez(tmp_path / "f.npz", X_train=X, y_train=np.array(y_train), X_test=X, y_test=np.array(y_test))
+    with pytest.raises(DataError, match=message):
+        read_features(tmp_path / "f.npz")

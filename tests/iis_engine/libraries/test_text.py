@@ -217,6 +217,19 @@ def test_a_text_library_of_ready_features_is_refused() -> None:
         build_library(world.features(), TEXT, 0, CPU)
 
 
+def test_a_library_of_multi_label_data_has_no_zero_shot_accuracy() -> None:
+    world = World()
+    labels = torch.nn.functional.one_hot(world.y, len(CLASSES)).to(torch.uint8)
+    labels[:, 0] = 1 - labels[:, 0] * labels[:, 1]
+    source = world.source(words())
+    images = replace(source.images, labels_train=labels[::2], labels_test=labels[1::2])
+    features = replace(world.features(), labels_train=labels[::2], labels_test=labels[1::2])
+    report = build_library(features, TEXT, 0, CPU, text_source=replace(source, images=images)).text_report
+    assert report is not None
+    assert (report.zero_shot_accuracy, report.chance) == (None, None)
+    assert len(report.concepts) == len(ATTRIBUTES)
+
+
 def test_a_model_with_zero_shot_accuracy_at_chance_gives_a_warning() -> None:
     world = World()
     source = world.source(words())
