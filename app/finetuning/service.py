@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, Job, Model
+from app.descriptions import description_columns
 from app.errors import InvalidInput
 from app.finetuning.repository import FinetuneRepository
 from app.jobs.service import accept
@@ -43,6 +44,8 @@ def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, se
         owner_id=owner_id,
         kind=request.kind,
         spec=request.to_spec(),
+        name=request.name,
+        **description_columns(request),
         model_id=request.model,
         dataset_id=request.dataset,
         attempt=0,
