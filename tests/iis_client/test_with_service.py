@@ -119,7 +119,7 @@ def test_an_invalid_checkpoint_is_rejected_by_the_worker_with_the_reason(client:
 
 
 def test_waiting_ends_at_its_timeout(client: IISClient, digits_features: Path) -> None:
-    dataset = client.create_dataset(digits_features, kind="features")
+    dataset = client.create_dataset(digits_features, kind="features", split_seed=1)
     with pytest.raises(WaitTimeoutError, match="still pending"):
         client.wait_until_ready(dataset, 0)
 
@@ -161,7 +161,7 @@ def test_the_card_of_a_job_names_data_set_and_score(iis: RunCommand, client: IIS
 def test_models_data_sets_and_uploads_can_be_deleted(client: IISClient, digits_features: Path, tmp_path: Path) -> None:
     (tmp_path / "unused.bin").write_bytes(secrets.token_bytes(1000))
     upload = client.upload(tmp_path / "unused.bin")
-    dataset = client.create_dataset(digits_features, kind="features")
+    dataset = client.create_dataset(digits_features, kind="features", split_seed=2)
     model = client.create_model("timm:test_resnet", initial_seed=0)
     client.delete_upload(upload)
     client.delete_dataset(dataset)
