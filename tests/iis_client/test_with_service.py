@@ -25,6 +25,7 @@ from iis_client import (
 from iis_client.transport.address import Address
 from iis_client.transport.packing import file_digest
 from iis_client.transport.uploads import PART_BYTES
+from iis_schemas.jobs.views import ScoreJobView
 
 if TYPE_CHECKING:
     from support.breaking_proxy import BreakingProxy
@@ -128,6 +129,11 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     result = client.result(scored)
     assert result.report.iis is not None
     assert 0 < result.report.iis <= 1.1
+    job = client.job(scored)
+    assert isinstance(job, ScoreJobView)
+    assert job.summary is not None
+    assert (job.summary.iis, job.summary.verdict) == (result.report.iis, result.report.verdict and result.report.verdict.code)
+    assert (job.dataset_name, job.usage is not None and "heads" in (job.usage.stage_seconds or {})) == ("digits.npz", True)
     curves = {curve.name: curve.points for curve in client.curves(scored)}
     assert set(curves) == {"library", "isotropic", "matched"}
     assert [point.sparsity for point in curves["library"]] == sorted(point.sparsity for point in curves["library"])
