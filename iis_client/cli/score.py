@@ -246,7 +246,9 @@ def manifest_columns(manifest: Path | None, given: list[str] | None) -> dict[str
 
 
 def _await_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
-    """Wait until a worker has checked a model or data set, and show its notes."""
+    """Wait until a worker has checked a model or data set; show whether it was registered before, and its notes."""
+    if getattr(resource, "existed", False):
+        terminal.note(f"{noun}: {resource.id} ({resource.name}) has the same content and settings and is used again.")
     with terminal.spinner(activity):
         ready = client.wait_until_ready(resource)
     for note in ready.info.notes if ready.info is not None else ():

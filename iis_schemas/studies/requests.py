@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from iis_schemas.architectures import Layer, Pooling
+from iis_schemas.descriptions import DescriptionCreate
 from iis_schemas.fields import with_stored_scales
 from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
 from iis_schemas.jobs.requests import Deadline, Elements, Seed
@@ -175,10 +176,8 @@ class _Choices(GridLists):
     )
 
 
-class StudyCreate(_Choices):
-    """A grid of score jobs: models x data sets x libraries x concept counts x data sets that libraries are cut from x seeds."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [STUDY_BODY]})
+class StudyChoices(_Choices):
+    """The choices of a new grid."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     protocol: ProtocolName = "exact"
@@ -190,6 +189,12 @@ class StudyCreate(_Choices):
     )
     evolution: StrictBool = Field(default=False, description="The models are checkpoints of one training run, in order")
     deadline_seconds: Deadline = None
+
+
+class StudyCreate(DescriptionCreate, StudyChoices):
+    """A grid of score jobs: models x data sets x libraries x concept counts x data sets that libraries are cut from x seeds."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [STUDY_BODY]})
 
 
 class CountedDataset(BaseModel):
@@ -216,7 +221,7 @@ class Unregistered(BaseModel):
     vocabulary: StrictBool = Field(default=False, description="Whether the phrases are not registered yet")
 
 
-class StudyEstimateCreate(StudyCreate):
+class StudyEstimateCreate(StudyChoices):
     """A grid to estimate. Models and data sets that are not registered yet have a name that `unregistered` lists."""
 
     model_config = ConfigDict(
