@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,7 @@ from app.db.models import Json
 from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.division import DivisibleStage, Division
 from worker.metrics import STAGES_REUSED
 from worker.sandbox.trees import remove_tree
 from worker.stages.files import RunFiles, epoch_of
@@ -42,6 +44,7 @@ class Stage:
     network : whether the stage downloads weights or images by name; no other stage may use the network
     sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
     part : which of several runs of the stage in one job this is, for people
+    divisible : whether other workers may compute some of the shards, see `worker.jobs.division`
     run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
     for_others : artifact keys, by file name, of outputs that the stage may write for other jobs
     """
@@ -56,6 +59,7 @@ class Stage:
     stored: bool = True
     network: bool = False
     sharded: bool = False
+    divisible: bool = False
     part: str | None = None
     run: RunFiles | None = None
     for_others: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -157,6 +161,7 @@ class Pipeline:
             part=stage.part,
             workspace=self._workspace,
             on_output=lambda name, about: self._store_output(stage, name, about),
+            before=partial(self._divide, stage, arguments) if stage.divisible else None,
         )
         folder, artifacts, check = self._workspace.folder, self._attempt.artifacts, self._attempt.stop.check
         outputs = stage.outputs if stage.stored else ()
@@ -168,6 +173,31 @@ class Pipeline:
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)
+
+    def _divide(self, stage: Stage, arguments: Json) -> None:
+        """Compute the shards of a stage together with other workers, and fetch those that they have computed."""
+        before = [maker for name in stage.inputs if (maker := self._maker.get(name)) is not None and not maker.stored]
+        spec: Json = {
+            "key": stage.key,
+            "arguments": stage.arguments,
+            "sources": list(stage.sources),
+            "network": stage.network,
+            "shard_folder": stage.shard_folder,
+            "of_library": self._workspace.of_library,
+            "prepare": [{"stage": one.name, "sources": list(one.sources), "network": one.network} for one in before],
+        }
+        divided = DivisibleStage(
+            name=stage.name,
+            key=stage.key,
+            part=stage.part,
+            spec=spec,
+            arguments=arguments,
+            network=stage.network,
+            workspace=self._workspace,
+            store=lambda name, about: self._store_output(stage, name, about),
+        )
+        Division(self._attempt, divided).run()
+        self._restore_shards(stage)
 
     def _record(self, session: Session, stage: Stage, uploaded: Iterable[StoredFile], seconds: float) -> list[str]:
         """Insert the rows of the outputs and delete those of the shards; returns the sha256 of the shards' content."""
@@ -210,7 +240,8 @@ class Pipeline:
     def _store_shard(self, stage: Stage, path: Path) -> None:
         """Store a finished shard and add its event, in one transaction."""
         stored = self._upload_shard(stage, path)
-        event = {"stage": stage.name, **part_field(stage.part), "state": "shard", "name": path.name, **self._workspace.event_fields}
+        event = {"stage": stage.name, **part_field(stage.part), "state": "shard", "name": path.name, "worker": self._attempt.runtime.name}
+        event |= self._workspace.event_fields
 
         def record(session: Session) -> None:
             self._attempt.artifacts.record(session, stored)

@@ -143,6 +143,7 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
             sources=("model", "dataset"),
             network=is_downloaded(model),
             sharded=bool(images),
+            divisible=bool(images),
         )
     )
     if fits:
@@ -219,7 +220,7 @@ def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
         return [phrases]
     key = stage_key("embed_images", vlm=vlm.digest, dataset=data)
     downloads, sources = is_downloaded(vlm), ("vlm", "dataset")
-    images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True)
+    images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True, divisible=True)
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
 
 
