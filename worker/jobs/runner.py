@@ -92,14 +92,14 @@ def run_job(runtime: Runtime, job_id: str) -> str | None:
 def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple[str, str]:
     attempt = Attempt(runtime, job_id, token, stop)
     kind = attempt.rows.job.kind
-    try:
-        with attempt:
-            log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+    with attempt:
+        log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+        try:
             end = _run_to_end(attempt)
-    except CancelRequested:
-        runtime.child.kill()
-        attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))
-        end = "canceled"
+        except CancelRequested:
+            runtime.child.kill()
+            attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))  # before the folder, which may be large
+            end = "canceled"
     return kind, end
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from support.worker_service import Service
 
 ARCHITECTURE = "timm:lcnet_035"
-IMAGES = squares_zip(per_class=1000)  # 4 shards of up to 512 training images, one of test images and one of elements
+IMAGES_PER_CLASS = 240  # one shard of training images, one of test images, and one of elements for every 32 images they are cut from
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def every_shard_is_a_task(service: Service, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("IIS_TASK_SECONDS", "0")
 
 
-def add_long_job(service: Service) -> str:
-    """A queued score job of a checked model and data set, whose extraction takes some ten seconds."""
+def add_long_job(service: Service, cut_per_class: int = 64) -> str:
+    """A queued score job of a checked model and data set, whose extraction takes ten seconds or more."""
     model_id = service.add_model(ARCHITECTURE, initial_seed=0, preprocessing={"input_size": 224})
-    dataset_id = service.add_dataset(IMAGES, "squares.zip", "images")
+    dataset_id = service.add_dataset(squares_zip(per_class=IMAGES_PER_CLASS), "squares.zip", "images")
     for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
         assert service.run(check) == "succeeded", service.job(check).error
-    elements = {"kind": "patches", "images_per_class": 8, "seed": 0, "scales": [1]}
+    elements = {"kind": "patches", "images_per_class": cut_per_class, "seed": 0, "scales": [1, 2, 3]}
     return service.add_score(dataset_id, model_id, elements=elements)
 
 
@@ -99,7 +99,7 @@ def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(s
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_shard_is_a_task")
 def test_another_owners_job_comes_before_tasks_and_cancel_reaches_every_worker(service: Service) -> None:
-    job_id = add_long_job(service)
+    job_id = add_long_job(service, 192)
     workers = service.start_worker(), service.start_worker()
     wake_worker(job_id)
     service.wait_until(lambda: helped(service, job_id), 120, "another worker to take a task")
