@@ -87,6 +87,11 @@ class Attempt(AbstractContextManager["Attempt"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         remove_tree(self.folder)
 
+    def check_deadline(self) -> None:
+        """Raise `DeadlinePassed` when the job's time is up; stages check it by themselves."""
+        if time.monotonic() > self._watch.deadline:
+            raise DeadlinePassed
+
     def make_folder(self) -> None:
         """Make the folder that stages work in."""
         self.runtime.child.create_folder()

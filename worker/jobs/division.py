@@ -7,11 +7,11 @@ them where they are finished and computes the others: its numbers do not depend 
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,10 +27,11 @@ from worker.jobs.artifacts import artifact_key, output_key
 from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.jobs.progress import ProgressThrottle
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
-from worker.sandbox.outcomes import StageRefused
+from worker.sandbox.outcomes import ChildLost, StageRefused
 from worker.stages.files import READING
 
-SHARDS_MAX = 100_000  # of a plan, which the child process makes
+SHARDS_MAX, UNITS_MAX = 100_000, 2**31 - 1  # of a plan, which the child process makes
+SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.safetensors")
 WAIT_SECONDS = 0.5  # between looks at tasks of other workers
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,9 @@ class DivisibleStage:
 
 
 @dataclass(frozen=True)
-class _Shard:
+class PlannedShard:
+    """File name of a shard, and the images or elements in it."""
+
     name: str
     units: int
 
@@ -101,6 +104,7 @@ class Division:
             if task is not None:
                 self._run_task(task)
             elif self._counts.queued or self._counts.running:
+                self._attempt.check_deadline()
                 self._attempt.stop.event.wait(WAIT_SECONDS)
             else:
                 return
@@ -110,23 +114,25 @@ class Division:
     def _task_seconds(self) -> float:
         return self._attempt.runtime.settings.task_seconds
 
-    def _plan_shards(self) -> list[_Shard]:
-        """Shards that are not finished. The child process is not trusted: names are reduced to their last part, and numbers bounded."""
-        found = self._child("plan_shards")["shards"]
-        return [_Shard(Path(str(name)).name, max(0, min(int(units), 2**31 - 1))) for name, units in found[:SHARDS_MAX]]
+    def _plan_shards(self) -> list[PlannedShard]:
+        """Shards that are not finished."""
+        return read_plan(self._child("plan_shards"))
 
-    def _measure(self, shard: _Shard) -> float:
+    def _measure(self, shard: PlannedShard) -> float:
         """Compute one shard; returns the seconds that it took."""
         began = time.monotonic()
         self._child("compute_shards", shards=[shard.name], on_progress=lambda done, _: self._progress(done))
         self._finished_before = shard.units
         return time.monotonic() - began
 
-    def _plan(self, ranges: Sequence[Sequence[_Shard]]) -> None:
+    def _plan(self, ranges: Sequence[Sequence[PlannedShard]]) -> None:
         attempt, stage = self._attempt, self._stage
         reading = _stored_reading(attempt, stage, self._digest)
         planned = [
-            PlannedTask(stage.spec | {"reading": reading, "shards": [shard.name for shard in shards]}, sum(shard.units for shard in shards))
+            PlannedTask(
+                stage.spec | {"reading": reading, "shards": [shard.name for shard in shards]},
+                min(sum(shard.units for shard in shards), UNITS_MAX),
+            )
             for shards in ranges
         ]
 
@@ -205,6 +211,24 @@ class Division:
             return counts
 
         self._counts = attempt.write(report)
+
+
+def read_plan(found: Json) -> list[PlannedShard]:
+    """The answer of the stage `plan_shards`, which is not trusted.
+
+    Raises
+    ------
+    ChildLost
+        When it is no such answer.
+    """
+    try:
+        shards = [PlannedShard(name, units) for name, units in found["shards"]]
+        valid = len(shards) <= SHARDS_MAX and all(SHARD_NAME.fullmatch(one.name) and 0 <= one.units <= UNITS_MAX for one in shards)
+    except (KeyError, TypeError, ValueError):
+        valid, shards = False, []
+    if not valid:
+        raise ChildLost("The compute process sent an invalid plan.")
+    return shards
 
 
 def group_shards(units: Sequence[int], measured_units: int, measured_seconds: float, task_seconds: float) -> list[tuple[int, int]]:

@@ -80,7 +80,7 @@ def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(s
     killed.kill()
     killed.wait()
     third = service.start_worker()
-    assert service.await_state(job_id, "succeeded", "failed", timeout_seconds=180).state == "succeeded", service.job(job_id).error
+    assert service.await_state(job_id, "succeeded", "failed", timeout_seconds=300).state == "succeeded", service.job(job_id).error
 
     assert digests(service) == expected
     assert service.states(job_id) == ["queued", "running", "succeeded"]
@@ -106,11 +106,11 @@ def test_another_owners_job_comes_before_tasks_and_cancel_reaches_every_worker(s
     service.become_another_owner()
     urgent = service.add_check()
     wake_worker(urgent)
-    service.await_state(urgent, "succeeded", timeout_seconds=60)
+    service.await_state(urgent, "succeeded", timeout_seconds=180)
     assert service.job(job_id).state == "running"
     assert any(task.state == "queued" for task in tasks_of(service, job_id))
 
-    service.wait_until(lambda: helped(service, job_id), 60, "a worker to take a task again")
+    service.wait_until(lambda: helped(service, job_id), 120, "a worker to take a task again")
     with service.runtime.sessions.begin() as session:
         transitions.request_cancel(session, session.get_one(Job, job_id))
     asked_at = time.monotonic()

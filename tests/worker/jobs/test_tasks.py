@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select, text
@@ -13,7 +13,8 @@ from app.db.job_deletion import delete_jobs
 from app.db.models import Job, JobTask
 from app.db.tasks import ClaimedTask, PlannedTask
 from app.db.transitions import LeaseLost
-from worker.jobs.division import group_shards
+from worker.jobs.division import PlannedShard, group_shards, read_plan
+from worker.sandbox.outcomes import ChildLost
 
 if TYPE_CHECKING:
     from support.worker_service import Service
@@ -154,6 +155,30 @@ def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) ->
         tasks.report(session, helper, 4)
         tasks.report(session, own, 3)
         assert tasks.counts(session, job_id, "plan", token) == tasks.TaskCounts(3, 0, 1, 2, 30, 4, 2)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        {"shards": 3},
+        {"shards": [["train-00000.safetensors"]]},
+        {"shards": [["../../etc/passwd", 1]]},
+        {"shards": [["train-00000.safetensors\x00", 1]]},
+        {"shards": [["train-00000.safetensors", -1]]},
+        {"shards": [["train-00000.safetensors", 2**40]]},
+        {"shards": [["train-00000.safetensors", "many"]]},
+        {"shards": [["train-00000.safetensors", 1]] * 100_001},
+    ],
+)
+def test_a_plan_that_is_none_is_refused(found: dict[str, Any]) -> None:
+    with pytest.raises(ChildLost):
+        read_plan(found)
+
+
+def test_a_plan_lists_shards_with_their_work() -> None:
+    plan = {"shards": [["train-00000.safetensors", 512], ["elements-00012.safetensors", 448]]}
+    assert read_plan(plan) == [PlannedShard("train-00000.safetensors", 512), PlannedShard("elements-00012.safetensors", 448)]
 
 
 @pytest.mark.parametrize(
