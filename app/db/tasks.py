@@ -13,7 +13,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
@@ -29,14 +28,6 @@ ALIVE = ("running", "queued")
 
 
 @dataclass(frozen=True)
-class PlannedTask:
-    """A task to insert."""
-
-    spec: Json
-    units: int
-
-
-@dataclass(frozen=True)
 class ClaimedTask:
     """A task that this worker computes."""
 
@@ -48,7 +39,6 @@ class ClaimedTask:
     spec: Json
     units: int
     token: str
-    claimed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -64,12 +54,12 @@ class TaskCounts:
     workers: int  # that compute now
 
 
-def plan(session: Session, job_id: str, stage: str, digest: str, tasks: Sequence[PlannedTask]) -> None:
-    """Insert the tasks of a stage; tasks of another plan for the stage are deleted. Call it under the job's lease."""
+def plan(session: Session, job_id: str, stage: str, digest: str, tasks: Sequence[tuple[Json, int]]) -> None:
+    """Insert the tasks of a stage, (spec, units) each; tasks of another plan for it are deleted. Call it under the job's lease."""
     session.execute(delete(JobTask).where(JobTask.job_id == job_id, JobTask.stage == stage, JobTask.plan != digest))
     rows = [
-        {"job_id": job_id, "stage": stage, "plan": digest, "number": number, "spec": task.spec, "units": task.units}
-        for number, task in enumerate(tasks)
+        {"job_id": job_id, "stage": stage, "plan": digest, "number": number, "spec": spec, "units": units}
+        for number, (spec, units) in enumerate(tasks)
     ]
     if rows:
         session.execute(insert(JobTask).on_conflict_do_nothing(), rows)
@@ -269,14 +259,12 @@ def _claim(session: Session, first: Any, worker: str, token: str, lease_seconds:
             worker=worker,
             claimed_at=func.clock_timestamp(),
         )
-        .returning(
-            JobTask.id, JobTask.job_id, JobTask.stage, JobTask.number, JobTask.attempt, JobTask.spec, JobTask.units, JobTask.claimed_at
-        )
+        .returning(JobTask.id, JobTask.job_id, JobTask.stage, JobTask.number, JobTask.attempt, JobTask.spec, JobTask.units)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
         return None
-    return ClaimedTask(row.id, row.job_id, row.stage, row.number, row.attempt, row.spec, row.units, token, row.claimed_at)
+    return ClaimedTask(row.id, row.job_id, row.stage, row.number, row.attempt, row.spec, row.units, token)
 
 
 def _lock_job(session: Session, task: ClaimedTask) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.db import tasks, transitions
 from app.db.models import Json
-from app.db.tasks import ClaimedTask, PlannedTask, TaskCounts
+from app.db.tasks import ClaimedTask, TaskCounts
 from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from iis_engine.progress import no_progress
@@ -89,10 +89,11 @@ class Division:
     def _run(self) -> None:
         self._read_counts()
         if not self._counts.total:
-            shards = self._plan_shards()
+            shards, self._finished_before = read_plan(self._child("plan_shards"))
             if len(shards) < 2:
                 return
-            self._total = sum(shard.units for shard in shards)
+            self._total = self._finished_before + sum(shard.units for shard in shards)
+            self._progress(0)
             seconds = self._measure(shards[0])
             planned = group_shards([shard.units for shard in shards[1:]], shards[0].units, seconds, self._task_seconds)
             if len(planned) < 2:
@@ -114,22 +115,18 @@ class Division:
     def _task_seconds(self) -> float:
         return self._attempt.runtime.settings.task_seconds
 
-    def _plan_shards(self) -> list[PlannedShard]:
-        """Shards that are not finished."""
-        return read_plan(self._child("plan_shards"))
-
     def _measure(self, shard: PlannedShard) -> float:
         """Compute one shard; returns the seconds that it took."""
         began = time.monotonic()
         self._child("compute_shards", shards=[shard.name], on_progress=lambda done, _: self._progress(done))
-        self._finished_before = shard.units
+        self._finished_before += shard.units
         return time.monotonic() - began
 
     def _plan(self, ranges: Sequence[Sequence[PlannedShard]]) -> None:
         attempt, stage = self._attempt, self._stage
         reading = _stored_reading(attempt, stage, self._digest)
         planned = [
-            PlannedTask(
+            (
                 stage.spec | {"reading": reading, "shards": [shard.name for shard in shards]},
                 min(sum(shard.units for shard in shards), UNITS_MAX),
             )
@@ -213,8 +210,8 @@ class Division:
         self._counts = attempt.write(report)
 
 
-def read_plan(found: Json) -> list[PlannedShard]:
-    """The answer of the stage `plan_shards`, which is not trusted.
+def read_plan(found: Json) -> tuple[list[PlannedShard], int]:
+    """The answer of the stage `plan_shards`, which is not trusted: shards to compute, and units of the others.
 
     Raises
     ------
@@ -222,13 +219,14 @@ def read_plan(found: Json) -> list[PlannedShard]:
         When it is no such answer.
     """
     try:
-        shards = [PlannedShard(name, units) for name, units in found["shards"]]
-        valid = len(shards) <= SHARDS_MAX and all(SHARD_NAME.fullmatch(one.name) and 0 <= one.units <= UNITS_MAX for one in shards)
+        shards, done = [PlannedShard(name, units) for name, units in found["shards"]], found["done"]
+        named = len(shards) <= SHARDS_MAX and all(SHARD_NAME.fullmatch(one.name) for one in shards)
+        valid = named and all(isinstance(units, int) and 0 <= units <= UNITS_MAX for units in (done, *(one.units for one in shards)))
     except (KeyError, TypeError, ValueError):
-        valid, shards = False, []
+        valid, shards, done = False, [], 0
     if not valid:
         raise ChildLost("The compute process sent an invalid plan.")
-    return shards
+    return shards, done
 
 
 def group_shards(units: Sequence[int], measured_units: int, measured_seconds: float, task_seconds: float) -> list[tuple[int, int]]:

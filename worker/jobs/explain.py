@@ -18,7 +18,8 @@ from worker.jobs.attempt import Attempt
 from worker.jobs.feature_keys import backbone_of
 from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.outputs import read_json
-from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.pipeline import Pipeline
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET, UNPACKED_FOLDER
 

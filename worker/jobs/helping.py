@@ -92,11 +92,14 @@ class _Helper:
         began, end = time.monotonic(), "lost"
         log.info("task_started", stage=task.stage, number=task.number, attempt=task.attempt)
         try:
-            if not self._prepare(task):
+            if "outputs" in task.spec:
+                self._compute_stage(task)
+            elif self._prepare(task):
+                self._compute_shards(task)
+                self._attempt.write(lambda session: finish_task(session, task, self._runtime.name, time.monotonic() - began))
+            else:
                 end = "released"
                 return False
-            self._compute(task)
-            self._attempt.write(lambda session: finish_task(session, task, self._runtime.name, time.monotonic() - began))
             end = "done"
         except StageRefused as error:
             log.info("task_refused", code=error.error["code"])
@@ -136,7 +139,32 @@ class _Helper:
             return False
         return True
 
-    def _compute(self, task: ClaimedTask) -> None:
+    def _compute_stage(self, task: ClaimedTask) -> None:
+        """Compute a whole stage, and store its outputs and end the task in one transaction."""
+        began, spec, workspace, artifacts = time.monotonic(), task.spec, self._workspace(task), self._attempt.artifacts
+        folder, check = workspace.folder, self._attempt.stop.check
+        found = self._attempt.write(lambda session: artifacts.find(session, spec["inputs"].values()))
+        for name, key in spec["inputs"].items():
+            if key not in found:
+                raise ArtifactMissing(f"The file {name} is no longer stored.")
+            if not (folder / name).exists():
+                artifacts.fetch(found[key], folder / name, check)
+        arguments = spec["arguments"] | {"sources": {}, "device": self._runtime.settings.device}
+        result = self._attempt.compute(spec["stage"], arguments, workspace=workspace)
+        stored = [artifacts.upload(key, spec["stage"], folder / name, check) for name, key in spec["outputs"].items()]
+        event = {"stage": spec["stage"], "state": "finished", "seconds": round(time.monotonic() - began, 3), "worker": self._runtime.name}
+
+        def record(session: Session) -> None:
+            tasks.finish(session, task)
+            for file in stored:
+                artifacts.record(session, file)
+            for message in result.get("warnings", ()):
+                tasks.add_event(session, task, "warning", {"message": message})
+            tasks.add_event(session, task, "stage", event | workspace.event_fields)
+
+        self._attempt.write(record)
+
+    def _compute_shards(self, task: ClaimedTask) -> None:
         spec, workspace = task.spec, self._workspace(task)
         stored = self._attempt.write(lambda session: self._attempt.artifacts.find_shards(session, spec["key"]))
         arguments = spec["arguments"] | {

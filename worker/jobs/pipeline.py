@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import structlog
@@ -19,54 +18,16 @@ from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.division import DivisibleStage, Division
+from worker.jobs.stage import Stage
+from worker.jobs.stage_sharing import share_stages
 from worker.metrics import STAGES_REUSED
 from worker.sandbox.trees import remove_tree
-from worker.stages.files import RunFiles, epoch_of
+from worker.stages.files import epoch_of
 
 FetchSources = Callable[[tuple[str, ...]], Json]
 """Put the named sources into the workspace; return what stages need to find them."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step from files to files.
-
-    Attributes
-    ----------
-    key : digest of everything that the outputs depend on
-    inputs, outputs : names of files and folders in the workspace
-    arguments : JSON for the child process
-    sources : names of inputs that no stage makes, see `worker.jobs.inputs`
-    stored : whether the outputs go to storage. Otherwise they stay in the workspace, and each attempt makes them again when a stage that
-        it must run reads them
-    network : whether the stage downloads weights or images by name; no other stage may use the network
-    sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
-    part : which of several runs of the stage in one job this is, for people
-    divisible : whether other workers may compute some of the shards, see `worker.jobs.division`
-    run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
-    for_others : artifact keys, by file name, of outputs that the stage may write for other jobs
-    """
-
-    name: str
-    key: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    _: KW_ONLY
-    arguments: Json = field(default_factory=Json)
-    sources: tuple[str, ...] = ()
-    stored: bool = True
-    network: bool = False
-    sharded: bool = False
-    divisible: bool = False
-    part: str | None = None
-    run: RunFiles | None = None
-    for_others: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def shard_folder(self) -> str:
-        return f"{self.name}-{re.sub('[^a-z0-9]+', '-', self.part)}-shards" if self.part else f"{self.name}-shards"
 
 
 class Pipeline:
@@ -98,6 +59,7 @@ class Pipeline:
         self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items() if stage.stored} | given
         self._stored: dict[str, str] = {}  # file name -> sha256
         self._unstored: set[str] = set()  # names of outputs in the workspace that do not go to storage
+        self._shared: set[str] = set()  # names of stages that other workers may have computed
         self._pending_epochs: list[Json] = []  # events of epochs that were not stored
 
     def run(self) -> None:
@@ -107,11 +69,16 @@ class Pipeline:
                 continue
             # Read again for each stage: meanwhile another job on the same model and data may have finished it.
             self._stored = self._attempt.write(self._find) | self._stored
+            if stage.name in self._shared and all(name in self._stored for name in stage.outputs):
+                continue  # another worker has computed it for this job
             if all(name in self._stored for name in stage.outputs):
                 STAGES_REUSED.labels(stage.name).inc()
                 self._attempt.stage_event(stage.name, "reused", part=stage.part, workspace=self._workspace)
             else:
+                began = time.monotonic()
                 self._compute(stage)
+                if stage.independent and time.monotonic() - began >= self._attempt.runtime.settings.task_seconds:
+                    self._share_neighbours(stage)
 
     def key(self, name: str) -> str:
         """The artifact key of a file."""
@@ -173,6 +140,29 @@ class Pipeline:
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)
+
+    def _share_neighbours(self, stage: Stage) -> None:
+        """Compute the stages after an independent one that are independent too, together with other workers."""
+        following = self._stages[self._stages.index(stage) + 1 :]
+        missing = [
+            one for one in takewhile(lambda one: one.independent, following) if not all(name in self._stored for name in one.outputs)
+        ]
+        if len(missing) < 2:
+            return
+        by_name = {one.name: one for one in missing}
+        self._shared |= by_name.keys()
+        share_stages(self._attempt, [self._whole_stage(one) for one in missing], lambda name: self._compute(by_name[name]))
+
+    def _whole_stage(self, stage: Stage) -> Json:
+        """What another worker needs to compute a stage, as JSON."""
+        return {
+            "stage": stage.name,
+            "key": stage.key,
+            "arguments": stage.arguments,
+            "inputs": {name: self._keys[name] for name in stage.inputs},
+            "outputs": {name: self._keys[name] for name in stage.outputs},
+            "of_library": self._workspace.of_library,
+        }
 
     def _divide(self, stage: Stage, arguments: Json) -> None:
         """Compute the shards of a stage together with other workers, and fetch those that they have computed."""

@@ -17,9 +17,10 @@ from worker.jobs.feature_keys import data_of, features_key
 from worker.jobs.inputs import Sources, fetch_vocabulary
 from worker.jobs.layer_sweep import with_awaited_layers
 from worker.jobs.model_checks import checked_model
-from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.pipeline import Pipeline
 from worker.jobs.results import FittedLibrary, StoredPredictors, add_library, add_results
 from worker.jobs.score_request import ScoreRequest
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import (
     CLASSES,
@@ -156,15 +157,16 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
     sized = (LIBRARY,) if count is None else ()
     stages += [
-        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}),
+        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}, independent=True),
         Stage(
             "matched",
             matched,
             (FEATURES, ensemble, *source),
             (MATCHED_LIBRARIES, MATCHED),
             arguments=measure | {"words": request.has_words},
+            independent=True,
         ),
-        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure),
+        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure, independent=True),
         Stage("panel", panel, (FEATURES, ensemble, MATCHED_LIBRARIES, MEASUREMENT), (PANEL,), arguments=measure),
         Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, PANEL, *names), (REPORT,), arguments=measure | named),
     ]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class Shards(Protocol):
     """Shards of one stage: `iis_engine.features.extraction.Extraction`, for example."""
 
+    @property
+    def plan(self) -> Sequence[ShardPlan]: ...
+
     def units(self, planned: ShardPlan) -> int: ...
 
     def missing(self) -> Sequence[ShardPlan]: ...
@@ -36,9 +39,10 @@ OPENERS: dict[str, Callable[[Path, JsonObject], Shards]] = {
 
 
 def plan_shards(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: the shards of the stage `of` that are not in the workspace -> {shards: [[file name, units of work], …]}."""
+    """Stage: the shards of the stage `of` that are not in the workspace -> {shards: [[file name, units], …], done: units of the others}."""
     shards = OPENERS[arguments["of"]](workspace, arguments)
-    return {"shards": [[planned.file_name, shards.units(planned)] for planned in shards.missing()]}
+    missing = [(planned.file_name, shards.units(planned)) for planned in shards.missing()]
+    return {"shards": missing, "done": sum(map(shards.units, shards.plan)) - sum(units for _, units in missing)}
 
 
 def compute_shards(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:

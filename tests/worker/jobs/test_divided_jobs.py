@@ -52,7 +52,7 @@ def helped(service: Service, job_id: str) -> JobTask | None:
 def digests(service: Service) -> dict[str, str]:
     """sha256 of the features and of what was measured on them, of the current owner."""
     with service.runtime.sessions() as session:
-        which = (StageArtifact.owner_id == service.owner_id, StageArtifact.stage.in_(("extract", "heads", "curve")))
+        which = (StageArtifact.owner_id == service.owner_id, StageArtifact.stage.in_(("extract", "heads", "isotropic", "curve")))
         rows = session.execute(select(StageArtifact.stage, StageArtifact.blob_sha256).where(*which)).all()
         return {stage: digest for stage, digest in rows}  # noqa: C416 (rows are no pairs for the type checker)
 
@@ -84,9 +84,15 @@ def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(s
 
     assert digests(service) == expected
     assert service.states(job_id) == ["queued", "running", "succeeded"]
-    (planned,) = [event["tasks"] for event in service.events(job_id, "stage") if event["state"] == "divided"]
+    stages = service.events(job_id, "stage")
+    divided = {event["stage"]: event["tasks"] for event in stages if event["state"] == "divided"}
+    assert divided.keys() == {"extract", "matched"}
+    planned = divided["extract"]
+    finished = [event["stage"] for event in stages if event["state"] == "finished"]
+    assert len(finished) == len(set(finished))
+    assert {"isotropic", "matched", "heads", "report"} <= set(finished)
     assert sorted(event["number"] for event in task_events(service, job_id)) == list(range(planned))
-    names = [event["name"] for event in service.events(job_id, "stage") if event["state"] == "shard"]
+    names = [event["name"] for event in stages if event["state"] == "shard"]
     assert len(names) == len(set(names))
     workers = {event["worker"].split(":")[1] for event in task_events(service, job_id)}
     assert workers <= {str(process.pid) for process in (first, second, third)}

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from app.db import tasks, transitions
 from app.db.job_deletion import delete_jobs
 from app.db.models import Job, JobTask
-from app.db.tasks import ClaimedTask, PlannedTask
+from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
 from worker.jobs.division import PlannedShard, group_shards, read_plan
 from worker.sandbox.outcomes import ChildLost
@@ -28,7 +28,7 @@ def divided_job(service: Service, count: int = 2) -> tuple[str, str]:
     with service.runtime.sessions.begin() as session:
         token = transitions.claim(session, job_id, "own worker", LEASE_SECONDS)
         assert token is not None
-        tasks.plan(session, job_id, "extract", "plan", [PlannedTask({"shards": [str(number)]}, 10) for number in range(count)])
+        tasks.plan(session, job_id, "extract", "plan", [({"shards": [str(number)]}, 10) for number in range(count)])
     return job_id, token
 
 
@@ -140,8 +140,8 @@ def test_the_next_task_is_of_the_owner_for_whom_fewest_run(service: Service) -> 
 def test_a_new_plan_of_a_stage_replaces_the_tasks_of_the_former_one(service: Service) -> None:
     job_id, _ = divided_job(service)
     with service.runtime.sessions.begin() as session:
-        tasks.plan(session, job_id, "extract", "another", [PlannedTask({}, 7)])
-        tasks.plan(session, job_id, "extract", "another", [PlannedTask({}, 7)])
+        tasks.plan(session, job_id, "extract", "another", [({}, 7)])
+        tasks.plan(session, job_id, "extract", "another", [({}, 7)])
         assert tasks.counts(session, job_id, "plan").total == 0
         assert tasks.counts(session, job_id, "another") == tasks.TaskCounts(1, 0, 1, 0, 7, 0, 0)
 
@@ -161,14 +161,16 @@ def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) ->
     "found",
     [
         {},
-        {"shards": 3},
-        {"shards": [["train-00000.safetensors"]]},
-        {"shards": [["../../etc/passwd", 1]]},
-        {"shards": [["train-00000.safetensors\x00", 1]]},
-        {"shards": [["train-00000.safetensors", -1]]},
-        {"shards": [["train-00000.safetensors", 2**40]]},
-        {"shards": [["train-00000.safetensors", "many"]]},
-        {"shards": [["train-00000.safetensors", 1]] * 100_001},
+        {"shards": 3, "done": 0},
+        {"shards": [["train-00000.safetensors"]], "done": 0},
+        {"shards": [["../../etc/passwd", 1]], "done": 0},
+        {"shards": [["train-00000.safetensors\x00", 1]], "done": 0},
+        {"shards": [["train-00000.safetensors", -1]], "done": 0},
+        {"shards": [["train-00000.safetensors", 2**40]], "done": 0},
+        {"shards": [["train-00000.safetensors", "many"]], "done": 0},
+        {"shards": [["train-00000.safetensors", 1]] * 100_001, "done": 0},
+        {"shards": [["train-00000.safetensors", 1]]},
+        {"shards": [["train-00000.safetensors", 1]], "done": None},
     ],
 )
 def test_a_plan_that_is_none_is_refused(found: dict[str, Any]) -> None:
@@ -177,8 +179,8 @@ def test_a_plan_that_is_none_is_refused(found: dict[str, Any]) -> None:
 
 
 def test_a_plan_lists_shards_with_their_work() -> None:
-    plan = {"shards": [["train-00000.safetensors", 512], ["elements-00012.safetensors", 448]]}
-    assert read_plan(plan) == [PlannedShard("train-00000.safetensors", 512), PlannedShard("elements-00012.safetensors", 448)]
+    plan = {"shards": [["train-00001.safetensors", 512], ["elements-00012.safetensors", 448]], "done": 512}
+    assert read_plan(plan) == ([PlannedShard("train-00001.safetensors", 512), PlannedShard("elements-00012.safetensors", 448)], 512)
 
 
 @pytest.mark.parametrize(
