@@ -95,7 +95,7 @@ def _up(folder: Path, port: int, workers: Workers, ready_file: Path | None, stop
         url = f"http://{LOOPBACK}:{port}"
         supervisor.start(_api(port, environment))
         for number in range(workers.count):
-            supervisor.start(_worker(number, workers, environment))
+            supervisor.start(worker_program(number, workers, environment))
         if not stop.is_set():
             if ready_file is not None:
                 _write_private(ready_file, json.dumps({"url": url, "api_key_file": str(key_file), "pid": os.getpid()}))
@@ -137,7 +137,8 @@ def _api(port: int, environment: Mapping[str, str]) -> Program:
     return Program("api", command_line, environment, lambda: _is_ready(port), folder=CODE_FOLDER)
 
 
-def _worker(number: int, workers: Workers, given: Mapping[str, str]) -> Program:
+def worker_program(number: int, workers: Workers, given: Mapping[str, str]) -> Program:
+    """The worker of this number, from 0."""
     arguments = ["--pool", "threads", "--concurrency", str(workers.concurrency)]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     environment, name = dict(given), "worker" if number == 0 else f"worker-{number + 1}"

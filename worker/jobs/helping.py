@@ -123,7 +123,7 @@ class _Helper:
         return True
 
     def _prepare(self, task: ClaimedTask) -> bool:
-        """Run the stages that make the task's inputs in this workspace; False where this worker cannot, such as without the folder."""
+        """Fetch the task's sources and run the stages that make its inputs; False where this worker cannot, such as without the folder."""
         try:
             for before in task.spec["prepare"]:
                 key = f"{before['stage']} {task.spec['of_library']}"
@@ -132,6 +132,7 @@ class _Helper:
                     sources = self._fetch(task, before["sources"])
                     self._attempt.compute(before["stage"], {"sources": sources}, network=before["network"], workspace=self._workspace(task))
                     self._prepared.add(key)
+            self._fetch(task, task.spec["sources"])
         except StageRefused as error:
             log.warning("job_not_helped", code=error.error["code"], error=error.error["message"])
             self._attempt.write(lambda session: tasks.release(session, task))
