@@ -25,6 +25,7 @@ from app.db.result_tables import (
     Result,
 )
 from app.db.study_tables import Study, StudyCell
+from app.db.task_tables import JobTask
 from app.db.webhook_tables import Webhook, WebhookDelivery
 from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
 
@@ -49,6 +50,7 @@ __all__ = [
     "IdempotencyRecord",
     "Job",
     "JobEvent",
+    "JobTask",
     "Json",
     "Model",
     "Owner",

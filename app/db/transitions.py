@@ -110,17 +110,16 @@ def state_under_lease(session: Session, job_id: str, token: str) -> str | None:
 
 
 def report_progress(
-    session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None, part: str | None = None
+    session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None, **more: Any
 ) -> None:
-    """Store the progress of a stage and notify listeners; `part` names one of several runs of the stage.
+    """Store the progress of a stage and notify listeners; `more` are fields to add unless null, such as `part` of several runs.
 
     Raises
     ------
     LeaseLost, CancelRequested
     """
     progress: Json = {"stage": stage, "done": done, "total": total, "eta_seconds": eta_seconds}
-    if part is not None:
-        progress["part"] = part
+    progress |= {name: value for name, value in more.items() if value is not None}
     _fenced(session, job_id, token, progress=progress)
     insert_event(session, job_id, "progress", progress)
 

@@ -48,6 +48,7 @@ export interface Progress {
   done: number;
   total: number;
   eta_seconds?: number | null;
+  tasks?: { done: number; total: number; workers: number } | null;
 }
 
 export interface LibrarySpec {

@@ -30,6 +30,14 @@ class VocabularyView(BaseModel):
     digest: str = Field(description="sha256 over its phrases")
 
 
+class TaskProgress(BaseModel):
+    """Tasks of a stage that idle workers share."""
+
+    done: int
+    total: int
+    workers: int = Field(description="Workers that compute now")
+
+
 class JobProgress(BaseModel):
     """How far a running job is."""
 
@@ -39,6 +47,7 @@ class JobProgress(BaseModel):
     done: int
     total: int
     eta_seconds: float | None = None
+    tasks: TaskProgress | None = Field(default=None, description="Null for a stage that one worker computes alone")
 
 
 class ScoreSummary(BaseModel):

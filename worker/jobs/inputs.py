@@ -32,7 +32,7 @@ FetchSource = Callable[[Path], Json | None]
 class Sources:
     """Inputs of stages that no stage makes, fetched when a stage first needs them.
 
-    `model` and `vlm` are networks, `dataset` is a file of images or features.
+    `model` and `vlm` are networks, `dataset` is a file of images or features, `archive` is the upload that the job names.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Sources:
     def __init__(self, attempt: Attempt, further: Mapping[str, FetchSource], workspace: StageWorkspace | None = None) -> None:
         self._attempt = attempt
         self._workspace = workspace or attempt.workspace
-        self._fetchers = {"model": self._model, "vlm": self._vlm, "dataset": self._dataset, **further}
+        self._fetchers = {"model": self._model, "vlm": self._vlm, "dataset": self._dataset, "archive": self._archive, **further}
         self._fetched: dict[str, Json | None] = {}
 
     def fetch(self, names: tuple[str, ...]) -> Json:
@@ -61,6 +61,10 @@ class Sources:
         if model is None:
             raise StageRefused("vlm_missing", "The job names no vision-language model.", "vlm")
         return fetch_model(self._attempt.runtime.settings, model, self._attempt.fetch_upload).to_json()
+
+    def _archive(self, _: Path) -> Json:
+        upload = self._attempt.rows.uploads[self._attempt.rows.job.spec["upload"]]
+        return {"file": str(self._attempt.fetch_upload(upload.id)), "sha256": upload.sha256}
 
     def _dataset(self, folder: Path) -> Json:
         dataset = self._workspace.dataset

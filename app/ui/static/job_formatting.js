@@ -78,7 +78,8 @@ export function describeJob(job) {
  * Stage, count and remaining time.
  * @param {Progress} progress
  */
-export function describeProgress({ title, done, total, eta_seconds: eta }) {
+export function describeProgress({ title, done, total, eta_seconds: eta, tasks }) {
   const count = total > 1 ? `, ${formatInteger(done)} of ${formatInteger(total)}` : "";
-  return title + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
+  const workers = tasks && tasks.workers > 1 ? ` on ${formatInteger(tasks.workers)} workers` : "";
+  return title + workers + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
 }

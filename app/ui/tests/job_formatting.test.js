@@ -35,5 +35,8 @@ test("a job is described by what it computes", () => {
 test("progress shows stage, count and remaining time where they are known", () => {
   const progress = { title: "Extracting features", done: 640, total: 1797, eta_seconds: 12.4 };
   assert.equal(describeProgress(progress), "Extracting features, 640 of 1,797, about 12 seconds left in this stage");
+  const shared = { ...progress, tasks: { done: 2, total: 9, workers: 3 } };
+  assert.equal(describeProgress(shared), "Extracting features on 3 workers, 640 of 1,797, about 12 seconds left in this stage");
+  assert.equal(describeProgress({ ...progress, tasks: { done: 2, total: 9, workers: 1 } }), describeProgress(progress));
   assert.equal(describeProgress({ title: "Writing the report", done: 0, total: 1, eta_seconds: null }), "Writing the report");
 });
