@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from support.worker_service import Service
 
 ARCHITECTURE = "timm:lcnet_035"
-IMAGES_PER_CLASS = 240  # one shard of training images, one of test images, and one of elements for every 32 images they are cut from
 
 
 @pytest.fixture
@@ -27,10 +26,10 @@ def every_shard_is_a_task(service: Service, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("IIS_TASK_SECONDS", "0")
 
 
-def add_long_job(service: Service, cut_per_class: int = 64) -> str:
-    """A queued score job of a checked model and data set, whose extraction takes ten seconds or more."""
+def add_long_job(service: Service, cut_per_class: int) -> str:
+    """A queued score job of a checked model and data set, with shards of training and test images, and one for every 32 images cut."""
     model_id = service.add_model(ARCHITECTURE, initial_seed=0, preprocessing={"input_size": 224})
-    dataset_id = service.add_dataset(squares_zip(per_class=IMAGES_PER_CLASS), "squares.zip", "images")
+    dataset_id = service.add_dataset(squares_zip(per_class=2 * cut_per_class), "squares.zip", "images")
     for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
         assert service.run(check) == "succeeded", service.job(check).error
     elements = {"kind": "patches", "images_per_class": cut_per_class, "seed": 0, "scales": [1, 2, 3]}
@@ -62,16 +61,17 @@ def task_events(service: Service, job_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # five compute processes start and compute, on however many cores
 @pytest.mark.usefixtures("every_shard_is_a_task")
 def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(service: Service) -> None:
     service.runtime.settings.task_seconds = 1e6
-    alone = add_long_job(service)
+    alone = add_long_job(service, 48)
     assert service.run(alone) == "succeeded", service.job(alone).error
     assert task_events(service, alone) == []
     expected = digests(service)
 
     service.become_another_owner()
-    job_id = add_long_job(service)
+    job_id = add_long_job(service, 48)
     first, second = service.start_worker(), service.start_worker()
     wake_worker(job_id)
     lost = service.wait_until(lambda: helped(service, job_id), 120, "another worker to take a task")
@@ -103,9 +103,10 @@ def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(s
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # five compute processes start and compute, on however many cores
 @pytest.mark.usefixtures("every_shard_is_a_task")
 def test_another_owners_job_comes_before_tasks_and_cancel_reaches_every_worker(service: Service) -> None:
-    job_id = add_long_job(service, 192)
+    job_id = add_long_job(service, 128)
     workers = service.start_worker(), service.start_worker()
     wake_worker(job_id)
     service.wait_until(lambda: helped(service, job_id), 120, "another worker to take a task")
