@@ -80,9 +80,13 @@ interface CommonJob {
 export interface ScoreJob extends CommonJob {
   kind: "score";
   vlm?: string | null;
+  vocabulary?: string | { id: string; version: number } | null;
   library: LibrarySpec;
+  library_dataset?: string | null;
   elements: Elements;
   protocol: "exact" | "reference";
+  activations?: string;
+  seed?: number;
 }
 
 export interface ExplainJob extends CommonJob {
@@ -94,6 +98,7 @@ export interface ExplainJob extends CommonJob {
 export interface FinetuneJob extends CommonJob {
   kind: "finetune";
   library: LibrarySpec;
+  elements: Elements;
   lambda: number;
 }
 
@@ -173,6 +178,15 @@ export interface Control {
   few_gain_high?: number | null;
 }
 
+export interface ModelConfiguration {
+  architecture?: string;
+  arguments?: Record<string, unknown>;
+  preprocessing?: Record<string, unknown>;
+  layer?: string | null;
+  pooling?: string | null;
+  weights_sha256?: string;
+}
+
 export interface Report {
   iis: number | null;
   iis_low?: number | null;
@@ -186,7 +200,7 @@ export interface Report {
   verdict?: Verdict | null;
   balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
   panel?: Panel | null;
-  configuration?: Record<string, unknown>;
+  configuration?: { model?: ModelConfiguration | null; dataset?: { content_sha256?: string } | null; [setting: string]: unknown };
   notes?: string[];
   iis_chance_corrected?: number | null;
   iis_chance_corrected_low?: number | null;
@@ -438,6 +452,7 @@ export interface ClassList {
   data: ClassSummary[];
   kept: number;
   concept_count: number;
+  confusion?: Record<"representation" | "interpretation", number[][]> | null;
 }
 
 export interface WeightedConcept {

@@ -237,3 +237,10 @@ class HeatMapView(BaseModel):
     raw_mean: float = Field(description="The same before any normalisation, ⟨F(u, v), c⟩ over the locations")
     raw_activation: float = Field(description="⟨f(x), c⟩")
     links: dict[str, str]
+
+
+class HeatMapsListView(BaseModel):
+    """The heat maps of several concepts in an image, in the requested order."""
+
+    data: list[HeatMapView]
+    links: dict[str, str]

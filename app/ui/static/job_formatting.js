@@ -82,3 +82,10 @@ export function describeProgress({ title, done, total, eta_seconds: eta }) {
   const count = total > 1 ? `, ${formatInteger(done)} of ${formatInteger(total)}` : "";
   return title + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
 }
+
+/**
+ * Title of the browser's tab while a job runs: the share of the current stage that is done, before the page's own title.
+ * @param {string} title
+ * @param {Progress} progress
+ */
+export const titleWithProgress = (title, { done, total }) => (total > 0 ? `${Math.floor((100 * done) / total)} % · ${title}` : title);

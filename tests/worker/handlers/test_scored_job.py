@@ -31,7 +31,18 @@ from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 SHADES = {"dark": 40, "light": 200}
 PIXELS = 64  # so that the network's last map has more than one place
 TRAIN, TEST = 12, 4  # images of each class
-QUERY_DEFAULTS = {"kept": 2, "contrast": None, "top": 8, "after": None, "limit": 100, "class": None, "predicted": None}
+QUERY_DEFAULTS = {
+    "kept": 2,
+    "contrast": None,
+    "top": 8,
+    "after": None,
+    "limit": 100,
+    "class": None,
+    "predicted": None,
+    "predicted_by_representation": None,
+    "min_confidence": None,
+    "max_confidence": None,
+}
 DATASET_REQUEST = DatasetRequest("images", split_seed=0, test_share=0.2)
 
 
