@@ -382,7 +382,7 @@ export interface Faithfulness {
 }
 
 export interface Explanation extends CurveNode {
-  image: { id: string; index: number | null; name: string | null; label: string | null };
+  image: { id: string; index: number | null; name: string | null; label: string | null; size?: [height: number, width: number] | null };
   concept_count: number;
   nodes: CurveNode[];
   class_names: string[];
@@ -405,8 +405,13 @@ export interface Explanation extends CurveNode {
 }
 
 export interface HeatMap {
+  concept: number;
   values: number[][];
   note: string;
+}
+
+export interface HeatMapList {
+  data: HeatMap[];
 }
 
 export interface ExplainedImage {
