@@ -488,7 +488,7 @@ export interface ActivatingImage {
   links: Links;
 }
 
-export interface ConceptProfile {
+export interface ConceptUse {
   concept: number;
   label: string | null;
   origin: string;
@@ -497,9 +497,22 @@ export interface ConceptProfile {
   never_fires: boolean;
   importance: number;
   duplicates?: { concept: number; label: string | null; cosine: number }[];
+}
+
+export interface ConceptMetric {
+  concept: number;
+  mono_score: number | null;
+  class_purity: number;
+  top_class: string;
+  firing_rate: number;
+}
+
+export interface ConceptProfile extends ConceptUse {
   serves: ClassWeight[];
   hinders: ClassWeight[];
   top_images: ActivatingImage[];
+  histogram?: { edges: number[]; counts: number[] } | null;
+  levels?: Record<"high" | "middle" | "low", ActivatingImage[]> | null;
 }
 
 export type Statistic = string | number | null;
@@ -516,6 +529,18 @@ export interface LibraryConcept {
   origin: string;
   exemplars: Exemplar[];
   details: ConceptNames | Record<string, Statistic> | null;
+}
+
+/** A concept of the library with its use and metrics, as far as the job has them. */
+export interface ListedConcept extends LibraryConcept {
+  importance: number | null;
+  firing_rate: number | null;
+  never_fires: boolean;
+  class_purity: number | null;
+  mono_score: number | null;
+  top_class: string | null;
+  duplicates: number[];
+  phrases: string[];
 }
 
 export interface DroppedPhrase {

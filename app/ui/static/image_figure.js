@@ -25,7 +25,7 @@ export class ImageFigure {
     this.maps = new Map();
     this.address = links.image && heatmaps.available ? links.image.replace(/image\.png$/, "heatmaps") : null;
     this.overlay = heatMapCanvas("heatmap");
-    this.caption = el("figcaption", { class: "help", role: "status" });
+    this.caption = el("figcaption", { class: "help", "aria-live": "polite" });
     this.note = el("p", { class: "help" }, heatmaps.note);
     const alt = `Image as the network sees it; true class ${image.label ?? "unknown"}`;
     this.layers = links.image ? el("div", { class: "layers" }, el("img", { src: links.image, alt, width: image.size?.[1], height: image.size?.[0] }), this.overlay) : null;

@@ -68,7 +68,7 @@ function classesSection(job) {
   if (job.protocol !== "exact") return null;
   const region = el("div");
   queueMicrotask(() => loadInto(region, "Loading the classes …", () => classResults(job)));
-  return section("per-class", "Accuracy by class", region);
+  return section("per-class", "Confusions and accuracy by class", region);
 }
 
 /** @param {Predictor[]} predictors */
