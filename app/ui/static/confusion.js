@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { el, table, tableFrame } from "./dom.js";
+import { escapeInvisible } from "./escaping.js";
 import { confusionShade, mostConfused } from "./confusion_formatting.js";
 import { formatCount, formatNumber, formatPercent } from "./formatting.js";
 
@@ -65,14 +66,14 @@ function matrices(job, { data, kept, concept_count: count }, confusion) {
  */
 function matrix(title, counts, shown, names, address) {
   const caption = `Confusion matrix, ${title.toLowerCase()}`;
-  const heading = (/** @type {string} */ name) => el("th", { scope: "col", class: "predicted" }, el("span", { title: name }, name));
+  const heading = (/** @type {string} */ name) => el("th", { scope: "col", class: "predicted" }, el("span", { title: escapeInvisible(name) }, name));
   const headings = [el("th", { scope: "col" }, el("span", { class: "visually-hidden" }, "True class")), ...shown.map((index) => heading(names[index]))];
   const rows = shown.map((row) => {
     const images = counts[row].reduce((sum, value) => sum + value, 0);
     const cells = shown.map((column) => {
       const value = counts[row][column];
       if (!value) return el("td", {}, el("span", { class: "visually-hidden" }, "0"));
-      const label = `True ${names[row]}, predicted ${names[column]}: ${formatCount(value, "image")}`;
+      const label = escapeInvisible(`True ${names[row]}, predicted ${names[column]}: ${formatCount(value, "image")}`);
       const { percent, strong } = confusionShade(value / images);
       const link = el("a", { href: address(row, column), "aria-label": label, title: label, class: strong ? "strong" : null }, value);
       link.style.setProperty("--shade", `${percent}%`);

@@ -2,6 +2,7 @@
 
 import { conceptLabel } from "./concept_names.js";
 import { el } from "./dom.js";
+import { escapeInvisible } from "./escaping.js";
 import { describePeak } from "./explanation_formatting.js";
 import { getFromWorker } from "./explanation_requests.js";
 import { formatSigned } from "./formatting.js";
@@ -119,7 +120,7 @@ function smallMap(contribution, image, onSelect) {
   const picture = el("span", { class: "layers mapped" }, el("img", { src: image, alt: "" }), canvas);
   const name = conceptLabel(contribution);
   const value = formatSigned(contribution.contribution, 2);
-  const button = el("button", { type: "button", class: "small-map", "aria-pressed": "false", title: `${name}, ${value}` }, picture, el("span", { class: "small-map-name" }, name));
+  const button = el("button", { type: "button", class: "small-map", "aria-pressed": "false", title: escapeInvisible(`${name}, ${value}`) }, picture, el("span", { class: "small-map-name" }, name));
   button.addEventListener("click", () => onSelect(contribution));
   return { button, canvas };
 }
