@@ -14,7 +14,7 @@ export function shellWord(value) {
 }
 
 /**
- * @param {string} origin of the service, as http://127.0.0.1:8000
+ * @param {string} origin of the service, as http://host:8000
  * @param {Record<string, unknown>} request
  */
 export function curlSnippet(origin, request) {
