@@ -23,7 +23,7 @@ from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import READING
 from worker.stages.specs import DatasetRequest
 
-IMAGE_KINDS = frozenset({"picture", "heat_map", "sheet"})
+IMAGE_KINDS = frozenset({"picture", "heat_map", "several_heat_maps", "sheet"})
 """Kinds that read the image itself. Other kinds read only posted images, since activations of test images are stored."""
 FIGURE_KINDS = frozenset({"sheet", "class_figure", "gallery"})
 """Kinds that draw concepts with their names and exemplars."""

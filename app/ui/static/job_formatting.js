@@ -83,3 +83,10 @@ export function describeProgress({ title, done, total, eta_seconds: eta, tasks }
   const workers = tasks && tasks.workers > 1 ? ` on ${formatInteger(tasks.workers)} workers` : "";
   return title + workers + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
 }
+
+/**
+ * Title of the browser's tab while a job runs: the share of the current stage that is done, before the page's own title.
+ * @param {string} title
+ * @param {Progress} progress
+ */
+export const titleWithProgress = (title, { done, total }) => (total > 0 ? `${Math.floor((100 * done) / total)} % · ${title}` : title);
