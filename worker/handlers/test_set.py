@@ -56,7 +56,7 @@ def outcomes(job: ScoredJob, query: JsonObject) -> JsonObject:
 
 
 def classes(job: ScoredJob, query: JsonObject) -> JsonObject:
-    """Number of test images and accuracies of every class; the confusion matrices of both heads unless there are many classes or several labels."""
+    """Number of test images and accuracies of every class; both confusion matrices unless there are many classes or several labels."""
     from iis_engine.explanations.test_set import class_accuracies, confusion_counts
 
     accuracies = class_accuracies(job.test_set, job.outcomes, job.predictor)
