@@ -174,6 +174,14 @@ class Uploads(Section):
         description='Folders on the server that data sets may be read from, as JSON (`["/data"]`); set it for API and workers alike',
         json_schema_extra={"default": "none"},
     )
+    server_dataset_prefixes: list[str] = Field(
+        default_factory=list[str],
+        description=(
+            'S3 prefixes that data sets may be read from, as JSON (`["s3://bucket/datasets"]`), with the server and credentials of '
+            "`IIS_S3_ENDPOINT_URL`; set it for API and workers alike"
+        ),
+        json_schema_extra={"default": "none"},
+    )
     allow_hub: bool = Field(default=True, description="Whether Hub data sets and pretrained weights may be fetched by name")
 
 

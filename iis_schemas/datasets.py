@@ -18,7 +18,12 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
 HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
 
 
-ServerPath = Annotated[str, Field(min_length=1, max_length=4096, description="A folder on the server that its operator allows")]
+ServerPath = Annotated[
+    str, Field(min_length=1, max_length=4096, description="A folder on the server, or a prefix s3://bucket/folder, that its operator allows")
+]
+    str,
+    Field(min_length=1, max_length=4096, description="A folder on the server, or a prefix s3://bucket/folder, that its operator allows"),
+]
 SplitSeed = Annotated[Seed, Field(description="Of the stratified split, where the data have none of their own")]
 TestShare = Annotated[Number, Field(gt=0, lt=1, description="Of the stratified split, where the data have none of their own")]
 DEFAULT_TEST_SHARE = 0.2

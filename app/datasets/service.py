@@ -14,7 +14,7 @@ from app.db.registration import lock_registration
 from app.descriptions import describe, description_columns
 from app.errors import InvalidInput
 from app.settings import Settings
-from app.storage.server_folders import allowed_server_path
+from app.storage.server_folders import require_allowed
 from app.uploads.service import require_complete
 from app.validation import cancel_validations, enqueue_check, require_unneeded, uses_view
 from iis_schemas.datasets import DatasetCreate
@@ -36,7 +36,7 @@ def create_dataset(
     NotFound, Conflict
         When the upload is not this owner's, or not complete.
     InvalidInput
-        For a server path outside the allowed folders, or a Hub data set where the Hub is not allowed.
+        For a server path outside the allowed folders and prefixes, or a Hub data set where the Hub is not allowed.
     """
     if request.hub is not None and not settings.allow_hub:
         raise InvalidInput("This service does not fetch data sets from the Hub; upload an archive.", code="hub_not_allowed", param="hub")
@@ -45,7 +45,7 @@ def create_dataset(
     if manifest is not None and manifest.upload is not None:
         require_complete(session, owner_id, manifest.upload, param="manifest.upload")
     if request.server_path is not None:
-        allowed_server_path(request.server_path, settings)
+        require_allowed(request.server_path, settings)
     dataset = Dataset(
         id=new_id("dataset"),
         owner_id=owner_id,

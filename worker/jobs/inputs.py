@@ -16,6 +16,7 @@ from app.storage import ArtifactMissing
 from app.storage.server_folders import NOT_ALLOWED
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_engine.vocabularies.shipped import shipped
+from worker.jobs.access import copy_s3_dataset
 from worker.jobs.artifacts import artifact_key
 from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.sandbox.outcomes import StageRefused
@@ -123,10 +124,11 @@ def _read_vocabulary(session: Session, job: Job) -> Phrases:
 
 
 def fetch_dataset(attempt: Attempt, dataset: Dataset) -> DatasetRequest:
-    """The request for a data set, its archive or features file fetched; a server folder is read where it lies."""
+    """The request for a data set, its archive, features file or S3 prefix fetched; a server folder is read where it lies."""
     if dataset.hub is not None and not attempt.runtime.settings.allow_hub:
         raise StageRefused("hub_not_allowed", "This server downloads no data by name; upload an archive of class folders instead.", "hub")
-    request = describe_dataset(dataset, attempt.server_path(dataset))
+    copied = copy_s3_dataset(dataset, attempt.runtime.settings, attempt.folder / f"s3-{dataset.id}", attempt.stop.check)
+    request = describe_dataset(dataset, copied or attempt.server_path(dataset))
     if dataset.manifest_upload_id is not None:
         request = replace(request, manifest_file=str(attempt.fetch_upload(dataset.manifest_upload_id)))
     return request if dataset.upload_id is None else replace(request, file=str(attempt.fetch_upload(dataset.upload_id)))
@@ -137,7 +139,7 @@ def describe_dataset(dataset: Dataset, server_path: Path | None) -> DatasetReque
 
     Parameters
     ----------
-    server_path : from `worker.jobs.access.resolve_server_path`
+    server_path : from `resolve_server_path` or `copy_s3_dataset` of `worker.jobs.access`
 
     Raises
     ------
