@@ -13,6 +13,7 @@ RUN_JOB = "iis.run_job"
 QUEUE = "iis"
 CONNECT_TIMEOUT_SECONDS = 0.5
 SOCKET_TIMEOUT_SECONDS = 1.0
+WAKE_UPS_MAX = 64  # at once
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,13 @@ def wake_worker(job_id: str, redis_url: str | None = None) -> bool:
         log.warning("broker_unreachable", job_id=job_id, error=str(error))
         return False
     return True
+
+
+def wake_workers(job_id: str, count: int, redis_url: str | None = None) -> None:
+    """Send up to `WAKE_UPS_MAX` messages that tasks of a running job are queued; the sweeper sends more while tasks stay queued."""
+    for _ in range(min(count, WAKE_UPS_MAX)):
+        if not wake_worker(job_id, redis_url):
+            return
 
 
 @lru_cache(maxsize=8)

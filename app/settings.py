@@ -174,6 +174,14 @@ class Uploads(Section):
         description='Folders on the server that data sets may be read from, as JSON (`["/data"]`); set it for API and workers alike',
         json_schema_extra={"default": "none"},
     )
+    server_dataset_prefixes: list[str] = Field(
+        default_factory=list[str],
+        description=(
+            'S3 prefixes that data sets may be read from, as JSON (`["s3://bucket/datasets"]`), with the server and credentials of '
+            "`IIS_S3_ENDPOINT_URL`; set it for API and workers alike"
+        ),
+        json_schema_extra={"default": "none"},
+    )
     allow_hub: bool = Field(default=True, description="Whether Hub data sets and pretrained weights may be fetched by name")
 
 
@@ -184,6 +192,9 @@ class Jobs(Section):
     heartbeat_seconds: float = Field(default=2, gt=0, description="Interval between heartbeats")
     sweep_seconds: float = Field(default=3, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
     max_attempts: int = Field(default=3, ge=1, description="Attempts at a job before it fails as `worker_lost`")
+    task_seconds: float = Field(
+        default=10, ge=0, description="Shortest task for other workers that a stage is divided into; a stage of less than two is not"
+    )
     job_deadline_seconds: float = Field(default=DAY, gt=0, description="Running time of a job over all attempts, unless it asks for less")
     check_deadline_seconds: float = Field(default=900, gt=0, description="Running time of the validation of a model or data set")
     cancel_poll_seconds: float = Field(default=2, gt=0, description="Interval between looks at a running job's cancellation")

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "extraction": ["benchmarks.extraction"],
     "finetune": ["benchmarks.finetune"],
     "service": ["benchmarks.service"],
+    "workers": ["benchmarks.workers", "--images", "flowers17"],
 }
 
 

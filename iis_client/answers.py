@@ -1,14 +1,18 @@
-"""Answers of the service that show themselves in a notebook: results of scores, and explanations of images."""
+"""Answers of the service with more than their schema: results and explanations that show themselves, registrations."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from iis_client.transport.messages import answer_json
 from iis_engine.display.explanations import contribution_rows, explanation_html
 from iis_engine.display.frames import frame
 from iis_engine.display.reports import curve_rows, report_html
+from iis_schemas.datasets import DatasetView
 from iis_schemas.explanations.images import ExplanationView
+from iis_schemas.models import ModelView
 from iis_schemas.results.results import ResultView
 
 
@@ -25,6 +29,18 @@ class Result(ResultView):
 
     def _repr_html_(self) -> str:
         return report_html(self.report.model_dump(mode="json"))
+
+
+class RegisteredModel(ModelView):
+    """A model as its registration answers."""
+
+    existed: bool = Field(default=False, description="Whether the same content with the same settings was registered before")
+
+
+class RegisteredDataset(DatasetView):
+    """A data set as its registration answers."""
+
+    existed: bool = Field(default=False, description="Whether the same content with the same settings was registered before")
 
 
 class ImageExplanation(ExplanationView):

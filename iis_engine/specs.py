@@ -26,8 +26,11 @@ LIBRARY_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nm
 VISUAL_KINDS: tuple[LibraryKind, ...] = ("prototype", "cluster", "end2end", "nmf", "sae")
 """Libraries built from visual elements; each concept is shown by crops."""
 ELEMENT_KINDS: tuple[ElementKind, ...] = ("patches", "segments", "patches_and_segments")
-DEFAULT_SCALES = (4,)
-"""Scales of a request that names none."""
+DEFAULT_SCALES = (1,)
+"""Scales of a request that names none: whole images, which the study of docs/results.md favours."""
+IMAGES_PER_CLASS_MIN = 10
+ELEMENTS_SOUGHT = 1000
+"""Elements to cut where a request names no number of images per class."""
 EARLIER_SCALES = (4,)
 """Scales of stored requests without scales, which this and earlier releases write for a 4 x 4 grid."""
 SCALE_MAX = 8
@@ -145,13 +148,14 @@ class ElementSpec:
     Attributes
     ----------
     kind : patches of grids, SLIC segments, or both
-    images_per_class : training images per class to cut elements from
+    images_per_class : training images per class to cut elements from; None for as many as give `ELEMENTS_SOUGHT` elements, but at least
+        `IMAGES_PER_CLASS_MIN`
     seed : seed of the choice of images and of the elements' order
     scales : the grids, each by its patches per side: 1 is the whole image, 4 a 4 x 4 grid. Stored in rising order; empty for segments alone
     """
 
     kind: ElementKind = "patches"
-    images_per_class: int = 10
+    images_per_class: int | None = None
     seed: int = 0
     scales: tuple[int, ...] = DEFAULT_SCALES
 
@@ -171,6 +175,12 @@ class ElementSpec:
         """The largest number of elements that are cut from one image."""
         segments = len(SEGMENT_LEVELS) * SEGMENTS_PER_LEVEL if self.has_segments else 0
         return sum(scale**2 for scale in self.scales) + segments
+
+    def images_of_each_class(self, class_count: int) -> int:
+        """Images to cut elements from in each of `class_count` classes; a class with fewer gives all of its images."""
+        if self.images_per_class is not None:
+            return self.images_per_class
+        return max(IMAGES_PER_CLASS_MIN, -(-ELEMENTS_SOUGHT // (max(1, class_count) * self.elements_per_image_max)))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.jobs.libraries import LibraryView
 from iis_schemas.names import DropReason, LibraryKind
 from iis_schemas.numbers import Integer, Number
@@ -16,6 +17,8 @@ MAX_DIMENSION = 16_000  # of a concept vector: the most that a pgvector column h
 
 LIBRARY_EXAMPLE: dict[str, Any] = {
     "id": "lib_01jz3vb0a2c4e6g8j0m2n4p6r8",
+    "name": "strokes",
+    **DESCRIBED_EXAMPLE,
     "job": "job_01jz3v9a1b3c5d7e9f1g3h5j7k",
     "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
@@ -58,12 +61,13 @@ NEAREST_EXAMPLE: dict[str, Any] = {
 }
 
 
-class ConceptLibraryView(BaseModel):
+class ConceptLibraryView(DescribedView):
     """A concept library fitted to one model: M unit vectors in the space of its representation."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [LIBRARY_EXAMPLE]})
 
     id: str
+    name: str | None = None
     job: str
     model: str | None
     dataset: str

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView, NamedCreate
 from iis_schemas.fields import FailureReason, Seed
 from iis_schemas.names import CheckState, DatasetKind, TaskName
 from iis_schemas.numbers import Number
@@ -17,7 +18,12 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
 HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
 
 
-ServerPath = Annotated[str, Field(min_length=1, max_length=4096, description="A folder on the server that its operator allows")]
+ServerPath = Annotated[
+    str, Field(min_length=1, max_length=4096, description="A folder on the server, or a prefix s3://bucket/folder, that its operator allows")
+]
+    str,
+    Field(min_length=1, max_length=4096, description="A folder on the server, or a prefix s3://bucket/folder, that its operator allows"),
+]
 SplitSeed = Annotated[Seed, Field(description="Of the stratified split, where the data have none of their own")]
 TestShare = Annotated[Number, Field(gt=0, lt=1, description="Of the stratified split, where the data have none of their own")]
 DEFAULT_TEST_SHARE = 0.2
@@ -55,7 +61,7 @@ class ManifestChoice(BaseModel):
         return self
 
 
-class DatasetCreate(BaseModel):
+class DatasetCreate(NamedCreate):
     """Labelled images in class folders or named by a manifest, or ready feature matrices."""
 
     model_config = ConfigDict(
@@ -67,7 +73,6 @@ class DatasetCreate(BaseModel):
         },
     )
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
     kind: DatasetKind = "images"
     upload: str | None = Field(
         default=None,
@@ -95,6 +100,7 @@ class DatasetCreate(BaseModel):
 DATASET_EXAMPLE: dict[str, Any] = {
     "id": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
     "name": "digits",
+    **DESCRIBED_EXAMPLE,
     "kind": "images",
     "upload": "upl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "server_path": None,
@@ -161,7 +167,7 @@ class DatasetInfo(StoredModel):
     )
 
 
-class DatasetView(BaseModel):
+class DatasetView(DescribedView):
     """A data set: pending until a worker has read it, then ready or failed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [DATASET_EXAMPLE]})

@@ -15,7 +15,7 @@ from iis_schemas.stored import StoredModel
 MAX_SEED = 2**31 - 1
 MAX_DEADLINE_SECONDS = 7 * 24 * 3600
 MAX_TOP = 100  # concepts that an explanation lists for and against
-DEFAULT_SCALES = (4,)
+DEFAULT_SCALES = (1,)
 """Scales of a request that names none."""
 EARLIER_SCALES = (4,)
 """Scales of stored requests without scales, which this and earlier releases write for a 4 x 4 grid."""
@@ -31,7 +31,12 @@ class Elements(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: ElementKind = "patches"
-    images_per_class: Integer = Field(default=10, ge=1, le=1000)
+    images_per_class: Integer | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Training images to cut in each class; null for as many as give 1000 elements, but at least 10",
+    )
     seed: Seed = 0
     scales: tuple[Annotated[Integer, Field(ge=1, le=SCALE_MAX)], ...] = Field(
         default=DEFAULT_SCALES,
@@ -69,7 +74,7 @@ class ElementsView(StoredModel):
     """How the visual elements of a job were cut."""
 
     kind: ElementKind
-    images_per_class: int
+    images_per_class: int | None
     seed: int
     scales: list[int] | None = Field(default=None, description="Grids of patches, each by its patches per side; absent for kind segments")
 
@@ -80,12 +85,13 @@ class ElementsView(StoredModel):
 
     @property
     def in_words(self) -> str:
-        """Such as `1 x 1 + 2 x 2 patches and segments of 10 images per class`."""
-        grids = " + ".join(f"{scale} x {scale}" for scale in self.scales or ())
-        kinds = [f"{grids} patches"] if grids else []
+        """Such as `whole images + 2 x 2 patches and segments of 10 images per class`."""
+        grids = ["whole images" if scale == 1 else f"{scale} x {scale} patches" for scale in self.scales or ()]
+        kinds = [" + ".join(grids)] if grids else []
         if self.kind != "patches":
             kinds.append("segments")
-        return f"{' and '.join(kinds)} of {self.images_per_class} images per class"
+        images = "" if self.images_per_class is None else f" of {self.images_per_class} images per class"
+        return f"{' and '.join(kinds)}{images}"
 
 
 def with_stored_scales(value: object) -> object:

@@ -15,7 +15,6 @@ from iis_schemas.architectures import (
     Arguments,
     InitialSeed,
     Layer,
-    Name,
     Pooling,
     PretrainedTag,
     TokenizerName,
@@ -23,6 +22,7 @@ from iis_schemas.architectures import (
     is_on_hub,
     refuse_arguments_of_files,
 )
+from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView, NamedCreate
 from iis_schemas.fields import FailureReason
 from iis_schemas.names import (
     FILE_FAMILIES,
@@ -63,7 +63,7 @@ class PreprocessingChoice(BaseModel):
         return self
 
 
-class ModelCreate(BaseModel):
+class ModelCreate(NamedCreate):
     """A network and its weights: an uploaded checkpoint, a tag of the architecture's library, or the initial weights."""
 
     model_config = ConfigDict(
@@ -82,7 +82,6 @@ class ModelCreate(BaseModel):
         },
     )
 
-    name: Name | None = None
     role: Role = Field(
         default="backbone",
         description="backbone: a network to score; vlm: a vision-language model, for phrases",
@@ -162,6 +161,7 @@ class ModelCreate(BaseModel):
 MODEL_EXAMPLE: dict[str, Any] = {
     "id": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
     "name": "resnet18, epoch 90",
+    **DESCRIBED_EXAMPLE,
     "role": "backbone",
     "architecture": "timm:resnet18",
     "arguments": {"num_classes": 100},
@@ -229,7 +229,7 @@ class Lineage(BaseModel):
     weight: float = Field(description="lambda, of the interpretation's loss")
 
 
-class ModelView(BaseModel):
+class ModelView(DescribedView):
     """A model: pending until a worker has loaded it and run it once, then ready or failed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [MODEL_EXAMPLE]})

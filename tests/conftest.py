@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
@@ -14,6 +14,7 @@ from alembic.config import Config
 
 from app.local.servers import EmbeddedPostgres, EmbeddedRedis
 from app.settings import Settings, get_settings
+from support.s3_server import CREDENTIALS, S3Server
 from support.servers import ServerProcess, WaitUntil, poll
 from support.stacks import RunningStack, run_stack
 
@@ -141,3 +142,15 @@ def settings(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pyt
     get_settings.cache_clear()
     yield get_settings()
     get_settings.cache_clear()
+
+
+@pytest.fixture
+def s3_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., Any]) -> Iterator[S3Server]:
+    """A real S3 server with an empty bucket named `bucket`, and its credentials in the environment."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server = S3Server(tmp_path / "s3")
+    server.start()
+    wait_until(server.answers, 20, "the S3 server to answer")
+    yield server
+    server.stop()

@@ -72,7 +72,7 @@ def test_a_checkpoint_and_images_are_scored_over_rest(api: httpx.Client, wait_un
         "model": model.json()["id"],
         "dataset": dataset.json()["id"],
         "library": {"kind": "cluster", "concept_count": 20},
-        "elements": {"kind": "patches", "images_per_class": 4},
+        "elements": {"kind": "patches", "images_per_class": 4, "scales": [4]},
     }
     created = api.post("/v1/jobs", json=request)
     assert created.status_code == 201, created.text

@@ -135,6 +135,14 @@ def test_contributions_of_each_test_image_add_up_and_agree_with_the_list(scored:
     assert [row["index"] for row in wrong] == [row["index"] for row in rows if row["interpretation"]["class"] != row["label"]]
     threes = scored.get("explanations", **{"kept": 10, "class": "3", "limit": 100})["data"]
     assert {row["label"] for row in threes} == {"3"}
+    unsure = scored.get("explanations", kept=10, min_confidence=0.3, max_confidence=0.6, limit=100)["data"]
+    confidences = {row["index"]: row["interpretation"]["probability"] for row in rows}
+    assert [row["index"] for row in unsure] == [index for index, value in confidences.items() if 0.3 <= value <= 0.6]
+    seen = scored.get("explanations", kept=10, predicted_by_representation="3", limit=100)["data"]
+    assert [row["index"] for row in seen] == [row["index"] for row in rows if row["representation"]["class"] == "3"]
+    first, last = (scored.get(f"explanations/{index}", kept=10)["links"] for index in (0, TEST - 1))
+    assert ("previous" in first, first["next"]) == (False, f"/v1/jobs/{scored.job}/explanations/1")
+    assert (last["previous"], "next" in last) == (f"/v1/jobs/{scored.job}/explanations/{TEST - 2}", False)
 
 
 def test_the_mean_of_an_exact_heat_map_is_the_activation(scored: Scored) -> None:
@@ -145,6 +153,8 @@ def test_the_mean_of_an_exact_heat_map_is_the_activation(scored: Scored) -> None
         assert (heat["exact"], heat["method"]) == (True, "feature_map")
         assert heat["mean"] == pytest.approx(share["activation"], abs=1e-4)
         assert heat["raw_mean"] == pytest.approx(heat["raw_activation"], abs=1e-4)
+    several = scored.get("explanations/0/heatmaps", concepts=[7, 2])
+    assert several["data"] == [scored.get(f"explanations/0/heatmaps/{concept}") for concept in (7, 2)]
     layer = scored.api.get(found["supporting"][0]["links"]["heatmap"])
     assert Image.open(io.BytesIO(layer.content)).mode == "RGBA"
     assert Image.open(io.BytesIO(layer.content)).size == (PIXELS, PIXELS)
@@ -202,6 +212,10 @@ def test_concepts_are_scaled_by_an_intervention(scored: Scored) -> None:
 def test_classes_list_their_concepts_and_concepts_their_images(scored: Scored) -> None:
     classes = scored.get("classes", kept=10)["data"]
     assert sum(one["test_images"] for one in classes) == TEST
+    for head, counts in scored.get("classes", kept=10)["confusion"].items():
+        assert [sum(row) for row in counts] == [one["test_images"] for one in classes]
+        right = [counts[label][label] / one["test_images"] for label, one in enumerate(classes)]
+        assert right == pytest.approx([one["accuracy"][head] for one in classes])
     three = scored.get("classes/3", kept=10, top=5)
     assert len(three["supporting"]) == 5
     assert all(one["weight"] > 0 and one["exemplars"][0]["url"] for one in three["supporting"])
@@ -212,6 +226,9 @@ def test_classes_list_their_concepts_and_concepts_their_images(scored: Scored) -
     one = scored.get("concepts/4", kept=10)
     strongest = [image["activation"] for image in one["top_images"]]
     assert strongest == sorted(strongest, reverse=True)
+    assert sum(one["histogram"]["counts"]) == TEST
+    assert one["histogram"]["edges"][-1] == pytest.approx(strongest[0])
+    assert [image["activation"] for image in one["levels"]["high"]] == strongest[: len(one["levels"]["high"])]
     shown = scored.get(f"explanations/{one['top_images'][0]['index']}", kept=20, top=20)
     assert {share["concept"]: share["activation"] for share in (*shown["supporting"], *shown["opposing"])}[4] == strongest[0]
 
@@ -292,6 +309,7 @@ def test_an_unreadable_image_is_refused_by_name(scored: Scored, content: bytes, 
         ("explanations/3", {"contrast": "zebra"}, (422, "class_unknown", "no class 'zebra'")),
         ("explanations", {"class": "zebra"}, (422, "class_unknown", "no class 'zebra'")),
         ("explanations/3/heatmaps/20", {}, (404, "concept_absent", "0 to 19")),
+        ("explanations/3/heatmaps", {"concepts": [3, 20]}, (404, "concept_absent", "0 to 19")),
         ("concepts/20", {}, (404, "concept_absent", "0 to 19")),
         ("classes/zebra", {}, (404, "class_absent", "no class 'zebra'")),
     ],

@@ -13,6 +13,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
+from app.db.job_summaries import summarise_earlier
 from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
 from app.minimum_versions import require_minimum_versions
@@ -93,7 +94,7 @@ def webhook_sender() -> WebhookSender:
 
 
 def run_maintenance(current: Runtime, collector: GarbageCollector) -> None:
-    """Announce finished studies, delete expired rows and uploads, and collect garbage in storage."""
+    """Announce finished studies, delete expired rows and uploads, write missing summaries, and collect garbage in storage."""
     try:
         with current.sessions() as session:
             announce_studies(session)
@@ -101,6 +102,7 @@ def run_maintenance(current: Runtime, collector: GarbageCollector) -> None:
             expire_posted_images(session)
             expire_idempotency_records(session, current.settings.idempotency_expiry_seconds)
             expire_webhook_deliveries(session)
+            summarise_earlier(session)
             collector.collect_if_due(session)
     except (SQLAlchemyError, StorageUnavailable) as error:
         log.warning("maintenance_failed", error=str(error))

@@ -11,6 +11,13 @@ STAGE_SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 14400),
 )
 STAGES_REUSED = Counter("iis_worker_stages_reused", "Stages whose outputs were already stored.", ["stage"])
+TASKS_ENDED = Counter("iis_worker_tasks_ended", "Attempts at tasks of a divided stage, by how they ended.", ["stage", "end"])
+TASK_SECONDS = Histogram(
+    "iis_worker_task_seconds",
+    "Duration of a task of a divided stage that was done.",
+    ["stage"],
+    buckets=(1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 900),
+)
 QUERY_SECONDS = Histogram(
     "iis_worker_query_seconds",
     "Duration of a query about a scored job or a study.",

@@ -12,6 +12,7 @@ from app.concept_libraries.repository import ConceptLibraryRepository
 from app.datasets.multi_label import require_single_label
 from app.db.ids import new_id
 from app.db.models import Dataset, ExplanationBatch, Job
+from app.descriptions import description_columns
 from app.errors import ApiError, InvalidInput, NotFound
 from app.explanations.service import Explained, explainable_job
 from app.jobs.repository import JobRepository
@@ -62,6 +63,8 @@ def create_batch(session: Session, owner_id: str, request: ExplainCreate, settin
         owner_id=owner_id,
         kind=request.kind,
         spec={**request.model_dump(include={"job", "split", "upload", "top", "contrast"}), "kept": kept, "sparsity": sparsity},
+        name=request.name,
+        **description_columns(request),
         model_id=scored.model_id,
         dataset_id=scored.dataset_id,
         attempt=0,

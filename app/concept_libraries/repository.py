@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import defer
 
+from app.db.listing import ListQuery, by_name
 from app.db.models import Blob, Concept, ConceptLibrary, DroppedPhrase, StageArtifact
 from app.db.repository import OwnedRepository
 
@@ -16,11 +18,12 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
 
     table = ConceptLibrary
     noun = "concept library"
+    sort_keys: ClassVar = {"name": by_name(ConceptLibrary)}
 
-    def page(self, *, model: str | None, job: str | None, after: str | None, limit: int) -> Sequence[ConceptLibrary]:
-        """Newest first, filtered by model or job where given."""
+    def page(self, query: ListQuery, *, model: str | None, job: str | None) -> tuple[Sequence[ConceptLibrary], list[str]]:
+        """Rows and cursors as `listed` has them, filtered by model or job where given."""
         wanted = ((ConceptLibrary.model_id, model), (ConceptLibrary.job_id, job))
-        return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)
+        return self.listed(query, *(column == value for column, value in wanted if value is not None))
 
     def concepts(self, library_id: str, *, after: int | None, limit: int) -> Sequence[Concept]:
         """Concepts after index `after`, one more than `limit`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -14,10 +13,12 @@ from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, StoreDep
 from app.http.idempotency import IdempotentRoute
+from app.http.listing import NamedList, listed_page
 from app.http.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
 from app.http.streaming import deliver
 from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
+from iis_schemas.descriptions import OptionalNameUpdate
 
 PATH = "/v1/concept-libraries"
 SAFETENSORS = "application/octet-stream"
@@ -41,22 +42,26 @@ def list_concept_libraries(
     request: Request,
     session: SessionDep,
     owner: OwnerDep,
-    params: PageParams,
+    query: NamedList,
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     job: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """List your concept libraries, newest first."""
-    rows = ConceptLibraryRepository(session, owner.owner_id).page(model=model, job=job, after=params.after, limit=params.limit)
-    filters = {name: value for name, value in (("model", model), ("job", job)) if value is not None}
-    path = PATH + (f"?{urlencode(filters)}" if filters else "")
-    return respond(request, page([library_view(library) for library in rows], params, path))
+    """List your concept libraries, newest first unless sorted."""
+    rows, cursors = ConceptLibraryRepository(session, owner.owner_id).page(query, model=model, job=job)
+    return respond(request, listed_page([library_view(row) for row in rows], cursors, query, PATH, model=model, job=job))
 
 
 @router.get("/{library_id}", response_model=ConceptLibraryView, responses=RESOURCE_RESPONSES)
 def get_concept_library(library_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
     """Get a concept library."""
     library = ConceptLibraryRepository(session, owner.owner_id).get(library_id)
-    return respond(request, library_view(library), immutable=True)
+    return respond(request, library_view(library))
+
+
+@router.patch("/{library_id}", response_model=ConceptLibraryView, responses=CREATION_RESPONSES)
+def update_concept_library(library_id: str, body: OptionalNameUpdate, session: SessionDep, owner: OwnerDep) -> ConceptLibraryView:
+    """Change the name, notes, tags or metadata of a concept library; fields that are left out stay."""
+    return library_view(service.update_library(session, owner.owner_id, library_id, body))
 
 
 @router.get("/{library_id}/concepts", response_model=Page[ConceptView], responses=RESOURCE_RESPONSES)

@@ -1,4 +1,4 @@
-"""Concept libraries: look-up, artifacts, and the search for the concepts nearest to a vector."""
+"""Concept libraries: look-up, description, artifacts, and the search for the concepts nearest to a vector."""
 
 from __future__ import annotations
 
@@ -8,10 +8,28 @@ from sqlalchemy.orm import Session
 
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.views import concept_view
+from app.db.models import ConceptLibrary
+from app.descriptions import describe
 from app.errors import InvalidInput, NotFound
 from app.storage import ArtifactStore
 from app.storage.stored_zip import ZipInvalid, read_stored_member
 from iis_schemas.concept_libraries import NearConcept, NearestRequest, NearestView
+from iis_schemas.descriptions import OptionalNameUpdate
+
+
+def update_library(session: Session, owner_id: str, library_id: str, changes: OptionalNameUpdate) -> ConceptLibrary:
+    """Change the description of a library.
+
+    Raises
+    ------
+    NotFound
+    InvalidInput
+        As `describe` does.
+    """
+    library = ConceptLibraryRepository(session, owner_id).get(library_id, for_update=True)
+    describe(library, changes)
+    session.flush()
+    return library
 
 
 def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import Concept, ConceptLibrary, DroppedPhrase
+from app.descriptions import described_fields
 from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView
 
 
@@ -12,6 +13,7 @@ def library_view(library: ConceptLibrary) -> ConceptLibraryView:
     return ConceptLibraryView.model_validate(
         {
             "id": library.id,
+            **described_fields(library),
             "job": library.job_id,
             "model": library.model_id,
             "dataset": library.dataset_id,

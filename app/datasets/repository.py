@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from sqlalchemy import ARRAY, Select, Text, and_, cast, or_, select
 from sqlalchemy.orm import defer
 
-from app.db.models import FINISHED_STATES, Dataset, Job, Json
+from app.db.listing import ListQuery, by_name, cursors, cut
+from app.db.models import FINISHED_STATES, ConceptLibrary, Dataset, Job, Json
+from app.db.registration import has_content_of, same_settings
 from app.db.repository import OwnedRepository
+from app.db.uses import count_uses
 
 DETAILS = ["class_names", "counts", "corrupt", "warnings"]
 
@@ -18,16 +22,35 @@ class DatasetRepository(OwnedRepository[Dataset]):
 
     table = Dataset
     noun = "data set"
+    sort_keys: ClassVar = {"name": by_name(Dataset)}
 
     def owned(self) -> Select[Dataset]:
         return super().owned().where(Dataset.deleted_at.is_(None))
 
-    def page(self, after: str | None, limit: int) -> list[tuple[Dataset, Json | None]]:
-        """Rows as `list` has them, each with its `info` without the entries that grow with classes and files."""
+    def page(self, query: ListQuery) -> tuple[list[tuple[Dataset, Json | None]], list[str]]:
+        """Rows and cursors as `listed` has them, each row with its `info` without the entries that grow with classes and files."""
         statement = self.owned().add_columns(Dataset.info.op("-")(cast(DETAILS, ARRAY(Text)))).options(defer(Dataset.info))
-        if after is not None:
-            statement = statement.where(Dataset.id < after)
-        return [(row[0], row[1]) for row in self.session.execute(statement.order_by(Dataset.id.desc()).limit(limit + 1))]
+        found: list[tuple[Dataset, Json | None]] = [
+            tuple(row) for row in self.session.execute(cut(statement, Dataset, query, self.sort_keys))
+        ]
+        return found, cursors([row for row, _ in found], query, self.sort_keys)
+
+    def same(self, wanted: Dataset) -> Dataset | None:
+        """The oldest data set with the content and the settings of a new row, locked against deletion; failed ones do not count.
+
+        A server folder has no known content, so that it is always another data set.
+        """
+        if wanted.server_path is not None:
+            return None
+        files = (
+            has_content_of(Dataset.upload_id, wanted.upload_id, self.owner_id),
+            has_content_of(Dataset.manifest_upload_id, wanted.manifest_upload_id, self.owner_id),
+        )
+        alike = self.owned().where(Dataset.kind == wanted.kind, Dataset.server_path.is_(None), Dataset.state != "failed", *files)
+        for dataset in self.session.scalars(alike.order_by(Dataset.id).with_for_update(read=True)):
+            if same_settings(_settings(dataset), _settings(wanted)):
+                return dataset
+        return None
 
     def validations(self, dataset: Dataset) -> Sequence[Job]:
         """Unfinished validations of the data set."""
@@ -39,9 +62,20 @@ class DatasetRepository(OwnedRepository[Dataset]):
         )
         return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
+    def uses(self, dataset: Dataset) -> dict[str, int]:
+        """What uses the data set, as `count_uses` counts."""
+        job = or_(Job.dataset_id == dataset.id, Job.library_dataset_id == dataset.id)
+        return count_uses(self.session, self.owner_id, job, ConceptLibrary.dataset_id == dataset.id)
+
     def unfinished_job(self, dataset: Dataset) -> Job | None:
         """An unfinished job that needs the data set, checks included, except a check that is being canceled."""
         needs_it = or_(Job.dataset_id == dataset.id, Job.library_dataset_id == dataset.id)
         ends = and_(Job.kind == "check_dataset", Job.state == "canceling")
         using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES), ~ends)
-        return self.session.scalar(select(Job).where(*using).limit(1))
+        return self.session.scalar(select(Job).where(*using).order_by(Job.kind == "check_dataset", Job.id).limit(1))
+
+
+def _settings(dataset: Dataset) -> list[Json | int | float | None]:
+    """What determines a data set beside its kind and its files."""
+    manifest = {name: value for name, value in (dataset.manifest or {}).items() if name != "upload"}
+    return [dataset.hub, manifest, dataset.split_seed, dataset.test_share]

@@ -10,23 +10,33 @@ from sqlalchemy.orm import Session
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import Dataset
+from app.db.registration import lock_registration
+from app.descriptions import describe, description_columns
 from app.errors import InvalidInput
 from app.settings import Settings
-from app.storage.server_folders import allowed_server_path
+from app.storage.server_folders import require_allowed
 from app.uploads.service import require_complete
-from app.validation import cancel_validations, enqueue_check, require_unneeded
+from app.validation import cancel_validations, enqueue_check, require_unneeded, uses_view
 from iis_schemas.datasets import DatasetCreate
+from iis_schemas.descriptions import DescriptionUpdate
+from iis_schemas.uses import UsesView
 
 
-def create_dataset(session: Session, owner_id: str, request: DatasetCreate, settings: Settings, request_id: str | None) -> Dataset:
-    """Add a pending data set together with the job that checks it.
+def create_dataset(
+    session: Session, owner_id: str, request: DatasetCreate, settings: Settings, request_id: str | None
+) -> tuple[Dataset, bool]:
+    """Add a pending data set together with the job that checks it, or find the one of the same content with the same settings.
+
+    Returns
+    -------
+    The data set, and whether it is new.
 
     Raises
     ------
     NotFound, Conflict
         When the upload is not this owner's, or not complete.
     InvalidInput
-        For a server path outside the allowed folders, or a Hub data set where the Hub is not allowed.
+        For a server path outside the allowed folders and prefixes, or a Hub data set where the Hub is not allowed.
     """
     if request.hub is not None and not settings.allow_hub:
         raise InvalidInput("This service does not fetch data sets from the Hub; upload an archive.", code="hub_not_allowed", param="hub")
@@ -35,7 +45,7 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
     if manifest is not None and manifest.upload is not None:
         require_complete(session, owner_id, manifest.upload, param="manifest.upload")
     if request.server_path is not None:
-        allowed_server_path(request.server_path, settings)
+        require_allowed(request.server_path, settings)
     dataset = Dataset(
         id=new_id("dataset"),
         owner_id=owner_id,
@@ -49,10 +59,42 @@ def create_dataset(session: Session, owner_id: str, request: DatasetCreate, sett
         split_seed=request.split_seed,
         test_share=request.test_share,
         state="pending",
+        **description_columns(request),
     )
-    DatasetRepository(session, owner_id).add(dataset)
+    datasets = DatasetRepository(session, owner_id)
+    lock_registration(session, owner_id)
+    if (known := datasets.same(dataset)) is not None:
+        return known, False
+    datasets.add(dataset)
     enqueue_check(session, dataset, owner_id, settings, request_id)
+    return dataset, True
+
+
+def update_dataset(session: Session, owner_id: str, dataset_id: str, changes: DescriptionUpdate) -> Dataset:
+    """Change the description of a data set.
+
+    Raises
+    ------
+    NotFound
+    InvalidInput
+        As `describe` does.
+    """
+    dataset = DatasetRepository(session, owner_id).get(dataset_id, for_update=True)
+    describe(dataset, changes)
+    session.flush()
     return dataset
+
+
+def dataset_uses(session: Session, owner_id: str, dataset_id: str) -> UsesView:
+    """What uses a data set.
+
+    Raises
+    ------
+    NotFound
+    """
+    datasets = DatasetRepository(session, owner_id)
+    dataset = datasets.get(dataset_id)
+    return uses_view(datasets.uses(dataset), datasets.unfinished_job(dataset), f"/v1/datasets/{dataset_id}")
 
 
 def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:

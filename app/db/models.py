@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, select, text
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.db.base import Base, Json, created_at_column
+from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described
 from app.db.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.result_tables import (
     Concept,
@@ -24,6 +25,7 @@ from app.db.result_tables import (
     Result,
 )
 from app.db.study_tables import Study, StudyCell
+from app.db.task_tables import JobTask
 from app.db.webhook_tables import Webhook, WebhookDelivery
 from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
 
@@ -48,6 +50,7 @@ __all__ = [
     "IdempotencyRecord",
     "Job",
     "JobEvent",
+    "JobTask",
     "Json",
     "Model",
     "Owner",
@@ -69,6 +72,10 @@ INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 # In the words of the index ix_jobs_queued, without which PostgreSQL does not use it.
 QUEUED = "state = 'queued'"
 IS_NO_VALIDATION = "(\"left\"(kind, 6) <> 'check_'::text)"
+# Succeeded score jobs whose worker, of an earlier version, wrote no summary.
+UNSUMMARISED = "kind = 'score' AND state = 'succeeded' AND summary IS NULL"
+# IIS of a job, by which lists are sorted; jobs without one are lowest. In the words of the index ix_jobs_owner_id_iis.
+IIS_ORDER = "COALESCE((summary ->> 'iis'::text)::double precision, '-Infinity'::double precision)"
 
 
 class IdempotencyRecord(Base):
@@ -121,7 +128,7 @@ class UploadPart(Base):
     created_at: Mapped[datetime] = created_at_column()
 
 
-class Model(Base):
+class Model(Described, Base):
     __tablename__ = "models"
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),
@@ -152,7 +159,7 @@ class Model(Base):
     deleted_at: Mapped[datetime | None]  # hidden from its owner since; finished jobs still refer to it
 
 
-class Dataset(Base):
+class Dataset(Described, Base):
     __tablename__ = "datasets"
     __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
     id: Mapped[str] = mapped_column(primary_key=True)  # dst_…
@@ -203,7 +210,7 @@ class ConceptSetVersion(Base):
     checked_at: Mapped[datetime | None]
 
 
-class Job(Base):
+class Job(Described, Base):
     """One accepted job. This table is the queue and the outbox; Redis only carries wake-up messages."""
 
     __tablename__ = "jobs"
@@ -212,6 +219,17 @@ class Job(Base):
         Index("ix_jobs_owner_id_id", "owner_id", "id"),  # lists are newest first; ids sort by time
         Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # round-robin over owners
         Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
+        Index("ix_jobs_owner_id_iis", "owner_id", text(IIS_ORDER), "id"),
+        Index("ix_jobs_tags", "tags", postgresql_using="gin", postgresql_where=text(HAS_TAGS)),
+        Index(
+            "ix_jobs_user_metadata",
+            "user_metadata",
+            postgresql_using="gin",
+            postgresql_ops={"user_metadata": "jsonb_path_ops"},
+            postgresql_where=text(HAS_METADATA),
+        ),
+        # Succeeded score jobs without a summary (app.db.job_summaries).
+        Index("ix_jobs_unsummarised", "id", postgresql_where=text(UNSUMMARISED)),
         # The first job of each owner with queued jobs (app.db.scheduling).
         Index("ix_jobs_queued", "owner_id", text(IS_NO_VALIDATION), "queued_at", "id", postgresql_where=text(QUEUED)),
         # Retention (app.db.retention), and the jobs that explain a job (app.db.job_deletion).
@@ -227,8 +245,16 @@ class Job(Base):
     # job, split or upload, kept, sparsity, top, contrast; for finetune: model, dataset, library, elements, sparsity, lambda, seeds and the
     # schedule.
     spec: Mapped[Json]
+    name: Mapped[str | None]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    # Names of rows that may be deleted since; loaded where app.jobs.repository asks for them.
+    model_name: Mapped[str | None] = column_property(
+        select(Model.name).where(Model.id == model_id).correlate_except(Model).scalar_subquery(), deferred=True
+    )
+    dataset_name: Mapped[str | None] = column_property(
+        select(Dataset.name).where(Dataset.id == dataset_id).correlate_except(Dataset).scalar_subquery(), deferred=True
+    )
     # Data set of the library's images; null for the scored data set.
     library_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     vlm_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
@@ -240,6 +266,7 @@ class Job(Base):
     worker: Mapped[str | None]  # name of the worker of the latest attempt; null while queued
     progress: Mapped[Json | None]  # {stage, done, total, eta_seconds} of the latest report
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
+    summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.job_summaries); null until a score has succeeded
     request_id: Mapped[str | None]  # of the request that created it
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts
     created_at: Mapped[datetime] = created_at_column()
@@ -247,6 +274,7 @@ class Job(Base):
     running_at: Mapped[datetime | None]  # first claim
     claimed_at: Mapped[datetime | None]  # latest claim
     ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # running time of attempts that were queued again
+    stage_seconds: Mapped[Json | None]  # running time by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
+from app.db.listing import ListQuery, SortKey, cursors, cut
 from app.db.models import Base
 from app.errors import NotFound
 
@@ -22,6 +23,8 @@ class OwnedRepository(Generic[Row]):
 
     table: ClassVar[type[Any]]
     noun: ClassVar[str]
+    sort_keys: ClassVar[Mapping[str, SortKey]] = {}
+    """Values by which `listed` sorts, beside the time of creation."""
 
     def __init__(self, session: Session, owner_id: str) -> None:
         self.session = session
@@ -56,6 +59,11 @@ class OwnedRepository(Generic[Row]):
         if after is not None:
             statement = statement.where(self.table.id < after)
         return self.session.scalars(statement.order_by(self.table.id.desc()).limit(limit + 1)).all()
+
+    def listed(self, query: ListQuery, *conditions: ColumnElement[bool]) -> tuple[Sequence[Row], list[str]]:
+        """Rows of one page of a list that is filtered and sorted, and one more if there is; with the cursor of each."""
+        rows = self.session.scalars(cut(self.owned().where(*conditions), self.table, query, self.sort_keys)).all()
+        return rows, cursors(rows, query, self.sort_keys)
 
     def add(self, row: Row) -> Row:
         """Insert a row of this owner."""

@@ -11,13 +11,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
+from app.db.descriptions import Described
 
 
-class ConceptLibrary(Base):
+class ConceptLibrary(Described, Base):
     __tablename__ = "concept_libraries"
     __table_args__ = (Index("ix_concept_libraries_exemplars", text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")),)
     id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
+    name: Mapped[str | None]
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id"), index=True)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)

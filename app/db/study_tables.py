@@ -8,9 +8,10 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
+from app.db.descriptions import Described
 
 
-class Study(Base):
+class Study(Described, Base):
     """Grid of score jobs. Its state follows from its jobs and is not stored."""
 
     __tablename__ = "studies"

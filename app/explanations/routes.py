@@ -21,7 +21,7 @@ from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.http.routes import AuthenticatedRoute
 from app.http.worker_answers import ask_worker
-from iis_schemas.explanations.images import ExplanationView, HeatMapView, OutcomeView
+from iis_schemas.explanations.images import ExplanationView, HeatMapsListView, HeatMapView, OutcomeView
 from iis_schemas.explanations.interventions import InterventionRequest, InterventionView
 from iis_schemas.fields import MAX_TOP
 
@@ -56,12 +56,27 @@ async def list_explanations(
     ] = False,
     class_: Annotated[str | None, Query(alias="class", description="Only images of this class")] = None,
     predicted: Annotated[str | None, Query(description="Only images for which the interpretation predicts this class")] = None,
+    predicted_by_representation: Annotated[
+        str | None, Query(description="Only images for which the representation predicts this class")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, Query(ge=0, le=1, description="Only images whose prediction by the interpretation has at least this probability")
+    ] = None,
+    max_confidence: Annotated[float | None, Query(ge=0, le=1, description="Only images for which it has at most this probability")] = None,
     kept: Kept = None,
     sparsity: Sparsity = None,
 ) -> Response:
     """List the test images of a job by index, with the predictions for each."""
     explained = await run_in_threadpool(service.explainable_job, session, owner.owner_id, job_id)
-    filters: dict[str, Any] = {"wrong": wrong, "disagree": disagree, "class": class_, "predicted": predicted}
+    filters: dict[str, Any] = {
+        "wrong": wrong,
+        "disagree": disagree,
+        "class": class_,
+        "predicted": predicted,
+        "predicted_by_representation": predicted_by_representation,
+        "min_confidence": min_confidence,
+        "max_confidence": max_confidence,
+    }
     node = service.require_one_node(kept, sparsity)
     about = {"job": job_id, "after": number_cursor(params.after), "limit": params.limit, **filters, **node}
     answer = await ask_worker(request, session, owner.owner_id, "outcomes", about)
@@ -148,6 +163,27 @@ async def get_explained_image(
     _, asked = await asked_about(request, session, owner.owner_id, job_id, image)
     answer = await ask_worker(request, session, owner.owner_id, "picture", {"job": job_id, "image": asked.id})
     return respond(request, base64.b64decode(answer["png"]), media_type="image/png", immutable=True)
+
+
+@router.get("/{image}/heatmaps", response_model=HeatMapsListView, responses=RESPONSES)
+async def list_heat_maps(
+    *,
+    job_id: str,
+    image: str,
+    concepts: Annotated[list[int], Query(min_length=1, max_length=MAX_TOP, description="Concepts of the library; repeat it for several")],
+    request: Request,
+    session: SessionDep,
+    owner: OwnerDep,
+    settings: SettingsDep,
+) -> Response:
+    """Get the heat maps of several concepts as numbers."""
+    explained, asked = await asked_about(request, session, owner.owner_id, job_id, image)
+    about = {"job": job_id, "image": asked.id, "concepts": concepts}
+    answer = await ask_worker(request, session, owner.owner_id, "several_heat_maps", about)
+    at = f"{explained.at}/{image}/heatmaps"
+    data = [one | {"links": {"png": f"{at}/{one['concept']}.png"}} for one in answer["data"]]
+    links = {"self": f"{at}?{urlencode({'concepts': concepts}, doseq=True)}"}
+    return respond(request, HeatMapsListView.model_validate({"data": data, "links": links}), immutable=True)
 
 
 @router.get("/{image}/heatmaps/{concept}.png", response_class=Response, responses={**RESPONSES, **PNG_RESPONSE})

@@ -182,6 +182,7 @@ def explanation_view(
     links = {"self": f"{at}?{as_shown}", "interventions": f"{at}/interventions", **sheets, "job": f"/v1/jobs/{explained.job_id}"}
     if explained.has_images:
         links["image"] = f"{at}/image.png"
+    links |= _neighbours(explained, answer["image"])
     described = answer["image"] | {"id": str(image.id), "size": explained.input_size if explained.has_images else None}
     fields = answer | {
         "job": explained.job_id,
@@ -195,6 +196,14 @@ def explanation_view(
         named = [one | {"label": names.label(one["concept"])} for one in removed]
         fields["counterfactual"] = answer["counterfactual"] | {"removed": named}
     return ExplanationView.model_validate(fields)
+
+
+def _neighbours(explained: Explained, image: dict[str, Any]) -> dict[str, str]:
+    """Links to the explanations of the test images before and after this one."""
+    if image["index"] is None:
+        return {}
+    places = {"previous": image["index"] - 1, "next": image["index"] + 1}
+    return {name: f"{explained.at}/{index}" for name, index in places.items() if 0 <= index < image.get("test_images", 0)}
 
 
 def changes_of(request: InterventionRequest) -> dict[str, Any]:

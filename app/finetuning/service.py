@@ -8,6 +8,7 @@ from app.datasets.multi_label import require_single_label
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
 from app.db.models import Dataset, Job, Model
+from app.descriptions import description_columns
 from app.errors import InvalidInput
 from app.finetuning.repository import FinetuneRepository
 from app.jobs.service import accept
@@ -45,6 +46,8 @@ def create_finetune(session: Session, owner_id: str, request: FinetuneCreate, se
         owner_id=owner_id,
         kind=request.kind,
         spec=request.to_spec(),
+        name=request.name,
+        **description_columns(request),
         model_id=request.model,
         dataset_id=request.dataset,
         attempt=0,

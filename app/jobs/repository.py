@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
-from sqlalchemy import Select
+from sqlalchemy import Double, Select, literal, literal_column
+from sqlalchemy.orm import undefer
 
-from app.db.models import PUBLIC_JOB_KINDS, Job
+from app.db.listing import ListQuery, SortKey
+from app.db.models import IIS_ORDER, PUBLIC_JOB_KINDS, Job
 from app.db.repository import OwnedRepository
+
+
+def _iis_of(job: Job) -> float:
+    iis = (job.summary or {}).get("iis")
+    return -inf if iis is None else float(iis)
 
 
 class JobRepository(OwnedRepository[Job]):
@@ -16,14 +24,16 @@ class JobRepository(OwnedRepository[Job]):
 
     table = Job
     noun = "job"
+    sort_keys: ClassVar = {"iis": SortKey(literal_column(IIS_ORDER, Double), literal, _iis_of, float)}
 
     def owned(self) -> Select[Any]:
         """The owner's jobs of public kinds."""
-        return super().owned().where(Job.kind.in_(PUBLIC_JOB_KINDS))
+        named = (undefer(Job.model_name), undefer(Job.dataset_name))
+        return super().owned().where(Job.kind.in_(PUBLIC_JOB_KINDS)).options(*named)
 
     def page(
-        self, *, kind: str | None, state: str | None, model: str | None, dataset: str | None, after: str | None, limit: int
-    ) -> Sequence[Job]:
-        """Newest first, filtered by kind, state, model or data set where given."""
+        self, query: ListQuery, *, kind: str | None, state: str | None, model: str | None, dataset: str | None
+    ) -> tuple[Sequence[Job], list[str]]:
+        """Rows and cursors as `listed` has them, filtered by kind, state, model or data set where given."""
         wanted = ((Job.kind, kind), (Job.state, state), (Job.model_id, model), (Job.dataset_id, dataset))
-        return self.list(*(column == value for column, value in wanted if value is not None), after=after, limit=limit)
+        return self.listed(query, *(column == value for column, value in wanted if value is not None))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -13,13 +12,15 @@ from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, respond
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
-from app.http.pagination import ID_PATTERN, Page, PageParams, page
+from app.http.listing import ScoredList, listed_page
+from app.http.pagination import ID_PATTERN, Page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.jobs import deletion, service
 from app.jobs.repository import JobRepository
 from app.jobs.signals import SignalsDep
 from app.jobs.views import view_of
 from app.jobs.waiting import LaterResponse
+from iis_schemas.descriptions import OptionalNameUpdate
 from iis_schemas.jobs.views import AnyJob, AnyJobView
 from iis_schemas.names import JobState
 
@@ -34,18 +35,16 @@ def list_jobs(
     request: Request,
     session: SessionDep,
     owner: OwnerDep,
-    params: PageParams,
+    query: ScoredList,
     kind: Annotated[Literal["score", "explain", "finetune"] | None, Query()] = None,
     state: Annotated[JobState | None, Query()] = None,
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
 ) -> Response:
-    """List your jobs, newest first."""
+    """List your jobs, newest first unless sorted."""
     filters = {"kind": kind, "state": state, "model": model, "dataset": dataset}
-    rows = JobRepository(session, owner.owner_id).page(**filters, after=params.after, limit=params.limit)
-    filters = {name: value for name, value in filters.items() if value is not None}
-    path = "/v1/jobs" + (f"?{urlencode(filters)}" if filters else "")
-    return respond(request, page([view_of(job) for job in rows], params, path))
+    rows, cursors = JobRepository(session, owner.owner_id).page(query, **filters)
+    return respond(request, listed_page([view_of(job) for job in rows], cursors, query, "/v1/jobs", **filters))
 
 
 @router.get("/{job_id}", response_model=AnyJob, responses=RESOURCE_RESPONSES)
@@ -85,6 +84,13 @@ def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     view = view_of(service.cancel_job(session, owner.owner_id, job_id))
     headers = {} if view.finished else {"Retry-After": str(service.RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 200 if view.finished else 202, headers, media_type="application/json")
+
+
+@router.patch("/{job_id}", response_model=AnyJob, responses=CREATION_RESPONSES)
+def update_job(job_id: str, body: OptionalNameUpdate, session: SessionDep, owner: OwnerDep) -> Response:
+    """Change the name, notes, tags or metadata of a job; fields that are left out stay."""
+    view = view_of(service.update_job(session, owner.owner_id, job_id, body))
+    return Response(view.model_dump_json(), media_type="application/json")
 
 
 @router.delete("/{job_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})

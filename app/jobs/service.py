@@ -17,6 +17,7 @@ from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Dataset, Job, Model
 from app.db.session import SessionFactory, after_commit
 from app.db.transitions import enqueue, request_cancel
+from app.descriptions import describe, description_columns
 from app.errors import Conflict, InvalidInput
 from app.http.admission.admitted import Admitted
 from app.jobs.repository import JobRepository
@@ -29,6 +30,7 @@ from app.quotas.service import require_room_for_jobs
 from app.settings import Settings
 from app.uploads.service import require_complete
 from app.validation import require_ready
+from iis_schemas.descriptions import OptionalNameUpdate
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJobView
 
@@ -80,6 +82,8 @@ def create_job(session: Session, owner_id: str, request: ScoreCreate, settings: 
         owner_id=owner_id,
         kind=request.kind,
         spec=spec,
+        name=request.name,
+        **description_columns(request),
         model_id=request.model,
         dataset_id=request.dataset,
         library_dataset_id=spec["library_dataset"],
@@ -119,6 +123,21 @@ def cancel_job(session: Session, owner_id: str, job_id: str) -> Job:
         raise Conflict(f"Job {job_id} has finished ({job.state}); only a queued or running job can be canceled.", code="job_finished")
     request_cancel(session, job)
     session.refresh(job)
+    return job
+
+
+def update_job(session: Session, owner_id: str, job_id: str, changes: OptionalNameUpdate) -> Job:
+    """Change the description of a job, in any state.
+
+    Raises
+    ------
+    NotFound
+    InvalidInput
+        As `describe` does.
+    """
+    job = JobRepository(session, owner_id).get(job_id, for_update=True)
+    describe(job, changes)
+    session.flush()
     return job
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import cast, func, literal, select
+from sqlalchemy import Subquery, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -32,28 +32,53 @@ class LeaderboardRepository:
         )
 
     def settings(self) -> Sequence[Any]:
-        """(data set, its name, models, library, elements, vlm, vocabulary, protocol, edition) of each scored setting, once."""
-        models = func.array_agg(Job.model_id.distinct()).label("models")
+        """(data set, its name, models, library, elements, vlm, vocabulary, protocol, edition) of each scored setting, once.
+
+        Rows of the same content are one data set and one model: those of `_alike`.
+        """
+        dataset, model = self._alike(Dataset), self._alike(Model)
+        models = func.array_agg(model.columns.shown.distinct()).label("models")
         asked = (
-            select(Job.dataset_id, models, *_ASKED, _EDITION)
+            select(dataset.columns.shown.label("dataset_id"), models, *_ASKED, _EDITION)
             .join(Result, Result.job_id == Job.id)
+            .join(dataset, dataset.columns.id == Job.dataset_id)
+            .join(model, model.columns.id == Job.model_id)
             .where(*self._own)
-            .group_by(Job.dataset_id, *_ASKED, _EDITION)
+            .group_by(dataset.columns.shown, *_ASKED, _EDITION)
             .subquery()
         )
         settings = [column for column in asked.columns if column.name not in ("dataset_id", "models")]
         statement = select(Dataset.id, Dataset.name, asked.columns.models, *settings).join(asked, asked.columns.dataset_id == Dataset.id)
         return self.session.execute(statement).all()
 
+    def shown_dataset(self, dataset_id: str) -> str | None:
+        """The data set that stands for all of the same content."""
+        dataset = self._alike(Dataset)
+        return self.session.scalar(select(dataset.columns.shown).where(dataset.columns.id == dataset_id))
+
     def scores(self, dataset_id: str, library: Json) -> Sequence[Any]:
-        """(job, model, its name, whether it is deleted, its settings, numbers of `reported` …), oldest first."""
+        """(job, model, its name, whether it is deleted, its settings, numbers of `reported` …), oldest first.
+
+        Parameters
+        ----------
+        dataset_id : of `settings`
+        """
         table, numbers = reported()
+        dataset, model = self._alike(Dataset), self._alike(Model)
+        same = select(dataset.columns.id).where(dataset.columns.shown == dataset_id)
         statement = (
-            select(Job.id, Job.model_id, Model.name, Model.deleted_at.is_not(None), *_ASKED, *numbers)
+            select(Job.id, Model.id, Model.name, Model.deleted_at.is_not(None), *_ASKED, *numbers)
             .join(Result, Result.job_id == Job.id)
-            .join(Model, Model.id == Job.model_id)
+            .join(model, model.columns.id == Job.model_id)
+            .join(Model, Model.id == model.columns.shown)
             .join(table, literal(True))
-            .where(*self._own, Job.dataset_id == dataset_id, Job.spec["library"] == cast(library, JSONB))
+            .where(*self._own, Job.dataset_id.in_(same), Job.spec["library"] == cast(library, JSONB))
             .order_by(Job.id)
         )
         return self.session.execute(statement).all()
+
+    def _alike(self, table: type[Dataset] | type[Model]) -> Subquery:
+        """(id, shown): each row, and the oldest of those with its digest that is not deleted, or the oldest of all."""
+        content = func.coalesce(table.digest, table.id)
+        shown = func.first_value(table.id).over(partition_by=content, order_by=(table.deleted_at.is_not(None), table.id))
+        return select(table.id, shown.label("shown")).where(table.owner_id == self.owner_id).subquery()

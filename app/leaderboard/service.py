@@ -1,4 +1,4 @@
-"""Leaderboards: which boards exist, the best job of each model, and ranks with ties."""
+"""Leaderboards: which boards exist, the best job of each model, and ranks with ties. Rows with the same digest are one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None)
     scores = LeaderboardRepository(session, owner_id)
     boards, libraries = _boards(scores)
     given = {name: value for name, value in asked.items() if value is not None}
-    fitting = [board for board in boards if all(getattr(board, name) == value for name, value in given.items())]
+    wanted = given | ({"dataset": scores.shown_dataset(str(given["dataset"]))} if "dataset" in given else {})
+    fitting = [board for board in boards if all(getattr(board, name) == value for name, value in wanted.items())]
     board = fitting[0] if fitting else None
     entries = _entries(scores, board, libraries[board.board]) if board is not None else []
     notes = [

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +31,7 @@ from app.settings import Settings, get_settings
 
 CODE_FOLDER = Path(__file__).parents[2]
 DATABASE = "iis"
+METRICS_PORT = "IIS_WORKER_METRICS_PORT"  # of the first worker; the others take the next ones
 HEALTH_TIMEOUT_SECONDS = 5
 GRACEFUL_SHUTDOWN_SECONDS = 5
 _WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach loopback
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up = parser.add_subparsers(dest="action", required=True).add_parser("up", help="start all processes and run until Ctrl-C")
     up.add_argument("--data-folder", type=Path, default=Path(".iis"), help="folder for databases, artifacts, logs and keys")
     up.add_argument("--port", type=int, default=8000, help="port of the API on 127.0.0.1; 0 for a free port")
-    up.add_argument("--worker-concurrency", type=int, default=1, help="jobs that run at the same time")
+    up.add_argument("--workers", type=int, default=1, help="worker processes; idle ones compute tasks of the others' jobs")
+    up.add_argument("--worker-concurrency", type=int, default=1, help="jobs that a worker runs at the same time")
     up.add_argument("--ready-file", type=Path, default=None, help="JSON file (url, api_key_file, pid) written when the service is ready")
     options = parser.parse_args(arguments)
     configure_logging("warning")
@@ -55,13 +58,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.data_folder.absolute()
     try:
         with _exclusive(folder):
-            return _up(folder, options.port or free_port(), options.worker_concurrency, options.ready_file, stop)
+            workers = Workers(options.workers, options.worker_concurrency)
+            return _up(folder, options.port or free_port(), workers, options.ready_file, stop)
     except (SupervisionError, EmbeddedServerError) as error:
         print(f"The embedded stack stopped: {error}", file=sys.stderr)
         return 1
 
 
-def _up(folder: Path, port: int, concurrency: int, ready_file: Path | None, stop: threading.Event) -> int:
+@dataclass(frozen=True)
+class Workers:
+    """Worker processes to start.
+
+    Attributes
+    ----------
+    concurrency : jobs that each runs at the same time, every one in a compute process of its own
+    """
+
+    count: int
+    concurrency: int
+
+    def threads(self, cores: int) -> int:
+        """Threads of each compute process, so that all together have one per core."""
+        return max(1, cores // (self.count * self.concurrency))
+
+
+def _up(folder: Path, port: int, workers: Workers, ready_file: Path | None, stop: threading.Event) -> int:
     supervisor = Supervisor(folder, stop.is_set)
     supervisor.end_leftovers()
     if ready_file is not None:
@@ -73,7 +94,8 @@ def _up(folder: Path, port: int, concurrency: int, ready_file: Path | None, stop
         key_file = _first_key(settings, folder)
         url = f"http://{LOOPBACK}:{port}"
         supervisor.start(_api(port, environment))
-        supervisor.start(_worker(concurrency, environment))
+        for number in range(workers.count):
+            supervisor.start(worker_program(number, workers, environment))
         if not stop.is_set():
             if ready_file is not None:
                 _write_private(ready_file, json.dumps({"url": url, "api_key_file": str(key_file), "pid": os.getpid()}))
@@ -115,11 +137,16 @@ def _api(port: int, environment: Mapping[str, str]) -> Program:
     return Program("api", command_line, environment, lambda: _is_ready(port), folder=CODE_FOLDER)
 
 
-def _worker(concurrency: int, environment: Mapping[str, str]) -> Program:
-    arguments = ["--pool", "threads", "--concurrency", str(concurrency), "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return Program(
-        "worker", [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", *arguments], environment, folder=CODE_FOLDER
-    )
+def worker_program(number: int, workers: Workers, given: Mapping[str, str]) -> Program:
+    """The worker of this number, from 0."""
+    arguments = ["--pool", "threads", "--concurrency", str(workers.concurrency)]
+    arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    environment, name = dict(given), "worker" if number == 0 else f"worker-{number + 1}"
+    if workers.count * workers.concurrency > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(workers.threads(os.cpu_count() or 1)))
+    if port := environment.get(METRICS_PORT):
+        environment[METRICS_PORT] = str(int(port) + number)
+    return Program(name, [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", *arguments], environment, folder=CODE_FOLDER)
 
 
 def _is_ready(port: int) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from sqlalchemy import Select, and_, or_, select
 
-from app.db.models import FINISHED_STATES, Job, Model
+from app.db.listing import by_name
+from app.db.models import FINISHED_STATES, ConceptLibrary, Job, Model
+from app.db.registration import has_content_of, same_settings
 from app.db.repository import OwnedRepository
+from app.db.uses import count_uses
 
-_NETWORK = ("role", "arguments", "pretrained", "weights_of", "initial_seed", "preprocessing")
-"""Columns that determine a network beside its architecture and its upload."""
+_SETTINGS = ("role", "arguments", "tokenizer", "pretrained", "weights_of", "initial_seed", "preprocessing")
+"""Columns that determine a representation beside architecture, uploads, layer and pooling."""
 
 
 class ModelRepository(OwnedRepository[Model]):
@@ -18,6 +22,7 @@ class ModelRepository(OwnedRepository[Model]):
 
     table = Model
     noun = "model"
+    sort_keys: ClassVar = {"name": by_name(Model)}
 
     def owned(self) -> Select[Model]:
         return super().owned().where(Model.deleted_at.is_(None))
@@ -27,18 +32,27 @@ class ModelRepository(OwnedRepository[Model]):
         validating = (Job.owner_id == self.owner_id, Job.kind == "check_model", Job.model_id == model.id, Job.state.not_in(FINISHED_STATES))
         return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
+    def uses(self, model: Model) -> dict[str, int]:
+        """What uses the model, as `count_uses` counts."""
+        job, library = or_(Job.model_id == model.id, Job.vlm_id == model.id), ConceptLibrary.model_id == model.id
+        return count_uses(self.session, self.owner_id, job, library)
+
     def unfinished_job(self, model: Model) -> Job | None:
         """An unfinished job that needs the model, checks included, except a check that is being canceled."""
         needs_it = or_(Job.model_id == model.id, Job.vlm_id == model.id)
         ends = and_(Job.kind == "check_model", Job.state == "canceling")
         using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES), ~ends)
-        return self.session.scalar(select(Job).where(*using).limit(1))
+        return self.session.scalar(select(Job).where(*using).order_by(Job.kind == "check_model", Job.id).limit(1))
 
-    def at_layer(self, base: Model, layer: str, pooling: str | None) -> Model | None:
-        """The oldest model with the network and weights of `base` at a named layer, locked against deletion; failed ones do not count."""
-        same = (Model.architecture == base.architecture, Model.upload_id.is_not_distinct_from(base.upload_id), Model.state != "failed")
-        at = (Model.layer == layer, Model.pooling.is_not_distinct_from(pooling))
-        for model in self.session.scalars(self.owned().where(*same, *at).order_by(Model.id).with_for_update(read=True)):
-            if all(getattr(model, name) == getattr(base, name) for name in _NETWORK):
+    def same(self, wanted: Model) -> Model | None:
+        """The oldest model with the content and the settings of a new row, locked against deletion; failed ones do not count."""
+        files = (
+            has_content_of(Model.upload_id, wanted.upload_id, self.owner_id),
+            has_content_of(Model.text_upload_id, wanted.text_upload_id, self.owner_id),
+        )
+        named = (Model.layer.is_not_distinct_from(wanted.layer), Model.pooling.is_not_distinct_from(wanted.pooling))
+        alike = self.owned().where(Model.architecture == wanted.architecture, Model.state != "failed", *files, *named)
+        for model in self.session.scalars(alike.order_by(Model.id).with_for_update(read=True)):
+            if all(same_settings(getattr(model, name), getattr(wanted, name)) for name in _SETTINGS):
                 return model
         return None

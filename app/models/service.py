@@ -8,17 +8,25 @@ from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import Model, Upload
+from app.db.registration import lock_registration
+from app.descriptions import describe, description_columns
 from app.errors import Conflict, InvalidInput
 from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
-from app.validation import cancel_validations, enqueue_check, require_ready, require_unneeded
+from app.validation import cancel_validations, enqueue_check, require_ready, require_unneeded, uses_view
+from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.models import ModelCreate
+from iis_schemas.uses import UsesView
 
 
-def create_model(session: Session, owner_id: str, request: ModelCreate, settings: Settings, request_id: str | None) -> Model:
-    """Add a pending model together with the job that checks it.
+def create_model(session: Session, owner_id: str, request: ModelCreate, settings: Settings, request_id: str | None) -> tuple[Model, bool]:
+    """Add a pending model together with the job that checks it, or find the model of the same content with the same settings.
+
+    Returns
+    -------
+    The model, and whether it is new.
 
     Raises
     ------
@@ -51,9 +59,29 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
         pooling=request.pooling,
         preprocessing=request.preprocessing.model_dump(exclude_none=True) if request.preprocessing is not None else None,
         state="pending",
+        **description_columns(request),
     )
-    ModelRepository(session, owner_id).add(model)
+    models = ModelRepository(session, owner_id)
+    lock_registration(session, owner_id)
+    if (known := models.same(model)) is not None:
+        return known, False
+    models.add(model)
     enqueue_check(session, model, owner_id, settings, request_id)
+    return model, True
+
+
+def update_model(session: Session, owner_id: str, model_id: str, changes: DescriptionUpdate) -> Model:
+    """Change the description of a model.
+
+    Raises
+    ------
+    NotFound
+    InvalidInput
+        As `describe` does.
+    """
+    model = ModelRepository(session, owner_id).get(model_id, for_update=True)
+    describe(model, changes)
+    session.flush()
     return model
 
 
@@ -98,6 +126,18 @@ def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
             advice = "fetch them from where they are published"
         raise Conflict(f"Model {model_id} {whence}; {advice}.", code="no_checkpoint")
     return UploadRepository(session, owner_id).get(model.upload_id)
+
+
+def model_uses(session: Session, owner_id: str, model_id: str) -> UsesView:
+    """What uses a model.
+
+    Raises
+    ------
+    NotFound
+    """
+    models = ModelRepository(session, owner_id)
+    model = models.get(model_id)
+    return uses_view(models.uses(model), models.unfinished_job(model), f"/v1/models/{model_id}")
 
 
 def delete_model(session: Session, owner_id: str, model_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import Model
+from app.descriptions import described_fields
 from iis_schemas.models import ModelView
 
 
@@ -16,5 +17,8 @@ def view_of(model: Model) -> ModelView:
         links["checkpoint"] = f"/v1/models/{model.id}/checkpoint"
     if model.lineage is not None:
         links |= {"parent": f"/v1/models/{model.lineage['parent']}", "job": f"/v1/jobs/{model.lineage['job']}"}
-    own = {name: getattr(model, name) for name in ModelView.model_fields if name not in ("upload", "text_upload", "links")}
-    return ModelView.model_validate({**own, "upload": model.upload_id, "text_upload": model.text_upload_id, "links": links})
+    other = ("upload", "text_upload", "metadata", "links")
+    own = {name: getattr(model, name) for name in ModelView.model_fields if name not in other}
+    return ModelView.model_validate(
+        {**own, **described_fields(model), "upload": model.upload_id, "text_upload": model.text_upload_id, "links": links}
+    )

@@ -44,8 +44,13 @@ def concept_profile_view(session: Session, owner_id: str, explained: Explained, 
         at = f"{explained.at}/{index}"
         return {"explanation": at} | ({"image": f"{at}/image.png"} if explained.has_images else {})
 
-    top = [one | {"links": links(one["index"])} for one in answer["top_images"]]
-    return ConceptProfileView.model_validate(_used(explained, names, answer) | {"top_images": top})
+    def linked(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [one | {"links": links(one["index"])} for one in images]
+
+    levels = {level: linked(images) for level, images in answer["levels"].items()}
+    return ConceptProfileView.model_validate(
+        _used(explained, names, answer) | {"top_images": linked(answer["top_images"]), "levels": levels}
+    )
 
 
 def _names(session: Session, owner_id: str, explained: Explained, answers: list[dict[str, Any]]) -> ConceptNames:

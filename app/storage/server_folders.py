@@ -1,4 +1,4 @@
-"""Allow-list of server folders that data sets may be read from."""
+"""Allow-list of server folders and S3 prefixes that data sets may be read from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,41 @@ from app.errors import InvalidInput
 from app.settings import Settings
 
 NOT_ALLOWED = "This path is not inside a folder that the service may read; ask its operator, or upload an archive."
+S3 = "s3://"
+
+
+def is_s3(server_path: str | None) -> bool:
+    """Whether the source of a data set is a prefix of an S3 bucket, which a worker copies before it reads it."""
+    return server_path is not None and server_path.startswith(S3)
+
+
+def require_allowed(given: str, settings: Settings) -> None:
+    """Check that a server path or S3 prefix may be read.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if is_s3(given):
+        allowed_s3_prefix(given, settings)
+    else:
+        allowed_server_path(given, settings)
+
+
+def allowed_s3_prefix(given: str, settings: Settings) -> str:
+    """Normalise `s3://bucket/prefix`, and check that it is at or below an allowed prefix.
+
+    Raises
+    ------
+    InvalidInput
+        The same message whether it exists or not.
+    """
+    parts = given.removeprefix(S3).rstrip("/").split("/")
+    allowed = [prefix.removeprefix(S3).rstrip("/").split("/") for prefix in settings.server_dataset_prefixes]
+    is_plain = all(part not in ("", ".", "..") and "\0" not in part for part in parts)
+    if not is_plain or not any(parts[: len(prefix)] == prefix for prefix in allowed):
+        raise InvalidInput(NOT_ALLOWED, code="server_path_not_allowed", param="server_path")
+    return S3 + "/".join(parts)
 
 
 def allowed_server_path(given: str, settings: Settings) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ def _images_in(plan: Plan, name: str, elements: Json) -> int | None:
         return _images(plan.datasets[name], elements)
     if counted.images is None or counted.kind == "features":
         return counted.images
-    return counted.images + counted.elements_images * _crops_per_image(elements)
+    return counted.images + _elements(counted.train, elements)
 
 
 def _images(dataset: Dataset, elements: Json) -> int:
@@ -129,14 +129,20 @@ def _images(dataset: Dataset, elements: Json) -> int:
     images = int(info.get("train", sum(train.values())) + info.get("test", sum(test.values())))
     if dataset.kind == "features":
         return images
-    cut = sum(min(count, elements["images_per_class"]) for count in train.values())
-    return images + cut * _crops_per_image(elements)
+    return images + _elements(train.values(), elements)
 
 
-def _crops_per_image(elements: Json) -> int:
-    """The largest number of crops that the engine cuts from one image, for elements as a job's row has them."""
+def _elements(train: Collection[int], elements: Json) -> int:
+    """The largest number of elements that the engine cuts.
+
+    Parameters
+    ----------
+    train : training images of each class
+    elements : as a job's row has them
+    """
     view = ElementsView.model_validate(elements)
-    return ElementSpec(view.kind, scales=tuple(view.scales or ())).elements_per_image_max
+    spec = ElementSpec(view.kind, images_per_class=view.images_per_class, scales=tuple(view.scales or ()))
+    return sum(min(count, spec.images_of_each_class(len(train))) for count in train) * spec.elements_per_image_max
 
 
 def _width(plan: Plan, model: str | None, dataset: str) -> int | None:

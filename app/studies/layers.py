@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import Model
+from app.db.registration import lock_registration
 from app.errors import InvalidInput
 from app.models.repository import ModelRepository
 from app.settings import Settings
@@ -39,15 +40,18 @@ def register_layers(
     """
     written, of_layers = list[ModelEntry](), list[str]()
     models = ModelRepository(session, owner_id)
+    if any(entry.layers is not None for entry in entries):
+        lock_registration(session, owner_id)
     for entry in entries:
         if entry.layers is None:
             written.append(entry.without_layers())
             continue
         base = _network(models, entry.model)
         for layer in entry.layers:
-            model = models.at_layer(base, layer, entry.pooling)
+            wanted = _at_layer(base, layer, entry.pooling)
+            model = models.same(wanted)
             if model is None:
-                model = models.add(_at_layer(base, layer, entry.pooling))
+                model = models.add(wanted)
                 enqueue_check(session, model, owner_id, settings, request_id)
             written.append(_entry(entry, model.id, base.name, layer))
             of_layers.append(model.id)
@@ -70,7 +74,7 @@ def find_layers(session: Session, owner_id: str, entries: Sequence[LayersEntry],
             continue
         base = None if entry.model in unregistered else _network(models, entry.model)
         for place, layer in enumerate(entry.layers):
-            model = None if base is None else models.at_layer(base, layer, entry.pooling)
+            model = None if base is None else models.same(_at_layer(base, layer, entry.pooling))
             name = f"models[{number}].layers[{place}]" if model is None else model.id
             written.append(_entry(entry, name, entry.model if base is None else base.name, layer))
             if model is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Row, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
 from app.db.job_deletion import lock_planning
+from app.db.listing import by_name
 from app.db.models import FINISHED_STATES, Dataset, Job, Json, Model, Study, StudyCell
 from app.db.repository import OwnedRepository
 
@@ -23,6 +24,7 @@ class StudyRepository(OwnedRepository[Study]):
 
     table = Study
     noun = "study"
+    sort_keys: ClassVar = {"name": by_name(Study)}
 
     def lock_planning(self) -> None:
         """Lock planning for this owner until the commit, so that equal requests do not both create jobs and planned ones stay."""

@@ -13,12 +13,14 @@ from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, poll, respond
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
+from app.http.listing import NamedList, listed_page
 from app.http.pagination import Page, PageParams, number_cursor, page
 from app.http.problems import COMMON_RESPONSES, CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses, request_id_of
 from app.studies import estimating, service
 from app.studies.repository import StudyRepository
 from app.studies.tables import read_cells, read_table, to_csv
 from app.studies.views import view_of
+from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend
 from iis_schemas.studies.views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
 
@@ -51,12 +53,12 @@ def estimate_study(body: StudyEstimateCreate, session: SessionDep, owner: OwnerD
 
 
 @router.get("", response_model=Page[StudyView], responses=COMMON_RESPONSES)
-def list_studies(request: Request, session: SessionDep, owner: OwnerDep, params: PageParams) -> Response:
-    """List your studies, newest first."""
+def list_studies(request: Request, session: SessionDep, owner: OwnerDep, query: NamedList) -> Response:
+    """List your studies, newest first unless sorted."""
     studies = StudyRepository(session, owner.owner_id)
-    rows = studies.list(after=params.after, limit=params.limit)
+    rows, cursors = studies.listed(query)
     states = studies.states([row.id for row in rows])
-    return respond(request, page([view_of(row, states[row.id]) for row in rows], params, "/v1/studies"))
+    return respond(request, listed_page([view_of(row, states[row.id]) for row in rows], cursors, query, "/v1/studies"))
 
 
 @router.get("/{study_id}", response_model=StudyView, responses=RESOURCE_RESPONSES)
@@ -99,6 +101,13 @@ def cancel_study(study_id: str, session: SessionDep, owner: OwnerDep) -> Respons
     view = _view(session, owner.owner_id, study_id)
     status = 200 if view.state == "finished" else 202
     return Response(view.model_dump_json(), status, _retry_after(view), media_type="application/json")
+
+
+@router.patch("/{study_id}", response_model=StudyView, responses=CREATION_RESPONSES)
+def update_study(study_id: str, body: DescriptionUpdate, session: SessionDep, owner: OwnerDep) -> StudyView:
+    """Change the name, notes, tags or metadata of a study; fields that are left out stay."""
+    service.update_study(session, owner.owner_id, study_id, body)
+    return _view(session, owner.owner_id, study_id)
 
 
 @router.delete("/{study_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})

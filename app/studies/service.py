@@ -13,6 +13,7 @@ from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Json, Model, Study
 from app.db.session import after_commit
 from app.db.transitions import enqueue_all, request_cancel_all
+from app.descriptions import describe, description_columns
 from app.errors import Conflict, InvalidInput, NotFound
 from app.models.service import ready_vlm
 from app.queue import wake_worker
@@ -22,9 +23,10 @@ from app.studies.extending import extended_grid, same_vocabulary
 from app.studies.layers import LayerModels, find_layers, register_layers
 from app.studies.planning import Plan, PlannedCell, breadth_first, plan
 from app.studies.repository import REUSABLE_STATES, StudyRepository
+from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.studies.grids import first_grid
-from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
+from iis_schemas.studies.requests import StudyChoices, StudyCreate, StudyEstimateCreate, StudyExtend, StudyGrid
 
 WAKE_UPS = 16  # messages for a new study; each worker runs jobs until none is queued
 RETRY_AFTER_SECONDS = 5
@@ -82,7 +84,13 @@ def create_study(session: Session, owner_id: str, request: StudyCreate, settings
     layers = register_layers(session, owner_id, request.models, settings, request_id)
     planned = plan_study(session, owner_id, request, layers)
     study = studies.add(
-        Study(id=new_id("study"), owner_id=owner_id, name=request.name or DEFAULT_NAME, grid=planned.grid.model_dump(mode="json"))
+        Study(
+            id=new_id("study"),
+            owner_id=owner_id,
+            name=request.name or DEFAULT_NAME,
+            grid=planned.grid.model_dump(mode="json"),
+            **description_columns(request),
+        )
     )
     made = _queue(session, owner_id, planned, planned.missing, settings, request_id)
     studies.add_cells([_cell_row(study.id, number, one, made) for number, one in enumerate(planned.cells)])
@@ -137,6 +145,21 @@ def cancel_study(session: Session, owner_id: str, study_id: str) -> Study:
     study.canceled_at = datetime.now(UTC)
     request_cancel_all(session, studies.jobs_of_its_own(study_id))
     studies.hand_over(study_id)
+    return study
+
+
+def update_study(session: Session, owner_id: str, study_id: str, changes: DescriptionUpdate) -> Study:
+    """Change the description of a study.
+
+    Raises
+    ------
+    NotFound
+    InvalidInput
+        As `describe` does.
+    """
+    study = StudyRepository(session, owner_id).get(study_id, for_update=True)
+    describe(study, changes)
+    session.flush()
     return study
 
 
@@ -241,7 +264,7 @@ def _job_of(one: PlannedCell, made: dict[str, str]) -> tuple[str, bool]:
     return (one.job_id, False) if one.job_id is not None else (made[one.digest], True)
 
 
-def _named(request: StudyCreate | StudyExtend) -> set[str]:
+def _named(request: StudyChoices | StudyExtend) -> set[str]:
     origins = (origin for origin in request.library_datasets or () if origin is not None)
     return {*(entry.model for entry in request.models if entry.layers is None), *request.datasets, *origins}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import Study
+from app.descriptions import described_fields
 from iis_schemas.names import FINISHED_STATES, JOB_STATES, PLOT_FORMATS, STUDY_FIGURES
 from iis_schemas.studies.requests import StudyGrid
 from iis_schemas.studies.views import JobCounts, StudyView
@@ -17,7 +18,7 @@ def view_of(study: Study, states: dict[str, int]) -> StudyView:
     figures = {f"figures/{name}.{suffix}": f"{at}/figures/{name}.{suffix}" for name in STUDY_FIGURES for suffix in PLOT_FORMATS}
     return StudyView(
         id=study.id,
-        name=study.name,
+        **described_fields(study),
         state="running" if unfinished else "finished",
         jobs=JobCounts(total=sum(states.values()), **{state: states.get(state, 0) for state in JOB_STATES}),
         grid=StudyGrid.model_validate(study.grid),

@@ -48,6 +48,7 @@ export interface Progress {
   done: number;
   total: number;
   eta_seconds?: number | null;
+  tasks?: { done: number; total: number; workers: number } | null;
 }
 
 export interface LibrarySpec {
@@ -60,7 +61,7 @@ export interface LibrarySpec {
 /** How visual elements are cut; scales are patches per side of each grid. */
 export interface Elements {
   kind: "patches" | "segments" | "patches_and_segments";
-  images_per_class: number;
+  images_per_class: number | null;
   scales?: number[];
 }
 
@@ -80,9 +81,13 @@ interface CommonJob {
 export interface ScoreJob extends CommonJob {
   kind: "score";
   vlm?: string | null;
+  vocabulary?: string | { id: string; version: number } | null;
   library: LibrarySpec;
+  library_dataset?: string | null;
   elements: Elements;
   protocol: "exact" | "reference";
+  activations?: string;
+  seed?: number;
 }
 
 export interface ExplainJob extends CommonJob {
@@ -94,6 +99,7 @@ export interface ExplainJob extends CommonJob {
 export interface FinetuneJob extends CommonJob {
   kind: "finetune";
   library: LibrarySpec;
+  elements: Elements;
   lambda: number;
 }
 
@@ -173,6 +179,15 @@ export interface Control {
   few_gain_high?: number | null;
 }
 
+export interface ModelConfiguration {
+  architecture?: string;
+  arguments?: Record<string, unknown>;
+  preprocessing?: Record<string, unknown>;
+  layer?: string | null;
+  pooling?: string | null;
+  weights_sha256?: string;
+}
+
 export interface Report {
   iis: number | null;
   iis_low?: number | null;
@@ -187,7 +202,7 @@ export interface Report {
   quantity?: "accuracy" | "mean_average_precision";
   balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
   panel?: Panel | null;
-  configuration?: Record<string, unknown>;
+  configuration?: { model?: ModelConfiguration | null; dataset?: { content_sha256?: string } | null; [setting: string]: unknown };
   notes?: string[];
   iis_chance_corrected?: number | null;
   iis_chance_corrected_low?: number | null;
@@ -378,7 +393,7 @@ export interface LabelExplanation extends ClassProbability {
 }
 
 export interface Explanation extends CurveNode {
-  image: { id: string; index: number | null; name: string | null; label: string | null; labels?: string[] | null };
+  image: { id: string; index: number | null; name: string | null; label: string | null; labels?: string[] | null; size?: [height: number, width: number] | null };
   concept_count: number;
   nodes: CurveNode[];
   class_names: string[];
@@ -402,8 +417,13 @@ export interface Explanation extends CurveNode {
 }
 
 export interface HeatMap {
+  concept: number;
   values: number[][];
   note: string;
+}
+
+export interface HeatMapList {
+  data: HeatMap[];
 }
 
 export interface ExplainedImage {
@@ -451,6 +471,7 @@ export interface ClassList {
   data: ClassSummary[];
   kept: number;
   concept_count: number;
+  confusion?: Record<"representation" | "interpretation", number[][]> | null;
 }
 
 export interface WeightedConcept {
@@ -481,7 +502,7 @@ export interface ActivatingImage {
   links: Links;
 }
 
-export interface ConceptProfile {
+export interface ConceptUse {
   concept: number;
   label: string | null;
   origin: string;
@@ -490,9 +511,22 @@ export interface ConceptProfile {
   never_fires: boolean;
   importance: number;
   duplicates?: { concept: number; label: string | null; cosine: number }[];
+}
+
+export interface ConceptMetric {
+  concept: number;
+  mono_score: number | null;
+  class_purity: number;
+  top_class: string;
+  firing_rate: number;
+}
+
+export interface ConceptProfile extends ConceptUse {
   serves: ClassWeight[];
   hinders: ClassWeight[];
   top_images: ActivatingImage[];
+  histogram?: { edges: number[]; counts: number[] } | null;
+  levels?: Record<"high" | "middle" | "low", ActivatingImage[]> | null;
 }
 
 export type Statistic = string | number | null;
@@ -509,6 +543,18 @@ export interface LibraryConcept {
   origin: string;
   exemplars: Exemplar[];
   details: ConceptNames | Record<string, Statistic> | null;
+}
+
+/** A concept of the library with its use and metrics, as far as the job has them. */
+export interface ListedConcept extends LibraryConcept {
+  importance: number | null;
+  firing_rate: number | null;
+  never_fires: boolean;
+  class_purity: number | null;
+  mono_score: number | null;
+  top_class: string | null;
+  duplicates: number[];
+  phrases: string[];
 }
 
 export interface DroppedPhrase {

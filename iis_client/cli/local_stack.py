@@ -17,7 +17,7 @@ STOP_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
 
-def stack_command(folder: Path, *, port: int, concurrency: int, ready_file: Path) -> list[str]:
+def stack_command(folder: Path, *, port: int, workers: int, concurrency: int, ready_file: Path) -> list[str]:
     """Build the command line that starts database, broker, API and worker in `folder`.
 
     Raises
@@ -35,6 +35,7 @@ def stack_command(folder: Path, *, port: int, concurrency: int, ready_file: Path
     options = {
         "--data-folder": folder.absolute(),
         "--port": port,
+        "--workers": workers,
         "--worker-concurrency": concurrency,
         "--ready-file": ready_file.absolute(),
     }
@@ -48,17 +49,18 @@ class LocalStack:
     ----------
     folder : of databases, artifacts and logs; kept when the stack stops, and used again by the next one
     port : of the API on 127.0.0.1; 0 selects a free port
-    concurrency : number of jobs that run at the same time; they share the processors evenly
+    workers : number of worker processes; idle ones compute tasks of the others' jobs
+    concurrency : number of jobs that each runs at the same time; all share the processors evenly
     """
 
-    def __init__(self, folder: Path, *, port: int = 0, concurrency: int = 1) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, workers: int = 1, concurrency: int = 1) -> None:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "stack.log"
         self._ready_file = self.folder / READY_FILE_NAME
         self._ready_file.unlink(missing_ok=True)  # left behind by a stack that was killed
-        command = stack_command(self.folder, port=port, concurrency=concurrency, ready_file=self._ready_file)
-        threads = str(max(1, (os.cpu_count() or 1) // concurrency))
+        command = stack_command(self.folder, port=port, workers=workers, concurrency=concurrency, ready_file=self._ready_file)
+        threads = str(max(1, (os.cpu_count() or 1) // (workers * concurrency)))
         environment = {"OMP_NUM_THREADS": threads, **os.environ}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

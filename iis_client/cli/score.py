@@ -143,10 +143,11 @@ def score(
     elements: Annotated[ElementChoice, typer.Option(help="Kind of visual elements.")] = ElementChoice.patches,
     scales: Annotated[
         str | None,
-        typer.Option(help="Grids of patches, by patches per side: 1 is the whole image; 1,2,4 mixes three grids.", show_default="4"),
+        typer.Option(help="Grids of patches, by patches per side: 1 is the whole image; 1,2,4 mixes three grids.", show_default="1"),
     ] = None,
     images_per_class: Annotated[
-        int | None, typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="10")
+        int | None,
+        typer.Option(help="Training images of each class to cut elements from.", min=1, show_default="for 1000 elements, at least 10"),
     ] = None,
     protocol: Annotated[ProtocolChoice, typer.Option(help="Scoring protocol; reference follows the authors' code.")] = ProtocolChoice.exact,
     activations: Annotated[
@@ -245,7 +246,9 @@ def manifest_columns(manifest: Path | None, given: list[str] | None) -> dict[str
 
 
 def _await_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
-    """Wait until a worker has checked a model or data set, and show its notes."""
+    """Wait until a worker has checked a model or data set; show whether it was registered before, and its notes."""
+    if getattr(resource, "existed", False):
+        terminal.note(f"{noun}: {resource.id} ({resource.name}) has the same content and settings and is used again.")
     with terminal.spinner(activity):
         ready = client.wait_until_ready(resource)
     for note in ready.info.notes if ready.info is not None else ():

@@ -22,9 +22,10 @@ def up(
         ),
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1; 0 selects a free port.")] = 8000,
-    concurrency: Annotated[int, typer.Option("--worker-concurrency", help="Number of jobs that run at the same time.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Number of worker processes; idle ones help with long jobs.", min=1)] = 1,
+    concurrency: Annotated[int, typer.Option("--worker-concurrency", help="Number of jobs that a worker runs at once.", min=1)] = 1,
 ) -> None:
     """Start the service on this machine (database, broker, API, worker) until Ctrl-C; other `iis` commands find it."""
     folder = folder or data_folder()
-    command = stack_command(folder, port=port, concurrency=concurrency, ready_file=data_folder() / READY_FILE_NAME)
+    command = stack_command(folder, port=port, workers=workers, concurrency=concurrency, ready_file=data_folder() / READY_FILE_NAME)
     os.execv(command[0], command)  # noqa: S606 (no shell is involved)

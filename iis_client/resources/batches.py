@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,10 @@ class Batches(Connection):
         top: int | None = None,
         contrast: str | None = None,
         deadline_seconds: float | None = None,
+        name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> ExplainJobView:
         """Submit a job that explains the predictions of a scored job for many images.
 
@@ -57,6 +61,10 @@ class Batches(Connection):
             "top": top,
             "contrast": contrast,
             "deadline_seconds": deadline_seconds,
+            "name": name,
+            "notes": notes,
+            "tags": tags,
+            "metadata": metadata,
         }
         return self._post(ExplainJobView, "/v1/jobs", build_request(ExplainCreate, fields))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Unpack
 
+from iis_client.resources.descriptions import DescriptionChanges, ListFilters, NameOrder, change_body, list_query
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import build_request, id_of
 from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView, NearConcept, NearestRequest, NearestView
+from iis_schemas.descriptions import OptionalNameUpdate
 
 PATH = "/v1/concept-libraries"
 
@@ -14,9 +17,13 @@ PATH = "/v1/concept-libraries"
 class ConceptLibraries(Connection):
     """Calls on concept libraries."""
 
-    def concept_libraries(self) -> Iterator[ConceptLibraryView]:
-        """Concept libraries fitted by your jobs, newest first."""
-        return self._pages(ConceptLibraryView, PATH)
+    def concept_libraries(self, *, sort: NameOrder | None = None, **filters: Unpack[ListFilters]) -> Iterator[ConceptLibraryView]:
+        """Concept libraries fitted by your jobs, newest first unless sorted; filtered as `models` are."""
+        return self._pages(ConceptLibraryView, PATH, list_query(filters, sort))
+
+    def update_concept_library(self, library: str | ConceptLibraryView, **changes: Unpack[DescriptionChanges]) -> ConceptLibraryView:
+        """Change `name`, `notes`, `tags` or `metadata` of a concept library; None removes, as for `update_model`."""
+        return self._patch(ConceptLibraryView, f"{PATH}/{id_of(library)}", change_body(OptionalNameUpdate, changes))
 
     def concept_library(self, library: str | ConceptLibraryView) -> ConceptLibraryView:
         """One concept library."""

@@ -30,6 +30,9 @@ class Explanations(Connection):
         disagree: bool = False,
         class_: str | None = None,
         predicted: str | None = None,
+        predicted_by_representation: str | None = None,
+        min_confidence: float | None = None,
+        max_confidence: float | None = None,
         kept: int | None = None,
         sparsity: float | None = None,
     ) -> Iterator[OutcomeView]:
@@ -40,12 +43,17 @@ class Explanations(Connection):
         wrong : only images for which the interpretation predicts a wrong class
         disagree : only images for which representation and interpretation predict different classes
         class_, predicted : only images of this class, or with this prediction of the interpretation
+        predicted_by_representation : only images with this prediction of the representation
+        min_confidence, max_confidence : bounds of the probability of the interpretation's prediction
         """
         filters = {
             "wrong": "true" if wrong else None,
             "disagree": "true" if disagree else None,
             "class": class_,
             "predicted": predicted,
+            "predicted_by_representation": predicted_by_representation,
+            "min_confidence": None if min_confidence is None else str(min_confidence),
+            "max_confidence": None if max_confidence is None else str(max_confidence),
             **node_query(kept, sparsity),
         }
         return self._pages(OutcomeView, f"/v1/jobs/{id_of(job)}/explanations", filters)

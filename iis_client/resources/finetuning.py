@@ -47,6 +47,10 @@ class Finetuning(Connection):
         precision: PrecisionName | None = None,
         elements: Elements | Mapping[str, Any] | None = None,
         deadline_seconds: float | None = None,
+        name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> FinetuneJobView:
         """Submit a job that fine-tunes a model so that its sparse interpretation becomes more accurate.
 
@@ -90,6 +94,10 @@ class Finetuning(Connection):
             "precision": precision,
             "elements": elements,
             "deadline_seconds": deadline_seconds,
+            "name": name,
+            "notes": notes,
+            "tags": tags,
+            "metadata": metadata,
         }
         return self._post(FinetuneJobView, "/v1/jobs", build_request(FinetuneCreate, fields))
 

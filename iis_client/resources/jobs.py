@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from iis_client.errors import require_success
 from iis_client.progress import job_bar
+from iis_client.resources.descriptions import DescriptionChanges, JobOrder, ListFilters, change_body, list_query
 from iis_client.resources.results import Results
 from iis_client.transport.messages import build_request, id_of
 from iis_client.transport.polling import LONG_POLL_SECONDS, wait_for
 from iis_client.transport.server_sent_events import stream_events
 from iis_schemas.concept_sets import ConceptSetView
 from iis_schemas.datasets import DatasetView
+from iis_schemas.descriptions import OptionalNameUpdate
 from iis_schemas.fields import Elements
 from iis_schemas.jobs.events import EventView
 from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView, JobView, ScoreJobView
 from iis_schemas.models import ModelView
-from iis_schemas.names import ActivationsName, ProtocolName
+from iis_schemas.names import ActivationsName, JobKind, ProtocolName
 from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView
 
@@ -45,6 +47,10 @@ class Jobs(Results):
         activations: ActivationsName | None = None,
         seed: int | None = None,
         deadline_seconds: float | None = None,
+        name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> ScoreJobView:
         """Submit a job that scores a model on a data set with a concept library. All inputs must be ready.
 
@@ -56,6 +62,7 @@ class Jobs(Results):
         vlm : a model of role `vlm`; required by a text library, and names the concepts of other libraries
         activations : of the exact protocol: calibrated unless given, or layernorm, the first edition, as an ablation
         vocabulary : the phrases: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
+        name, notes, tags, metadata : of your own, to find the job by (`update_job` changes them)
 
         Raises
         ------
@@ -75,6 +82,10 @@ class Jobs(Results):
             "activations": activations,
             "seed": seed,
             "deadline_seconds": deadline_seconds,
+            "name": name,
+            "notes": notes,
+            "tags": tags,
+            "metadata": metadata,
         }
         return self._post(ScoreJobView, PATH, build_request(ScoreCreate, fields))
 
@@ -82,9 +93,30 @@ class Jobs(Results):
         """One job."""
         return self._get(AnyJob, f"{PATH}/{id_of(job)}").root
 
-    def jobs(self, *, state: str | None = None) -> Iterator[AnyJobView]:
-        """Your jobs, newest first."""
-        return (job.root for job in self._pages(AnyJob, PATH, {"state": state}))
+    def jobs(
+        self,
+        *,
+        kind: JobKind | None = None,
+        state: str | None = None,
+        model: str | ModelView | None = None,
+        dataset: str | DatasetView | None = None,
+        sort: JobOrder | None = None,
+        **filters: Unpack[ListFilters],
+    ) -> Iterator[AnyJobView]:
+        """Your jobs, newest first unless sorted; with filters, those that match all of them.
+
+        Parameters
+        ----------
+        sort : `-iis` for the highest scores first; jobs without a score are lowest
+        filters : `tags` and `metadata` that each has, and `name_contains`, a part of its name
+        """
+        model_id, dataset_id = (None if one is None else id_of(one) for one in (model, dataset))
+        query = list_query(filters, sort, kind=kind, state=state, model=model_id, dataset=dataset_id)
+        return (job.root for job in self._pages(AnyJob, PATH, query))
+
+    def update_job(self, job: str | JobView, **changes: Unpack[DescriptionChanges]) -> AnyJobView:
+        """Change `name`, `notes`, `tags` or `metadata` of a job in any state; None removes, as for `update_model`."""
+        return self._patch(AnyJob, f"{PATH}/{id_of(job)}", change_body(OptionalNameUpdate, changes)).root
 
     def cancel(self, job: str | JobView) -> AnyJobView:
         """Cancel a job: immediately if it is queued, within seconds if it is running."""

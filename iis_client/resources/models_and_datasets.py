@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import OK
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
+from pydantic import BaseModel
+
+from iis_client.answers import RegisteredDataset, RegisteredModel
 from iis_client.errors import CheckFailedError
+from iis_client.resources.descriptions import DescriptionChanges, ListFilters, NameOrder, change_body, list_query
 from iis_client.transport.connection import Connection
-from iis_client.transport.messages import build_request, id_of
+from iis_client.transport.messages import build_request, id_of, parse_answer, request_body
 from iis_client.transport.polling import wait_for
 from iis_client.transport.uploads import UploadProgress
 from iis_schemas.concept_sets import ConceptSetVersionView
 from iis_schemas.datasets import DatasetCreate, DatasetView, HubChoice, ManifestChoice
+from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.models import ModelCreate, ModelView, PreprocessingChoice
 from iis_schemas.names import DatasetKind, PoolingName, Role
 from iis_schemas.uploads import UploadView
+from iis_schemas.uses import UsesView
 
 CheckedResource = TypeVar("CheckedResource", bound=ModelView | DatasetView | ConceptSetVersionView)
+Registered = TypeVar("Registered", RegisteredModel, RegisteredDataset)
 
 
 class ModelsAndDatasets(Connection):
@@ -41,9 +49,14 @@ class ModelsAndDatasets(Connection):
         pooling: PoolingName | None = None,
         preprocessing: PreprocessingChoice | Mapping[str, Any] | None = None,
         name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         progress: UploadProgress | None = None,
-    ) -> ModelView:
+    ) -> RegisteredModel:
         """Register a backbone or a vision-language model; it is `pending` until a worker has loaded it (`wait_until_ready`).
+
+        Where you have a model of the same content with the same settings, the answer is that one, unchanged, and `existed` is true.
 
         Parameters
         ----------
@@ -63,6 +76,7 @@ class ModelsAndDatasets(Connection):
         layer : layer whose output is the representation; default: the pooled penultimate layer
         pooling : of that layer: `class` token, mean of `patches` or of `all` tokens but registers, or attention pool (`map`)
         preprocessing : overrides of the architecture's preprocessing, for example {"input_size": 32}
+        name, notes, tags, metadata : of your own, to find it by (`update_model` changes them)
 
         Raises
         ------
@@ -87,8 +101,11 @@ class ModelsAndDatasets(Connection):
             "layer": layer,
             "pooling": pooling,
             "preprocessing": preprocessing,
+            "notes": notes,
+            "tags": tags,
+            "metadata": metadata,
         }
-        return self._post(ModelView, "/v1/models", build_request(ModelCreate, fields))
+        return self._register(RegisteredModel, "/v1/models", build_request(ModelCreate, fields))
 
     def create_dataset(
         self,
@@ -102,9 +119,14 @@ class ModelsAndDatasets(Connection):
         test_share: float | None = None,
         split_seed: int | None = None,
         name: str | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         progress: UploadProgress | None = None,
-    ) -> DatasetView:
+    ) -> RegisteredDataset:
         """Register a data set; it is `pending` until a worker has read it (`wait_until_ready`).
+
+        Where you have a data set of the same content with the same settings, the answer is that one, unchanged, and `existed` is true.
 
         Parameters
         ----------
@@ -116,6 +138,7 @@ class ModelsAndDatasets(Connection):
         manifest : a local table of paths, labels and splits, or a choice: {"path": …} for one among the images, {"upload": …} for one
             uploaded before, with the columns' names if they are unusual: {"path_column": …, "label_column": …, "split_column": …}
         test_share, split_seed : split of a folder without train/ and test/
+        name, notes, tags, metadata : of your own, to find it by (`update_dataset` changes them)
 
         Raises
         ------
@@ -135,8 +158,11 @@ class ModelsAndDatasets(Connection):
             "manifest": manifest,
             "test_share": test_share,
             "split_seed": split_seed,
+            "notes": notes,
+            "tags": tags,
+            "metadata": metadata,
         }
-        return self._post(DatasetView, "/v1/datasets", build_request(DatasetCreate, fields))
+        return self._register(RegisteredDataset, "/v1/datasets", build_request(DatasetCreate, fields))
 
     def model(self, model: str | ModelView) -> ModelView:
         """One model."""
@@ -146,13 +172,29 @@ class ModelsAndDatasets(Connection):
         """One data set."""
         return self._get(DatasetView, f"/v1/datasets/{id_of(dataset)}")
 
-    def models(self) -> Iterator[ModelView]:
-        """Your models, newest first."""
-        return self._pages(ModelView, "/v1/models")
+    def models(self, *, sort: NameOrder | None = None, **filters: Unpack[ListFilters]) -> Iterator[ModelView]:
+        """Your models, newest first unless sorted; with `tags`, `metadata` and `name_contains`, those that match all of them."""
+        return self._pages(ModelView, "/v1/models", list_query(filters, sort))
 
-    def datasets(self) -> Iterator[DatasetView]:
-        """Your data sets, newest first."""
-        return self._pages(DatasetView, "/v1/datasets")
+    def datasets(self, *, sort: NameOrder | None = None, **filters: Unpack[ListFilters]) -> Iterator[DatasetView]:
+        """Your data sets, newest first unless sorted; with `tags`, `metadata` and `name_contains`, those that match all of them."""
+        return self._pages(DatasetView, "/v1/datasets", list_query(filters, sort))
+
+    def update_model(self, model: str | ModelView, **changes: Unpack[DescriptionChanges]) -> ModelView:
+        """Change `name`, `notes`, `tags` or `metadata` of a model; other fields do not change. None removes, also a value of `metadata`."""
+        return self._patch(ModelView, f"/v1/models/{id_of(model)}", change_body(DescriptionUpdate, changes))
+
+    def update_dataset(self, dataset: str | DatasetView, **changes: Unpack[DescriptionChanges]) -> DatasetView:
+        """Change `name`, `notes`, `tags` or `metadata` of a data set; other fields do not change. None removes, as for `update_model`."""
+        return self._patch(DatasetView, f"/v1/datasets/{id_of(dataset)}", change_body(DescriptionUpdate, changes))
+
+    def model_uses(self, model: str | ModelView) -> UsesView:
+        """Numbers of the jobs, studies and concept libraries that use a model, to read before it is deleted."""
+        return self._get(UsesView, f"/v1/models/{id_of(model)}/uses")
+
+    def dataset_uses(self, dataset: str | DatasetView) -> UsesView:
+        """Numbers of the jobs, studies and concept libraries that use a data set, to read before it is deleted."""
+        return self._get(UsesView, f"/v1/datasets/{id_of(dataset)}/uses")
 
     def delete_model(self, model: str | ModelView) -> None:
         """Delete a model and cancel its validation; results of finished jobs stay readable.
@@ -173,6 +215,10 @@ class ModelsAndDatasets(Connection):
             While a job that needs it has not finished.
         """
         self._delete(f"/v1/datasets/{id_of(dataset)}")
+
+    def _register(self, model: type[Registered], path: str, request: BaseModel) -> Registered:
+        response = self._transport.send("POST", path, json=request_body(request))
+        return parse_answer(model, {**response.json(), "existed": response.status_code == OK})
 
     def wait_until_ready(self, resource: CheckedResource, timeout_seconds: float | None = None) -> CheckedResource:
         """Wait until a worker has checked a model, a data set or a version of a concept set.

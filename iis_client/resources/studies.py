@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from iis_client.errors import WaitTimeoutError
+from iis_client.resources.descriptions import DescriptionChanges, ListFilters, NameOrder, change_body, list_query
 from iis_client.transport.connection import Connection
 from iis_client.transport.http import FIGURE_TIMEOUT_SECONDS
 from iis_client.transport.messages import build_request, id_of
 from iis_client.transport.polling import poll
 from iis_schemas.concept_sets import ConceptSetView
 from iis_schemas.datasets import DatasetView
+from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.fields import Elements
 from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.models import ModelView
@@ -49,6 +51,9 @@ class Studies(Connection):
         vocabulary: str | ConceptSetView | None = None,
         evolution: bool | None = None,
         deadline_seconds: float | None = None,
+        notes: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> StudyView:
         """Submit a grid of score jobs. Existing jobs of yours with the same settings are reused.
 
@@ -89,6 +94,9 @@ class Studies(Connection):
             "vocabulary": None if vocabulary is None else id_of(vocabulary),
             "evolution": evolution,
             "deadline_seconds": deadline_seconds,
+            "notes": notes,
+            "tags": tags,
+            "metadata": metadata,
         }
         return self.submit_study(build_request(StudyCreate, fields))
 
@@ -104,9 +112,13 @@ class Studies(Connection):
         """One study."""
         return self._get(StudyView, f"{PATH}/{id_of(study)}")
 
-    def studies(self) -> Iterator[StudyView]:
-        """Your studies, newest first."""
-        return self._pages(StudyView, PATH)
+    def studies(self, *, sort: NameOrder | None = None, **filters: Unpack[ListFilters]) -> Iterator[StudyView]:
+        """Your studies, newest first unless sorted; filtered as `models` are."""
+        return self._pages(StudyView, PATH, list_query(filters, sort))
+
+    def update_study(self, study: str | StudyView, **changes: Unpack[DescriptionChanges]) -> StudyView:
+        """Change `name`, `notes`, `tags` or `metadata` of a study; None removes, as for `update_model`."""
+        return self._patch(StudyView, f"{PATH}/{id_of(study)}", change_body(DescriptionUpdate, changes))
 
     def extend_study(self, study: str | StudyView, request: StudyExtend | Mapping[str, Any] | None = None) -> StudyView:
         """Add to the lists of a study; existing jobs are kept, and failed or canceled ones run again.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from iis_client.transport.connection import Connection
-from iis_client.transport.messages import build_request, id_of, parse_answer, request_body
+from iis_client.transport.messages import build_request, id_of, request_body
 from iis_schemas.names import EventType
 from iis_schemas.webhooks import DeliveryView, WebhookCreate, WebhookUpdate, WebhookView, WebhookWithSecret
 
@@ -39,7 +39,7 @@ class Webhooks(Connection):
         """Change `url`, `events` (None for all), `description` or `enabled`; other fields do not change."""
         request = build_request(WebhookUpdate, changes)
         body = request_body(request) | {name: None for name, value in changes.items() if value is None}
-        return parse_answer(WebhookView, self._transport.send("PATCH", f"{PATH}/{id_of(webhook)}", json=body).json())
+        return self._patch(WebhookView, f"{PATH}/{id_of(webhook)}", body)
 
     def rotate_webhook_secret(self, webhook: str | WebhookView) -> WebhookWithSecret:
         """Replace the secret; messages are signed with both secrets for 24 hours."""

@@ -92,11 +92,14 @@ class Connection:
         body: Any = None if request is None else request_body(request)
         return parse_answer(model, self._transport.send("POST", path, json=body).json())
 
+    def _patch(self, model: type[Answer], path: str, body: Mapping[str, Any]) -> Answer:
+        return parse_answer(model, self._transport.send("PATCH", path, json=body).json())
+
     def _delete(self, path: str) -> None:
         self._transport.send("DELETE", path)
 
     def _figure(self, path: str, query: Mapping[str, str | int | None]) -> bytes:
         return self._transport.send("GET", path, params=without_none(query), read_timeout_seconds=FIGURE_TIMEOUT_SECONDS).content
 
-    def _pages(self, model: type[Answer], path: str, query: Mapping[str, str | int | None] | None = None) -> Iterator[Answer]:
+    def _pages(self, model: type[Answer], path: str, query: Mapping[str, str | int | list[str] | None] | None = None) -> Iterator[Answer]:
         return (parse_answer(model, item) for item in pages(self._transport, path, without_none(query or {})))

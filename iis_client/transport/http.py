@@ -66,7 +66,7 @@ class Transport:
         path: str,
         *,
         json: Any = None,
-        params: Mapping[str, str | int] | None = None,
+        params: Mapping[str, str | int | list[str]] | None = None,
         body: Body | None = None,
         files: FormFiles | None = None,
         headers: Mapping[str, str] | None = None,

@@ -17,9 +17,9 @@ LONG_POLL_MARGIN_SECONDS = 30
 SHORT_POLL_SECONDS = 1.0  # where a proxy drops the Prefer header
 
 
-def pages(transport: Transport, path: str, filters: Mapping[str, str | int] | None = None) -> Iterator[Any]:
+def pages(transport: Transport, path: str, filters: Mapping[str, str | int | list[str]] | None = None) -> Iterator[Any]:
     """Yield the JSON of every item of a list, page by page."""
-    query: dict[str, str | int] = {"limit": PAGE_LIMIT, **(filters or {})}
+    query: dict[str, str | int | list[str]] = {"limit": PAGE_LIMIT, **(filters or {})}
     while True:
         page = transport.send("GET", path, params=query).json()
         yield from page["data"]

@@ -21,6 +21,7 @@ from iis_engine.scoring.predictor import Predictor, PredictorFamily
 ROWS_AT_ONCE = 4096
 NEAR_COSINE = 0.9
 MULTI_LABEL_TENSORS = ("label_matrix", "baseline_precisions")
+HISTOGRAM_BINS = 20
 TENSORS = ("activations", "labels", "rows", "top_labels", "top_probabilities")
 
 
@@ -206,6 +207,33 @@ def class_accuracies(test_set: TestSet, outcomes: Outcomes, predictor: Predictor
     ]
     shares = [(hits.double() / images.clamp_min(1)).tolist() for hits in right]
     return list(zip(images.tolist(), *shares, strict=True))
+
+
+def confusion_counts(labels: Tensor, predicted: Tensor, class_count: int) -> list[list[int]]:
+    """Test images by true class (rows) and predicted class (columns)."""
+    return torch.bincount(labels * class_count + predicted, minlength=class_count**2).view(class_count, class_count).tolist()
+
+
+def activation_histogram(activations: Tensor) -> tuple[list[float], list[int]]:
+    """Histogram of one concept's activations: the edges of bins of equal width from the smallest to the largest, and their counts.
+
+    Parameters
+    ----------
+    activations : (n,) float32
+    """
+    counts, edges = torch.histogram(activations.double().cpu(), HISTOGRAM_BINS)
+    return edges.tolist(), counts.long().tolist()
+
+
+def levels_of_activation(activations: Tensor, images: int) -> dict[str, list[int]]:
+    """Images by level of one concept's activation: the highest, those around the median, and the lowest, each in decreasing order.
+
+    The levels share no image; with fewer than three times `images` there are fewer in each.
+    """
+    order = activations.argsort(descending=True, stable=True).tolist()
+    each = min(images, len(order) // 3)
+    start = (len(order) - each) // 2
+    return {"high": order[:each], "middle": order[start : start + each], "low": order[len(order) - each :]}
 
 
 def concept_use(test_set: TestSet, outcomes: Outcomes, predictor: Predictor) -> ConceptUse:

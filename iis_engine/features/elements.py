@@ -38,24 +38,23 @@ class Element:
 
 
 def choose_source_images(dataset: ImageDataset, spec: ElementSpec) -> list[int]:
-    """Return the indices of the training images to cut elements from: `images_per_class` per class, chosen by seed and content.
+    """Return the indices of the training images to cut elements from: `images_of_each_class` per class, chosen by seed and content.
 
     Raises
     ------
     DataError
         If `images_per_class` is below 1.
     """
-    if spec.images_per_class < 1:
+    if spec.images_per_class is not None and spec.images_per_class < 1:
         raise DataError(f"images_per_class must be at least 1; it is {spec.images_per_class}.", param="images_per_class")
     by_class: dict[int, list[int]] = {}
     for index, image in enumerate(dataset.train):
         by_class.setdefault(image.label, []).append(index)
+    wanted = spec.images_of_each_class(len(by_class))
     return [
         index
         for label in sorted(by_class)
-        for index in sorted(by_class[label], key=lambda index: seeded_rank(spec.seed, f"element {dataset.train_digests[index]}"))[
-            : spec.images_per_class
-        ]
+        for index in sorted(by_class[label], key=lambda index: seeded_rank(spec.seed, f"element {dataset.train_digests[index]}"))[:wanted]
     ]
 
 

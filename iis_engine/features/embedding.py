@@ -60,9 +60,9 @@ def default_batch_size(backbone: Backbone) -> int:
 
 
 def default_decode_threads(backbone: Backbone) -> int:
-    """Return all cores for a network on a GPU, half of them for a network on the CPU, which needs the others; at most 16."""
-    cores = os.cpu_count() or 1
-    return max(1, min(_DECODE_THREADS_MAX, cores if backbone.device.type == "cuda" else cores // 2))
+    """Return all cores for a network on a GPU, half of its threads for a network on the CPU; at most 16."""
+    threads = (os.cpu_count() or 1) if backbone.device.type == "cuda" else torch.get_num_threads() // 2
+    return max(1, min(_DECODE_THREADS_MAX, threads))
 
 
 def prefetch_depth(threads: int, embedder: BatchEmbedder) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, decode_elements, decode_images
 from iis_engine.features.elements import choose_source_images
 from iis_engine.features.embedding import (
+    CHUNK_IMAGES,
     BatchEmbedder,
     compute_shard,
     default_batch_size,
@@ -26,12 +27,14 @@ from iis_engine.features.embedding import (
 from iis_engine.features.feature_set import ElementRef, FeatureSet
 from iis_engine.features.label_matrices import label_matrix_of
 from iis_engine.features.prefetching import prefetch
-from iis_engine.features.shards import Part, Shard, ShardPlan, plan_shards, read_shard, write_shard
+from iis_engine.features.shards import Part, Shard, ShardPlan, plan_shards, read_failures, require_shard, write_shard
 from iis_engine.notes import notes_of_inputs
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.specs import ElementSpec
 
 SHARD_IMAGES = 4096
+"""The largest number of images in a shard."""
+_BATCHES_PER_SHARD = 16
 
 
 def extract_features(
@@ -42,7 +45,7 @@ def extract_features(
     shard_folder: Path,
     progress: ProgressCallback = no_progress,
     batch_size: int | None = None,
-    shard_size: int = SHARD_IMAGES,
+    shard_size: int | None = None,
     decode_threads: int | None = None,
 ) -> FeatureSet:
     """Compute f of both splits and of the visual elements.
@@ -56,7 +59,7 @@ def extract_features(
     shard_folder : folder of the shards; created if missing
     progress : called with (images and elements done, their number); for segments the number is the largest possible one
     batch_size : images per forward pass, by default chosen by input size and device; halved whenever memory runs out
-    shard_size : images per shard
+    shard_size : images per shard, by default `default_shard_size`
     decode_threads : threads that decode images, by default chosen by device
 
     Returns
@@ -72,36 +75,105 @@ def extract_features(
     DataError
         If more than 1 % of the images cannot be decoded, or an image's representation is not finite.
     """
-    sources = [] if elements is None else choose_source_images(dataset, elements)
-    plan = plan_shards(backbone.digest, dataset, elements, sources, shard_size)
-    elements_per_source = 0 if elements is None else elements.elements_per_image_max
-    total = len(dataset.train) + len(dataset.test) + elements_per_source * len(sources)
-    units = {"train": 1, "test": 1, "elements": elements_per_source}
-    finished = {planned: shard for planned in plan if (shard := read_shard(shard_folder, planned)) is not None}
-    done = sum(units[planned.part] * len(planned.images) for planned in finished)
-    progress(done, total)
-    shard_folder.mkdir(parents=True, exist_ok=True)
-    embedder = BatchEmbedder(backbone, batch_size or default_batch_size(backbone))
+    extraction = Extraction(
+        backbone, dataset, elements, shard_folder=shard_folder, batch_size=batch_size, shard_size=shard_size, decode_threads=decode_threads
+    )
+    extraction.compute(progress=progress)
+    return extraction.assemble()
 
-    def decode(task: tuple[ShardPlan, Sequence[int]]) -> DecodedImages:
-        planned, rows = task
-        if planned.part == "elements" and elements is not None:
-            return decode_elements(backbone, dataset, elements, rows)
-        return decode_images(backbone, dataset.train if planned.part == "train" else dataset.test, rows, dataset.grey_bits)
 
-    pending = [planned for planned in plan if planned not in finished]
-    tasks = [(planned, rows) for planned in pending for rows in split_chunks(planned)]
-    threads = decode_threads or default_decode_threads(backbone)
-    image_count = len(dataset.train) + len(dataset.test)
-    with prefetch(tasks, decode, threads, prefetch_depth(threads, embedder)) as decoded:
-        for planned in pending:
-            chunks = islice(decoded, len(split_chunks(planned)))
-            shard, done = compute_shard(embedder, chunks, lambda done: progress(min(done, total), total), done)
-            _require_finite(shard, planned, dataset)
-            write_shard(shard_folder, planned, shard)
-            finished[planned] = shard
-            _require_readable(finished, image_count)
-    return _assemble(dataset, elements, [(planned, finished[planned]) for planned in plan], backbone)
+def default_shard_size(backbone: Backbone) -> int:
+    """Return the images per shard: a fixed number of whole batches, so that a shard takes about as long at every input size."""
+    batch = max(CHUNK_IMAGES, default_batch_size(backbone) // CHUNK_IMAGES * CHUNK_IMAGES)
+    return min(SHARD_IMAGES, _BATCHES_PER_SHARD * batch)
+
+
+class Extraction:
+    """The shards of one data set's features: several processes may compute some each; the numbers are those of one process.
+
+    Parameters as in `extract_features`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        dataset: ImageDataset,
+        elements: ElementSpec | None,
+        *,
+        shard_folder: Path,
+        batch_size: int | None = None,
+        shard_size: int | None = None,
+        decode_threads: int | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self._dataset = dataset
+        self._elements = elements
+        self._shard_folder = shard_folder
+        self._batch_size = batch_size or default_batch_size(backbone)
+        self._decode_threads = decode_threads or default_decode_threads(backbone)
+        sources = [] if elements is None else choose_source_images(dataset, elements)
+        self.plan = plan_shards(backbone.digest, dataset, elements, sources, shard_size or default_shard_size(backbone))
+        per_source = 0 if elements is None else elements.elements_per_image_max
+        self._units: dict[Part, int] = {"train": 1, "test": 1, "elements": per_source}
+
+    def units(self, planned: ShardPlan) -> int:
+        """Images of a shard, or its largest possible number of elements."""
+        return self._units[planned.part] * len(planned.images)
+
+    def missing(self) -> list[ShardPlan]:
+        """Shards that are not in the folder."""
+        return [planned for planned in self.plan if read_failures(self._shard_folder, planned) is None]
+
+    def compute(self, names: Collection[str] | None = None, *, progress: ProgressCallback = no_progress) -> None:
+        """Write the shards that are not in the folder, all or those with these file names.
+
+        Parameters
+        ----------
+        progress : called with (images and elements done, their number), of the named shards
+
+        Raises
+        ------
+        OutOfMemory, DataError
+            As `extract_features` does.
+        """
+        chosen = [planned for planned in self.plan if names is None or planned.file_name in names]
+        total = sum(self.units(planned) for planned in chosen)
+        self._shard_folder.mkdir(parents=True, exist_ok=True)
+        failures, pending = list[str](), list[ShardPlan]()
+        for planned in chosen:
+            found = read_failures(self._shard_folder, planned)
+            if found is None:
+                pending.append(planned)
+            else:
+                failures += found
+        done = total - sum(self.units(planned) for planned in pending)
+        progress(done, total)
+        embedder = BatchEmbedder(self.backbone, self._batch_size)
+        tasks = [(planned, rows) for planned in pending for rows in split_chunks(planned)]
+        with prefetch(tasks, self._decode, self._decode_threads, prefetch_depth(self._decode_threads, embedder)) as decoded:
+            for planned in pending:
+                chunks = islice(decoded, len(split_chunks(planned)))
+                shard, done = compute_shard(embedder, chunks, lambda done: progress(min(done, total), total), done)
+                _require_finite(shard, planned, self._dataset)
+                write_shard(self._shard_folder, planned, shard)
+                failures += shard.failures
+                self._require_readable(failures)
+
+    def assemble(self) -> FeatureSet:
+        """Join all shards, which must be in the folder."""
+        shards = [(planned, require_shard(self._shard_folder, planned)) for planned in self.plan]
+        return _assemble(self._dataset, self._elements, shards, self.backbone)
+
+    def _decode(self, task: tuple[ShardPlan, Sequence[int]]) -> DecodedImages:
+        (planned, rows), dataset = task, self._dataset
+        if planned.part == "elements" and self._elements is not None:
+            return decode_elements(self.backbone, dataset, self._elements, rows)
+        return decode_images(self.backbone, dataset.train if planned.part == "train" else dataset.test, rows, dataset.grey_bits)
+
+    def _require_readable(self, failures: Sequence[str]) -> None:
+        image_count = len(self._dataset.train) + len(self._dataset.test)
+        if len(failures) > CORRUPT_SHARE_MAX * image_count:
+            raise too_many_corrupt(list(failures), image_count)
 
 
 def _require_finite(shard: Shard, planned: ShardPlan, dataset: ImageDataset) -> None:
@@ -114,12 +186,6 @@ def _require_finite(shard: Shard, planned: ShardPlan, dataset: ImageDataset) -> 
             "Remove these images or use other weights.",
             code="representation_not_finite",
         )
-
-
-def _require_readable(finished: dict[ShardPlan, Shard], image_count: int) -> None:
-    failures = [name for shard in finished.values() for name in shard.failures]
-    if len(failures) > CORRUPT_SHARE_MAX * image_count:
-        raise too_many_corrupt(failures, image_count)
 
 
 def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tuple[ShardPlan, Shard]], backbone: Backbone) -> FeatureSet:

@@ -36,7 +36,11 @@ def extract_layers(
     OutOfMemory, DataError
         As `extract_features` does; one layer whose representation is not finite refuses all.
     """
-    features = extract_features(LayerSweep(backbones), dataset, elements, shard_folder=shard_folder, progress=progress)
+    return split_layers(extract_features(LayerSweep(backbones), dataset, elements, shard_folder=shard_folder, progress=progress), backbones)
+
+
+def split_layers(features: FeatureSet, backbones: Sequence[TorchBackbone]) -> list[FeatureSet]:
+    """Split the features of a `LayerSweep` over these backbones into those of each."""
     widths = [one.num_features for one in backbones]
     columns = zip(
         features.X_train.split(widths, dim=1),

@@ -105,6 +105,33 @@ def write_shard(folder: Path, planned: ShardPlan, shard: Shard) -> None:
         partial.unlink(missing_ok=True)
 
 
+def read_failures(folder: Path, planned: ShardPlan) -> tuple[str, ...] | None:
+    """Return the failures of a shard from its header, without its features; None if its file is missing, damaged or of another key."""
+    path = folder / planned.file_name
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return None
+    return tuple(json.loads(header["failures"])) if header.get("key") == planned.key else None
+
+
+def require_shard(folder: Path, planned: ShardPlan) -> Shard:
+    """Return a shard that was written before.
+
+    Raises
+    ------
+    OSError
+        If its file is missing, damaged or of another key.
+    """
+    shard = read_shard(folder, planned)
+    if shard is None:
+        raise OSError(f"The shard {planned.file_name} has disappeared from {folder}.")
+    return shard
+
+
 def read_shard(folder: Path, planned: ShardPlan) -> Shard | None:
     """Return the shard; None if its file is missing, damaged or of another key."""
     path = folder / planned.file_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,9 +29,9 @@ from iis_engine.features.embedding import (
     prefetch_depth,
     split_chunks,
 )
-from iis_engine.features.extraction import SHARD_IMAGES
+from iis_engine.features.extraction import default_shard_size
 from iis_engine.features.prefetching import prefetch
-from iis_engine.features.shards import Shard, ShardPlan, read_shard, write_shard
+from iis_engine.features.shards import Shard, ShardPlan, read_failures, require_shard, write_shard
 from iis_engine.progress import ProgressCallback, no_progress
 
 _HEADER_KEY = "loose"  # part of the file format
@@ -100,7 +100,7 @@ def extract_unlabelled(
     *,
     shard_folder: Path,
     progress: ProgressCallback = no_progress,
-    shard_size: int = SHARD_IMAGES,
+    shard_size: int | None = None,
 ) -> UnlabelledImages:
     """Compute f of every image in a folder.
 
@@ -111,7 +111,7 @@ def extract_unlabelled(
     digest : sha256 of the folder's content
     shard_folder : folder of the shards; created if missing
     progress : called with (images done, images)
-    shard_size : images per shard
+    shard_size : images per shard, by default `default_shard_size`
 
     Raises
     ------
@@ -120,27 +120,71 @@ def extract_unlabelled(
     DataError
         If there is no image, or none can be read.
     """
-    names, ignored = find_images(folder)
-    starts = range(0, len(names), shard_size)
-    plan = [
-        _plan_shard(backbone, digest, number, names, range(len(names))[start : start + shard_size]) for number, start in enumerate(starts)
-    ]
-    shard_folder.mkdir(parents=True, exist_ok=True)
-    finished = {planned: shard for planned in plan if (shard := read_shard(shard_folder, planned)) is not None}
-    done = sum(len(planned.images) for planned in finished)
-    progress(done, len(names))
-    embedder = BatchEmbedder(backbone, default_batch_size(backbone))
-    pending = [planned for planned in plan if planned not in finished]
-    tasks = [rows for planned in pending for rows in split_chunks(planned)]
-    threads = default_decode_threads(backbone)
-    with prefetch(tasks, lambda rows: _decode(backbone, folder, names, rows), threads, prefetch_depth(threads, embedder)) as decoded:
-        for planned in pending:
-            chunks = islice(decoded, len(split_chunks(planned)))
-            shard, done = compute_shard(embedder, chunks, lambda done: progress(done, len(names)), done)
-            write_shard(shard_folder, planned, shard)
-            finished[planned] = shard
-            progress(done, len(names))
-    return _assemble(names, ignored, [(planned, finished[planned]) for planned in plan])
+    extraction = UnlabelledExtraction(backbone, folder, digest, shard_folder=shard_folder, shard_size=shard_size)
+    extraction.compute(progress=progress)
+    return extraction.assemble()
+
+
+class UnlabelledExtraction:
+    """The shards of the features of a folder: several processes may compute some each; the numbers are those of one process.
+
+    Parameters as in `extract_unlabelled`.
+    """
+
+    def __init__(self, backbone: Backbone, folder: Path, digest: str, *, shard_folder: Path, shard_size: int | None = None) -> None:
+        self._backbone = backbone
+        self._folder = folder
+        self._shard_folder = shard_folder
+        self._names, self._ignored = find_images(folder)
+        size, rows = shard_size or default_shard_size(backbone), range(len(self._names))
+        self.plan = [
+            _plan_shard(backbone, digest, number, self._names, rows[start : start + size])
+            for number, start in enumerate(range(0, len(rows), size))
+        ]
+
+    def units(self, planned: ShardPlan) -> int:
+        """Images of a shard."""
+        return len(planned.images)
+
+    def missing(self) -> list[ShardPlan]:
+        """Shards that are not in the folder."""
+        return [planned for planned in self.plan if read_failures(self._shard_folder, planned) is None]
+
+    def compute(self, names: Collection[str] | None = None, *, progress: ProgressCallback = no_progress) -> None:
+        """Write the shards that are not in the folder, all or those with these file names.
+
+        Parameters
+        ----------
+        progress : called with (images done, images), of the named shards
+        """
+        chosen = [planned for planned in self.plan if names is None or planned.file_name in names]
+        total = sum(self.units(planned) for planned in chosen)
+        self._shard_folder.mkdir(parents=True, exist_ok=True)
+        pending = [planned for planned in chosen if read_failures(self._shard_folder, planned) is None]
+        done = total - sum(self.units(planned) for planned in pending)
+        progress(done, total)
+        embedder = BatchEmbedder(self._backbone, default_batch_size(self._backbone))
+        tasks = [rows for planned in pending for rows in split_chunks(planned)]
+        threads = default_decode_threads(self._backbone)
+        with prefetch(tasks, self._decode, threads, prefetch_depth(threads, embedder)) as decoded:
+            for planned in pending:
+                chunks = islice(decoded, len(split_chunks(planned)))
+                shard, done = compute_shard(embedder, chunks, lambda done: progress(done, total), done)
+                write_shard(self._shard_folder, planned, shard)
+                progress(done, total)
+
+    def assemble(self) -> UnlabelledImages:
+        """Join all shards, which must be in the folder.
+
+        Raises
+        ------
+        DataError
+            If no image can be read.
+        """
+        return _assemble(self._names, self._ignored, [(planned, require_shard(self._shard_folder, planned)) for planned in self.plan])
+
+    def _decode(self, rows: Sequence[int]) -> DecodedImages:
+        return _decode(self._backbone, self._folder, self._names, rows)
 
 
 def _plan_shard(backbone: Backbone, digest: str, number: int, names: Sequence[str], images: Sequence[int]) -> ShardPlan:

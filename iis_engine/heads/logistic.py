@@ -6,7 +6,7 @@ matrix product, and so do all groups (see `iis_engine.heads.sparse_blocks`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -14,7 +14,7 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from iis_engine.heads.solver import Objective, minimise
+from iis_engine.heads.solver import Objective, Watch, minimise
 from iis_engine.heads.sparse_blocks import Block, Blocks, Group, Source
 
 ROWS_PER_UNKNOWN = 10  # from which the curvature is estimated
@@ -175,7 +175,7 @@ def fit_heads(
     tolerance: float,
     *,
     start: Tensor | None = None,
-    drop: Callable[[Tensor, Tensor], Tensor] | None = None,
+    watch: Watch | None = None,
     kind: type[LogisticObjective] = LogisticObjective,
 ) -> Heads:
     """Solve every problem in one stack.
@@ -188,16 +188,16 @@ def fit_heads(
     y : (n,) int64 in 0..class_count-1, or as `kind` takes them
     tolerance : largest absolute gradient entry at which a problem is solved
     start : (P, M + 1, C) starting weights; zeros otherwise
-    drop : called as drop(solved, weights) with the mask of problems solved so far; returns the mask of those to stop as they stand
+    watch : as of `minimise`, with weights (P, M + 1, C)
     kind : objective of the problems; multinomial logistic regression by default
     """
     objective = kind(sources, groups, y, class_count)
     begin = torch.zeros(objective.shape, device=objective.device) if start is None else start.float().transpose(1, 2).contiguous()
 
-    def drop_heads(solved: Tensor, points: Tensor) -> Tensor:
-        return drop(solved, points.transpose(1, 2)) if drop is not None else torch.zeros_like(solved)
+    def watch_heads(solved: Tensor, points: Tensor, ahead: Tensor, norms: Tensor) -> Tensor:
+        return watch(solved, points.transpose(1, 2), ahead.transpose(1, 2), norms) if watch is not None else torch.zeros_like(solved)
 
-    solution = minimise(objective, begin, tolerance, None if drop is None else drop_heads)
+    solution = minimise(objective, begin, tolerance, None if watch is None else watch_heads)
     return Heads(
         groups=objective.groups,
         weights=solution.point.transpose(1, 2).contiguous(),

@@ -14,6 +14,7 @@ from iis_engine.heads.one_vs_rest import OneVsRestObjective, binary_log_losses, 
 from iis_engine.heads.sparse_blocks import Group, Source
 
 STACK_BYTES = 1 << 30  # of solver state at once; larger stacks are solved in parts
+CERTAINTY = 8.0  # changes of a loss that its prediction at convergence may be off by, per round that is left
 WEIGHT_COPIES = 26  # of each problem in solver state, beside one inverse Hessian (M + 1, M + 1)
 
 
@@ -187,7 +188,7 @@ def _select_stack(
     """Solve all strengths of all nodes on the fitting rows together, and select on the validation rows."""
     groups = [Group(0, kept, grid) for kept in nodes]
     validation, y = source.where(data.validation), data.y[data.validation]
-    path = RegularizationPath(validation, groups, y)
+    path = RegularizationPath(validation, groups, y, tolerance)
     candidates = fit_heads(
         [source.where(~data.validation)],
         groups,
@@ -195,7 +196,7 @@ def _select_stack(
         data.class_count,
         tolerance,
         start=start.repeat_interleave(len(grid), dim=0),
-        drop=path.drop,
+        watch=path.watch,
         kind=data.objective,
     )
     selected = path.select(candidates.weights)
@@ -222,49 +223,76 @@ def _log_losses(logits: Tensor, y: Tensor) -> Tensor:
 class RegularizationPath:
     """Selection of λ per group by validation log-loss, from the strongest λ to the weakest until the loss first rises.
 
-    The loss is smooth where accuracy is a staircase, so the selection does not depend on the solver's last digits. Strengths beyond
-    the first rise, the slowest to solve, are dropped unfinished.
+    The loss is smooth where accuracy is a staircase, so the selection does not depend on the solver's last digits. Only the selected
+    strength has to be solved. Another one is stopped as soon as its comparisons are certain: its loss at convergence is taken to lie within
+    `CERTAINTY` times its last changes of the present one.
 
     Parameters
     ----------
     validation : activations of the validation rows
     groups : G groups, each with the same L strengths, strongest first
     y : labels of the validation rows
+    tolerance : largest absolute gradient entry at which a problem is solved
     """
 
-    def __init__(self, validation: Source, groups: Sequence[Group], y: Tensor) -> None:
+    def __init__(self, validation: Source, groups: Sequence[Group], y: Tensor, tolerance: float) -> None:
         self.validation = validation
         self.groups = groups
         self.y = y
+        self.tolerance = tolerance
         self.length = len(groups[0].strengths)
-        self.loss = torch.full((len(groups), self.length), torch.nan)  # (G, L)
+        self.loss = torch.full((len(groups), self.length), torch.nan)  # (G, L), of the solved ones
+        self._passing = torch.full_like(self.loss, torch.inf)  # of the others when they were last watched
+        self._norms = torch.full_like(self.loss, torch.inf)  # of their gradients then
+        self._rises = torch.zeros(len(groups), self.length - 1, dtype=torch.bool)  # the next weaker strength does not lower the loss enough
+        self._falls = self._rises.clone()  # it does
 
-    def drop(self, solved: Tensor, weights: Tensor) -> Tensor:
-        """Mask (G·L,) of the problems that cannot be selected any more: weaker than a strength at which the loss has risen."""
-        self._measure(solved, weights)
-        beyond = torch.zeros_like(self.loss, dtype=torch.bool)
-        beyond[:, 1:] = self._rises().cumsum(dim=1) > 0
-        return beyond.flatten().to(solved.device)
+    def watch(self, solved: Tensor, points: Tensor, ahead: Tensor, norms: Tensor) -> Tensor:
+        """Mask (G·L,) of the problems that are no longer needed."""
+        newly = solved.cpu().view_as(self.loss) & self.loss.isnan()
+        self.loss = torch.where(newly, self._losses(newly, points), self.loss)
+        low, high = self.loss.nan_to_num(-torch.inf), self.loss.nan_to_num(torch.inf)
+        open_ones = self.loss.isnan() & self._needed()
+        if bool(open_ones.any()):
+            now, predicted = self._losses(open_ones, points), self._losses(open_ones, ahead)
+            norms = norms.cpu().view_as(self.loss)
+            rate = (self._norms / norms).log().clamp(min=1e-9)
+            rounds = ((norms / self.tolerance).log() / rate).clamp(min=1)
+            change = CERTAINTY * rounds * torch.maximum((predicted - now).abs(), (now - self._passing).abs())
+            self._passing, self._norms = torch.where(open_ones, now, self._passing), torch.where(open_ones, norms, self._norms)
+            low, high = torch.where(open_ones, now - change, low), torch.where(open_ones, now + change, high)
+        self._compare(low, high)
+        return ~self._needed().flatten().to(solved.device)
 
     def select(self, weights: Tensor) -> list[int]:
         """Place of the first local minimum of the loss from the strong end, per group.
 
         A strength that ran out of evaluations is measured as it stands.
         """
-        rises = self._rises()
-        undecided = self.loss.isnan() & ~torch.nn.functional.pad(rises.cumsum(dim=1) > 0, (1, 0))
-        self._measure(undecided.flatten(), weights)
-        return [rises_of_group.index(True) if True in rises_of_group else self.length - 1 for rises_of_group in self._rises().tolist()]
+        undecided = self.loss.isnan() & self._needed()
+        loss = torch.where(undecided, self._losses(undecided, weights), self.loss)
+        self._compare(loss.nan_to_num(-torch.inf), loss.nan_to_num(torch.inf))
+        return [rises.index(True) if True in rises else self.length - 1 for rises in self._rises.tolist()]
 
-    def _measure(self, ready: Tensor, weights: Tensor) -> None:
-        """Validation log-loss of the problems that `ready` marks and that have none yet."""
-        new = ready.cpu().view(len(self.groups), self.length) & self.loss.isnan()
-        for g in new.any(dim=1).nonzero().flatten().tolist():
-            places = new[g].nonzero().flatten()
-            rows = (g * self.length + places).to(weights.device)
-            logits = predict(self.validation, self.groups[g].kept, weights[rows])
-            self.loss[g, places] = _log_losses(logits, self.y).float().cpu()
+    def _compare(self, low: Tensor, high: Tensor) -> None:
+        """Record the comparisons of neighbours that are certain for losses between `low` and `high` (G, L)."""
+        known = self._rises | self._falls
+        self._rises |= ~known & (low[:, 1:] > high[:, :-1] * (1 - protocols.SMALLEST_GAIN))
+        self._falls |= ~known & (high[:, 1:] <= low[:, :-1] * (1 - protocols.SMALLEST_GAIN))
 
-    def _rises(self) -> Tensor:
-        """Where the next weaker strength does not lower the loss enough: (G, L - 1) bool, False beside an unmeasured strength."""
-        return self.loss[:, 1:] > self.loss[:, :-1] * (1 - protocols.SMALLEST_GAIN)
+    def _needed(self) -> Tensor:
+        """Strengths that may be selected or whose comparisons are open: (G, L)."""
+        no, yes = (torch.full((len(self.groups), 1), value) for value in (False, True))
+        beyond = torch.cat([no, self._rises.cumsum(dim=1) > 0], dim=1)
+        falls_after = torch.cat([self._falls, no], dim=1)
+        known_before = torch.cat([yes, self._rises | self._falls], dim=1)
+        return ~beyond & ~(falls_after & known_before)
+
+    def _losses(self, wanted: Tensor, weights: Tensor) -> Tensor:
+        """Validation log-loss of the problems that `wanted` (G, L) marks, NaN for the others."""
+        losses = torch.full_like(self.loss, torch.nan)
+        for g in wanted.any(dim=1).nonzero().flatten().tolist():
+            places = wanted[g].nonzero().flatten()
+            logits = predict(self.validation, self.groups[g].kept, weights[(g * self.length + places).to(weights.device)])
+            losses[g, places] = _log_losses(logits, self.y).float().cpu()
+        return losses

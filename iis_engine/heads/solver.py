@@ -7,7 +7,6 @@ Numerical Optimization, algorithm 7.4; acceptance near machine precision: Hager 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +20,7 @@ MEMORY = 6  # correction pairs kept
 MAX_EVALUATIONS = 600  # joint evaluations after which unfinished problems stop as they stand
 REFRESH_AT = (8, 30, 90)  # iterations at which the curvature is computed anew
 COMPACT_BELOW = 0.8  # the stack is compacted once less than this share of it is unfinished
+WATCH_EVERY = 8  # iterations after which `Watch` sees the unfinished problems
 
 
 class Objective(Protocol):
@@ -32,6 +32,22 @@ class Objective(Protocol):
 
     def curvature(self, weights: Tensor, active: Tensor) -> Tensor:
         """(p, m, m) approximate inverse Hessian, shared by the c rows."""
+        ...
+
+
+class Watch(Protocol):
+    """Observes the problems while they are solved, and stops those that are not needed."""
+
+    def __call__(self, solved: Tensor, points: Tensor, ahead: Tensor, norms: Tensor) -> Tensor:
+        """Mask (P,) of the problems to stop as they stand.
+
+        Parameters
+        ----------
+        solved : (P,) bool, the problems that have converged
+        points : (P, c, m), of every problem
+        ahead : (P, c, m), the points after the next full step: estimates of the optima, which near them are as good as Newton's
+        norms : (P,) largest absolute entries of the gradients
+        """
         ...
 
 
@@ -143,7 +159,7 @@ def minimise(
     objective: Objective,
     start: Tensor,
     tolerance: float,
-    drop: Callable[[Tensor, Tensor], Tensor] | None = None,
+    watch: Watch | None = None,
 ) -> Solution:
     """Minimise every problem of the stack.
 
@@ -153,8 +169,7 @@ def minimise(
     ----------
     start : (P, c, m)
     tolerance : largest absolute gradient entry at which a problem is solved
-    drop : called as drop(solved, points) after a problem stops, with the mask (P,) of solved problems and all points; returns the
-        mask of the problems to stop as they stand
+    watch : called after a problem stops, and every few iterations
     """
     stack = _Stack(objective, start)
     point, value = start.clone(), stack.value.clone()
@@ -173,12 +188,16 @@ def minimise(
         norms = stack.gradient.abs().amax(dim=(1, 2))
         converged = norms <= tolerance
         stopping = (converged | (stack.step < SMALLEST_STEP)) & ~finished[stack.active]
-        if bool(stopping.any()):
+        has_stopped = bool(stopping.any())
+        if has_stopped:
             stop(stopping, norms)
             solved[stack.active[stopping & converged]] = True
-            if drop is not None:
-                dropped = drop(solved, point)[stack.active] & ~finished[stack.active]
-                stop(dropped, norms)
+        if watch is not None and (has_stopped or iteration % WATCH_EVERY == 0):
+            point[stack.active] = torch.where(_spread(finished[stack.active]), point[stack.active], stack.point)
+            ahead = point.clone()
+            ahead[stack.active] += torch.where(_spread(finished[stack.active]), 0.0, stack.direction)
+            norm[stack.active] = torch.where(finished[stack.active], norm[stack.active], norms)
+            stop(watch(solved, point, ahead, norm)[stack.active] & ~finished[stack.active], norms)
         left = ~finished[stack.active]
         if not bool(left.any()):
             return Solution(point, value, norm, evaluations)

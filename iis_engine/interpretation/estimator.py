@@ -70,7 +70,7 @@ class Interpretability(BaseEstimator):
     layer : submodule whose output is the representation; None for the input of the last Linear layer that is called
     preprocess : from a PIL image to a tensor, or a `Preprocessing`; None for tensors, for networks of timm and for backbones
     library : a kind of library, of up to 200 concepts, or a `LibrarySpec`
-    elements : cutting of visual elements; None for patches of a 4 x 4 grid of ten images per class
+    elements : cutting of visual elements; None for whole images
     seed : of all random draws
     vlm, vocabulary : a vision-language model and phrases, which give names to visual concepts
     device : `auto` (CUDA if available), `cpu` or `cuda`

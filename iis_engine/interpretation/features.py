@@ -114,7 +114,7 @@ def embed_images(
 
 
 class SourceImages:
-    """The images to cut elements from: `images_per_class` of each class, chosen by seed and content, whatever their order."""
+    """The images to cut elements from: `images_of_each_class` of each class, chosen by seed and content, whatever their order."""
 
     def __init__(self, spec: ElementSpec, preprocessing: ImagePreprocessing) -> None:
         self.spec = spec
@@ -123,11 +123,17 @@ class SourceImages:
 
     def offer(self, row: int, item: LabelledPicture) -> None:
         """Keep the picture of an image if it is among those chosen so far; drop the one that it replaces."""
+        is_new_class = item.label not in self._chosen
         chosen, rank = self._chosen[item.label], _Descending(seeded_rank(self.spec.seed, f"element {item.digest}"))
-        if len(chosen) < self.spec.images_per_class:
+        wanted = self.spec.images_of_each_class(len(self._chosen))
+        if len(chosen) < wanted:
             heapq.heappush(chosen, (rank, -row, self._preprocessing.picture(item.image)))
         elif chosen[0][:2] < (rank, -row):
             heapq.heapreplace(chosen, (rank, -row, self._preprocessing.picture(item.image)))
+        if is_new_class:  # the more classes, the fewer images of each
+            for pictures in self._chosen.values():
+                while len(pictures) > wanted:
+                    heapq.heappop(pictures)
 
     def pictures(self) -> dict[int, Image.Image]:
         """The chosen pictures by row, class by class in the order of choice."""

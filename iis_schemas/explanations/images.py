@@ -226,27 +226,24 @@ class OutcomeView(BaseModel):
     links: dict[str, str]
 
 
+HEAT_MAP_EXAMPLE: dict[str, Any] = {
+    "concept": 17,
+    "exact": True,
+    "method": "feature_map",
+    "note": "Exact: …",
+    "values": [[0.1, 0.4], [0.0, 0.3]],
+    "mean": 0.2,
+    "activation": 0.2,
+    "raw_mean": 4.1,
+    "raw_activation": 4.1,
+    "links": {"png": f"{AT}/explanations/17/heatmaps/17.png"},
+}
+
+
 class HeatMapView(BaseModel):
     """The heat map of a concept in an image, as numbers over the locations of the feature map."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "concept": 17,
-                    "exact": True,
-                    "method": "feature_map",
-                    "note": "Exact: …",
-                    "values": [[0.1, 0.4], [0.0, 0.3]],
-                    "mean": 0.2,
-                    "activation": 0.2,
-                    "raw_mean": 4.1,
-                    "raw_activation": 4.1,
-                    "links": {"png": f"{AT}/explanations/17/heatmaps/17.png"},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [HEAT_MAP_EXAMPLE]})
 
     concept: int
     exact: bool
@@ -257,4 +254,15 @@ class HeatMapView(BaseModel):
     activation: float = Field(description="Of the concept, before the threshold")
     raw_mean: float = Field(description="The same before any normalisation, ⟨F(u, v), c⟩ over the locations")
     raw_activation: float = Field(description="⟨f(x), c⟩")
+    links: dict[str, str]
+
+
+class HeatMapsListView(BaseModel):
+    """The heat maps of several concepts in an image, in the requested order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"data": [HEAT_MAP_EXAMPLE], "links": {"self": f"{AT}/explanations/17/heatmaps?concepts=17"}}]}
+    )
+
+    data: list[HeatMapView]
     links: dict[str, str]

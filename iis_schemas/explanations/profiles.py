@@ -53,16 +53,31 @@ class ClassSummary(ClassRef):
     links: dict[str, str]
 
 
+class ConfusionMatrices(BaseModel):
+    """Test images by true class (rows) and predicted class (columns), in the order of the classes."""
+
+    representation: list[list[int]] = Field(description="Of the linear head on the whole representation")
+    interpretation: list[list[int]] = Field(description="Of the head on the kept concepts")
+
+
 class ClassesView(NodeOfJob):
     """All classes."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{**_NODE, "data": [{**_CLASS, "links": {"self": f"{AT}/classes/3"}}], "links": {"self": f"{AT}/classes"}}]
+            "examples": [
+                {
+                    **_NODE,
+                    "data": [{**_CLASS, "links": {"self": f"{AT}/classes/3"}}],
+                    "confusion": {"representation": [[88, 3], [0, 91]], "interpretation": [[84, 7], [2, 89]]},
+                    "links": {"self": f"{AT}/classes"},
+                }
+            ]
         }
     )
 
     data: list[ClassSummary]
+    confusion: ConfusionMatrices | None = Field(default=None, description="Null for more than 60 classes")
     links: dict[str, str]
 
 
@@ -139,8 +154,23 @@ class ActivatingImage(BaseModel):
     links: dict[str, str]
 
 
+class Histogram(BaseModel):
+    """Counts of test images by activation; each bin has the edges before and after it."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class ActivationLevels(BaseModel):
+    """Test images with the highest activations, with those around the median, and with the lowest."""
+
+    high: list[ActivatingImage]
+    middle: list[ActivatingImage]
+    low: list[ActivatingImage]
+
+
 class ConceptProfileView(NodeOfJob, ConceptUseView):
-    """The profile of a concept: the classes it supports (`serves`) and opposes (`hinders`), and the test images that activate it most."""
+    """The profile of a concept: the classes it supports (`serves`) and opposes (`hinders`), its activations, and test images with them."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -167,3 +197,5 @@ class ConceptProfileView(NodeOfJob, ConceptUseView):
     serves: list[ClassWeight]
     hinders: list[ClassWeight]
     top_images: list[ActivatingImage]
+    histogram: Histogram | None = Field(default=None, description="Of the activations in the test images, before the threshold")
+    levels: ActivationLevels | None = None

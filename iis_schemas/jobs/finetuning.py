@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.descriptions import NamedCreate
 from iis_schemas.fields import Deadline, Elements, Seed
 from iis_schemas.jobs.libraries import DEFAULT_CONCEPT_COUNT, ConceptCount
 from iis_schemas.names import (
@@ -116,7 +117,7 @@ class FinetuneLibrary(BaseModel):
     concept_count: ConceptCount = DEFAULT_CONCEPT_COUNT
 
 
-class FinetuneCreate(BaseModel):
+class FinetuneCreate(NamedCreate):
     """Fine-tune a model by interpretability maximisation (METHOD §5, eq. 8), with its control."""
 
     model_config = ConfigDict(
@@ -189,4 +190,4 @@ class FinetuneCreate(BaseModel):
 
     def to_spec(self) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it."""
-        return self.model_dump(exclude={"kind", "deadline_seconds"}) | {"elements": self.elements.to_spec()}
+        return self.model_dump(exclude={"kind", "deadline_seconds", *NamedCreate.model_fields}) | {"elements": self.elements.to_spec()}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from iis_schemas.descriptions import NamedCreate
 from iis_schemas.fields import MAX_TOP, Deadline, Elements, Seed
 from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.jobs.libraries import LibraryChoice
@@ -16,7 +17,7 @@ from iis_schemas.numbers import Integer, Number
 DEFAULT_TOP = 8
 
 
-class ScoreCreate(BaseModel):
+class ScoreCreate(NamedCreate):
     """Score one model on one data set through one concept library."""
 
     model_config = ConfigDict(
@@ -134,7 +135,7 @@ class ScoreCreate(BaseModel):
         }
 
 
-class ExplainCreate(BaseModel):
+class ExplainCreate(NamedCreate):
     """Explain the predictions of a scored job for many images: its test images, or those in an archive."""
 
     model_config = ConfigDict(

@@ -7,9 +7,19 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import ElementsView, FailureReason
 from iis_schemas.jobs.libraries import LibraryView
-from iis_schemas.names import FINISHED_STATES, ActivationsName, JobState, OptimizerName, PrecisionName, ProtocolName, TrainedPart
+from iis_schemas.names import (
+    FINISHED_STATES,
+    ActivationsName,
+    JobState,
+    OptimizerName,
+    PrecisionName,
+    ProtocolName,
+    TrainedPart,
+    VerdictCode,
+)
 
 
 class VocabularyView(BaseModel):
@@ -18,6 +28,14 @@ class VocabularyView(BaseModel):
     id: str = Field(description="cst_…, or the name of a set that comes with the service")
     version: int
     digest: str = Field(description="sha256 over its phrases")
+
+
+class TaskProgress(BaseModel):
+    """Tasks of a stage that idle workers share."""
+
+    done: int
+    total: int
+    workers: int = Field(description="Workers that compute now")
 
 
 class JobProgress(BaseModel):
@@ -29,16 +47,56 @@ class JobProgress(BaseModel):
     done: int
     total: int
     eta_seconds: float | None = None
+    tasks: TaskProgress | None = Field(default=None, description="Null for a stage that one worker computes alone")
+
+
+class ScoreSummary(BaseModel):
+    """The main numbers of a score; its report has all. Null where the report has or gives none."""
+
+    edition: int
+    verdict: VerdictCode | None
+    near_chance: bool = Field(description="Whether IIS is not meaningful: withheld, or the accuracy is no better than chance")
+    accuracy: float | None = Field(description="Of the representation")
+    accuracy_low: float | None
+    accuracy_high: float | None
+    chance: float | None
+    few_concepts_mean: float | None
+    few_concepts_mean_low: float | None
+    few_concepts_mean_high: float | None
+    iis: float | None
+    iis_low: float | None
+    iis_high: float | None
+    gain_isotropic: float | None = Field(description="IIS above that of any directions")
+    gain_isotropic_low: float | None
+    gain_isotropic_high: float | None
+    gain_matched: float | None = Field(description="IIS above that of matched directions")
+    gain_matched_low: float | None
+    gain_matched_high: float | None
+
+
+class JobUsage(BaseModel):
+    """Seconds that a job waited and ran, over all attempts."""
+
+    queue_seconds: float | None = Field(description="Null until a worker has taken the job")
+    run_seconds: float | None = Field(description="Null until the job has ended")
+    stage_seconds: dict[str, float] | None = Field(
+        description="Of run_seconds by stage, without stages whose output was reused; null until the job has ended"
+    )
 
 
 _COMMON_EXAMPLE: dict[str, Any] = {
+    "name": "baseline, seed 0",
+    **DESCRIBED_EXAMPLE,
     "state": "running",
     "attempt": 1,
     "model": "mdl_01jz3v8k2m4n6p8q0r2s4t6v8w",
+    "model_name": "resnet18, epoch 90",
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
+    "dataset_name": "digits",
     "deadline_seconds": 86400.0,
     "progress": {"stage": "extract", "title": "Extracting features", "done": 640, "total": 1797, "eta_seconds": 12.5},
     "error": None,
+    "usage": {"queue_seconds": 1.0, "run_seconds": None, "stage_seconds": None},
     "created_at": "2026-01-12T09:30:00Z",
     "queued_at": "2026-01-12T09:30:00Z",
     "running_at": "2026-01-12T09:30:01Z",
@@ -59,6 +117,7 @@ SCORE_JOB_EXAMPLE: dict[str, Any] = {
     "protocol": "exact",
     "activations": "calibrated",
     "seed": 0,
+    "summary": None,
     "links": {
         "self": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k",
         "events": "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k/events",
@@ -136,17 +195,21 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
 }
 
 
-class JobView(BaseModel):
+class JobView(DescribedView):
     """Fields of jobs of all kinds."""
 
     id: str
+    name: str | None = None
     state: JobState
     attempt: int
     model: str | None
+    model_name: str | None = Field(default=None, description="Also where the model was deleted since")
     dataset: str
+    dataset_name: str | None = Field(default=None, description="Also where the data set was deleted since")
     deadline_seconds: float
     progress: JobProgress | None
     error: FailureReason | None
+    usage: JobUsage | None = None
     created_at: datetime
     queued_at: datetime
     running_at: datetime | None
@@ -176,6 +239,7 @@ class ScoreJobView(JobView):
     protocol: ProtocolName
     activations: ActivationsName = "layernorm"  # absent in jobs before the second edition
     seed: int
+    summary: ScoreSummary | None = Field(default=None, description="Null until the job has succeeded")
 
 
 class ExplainJobView(JobView):

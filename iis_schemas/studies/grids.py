@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.names import VISUAL_KINDS
-from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyGrid
+from iis_schemas.studies.requests import ModelEntry, StudyChoices, StudyGrid
 
 
-def first_grid(request: StudyCreate, vocabulary: VocabularyView | None, models: Sequence[ModelEntry] | None = None) -> StudyGrid:
+def first_grid(request: StudyChoices, vocabulary: VocabularyView | None, models: Sequence[ModelEntry] | None = None) -> StudyGrid:
     """The grid that a request asks for.
 
     Parameters

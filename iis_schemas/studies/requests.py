@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from iis_schemas.architectures import Layer, Pooling
+from iis_schemas.descriptions import DescriptionCreate
 from iis_schemas.fields import with_stored_scales
 from iis_schemas.jobs.libraries import ConceptCount, LibraryChoice
 from iis_schemas.jobs.requests import Deadline, Elements, Seed
@@ -31,6 +32,7 @@ MAX_JOBS = 10_000
 MAX_ENTRIES = MAX_JOBS  # of one list, each of which makes at least one job
 MAX_LIBRARIES = 64
 MAX_LAYERS = 64  # of one model
+MAX_CLASSES = 100_000  # of a data set that is only counted
 MAX_SPARSITIES = 64
 ACTIVATIONS = "Of the exact protocol: centred and calibrated (second edition), or layernorm alone (first edition, as an ablation)"
 VOCABULARY_PATTERN = r"^[A-Za-z0-9_\-]{1,64}(@[1-9][0-9]{0,8})?$"
@@ -174,10 +176,8 @@ class _Choices(GridLists):
     )
 
 
-class StudyCreate(_Choices):
-    """A grid of score jobs: models x data sets x libraries x concept counts x data sets that libraries are cut from x seeds."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [STUDY_BODY]})
+class StudyChoices(_Choices):
+    """The choices of a new grid."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     protocol: ProtocolName = "exact"
@@ -191,6 +191,12 @@ class StudyCreate(_Choices):
     deadline_seconds: Deadline = None
 
 
+class StudyCreate(DescriptionCreate, StudyChoices):
+    """A grid of score jobs: models x data sets x libraries x concept counts x data sets that libraries are cut from x seeds."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [STUDY_BODY]})
+
+
 class CountedDataset(BaseModel):
     """A data set that is not registered yet, by its number of images."""
 
@@ -198,8 +204,8 @@ class CountedDataset(BaseModel):
 
     kind: DatasetKind = "images"
     images: Integer | None = Field(default=None, ge=0, description="In train and test together; null where they cannot be counted")
-    elements_images: Integer = Field(
-        default=0, ge=0, description="Training images that visual elements are cut from: up to elements.images_per_class of each class"
+    train: list[Annotated[Integer, Field(ge=1)]] = Field(
+        default_factory=list[int], max_length=MAX_CLASSES, description="Training images of each class, for the number of visual elements"
     )
 
 
@@ -215,7 +221,7 @@ class Unregistered(BaseModel):
     vocabulary: StrictBool = Field(default=False, description="Whether the phrases are not registered yet")
 
 
-class StudyEstimateCreate(StudyCreate):
+class StudyEstimateCreate(StudyChoices):
     """A grid to estimate. Models and data sets that are not registered yet have a name that `unregistered` lists."""
 
     model_config = ConfigDict(
@@ -225,7 +231,7 @@ class StudyEstimateCreate(StudyCreate):
                 {
                     **STUDY_BODY,
                     "datasets": ["datasets[0]"],
-                    "unregistered": {"datasets": {"datasets[0]": {"images": 1797, "elements_images": 100}}},
+                    "unregistered": {"datasets": {"datasets[0]": {"images": 1797, "train": [712, 725]}}},
                 }
             ]
         },

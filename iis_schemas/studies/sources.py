@@ -31,11 +31,11 @@ LocalPath = Annotated[str, Field(min_length=1, description="A file or folder on 
 
 
 def _absolute(value: str) -> str:
-    if not PurePosixPath(value).is_absolute():
+    if not PurePosixPath(value).is_absolute() and not value.startswith("s3://"):
         example = {"value": value}
         raise PydanticCustomError(
             "server_path_relative",
-            "A server_path begins at the root of the server, such as /data/imagenet; '{value}' does not.",
+            "A server_path begins at the root of the server, such as /data/imagenet, or with s3://; '{value}' does not.",
             example,
         )
     return value

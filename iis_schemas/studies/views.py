@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import FailureReason
 from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, JobState, ProtocolName, VerdictCode
 from iis_schemas.studies.requests import STUDY_BODY, StudyGrid
@@ -30,6 +31,7 @@ _FIGURE_LINKS = {f"figures/{name}.{suffix}": f"{_AT}/figures/{name}.{suffix}" fo
 STUDY_EXAMPLE: dict[str, Any] = {
     "id": "std_01jz3x0c3d5e7f9g1h3j5k7m9n",
     "name": "ResNets on digits",
+    **DESCRIBED_EXAMPLE,
     "state": "running",
     "jobs": {"total": 16, "queued": 9, "running": 2, "canceling": 0, "succeeded": 5, "failed": 0, "canceled": 0},
     "grid": _GRID,
@@ -56,7 +58,7 @@ class JobCounts(BaseModel):
     canceled: int
 
 
-class StudyView(BaseModel):
+class StudyView(DescribedView):
     """A study: its grid and the states of its jobs. It is finished when all jobs are."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [STUDY_EXAMPLE]})

@@ -32,10 +32,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/concept-sets/{concept_set_id}/versions": {"json": {"phrases": ["a loop"]}},
     "/v1/studies/{study_id}/extend": {"json": {}},
     "/v1/jobs/{job_id}/explanations": {"files": {"file": ("a.png", b"x")}},
+    "/v1/jobs/{job_id}/explanations/{image}/heatmaps": {"params": {"concepts": 3}},
     "/v1/jobs/{job_id}/explanations/{image}/interventions": {"json": {}},
     "/v1/predictors/{predictor_id}/predict": {"files": {"file": ("a.png", b"x")}},
     "/v1/uploads/{upload_id}/parts/{number}": {"content": b"x"},
     "/v1/webhooks/{webhook_id}": {"json": {}},
+    "/v1/models/{model_id}": {"json": {}},
+    "/v1/datasets/{dataset_id}": {"json": {}},
+    "/v1/jobs/{job_id}": {"json": {}},
+    "/v1/studies/{study_id}": {"json": {}},
+    "/v1/concept-libraries/{library_id}": {"json": {}},
 }
 QUERY_ROUTES = {
     "/v1/concept-libraries/{library_id}/nearest",

@@ -20,12 +20,13 @@ EARLIER = {"kind": "patches", "images_per_class": 10, "seed": 0}
 @pytest.mark.parametrize(
     ("asked", "scales"),
     [
-        ({}, (4,)),
+        ({}, (1,)),
+        ({"scales": [4]}, (4,)),
         ({"scales": [4, 1, 2]}, (1, 2, 4)),
         ({"kind": "segments"}, ()),
         ({"kind": "segments", "scales": []}, ()),
-        ({"kind": "patches_and_segments"}, (4,)),
-        ({"kind": "patches_and_segments", "scales": [1]}, (1,)),
+        ({"kind": "patches_and_segments"}, (1,)),
+        ({"kind": "patches_and_segments", "scales": [3]}, (3,)),
     ],
 )
 def test_a_request_and_its_stored_form_mean_the_same_to_the_engine(asked: dict[str, Any], scales: tuple[int, ...]) -> None:
@@ -44,18 +45,18 @@ def test_scales_that_are_no_grids_are_refused(scales: list[object]) -> None:
 
 def test_segments_alone_take_no_scales() -> None:
     with pytest.raises(ValidationError, match="patches_and_segments"):
-        Elements.model_validate({"kind": "segments", "scales": [1]})
+        Elements.model_validate({"kind": "segments", "scales": [2]})
 
 
 def test_a_4_x_4_grid_is_stored_as_earlier_releases_stored_it() -> None:
-    assert Elements().to_spec() == EARLIER
-    assert Elements(scales=(4,)).to_spec() == EARLIER
-    assert Elements(kind="segments").to_spec() == EARLIER | {"kind": "segments"}
-    assert Elements(scales=(1, 2)).to_spec() == EARLIER | {"scales": [1, 2]}
+    assert Elements(scales=(4,), images_per_class=10).to_spec() == EARLIER
+    assert Elements(kind="segments", images_per_class=10).to_spec() == EARLIER | {"kind": "segments"}
+    assert Elements(scales=(1, 2), images_per_class=10).to_spec() == EARLIER | {"scales": [1, 2]}
+    assert Elements().to_spec() == EARLIER | {"images_per_class": None, "scales": [1]}
 
 
 def test_stored_elements_without_scales_are_a_4_x_4_grid() -> None:
-    assert element_spec(EARLIER) == ElementSpec(scales=(4,))
+    assert element_spec(EARLIER) == ElementSpec(images_per_class=10, scales=(4,))
     assert ElementsView.model_validate(EARLIER).model_dump() == EARLIER | {"scales": [4]}
     assert ElementsView.model_validate(EARLIER | {"kind": "segments"}).model_dump() == EARLIER | {"kind": "segments"}
 
@@ -63,10 +64,11 @@ def test_stored_elements_without_scales_are_a_4_x_4_grid() -> None:
 def test_a_stored_grid_of_a_study_without_scales_has_the_4_x_4_grid() -> None:
     request = StudyCreate.model_validate({"models": ["mdl_1"], "datasets": ["dst_1"], "libraries": [{"kind": "prototype"}]})
     stored = first_grid(request, None).model_dump(mode="json")
-    assert stored["elements"] == EARLIER | {"scales": [4]}
+    assert stored["elements"] == EARLIER | {"images_per_class": None, "scales": [1]}
     assert StudyGrid.model_validate(stored | {"elements": EARLIER}).elements.scales == (4,)
 
 
 def test_elements_in_words_name_every_grid_and_the_segments() -> None:
-    view = ElementsView.model_validate(Elements(kind="patches_and_segments", scales=(1, 3)).to_spec())
-    assert view.in_words == "1 x 1 + 3 x 3 patches and segments of 10 images per class"
+    view = ElementsView.model_validate(Elements(kind="patches_and_segments", images_per_class=10, scales=(1, 3)).to_spec())
+    assert view.in_words == "whole images + 3 x 3 patches and segments of 10 images per class"
+    assert ElementsView.model_validate(Elements().to_spec()).in_words == "whole images"

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
+from app.db.job_summaries import summarise
 from app.db.models import (
     Concept,
     ConceptLibrary,
@@ -87,6 +88,8 @@ def add_score_result(session: Session, store: ArtifactStore, job: Job, report: d
     for name in ("arr", "accuracy"):
         for plot_format, content in (("png", PNG), ("svg", SVG)):
             session.add(Plot(job_id=job.id, name=name, format=plot_format, blob_sha256=add_blob(session, store, content + name.encode())))
+    session.flush()
+    summarise(session, [job.id])
     return library_id
 
 

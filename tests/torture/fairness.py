@@ -62,8 +62,8 @@ def _registrations(stack: Stack, count: int) -> list[Promise]:
     canceled = Promise("Deleting a pending model, data set or concept set cancels its validation")
     caller, other = OwnerClient(stack.url, stack.add_owner("attacker")), _rows(stack, stack.add_owner("another"))
     body = {"kind": "features", "upload": caller.upload(features(0), "features.npz")}
-    addresses = [caller.post("/v1/datasets", body)["links"]["self"] for _ in range(count)]
-    status = caller.http.post("/v1/datasets", json=body).status_code
+    addresses = [caller.post("/v1/datasets", {**body, "split_seed": number})["links"]["self"] for number in range(count)]
+    status = caller.http.post("/v1/datasets", json={**body, "split_seed": count}).status_code
     bounded.record(status == 429, f"Registration {count + 1} was answered with {status}.")
     first = _take(stack)
     single = other.job()
@@ -167,7 +167,13 @@ def _scored(caller: OwnerClient) -> str:
     model = _registered(caller, "models", {**REQUEST, "upload": caller.upload(network(), "endless.onnx")})
     dataset = _registered(caller, "datasets", {"kind": "images", "upload": caller.upload(images(0), "images.zip")})
     library = {"kind": "cluster", "concept_count": 6}
-    body = {"kind": "score", "model": model, "dataset": dataset, "library": library, "elements": {"kind": "patches", "images_per_class": 6}}
+    body = {
+        "kind": "score",
+        "model": model,
+        "dataset": dataset,
+        "library": library,
+        "elements": {"kind": "patches", "scales": [4], "images_per_class": 6},
+    }
     job = caller.until_finished(caller.post("/v1/jobs", body)["id"])
     if job["state"] != "succeeded":
         raise AssertionError(f"The job to explain {job['state']}: {job['error']}")

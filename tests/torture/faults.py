@@ -133,7 +133,11 @@ class Clients:
         """The wanted jobs, then the same with other seeds, which reuse no result and whose numbers are not known."""
         yield from wanted[: self._jobs]
         for number, (owner, body, _) in enumerate(cycle(wanted)):
-            yield owner, body | {"elements": {"kind": "patches", "images_per_class": 6, "seed": 1 + number}, "seed": 1 + number}, None
+            yield (
+                owner,
+                body | {"elements": {"kind": "patches", "scales": [4], "images_per_class": 6, "seed": 1 + number}, "seed": 1 + number},
+                None,
+            )
 
     def _follow(self, job: AcceptedJob) -> None:
         """Read a job's live stream to its end, resuming after the last event when the connection breaks."""

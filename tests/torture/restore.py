@@ -111,7 +111,13 @@ def _request(caller: OwnerClient, with_images: bool) -> dict[str, Any]:
     model = ready("models", MODEL | {"upload": caller.upload(checkpoint(), "net.safetensors")})
     dataset = ready("datasets", {"kind": "images", "upload": caller.upload(images(0), "images.zip")})
     library = {"kind": "prototype", "concept_count": 6}
-    return {"kind": "score", "model": model, "dataset": dataset, "library": library, "elements": {"kind": "patches", "images_per_class": 6}}
+    return {
+        "kind": "score",
+        "model": model,
+        "dataset": dataset,
+        "library": library,
+        "elements": {"kind": "patches", "scales": [4], "images_per_class": 6},
+    }
 
 
 def _readings(caller: OwnerClient, job_id: str) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class OwnerInputs:
 
 def score_requests(inputs: OwnerInputs) -> Iterator[dict[str, Any]]:
     """Ten different score jobs."""
-    patches = {"kind": "patches", "images_per_class": 6}
+    patches = {"kind": "patches", "scales": [4], "images_per_class": 6}
     for count in (6, 9, 12, 15):
         yield {"kind": "score", "dataset": inputs.features, "library": {"kind": "prototype", "concept_count": count}}
     for kind in ("prototype", "cluster", "end2end"):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from worker.handlers.figures import class_figure, gallery, sheet
-from worker.handlers.image import explain, heat_map, intervene, picture, predict
+from worker.handlers.image import explain, heat_map, intervene, picture, predict, several_heat_maps
 from worker.handlers.scored_job import CACHE, ScoredJob
 from worker.handlers.test_set import class_view, classes, concept_view, concepts, outcomes
 from worker.sandbox.messages import JsonObject
@@ -55,7 +55,7 @@ HANDLERS: dict[str, JobQueryHandler] = {
     handler.__name__: handler
     for handler in (
         *(outcomes, classes, class_view, concepts, concept_view),
-        *(explain, intervene, picture, heat_map, predict),
+        *(explain, intervene, picture, heat_map, several_heat_maps, predict),
         *(sheet, class_figure, gallery, export),
     )
 }

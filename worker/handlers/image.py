@@ -47,6 +47,7 @@ def explain(job: ScoredJob, query: JsonObject) -> JsonObject:
             "name": None if index is None or not job.test_set.names else job.test_set.names[index],
             "label": None if label is None else names[label],
             "labels": true,
+            "test_images": None if index is None else len(job.test_set),
         },
         **node_to_json(family, predictor),
         "class_names": list(names),
@@ -121,10 +122,22 @@ def picture(job: ScoredJob, query: JsonObject) -> JsonObject:
 
 def heat_map(job: ScoredJob, query: JsonObject) -> JsonObject:
     """The heat map of one concept: numbers, and a transparent PNG to show over the image."""
-    from iis_engine.explanations.explain import require_concept
     from iis_engine.explanations.heatmaps import overlay, png_bytes
 
     concept = query["concept"]
+    numbers = _heat_map_numbers(job, concept)
+    _, values = heat_maps_of(job)
+    return numbers | {"png": bytes_to_base64(png_bytes(overlay(values[concept], job.backbone.input_size)))}
+
+
+def several_heat_maps(job: ScoredJob, query: JsonObject) -> JsonObject:
+    """The heat maps of several concepts as numbers."""
+    return {"data": [_heat_map_numbers(job, concept) for concept in query["concepts"]]}
+
+
+def _heat_map_numbers(job: ScoredJob, concept: int) -> JsonObject:
+    from iis_engine.explanations.explain import require_concept
+
     with_absent_code("concept", lambda: require_concept(len(job.family.library), concept, "concept"))
     maps, values = heat_maps_of(job)
     return {
@@ -137,7 +150,6 @@ def heat_map(job: ScoredJob, query: JsonObject) -> JsonObject:
         "activation": float(job.activations[concept]),
         "raw_mean": float(maps.values[concept].double().mean()),
         "raw_activation": float(maps.activations[concept]),
-        "png": bytes_to_base64(png_bytes(overlay(values[concept], job.backbone.input_size))),
     }
 
 

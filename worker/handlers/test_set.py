@@ -10,6 +10,8 @@ from worker.stages.serialisation import class_to_json, node_to_json
 
 TOP_CLASSES = 5
 TOP_IMAGES = 8
+LEVEL_IMAGES = 4
+MAX_CONFUSION_CLASSES = 60  # a matrix of more classes is too large to send and to show
 
 
 def outcomes(job: ScoredJob, query: JsonObject) -> JsonObject:
@@ -29,8 +31,14 @@ def outcomes(job: ScoredJob, query: JsonObject) -> JsonObject:
         matching &= predicted.labels != test_set.top_labels[:, 0]
     if query["class"] is not None:
         matching &= test_set.has_label(class_label(names, query["class"], "class"))
-    if query["predicted"] is not None:
-        matching &= predicted.labels == class_label(names, query["predicted"], "predicted")
+    filtered = {"predicted": predicted.labels, "predicted_by_representation": test_set.top_labels[:, 0]}
+    for field, labels in filtered.items():
+        if query[field] is not None:
+            matching &= labels == class_label(names, query[field], field)
+    if query["min_confidence"] is not None:
+        matching &= predicted.probabilities >= query["min_confidence"]
+    if query["max_confidence"] is not None:
+        matching &= predicted.probabilities <= query["max_confidence"]
     rows = matching.nonzero().flatten()[: query["limit"] + 1].tolist()
     return {
         "data": [
@@ -48,10 +56,15 @@ def outcomes(job: ScoredJob, query: JsonObject) -> JsonObject:
 
 
 def classes(job: ScoredJob, query: JsonObject) -> JsonObject:
-    """Number of test images and accuracies of every class."""
-    from iis_engine.explanations.test_set import class_accuracies
+    """Number of test images and accuracies of every class; both confusion matrices unless there are many classes or several labels."""
+    from iis_engine.explanations.test_set import class_accuracies, confusion_counts
 
     accuracies = class_accuracies(job.test_set, job.outcomes, job.predictor)
+    count = len(job.family.class_names)
+    confusion = None
+    if count <= MAX_CONFUSION_CLASSES and _quantity(job) == "accuracy":
+        heads = {"representation": job.test_set.top_labels[:, 0], "interpretation": job.outcomes.labels}
+        confusion = {name: confusion_counts(job.test_set.labels, predicted, count) for name, predicted in heads.items()}
     return {
         **node_to_json(job.family, job.predictor),
         "data": [
@@ -64,6 +77,7 @@ def classes(job: ScoredJob, query: JsonObject) -> JsonObject:
             }
             for label, (name, (images, baseline, accuracy)) in enumerate(zip(job.family.class_names, accuracies, strict=True))
         ],
+        "confusion": confusion,
     }
 
 
@@ -105,8 +119,9 @@ def concepts(job: ScoredJob, query: JsonObject) -> JsonObject:
 
 
 def concept_view(job: ScoredJob, query: JsonObject) -> JsonObject:
-    """One concept: its use, the classes it supports and opposes most, and the test images that activate it most."""
+    """One concept: its use, the classes it supports and opposes most, its activations and the test images at each of their levels."""
     from iis_engine.explanations.explain import require_concept
+    from iis_engine.explanations.test_set import activation_histogram, levels_of_activation
 
     concept, names, test_set = query["concept"], job.family.class_names, job.test_set
     with_absent_code("concept", lambda: require_concept(len(job.family.library), concept, "concept"))
@@ -115,20 +130,27 @@ def concept_view(job: ScoredJob, query: JsonObject) -> JsonObject:
     by_class = [{"class": names[label], "index": label, "weight": float(weights[label])} for label in order]
     column = test_set.activations[:, concept]
     top = column.argsort(descending=True, stable=True)[:TOP_IMAGES].tolist()
-    return {
-        **node_to_json(job.family, job.predictor),
-        **_concept_uses(job, [concept])[0],
-        "serves": [one for one in by_class[:TOP_CLASSES] if one["weight"] > 0],
-        "hinders": [one for one in by_class[::-1][:TOP_CLASSES] if one["weight"] < 0],
-        "top_images": [
+    edges, counts = activation_histogram(column)
+
+    def images(rows: list[int]) -> list[JsonObject]:
+        return [
             {
                 "index": i,
                 "name": test_set.names[i] if test_set.names else None,
                 **_true_labels(job, i),
                 "activation": float(column[i]),
             }
-            for i in top
-        ],
+            for i in rows
+        ]
+
+    return {
+        **node_to_json(job.family, job.predictor),
+        **_concept_uses(job, [concept])[0],
+        "serves": [one for one in by_class[:TOP_CLASSES] if one["weight"] > 0],
+        "hinders": [one for one in by_class[::-1][:TOP_CLASSES] if one["weight"] < 0],
+        "top_images": images(top),
+        "histogram": {"edges": edges, "counts": counts},
+        "levels": {level: images(rows) for level, rows in levels_of_activation(column, LEVEL_IMAGES).items()},
     }
 
 

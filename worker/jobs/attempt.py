@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.models import Dataset, Job, Json, Model, Upload
 from app.db.session import is_outage
+from iis_engine.progress import no_progress
 from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
 from worker.jobs.progress import ProgressThrottle
@@ -86,6 +87,11 @@ class Attempt(AbstractContextManager["Attempt"]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         remove_tree(self.folder)
 
+    def check_deadline(self) -> None:
+        """Raise `DeadlinePassed` when the job's time is up; stages check it by themselves."""
+        if time.monotonic() > self._watch.deadline:
+            raise DeadlinePassed
+
     def make_folder(self) -> None:
         """Make the folder that stages work in."""
         self.runtime.child.create_folder()
@@ -147,6 +153,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         part: str | None = None,
         workspace: StageWorkspace | None = None,
         on_output: Callable[[str, Json | None], None] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> Json:
         """Run a stage in the child process and record its events and progress; returns its result.
 
@@ -155,25 +162,47 @@ class Attempt(AbstractContextManager["Attempt"]):
         network : whether the stage downloads weights or images by name, where the settings allow it
         part : which of several runs of the stage this is
         workspace : the attempt's own unless given
+        before : work that belongs to the stage and precedes it
         """
         began = time.monotonic()
-        workspace = workspace or self.workspace
-        self.stage_event(stage, "started", part=part, workspace=workspace)
-        result = self.runtime.child.run(
+        self.stage_event(stage, "started", part=part, workspace=workspace or self.workspace)
+        if before is not None:
+            before()
+        result = self.compute(
             stage,
-            workspace.folder,
             arguments,
-            self._watch,
-            owner_id=self.rows.job.owner_id,
-            reads=tuple(self._server_paths.values()),
-            network=network and self.runtime.settings.allow_hub,
+            network=network,
+            workspace=workspace,
             on_progress=ProgressThrottle(lambda done, total, eta: self._report(stage, part, done, total, eta)),
-            on_output=on_output or (lambda _name, _about: None),
+            on_output=on_output,
         )
         for warning in result.get("warnings", ()):
             self.write(lambda session, text=warning: transitions.add_event(session, self.job_id, self.token, "warning", {"message": text}))
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
+
+    def compute(
+        self,
+        stage: str,
+        arguments: Json,
+        *,
+        network: bool = False,
+        workspace: StageWorkspace | None = None,
+        on_progress: Callable[[int, int], None] = no_progress,
+        on_output: Callable[[str, Json | None], None] | None = None,
+    ) -> Json:
+        """Run a stage in the child process without events; returns its result."""
+        return self.runtime.child.run(
+            stage,
+            (workspace or self.workspace).folder,
+            arguments,
+            self._watch,
+            owner_id=self.rows.job.owner_id,
+            reads=tuple(self._server_paths.values()),
+            network=network and self.runtime.settings.allow_hub,
+            on_progress=on_progress,
+            on_output=on_output or (lambda _name, _about: None),
+        )
 
     def stage_event(self, stage: str, state: str, *, part: str | None, workspace: StageWorkspace) -> None:
         """Add an event: the stage was started or reused."""

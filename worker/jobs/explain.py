@@ -11,14 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import transitions
-from app.db.models import Concept, ExplanationBatch, Job, Json, Model, Predictor, Result, Upload
+from app.db.models import Concept, ExplanationBatch, Job, Json, Model, Predictor, Result
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import artifact_key, stage_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.feature_keys import backbone_of
 from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.outputs import read_json
-from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.pipeline import Pipeline
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET, UNPACKED_FOLDER
 
@@ -33,8 +34,6 @@ def run_explain(attempt: Attempt) -> None:
     archive = None if job.spec["upload"] is None else attempt.rows.uploads[job.spec["upload"]]
     stages = explain_stages(job.spec, scored, model, archive and archive.sha256)
     further: dict[str, FetchSource] = {"concepts": partial(_write_concepts, scored.concepts)}
-    if archive is not None:
-        further["archive"] = partial(_fetch_archive, attempt, archive)
     pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, further).fetch)
     pipeline.run()
     summary = read_json(pipeline.file(SUMMARY))
@@ -88,16 +87,13 @@ def explain_stages(spec: Json, scored: ScoredJob, model: Model | None, archive_s
                 sources=("model", "archive"),
                 network=is_downloaded(model),
                 sharded=True,
+                divisible=True,
             ),
         ]
     concepts = artifact_key(concepts=scored.concepts)
     key = stage_key("explain_rows", predictors=scored.predictors_key, images=images_key, concepts=concepts, **choices)
     arguments = {**choices, "tested": file == TEST_SET}
     return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments=arguments, sources=("concepts",))]
-
-
-def _fetch_archive(attempt: Attempt, archive: Upload, _: Path) -> Json:
-    return {"file": str(attempt.fetch_upload(archive.id)), "sha256": archive.sha256}
 
 
 def _write_concepts(concepts: list[list[str | None]], folder: Path) -> None:

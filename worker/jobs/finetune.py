@@ -16,9 +16,10 @@ from worker.jobs.attempt import Attempt
 from worker.jobs.feature_keys import backbone_of, data_of
 from worker.jobs.inputs import Sources
 from worker.jobs.outputs import read_json
-from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.pipeline import Pipeline
 from worker.jobs.score import score_stages
 from worker.jobs.score_request import ScoreRequest
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import COMPARISON, FEATURES, IMAGES_FOLDER, REPORT, RunFiles
 from worker.stages.specs import ModelRequest

@@ -16,6 +16,7 @@ from app.storage import ArtifactMissing
 from app.storage.server_folders import NOT_ALLOWED
 from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_engine.vocabularies.shipped import shipped
+from worker.jobs.access import copy_s3_dataset
 from worker.jobs.artifacts import artifact_key
 from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.sandbox.outcomes import StageRefused
@@ -32,7 +33,7 @@ FetchSource = Callable[[Path], Json | None]
 class Sources:
     """Inputs of stages that no stage makes, fetched when a stage first needs them.
 
-    `model` and `vlm` are networks, `dataset` is a file of images or features.
+    `model` and `vlm` are networks, `dataset` is a file of images or features, `archive` is the upload that the job names.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class Sources:
     def __init__(self, attempt: Attempt, further: Mapping[str, FetchSource], workspace: StageWorkspace | None = None) -> None:
         self._attempt = attempt
         self._workspace = workspace or attempt.workspace
-        self._fetchers = {"model": self._model, "vlm": self._vlm, "dataset": self._dataset, **further}
+        self._fetchers = {"model": self._model, "vlm": self._vlm, "dataset": self._dataset, "archive": self._archive, **further}
         self._fetched: dict[str, Json | None] = {}
 
     def fetch(self, names: tuple[str, ...]) -> Json:
@@ -61,6 +62,10 @@ class Sources:
         if model is None:
             raise StageRefused("vlm_missing", "The job names no vision-language model.", "vlm")
         return fetch_model(self._attempt.runtime.settings, model, self._attempt.fetch_upload).to_json()
+
+    def _archive(self, _: Path) -> Json:
+        upload = self._attempt.rows.uploads[self._attempt.rows.job.spec["upload"]]
+        return {"file": str(self._attempt.fetch_upload(upload.id)), "sha256": upload.sha256}
 
     def _dataset(self, folder: Path) -> Json:
         dataset = self._workspace.dataset
@@ -119,10 +124,11 @@ def _read_vocabulary(session: Session, job: Job) -> Phrases:
 
 
 def fetch_dataset(attempt: Attempt, dataset: Dataset) -> DatasetRequest:
-    """The request for a data set, its archive or features file fetched; a server folder is read where it lies."""
+    """The request for a data set, its archive, features file or S3 prefix fetched; a server folder is read where it lies."""
     if dataset.hub is not None and not attempt.runtime.settings.allow_hub:
         raise StageRefused("hub_not_allowed", "This server downloads no data by name; upload an archive of class folders instead.", "hub")
-    request = describe_dataset(dataset, attempt.server_path(dataset))
+    copied = copy_s3_dataset(dataset, attempt.runtime.settings, attempt.folder / f"s3-{dataset.id}", attempt.stop.check)
+    request = describe_dataset(dataset, copied or attempt.server_path(dataset))
     if dataset.manifest_upload_id is not None:
         request = replace(request, manifest_file=str(attempt.fetch_upload(dataset.manifest_upload_id)))
     return request if dataset.upload_id is None else replace(request, file=str(attempt.fetch_upload(dataset.upload_id)))
@@ -133,7 +139,7 @@ def describe_dataset(dataset: Dataset, server_path: Path | None) -> DatasetReque
 
     Parameters
     ----------
-    server_path : from `worker.jobs.access.resolve_server_path`
+    server_path : from `resolve_server_path` or `copy_s3_dataset` of `worker.jobs.access`
 
     Raises
     ------

@@ -13,8 +13,8 @@ from worker.jobs.artifacts import output_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.feature_keys import features_key
 from worker.jobs.model_checks import checked_model
-from worker.jobs.pipeline import Stage
 from worker.jobs.score_request import ScoreRequest
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import FEATURES
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import structlog
@@ -17,52 +17,17 @@ from app.db.models import Json
 from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.division import DivisibleStage, Division
+from worker.jobs.stage import Stage
+from worker.jobs.stage_sharing import share_stages
 from worker.metrics import STAGES_REUSED
 from worker.sandbox.trees import remove_tree
-from worker.stages.files import RunFiles, epoch_of
+from worker.stages.files import epoch_of
 
 FetchSources = Callable[[tuple[str, ...]], Json]
 """Put the named sources into the workspace; return what stages need to find them."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step from files to files.
-
-    Attributes
-    ----------
-    key : digest of everything that the outputs depend on
-    inputs, outputs : names of files and folders in the workspace
-    arguments : JSON for the child process
-    sources : names of inputs that no stage makes, see `worker.jobs.inputs`
-    stored : whether the outputs go to storage. Otherwise they stay in the workspace, and each attempt makes them again when a stage that
-        it must run reads them
-    network : whether the stage downloads weights or images by name; no other stage may use the network
-    sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
-    part : which of several runs of the stage in one job this is, for people
-    run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
-    for_others : artifact keys, by file name, of outputs that the stage may write for other jobs
-    """
-
-    name: str
-    key: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    _: KW_ONLY
-    arguments: Json = field(default_factory=Json)
-    sources: tuple[str, ...] = ()
-    stored: bool = True
-    network: bool = False
-    sharded: bool = False
-    part: str | None = None
-    run: RunFiles | None = None
-    for_others: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def shard_folder(self) -> str:
-        return f"{self.name}-{re.sub('[^a-z0-9]+', '-', self.part)}-shards" if self.part else f"{self.name}-shards"
 
 
 class Pipeline:
@@ -94,6 +59,7 @@ class Pipeline:
         self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items() if stage.stored} | given
         self._stored: dict[str, str] = {}  # file name -> sha256
         self._unstored: set[str] = set()  # names of outputs in the workspace that do not go to storage
+        self._shared: set[str] = set()  # names of stages that other workers may have computed
         self._pending_epochs: list[Json] = []  # events of epochs that were not stored
 
     def run(self) -> None:
@@ -103,11 +69,16 @@ class Pipeline:
                 continue
             # Read again for each stage: meanwhile another job on the same model and data may have finished it.
             self._stored = self._attempt.write(self._find) | self._stored
+            if stage.name in self._shared and all(name in self._stored for name in stage.outputs):
+                continue  # another worker has computed it for this job
             if all(name in self._stored for name in stage.outputs):
                 STAGES_REUSED.labels(stage.name).inc()
                 self._attempt.stage_event(stage.name, "reused", part=stage.part, workspace=self._workspace)
             else:
+                began = time.monotonic()
                 self._compute(stage)
+                if stage.independent and time.monotonic() - began >= self._attempt.runtime.settings.task_seconds:
+                    self._share_neighbours(stage)
 
     def key(self, name: str) -> str:
         """The artifact key of a file."""
@@ -157,6 +128,7 @@ class Pipeline:
             part=stage.part,
             workspace=self._workspace,
             on_output=lambda name, about: self._store_output(stage, name, about),
+            before=partial(self._divide, stage, arguments) if stage.divisible else None,
         )
         folder, artifacts, check = self._workspace.folder, self._attempt.artifacts, self._attempt.stop.check
         outputs = stage.outputs if stage.stored else ()
@@ -168,6 +140,54 @@ class Pipeline:
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)
+
+    def _share_neighbours(self, stage: Stage) -> None:
+        """Compute the stages after an independent one that are independent too, together with other workers."""
+        following = self._stages[self._stages.index(stage) + 1 :]
+        missing = [
+            one for one in takewhile(lambda one: one.independent, following) if not all(name in self._stored for name in one.outputs)
+        ]
+        if len(missing) < 2:
+            return
+        by_name = {one.name: one for one in missing}
+        self._shared |= by_name.keys()
+        share_stages(self._attempt, [self._whole_stage(one) for one in missing], lambda name: self._compute(by_name[name]))
+
+    def _whole_stage(self, stage: Stage) -> Json:
+        """What another worker needs to compute a stage, as JSON."""
+        return {
+            "stage": stage.name,
+            "key": stage.key,
+            "arguments": stage.arguments,
+            "inputs": {name: self._keys[name] for name in stage.inputs},
+            "outputs": {name: self._keys[name] for name in stage.outputs},
+            "of_library": self._workspace.of_library,
+        }
+
+    def _divide(self, stage: Stage, arguments: Json) -> None:
+        """Compute the shards of a stage together with other workers, and fetch those that they have computed."""
+        before = [maker for name in stage.inputs if (maker := self._maker.get(name)) is not None and not maker.stored]
+        spec: Json = {
+            "key": stage.key,
+            "arguments": stage.arguments,
+            "sources": list(stage.sources),
+            "network": stage.network,
+            "shard_folder": stage.shard_folder,
+            "of_library": self._workspace.of_library,
+            "prepare": [{"stage": one.name, "sources": list(one.sources), "network": one.network} for one in before],
+        }
+        divided = DivisibleStage(
+            name=stage.name,
+            key=stage.key,
+            part=stage.part,
+            spec=spec,
+            arguments=arguments,
+            network=stage.network,
+            workspace=self._workspace,
+            store=lambda name, about: self._store_output(stage, name, about),
+        )
+        Division(self._attempt, divided).run()
+        self._restore_shards(stage)
 
     def _record(self, session: Session, stage: Stage, uploaded: Iterable[StoredFile], seconds: float) -> list[str]:
         """Insert the rows of the outputs and delete those of the shards; returns the sha256 of the shards' content."""
@@ -210,7 +230,8 @@ class Pipeline:
     def _store_shard(self, stage: Stage, path: Path) -> None:
         """Store a finished shard and add its event, in one transaction."""
         stored = self._upload_shard(stage, path)
-        event = {"stage": stage.name, **part_field(stage.part), "state": "shard", "name": path.name, **self._workspace.event_fields}
+        event = {"stage": stage.name, **part_field(stage.part), "state": "shard", "name": path.name, "worker": self._attempt.runtime.name}
+        event |= self._workspace.event_fields
 
         def record(session: Session) -> None:
             self._attempt.artifacts.record(session, stored)

@@ -9,6 +9,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
+from app.db.job_summaries import summarise
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Json, Plot, Predictor, Result
 from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.configuration import inputs_of, notes_of_vision_language_model
@@ -50,7 +51,7 @@ def add_results(
     library_id: str | None,
     predictors: StoredPredictors | None,
 ) -> None:
-    """Add report, curves and plots of a finished score job.
+    """Add report, curves and plots of a finished score job, and its summary.
 
     Parameters
     ----------
@@ -75,6 +76,7 @@ def add_results(
     if predictors is not None:
         _add_predictors(session, job, content["points"], predictors)
     session.flush()
+    summarise(session, [job.id])
 
 
 def _elements_of(session: Session, job: Job, library_id: str | None) -> Json:

@@ -17,7 +17,8 @@ from app.storage import StorageUnavailable
 from worker.jobs.attempt import Attempt
 from worker.jobs.explain import run_explain
 from worker.jobs.finetune import run_finetune
-from worker.jobs.lease import LeaseKeeper
+from worker.jobs.helping import help_running_job
+from worker.jobs.lease import JobLease, LeaseKeeper
 from worker.jobs.score import run_score
 from worker.jobs.validation import run_check_concept_set, run_check_dataset, run_check_model
 from worker.metrics import JOBS_ENDED
@@ -41,9 +42,13 @@ log = structlog.get_logger(__name__)
 
 
 def run_queued_jobs(runtime: Runtime) -> None:
-    """Run queued jobs until none is left, taking turns between owners; a queued job thus needs no message of its own."""
-    while not runtime.shutting_down.is_set() and (job_id := _next_queued(runtime)) is not None:
-        run_job(runtime, job_id)
+    """Run queued jobs until none is left, taking turns between owners, then tasks of running jobs; neither needs a message of its own."""
+    not_helped = set[str]()
+    while not runtime.shutting_down.is_set():
+        if (job_id := _next_queued(runtime)) is not None:
+            run_job(runtime, job_id)
+        elif not help_running_job(runtime, not_helped):
+            return
 
 
 def _next_queued(runtime: Runtime) -> str | None:
@@ -70,7 +75,7 @@ def run_job(runtime: Runtime, job_id: str) -> str | None:
     if token is None:
         return None
     with structlog.contextvars.bound_contextvars(job_id=job_id), runtime.running_job() as stop:
-        with LeaseKeeper(runtime.sessions, runtime.settings, job_id, token, stop):
+        with LeaseKeeper(runtime.sessions, runtime.settings, JobLease(job_id, token), stop):
             try:
                 kind, end = _run_claimed(runtime, job_id, token, stop)
             except (LeaseLost, Interrupted, SQLAlchemyError) as error:  # the sweeper queues the job again
@@ -87,14 +92,14 @@ def run_job(runtime: Runtime, job_id: str) -> str | None:
 def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple[str, str]:
     attempt = Attempt(runtime, job_id, token, stop)
     kind = attempt.rows.job.kind
-    try:
-        with attempt:
-            log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+    with attempt:
+        log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+        try:
             end = _run_to_end(attempt)
-    except CancelRequested:
-        runtime.child.kill()
-        attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))
-        end = "canceled"
+        except CancelRequested:
+            runtime.child.kill()
+            attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))  # before the folder, which may be large
+            end = "canceled"
     return kind, end
 
 

@@ -17,9 +17,10 @@ from worker.jobs.feature_keys import data_of, features_key
 from worker.jobs.inputs import Sources, fetch_vocabulary
 from worker.jobs.layer_sweep import with_awaited_layers
 from worker.jobs.model_checks import checked_model
-from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.pipeline import Pipeline
 from worker.jobs.results import FittedLibrary, StoredPredictors, add_library, add_results
 from worker.jobs.score_request import ScoreRequest
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import (
     CLASSES,
@@ -143,6 +144,7 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
             sources=("model", "dataset"),
             network=is_downloaded(model),
             sharded=bool(images),
+            divisible=bool(images),
         )
     )
     if fits:
@@ -155,15 +157,16 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
     sized = (LIBRARY,) if count is None else ()
     stages += [
-        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}),
+        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}, independent=True),
         Stage(
             "matched",
             matched,
             (FEATURES, ensemble, *source),
             (MATCHED_LIBRARIES, MATCHED),
             arguments=measure | {"words": request.has_words},
+            independent=True,
         ),
-        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure),
+        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure, independent=True),
         Stage("panel", panel, (FEATURES, ensemble, MATCHED_LIBRARIES, MEASUREMENT), (PANEL,), arguments=measure),
         Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, PANEL, *names), (REPORT,), arguments=measure | named),
     ]
@@ -219,7 +222,7 @@ def _text_stages(request: ScoreRequest, data: Json) -> list[Stage]:
         return [phrases]
     key = stage_key("embed_images", vlm=vlm.digest, dataset=data)
     downloads, sources = is_downloaded(vlm), ("vlm", "dataset")
-    images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True)
+    images = Stage("embed_images", key, (IMAGES_FOLDER,), (EMBEDDINGS,), sources=sources, network=downloads, sharded=True, divisible=True)
     return [images, phrases, classes_stage(vlm, (request.dataset.info or {})["class_names"])]
 
 

@@ -1,4 +1,4 @@
-"""Queue jobs of lost workers again, and wake workers for queued jobs. One worker sweeps at a time."""
+"""Queue jobs and tasks of lost workers again, and wake workers for queued ones. One worker sweeps at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db import transitions
+from app.db import tasks, transitions
 from app.db.scheduling import queued_jobs
 from app.queue import QUEUE, wake_worker
 from worker.runtime import Runtime
@@ -26,7 +26,7 @@ class Sweep:
     """Result of one sweep."""
 
     released: int  # jobs of lost workers that were queued again
-    wake_ups: int  # messages sent for queued jobs
+    wake_ups: int  # messages sent for queued jobs and tasks
 
 
 class Sweeper:
@@ -48,7 +48,10 @@ class Sweeper:
             with self._runtime.sessions.begin() as session:
                 if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK}):
                     return None
-                released = transitions.release_expired(session, settings.max_attempts) if self._may_release() else []
+                may_release = self._may_release()
+                released = transitions.release_expired(session, settings.max_attempts) if may_release else []
+                if may_release:
+                    tasks.release_expired(session, settings.max_attempts)
             wake_ups = self._wake_workers()
         except SQLAlchemyError as error:
             log.warning("sweep_failed", error=str(error))
@@ -65,9 +68,9 @@ class Sweeper:
         return time.monotonic() >= self._release_from
 
     def _wake_workers(self) -> int:
-        """Send wake-up messages until there are as many as queued jobs: where they wait, all workers are busy."""
+        """Send wake-up messages until there are as many as queued jobs and tasks: where they wait, all workers are busy."""
         with self._runtime.sessions.begin() as session:
-            queued = queued_jobs(session, WAKE_UPS_PER_SWEEP)
+            queued = [*queued_jobs(session, WAKE_UPS_PER_SWEEP), *tasks.queued_of_running_jobs(session, WAKE_UPS_PER_SWEEP)]
         if not queued:
             return 0
         try:

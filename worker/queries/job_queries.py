@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session, undefer
 
 from app.db.models import Concept, ConceptLibrary, Dataset, Job, Json, Model, PostedImage, Predictor, Result, Upload
 from app.storage import ArtifactMissing
+from app.storage.server_folders import is_s3
 from iis_engine.versions import ENGINE_VERSION
-from worker.jobs.access import is_downloaded, resolve_server_path
+from worker.jobs.access import copy_s3_dataset, is_downloaded, resolve_server_path
 from worker.jobs.artifacts import artifact_key, safe_name
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
 from worker.queries.context import Query, QueryContext
@@ -23,12 +24,13 @@ from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import READING
 from worker.stages.specs import DatasetRequest
 
-IMAGE_KINDS = frozenset({"picture", "heat_map", "sheet"})
+IMAGE_KINDS = frozenset({"picture", "heat_map", "several_heat_maps", "sheet"})
 """Kinds that read the image itself. Other kinds read only posted images, since activations of test images are stored."""
 FIGURE_KINDS = frozenset({"sheet", "class_figure", "gallery"})
 """Kinds that draw concepts with their names and exemplars."""
 CACHED_JOBS = 256
 UNPACKING_DEADLINE_SECONDS = 3600
+S3_COPY = "s3"  # folder in that of a data set, with what lies below its S3 prefix
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,11 @@ class JobQueries:
         server_path = resolve_server_path(job.dataset, settings)
         dataset, dataset_folder = None, None
         if reads_image and not posted and job.model is not None:
-            dataset = describe_dataset(job.dataset, server_path)
+            is_copied = is_s3(job.dataset.server_path)
+            dataset = describe_dataset(job.dataset, Path(S3_COPY) if is_copied else server_path)
             dataset_folder = self._dataset_folder(query.owner_id, job, dataset)
+            if is_copied:
+                dataset = replace(dataset, server_path=str(dataset_folder / S3_COPY))
         arguments: Json = {
             "kind": query.kind,
             "about": query.about,
@@ -202,6 +207,9 @@ class JobQueries:
                     fetched.append(folder / f"{upload.id}-{safe_name(upload.filename)}")
                     artifacts.fetch(upload.sha256, fetched[-1], stop.check)
                     source = replace(source, **{field: str(fetched[-1])})
+            copied = copy_s3_dataset(dataset, self._context.runtime.settings, folder / S3_COPY, stop.check)
+            if copied is not None:
+                source = replace(source, server_path=str(copied))
             if job.reading is not None:
                 with suppress(ArtifactMissing):
                     artifacts.fetch(job.reading, folder / READING, stop.check)
@@ -211,7 +219,7 @@ class JobQueries:
                 {"sources": {"dataset": source.to_json()}},
                 workspace=folder,
                 seconds=UNPACKING_DEADLINE_SECONDS,
-                reads=() if request.server_path is None else (Path(request.server_path),),
+                reads=() if request.server_path is None or copied is not None else (Path(request.server_path),),
                 network=downloads,
             )
             for path in fetched:

@@ -13,10 +13,12 @@ from worker.stages.datasets import unpack_into
 from worker.stages.explanation_rows import EmbeddedImage, RowBuilder, UnreadableImage, as_utf8
 from worker.stages.extraction import ShardReporter
 from worker.stages.files import CONCEPT_NAMES, PREDICTORS, REPRESENTED, SUMMARY, TEST_SET, UNPACKED_FOLDER
+from worker.stages.latest import forget, opened
 from worker.stages.reporter import Reporter
 from worker.stages.specs import ModelRequest, open_backbone
 
 if TYPE_CHECKING:
+    from iis_engine.features.unlabelled_images import UnlabelledExtraction
     from iis_engine.scoring.predictor import PredictorFamily
 
 IMAGES_PER_BLOCK = 256
@@ -32,15 +34,26 @@ def unpack(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonOb
 
 def represent(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: f of the archive's images -> represented.safetensors; reports each finished shard."""
-    from iis_engine.features.unlabelled_images import extract_unlabelled
-
-    sources = arguments["sources"]
-    shards = ShardReporter(workspace / arguments["shard_folder"], reporter)
-    backbone, digest = open_backbone(ModelRequest.from_json(sources["model"])), sources["archive"]["sha256"]
-    images = extract_unlabelled(backbone, workspace / UNPACKED_FOLDER, digest, shard_folder=shards.folder, progress=shards.progress)
+    extraction, shards = open_representation(workspace, arguments), ShardReporter(workspace / arguments["shard_folder"], reporter)
+    forget()
+    extraction.compute(progress=shards.progress)
+    images = extraction.assemble()
     images.save(workspace / REPRESENTED)
     unread = f"{len(images.failures)} of {len(images.names)} images could not be read; see the field error of their rows."
     return {"warnings": [unread] if images.failures else []}
+
+
+def open_representation(workspace: Path, arguments: JsonObject) -> UnlabelledExtraction:
+    """Load the network and plan the shards of the archive's images."""
+
+    def load() -> UnlabelledExtraction:
+        from iis_engine.features.unlabelled_images import UnlabelledExtraction
+
+        sources, shards = arguments["sources"], workspace / arguments["shard_folder"]
+        backbone, digest = open_backbone(ModelRequest.from_json(sources["model"])), sources["archive"]["sha256"]
+        return UnlabelledExtraction(backbone, workspace / UNPACKED_FOLDER, digest, shard_folder=shards)
+
+    return opened("represent", workspace, arguments, load)
 
 
 def explain_rows(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images, open_unchanged_features, read_images
 from worker.stages.files import FEATURES
+from worker.stages.latest import forget, opened
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest, element_spec, open_backbone
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
     from iis_engine.backbones.torch_backbone import TorchBackbone
+    from iis_engine.features.extraction import Extraction
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.specs import ElementSpec
 
@@ -24,11 +27,10 @@ def extract_dataset(
     backbone: Backbone, workspace: Path, arguments: JsonObject, elements: ElementSpec | None, reporter: Reporter
 ) -> FeatureSet:
     """Extract features of the images in the workspace, and report each shard as soon as it is complete."""
-    from iis_engine.features.extraction import extract_features
-
     shards = ShardReporter(workspace / arguments["shard_folder"], reporter)
-    images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
-    return extract_features(backbone, images, elements, shard_folder=shards.folder, progress=shards.progress)
+    extraction = plan_extraction(backbone, workspace, arguments, elements)
+    extraction.compute(progress=shards.progress)
+    return extraction.assemble()
 
 
 class ShardReporter:
@@ -42,11 +44,15 @@ class ShardReporter:
 
     def progress(self, done: int, total: int) -> None:
         """Report new shards, then the progress."""
+        self.report_new()
+        self._reporter.progress(done, total)
+
+    def report_new(self) -> None:
+        """Report new shards."""
         new = self._complete() - self._reported
         for name in sorted(new):
             self._reporter.output(name)
         self._reported |= new
-        self._reporter.progress(done, total)
 
     def _complete(self) -> set[str]:
         return {path.name for path in self.folder.glob("*.safetensors")}
@@ -58,27 +64,76 @@ def materialise(workspace: Path, arguments: JsonObject, reporter: Reporter) -> J
     return {}
 
 
+@dataclass(frozen=True)
+class OpenedExtraction:
+    """The extraction of one network, or of one network at several layers.
+
+    Attributes
+    ----------
+    layers : the network at each layer, by the file of its features; empty for one layer
+    """
+
+    extraction: Extraction
+    layers: dict[str, TorchBackbone]
+
+    def assemble(self) -> dict[str, FeatureSet]:
+        """Features by file."""
+        from iis_engine.features.layer_sweep import split_layers
+
+        features = self.extraction.assemble()
+        if not self.layers:
+            return {FEATURES: features}
+        return dict(zip(self.layers, split_layers(features, list(self.layers.values())), strict=True))
+
+
 def extract(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: features of both splits and of the elements -> features.safetensors; reports each finished shard.
 
     The features of `layers`, other layers of the same network, come from the same forward pass, each into its own `file`.
     """
-    sources = arguments["sources"]
-    dataset = DatasetRequest.from_json(sources["dataset"])
+    from iis_engine.errors import DataError
+
+    dataset = DatasetRequest.from_json(arguments["sources"]["dataset"])
     if dataset.kind == "features":
         open_unchanged_features(dataset).save(workspace / FEATURES)
         return {}
-    backbone = open_backbone(ModelRequest.from_json(sources["model"]))
-    elements = element_spec(arguments["elements"])
-    others = _at_layers(backbone, arguments.get("layers", ()))
-    found = (
-        _extract_layers({FEATURES: cast("TorchBackbone", backbone), **others}, workspace, arguments, elements, reporter) if others else {}
-    )
-    if not found:
-        found[FEATURES] = extract_dataset(backbone, workspace, arguments, elements, reporter)
+    extracting, shards = open_extraction(workspace, arguments), ShardReporter(workspace / arguments["shard_folder"], reporter)
+    forget()
+    try:
+        extracting.extraction.compute(progress=shards.progress)
+    except DataError as error:  # one layer that is not finite refuses all, so that each job refuses its own layer
+        if error.code != "representation_not_finite" or not extracting.layers:
+            raise
+        extracting = _open(workspace, {**arguments, "layers": ()})
+        extracting.extraction.compute(progress=shards.progress)
+    found = extracting.assemble()
     for name, features in found.items():
         features.save(workspace / name)
     return {"warnings": list(found[FEATURES].warnings)}
+
+
+def open_extraction(workspace: Path, arguments: JsonObject) -> OpenedExtraction:
+    """Load the network and plan the shards of the images in the workspace."""
+    return opened("extract", workspace, arguments, lambda: _open(workspace, arguments))
+
+
+def _open(workspace: Path, arguments: JsonObject) -> OpenedExtraction:
+    from iis_engine.backbones.layer_sweep import LayerSweep
+
+    sources, elements = arguments["sources"], element_spec(arguments["elements"])
+    backbone = open_backbone(ModelRequest.from_json(sources["model"]))
+    others = _at_layers(backbone, arguments.get("layers", ()))
+    layers = {FEATURES: cast("TorchBackbone", backbone), **others} if others else {}
+    network = LayerSweep(list(layers.values())) if layers else backbone
+    return OpenedExtraction(plan_extraction(network, workspace, arguments, elements), layers)
+
+
+def plan_extraction(backbone: Backbone, workspace: Path, arguments: JsonObject, elements: ElementSpec | None) -> Extraction:
+    """The extraction of the images in the workspace."""
+    from iis_engine.features.extraction import Extraction
+
+    images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
+    return Extraction(backbone, images, elements, shard_folder=workspace / arguments["shard_folder"])
 
 
 def _at_layers(backbone: Backbone, layers: Iterable[JsonObject]) -> dict[str, TorchBackbone]:
@@ -95,21 +150,3 @@ def _at_layers(backbone: Backbone, layers: Iterable[JsonObject]) -> dict[str, To
             if other.digest == one["digest"]:
                 found[one["file"]] = other
     return found
-
-
-def _extract_layers(
-    backbones: dict[str, TorchBackbone], workspace: Path, arguments: JsonObject, elements: ElementSpec, reporter: Reporter
-) -> dict[str, FeatureSet]:
-    """Features of several layers from one pass, by file; none if a layer is not finite, so that each job refuses its own layer."""
-    from iis_engine.errors import DataError
-    from iis_engine.features.layer_sweep import extract_layers
-
-    shards = ShardReporter(workspace / arguments["shard_folder"], reporter)
-    images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
-    try:
-        found = extract_layers(list(backbones.values()), images, elements, shard_folder=shards.folder, progress=shards.progress)
-    except DataError as error:
-        if error.code != "representation_not_finite":
-            raise
-        return {}
-    return dict(zip(backbones, found, strict=True))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images
-from worker.stages.extraction import extract_dataset
+from worker.stages.extraction import ShardReporter, plan_extraction
 from worker.stages.files import CLASSES, EMBEDDINGS, FEATURES, LIBRARY, NAMES, PHRASES, VOCABULARY
+from worker.stages.latest import forget, opened
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest, open_vision_language_model
 
 if TYPE_CHECKING:
+    from iis_engine.features.extraction import Extraction
     from iis_engine.libraries.text import TextSource
     from iis_engine.vision_language.phrase_embeddings import PhraseEmbeddings
     from iis_engine.vocabularies.phrases import Phrase
@@ -21,9 +23,21 @@ if TYPE_CHECKING:
 
 def embed_images(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: image embeddings of both splits -> embeddings.safetensors, used with every backbone and vocabulary."""
-    image_encoder = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
-    extract_dataset(image_encoder, workspace, arguments, None, reporter).save(workspace / EMBEDDINGS)
+    extraction, shards = open_embedding(workspace, arguments), ShardReporter(workspace / arguments["shard_folder"], reporter)
+    forget()
+    extraction.compute(progress=shards.progress)
+    extraction.assemble().save(workspace / EMBEDDINGS)
     return {}
+
+
+def open_embedding(workspace: Path, arguments: JsonObject) -> Extraction:
+    """Load the image tower and plan the shards of the images in the workspace."""
+
+    def load() -> Extraction:
+        image_encoder = open_vision_language_model(ModelRequest.from_json(arguments["sources"]["vlm"])).images
+        return plan_extraction(image_encoder, workspace, arguments, None)
+
+    return opened("embed_images", workspace, arguments, load)
 
 
 def embed_phrases(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:

@@ -1,14 +1,22 @@
-// Page of one concept: exemplars, how often it is active, its classes, the test images that activate it most.
+// Page of one concept: exemplars, how often it is active, its classes, histogram of its activations, test images at three levels.
 
 import { bar, maxMagnitude } from "./bars.js";
+import { colour, draw } from "./charts.js";
 import { conceptLabel, conceptName } from "./concept_names.js";
 import { crops } from "./crops.js";
-import { byId, el, loadInto, section } from "./dom.js";
+import { byId, el, errorNotice, loadInto, section, table } from "./dom.js";
 import { getFromWorker } from "./explanation_requests.js";
-import { formatNumber, formatPercent, formatSigned } from "./formatting.js";
+import { formatCount, formatNumber, formatPercent, formatSigned } from "./formatting.js";
 import { loadJob, pathParts, unfinishedNotice } from "./job_heading.js";
 
-/** @import { ActivatingImage, ClassWeight, ConceptProfile, Job } from "../types.d.ts" */
+/** @import { ActivatingImage, ClassWeight, Column, ConceptProfile, Job } from "../types.d.ts" */
+
+/** @type {["high" | "middle" | "low", string][]} */
+const LEVELS = [
+  ["high", "Highest activations"],
+  ["middle", "Around the median"],
+  ["low", "Lowest activations"],
+];
 
 await loadInto(byId("concept"), "Loading the concept …", async () => {
   const job = await loadJob();
@@ -17,7 +25,7 @@ await loadInto(byId("concept"), "Loading the concept …", async () => {
   const [, , index] = pathParts();
   /** @type {ConceptProfile} */
   const concept = await getFromWorker(`/v1/jobs/${job.id}/concepts/${encodeURIComponent(index)}`);
-  return [heading(concept), classes(concept, job), topImages(concept, job), duplicates(concept, job)];
+  return [heading(concept), classes(concept, job), activations(concept), levels(concept, job), duplicates(concept, job)];
 });
 
 /** @param {ConceptProfile} concept */
@@ -66,24 +74,70 @@ function classes({ serves, hinders }, job) {
 }
 
 /**
+ * Histogram of the activations in the test images.
+ * @param {ConceptProfile} concept
+ */
+function activations({ histogram }) {
+  if (!histogram) return null;
+  const { edges, counts } = histogram;
+  const node = el("div", { class: "plot small", role: "img", "aria-label": "Histogram of the activations in the test images. A table follows." });
+  const problem = el("div");
+  const bins = counts.map((count, index) => ({ low: edges[index], high: edges[index + 1], count }));
+  const makePlot = () => ({
+    traces: [
+      {
+        type: "bar",
+        x: bins.map(({ low, high }) => (low + high) / 2),
+        y: counts,
+        width: edges[1] - edges[0],
+        marker: { color: colour("accent"), line: { color: colour("background"), width: 1 } },
+        text: bins.map(({ low, high, count }) => `${formatCount(count, "image")}, activation ${formatNumber(low, 2)} to ${formatNumber(high, 2)}`),
+        textposition: "none",
+        hovertemplate: "%{text}<extra></extra>",
+      },
+    ],
+    layout: { height: 260, xaxis: { title: "Activation" }, yaxis: { title: "Test images", rangemode: "tozero" } },
+  });
+  requestAnimationFrame(() => draw(node, makePlot).catch((error) => problem.replaceChildren(errorNotice(error))));
+  /** @type {Column<typeof bins[number]>[]} */
+  const columns = [
+    ["Activation", ({ low, high }) => `${formatNumber(low, 2)} to ${formatNumber(high, 2)}`],
+    ["Test images", ({ count }) => count, "number"],
+  ];
+  return section("activations", "Activations", node, problem, el("details", {}, el("summary", {}, "Show as table"), table("Test images by activation", columns, bins)));
+}
+
+/**
+ * Test images of high, middle and low activation, each with the concept's heat map over it.
  * @param {ConceptProfile} concept
  * @param {Job} job
  */
-function topImages({ top_images: images }, job) {
-  if (!images.length) return null;
-  /** @param {ActivatingImage} image */
-  const card = ({ index, label, activation, links }) => {
-    const name = `Test image ${index}`;
-    const picture = links.image ? el("img", { src: links.image, alt: `${name}, class ${label}`, loading: "lazy" }) : name;
-    return el(
-      "li",
-      { class: "card" },
-      el("a", { href: `/jobs/${job.id}/images/${index}` }, picture),
-      el("p", {}, label),
-      el("p", { class: "help" }, `activation ${formatNumber(activation, 2)}`),
-    );
-  };
-  return section("top-images", "Top activating test images", el("ol", { class: "images" }, images.map(card)));
+function levels(concept, job) {
+  if (!concept.levels) return null;
+  const groups = LEVELS.map(([level, title]) => {
+    const images = concept.levels?.[level] ?? [];
+    return images.length ? el("div", { class: "level" }, el("h3", {}, title), el("ol", { class: "images" }, images.map((image) => imageCard(image, concept.concept, job)))) : null;
+  });
+  const help = "Red raises the activation, blue lowers it; each map has its own scale.";
+  return section("levels", "Test images by activation", el("p", { class: "help" }, help), groups);
+}
+
+/**
+ * @param {ActivatingImage} image
+ * @param {number} concept
+ * @param {Job} job
+ */
+function imageCard({ index, label, activation, links }, concept, job) {
+  const name = `Test image ${index}`;
+  const map = () => el("img", { class: "heatmap", src: `${links.explanation}/heatmaps/${concept}.png`, alt: "", loading: "lazy" });
+  const picture = links.image ? el("span", { class: "layers mapped" }, el("img", { src: links.image, alt: `${name}, class ${label}`, loading: "lazy" }), map()) : name;
+  return el(
+    "li",
+    { class: "card" },
+    el("a", { href: `/jobs/${job.id}/images/${index}` }, picture),
+    el("p", {}, label),
+    el("p", { class: "help" }, `activation ${formatNumber(activation, 2)}`),
+  );
 }
 
 /**

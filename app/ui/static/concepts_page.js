@@ -1,176 +1,160 @@
-// Page of a job's concepts: exemplars, labels and statistics of each concept; the dropped phrases.
+// Page of a job's concepts: cards that are sorted, searched and folded in the browser; the dropped phrases.
 
 import { get } from "./api.js";
-import { conceptName } from "./concept_names.js";
-import { crops } from "./crops.js";
-import { buttonById, byId, el, emptyState, errorNotice, loadInto, table } from "./dom.js";
-import { formatCount, formatNumber, isMissing } from "./formatting.js";
+import { conceptCard, hasNames } from "./concept_card.js";
+import { SORTS, foldDuplicates, searchConcepts, sortConcepts } from "./concept_list.js";
+import { droppedPhrases } from "./dropped_phrases.js";
+import { announce, buttonById, byId, el, emptyState, errorNotice, inputById, loadInto, selectById } from "./dom.js";
+import { getFromWorker } from "./explanation_requests.js";
+import { formatCount, formatInteger } from "./formatting.js";
 import { loadJob, unfinishedNotice } from "./job_heading.js";
 
-/** @import { Column, ConceptNames, DroppedPhrase, Job, LibraryConcept, Page, ScoreResult, Statistic } from "../types.d.ts" */
+/** @import { ConceptMetric, ConceptUse, Job, LibraryConcept, ListedConcept, Page, ScoreJob, ScoreResult } from "../types.d.ts" */
+/** @import { SortKey } from "./concept_list.js" */
 
-const PAGE_CONCEPTS = 24;
-
-/** @type {Record<string, string>} */
-const STATISTICS = {
-  similarity: "held-out similarity",
-  chosen_similarity: "similarity when chosen",
-  clip_top5: "mean of top 5 cosines",
-  cosine: "cosine",
-  group: "group",
-  other: "similar to",
-};
-
-/** @type {Record<string, string>} */
-const DROP_REASONS = {
-  too_long: "too long",
-  class_name: "names a class",
-  repeated: "duplicate",
-  near_class: "similar to a class name",
-  near_phrase: "similar to another phrase",
-  clip_cutoff: "not found in the images (below clip_cutoff)",
-  interpretability_cutoff: "not represented by the model (below interpretability_cutoff)",
-  not_confirmed: "not confirmed on other images (below interpretability_cutoff there)",
-  beyond_count: "more than the requested number of concepts",
-};
+const REQUESTED = 100; // the most concepts of one answer
+const LOADED_AT_FIRST = 200;
+const SHOWN_AT_ONCE = 24;
 
 const gallery = byId("gallery");
 const more = buttonById("more");
+const tools = byId("concept-tools");
+/** @type {ListedConcept[]} */
+const concepts = [];
+/** @type {Map<number, ConceptMetric>} */
+let metrics = new Map();
+let shown = SHOWN_AT_ONCE;
+/** @type {Job} */
+let job;
 /** @type {string | null} */
-let next = null;
+let library = null;
+/** @type {string | null} */
+let nextUses = null;
+/** @type {string | null} */
+let nextConcepts = null;
+/** @type {number} */
+let count = 0;
 
 await loadInto(gallery, "Loading the concepts …", async () => {
-  const job = await loadJob();
+  job = await loadJob();
   const notice = unfinishedNotice(job);
   if (notice) return notice;
-  /** @type {ScoreResult} */
-  const { library } = await get(job.links.result);
+  if (job.kind !== "score") return emptyState("No concepts", "Only score jobs have concepts.");
+  await loadFirst(job);
   if (!library) return emptyState("No concept library", "This job stored no concept library.");
-  /** @type {Page<LibraryConcept>} */
-  const page = await get(`/v1/concept-libraries/${library}/concepts?limit=${PAGE_CONCEPTS}`);
-  /** @type {{concept_count: number}} */
-  const view = await get(`/v1/concept-libraries/${library}`);
-  const grid = el("ol", { class: "gallery" });
-  appendPage(page, grid, library, job);
-  more.addEventListener("click", () => showMore(grid, library, job));
-  showDropped(library);
-  return [el("h2", {}, formatCount(view.concept_count, "concept")), grid];
+  readAddress();
+  tools.hidden = false;
+  if (job.library.kind === "text" || job.library.parts?.some(({ kind }) => kind === "text")) byId("dropped").replaceChildren(droppedPhrases(library));
+  return cards();
 });
 
 /**
- * @param {Page<LibraryConcept>} page
- * @param {HTMLElement} grid
- * @param {string} library
- * @param {Job} job
+ * Metrics, uses and library entries of the first concepts.
+ * @param {ScoreJob} scored
  */
-function appendPage(page, grid, library, job) {
-  const cards = page.data.map((concept) => card(concept, library, job));
-  grid.append(...cards);
-  next = page.links.next ?? null;
-  more.hidden = next === null;
-  return cards;
+async function loadFirst(scored) {
+  if (scored.protocol === "exact") nextUses = `${scored.links.concepts}?limit=${REQUESTED}`;
+  /** @type {Promise<{data: ConceptMetric[]}>} */
+  const metricsRequest = get(`${scored.links.self}/concept-metrics`);
+  /** @type {Promise<ScoreResult>} */
+  const resultRequest = get(scored.links.result);
+  const [found, result] = await Promise.all([metricsRequest, resultRequest]);
+  metrics = new Map(found.data.map((metric) => [metric.concept, metric]));
+  library = result.library;
+  count = result.report.library?.concept_count ?? metrics.size;
+  if (library) nextConcepts = `/v1/concept-libraries/${library}/concepts?limit=${REQUESTED}`;
+  while (nextConcepts && concepts.length < LOADED_AT_FIRST) await loadPage();
+}
+
+/** One page of the library, and of the uses of its concepts. */
+async function loadPage() {
+  /** @type {Promise<Page<LibraryConcept>>} */
+  const entries = get(nextConcepts ?? "");
+  /** @type {Promise<Page<ConceptUse> | null>} */
+  const uses = nextUses ? getFromWorker(nextUses) : Promise.resolve(null);
+  const [page, used] = await Promise.all([entries, uses]);
+  const byIndex = new Map(used?.data.map((use) => [use.concept, use]));
+  concepts.push(...page.data.map((concept) => listed(concept, byIndex.get(concept.index))));
+  nextConcepts = page.links.next ?? null;
+  nextUses = used?.links.next ?? null;
+  if (!nextConcepts) count = concepts.length;
 }
 
 /**
- * @param {HTMLElement} grid
- * @param {string} library
- * @param {Job} job
+ * @param {LibraryConcept} concept
+ * @param {ConceptUse | undefined} use
+ * @returns {ListedConcept}
  */
-async function showMore(grid, library, job) {
-  if (next === null) return;
+function listed(concept, use) {
+  const metric = metrics.get(concept.index);
+  return {
+    ...concept,
+    importance: use?.importance ?? null,
+    firing_rate: use?.firing_rate ?? metric?.firing_rate ?? null,
+    never_fires: use?.never_fires ?? false,
+    duplicates: use?.duplicates?.map((other) => other.concept) ?? [],
+    class_purity: metric?.class_purity ?? null,
+    mono_score: metric?.mono_score ?? null,
+    top_class: metric?.top_class ?? null,
+    phrases: concept.details && hasNames(concept.details) ? concept.details.names.map(({ phrase }) => phrase) : [],
+  };
+}
+
+/** Cards of the concepts that match, in the chosen order. */
+function cards() {
+  const found = searchConcepts(sortConcepts(concepts, /** @type {SortKey} */ (selectById("sort").value)), inputById("search").value);
+  const groups = inputById("fold").checked ? foldDuplicates(found) : found.map((concept) => ({ concept, folded: [] }));
+  const mostImportant = Math.max(0, ...concepts.map(({ importance }) => importance ?? 0));
+  more.hidden = groups.length <= shown && !nextConcepts;
+  const folded = found.length - groups.length;
+  const summary = [
+    found.length === concepts.length ? formatCount(count, "concept") : `${formatCount(found.length, "concept")} of ${formatInteger(count)}`,
+    folded ? `${formatCount(folded, "near-duplicate")} folded` : "",
+    nextConcepts ? `sorted and searched among the first ${formatInteger(concepts.length)}` : "",
+  ];
+  const text = summary.filter(Boolean).join(", ");
+  if (!found.length) return [el("h2", {}, text), el("p", { class: "help" }, "No concept matches the search.")];
+  const items = groups.slice(0, shown).map(({ concept, folded: others }) => conceptCard(concept, others, library, job, mostImportant));
+  return [el("h2", {}, text), el("ol", { class: "gallery" }, items)];
+}
+
+/** Set sort, search and folding to those of the page's address. */
+function readAddress() {
+  const query = new URLSearchParams(location.search);
+  const usable = Object.entries(SORTS).filter(([key]) => concepts.some((concept) => concept[/** @type {SortKey} */ (key)] !== null));
+  selectById("sort").replaceChildren(...usable.map(([value, name]) => el("option", { value }, name)));
+  const sort = query.get("sort");
+  if (usable.some(([key]) => key === sort)) selectById("sort").value = String(sort);
+  inputById("search").value = query.get("search") ?? "";
+  inputById("fold").checked = query.get("fold") !== "false";
+}
+
+function refresh() {
+  const query = new URLSearchParams();
+  if (selectById("sort").selectedIndex > 0) query.set("sort", selectById("sort").value);
+  if (inputById("search").value) query.set("search", inputById("search").value);
+  if (!inputById("fold").checked) query.set("fold", "false");
+  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+  gallery.replaceChildren(...cards());
+  announce(gallery.querySelector("h2")?.textContent ?? "");
+}
+
+tools.addEventListener("submit", (event) => event.preventDefault());
+tools.addEventListener("input", () => {
+  shown = SHOWN_AT_ONCE;
+  refresh();
+});
+more.addEventListener("click", async () => {
   more.disabled = true;
+  const before = gallery.querySelectorAll(".card").length;
   try {
-    const [first] = appendPage(await get(next), grid, library, job);
-    first?.querySelector("a")?.focus();
+    shown += SHOWN_AT_ONCE;
+    if (nextConcepts && concepts.length < shown) await loadPage();
+    refresh();
+    gallery.querySelectorAll(".card")[before]?.querySelector("a")?.focus();
   } catch (error) {
     gallery.append(errorNotice(error));
   } finally {
     more.disabled = false;
   }
-}
-
-/**
- * @param {LibraryConcept} concept
- * @param {string} library
- * @param {Job} job
- */
-function card(concept, library, job) {
-  const link = el("a", { href: `/jobs/${job.id}/concepts/${concept.index}` }, conceptName(concept));
-  const combined = job.kind !== "explain" && job.library.parts?.length;
-  const about = [concept.label ? `No. ${concept.index}` : "", combined ? concept.origin : ""].filter(Boolean).join(", ");
-  return el(
-    "li",
-    { class: "card" },
-    el("h3", { class: concept.label ? "" : "unnamed" }, link),
-    about ? el("p", { class: "help" }, about) : null,
-    crops(concept.exemplars, library),
-    details(concept),
-  );
-}
-
-/** @param {LibraryConcept} concept */
-function details({ details: values }) {
-  if (!values) return null;
-  if (hasNames(values)) return nearestPhrases(values);
-  const entries = Object.entries(values).filter(([, value]) => !isMissing(value));
-  const items = entries.map(([name, value]) => el("div", {}, el("dt", {}, statisticName(name)), el("dd", {}, formatStatistic(value))));
-  return el("dl", { class: "statistics" }, items);
-}
-
-/**
- * @param {NonNullable<LibraryConcept["details"]>} details
- * @returns {details is ConceptNames}
- */
-function hasNames(details) {
-  return Array.isArray(details.names);
-}
-
-/** @param {ConceptNames} details */
-function nearestPhrases({ names, margin, named }) {
-  const heading = named ? `Nearest phrases (margin ${formatNumber(margin, 2)})` : "Unnamed; nearest phrases";
-  const items = names.map(({ phrase, score, cosine }) => {
-    const values = el("span", { class: "help" }, `score ${formatNumber(score, 2)}, cosine ${formatNumber(cosine, 2)}`);
-    return el("li", {}, phrase, " ", values);
-  });
-  return el("details", {}, el("summary", {}, heading), el("ol", { class: "phrases" }, items));
-}
-
-/** @param {string} library */
-async function showDropped(library) {
-  const region = byId("dropped");
-  /** @type {string | null} */
-  let address = `/v1/concept-libraries/${library}/dropped?limit=50`;
-  /** @type {DroppedPhrase[]} */
-  const rows = [];
-  const loadPage = async () => {
-    if (address) {
-      /** @type {Page<DroppedPhrase>} */
-      const page = await get(address);
-      rows.push(...page.data);
-      address = page.links.next ?? null;
-    }
-    if (!rows.length) return [];
-    const loadMore = () => loadInto(region, "Loading more phrases …", loadPage);
-    const names = [...new Set(rows.flatMap((row) => Object.keys(row.details)))];
-    /** @type {Column<DroppedPhrase>[]} */
-    const columns = [
-      ["Phrase", (row) => row.text],
-      ["Reason", (row) => DROP_REASONS[row.reason] ?? row.reason.replaceAll("_", " ")],
-      .../** @type {Column<DroppedPhrase>[]} */ (names.map((name) => [statisticName(name), (row) => formatStatistic(row.details[name]), "number"])),
-    ];
-    const button = address ? el("button", { type: "button", onclick: loadMore }, "Load more phrases") : null;
-    return [el("h2", {}, "Dropped phrases"), table("Dropped phrases", columns, rows), button];
-  };
-  await loadInto(region, "Loading the dropped phrases …", loadPage);
-}
-
-/** @param {string} name */
-function statisticName(name) {
-  return STATISTICS[name] ?? name.replaceAll("_", " ");
-}
-
-/** @param {Statistic | undefined} value */
-function formatStatistic(value) {
-  if (isMissing(value)) return "";
-  return typeof value === "number" ? formatNumber(value) : value;
-}
+});

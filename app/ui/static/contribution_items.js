@@ -22,6 +22,8 @@ export class ContributionItems {
     this.onSelect = onSelect;
     /** @type {HTMLButtonElement[]} */
     this.buttons = [];
+    /** @type {number[]} */
+    this.concepts = [];
   }
 
   /**
@@ -50,11 +52,7 @@ export class ContributionItems {
   button(contribution, name) {
     const pressed = String(this.selected === contribution.concept);
     const button = el("button", { type: "button", class: "concept-choice", "aria-pressed": pressed }, name);
-    button.addEventListener("click", () => {
-      this.selected = contribution.concept;
-      for (const other of this.buttons) other.setAttribute("aria-pressed", String(other === button));
-      this.onSelect(contribution);
-    });
+    button.addEventListener("click", () => this.onSelect(contribution));
     button.addEventListener("keydown", (event) => {
       const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
       if (!step) return;
@@ -62,6 +60,16 @@ export class ContributionItems {
       this.buttons[this.buttons.indexOf(button) + step]?.focus();
     });
     this.buttons.push(button);
+    this.concepts.push(contribution.concept);
     return button;
+  }
+
+  /**
+   * Mark the items of a concept as selected.
+   * @param {number} concept
+   */
+  select(concept) {
+    this.selected = concept;
+    for (const [index, button] of this.buttons.entries()) button.setAttribute("aria-pressed", String(this.concepts[index] === concept));
   }
 }

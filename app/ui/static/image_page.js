@@ -75,14 +75,27 @@ async function update(changes) {
 
 /** @param {Explanation} explanation */
 function view(explanation) {
-  const figure = new ImageFigure(explanation);
+  const all = [...explanation.supporting, ...explanation.opposing];
+  const largest = maxMagnitude(all.map(({ contribution }) => contribution));
+  const items = new ContributionItems(`/jobs/${jobId}/concepts`, largest, selectedConcept, select);
+  const figure = new ImageFigure(explanation, select);
   const interventions = new Interventions(explanation);
+  /** @param {Contribution} contribution */
+  function select(contribution) {
+    selectedConcept = contribution.concept;
+    items.select(contribution.concept);
+    figure.show(contribution);
+  }
+  const shown = all.find(({ concept }) => concept === selectedConcept) ?? figure.strip[0];
+  if (shown) selectedConcept = shown.concept;
+  const list = contributions(explanation, items, interventions);
+  if (shown) items.select(shown.concept);
+  figure.start(shown);
+  const rightSide = el("div", {}, predictions(explanation), controls(explanation), list, interventions.node);
   return [
     heading(explanation),
-    el("div", { class: "viewer" }, figure.node, el("div", {}, predictions(explanation), controls(explanation))),
+    el("div", { class: explanation.links.image ? "viewer" : "" }, figure.node, rightSide),
     ...(explanation.labels ? [labelsSection(explanation.labels)] : []),
-    contributions(explanation, figure, interventions),
-    interventions.node,
     section("counterfactual", "Counterfactual", el("p", {}, describeCounterfactual(explanation))),
     faithfulnessSection(explanation),
     downloads(explanation),
@@ -90,7 +103,7 @@ function view(explanation) {
 }
 
 /** @param {Explanation} explanation */
-function heading({ image, kept, labels }) {
+function heading({ image, kept, labels, links }) {
   const next = el("button", { type: "button", id: "next-wrong" }, "Next misclassified image");
   const status = el("span", { role: "status" });
   next.addEventListener("click", async () => {
@@ -105,7 +118,8 @@ function heading({ image, kept, labels }) {
     }
   });
   const name = image.name || (image.index === null ? "Your image" : `Test image ${image.index}`);
-  return el("div", { class: "page-head" }, el("h2", {}, name), labels ? null : el("p", {}, status, " ", next));
+  const wrong = labels ? null : next; // an image of several labels is not simply right or wrong
+  return el("div", { class: "page-head" }, el("h2", {}, name), el("p", { class: "neighbours" }, status, neighbourLinks(links, kept), wrong));
 }
 
 /**
@@ -129,6 +143,33 @@ function largestContributions({ supporting, opposing }) {
   const all = [...supporting, ...opposing].toSorted((first, second) => Math.abs(second.contribution) - Math.abs(first.contribution));
   return all.slice(0, SHARES_OF_LABEL).map((share) => `${conceptName(share)} ${formatSigned(share.contribution, 2)}`).join(", ");
 }
+
+/**
+ * Links to the test images before and after this one; the arrow keys follow them.
+ * @param {Explanation["links"]} links
+ * @param {number} kept
+ */
+function neighbourLinks(links, kept) {
+  /** @type {[string, string, string][]} */
+  const places = [
+    ["previous", "← Previous", "ArrowLeft"],
+    ["next", "Next →", "ArrowRight"],
+  ];
+  return places
+    .filter(([name]) => links[name])
+    .map(([name, text, key]) => {
+      const href = `/jobs/${jobId}/images/${links[name].split("/").at(-1)}?kept=${kept}`;
+      return el("a", { class: "button", href, rel: name === "next" ? "next" : "prev", "aria-keyshortcuts": key }, text);
+    });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target instanceof Element && event.target.closest("input, select, textarea, [tabindex]:not(main)")) return;
+  /** @type {HTMLAnchorElement | null} */
+  const link = document.querySelector(`a[aria-keyshortcuts="${event.key}"]`);
+  if (link) location.assign(link.href);
+});
 
 /** @param {Explanation} explanation */
 function predictions(explanation) {
@@ -187,17 +228,11 @@ function controls(explanation) {
 
 /**
  * @param {Explanation} explanation
- * @param {ImageFigure} figure
+ * @param {ContributionItems} items
  * @param {Interventions} interventions
  */
-function contributions(explanation, figure, interventions) {
+function contributions(explanation, items, interventions) {
   const { supporting, opposing, explained } = explanation;
-  const all = [...supporting, ...opposing];
-  const largest = maxMagnitude(all.map(({ contribution }) => contribution));
-  const items = new ContributionItems(`/jobs/${jobId}/concepts`, largest, selectedConcept, (contribution) => {
-    selectedConcept = contribution.concept;
-    figure.show(contribution);
-  });
   /**
    * @param {string} id
    * @param {string} title
@@ -209,15 +244,13 @@ function contributions(explanation, figure, interventions) {
       : el("p", { class: "help" }, "None.");
     return el("div", {}, el("h3", { id }, title), content);
   };
-  const selected = all.find(({ concept }) => concept === selectedConcept);
-  if (selected) figure.show(selected);
   const more = el("button", { type: "button", id: "more-concepts" }, "Show more concepts");
   more.addEventListener("click", () => update({ top: Math.min(MAX_LISTED, options.top + MORE_LISTED) }));
   const rest = Math.abs(explanation.remainder) > 1e-9 ? `Concepts not listed contribute ${formatSigned(explanation.remainder, 2)}.` : "";
   return section(
     "contributions",
     "Concept contributions",
-    el("p", { class: "help" }, describeLogit(explanation), " ", rest),
+    el("p", { class: "help" }, describeLogit(explanation), " ", rest, " Move a slider to suppress or boost a concept; the new prediction is shown below it."),
     el(
       "div",
       { class: "columns wide" },

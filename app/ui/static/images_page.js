@@ -5,12 +5,13 @@ import { asPageError } from "./errors.js";
 import { getFromWorker, postToWorker } from "./explanation_requests.js";
 import { acceptDrops } from "./file_drop.js";
 import { formatPercent } from "./formatting.js";
+import { imagesQuery } from "./images_query.js";
 import { loadJob, unfinishedNotice } from "./job_heading.js";
 
 /** @import { ClassList, ExplainedImage, Explanation, Page } from "../types.d.ts" */
 
 const PAGE_IMAGES = 24;
-const FILTERS = ["outcome", "class", "predicted"];
+const FILTERS = ["outcome", "class", "predicted", "predicted_by_representation", "confidence"];
 const jobId = location.pathname.split("/")[2];
 const list = byId("images");
 const more = buttonById("more");
@@ -23,6 +24,7 @@ await loadInto(list, "Loading the test images …", async () => {
   const job = await loadJob();
   const notice = unfinishedNotice(job);
   if (notice) return notice;
+  readFilters();
   const images = await loadImages();
   filters.hidden = false;
   ownImage.hidden = job.model === null; // precomputed features: no model to run on an image
@@ -30,12 +32,26 @@ await loadInto(list, "Loading the test images …", async () => {
   return images;
 });
 
+/** Set the filters to those of the page's address; their classes are loaded later. */
+function readFilters() {
+  const query = new URLSearchParams(location.search);
+  for (const name of FILTERS) {
+    const value = query.get(name);
+    const select = selectById(name);
+    if (!value) continue;
+    if (name !== "outcome" && name !== "confidence") select.append(el("option", { value }, value));
+    select.value = value;
+  }
+}
+
+/** Write the filters to the page's address. */
+function writeFilters() {
+  const query = new URLSearchParams(FILTERS.flatMap((name) => (selectById(name).value ? [[name, selectById(name).value]] : [])));
+  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+}
+
 function firstPage() {
-  const query = new URLSearchParams({ limit: String(PAGE_IMAGES) });
-  const outcome = selectById("outcome").value;
-  if (outcome) query.set(outcome, "true");
-  for (const name of ["class", "predicted"]) if (selectById(name).value) query.set(name, selectById(name).value);
-  return `/v1/jobs/${jobId}/explanations?${query}`;
+  return `/v1/jobs/${jobId}/explanations?${imagesQuery(Object.fromEntries(FILTERS.map((name) => [name, selectById(name).value])), PAGE_IMAGES)}`;
 }
 
 async function loadImages() {
@@ -69,23 +85,22 @@ function card({ index, name, label, labels, representation, interpretation, link
   );
 }
 
-/** Add the classes to the filters, then apply the filters of the page's address. */
+/** Add the classes to the filters. */
 async function addClassFilters() {
   /** @type {Promise<ClassList>} */
   const request = getFromWorker(`/v1/jobs/${jobId}/classes`);
   const classes = await request.then(({ data }) => data, () => []);
-  for (const id of ["class", "predicted"]) selectById(id).append(...classes.map((item) => el("option", { value: item.class }, item.class)));
-  let changed = false;
-  for (const [name, value] of new URLSearchParams(location.search)) {
-    if (!FILTERS.includes(name)) continue;
-    selectById(name).value = value;
-    changed = true;
+  for (const name of ["class", "predicted", "predicted_by_representation"]) {
+    const select = selectById(name);
+    const chosen = select.value;
+    select.replaceChildren(select.options[0], ...classes.map((item) => el("option", { value: item.class }, item.class)));
+    select.value = chosen;
   }
-  if (changed) refresh();
 }
 
 function refresh() {
   more.hidden = true;
+  writeFilters();
   return loadInto(list, "Loading the test images …", loadImages);
 }
 

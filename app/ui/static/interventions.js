@@ -25,6 +25,7 @@ export class Interventions {
     this.timer = undefined;
     const help = "Move a concept's slider left to suppress it or right to boost it, or enter an activation.";
     this.outcome = el("div", { role: "status" }, el("p", { class: "help" }, help));
+    this.line = el("p", { class: "what-if", hidden: true }); // below the control that was changed last
     const reset = el("button", { type: "button", onclick: () => this.reset() }, "Reset");
     const heading = el("h2", { id: "interventions" }, "Interventions");
     this.node = el("section", { "aria-labelledby": "interventions", class: "interventions" }, heading, this.outcome, reset);
@@ -51,13 +52,16 @@ export class Interventions {
       else state.textContent = factor === 1 ? "unchanged" : factor === 0 ? "suppressed" : `× ${formatNumber(factor, 1)}`;
       slider.setAttribute("aria-valuetext", state.textContent);
     };
+    const control = el("div", { class: "intervention-control" }, slider, state, activation);
     slider.addEventListener("input", () => {
+      control.after(this.line);
       activation.value = "";
       this.changes.set(concept, { factor: Number(slider.value) });
       showState();
       this.schedule();
     });
     activation.addEventListener("change", () => {
+      control.after(this.line);
       const value = Number(activation.value.replace(",", ".").replace("−", "-"));
       const valid = activation.value !== "" && Number.isFinite(value);
       activation.toggleAttribute("aria-invalid", activation.value !== "" && !valid);
@@ -71,12 +75,12 @@ export class Interventions {
       showState();
     });
     showState();
-    return el("div", { class: "intervention-control" }, slider, state, activation);
+    return control;
   }
 
   reset() {
     this.requests += 1;
-    this.node.classList.remove("pinned");
+    this.line.hidden = true;
     this.changes.clear();
     for (const resetControl of this.resets) resetControl();
     this.outcome.replaceChildren(el("p", { class: "help" }, "All changes were reset."));
@@ -116,7 +120,9 @@ export class Interventions {
       ["", (row) => bar(row.after, 1, "neutral")],
       ["Change", (row) => formatSigned(100 * (row.after - row.before), 1), "number"],
     ];
-    this.node.classList.add("pinned"); // stays visible beside the sliders
+    this.line.hidden = false;
+    this.line.textContent = sentence;
+    this.line.classList.toggle("disagree", changed);
     const summary = el("p", { class: changed ? "prediction-summary disagree" : "prediction-summary" }, sentence);
     this.outcome.replaceChildren(summary, table("Probabilities before and after", columns, rows));
     announce(sentence);

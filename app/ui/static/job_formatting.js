@@ -58,9 +58,9 @@ export function describeLibrary(library) {
  * @returns {string}
  */
 export function describeElements({ kind, scales = [], images_per_class: images }) {
-  const grids = scales.map((scale) => (scale === 1 ? "whole image" : `${scale} × ${scale} grid`));
+  const grids = scales.map((scale) => (scale === 1 ? "whole images" : `${scale} × ${scale} grid`));
   const crops = kind === "patches" ? grids : [...grids, "segments"];
-  return `${crops.join(" + ")} of ${images} images per class`;
+  return crops.join(" + ") + (images ? ` of ${images} images per class` : "");
 }
 
 /**
@@ -78,7 +78,15 @@ export function describeJob(job) {
  * Stage, count and remaining time.
  * @param {Progress} progress
  */
-export function describeProgress({ title, done, total, eta_seconds: eta }) {
+export function describeProgress({ title, done, total, eta_seconds: eta, tasks }) {
   const count = total > 1 ? `, ${formatInteger(done)} of ${formatInteger(total)}` : "";
-  return title + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
+  const workers = tasks && tasks.workers > 1 ? ` on ${formatInteger(tasks.workers)} workers` : "";
+  return title + workers + count + (isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left in this stage`);
 }
+
+/**
+ * Title of the browser's tab while a job runs: the share of the current stage that is done, before the page's own title.
+ * @param {string} title
+ * @param {Progress} progress
+ */
+export const titleWithProgress = (title, { done, total }) => (total > 0 ? `${Math.floor((100 * done) / total)} % · ${title}` : title);

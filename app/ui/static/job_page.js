@@ -5,7 +5,7 @@ import { announce, byId, el, errorNotice, loadInto } from "./dom.js";
 import { explainResult } from "./explain_result.js";
 import { finetuneResult } from "./finetune_result.js";
 import { formatTime } from "./formatting.js";
-import { isFinished, stateName } from "./job_formatting.js";
+import { isFinished, stateName, stateSymbol, titleWithProgress } from "./job_formatting.js";
 import { loadJob, showState } from "./job_heading.js";
 import { followJob } from "./job_updates.js";
 import { ProgressView } from "./progress_view.js";
@@ -23,7 +23,7 @@ function view(job) {
   showState(job);
   if (job.state === "succeeded") return resultView(job);
   if (job.state === "failed") return failureView(job);
-  if (job.state === "canceled") return [el("p", { class: "notice" }, `This job was canceled on ${formatTime(job.canceled_at)}.`), submitLink()];
+  if (job.state === "canceled") return [el("p", { class: "notice" }, `This job was canceled on ${formatTime(job.canceled_at)}.`), submitLink(job)];
   return progressView(job);
 }
 
@@ -49,12 +49,19 @@ function progressView(job) {
       cancel.disabled = false;
     }
   });
+  const title = document.title;
   followJob(job, {
-    onEvent: (...event) => (event[0] === "epoch" ? training.add(event[1]) : progress.handle(...event)),
+    onEvent: (...event) => {
+      if (event[0] === "epoch") training.add(event[1]);
+      else progress.handle(...event);
+      if (event[0] === "progress") document.title = titleWithProgress(title, event[1]);
+    },
     onJob: (current) => {
       showState(current);
       if (current.progress) progress.showProgress(current.progress);
+      if (current.progress && current.state === "running") document.title = titleWithProgress(title, current.progress);
       if (!isFinished(current.state)) return;
+      document.title = `${stateSymbol(current.state)} ${title}`;
       announce(`The job is ${stateName(current.state)}.`);
       loadInto(body, "Loading the result …", () => view(current));
     },
@@ -63,11 +70,14 @@ function progressView(job) {
 }
 
 /** @param {Job} job */
-function failureView({ error }) {
+function failureView(job) {
+  const { error } = job;
   const parameter = error?.param ? el("p", { class: "help" }, "Parameter: ", el("code", {}, error.param)) : null;
-  return [el("div", { class: "notice error" }, el("h2", {}, "Job failed"), el("p", {}, error?.message), parameter), submitLink()];
+  return [el("div", { class: "notice error" }, el("h2", {}, "Job failed"), el("p", {}, error?.message), parameter), submitLink(job)];
 }
 
-function submitLink() {
-  return el("p", {}, el("a", { class: "button", href: "/submit" }, "Submit another job"));
+/** @param {Job} job */
+function submitLink({ id, kind }) {
+  if (kind === "explain") return el("p", {}, el("a", { class: "button", href: "/submit" }, "Submit another job"));
+  return el("p", {}, el("a", { class: "button", href: `/submit?job=${id}` }, "Submit again with changes"));
 }

@@ -1,14 +1,16 @@
 // Page with the form that submits a score or fine-tuning job.
 
-import { getAll, post } from "./api.js";
+import { get, getAll, post } from "./api.js";
 import { buttonById, byId, el, inputById, selectById } from "./dom.js";
+import { EARLIER_LIBRARY, earlierNotice, fillFromJob } from "./earlier_job.js";
 import { asPageError } from "./errors.js";
 import { FormProblem, clearProblems, showProblems, toFormProblem } from "./field_problems.js";
 import { FileField } from "./file_field.js";
 import { allOrProblems, register, uploadOf } from "./form_resources.js";
 import { filledFields, parseArguments, parseNames, parseNumber, parseNumbers } from "./form_values.js";
 
-/** @import { ConceptSet, Dataset, Job, Model, Study } from "../types.d.ts" */
+/** @import { ConceptSet, Dataset, Job, Model, ScoreResult, Study } from "../types.d.ts" */
+/** @import { EarlierSettings } from "./earlier_job.js" */
 /** @import { ResourceName } from "./form_resources.js" */
 
 const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf", "sae"]);
@@ -18,6 +20,9 @@ const form = /** @type {HTMLFormElement} */ (byId("submit"));
 const files = { dataset: new FileField(inputById("dataset-file")), model: new FileField(inputById("model-file")) };
 const manifest = new FileField(inputById("manifest-file"));
 const vectors = new FileField(inputById("vectors-file"));
+
+/** @type {EarlierSettings} */
+let earlier = { settings: {}, elements: {}, text: {}, library: null, cutFromImages: false };
 
 /** @param {string} name of radio buttons */
 const choice = (name) => /** @type {RadioNodeList} */ (form.elements.namedItem(name)).value;
@@ -35,7 +40,7 @@ function isFeatures() {
   return selectById("dataset").selectedOptions[0]?.dataset.kind === "features";
 }
 
-const isVisual = () => VISUAL_KINDS.has(value("kind")) && !isFeatures();
+const isVisual = () => (value("kind") === EARLIER_LIBRARY ? earlier.cutFromImages : VISUAL_KINDS.has(value("kind"))) && !isFeatures();
 
 /**
  * @param {string} name
@@ -63,7 +68,7 @@ function updateVisibility() {
   const kind = value("kind");
   setPartVisible("vocabulary", kind !== "random" && kind !== "vectors" && !isFeatures() && !isFinetuning());
   setPartVisible("vectors", kind === "vectors");
-  setPartVisible("count", kind !== "vectors");
+  setPartVisible("count", kind !== "vectors" && kind !== EARLIER_LIBRARY);
   setPartVisible("images", !isFeatures());
   setPartVisible("crops", isVisual());
   byId("vlm-help").textContent = kind === "text" ? "Measures which phrases the images show." : "Names the concepts; optional.";
@@ -91,7 +96,20 @@ async function loadOptions() {
     const existing = form.querySelector(`[name="${name}-source"][value="existing"]`);
     if (select.value && existing instanceof HTMLInputElement) existing.checked = true;
   }
+  const job = query.get("job");
+  if (job) await fillIn(job);
   updateVisibility();
+}
+
+/** @param {string} id of the job that the form is filled in from */
+async function fillIn(id) {
+  /** @type {Job} */
+  const job = await get(`/v1/jobs/${encodeURIComponent(id)}`);
+  if (job.kind === "explain") return;
+  const ownVectors = job.kind === "score" && job.state === "succeeded" && job.library.kind === "vectors";
+  const fitted = ownVectors ? /** @type {ScoreResult} */ (await get(job.links.result)).library : null;
+  earlier = fillFromJob(form, job, fitted);
+  form.before(earlierNotice(job, earlier));
 }
 
 /**
@@ -156,12 +174,14 @@ function elementsRequest() {
     throw new FormProblem("", [{ param: "job.elements", message: "Choose at least one kind of crop." }]);
   }
   const kind = !hasSegments ? "patches" : scales.length ? "patches_and_segments" : "segments";
-  return filledFields({ kind, scales: scales.length ? scales : undefined, images_per_class: numberValue("per-class") });
+  return filledFields({ ...earlier.elements, kind, scales: scales.length ? scales : undefined, images_per_class: numberValue("per-class") });
 }
 
 /** The library of a job; a file of own vectors is uploaded first. */
 async function libraryRequest() {
-  if (value("kind") !== "vectors") return filledFields({ kind: value("kind"), concept_count: numberValue("count") });
+  if (value("kind") === EARLIER_LIBRARY && earlier.library) return earlier.library;
+  const text = value("kind") === "text" ? earlier.text : {};
+  if (value("kind") !== "vectors") return filledFields({ kind: value("kind"), concept_count: numberValue("count"), ...text });
   const upload = await uploadOf(vectors, "job.library.upload");
   if (upload === undefined) throw new FormProblem("", [{ param: "job.library.upload", message: "Choose a file of vectors first." }]);
   return { kind: "vectors", upload };
@@ -185,7 +205,9 @@ function commonRequest(model, dataset, library) {
  */
 function scoreRequest(model, dataset, library) {
   const naming = ["random", "vectors"].includes(value("kind")) || isFeatures() ? {} : filledFields({ vlm: value("vlm"), vocabulary: value("vocabulary") });
-  return { kind: "score", ...commonRequest(model, dataset, library), protocol: value("protocol"), ...naming };
+  const { activations, ...settings } = earlier.settings;
+  const exact = value("protocol") === "exact" ? filledFields({ activations }) : {};
+  return { kind: "score", ...settings, ...exact, ...commonRequest(model, dataset, library), protocol: value("protocol"), ...naming };
 }
 
 /**

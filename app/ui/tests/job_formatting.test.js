@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeJob, describeLibrary, describeProgress, isFinished, stateName, stateSymbol } from "../static/job_formatting.js";
+import { describeJob, describeLibrary, describeProgress, isFinished, stateName, stateSymbol, titleWithProgress } from "../static/job_formatting.js";
 
 test("only succeeded, failed and canceled jobs are finished", () => {
   const states = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
@@ -35,5 +35,13 @@ test("a job is described by what it computes", () => {
 test("progress shows stage, count and remaining time where they are known", () => {
   const progress = { title: "Extracting features", done: 640, total: 1797, eta_seconds: 12.4 };
   assert.equal(describeProgress(progress), "Extracting features, 640 of 1,797, about 12 seconds left in this stage");
+  const shared = { ...progress, tasks: { done: 2, total: 9, workers: 3 } };
+  assert.equal(describeProgress(shared), "Extracting features on 3 workers, 640 of 1,797, about 12 seconds left in this stage");
+  assert.equal(describeProgress({ ...progress, tasks: { done: 2, total: 9, workers: 1 } }), describeProgress(progress));
   assert.equal(describeProgress({ title: "Writing the report", done: 0, total: 1, eta_seconds: null }), "Writing the report");
+});
+
+test("the tab's title has the share of the stage that is done, rounded down", () => {
+  assert.equal(titleWithProgress("ResNet", { title: "Extracting features", done: 629, total: 1000 }), "62 % · ResNet");
+  assert.equal(titleWithProgress("ResNet", { title: "Extracting features", done: 0, total: 0 }), "ResNet");
 });

@@ -88,9 +88,7 @@ class Terminal:
                 if stage not in stages:
                     stages[stage] = bars.add_task(stage, total=None, remaining="")
                 if event.type == "progress":
-                    bars.update(
-                        stages[stage], completed=data["done"], total=data["total"] or None, remaining=_remaining(data["eta_seconds"])
-                    )
+                    bars.update(stages[stage], completed=data["done"], total=data["total"] or None, remaining=_remaining(data))
                 elif data["state"] in ("finished", "reused"):
                     _finish(bars, stages[stage], "reused" if data["state"] == "reused" else "")
 
@@ -153,8 +151,11 @@ def _plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     return SafeConsole(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
-def _remaining(eta_seconds: float | None) -> str:
-    return "" if eta_seconds is None else f"{eta_seconds:.0f} s left"
+def _remaining(progress: dict[str, Any]) -> str:
+    """Time left in a stage, and how many workers share it."""
+    eta_seconds, workers = progress["eta_seconds"], (progress.get("tasks") or {}).get("workers", 1)
+    parts = [] if eta_seconds is None else [f"{eta_seconds:.0f} s left"]
+    return ", ".join([*parts, f"{workers} workers"] if workers > 1 else parts)
 
 
 def _finish(bars: Progress, bar: TaskID, note: str) -> None:

@@ -29,22 +29,21 @@ def bytes_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in files_in(path))
 
 
-def count_dataset(source: FileDataset, path: Path | None, images_per_class: int) -> CountedDataset:
+def count_dataset(source: FileDataset, path: Path | None) -> CountedDataset:
     """Count the images of a data set that is not registered.
 
     Parameters
     ----------
     path : its local file or folder; None for a data set on the server or the Hub, which cannot be counted, as one with a manifest
-    images_per_class : training images of each class that visual elements are cut from
     """
     if source.kind == "features":
         return CountedDataset(kind="features", images=0)
-    counts = None if path is None or source.manifest is not None else count_images(path, images_per_class)
-    return CountedDataset() if counts is None else CountedDataset(images=counts[0], elements_images=counts[1])
+    counts = None if path is None or source.manifest is not None else count_images(path)
+    return CountedDataset() if counts is None else CountedDataset(images=counts[0], train=counts[1])
 
 
-def count_images(path: Path, images_per_class: int) -> tuple[int, int] | None:
-    """Count all images, and the training images that visual elements are cut from; None if `path` is not a folder or an archive.
+def count_images(path: Path) -> tuple[int, list[int]] | None:
+    """Count all images, and the training images of each class; None if `path` is not a folder or an archive.
 
     Without folders for the splits, every class counts as training images.
     """
@@ -63,7 +62,7 @@ def count_images(path: Path, images_per_class: int) -> tuple[int, int] | None:
     classes = Counter(
         name.parts[1] if train is not None else name.parts[0] for name in images if train is None or name.parts[0].lower() == train
     )
-    return len(images), sum(min(count, images_per_class) for count in classes.values())
+    return len(images), list(classes.values())
 
 
 def _names_in(path: Path) -> list[PurePosixPath] | None:

@@ -59,12 +59,7 @@ def estimate_request(study: LocalStudy, ready: Mapping[str, Resource], vocabular
     """
     sources = study.content.sources()
     missing = {key: source for key, source in sources.items() if key not in ready}
-    images_per_class = study.content.elements.images_per_class
-    datasets = {
-        key: count_dataset(source, study.data(source), images_per_class)
-        for key, source in missing.items()
-        if isinstance(source, FileDataset)
-    }
+    datasets = {key: count_dataset(source, study.data(source)) for key, source in missing.items() if isinstance(source, FileDataset)}
     is_unregistered = study.vocabulary is not None and vocabulary is None
     ids = {key: ready[key].id if key in ready else key for key in sources}
     request = study.content.request(ids, UNREGISTERED_VOCABULARY if is_unregistered else vocabulary, study.name)

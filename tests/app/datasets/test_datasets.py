@@ -40,7 +40,7 @@ def test_deleting_a_pending_data_set_cancels_its_validation(client: TestClient, 
         with sessions() as session:
             return session.scalars(select(Job.state).where(Job.dataset_id == dataset)).one()
 
-    queued, running = (client.post("/v1/datasets", json={"upload": upload}).json()["id"] for _ in range(2))
+    queued, running = (client.post("/v1/datasets", json={"upload": upload, "split_seed": seed}).json()["id"] for seed in range(2))
     with sessions() as session:
         job_id = session.scalars(select(Job.id).where(Job.dataset_id == running)).one()
     rows.claim(job_id)
@@ -48,6 +48,34 @@ def test_deleting_a_pending_data_set_cancels_its_validation(client: TestClient, 
     assert [state_of(queued), state_of(running)] == ["canceled", "canceling"]
     assert [client.get(f"/v1/datasets/{one}").status_code for one in (queued, running)] == [404, 404]
     assert client.get("/v1/quotas").json()["pending_validations"]["used"] == 1  # until the worker has stopped it
+
+
+def test_the_same_content_with_the_same_settings_is_one_data_set(client: TestClient, rows: Rows) -> None:
+    images = [rows.upload(b"the same images", name) for name in ("a.zip", "b.zip")]
+    tables = [rows.upload(b"the same table", name) for name in ("a.csv", "b.csv")]
+    first = client.post("/v1/datasets", json={"upload": images[0], "manifest": {"upload": tables[0]}})
+    again = client.post("/v1/datasets", json={"upload": images[1], "manifest": {"upload": tables[1]}, "name": "another name"})
+    assert (first.status_code, again.status_code, again.json()) == (201, 200, first.json())
+    hub = {"hub": {"name": "a/b", "revision": "c"}}
+    assert [client.post("/v1/datasets", json=hub).status_code for _ in range(2)] == [201, 200]
+    for change in (
+        {"upload": images[0]},
+        {"upload": images[0], "test_share": 0.3},
+        {"upload": images[0], "split_seed": 1},
+        {"upload": images[0], "kind": "features"},
+        {"upload": images[0], "manifest": {"upload": tables[0], "label_column": "breed"}},
+        {"upload": tables[0]},
+        {"hub": {"name": "a/b", "revision": "d"}},
+    ):
+        assert client.post("/v1/datasets", json=change).status_code == 201, change
+
+
+def test_a_server_folder_is_another_data_set_each_time_since_its_content_may_change(
+    client: TestClient, app: FastAPI, tmp_path: Path
+) -> None:
+    app.state.settings.server_dataset_folders = [tmp_path]
+    (tmp_path / "digits").mkdir()
+    assert [client.post("/v1/datasets", json={"server_path": str(tmp_path / "digits")}).status_code for _ in range(2)] == [201, 201]
 
 
 def test_a_server_folder_is_accepted_only_within_the_allowed_folders(client: TestClient, app: FastAPI, tmp_path: Path) -> None:

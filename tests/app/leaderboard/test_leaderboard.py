@@ -57,6 +57,24 @@ def test_a_model_is_ranked_by_its_best_job(client: TestClient, rows: Rows) -> No
     assert any("best of its jobs" in note for note in board["notes"])
 
 
+def test_models_and_data_sets_of_the_same_content_are_one(client: TestClient, rows: Rows) -> None:
+    datasets = [rows.dataset(digest="images") for _ in range(2)]
+    twins = [rows.model(digest="weights", name=name) for name in ("first", "second")]
+    other = rows.model(digest="other weights")
+    scored(client, rows, twins[0], datasets[0], **iis(0.5))
+    best = scored(client, rows, twins[1], datasets[1], **iis(0.7))
+    worst = scored(client, rows, other, datasets[1], **iis(0.3))
+    for query in ("", f"?dataset={datasets[0]}", f"?dataset={datasets[1]}"):
+        board = client.get(f"/v1/leaderboard{query}").json()
+        assert [(one["dataset"], one["models"]) for one in board["boards"]] == [(datasets[0], 2)]
+        assert [(one["model"], one["job"], one["jobs"]) for one in board["data"]] == [
+            (twins[0], best, 2),
+            (other, worst, 1),
+        ]
+    client.delete(f"/v1/models/{twins[0]}")
+    assert client.get("/v1/leaderboard").json()["data"][0]["model"] == twins[1], "the one that is not deleted"
+
+
 def test_models_near_chance_have_no_rank(client: TestClient, rows: Rows) -> None:
     dataset, good, guessing, withheld = rows.dataset(), rows.model(), rows.model(), rows.model()
     scored(client, rows, good, dataset, **iis(0.5))
@@ -111,8 +129,8 @@ def test_models_share_a_board_only_with_equal_phrases_cutoffs_and_elements(clien
     cut = [(board["details"], board["models"]) for board in client.get("/v1/leaderboard").json()["boards"] if board["library"] == "cluster"]
     assert cut[0] == (None, 2)
     assert set(cut[1:]) == {
-        ("segments of 10 images per class, seed 0", 1),
-        ("1 x 1 + 2 x 2 patches of 10 images per class, seed 0", 1),
+        ("segments, seed 0", 1),
+        ("whole images + 2 x 2 patches, seed 0", 1),
     }
 
 

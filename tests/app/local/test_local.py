@@ -18,6 +18,8 @@ import httpx
 import psutil
 import pytest
 
+from app.local.__main__ import METRICS_PORT, Workers, worker_program
+
 REPOSITORY = Path(__file__).parents[3]
 START_SECONDS = 90
 
@@ -141,3 +143,20 @@ def test_the_stack_starts_from_a_checkout_whose_path_contains_a_percent_sign(tmp
         assert jobs_status(stack.await_ready()) == 200
     finally:
         assert stack.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "concurrency", "cores", "threads"), [(1, 1, 8, 8), (2, 1, 8, 4), (2, 2, 8, 2), (3, 1, 8, 2), (4, 1, 2, 1)]
+)
+def test_compute_processes_share_the_cores(count: int, concurrency: int, cores: int, threads: int) -> None:
+    assert Workers(count, concurrency).threads(cores) == threads
+
+
+def test_each_of_several_workers_has_a_name_a_share_of_the_cores_and_a_port_for_metrics() -> None:
+    programs = [worker_program(number, Workers(2, 1), {METRICS_PORT: "9100"}) for number in range(2)]
+    assert [program.name for program in programs] == ["worker", "worker-2"]
+    assert [program.environment[METRICS_PORT] for program in programs] == ["9100", "9101"]
+    assert all(int(program.environment["OMP_NUM_THREADS"]) == max(1, (os.cpu_count() or 1) // 2) for program in programs)
+    chosen = worker_program(0, Workers(2, 1), {"OMP_NUM_THREADS": "7"})
+    assert chosen.environment["OMP_NUM_THREADS"] == "7"
+    assert "OMP_NUM_THREADS" not in worker_program(0, Workers(1, 1), {}).environment

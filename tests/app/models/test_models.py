@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,6 +68,59 @@ def test_onnx_is_a_file_and_pretrained_a_tag(client: TestClient, upload: str) ->
     assert client.post("/v1/models", json={"architecture": "onnx", "upload": upload}).status_code == 201
     tagged = client.post("/v1/models", json={"architecture": "open_clip:ViT-B-32", "pretrained": "laion2b_s34b_b79k"})
     assert (tagged.status_code, tagged.json()["name"]) == (201, "open_clip:ViT-B-32")
+
+
+def test_the_same_content_with_the_same_settings_is_one_model(client: TestClient, sessions: SessionFactory, upload: str) -> None:
+    body = {"architecture": "timm:resnet18", "arguments": {"num_classes": 10}, "upload": upload, "preprocessing": {"input_size": 32}}
+    first = client.post("/v1/models", json={**body, "name": "first", "tags": ["a"]})
+    again = client.post("/v1/models", json={**body, "name": "second"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json(), "unchanged"
+    assert again.headers["Location"] == first.headers["Location"]
+    with sessions() as session:
+        assert len(session.scalars(select(Job).where(Job.model_id == first.json()["id"])).all()) == 1, "checked once"
+    other = client.post("/v1/uploads/small", files={"file": ("other.safetensors", b"other weights")}).json()["id"]
+    different = (
+        {"upload": other},
+        {"arguments": {"num_classes": 11}},
+        {"arguments": {"num_classes": True}},
+        {"preprocessing": {"input_size": 64}},
+        {"layer": "layer4"},
+        {"layer": "layer4", "pooling": "all"},
+        {"architecture": "timm:resnet34"},
+        {"weights_of": "a1_in1k"},
+    )
+    made = [client.post("/v1/models", json={**body, **change}) for change in different]
+    assert [one.status_code for one in made] == [201] * len(different)
+    assert len({one.json()["id"] for one in made}) == len(different)
+
+
+def test_the_same_file_uploaded_twice_is_the_same_content(client: TestClient, rows: Rows) -> None:
+    uploads = [rows.upload(b"the same weights", name) for name in ("a.safetensors", "b.safetensors")]
+    answers = [client.post("/v1/models", json={"architecture": "timm:resnet18", "upload": upload}) for upload in uploads]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[1].json()["upload"] == uploads[0]
+
+
+def test_a_failed_or_deleted_model_is_registered_anew(client: TestClient, rows: Rows, other_tenant: Tenant) -> None:
+    body = {"architecture": "timm:resnet18", "initial_seed": 3}
+    rows.model("failed", initial_seed=3)
+    made = client.post("/v1/models", json=body)
+    assert made.status_code == 201
+    assert client.post("/v1/models", json=body, headers=other_tenant.headers).status_code == 201
+    assert client.delete(made.json()["links"]["self"]).status_code == 204
+    assert client.post("/v1/models", json=body).status_code == 201
+
+
+def test_equal_registrations_at_once_make_one_model(client: TestClient) -> None:
+    def register(_: int) -> tuple[int, str]:
+        answer = client.post("/v1/models", json={"architecture": "timm:resnet18"})
+        return answer.status_code, answer.json()["id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(register, range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 7 + [201]
+    assert len({model for _, model in answers}) == 1
 
 
 def test_without_weights_a_model_has_the_default_ones_of_its_library(client: TestClient) -> None:

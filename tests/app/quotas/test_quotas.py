@@ -71,23 +71,23 @@ def test_quotas_show_limits_and_usage(
 
 def test_a_registration_over_the_quota_is_refused_until_a_pending_one_is_deleted(client: TestClient, limit: Callable[..., None]) -> None:
     limit(pending_validations=2)
-    body = {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}
-    first, second = (client.post("/v1/models", json=body) for _ in range(2))
+    bodies = [{"architecture": "timm:resnet18", "initial_seed": seed} for seed in range(3)]
+    first, second = (client.post("/v1/models", json=body) for body in bodies[:2])
     assert [first.status_code, second.status_code] == [201, 201]
-    refused = client.post("/v1/models", json=body)
+    assert client.post("/v1/models", json=bodies[1]).status_code == 200, "a model that is registered already is no new one"
+    refused = client.post("/v1/models", json=bodies[2])
     require_quota(refused, "2 pending models, data sets and concept sets", "your quota is 2", "delete")
     assert refused.headers["Retry-After"] == "10"
     assert client.get("/v1/quotas").json()["pending_validations"] == {"limit": 2, "used": 2}
     assert client.delete(first.json()["links"]["self"]).status_code == 204
-    assert client.post("/v1/models", json=body).status_code == 201
+    assert client.post("/v1/models", json=bodies[2]).status_code == 201
 
 
 def test_concurrent_registrations_do_not_exceed_the_quota(client: TestClient, limit: Callable[..., None]) -> None:
     limit(pending_validations=3)
-    body = {"architecture": "timm:resnet18", "pretrained": "a1_in1k"}
 
-    def register(_: int) -> int:
-        return client.post("/v1/models", json=body).status_code
+    def register(seed: int) -> int:
+        return client.post("/v1/models", json={"architecture": "timm:resnet18", "initial_seed": seed}).status_code
 
     with ThreadPoolExecutor(TOGETHER) as pool:
         statuses = sorted(pool.map(register, range(TOGETHER)))

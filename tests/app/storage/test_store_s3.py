@@ -8,80 +8,34 @@ import random
 import socket
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.local.servers import free_port
 from app.storage import ArtifactMissing, ArtifactStore, ContentMismatch, StorageUnavailable, s3_requests
+from support.s3_server import S3Server
 
 REPOSITORY = Path(__file__).parents[3]
-RCLONE = Path(sysconfig.get_path("scripts")) / "rclone"
 CONTENT = random.Random(3).randbytes(6 << 20)  # above the minimum part size of S3, so that uploads are multipart
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class S3Server:
-    """S3 server with one bucket over a folder; can be stopped and restarted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        (folder / "bucket").mkdir(parents=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        served = ["--addr", f"127.0.0.1:{self.port}", "--auth-key", "key,secret"]
-        command = [str(RCLONE), "serve", "s3", *served, str(self.folder)]
-        environment = {**os.environ, "RCLONE_CONFIG": os.devnull}
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(20)
-            self.process = None
-
-    def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
-
-
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., Any]) -> Iterator[S3Server]:
-    for name, value in (("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_DEFAULT_REGION", "us-east-1")):
-        monkeypatch.setenv(name, value)
-    s3 = S3Server(tmp_path / "s3")
-    s3.start()
-    wait_until(s3.answers, 20, "the S3 server to answer")
-    yield s3
-    s3.stop()
+def store(s3_server: S3Server) -> ArtifactStore:
+    return ArtifactStore("s3://bucket/prefix", endpoint_url=s3_server.url)
 
 
-@pytest.fixture
-def store(server: S3Server) -> ArtifactStore:
-    return ArtifactStore("s3://bucket/prefix", endpoint_url=server.url)
-
-
-def test_content_is_stored_under_its_sha256(store: ArtifactStore, server: S3Server, tmp_path: Path) -> None:
+def test_content_is_stored_under_its_sha256(store: ArtifactStore, s3_server: S3Server, tmp_path: Path) -> None:
     store.check()
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
     assert store.put(source) == store.put_chunks([CONTENT]) == (SHA256, len(CONTENT))
-    assert server.files() == [f"bucket/prefix/sha256/{SHA256[:2]}/{SHA256}"]
+    assert s3_server.files() == [f"bucket/prefix/sha256/{SHA256[:2]}/{SHA256}"]
     assert store.exists(SHA256)
     store.fetch(SHA256, tmp_path / "fetched")
     assert (tmp_path / "fetched").read_bytes() == CONTENT
@@ -92,47 +46,47 @@ def test_content_is_stored_under_its_sha256(store: ArtifactStore, server: S3Serv
         store.open(SHA256)
 
 
-def test_content_that_differs_from_the_declared_is_not_stored(store: ArtifactStore, server: S3Server) -> None:
+def test_content_that_differs_from_the_declared_is_not_stored(store: ArtifactStore, s3_server: S3Server) -> None:
     with pytest.raises(ContentMismatch):
         store.put_chunks([CONTENT], expected=("0" * 64, len(CONTENT)))
-    assert server.files() == []
+    assert s3_server.files() == []
 
 
-def test_parts_are_visible_to_other_processes_and_deleted_together(store: ArtifactStore, server: S3Server, tmp_path: Path) -> None:
+def test_parts_are_visible_to_other_processes_and_deleted_together(store: ArtifactStore, s3_server: S3Server, tmp_path: Path) -> None:
     part = tmp_path / "part"
     part.write_bytes(CONTENT)
     store.put_part("upl_a", 1, part, SHA256)
     store.delete_parts("upl_none")
     code = "import sys; from pathlib import Path; from app.storage import ArtifactStore; "
     code += "ArtifactStore('s3://bucket/prefix', endpoint_url=sys.argv[1]).put_part('upl_a', 2, Path(sys.argv[2]), sys.argv[3])"
-    subprocess.run([sys.executable, "-c", code, server.url, str(part), SHA256], check=True, cwd=REPOSITORY)
+    subprocess.run([sys.executable, "-c", code, s3_server.url, str(part), SHA256], check=True, cwd=REPOSITORY)
     assert b"".join(store.read_part("upl_a", 1, SHA256)) == CONTENT
     assert store.uploads_with_parts() == {"upl_a"}
     store.delete_parts("upl_a")
     assert store.uploads_with_parts() == set()
-    assert server.files() == []
+    assert s3_server.files() == []
 
 
-def test_stale_temporary_files_are_swept(store: ArtifactStore, server: S3Server) -> None:
-    incoming = server.folder / "bucket/prefix/incoming"
+def test_stale_temporary_files_are_swept(store: ArtifactStore, s3_server: S3Server) -> None:
+    incoming = s3_server.folder / "bucket/prefix/incoming"
     incoming.mkdir(parents=True)
     for name, modified in (("old", 1_000_000_000), ("new", None)):
         (incoming / name).write_bytes(b"half")
         if modified is not None:
             os.utime(incoming / name, (modified, modified))
     assert store.sweep_temporary(3600) == 1
-    assert server.files() == ["bucket/prefix/incoming/new"]
+    assert s3_server.files() == ["bucket/prefix/incoming/new"]
 
 
 def test_a_stopped_server_is_storage_unavailable_until_it_restarts(
-    store: ArtifactStore, server: S3Server, wait_until: Callable[..., Any]
+    store: ArtifactStore, s3_server: S3Server, wait_until: Callable[..., Any]
 ) -> None:
     store.put_chunks([CONTENT])
-    server.stop()
+    s3_server.stop()
     with pytest.raises(StorageUnavailable):
         store.exists(SHA256)
-    server.start()
-    wait_until(server.answers, 20, "the S3 server to answer again")
+    s3_server.start()
+    wait_until(s3_server.answers, 20, "the S3 server to answer again")
     assert store.exists(SHA256)
 
 

@@ -48,7 +48,7 @@ def test_each_layer_becomes_a_model_of_the_same_weights_with_a_job(client: TestC
 def test_an_estimate_of_layers_registers_nothing_and_counts_one_pass(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
     body = layered(rows, "layer1", "layer4", "layer3")
     estimate = client.post("/v1/studies/estimate", json=body).json()
-    assert (estimate["jobs"], estimate["images"]) == (3, 16 + 12 * 16)  # 16 images, and 16 crops of each of the 12 training images
+    assert (estimate["jobs"], estimate["images"]) == (3, 16 + 12)  # 16 images, and each of the 12 training images as an element
     with sessions() as session:
         assert session.scalars(select(Model.id).where(Model.layer.is_not(None), Model.owner_id == rows.owner_id)).all() == []
 

@@ -543,7 +543,7 @@ def test_an_estimate_writes_nothing_and_names_the_source_of_its_seconds(
     dataset, models = rows.dataset(info=info), [rows.model(info={"num_features": 512}) for _ in range(2)]
     body = rows.study_request(models=models, datasets=[dataset])
     cost = client.post("/v1/studies/estimate", json=body).json()
-    looked_at = 2 * (45 + (10 + 5) * 16)
+    looked_at = 2 * (45 + 25)
     assert (cost["jobs"], cost["reused"], cost["images"], cost["bytes"]) == (4, 0, looked_at, looked_at * 512 * 4)
     assert cost["seconds"] is None
     assert "No job of yours has finished yet" in cost["basis"]
@@ -553,13 +553,13 @@ def test_an_estimate_writes_nothing_and_names_the_source_of_its_seconds(
         "id"
     ]
     token = rows.claim(scored)
-    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=28.5)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=7.0)
     rows.event(scored, token, "stage", stage="heads", state="finished", seconds=3)
     rows.event(scored, token, "stage", stage="curve", state="reused")
     rows.succeed(scored, token)
     cost = client.post("/v1/studies/estimate", json=body).json()
     assert cost["images"] == looked_at / 2  # what the first model sees has been kept
-    assert cost["seconds"] == pytest.approx(28.5 + 4 * 3)
+    assert cost["seconds"] == pytest.approx(7.0 + 4 * 3)
     assert "0.1 seconds for an image or crop and 3 seconds for the rest" in cost["basis"]
     assert "1 of the models has no finished job" in cost["basis"]
 
@@ -576,13 +576,13 @@ def test_an_estimate_uses_the_time_of_extraction_from_the_library_data_set(clien
     model = rows.model(info={"num_features": 512})
     scored = client.post("/v1/jobs", json=rows.request(model=model, dataset=home, library_dataset=other)).json()["id"]
     token = rows.claim(scored)
-    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=28.5)
-    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=57.0, dataset=other)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=7.0)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=14.0, dataset=other)
     rows.succeed(scored, token)
     body = {"models": [model], "libraries": [{"kind": "random"}]}
     assert client.post("/v1/studies/estimate", json=body | {"datasets": [other]}).json()["images"] == 0
     cost = client.post("/v1/studies/estimate", json=body | {"datasets": [new]}).json()
-    assert (cost["images"], cost["seconds"]) == (285, pytest.approx(0.15 * 285, abs=0.06))  # 85.5 s for 570 images and crops
+    assert (cost["images"], cost["seconds"]) == (70, pytest.approx(0.15 * 70, abs=0.06))  # 21 s for 140 images and elements
 
 
 def test_an_estimate_counts_unregistered_models_and_data_sets(client: TestClient, rows: Rows) -> None:
@@ -590,18 +590,18 @@ def test_an_estimate_counts_unregistered_models_and_data_sets(client: TestClient
     model, dataset = rows.model(info={"num_features": 512}), rows.dataset(info=info)
     scored = client.post("/v1/jobs", json=rows.request(model=model, dataset=dataset)).json()["id"]
     token = rows.claim(scored)
-    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=28.5)
+    rows.event(scored, token, "stage", stage="extract", state="finished", seconds=7.0)
     rows.succeed(scored, token)
-    unregistered = {"models": ["models[0]"], "datasets": {"datasets[0]": {"images": 45, "elements_images": 15}}}
+    unregistered = {"models": ["models[0]"], "datasets": {"datasets[0]": {"images": 45, "train": [20, 5]}}}
     body = {"models": ["models[0]", model], "datasets": ["datasets[0]", dataset], "libraries": [{"kind": "random"}]}
 
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": unregistered}).json()
-    assert (cost["jobs"], cost["images"], cost["bytes"]) == (4, 3 * 285, None)
-    assert cost["seconds"] == pytest.approx(3 * 28.5)
+    assert (cost["jobs"], cost["images"], cost["bytes"]) == (4, 3 * 70, None)
+    assert cost["seconds"] == pytest.approx(3 * 7.0)
 
-    mixed = {"kind": "patches_and_segments", "scales": [1, 2]}  # at most 1 + 4 + 15 crops of 15 images
+    mixed = {"kind": "patches_and_segments", "scales": [1, 2]}  # at most 1 + 4 + 15 crops of each training image
     cost = client.post("/v1/studies/estimate", json={**body, "elements": mixed, "unregistered": unregistered}).json()
-    assert cost["images"] == 4 * (45 + 15 * 20)  # the finished job has cut other crops
+    assert cost["images"] == 4 * (45 + 25 * 20)  # the finished job has cut other crops
 
     uncounted = {**unregistered, "datasets": {"datasets[0]": {}}}
     cost = client.post("/v1/studies/estimate", json={**body, "unregistered": uncounted}).json()

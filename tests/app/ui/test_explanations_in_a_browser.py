@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from support.browser import CONCEPTS, OpenWindow, ScoredJob
 from support.digits import CLASSES
 
 SOON, LATER = 10_000, 90_000  # milliseconds
-LOADED = "image => image.complete && image.naturalWidth > 0"
+TOPMOST = """() => {
+  const { left, top, width, height } = document.activeElement.getBoundingClientRect();
+  return document.elementFromPoint(left + width / 2, top + height / 2) === document.activeElement;
+}"""
+"""Whether nothing covers the focused element."""
 
 
 @pytest.mark.slow
@@ -31,15 +36,17 @@ def test_an_own_image_is_explained_and_its_concepts_are_changed(open_window: Ope
     expect(page.get_by_text("The true class is unknown.")).to_be_visible(timeout=SOON)
 
     concept = page.locator(".concept-choice").first
+    expect(page.locator("figcaption")).to_contain_text("largest in the", timeout=LATER)
     concept.click()
-    expect(page.locator("figcaption")).to_contain_text("largest in the", timeout=SOON)
-    page.wait_for_function(LOADED, arg=page.locator(".heatmap").element_handle(), timeout=SOON)
     page.keyboard.press("ArrowDown")
     expect(page.locator(".concept-choice").nth(1)).to_be_focused()
 
     before = page.locator(".ranking").nth(1).locator("li").first.inner_text().split()
     page.get_by_label(f"Strength of {concept.inner_text()}").first.press("Home")
     expect(page.get_by_text("suppressed").first).to_be_visible()
+    expect(page.locator(".contributions > li").filter(has=page.locator(".what-if")).locator(".concept-choice")).to_have_text(
+        concept.inner_text(), timeout=SOON
+    )
     table = page.get_by_role("table", name="Probabilities before and after")
     expect(table.get_by_role("row")).to_have_count(CLASSES + 1, timeout=SOON)
     row = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name=before[0], exact=True)).inner_text()
@@ -58,7 +65,7 @@ def test_an_own_image_is_explained_and_its_concepts_are_changed(open_window: Ope
     page.get_by_role("link", name="1", exact=True).click()
     expect(page.get_by_role("heading", name="Class 1")).to_be_visible(timeout=SOON)
     page.locator(".contribution a").first.click()
-    expect(page.get_by_role("heading", name="Top activating test images")).to_be_visible(timeout=SOON)
+    expect(page.get_by_role("heading", name="Test images by activation")).to_be_visible(timeout=SOON)
 
 
 @pytest.mark.slow
@@ -102,3 +109,55 @@ def test_the_response_to_an_earlier_option_does_not_replace_a_later_one(open_win
     page.wait_for_timeout(200)  # time for a wrong update
     expect(page.locator("#kept + output")).to_contain_text(f"{fewer} of {CONCEPTS} concepts kept")
     assert page.url.endswith(f"?kept={fewer}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_maps_are_shown_at_once_stay_in_view_and_cover_no_control(open_window: OpenWindow, scored_job: ScoredJob) -> None:
+    window = open_window(scored_job.account, 390)
+    page = window.page
+    window.sign_in()
+    window.open(f"/jobs/{scored_job.id}/images/1")
+    overlay = page.locator(".picture > .layers .heatmap")
+    expect(overlay).to_have_attribute("data-concept", re.compile(r"\d+"), timeout=LATER)
+    first = overlay.get_attribute("data-concept")
+    assert overlay.evaluate("map => map.getContext('2d').getImageData(0, 0, map.width, map.height).data.some((value) => value > 0)")
+    small = page.get_by_role("group", name="Heat maps of the largest contributions").get_by_role("button")
+    expect(small.first).to_have_attribute("aria-pressed", "true")
+    small.nth(1).click()
+    expect(overlay).not_to_have_attribute("data-concept", first or "")
+    expect(page.locator(".concept-choice[aria-pressed=true]")).to_have_count(1)
+    page.get_by_label("Opacity").press("Home")
+    expect(page.locator(".picture > .layers")).not_to_have_class(re.compile("mapped"))
+
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.get_by_label(re.compile("^Strength of ")).first.focus()
+    assert page.evaluate(TOPMOST)
+    assert overlay.bounding_box() is not None
+    expect(overlay).to_be_in_viewport()
+
+    page.locator("main").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(r"/images/2\?kept=\d+$"), timeout=SOON)
+    expect(page.get_by_role("link", name="Previous")).to_be_visible(timeout=LATER)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(re.compile(r"/images/1\?kept=\d+$"), timeout=SOON)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_filters_of_the_images_are_in_the_address(open_window: OpenWindow, scored_job: ScoredJob) -> None:
+    window = open_window(scored_job.account)
+    page = window.page
+    window.sign_in()
+    window.open(f"/jobs/{scored_job.id}/images?class=1")
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=LATER)
+    expect(page.get_by_label("True class")).to_have_value("1")
+    of_class = page.evaluate(
+        "job => fetch(`/v1/jobs/${job}/explanations?class=1&max_confidence=0.5&limit=100`).then((response) => response.json())",
+        scored_job.id,
+    )
+    page.get_by_label("Confidence").select_option("below 50 %")
+    page.wait_for_url("**/images?class=1&confidence=-0.5", timeout=SOON)
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=SOON)
+    expect(page.locator(".images .card")).to_have_count(min(24, len(of_class["data"])))

@@ -58,6 +58,7 @@ def test_a_new_user_uploads_scores_and_inspects_a_model(
     change_the_plot(page, points=sum(len(curve["points"]) for curve in (report, *report["controls"].values())))
 
     page.get_by_role("link", name="Concepts", exact=True).click()
+    page.get_by_label("Fold near-duplicates").uncheck(timeout=LATER)
     expect(page.locator(".card")).to_have_count(CONCEPTS, timeout=SOON)
     crop = page.locator(".card img").first
     page.wait_for_function(LOADED, arg=crop.element_handle(), timeout=SOON)
@@ -121,7 +122,7 @@ def explain_an_image(page: Page, fewer: int) -> None:
     page.wait_for_url(re.compile(r"/images/\d+"), timeout=LATER)
     page.locator(".concept-choice").first.click(timeout=LATER)
     expect(page.locator("figcaption")).to_contain_text("largest in the", timeout=LATER)
-    page.wait_for_function(LOADED, arg=page.locator(".heatmap").element_handle(), timeout=LATER)
+    expect(page.locator(".picture > .layers .heatmap")).to_have_attribute("data-concept", re.compile(r"\d+"), timeout=LATER)
     sheet = page.get_by_role("link", name="Summary figure, PNG")
     for key, kept in (("Home", CONCEPTS), ("ArrowRight", fewer)):
         page.get_by_label("Concepts kept").press(key)

@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 
 from iis_engine.explanations.explain import TOP_CLASSES
-from iis_engine.explanations.test_set import TENSORS, TestSet, class_profile, concept_use, near_duplicates
+from iis_engine.explanations.test_set import (
+    HISTOGRAM_BINS,
+    TENSORS,
+    TestSet,
+    activation_histogram,
+    class_profile,
+    concept_use,
+    confusion_counts,
+    levels_of_activation,
+    near_duplicates,
+)
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.predictor import Predictor
 from support.scored import Scored
@@ -117,3 +127,26 @@ def test_near_duplicates_are_sorted_by_cosine_and_exclude_the_concept_itself() -
     near = near_duplicates(predictor, [0, 3, 1])
     assert [[other for other, _ in row] for row in near] == [[2, 1], [], [2, 0]]
     assert [cosine for _, cosine in near[0]] == pytest.approx([0.995004, 0.955336], abs=1e-5)
+
+
+def test_confusions_count_images_by_true_and_predicted_class() -> None:
+    labels, predicted = torch.tensor([0, 0, 1, 2, 0]), torch.tensor([0, 1, 1, 0, 0])
+    assert confusion_counts(labels, predicted, 3) == [[2, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_a_histogram_has_bins_of_equal_width_from_the_smallest_to_the_largest_activation() -> None:
+    edges, counts = activation_histogram(torch.tensor([-1.0, -0.99, 0.0, 1.0]))
+    assert (edges[0], edges[-1], len(edges), len(counts)) == (-1, 1, HISTOGRAM_BINS + 1, HISTOGRAM_BINS)
+    assert edges[1] - edges[0] == pytest.approx(2 / HISTOGRAM_BINS)
+    assert {place: count for place, count in enumerate(counts) if count} == {0: 2, HISTOGRAM_BINS // 2: 1, HISTOGRAM_BINS - 1: 1}
+
+
+def test_a_histogram_of_one_value_has_all_images() -> None:
+    assert sum(activation_histogram(torch.full((5,), 2.0))[1]) == 5
+
+
+def test_levels_are_the_highest_those_around_the_median_and_the_lowest() -> None:
+    activations = torch.tensor([0.0, 5, 1, 4, 2, 3, 6])
+    assert levels_of_activation(activations, 2) == {"high": [6, 1], "middle": [3, 5], "low": [2, 0]}
+    assert levels_of_activation(activations[:4], 2) == {"high": [1], "middle": [3], "low": [0]}  # without an image in two levels
+    assert levels_of_activation(activations[:2], 2) == {"high": [], "middle": [], "low": []}

@@ -35,7 +35,7 @@ def quarters() -> Image.Image:
 
 def test_patches_tile_the_image_without_gap_or_overlap() -> None:
     pixels = np.arange(45 * 31 * 3, dtype=np.uint32).astype(np.uint8).reshape(31, 45, 3)
-    elements = cut_elements(Image.fromarray(pixels), ElementSpec())
+    elements = cut_elements(Image.fromarray(pixels), ElementSpec(scales=(4,)))
     assert len(elements) == 16
     covered = np.zeros((31, 45), int)
     for element in elements:
@@ -46,7 +46,7 @@ def test_patches_tile_the_image_without_gap_or_overlap() -> None:
 
 
 def test_an_image_smaller_than_the_grid_has_fewer_patches() -> None:
-    assert len(cut_elements(Image.new("RGB", (2, 3)), ElementSpec())) == 6
+    assert len(cut_elements(Image.new("RGB", (2, 3)), ElementSpec(scales=(4,)))) == 6
 
 
 def test_each_scale_cuts_its_grid_row_by_row_and_the_coarsest_grid_is_first(quarters: Image.Image) -> None:
@@ -82,6 +82,21 @@ def test_a_mixture_of_grids_and_segments_has_the_elements_of_both(quarters: Imag
     assert spec.elements_per_image_max == 10 + len(SEGMENT_LEVELS) * SEGMENTS_PER_LEVEL
 
 
+@pytest.mark.parametrize(
+    ("spec", "class_count", "images"),
+    [
+        (ElementSpec(), 10, 100),
+        (ElementSpec(), 3, 334),
+        (ElementSpec(), 1000, 10),
+        (ElementSpec(scales=(4,)), 10, 10),
+        (ElementSpec(scales=(4,)), 2, 32),
+        (ElementSpec(images_per_class=7), 2, 7),
+    ],
+)
+def test_images_of_each_class_give_a_thousand_elements_by_default(spec: ElementSpec, class_count: int, images: int) -> None:
+    assert spec.images_of_each_class(class_count) == images
+
+
 def test_scales_are_stored_in_rising_order_and_are_empty_for_segments_alone() -> None:
     assert ElementSpec(scales=(4, 1, 2)) == ElementSpec(scales=(1, 2, 4))
     assert ElementSpec("segments") == ElementSpec("segments", scales=())
@@ -97,7 +112,7 @@ def test_scales_that_are_no_grids_are_refused(scales: tuple[int, ...]) -> None:
 
 def test_segments_alone_take_no_scales() -> None:
     with pytest.raises(SettingError, match="patches_and_segments"):
-        ElementSpec("segments", scales=(1,))
+        ElementSpec("segments", scales=(2,))
 
 
 def test_segments_are_few_large_and_distinct(quarters: Image.Image) -> None:

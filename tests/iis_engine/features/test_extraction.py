@@ -104,7 +104,12 @@ def test_batches_shards_and_threads_change_nothing(
 def test_each_element_is_the_representation_of_its_own_crop(
     kind: ElementKind, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
-    features = extract_features(backbone, dataset, ElementSpec(kind, images_per_class=3), shard_folder=tmp_path / "shards")
+    features = extract_features(
+        backbone,
+        dataset,
+        ElementSpec(kind, images_per_class=3, scales=() if kind == "segments" else (4,)),
+        shard_folder=tmp_path / "shards",
+    )
     assert features.elements is not None
     assert len(features.elements) == len(features.element_refs)
     if kind == "patches":

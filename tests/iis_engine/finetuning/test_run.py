@@ -37,7 +37,7 @@ from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibraryKin
 
 ImageFolder = Callable[..., Path]
 SPEC = BackboneSpec("timm:test_resnet", preprocessing=Preprocessing(input_size=32))
-SMALL = FinetuneSpec(LibrarySpec("prototype", 8), ElementSpec(images_per_class=2), epochs=4, batch_size=6, learning_rate=1e-3)
+SMALL = FinetuneSpec(LibrarySpec("prototype", 8), ElementSpec(images_per_class=2, scales=(4,)), epochs=4, batch_size=6, learning_rate=1e-3)
 
 
 class Interrupted(Exception):
@@ -183,7 +183,7 @@ def test_the_accuracy_of_the_trained_head_is_that_on_the_test_images(
 
 
 def test_visual_elements_are_not_cut_from_validation_images(backbone: TorchBackbone, dataset: ImageDataset, tmp_path: Path) -> None:
-    features = extract_features(backbone, dataset, ElementSpec(images_per_class=10), shard_folder=tmp_path / "shards")
+    features = extract_features(backbone, dataset, ElementSpec(images_per_class=10, scales=(4,)), shard_folder=tmp_path / "shards")
     assert features.elements is not None
     split, fit = split_images(features, 0)
     kept = [place for place, ref in enumerate(features.element_refs) if ref.image not in split.validation.tolist()]

@@ -72,13 +72,35 @@ def test_groups_solved_in_blocks_of_rows_reach_the_optimum_of_each_alone(problem
     torch.testing.assert_close(parts.weights, alone, atol=1e-3, rtol=0)
 
 
-def test_a_dropped_problem_saves_evaluations_and_leaves_the_others_unchanged(problem: Problem) -> None:
+def test_a_stopped_problem_saves_evaluations_and_leaves_the_others_unchanged(problem: Problem) -> None:
     activations, y = problem
     groups = [Group(0, 30, (1e-1, 1e-6))]
     full = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE)
-    cut = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE, drop=lambda solved, weights: torch.tensor([False, True]) & solved[0])
+
+    def second_one_after_the_first(solved: Tensor, points: Tensor, ahead: Tensor, norms: Tensor) -> Tensor:
+        return torch.tensor([False, True]) & solved[0]
+
+    cut = fit_heads([Source.of(activations)], groups, y, 4, TOLERANCE, watch=second_one_after_the_first)
     assert cut.evaluations < full.evaluations
     torch.testing.assert_close(cut.weights[0], full.weights[0], atol=1e-3, rtol=0)
+
+
+def test_a_watch_sees_points_that_approach_the_optimum_and_what_lies_ahead_is_nearer(problem: Problem) -> None:
+    activations, y = problem
+    groups = [Group(0, 30, (1e-2,))]
+    optimum = fit_heads([Source.of(activations)], groups, y, 4, 1e-7).weights[0]
+    seen: list[tuple[float, float, float]] = []
+
+    def record(solved: Tensor, points: Tensor, ahead: Tensor, norms: Tensor) -> Tensor:
+        seen.append((float((points[0] - optimum).norm()), float((ahead[0] - optimum).norm()), float(norms[0])))
+        return torch.zeros_like(solved)
+
+    fit_heads([Source.of(activations)], groups, y, 4, 1e-6, watch=record)
+    assert len(seen) >= 3
+    distances, ahead, norms = zip(*seen, strict=True)
+    assert list(distances) == sorted(distances, reverse=True)
+    assert all(after < now for now, after in zip(distances[:-1], ahead[:-1], strict=True))
+    assert norms[-1] <= 1e-6 < norms[-2]
 
 
 def test_separable_classes_and_constant_columns_are_solved_to_tolerance() -> None:

@@ -86,6 +86,17 @@ def test_a_loose_tolerance_selects_another_strength_than_exact_fits() -> None:
     assert not torch.equal(loose, exact)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_fits_that_are_stopped_early_choose_the_strengths_of_converged_ones(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, data = noisy_problem(seed)
+    early = select_strengths(source, NODES, data)
+    monkeypatch.setattr("iis_engine.heads.model_selection.CERTAINTY", 1e12)
+    converged = select_strengths(source, NODES, data)
+    assert torch.equal(early.l2_strengths, converged.l2_strengths)
+    assert early.evaluations < converged.evaluations
+    torch.testing.assert_close(early.weights, converged.weights, atol=1e-3, rtol=0)
+
+
 def test_a_given_strength_is_solved_as_it_is() -> None:
     source, data = noisy_problem()
     strengths = torch.tensor([0.5 * 10.0**-i for i in range(len(NODES))])

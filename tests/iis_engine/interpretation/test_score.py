@@ -83,7 +83,7 @@ def test_pil_images_with_a_preprocessing_equal_the_tensors_that_it_makes(found: 
 
 def test_concepts_have_crops_from_the_training_images_and_show_as_a_gallery(found: Interpretation) -> None:
     assert len(found.concepts) == 6
-    assert all(crop.size == (4, 4) for concept in found.concepts for crop in concept.crops)
+    assert all(crop.size == (SIDE_PIXELS, SIDE_PIXELS) for concept in found.concepts for crop in concept.crops)
     assert found.concepts[0].crops
     assert list(found.concepts.to_frame()["concept"]) == list(range(6))
     importances = [concept.importance for concept in found.concepts.by_importance()]

@@ -31,7 +31,18 @@ from worker.stages.specs import DatasetRequest, ModelRequest, open_backbone
 SHADES = {"dark": 40, "light": 200}
 PIXELS = 64  # so that the network's last map has more than one place
 TRAIN, TEST = 12, 4  # images of each class
-QUERY_DEFAULTS = {"kept": 2, "contrast": None, "top": 8, "after": None, "limit": 100, "class": None, "predicted": None}
+QUERY_DEFAULTS = {
+    "kept": 2,
+    "contrast": None,
+    "top": 8,
+    "after": None,
+    "limit": 100,
+    "class": None,
+    "predicted": None,
+    "predicted_by_representation": None,
+    "min_confidence": None,
+    "max_confidence": None,
+}
 DATASET_REQUEST = DatasetRequest("images", split_seed=0, test_share=0.2)
 
 
@@ -186,3 +197,28 @@ def test_a_posted_image_is_embedded_once_for_its_explanations(job: QueriedJob, e
 
 def test_the_size_of_an_image_counts_in_the_cache() -> None:
     assert size_bytes_of(Image.new("RGB", (20, 10))) == 600
+
+
+def test_several_heat_maps_are_those_of_their_concepts_without_further_forward_passes(job: QueriedJob, embedded: list[int]) -> None:
+    single = [{name: value for name, value in job("heat_map", image=0, concept=concept).items() if name != "png"} for concept in (4, 1)]
+    passes = len(embedded)
+    assert job("several_heat_maps", image=0, concepts=[4, 1])["data"] == single
+    assert len(embedded) == passes
+
+
+def test_images_are_filtered_by_confidence_and_by_the_prediction_of_the_representation(job: QueriedJob) -> None:
+    rows = job("outcomes")["data"]
+    bound = sorted(row["interpretation"]["probability"] for row in rows)[len(rows) // 2]
+    sure = job("outcomes", min_confidence=bound)["data"]
+    unsure = job("outcomes", max_confidence=bound)["data"]
+    assert [row["index"] for row in sure] == [row["index"] for row in rows if row["interpretation"]["probability"] >= bound]
+    assert len(sure) + len(unsure) > len(rows)  # the bound itself is in both
+    dark = job("outcomes", predicted_by_representation="dark")["data"]
+    assert [row["index"] for row in dark] == [row["index"] for row in rows if row["representation"]["class"] == "dark"]
+
+
+def test_confusions_of_both_heads_agree_with_the_list_of_images(job: QueriedJob) -> None:
+    names, rows = list(SHADES), job("outcomes")["data"]
+    for head, counts in job("classes")["confusion"].items():
+        expected = [[sum(row["label"] == true and row[head]["class"] == found for row in rows) for found in names] for true in names]
+        assert counts == expected

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from app.db.models import StageArtifact
 from support.squares import squares_zip
-from worker.jobs.pipeline import Pipeline, Stage
+from worker.jobs.pipeline import Pipeline
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import ChildLost
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from worker.jobs.attempt import Attempt
 from worker.jobs.explain import ScoredJob, explain_stages
 from worker.jobs.finetune import finetune_stages
 from worker.jobs.inputs import reading_key
-from worker.jobs.pipeline import Stage
 from worker.jobs.score import score_stages
 from worker.jobs.score_request import ScoreRequest
+from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 
 if TYPE_CHECKING:

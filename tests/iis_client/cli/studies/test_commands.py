@@ -48,7 +48,7 @@ def study_file(folder: Path, planted: Planted, **changed: Any) -> Path:
         "datasets": [{"path": str(few_images(folder, planted)), "name": "planted [twice]"}],
         "libraries": ["prototype"],
         "concept_counts": [12],
-        "elements": {"images_per_class": CUT},
+        "elements": {"scales": [4], "images_per_class": CUT},
     }
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump({**content, **changed}))

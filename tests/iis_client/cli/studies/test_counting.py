@@ -43,7 +43,7 @@ def study_in(folder: Path, **changed: Any) -> LocalStudy:
 
 def test_images_are_counted_as_the_service_reads_them(split: Path) -> None:
     dataset = read_image_folder(split)
-    assert count_images(split, 10) == (len(dataset.train) + len(dataset.test), 10 + 3) == (19, 13)
+    assert count_images(split) == (len(dataset.train) + len(dataset.test), [12, 3]) == (19, [12, 3])
 
 
 def test_an_archive_counts_like_its_folder_with_or_without_an_enclosing_folder(split: Path, tmp_path: Path) -> None:
@@ -52,16 +52,18 @@ def test_an_archive_counts_like_its_folder_with_or_without_an_enclosing_folder(s
     with zipfile.ZipFile(tmp_path / "split.zip", "w") as archive:
         for file in split.rglob("*.*"):
             archive.write(file, file.relative_to(split))
-    assert count_images(tmp_path / "split.tar.gz", 10) == count_images(tmp_path / "split.zip", 10) == (19, 13)
+    assert count_images(tmp_path / "split.tar.gz") == (19, [12, 3])
+    images, train = count_images(tmp_path / "split.zip") or (0, [])
+    assert (images, sorted(train)) == (19, [3, 12])
 
 
 def test_class_folders_without_splits_count_as_training_images(tmp_path: Path) -> None:
-    assert count_images(images_in(tmp_path / "classes", {"a": 4, "b": 2}), 3) == (6, 3 + 2)
+    assert count_images(images_in(tmp_path / "classes", {"a": 4, "b": 2})) == (6, [4, 2])
 
 
 def test_a_file_that_is_not_an_archive_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "images.rar").write_bytes(b"Rar!")
-    assert count_images(tmp_path / "images.rar", 10) is None
+    assert count_images(tmp_path / "images.rar") is None
 
 
 def test_the_size_of_a_folder_is_the_size_of_its_files(split: Path) -> None:
@@ -79,5 +81,5 @@ def test_unregistered_inputs_stand_in_an_estimate_by_key_with_their_counts(split
     assert [entry.model for entry in request.models] == ["models[0]", "models[1]"]
     assert request.unregistered.models == ["models[0]", "models[1]", "vlm"]
     assert request.unregistered.vocabulary
-    counted = {key: (each.kind, each.images, each.elements_images) for key, each in request.unregistered.datasets.items()}
-    assert counted == {"datasets[0]": ("images", 19, 13), "datasets[2]": ("features", 0, 0), "datasets[3]": ("images", None, 0)}
+    counted = {key: (each.kind, each.images, sorted(each.train)) for key, each in request.unregistered.datasets.items()}
+    assert counted == {"datasets[0]": ("images", 19, [3, 12]), "datasets[2]": ("features", 0, []), "datasets[3]": ("images", None, [])}

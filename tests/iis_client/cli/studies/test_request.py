@@ -19,7 +19,7 @@ REQUEST: dict[str, Any] = {
     "sparsity_grids": [[0, 0.5]],
     "seeds": [1, 0],
     "protocol": "exact",
-    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0},
+    "elements": {"kind": "patches", "images_per_class": 10, "seed": 0, "scales": [4]},
     "vlm": "mdl_3",
     "vocabulary": "cst_1@2",
     "evolution": False,

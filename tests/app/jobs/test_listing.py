@@ -1,0 +1,173 @@
+"""The list of jobs: names and numbers of each, order by IIS, and the rows that PostgreSQL reads for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import Connection, event, null, text, update
+from sqlalchemy.orm import Session
+
+from app.db.descriptions import DescriptionFilters
+from app.db.job_summaries import summarise_earlier
+from app.db.listing import ListQuery
+from app.db.models import Job
+from app.db.session import SessionFactory
+from app.jobs.repository import JobRepository
+from support.rows import Rows
+from support.tenants import Tenant
+
+SUMMARY = {
+    "edition": 2,
+    "verdict": "reads_through_concepts",
+    "near_chance": False,
+    "accuracy": 0.9,
+    "accuracy_low": 0.88,
+    "accuracy_high": 0.92,
+    "chance": 0.1,
+    "few_concepts_mean": 0.5,
+    "few_concepts_mean_low": 0.45,
+    "few_concepts_mean_high": 0.55,
+    "iis": 2 / 3,
+    "iis_low": 0.6,
+    "iis_high": 0.7,
+    "gain_isotropic": 2 / 3 - 0.6,
+    "gain_isotropic_low": 0.01,
+    "gain_isotropic_high": 0.12,
+    "gain_matched": 0.1,
+    "gain_matched_low": 0.05,
+    "gain_matched_high": 0.15,
+}
+"""Of the report in `support.result_rows`."""
+INSERT_JOBS = text(
+    "INSERT INTO jobs (id, owner_id, kind, spec, state, attempt, deadline_seconds, dataset_id, tags, user_metadata, summary)"
+    " SELECT 'job_z' || lpad(n::text, 9, '0'), CASE WHEN n % 2 = 0 THEN :owner ELSE :other END,"
+    " 'score', '{}', 'succeeded', 1, 60, :dataset,"
+    " CASE WHEN n % 1000 = 0 THEN ARRAY['rare'] ELSE '{}'::text[] END,"
+    " CASE WHEN n % 1000 = 0 THEN '{\"team\": \"a\"}'::jsonb ELSE '{}' END,"
+    " CASE WHEN n % 4 = 0 THEN jsonb_build_object('iis', (n * 7919 % 100003) / 100003.0) END"
+    " FROM generate_series(1, :count) n"
+)
+LIMIT = 20
+
+
+def test_a_job_shows_names_and_the_main_numbers_of_its_score(client: TestClient, rows: Rows) -> None:
+    model, dataset = rows.model(name="net, epoch 90"), rows.dataset(name="digits")
+    job = rows.job(model, dataset)
+    assert client.get(f"/v1/jobs/{job}").json()["summary"] is None
+    rows.succeed(job, rows.claim(job))
+    client.delete(f"/v1/models/{model}")
+    client.patch(f"/v1/datasets/{dataset}", json={"name": "digits, cleaned"})
+    shown = client.get(f"/v1/jobs/{job}").json()
+    assert (shown["model_name"], shown["dataset_name"]) == ("net, epoch 90", "digits, cleaned"), "a deleted model keeps its name"
+    assert shown["summary"] == SUMMARY
+    assert client.get("/v1/jobs").json()["data"] == [shown]
+
+
+def test_a_job_shows_how_long_it_waited_and_ran(client: TestClient, rows: Rows) -> None:
+    job = rows.job()
+    empty = {"queue_seconds": None, "run_seconds": None, "stage_seconds": None}
+    assert client.get(f"/v1/jobs/{job}").json()["usage"] == empty
+    token = rows.claim(job)
+    running = client.get(f"/v1/jobs/{job}").json()["usage"]
+    assert running == empty | {"queue_seconds": running["queue_seconds"]}
+    assert 0 <= running["queue_seconds"] < 60
+    for stage, part, seconds in (("extract", None, 1.5), ("matched", "seed 0", 0.25), ("matched", "seed 1", 0.5)):
+        rows.event(job, token, "stage", stage=stage, part=part, state="started")
+        rows.event(job, token, "stage", stage=stage, part=part, state="finished", seconds=seconds)
+    rows.event(job, token, "stage", stage="libraries", state="reused")
+    rows.succeed(job, token)
+    ended = client.get(f"/v1/jobs/{job}").json()["usage"]
+    assert ended["stage_seconds"] == {"extract": 1.5, "matched": 0.75}
+    assert 0 < ended["run_seconds"] < 60
+    canceled = rows.job()
+    rows.cancel(canceled)
+    assert client.get(f"/v1/jobs/{canceled}").json()["usage"] == empty | {"stage_seconds": {}}
+
+
+def test_a_page_of_jobs_is_one_query(client: TestClient, rows: Rows, app: FastAPI) -> None:
+    for _ in range(3):
+        rows.succeeded_job()
+    client.get("/v1/jobs")  # notes when the key was used
+    statements: list[str] = []
+    event.listen(app.state.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    page = client.get("/v1/jobs").json()
+    assert [job["dataset_name"] for job in page["data"]] == ["digits"] * 3
+    assert len(statements) == 2, "one for the key, one for the jobs"
+
+
+def test_jobs_are_sorted_by_iis_with_those_without_one_last(client: TestClient, rows: Rows) -> None:
+    model, dataset = rows.model(), rows.dataset()
+    jobs = [rows.job(model, dataset) for _ in range(5)]
+    for job, iis in zip(jobs[:4], (0.5, 1, 0.25, None), strict=True):
+        rows.succeed(job, rows.claim(job), iis=iis)
+    found: list[str] = []
+    path: str | None = "/v1/jobs?sort=-iis&limit=2"
+    while path:
+        page = client.get(path).json()
+        found += [job["id"] for job in page["data"]]
+        path = page["links"].get("next")
+    assert found == [jobs[1], jobs[0], jobs[2], jobs[4], jobs[3]]
+    assert [job["id"] for job in client.get("/v1/jobs?sort=iis").json()["data"]] == found[::-1]
+    assert [job["id"] for job in client.get("/v1/jobs?sort=created_at&limit=2").json()["data"]] == jobs[:2]
+    refused = client.get("/v1/jobs?sort=accuracy")
+    assert (refused.status_code, refused.json()["errors"][0]["param"]) == (422, "query.sort")
+
+
+def test_maintenance_writes_the_summaries_of_jobs_that_an_earlier_version_finished(
+    client: TestClient, rows: Rows, sessions: SessionFactory
+) -> None:
+    (finished, _), without_result = rows.succeeded_job(), rows.job()
+    with sessions.begin() as session:
+        session.execute(update(Job).where(Job.id == finished).values(summary=null()))
+        session.execute(update(Job).where(Job.id == without_result).values(state="succeeded"))
+    with sessions() as session:
+        assert summarise_earlier(session) == 2
+        assert summarise_earlier(session) == 0
+    assert client.get(f"/v1/jobs/{finished}").json()["summary"] == SUMMARY
+    assert client.get(f"/v1/jobs/{without_result}").json()["summary"] is None
+
+
+def rows_read(session: Session, owner_id: str, query: ListQuery, **filters: Any) -> int:
+    """Rows of `jobs` that PostgreSQL reads for a page, those that it filters out included."""
+    sent: list[tuple[str, Any]] = []
+
+    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
+
+    connection: Connection = session.connection()
+    event.listen(connection, "before_cursor_execute", keep)
+    given = dict.fromkeys(("kind", "state", "model", "dataset")) | filters
+    assert JobRepository(session, owner_id).page(query, **given)[0]
+    event.remove(connection, "before_cursor_execute", keep)
+    ((statement, parameters),) = sent
+    (document,) = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalars()
+    nodes = [node for node in walk(document[0]["Plan"]) if node.get("Relation Name") == "jobs"]
+    return round(sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in nodes))
+
+
+def walk(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from walk(child)
+
+
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_page_reads_no_more_rows_however_many_jobs_there_are(
+    sessions: SessionFactory, tenant: Tenant, other_tenant: Tenant, rows: Rows, count: int
+) -> None:
+    dataset = rows.dataset()
+    with sessions() as session:
+        owners = {"owner": tenant.owner_id, "other": other_tenant.owner_id}
+        session.execute(INSERT_JOBS, {**owners, "dataset": dataset, "count": count})
+        session.execute(text("ANALYZE jobs"))
+        owner = tenant.owner_id
+        best = ListQuery(LIMIT, sort="-iis")
+        cursor = JobRepository(session, owner).page(best, kind=None, state=None, model=None, dataset=None)[1][LIMIT - 1]
+        for query in (ListQuery(LIMIT), ListQuery(LIMIT, f"job_z{count // 2:09}"), best, ListQuery(LIMIT, cursor, "-iis")):
+            assert rows_read(session, owner, query) <= 3 * (LIMIT + 1), query
+        for filters in (DescriptionFilters(tags=["rare"]), DescriptionFilters(metadata=[("team", "a")])):
+            assert rows_read(session, owner, ListQuery(LIMIT, filters=filters)) <= count // 1000

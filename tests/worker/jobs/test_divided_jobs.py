@@ -1,0 +1,127 @@
+"""One job on several workers: the numbers of one worker, whoever is killed, canceled or waited for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from sqlalchemy import select
+
+from app.db import transitions
+from app.db.models import Job, JobTask, StageArtifact
+from app.queue import wake_worker
+from support.squares import squares_zip
+
+if TYPE_CHECKING:
+    from support.worker_service import Service
+
+ARCHITECTURE = "timm:lcnet_035"
+
+
+@pytest.fixture
+def every_shard_is_a_task(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that the test starts divide stages however short they are."""
+    monkeypatch.setenv("IIS_TASK_SECONDS", "0")
+
+
+def add_long_job(service: Service, cut_per_class: int) -> str:
+    """A queued score job of a checked model and data set, with shards of training and test images, and one for every 32 images cut."""
+    model_id = service.add_model(ARCHITECTURE, initial_seed=0, preprocessing={"input_size": 224})
+    dataset_id = service.add_dataset(squares_zip(per_class=2 * cut_per_class), "squares.zip", "images")
+    for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
+        assert service.run(check) == "succeeded", service.job(check).error
+    elements = {"kind": "patches", "images_per_class": cut_per_class, "seed": 0, "scales": [1, 2, 3]}
+    return service.add_score(dataset_id, model_id, elements=elements)
+
+
+def tasks_of(service: Service, job_id: str) -> list[JobTask]:
+    with service.runtime.sessions() as session:
+        return list(session.scalars(select(JobTask).where(JobTask.job_id == job_id).order_by(JobTask.number)))
+
+
+def helped(service: Service, job_id: str) -> JobTask | None:
+    """A task of the job that another worker computes now."""
+    worker = service.job(job_id).worker
+    running = [task for task in tasks_of(service, job_id) if task.state == "running" and task.worker != worker]
+    return running[0] if running else None
+
+
+def digests(service: Service) -> dict[str, str]:
+    """sha256 of the features and of what was measured on them, of the current owner."""
+    with service.runtime.sessions() as session:
+        which = (StageArtifact.owner_id == service.owner_id, StageArtifact.stage.in_(("extract", "heads", "isotropic", "curve")))
+        rows = session.execute(select(StageArtifact.stage, StageArtifact.blob_sha256).where(*which)).all()
+        return {stage: digest for stage, digest in rows}  # noqa: C416 (rows are no pairs for the type checker)
+
+
+def task_events(service: Service, job_id: str) -> list[dict[str, Any]]:
+    return [event for event in service.events(job_id, "stage") if event["state"] == "task"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # five compute processes start and compute, on however many cores
+@pytest.mark.usefixtures("every_shard_is_a_task")
+def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(service: Service) -> None:
+    service.runtime.settings.task_seconds = 1e6
+    alone = add_long_job(service, 48)
+    assert service.run(alone) == "succeeded", service.job(alone).error
+    assert task_events(service, alone) == []
+    expected = digests(service)
+
+    service.become_another_owner()
+    job_id = add_long_job(service, 48)
+    first, second = service.start_worker(), service.start_worker()
+    wake_worker(job_id)
+    lost = service.wait_until(lambda: helped(service, job_id), 120, "another worker to take a task")
+    assert lost.worker is not None
+    killed = first if f":{first.pid}:" in lost.worker else second
+    killed.kill()
+    killed.wait()
+    third = service.start_worker()
+    assert service.await_state(job_id, "succeeded", "failed", timeout_seconds=300).state == "succeeded", service.job(job_id).error
+
+    assert digests(service) == expected
+    assert service.states(job_id) == ["queued", "running", "succeeded"]
+    stages = service.events(job_id, "stage")
+    divided = {event["stage"]: event["tasks"] for event in stages if event["state"] == "divided"}
+    assert divided.keys() == {"extract", "matched"}
+    planned = divided["extract"]
+    finished = [event["stage"] for event in stages if event["state"] == "finished"]
+    assert len(finished) == len(set(finished))
+    assert {"isotropic", "matched", "heads", "report"} <= set(finished)
+    assert sorted(event["number"] for event in task_events(service, job_id)) == list(range(planned))
+    names = [event["name"] for event in stages if event["state"] == "shard"]
+    assert len(names) == len(set(names))
+    workers = {event["worker"].split(":")[1] for event in task_events(service, job_id)}
+    assert workers <= {str(process.pid) for process in (first, second, third)}
+    assert tasks_of(service, job_id) == []
+    counted = [event["tasks"] for event in service.events(job_id, "progress") if "tasks" in event]
+    assert max(one["workers"] for one in counted) >= 2
+    assert {one["total"] for one in counted} == {planned}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # five compute processes start and compute, on however many cores
+@pytest.mark.usefixtures("every_shard_is_a_task")
+def test_another_owners_job_comes_before_tasks_and_cancel_reaches_every_worker(service: Service) -> None:
+    job_id = add_long_job(service, 128)
+    workers = service.start_worker(), service.start_worker()
+    wake_worker(job_id)
+    service.wait_until(lambda: helped(service, job_id), 120, "another worker to take a task")
+    service.become_another_owner()
+    urgent = service.add_check()
+    wake_worker(urgent)
+    service.await_state(urgent, "succeeded", timeout_seconds=180)
+    assert service.job(job_id).state == "running"
+    assert any(task.state == "queued" for task in tasks_of(service, job_id))
+
+    service.wait_until(lambda: helped(service, job_id), 120, "a worker to take a task again")
+    with service.runtime.sessions.begin() as session:
+        transitions.request_cancel(session, session.get_one(Job, job_id))
+    asked_at = time.monotonic()
+    service.await_state(job_id, "canceled", timeout_seconds=10)
+    service.wait_until(lambda: all(not psutil.Process(one.pid).children() for one in workers), 10, "compute processes to end")
+    assert time.monotonic() - asked_at < 10
+    assert tasks_of(service, job_id) == []

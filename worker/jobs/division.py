@@ -1,0 +1,267 @@
+"""Divide a stage of a running job into tasks, compute some here, and wait for those that other workers compute.
+
+A task is a range of shards. They are artifacts under the stage's key, so the stage itself, which runs afterwards on this worker, reads
+them where they are finished and computes the others: its numbers do not depend on who computed which.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.db import tasks, transitions
+from app.db.models import Json
+from app.db.tasks import ClaimedTask, TaskCounts
+from app.db.transitions import LeaseLost
+from app.queue import wake_workers
+from iis_engine.progress import no_progress
+from worker.jobs.artifacts import artifact_key, output_key
+from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.progress import ProgressThrottle
+from worker.metrics import TASK_SECONDS, TASKS_ENDED
+from worker.sandbox.outcomes import ChildLost, StageRefused
+from worker.stages.files import READING
+
+SHARDS_MAX, UNITS_MAX = 100_000, 2**31 - 1  # of a plan, which the child process makes
+SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.safetensors")
+WAIT_SECONDS = 0.5  # between looks at tasks of other workers
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class DivisibleStage:
+    """A stage whose shards several workers may compute.
+
+    Attributes
+    ----------
+    spec : what another worker needs to compute shards of the stage, as JSON: settings, names of sources, and stages to run before
+    arguments : for the child process of this worker, with the paths of its sources
+    store : store a shard that the child process of this worker reports
+    """
+
+    name: str
+    key: str
+    part: str | None
+    spec: Json
+    arguments: Json
+    network: bool
+    workspace: StageWorkspace
+    store: Callable[[str, Json | None], None]
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """File name of a shard, and the images or elements in it."""
+
+    name: str
+    units: int
+
+
+class Division:
+    """The tasks of one stage in one attempt at a job."""
+
+    def __init__(self, attempt: Attempt, stage: DivisibleStage) -> None:
+        self._attempt = attempt
+        self._stage = stage
+        self._digest = artifact_key(stage=stage.key, spec=stage.spec)
+        self._counts = TaskCounts(0, 0, 0, 0, 0, 0, 0)
+        self._finished_before = 0  # units of shards that are no task
+        self._total = 0
+        self._own_done = 0
+        self._throttle = ProgressThrottle(self._report)
+
+    def run(self) -> None:
+        """Compute the shards together with idle workers; returns when no task is left to do. Short stages are not divided."""
+        try:
+            self._run()
+        except StageRefused as error:
+            log.info("division_ended", code=error.error["code"])  # the stage itself meets the same error, or can do without
+
+    def _run(self) -> None:
+        self._read_counts()
+        if not self._counts.total:
+            shards, self._finished_before = read_plan(self._child("plan_shards"))
+            if len(shards) < 2:
+                return
+            self._total = self._finished_before + sum(shard.units for shard in shards)
+            self._progress(0)
+            seconds = self._measure(shards[0])
+            planned = group_shards([shard.units for shard in shards[1:]], shards[0].units, seconds, self._task_seconds)
+            if len(planned) < 2:
+                return
+            self._plan([shards[1:][start:end] for start, end in planned])
+        self._total = self._finished_before + self._counts.units
+        while True:
+            task = self._claim()
+            if task is not None:
+                self._run_task(task)
+            elif self._counts.queued or self._counts.running:
+                self._attempt.check_deadline()
+                self._attempt.stop.event.wait(WAIT_SECONDS)
+            else:
+                return
+            self._progress(0)
+
+    @property
+    def _task_seconds(self) -> float:
+        return self._attempt.runtime.settings.task_seconds
+
+    def _measure(self, shard: PlannedShard) -> float:
+        """Compute one shard; returns the seconds that it took."""
+        began = time.monotonic()
+        self._child("compute_shards", shards=[shard.name], on_progress=lambda done, _: self._progress(done))
+        self._finished_before += shard.units
+        return time.monotonic() - began
+
+    def _plan(self, ranges: Sequence[Sequence[PlannedShard]]) -> None:
+        attempt, stage = self._attempt, self._stage
+        reading = _stored_reading(attempt, stage, self._digest)
+        planned = [
+            (
+                stage.spec | {"reading": reading, "shards": [shard.name for shard in shards]},
+                min(sum(shard.units for shard in shards), UNITS_MAX),
+            )
+            for shards in ranges
+        ]
+
+        def insert(session: Session) -> None:
+            event = {"stage": stage.name, "state": "divided", "tasks": len(planned), **stage.workspace.event_fields}
+            transitions.add_event(session, attempt.job_id, attempt.token, "stage", event)
+            tasks.plan(session, attempt.job_id, stage.name, self._digest, planned)
+
+        attempt.write(insert)
+        self._read_counts()
+        wake_workers(attempt.job_id, len(planned) - 1, attempt.runtime.settings.redis_url)
+        log.info("stage_divided", stage=stage.name, tasks=len(planned))
+
+    def _claim(self) -> ClaimedTask | None:
+        attempt = self._attempt
+
+        def claim(session: Session) -> ClaimedTask | None:
+            return tasks.claim_own(
+                session, attempt.job_id, self._digest, attempt.runtime.name, attempt.token, attempt.runtime.settings.lease_seconds
+            )
+
+        return attempt.write(claim)
+
+    def _run_task(self, task: ClaimedTask) -> None:
+        began = time.monotonic()
+        try:
+            self._child("compute_shards", shards=task.spec["shards"], on_progress=lambda done, _: self._progress(done))
+            self._attempt.write(lambda session: finish_task(session, task, self._attempt.runtime.name, time.monotonic() - began))
+        except BaseException:
+            with suppress(SQLAlchemyError, LeaseLost), self._attempt.runtime.sessions.begin() as session:
+                tasks.release(session, task)  # the next attempt, or another worker, starts it at once
+            raise
+        TASKS_ENDED.labels(task.stage, "done").inc()
+        TASK_SECONDS.labels(task.stage).observe(time.monotonic() - began)
+
+    def _child(self, stage: str, *, shards: Sequence[str] = (), on_progress: Callable[[int, int], None] = no_progress) -> Json:
+        divided = self._stage
+        return self._attempt.compute(
+            stage,
+            divided.arguments | {"of": divided.name, "shards": list(shards)},
+            network=divided.network,
+            workspace=divided.workspace,
+            on_progress=on_progress,
+            on_output=divided.store,
+        )
+
+    def _read_counts(self) -> None:
+        self._counts = self._attempt.write(lambda session: tasks.counts(session, self._attempt.job_id, self._digest, self._attempt.token))
+
+    def _progress(self, own_done: int) -> None:
+        """Report what all workers have done; `own_done` units of it belong to the task that runs here."""
+        self._own_done = own_done
+        if not self._total:
+            return
+        if not own_done:
+            self._read_counts()
+        done = self._finished_before + self._counts.units_done + own_done
+        self._throttle(min(done, self._total), self._total)
+
+    def _report(self, done: int, total: int, eta_seconds: float | None) -> None:
+        attempt, stage = self._attempt, self._stage
+
+        def report(session: Session) -> TaskCounts:
+            counts = tasks.counts(session, attempt.job_id, self._digest, attempt.token)
+            transitions.report_progress(
+                session,
+                attempt.job_id,
+                attempt.token,
+                stage=stage.name,
+                part=stage.part,
+                done=done,
+                total=total,
+                eta_seconds=eta_seconds,
+                tasks={"done": counts.done, "total": counts.total, "workers": counts.workers} if counts.total else None,
+            )
+            return counts
+
+        self._counts = attempt.write(report)
+
+
+def read_plan(found: Json) -> tuple[list[PlannedShard], int]:
+    """The answer of the stage `plan_shards`, which is not trusted: shards to compute, and units of the others.
+
+    Raises
+    ------
+    ChildLost
+        When it is no such answer.
+    """
+    try:
+        shards, done = [PlannedShard(name, units) for name, units in found["shards"]], found["done"]
+        named = len(shards) <= SHARDS_MAX and all(SHARD_NAME.fullmatch(one.name) for one in shards)
+        valid = named and all(isinstance(units, int) and 0 <= units <= UNITS_MAX for units in (done, *(one.units for one in shards)))
+    except (KeyError, TypeError, ValueError):
+        valid, shards, done = False, [], 0
+    if not valid:
+        raise ChildLost("The compute process sent an invalid plan.")
+    return shards, done
+
+
+def group_shards(units: Sequence[int], measured_units: int, measured_seconds: float, task_seconds: float) -> list[tuple[int, int]]:
+    """Group consecutive shards into tasks that take `task_seconds` or more -> [(start, end), …].
+
+    Parameters
+    ----------
+    units : images or elements of each shard
+    measured_units, measured_seconds : of a shard that was computed before
+    """
+    units_per_task = math.ceil(task_seconds * measured_units / max(measured_seconds, 1e-6))
+    groups, start, size = list[tuple[int, int]](), 0, 0
+    for index, count in enumerate(units, start=1):
+        size += count
+        if size >= units_per_task:
+            groups.append((start, index))
+            start, size = index, 0
+    if start < len(units):  # the rest is too short for a task of its own
+        groups = [*groups[:-1], (groups[-1][0], len(units))] if groups else [(start, len(units))]
+    return groups
+
+
+def finish_task(session: Session, task: ClaimedTask, worker: str, seconds: float) -> None:
+    """End a task and add its event, which names the worker."""
+    tasks.finish(session, task)
+    event = {"stage": task.stage, "state": "task", "number": task.number, "worker": worker, "seconds": round(seconds, 3)}
+    tasks.add_event(session, task, "stage", event)
+
+
+def _stored_reading(attempt: Attempt, stage: DivisibleStage, digest: str) -> str | None:
+    """Store the list of images of a folder on the server, so that other workers need not read them all; returns its key."""
+    reading, dataset = stage.workspace.folder / READING, stage.workspace.dataset
+    if dataset is None or dataset.server_path is None or not reading.exists():
+        return None
+    key = output_key(digest, READING)
+    stored = attempt.artifacts.upload(key, stage.name, reading, attempt.stop.check)
+    attempt.write(lambda session: attempt.artifacts.record(session, stored))
+    return key

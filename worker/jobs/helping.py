@@ -1,0 +1,217 @@
+"""Compute tasks of jobs that other workers run. `worker.jobs.division` makes the tasks."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.db import tasks
+from app.db.models import Json
+from app.db.scheduling import next_queued_job
+from app.db.session import is_outage
+from app.db.tasks import ClaimedTask
+from app.db.transitions import LeaseLost
+from app.storage import ArtifactMissing, StorageUnavailable
+from worker.jobs.artifacts import shard_key
+from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.division import finish_task
+from worker.jobs.inputs import Sources
+from worker.jobs.lease import LeaseKeeper, TaskLease
+from worker.jobs.progress import ProgressThrottle
+from worker.metrics import TASK_SECONDS, TASKS_ENDED
+from worker.runtime import Runtime
+from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
+from worker.sandbox.resource_limits import LimitExceeded
+from worker.stages.files import READING
+
+log = structlog.get_logger(__name__)
+
+
+def help_running_job(runtime: Runtime, refused: set[str]) -> bool:
+    """Compute tasks of one running job until none is left or another job's turn comes; False where no job has a task.
+
+    Parameters
+    ----------
+    refused : jobs that this worker cannot help, which others must; this one's are added
+    """
+    try:
+        with runtime.sessions.begin() as session:
+            task = tasks.claim(session, runtime.name, runtime.settings.lease_seconds, without=refused)
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        log.warning("database_unavailable", error=str(error))
+        return False
+    if task is None:
+        return False
+    with structlog.contextvars.bound_contextvars(job_id=task.job_id), runtime.running_job() as stop:
+        try:
+            with Attempt(runtime, task.job_id, task.token, stop) as attempt:
+                attempt.make_folder()
+                _Helper(attempt, refused).run(task)
+        except (LeaseLost, Interrupted) as error:  # the job has ended, or the sweeper gives the task to another worker
+            runtime.child.kill()
+            log.info("task_stopped", reason=str(error))
+        except SQLAlchemyError as error:
+            if not is_outage(error):
+                raise
+            runtime.child.kill()
+            log.warning("database_unavailable", error=str(error))
+    return True
+
+
+class _Helper:
+    """Tasks of one job on this worker, which share a workspace and a child process."""
+
+    def __init__(self, attempt: Attempt, refused: set[str]) -> None:
+        self._attempt = attempt
+        self._runtime = attempt.runtime
+        self._refused = refused
+        self._sources: dict[bool, Sources] = {}
+        self._prepared: set[str] = set()
+
+    def run(self, task: ClaimedTask | None) -> None:
+        """Compute a claimed task, and more tasks of its job while it is this job's turn."""
+        while task is not None:
+            with LeaseKeeper(self._runtime.sessions, self._runtime.settings, TaskLease(task), self._attempt.stop):
+                done = self._run_task(task)
+            task = self._attempt.write(self._next) if done else None
+
+    def _next(self, session: Session) -> ClaimedTask | None:
+        if next_queued_job(session) is not None:
+            return None
+        return tasks.claim_of(session, self._attempt.job_id, self._runtime.name, self._runtime.settings.lease_seconds)
+
+    def _run_task(self, task: ClaimedTask) -> bool:
+        """Compute one task; False where this worker should not take another one of the job."""
+        began, end = time.monotonic(), "lost"
+        log.info("task_started", stage=task.stage, number=task.number, attempt=task.attempt)
+        try:
+            if "outputs" in task.spec:
+                self._compute_stage(task)
+            elif self._prepare(task):
+                self._compute_shards(task)
+                self._attempt.write(lambda session: finish_task(session, task, self._runtime.name, time.monotonic() - began))
+            else:
+                end = "released"
+                return False
+            end = "done"
+        except StageRefused as error:
+            log.info("task_refused", code=error.error["code"])
+            self._attempt.write(lambda session: tasks.leave(session, task))
+            end = "left"
+        except (ChildLost, LimitExceeded, DeadlinePassed, StorageUnavailable, OSError) as error:
+            log.warning("task_lost", stage=task.stage, number=task.number, error=str(error))
+            end = self._attempt.write(lambda session: tasks.give_up_attempt(session, task, self._runtime.settings.max_attempts))
+            self._refused.add(task.job_id)
+            return False
+        except Interrupted:
+            end = str(self._attempt.stop.reason)
+            if end == "shutdown":
+                with suppress(LeaseLost, SQLAlchemyError), self._runtime.sessions.begin() as session:
+                    tasks.release(session, task)
+            raise
+        finally:
+            TASKS_ENDED.labels(task.stage, end).inc()
+            log.info("task_ended", stage=task.stage, number=task.number, end=end)
+        TASK_SECONDS.labels(task.stage).observe(time.monotonic() - began)
+        return True
+
+    def _prepare(self, task: ClaimedTask) -> bool:
+        """Fetch the task's sources and run the stages that make its inputs; False where this worker cannot, such as without the folder."""
+        try:
+            for before in task.spec["prepare"]:
+                key = f"{before['stage']} {task.spec['of_library']}"
+                if key not in self._prepared:
+                    self._fetch_reading(task)
+                    sources = self._fetch(task, before["sources"])
+                    self._attempt.compute(before["stage"], {"sources": sources}, network=before["network"], workspace=self._workspace(task))
+                    self._prepared.add(key)
+            self._fetch(task, task.spec["sources"])
+        except StageRefused as error:
+            log.warning("job_not_helped", code=error.error["code"], error=error.error["message"])
+            self._attempt.write(lambda session: tasks.release(session, task))
+            self._refused.add(task.job_id)
+            return False
+        return True
+
+    def _compute_stage(self, task: ClaimedTask) -> None:
+        """Compute a whole stage, and store its outputs and end the task in one transaction."""
+        began, spec, workspace, artifacts = time.monotonic(), task.spec, self._workspace(task), self._attempt.artifacts
+        folder, check = workspace.folder, self._attempt.stop.check
+        found = self._attempt.write(lambda session: artifacts.find(session, spec["inputs"].values()))
+        for name, key in spec["inputs"].items():
+            if key not in found:
+                raise ArtifactMissing(f"The file {name} is no longer stored.")
+            if not (folder / name).exists():
+                artifacts.fetch(found[key], folder / name, check)
+        arguments = spec["arguments"] | {"sources": {}, "device": self._runtime.settings.device}
+        result = self._attempt.compute(spec["stage"], arguments, workspace=workspace)
+        stored = [artifacts.upload(key, spec["stage"], folder / name, check) for name, key in spec["outputs"].items()]
+        event = {"stage": spec["stage"], "state": "finished", "seconds": round(time.monotonic() - began, 3), "worker": self._runtime.name}
+
+        def record(session: Session) -> None:
+            tasks.finish(session, task)
+            for file in stored:
+                artifacts.record(session, file)
+            for message in result.get("warnings", ()):
+                tasks.add_event(session, task, "warning", {"message": message})
+            tasks.add_event(session, task, "stage", event | workspace.event_fields)
+
+        self._attempt.write(record)
+
+    def _compute_shards(self, task: ClaimedTask) -> None:
+        spec, workspace = task.spec, self._workspace(task)
+        stored = self._attempt.write(lambda session: self._attempt.artifacts.find_shards(session, spec["key"]))
+        arguments = spec["arguments"] | {
+            "sources": self._fetch(task, spec["sources"]),
+            "shard_folder": spec["shard_folder"],
+            "of": task.stage,
+            "shards": [name for name in spec["shards"] if name not in stored],  # a lost attempt has stored the others
+        }
+        self._attempt.compute(
+            "compute_shards",
+            arguments,
+            network=spec["network"],
+            workspace=workspace,
+            on_progress=ProgressThrottle(lambda done, _total, _eta: self._attempt.write(lambda session: tasks.report(session, task, done))),
+            on_output=lambda name, _: self._store(task, workspace.folder / spec["shard_folder"] / Path(name).name),
+        )
+
+    def _store(self, task: ClaimedTask, path: Path) -> None:
+        """Store a shard and add its event, in one transaction under the task's lease."""
+        key, artifacts = task.spec["key"], self._attempt.artifacts
+        stored = artifacts.upload(shard_key(key, path.name), f"{key}/{path.name}", path, self._attempt.stop.check)
+        event = {"stage": task.stage, "state": "shard", "name": path.name, "worker": self._runtime.name}
+        event |= self._workspace(task).event_fields
+
+        def record(session: Session) -> None:
+            tasks.fence(session, task)
+            artifacts.record(session, stored)
+            tasks.add_event(session, task, "stage", event)
+
+        self._attempt.write(record)
+        path.unlink(missing_ok=True)
+
+    def _workspace(self, task: ClaimedTask) -> StageWorkspace:
+        return self._attempt.library_workspace() if task.spec["of_library"] else self._attempt.workspace
+
+    def _fetch(self, task: ClaimedTask, names: list[str]) -> Json:
+        of_library = bool(task.spec["of_library"])
+        if of_library not in self._sources:
+            self._sources[of_library] = Sources(self._attempt, {}, self._workspace(task))
+        return self._sources[of_library].fetch(tuple(names))
+
+    def _fetch_reading(self, task: ClaimedTask) -> None:
+        """Fetch the list of images of a folder on the server, which the job's own worker has read."""
+        if (key := task.spec["reading"]) is None:
+            return
+        found = self._attempt.write(lambda session: self._attempt.artifacts.find(session, [key]))
+        if key in found:
+            with suppress(ArtifactMissing):
+                self._attempt.artifacts.fetch(found[key], self._workspace(task).folder / READING, self._attempt.stop.check)
