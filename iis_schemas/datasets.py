@@ -19,8 +19,6 @@ HUB_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*(/[A-Za-z0-9][A-Za-z0-9_.\-]*)?$"
 
 
 ServerPath = Annotated[
-    str, Field(min_length=1, max_length=4096, description="A folder on the server, or a prefix s3://bucket/folder, that its operator allows")
-]
     str,
     Field(min_length=1, max_length=4096, description="A folder on the server, or a prefix s3://bucket/folder, that its operator allows"),
 ]

@@ -11,9 +11,6 @@ from support.worker_service import Service
 PREFIX = "s3://bucket/pets"
 NUMBERS = range(20)
 ROWS = ["file,coat,part", *(f"images/{n:02d}.png,{('cat', 'dog')[n % 2]},{'test' if n >= 14 else 'train'}" for n in NUMBERS)]
-    "file,coat,part",
-    *(f"images/{number:02d}.png,{('cat', 'dog')[number % 2]},{'test' if number >= 14 else 'train'}" for number in range(20)),
-]
 
 
 @pytest.fixture
