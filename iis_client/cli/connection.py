@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
+
+from iis_client.transport.address import find_address
 
 if TYPE_CHECKING:
     from iis_client.client import IISClient
 
+chosen_profile: ContextVar[str | None] = ContextVar("chosen_profile", default=None)
+"""Value of `iis --profile`."""
+
 
 def connect() -> IISClient:
-    """Connect by environment or local stack; the client and its models are imported here, so that `iis --help` stays fast.
+    """Connect by --profile, environment, default profile or local service; client and models are imported here for a fast `iis --help`.
 
     Raises
     ------
@@ -18,4 +24,5 @@ def connect() -> IISClient:
     """
     from iis_client.client import IISClient
 
-    return IISClient()
+    address = find_address(profile=chosen_profile.get())
+    return IISClient(address.url, address.api_key)

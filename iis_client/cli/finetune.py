@@ -12,6 +12,7 @@ from iis_client.cli.connection import connect
 from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.options import JsonOption, require_parent_folder
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import DatasetArgument, ModelArgument
 from iis_client.errors import ConfigurationError
 
 CheckpointOption = Annotated[Path, typer.Option(help="File to save the checkpoint to.", dir_okay=False)]
@@ -42,8 +43,8 @@ class OptimizerChoice(StrEnum):
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(help="A ready model (mdl_…).")],
-    dataset: Annotated[str, typer.Argument(help="A ready data set of images (dst_…).")],
+    model: ModelArgument,
+    dataset: DatasetArgument,
     *,
     library: Annotated[TrainedLibrary, typer.Option(help="Kind of concept library.")] = TrainedLibrary.cluster,
     concepts: Annotated[int, typer.Option(help="Number of concepts M.", min=1)] = 200,
@@ -76,8 +77,8 @@ def finetune(
         require_parent_folder(to, "--to")
     with connect() as client:
         job = client.finetune(
-            model,
-            dataset,
+            client.find_id("model", model),
+            client.find_id("dataset", dataset),
             {"kind": library.value, "concept_count": concepts},
             weight=weight,
             seeds=_read_seeds(seeds),
@@ -102,11 +103,11 @@ def finetune(
             terminal.saved(to)
 
 
-def checkpoint(model: Annotated[str, typer.Argument(help="A model (mdl_…).")], to: CheckpointOption) -> None:
+def checkpoint(model: ModelArgument, to: CheckpointOption) -> None:
     """Download the checkpoint of a model, uploaded or fine-tuned."""
     require_parent_folder(to, "--to")
     with connect() as client:
-        client.save_checkpoint(model, to)
+        client.save_checkpoint(client.find_id("model", model), to)
     Terminal().saved(to)
 
 
