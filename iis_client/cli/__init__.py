@@ -11,6 +11,7 @@ import typer
 from iis_client.cli import (
     card,
     classes,
+    compare,
     concepts,
     connection,
     datasets,
@@ -54,6 +55,7 @@ for command in (
     jobs.result,
     card.card,
     concepts.concepts,
+    compare.compare,
     explain.explain,
     classes.classes,
     predict.predictors,
@@ -69,6 +71,7 @@ for command in (
     app.command()(command)
 for group in (models.app, datasets.app, libraries.app, jobs.app, studies.app, vocabulary.app, webhooks.app, keys.app):
     app.add_typer(group)
+app.command("open")(compare.open_page)
 app.add_typer(studies.app, name="study", hidden=True)  # names of former versions
 app.add_typer(vocabulary.app, name="vocabulary", hidden=True)
 

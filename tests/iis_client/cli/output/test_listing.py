@@ -11,6 +11,7 @@ import pytest
 from rich.console import RenderableType
 
 from iis_client.cli.output.api_keys import key_table
+from iis_client.cli.output.comparisons import comparison_view
 from iis_client.cli.output.concepts import concept_set_table
 from iis_client.cli.output.jobs import VERDICT_WORDS, job_table
 from iis_client.cli.output.leaderboards import leaderboard_table
@@ -124,6 +125,20 @@ def test_jobs_show_name_data_set_score_gain_verdict_and_age_in_80_columns() -> N
     assert lines_with(lines, SHORT[1], "0.610", "-0.020", "worse than any")
     assert lines_with(lines, SHORT[2], " – ", "near chance")
     assert lines_with(lines, SHORT[3], "0.800", "not comparable")
+
+
+def test_compared_scores_have_a_column_each_and_only_settings_that_differ() -> None:
+    summary = summary_of("worse_than_any", iis=0.61, iis_low=0.58, iis_high=0.64, gain_matched=-0.02)
+    first = score_job(JOBS[0], name="first", summary=summary)
+    second = score_job(JOBS[1], name="second", summary=summary_of("not_comparable") | {"edition": 1}, seed=3)
+    lines = printed(*comparison_view([first, second]))
+    assert lines_with(lines, SHORT[0], SHORT[1])
+    assert lines_with(lines, "IIS", "0.610 (0.580 to 0.640)", "–")
+    assert lines_with(lines, "verdict", "worse than any", "not comparable")
+    assert [line.split() for line in lines_with(lines, "seed")] == [["seed", "0", "3"]]
+    assert not lines_with(lines, "library.concept_count")
+    assert "The scores are of different editions and cannot be compared number by number." in lines
+    assert max(map(len, lines)) <= 80
 
 
 def test_every_verdict_has_its_word() -> None:
