@@ -65,6 +65,8 @@ def finetune(
     patience: Annotated[
         int | None, typer.Option(help="Stop a run after this many epochs without a better validation accuracy; default: never.")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the job, to find it by.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the job; may be repeated.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show each epoch and the result.")] = False,
     to: Annotated[
         Path | None, typer.Option(help="Wait for the job and save the fine-tuned checkpoint to this file.", dir_okay=False)
@@ -93,6 +95,8 @@ def finetune(
             trains=trains.value,
             rebuild_every=rebuild_every,
             patience=patience,
+            name=name,
+            tags=tag,
         )
         if not watch and to is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)

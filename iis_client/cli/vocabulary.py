@@ -167,17 +167,20 @@ def delete(vocabulary: ReferenceArgument) -> None:
 
 def find_version(client: IISClient, reference: str) -> tuple[str, int | None]:
     """Id of a vocabulary and number of its version, if one is named."""
-    name, at, version = reference.rpartition("@")
-    if not at or not name or not version.isdecimal():
-        return client.find_id("vocabulary", reference), None
-    return client.find_id("vocabulary", name), int(version)
+    name, number = _split_version(reference)
+    return client.find_id("vocabulary", name), number
+
+
+def _split_version(reference: str) -> tuple[str, int | None]:
+    name, _, version = reference.rpartition("@")
+    return (name, int(version)) if name and version.isdecimal() else (reference, None)
 
 
 def _find_whole(client: IISClient, reference: str, reason: str) -> str:
-    name, number = find_version(client, reference)
+    name, number = _split_version(reference)
     if number is not None:
         raise ConfigurationError(f"{reason}; give the concept set, {name}, not {reference}.")
-    return name
+    return client.find_id("vocabulary", name)
 
 
 def _with_version(concept_set: ConceptSetView, version: ConceptSetVersionView, dropped: Sequence[DroppedPhraseView]) -> ConceptSetCreated:

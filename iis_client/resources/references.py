@@ -81,8 +81,9 @@ class References(Connection):
             When it fits no resource, or several.
         """
         known = KINDS[kind]
-        if re.fullmatch(f"{known.prefix}{_ULID}{{{ID_CHARACTERS}}}", reference):
-            return reference
+        characters = reference.removeprefix(known.prefix)
+        if re.fullmatch(f"{_ULID}{{{ID_CHARACTERS}}}", characters):
+            return known.prefix + characters
         if reference == LAST:
             found = list(islice(self._listed(known, limit=1), 1))
             if not found:
