@@ -16,7 +16,8 @@ import pytest
 
 from iis_client.cli.references import suggested
 from iis_client.transport.address import Address
-from support.iis_command import run_iis
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE
+from support.iis_command import run_iis, start_iis_program
 from support.scripted_service import ScriptedService
 
 if TYPE_CHECKING:
@@ -72,6 +73,20 @@ def test_settings_of_a_score_are_checked_before_anything_is_sent(offline: RunCom
         assert len(done.stderr.splitlines()) == 1
         assert not any(word in done.stderr for word in ("pydantic", "validation error", "type=", "Input should"))
     assert scripted.asked == []
+
+
+def test_jobs_without_a_score_cannot_be_compared(offline: RunCommand, scripted: ScriptedService) -> None:
+    assert "Give two jobs or more to compare." in offline("compare", SCORE_JOB_EXAMPLE["id"]).stderr
+    scripted.answer(f"GET /v1/jobs/{SCORE_JOB_EXAMPLE['id']}", (200, SCORE_JOB_EXAMPLE))
+    refused = offline("compare", SCORE_JOB_EXAMPLE["id"], SCORE_JOB_EXAMPLE["id"])
+    assert refused.stderr == f"Error: Job {SCORE_JOB_EXAMPLE['id']} (score, running) has no score to compare.\n"
+
+
+def test_the_page_of_the_newest_job_is_opened_or_named(scripted: ScriptedService, tmp_path: Path) -> None:
+    scripted.answer("GET /v1/jobs?limit=1", (200, {"data": [{"id": SCORE_JOB_EXAMPLE["id"]}], "has_more": False}))
+    service = Address(scripted.url, "iis_key")
+    opening = start_iis_program(service, tmp_path, "open", "@last", BROWSER="/nowhere/browser", PATH="/nowhere")
+    assert opening.communicate(timeout=60)[1] == f"No browser found; the address is {scripted.url}/jobs/{SCORE_JOB_EXAMPLE['id']}\n"
 
 
 def test_a_profile_is_used_and_removed(offline: RunCommand, scripted: ScriptedService, tmp_path: Path) -> None:

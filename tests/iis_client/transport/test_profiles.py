@@ -79,6 +79,12 @@ def test_a_named_profile_comes_before_the_environment_and_that_before_the_defaul
 def test_the_service_of_a_demo_is_found_where_no_other_runs() -> None:
     with pytest.raises(ConfigurationError, match="No service runs on this machine"):
         find_address(profile="local")
+    Path(os.environ["IIS_DATA_FOLDER"]).mkdir()
+    link = Path(os.environ["IIS_DATA_FOLDER"]) / DEMO_FILE_NAME
+    link.symlink_to("ready.json of a demo that has stopped")
+    with pytest.raises(ConfigurationError, match="No service runs on this machine"):
+        find_address(profile="local")
+    link.unlink()
     start_local_service(DEMO_FILE_NAME, "http://127.0.0.1:9000")
     assert find_address().url == "http://127.0.0.1:9000"
     start_local_service(READY_FILE_NAME, "http://127.0.0.1:8000")
