@@ -14,8 +14,12 @@ chosen_profile: ContextVar[str | None] = ContextVar("chosen_profile", default=No
 """Value of `iis --profile`."""
 
 
-def connect() -> IISClient:
+def connect(*, attempts: int | None = None) -> IISClient:
     """Connect by --profile, environment, default profile or local service; client and models are imported here for a fast `iis --help`.
+
+    Parameters
+    ----------
+    attempts : of each request; default: the client's
 
     Raises
     ------
@@ -23,6 +27,9 @@ def connect() -> IISClient:
         When no service is found.
     """
     from iis_client.client import IISClient
+    from iis_client.transport.http import Transport
 
     address = find_address(profile=chosen_profile.get())
-    return IISClient(address.url, address.api_key)
+    if attempts is None:
+        return IISClient(address.url, address.api_key)
+    return IISClient(transport=Transport(address.url, address.api_key, attempts=attempts))

@@ -23,7 +23,7 @@ def complete(kind: ReferableKind) -> Callable[[typer.Context, str], list[Suggest
     def suggestions(ctx: typer.Context, incomplete: str) -> list[Suggestion]:
         chosen_profile.set(ctx.find_root().params.get("profile"))
         try:
-            with connect() as client:
+            with connect(attempts=1) as client:  # a person waits
                 return suggested(client, kind, incomplete)
         except (IISError, OSError):  # a shell has no place for an error
             return []

@@ -89,6 +89,13 @@ def test_the_page_of_the_newest_job_is_opened_or_named(scripted: ScriptedService
     assert opening.communicate(timeout=60)[1] == f"No browser found; the address is {scripted.url}/jobs/{SCORE_JOB_EXAMPLE['id']}\n"
 
 
+def test_a_shell_completes_the_id_of_a_job(scripted: ScriptedService, tmp_path: Path) -> None:
+    scripted.answer("GET /v1/jobs?limit=100", (200, {"data": [{"id": SCORE_JOB_EXAMPLE["id"], "name": "seed 0"}], "has_more": False}))
+    words = {"_IIS_COMPLETE": "complete_bash", "COMP_WORDS": "iis result job", "COMP_CWORD": "2"}
+    completing = start_iis_program(Address(scripted.url, "iis_key"), tmp_path, **words)
+    assert completing.communicate(timeout=60) == (f"{SCORE_JOB_EXAMPLE['id']}\n", "")
+
+
 def test_a_profile_is_used_and_removed(offline: RunCommand, scripted: ScriptedService, tmp_path: Path) -> None:
     configuration = {"XDG_CONFIG_HOME": str(tmp_path), "IIS_URL": "", "IIS_API_KEY": "", "IIS_DATA_FOLDER": str(tmp_path / "none")}
     (tmp_path / "iis").mkdir()
