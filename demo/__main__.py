@@ -80,6 +80,7 @@ def run(
         )
         console.print(f"Trained a small vision-language model on attributes of the digits; the phrases are in {text_inputs.vocabulary}.")
         address = stack.wait_until_ready()
+        stack.publish()
         with IISClient(address.url, address.api_key) as client:
             scored = score_all(client, output, checkpoints, text_inputs)
             console.print(score_table(scored))
@@ -89,8 +90,7 @@ def run(
         if not once:
             console.print(f"The service is still running; Ctrl-C stops it. Open its web page in a browser: {address.url}/")
             console.print(f"  API key to sign in (also in {output / 'service' / 'api-key'}): {address.api_key}")
-            console.print(f"API documentation: {address.url}/v1/docs. To use the service from another terminal:")
-            console.print(f"  export IIS_URL={address.url} IIS_API_KEY={address.api_key}")
+            console.print(f"API documentation: {address.url}/v1/docs. In another terminal, try: iis jobs list")
             stack.wait_until_stopped()
     except KeyboardInterrupt:
         console.print("Stopping the service.")

@@ -11,6 +11,7 @@ from iis_client.resources.finetuning import Finetuning
 from iis_client.resources.jobs import Jobs
 from iis_client.resources.models_and_datasets import ModelsAndDatasets
 from iis_client.resources.predictors import Predictors
+from iis_client.resources.references import References
 from iis_client.resources.studies import Studies
 from iis_client.resources.webhooks import Webhooks
 
@@ -27,6 +28,7 @@ class IISClient(
     Studies,
     ApiKeys,
     Webhooks,
+    References,
 ):
     """A connection to one service with one API key.
 
@@ -34,8 +36,8 @@ class IISClient(
 
     Parameters
     ----------
-    base_url : of the service; default: IIS_URL, else the local stack that `iis up` started
-    api_key : `iis_…`; default: IIS_API_KEY, else the first key of that stack
+    base_url : of the service; default: IIS_URL, else the profile of `iis login`, else the service that `iis up` started
+    api_key : `iis_…`; default: IIS_API_KEY, else that of the profile, or the first key of that service
 
     Raises
     ------

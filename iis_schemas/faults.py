@@ -13,6 +13,9 @@ from pydantic_core import ErrorDetails
 
 SHOWN_CHARACTERS = 40
 _SUBJECT = re.compile(r"^(?:Input|String|List|Dictionary|Tuple|Value|Set) should ")
+# Parts of a location that are no keys: members of a union, and the key of a mapping.
+_MEMBER = re.compile(r"constrained-\w+|(?:list|tuple|dict|function-\w+)\[.*\]|\[key\]|int|float|str|bool")
+_TIME_KINDS = ("datetime_parsing", "datetime_from_date_parsing", "datetime_type")
 _Location = tuple[int | str, ...]
 
 
@@ -50,7 +53,8 @@ def path_of(location: Iterable[int | str]) -> str:
 
 
 def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    kind, location, message, value = fault["type"], fault["loc"], fault["msg"], fault["input"]
+    kind, message, value = fault["type"], fault["msg"], fault["input"]
+    location = tuple(part for part in fault["loc"] if isinstance(part, int) or not _MEMBER.fullmatch(part))
     path = path_of(location)
     if kind == "extra_forbidden":
         at, key = path_of(location[:-1]), str(location[-1])
@@ -64,6 +68,15 @@ def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{path or 'The file'} must be a mapping of keys to values, not {_shown(value)}."
     if kind == "source_named_twice":
         return f"{path} is the same as {path_of(location[:-1])}[{fault.get('ctx', {})['earlier']}]; name each once."
+    return _value_sentence(kind, path, message, value)
+
+
+def _value_sentence(kind: str, path: str, message: str, value: object) -> str:
+    """The sentence of a value that has the wrong form."""
+    if kind == "string_pattern_mismatch":
+        return f"{path} has characters that are not accepted here, or too many: {_shown(value)}."
+    if kind in _TIME_KINDS:
+        return f"{path} must be a time such as 2027-01-12T00:00:00Z, not {_shown(value)}."
     if _SUBJECT.match(message):
         hint = "; write a number in quotes where it is a text" if kind == "string_type" and isinstance(value, int | float) else ""
         return f"{path} must {_SUBJECT.sub('', message)}{hint}, not {_shown(value)}."

@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
-from iis_client.cli import card, classes, concepts, explain, finetune, jobs, keys, leaderboard, predict, score, up, vocabulary
+from iis_client.cli import (
+    card,
+    classes,
+    compare,
+    concepts,
+    connection,
+    datasets,
+    explain,
+    finetune,
+    jobs,
+    keys,
+    leaderboard,
+    libraries,
+    login,
+    models,
+    predict,
+    score,
+    up,
+    vocabulary,
+    webhooks,
+)
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies import commands as studies
 from iis_client.errors import IISError, ServiceError
 
+HELP = "Inherent Interpretability Score: measure how interpretable the representation of a vision model is."
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"iis {metadata.version('iis')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="iis",
-    help="Inherent Interpretability Score: measure how interpretable the representation of a vision model is.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 for command in (
     up.up,
+    login.login,
+    login.logout,
     score.score,
-    jobs.jobs,
     jobs.result,
     card.card,
     concepts.concepts,
+    compare.compare,
     explain.explain,
     classes.classes,
     predict.predictors,
@@ -37,9 +69,23 @@ for command in (
     keys.quotas,
 ):
     app.command()(command)
-app.add_typer(vocabulary.app)
-app.add_typer(studies.app)
-app.add_typer(keys.app)
+for group in (models.app, datasets.app, libraries.app, jobs.app, studies.app, vocabulary.app, webhooks.app, keys.app):
+    app.add_typer(group)
+app.command("open")(compare.open_page)
+app.add_typer(studies.app, name="study", hidden=True)  # names of former versions
+app.add_typer(vocabulary.app, name="vocabulary", hidden=True)
+
+
+@app.callback(help=HELP)
+def options(
+    profile: Annotated[
+        str | None, typer.Option(help="Profile of `iis login` to use; local is the service on this machine.", show_default=False)
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)] = False,
+) -> None:
+    """Options of all commands; the version is printed when it is parsed."""
+    del version
+    connection.chosen_profile.set(profile)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import typer
 from iis_client.cli.connection import connect
 from iis_client.cli.options import require_parent_folder
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import JobArgument
 from iis_client.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def card(
-    job: Annotated[str, typer.Argument(help="A finished score job (job_…).")],
+    job: JobArgument,
     out: Annotated[Path | None, typer.Option(help="Write to this file; default: print.", dir_okay=False)] = None,
 ) -> None:
     """Write the block of a Hugging Face model card about a score: evaluation metadata and a section in markdown."""
@@ -28,7 +29,8 @@ def card(
     if out is not None:
         require_parent_folder(out, "--out")
     with connect() as client:
-        result, scored = client.result(job), client.job(job)
+        scored = client.job(client.find_id("job", job))
+        result = client.result(scored)
         model, dataset = _names(client, scored)
     text = model_card(result.report, model=model, dataset=dataset, job=scored.id)
     if out is None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, figure_format, require_figure_path
+from iis_client.cli.options import JsonOption, OutputForm, OutputOption, figure_format, require_figure_path
 from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import complete
 from iis_client.errors import ConfigurationError, require_success
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
 
 def concepts(
-    source: Annotated[str, typer.Argument(metavar="JOB", help="A finished job (job_…), or a concept library (lib_…).")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="JOB", help="A finished job, or a concept library (lib_…).", autocompletion=complete("job")),
+    ],
     dropped: Annotated[bool, typer.Option("--dropped", help="List the excluded phrases instead of the concepts.")] = False,
     out: Annotated[Path | None, typer.Option(help="Save the concepts of JOB as one figure (.png or .svg).", dir_okay=False)] = None,
     as_json: JsonOption = False,
+    output: OutputOption = OutputForm.table,
 ) -> None:
     """Show the concepts of a job's library, with their names where they have one."""
     terminal = Terminal()
@@ -33,14 +38,15 @@ def concepts(
         if source.startswith("lib_"):
             raise ConfigurationError(f"--out draws how a job uses its concepts; give a job (job_…) instead of {source}.")
     with connect() as client:
+        source = client.find_id("library" if source.startswith("lib_") else "job", source)
         if out is not None:
             out.write_bytes(client.concept_gallery(source, figure_format(out)))
             terminal.saved(out)
         library = source if source.startswith("lib_") else _library_of(client, source)
         found = [] if dropped else list(client.concepts(library))
         excluded = list(client.dropped_concepts(library))
-    if as_json:
-        terminal.json(excluded if dropped else found)
+    if as_json or output is not OutputForm.table:
+        terminal.answer(excluded if dropped else found, (), as_json=as_json, output=output)
         return
     if dropped:
         terminal.show(dropped_concept_table(excluded) if excluded else "No phrase was excluded.")

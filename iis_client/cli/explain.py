@@ -13,13 +13,14 @@ from iis_client.cli.connection import connect
 from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_path, require_single_node
 from iis_client.cli.output.explanations import explanation_view
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import JobArgument
 
 if TYPE_CHECKING:
     from iis_schemas.explanations.images import ExplanationView
 
 
 def explain(
-    job: Annotated[str, typer.Argument(help="A finished job (job_…).")],
+    job: JobArgument,
     image: Annotated[str, typer.Argument(help="An image file, or the index of a test image.")],
     *,
     top: Annotated[int, typer.Option(help="Number of supporting and of opposing concepts to show.", min=1, max=100)] = 8,
@@ -36,6 +37,7 @@ def explain(
     if out is not None:
         require_figure_path(out, "--out")
     with connect() as client:
+        job = client.find_id("job", job)
         explanation = client.explain(job, image, top=top, kept=kept, sparsity=sparsity, contrast=contrast)
         terminal.answer(explanation, explanation_view(explanation), as_json=as_json)
         if out is not None:

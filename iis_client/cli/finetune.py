@@ -12,6 +12,7 @@ from iis_client.cli.connection import connect
 from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.options import JsonOption, require_parent_folder
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import DatasetArgument, ModelArgument
 from iis_client.errors import ConfigurationError
 
 CheckpointOption = Annotated[Path, typer.Option(help="File to save the checkpoint to.", dir_okay=False)]
@@ -42,8 +43,8 @@ class OptimizerChoice(StrEnum):
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(help="A ready model (mdl_…).")],
-    dataset: Annotated[str, typer.Argument(help="A ready data set of images (dst_…).")],
+    model: ModelArgument,
+    dataset: DatasetArgument,
     *,
     library: Annotated[TrainedLibrary, typer.Option(help="Kind of concept library.")] = TrainedLibrary.cluster,
     concepts: Annotated[int, typer.Option(help="Number of concepts M.", min=1)] = 200,
@@ -64,6 +65,8 @@ def finetune(
     patience: Annotated[
         int | None, typer.Option(help="Stop a run after this many epochs without a better validation accuracy; default: never.")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the job, to find it by.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the job; may be repeated.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show each epoch and the result.")] = False,
     to: Annotated[
         Path | None, typer.Option(help="Wait for the job and save the fine-tuned checkpoint to this file.", dir_okay=False)
@@ -76,8 +79,8 @@ def finetune(
         require_parent_folder(to, "--to")
     with connect() as client:
         job = client.finetune(
-            model,
-            dataset,
+            client.find_id("model", model),
+            client.find_id("dataset", dataset),
             {"kind": library.value, "concept_count": concepts},
             weight=weight,
             seeds=_read_seeds(seeds),
@@ -92,6 +95,8 @@ def finetune(
             trains=trains.value,
             rebuild_every=rebuild_every,
             patience=patience,
+            name=name,
+            tags=tag,
         )
         if not watch and to is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
@@ -102,11 +107,11 @@ def finetune(
             terminal.saved(to)
 
 
-def checkpoint(model: Annotated[str, typer.Argument(help="A model (mdl_…).")], to: CheckpointOption) -> None:
+def checkpoint(model: ModelArgument, to: CheckpointOption) -> None:
     """Download the checkpoint of a model, uploaded or fine-tuned."""
     require_parent_folder(to, "--to")
     with connect() as client:
-        client.save_checkpoint(model, to)
+        client.save_checkpoint(client.find_id("model", model), to)
     Terminal().saved(to)
 
 

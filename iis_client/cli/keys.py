@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption
+from iis_client.cli.groups import add_show, resource_group
+from iis_client.cli.options import JsonOption, OutputForm, OutputOption
 from iis_client.cli.output.api_keys import key_table, quota_view
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import KeyArgument
 from iis_client.errors import IISError
 
 if TYPE_CHECKING:
     from iis_schemas.api_keys import ApiKeyCreated
 
-app = typer.Typer(name="keys", help="List, create, rotate and revoke API keys.", no_args_is_help=True)
-
-KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="An API key (key_…).")]
+app = resource_group("keys", "List, show, create, rotate and revoke API keys.")
 
 
 class ScopeChoice(StrEnum):
@@ -30,11 +30,11 @@ class ScopeChoice(StrEnum):
 
 
 @app.command("list")
-def list_all(as_json: JsonOption = False) -> None:
+def list_all(as_json: JsonOption = False, output: OutputOption = OutputForm.table) -> None:
     """List your API keys, newest first."""
     with connect() as client:
         keys = list(client.keys())
-    Terminal().answer(keys, [key_table(keys)], as_json=as_json)
+    Terminal().answer(keys, [key_table(keys)], as_json=as_json, output=output)
 
 
 @app.command()
@@ -62,7 +62,7 @@ def rotate(
 ) -> None:
     """Replace the secret of a key and print the new one, which is shown only once."""
     with connect() as client:
-        made = client.rotate_key(key, grace_seconds=grace_seconds)
+        made = client.rotate_key(client.find_id("key", key), grace_seconds=grace_seconds)
     _show_secret(made, as_json)
 
 
@@ -70,15 +70,20 @@ def rotate(
 def revoke(key: KeyArgument) -> None:
     """Revoke a key permanently."""
     with connect() as client:
-        client.revoke_key(key)
-    Terminal().show(f"Key {key} is revoked.")
+        revoked = client.find_id("key", key)
+        client.revoke_key(revoked)
+    Terminal().show(f"Key {revoked} is revoked.")
 
 
-def quotas(as_json: JsonOption = False) -> None:
+add_show(app, "key", "API key", lambda client, key: client.key(key))
+app.command("delete", help="Revoke a key permanently; the same as revoke.", hidden=True)(revoke)
+
+
+def quotas(as_json: JsonOption = False, output: OutputOption = OutputForm.table) -> None:
     """Show your quotas, your usage, and the scopes of your API key."""
     with connect() as client:
         usage = client.quotas()
-    Terminal().answer(usage, quota_view(usage), as_json=as_json)
+    Terminal().answer(usage, quota_view(usage), as_json=as_json, output=output)
 
 
 def _show_secret(made: ApiKeyCreated, as_json: bool) -> None:

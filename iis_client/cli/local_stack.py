@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from iis_client.errors import ConfigurationError, ServiceUnreachableError
-from iis_client.transport.address import READY_FILE_NAME, Address, read_ready_file
+from iis_client.transport.address import DEMO_FILE_NAME, READY_FILE_NAME, Address, data_folder, read_ready_file
 
 READY_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 60.0
@@ -83,6 +83,13 @@ class LocalStack:
                 raise ServiceUnreachableError(f"The service did not start within {timeout_seconds:.0f} s; see its log, {self.log}.")
             time.sleep(POLL_SECONDS)
         return address
+
+    def publish(self) -> None:
+        """Let the commands of this user find the service where no `iis up` runs: link its ready file, which it removes when it stops."""
+        link = data_folder() / DEMO_FILE_NAME
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(self._ready_file)
 
     def wait_until_stopped(self) -> None:
         """Wait until the service ends."""

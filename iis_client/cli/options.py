@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,20 @@ import typer
 
 from iis_client.errors import ConfigurationError
 
+
+class OutputForm(StrEnum):
+    """Forms of lists and resources on standard output."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the service's JSON instead of tables.")]
+OutputOption = Annotated[OutputForm, typer.Option("--output", help="Form of the output; json is what --json prints.")]
+TagsOption = Annotated[list[str] | None, typer.Option("--tag", help="List only those with this tag; may be repeated.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="List only those whose name contains this.")]
+LimitOption = Annotated[int, typer.Option("--limit", help="Maximum number of items.", min=1)]
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Save the ARR figure to this file (.png or .svg).", dir_okay=False)]
 KeptOption = Annotated[int | None, typer.Option(help="Number of concepts kept, a point of the job's curve; default: about a tenth.", min=1)]
 SparsityOption = Annotated[float | None, typer.Option(help="The same point of the curve as a sparsity, 0 to 1.", min=0, max=1)]

@@ -8,29 +8,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, require_parent_folder, require_single_node
+from iis_client.cli.options import (
+    JsonOption,
+    KeptOption,
+    OutputForm,
+    OutputOption,
+    SparsityOption,
+    require_parent_folder,
+    require_single_node,
+)
 from iis_client.cli.output.profiles import prediction_table, predictor_tables
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import complete
 from iis_client.errors import ConfigurationError, require_success
 
 if TYPE_CHECKING:
     from iis_client.client import IISClient
 
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="PREDICTOR", help="A predictor (prd_…); or a job (job_…), with --kept or --sparsity to select a predictor.")
+    str,
+    typer.Argument(
+        metavar="PREDICTOR",
+        help="A predictor (prd_…); or a job, with --kept or --sparsity to select a predictor.",
+        autocompletion=complete("job"),
+    ),
 ]
 
 
 def predictors(
-    job: Annotated[str | None, typer.Argument(help="A finished job (job_…); default: all your jobs.")] = None, as_json: JsonOption = False
+    job: Annotated[str | None, typer.Argument(help="A finished job; default: all your jobs.", autocompletion=complete("job"))] = None,
+    as_json: JsonOption = False,
+    output: OutputOption = OutputForm.table,
 ) -> None:
     """List the predictors of a job: one classifier for each number of concepts kept."""
     with connect() as client:
+        job = None if job is None else client.find_id("job", job)
         found = sorted(client.predictors(job), key=lambda one: (one.job, one.kept), reverse=True)
         if job is not None and not found:
             require_success(client.job(job))
     none_found = ["No predictors found; only jobs scored with protocol exact have them."]
-    Terminal().answer(found, predictor_tables(found) if found else none_found, as_json=as_json)
+    Terminal().answer(found, predictor_tables(found) if found else none_found, as_json=as_json, output=output)
 
 
 def predict(
@@ -66,8 +83,8 @@ def export(
 
 def _predictor_id(client: IISClient, source: str, kept: int | None, sparsity: float | None) -> str:
     require_single_node(kept, sparsity)
-    if source.startswith("job_"):
-        return client.predictor_of(source, kept=kept, sparsity=sparsity).id
+    if not source.startswith("prd_"):
+        return client.predictor_of(client.find_id("job", source), kept=kept, sparsity=sparsity).id
     if (kept, sparsity) != (None, None):
         raise ConfigurationError(
             f"--kept and --sparsity select a predictor of a job, and {source} is a predictor; leave them out, or give the job (job_…)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,6 +12,19 @@ from iis_client.cli.connection import connect
 from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.layer_sweep import require_sweep_options, show_layers, submit_layers
 from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, element_settings, has_text, text_settings
+from iis_client.cli.model_options import (
+    ArchOption,
+    ArgOption,
+    ManifestColumnOption,
+    ManifestOption,
+    PoolingOption,
+    PreprocessOption,
+    PretrainedOption,
+    SourceArgument,
+    WeightsOfOption,
+    manifest_columns,
+    read_source,
+)
 from iis_client.cli.options import (
     JsonOption,
     PlotOption,
@@ -23,15 +36,14 @@ from iis_client.cli.options import (
     require_figure_path,
 )
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.registration import register_dataset, register_model, wait_until_ready
 from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from iis_client.client import IISClient
-    from iis_schemas.datasets import DatasetView
-    from iis_schemas.models import ModelView
+    from collections.abc import Mapping
 
-Checked = TypeVar("Checked", "ModelView", "DatasetView")
+    from iis_schemas.models import ModelView
 
 
 class LibraryName(StrEnum):
@@ -61,15 +73,6 @@ class ActivationsChoice(StrEnum):
     layernorm = "layernorm"
 
 
-class PoolingChoice(StrEnum):
-    """Poolings of a named layer."""
-
-    CLASS = "class"
-    PATCHES = "patches"
-    ALL = "all"
-    MAP = "map"
-
-
 class ElementChoice(StrEnum):
     """Kinds of visual elements."""
 
@@ -79,44 +82,27 @@ class ElementChoice(StrEnum):
 
 
 def score(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(help="Checkpoint: safetensors, torch, onnx, or an archive of transformers.", exists=True, dir_okay=False),
-    ] = None,
+    source: SourceArgument = None,
     *,
-    arch: Annotated[
-        str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, transformers or onnx.")
-    ] = None,
+    arch: ArchOption = None,
     data: Annotated[Path | None, typer.Option(help="Images: a folder of class folders, or an archive of one.", exists=True)] = None,
     features: Annotated[Path | None, typer.Option(help="Features (npz, safetensors) instead of a model and images.", exists=True)] = None,
-    pretrained: Annotated[
-        str | None, typer.Option(help="Pretrained tag of the architecture's library instead of a checkpoint; default: its default weights.")
-    ] = None,
-    weights_of: Annotated[
-        str | None, typer.Option(help="Tag of the published weights that the checkpoint has or was trained from.")
-    ] = None,
-    arg: Annotated[list[str] | None, typer.Option(help="Argument of the architecture, key=value; may be repeated.")] = None,
-    preprocess: Annotated[
-        list[str] | None, typer.Option(help="Override of the preprocessing, such as input_size=32; may be repeated.")
-    ] = None,
+    pretrained: PretrainedOption = None,
+    weights_of: WeightsOfOption = None,
+    arg: ArgOption = None,
+    preprocess: PreprocessOption = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(help="Layer whose output is the representation; default: the pooled penultimate layer. Repeat it to score several."),
     ] = None,
-    pooling: Annotated[
-        PoolingChoice | None, typer.Option(help="Pooling of --layer: class token, patches, all tokens but registers, or attention (map).")
-    ] = None,
+    pooling: PoolingOption = None,
     library: Annotated[LibraryName | None, typer.Option(help="Kind of concept library.", show_default=KIND)] = None,
     concepts: Annotated[int | None, typer.Option(help="Number of concepts M.", min=1, show_default=str(CONCEPT_COUNT))] = None,
     vectors: Annotated[
         Path | None, typer.Option(help="Own concept vectors, M x d (safetensors, npy), as the library.", exists=True, dir_okay=False)
     ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Table beside --data: paths, labels and splits (csv, jsonl, parquet).", exists=True, dir_okay=False)
-    ] = None,
-    manifest_column: Annotated[
-        list[str] | None, typer.Option(help="Column of the manifest: path=NAME, label=NAME or split=NAME; may be repeated.")
-    ] = None,
+    manifest: ManifestOption = None,
+    manifest_column: ManifestColumnOption = None,
     part: Annotated[
         list[str] | None, typer.Option(help="Part of a combined library, kind:M; repeat it instead of --library and --concepts.")
     ] = None,
@@ -154,16 +140,18 @@ def score(
         ActivationsChoice, typer.Option(help="Of the exact protocol; layernorm is the first edition, for ablations.")
     ] = ActivationsChoice.calibrated,
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the job, to find it by.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the job; may be repeated.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show its progress and the result.")] = False,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Upload a checkpoint and images and submit a score job."""
     terminal = Terminal(quiet=as_json)
+    checkpoint, arch = read_source(source, arch, pretrained)
     _require_one_source(checkpoint, arch, data, features, pretrained)
     settings = text_settings(clip_cutoff, interpretability_cutoff, native)
     library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings, vectors is not None)
-    element_choice = {"kind": elements.value, "seed": seed, **element_settings(scales, images_per_class)}
     columns = manifest_columns(manifest, manifest_column)
     arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
@@ -172,88 +160,73 @@ def score(
     )
     if text_options is not None and features is not None:
         raise ConfigurationError("--features has no images to compare with phrases; leave out --vlm and --vocabulary, or give --data.")
-    if plot is not None:
-        require_figure_path(plot, "--plot")
     layers, pool = layer or [], None if pooling is None else pooling.value
     if len(layers) > 1:
         require_sweep_options(layers, has_model=features is None, has_vectors=vectors is not None, plot=plot)
+    scored: dict[str, Any] = {
+        "elements": {"kind": elements.value, "seed": seed, **element_settings(scales, images_per_class)},
+        "protocol": protocol.value,
+        "activations": activations.value,
+        "seed": seed,
+        "name": name,
+        "tags": tag,
+    }
+    require_valid_score(library_choice, scored, plot, has_vectors=vectors is not None, has_phrases=text_options is not None)
     with connect() as client:
         if text_options is not None:
             require_vocabulary(client, text_options.vocabulary)
         model: ModelView | None = None
         if features is not None:
-            with terminal.upload_bar(features) as progress:
-                dataset = client.create_dataset(features, kind="features", progress=progress)
+            dataset = register_dataset(client, terminal, features, kind="features")
         else:
-            with terminal.upload_bar(checkpoint) as progress:
-                model = client.create_model(
-                    cast("str", arch),
-                    checkpoint=checkpoint,
-                    pretrained=pretrained,
-                    weights_of=weights_of,
-                    arguments=arguments,
-                    preprocessing=overrides,
-                    layer=layers[0] if len(layers) == 1 else None,
-                    pooling=pool if len(layers) <= 1 else None,
-                    progress=progress,
-                )
-            with terminal.upload_bar(data) as progress:
-                chosen = None if manifest is None else {"upload": client.upload(manifest).id, **columns}
-                dataset = client.create_dataset(cast("Path", data), manifest=chosen, progress=progress)
+            one_layer = {"layer": layers[0], "pooling": pool} if len(layers) == 1 else {}
+            network = {"pretrained": pretrained, "weights_of": weights_of, "arguments": arguments, "preprocessing": overrides, **one_layer}
+            model = register_model(client, terminal, checkpoint, cast("str", arch), **network)
+            dataset = register_dataset(client, terminal, cast("Path", data), manifest, columns)
         if vectors is not None:
             with terminal.upload_bar(vectors) as progress:
                 library_choice = {"kind": "vectors", "upload": client.upload(vectors, progress).id}
         vlm_model = register_vlm(client, terminal, text_options.vlm) if text_options is not None else None
         if model is not None:
-            model = _await_ready(client, terminal, model, "A worker loads the model", "Model")
-        dataset = _await_ready(client, terminal, dataset, "A worker reads the data set", "Data set")
+            model = wait_until_ready(client, terminal, model, "A worker loads the model", "Model")
+        dataset = wait_until_ready(client, terminal, dataset, "A worker reads the data set", "Data set")
         vocabulary_id: str | None = None
         if text_options is not None and vlm_model is not None:
-            vlm_model = _await_ready(client, terminal, vlm_model, "A worker loads the vision-language model", "Vision-language model")
+            vlm_model = wait_until_ready(client, terminal, vlm_model, "A worker loads the vision-language model", "Vision-language model")
             vocabulary_id = ensure_vocabulary(client, terminal, text_options.vocabulary, dataset.id)
-        settings: dict[str, Any] = {
-            "vlm": vlm_model,
-            "vocabulary": vocabulary_id,
-            "elements": element_choice,
-            "protocol": protocol.value,
-            "activations": activations.value,
-        }
+        scored |= {"vlm": vlm_model, "vocabulary": vocabulary_id}
         if model is not None and len(layers) > 1:
+            one_job = ("seed", "name", "tags")
+            settings = {key: value for key, value in scored.items() if key not in one_job}
             settings |= {"datasets": [dataset], "libraries": [library_choice], "seeds": [seed]}
             show_layers(client, terminal, submit_layers(client, model, layers, pool, settings), watch=watch, as_json=as_json)
             return
-        job = client.score(model, dataset, library_choice, seed=seed, **settings)
+        job = client.score(model, dataset, library_choice, **scored)
         if not watch and plot is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
         show_result(client, follow(client, terminal, job.id), terminal, plot, as_json)
 
 
-def manifest_columns(manifest: Path | None, given: list[str] | None) -> dict[str, str]:
-    """Columns of a manifest as the API names them.
+def require_valid_score(
+    library: Mapping[str, Any], settings: Mapping[str, Any], plot: Path | None, *, has_vectors: bool, has_phrases: bool
+) -> None:
+    """Check the settings of a score and the path of its figure before any file is sent; ids that are not known yet have placeholders.
 
     Raises
     ------
     ConfigurationError
-        When a column is not path=NAME, label=NAME or split=NAME, or there is no manifest.
+        When a setting is not valid.
     """
-    columns = {role: str(name) for role, name in key_values(given, "--manifest-column").items()}
-    if columns and manifest is None:
-        raise ConfigurationError("--manifest-column names columns of a table; give it with --manifest.")
-    if unknown := sorted(set(columns) - {"path", "label", "split"}):
-        raise ConfigurationError(f"--manifest-column takes path=NAME, label=NAME or split=NAME, not {unknown[0]}.")
-    return {f"{role}_column": name for role, name in columns.items()}
+    from iis_client.transport.messages import build_request
+    from iis_schemas.jobs.requests import ScoreCreate
 
-
-def _await_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
-    """Wait until a worker has checked a model or data set; show whether it was registered before, and its notes."""
-    if getattr(resource, "existed", False):
-        terminal.note(f"{noun}: {resource.id} ({resource.name}) has the same content and settings and is used again.")
-    with terminal.spinner(activity):
-        ready = client.wait_until_ready(resource)
-    for note in ready.info.notes if ready.info is not None else ():
-        terminal.note(f"{noun}: {note}")
-    return ready
+    if plot is not None:
+        require_figure_path(plot, "--plot")
+    chosen = {"kind": "vectors", "upload": "upl_not_sent_yet"} if has_vectors else library
+    phrases = {"vlm": "mdl_not_sent_yet", "vocabulary": "cst_not_sent_yet"} if has_phrases else {}
+    inputs = {"kind": "score", "model": "mdl_not_sent_yet", "dataset": "dst_not_sent_yet"}
+    build_request(ScoreCreate, {**settings, **inputs, **phrases, "library": chosen})
 
 
 def _require_one_source(
@@ -263,7 +236,5 @@ def _require_one_source(
         if (checkpoint, arch, data, pretrained) != (None, None, None, None):
             raise ConfigurationError("--features contains the representation; leave out the checkpoint, --arch, --pretrained and --data.")
         return
-    if checkpoint is not None and pretrained is not None:
-        raise ConfigurationError("Give either a CHECKPOINT file or --pretrained TAG (or --features FILE), not both.")
     if arch is None or data is None:
-        raise ConfigurationError("--arch (timm:resnet18) and --data FOLDER are required.")
+        raise ConfigurationError("An architecture (timm:resnet18, or --arch beside a checkpoint) and --data FOLDER are required.")

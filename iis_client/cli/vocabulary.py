@@ -1,4 +1,4 @@
-"""The commands `iis vocabulary`: shipped vocabularies and the user's own concept sets."""
+"""The commands `iis vocabularies …`: shipped vocabularies and the user's own concept sets."""
 
 from __future__ import annotations
 
@@ -12,19 +12,38 @@ import typer
 from rich.console import RenderableType
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, VlmArgOption, VlmOption, VlmPreprocessOption, VlmWeightsOfOption, key_values
+from iis_client.cli.groups import resource_group
+from iis_client.cli.options import (
+    JsonOption,
+    OutputForm,
+    OutputOption,
+    VlmArgOption,
+    VlmOption,
+    VlmPreprocessOption,
+    VlmWeightsOfOption,
+    key_values,
+)
 from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_reference, parse_vlm, register_vlm, wait_for_phrases
+from iis_client.cli.references import complete
+from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_vlm, register_vlm, wait_for_phrases
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from iis_client.client import IISClient
     from iis_client.resources.concept_sets import PhraseFormat
     from iis_schemas.concept_sets import ConceptSetCreated, ConceptSetVersionView, ConceptSetView, DroppedPhraseView
 
-app = typer.Typer(name="vocabulary", help="List, show, add, download and delete vocabularies (concept sets).", no_args_is_help=True)
+app = resource_group("vocabularies", "List, show, add, download and delete vocabularies (concept sets).")
 
-ReferenceArgument = Annotated[str, typer.Argument(metavar="ID", help="A shipped name, cst_…, or cst_…@VERSION.")]
+ReferenceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="VOCABULARY",
+        help="A shipped name; or one of yours: id, its beginning, name, or @last. With @VERSION at its end, that version.",
+        autocompletion=complete("vocabulary"),
+    ),
+]
 
 
 class FormatChoice(StrEnum):
@@ -36,34 +55,32 @@ class FormatChoice(StrEnum):
 
 
 @app.command("list")
-def list_all(as_json: JsonOption = False) -> None:
+def list_all(as_json: JsonOption = False, output: OutputOption = OutputForm.table) -> None:
     """List the shipped vocabularies, then yours, newest first."""
     with connect() as client:
         concept_sets = [*client.shipped_concept_sets(), *client.concept_sets()]
-    Terminal().answer(concept_sets, [concept_set_table(concept_sets)], as_json=as_json)
+    Terminal().answer(concept_sets, [concept_set_table(concept_sets)], as_json=as_json, output=output)
 
 
 @app.command()
-def show(vocabulary: ReferenceArgument, as_json: JsonOption = False) -> None:
+def show(vocabulary: ReferenceArgument, as_json: JsonOption = False, output: OutputOption = OutputForm.table) -> None:
     """Show a vocabulary, its excluded phrases and the reasons."""
-    name, number = parse_reference(vocabulary)
     with connect() as client:
+        name, number = find_version(client, vocabulary)
         concept_set = client.concept_set(name)
         version = client.concept_set_version(name, number or concept_set.latest_version)
         dropped = list(client.dropped_phrases(name, version.number)) if version.dropped_count else []
     shown = _with_version(concept_set, version, dropped)
-    Terminal().answer(shown, _vocabulary_view(shown), as_json=as_json)
+    Terminal().answer(shown, _vocabulary_view(shown), as_json=as_json, output=output)
 
 
 @app.command()
-def versions(
-    vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A shipped name, or cst_….")], as_json: JsonOption = False
-) -> None:
+def versions(vocabulary: ReferenceArgument, as_json: JsonOption = False, output: OutputOption = OutputForm.table) -> None:
     """List the versions of a vocabulary, newest first."""
-    name = _require_no_version(vocabulary, "A version has no versions")
     with connect() as client:
+        name = _find_whole(client, vocabulary, "A version has no versions")
         listed = list(client.concept_set_versions(name))
-    Terminal().answer(listed, [version_table(listed)], as_json=as_json)
+    Terminal().answer(listed, [version_table(listed)], as_json=as_json, output=output)
 
 
 @app.command()
@@ -98,6 +115,9 @@ def add(
         raise ConfigurationError("--vlm-arg, --vlm-preprocess and --vlm-weights-of require --vlm; give it too.")
     source = parse_vlm(vlm, arguments, overrides, vlm_weights_of) if vlm is not None else None
     with connect() as client:
+        from_classes = None if from_classes is None else client.find_id("dataset", from_classes)
+        dataset = None if dataset is None else client.find_id("dataset", dataset)
+        to = None if to is None else client.find_id("vocabulary", to)
         vlm_id = None
         if source is not None:
             model = register_vlm(client, terminal, source)
@@ -125,9 +145,9 @@ def download(
     ] = None,
 ) -> None:
     """Download the phrases of a vocabulary in a format that `add` accepts."""
-    name, number = parse_reference(vocabulary)
     chosen = phrase_format.value if phrase_format is not None else _format_of(output)
     with connect() as client:
+        name, number = find_version(client, vocabulary)
         content = client.download_concept_set(name, chosen, number)
     if output is None:
         typer.echo(content, nl=False)
@@ -137,19 +157,30 @@ def download(
 
 
 @app.command()
-def delete(vocabulary: Annotated[str, typer.Argument(metavar="ID", help="A concept set of yours (cst_…).")]) -> None:
+def delete(vocabulary: ReferenceArgument) -> None:
     """Delete a vocabulary of yours with all its versions; existing scores are kept."""
-    name = _require_no_version(vocabulary, "A single version cannot be deleted")
     with connect() as client:
+        name = _find_whole(client, vocabulary, "A single version cannot be deleted")
         client.delete_concept_set(name)
     Terminal().note(f"Deleted {name}.")
 
 
-def _require_no_version(reference: str, reason: str) -> str:
-    name, number = parse_reference(reference)
+def find_version(client: IISClient, reference: str) -> tuple[str, int | None]:
+    """Id of a vocabulary and number of its version, if one is named."""
+    name, number = _split_version(reference)
+    return client.find_id("vocabulary", name), number
+
+
+def _split_version(reference: str) -> tuple[str, int | None]:
+    name, _, version = reference.rpartition("@")
+    return (name, int(version)) if name and version.isdecimal() else (reference, None)
+
+
+def _find_whole(client: IISClient, reference: str, reason: str) -> str:
+    name, number = _split_version(reference)
     if number is not None:
         raise ConfigurationError(f"{reason}; give the concept set, {name}, not {reference}.")
-    return name
+    return client.find_id("vocabulary", name)
 
 
 def _with_version(concept_set: ConceptSetView, version: ConceptSetVersionView, dropped: Sequence[DroppedPhraseView]) -> ConceptSetCreated:

@@ -27,6 +27,9 @@ from iis_schemas.uses import UsesView
 CheckedResource = TypeVar("CheckedResource", bound=ModelView | DatasetView | ConceptSetVersionView)
 Registered = TypeVar("Registered", RegisteredModel, RegisteredDataset)
 
+NOT_SENT = "upl_not_sent_yet"
+"""In place of the id of a file that is sent after the request has been checked."""
+
 
 class ModelsAndDatasets(Connection):
     """Calls on models and data sets."""
@@ -83,10 +86,8 @@ class ModelsAndDatasets(Connection):
         ConfigurationError
             When an argument is not valid.
         """
-        if checkpoint is not None:
-            upload = self.upload(checkpoint, progress)
-        if text_checkpoint is not None:
-            text_upload = self.upload(text_checkpoint, progress)
+        upload = NOT_SENT if checkpoint is not None else upload
+        text_upload = NOT_SENT if text_checkpoint is not None else text_upload
         fields = {
             "name": name or (Path(checkpoint).name if checkpoint is not None else None),
             "role": role,
@@ -105,7 +106,12 @@ class ModelsAndDatasets(Connection):
             "tags": tags,
             "metadata": metadata,
         }
-        return self._register(RegisteredModel, "/v1/models", build_request(ModelCreate, fields))
+        request = build_request(ModelCreate, fields)
+        if checkpoint is not None:
+            request.upload = self.upload(checkpoint, progress).id
+        if text_checkpoint is not None:
+            request.text_upload = self.upload(text_checkpoint, progress).id
+        return self._register(RegisteredModel, "/v1/models", request)
 
     def create_dataset(
         self,
@@ -145,24 +151,27 @@ class ModelsAndDatasets(Connection):
         ConfigurationError
             When an argument is not valid.
         """
-        if path is not None:
-            upload = self.upload(path, progress)
-        if isinstance(manifest, (str, Path)):
-            manifest = {"upload": self.upload(manifest, progress).id}
+        upload = NOT_SENT if path is not None else upload
+        table = manifest if isinstance(manifest, (str, Path)) else None
         fields = {
             "name": name or (Path(path).resolve().name if path is not None else None),
             "kind": kind,
             "upload": None if upload is None else id_of(upload),
             "server_path": server_path,
             "hub": hub,
-            "manifest": manifest,
+            "manifest": {"upload": NOT_SENT} if table is not None else manifest,
             "test_share": test_share,
             "split_seed": split_seed,
             "notes": notes,
             "tags": tags,
             "metadata": metadata,
         }
-        return self._register(RegisteredDataset, "/v1/datasets", build_request(DatasetCreate, fields))
+        request = build_request(DatasetCreate, fields)
+        if path is not None:
+            request.upload = self.upload(path, progress).id
+        if table is not None:
+            request.manifest = ManifestChoice(upload=self.upload(table, progress).id)
+        return self._register(RegisteredDataset, "/v1/datasets", request)
 
     def model(self, model: str | ModelView) -> ModelView:
         """One model."""

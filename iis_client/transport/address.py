@@ -1,4 +1,4 @@
-"""Address and API key of the service: from arguments, else the environment, else the local stack that `iis up` started."""
+"""Address and API key of the service: from arguments, else the environment, a profile, or the service on this machine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from iis_client.errors import ConfigurationError
+from iis_client.transport.profiles import LOCAL_PROFILE, read_profiles
 
 URL_VARIABLE = "IIS_URL"
 KEY_VARIABLE = "IIS_API_KEY"
 READY_FILE_NAME = "ready.json"
+DEMO_FILE_NAME = "demo-ready.json"
+"""Link to the ready file of the service of `make demo`."""
 
 
 @dataclass(frozen=True)
@@ -23,28 +26,49 @@ class Address:
     api_key: str
 
 
-def find_address(url: str | None = None, api_key: str | None = None) -> Address:
-    """Complete the arguments from the environment, or from the local stack of this user.
+def find_address(url: str | None = None, api_key: str | None = None, profile: str | None = None) -> Address:
+    """Complete the arguments from the environment, from the default profile, or from the service on this machine.
+
+    Parameters
+    ----------
+    profile : used instead of all of these where it is given; `local` is the service on this machine
 
     Raises
     ------
     ConfigurationError
         When no service is found, or the key for an address is missing.
     """
+    if profile is not None:
+        return _of_profile(profile)
     url = url or os.environ.get(URL_VARIABLE)
     api_key = api_key or os.environ.get(KEY_VARIABLE)
     if url and api_key:
         return Address(url, api_key)
     if url:
         raise ConfigurationError(f"The API key for {url} is missing; set {KEY_VARIABLE}.")
-    local = read_ready_file(data_folder() / READY_FILE_NAME)
-    if local is None:
-        raise ConfigurationError(f"No service found; start one with `iis up`, or set {URL_VARIABLE} and {KEY_VARIABLE}.")
-    return Address(local.url, api_key or local.api_key)
+    default = read_profiles().default
+    found = _of_profile(default) if default is not None else local_address()
+    if found is None:
+        raise ConfigurationError(
+            f"No service found; start one with `iis up`, log in with `iis login --url URL`, or set {URL_VARIABLE} and {KEY_VARIABLE}."
+        )
+    return Address(found.url, api_key or found.api_key)
+
+
+def local_address() -> Address | None:
+    """Address of the service that `iis up` or `make demo` started on this machine; None where none runs.
+
+    Raises
+    ------
+    ConfigurationError
+        When its ready file cannot be read.
+    """
+    addresses = (read_ready_file(data_folder() / name) for name in (READY_FILE_NAME, DEMO_FILE_NAME))
+    return next((address for address in addresses if address is not None), None)
 
 
 def read_ready_file(path: Path) -> Address | None:
-    """Read the file that a local stack writes when it is ready and removes when it stops; None if there is no such file.
+    """Read the file that a local service writes when it is ready and removes when it stops; None where that service does not run.
 
     Raises
     ------
@@ -53,11 +77,33 @@ def read_ready_file(path: Path) -> Address | None:
     """
     try:
         content = cast("dict[str, Any]", json.loads(path.read_text()))
+        if not _is_running(int(content["pid"])):  # it was killed and left its file behind
+            return None
         return Address(str(content["url"]), Path(content["api_key_file"]).read_text().strip())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} cannot be read ({error}); start the service again with `iis up`.") from error
+
+
+def _of_profile(name: str) -> Address:
+    if name == LOCAL_PROFILE:
+        found = local_address()
+        if found is None:
+            raise ConfigurationError("No service runs on this machine; start one with `iis up`.")
+        return found
+    profile = read_profiles().get(name)
+    return Address(profile.url, profile.api_key)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def data_folder() -> Path:

@@ -23,8 +23,8 @@ class Connection:
 
     Parameters
     ----------
-    base_url : of the service; default: IIS_URL, else the local stack that `iis up` started
-    api_key : `iis_…`; default: IIS_API_KEY, else the first key of that stack
+    base_url : of the service; default: IIS_URL, else the profile of `iis login`, else the service that `iis up` started
+    api_key : `iis_…`; default: IIS_API_KEY, else that of the profile, or the first key of that service
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, *, transport: Transport | None = None) -> None:

@@ -54,4 +54,4 @@ def start_iis_program(service: Address, folder: Path, *arguments: str | Path, **
 
 
 def _client_environment(service: Address) -> dict[str, str]:
-    return {"IIS_URL": service.url, "IIS_API_KEY": service.api_key, "COLUMNS": "160"}
+    return {"IIS_URL": service.url, "IIS_API_KEY": service.api_key, "COLUMNS": "160", "XDG_CONFIG_HOME": "/nowhere"}

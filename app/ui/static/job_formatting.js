@@ -12,7 +12,7 @@ const STATES = {
   queued: ["○", "queued"],
   running: ["◐", "running"],
   canceling: ["◐", "canceling"],
-  succeeded: ["●", "finished"],
+  succeeded: ["●", "succeeded"],
   failed: ["✕", "failed"],
   canceled: ["–", "canceled"],
 };

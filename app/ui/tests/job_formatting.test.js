@@ -12,7 +12,7 @@ test("only succeeded, failed and canceled jobs are finished", () => {
 
 test("states have a symbol and a name; an unknown state keeps its own name", () => {
   assert.deepEqual([stateSymbol("failed"), stateName("failed")], ["✕", "failed"]);
-  assert.deepEqual([stateSymbol("succeeded"), stateName("succeeded")], ["●", "finished"]);
+  assert.deepEqual([stateSymbol("succeeded"), stateName("succeeded")], ["●", "succeeded"]);
   assert.deepEqual([stateSymbol("paused"), stateName("paused")], ["·", "paused"]);
 });
 

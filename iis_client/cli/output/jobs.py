@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from iis_client.cli.output.listing import Heading, Listing, minute
+from iis_client.cli.output.listing import Heading, Listing, age, short_ids
 
 if TYPE_CHECKING:
     from iis_schemas.jobs.libraries import LibraryView
     from iis_schemas.jobs.views import AnyJobView, JobProgress
+    from iis_schemas.names import VerdictCode
 
 HEADINGS = (
     Heading("job"),
+    Heading("name", wraps=True),
+    Heading("data set", wraps=True),
+    Heading("IIS"),
+    Heading("gain"),  # of IIS over matched directions
+    Heading("verdict"),
+    Heading("age"),
     Heading("state"),
-    Heading("task", wraps=True),
-    Heading("created"),
-    Heading("model"),
-    Heading("data set"),
+    Heading("library or job"),  # also the job whose predictions are explained
+    Heading("model", wraps=True),
+    Heading("tags", wraps=True),
     Heading("protocol"),
-    Heading("library or job"),  # the fitted library that is reused, or the job whose predictions are explained
 )
+VERDICT_WORDS: dict[VerdictCode, str] = {
+    "reads_through_concepts": "reads through",
+    "no_better_than_matched": "like matched",
+    "worse_than_any": "worse than any",
+    "too_close_to_chance": "near chance",
+    "too_few_images": "few images",
+    "not_comparable": "not comparable",
+}
 
 
-def job_table(jobs: Sequence[AnyJobView]) -> Listing:
-    """One row per job."""
-    return Listing("", HEADINGS, [_row(job) for job in jobs], [note for job in jobs if (note := _note(job))])
+def job_table(jobs: Sequence[AnyJobView], now: datetime) -> Listing:
+    """One row per job; the verdict of a job without a score is its state."""
+    ids = short_ids([job.id for job in jobs])
+    rows = [(ids[job.id], *_cells(job), age(job.created_at, now), *_settings(job)) for job in jobs]
+    return Listing("", HEADINGS, rows, [note for job in jobs if (note := _note(job))], lines=False)
 
 
-def _row(job: AnyJobView) -> tuple[str, ...]:
-    task, protocol, source = _task(job)
-    return job.id, job.state, task, minute(job.created_at), job.model or "features", job.dataset, protocol, source
+def _cells(job: AnyJobView) -> tuple[str, ...]:
+    """Name, data set, IIS, gain over matched directions, and verdict or state."""
+    name, dataset = job.name or job.model_name or "features", job.dataset_name or job.dataset
+    if job.kind != "score" or job.summary is None:
+        return name, dataset, "", "", job.state
+    summary = job.summary
+    verdict = job.state if summary.verdict is None else VERDICT_WORDS[summary.verdict]
+    return name, dataset, _number(summary.iis, ".3f"), _number(summary.gain_matched, "+.3f"), verdict
 
 
-def _task(job: AnyJobView) -> tuple[str, str, str]:
-    """Task of a job in a few words, its protocol, and the library or job that it uses."""
+def _settings(job: AnyJobView) -> tuple[str, ...]:
+    """State, library or explained job, model, tags and protocol."""
+    model, tags = job.model_name or job.model or "", ", ".join(job.tags)
     if job.kind == "explain":
-        return "explain", "", job.job
+        return job.state, f"explains {job.job}", model, tags, ""
+    library = _library(job.library) or job.library.id or ""
     if job.kind == "finetune":
-        return f"fine-tune, {_library(job.library)}", "", ""
-    return _library(job.library) or "score", job.protocol, job.library.id or ""
+        return job.state, f"fine-tunes, {library}", model, tags, ""
+    return job.state, library, model, tags, job.protocol
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 def _library(library: LibraryView) -> str:

@@ -22,7 +22,7 @@ def leaderboard_table(leaderboard: LeaderboardView) -> Iterator[RenderableType]:
     """Table of a leaderboard with ties marked, then a list of the other leaderboards."""
     board = leaderboard.board
     if board is None:
-        yield "No score matches; list your scores with: iis jobs --state succeeded"
+        yield "No score matches; list your scores with: iis jobs list --state succeeded"
         return
     titles = _titles([board, *leaderboard.boards])
     # Two lines per model, so that 80 columns cut neither a number nor an identifier.

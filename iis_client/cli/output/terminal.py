@@ -15,15 +15,18 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
 from rich.segment import Segment
 
+from iis_client.cli.options import OutputForm
+from iis_client.cli.output.fields import csv_text
 from iis_client.cli.output.finetuning import epoch_line
-from iis_client.cli.output.job_counts import other_states
+from iis_client.cli.output.job_counts import other_states, progress_summary
+from iis_client.cli.output.stages import StageBars, StageLines
+from iis_client.errors import UnexpectedAnswerError
 from iis_schemas.names import FINISHED_STATES
 
 if TYPE_CHECKING:
@@ -56,6 +59,10 @@ class Terminal:
         if path is None:
             yield None
             return
+        if not self.err.is_terminal:
+            yield None
+            self.note(f"Upload {path.name}: done.")
+            return
         columns = (_DESCRIPTION, BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self.err) as bars:
             bar = bars.add_task(f"Upload {path.name}", total=None)
@@ -64,36 +71,40 @@ class Terminal:
     @contextmanager
     def spinner(self, activity: str) -> Generator[None]:
         """Spinner while the client waits."""
-        with self.err.status(f"{activity} …"):
+        with self.err.status(f"{activity} …"):  # shown in a terminal alone
             yield
         self.err.print(f"{activity}: done.")
 
     def watch(self, job: str, events: Iterator[EventView]) -> None:
-        """One progress bar per stage with the remaining time, until the events end."""
+        """Show the stages of a job until its events end: bars with the remaining time, or without a terminal a line for each."""
         self.err.print(f"Job {job}")
-        columns = (_DESCRIPTION, BarColumn(), TextColumn("{task.fields[remaining]}"), TimeElapsedColumn())
-        with Progress(*columns, console=self.err) as bars:
-            stages: dict[str, TaskID] = {}
-            warnings: set[str] = set()  # several stages may repeat one
+        warnings: set[str] = set()  # several stages may repeat one
+        with self._stages() as stages:
             for event in events:
                 data = cast("dict[str, Any]", event.data)
                 if event.type == "warning" and data["message"] not in warnings:
                     warnings.add(data["message"])
-                    bars.console.print(f"Warning: {data['message']}", style="yellow")
+                    stages.console.print(f"Warning: {data['message']}", style="yellow", soft_wrap=True)
                 if event.type == "epoch":
-                    bars.console.print(epoch_line(data))
-                if event.type not in ("stage", "progress"):
-                    continue
-                stage = data["title"]
-                if stage not in stages:
-                    stages[stage] = bars.add_task(stage, total=None, remaining="")
+                    stages.console.print(epoch_line(data))
                 if event.type == "progress":
-                    bars.update(stages[stage], completed=data["done"], total=data["total"] or None, remaining=_remaining(data))
-                elif data["state"] in ("finished", "reused"):
-                    _finish(bars, stages[stage], "reused" if data["state"] == "reused" else "")
+                    stages.advance(data["title"], data["done"], data["total"] or None, _remaining(data))
+                if event.type == "stage":
+                    stages.change(data["title"], data["state"])
+
+    @contextmanager
+    def _stages(self) -> Generator[StageBars | StageLines]:
+        if not self.err.is_terminal:
+            yield StageLines(self.err)
+            return
+        columns = (_DESCRIPTION, BarColumn(), TextColumn("{task.fields[remaining]}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.err) as bars:
+            yield StageBars(bars)
 
     def watch_study(self, updates: Iterator[StudyView]) -> StudyView:
         """Progress bar of the finished jobs until the study has finished; return the last update."""
+        if not self.err.is_terminal:
+            return self._watch_study_by_lines(updates)
         columns = (_DESCRIPTION, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[others]}"), TimeElapsedColumn())
         with Progress(*columns, console=self.err) as bars:
             bar = bars.add_task("Jobs", total=None, others="")
@@ -105,6 +116,17 @@ class Terminal:
                 bars.update(bar, completed=finished, total=jobs.total, others=others)
                 if study.state == "finished":
                     return study
+
+    def _watch_study_by_lines(self, updates: Iterator[StudyView]) -> StudyView:
+        shown = ""
+        for study in updates:
+            line = f"Jobs: {progress_summary(study.jobs)}."
+            if line != shown:
+                self.note(line)
+            if study.state == "finished":
+                return study
+            shown = line
+        raise UnexpectedAnswerError("The updates of a study ended before it had finished.")
 
     def show(self, *renderables: RenderableType) -> None:
         """Print tables and lines without cropping them to the terminal."""
@@ -121,10 +143,19 @@ class Terminal:
         """Print one sentence to standard error."""
         self.err.print(sentence, soft_wrap=True)
 
-    def answer(self, answer: BaseModel | Sequence[BaseModel], view: Iterable[RenderableType], *, as_json: bool) -> None:
-        """Print an answer of the service: its JSON, or its view."""
-        if as_json:
+    def answer(
+        self,
+        answer: BaseModel | Sequence[BaseModel],
+        view: Iterable[RenderableType],
+        *,
+        as_json: bool,
+        output: OutputForm = OutputForm.table,
+    ) -> None:
+        """Print an answer of the service: its JSON, CSV with one row per item, or its view."""
+        if as_json or output is OutputForm.json:
             self.json(answer)
+        elif output is OutputForm.csv:
+            self.out.print(csv_text(answer), soft_wrap=True, end="")
         else:
             self.show(*view)
 
@@ -156,8 +187,3 @@ def _remaining(progress: dict[str, Any]) -> str:
     eta_seconds, workers = progress["eta_seconds"], (progress.get("tasks") or {}).get("workers", 1)
     parts = [] if eta_seconds is None else [f"{eta_seconds:.0f} s left"]
     return ", ".join([*parts, f"{workers} workers"] if workers > 1 else parts)
-
-
-def _finish(bars: Progress, bar: TaskID, note: str) -> None:
-    total = next(task.total for task in bars.tasks if task.id == bar) or 1
-    bars.update(bar, completed=total, total=total, remaining=note)

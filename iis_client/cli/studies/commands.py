@@ -1,4 +1,4 @@
-"""The `iis study` commands. Study files are read in .file, inputs registered in .inputs, requests built in .request."""
+"""The commands `iis studies …`. Study files are read in .file, inputs registered in .inputs, requests built in .request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption
+from iis_client.cli.groups import add_delete, add_rename, add_tag, list_filters, resource_group
+from iis_client.cli.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
 from iis_client.cli.output.analyses import analysis_view
 from iis_client.cli.output.job_counts import progress_summary
 from iis_client.cli.output.studies import estimate_lines, failure_lines, study_table
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.references import StudyArgument
 from iis_client.cli.vocabulary_options import require_vocabulary
 from iis_client.errors import ConflictError, InvalidInputError
 from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, StudyFigure
@@ -29,12 +31,11 @@ if TYPE_CHECKING:
 
 SECTIONS = {"iis_accuracy": "relation", "gain_accuracy": "relation"}  # sections of the analysis, where named unlike the figure
 
-app = typer.Typer(
-    name="study", help="Run, list, show, extend and cancel studies: grids of scores with statistics and figures.", no_args_is_help=True
+app = resource_group(
+    "studies", "Run, list, show, extend, rename, tag, cancel and delete studies: grids of scores with statistics and figures."
 )
 
 FileArgument = Annotated[Path, typer.Argument(help="Study file (YAML).", dir_okay=False)]
-StudyArgument = Annotated[str, typer.Argument(help="A study (std_…).")]
 OutOption = Annotated[
     Path | None, typer.Option(help="Folder for table, statistics and figures; created if it does not exist.", file_okay=False)
 ]
@@ -71,13 +72,16 @@ def run(
 
 @app.command("list")
 def list_studies(
-    limit: Annotated[int, typer.Option(help="Maximum number of studies.", min=1)] = 20,
+    name: NameOption = None,
+    tag: TagsOption = None,
+    limit: LimitOption = 20,
     as_json: JsonOption = False,
+    output: OutputOption = OutputForm.table,
 ) -> None:
     """List your studies, newest first."""
     with connect() as client:
-        studies = list(islice(client.studies(), limit))
-    Terminal().answer(studies, [study_table(studies)], as_json=as_json)
+        studies = list(islice(client.studies(**list_filters(name, tag)), limit))
+    Terminal().answer(studies, [study_table(studies)], as_json=as_json, output=output)
 
 
 @app.command()
@@ -90,13 +94,13 @@ def show(
     """Show the results of a study so far."""
     terminal = Terminal(quiet=as_json)
     with connect() as client:
-        current = client.study(study)
+        current = client.study(client.find_id("study", study))
         if watch:
-            current = terminal.watch_study(client.follow_study(study))
+            current = terminal.watch_study(client.follow_study(current))
         if as_json:
             terminal.json(current)
             if out is not None:
-                _save(client, terminal, current, client.study_analysis(study), out)
+                _save(client, terminal, current, client.study_analysis(current), out)
             return
         terminal.show(f"Study {current.id}, {current.name}: {progress_summary(current.jobs)}.")
         _report(client, terminal, current, out)
@@ -118,19 +122,26 @@ def extend(
         require_addable(local)
         require_files(local)
     with connect() as client:
-        additions = None
+        extended, additions = client.find_id("study", study), None
         if local is not None:
-            request = _register(client, terminal, local, client.study(study).grid.datasets)
+            request = _register(client, terminal, local, client.study(extended).grid.datasets)
             additions = extension_request(local, request)
-        _finish(client, terminal, client.extend_study(study, additions), out)
+        _finish(client, terminal, client.extend_study(extended, additions), out)
 
 
 @app.command()
 def cancel(study: StudyArgument) -> None:
     """Cancel the unfinished jobs of a study; `iis study extend` runs them again."""
     with connect() as client:
-        canceled = client.cancel_study(study)
+        canceled = client.cancel_study(client.find_id("study", study))
     Terminal().show(f"Study {canceled.id} is {canceled.state}: {progress_summary(canceled.jobs)}.")
+
+
+add_rename(app, "study", "study", lambda client, study, changes: client.update_study(study, **changes))
+add_tag(
+    app, "study", "study", lambda client, study: client.study(study), lambda client, study, changes: client.update_study(study, **changes)
+)
+add_delete(app, "study", "study", lambda client, study: client.delete_study(study), "Delete finished studies; their jobs are kept.")
 
 
 def _register(client: IISClient, terminal: Terminal, local: LocalStudy, scored: Sequence[str]) -> StudyCreate:

@@ -10,7 +10,8 @@ import pytest
 from iis_client.cli.finetune import finetune
 from iis_schemas.jobs.finetuning import FinetuneCreate
 
-NAMES = set(FinetuneCreate.model_fields) - {"kind", "model", "dataset", "library", "seeds", "elements", "precision", "deadline_seconds"}
+WITHOUT_OPTION = {"elements", "precision", "deadline_seconds", "notes", "metadata"}
+NAMES = set(FinetuneCreate.model_fields) - {"kind", "model", "dataset", "library", "seeds", "tags"} - WITHOUT_OPTION
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

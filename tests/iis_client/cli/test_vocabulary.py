@@ -101,9 +101,9 @@ def test_shipped_vocabularies_are_listed_with_descriptions_and_shown_by_name(iis
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["show", "brids"], "There is no concept set brids"),
+        (["show", "brids"], "There is no vocabulary 'brids': no name is this, and no id begins so"),
         (["show", "birds@2"], "has no version 2"),
-        (["show", "a/b"], "a vocabulary is a shipped name"),
+        (["show", "a/b"], "There is no vocabulary 'a/b'"),
         (["add", "missing.txt"], "There is no file or folder at missing.txt."),
         (["versions", "birds@1"], "A version has no versions; give the concept set, birds, not birds@1."),
         (["add"], "Give either a FILE of phrases or --from-classes DATASET (dst_…)."),

@@ -75,7 +75,7 @@ def test_a_batch_without_images_is_refused(client: IISClient, image_job: str) ->
 def test_the_command_lists_and_summarises_a_batch(iis: RunCommand, client: IISClient, image_job: str, batch: ExplainJobView) -> None:
     listed = iis("jobs")
     assert listed.returncode == 0, listed.stderr
-    assert batch.id in listed.stdout
+    assert batch.id[:14] in listed.stdout
     summed = iis("result", batch.id, "--watch")
     assert summed.returncode == 0, summed.stderr
     summary = client.batch_result(batch).summary

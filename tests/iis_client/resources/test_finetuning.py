@@ -103,7 +103,7 @@ def test_the_command_fine_tunes_and_saves_checkpoints(iis: RunCommand, finetuned
     shown = iis("result", finetuned.id, "--json")
     assert json.loads(shown.stdout)["kind"] == "finetune"
     listed = iis("jobs")
-    assert "fine-tune, " in " ".join(listed.stdout.split())
+    assert "fine-tunes, " in " ".join(listed.stdout.split())
     saved = iis("checkpoint", finetuned.model or "", "--to", "parent.safetensors")
     assert (saved.returncode, (tmp_path / "parent.safetensors").exists()) == (0, True)
 
@@ -113,7 +113,7 @@ def test_ctrl_c_while_watching_says_that_the_job_continues(start_iis: StartComma
     scripted.answer("POST /v1/jobs", (201, job | {"state": "queued"}))
     scripted.answer("GET /v1/jobs/job_1/events", (200, ": waiting\n\n"))  # a stream without a final event
     scripted.answer("GET /v1/jobs/job_1", (200, job | {"state": "running"}))
-    watching = start_iis("finetune", "mdl_1", "dst_1", "--watch", IIS_URL=scripted.url)
+    watching = start_iis("finetune", "mdl_00000000000000000000000001", "dst_00000000000000000000000001", "--watch", IIS_URL=scripted.url)
     deadline = time.monotonic() + 60
     while not scripted.times("GET /v1/jobs/job_1/events"):
         assert time.monotonic() < deadline, watching.communicate()

@@ -16,6 +16,7 @@ def no_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("IIS_URL", "IIS_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("IIS_DATA_FOLDER", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
 def test_the_address_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

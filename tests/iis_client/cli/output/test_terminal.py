@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from iis_client.cli.options import OutputForm
 from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
 from iis_client.cli.output.jobs import job_table
 from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import SafeConsole, Terminal
 from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
 from iis_schemas.jobs.events import EventView
-from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView, ScoreSummary
 from iis_schemas.results.reports import REPORT_EXAMPLE
 from iis_schemas.results.results import RESULT_EXAMPLE, ResultView
 
@@ -57,6 +62,10 @@ TEXT = {
     "clip_cutoff": 0.25,
     "interpretability_cutoff": 0.45,
     "native": False,
+}
+SUMMARY_EXAMPLE: dict[str, Any] = {
+    **dict.fromkeys(ScoreSummary.model_fields),
+    **{"edition": 2, "near_chance": False, "verdict": "reads_through_concepts", "iis": 0.903, "gain_matched": 0.021},
 }
 
 
@@ -193,7 +202,7 @@ def test_names_with_brackets_or_colons_are_printed_verbatim(capsys: pytest.Captu
     terminal = Terminal()
     error = {"code": "x", "message": "Class cat [/b] has no image :cat:."}
     job = ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "state": "failed", "error": error})
-    terminal.show(job_table([job]))
+    terminal.show(job_table([job], datetime.now(UTC)))
     terminal.saved(Path("figure [/b].png"))
     with terminal.upload_bar(Path("digits [b].npz")):
         pass
@@ -204,7 +213,7 @@ def test_names_with_brackets_or_colons_are_printed_verbatim(capsys: pytest.Captu
     assert "digits [b].npz" in output.err
 
 
-def test_each_stage_has_one_bar_with_its_title_and_whether_it_was_reused(capsys: pytest.CaptureFixture[str]) -> None:
+def stage_events() -> Iterator[EventView]:
     fields = {"id": 1, "job": "job_1", "created_at": "2026-01-12T09:30:00Z"}
     training = {"stage": "finetune", "title": "Training: control, seed 1"}
     data = [
@@ -212,7 +221,35 @@ def test_each_stage_has_one_bar_with_its_title_and_whether_it_was_reused(capsys:
         ("stage", {**training, "state": "started"}),
         ("progress", {**training, "done": 3, "total": 4, "eta_seconds": 12.4}),
     ]
-    Terminal().watch("job_1", iter(EventView.model_validate({**fields, "type": kind, "data": each}) for kind, each in data))
-    lines = capsys.readouterr().err.splitlines()
+    return (EventView.model_validate({**fields, "type": kind, "data": each}) for kind, each in data)
+
+
+def test_each_stage_has_one_bar_with_its_title_and_whether_it_was_reused() -> None:
+    terminal, err = Terminal(), io.StringIO()
+    terminal.err = SafeConsole(file=err, width=160, force_terminal=True, color_system=None)
+    terminal.watch("job_1", stage_events())
+    lines = err.getvalue().splitlines()
     assert [line.split() for line in lines if "Extracting features" in line][-1][-2] == "reused"
     assert [line for line in lines if "Training: control, seed 1" in line and "12 s left" in line]
+
+
+def test_without_a_terminal_each_finished_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    with terminal.upload_bar(Path("digits.npz")) as progress:
+        assert progress is None
+    last = {"stage": "finetune", "title": "Training: control, seed 1", "state": "finished"}
+    ended = EventView.model_validate({"id": 2, "job": "job_1", "created_at": "2026-01-12T09:30:05Z", "type": "stage", "data": last})
+    terminal.watch("job_1", chain(stage_events(), [ended]))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["Upload digits.npz: done.", "Job job_1", "Extracting features: reused", "Training: control, seed 1: 0 s"]
+
+
+def test_a_list_is_printed_as_csv_with_a_row_for_each_item(capsys: pytest.CaptureFixture[str]) -> None:
+    job = ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "name": 'seed 0, "wide"', "tags": ["a", "b"], "summary": SUMMARY_EXAMPLE})
+    Terminal().answer([job, job], [], as_json=False, output=OutputForm.csv)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 2
+    assert (rows[0]["id"], rows[0]["name"], rows[0]["tags"]) == (job.id, 'seed 0, "wide"', "a, b")
+    assert (rows[0]["summary.iis"], rows[0]["summary.gain_matched"], rows[0]["library.kind"]) == ("0.903", "0.021", "cluster")
+    assert rows[0]["error"] == ""
+    assert not [name for name in rows[0] if name.startswith("links")]

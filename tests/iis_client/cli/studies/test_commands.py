@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LIBRARY = {"kind": "prototype", "concept_count": 6}
 TRAIN, TEST, CUT = 12, 8, 4  # images of a class
+STUDY = "std_00000000000000000000000001"
 
 
 @pytest.mark.parametrize("figure", STUDY_FIGURES)
@@ -241,35 +242,34 @@ def test_additions_to_a_study_are_checked_before_anything_is_uploaded(
 ) -> None:
     more = tmp_path / "more.yaml"
     more.write_text("{concept_counts: [20], libraries: [{kind: cluster, concept_count: 5}]}")
-    refused = iis("study", "extend", "std_1", more, IIS_URL=scripted.url)
+    refused = iis("study", "extend", STUDY, more, IIS_URL=scripted.url)
     assert refused.returncode == 1
     assert "more.yaml: concept_counts: The number of concepts is given twice" in refused.stderr
-    scripted.answer(
-        "GET /v1/studies/std_1", (200, {**STUDY_EXAMPLE, "id": "std_1", "grid": {**STUDY_EXAMPLE["grid"], "datasets": ["dst_1", "dst_2"]}})
-    )
+    study = {**STUDY_EXAMPLE, "id": STUDY, "grid": {**STUDY_EXAMPLE["grid"], "datasets": ["dst_1", "dst_2"]}}
+    scripted.answer(f"GET /v1/studies/{STUDY}", (200, study))
     more.write_text("{libraries: [text], vlm: mdl_1, vocabulary: from-classes}")
-    refused = iis("study", "extend", "std_1", more, IIS_URL=scripted.url)
+    refused = iis("study", "extend", STUDY, more, IIS_URL=scripted.url)
     assert refused.returncode == 1
     assert "more.yaml: vocabulary: from-classes requires a single data set, and the study would have several" in refused.stderr
-    assert scripted.asked == ["GET /v1/studies/std_1"]
+    assert scripted.asked == [f"GET /v1/studies/{STUDY}"]
 
 
 def test_from_classes_in_an_extension_uses_the_data_set_of_the_study(iis: RunCommand, scripted: ScriptedService, tmp_path: Path) -> None:
     jobs = dict.fromkeys(("total", "queued", "running", "canceling", "succeeded", "failed", "canceled"), 0)
     grid = {**STUDY_EXAMPLE["grid"], "datasets": ["dst_1"]}
-    finished = {**STUDY_EXAMPLE, "id": "std_1", "state": "finished", "jobs": jobs, "grid": grid}
+    finished = {**STUDY_EXAMPLE, "id": STUDY, "state": "finished", "jobs": jobs, "grid": grid}
     vlm = {**MODEL_EXAMPLE, "id": "mdl_1", "role": "vlm", "links": {"self": "/v1/models/mdl_1"}}
     version = {**VERSION_EXAMPLE, "concept_set": "cst_1", "number": 1, "links": {"self": "/v1/concept-sets/cst_1/versions/1"}}
-    scripted.answer("GET /v1/studies/std_1", (200, finished))
+    scripted.answer(f"GET /v1/studies/{STUDY}", (200, finished))
     scripted.answer("GET /v1/models/mdl_1", (200, vlm))
     scripted.answer("GET /v1/concept-sets?limit=100", (200, page_of({**SET_EXAMPLE, "id": "cst_1", "name": "classes of dst_1"})))
     scripted.answer("GET /v1/concept-sets/cst_1/versions/1", (200, version))
-    scripted.answer("POST /v1/studies/std_1/extend", (200, finished))
+    scripted.answer(f"POST /v1/studies/{STUDY}/extend", (200, finished))
     more = tmp_path / "more.yaml"
     more.write_text("{libraries: [text], vlm: mdl_1, vocabulary: from-classes}")
-    done = iis("study", "extend", "std_1", more, IIS_URL=scripted.url)
+    done = iis("study", "extend", STUDY, more, IIS_URL=scripted.url)
     assert done.returncode == 0, done.stderr
-    assert scripted.times("POST /v1/studies/std_1/extend") == 1
+    assert scripted.times(f"POST /v1/studies/{STUDY}/extend") == 1
 
 
 @pytest.mark.slow

@@ -1,0 +1,68 @@
+"""Answers of the service as rows of text: every field by its path, for `show` and for CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from iis_client.cli.output.listing import Heading, Listing
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_LEFT_OUT = "links"  # addresses of the API, for programs
+
+
+def field_listing(answer: BaseModel) -> Listing:
+    """One row per field that has a value."""
+    rows = [(name, value) for name, value in flat_fields(_json(answer)).items() if value]
+    return Listing("", (Heading("field"), Heading("value", wraps=True)), rows, lines=False)
+
+
+def csv_text(answer: BaseModel | Sequence[BaseModel]) -> str:
+    """CSV with one row per answer and one column per field, in the order of their first use."""
+    fields = _json(answer)
+    rows = [flat_fields(each) for each in (cast("list[Any]", fields) if isinstance(fields, list) else [fields])]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def flat_fields(value: Any, path: str = "") -> dict[str, str]:
+    """Values by path.
+
+    Examples
+    --------
+    >>> flat_fields({"id": "job_1", "tags": ["a", "b"], "summary": {"iis": 0.9, "gain": None}, "links": {"self": "/v1"}})
+    {'id': 'job_1', 'tags': 'a, b', 'summary.iis': '0.9', 'summary.gain': ''}
+    """
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {
+            key: text
+            for name, field in fields.items()
+            if name != _LEFT_OUT
+            for key, text in flat_fields(field, f"{path}.{name}" if path else name).items()
+        }
+    return {path: _text(value)}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        return json.dumps(items) if any(isinstance(item, dict | list) for item in items) else ", ".join(_text(item) for item in items)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _json(answer: BaseModel | Sequence[BaseModel]) -> Any:
+    from iis_client.transport.messages import answer_json
+
+    return answer_json(answer)

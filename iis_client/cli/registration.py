@@ -1,0 +1,57 @@
+"""Upload and register the model and the data set of a command, and wait until a worker has checked them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from iis_client.cli.output.terminal import Terminal
+
+if TYPE_CHECKING:
+    from iis_client.answers import RegisteredDataset, RegisteredModel
+    from iis_client.client import IISClient
+    from iis_schemas.datasets import DatasetView
+    from iis_schemas.models import ModelView
+
+Checked = TypeVar("Checked", "ModelView", "DatasetView")
+
+
+def register_model(client: IISClient, terminal: Terminal, checkpoint: Path | None, architecture: str, **settings: Any) -> RegisteredModel:
+    """Register a model; say where it exists already.
+
+    Parameters
+    ----------
+    settings : further arguments of `create_model`
+    """
+    with terminal.upload_bar(checkpoint) as progress:
+        model = client.create_model(architecture, checkpoint=checkpoint, progress=progress, **settings)
+    if model.existed:
+        terminal.note(f"This model is registered already, as {model.id} ({model.name}).")
+    return model
+
+
+def register_dataset(
+    client: IISClient, terminal: Terminal, data: Path, table: Path | None = None, columns: dict[str, str] | None = None, **settings: Any
+) -> RegisteredDataset:
+    """Register a data set; say where it exists already.
+
+    Parameters
+    ----------
+    table : paths, labels and splits of the images, with the names of its `columns`
+    settings : further arguments of `create_dataset`
+    """
+    manifest = None if table is None else {"upload": client.upload(table).id, **(columns or {})}
+    with terminal.upload_bar(data) as progress:
+        dataset = client.create_dataset(data, manifest=manifest, progress=progress, **settings)
+    if dataset.existed:
+        terminal.note(f"This data set is registered already, as {dataset.id} ({dataset.name}).")
+    return dataset
+
+
+def wait_until_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
+    """Wait until a worker has checked a model or data set, and show its notes."""
+    with terminal.spinner(activity):
+        ready = client.wait_until_ready(resource)
+    for note in ready.info.notes if ready.info is not None else ():
+        terminal.note(f"{noun}: {note}")
+    return ready
