@@ -42,8 +42,6 @@ log = structlog.get_logger(__name__)
 require_minimum_versions(WORKER_MINIMUM_VERSIONS)
 require_confinement(best_effort=get_settings().best_effort_confinement)
 refuse_transaction_pooling(get_settings())
-if get_settings().device != "cpu":
-    take_gpu(get_settings().data_folder.absolute() / "gpus", os.environ)
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -120,6 +118,8 @@ def _configure_logging(**_: object) -> None:
 @worker_ready.connect
 def _start(**_: object) -> None:
     hide_from_children()
+    if get_settings().device != "cpu":
+        take_gpu(get_settings().data_folder.absolute() / "gpus", os.environ)
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
     maintenance().start()

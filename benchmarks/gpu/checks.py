@@ -186,7 +186,7 @@ class _MemoryLimit:
 
     def __enter__(self) -> None:
         if self._backbone.device.type != "cuda":
-            self._backbone.embed = self._limited  # type: ignore[method-assign]
+            self._backbone.embed = self._limited
             return
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -200,7 +200,7 @@ class _MemoryLimit:
 
     def __exit__(self, *_: object) -> None:
         if self._backbone.device.type != "cuda":
-            self._backbone.embed = self._embed  # type: ignore[method-assign]
+            self._backbone.embed = self._embed
             return
         torch.cuda.set_per_process_memory_fraction(1.0)
 

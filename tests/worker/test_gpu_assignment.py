@@ -14,7 +14,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from worker.gpu_assignment import take_gpu
-print(take_gpu(Path(sys.argv[1]), {}, Path(sys.argv[2])), flush=True)
+print(take_gpu(Path(sys.argv[1]), {}, Path(sys.argv[2])), file=sys.stderr, flush=True)
 sys.stdin.read()
 """
 
@@ -31,8 +31,10 @@ def devices(tmp_path: Path) -> Path:
 
 def test_workers_take_one_gpu_each_and_a_killed_one_gives_its_back(devices: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "gpus"), str(devices)]
-    workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = [worker.stdout.readline().strip() for worker in workers if worker.stdout is not None]
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    answers = [worker.stderr.readline().strip() for worker in workers if worker.stderr is not None]
     assert sorted(answers) == ["0", "1"]
     environment: dict[str, str] = {}
     assert take_gpu(tmp_path / "gpus", environment, devices) is None
