@@ -200,7 +200,7 @@ class _MemoryLimit:
 
     def __exit__(self, *_: object) -> None:
         if self._backbone.device.type != "cuda":
-            self._backbone.embed = self._embed
+            vars(self._backbone).pop("embed")  # the method of the class again
             return
         torch.cuda.set_per_process_memory_fraction(1.0)
 

@@ -66,7 +66,7 @@ def figure_heads(setting: Setting) -> str:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     X, y = features.X_train.to(device), features.y_train.to(device)
-    data = TrainingRows(y, torch.arange(len(y), device=device) % 10 == 0, sizes.large_class_count)
+    data = TrainingRows(y, torch.arange(len(y), device=device) // sizes.large_class_count % 10 == 0, sizes.large_class_count)
     start = time.perf_counter()
     h = solve_linear_probe(X, data)
     probe_seconds = time.perf_counter() - start

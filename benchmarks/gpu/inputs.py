@@ -57,7 +57,7 @@ class Sizes:
 
 
 FULL = Sizes("resnet50", 224, 64, 256, 4096, 2000, 50_000, 50, 6000, 256, 10, 200_000, 2048, 1000, 200)
-SMALL = Sizes("test_resnet", 64, 4, 4, 8, 8, 16, 2, 240, 12, 3, 240, 16, 3, 12)
+SMALL = Sizes("test_resnet", 64, 4, 4, 16, 8, 16, 2, 240, 12, 3, 240, 16, 3, 12)
 
 
 def load_on(device: str, sizes: Sizes, folder: Path) -> TorchBackbone:
@@ -96,7 +96,7 @@ def synthetic_folder(root: Path, distinct: int, count: int, classes: int, side: 
             paths.append(originals / f"{number}.jpg")
             Image.fromarray(pixels).save(paths[-1], quality=90)
     for number in range(count):
-        split = "test" if number % 5 == 4 else "train"
+        split = "test" if number // classes % 5 == 4 else "train"
         folder = root / "images" / split / f"class{number % distinct % classes:03d}"
         folder.mkdir(parents=True, exist_ok=True)
         os.link(paths[number % distinct], folder / f"{number}.jpg")
@@ -104,11 +104,11 @@ def synthetic_folder(root: Path, distinct: int, count: int, classes: int, side: 
 
 
 def synthetic_features(rows: int, dimension: int, class_count: int, *, element_count: int = 200, seed: int = 0) -> FeatureSet:
-    """Classes that overlap: a mean of each class and noise. A fifth of the rows are test rows."""
+    """Classes that overlap: a mean of each class and noise. A fifth of each class are test rows."""
     generator = torch.Generator().manual_seed(seed)
     means = torch.randn(class_count, dimension, generator=generator)
     y = torch.arange(rows) % class_count
     X = torch.randn(rows, dimension, generator=generator).mul_(2.0).add_(means[y])
-    test = torch.arange(rows) % 5 == 4
+    test = torch.arange(rows) // class_count % 5 == 4  # a fifth of each class
     names = tuple(f"class{label}" for label in range(class_count))
     return FeatureSet(X[~test], y[~test], X[test], y[test], names, X[~test][:element_count].clone())

@@ -13,7 +13,7 @@ import torch
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.checks import CHECKS, Setting
 from benchmarks.gpu.figures import FIGURES
-from benchmarks.gpu.inputs import SMALL
+from benchmarks.gpu.inputs import SMALL, synthetic_features
 
 REPOSITORY = Path(__file__).parents[2]
 NEEDED = ("cv2", "open_clip", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "transformers", "datasets")
@@ -42,6 +42,12 @@ def test_the_entry_point_runs_a_check_on_the_cpu(name: str, capsys: pytest.Captu
 def test_the_entry_point_scores_images_on_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--device", "cpu", "--small"]) == 0
     assert "FIGURE score passed" in capsys.readouterr().out
+
+
+def test_the_synthetic_classes_are_in_both_splits() -> None:
+    features = synthetic_features(1000, 4, 20)
+    assert torch.bincount(features.y_train).tolist() == [40] * 20
+    assert torch.bincount(features.y_test).tolist() == [10] * 20
 
 
 def test_what_exceeds_the_time_is_reported_and_fails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ def _answers(settings: Settings) -> bool:
 
 
 @contextmanager
-def _pgbouncer(target: str, mode: str, folder: Path, server: EmbeddedPostgres) -> Iterator[str]:
+def _pgbouncer(target: str, mode: str, folder: Path, server: EmbeddedPostgres) -> Generator[str]:
     assert PGBOUNCER is not None
     port = free_port()
     options = {"listen_addr": "127.0.0.1", "listen_port": port, "auth_type": "any", "pool_mode": mode, "unix_socket_dir": ""}
